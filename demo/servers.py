@@ -1,0 +1,206 @@
+"""A private Mosquitto and a private Postgres, for the demo and for the tests.
+
+Each lives in a folder of its own, listens only on this machine on a free port, and is gone
+when its `with` block ends, or when this process dies, however it dies. Neither server runs
+as root: under root they run as the accounts Debian's packages made for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+_START_SECONDS = 60.0
+S = TypeVar("S", bound="Server")
+
+
+class ServerError(RuntimeError):
+    """A server is not installed or did not start; the message ends with its own words."""
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """One server process. `stop` and `start` again keep its port and its files."""
+
+    folder: Path
+    port: int
+    command: list[str]
+    polite: signal.Signals
+    is_ready: Callable[[int], bool]
+    account: pwd.struct_passwd | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def log(self) -> Path:
+        """What the server printed."""
+        return self.folder / "server.log"
+
+    def start(self) -> None:
+        """Start, and wait until it answers. Raises `ServerError`."""
+        # setpriv sets the parent-death signal after it has changed the account, which clears it
+        command = ["setpriv", f"--pdeathsig={self.polite.name[3:]}", *_as(self.account), *self.command]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.is_ready(self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise ServerError(f"{self.command[0]} does not answer: {self.log.read_text()[-800:]}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals | None = None) -> None:
+        """End it, politely or with `how`; nothing happens if it is not running."""
+        if self.process is not None:
+            self.process.send_signal(how or self.polite)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def kill(self) -> None:
+        """kill -9, as a crash would."""
+        self.stop(signal.SIGKILL)
+
+
+class Mosquitto(Server):
+    """A broker on 127.0.0.1."""
+
+
+class Postgres(Server):
+    """A database server on 127.0.0.1 whose superuser is ``maguey``."""
+
+    @property
+    def dsn(self) -> str:
+        """Connection string of the database ``postgres``, as its superuser."""
+        return self.database("postgres")
+
+    def database(self, name: str) -> str:
+        """Connection string of another database."""
+        return f"host=127.0.0.1 port={self.port} user=maguey dbname={name}"
+
+    def kill(self) -> None:
+        """An immediate shutdown: all server processes end at once, recovery at the next start."""
+        self.stop(signal.SIGQUIT)
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path, extra: str = "allow_anonymous true") -> Iterator[Mosquitto]:
+    """A running broker.
+
+    :param folder: where configuration, persistence and log go.
+    :param extra: further lines of its configuration.
+    """
+    account = _account("mosquitto")
+    with _home(folder, account) as home:
+        conf = home / "mosquitto.conf"
+        command = [_program("mosquitto"), "-c", str(conf)]
+        broker = Mosquitto(home, free_port(), command, signal.SIGTERM, _accepts, account)
+        conf.write_text(
+            f"listener {broker.port} 127.0.0.1\n{extra}\npersistence true\n"
+            f"persistence_location {home}/\nmax_queued_messages 0\nlog_dest stderr\n"
+        )
+        yield from _running(broker)
+
+
+@contextlib.contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """A running, empty Postgres; its files are removed afterwards."""
+    account = _account("postgres")
+    with _home(folder, account) as home:
+        data = home / "data"
+        shutil.rmtree(data, ignore_errors=True)
+        init = [_program("initdb"), "-D", str(data), "-U", "maguey", "-A", "trust", "-E", "UTF8"]
+        init += ["--locale=C.UTF-8", "--no-sync"]
+        made = subprocess.run(["setpriv", *_as(account), *init], capture_output=True, check=False, cwd=home)
+        if made.returncode != 0:
+            raise ServerError(f"initdb: {made.stderr.decode()[-800:]}")
+        port = free_port()
+        command = [_program("postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
+        server = Postgres(home, port, command, signal.SIGINT, _postgres_answers, account)
+        try:
+            yield from _running(server)
+        finally:
+            shutil.rmtree(data, ignore_errors=True)
+
+
+def _running(server: S) -> Iterator[S]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _account(name: str) -> pwd.struct_passwd | None:
+    """The account to run a server as: its own under root, else whoever runs this."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise ServerError(f"there is no account '{name}'; run 'tools/setup' first.") from None
+
+
+def _as(account: pwd.struct_passwd | None) -> list[str]:
+    """The rest of a command line that makes `setpriv` become this account."""
+    if account is None:
+        return ["--"]
+    return [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--"]
+
+
+@contextlib.contextmanager
+def _home(wanted: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
+    """`wanted`, or a passing folder where the account cannot reach `wanted` (below /root)."""
+    wanted.mkdir(parents=True, exist_ok=True)
+    if account is None:
+        yield wanted
+        return
+    os.chown(wanted, account.pw_uid, account.pw_gid)
+    test = ["setpriv", *_as(account), "test", "-w", str(wanted)]
+    if subprocess.run(test, check=False).returncode == 0:
+        yield wanted
+        return
+    with tempfile.TemporaryDirectory(prefix="maguey-", ignore_cleanup_errors=True) as home:
+        os.chown(home, account.pw_uid, account.pw_gid)
+        yield Path(home)
+
+
+def _program(name: str) -> str:
+    """Full path of a server's program; Debian keeps Postgres's out of PATH, the newest is taken."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: int(p.parts[-3]))
+        found = str(versions[-1]) if versions else None
+    if found is None:
+        raise ServerError(f"'{name}' is not installed; run 'tools/setup' first.")
+    return found
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _postgres_answers(port: int) -> bool:
+    """Accepting connections is not enough: while it recovers it accepts and refuses."""
+    ready = subprocess.run([_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)], check=False)
+    return ready.returncode == 0

@@ -1,0 +1,254 @@
+"""The decision table of the door, one function a line: domain 2.3.
+
+`decide` asks the lines in order; the first that applies gives the verdict. Pure: whatever
+a decision depends on is in the `Question`. Validity (lines 1 to 10) is judged before
+duplication (lines 11 to 13), so a cancelled ticket never reads "already used".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from gate.model import (
+    PAID,
+    Admission,
+    Entry,
+    Event,
+    Flag,
+    History,
+    Kind,
+    Reason,
+    Ruling,
+    Status,
+    Table,
+    Value,
+    Verdict,
+)
+from gate.payload import Code, Malformed, Proof
+
+
+class Several(msgspec.Struct, frozen=True):
+    """Two or more different codes of ours in one picture."""
+
+    count: int
+
+
+class Policy(Value):
+    """What the venue may choose. Durations in seconds; sources: domain 2.3."""
+
+    unknown: Literal["deny", "admit"] = "deny"
+    passback_window: float = 60.0
+
+
+class Question(Value):
+    """All that one decision depends on.
+
+    `event` is tonight's, None if the cache knows of none. `ticket_event` is the night the
+    ticket is for where the cache can tell. `history` is what cache, own journal and the
+    other gates know of earlier admissions of this code.
+    """
+
+    presented: Code | Malformed | Several
+    now: datetime
+    event: Event | None = None
+    admission: Admission | None = None
+    table: Table | None = None
+    ticket_event: Event | None = None
+    history: History = History()
+    proof: Proof = Proof.NONE
+    isolated: bool = False
+    policy: Policy = Policy()
+
+
+def decide(q: Question) -> Verdict:
+    """Answer a scan. Total: every question has exactly one verdict, nothing is raised."""
+    for line in LINES:
+        verdict = line(q)
+        if verdict is not None:
+            return verdict
+    raise AssertionError("lines 11 to 13 leave no case over")  # pragma: no cover
+
+
+def kind_of(q: Question) -> Kind:
+    """The kind the guest enters as.
+
+    A ticket that hosts, or is linked to, a table nobody has paid for enters as plain GA
+    (domain 2.2); a guest pass has no ticket of its own to fall back on and keeps its kind.
+    """
+    if q.admission is None:
+        return Kind.UNKNOWN
+    kind = q.admission.kind
+    if kind in (Kind.VIP_HOST, Kind.VIP_LINKED) and not _paid(q.table):
+        return Kind.GA
+    return kind
+
+
+def _paid(table: Table | None) -> bool:
+    return table is not None and table.status in PAID
+
+
+def _verdict(q: Question, ruling: Ruling, reason: Reason, rule: int, entry: Entry | None = None) -> Verdict:
+    kind = kind_of(q)
+    admission = q.admission
+    return Verdict(
+        ruling=ruling,
+        reason=reason,
+        rule=rule,
+        kind=kind,
+        subject_id=admission.subject_id if admission else None,
+        event=q.ticket_event if admission else q.event,
+        table=None if kind in (Kind.GA, Kind.UNKNOWN) else q.table,
+        ticket_type=admission.ticket_type if admission else "",
+        holder=admission.holder if admission else "",
+        guest_number=admission.guest_number if admission else None,
+        entry=entry,
+        flags=_flags(q, ruling, reason),
+    )
+
+
+def _flags(q: Question, ruling: Ruling, reason: Reason) -> tuple[Flag, ...]:
+    if ruling is not Ruling.ADMIT:
+        return ()
+    flags = []
+    if q.admission is None:
+        flags.append(Flag.UNSYNCED)
+    if q.isolated:
+        flags.append(Flag.ISOLATED)
+    if reason is Reason.REENTRY and _came_straight_back(q):
+        flags.append(Flag.PASSBACK_SUSPECT)
+    return tuple(flags)
+
+
+def _came_straight_back(q: Question) -> bool:
+    last = q.history.last
+    return last is not None and q.now - last.at < timedelta(seconds=q.policy.passback_window)
+
+
+def _deny(q: Question, reason: Reason, rule: int, entry: Entry | None = None) -> Verdict:
+    return _verdict(q, Ruling.DENY, reason, rule, entry)
+
+
+def line_1_malformed(q: Question) -> Verdict | None:
+    """Not one of our codes."""
+    return _deny(q, Reason.MALFORMED, 1) if isinstance(q.presented, Malformed) else None
+
+
+def line_2_bad_checksum(q: Question) -> Verdict | None:
+    """Our format, unknown to the cache, check character wrong."""
+    wrong = isinstance(q.presented, Code) and q.admission is None and not q.presented.check_ok
+    return _deny(q, Reason.BAD_CHECKSUM, 2) if wrong else None
+
+
+def line_3_forged(q: Question) -> Verdict | None:
+    """Carries a signature that does not verify."""
+    return _deny(q, Reason.FORGED, 3) if q.proof is Proof.INVALID else None
+
+
+def line_4_ambiguous(q: Question) -> Verdict | None:
+    """Two different codes of ours in one frame: nothing is decided."""
+    several = isinstance(q.presented, Several)
+    return _verdict(q, Ruling.NONE, Reason.AMBIGUOUS, 4) if several else None
+
+
+def line_5_unknown(q: Question) -> Verdict | None:
+    """Unknown to the cache and unsigned. `Policy.unknown` may let it on to the other lines."""
+    if q.admission is not None or q.proof is Proof.VALID or q.policy.unknown == "admit":
+        return None
+    return _deny(q, Reason.UNKNOWN, 5)
+
+
+def line_6_unsynced(q: Question) -> Verdict | None:
+    """Unknown to the cache, validly signed (or let in by policy), for this gate's event.
+
+    Admitted once: the same code again, or a code outside the event's hours, falls through.
+    """
+    if q.admission is not None or not _is_tonights(q) or q.history.first is not None:
+        return None
+    if line_8_revoked(q) or line_10_hours(q):
+        return None
+    return _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, 6)
+
+
+def line_7_wrong_event(q: Question) -> Verdict | None:
+    """For an event that is not tonight's at this gate."""
+    return None if _is_tonights(q) else _deny(q, Reason.WRONG_EVENT, 7)
+
+
+def _is_tonights(q: Question) -> bool:
+    if q.event is None or not q.event.served:
+        return False
+    if q.admission is not None:
+        return q.admission.event_id == q.event.event_id
+    same_night = q.ticket_event is None or q.ticket_event.event_id == q.event.event_id
+    code = q.presented.event_code if isinstance(q.presented, Code) else None
+    return same_night and (code is None or code == q.event.code)
+
+
+def line_8_revoked(q: Question) -> Verdict | None:
+    """Event cancelled, or ticket or pass cancelled or refunded."""
+    if q.event is not None and q.event.status == "cancelled":
+        return _deny(q, Reason.EVENT_CANCELLED, 8)
+    if q.admission is None:
+        return None
+    reason = {Status.CANCELLED: Reason.CANCELLED, Status.REFUNDED: Reason.REFUNDED}.get(q.admission.status)
+    return _deny(q, reason, 8) if reason else None
+
+
+def line_9_table_not_confirmed(q: Question) -> Verdict | None:
+    """Guest pass of a reservation that is neither confirmed nor checked in."""
+    unpaid_pass = kind_of(q) is Kind.VIP_PASS and not _paid(q.table)
+    return _deny(q, Reason.TABLE_NOT_CONFIRMED, 9) if unpaid_pass else None
+
+
+def line_10_hours(q: Question) -> Verdict | None:
+    """Before the doors open, or once the event has ended."""
+    if q.event is None:
+        return None
+    if q.now < q.event.doors_open_at:
+        return _deny(q, Reason.TOO_EARLY, 10)
+    if q.now >= q.event.ends_at:
+        return _deny(q, Reason.EVENT_OVER, 10)
+    return None
+
+
+def line_11_first_entry(q: Question) -> Verdict | None:
+    """Not yet entered."""
+    return None if _entered(q) else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
+
+
+def _entered(q: Question) -> bool:
+    checked_in = q.admission is not None and q.admission.status is Status.CHECKED_IN
+    return checked_in or q.history.first is not None
+
+
+def line_12_reentry(q: Question) -> Verdict | None:
+    """Entered before, and has the VIP perk."""
+    if kind_of(q) in (Kind.GA, Kind.UNKNOWN):
+        return None
+    return _verdict(q, Ruling.ADMIT, Reason.REENTRY, 12, q.history.last)
+
+
+def line_13_already_used(q: Question) -> Verdict | None:
+    """Entered before, and one-time."""
+    return _deny(q, Reason.ALREADY_USED, 13, q.history.first)
+
+
+LINES: tuple[Callable[[Question], Verdict | None], ...] = (
+    line_1_malformed,
+    line_2_bad_checksum,
+    line_3_forged,
+    line_4_ambiguous,
+    line_5_unknown,
+    line_6_unsynced,
+    line_7_wrong_event,
+    line_8_revoked,
+    line_9_table_not_confirmed,
+    line_10_hours,
+    line_11_first_entry,
+    line_12_reentry,
+    line_13_already_used,
+)

@@ -1,0 +1,234 @@
+"""The words of the door as values: frozen, typed, the same on the Pi, on the wire and at the hub.
+
+Source: the domain rules (docs/domain.md), sections 2.1 to 2.3; the scan record is
+protocol section 4.3. Times are aware datetimes in UTC. Ids are text UUIDs. A ticket's
+secret never appears here: `code_hash` is the SHA-256 of the code, in lower-case hex.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What sort of guest a code stands for."""
+
+    GA = "ga"
+    VIP_HOST = "vip_host"
+    VIP_PASS = "vip_pass"
+    VIP_LINKED = "vip_linked"
+    UNKNOWN = "unknown"
+
+
+class Status(StrEnum):
+    """Life of a ticket or pass: ``issued → checked_in``, or out of use."""
+
+    ISSUED = "issued"
+    CHECKED_IN = "checked_in"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+class ReservationStatus(StrEnum):
+    """Life of a table's reservation; forward only."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    CHECKED_IN = "checked_in"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+PAID = frozenset({ReservationStatus.CONFIRMED, ReservationStatus.CHECKED_IN})
+"""Reservations whose guests have the VIP perk (domain 2.2)."""
+
+
+class Ruling(StrEnum):
+    """What the door does. `NONE`: nothing was decided, the guest is asked to try again."""
+
+    ADMIT = "admit"
+    DENY = "deny"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """Why. Stable identifiers: they stand in logs, on the wire and in Postgres (domain 2.3)."""
+
+    MALFORMED = "malformed"
+    BAD_CHECKSUM = "bad_checksum"
+    FORGED = "forged"
+    AMBIGUOUS = "ambiguous"
+    UNKNOWN = "unknown"
+    WRONG_EVENT = "wrong_event"
+    EVENT_CANCELLED = "event_cancelled"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+    TABLE_NOT_CONFIRMED = "table_not_confirmed"
+    TOO_EARLY = "too_early"
+    EVENT_OVER = "event_over"
+    FIRST_ENTRY = "first_entry"
+    REENTRY = "reentry"
+    ALREADY_USED = "already_used"
+
+
+class Flag(StrEnum):
+    """Circumstances of an admission that somebody may want to look at later."""
+
+    UNSYNCED = "unsynced"
+    ISOLATED = "isolated"
+    PASSBACK_SUSPECT = "passback_suspect"
+    FORCED = "forced"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all values here: immutable, named fields."""
+
+
+class Entry(Value):
+    """One admission of one code: when, and at which gate (its id, or a staff member's name)."""
+
+    at: datetime
+    gate: str
+
+
+class Event(Value, tag="event", tag_field="t"):
+    """One night. `served`: this gate admits to it; other nights are known by name only."""
+
+    event_id: str
+    code: str
+    name: str
+    doors_open_at: datetime
+    ends_at: datetime
+    status: Literal["scheduled", "completed", "cancelled"] = "scheduled"
+    capacity: int = 0
+    served: bool = True
+
+
+class Table(Value, tag="table", tag_field="t"):
+    """A reserved VIP table of one night, with who is expected and how many are in."""
+
+    reservation_id: str
+    event_id: str
+    number: str
+    name: str
+    tier: str
+    status: ReservationStatus
+    host: str = ""
+    seats: int = 0
+    arrived: int = 0
+    guests: tuple[str, ...] = ()
+
+
+class Admission(Value, tag="admission", tag_field="t"):
+    """What the cache knows of one code. `signature_hash`: SHA-256 hex of the printed HMAC."""
+
+    code_hash: str
+    subject_id: str
+    event_id: str
+    kind: Kind
+    status: Status
+    ticket_type: str = ""
+    holder: str = ""
+    reservation_id: str | None = None
+    guest_number: int | None = None
+    signature_hash: str | None = None
+    first_entry: Entry | None = None
+    last_entry: Entry | None = None
+
+
+class Removed(Value, tag="removed", tag_field="t"):
+    """A code that no longer exists at the hub."""
+
+    code_hash: str
+
+
+FeedRow = Event | Table | Admission | Removed
+"""One row of a snapshot or a delta (protocol 4.2, 4.4)."""
+
+
+class History(Value):
+    """Admissions of one code this gate knows of, from cache, own journal and peers together."""
+
+    first: Entry | None = None
+    last: Entry | None = None
+
+
+class Verdict(Value):
+    """The answer to one scan, with all the screen and the record need.
+
+    `rule` is the number of the line in the decision table (domain 2.3) that applied.
+    `entry` is the earlier entry the answer refers to: the first for ``already_used``,
+    the last for ``reentry``. `event` is the event the ticket is for, where known.
+    """
+
+    ruling: Ruling
+    reason: Reason
+    rule: int
+    kind: Kind = Kind.UNKNOWN
+    flags: tuple[Flag, ...] = ()
+    subject_id: str | None = None
+    event: Event | None = None
+    table: Table | None = None
+    ticket_type: str = ""
+    holder: str = ""
+    guest_number: int | None = None
+    entry: Entry | None = None
+
+    @property
+    def admits(self) -> bool:
+        """Whether the turnstile is to be released."""
+        return self.ruling is Ruling.ADMIT
+
+
+class Now(Value):
+    """One reading of the gate's clocks.
+
+    `monotonic_ms` counts since boot and never jumps; `clock` says whether `wall` has been
+    confirmed against the hub (protocol 4.3).
+    """
+
+    wall: datetime
+    monotonic_ms: int
+    boot_id: str
+    clock: Literal["synced", "untrusted"] = "untrusted"
+    offset_ms: int | None = None
+    uncertainty_ms: int | None = None
+
+
+class ScanRecord(Value):
+    """One row of the journal and one message to the hub: protocol 4.3, field by field.
+
+    `record` tells a scan from what is later said of it (``passed``, ``annulled``), which
+    names the scan in `refers_to`. `raw_hash` is the SHA-256 hex of the bytes presented,
+    also when they were no code of ours. `released`: the verdict commands the turnstile.
+    """
+
+    scan_id: str
+    gate_id: str
+    epoch: str
+    seq: int
+    boot_id: str
+    occurred_at: datetime
+    monotonic_ms: int
+    verdict: Ruling
+    reason: Reason
+    rule: int
+    kind: Kind
+    clock: Literal["synced", "untrusted"] = "untrusted"
+    clock_offset_ms: int | None = None
+    clock_uncertainty_ms: int | None = None
+    event_id: str | None = None
+    subject_id: str | None = None
+    code_hash: str | None = None
+    raw_hash: str | None = None
+    flags: tuple[Flag, ...] = ()
+    scan_method: Literal["camera", "manual", "staff"] = "camera"
+    cache_version: int | None = None
+    cache_age_s: int | None = None
+    released: bool = False
+    record: Literal["scan", "passed", "annulled"] = "scan"
+    refers_to: str | None = None

@@ -1,0 +1,81 @@
+"""Presence, not frames: one presentation of a phone is one scan (domain 2.3).
+
+Pure. The door feeds in what each frame shows; what comes out is at most one thing to answer.
+A code is answered once and then *held*: it is ignored until it has been out of sight for
+`rescan_after`. Foreign codes (a poster, a drinks menu) are answered only when no code of
+ours is in the frame, so they cannot keep a guest out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gate.decide import Several
+from gate.payload import Code, Malformed
+
+RESCAN_AFTER_MS = 1500
+"""How long a code must be out of sight to count as presented again (domain 2.3)."""
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """One code in one frame. `offset`: distance of its middle from the frame's, 0 to 1."""
+
+    raw: bytes
+    offset: float = 0.0
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """One presentation: what is to be decided, and the bytes it was read from."""
+
+    what: Code | Malformed | Several
+    raw: bytes
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """`held`: by key of a code, the monotonic ms at which it was last seen."""
+
+    held: dict[str, int] = {}
+    rescan_after_ms: int = RESCAN_AFTER_MS
+
+
+_SEVERAL = "several"
+
+
+def observe(
+    presence: Presence, seen: Sequence[tuple[Sighting, Code | Malformed]], now_ms: int
+) -> tuple[Presence, Presented | None]:
+    """Take in one frame.
+
+    :param seen: every code found in the frame, already parsed.
+    :param now_ms: monotonic milliseconds.
+    :returns: the state for the next frame, and what to answer now, if anything.
+    """
+    held = {key: at for key, at in presence.held.items() if now_ms - at < presence.rescan_after_ms}
+    key, presented = _choose(seen)
+    answer = presented if key is not None and key not in held else None
+    held.update({_key(sighting, what): now_ms for sighting, what in seen if _is_answered(what, key, held)})
+    if key is not None:
+        held[key] = now_ms
+    return Presence(held, presence.rescan_after_ms), answer
+
+
+def _is_answered(what: Code | Malformed, chosen: str | None, held: dict[str, int]) -> bool:
+    """Codes already answered stay held while in sight; ones seen only in passing are not."""
+    return isinstance(what, Code) and what.code_hash in held and chosen is not None
+
+
+def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | None, Presented | None]:
+    ours = {what.code_hash: (sighting, what) for sighting, what in seen if isinstance(what, Code)}
+    if len(ours) > 1:
+        return _SEVERAL, Presented(Several(len(ours)), b"")
+    pool = list(ours.values()) or list(seen)
+    if not pool:
+        return None, None
+    sighting, what = min(pool, key=lambda found: found[0].offset)
+    return _key(sighting, what), Presented(what, sighting.raw)
+
+
+def _key(sighting: Sighting, what: Code | Malformed) -> str:
+    return what.code_hash if isinstance(what, Code) else "foreign:" + sighting.raw.hex()[:128]
