@@ -37,14 +37,14 @@ class Several(msgspec.Struct, frozen=True):
     count: int
 
 
-class Policy(Value):
+class Policy(Value, frozen=True):
     """What the venue may choose. Durations in seconds; sources: domain 2.3."""
 
     unknown: Literal["deny", "admit"] = "deny"
     passback_window: float = 60.0
 
 
-class Question(Value):
+class Question(Value, frozen=True):
     """All that one decision depends on.
 
     `event` is tonight's, None if the cache knows of none. `ticket_event` is the night the

@@ -88,14 +88,14 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all values here: immutable, named fields."""
 
 
-class Entry(Value):
+class Entry(Value, frozen=True):
     """One admission of one code: when, and at which gate (its id, or a staff member's name)."""
 
     at: datetime
     gate: str
 
 
-class Event(Value, tag="event", tag_field="t"):
+class Event(Value, frozen=True, tag="event", tag_field="t"):
     """One night. `served`: this gate admits to it; other nights are known by name only."""
 
     event_id: str
@@ -108,7 +108,7 @@ class Event(Value, tag="event", tag_field="t"):
     served: bool = True
 
 
-class Table(Value, tag="table", tag_field="t"):
+class Table(Value, frozen=True, tag="table", tag_field="t"):
     """A reserved VIP table of one night, with who is expected and how many are in."""
 
     reservation_id: str
@@ -123,7 +123,7 @@ class Table(Value, tag="table", tag_field="t"):
     guests: tuple[str, ...] = ()
 
 
-class Admission(Value, tag="admission", tag_field="t"):
+class Admission(Value, frozen=True, tag="admission", tag_field="t"):
     """What the cache knows of one code. `signature_hash`: SHA-256 hex of the printed HMAC."""
 
     code_hash: str
@@ -140,7 +140,7 @@ class Admission(Value, tag="admission", tag_field="t"):
     last_entry: Entry | None = None
 
 
-class Removed(Value, tag="removed", tag_field="t"):
+class Removed(Value, frozen=True, tag="removed", tag_field="t"):
     """A code that no longer exists at the hub."""
 
     code_hash: str
@@ -150,14 +150,14 @@ FeedRow = Event | Table | Admission | Removed
 """One row of a snapshot or a delta (protocol 4.2, 4.4)."""
 
 
-class History(Value):
+class History(Value, frozen=True):
     """Admissions of one code this gate knows of, from cache, own journal and peers together."""
 
     first: Entry | None = None
     last: Entry | None = None
 
 
-class Verdict(Value):
+class Verdict(Value, frozen=True):
     """The answer to one scan, with all the screen and the record need.
 
     `rule` is the number of the line in the decision table (domain 2.3) that applied.
@@ -184,7 +184,7 @@ class Verdict(Value):
         return self.ruling is Ruling.ADMIT
 
 
-class Now(Value):
+class Now(Value, frozen=True):
     """One reading of the gate's clocks.
 
     `monotonic_ms` counts since boot and never jumps; `clock` says whether `wall` has been
@@ -199,7 +199,7 @@ class Now(Value):
     uncertainty_ms: int | None = None
 
 
-class ScanRecord(Value):
+class ScanRecord(Value, frozen=True):
     """One row of the journal and one message to the hub: protocol 4.3, field by field.
 
     `record` tells a scan from what is later said of it (``passed``, ``annulled``), which

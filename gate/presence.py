@@ -70,7 +70,7 @@ def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | No
     ours = {what.code_hash: (sighting, what) for sighting, what in seen if isinstance(what, Code)}
     if len(ours) > 1:
         return _SEVERAL, Presented(Several(len(ours)), b"")
-    pool = list(ours.values()) or list(seen)
+    pool: list[tuple[Sighting, Code | Malformed]] = [*ours.values()] or [*seen]
     if not pool:
         return None, None
     sighting, what = min(pool, key=lambda found: found[0].offset)

@@ -13,7 +13,7 @@ from typing import Literal
 from gate.model import Kind, Reason, Ruling, Value, Verdict
 
 
-class Link(Value):
+class Link(Value, frozen=True):
     """The gate's view of the hub. `waiting`: scans the hub has not acknowledged yet.
 
     `cache_age_s`: seconds since the cache was last known to be current, None if never.
@@ -24,7 +24,7 @@ class Link(Value):
     cache_age_s: int | None = None
 
 
-class Idle(Value, tag="idle"):
+class Idle(Value, frozen=True, tag="idle"):
     """Nobody in front of the camera. `event` is None when no night is loaded."""
 
     event: str | None
@@ -35,7 +35,7 @@ class Idle(Value, tag="idle"):
     link: Link = Link()
 
 
-class Answer(Value, tag="answer"):
+class Answer(Value, frozen=True, tag="answer"):
     """The verdict on a scan. `verdict.event` is the event the ticket is for."""
 
     verdict: Verdict
@@ -52,7 +52,7 @@ class Part(StrEnum):
     CACHE = "cache"
 
 
-class OutOfOrder(Value, tag="out_of_order"):
+class OutOfOrder(Value, frozen=True, tag="out_of_order"):
     """Something is broken. `step`: what to do next, a few words, already in words."""
 
     part: Part
@@ -60,7 +60,7 @@ class OutOfOrder(Value, tag="out_of_order"):
     link: Link = Link()
 
 
-class Notice(Value, tag="notice"):
+class Notice(Value, frozen=True, tag="notice"):
     """One large word, or a request to the guest."""
 
     word: Literal["starting", "updating", "closed", "free_passage", "see_staff", "annulled"]

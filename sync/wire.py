@@ -28,7 +28,7 @@ class WireError(ValueError):
     """A message that cannot be read; the text says why."""
 
 
-class Ack(Value):
+class Ack(Value, frozen=True):
     """Every scan of `epoch` up to and including `seq` is committed in Postgres."""
 
     epoch: str
@@ -36,7 +36,7 @@ class Ack(Value):
     v: int = VERSION
 
 
-class Head(Value):
+class Head(Value, frozen=True):
     """Newest state of an event's feed. `count`: admissions in it."""
 
     event_id: str
@@ -45,14 +45,14 @@ class Head(Value):
     v: int = VERSION
 
 
-class Change(Value):
+class Change(Value, frozen=True):
     """One version step of an event's feed; versions of one event are gapless."""
 
     version: int
     row: FeedRow
 
 
-class Delta(Value):
+class Delta(Value, frozen=True):
     """Consecutive changes of one event's feed, oldest first."""
 
     event_id: str
@@ -60,7 +60,7 @@ class Delta(Value):
     v: int = VERSION
 
 
-class GateStatus(Value):
+class GateStatus(Value, frozen=True):
     """What a gate says of itself, retained; its last will is the same with `online` false."""
 
     gate_id: str
@@ -75,7 +75,7 @@ class GateStatus(Value):
     v: int = VERSION
 
 
-class GateConfig(Value):
+class GateConfig(Value, frozen=True):
     """`GET /api/gates/{gate}/config`: the gate's name, and the nights it serves or may name.
 
     `events` holds every night of the venue a guest might hold a ticket for; `Event.served`
@@ -90,7 +90,7 @@ class GateConfig(Value):
     v: int = VERSION
 
 
-class SnapshotHeader(Value):
+class SnapshotHeader(Value, frozen=True):
     """First line of a snapshot or catch-up. `since` 0: a whole snapshot of `count` rows.
 
     Then follow `count` lines, each a `FeedRow` (snapshot) or a `Change` (catch-up), then a
@@ -104,7 +104,7 @@ class SnapshotHeader(Value):
     v: int = VERSION
 
 
-class SnapshotEnd(Value):
+class SnapshotEnd(Value, frozen=True):
     """Last line. `sha256`: hex digest of all bytes before this line, newlines included."""
 
     sha256: str
@@ -116,7 +116,7 @@ class _Batch(msgspec.Struct):
     scans: list[msgspec.Raw]
 
 
-class Unreadable(Value):
+class Unreadable(Value, frozen=True):
     """A record of a batch that is none. `epoch` and `seq` where at least those could be read."""
 
     raw: bytes
@@ -130,7 +130,7 @@ class _Place(msgspec.Struct):
     seq: int
 
 
-class Topics(Value):
+class Topics(Value, frozen=True):
     """The topics of one venue."""
 
     venue: str

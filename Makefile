@@ -1,0 +1,29 @@
+# Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
+PY := .venv/bin/python
+
+.PHONY: demo test check format lock clean
+
+demo:
+	@tools/setup
+	@$(PY) -m demo
+
+test: check
+	@$(PY) -m pytest
+
+check:
+	@tools/setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+format:
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+# Rewrites requirements.txt from pyproject.toml; needs `uv`.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra dev --extra hub pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf .venv var build *.egg-info
