@@ -36,9 +36,13 @@ class Idle(Value, frozen=True, tag="idle"):
 
 
 class Answer(Value, frozen=True, tag="answer"):
-    """The verdict on a scan. `verdict.event` is the event the ticket is for."""
+    """The verdict on a scan. `verdict.event` is the event the ticket is for.
+
+    `place`: what people call the gate of `verdict.entry` (``GATE 2``), empty if unknown.
+    """
 
     verdict: Verdict
+    place: str = ""
     link: Link = Link()
 
 
