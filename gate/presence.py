@@ -55,15 +55,14 @@ def observe(
     held = {key: at for key, at in presence.held.items() if now_ms - at < presence.rescan_after_ms}
     key, presented = _choose(seen)
     answer = presented if key is not None and key not in held else None
-    held.update({_key(sighting, what): now_ms for sighting, what in seen if _is_answered(what, key, held)})
+    keys = {_key(sighting, what): what for sighting, what in seen}
+    # A foreign code that lost to another code has had its answer too; ours in a crowd has not.
+    held |= {
+        seen_key: now_ms for seen_key, what in keys.items() if seen_key in held or isinstance(what, Malformed)
+    }
     if key is not None:
         held[key] = now_ms
     return Presence(held, presence.rescan_after_ms), answer
-
-
-def _is_answered(what: Code | Malformed, chosen: str | None, held: dict[str, int]) -> bool:
-    """Codes already answered stay held while in sight; ones seen only in passing are not."""
-    return isinstance(what, Code) and what.code_hash in held and chosen is not None
 
 
 def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | None, Presented | None]:

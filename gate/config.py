@@ -1,0 +1,171 @@
+"""The gate's configuration file, for both of its services. See `config/gate.toml`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Meta
+
+from gate.errors import ConfigError
+from gate.model import Value
+from gate.settings import load
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[float, Meta(gt=0)]
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class CameraSection(Value, frozen=True):
+    """Where pictures come from. `path`: the folder of the driver ``folder``."""
+
+    driver: Literal["picamera2", "v4l2", "folder"] = "picamera2"
+    path: str = ""
+    device: str = "/dev/video0"
+    width: Annotated[int, Meta(ge=160, le=4096)] = 640
+    height: Annotated[int, Meta(ge=120, le=4096)] = 480
+    fps: Annotated[float, Meta(gt=0, le=120)] = 15.0
+    hold_ms: Annotated[int, Meta(ge=50, le=10_000)] = 300
+
+
+class ScreenSection(Value, frozen=True):
+    """The OLED. `path`: the picture file of the driver ``file``."""
+
+    driver: Literal["ssd1306", "sh1106", "ssd1322", "terminal", "file", "dummy", "none"] = "ssd1306"
+    i2c_port: Annotated[int, Meta(ge=0, le=99)] = 1
+    i2c_address: Annotated[int, Meta(ge=0x03, le=0x77)] = 0x3C
+    rotate: Annotated[int, Meta(ge=0, le=3)] = 0
+    path: str = ""
+
+
+class TurnstileSection(Value, frozen=True):
+    """The relay. `pin`: BCM number. `pulse_ms`: how long the relay is held."""
+
+    driver: Literal["gpiozero", "mock"] = "gpiozero"
+    pin: Annotated[int, Meta(ge=0, le=27)] = 17
+    active_high: bool = True
+    pulse_ms: Annotated[int, Meta(ge=20, le=10_000)] = 500
+    trace: str = ""
+
+
+class DoorSection(Value, frozen=True):
+    """Policies of the door; times in seconds (domain 2.2, 2.3)."""
+
+    unknown: Literal["deny", "admit"] = "deny"
+    passback_window: Positive = 60.0
+    rescan_after: Positive = 1.5
+    isolated_after: Positive = 10.0
+    retain_days: Annotated[int, Meta(ge=1)] = 30
+
+
+class HubSection(Value, frozen=True):
+    """How sync reaches the hub and the broker. Secrets are in files, never in here."""
+
+    url: str
+    token_file: str
+    broker: str = "127.0.0.1"
+    broker_port: Port = 8883
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class GateFile(Value, frozen=True):
+    """One gate. `state_dir` holds `journal.db` and `cache.db`."""
+
+    gate_id: str
+    venue: str
+    state_dir: str
+    hub: HubSection
+    gate_name: str = ""
+    lang: Literal["es", "en"] = "es"
+    timezone: str = "America/Mexico_City"
+    log: Literal["text", "json"] = "text"
+    camera: CameraSection = CameraSection()
+    screen: ScreenSection = ScreenSection()
+    turnstile: TurnstileSection = TurnstileSection()
+    door: DoorSection = DoorSection()
+    keys: dict[str, str] = {}
+
+    @property
+    def journal(self) -> Path:
+        """The door's file."""
+        return Path(self.state_dir) / "journal.db"
+
+    @property
+    def cache(self) -> Path:
+        """Sync's file."""
+        return Path(self.state_dir) / "cache.db"
+
+    @property
+    def name(self) -> str:
+        """What people call the gate: ``gate-2`` is ``GATE 2`` unless it has a name."""
+        return self.gate_name or self.gate_id.replace("-", " ").upper()
+
+
+def read(path: Path) -> GateFile:
+    """Read and check a gate's configuration.
+
+    :raises ConfigError: the file is missing, unreadable or wrong; all mistakes at once.
+    """
+    return load(read_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
+
+
+def read_text(path: Path, command: str) -> str:
+    """The file's text. Raises `ConfigError` that says which option to give."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file. Give the configuration with {command} … --config FILE."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}. Check the path and its permissions.") from None
+
+
+def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
+    """The keys ticket signatures are checked with, by key id. The configuration was checked before."""
+    return {name: _public_key(text) for name, text in config.keys.items()}
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+
+
+def _mistakes(config: GateFile) -> Iterator[str]:
+    for key, value in (("gate_id", config.gate_id), ("venue", config.venue)):
+        if not _ID.fullmatch(value):
+            yield f"{key}: {value!r} is not an id; expected up to 32 of a-z, 0-9 and hyphens."
+    try:
+        ZoneInfo(config.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield f"timezone: {config.timezone!r} is unknown; expected a name such as 'America/Mexico_City'."
+    if config.camera.driver == "folder" and not config.camera.path:
+        yield "camera.path: missing; the driver 'folder' needs the folder to look into."
+    if config.screen.driver == "file" and not config.screen.path:
+        yield "screen.path: missing; the driver 'file' needs the picture file to write."
+    if not config.hub.url.startswith(("http://", "https://")):
+        yield f"hub.url: {config.hub.url!r} is no address; expected one that begins with https://."
+    yield from _tls_mistakes(config.hub)
+    yield from _key_mistakes(config)
+
+
+def _tls_mistakes(hub: HubSection) -> Iterator[str]:
+    if bool(hub.cert_file) != bool(hub.key_file):
+        yield "hub.cert_file, hub.key_file: only one is given; a client certificate needs both."
+
+
+def _key_mistakes(config: GateFile) -> Iterator[str]:
+    for name, text in config.keys.items():
+        if not re.fullmatch(r"[A-Z0-9]{1,8}", name):
+            yield f"keys.{name}: not a key id; expected 1 to 8 upper-case letters and digits."
+        try:
+            _public_key(text)
+        except (binascii.Error, ValueError):
+            yield f"keys.{name}: not an Ed25519 public key; expected its 32 bytes in base64."

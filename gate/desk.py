@@ -1,0 +1,196 @@
+"""One scan from presentation to durable record: look up, decide, commit. No hardware.
+
+The order is the promise: when `Desk.answer` returns, the record is on disk, so whoever
+calls it may move the turnstile. The claim at the hub (domain 2.3, situation 1) belongs
+between `_question` and the journal's turn: asked before the commit, so that a committed
+verdict is final. Until it exists, first entries are decided from what the gate knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gate.cache import CacheReader, Feed, Known, LinkState, screen_link
+from gate.clock import Clock
+from gate.decide import Policy, Question, Several, decide
+from gate.effects import Effects, effects, with_arrivals
+from gate.history import combine
+from gate.ids import uuid7
+from gate.journal import Journal, Turn
+from gate.model import Admission, Event, Now, ScanRecord, Value, Verdict
+from gate.payload import Code, Proof, prove
+from gate.presence import Presented
+from gate.tonight import tonight
+
+Method = Literal["camera", "manual", "staff"]
+
+
+class Answered(Value, frozen=True):
+    """A decided scan. `record` is None when nothing was decided (two codes at once).
+
+    `decision_ms`: from the presented code to the durable commit.
+    """
+
+    verdict: Verdict
+    effects: Effects
+    record: ScanRecord | None
+    decision_ms: float
+
+
+class _Case(Value, frozen=True):
+    """What is read once for a scan, before its transaction."""
+
+    now: Now
+    question: Question
+    known: Known
+    feed: Feed
+    link: LinkState
+
+
+class Desk:
+    """Decides for one gate.
+
+    :param random: gives that many random bytes, for scan ids.
+    :param isolated_after: seconds without a broker after which admissions are flagged (domain 2.3).
+    """
+
+    def __init__(  # noqa: PLR0913 – everything a decision depends on, by name
+        self,
+        *,
+        gate_id: str,
+        journal: Journal,
+        cache: CacheReader,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        policy: Policy,
+        keys: Mapping[str, Ed25519PublicKey],
+        isolated_after: float,
+    ) -> None:
+        self._gate_id = gate_id
+        self._journal = journal
+        self._cache = cache
+        self._clock = clock
+        self._random = random
+        self._policy = policy
+        self._keys = keys
+        self._isolated_ms = isolated_after * 1000
+
+    def answer(self, presented: Presented, method: Method = "camera", *, release: bool = True) -> Answered:
+        """Decide and record one presentation.
+
+        :param release: whether an admission will move a turnstile; recorded as `released`.
+        :raises StoreError: the journal cannot be written; nothing was recorded, nobody is admitted.
+        """
+        started = time.perf_counter()
+        case = self._case(presented)
+        if isinstance(presented.what, Several):
+            return self._answered(case, decide(case.question), None, started)
+        with self._journal.turn() as turn:
+            verdict = self._decide(case, turn)
+            record = turn.append(self._record(case, presented, verdict, method, release))
+        return self._answered(case, verdict, record, started)
+
+    def _answered(self, case: _Case, verdict: Verdict, record: ScanRecord | None, started: float) -> Answered:
+        acked = case.link.acked_seq if case.link.epoch == self._journal.epoch else 0
+        link = screen_link(case.link, self._journal.last_seq() - acked, case.feed)
+        return Answered(
+            verdict=verdict,
+            effects=effects(verdict, link, self._cache.gate_names()),
+            record=record,
+            decision_ms=(time.perf_counter() - started) * 1000,
+        )
+
+    def _case(self, presented: Presented) -> _Case:
+        now = self._clock.now()
+        events = self._cache.events()
+        event = tonight(events, now.wall)
+        code = presented.what if isinstance(presented.what, Code) else None
+        known = self._cache.find(code.code_hash) if code else Known()
+        link = self._cache.link(now)
+        admission = known.admission
+        return _Case(
+            now=now,
+            known=known,
+            link=link,
+            feed=self._cache.feed(event.event_id, now.wall) if event else Feed(),
+            question=Question(
+                presented=presented.what,
+                now=now.wall,
+                event=event,
+                admission=admission,
+                table=known.table,
+                ticket_event=_ticket_event(events, known, code),
+                proof=self._proof(code, admission),
+                isolated=self._is_isolated(link),
+                policy=self._policy,
+            ),
+        )
+
+    def _proof(self, code: Code | None, admission: Admission | None) -> Proof:
+        if code is None:
+            return Proof.NONE
+        return prove(code, admission.signature_hash if admission else None, self._keys)
+
+    def _is_isolated(self, link: LinkState) -> bool:
+        return link.cut_ms is None or link.cut_ms > self._isolated_ms
+
+    def _decide(self, case: _Case, turn: Turn) -> Verdict:
+        code = case.question.presented
+        own = turn.entries(code.code_hash) if isinstance(code, Code) else []
+        history = combine(case.known.admission, [*own, *case.known.peers])
+        verdict = decide(msgspec.structs.replace(case.question, history=history))
+        return with_arrivals(verdict, self._entered_unseen(verdict, turn))
+
+    def _entered_unseen(self, verdict: Verdict, turn: Turn) -> int:
+        if verdict.table is None:
+            return 0
+        hashes = self._cache.not_entered(verdict.table.reservation_id)
+        return sum(1 for code_hash in hashes if turn.entries(code_hash) or self._cache.peers(code_hash))
+
+    def _record(
+        self, case: _Case, presented: Presented, verdict: Verdict, method: Method, release: bool
+    ) -> ScanRecord:
+        now = case.now
+        event: Event | None = case.question.event
+        code = presented.what if isinstance(presented.what, Code) else None
+        return ScanRecord(
+            scan_id=uuid7(int(now.wall.timestamp() * 1000), self._random(10)),
+            gate_id=self._gate_id,
+            epoch="",
+            seq=0,
+            boot_id=now.boot_id,
+            occurred_at=now.wall,
+            monotonic_ms=now.monotonic_ms,
+            clock=now.clock,
+            clock_offset_ms=now.offset_ms,
+            clock_uncertainty_ms=now.uncertainty_ms,
+            event_id=event.event_id if event else None,
+            kind=verdict.kind,
+            subject_id=verdict.subject_id,
+            code_hash=code.code_hash if code else None,
+            raw_hash=hashlib.sha256(presented.raw).hexdigest(),
+            verdict=verdict.ruling,
+            reason=verdict.reason,
+            rule=verdict.rule,
+            flags=verdict.flags,
+            scan_method=method,
+            cache_version=case.feed.version,
+            cache_age_s=case.feed.age_s,
+            released=release and verdict.admits,
+        )
+
+
+def _ticket_event(events: tuple[Event, ...], known: Known, code: Code | None) -> Event | None:
+    """The night a ticket is for: by the cache, or by the event code and date it carries."""
+    if known.admission is not None:
+        wanted = known.admission.event_id
+        return next((event for event in events if event.event_id == wanted), None)
+    if code is None or code.event_code is None:
+        return None
+    return next((event for event in events if event.code == code.event_code), None)

@@ -1,0 +1,19 @@
+"""Ids that sort by time. Pure: time and randomness are arguments."""
+
+from __future__ import annotations
+
+import uuid
+
+
+def uuid7(unix_ms: int, random: bytes) -> str:
+    """A UUID version 7 (RFC 9562, section 5.7).
+
+    :param unix_ms: milliseconds since 1970, 48 bits are used.
+    :param random: 10 random bytes.
+    """
+    if len(random) != 10:
+        raise ValueError(f"10 random bytes are needed, not {len(random)}")
+    value = (unix_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(random)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))

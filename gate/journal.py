@@ -1,0 +1,151 @@
+"""The journal: every scan, durable before the turnstile moves (data model 3.2).
+
+One SQLite file in WAL mode with ``synchronous=FULL``: only that survives a power cut at the
+last commit. A scan takes its turn in one ``BEGIN IMMEDIATE`` transaction, inside which the
+past of its code is read, the verdict made and the row written; leaving it commits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from gate.errors import StoreError
+from gate.model import Entry, ScanRecord
+from gate.rows import COLUMNS, to_row
+from gate.sqlfile import load
+
+SQL = load("gate", "journal.sql")
+INSERT = f"insert into scans ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_MIGRATIONS = Migrations("journal")
+
+
+@_MIGRATIONS()
+def first(db: Database) -> None:
+    """The tables as they first were."""
+    for statement in SQL["schema"].split(";\n"):
+        db.execute(statement)
+
+
+class Turn:
+    """One scan's transaction."""
+
+    def __init__(self, db: sqlite3.Connection, epoch: str) -> None:
+        self._db = db
+        self._epoch = epoch
+
+    def entries(self, code_hash: str) -> list[Entry]:
+        """This gate's own admissions of a code that were not annulled, oldest first."""
+        rows = self._db.execute(SQL["entries_of_code"], (code_hash,))
+        return [Entry(at=datetime.fromisoformat(at), gate=gate) for at, gate in rows]
+
+    def append(self, record: ScanRecord) -> ScanRecord:
+        """Write a record; it comes back with its `epoch` and `seq`."""
+        ((seq,),) = self._db.execute(SQL["next_seq"]).fetchall()
+        placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
+        self._db.execute(INSERT, to_row(placed))
+        return placed
+
+
+class Journal:
+    """The door's journal file.
+
+    :param new_epoch: id of a numbering that has never been used, taken when the file is new.
+    :raises StoreError: the file cannot be opened, made or read, or belongs to another gate.
+    """
+
+    def __init__(self, path: Path, gate_id: str, new_epoch: str) -> None:
+        self.path = path
+        with _in_words(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = connect(path)
+            database = Database(self._db)
+            _MIGRATIONS.apply(database)
+            self.epoch = self._identify(gate_id, new_epoch)
+
+    def _identify(self, gate_id: str, new_epoch: str) -> str:
+        self._db.execute("begin immediate")
+        known = {key: value for key, value in self._db.execute("select key, value from meta")}
+        if "epoch" not in known:
+            self._db.execute(SQL["meta_set"], ("epoch", new_epoch))
+            self._db.execute(SQL["meta_set"], ("gate_id", gate_id))
+        self._db.execute("commit")
+        owner = known.get("gate_id", gate_id)
+        if owner != gate_id:
+            raise StoreError(
+                f"{self.path}: belongs to gate '{owner}', this one is '{gate_id}'. "
+                "Correct gate_id, or give this gate an empty state_dir."
+            )
+        return str(known.get("epoch", new_epoch))
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """One transaction; left normally it is on disk, left by an exception it never was.
+
+        :raises StoreError: the disk is full or broken; nothing was written.
+        """
+        with _in_words(self.path):
+            self._db.execute("begin immediate")
+            try:
+                yield Turn(self._db, self.epoch)
+                self._db.execute("commit")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back itself
+                    self._db.execute("rollback")
+                raise
+
+    def last_seq(self) -> int:
+        """Number of the newest record, 0 if there was never one."""
+        with _in_words(self.path):
+            ((value,),) = self._db.execute(SQL["meta_get"], ("last_seq",)).fetchall()
+            return int(value)
+
+    def waiting_entries(self, after_seq: int, event_id: str) -> int:
+        """First entries of an event that the hub has not acknowledged: guests only we count."""
+        with _in_words(self.path):
+            ((count,),) = self._db.execute(SQL["waiting_entries"], (after_seq, event_id)).fetchall()
+            return int(count)
+
+    def tidy(self, acked_seq: int, older_than: datetime) -> int:
+        """Prune rows that are in Postgres and past their retention, then checkpoint the WAL.
+
+        Called between scans, never inside one: SQLite's own checkpoint would stall a decision.
+        :returns: how many rows went.
+        """
+        with _in_words(self.path):
+            pruned = self._db.execute(SQL["prune"], (acked_seq, older_than.isoformat())).rowcount
+            self._db.execute(SQL["checkpoint"]).fetchall()
+            return pruned
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection as the journal needs it: WAL, FULL, own transactions, no automatic checkpoint."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
+    db.execute("pragma journal_mode=wal")
+    db.execute("pragma synchronous=full")
+    db.execute("pragma wal_autocheckpoint=0")
+    return db
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"{path}: {error}. No scan can be recorded, so nobody is admitted. "
+            "Check the disk (df -h, dmesg) and the file's permissions."
+        ) from error

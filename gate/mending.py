@@ -1,0 +1,72 @@
+"""A part that may be missing or break, and is made again until it works.
+
+An outage is logged once and its end once; between the two the part is tried again every
+few seconds, so that a reconnected relay works without a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from gate.errors import MagueyError
+
+T = TypeVar("T")
+RETRY_MS = 3_000
+
+
+class Mending(Generic[T]):
+    """Holds what `make` makes.
+
+    :param make: makes the part; raises `MagueyError` while it cannot.
+    :param discard: lets go of a part that broke.
+    """
+
+    def __init__(self, name: str, make: Callable[[], T], discard: Callable[[T], None]) -> None:
+        self._name = name
+        self._make = make
+        self._discard = discard
+        self._part: T | None = None
+        self._retry_at = 0
+        self.trouble: MagueyError | None = None
+        self._log = structlog.get_logger(part=name)
+
+    def get(self, now_ms: int) -> T | None:
+        """The working part, or None while it is broken. `now_ms`: monotonic."""
+        if self._part is None and now_ms >= self._retry_at:
+            self._try(now_ms)
+        return self._part
+
+    def _try(self, now_ms: int) -> None:
+        try:
+            self._part = self._make()
+        except MagueyError as error:
+            self._note(error, now_ms)
+            return
+        if self.trouble is not None:
+            self._log.info("works again")
+            self.trouble = None
+
+    def broke(self, error: MagueyError, now_ms: int) -> None:
+        """The part failed in use: let go of it and make it again later."""
+        part, self._part = self._part, None
+        if part is not None:
+            try:
+                self._discard(part)
+            except (MagueyError, OSError) as second:
+                self._log.warning("could not be closed", error=str(second))
+        self._note(error, now_ms)
+
+    def _note(self, error: MagueyError, now_ms: int) -> None:
+        if self.trouble is None:
+            self._log.error("out of order", error=str(error))
+        self.trouble = error
+        self._retry_at = now_ms + RETRY_MS
+
+    def close(self) -> None:
+        """Let go of the part."""
+        part, self._part = self._part, None
+        if part is not None:
+            self._discard(part)

@@ -1,0 +1,27 @@
+"""Scan records as rows of the journal, for the door that writes and for sync that reads. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gate.model import ScanRecord
+
+COLUMNS = ScanRecord.__struct_fields__
+"""Columns of the journal's table `scans`, in order."""
+
+
+def to_row(record: ScanRecord) -> list[Any]:
+    """A record as the values of its row, in the order of `COLUMNS`."""
+    plain = msgspec.to_builtins(record)
+    plain["flags"] = ",".join(record.flags)
+    return [plain[name] for name in COLUMNS]
+
+
+def from_row(row: tuple[Any, ...]) -> ScanRecord:
+    """The record a row was made from."""
+    plain = dict(zip(COLUMNS, row, strict=True))
+    plain["flags"] = [flag for flag in plain["flags"].split(",") if flag]
+    plain["released"] = bool(plain["released"])
+    return msgspec.convert(plain, ScanRecord)

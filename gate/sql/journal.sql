@@ -1,0 +1,66 @@
+The journal: written by the door only, read by sync. Columns of `scans` are the fields of
+gate.model.ScanRecord (protocol 4.3), in their order; a test keeps the two equal.
+
+-- schema --
+create table meta (
+    key text primary key,
+    value text not null
+) without rowid;
+
+create table scans (
+    scan_id text not null unique,
+    gate_id text not null,
+    epoch text not null,
+    seq integer primary key,  -- gapless: the highest plus one, taken inside the transaction
+    boot_id text not null,
+    occurred_at text not null,
+    monotonic_ms integer not null,
+    verdict text not null,
+    reason text not null,
+    rule integer not null,
+    kind text not null,
+    clock text not null,
+    clock_offset_ms integer,
+    clock_uncertainty_ms integer,
+    event_id text,
+    subject_id text,
+    code_hash text,
+    raw_hash text,
+    flags text not null,
+    scan_method text not null,
+    cache_version integer,
+    cache_age_s integer,
+    released integer not null,
+    record text not null,
+    refers_to text
+);
+create index scans_of_a_code on scans (code_hash) where verdict = 'admit' and record = 'scan';
+create index later_records_of_a_scan on scans (refers_to) where refers_to is not null;
+-- so that numbers go on where they were when acknowledged rows are pruned
+insert into meta values ('last_seq', '0');
+
+-- meta_get --
+select value from meta where key = ?
+
+-- meta_set --
+insert into meta values (?, ?) on conflict (key) do update set value = excluded.value
+
+-- entries_of_code --
+select occurred_at, gate_id from scans s
+where code_hash = ? and verdict = 'admit' and record = 'scan'
+  and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
+order by occurred_at
+
+-- next_seq --
+update meta set value = value + 1 where key = 'last_seq' returning cast(value as integer)
+
+-- waiting_entries --
+select count(distinct code_hash) from scans
+where seq > ? and event_id = ? and verdict = 'admit' and reason = 'first_entry' and record = 'scan'
+
+-- prune --
+delete from scans where seq <= ? and occurred_at < ?
+  and seq in (select seq from scans order by seq limit 500)
+
+-- checkpoint --
+pragma wal_checkpoint(passive)

@@ -1,0 +1,28 @@
+"""Queries live in `.sql` files, each under a comment line ``-- name --`` (as procrastinate does).
+
+Pure: the text of such a file in, its queries by name out.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- (?P<name>[a-z0-9_]+) --$", re.MULTILINE)
+
+
+def parse(text: str) -> dict[str, str]:
+    """Split a file into its named queries. What stands before the first name is commentary.
+
+    :raises ValueError: a name stands twice.
+    """
+    pieces = _NAME.split(text)[1:]
+    names, bodies = pieces[::2], pieces[1::2]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a query name stands twice in {sorted(names)}")
+    return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
+
+
+def load(package: str, name: str) -> dict[str, str]:
+    """The queries of the file `name` in a package's folder ``sql/``."""
+    return parse((files(package) / "sql" / name).read_text("utf-8"))

@@ -1,0 +1,171 @@
+"""Writes `cache.db`: what the hub says may enter, what other gates admitted, how the link is.
+
+WAL with ``synchronous=NORMAL``: a power cut may cost the last seconds of the cache, which
+are fetched again; it never costs a scan, those are in the journal. A snapshot is one
+transaction, so the door sees the old cache or the new one and never half of either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from gate.errors import StoreError
+from gate.model import Admission, Event, FeedRow, Removed, Ruling, ScanRecord, Status, Table, Value
+from gate.sqlfile import load
+from sync.wire import Change, GateConfig
+
+SQL = load("sync", "cache.sql")
+_MIGRATIONS = Migrations("cache")
+
+
+@_MIGRATIONS()
+def first(db: Database) -> None:
+    """The tables as they first were."""
+    for statement in SQL["schema"].split(";\n"):
+        db.execute(statement)
+
+
+class LinkNote(Value, frozen=True):
+    """What the door is to know of the link; times are monotonic milliseconds of this boot."""
+
+    connected: bool
+    since_ms: int
+    beat_ms: int
+    boot_id: str
+    epoch: str | None
+    acked_seq: int
+
+
+class Cache:
+    """The cache file.
+
+    :raises StoreError: from every method, when the file cannot be opened, read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._in_words():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db.execute("pragma journal_mode=wal")
+            self._db.execute("pragma synchronous=normal")
+            _MIGRATIONS.apply(Database(self._db))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def versions(self) -> dict[str, int]:
+        """Feed version held, by event id."""
+        with self._in_words():
+            return dict(self._db.execute(SQL["feed_versions"]).fetchall())
+
+    def served(self) -> list[str]:
+        """Ids of the events this gate admits to."""
+        with self._in_words():
+            return [event_id for (event_id,) in self._db.execute(SQL["served_events"])]
+
+    def acked(self) -> tuple[str | None, int]:
+        """The hub's last acknowledgement: epoch and number."""
+        with self._in_words():
+            row = self._db.execute(SQL["acked"]).fetchone()
+            return (row[0], row[1]) if row else (None, 0)
+
+    def put_config(self, config: GateConfig) -> None:
+        """Replace the nights and the names of the gates."""
+        with self._transaction() as db:
+            db.execute(SQL["clear_events"])
+            db.execute(SQL["clear_gate_names"])
+            db.executemany(SQL["put_event"], [(e.event_id, _json(e)) for e in config.events])
+            db.executemany(SQL["put_gate_name"], list(config.gate_names.items()))
+
+    def put_snapshot(self, event_id: str, version: int, rows: Iterable[FeedRow], at: datetime) -> None:
+        """Replace all of an event in one transaction."""
+        with self._transaction() as db:
+            db.execute(SQL["clear_admissions"], (event_id,))
+            db.execute(SQL["clear_tables"], (event_id,))
+            for row in rows:
+                _put(db, row)
+            self._put_feed(event_id, version, at)
+
+    def put_changes(self, event_id: str, changes: Sequence[Change], at: datetime) -> None:
+        """Apply consecutive changes; the version of the last is held afterwards."""
+        with self._transaction() as db:
+            for change in changes:
+                _put(db, change.row)
+            self._put_feed(event_id, changes[-1].version, at)
+
+    def _put_feed(self, event_id: str, version: int, at: datetime) -> None:
+        self._db.execute(SQL["put_feed"], (event_id, version, at.isoformat(), at.isoformat()))
+
+    def put_peers(self, records: Iterable[ScanRecord]) -> None:
+        """Remember what other gates admitted; an annulment takes its admission back."""
+        with self._transaction() as db:
+            for record in records:
+                if record.record == "annulled":
+                    db.execute(SQL["remove_peer_entry"], (record.refers_to,))
+                elif record.record == "scan" and record.verdict is Ruling.ADMIT and record.code_hash:
+                    at = record.occurred_at.isoformat()
+                    db.execute(SQL["put_peer_entry"], (record.scan_id, record.code_hash, record.gate_id, at))
+
+    def put_link(self, note: LinkNote, current_at: datetime | None) -> None:
+        """Tell the door how the link is. `current_at`: the cache is known to be current as of then."""
+        with self._transaction() as db:
+            db.execute(SQL["put_link"], msgspec.structs.astuple(note))
+            if current_at is not None:
+                db.execute(SQL["feed_is_current"], (current_at.isoformat(),))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._in_words():
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+                self._db.execute("commit")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("rollback")
+                raise
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.path}: {error}. The gate decides from what it has. "
+                "Check the disk (df -h); if the file is damaged, move it away and restart maguey-sync."
+            ) from error
+
+
+def _json(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _put(db: sqlite3.Connection, row: FeedRow) -> None:
+    match row:
+        case Admission():
+            entered = row.status is Status.CHECKED_IN
+            db.execute(
+                SQL["put_admission"],
+                (row.code_hash, row.event_id, row.reservation_id, entered, _json(row)),
+            )
+        case Table():
+            db.execute(SQL["put_table"], (row.reservation_id, row.event_id, _json(row)))
+        case Event():
+            _put_event(db, row)
+        case Removed():
+            db.execute(SQL["remove_admission"], (row.code_hash,))
+
+
+def _put_event(db: sqlite3.Connection, row: Event) -> None:
+    """An event in the feed is one this gate serves, or it would not be fetched."""
+    db.execute(SQL["put_event"], (row.event_id, _json(msgspec.structs.replace(row, served=True))))

@@ -1,0 +1,107 @@
+The cache: written by sync only, read by the door (gate/sql/cache.sql). Rows are the JSON of
+the values in gate/model.py; the columns beside them are what is looked up or counted.
+
+-- schema --
+create table events (event_id text primary key, row text not null) without rowid;
+
+create table tables (
+    reservation_id text primary key,
+    event_id text not null,
+    row text not null
+) without rowid;
+create index tables_of_an_event on tables (event_id);
+
+create table admissions (
+    code_hash text primary key,
+    event_id text not null,
+    reservation_id text,
+    entered integer not null,
+    row text not null
+) without rowid;
+create index entered_of_an_event on admissions (event_id, entered);
+create index admissions_of_a_table on admissions (reservation_id, entered) where reservation_id is not null;
+
+create table peer_entries (
+    scan_id text primary key,
+    code_hash text not null,
+    gate_id text not null,
+    at text not null
+) without rowid;
+create index peer_entries_of_a_code on peer_entries (code_hash);
+
+create table feed (
+    event_id text primary key,
+    version integer not null,
+    fetched_at text not null,
+    current_at text not null
+) without rowid;
+
+create table gate_names (gate_id text primary key, name text not null) without rowid;
+
+-- one row: what the door has to know of the link
+create table link (
+    one integer primary key check (one = 1),
+    connected integer not null,
+    since_ms integer not null,
+    beat_ms integer not null,
+    boot_id text not null,
+    epoch text,
+    acked_seq integer not null
+)
+
+-- put_event --
+insert into events values (?, ?) on conflict (event_id) do update set row = excluded.row
+
+-- put_table --
+insert into tables values (?, ?, ?) on conflict (reservation_id) do update
+set event_id = excluded.event_id, row = excluded.row
+
+-- put_admission --
+insert into admissions values (?, ?, ?, ?, ?) on conflict (code_hash) do update
+set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
+    entered = excluded.entered, row = excluded.row
+
+-- remove_admission --
+delete from admissions where code_hash = ?
+
+-- clear_admissions --
+delete from admissions where event_id = ?
+
+-- clear_tables --
+delete from tables where event_id = ?
+
+-- clear_events --
+delete from events
+
+-- put_peer_entry --
+insert into peer_entries values (?, ?, ?, ?) on conflict (scan_id) do nothing
+
+-- remove_peer_entry --
+delete from peer_entries where scan_id = ?
+
+-- put_feed --
+insert into feed values (?, ?, ?, ?) on conflict (event_id) do update
+set version = excluded.version, fetched_at = excluded.fetched_at, current_at = excluded.current_at
+
+-- feed_is_current --
+update feed set current_at = ?
+
+-- feed_versions --
+select event_id, version from feed
+
+-- clear_gate_names --
+delete from gate_names
+
+-- put_gate_name --
+insert into gate_names values (?, ?)
+
+-- served_events --
+select event_id from events where json_extract(row, '$.served')
+
+-- acked --
+select epoch, acked_seq from link
+
+-- put_link --
+insert into link values (1, ?, ?, ?, ?, ?, ?) on conflict (one) do update
+set connected = excluded.connected, since_ms = excluded.since_ms, beat_ms = excluded.beat_ms,
+    boot_id = excluded.boot_id, epoch = excluded.epoch, acked_seq = excluded.acked_seq
