@@ -1,0 +1,165 @@
+"""The hub's link to the MQTT broker: callbacks only enqueue, and a dead thread is replaced.
+
+paho ends its thread silently when a callback raises, so nothing here decides anything in a
+callback, and `tend` looks after the thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import ssl
+import threading
+import time
+from typing import Any
+
+import msgspec
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gate.errors import ConfigError
+from hub.config import Mqtt
+from hub.outage import Outage
+
+RECEIVE_MAXIMUM = 1000
+"""Messages the broker may have outstanding here: bounds memory while Postgres is away."""
+SESSION_SECONDS = 3600
+"""How long the broker keeps messages for a hub that is gone (MQTT 5, 3.1.2.11.2)."""
+CONNECT_SECONDS = 10.0
+_KEEPALIVE_SECONDS = 15
+
+_log = structlog.get_logger()
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message, unacknowledged. `connection`: the connection whose `mid` this is."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    connection: int
+
+
+class Broker:
+    """A connection that comes back by itself, subscribed to one filter each time it does.
+
+    :param subscribe: the topic filter; None for a link that only publishes.
+    """
+
+    def __init__(self, config: Mqtt, client_id: str, subscribe: str | None = None) -> None:
+        self.inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._config = config
+        self._client_id = client_id
+        self._subscribe = subscribe
+        self._connection = 0
+        self._reason = "not connected yet"
+        self._up = threading.Event()
+        self._quiet_since = time.monotonic()
+        self._outage = Outage(f"MQTT broker {config.host}:{config.port}")
+        self._client = self._make_client()
+        self._thread = self._start()
+
+    def wait_until_up(self, seconds: float) -> bool:
+        """Wait for the connection; whether it is there."""
+        return self._up.wait(seconds)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish at QoS 1; while the broker is away it is kept and sent later."""
+        self._client.publish(topic, payload, qos=1, retain=retain)
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker it may forget a message.
+
+        A message of an earlier connection is not acknowledged: its number may mean another
+        message by now, and the broker sends it again anyway.
+        """
+        if message.connection == self._connection:
+            self._client.ack(message.mid, 1)
+
+    def tend(self) -> None:
+        """Log outages, and replace the thread if it died. Call every second or so."""
+        if self._up.is_set():
+            self._quiet_since = time.monotonic()
+            self._outage.over()
+        elif time.monotonic() - self._quiet_since > 1.0:
+            self._outage.began(self._reason)
+        if not self._thread.is_alive():
+            _log.error("the MQTT thread died; starting another")
+            self._lost("its thread died")
+            self._client = self._make_client()
+            self._thread = self._start()
+
+    def wake(self) -> None:
+        """Make whoever waits for the inbox look up."""
+        self.inbox.put(None)
+
+    def close(self) -> None:
+        """Say goodbye; the broker keeps the session for `SESSION_SECONDS`."""
+        self._client.disconnect()
+        self._thread.join(timeout=1.0)
+
+    def _start(self) -> threading.Thread:
+        self._client.loop_start()
+        thread = self._client._thread
+        assert thread is not None  # loop_start has just made it
+        return thread
+
+    def _make_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True
+        )
+        client.max_queued_messages_set(0)
+        client.max_inflight_messages_set(100)
+        client.reconnect_delay_set(1, 2)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_message, client.on_connect_fail = self._on_message, self._on_connect_fail
+        self._identify(client)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.SessionExpiryInterval = SESSION_SECONDS
+        client.connect_timeout = CONNECT_SECONDS
+        client.connect_async(
+            self._config.host, self._config.port, _KEEPALIVE_SECONDS, clean_start=False, properties=properties
+        )
+        return client
+
+    def _identify(self, client: paho.Client) -> None:
+        config = self._config
+        if config.username is not None:
+            client.username_pw_set(config.username, config.password())
+        if config.ca_file is not None:
+            try:
+                client.tls_set(config.ca_file, config.cert_file, config.key_file)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(f"mqtt: the TLS files cannot be used: {error}.") from None
+
+    def _on_connect(
+        self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
+    ) -> None:
+        if code.is_failure:
+            self._reason = str(code)
+            return
+        self._connection += 1
+        if self._subscribe is not None:
+            # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
+            client.subscribe(self._subscribe, qos=1)
+        self._up.set()
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
+    ) -> None:
+        self._lost(str(code))
+
+    def _lost(self, reason: str) -> None:
+        self._up.clear()
+        self._connection += 1
+        self._reason = reason
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        self._reason = "connection refused or timed out"
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        self.inbox.put(Message(message.topic, bytes(message.payload), message.mid, self._connection))

@@ -1,0 +1,180 @@
+"""``maguey-hub``: migrate, ingest, web, seed-demo.
+
+Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import structlog
+import typer
+
+from gate.errors import ConfigError, MagueyError
+from hub.config import HubConfig, read_config
+from hub.database import one_line
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+_STOP_SECONDS = 1.5
+
+app = typer.Typer(
+    name="maguey-hub",
+    help="The hub: every scan of the gates into Postgres, every change of tickets out to the gates.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="The hub's configuration; config/hub.toml is a commented example.")
+]
+
+
+def main() -> None:
+    """Entry point of the console command."""
+    _log_to_stderr()
+    app()
+
+
+@app.command()
+def migrate(config: ConfigOption) -> None:
+    """Bring the database up to date; may be repeated."""
+    from hub.migrate import migrate as apply
+
+    with _plain_errors():
+        applied = apply(read_config(config).postgres.dsn)
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+
+
+@app.command()
+def ingest(config: ConfigOption) -> None:
+    """Take in the gates' scans and publish the admission feed, until SIGTERM.
+
+    Of several for one venue one works and the others stand by.
+    """
+    with _plain_errors():
+        settings = read_config(config)
+        settings.mqtt.password()
+        _run_until_stopped(settings)
+
+
+@app.command()
+def web(config: ConfigOption) -> None:
+    """Serve snapshots and configuration to the gates over HTTP; OpenAPI at /schema."""
+    import uvicorn
+
+    from hub.api import make_app
+
+    with _plain_errors():
+        settings = read_config(config)
+        uvicorn.run(
+            make_app(settings),
+            host=settings.web.host,
+            port=settings.web.port,
+            log_level="warning",
+            timeout_graceful_shutdown=1,
+        )
+
+
+@app.command("seed-demo")
+def seed_demo(
+    config: ConfigOption,
+    out: Annotated[Path, typer.Option(help="Where codes and gate tokens go (JSON, mode 0600).")],
+    seed: Annotated[
+        int | None, typer.Option(help="The same number makes the same night. Without it: real randomness.")
+    ] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="22:00 to 06:00 on this date. Without it: doors opened 1 h ago."
+        ),
+    ] = None,
+) -> None:
+    """Write one night to play with into an empty, migrated database."""
+    from hub.database import connect
+    from hub.seed import night_of
+    from hub.seed import seed_demo as write
+
+    source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for
+    with _plain_errors():
+        settings = read_config(config)
+        night = night_of(date.date() if date else None, datetime.now(UTC).astimezone())
+        with connect(settings.postgres.dsn) as conn:
+            made = write(conn, settings.venue, night, source, out)
+    typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
+
+
+def _run_until_stopped(config: HubConfig) -> None:
+    """Work in a thread, wait for a signal here: a stop needs no cooperation of a blocked library."""
+    from hub.consumer import run
+
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run(config, stop)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = threading.Thread(target=work, name="consumer", daemon=True)
+    worker.start()
+    stop.wait()
+    worker.join(_STOP_SECONDS)
+    if failures:
+        raise failures[0]
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """One or more lines for a person, and the exit code; no traceback for what they can mend."""
+    try:
+        yield
+    except ConfigError as error:
+        _fail(str(error), EXIT_USAGE)
+    except MagueyError as error:
+        _fail(str(error), EXIT_FAILED)
+    except psycopg.errors.UndefinedTable as error:
+        _fail(f"{one_line(error)}. Run 'maguey-hub migrate' first.", EXIT_FAILED)
+    except psycopg.Error as error:
+        _fail(f"Postgres: {one_line(error)}.", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def _log_to_stderr() -> None:
+    # the pool reports every attempt; the hub reports an outage once
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

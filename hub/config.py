@@ -1,0 +1,111 @@
+"""The hub's configuration, `config/hub.toml`: every mistake is reported at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from gate.errors import ConfigError
+from gate.settings import load
+
+_VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Postgres(msgspec.Struct, frozen=True, kw_only=True):
+    """`dsn`: a libpq connection string or URI (libpq manual, 34.1.1). It may hold a password."""
+
+    dsn: str
+
+    def __repr__(self) -> str:
+        return "Postgres(dsn=…)"
+
+
+class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker. TLS is on when `ca_file` is given; `cert_file` and `key_file` are the hub's own."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    username: str | None = None
+    password_file: str | None = None
+
+    def password(self) -> str | None:
+        """The password, read from its file; None if there is none. Raises `ConfigError`."""
+        if self.password_file is None:
+            return None
+        try:
+            return Path(self.password_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"mqtt.password_file: {error}. Give the hub's user read access.") from None
+
+
+class Web(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the HTTP interface listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All of `hub.toml`. `venue` is the level of the MQTT topics under which the gates live."""
+
+    venue: str
+    postgres: Postgres
+    mqtt: Mqtt = Mqtt()
+    web: Web = Web()
+
+
+def read_config(path: Path) -> HubConfig:
+    """Read `hub.toml`.
+
+    :raises ConfigError: it cannot be read, or cannot be used; the message lists every mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"{path}: {reason}. Copy config/hub.toml there and name it with --config."
+        ) from None
+    return load(text, HubConfig, str(path), _mistakes)
+
+
+def _mistakes(config: HubConfig) -> Iterator[str]:
+    if not _VENUE.fullmatch(config.venue):
+        yield "venue: expected 1 to 64 letters, digits, '-', '_' or '.', because it is part of MQTT topics."
+    yield from _dsn_mistakes(config.postgres.dsn)
+    for name, port in (("mqtt.port", config.mqtt.port), ("web.port", config.web.port)):
+        if not 0 < port < 65536:
+            yield f"{name}: expected a port from 1 to 65535, not {port}."
+    yield from _file_mistakes(config.mqtt)
+
+
+def _dsn_mistakes(dsn: str) -> Iterator[str]:
+    try:
+        known = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        # the text itself is not repeated: it may hold a password
+        yield "postgres.dsn: not a connection string; expected for example 'host=127.0.0.1 dbname=maguey'."
+        return
+    if "dbname" not in known:
+        yield "postgres.dsn: names no database; add for example 'dbname=maguey'."
+
+
+def _file_mistakes(mqtt: Mqtt) -> Iterator[str]:
+    for name in ("ca_file", "cert_file", "key_file", "password_file"):
+        file = getattr(mqtt, name)
+        if file is not None and not Path(file).is_file():
+            yield f"mqtt.{name}: there is no file {file}."
+    if (mqtt.cert_file is None) != (mqtt.key_file is None):
+        yield "mqtt.cert_file and mqtt.key_file belong together: give both or neither."
+    if mqtt.cert_file is not None and mqtt.ca_file is None:
+        yield "mqtt.ca_file: needed with a certificate, to know the broker by."
+    if mqtt.password_file is not None and mqtt.username is None:
+        yield "mqtt.username: needed with mqtt.password_file."

@@ -1,0 +1,138 @@
+"""The one active consumer of a venue: messages in, commit, then acknowledgements out.
+
+The order is what makes it safe: a message is acknowledged to the broker, and a scan to its
+gate, only after the commit. What was not committed is still the broker's or the gate's, and
+comes again; what comes again changes nothing (invariants 1, 2 and 5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import structlog
+
+from hub.broker import Broker, Message
+from hub.config import HubConfig
+from hub.database import Connection, connect, is_outage, one_line
+from hub.errors import DatabaseDownError
+from hub.feed import publishing
+from hub.ingest import Batch, merge, read, write
+from hub.outage import Outage
+from hub.queries import query
+from sync.wire import Topics, encode
+
+BATCH_RECORDS = 500
+"""About as many records as one transaction takes; more gain nothing (measured, quality 7.3)."""
+_POLL_SECONDS = 0.5
+_RETRY_SECONDS = 1.0
+_NOT_MIGRATED = {"42883", "42P01", "42703"}
+"""Function, table or column missing (PostgreSQL manual, appendix A)."""
+
+_log = structlog.get_logger()
+
+
+class Consumer:
+    """Runs in its own thread until `stop`; survives the broker's and the database's absence."""
+
+    def __init__(self, config: HubConfig, broker: Broker) -> None:
+        self._config = config
+        self._broker = broker
+        self._topics = Topics(venue=config.venue)
+        self._pending: list[Message] = []
+        self._contents: list[Batch] = []
+
+    def serve(self, conn: Connection, stop: threading.Event) -> None:
+        """Take in messages over one connection to Postgres until `stop`.
+
+        :raises psycopg.Error, DatabaseDownError: the connection failed; call again with another
+            one: what was not committed is kept.
+        """
+        while not stop.is_set():
+            self._broker.tend()
+            if self._take():
+                self._commit(conn)
+            else:
+                # a lock held by a dead connection is no lock: notice while idle, too
+                conn.execute(query("still_there"))
+
+    def _take(self) -> bool:
+        """Wait for a message, then take whatever else is there; no lingering for more."""
+        if not self._pending:
+            with contextlib.suppress(queue.Empty):
+                self._add(self._broker.inbox.get(timeout=_POLL_SECONDS))
+        with contextlib.suppress(queue.Empty):
+            while self._pending and sum(len(batch.records) for batch in self._contents) < BATCH_RECORDS:
+                self._add(self._broker.inbox.get_nowait())
+        return bool(self._pending)
+
+    def _add(self, message: Message | None) -> None:
+        if message is not None:
+            self._pending.append(message)
+            self._contents.append(read(message, self._topics))
+
+    def _commit(self, conn: Connection) -> None:
+        acks = write(conn, merge(self._contents))
+        for message in self._pending:
+            self._broker.acknowledge(message)
+        self._pending, self._contents = [], []
+        for gate_id, ack in acks:
+            self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)
+
+
+def run(config: HubConfig, stop: threading.Event) -> None:
+    """Be the venue's consumer, or stand by until the active one is gone; returns at `stop`."""
+    outage = Outage("Postgres")
+    with contextlib.ExitStack() as active:
+        consumer: Consumer | None = None
+        while not stop.is_set():
+            try:
+                with _connected(config, outage) as conn:
+                    if not _is_active(conn, config.venue):
+                        # somebody else took over while we were away: let go of the session too
+                        active.close()
+                        consumer = None
+                        _stand_by(conn, config.venue, stop)
+                    if not stop.is_set():
+                        consumer = consumer or _activate(config, active)
+                        consumer.serve(conn, stop)
+            except (psycopg.Error, DatabaseDownError) as error:
+                _keep_going(error, outage)
+                stop.wait(_RETRY_SECONDS)
+
+
+@contextlib.contextmanager
+def _connected(config: HubConfig, outage: Outage) -> Iterator[Connection]:
+    conn = connect(config.postgres.dsn, autocommit=True)
+    with contextlib.closing(conn):
+        outage.over()
+        yield conn
+
+
+def _keep_going(error: Exception, outage: Outage) -> None:
+    if not is_outage(error):
+        _log.error("the database refuses the hub's work; trying again", error=one_line(error))
+    hint = "; run 'maguey-hub migrate'" if getattr(error, "sqlstate", None) in _NOT_MIGRATED else ""
+    outage.began(one_line(error) + hint)
+
+
+def _is_active(conn: Connection, venue: str) -> bool:
+    row = conn.execute(query("become_active"), {"venue": venue}).fetchone()
+    return row is not None and bool(row["pg_try_advisory_lock"])
+
+
+def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
+    _log.info("another hub serves this venue; standing by", venue=venue)
+    while not stop.wait(_POLL_SECONDS) and not _is_active(conn, venue):
+        pass
+
+
+def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
+    broker = Broker(config.mqtt, f"maguey-hub-{config.venue}", Topics(venue=config.venue).scans())
+    active.callback(broker.close)
+    active.enter_context(publishing(config, broker))
+    _log.info("taking in scans", venue=config.venue)
+    return Consumer(config, broker)

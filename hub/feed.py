@@ -1,0 +1,124 @@
+"""Carry the admission feed to the gates: Postgres → MQTT, in version order.
+
+Woken by NOTIFY, with a look of its own every few seconds in case one was missed. A delta that
+a gate misses does no harm: the retained head tells it, and it catches up over HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import msgspec
+import psycopg
+
+from hub.broker import Broker
+from hub.config import HubConfig
+from hub.database import Connection, connect, one_line
+from hub.errors import DatabaseDownError
+from hub.outage import Outage
+from hub.queries import query
+from sync.wire import Change, Delta, Head, Topics, encode
+
+CHANGES_PER_MESSAGE = 50
+HEAD_SECONDS = 0.2
+"""A head counts all of a night's admissions, so it is not sent with every change of a rush."""
+_POLL_SECONDS = 2.0
+_READ_LIMIT = 500
+_RETRY_SECONDS = 1.0
+
+
+class Publisher:
+    """Publishes what is new since it last looked. `published`: newest version sent, by event."""
+
+    def __init__(self, broker: Broker, topics: Topics) -> None:
+        self._broker = broker
+        self._topics = topics
+        self.published: dict[str, int] = {}
+        self._stale_heads: set[str] = set()
+
+    @property
+    def has_stale_heads(self) -> bool:
+        """Whether a night changed since its head was sent."""
+        return bool(self._stale_heads)
+
+    def publish_new(self, conn: Connection) -> None:
+        """Publish every change that is not yet. A night seen for the first time gets its head."""
+        for row in conn.execute(query("current_events")).fetchall():
+            event_id, version = row["event_id"], row["version"]
+            if event_id not in self.published:
+                self.published[event_id] = version
+                self._stale_heads.add(event_id)
+            while self.published[event_id] < version and self._publish_some(conn, event_id):
+                self._stale_heads.add(event_id)
+
+    def publish_heads(self, conn: Connection) -> None:
+        """Publish the heads of the nights that changed."""
+        for event_id in sorted(self._stale_heads):
+            row = conn.execute(query("head"), {"event_id": event_id}).fetchone()
+            if row is not None:
+                head = Head(event_id=event_id, version=row["version"], count=row["count"])
+                self._broker.publish(self._topics.head(event_id), encode(head), retain=True)
+        self._stale_heads.clear()
+
+    def _publish_some(self, conn: Connection, event_id: str) -> bool:
+        wanted = {"event_id": event_id, "since": self.published[event_id], "limit": _READ_LIMIT}
+        changes = [
+            msgspec.json.decode(row["change"], type=Change)
+            for row in conn.execute(query("changes_since"), wanted).fetchall()
+        ]
+        for start in range(0, len(changes), CHANGES_PER_MESSAGE):
+            part = tuple(changes[start : start + CHANGES_PER_MESSAGE])
+            self._broker.publish(
+                self._topics.deltas(event_id), encode(Delta(event_id=event_id, changes=part))
+            )
+            self.published[event_id] = part[-1].version
+        return bool(changes)
+
+
+def run(config: HubConfig, broker: Broker, stop: threading.Event) -> None:
+    """Publish the feed until `stop`, whatever Postgres does in between."""
+    publisher = Publisher(broker, Topics(venue=config.venue))
+    outage = Outage("Postgres (feed)")
+    while not stop.is_set():
+        try:
+            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                outage.over()
+                conn.execute(query("listen"))
+                _follow(conn, publisher, stop)
+        except (psycopg.Error, DatabaseDownError) as error:
+            outage.began(one_line(error))
+            stop.wait(_RETRY_SECONDS)
+
+
+def _follow(conn: Connection, publisher: Publisher, stop: threading.Event) -> None:
+    heads_at = 0.0
+    while not stop.is_set():
+        publisher.publish_new(conn)
+        if time.monotonic() - heads_at >= HEAD_SECONDS:
+            publisher.publish_heads(conn)
+            heads_at = time.monotonic()
+        _wait(conn, HEAD_SECONDS if publisher.has_stale_heads else _POLL_SECONDS, stop)
+
+
+def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
+    """Until something changed, or the time is up; in slices, so that a stop is seen."""
+    until = time.monotonic() + seconds
+    while not stop.is_set() and (left := until - time.monotonic()) > 0:
+        for _ in conn.notifies(timeout=min(left, HEAD_SECONDS), stop_after=1):
+            return
+
+
+@contextlib.contextmanager
+def publishing(config: HubConfig, broker: Broker) -> Iterator[None]:
+    """A thread that publishes the feed while the block runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(config, broker, stop), name="feed", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=1.0)

@@ -1,0 +1,169 @@
+"""Take a batch of messages into Postgres: one transaction, and what to acknowledge afterwards.
+
+`read` and `write` know neither the broker nor time; `hub.consumer` runs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import psycopg
+import structlog
+from msgspec.structs import asdict
+
+from gate.model import ScanRecord
+from hub.broker import Message
+from hub.database import Connection, is_outage, one_line
+from hub.queries import query
+from sync.wire import Ack, Topics, Unreadable, WireError, decode_scans, record_hash
+
+_BIGINT_MAX = 2**63 - 1
+
+_log = structlog.get_logger()
+
+
+class _Row(ScanRecord, frozen=True, kw_only=True):
+    """A scan record as the database takes it."""
+
+    payload_hash: str
+
+
+class Bad(msgspec.Struct, frozen=True, kw_only=True):
+    """Something for the quarantine: bytes as they came, and where from."""
+
+    topic: str
+    gate_id: str | None
+    raw: bytes
+    error: str
+    epoch: str | None = None
+    seq: int | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What some messages held. `topics`: the topic each gate's records came on."""
+
+    records: tuple[ScanRecord, ...] = ()
+    bad: tuple[Bad, ...] = ()
+    topics: dict[str, str] = {}
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Gate and epoch of everything that may move a watermark, in order of appearance."""
+        found = [(record.gate_id, record.epoch) for record in self.records]
+        found += [(bad.gate_id, bad.epoch) for bad in self.bad if bad.gate_id and bad.epoch]
+        return list(dict.fromkeys(found))
+
+
+def read(message: Message, topics: Topics) -> Batch:
+    """Decode one message; what cannot be read becomes `Bad`, nothing is raised."""
+    gate_id = topics.gate_of(message.topic)
+    if gate_id is None:
+        bad = Bad(
+            topic=message.topic, gate_id=None, raw=message.payload, error="not a topic of this venue's gates"
+        )
+        return Batch(bad=(bad,))
+    try:
+        records, unreadable = decode_scans(message.payload, gate_id)
+    except WireError as error:
+        bad = Bad(topic=message.topic, gate_id=gate_id, raw=message.payload, error=str(error))
+        return Batch(bad=(bad,))
+    return Batch(
+        records=tuple(records),
+        bad=tuple(_bad(message.topic, gate_id, found) for found in unreadable),
+        topics={gate_id: message.topic},
+    )
+
+
+def merge(batches: Iterable[Batch]) -> Batch:
+    """Several messages' contents as one batch."""
+    records: list[ScanRecord] = []
+    bad: list[Bad] = []
+    topics: dict[str, str] = {}
+    for batch in batches:
+        records += batch.records
+        bad += batch.bad
+        topics |= batch.topics
+    return Batch(records=tuple(records), bad=tuple(bad), topics=topics)
+
+
+def write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
+    """Put a batch into Postgres and commit.
+
+    :returns: for each gate and epoch in it, how far the gate's scans are committed.
+    :raises psycopg.Error: the database is away or not ready (`is_outage`); nothing was written.
+    """
+    try:
+        with conn.transaction():
+            _store(conn, batch.records, batch.topics)
+            return _finish(conn, batch)
+    except psycopg.Error as error:
+        if is_outage(error):
+            raise
+        _log.warning(
+            "a batch holds a record the database refuses; taking them one by one", error=one_line(error)
+        )
+    with conn.transaction():
+        refused = [bad for record in batch.records if (bad := _store_alone(conn, record, batch.topics))]
+        return _finish(conn, msgspec.structs.replace(batch, bad=(*batch.bad, *refused)))
+
+
+def _store(conn: Connection, records: Sequence[ScanRecord], topics: dict[str, str]) -> None:
+    if records:
+        rows = [_Row(**asdict(record), payload_hash=record_hash(record)) for record in records]
+        wanted = {
+            "records": msgspec.json.encode(rows).decode(),
+            "topics": msgspec.json.encode(topics).decode(),
+        }
+        conn.execute(query("ingest_scans"), wanted)
+
+
+def _store_alone(conn: Connection, record: ScanRecord, topics: dict[str, str]) -> Bad | None:
+    try:
+        with conn.transaction():
+            _store(conn, [record], topics)
+    except psycopg.Error as error:
+        if is_outage(error):
+            raise
+        raw = Unreadable(
+            raw=msgspec.json.encode(record), error=one_line(error), epoch=record.epoch, seq=record.seq
+        )
+        return _bad(topics[record.gate_id], record.gate_id, raw)
+    return None
+
+
+def _bad(topic: str, gate_id: str, found: Unreadable) -> Bad:
+    """A place is only kept where the database can count with it."""
+    countable = found.seq is not None and 0 < found.seq <= _BIGINT_MAX and "\0" not in (found.epoch or "\0")
+    return Bad(
+        topic=topic,
+        gate_id=gate_id,
+        raw=found.raw,
+        error=found.error,
+        epoch=found.epoch if countable else None,
+        seq=found.seq if countable else None,
+    )
+
+
+def _finish(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
+    for bad in batch.bad:
+        _quarantine(conn, bad)
+    return [
+        (gate_id, _watermark(conn, gate_id, epoch)) for gate_id, epoch in batch.places if "\0" not in epoch
+    ]
+
+
+def _quarantine(conn: Connection, bad: Bad) -> None:
+    wanted = asdict(bad) | {
+        "raw_hash": hashlib.sha256(bad.raw).hexdigest(),
+        "error": bad.error.replace("\0", ""),
+    }
+    conn.execute(query("quarantine"), wanted)
+    _log.warning("quarantined", topic=bad.topic, seq=bad.seq, error=bad.error)
+
+
+def _watermark(conn: Connection, gate_id: str, epoch: str) -> Ack:
+    row = conn.execute(query("advance_watermark"), {"gate_id": gate_id, "epoch": epoch}).fetchone()
+    assert row is not None  # a function call always gives one row
+    return Ack(epoch=epoch, seq=row["advance_watermark"])

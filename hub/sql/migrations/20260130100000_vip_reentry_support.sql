@@ -1,0 +1,129 @@
+-- The VIP scan contract (domain 2.5).
+
+create or replace function vip_seats(p_package jsonb, p_capacity integer) returns integer
+language sql immutable parallel safe
+return case when p_package ->> 'guestCount' ~ '^[0-9]{1,6}$'
+    then (p_package ->> 'guestCount')::integer else p_capacity end;
+
+-- Count who has arrived at these tables; the first arrival moves a table to checked_in.
+create or replace function vip_recount(p_reservations uuid[], p_at timestamptz, p_by text) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    -- Two statements: the count must see what was committed while waiting for the lock.
+    perform 1 from vip_reservations where id = any (p_reservations) order by id for no key update;
+    with arrived as (
+        select r.id, (
+            select count(*) from vip_guest_passes p where p.reservation_id = r.id and p.status = 'checked_in'
+        ) + (
+            select count(*) from vip_linked_tickets l join tickets t on t.id = l.ticket_id
+            where l.vip_reservation_id = r.id and t.status = 'checked_in'
+        ) as guests
+        from vip_reservations r where r.id = any (p_reservations)
+    )
+    update vip_reservations r set
+        checked_in_guests = a.guests,
+        status = case when r.status = 'confirmed' and a.guests > 0 then 'checked_in' else r.status end,
+        checked_in_at = case when a.guests > 0 then coalesce(r.checked_in_at, p_at) end,
+        checked_in_by = case when a.guests > 0 then coalesce(r.checked_in_by, p_by) end
+    from arrived a
+    where r.id = a.id
+        and (r.checked_in_guests is distinct from a.guests or (r.status = 'confirmed' and a.guests > 0));
+end
+$$;
+
+create or replace function vip_refusal(p_error text, p_message text) returns json
+language sql immutable
+return json_build_object('success', false, 'error', p_error, 'message', p_message);
+
+-- The contract's body with the time as an argument: scans of an offline gate arrive late.
+create or replace function vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamptz) returns json
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_pass vip_guest_passes;
+    v_reservation vip_reservations;
+    v_seats integer;
+    v_last timestamptz;
+    v_first boolean;
+begin
+    -- Everything that changes admissions locks the event first: one order, no deadlocks.
+    perform 1 from events where id = (
+        select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
+        where p.id = p_pass_id
+    ) for no key update;
+    select * into v_pass from vip_guest_passes where id = p_pass_id for update;
+    if not found then
+        return vip_refusal('PASS_NOT_FOUND', 'There is no such guest pass.');
+    elsif v_pass.status = 'cancelled' then
+        return vip_refusal('PASS_CANCELLED', 'This guest pass was cancelled.');
+    end if;
+    select * into v_reservation from vip_reservations where id = v_pass.reservation_id for update;
+    if not found then
+        return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
+    elsif v_reservation.status not in ('confirmed', 'checked_in') then
+        return vip_refusal('RESERVATION_NOT_CONFIRMED',
+            format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
+    end if;
+
+    v_first := v_pass.status = 'issued';
+    if v_first then
+        update vip_guest_passes set status = 'checked_in', checked_in_at = p_at, checked_in_by = p_scanned_by
+        where id = p_pass_id;
+        perform vip_recount(array[v_reservation.id], p_at, p_scanned_by);
+        select * into v_reservation from vip_reservations where id = v_reservation.id;
+    else
+        select max(scanned_at) into v_last from vip_scan_logs where pass_id = p_pass_id;
+        v_last := coalesce(v_last, v_pass.checked_in_at);
+        -- A late report of an earlier entry: the earlier one was the first.
+        update vip_guest_passes set checked_in_at = p_at, checked_in_by = p_scanned_by
+        where id = p_pass_id and (p_at, p_scanned_by) < (checked_in_at, checked_in_by);
+    end if;
+    insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at)
+    values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
+        p_scanned_by, p_at);
+
+    select vip_seats(v_reservation.package_snapshot, capacity) into v_seats
+    from event_vip_tables where id = v_reservation.event_vip_table_id;
+    return vip_entry(v_pass, v_reservation, v_seats, v_first, v_last);
+end
+$$;
+
+create or replace function vip_entry(
+    p_pass vip_guest_passes, p_reservation vip_reservations, p_seats integer, p_first boolean,
+    p_last timestamptz
+) returns json
+language sql stable set search_path = public, pg_temp
+return (jsonb_build_object(
+    'success', true,
+    'entry_type', case when p_first then 'first_entry' else 'reentry' end,
+    'message', case when p_first then 'Welcome.' else 'Re-entry granted.' end,
+    'pass_id', p_pass.id,
+    'reservation_id', p_reservation.id,
+    'guest_number', p_pass.guest_number,
+    'checked_in_guests', p_reservation.checked_in_guests,
+    'total_guests', p_seats
+) || case when p_first then '{}'::jsonb else jsonb_build_object('last_entry_time', p_last) end)::json;
+
+create or replace function process_vip_scan_with_reentry(
+    p_pass_id uuid, p_scanned_by varchar default 'system'
+) returns json
+language sql security definer set search_path = public, pg_temp
+as $$ select vip_pass_scan(p_pass_id, coalesce(p_scanned_by, 'system'), now()) $$;
+
+create or replace function check_vip_linked_ticket_reentry(p_ticket_id uuid) returns json
+language sql stable security definer set search_path = public, pg_temp
+as $$
+    select coalesce((
+        select json_build_object(
+            'is_vip_linked', true,
+            'allow_reentry', r.status in ('confirmed', 'checked_in'),
+            'vip_reservation_id', r.id,
+            'table_number', r.table_number,
+            'table_name', v.table_name,
+            'reservation_status', r.status
+        )
+        from vip_linked_tickets l
+        join vip_reservations r on r.id = l.vip_reservation_id
+        join event_vip_tables v on v.id = r.event_vip_table_id
+        where l.ticket_id = p_ticket_id
+    ), json_build_object('is_vip_linked', false))
+$$;

@@ -1,0 +1,20 @@
+-- listen --
+LISTEN maguey_admissions
+
+-- current_events --
+-- Nights whose feed somebody may still follow.
+SELECT id::text AS event_id, admission_version AS version FROM events
+WHERE ends_at > now() - interval '1 day' AND status <> 'completed'
+ORDER BY ends_at
+
+-- changes_since --
+-- Whole changes as JSON, in version order.
+SELECT version, jsonb_build_object('version', version, 'row', row)::text AS change
+FROM admission_changes
+WHERE event_id = %(event_id)s AND version > %(since)s
+ORDER BY version LIMIT %(limit)s
+
+-- head --
+SELECT admission_version AS version,
+    (SELECT count(*) FROM feed_admissions f WHERE f.event_id = e.id) AS count
+FROM events e WHERE e.id = %(event_id)s

@@ -1,0 +1,41 @@
+-- gate --
+SELECT gate_id, venue, name, token_hash, (status = 'revoked' OR revoked_at IS NOT NULL) AS revoked
+FROM gates WHERE gate_id = %(gate_id)s
+
+-- gate_names --
+SELECT gate_id, name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
+
+-- gate_config_events --
+-- Every night, with whether this gate serves it, as the JSON of the gate's Event.
+SELECT (f.row || jsonb_build_object('served', g.event_id IS NOT NULL))::text AS event
+FROM events e
+JOIN feed_events f ON f.event_id = e.id
+LEFT JOIN gate_events g ON g.event_id = e.id AND g.gate_id = %(gate_id)s
+ORDER BY e.doors_open_at
+
+-- gate_serves --
+SELECT FROM gate_events WHERE gate_id = %(gate_id)s AND event_id = %(event_id)s
+
+-- snapshot_head --
+-- `changes`: how many of the versions after `since` are kept.
+SELECT e.admission_version AS version,
+    1 + (SELECT count(*) FROM vip_reservations r WHERE r.event_id = e.id)
+    + (SELECT count(*) FROM feed_admissions f WHERE f.event_id = e.id) AS count,
+    (SELECT count(*) FROM admission_changes c WHERE c.event_id = e.id AND c.version > %(since)s
+        AND c.version <= e.admission_version) AS changes
+FROM events e WHERE e.id = %(event_id)s
+
+-- ready --
+SELECT count(*) FROM events WHERE false
+
+-- snapshot_rows --
+-- The night, its tables, then everybody who may enter.
+SELECT row::text AS line FROM feed_events WHERE event_id = %(event_id)s
+UNION ALL
+SELECT row::text FROM feed_tables WHERE event_id = %(event_id)s
+UNION ALL
+SELECT row::text FROM feed_admissions WHERE event_id = %(event_id)s
+
+-- change_rows --
+SELECT jsonb_build_object('version', version, 'row', row)::text AS line FROM admission_changes
+WHERE event_id = %(event_id)s AND version > %(since)s ORDER BY version

@@ -1,0 +1,918 @@
+CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select s.scan_id, coalesce(s.subject_id, t.id, p.id), s.occurred_at, s.gate_id
+    from scan_logs s
+    left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
+    left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
+    where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan'
+$$;
+CREATE FUNCTION public.advance_watermark(p_gate text, p_epoch text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    c_step constant integer := 1000;
+    v_before bigint;
+    v_seq bigint;
+    v_next bigint;
+begin
+    insert into gate_watermarks (gate_id, epoch) values (p_gate, p_epoch) on conflict do nothing;
+    select seq into v_before from gate_watermarks where gate_id = p_gate and epoch = p_epoch for update;
+    v_seq := v_before;
+    loop
+        select max(run.seq) into v_next from (
+            select kept.seq, row_number() over (order by kept.seq) as n from (
+                (select seq from scan_logs where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                    order by seq limit c_step)
+                union
+                (select seq from scan_quarantine where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                    order by seq limit c_step)
+            ) kept
+        ) run where run.seq = v_seq + run.n;
+        exit when v_next is null;
+        exit when v_next < v_seq + c_step;
+        v_seq := v_next;
+    end loop;
+    v_seq := coalesce(v_next, v_seq);
+    if v_seq > v_before then
+        update gate_watermarks set seq = v_seq, updated_at = now() where gate_id = p_gate and epoch = p_epoch;
+    end if;
+    return v_seq;
+end
+$$;
+CREATE FUNCTION public.check_in_passes(p_scans uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_entry record;
+begin
+    for v_entry in
+        select p.id, a.at, a.gate from admitted_by(p_scans) a
+        join vip_guest_passes p on p.id = a.subject_id
+        order by a.at, a.gate, a.scan_id
+    loop
+        perform vip_pass_scan(v_entry.id, v_entry.gate, v_entry.at);
+    end loop;
+end
+$$;
+CREATE FUNCTION public.check_in_tickets(p_scans uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform 1 from tickets where id in (select subject_id from admitted_by(p_scans))
+    order by qr_code_data for no key update;
+    with entry as (
+        select subject_id,
+            (array_agg(at order by at, gate))[1] as first_at,
+            (array_agg(gate order by at, gate))[1] as first_gate,
+            (array_agg(at order by at desc, gate desc))[1] as last_at,
+            (array_agg(gate order by at desc, gate desc))[1] as last_gate
+        from admitted_by(p_scans) group by subject_id
+    ), outcome as (
+        select t.id, e.*,
+            t.checked_in_at is null
+                or (e.first_at, e.first_gate) < (t.checked_in_at, coalesce(t.checked_in_by, '')) as is_first,
+            t.last_entry_at is null
+                or (e.last_at, e.last_gate) > (t.last_entry_at, coalesce(t.last_entry_gate, '')) as is_last
+        from entry e join tickets t on t.id = e.subject_id
+        where t.status in ('issued', 'checked_in')
+    )
+    update tickets t set status = 'checked_in', is_used = true,
+        checked_in_at = case when o.is_first then o.first_at else t.checked_in_at end,
+        checked_in_by = case when o.is_first then o.first_gate else t.checked_in_by end,
+        last_entry_at = case when o.is_last then o.last_at else t.last_entry_at end,
+        last_entry_gate = case when o.is_last then o.last_gate else t.last_entry_gate end
+    from outcome o where t.id = o.id;
+end
+$$;
+CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS json
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select coalesce((
+        select json_build_object(
+            'is_vip_linked', true,
+            'allow_reentry', r.status in ('confirmed', 'checked_in'),
+            'vip_reservation_id', r.id,
+            'table_number', r.table_number,
+            'table_name', v.table_name,
+            'reservation_status', r.status
+        )
+        from vip_linked_tickets l
+        join vip_reservations r on r.id = l.vip_reservation_id
+        join event_vip_tables v on v.id = r.event_vip_table_id
+        where l.ticket_id = p_ticket_id
+    ), json_build_object('is_vip_linked', false))
+$$;
+CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_events uuid[];
+begin
+    select array_agg(distinct touched.event_id) into v_events from (
+        select unnest(p_events || p_removed_events) as event_id
+        union all select event_id from vip_reservations where id = any (p_reservations)
+        union all select event_id from tickets where id = any (p_subjects)
+        union all select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
+            where p.id = any (p_subjects)
+    ) touched;
+    if v_events is null then
+        return;
+    end if;
+    perform 1 from events where id = any (v_events) order by id for no key update;
+    with change as (
+        select event_id, 1 as part, ''::text as place, row from feed_events where event_id = any (p_events)
+        union all
+        select event_id, 2, '', jsonb_build_object('t', 'removed', 'code_hash', code_hash)
+        from unnest(p_removed_events, p_removed_codes) as removed (event_id, code_hash)
+        union all
+        select event_id, 3, reservation_id::text, row from feed_tables
+        where reservation_id = any (p_reservations)
+        union all
+        select event_id, 4, subject_id::text, row from feed_admissions where subject_id = any (p_subjects)
+    ), numbered as (
+        select change.*, row_number() over (partition by event_id order by part, place) as step from change
+    ), bumped as (
+        update events e set admission_version = e.admission_version + counted.steps
+        from (select event_id, max(step) as steps from numbered group by event_id) counted
+        where e.id = counted.event_id
+        returning e.id, e.admission_version - counted.steps as before
+    )
+    insert into admission_changes (event_id, version, row)
+    select bumped.id, bumped.before + numbered.step, numbered.row
+    from numbered join bumped on bumped.id = numbered.event_id;
+    perform pg_notify('maguey_admissions', event_id::text) from unnest(v_events) as touched (event_id);
+end
+$$;
+CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
+CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text)) ELSE NULL::jsonb END;
+CREATE FUNCTION public.feed_on_events() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_events uuid[];
+begin
+    if tg_op = 'INSERT' then
+        select array_agg(id) into v_events from new_rows;
+    else
+        select array_agg(n.id) into v_events from new_rows n join old_rows o on o.id = n.id
+        where (n.code, n.name, n.doors_open_at, n.ends_at, n.status, n.venue_capacity)
+            is distinct from (o.code, o.name, o.doors_open_at, o.ends_at, o.status, o.venue_capacity);
+    end if;
+    if v_events is not null then
+        perform feed_append(p_events => v_events);
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.feed_on_guest_passes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subjects uuid[] := '{}';
+    v_reservations uuid[] := '{}';
+    v_events uuid[] := '{}';
+    v_codes text[] := '{}';
+begin
+    if tg_op = 'INSERT' then
+        select array_agg(id), array_agg(distinct reservation_id) into v_subjects, v_reservations from new_rows;
+    elsif tg_op = 'DELETE' then
+        select array_agg(r.event_id), array_agg(o.code_hash), array_agg(distinct r.id)
+        into v_events, v_codes, v_reservations
+        from old_rows o join vip_reservations r on r.id = o.reservation_id;
+    else
+        select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
+        where (n.code_hash, n.reservation_id, n.status, n.guest_name, n.guest_number, n.qr_signature,
+                n.checked_in_at, n.checked_in_by)
+            is distinct from (o.code_hash, o.reservation_id, o.status, o.guest_name, o.guest_number,
+                o.qr_signature, o.checked_in_at, o.checked_in_by);
+        select array_agg(r.event_id), array_agg(o.code_hash) into v_events, v_codes
+        from new_rows n join old_rows o on o.id = n.id join vip_reservations r on r.id = o.reservation_id
+        where n.code_hash is distinct from o.code_hash;
+        select array_agg(touched.id) into v_reservations
+        from new_rows n join old_rows o on o.id = n.id
+        cross join unnest(array[n.reservation_id, o.reservation_id]) as touched (id)
+        where (n.guest_name, n.guest_number, n.reservation_id, n.status = 'cancelled')
+            is distinct from (o.guest_name, o.guest_number, o.reservation_id, o.status = 'cancelled');
+    end if;
+    perform feed_append('{}', coalesce(v_reservations, '{}'), coalesce(v_subjects, '{}'),
+        coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
+    return null;
+end
+$$;
+CREATE FUNCTION public.feed_on_linked_tickets() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subjects uuid[];
+    v_reservations uuid[];
+begin
+    if tg_op = 'INSERT' then
+        select array_agg(ticket_id), array_agg(vip_reservation_id) into v_subjects, v_reservations from new_rows;
+    elsif tg_op = 'DELETE' then
+        select array_agg(ticket_id), array_agg(vip_reservation_id) into v_subjects, v_reservations from old_rows;
+    else
+        select array_agg(touched.ticket_id), array_agg(touched.reservation_id) into v_subjects, v_reservations
+        from new_rows n join old_rows o on o.id = n.id
+        cross join unnest(array[n.ticket_id, o.ticket_id], array[n.vip_reservation_id, o.vip_reservation_id])
+            as touched (ticket_id, reservation_id)
+        where (n.ticket_id, n.vip_reservation_id, n.is_booker_purchase)
+            is distinct from (o.ticket_id, o.vip_reservation_id, o.is_booker_purchase);
+    end if;
+    if v_subjects is not null then
+        perform feed_append(p_reservations => v_reservations, p_subjects => v_subjects);
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.feed_on_reservations() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_reservations uuid[];
+begin
+    if tg_op = 'INSERT' then
+        select array_agg(id) into v_reservations from new_rows;
+    else
+        select array_agg(n.id) into v_reservations from new_rows n join old_rows o on o.id = n.id
+        where (n.status, n.purchaser_name, n.table_number, n.package_snapshot, n.checked_in_guests,
+                n.event_vip_table_id)
+            is distinct from (o.status, o.purchaser_name, o.table_number, o.package_snapshot,
+                o.checked_in_guests, o.event_vip_table_id);
+    end if;
+    if v_reservations is not null then
+        perform feed_append(p_reservations => v_reservations);
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.feed_on_tables() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_reservations uuid[];
+begin
+    select array_agg(r.id) into v_reservations
+    from new_rows n join old_rows o on o.id = n.id join vip_reservations r on r.event_vip_table_id = n.id
+    where (n.table_name, n.tier, n.capacity) is distinct from (o.table_name, o.tier, o.capacity);
+    if v_reservations is not null then
+        perform feed_append(p_reservations => v_reservations);
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.feed_on_tickets() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subjects uuid[] := '{}';
+    v_reservations uuid[] := '{}';
+    v_events uuid[] := '{}';
+    v_codes text[] := '{}';
+begin
+    if tg_op = 'INSERT' then
+        select array_agg(id) into v_subjects from new_rows;
+    elsif tg_op = 'DELETE' then
+        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
+    else
+        select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
+        where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature,
+                n.checked_in_at, n.checked_in_by, n.last_entry_at, n.last_entry_gate)
+            is distinct from (o.code_hash, o.event_id, o.status, o.ticket_type, o.guest_name, o.qr_signature,
+                o.checked_in_at, o.checked_in_by, o.last_entry_at, o.last_entry_gate);
+        select array_agg(o.event_id), array_agg(o.code_hash) into v_events, v_codes
+        from new_rows n join old_rows o on o.id = n.id
+        where (n.code_hash, n.event_id) is distinct from (o.code_hash, o.event_id);
+        select array_agg(l.vip_reservation_id) into v_reservations
+        from new_rows n join old_rows o on o.id = n.id join vip_linked_tickets l on l.ticket_id = n.id
+        where n.guest_name is distinct from o.guest_name;
+    end if;
+    perform feed_append('{}', coalesce(v_reservations, '{}'), coalesce(v_subjects, '{}'),
+        coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
+    return null;
+end
+$$;
+CREATE FUNCTION public.feed_on_vip_scan_logs() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subjects uuid[];
+begin
+    select array_agg(pass_id) into v_subjects from new_rows
+    where pass_id is not null and scan_type = 'reentry';
+    if v_subjects is not null then
+        perform feed_append(p_subjects => v_subjects);
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
+CREATE FUNCTION public.hash_of_text(p_text text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN encode(sha256(convert_to(p_text, 'UTF8'::name)), 'hex'::text);
+CREATE FUNCTION public.ingest_scans(p_records jsonb, p_topics jsonb DEFAULT '{}'::jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_new uuid[] := store_scans(p_records);
+    v_subjects uuid[];
+begin
+    if cardinality(v_new) < jsonb_array_length(p_records) then
+        perform quarantine_misfits(p_records, p_topics);
+    end if;
+    select array_agg(subject_id) into v_subjects from admitted_by(v_new);
+    if v_subjects is not null then
+        perform lock_events_of(v_subjects);
+        perform log_linked_entries(v_new);
+        perform check_in_tickets(v_new);
+        perform recount_linked_tables(v_new);
+        perform check_in_passes(v_new);
+    end if;
+    return cardinality(v_new);
+end
+$$;
+CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select 1 from events where id in (
+        select event_id from tickets where id = any (p_subjects)
+        union
+        select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
+        where p.id = any (p_subjects)
+    ) order by id for no key update
+$$;
+CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
+    select t.id, r.id,
+        case when t.status = 'issued' and row_number() over (partition by t.id order by a.at, a.gate, a.scan_id) = 1
+            then 'first_entry' else 'reentry' end,
+        a.gate, a.at
+    from admitted_by(p_scans) a
+    join tickets t on t.id = a.subject_id and t.status in ('issued', 'checked_in')
+    join vip_linked_tickets l on l.ticket_id = t.id
+    join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
+    order by a.at, a.gate, a.scan_id
+$$;
+CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select vip_pass_scan(p_pass_id, coalesce(p_scanned_by, 'system'), now()) $$;
+CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, error)
+    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq, convert_to(r.raw::text, 'UTF8'),
+        r.payload_hash,
+        case when s.scan_id is null then 'this scan_id belongs to another scan'
+            else 'another record is already kept for this gate, epoch and seq' end
+    from (
+        select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
+            (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash,
+            (e.value ->> 'scan_id')::uuid as scan_id
+        from jsonb_array_elements(p_records) e
+    ) r
+    left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
+    where s.payload_hash is distinct from r.payload_hash
+    on conflict do nothing
+$$;
+CREATE FUNCTION public.recount_linked_tables(p_scans uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_table record;
+begin
+    for v_table in
+        select r.id, min(a.at) as at, (array_agg(a.gate order by a.at, a.gate))[1] as gate
+        from admitted_by(p_scans) a
+        join vip_linked_tickets l on l.ticket_id = a.subject_id
+        join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
+        group by r.id order by r.id
+    loop
+        perform vip_recount(array[v_table.id], v_table.at, v_table.gate);
+    end loop;
+end
+$$;
+CREATE TABLE public.scan_logs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    boot_id text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    monotonic_ms bigint NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    rule integer NOT NULL,
+    kind text NOT NULL,
+    clock text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    event_id uuid,
+    subject_id uuid,
+    code_hash text,
+    raw_hash text,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    scan_method text NOT NULL,
+    cache_version bigint,
+    cache_age_s bigint,
+    released boolean NOT NULL,
+    record text NOT NULL,
+    refers_to uuid,
+    payload_hash text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text]))),
+    CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
+    CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
+);
+CREATE FUNCTION public.scan_rows(p_records jsonb) RETURNS SETOF public.scan_logs
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select gen_random_uuid(), r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms,
+        r.verdict, r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
+        r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
+        r.released, r.record, r.refers_to, r.payload_hash, now()
+    from jsonb_populate_recordset(null::scan_logs, p_records) r
+$$;
+CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with stored as (
+        insert into scan_logs select r.* from scan_rows(p_records) r order by r.gate_id, r.epoch, r.seq
+        on conflict do nothing
+        returning scan_id
+    )
+    select coalesce(array_agg(scan_id), '{}') from stored
+$$;
+CREATE FUNCTION public.touch_updated_at() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    new.updated_at := now();
+    return new;
+end
+$$;
+CREATE TABLE public.vip_guest_passes (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    reservation_id uuid NOT NULL,
+    guest_number integer NOT NULL,
+    guest_name text,
+    qr_code_token text NOT NULL,
+    qr_signature text,
+    code_hash text GENERATED ALWAYS AS (public.hash_of_code(qr_code_token)) STORED NOT NULL,
+    status text DEFAULT 'issued'::text NOT NULL,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text])))
+);
+CREATE TABLE public.vip_reservations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    event_vip_table_id uuid NOT NULL,
+    table_number integer NOT NULL,
+    purchaser_name text DEFAULT ''::text NOT NULL,
+    purchaser_email text,
+    purchaser_phone text,
+    amount_paid_cents integer DEFAULT 0 NOT NULL,
+    stripe_payment_intent_id text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    qr_code_token text,
+    invite_code text,
+    package_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
+    special_requests text,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    checked_in_guests integer DEFAULT 0 NOT NULL,
+    refunded_at timestamp with time zone,
+    refund_amount_cents integer,
+    stripe_refund_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT vip_reservations_status CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'checked_in'::text, 'completed'::text, 'cancelled'::text])))
+);
+CREATE FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN ((jsonb_build_object('success', true, 'entry_type', CASE WHEN p_first THEN 'first_entry'::text ELSE 'reentry'::text END, 'message', CASE WHEN p_first THEN 'Welcome.'::text ELSE 'Re-entry granted.'::text END, 'pass_id', (p_pass).id, 'reservation_id', (p_reservation).id, 'guest_number', (p_pass).guest_number, 'checked_in_guests', (p_reservation).checked_in_guests, 'total_guests', p_seats) || CASE WHEN p_first THEN '{}'::jsonb ELSE jsonb_build_object('last_entry_time', p_last) END))::json;
+CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_pass vip_guest_passes;
+    v_reservation vip_reservations;
+    v_seats integer;
+    v_last timestamptz;
+    v_first boolean;
+begin
+    -- Everything that changes admissions locks the event first: one order, no deadlocks.
+    perform 1 from events where id = (
+        select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
+        where p.id = p_pass_id
+    ) for no key update;
+    select * into v_pass from vip_guest_passes where id = p_pass_id for update;
+    if not found then
+        return vip_refusal('PASS_NOT_FOUND', 'There is no such guest pass.');
+    elsif v_pass.status = 'cancelled' then
+        return vip_refusal('PASS_CANCELLED', 'This guest pass was cancelled.');
+    end if;
+    select * into v_reservation from vip_reservations where id = v_pass.reservation_id for update;
+    if not found then
+        return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
+    elsif v_reservation.status not in ('confirmed', 'checked_in') then
+        return vip_refusal('RESERVATION_NOT_CONFIRMED',
+            format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
+    end if;
+    v_first := v_pass.status = 'issued';
+    if v_first then
+        update vip_guest_passes set status = 'checked_in', checked_in_at = p_at, checked_in_by = p_scanned_by
+        where id = p_pass_id;
+        perform vip_recount(array[v_reservation.id], p_at, p_scanned_by);
+        select * into v_reservation from vip_reservations where id = v_reservation.id;
+    else
+        select max(scanned_at) into v_last from vip_scan_logs where pass_id = p_pass_id;
+        v_last := coalesce(v_last, v_pass.checked_in_at);
+        -- A late report of an earlier entry: the earlier one was the first.
+        update vip_guest_passes set checked_in_at = p_at, checked_in_by = p_scanned_by
+        where id = p_pass_id and (p_at, p_scanned_by) < (checked_in_at, checked_in_by);
+    end if;
+    insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at)
+    values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
+        p_scanned_by, p_at);
+    select vip_seats(v_reservation.package_snapshot, capacity) into v_seats
+    from event_vip_tables where id = v_reservation.event_vip_table_id;
+    return vip_entry(v_pass, v_reservation, v_seats, v_first, v_last);
+end
+$$;
+CREATE FUNCTION public.vip_recount(p_reservations uuid[], p_at timestamp with time zone, p_by text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    -- Two statements: the count must see what was committed while waiting for the lock.
+    perform 1 from vip_reservations where id = any (p_reservations) order by id for no key update;
+    with arrived as (
+        select r.id, (
+            select count(*) from vip_guest_passes p where p.reservation_id = r.id and p.status = 'checked_in'
+        ) + (
+            select count(*) from vip_linked_tickets l join tickets t on t.id = l.ticket_id
+            where l.vip_reservation_id = r.id and t.status = 'checked_in'
+        ) as guests
+        from vip_reservations r where r.id = any (p_reservations)
+    )
+    update vip_reservations r set
+        checked_in_guests = a.guests,
+        status = case when r.status = 'confirmed' and a.guests > 0 then 'checked_in' else r.status end,
+        checked_in_at = case when a.guests > 0 then coalesce(r.checked_in_at, p_at) end,
+        checked_in_by = case when a.guests > 0 then coalesce(r.checked_in_by, p_by) end
+    from arrived a
+    where r.id = a.id
+        and (r.checked_in_guests is distinct from a.guests or (r.status = 'confirmed' and a.guests > 0));
+end
+$$;
+CREATE FUNCTION public.vip_refusal(p_error text, p_message text) RETURNS json
+    LANGUAGE sql IMMUTABLE
+    RETURN json_build_object('success', false, 'error', p_error, 'message', p_message);
+CREATE FUNCTION public.vip_reservation_forward_only() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if (old.status, new.status) not in (
+        ('pending', 'confirmed'), ('pending', 'cancelled'), ('confirmed', 'checked_in'),
+        ('confirmed', 'cancelled'), ('confirmed', 'completed'), ('checked_in', 'completed')
+    ) then
+        raise exception 'a reservation cannot go from % to %', old.status, new.status
+            using errcode = 'check_violation', hint = 'States only move forward; make a new reservation.';
+    end if;
+    return new;
+end
+$$;
+CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE TABLE public.admission_changes (
+    event_id uuid NOT NULL,
+    version bigint NOT NULL,
+    "row" jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.event_vip_tables (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    table_number integer NOT NULL,
+    table_name text DEFAULT ''::text NOT NULL,
+    tier text DEFAULT 'standard'::text NOT NULL,
+    price numeric(10,2) DEFAULT 0 NOT NULL,
+    price_cents integer DEFAULT 0 NOT NULL,
+    capacity integer NOT NULL,
+    bottles_included integer DEFAULT 0 NOT NULL,
+    floor_section text,
+    position_x integer,
+    position_y integer,
+    is_available boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT event_vip_tables_capacity CHECK ((capacity > 0)),
+    CONSTRAINT event_vip_tables_tier CHECK ((tier = ANY (ARRAY['premium'::text, 'front_row'::text, 'standard'::text])))
+);
+CREATE TABLE public.events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    code text NOT NULL,
+    description text,
+    event_date date NOT NULL,
+    doors_open_at timestamp with time zone NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone NOT NULL,
+    venue_capacity integer DEFAULT 0 NOT NULL,
+    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    admission_version bigint DEFAULT 0 NOT NULL,
+    cancelled_at timestamp with time zone,
+    cancelled_by text,
+    cancellation_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
+    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
+    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text])))
+);
+CREATE TABLE public.tickets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    ticket_id text NOT NULL,
+    order_id uuid,
+    event_id uuid NOT NULL,
+    event_name text DEFAULT ''::text NOT NULL,
+    ticket_type text DEFAULT 'General Admission'::text NOT NULL,
+    status text DEFAULT 'issued'::text NOT NULL,
+    is_used boolean DEFAULT false NOT NULL,
+    qr_code_data text NOT NULL,
+    qr_signature text,
+    code_hash text GENERATED ALWAYS AS (public.hash_of_code(qr_code_data)) STORED NOT NULL,
+    price_paid numeric(10,2),
+    price_paid_cents integer,
+    stripe_payment_id text,
+    stripe_payment_intent_id text,
+    line_number integer,
+    guest_name text,
+    guest_email text,
+    guest_phone text,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    last_entry_at timestamp with time zone,
+    last_entry_gate text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text])))
+);
+CREATE TABLE public.vip_linked_tickets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    vip_reservation_id uuid NOT NULL,
+    order_id uuid,
+    ticket_id uuid NOT NULL,
+    purchased_by_email text,
+    purchased_by_name text,
+    is_booker_purchase boolean DEFAULT false NOT NULL,
+    linked_by text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.vip_scan_logs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    pass_id uuid,
+    ticket_id uuid,
+    reservation_id uuid,
+    scan_type text NOT NULL,
+    scanned_by text DEFAULT 'system'::text NOT NULL,
+    scanned_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT vip_scan_logs_type CHECK ((scan_type = ANY (ARRAY['first_entry'::text, 'reentry'::text])))
+);
+CREATE VIEW public.feed_admissions AS
+ SELECT t.event_id,
+    t.id AS subject_id,
+    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', t.code_hash, 'subject_id', t.id, 'event_id', t.event_id, 'kind',
+        CASE
+            WHEN l.is_booker_purchase THEN 'vip_host'::text
+            WHEN (l.id IS NOT NULL) THEN 'vip_linked'::text
+            ELSE 'ga'::text
+        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash', public.hash_of_text(t.qr_signature), 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by), 'last_entry', public.feed_entry(COALESCE(t.last_entry_at, t.checked_in_at), COALESCE(t.last_entry_gate, t.checked_in_by)))) AS "row"
+   FROM (public.tickets t
+     LEFT JOIN public.vip_linked_tickets l ON ((l.ticket_id = t.id)))
+UNION ALL
+ SELECT r.event_id,
+    p.id AS subject_id,
+    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', p.guest_name, 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by), 'last_entry', public.feed_entry(COALESCE(last.scanned_at, p.checked_in_at), COALESCE(last.scanned_by, p.checked_in_by)))) AS "row"
+   FROM ((public.vip_guest_passes p
+     JOIN public.vip_reservations r ON ((r.id = p.reservation_id)))
+     LEFT JOIN LATERAL ( SELECT s.scanned_at,
+            s.scanned_by
+           FROM public.vip_scan_logs s
+          WHERE (s.pass_id = p.id)
+          ORDER BY s.scanned_at DESC, s.scanned_by DESC
+         LIMIT 1) last ON (true));
+CREATE VIEW public.feed_events AS
+ SELECT e.id AS event_id,
+    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity) AS "row"
+   FROM public.events e;
+CREATE VIEW public.feed_tables AS
+ SELECT r.event_id,
+    r.id AS reservation_id,
+    jsonb_build_object('t', 'table', 'reservation_id', r.id, 'event_id', r.event_id, 'number', (r.table_number)::text, 'name', v.table_name, 'tier', v.tier, 'status', r.status, 'host', r.purchaser_name, 'seats', public.vip_seats(r.package_snapshot, v.capacity), 'arrived', r.checked_in_guests, 'guests', (COALESCE(passes.names, '[]'::jsonb) || COALESCE(linked.names, '[]'::jsonb))) AS "row"
+   FROM (((public.vip_reservations r
+     JOIN public.event_vip_tables v ON ((v.id = r.event_vip_table_id)))
+     LEFT JOIN LATERAL ( SELECT jsonb_agg(p.guest_name ORDER BY p.guest_number) AS names
+           FROM public.vip_guest_passes p
+          WHERE ((p.reservation_id = r.id) AND (p.status <> 'cancelled'::text) AND (p.guest_name <> ''::text))) passes ON (true))
+     LEFT JOIN LATERAL ( SELECT jsonb_agg(t.guest_name ORDER BY l.created_at, l.id) AS names
+           FROM (public.vip_linked_tickets l
+             JOIN public.tickets t ON ((t.id = l.ticket_id)))
+          WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
+CREATE TABLE public.gate_events (
+    gate_id text NOT NULL,
+    event_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.gate_watermarks (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.gates (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    gate_id text NOT NULL,
+    venue text NOT NULL,
+    name text NOT NULL,
+    certificate_fingerprint text,
+    token_hash text,
+    epoch text,
+    version text,
+    last_seen_at timestamp with time zone,
+    status text DEFAULT 'active'::text NOT NULL,
+    revoked_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
+    CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
+);
+CREATE TABLE public.scan_quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    topic text NOT NULL,
+    gate_id text,
+    epoch text,
+    seq bigint,
+    raw bytea NOT NULL,
+    raw_hash text NOT NULL,
+    error text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY public.admission_changes
+    ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
+ALTER TABLE ONLY public.event_vip_tables
+    ADD CONSTRAINT event_vip_tables_number_key UNIQUE (event_id, table_number);
+ALTER TABLE ONLY public.event_vip_tables
+    ADD CONSTRAINT event_vip_tables_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_code_key UNIQUE (code);
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_name_key UNIQUE (name);
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.gate_events
+    ADD CONSTRAINT gate_events_pkey PRIMARY KEY (gate_id, event_id);
+ALTER TABLE ONLY public.gate_watermarks
+    ADD CONSTRAINT gate_watermarks_pkey PRIMARY KEY (gate_id, epoch);
+ALTER TABLE ONLY public.gates
+    ADD CONSTRAINT gates_gate_id_key UNIQUE (gate_id);
+ALTER TABLE ONLY public.gates
+    ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.scan_logs
+    ADD CONSTRAINT scan_logs_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.scan_logs
+    ADD CONSTRAINT scan_logs_place_key UNIQUE (gate_id, epoch, seq);
+ALTER TABLE ONLY public.scan_logs
+    ADD CONSTRAINT scan_logs_scan_id_key UNIQUE (scan_id);
+ALTER TABLE ONLY public.scan_quarantine
+    ADD CONSTRAINT scan_quarantine_once UNIQUE (topic, raw_hash);
+ALTER TABLE ONLY public.scan_quarantine
+    ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_qr_code_data_key UNIQUE (qr_code_data);
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_ticket_id_key UNIQUE (ticket_id);
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT unique_ticket_stripe_payment UNIQUE (stripe_payment_intent_id, line_number);
+ALTER TABLE ONLY public.vip_guest_passes
+    ADD CONSTRAINT vip_guest_passes_number_key UNIQUE (reservation_id, guest_number);
+ALTER TABLE ONLY public.vip_guest_passes
+    ADD CONSTRAINT vip_guest_passes_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.vip_guest_passes
+    ADD CONSTRAINT vip_guest_passes_qr_code_token_key UNIQUE (qr_code_token);
+ALTER TABLE ONLY public.vip_linked_tickets
+    ADD CONSTRAINT vip_linked_tickets_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.vip_linked_tickets
+    ADD CONSTRAINT vip_linked_tickets_ticket_key UNIQUE (ticket_id);
+ALTER TABLE ONLY public.vip_reservations
+    ADD CONSTRAINT vip_reservations_invite_code_key UNIQUE (invite_code);
+ALTER TABLE ONLY public.vip_reservations
+    ADD CONSTRAINT vip_reservations_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.vip_reservations
+    ADD CONSTRAINT vip_reservations_qr_code_token_key UNIQUE (qr_code_token);
+ALTER TABLE ONLY public.vip_scan_logs
+    ADD CONSTRAINT vip_scan_logs_pkey PRIMARY KEY (id);
+CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
+CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
+CREATE UNIQUE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);
+CREATE INDEX tickets_event ON public.tickets USING btree (event_id);
+CREATE UNIQUE INDEX unique_vip_stripe_payment ON public.vip_reservations USING btree (stripe_payment_intent_id) WHERE (stripe_payment_intent_id IS NOT NULL);
+CREATE UNIQUE INDEX vip_guest_passes_code_hash ON public.vip_guest_passes USING btree (code_hash);
+CREATE INDEX vip_linked_tickets_reservation ON public.vip_linked_tickets USING btree (vip_reservation_id);
+CREATE INDEX vip_reservations_event ON public.vip_reservations USING btree (event_id);
+CREATE INDEX vip_reservations_table ON public.vip_reservations USING btree (event_vip_table_id);
+CREATE INDEX vip_scan_logs_pass ON public.vip_scan_logs USING btree (pass_id, scanned_at);
+CREATE INDEX vip_scan_logs_reservation ON public.vip_scan_logs USING btree (reservation_id);
+CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
+CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
+CREATE TRIGGER event_vip_tables_touch BEFORE UPDATE ON public.event_vip_tables FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER events_feed_insert AFTER INSERT ON public.events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
+CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
+CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
+CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
+CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
+CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
+CREATE TRIGGER vip_guest_passes_feed_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
+CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
+CREATE TRIGGER vip_guest_passes_touch BEFORE UPDATE ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_linked_tickets_feed_delete AFTER DELETE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
+CREATE TRIGGER vip_linked_tickets_feed_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
+CREATE TRIGGER vip_linked_tickets_feed_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
+CREATE TRIGGER vip_linked_tickets_touch BEFORE UPDATE ON public.vip_linked_tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_reservations_feed_insert AFTER INSERT ON public.vip_reservations REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
+CREATE TRIGGER vip_reservations_feed_update AFTER UPDATE ON public.vip_reservations REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
+CREATE TRIGGER vip_reservations_forward BEFORE UPDATE OF status ON public.vip_reservations FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.vip_reservation_forward_only();
+CREATE TRIGGER vip_reservations_touch BEFORE UPDATE ON public.vip_reservations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
+ALTER TABLE ONLY public.admission_changes
+    ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.event_vip_tables
+    ADD CONSTRAINT event_vip_tables_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.gate_events
+    ADD CONSTRAINT gate_events_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.gate_events
+    ADD CONSTRAINT gate_events_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.vip_guest_passes
+    ADD CONSTRAINT vip_guest_passes_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
+ALTER TABLE ONLY public.vip_linked_tickets
+    ADD CONSTRAINT vip_linked_tickets_reservation_fkey FOREIGN KEY (vip_reservation_id) REFERENCES public.vip_reservations(id);
+ALTER TABLE ONLY public.vip_linked_tickets
+    ADD CONSTRAINT vip_linked_tickets_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
+ALTER TABLE ONLY public.vip_reservations
+    ADD CONSTRAINT vip_reservations_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.vip_reservations
+    ADD CONSTRAINT vip_reservations_table_fkey FOREIGN KEY (event_vip_table_id) REFERENCES public.event_vip_tables(id);
+ALTER TABLE ONLY public.vip_scan_logs
+    ADD CONSTRAINT vip_scan_logs_pass_fkey FOREIGN KEY (pass_id) REFERENCES public.vip_guest_passes(id);
+ALTER TABLE ONLY public.vip_scan_logs
+    ADD CONSTRAINT vip_scan_logs_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
+ALTER TABLE ONLY public.vip_scan_logs
+    ADD CONSTRAINT vip_scan_logs_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
