@@ -1,0 +1,41 @@
+"""The camera's child process: fills slots of shared memory with frames when asked."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import msgspec
+
+from gate.errors import HardwareError
+from hardware import messages as m
+from hardware.cameras import open_camera
+from hardware.child import Assignment
+from hardware.frames import FrameSource
+from hardware.slots import Slots
+from hardware.spec import CameraSpec
+
+
+def serve(assignment: Assignment, talk: socket.socket) -> None:
+    """Answer `Capture` until the socket closes. Raises `HardwareError` when the camera fails."""
+    slots = Slots(assignment.memory_fd, assignment.slots, assignment.slot_size)
+    spec = msgspec.json.decode(assignment.camera, type=CameraSpec)
+    with contextlib.closing(open_camera(spec)) as camera:
+        talk.send(m.pack(m.Ready()))
+        while packet := talk.recv(m.LARGEST):
+            request = m.request(packet)
+            if isinstance(request, m.Capture):
+                talk.send(m.pack(_capture(camera, slots, request)))
+
+
+def _capture(camera: FrameSource, slots: Slots, request: m.Capture) -> m.Captured:
+    frame = camera.grab(request.timeout_s)
+    if frame is None:
+        return m.Captured(request.slot, exhausted=camera.exhausted())
+    if not slots.holds(frame.grey):
+        height, width = frame.grey.shape
+        what = f"The camera gives frames of {width}×{height}, larger than was asked for."
+        raise HardwareError("camera", what, "Set camera.size to a size it offers.")
+    slots.write(request.slot, frame.grey)
+    height, width = frame.grey.shape
+    return m.Captured(request.slot, width, height, frame.source, frame.refused, camera.exhausted())

@@ -1,0 +1,87 @@
+"""What the eye and its two child processes say to each other, as values.
+
+One packet of a local socket holds one message. The children only ever answer: the eye
+asks the camera child to fill a slot of shared memory, then the decoder child to look at it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Capture(msgspec.Struct, frozen=True, tag="capture"):
+    """To the camera: put the next frame into `slot`, or say that none came within `timeout_s`."""
+
+    slot: int
+    timeout_s: float
+
+
+class Decode(msgspec.Struct, frozen=True, tag="decode"):
+    """To the decoder: look at the frame in `slot`. `effort`: see `hardware.effort.Effort`."""
+
+    slot: int
+    width: int
+    height: int
+    effort: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """From a child, once: it is up. `note`: something a person should know, in words, or empty."""
+
+    note: str = ""
+
+
+class Captured(msgspec.Struct, frozen=True, tag="captured"):
+    """From the camera. No frame came if `width` is 0. `refused` and `exhausted`: see `hardware.frames`."""
+
+    slot: int
+    width: int = 0
+    height: int = 0
+    source: str = ""
+    refused: str = ""
+    exhausted: bool = False
+
+
+class Read(msgspec.Struct, frozen=True, tag="read"):
+    """From the decoder: raw bytes and offset of each code, by which step, in how many ms."""
+
+    slot: int
+    codes: tuple[tuple[bytes, float], ...]
+    decoder: str
+    ms: float
+
+
+class Broken(msgspec.Struct, frozen=True, tag="broken"):
+    """From a child, as its last word: the parts of a `HardwareError`."""
+
+    part: str
+    message: str
+    step: str
+
+
+Request = Capture | Decode
+Reply = Ready | Captured | Read | Broken
+
+LARGEST = 65536
+"""Bytes of the largest packet: 16 codes of a version-40 symbol (2,953 bytes) fit."""
+
+_encoder = msgspec.msgpack.Encoder()
+_requests = msgspec.msgpack.Decoder(Request)
+_replies = msgspec.msgpack.Decoder(Reply)
+
+
+def pack(message: Request | Reply) -> bytes:
+    """The packet of a message."""
+    return _encoder.encode(message)
+
+
+def request(packet: bytes) -> Request:
+    """The message of a packet to a child."""
+    message: Request = _requests.decode(packet)
+    return message
+
+
+def reply(packet: bytes) -> Reply:
+    """The message of a packet from a child. Raises `msgspec.DecodeError` on anything else."""
+    message: Reply = _replies.decode(packet)
+    return message
