@@ -170,7 +170,7 @@ def _settled(path: Path) -> bool:
 
 def _free_name(path: Path) -> Path:
     """`path`, or with a number before its ending if that exists: an earlier file is never replaced."""
-    number, free = 1, path
+    number, free = 2, path
     while free.exists():
-        number, free = number + 1, path.with_stem(f"{path.stem}-{number}")
+        free, number = path.with_stem(f"{path.stem}-{number}"), number + 1
     return free

@@ -45,8 +45,8 @@ def dark(size: tuple[int, int]) -> Grey:
 def fit(grey: Grey, size: tuple[int, int]) -> Grey:
     """A picture as a camera of `size` (width, height) would see it, whole and in the middle.
 
-    Made smaller where it is too large, never larger. What remains around it gets the
-    shade of its edge, so that a code without a margin of its own gets one.
+    Made smaller where it is too large, never larger. What remains around it gets the shade
+    of its edge; white where that is mixed, so that a code cut at its edge gets a margin.
     """
     picture = _shrunk(grey, size)
     frame = np.full((size[1], size[0]), _edge_shade(picture), dtype=np.uint8)
@@ -66,7 +66,8 @@ def _shrunk(grey: Grey, size: tuple[int, int]) -> Grey:
 
 def _edge_shade(grey: Grey) -> int:
     edge = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
-    return int(np.median(edge))
+    dark_end, light_end = np.percentile(edge, (10, 90))
+    return int(np.median(edge)) if light_end - dark_end < 64 else 255
 
 
 def file_url(path: Path) -> str:

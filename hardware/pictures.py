@@ -75,6 +75,8 @@ def _why_not(path: Path, error: Exception) -> str:
             return "may not be read by this account. Change its permissions."
         case UnidentifiedImageError():
             return _not_a_picture(path)
+        case OSError(errno=None):  # Pillow's own, about the file's content
+            return f"the picture is damaged or cut short ({error}). Copy it again."
         case _:
             return f"cannot be read ({error}). Copy it again."
 

@@ -48,4 +48,5 @@ class Slots:
 
     def close(self) -> None:
         """Let go of the memory. Must be called by whoever made it."""
+        self._memory.close()
         os.close(self.fd)

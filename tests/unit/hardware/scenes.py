@@ -1,0 +1,46 @@
+"""Pictures made for the hardware tests, and the way to the shared ones."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import segno
+from PIL import Image
+
+from hardware.pictures import Grey
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+def shared(name: str) -> Path:
+    """A folder of the shared test pictures; they are not in the repository."""
+    folder = DATA / name
+    assert folder.is_dir(), (
+        f"Test pictures missing: {folder} does not exist. They belong in ../shared/data, beside the repo."
+    )
+    return folder
+
+
+def code(text: str | bytes, *, scale: int = 6, micro: bool = False, version: int | None = None) -> Grey:
+    """A QR code with its margin, black on white."""
+    return _drawn(segno.make(text, micro=micro, version=version, boost_error=False), scale)
+
+
+def parts(text: str, count: int) -> list[Grey]:
+    """A structured-append sequence."""
+    return [_drawn(part, 6) for part in segno.make_sequence(text, symbol_count=count)]
+
+
+def _drawn(symbol: segno.QRCode, scale: int) -> Grey:
+    out = io.BytesIO()
+    symbol.save(out, kind="png", scale=scale, border=4)
+    with Image.open(out) as image:
+        return np.array(image.convert("L"))
+
+
+def beside(*pictures: Grey) -> Grey:
+    """Pictures next to each other on white."""
+    height = max(picture.shape[0] for picture in pictures)
+    return np.hstack([np.pad(p, ((0, height - p.shape[0]), (0, 0)), constant_values=255) for p in pictures])

@@ -1,0 +1,50 @@
+"""What eye and children exchange: messages survive the socket, nonsense is refused, slots keep their bounds."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from hardware import messages as m
+from hardware.slots import Slots
+
+REPLIES: list[m.Reply] = [
+    m.Ready("a note"),
+    m.Captured(1, 640, 480, "file:a.png", "is no picture", exhausted=True),
+    m.Read(2, ((b"\x00\xff", 0.25), (b"MGY", 0.5)), "zxing", 1.5),
+    m.Broken("camera", "No camera.", "Plug it in."),
+]
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_replies_survive(reply: m.Reply) -> None:
+    assert m.reply(m.pack(reply)) == reply
+
+
+@pytest.mark.parametrize("request_", [m.Capture(2, 0.5), m.Decode(0, 640, 480, 1)])
+def test_requests_survive(request_: m.Request) -> None:
+    assert m.request(m.pack(request_)) == request_
+
+
+@pytest.mark.parametrize("packet", [b"\xc1", b"{}", m.pack(m.Capture(0, 1.0)), m.pack(m.Ready())[:-2]])
+def test_what_a_child_would_never_say_is_refused(packet: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        m.reply(packet)
+
+
+def test_as_many_of_the_largest_codes_as_are_reported_fit_a_packet() -> None:
+    read = m.Read(0, ((b"x" * 2953, 0.123456),) * 16, "zxing", 1.0)
+    assert len(m.pack(read)) < m.LARGEST
+
+
+def test_slots_do_not_overlap_and_keep_their_bounds() -> None:
+    slots = Slots.make(3, 4096)
+    for slot in range(3):
+        slots.write(slot, np.full((64, 64), slot, dtype=np.uint8))
+    assert [int(slots.view(slot, 64, 64).mean()) for slot in range(3)] == [0, 1, 2]
+    for slot, width, height in ((3, 64, 64), (-1, 64, 64), (0, 64, 65), (0, 0, 5)):
+        with pytest.raises(ValueError, match="slot"):
+            slots.view(slot, width, height)
+    assert not slots.holds(np.zeros((64, 65), dtype=np.uint8))
+    slots.close()

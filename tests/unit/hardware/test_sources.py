@@ -1,0 +1,170 @@
+"""Cameras that look at files, and what a picture looks like from them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gate.errors import HardwareError
+from hardware.cameras import open_camera
+from hardware.decode import decode
+from hardware.folder import SETTLE_S, FilesSource, FolderSource
+from hardware.frames import Frame, fit
+from hardware.pictures import Grey
+from hardware.spec import LONGEST_SIDE, CameraSpec
+from tests.unit.hardware.scenes import code
+
+
+def _save(grey: Grey, path: Path) -> Path:
+    Image.fromarray(grey).save(path)
+    return path
+
+
+def _spec(folder: Path, hold_ms: int = 0) -> CameraSpec:
+    return CameraSpec(driver="folder", path=str(folder), fps=1000, hold_ms=hold_ms)
+
+
+def _frames(camera: FolderSource, count: int) -> list[Frame]:
+    frames = [camera.grab(1.0) for _ in range(count)]
+    return [frame for frame in frames if frame is not None]
+
+
+def _raws(frame: Frame) -> list[bytes]:
+    return [found.raw for found in decode(frame.grey).found]
+
+
+def _aged(path: Path) -> Path:
+    """A file that was last changed long enough ago to be judged."""
+    long_ago = path.stat().st_mtime - SETTLE_S - 1
+    os.utime(path, (long_ago, long_ago))
+    return path
+
+
+def test_an_empty_folder_is_a_dark_frame(tmp_path: Path) -> None:
+    (frame,) = _frames(FolderSource(_spec(tmp_path)), 1)
+    assert frame.grey.shape == (480, 640)
+    assert not frame.grey.any()
+
+
+def test_a_picture_is_held_up_then_moved_to_seen(tmp_path: Path) -> None:
+    _save(code("A"), tmp_path / "a.png")
+    camera = FolderSource(_spec(tmp_path))
+    frames = _frames(camera, 4)
+    assert [_raws(frame) for frame in frames] == [[], [b"A"], [], []]
+    assert frames[1].source == "file:a.png"
+    assert (tmp_path / "seen" / "a.png").is_file()
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_picture_is_held_for_its_time(tmp_path: Path) -> None:
+    _save(code("A"), tmp_path / "a.png")
+    camera = FolderSource(_spec(tmp_path, hold_ms=60_000))
+    assert [_raws(frame) for frame in _frames(camera, 6)] == [[]] + [[b"A"]] * 5
+    assert (tmp_path / "a.png").exists()
+
+
+def test_pictures_come_oldest_first_with_a_dark_frame_between(tmp_path: Path) -> None:
+    _save(code("NEW"), tmp_path / "a.png")
+    _aged(_save(code("OLD"), tmp_path / "b.png"))
+    frames = _frames(FolderSource(_spec(tmp_path)), 5)
+    assert [_raws(frame) for frame in frames] == [[], [b"OLD"], [], [b"NEW"], []]
+
+
+def test_the_same_name_twice_replaces_nothing(tmp_path: Path) -> None:
+    camera = FolderSource(_spec(tmp_path))
+    for text in ("A", "B"):
+        _save(code(text), tmp_path / "a.png")
+        _frames(camera, 4)
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["a-2.png", "a.png"]
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("not a picture")
+    _aged(tmp_path / "bad.png")
+    frames = _frames(FolderSource(_spec(tmp_path)), 3)
+    assert [bool(frame.refused) for frame in frames] == [False, True, False]
+    assert "not a picture" in frames[1].refused
+    assert (tmp_path / "refused" / "bad.png").is_file()
+
+
+def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
+    whole = _save(code("A"), tmp_path / "seen.png").read_bytes()
+    (tmp_path / "seen.png").unlink()
+    camera = FolderSource(_spec(tmp_path))
+    (tmp_path / "a.png").write_bytes(whole[:300])
+    assert [frame.refused for frame in _frames(camera, 5)] == [""] * 5
+    (tmp_path / "a.png").write_bytes(whole)
+    assert [b"A"] in [_raws(frame) for frame in _frames(camera, 3)]
+
+
+def test_hidden_files_and_folders_are_left_alone(tmp_path: Path) -> None:
+    _save(code("A"), tmp_path / "a.png").rename(tmp_path / ".a.png.part")
+    (tmp_path / "more").mkdir()
+    frames = _frames(FolderSource(_spec(tmp_path)), 4)
+    assert not any(frame.grey.any() for frame in frames)
+    assert (tmp_path / ".a.png.part").exists()
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match="does not exist") as broken:
+        open_camera(_spec(tmp_path / "none"))
+    assert broken.value.part == "camera"
+
+
+def test_a_folder_taken_away_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    camera = FolderSource(_spec(folder))
+    for name in ("seen", "refused"):
+        (folder / name).rmdir()
+    folder.rmdir()
+    with pytest.raises(HardwareError, match="is gone"):
+        _frames(camera, 1)
+
+
+def test_a_list_of_pictures_is_shown_once(tmp_path: Path) -> None:
+    good = _save(code("A"), tmp_path / "a.png")
+    camera = FilesSource(CameraSpec(driver="files", files=(str(good), str(tmp_path / "none.png"))))
+    first, second = camera.grab(0), camera.grab(0)
+    assert first is not None
+    assert second is not None
+    assert _raws(first) == [b"A"]
+    assert "no such file" in second.refused
+    assert camera.exhausted()
+    assert camera.grab(0) is None
+
+
+def test_a_large_picture_of_a_list_is_made_to_fit_a_slot(tmp_path: Path) -> None:
+    large = _save(np.full((3000, 4000), 255, dtype=np.uint8), tmp_path / "large.png")
+    frame = FilesSource(CameraSpec(driver="files", files=(str(large),))).grab(0)
+    assert frame is not None
+    assert frame.grey.shape == (LONGEST_SIDE * 3 // 4, LONGEST_SIDE)
+
+
+@pytest.mark.parametrize("shape", [(100, 100), (3000, 500), (500, 3000), (480, 640), (1, 1), (2000, 1)])
+def test_any_picture_fits_the_frame(shape: tuple[int, int]) -> None:
+    framed = fit(np.full(shape, 77, dtype=np.uint8), (640, 480))
+    assert framed.shape == (480, 640)
+    assert set(np.unique(framed)) == {77}
+
+
+def test_a_code_without_a_margin_gets_one() -> None:
+    bare = code("NO-MARGIN")[24:-24, 24:-24]
+    assert [found.raw for found in decode(fit(bare, (640, 480))).found] == [b"NO-MARGIN"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (CameraSpec(driver="v4l2", device="/dev/video-none"), "no camera at /dev/video-none"),
+        (CameraSpec(driver="v4l2", device="/dev/null"), "does not work"),
+    ],
+)
+def test_a_missing_webcam_is_named(spec: CameraSpec, says: str) -> None:
+    with pytest.raises(HardwareError, match=says) as broken:
+        open_camera(spec)
+    assert broken.value.step
