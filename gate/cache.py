@@ -40,7 +40,11 @@ class Feed(Value, frozen=True):
 
 
 class LinkState(Value, frozen=True):
-    """Sync's own account of the link. `cut_ms`: how long there has been no broker, 0 while there is."""
+    """Sync's own account of the link.
+
+    `online`: broker and hub are heard. `cut_ms`: how long there has been no broker, 0 while
+    there is one, None if there was none since boot.
+    """
 
     online: bool = False
     cut_ms: int | None = None
@@ -106,13 +110,13 @@ class CacheReader:
         rows = self._all("link")
         if not rows:
             return LinkState()
-        connected, since_ms, beat_ms, boot_id, epoch, acked_seq = rows[0]
+        connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq = rows[0]
         same_boot = boot_id == now.boot_id
         alive = same_boot and now.monotonic_ms - beat_ms < BEAT_LOST_MS
         lost_at = since_ms if alive else beat_ms
-        online = bool(alive and connected)
-        cut = 0 if online else (now.monotonic_ms - lost_at if same_boot else None)
-        return LinkState(online=online, cut_ms=cut, epoch=epoch, acked_seq=acked_seq)
+        broker = bool(alive and connected)
+        cut = 0 if broker else (now.monotonic_ms - lost_at if same_boot else None)
+        return LinkState(online=bool(broker and hub_heard), cut_ms=cut, epoch=epoch, acked_seq=acked_seq)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,17 +1,16 @@
 """A part that may be missing or break, and is made again until it works.
 
-An outage is logged once and its end once; between the two the part is tried again every
-few seconds, so that a reconnected relay works without a restart.
+It is tried again every few seconds, so that a reconnected relay works without a restart.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import structlog
-
 from gate.errors import MagueyError
+from gate.outage import Outage
 
 T = TypeVar("T")
 RETRY_MS = 3_000
@@ -25,13 +24,17 @@ class Mending(Generic[T]):
     """
 
     def __init__(self, name: str, make: Callable[[], T], discard: Callable[[T], None]) -> None:
-        self._name = name
         self._make = make
         self._discard = discard
         self._part: T | None = None
         self._retry_at = 0
-        self.trouble: MagueyError | None = None
-        self._log = structlog.get_logger(part=name)
+        self._outage = Outage(name)
+
+    @property
+    def trouble(self) -> MagueyError | None:
+        """Why there is no working part, None while there is one or nobody has asked yet."""
+        error = self._outage.error
+        return error if isinstance(error, MagueyError) else None
 
     def get(self, now_ms: int) -> T | None:
         """The working part, or None while it is broken. `now_ms`: monotonic."""
@@ -44,25 +47,19 @@ class Mending(Generic[T]):
             self._part = self._make()
         except MagueyError as error:
             self._note(error, now_ms)
-            return
-        if self.trouble is not None:
-            self._log.info("works again")
-            self.trouble = None
+        else:
+            self._outage.ended()
 
     def broke(self, error: MagueyError, now_ms: int) -> None:
         """The part failed in use: let go of it and make it again later."""
         part, self._part = self._part, None
         if part is not None:
-            try:
+            with contextlib.suppress(MagueyError, OSError):  # it is broken; why is known already
                 self._discard(part)
-            except (MagueyError, OSError) as second:
-                self._log.warning("could not be closed", error=str(second))
         self._note(error, now_ms)
 
     def _note(self, error: MagueyError, now_ms: int) -> None:
-        if self.trouble is None:
-            self._log.error("out of order", error=str(error))
-        self.trouble = error
+        self._outage.began(error)
         self._retry_at = now_ms + RETRY_MS
 
     def close(self) -> None:

@@ -34,9 +34,14 @@ def first(db: Database) -> None:
 
 
 class LinkNote(Value, frozen=True):
-    """What the door is to know of the link; times are monotonic milliseconds of this boot."""
+    """What the door is to know of the link; times are monotonic milliseconds of this boot.
+
+    `connected`: to the broker, since `since_ms` (or not, since then). `hub_heard`: the hub
+    acknowledges what it is sent.
+    """
 
     connected: bool
+    hub_heard: bool
     since_ms: int
     beat_ms: int
     boot_id: str

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from gate.errors import StoreError
 from gate.model import ScanRecord
 from gate.rows import COLUMNS, from_row
 from gate.sqlfile import load
@@ -17,7 +22,7 @@ _ABOVE = f"select {', '.join(COLUMNS)} from scans where seq > ? order by seq lim
 class Outbox:
     """Reads `journal.db`. Before the door has made the file there is nothing to send.
 
-    :raises sqlite3.Error: from every method, when the file cannot be read.
+    :raises StoreError: from every method, when the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,24 +42,38 @@ class Outbox:
 
     def above(self, seq: int, limit: int) -> list[ScanRecord]:
         """The next records, oldest first."""
-        db = self._open()
-        rows = db.execute(_ABOVE, (seq, limit)).fetchall() if db else []
-        return [from_row(row) for row in rows]
+        with self._in_words():
+            db = self._open()
+            rows = db.execute(_ABOVE, (seq, limit)).fetchall() if db else []
+            return [from_row(row) for row in rows]
 
     def has_changed(self) -> bool:
         """Whether the door has written since this was last asked; costs next to nothing."""
-        db = self._open()
-        if db is None:
-            return False
-        version = (self._inode, int(db.execute(SQL["version"]).fetchone()[0]))
-        changed = version != self._seen
-        self._seen = version
-        return changed
+        with self._in_words():
+            db = self._open()
+            if db is None:
+                return False
+            version = (self._inode, int(db.execute(SQL["version"]).fetchone()[0]))
+            changed = version != self._seen
+            self._seen = version
+            return changed
 
     def _meta(self, key: str) -> Any:
-        db = self._open()
-        row = db.execute(SQL["meta"], (key,)).fetchone() if db else None
-        return row[0] if row else None
+        with self._in_words():
+            db = self._open()
+            row = db.execute(SQL["meta"], (key,)).fetchone() if db else None
+            return row[0] if row else None
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, msgspec.ValidationError, OSError) as error:
+            self.close()
+            self._seen = None  # what was not read has to be looked at again
+            raise StoreError(
+                f"{self._path}: {error}. Scans wait; the door goes on. Check the disk (df -h, dmesg)."
+            ) from error
 
     def _open(self) -> sqlite3.Connection | None:
         try:

@@ -127,5 +127,5 @@ def _read(lines: Iterator[bytes], event_id: str) -> Fetched:
 def _check(header: SnapshotHeader, end: SnapshotEnd, sha256: str, count: int) -> None:
     if end.sha256 != sha256 or count != header.count:
         raise FetchError(
-            f"event {header.event_id}: {count} of {header.count} rows arrived, or they were altered; fetched again."
+            f"event {header.event_id}: {count} of {header.count} rows arrived, or altered ones; asked again."
         )

@@ -24,4 +24,4 @@ select count(*) from admissions where event_id = ? and entered = 1
 select gate_id, name from gate_names
 
 -- link --
-select connected, since_ms, beat_ms, boot_id, epoch, acked_seq from link
+select connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq from link

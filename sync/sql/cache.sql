@@ -41,7 +41,8 @@ create table gate_names (gate_id text primary key, name text not null) without r
 -- one row: what the door has to know of the link
 create table link (
     one integer primary key check (one = 1),
-    connected integer not null,
+    connected integer not null,  -- to the broker
+    hub_heard integer not null,  -- the hub acknowledges what it is sent
     since_ms integer not null,
     beat_ms integer not null,
     boot_id text not null,
@@ -102,6 +103,6 @@ select event_id from events where json_extract(row, '$.served')
 select epoch, acked_seq from link
 
 -- put_link --
-insert into link values (1, ?, ?, ?, ?, ?, ?) on conflict (one) do update
-set connected = excluded.connected, since_ms = excluded.since_ms, beat_ms = excluded.beat_ms,
+insert into link values (1, ?, ?, ?, ?, ?, ?, ?) on conflict (one) do update
+set connected = excluded.connected, hub_heard = excluded.hub_heard, since_ms = excluded.since_ms, beat_ms = excluded.beat_ms,
     boot_id = excluded.boot_id, epoch = excluded.epoch, acked_seq = excluded.acked_seq

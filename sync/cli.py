@@ -1,0 +1,106 @@
+"""`maguey-sync`: the gate's link to the hub."""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gate.clock import SystemClock
+from gate.config import GateFile, read
+from gate.errors import ConfigError, MagueyError
+from gate.log import configure
+from sync.cache import Cache
+from sync.fetcher import Fetcher
+from sync.link import Broker, Link
+from sync.outbox import Outbox
+from sync.service import Identity, Inbox, Sync
+from sync.snapshot import HubClient
+
+app = typer.Typer(
+    help="Carries a gate's scans to the hub and the hub's tickets to the gate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """So that `run` stays a command of its own."""
+
+
+@app.command()
+def run(config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")]) -> None:
+    """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: the configuration is wrong."""
+    settings = read(config)
+    token = _token(Path(settings.hub.token_file))
+    configure(settings.log, service="maguey-sync", gate=settings.gate_id)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _serve(settings, token, stop)
+
+
+def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
+    hub = settings.hub
+    broker = Broker(
+        host=hub.broker,
+        port=hub.broker_port,
+        ca_file=hub.ca_file,
+        cert_file=hub.cert_file,
+        key_file=hub.key_file,
+    )
+    inbox: Inbox = queue.SimpleQueue()
+    client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
+    fetcher = Fetcher(client, lambda answer: inbox.put((None, answer)))
+    service = Sync(
+        identity=Identity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
+        cache=Cache(settings.cache),
+        outbox=Outbox(settings.journal),
+        inbox=inbox,
+        make_link=lambda will, topics: Link(
+            broker, settings.gate_id, lambda link, event: inbox.put((link, event)), will, topics
+        ),
+        want=fetcher.want,
+        clock=SystemClock(),
+        jitter=random.random,
+    )
+    try:
+        service.run(stop)
+    finally:
+        fetcher.close()
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"hub.token_file: {path} cannot be read: {error}. Enrol the gate at the hub."
+        ) from None
+    if not token:
+        raise ConfigError(f"hub.token_file: {path} is empty. Enrol the gate at the hub.")
+    return token
+
+
+def main() -> None:
+    """Entry point: errors in one line, exit code 2 for the configuration and 1 for the rest."""
+    try:
+        app()
+    except ConfigError as error:
+        sys.stderr.write(f"maguey-sync: {error}\n")
+        sys.exit(2)
+    except MagueyError as error:
+        sys.stderr.write(f"maguey-sync: {error}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        os._exit(1)

@@ -1,0 +1,150 @@
+"""One connection to the broker: MQTT 5 over paho.
+
+An exception in a paho callback kills its thread without a word, so callbacks only enqueue;
+the service takes events off the queue. A connection is used once: when it is lost the
+`Link` is closed and a new one made, so nothing half-sent is carried over. What was lost
+with it is sent again from the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gate.errors import MagueyError
+from gate.model import Value
+
+KEEPALIVE_S = 10
+"""The broker is asked this often whether it is there; a dead line is noticed within 1.5 times that."""
+CONNECT_TIMEOUT_S = 5.0
+IN_FLIGHT = 100
+"""Messages paho has on the way at once; 20 to 100 publishes fastest (quality 7.3)."""
+
+
+class LinkError(MagueyError):
+    """The broker cannot be reached or refuses this gate."""
+
+
+class Broker(Value, frozen=True):
+    """Where the broker is. With `ca_file` it is TLS, with `cert_file` the gate shows who it is."""
+
+    host: str
+    port: int
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The broker has accepted the connection and the subscriptions were sent."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The connection is gone or was never made; `why` in the library's words."""
+
+    why: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message arrived."""
+
+    topic: str
+    payload: bytes
+
+
+LinkEvent = Connected | Lost | Message
+
+
+class Link:
+    """A connection attempt and, if it succeeds, the connection.
+
+    :param put: called with this link and each of its events, in paho's thread; must only enqueue.
+    :param will: topic and payload the broker publishes, retained, when this gate vanishes.
+    :param topics: filters to subscribe to, without one's own messages coming back.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        put: Callable[[Link, LinkEvent], None],
+        will: tuple[str, bytes],
+        topics: Sequence[str],
+    ) -> None:
+        self._put = put
+        self._topics = topics
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._client.connect_timeout = CONNECT_TIMEOUT_S
+        self._client.max_inflight_messages_set(IN_FLIGHT)
+        self._client.will_set(will[0], will[1], qos=1, retain=True)
+        if broker.ca_file or broker.cert_file:
+            self._client.tls_set_context(_tls(broker))
+        self._client.connect_async(broker.host, broker.port, keepalive=KEEPALIVE_S, clean_start=True)
+        self._client.loop_start()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand over a message. False if the connection is gone; the caller sends it again later."""
+        return self._client.publish(topic, payload, qos=1, retain=retain).rc == mqtt.MQTT_ERR_SUCCESS
+
+    def is_alive(self) -> bool:
+        """Whether paho's thread still runs; a dead one never reports anything again."""
+        thread = self._client._thread
+        return thread is not None and thread.is_alive()
+
+    def close(self, farewell: tuple[str, bytes] | None = None) -> None:
+        """Say goodbye, if there is something to say, and end the connection."""
+        if farewell is not None:
+            with contextlib.suppress(ValueError, RuntimeError):  # not connected: nothing to wait for
+                sent = self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
+                sent.wait_for_publish(timeout=1.0)
+        self._client.disconnect()
+        # loop_stop joins paho's thread, which on a dead line may take as long as a time-out
+        stopper = threading.Thread(target=self._client.loop_stop, daemon=True)
+        stopper.start()
+        stopper.join(timeout=1.0)
+
+    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
+        if code.is_failure:
+            self._put(self, Lost(f"refused: {code}"))
+            return
+        options = SubscribeOptions(qos=1, noLocal=True)
+        client.subscribe([(topic, options) for topic in self._topics])
+        self._put(self, Connected())
+
+    def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
+        self._put(self, Lost("no connection"))
+
+    def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
+        self._put(self, Lost(str(code)))
+
+    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        self._put(self, Message(message.topic, bytes(message.payload)))
+
+
+def _tls(broker: Broker) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=broker.ca_file or None)
+        if broker.cert_file:
+            context.load_cert_chain(broker.cert_file, broker.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError(
+            f"the broker's TLS files cannot be used: {error}. Check hub.ca_file, cert_file and key_file."
+        ) from None
+    return context

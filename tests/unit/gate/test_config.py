@@ -1,0 +1,71 @@
+"""A wrong configuration: all mistakes at once, each with what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gate.config import read
+from gate.errors import ConfigError
+
+EXAMPLE = Path("config/gate.toml")
+GOOD = """
+gate_id = "gate-1"
+venue = "maguey"
+state_dir = "/tmp/x"
+[hub]
+url = "http://127.0.0.1:8000"
+token_file = "/tmp/token"
+"""
+
+
+def mistakes(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "gate.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    return str(caught.value)
+
+
+def test_the_example_is_valid_and_shows_every_key() -> None:
+    config = read(EXAMPLE)
+    text = EXAMPLE.read_text()
+    for section in ("", "camera", "screen", "turnstile", "door", "hub"):
+        value = getattr(config, section) if section else config
+        for key in value.__struct_fields__:
+            assert key in text, f"{section}.{key} is not in {EXAMPLE}"
+
+
+def test_all_mistakes_are_told_at_once_with_the_key_and_the_nearest_known_one(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        GOOD.replace('"gate-1"', '"Gate One"')
+        + 'broker_prot = 1883\n[turnstile]\npin = "seventeen"\n[screen]\ndriver = "file"\n[camra]\nfps = 3\n',
+    )
+    assert "3 mistakes" in told
+    assert "hub.broker_prot: unknown key. Did you mean 'broker_port'?" in told
+    assert "turnstile.pin: Expected a whole number, got text." in told
+    assert "camra: unknown key. Did you mean 'camera'?" in told
+
+
+def test_mistakes_between_keys_are_told_once_every_key_is_well_formed(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        GOOD.replace('"gate-1"', '"Gate One"').replace("http:", "ftp:")
+        + 'cert_file = "x"\n[screen]\ndriver = "file"\n[camera]\ndriver = "folder"\n[keys]\nk = "?"\n',
+    )
+    for key in ("gate_id:", "hub.url:", "hub.cert_file", "screen.path:", "camera.path:", "keys.k:"):
+        assert key in told
+
+
+def test_what_is_missing_is_told_with_what_was_expected(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, 'gate_id = "gate-1"\n')
+    assert "venue: missing; expected text." in told
+    assert "hub: missing; expected a section [hub]." in told
+
+
+def test_a_file_that_is_no_toml_or_not_there_is_told_in_words(tmp_path: Path) -> None:
+    assert "not valid TOML" in mistakes(tmp_path, "gate_id = ")
+    with pytest.raises(ConfigError, match="no such file"):
+        read(tmp_path / "nowhere.toml")

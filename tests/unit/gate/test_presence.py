@@ -1,0 +1,87 @@
+"""Presence, not frames: domain 2.3."""
+
+from __future__ import annotations
+
+from gate.decide import Several
+from gate.payload import parse
+from gate.presence import Presence, Presented, Sighting, observe
+from tests.factories import a_code, code_id
+
+A, B = code_id(1).encode(), code_id(2).encode()
+MENU, POSTER = b"https://example.org/menu", b"https://example.org/poster"
+
+
+class Camera:
+    """Frames in, answers out, with the state carried along."""
+
+    def __init__(self) -> None:
+        self.state = Presence()
+        self.now_ms = 0
+
+    def see(self, *codes: bytes, after_ms: int = 66) -> Presented | None:
+        self.now_ms += after_ms
+        sightings = [Sighting(code, offset=index / 10) for index, code in enumerate(codes)]
+        self.state, answer = observe(self.state, [(s, parse(s.raw)) for s in sightings], self.now_ms)
+        return answer
+
+    def raws(self, *frames: tuple[bytes, ...], after_ms: int = 66) -> list[bytes]:
+        answers = [self.see(*frame, after_ms=after_ms) for frame in frames]
+        return [answer.raw for answer in answers if answer]
+
+
+def test_one_presentation_is_one_scan_however_many_frames_show_it() -> None:
+    assert Camera().raws(*[(A,)] * 200) == [A]
+
+
+def test_a_code_held_in_view_is_not_scanned_again_though_some_frames_miss_it() -> None:
+    assert Camera().raws((A,), (), (), (A,), (), (A,), after_ms=400) == [A]
+
+
+def test_a_code_that_left_the_frame_for_rescan_after_is_scanned_again() -> None:
+    camera = Camera()
+    assert camera.see(A) is not None
+    assert camera.see(A, after_ms=1499) is None
+    assert camera.see(A, after_ms=1500) is not None
+
+
+def test_the_next_guest_does_not_wait_for_the_one_before() -> None:
+    assert Camera().raws((A,), (B,)) == [A, B]
+
+
+def test_two_valid_codes_are_asked_to_come_one_at_a_time_once() -> None:
+    camera = Camera()
+    answers = [camera.see(A, B) for _ in range(50)]
+    assert answers[0] == Presented(Several(2), b"")
+    assert answers[1:] == [None] * 49
+
+
+def test_the_code_that_stays_after_two_were_held_up_is_scanned() -> None:
+    assert Camera().raws((A, B), (A, B), (B,)) == [b"", B]
+
+
+def test_the_same_code_twice_in_a_frame_is_one_code() -> None:
+    assert Camera().raws((A, A)) == [A]
+
+
+def test_a_foreign_code_beside_ours_does_not_count() -> None:
+    answer = Camera().see(MENU, A)
+    assert answer == Presented(a_code(A.decode()), A)
+
+
+def test_a_foreign_code_that_stood_beside_ours_is_not_answered_after_it() -> None:
+    assert Camera().raws((MENU, A), (MENU,), (MENU, A), (MENU,)) == [A]
+
+
+def test_a_poster_in_view_all_night_is_answered_once() -> None:
+    assert Camera().raws(*[(POSTER,)] * 1000) == [POSTER]
+
+
+def test_of_several_foreign_codes_the_most_central_is_answered_once() -> None:
+    assert Camera().raws((MENU, POSTER), (POSTER, MENU), (MENU,)) == [MENU]
+
+
+def test_what_is_out_of_sight_is_forgotten() -> None:
+    camera = Camera()
+    for number in range(100):
+        camera.see(code_id(number).encode(), after_ms=2000)
+    assert len(camera.state.held) == 1
