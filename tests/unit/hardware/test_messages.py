@@ -1,4 +1,4 @@
-"""What eye and children exchange: messages survive the socket, nonsense is refused, slots keep their bounds."""
+"""What eye and children exchange: messages survive, nonsense is refused, slots keep their bounds."""
 
 from __future__ import annotations
 
