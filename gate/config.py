@@ -30,24 +30,24 @@ class CameraSection(Value, frozen=True):
     device: str = "/dev/video0"
     width: Annotated[int, Meta(ge=160, le=4096)] = 640
     height: Annotated[int, Meta(ge=120, le=4096)] = 480
-    fps: Annotated[float, Meta(gt=0, le=120)] = 15.0
+    fps: Annotated[int, Meta(ge=1, le=120)] = 15
     hold_ms: Annotated[int, Meta(ge=50, le=10_000)] = 300
 
 
 class ScreenSection(Value, frozen=True):
     """The OLED. `path`: the picture file of the driver ``file``."""
 
-    driver: Literal["ssd1306", "sh1106", "ssd1322", "terminal", "file", "dummy", "none"] = "ssd1306"
+    driver: Literal["ssd1306", "sh1106", "terminal", "file", "dummy", "none"] = "ssd1306"
     i2c_port: Annotated[int, Meta(ge=0, le=99)] = 1
     i2c_address: Annotated[int, Meta(ge=0x03, le=0x77)] = 0x3C
-    rotate: Annotated[int, Meta(ge=0, le=3)] = 0
+    rotate: Literal[0, 2] = 0
     path: str = ""
 
 
 class TurnstileSection(Value, frozen=True):
     """The relay. `pin`: BCM number. `pulse_ms`: how long the relay is held."""
 
-    driver: Literal["gpiozero", "mock"] = "gpiozero"
+    driver: Literal["gpiozero", "mock", "none"] = "gpiozero"
     pin: Annotated[int, Meta(ge=0, le=27)] = 17
     active_high: bool = True
     pulse_ms: Annotated[int, Meta(ge=20, le=10_000)] = 500

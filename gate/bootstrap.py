@@ -1,0 +1,136 @@
+"""All wiring of the door: which adapter stands behind which protocol. The only file that knows all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from display.devices import make_device
+from display.oled import OledDisplay
+from display.preview import write_all
+from display.words import Page, compose
+from gate.cache import CacheReader
+from gate.clock import SystemClock
+from gate.config import GateFile, public_keys
+from gate.decide import Policy
+from gate.desk import Desk
+from gate.door import Door, DoorSettings
+from gate.journal import Journal
+from gate.mending import Mending
+from gate.ports import Dark, Display, Eye, Turnstile
+from gate.screen import Screen
+from hardware.decode import Decoded, decode
+from hardware.eye import ChildEye
+from hardware.pictures import load
+from hardware.spec import CameraSpec
+from hardware.turnstile import make_turnstile
+
+
+def make_door(config: GateFile) -> Door:
+    """The door of a gate, with whatever hardware answers; what does not is tried again."""
+    clock, cache = SystemClock(), CacheReader(config.cache)
+    return Door(
+        settings=DoorSettings(
+            gate_name=config.name,
+            rescan_after_ms=int(config.door.rescan_after * 1000),
+            retain_days=config.door.retain_days,
+        ),
+        eye=_eye(config),
+        display=_display(config),
+        turnstile=Mending("turnstile", lambda: turnstile(config), lambda part: part.close()),
+        journal=Mending("journal", lambda: journal(config), lambda part: part.close()),
+        make_desk=lambda opened: _desk(config, opened, cache, clock),
+        cache=cache,
+        clock=clock,
+    )
+
+
+def make_desk(config: GateFile) -> Desk:
+    """Decision and journal alone, for `maguey-gate scan`. Raises `StoreError`."""
+    return _desk(config, journal(config), CacheReader(config.cache), SystemClock())
+
+
+def journal(config: GateFile) -> Journal:
+    """The gate's journal; a new one begins a new epoch. Raises `StoreError`."""
+    return Journal(config.journal, config.gate_id, new_epoch=uuid.uuid4().hex)
+
+
+def turnstile(config: GateFile) -> Turnstile:
+    """The gate's relay. Raises `HardwareError`."""
+    section = config.turnstile
+    return make_turnstile(
+        section.driver,
+        pin=section.pin,
+        active_high=section.active_high,
+        pulse_s=section.pulse_ms / 1000,
+        trace=Path(section.trace) if section.trace else None,
+    )
+
+
+def pictures_eye(files: Sequence[Path]) -> ChildEye:
+    """An eye that looks at each of these pictures once."""
+    return ChildEye(CameraSpec(driver="files", files=tuple(str(file) for file in files)))
+
+
+def decode_picture(file: Path) -> Decoded:
+    """The codes in one picture, read in this process. Raises `PictureError`."""
+    return decode(load(file))
+
+
+def draw_screens(out: Path, lang: Literal["es", "en"]) -> list[Path]:
+    """Every screen as PNG. Raises `OSError`."""
+    return write_all(out, lang)
+
+
+def words(config: GateFile, screen: Screen) -> Page:
+    """What a screen says, in the gate's language and time zone."""
+    return compose(screen, config.lang, ZoneInfo(config.timezone))
+
+
+def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: SystemClock) -> Desk:
+    return Desk(
+        gate_id=config.gate_id,
+        journal=opened,
+        cache=cache,
+        clock=clock,
+        random=os.urandom,
+        policy=Policy(unknown=config.door.unknown, passback_window=config.door.passback_window),
+        keys=public_keys(config),
+        isolated_after=config.door.isolated_after,
+    )
+
+
+def _eye(config: GateFile) -> Eye:
+    camera = config.camera
+    return ChildEye(
+        CameraSpec(
+            driver=camera.driver,
+            path=camera.path,
+            device=camera.device,
+            size=(camera.width, camera.height),
+            fps=camera.fps,
+            hold_ms=camera.hold_ms,
+        )
+    )
+
+
+def _display(config: GateFile) -> Display:
+    section = config.screen
+    if section.driver == "none":
+        return Dark()
+    driver = section.driver
+    return OledDisplay(
+        lambda: make_device(
+            driver,
+            i2c_port=section.i2c_port,
+            i2c_address=section.i2c_address,
+            rotate=section.rotate,
+            path=Path(section.path) if section.path else None,
+        ),
+        config.lang,
+        ZoneInfo(config.timezone),
+    )

@@ -1,0 +1,196 @@
+"""`maguey-gate`: the door, and what one asks of it over SSH.
+
+Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+
+from gate import bootstrap
+from gate.clock import SystemClock
+from gate.config import GateFile, read
+from gate.desk import Answered, Desk
+from gate.errors import ConfigError, MagueyError
+from gate.log import configure
+from gate.payload import parse
+from gate.ports import Look, Turnstile
+from gate.presence import Presence, observe
+from gate.status import GateStatus, gather
+
+app = typer.Typer(
+    help="The gate controller: scans tickets, decides, releases the turnstile.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
+Pictures = Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or WebP.", metavar="FILE...")]
+
+
+@app.command()
+def run(config: Config) -> None:
+    """Run the door until stopped (SIGTERM or Ctrl-C)."""
+    settings = read(config)
+    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    bootstrap.make_door(settings).run(stop)
+
+
+@app.command()
+def decode(files: Pictures) -> None:
+    """Print the codes in pictures: one JSON line a file with file, codes, decoder, ms.
+
+    Bytes that are no UTF-8 are shown as \\xNN. A file that is no picture gets an `error`;
+    the exit code is then 1.
+    """
+    failed = False
+    for file in files:
+        try:
+            found = bootstrap.decode_picture(file)
+        except MagueyError as error:
+            failed = True
+            _print({"file": str(file), "codes": [], "decoder": None, "ms": 0.0, "error": str(error)})
+            continue
+        codes = [code.raw.decode("utf-8", "backslashreplace") for code in found.found]
+        _print(
+            {"file": str(file), "codes": codes, "decoder": found.decoder or None, "ms": round(found.ms, 2)}
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def scan(
+    files: Pictures,
+    config: Config,
+    release: Annotated[bool, typer.Option(help="Move the turnstile of an admitted guest.")] = False,
+) -> None:
+    """Decide pictures for real: each is recorded and sent to the hub. One JSON line a verdict.
+
+    Use it beside a running door to let somebody in by a picture, or to try a gate out.
+    """
+    settings = read(config)
+    desk = bootstrap.make_desk(settings)
+    turnstile = bootstrap.turnstile(settings) if release else None
+    try:
+        for file, look in _looks(files):
+            _print({"file": str(file), **_scan(settings, desk, turnstile, look)})
+    finally:
+        if turnstile is not None:
+            turnstile.close()
+
+
+def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
+    """Each picture with what was seen in it. The decoder is a child: a picture can only harm that."""
+    eye = bootstrap.pictures_eye(files)
+    try:
+        for file in files:
+            look = None
+            while look is None and not eye.exhausted():
+                look = eye.look(timeout=1.0)
+            yield file, look or Look()
+    finally:
+        eye.close()
+
+
+def _scan(config: GateFile, desk: Desk, turnstile: Turnstile | None, look: Look) -> dict[str, object]:
+    """One picture is one presentation, whatever the picture before showed."""
+    seen = [(sighting, parse(sighting.raw)) for sighting in look.sightings]
+    _, presented = observe(Presence(), seen, 0)
+    if presented is None:
+        return {"verdict": None, "reason": "no_code", "headline": "", "lines": []}
+    answered = desk.answer(presented, release=turnstile is not None)
+    if turnstile is not None and answered.effects.release:
+        turnstile.release()
+    return _as_json(config, answered)
+
+
+def _as_json(config: GateFile, answered: Answered) -> dict[str, object]:
+    verdict, page = answered.verdict, bootstrap.words(config, answered.effects.screen)
+    return {
+        "verdict": verdict.ruling.value,
+        "reason": verdict.reason.value,
+        "headline": page.headline,
+        "lines": page.lines,
+        "subject_id": verdict.subject_id,
+        "kind": verdict.kind.value,
+        "rule": verdict.rule,
+        "flags": verdict.flags,
+        "table": verdict.table,
+        "released": answered.record.released if answered.record else False,
+        "scan_id": answered.record.scan_id if answered.record else None,
+        "seq": answered.record.seq if answered.record else None,
+        "decision_ms": round(answered.decision_ms, 3),
+    }
+
+
+@app.command()
+def screens(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; made if it is missing.")],
+    lang: Annotated[Literal["es", "en"], typer.Option(help="Language of the words.")] = "es",
+) -> None:
+    """Draw every screen as PNG, at the device's size and four times as large."""
+    written = bootstrap.draw_screens(out, lang)
+    typer.echo(f"{len(written)} pictures written to {out}")
+
+
+@app.command()
+def status(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+) -> None:
+    """Tell how the gate is, from its files. Exit code 1 if something needs attention."""
+    answer = gather(read(config), SystemClock())
+    if as_json:
+        _print(msgspec.to_builtins(answer))
+    else:
+        typer.echo("\n".join(_status_lines(answer)))
+    if answer.problems:
+        raise typer.Exit(1)
+
+
+def _status_lines(status: GateStatus) -> Iterator[str]:
+    journal, event = status.journal, status.event
+    yield f"gate      {status.gate_id}  {'online' if status.online else 'OFFLINE'}"
+    yield f"journal   {journal.last_seq} scans, {journal.waiting} waiting for the hub"
+    yield f"last scan {journal.last_scan or '-'}"
+    if event is not None:
+        yield f"event     {event.name}, {event.inside} of {event.capacity} in, by the hub's count"
+        yield f"cache     version {event.cache_version}, current {event.cache_age_s} s ago"
+    for problem in status.problems:
+        yield f"! {problem}"
+
+
+def _print(fields: object) -> None:
+    sys.stdout.write(msgspec.json.encode(fields).decode() + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Entry point: errors in words, exit code 2 for the call and the configuration, 1 for the rest."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(error, 2)
+    except MagueyError as error:
+        _fail(error, 1)
+    except BrokenPipeError:
+        os._exit(1)
+
+
+def _fail(error: Exception, code: int) -> None:
+    sys.stderr.write(f"maguey-gate: {error}\n")
+    sys.exit(code)

@@ -1,0 +1,106 @@
+"""What `maguey-gate status` tells: read from the gate's files, while it runs or not. Writes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gate.cache import CacheReader
+from gate.clock import Clock
+from gate.config import GateFile
+from gate.errors import StoreError
+from gate.model import Now, Value
+from gate.sqlfile import load
+from gate.tonight import tonight
+
+SQL = load("gate", "status.sql")
+
+
+class JournalStatus(Value, frozen=True):
+    """The journal's numbers. `waiting`: records the hub has not acknowledged."""
+
+    epoch: str | None = None
+    last_seq: int = 0
+    waiting: int = 0
+    last_scan: str | None = None
+    problem: str | None = None
+
+
+class EventStatus(Value, frozen=True):
+    """Tonight as the cache has it. `cache_age_s`: since it was last known to be current."""
+
+    name: str
+    inside: int
+    capacity: int
+    cache_version: int | None
+    cache_age_s: int | None
+
+
+class GateStatus(Value, frozen=True):
+    """The whole answer; `problems` is empty when all is well."""
+
+    gate_id: str
+    online: bool
+    journal: JournalStatus
+    event: EventStatus | None
+    problems: tuple[str, ...]
+
+
+def gather(config: GateFile, clock: Clock) -> GateStatus:
+    """Read the gate's files."""
+    now = clock.now()
+    cache = CacheReader(config.cache)
+    try:
+        link = cache.link(now)
+        journal = _journal(config.journal, link.epoch, link.acked_seq)
+        event = _event(cache, now)
+        problems = [journal.problem, str(cache.trouble) if cache.trouble else None]
+    finally:
+        cache.close()
+    if event is None:
+        problems.append(f"{config.cache}: no night loaded. Start maguey-sync and look at its log.")
+    if not link.online:
+        problems.append("The hub is not heard. Scans wait on this gate; look at maguey-sync's log.")
+    return GateStatus(
+        gate_id=config.gate_id,
+        online=link.online,
+        journal=journal,
+        event=event,
+        problems=tuple(problem for problem in problems if problem),
+    )
+
+
+def _event(cache: CacheReader, now: Now) -> EventStatus | None:
+    event = tonight(cache.events(), now.wall)
+    if event is None:
+        return None
+    feed = cache.feed(event.event_id, now.wall)
+    return EventStatus(
+        name=event.name,
+        inside=cache.entered(event.event_id),
+        capacity=event.capacity,
+        cache_version=feed.version,
+        cache_age_s=feed.age_s,
+    )
+
+
+def _journal(path: Path, acked_epoch: str | None, acked_seq: int) -> JournalStatus:
+    if not path.exists():
+        return JournalStatus(problem=f"{path}: there is no journal yet. Start maguey-gate run.")
+    try:
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
+        try:
+            meta = dict(db.execute(SQL["meta"]).fetchall())
+            last = db.execute(SQL["last_scan"]).fetchone()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        return JournalStatus(problem=str(StoreError(f"{path}: {error}. Check the disk (df -h, dmesg).")))
+    last_seq = int(meta.get("last_seq", 0))
+    acked = acked_seq if meta.get("epoch") == acked_epoch else 0
+    return JournalStatus(
+        epoch=meta.get("epoch"),
+        last_seq=last_seq,
+        waiting=max(0, last_seq - acked),
+        last_scan=" ".join(last) if last else None,
+    )
