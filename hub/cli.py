@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import random
 import secrets
 import signal
@@ -122,6 +123,8 @@ def _run_until_stopped(config: HubConfig) -> None:
 
     stop = threading.Event()
     failures: list[BaseException] = []
+    # a queue, because an Event's lock is not safe to take in a signal handler
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def work() -> None:
         try:
@@ -129,13 +132,14 @@ def _run_until_stopped(config: HubConfig) -> None:
         except BaseException as error:
             failures.append(error)
         finally:
-            stop.set()
+            ended.put(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: ended.put(None))
     worker = threading.Thread(target=work, name="consumer", daemon=True)
     worker.start()
-    stop.wait()
+    ended.get()
+    stop.set()
     worker.join(_STOP_SECONDS)
     if failures:
         raise failures[0]

@@ -74,7 +74,11 @@ create table if not exists tickets (
 
 create index if not exists tickets_event on tickets (event_id);
 
-create unique index if not exists tickets_code_hash on tickets (code_hash);
+-- Not unique: a generated column in a unique index makes every check-in lock the ticket as if its
+-- key changed, and wait for whoever is linking it to a table.
+create index if not exists tickets_code_hash on tickets (code_hash);
+
+create unique index if not exists tickets_code_any_case on tickets (upper(qr_code_data));
 
 create or replace trigger events_touch before update on events
 for each row when (old.admission_version = new.admission_version) execute function touch_updated_at();

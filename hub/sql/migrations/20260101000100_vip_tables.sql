@@ -70,7 +70,9 @@ create table if not exists vip_guest_passes (
     constraint vip_guest_passes_number_key unique (reservation_id, guest_number)
 );
 
-create unique index if not exists vip_guest_passes_code_hash on vip_guest_passes (code_hash);
+create index if not exists vip_guest_passes_code_hash on vip_guest_passes (code_hash);
+
+create unique index if not exists vip_guest_passes_code_any_case on vip_guest_passes (upper(qr_code_token));
 
 create table if not exists vip_linked_tickets (
     id uuid primary key default gen_random_uuid(),

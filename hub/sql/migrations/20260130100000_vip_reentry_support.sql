@@ -56,7 +56,8 @@ begin
     elsif v_pass.status = 'cancelled' then
         return vip_refusal('PASS_CANCELLED', 'This guest pass was cancelled.');
     end if;
-    select * into v_reservation from vip_reservations where id = v_pass.reservation_id for update;
+    -- Not FOR UPDATE: that would wait for whoever is linking a ticket, who waits for the event.
+    select * into v_reservation from vip_reservations where id = v_pass.reservation_id for no key update;
     if not found then
         return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
     elsif v_reservation.status not in ('confirmed', 'checked_in') then

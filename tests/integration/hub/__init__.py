@@ -1,0 +1,1 @@
+"""The hub against a real Postgres and a real Mosquitto."""

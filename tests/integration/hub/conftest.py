@@ -1,0 +1,70 @@
+"""A Postgres and a Mosquitto for the session; an empty, migrated database for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from demo.servers import Mosquitto, Postgres, mosquitto, postgres
+from hub.config import HubConfig, Mqtt
+from hub.config import Postgres as PostgresConfig
+from hub.database import Connection, connect
+from hub.migrate import migrate
+from tests.integration.hub.world import World
+
+_number = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as running:
+        with psycopg.connect(running.dsn, autocommit=True) as conn:
+            conn.execute("CREATE DATABASE template_hub")
+        migrate(running.database("template_hub"))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
+        yield running
+
+
+@pytest.fixture
+def dsn(server: Postgres) -> str:
+    name = f"hub_{next(_number)}"
+    with psycopg.connect(server.dsn, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub".encode())
+    return server.database(name)
+
+
+@pytest.fixture
+def conn(dsn: str) -> Iterator[Connection]:
+    with connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def world(conn: Connection) -> World:
+    return World(conn)
+
+
+@pytest.fixture
+def config(dsn: str, shared_broker: Mosquitto) -> HubConfig:
+    """A venue of its own for each test, so that retained messages never meet."""
+    venue = f"venue-{next(_number)}"
+    return HubConfig(venue=venue, postgres=PostgresConfig(dsn=dsn), mqtt=Mqtt(port=shared_broker.port))
+
+
+@pytest.fixture
+def config_file(config: HubConfig, tmp_path: Path) -> Path:
+    file = tmp_path / "hub.toml"
+    file.write_text(
+        f'venue = "{config.venue}"\n[postgres]\ndsn = "{config.postgres.dsn}"\n'
+        f"[mqtt]\nport = {config.mqtt.port}\n"
+    )
+    return file
