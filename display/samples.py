@@ -1,0 +1,209 @@
+"""One example of every screen there is (domain 2.3, 2.4): for previews, golden pictures and the manual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
+
+from display.strings import Lang
+from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
+from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen
+
+ZONE = ZoneInfo("America/Mexico_City")
+"""Where the sample night takes place."""
+
+ONLINE = Link(online=True, cache_age_s=4)
+OFFLINE = Link(online=False, waiting=37, cache_age_s=12 * 60 + 20)
+
+FRIDAY = Event(
+    event_id="0d3c1f6e-6d0e-4b7e-9f52-0c6ad0f6b001",
+    code="PF",
+    name="PERREO FRIDAYS",
+    doors_open_at=datetime(2025, 2, 1, 4, 0, tzinfo=UTC),
+    ends_at=datetime(2025, 2, 1, 10, 0, tzinfo=UTC),
+    capacity=500,
+)
+SATURDAY = Event(
+    event_id="0d3c1f6e-6d0e-4b7e-9f52-0c6ad0f6b002",
+    code="PS",
+    name="PERREO SATURDAYS",
+    doors_open_at=datetime(2025, 2, 2, 4, 0, tzinfo=UTC),
+    ends_at=datetime(2025, 2, 2, 10, 0, tzinfo=UTC),
+    served=False,
+)
+TABLE = Table(
+    reservation_id="5f2b8f3a-3a0c-4c39-8a07-6f3b6a1f0012",
+    event_id=FRIDAY.event_id,
+    number="12",
+    name="Terraza Norte",
+    tier="premium",
+    status=ReservationStatus.CHECKED_IN,
+    host="José María Hernández-Villaseñor",
+    seats=8,
+    arrived=3,
+    guests=(
+        "Ana Sofía Ibáñez",
+        "Íñigo Muñoz",
+        "Lucía Fernández de Córdova",
+        "Renata Güemes",
+        "Ximena Peña",
+        "Diego Ávila",
+        "Zoë O’Connor",
+    ),
+)
+ENTRY = Entry(at=datetime(2025, 2, 1, 4, 4, tzinfo=UTC), gate="gate-2")
+_NOW = datetime(2025, 2, 1, 5, 40, tzinfo=UTC)
+
+
+def samples(lang: Lang = "en") -> dict[str, Screen]:
+    """Every sample by its stable name, in the order of the domain document.
+
+    :param lang: in which the venue named its gates and tickets.
+    """
+    return dict(_all(_DATA[lang]))
+
+
+_DATA: Mapping[Lang, Mapping[str, str]] = {
+    "en": {
+        "gate": "GATE",
+        "ticket_type": "General Admission",
+        "camera": "Check the ribbon cable, then restart",
+        "decoder": "Restart maguey-gate",
+        "turnstile": "Check relay wiring on GPIO 17",
+        "journal": "Card is full: free some space",
+        "cache": "Connect the gate to the hub",
+    },
+    "es": {
+        "gate": "PUERTA",
+        "ticket_type": "Entrada general",
+        "camera": "Revise el cable plano y reinicie",
+        "decoder": "Reinicie maguey-gate",
+        "turnstile": "Revise el relevador en GPIO 17",
+        "journal": "Tarjeta llena: libere espacio",
+        "cache": "Conecte la puerta al hub",
+    },
+}
+
+
+def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
+    yield from _idles(data["gate"])
+    yield from _welcomes(data["ticket_type"], data["gate"])
+    yield from _refusals(data["gate"])
+    yield from _attention(data)
+
+
+def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity) -> Idle:
+    inside = 234 if event else 0
+    return Idle(event=event, gate_name=f"{gate} 1", inside=inside, capacity=capacity, now=_NOW, link=link)
+
+
+def _idles(gate: str) -> Iterator[tuple[str, Screen]]:
+    yield "idle", _idle(gate, ONLINE)
+    yield "idle-offline", _idle(gate, OFFLINE)
+    yield "idle-never-synced", _idle(gate, Link(), None, 0)
+    yield "idle-no-event", _idle(gate, ONLINE, None, 0)
+    yield "idle-long-event", _idle(gate, ONLINE, "NOCHE DE MUERTOS: EDICIÓN ANIVERSARIO")
+
+
+def _admit(kind: Kind, link: Link = ONLINE, ticket_type: str = "", table: Table | None = TABLE) -> Answer:
+    verdict = Verdict(
+        ruling=Ruling.ADMIT,
+        reason=Reason.FIRST_ENTRY,
+        rule=11,
+        kind=kind,
+        subject_id="9c1d",
+        event=FRIDAY,
+        table=table,
+        ticket_type=ticket_type,
+        holder=TABLE.host if kind is Kind.VIP_HOST else "",
+    )
+    return Answer(verdict=verdict, link=link)
+
+
+def _back(gate: str, link: Link = ONLINE, entry: Entry | None = ENTRY) -> Answer:
+    first = _admit(Kind.VIP_LINKED, link)
+    verdict = replace(first.verdict, reason=Reason.REENTRY, rule=12, entry=entry)
+    return Answer(verdict=verdict, place=f"{gate} 2" if entry else "", link=link)
+
+
+def _unsynced() -> Answer:
+    verdict = Verdict(
+        ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=6, event=FRIDAY, flags=(Flag.UNSYNCED,)
+    )
+    return Answer(verdict=verdict, link=OFFLINE)
+
+
+def _welcomes(ticket_type: str, gate: str) -> Iterator[tuple[str, Screen]]:
+    yield "welcome", _admit(Kind.GA, ticket_type=ticket_type, table=None)
+    yield "welcome-offline", _admit(Kind.GA, OFFLINE, ticket_type, None)
+    yield "welcome-no-ticket-type", _admit(Kind.GA, table=None)
+    yield "welcome-unsynced", _unsynced()
+    for kind in (Kind.VIP_HOST, Kind.VIP_PASS, Kind.VIP_LINKED):
+        name = kind.value.replace("_", "-")
+        yield name, _admit(kind)
+        yield f"{name}-offline", _admit(kind, OFFLINE)
+    yield "vip-pass-no-table-name", _admit(Kind.VIP_PASS, table=replace(TABLE, name=""))
+    yield "reentry", _back(gate)
+    yield "reentry-offline", _back(gate, OFFLINE)
+    yield "reentry-time-unknown", _back(gate, entry=None)
+
+
+_RULES = {
+    Reason.MALFORMED: 1,
+    Reason.BAD_CHECKSUM: 2,
+    Reason.FORGED: 3,
+    Reason.UNKNOWN: 5,
+    Reason.WRONG_EVENT: 7,
+    Reason.EVENT_CANCELLED: 8,
+    Reason.CANCELLED: 8,
+    Reason.REFUNDED: 8,
+    Reason.TABLE_NOT_CONFIRMED: 9,
+    Reason.TOO_EARLY: 10,
+    Reason.EVENT_OVER: 10,
+    Reason.ALREADY_USED: 13,
+}
+
+
+def _deny(reason: Reason, gate: str, link: Link = ONLINE, kind: Kind = Kind.GA) -> Answer:
+    unread = reason in (Reason.MALFORMED, Reason.BAD_CHECKSUM, Reason.FORGED, Reason.UNKNOWN)
+    if reason is Reason.TABLE_NOT_CONFIRMED:
+        kind = Kind.VIP_PASS
+    verdict = Verdict(
+        ruling=Ruling.DENY,
+        reason=reason,
+        rule=_RULES[reason],
+        kind=Kind.UNKNOWN if unread else kind,
+        subject_id=None if unread else "9c1d",
+        event=SATURDAY if reason is Reason.WRONG_EVENT else FRIDAY,
+        table=TABLE if kind is Kind.VIP_PASS else None,
+        entry=ENTRY if reason is Reason.ALREADY_USED else None,
+    )
+    return Answer(verdict=verdict, place=f"{gate} 2" if verdict.entry else "", link=link)
+
+
+def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
+    for reason in _RULES:
+        name = f"deny-{reason.value.replace('_', '-')}"
+        yield name, _deny(reason, gate)
+        yield f"{name}-offline", _deny(reason, gate, OFFLINE)
+    yield "deny-pass-cancelled", _deny(Reason.CANCELLED, gate, kind=Kind.VIP_PASS)
+    yield "deny-pass-cancelled-offline", _deny(Reason.CANCELLED, gate, OFFLINE, Kind.VIP_PASS)
+
+
+_Word = Literal["starting", "updating", "closed", "free_passage", "see_staff", "annulled"]
+_WORDS: tuple[_Word, ...] = ("starting", "updating", "closed", "free_passage", "see_staff", "annulled")
+
+
+def _attention(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
+    for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
+        verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
+        yield f"ambiguous{suffix}", Answer(verdict=verdict, link=link)
+        for part in Part:
+            broken = OutOfOrder(part=part, step=data[part.value], link=link)
+            yield f"out-of-order-{part.value}{suffix}", broken
+        for word in _WORDS:
+            yield word.replace("_", "-") + suffix, Notice(word=word, link=link)

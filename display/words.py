@@ -1,0 +1,301 @@
+"""A screen value in words: pure, and the only place where sentences are made (domain 2.3, 2.4).
+
+`compose` gives a `Page`: complete words in one language and the venue's time. How large and
+where they stand is `display.layout`'s business; `maguey-gate scan` prints the same words.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Literal
+
+from display.strings import CATALOGUES, Lang, say
+from gate.model import Entry, Flag, Kind, Reason, Ruling, Table, Value, Verdict
+from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Screen
+
+Icon = Literal["check", "cross", "attention", "none"]
+
+
+class Header(Value, frozen=True):
+    """The frame of the idle page: `gate` and `clock` above, `count` below the event's name.
+
+    `shift`: pixels right and down, a little different every minute, against burn-in.
+    """
+
+    gate: str
+    clock: str
+    count: str
+    shift: tuple[int, int] = (0, 0)
+
+
+class Page(Value, frozen=True):
+    """What one screen says.
+
+    `headline` and `lines` are all there is to read, in reading order; `roll` is a further
+    list that scrolls by (a table's guests). `banner` is empty while online; its lines are
+    what the inverted bar says. `header` is set on the idle page only, whose `lines` repeat it.
+    """
+
+    headline: str
+    lines: tuple[str, ...] = ()
+    icon: Icon = "none"
+    roll: tuple[str, ...] = ()
+    banner: tuple[str, ...] = ()
+    header: Header | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether the hub hears this gate."""
+        return not self.banner
+
+
+def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
+    """Put a screen into words.
+
+    :param tz: the venue's time zone, in which every time is given.
+    """
+    match screen:
+        case Idle():
+            return _idle(screen, lang, tz)
+        case Answer():
+            return _answer(screen, lang, tz)
+        case OutOfOrder():
+            return _out_of_order(screen, lang)
+        case Notice():
+            return _notice(screen, lang)
+
+
+def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
+    key = "inside_of" if screen.capacity > 0 else "inside"
+    count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity)
+    header = Header(gate=screen.gate_name, clock=_time(screen.now, tz), count=count, shift=_shift(screen.now))
+    return Page(
+        headline=(screen.event or "").strip() or say(lang, "no_event"),
+        lines=(header.gate, header.count, header.clock),
+        banner=_banner(screen.link, lang) + _waiting(screen.link, lang),
+        header=header,
+    )
+
+
+def _shift(now: datetime) -> tuple[int, int]:
+    """A walk over nine places, one step a minute."""
+    step = now.minute % 9
+    return step % 3 - 1, step // 3 - 1
+
+
+def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
+    return () if link.online else (say(lang, "offline", age=_age(link.cache_age_s, lang)),)
+
+
+def _waiting(link: Link, lang: Lang) -> tuple[str, ...]:
+    if link.online or link.waiting <= 0:
+        return ()
+    return (say(lang, "waiting_one" if link.waiting == 1 else "waiting", count=link.waiting),)
+
+
+def _age(seconds: int | None, lang: Lang) -> str:
+    if seconds is None:
+        return say(lang, "no_cache")
+    for key, unit, limit in (("age_s", 1, 60), ("age_min", 60, 3600), ("age_h", 3600, 48 * 3600)):
+        if seconds < limit:
+            return say(lang, key, n=max(seconds, 0) // unit)
+    return say(lang, "age_d", n=seconds // 86400)
+
+
+def _answer(screen: Answer, lang: Lang, tz: tzinfo) -> Page:
+    verdict = screen.verdict
+    banner = _banner(screen.link, lang)
+    if verdict.ruling is Ruling.NONE:
+        return Page(headline=_refusal_headline(verdict, lang), icon="attention", banner=banner)
+    if verdict.ruling is Ruling.DENY:
+        lines = _refusal_lines(screen, lang, tz)
+        return Page(headline=_refusal_headline(verdict, lang), lines=lines, icon="cross", banner=banner)
+    return Page(
+        headline=_welcome_headline(verdict, lang),
+        lines=_welcome_lines(verdict, lang, tz),
+        icon="check",
+        roll=_guests(verdict),
+        banner=banner,
+    )
+
+
+def _welcome_headline(verdict: Verdict, lang: Lang) -> str:
+    if verdict.reason not in (Reason.FIRST_ENTRY, Reason.REENTRY):  # staff overruled a refusal
+        return say(lang, "let_in")
+    if verdict.reason is Reason.REENTRY:
+        return say(lang, "reentry")
+    number = verdict.table.number if verdict.table else ""
+    match verdict.kind:
+        case Kind.VIP_HOST:
+            return say(lang, "table_headline", number=number) if number else say(lang, "vip_host")
+        case Kind.VIP_LINKED if number:
+            return say(lang, "guest_of_table", number=number)
+        case Kind.VIP_PASS | Kind.VIP_LINKED:
+            return say(lang, "vip_guest")
+        case _:
+            return say(lang, "welcome")
+
+
+def _welcome_lines(verdict: Verdict, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
+    if verdict.reason is Reason.REENTRY:
+        lines = [_last_entry(verdict.entry, lang, tz), _number(verdict.table, lang)]
+    else:
+        lines = _first_entry_lines(verdict, lang)
+    if Flag.FORCED in verdict.flags:
+        lines.append(say(lang, "by_staff"))
+    if Flag.UNSYNCED in verdict.flags:
+        lines.append(say(lang, "not_in_list"))
+    return _present(lines)
+
+
+def _first_entry_lines(verdict: Verdict, lang: Lang) -> list[str]:
+    table = verdict.table
+    if table is None:
+        return [verdict.ticket_type]
+    match verdict.kind:
+        case Kind.VIP_HOST:
+            holder = verdict.holder or table.host
+            host = say(lang, "host", name=holder) if holder else ""
+            return [table.name, _arrived(table, lang), _tier(table, lang), host]
+        case Kind.VIP_PASS:
+            number = _number(table, lang)
+            count = " · ".join(_present((number, _arrived(table, lang))))
+            return [count, table.name if table.name != number else ""]
+        case _:
+            return [table.name, _arrived(table, lang)]
+
+
+def _guests(verdict: Verdict) -> tuple[str, ...]:
+    """The guest list is for the host's arrival only (domain 2.4)."""
+    arrives = verdict.reason is Reason.FIRST_ENTRY and verdict.kind is Kind.VIP_HOST
+    return _present(verdict.table.guests) if arrives and verdict.table else ()
+
+
+def _number(table: Table | None, lang: Lang) -> str:
+    """What people call the table: its number, or its name where it has none."""
+    if table is None:
+        return ""
+    return say(lang, "table", number=table.number) if table.number else table.name
+
+
+def _arrived(table: Table, lang: Lang) -> str:
+    key = "arrived_of" if table.seats > 0 else "arrived"
+    return say(lang, key, arrived=max(table.arrived, 0), seats=table.seats)
+
+
+def _tier(table: Table, lang: Lang) -> str:
+    key = f"tier_{table.tier}"
+    return say(lang, key) if key in CATALOGUES[lang] else table.tier
+
+
+def _last_entry(entry: Entry | None, lang: Lang, tz: tzinfo) -> str:
+    if entry is None:
+        return say(lang, "last_entry_unknown")
+    return say(lang, "last_entry", time=_time(entry.at, tz))
+
+
+def _refusal_headline(verdict: Verdict, lang: Lang) -> str:
+    reason = verdict.reason
+    if reason in (Reason.FIRST_ENTRY, Reason.REENTRY):  # an admission that the door took back
+        return say(lang, "denied")
+    if reason is Reason.CANCELLED and verdict.kind is Kind.VIP_PASS:
+        return say(lang, "pass_cancelled")
+    return say(lang, reason.value)
+
+
+def _refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
+    verdict = screen.verdict
+    match verdict.reason:
+        case Reason.WRONG_EVENT:
+            lines = [_ticket_for(verdict, lang, tz)]
+        case Reason.EVENT_CANCELLED:
+            lines = [verdict.event.name if verdict.event else ""]
+        case Reason.CANCELLED if verdict.kind is Kind.VIP_PASS:
+            lines = [_number(verdict.table, lang)]
+        case Reason.TABLE_NOT_CONFIRMED:
+            lines = [_not_confirmed(verdict.table, lang)]
+        case Reason.TOO_EARLY | Reason.EVENT_OVER:
+            lines = [_hours(verdict, lang, tz)]
+        case Reason.ALREADY_USED:
+            lines = [_used(screen, lang, tz)]
+        case reason:
+            lines = [say(lang, _ADVICE[reason])] if reason in _ADVICE else []
+    return _present(lines)
+
+
+_ADVICE = {
+    Reason.BAD_CHECKSUM: "type_it_in",
+    Reason.FORGED: "bad_signature",
+    Reason.UNKNOWN: "ask_staff",
+    Reason.CANCELLED: "no_longer_valid",
+    Reason.REFUNDED: "no_longer_valid",
+    Reason.FIRST_ENTRY: "ask_staff",
+    Reason.REENTRY: "ask_staff",
+}
+
+
+def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
+    # Without a ticket known to the cache the verdict carries this gate's own event.
+    if verdict.event is None or verdict.subject_id is None:
+        return say(lang, "ticket_for_another")
+    return say(lang, "ticket_for", day=_day(verdict.event.doors_open_at, lang, tz), event=verdict.event.name)
+
+
+def _not_confirmed(table: Table | None, lang: Lang) -> str:
+    if table is None or not table.number:
+        return say(lang, "host_has_not_paid")
+    return say(lang, "table_is_not_confirmed", number=table.number)
+
+
+def _hours(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
+    event, early = verdict.event, verdict.reason is Reason.TOO_EARLY
+    if event is None:
+        return say(lang, "doors_not_open" if early else "ended_unknown")
+    if early:
+        return say(lang, "doors_open", time=_time(event.doors_open_at, tz))
+    return say(lang, "ended", time=_time(event.ends_at, tz))
+
+
+def _used(screen: Answer, lang: Lang, tz: tzinfo) -> str:
+    entry = screen.verdict.entry
+    if entry is None:
+        return say(lang, "used_unknown")
+    place, time = screen.place or entry.gate, _time(entry.at, tz)
+    return say(lang, "used_at", time=time, place=place) if place else say(lang, "used_when", time=time)
+
+
+def _out_of_order(screen: OutOfOrder, lang: Lang) -> Page:
+    step = screen.step.strip() or say(lang, "out_of_order")
+    headline = say(lang, screen.part.value)
+    return Page(headline=headline, lines=(step,), icon="attention", banner=_banner(screen.link, lang))
+
+
+_NOTICES: dict[str, tuple[Icon, str]] = {
+    "starting": ("none", "one_moment"),
+    "updating": ("none", "one_moment"),
+    "closed": ("cross", "use_another_gate"),
+    "free_passage": ("check", ""),
+    "see_staff": ("attention", ""),
+    "annulled": ("attention", "scan_again"),
+}
+
+
+def _notice(screen: Notice, lang: Lang) -> Page:
+    icon, line = _NOTICES[screen.word]
+    lines = (say(lang, line),) if line else ()
+    return Page(headline=say(lang, screen.word), lines=lines, icon=icon, banner=_banner(screen.link, lang))
+
+
+def _time(at: datetime, tz: tzinfo) -> str:
+    return at.astimezone(tz).strftime("%H:%M")
+
+
+def _day(at: datetime, lang: Lang, tz: tzinfo) -> str:
+    """Not strftime's names: those depend on the machine's locale."""
+    local, words = at.astimezone(tz), CATALOGUES[lang]
+    month = words["months"].split()[local.month - 1]
+    return f"{words['days'].split()[local.weekday()]} {local.day} {month}"
+
+
+def _present(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(line.strip() for line in lines if line.strip())

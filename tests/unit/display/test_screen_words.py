@@ -1,0 +1,333 @@
+"""What the screens say, rule by rule (domain 2.3, 2.4)."""
+
+import string
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from msgspec.structs import replace
+
+from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, SATURDAY, TABLE, ZONE, samples
+from display.strings import CATALOGUES, EN, ES, Lang
+from display.words import compose
+from gate.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
+from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen
+
+
+def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> Answer:
+    verdict = Verdict(
+        ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=kind, subject_id="s", table=table
+    )
+    return Answer(verdict=replace(verdict, **more), link=ONLINE)
+
+
+def reentry(table: Table | None = TABLE, entry: Entry | None = ENTRY) -> Answer:
+    return admit(Kind.VIP_LINKED, table, reason=Reason.REENTRY, rule=12, entry=entry)
+
+
+def deny(
+    reason: Reason,
+    *,
+    kind: Kind = Kind.GA,
+    event: Event | None = FRIDAY,
+    table: Table | None = None,
+    entry: Entry | None = None,
+    place: str = "",
+    subject_id: str | None = "s",
+) -> Answer:
+    verdict = Verdict(
+        ruling=Ruling.DENY,
+        reason=reason,
+        rule=0,
+        kind=kind,
+        event=event,
+        table=table,
+        entry=entry,
+        subject_id=subject_id,
+    )
+    return Answer(verdict=verdict, place=place, link=ONLINE)
+
+
+def said(screen: Screen, lang: Lang = "en") -> tuple[str, ...]:
+    page = compose(screen, lang, ZONE)
+    return (page.headline, *page.lines)
+
+
+def holes(phrase: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
+
+
+# --- the catalogues
+
+
+def test_both_languages_have_every_phrase() -> None:
+    assert EN.keys() == ES.keys()
+
+
+@pytest.mark.parametrize("key", EN)
+def test_both_languages_fill_in_the_same_facts(key: str) -> None:
+    assert holes(EN[key]) == holes(ES[key])
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_calendar_is_complete(lang: Lang) -> None:
+    words = CATALOGUES[lang]
+    assert len(words["days"].split()) == 7
+    assert len(words["months"].split()) == 12
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_every_reason_has_a_headline_of_its_own(lang: Lang) -> None:
+    refusals = [reason for reason in Reason if reason not in (Reason.FIRST_ENTRY, Reason.REENTRY)]
+    assert len({compose(deny(reason), lang, ZONE).headline for reason in refusals}) == len(refusals)
+
+
+# --- the decision table, line by line
+
+
+def test_rule_1_malformed() -> None:
+    assert said(deny(Reason.MALFORMED)) == ("NOT A MAGUEY TICKET",)
+    assert said(deny(Reason.MALFORMED), "es") == ("NO ES BOLETO MAGUEY",)
+
+
+def test_rule_2_bad_checksum_asks_to_type_it_in() -> None:
+    assert said(deny(Reason.BAD_CHECKSUM)) == ("DAMAGED CODE", "Type it in")
+
+
+def test_rule_3_forged() -> None:
+    assert said(deny(Reason.FORGED)) == ("FORGED TICKET", "Signature invalid")
+
+
+def test_rule_4_ambiguous_is_neither_yes_nor_no() -> None:
+    verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
+    page = compose(Answer(verdict=verdict, link=ONLINE), "en", ZONE)
+    assert (page.headline, page.icon) == ("ONE TICKET AT A TIME", "attention")
+
+
+def test_rule_5_unknown() -> None:
+    assert said(deny(Reason.UNKNOWN)) == ("TICKET NOT FOUND", "Please see staff")
+
+
+def test_rule_6_unsynced_welcome_tells_staff() -> None:
+    screen = admit(Kind.UNKNOWN, None, flags=(Flag.UNSYNCED,), subject_id=None)
+    assert said(screen) == ("WELCOME", "Not in the list yet")
+
+
+def test_rule_7_wrong_event_names_the_night() -> None:
+    screen = deny(Reason.WRONG_EVENT, event=SATURDAY)
+    assert said(screen) == ("WRONG EVENT", "Ticket is for Sat 1 Feb: PERREO SATURDAYS")
+    assert said(screen, "es") == ("OTRO EVENTO", "El boleto es para sáb 1 feb: PERREO SATURDAYS")
+
+
+def test_rule_7_wrong_event_without_a_known_night() -> None:
+    assert said(deny(Reason.WRONG_EVENT, event=None))[1] == "Ticket is for another event"
+
+
+def test_rule_7_never_names_tonights_event_as_the_wrong_one() -> None:
+    # the verdict on a ticket unknown to the cache carries this gate's own event
+    assert said(deny(Reason.WRONG_EVENT, subject_id=None))[1] == "Ticket is for another event"
+
+
+def test_rule_8_event_cancelled() -> None:
+    assert said(deny(Reason.EVENT_CANCELLED)) == ("EVENT CANCELLED", "PERREO FRIDAYS")
+    assert said(deny(Reason.EVENT_CANCELLED, event=None)) == ("EVENT CANCELLED",)
+
+
+def test_rule_8_ticket_cancelled_and_refunded() -> None:
+    assert said(deny(Reason.CANCELLED)) == ("TICKET CANCELLED", "No longer valid")
+    assert said(deny(Reason.REFUNDED)) == ("TICKET REFUNDED", "No longer valid")
+
+
+def test_rule_8_a_cancelled_pass_is_no_ticket() -> None:
+    screen = deny(Reason.CANCELLED, kind=Kind.VIP_PASS, table=TABLE)
+    assert said(screen) == ("PASS CANCELLED", "Table 12")
+
+
+def test_rule_9_table_not_confirmed() -> None:
+    screen = deny(Reason.TABLE_NOT_CONFIRMED, kind=Kind.VIP_PASS, table=TABLE)
+    assert said(screen) == ("TABLE NOT CONFIRMED", "Table 12 is not confirmed")
+
+
+def test_rule_9_table_not_confirmed_without_a_table() -> None:
+    screen = deny(Reason.TABLE_NOT_CONFIRMED, kind=Kind.VIP_PASS)
+    assert said(screen)[1] == "Its reservation is not confirmed"
+
+
+def test_rule_10_too_early_says_when_in_the_venues_time() -> None:
+    assert said(deny(Reason.TOO_EARLY)) == ("TOO EARLY", "Doors open 22:00")
+    page = compose(deny(Reason.TOO_EARLY), "es", ZoneInfo("Europe/Madrid"))
+    assert page.lines == ("Abrimos 05:00",)
+
+
+def test_rule_10_event_over() -> None:
+    assert said(deny(Reason.EVENT_OVER)) == ("EVENT OVER", "Ended 04:00")
+
+
+def test_rule_10_without_an_event() -> None:
+    assert said(deny(Reason.TOO_EARLY, event=None))[1] == "Doors are not open yet"
+    assert said(deny(Reason.EVENT_OVER, event=None))[1] == "The night is over"
+
+
+def test_rule_11_general_admission() -> None:
+    page = compose(admit(Kind.GA, None, ticket_type="Early Bird"), "en", ZONE)
+    assert (page.headline, page.lines, page.icon) == ("WELCOME", ("Early Bird",), "check")
+
+
+def test_rule_11_host_sees_the_table_and_then_the_guests() -> None:
+    page = compose(admit(Kind.VIP_HOST), "en", ZONE)
+    assert page.headline == "TABLE 12"
+    assert page.lines == ("Terraza Norte", "3 of 8 in", "Premium", "Host: José María Hernández-Villaseñor")
+    assert page.roll == TABLE.guests
+
+
+def test_rule_11_host_is_the_tickets_holder_first() -> None:
+    assert "Host: Ana" in said(admit(Kind.VIP_HOST, holder="Ana"))
+
+
+def test_rule_11_guest_pass() -> None:
+    assert said(admit(Kind.VIP_PASS)) == ("VIP GUEST", "Table 12 · 3 of 8 in", "Terraza Norte")
+
+
+def test_rule_11_linked_guest() -> None:
+    assert said(admit(Kind.VIP_LINKED)) == ("GUEST OF TABLE 12", "Terraza Norte", "3 of 8 in")
+    assert said(admit(Kind.VIP_LINKED), "es")[0] == "INVITADO DE MESA 12"
+
+
+def test_rule_11_only_the_host_sees_the_guest_list() -> None:
+    for kind in (Kind.VIP_PASS, Kind.VIP_LINKED, Kind.GA):
+        assert compose(admit(kind), "en", ZONE).roll == ()
+    assert compose(admit(Kind.VIP_HOST, reason=Reason.REENTRY), "en", ZONE).roll == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline"),
+    [(Kind.VIP_HOST, "VIP HOST"), (Kind.VIP_PASS, "VIP GUEST"), (Kind.VIP_LINKED, "VIP GUEST")],
+)
+def test_rule_11_without_a_table(kind: Kind, headline: str) -> None:
+    assert said(admit(kind, None)) == (headline,)
+
+
+def test_rule_11_table_with_a_name_only() -> None:
+    table = replace(TABLE, number="")
+    assert said(admit(Kind.VIP_PASS, table)) == ("VIP GUEST", "Terraza Norte · 3 of 8 in")
+
+
+def test_rule_11_table_without_seats_counts_without_them() -> None:
+    assert "3 in" in said(admit(Kind.VIP_LINKED, replace(TABLE, seats=0)))
+
+
+def test_rule_11_a_tier_of_the_venues_own_is_shown_as_it_is() -> None:
+    assert "Backstage" in said(admit(Kind.VIP_HOST, replace(TABLE, tier="Backstage")))
+
+
+def test_rule_12_reentry() -> None:
+    assert said(reentry()) == ("RE-ENTRY GRANTED", "Last entry 22:04", "Table 12")
+    assert said(reentry(), "es") == ("REINGRESO PERMITIDO", "Última entrada 22:04", "Mesa 12")
+
+
+def test_rule_12_reentry_at_an_unknown_time() -> None:
+    assert said(reentry(None, None)) == ("RE-ENTRY GRANTED", "Was in before")
+
+
+def test_rule_13_already_used_says_when_and_where() -> None:
+    screen = deny(Reason.ALREADY_USED, entry=ENTRY, place="GATE 2")
+    assert said(screen) == ("ALREADY USED", "Used 22:04 at GATE 2")
+
+
+def test_rule_13_already_used_falls_back_on_the_gates_id() -> None:
+    assert said(deny(Reason.ALREADY_USED, entry=ENTRY))[1] == "Used 22:04 at gate-2"
+    nowhere = Entry(at=ENTRY.at, gate="")
+    assert said(deny(Reason.ALREADY_USED, entry=nowhere))[1] == "Used 22:04"
+
+
+def test_rule_13_already_used_at_an_unknown_time() -> None:
+    assert said(deny(Reason.ALREADY_USED))[1] == "Used before, time unknown"
+
+
+def test_a_refusal_that_staff_overruled_lets_in_and_says_so() -> None:
+    screen = admit(Kind.GA, None, reason=Reason.ALREADY_USED, flags=(Flag.FORCED,))
+    page = compose(screen, "en", ZONE)
+    assert (page.headline, page.lines, page.icon) == ("LET IN", ("Let in by staff",), "check")
+
+
+# --- idle, notices, the mark
+
+
+def idle(link: Link = ONLINE, event: str | None = "PERREO FRIDAYS", capacity: int = 500) -> Idle:
+    now = datetime(2025, 2, 1, 5, 41, tzinfo=UTC)
+    return Idle(event=event, gate_name="GATE 1", inside=234, capacity=capacity, now=now, link=link)
+
+
+def test_idle() -> None:
+    assert said(idle()) == ("PERREO FRIDAYS", "GATE 1", "In 234/500", "23:41")
+
+
+def test_idle_without_event_or_capacity() -> None:
+    assert said(idle(event=None, capacity=0)) == ("NO EVENT", "GATE 1", "In 234", "23:41")
+
+
+def test_idle_moves_a_little_every_minute() -> None:
+    def shift(minute: int) -> tuple[int, int]:
+        page = compose(replace(idle(), now=datetime(2025, 2, 1, 5, minute, tzinfo=UTC)), "en", ZONE)
+        assert page.header is not None
+        return page.header.shift
+
+    shifts = [shift(minute) for minute in range(9)]
+    assert len(set(shifts)) == 9
+    assert all(abs(pixels) <= 1 for pair in shifts for pixels in pair)
+
+
+def test_offline_idle_says_how_many_scans_wait() -> None:
+    assert compose(idle(OFFLINE), "en", ZONE).banner == ("OFFLINE · 12 min", "37 scans waiting")
+    assert compose(idle(replace(OFFLINE, waiting=1)), "en", ZONE).banner[1] == "1 scan waiting"
+    assert compose(idle(replace(OFFLINE, waiting=0)), "es", ZONE).banner == ("SIN RED · 12 min",)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (None, "no list"),
+        (-5, "0 s"),
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (48 * 3600, "2 d"),
+    ],
+)
+def test_age_of_the_cache(seconds: int | None, age: str) -> None:
+    page = compose(Notice(word="closed", link=Link(cache_age_s=seconds)), "en", ZONE)
+    assert page.banner == (f"OFFLINE · {age}",)
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_every_screen_carries_the_mark(lang: Lang) -> None:
+    for screen in samples(lang).values():
+        page = compose(screen, lang, ZONE)
+        assert page.online is screen.link.online
+        assert bool(page.banner) is not screen.link.online
+
+
+def test_out_of_order_says_the_next_step() -> None:
+    assert said(OutOfOrder(part=Part.CAMERA, step="Check the cable", link=ONLINE)) == (
+        "CAMERA FAULT",
+        "Check the cable",
+    )
+    assert said(OutOfOrder(part=Part.CACHE, step=" ", link=ONLINE))[1] == "Out of order"
+
+
+@pytest.mark.parametrize(
+    ("screen", "headline", "icon"),
+    [
+        (Notice(word="starting"), "STARTING", "none"),
+        (Notice(word="updating"), "UPDATING", "none"),
+        (Notice(word="closed"), "CLOSED", "cross"),
+        (Notice(word="free_passage"), "FREE PASSAGE", "check"),
+        (Notice(word="see_staff"), "PLEASE SEE STAFF", "attention"),
+        (Notice(word="annulled"), "NOBODY WENT IN", "attention"),
+    ],
+)
+def test_notices(screen: Notice, headline: str, icon: str) -> None:
+    page = compose(screen, "en", ZONE)
+    assert (page.headline, page.icon) == (headline, icon)
