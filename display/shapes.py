@@ -1,0 +1,100 @@
+"""Where things stand on a screen, as values: what `display.layout` makes and `display.draw` paints.
+
+All lengths are pixels, the origin is the upper left corner.
+"""
+
+from __future__ import annotations
+
+from display import fonts
+from display.words import Icon
+from gate.model import Value
+
+
+class Box(Value, frozen=True):
+    """A rectangle: `x`, `y` of its upper left pixel, `w` × `h` pixels."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    @property
+    def right(self) -> int:
+        """First column to the right of it."""
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> int:
+        """First row below it."""
+        return self.y + self.h
+
+    def below(self, rows: int) -> Box:
+        """What is left of it when `rows` are taken off the top."""
+        return Box(x=self.x, y=self.y + rows, w=self.w, h=max(self.h - rows, 0))
+
+    def after(self, columns: int) -> Box:
+        """What is left of it when `columns` are taken off the left."""
+        return Box(x=self.x + columns, y=self.y, w=max(self.w - columns, 0), h=self.h)
+
+    def top(self, rows: int) -> Box:
+        """Its uppermost `rows`."""
+        return Box(x=self.x, y=self.y, w=self.w, h=min(rows, self.h))
+
+
+class Text(Value, frozen=True):
+    """One line in its box. The box is exactly as high as the line's ink.
+
+    A line wider than its box moves through it; others stand still. `black`: on a lit bar.
+    """
+
+    text: str
+    size: int
+    box: Box
+    align: float = 0.5
+    black: bool = False
+
+    @property
+    def width(self) -> int:
+        """Pixels the line would like to have."""
+        return fonts.width(self.text, self.size)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is too wide to stand still."""
+        return self.width > self.box.w
+
+
+class Roll(Value, frozen=True):
+    """Lines that scroll upwards through `box`, each `pitch` rows high, if they do not all fit."""
+
+    rows: tuple[str, ...]
+    size: int
+    pitch: int
+    box: Box
+
+    @property
+    def moves(self) -> bool:
+        """Whether the lines are more than the box can show."""
+        return len(self.rows) * self.pitch > self.box.h
+
+    @property
+    def moves_sideways(self) -> bool:
+        """Whether a line is too wide to stand still."""
+        return any(fonts.width(row, self.size) > self.box.w for row in self.rows)
+
+
+class Layout(Value, frozen=True):
+    """One screen, ready to paint. `bar`: lit area behind black text; `mark`: the online mark's corner."""
+
+    texts: tuple[Text, ...] = ()
+    roll: Roll | None = None
+    icon: Icon = "none"
+    icon_box: Box | None = None
+    bar: Box | None = None
+    mark: tuple[int, int] | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the picture changes with time."""
+        rolling = self.roll is not None and (self.roll.moves or self.roll.moves_sideways)
+        return rolling or any(text.moves for text in self.texts)
