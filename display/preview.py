@@ -1,0 +1,81 @@
+"""The screens without a screen: PNG files for people and tests, text art for terminals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from display.draw import NORM, Size, draw
+from display.samples import ZONE, samples
+from display.strings import Lang
+from display.words import compose
+
+MAGNIFIED = 4
+"""How many times larger the pictures for people are."""
+
+
+def pictures(lang: Lang, size: Size = NORM) -> dict[str, Image.Image]:
+    """The picture of every sample, by a stable name that sorts in order: ``01-idle``."""
+    return {
+        f"{number:02}-{name}": draw(compose(screen, lang, ZONE), size)
+        for number, (name, screen) in enumerate(samples(lang).items(), start=1)
+    }
+
+
+def write_all(out_dir: Path, lang: Lang, size: Size = NORM) -> list[Path]:
+    """Write every sample as ``01-idle.png`` and, four times as large, ``01-idle@4x.png``.
+
+    :returns: the files written. Raises OSError if the folder cannot be written.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, picture in pictures(lang, size).items():
+        for path, image in (
+            (out_dir / f"{name}.png", picture),
+            (out_dir / f"{name}@{MAGNIFIED}x.png", magnify(picture)),
+        ):
+            image.save(path)
+            written.append(path)
+    return written
+
+
+def magnify(picture: Image.Image, times: int = MAGNIFIED) -> Image.Image:
+    """The same pixels, larger."""
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+
+def text_art(image: Image.Image, style: Literal["blocks", "braille"] = "blocks") -> str:
+    """A picture as text, without a final newline.
+
+    ``blocks``: half blocks, one column per pixel and a row per two. ``braille``: a column
+    per two pixels and a row per four, so that two gates fit side by side.
+    """
+    return _braille(image) if style == "braille" else _blocks(image)
+
+
+def _blocks(image: Image.Image) -> str:
+    rows = range(0, image.height, 2)
+    return "\n".join(
+        "".join(" ▀▄█"[_lit(image, x, y) + 2 * _lit(image, x, y + 1)] for x in range(image.width))
+        for y in rows
+    )
+
+
+# Unicode numbers the dots of a cell column by column, the fourth row last (U+2800 ff.).
+_DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+
+
+def _braille(image: Image.Image) -> str:
+    return "\n".join(
+        "".join(_cell(image, x, y) for x in range(0, image.width, 2)) for y in range(0, image.height, 4)
+    )
+
+
+def _cell(image: Image.Image, x: int, y: int) -> str:
+    return chr(0x2800 + sum(_lit(image, x + dx, y + dy) << bit for bit, (dx, dy) in enumerate(_DOTS)))
+
+
+def _lit(image: Image.Image, x: int, y: int) -> bool:
+    return x < image.width and y < image.height and bool(image.getpixel((x, y)))
