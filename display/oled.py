@@ -1,0 +1,218 @@
+"""The panel on the wall: `OledDisplay` shows the newest screen from a thread of its own.
+
+The door hands a screen over and goes on; a panel that is slow, unplugged or broken costs it
+nothing. What is shown is always the newest screen; ones that were never drawn are forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from datetime import tzinfo
+
+import msgspec
+import structlog
+from PIL import Image
+
+from display.devices import Device, make_device, trouble_of
+from display.draw import NORM, Size, draw, moves
+from display.strings import Lang
+from display.words import Page, compose
+from gate.errors import HardwareError
+from gate.screen import Idle, Screen
+
+__all__ = ["BRIGHT", "DIM", "OledDisplay", "make_device"]
+
+FRAME_S = 0.1
+"""Seconds between two pictures while something scrolls."""
+
+RETRY_S = 3.0
+"""Seconds between two attempts to find a lost panel."""
+
+DIM_AFTER_S = 60.0
+"""Seconds of nothing but idle screens after which the panel dims, which makes it last longer."""
+
+BRIGHT, DIM = 0xCF, 0x28
+"""Levels of contrast; bright is what luma sets an SSD1306 to when it starts."""
+
+_log = structlog.get_logger(__name__)
+Clock = Callable[[], float]
+
+
+class _Showing(msgspec.Struct, frozen=True):
+    """The screen being shown. Monotonic seconds: `since` it appeared, `quiet_since` nobody came."""
+
+    screen: Screen
+    page: Page
+    since: float
+    quiet_since: float | None
+
+
+class OledDisplay:
+    """A working `gate.ports.Display` on any device of `display.devices`.
+
+    :param make_device: makes the device; called again every few seconds while it fails.
+        A panel that is missing at the start is `trouble()`, not an exception: the door runs.
+    :param tz: the venue's time zone.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, make_device: Callable[[], Device], lang: Lang, tz: tzinfo, clock: Clock = time.monotonic
+    ) -> None:
+        self._lang, self._tz, self._clock = lang, tz, clock
+        self._changed = threading.Condition()
+        self._newest: Screen | None = None
+        self._closing = False
+        self._panel = _Panel(make_device, clock)
+        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+        self._thread.start()
+
+    def show(self, screen: Screen) -> None:
+        """Show this screen as soon as possible; never blocks and never raises."""
+        with self._changed:
+            self._newest = screen
+            self._changed.notify()
+
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well."""
+        return self._panel.trouble
+
+    def close(self) -> None:
+        """Blank the panel and stop the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        showing: _Showing | None = None
+        while (screen := self._next(showing)) is not _CLOSE:
+            if isinstance(screen, Screen) and (showing is None or screen is not showing.screen):
+                showing = self._follow(screen, showing)
+            self._panel.mend()
+            if showing is not None:
+                self._panel.put(self._picture(showing), self._contrast(showing))
+        self._panel.close()
+
+    def _next(self, showing: _Showing | None) -> Screen | object | None:
+        """Wait for another screen, or until there is something to do with the present one."""
+        with self._changed:
+            if not self._closing and self._newest is (showing.screen if showing else None):
+                self._changed.wait(self._timeout(showing))
+            return _CLOSE if self._closing else self._newest
+
+    def _timeout(self, showing: _Showing | None) -> float | None:
+        """Seconds until the next picture, attempt or dimming; None: nothing will happen by itself."""
+        if self._panel.trouble is not None:
+            return RETRY_S
+        if showing is None:
+            return None
+        if moves(showing.page, self._panel.size):
+            return FRAME_S
+        if showing.quiet_since is None or self._contrast(showing) == DIM:
+            return None
+        return max(showing.quiet_since + DIM_AFTER_S - self._clock(), FRAME_S)
+
+    def _follow(self, screen: Screen, before: _Showing | None) -> _Showing:
+        """Take over another screen; one that says the same goes on scrolling where it was."""
+        now = self._clock()
+        page = self._words(screen)
+        quiet = isinstance(screen, Idle)
+        was_quiet = before.quiet_since if before is not None else None
+        return _Showing(
+            screen=screen,
+            page=page,
+            since=before.since if before is not None and before.page == page else now,
+            quiet_since=(was_quiet if was_quiet is not None else now) if quiet else None,
+        )
+
+    def _words(self, screen: Screen) -> Page:
+        try:
+            return compose(screen, self._lang, self._tz)
+        except Exception:  # a mistake of ours must not leave the last guest's verdict standing
+            _log.exception("screen_without_words", screen=type(screen).__name__)
+            return Page(headline="?", banner=("?",))
+
+    def _picture(self, showing: _Showing) -> Image.Image:
+        try:
+            return draw(showing.page, self._panel.size, self._clock() - showing.since)
+        except Exception:
+            _log.exception("screen_not_drawn", headline=showing.page.headline)
+            return Image.new("1", self._panel.size)
+
+    def _contrast(self, showing: _Showing) -> int:
+        quiet = showing.quiet_since
+        return BRIGHT if quiet is None or self._clock() - quiet < DIM_AFTER_S else DIM
+
+
+_CLOSE = object()
+
+
+class _Panel:
+    """A device that may fail and come back. Used by one thread at a time."""
+
+    def __init__(self, make_device: Callable[[], Device], clock: Clock) -> None:
+        self._make, self._clock = make_device, clock
+        self._device: Device | None = None
+        self._shown: tuple[bytes, int] | None = None
+        self._retry_at = clock()
+        self.size: Size = NORM
+        self.trouble: HardwareError | None = None
+        self.mend()
+
+    def mend(self) -> None:
+        """Make the device if there is none and it is time."""
+        if self._device is not None or self._clock() < self._retry_at:
+            return
+        try:
+            self._device = self._make()
+        except Exception as error:
+            self._lost(error)
+            return
+        self.size = (self._device.width, self._device.height)
+
+    def put(self, picture: Image.Image, contrast: int) -> None:
+        """Show a picture, unless it is there already."""
+        wanted = (picture.tobytes(), contrast)
+        if self._device is None or wanted == self._shown or picture.size != self.size:
+            return
+        try:
+            if self._shown is None or self._shown[1] != contrast:
+                self._device.contrast(contrast)
+            self._device.display(picture)
+        except Exception as error:
+            self._lost(error)
+            return
+        self._shown = wanted
+        self._found()
+
+    def close(self) -> None:
+        """Blank the panel and let go of it."""
+        if self._device is not None:
+            with contextlib.suppress(Exception):  # it is gone, or about to be
+                self._device.display(Image.new("1", self.size))
+            self._release()
+
+    def _lost(self, error: Exception) -> None:
+        known = self.trouble is not None
+        self.trouble = trouble_of(error)
+        self._retry_at = self._clock() + RETRY_S
+        self._shown = None
+        self._release()
+        if not known:
+            _log.error("screen_lost", problem=str(self.trouble))
+
+    def _found(self) -> None:
+        """Only a picture that was taken proves that the panel is back."""
+        if self.trouble is not None:
+            self.trouble = None
+            _log.info("screen_back")
+
+    def _release(self) -> None:
+        device, self._device = self._device, None
+        if device is not None:
+            with contextlib.suppress(Exception):  # luma writes to the panel once more
+                device.cleanup()
