@@ -19,7 +19,7 @@ from litestar import Litestar, MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
-from litestar.params import Parameter
+from litestar.params import FromPath, Parameter
 from litestar.response import Stream
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -96,7 +96,7 @@ def readyz(state: State) -> str:
 
 
 @get("/api/gates/{gate_id:str}/config", sync_to_thread=True)
-def gate_config(gate_id: str, request: Request[Any, Any, State]) -> GateConfig:
+def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> GateConfig:
     """The gate's name, every night a guest may hold a ticket for, and which of them it serves."""
     with _pool(request.app.state).connection() as conn:
         gate = _authenticate(conn, gate_id, request)
@@ -113,8 +113,8 @@ def gate_config(gate_id: str, request: Request[Any, Any, State]) -> GateConfig:
 
 @get("/api/gates/{gate_id:str}/events/{event_id:uuid}/admissions", media_type=NDJSON, sync_to_thread=True)
 def admissions(
-    gate_id: str,
-    event_id: UUID,
+    gate_id: FromPath[str],
+    event_id: FromPath[UUID],
     request: Request[Any, Any, State],
     since: Annotated[int, Parameter(ge=0, description="version the gate has; 0 for all")] = 0,
 ) -> Response[Any]:
@@ -134,7 +134,7 @@ def admissions(
             raise _no_such_event(event_id)
         etag = f'"{event_id}-{found.header.version}"'
         if etag in request.headers.get("if-none-match", ""):
-            return Response(None, status_code=304, headers={"ETag": etag})
+            return Response(b"", status_code=304, headers={"ETag": etag})
         gzip = "gzip" in request.headers.get("accept-encoding", "")
         body = _streamed(chunks(lines(conn, found), gzip), stack.pop_all())
         headers = {"ETag": etag, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if gzip else {})

@@ -546,7 +546,8 @@ begin
     elsif v_pass.status = 'cancelled' then
         return vip_refusal('PASS_CANCELLED', 'This guest pass was cancelled.');
     end if;
-    select * into v_reservation from vip_reservations where id = v_pass.reservation_id for update;
+    -- Not FOR UPDATE: that would wait for whoever is linking a ticket, who waits for the event.
+    select * into v_reservation from vip_reservations where id = v_pass.reservation_id for no key update;
     if not found then
         return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
     elsif v_reservation.status not in ('confirmed', 'checked_in') then
@@ -857,10 +858,12 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_pkey PRIMARY KEY (id);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
 CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
-CREATE UNIQUE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);
+CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
+CREATE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);
 CREATE INDEX tickets_event ON public.tickets USING btree (event_id);
 CREATE UNIQUE INDEX unique_vip_stripe_payment ON public.vip_reservations USING btree (stripe_payment_intent_id) WHERE (stripe_payment_intent_id IS NOT NULL);
-CREATE UNIQUE INDEX vip_guest_passes_code_hash ON public.vip_guest_passes USING btree (code_hash);
+CREATE UNIQUE INDEX vip_guest_passes_code_any_case ON public.vip_guest_passes USING btree (upper(qr_code_token));
+CREATE INDEX vip_guest_passes_code_hash ON public.vip_guest_passes USING btree (code_hash);
 CREATE INDEX vip_linked_tickets_reservation ON public.vip_linked_tickets USING btree (vip_reservation_id);
 CREATE INDEX vip_reservations_event ON public.vip_reservations USING btree (event_id);
 CREATE INDEX vip_reservations_table ON public.vip_reservations USING btree (event_vip_table_id);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable
@@ -185,6 +186,16 @@ class GateOnMqtt:
         sent = self._client.publish(topic or self.topics.scans(self.gate_id), payload, qos=1)
         sent.wait_for_publish(PATIENCE)
 
+    def resend(self, *records: ScanRecord) -> bool:
+        """Do as a gate does: send until the last one is acknowledged."""
+        wanted = Ack(epoch=records[-1].epoch, seq=records[-1].seq)
+        for _ in range(int(PATIENCE * 4)):
+            with contextlib.suppress(RuntimeError):  # not connected
+                self.send(*records)
+            if self.wait(lambda: wanted in self.acks, 0.25):
+                return True
+        return False
+
     def wait_for_ack(self, seq: int, epoch: str = "e1", count: int = 1) -> bool:
         """Wait until `count` acks of exactly this were heard."""
         return self.wait(lambda: self.acks.count(Ack(epoch=epoch, seq=seq)) >= count)
@@ -196,7 +207,7 @@ class GateOnMqtt:
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         with self._changed:
             if message.topic == self.topics.ack(self.gate_id):
-                self.acks.append(decode(message.payload, Ack))
+                self.acks.append(decode(bytes(message.payload), Ack))
             else:
-                self.heard.append((message.topic, message.payload))
+                self.heard.append((message.topic, bytes(message.payload)))
             self._changed.notify_all()

@@ -1,0 +1,207 @@
+"""Snapshots and configuration over HTTP (protocol 4.4): content, consistency, refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from litestar.testing import TestClient
+
+from gate.model import FeedRow, Removed
+from hub.api import make_app
+from hub.config import HubConfig
+from hub.config import Postgres as PostgresConfig
+from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, decode
+from tests.integration.hub.test_admission_feed import state
+from tests.integration.hub.world import World
+
+TOKEN = "a-token"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@pytest.fixture
+def client(config: HubConfig) -> Iterator[TestClient[Any]]:
+    with TestClient(make_app(config), raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.fixture
+def event(world: World) -> str:
+    event_id = world.event()
+    world.gate("gate-1", hashed(TOKEN), event_id)
+    return event_id
+
+
+def path(event: str, since: int = 0, gate: str = "gate-1") -> str:
+    return f"/api/gates/{gate}/events/{event}/admissions?since={since}"
+
+
+def read(response: httpx.Response) -> tuple[SnapshotHeader, list[bytes]]:
+    """Header and lines of an answer whose digest and count are right."""
+    assert response.status_code == 200, response.text
+    *lines, last = response.content.splitlines(keepends=True)
+    assert decode(last, SnapshotEnd).sha256 == hashlib.sha256(b"".join(lines)).hexdigest()
+    header = decode(lines[0], SnapshotHeader)
+    assert header.count == len(lines) - 1
+    return header, lines[1:]
+
+
+def rows(lines: list[bytes]) -> list[FeedRow]:
+    return [msgspec.json.decode(line, type=FeedRow) for line in lines]
+
+
+def changes(lines: list[bytes]) -> list[Change]:
+    return [msgspec.json.decode(line, type=Change) for line in lines]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_whole_snapshot(client: TestClient[Any], world: World, event: str, encoding: str) -> None:
+    for _ in range(300):
+        world.ticket(event)
+    response = client.get(path(event), headers=AUTH | {"Accept-Encoding": encoding})
+    assert response.headers.get("content-encoding", "identity") == encoding
+    header, lines = read(response)
+    assert header == SnapshotHeader(event_id=event, version=301, since=0, count=301)
+    assert rows(lines) == world.feed(event)
+
+
+def test_catching_up(client: TestClient[Any], world: World, event: str) -> None:
+    for _ in range(5):
+        world.ticket(event)
+    header, lines = read(client.get(path(event, 2), headers=AUTH))
+    assert (header.version, header.since) == (6, 2)
+    assert [change.version for change in changes(lines)] == [3, 4, 5, 6]
+    header, lines = read(client.get(path(event, 6), headers=AUTH))
+    assert (header.version, header.since, lines) == (6, 6, [])
+
+
+@pytest.mark.parametrize("since", [2, 99])
+def test_a_feed_that_cannot_lead_there_gives_everything(
+    client: TestClient[Any], world: World, event: str, since: int
+) -> None:
+    for _ in range(5):
+        world.ticket(event)
+    world.run("DELETE FROM admission_changes WHERE version = 4")
+    header, lines = read(client.get(path(event, since), headers=AUTH))
+    assert header.since == 0
+    assert rows(lines) == world.feed(event)
+
+
+def test_snapshot_plus_changes_is_the_next_snapshot(
+    client: TestClient[Any], world: World, event: str
+) -> None:
+    chance = random.Random(7)
+    reservation = world.reservation(event)
+    held, version = state([]), 0
+    for _ in range(25):
+        for _ in range(chance.randint(1, 4)):
+            something_happens(world, event, reservation, chance)
+        header, lines = read(client.get(path(event, version), headers=AUTH))
+        assert header.since == version
+        if version == 0:
+            held = state(rows(lines))
+        for change in changes(lines) if version else []:
+            if isinstance(change.row, Removed):
+                held.pop(change.row.code_hash, None)
+            else:
+                held |= state([change.row])
+        version = header.version
+        _, lines = read(client.get(path(event), headers=AUTH))
+        assert held == state(rows(lines))
+
+
+def something_happens(world: World, event: str, reservation: str, chance: random.Random) -> None:
+    tickets = [row[0] for row in world.all("SELECT id::text FROM tickets ORDER BY ticket_id")]
+    linked = [row[0] for row in world.all("SELECT ticket_id::text FROM vip_linked_tickets")]
+    free = [ticket for ticket in tickets if ticket not in linked]
+    choice = chance.choice(["sell", "sell", "refund", "link", "unlink", "pass", "delete"])
+    if choice == "refund" and tickets:
+        world.run("UPDATE tickets SET status = 'refunded' WHERE id = %s", chance.choice(tickets))
+    elif choice == "link" and free:
+        world.link(reservation, chance.choice(free))
+    elif choice == "unlink":
+        world.run("DELETE FROM vip_linked_tickets")
+    elif choice == "pass":
+        world.guest_pass(reservation, world.one("SELECT count(*) FROM vip_guest_passes") + 1)
+    elif choice == "delete" and free:
+        world.run("DELETE FROM tickets WHERE id = %s", chance.choice(free))
+    else:
+        world.ticket(event)
+
+
+def test_nothing_new_is_304(client: TestClient[Any], event: str, world: World) -> None:
+    first = client.get(path(event), headers=AUTH)
+    again = client.get(path(event), headers=AUTH | {"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    world.ticket(event)
+    assert client.get(path(event), headers=AUTH | {"If-None-Match": first.headers["etag"]}).status_code == 200
+
+
+def test_config_names_every_night_and_the_served_ones(
+    client: TestClient[Any], world: World, event: str
+) -> None:
+    other = world.event("PS")
+    world.gate("gate-2", hashed("other"))
+    answer = decode(client.get("/api/gates/gate-1/config", headers=AUTH).content, GateConfig)
+    assert {found.event_id: found.served for found in answer.events} == {event: True, other: False}
+    assert (answer.gate_name, answer.venue) == ("GATE-1", "main")
+    assert answer.gate_names == {"gate-1": "GATE-1", "gate-2": "GATE-2"}
+
+
+@pytest.mark.parametrize(
+    "shown", [None, "Basic x", "Bearer ", "Bearer wrong", f"Bearer {hashed(TOKEN)}", "Bearer \xf1"]
+)
+def test_a_wrong_token_is_refused(client: TestClient[Any], event: str, shown: str | None) -> None:
+    headers = {} if shown is None else {b"Authorization": shown.encode("latin-1")}
+    for url in (path(event), "/api/gates/gate-1/config", "/api/gates/nobody/config"):
+        assert_problem(client.get(url, headers=headers), 401)
+
+
+def assert_problem(response: httpx.Response, status: int) -> None:
+    assert response.status_code == status
+    assert response.headers["content-type"].startswith("application/problem+json")
+    body = response.json()
+    assert body["status"] == status
+    assert body["detail"].endswith(".")
+    assert TOKEN not in response.text
+
+
+def test_a_gate_reads_only_what_is_its_own(client: TestClient[Any], world: World, event: str) -> None:
+    other = world.event("PS")
+    world.gate("gate-2", hashed("other"), other)
+    assert_problem(client.get(path(other, gate="gate-2"), headers=AUTH), 401)
+    assert_problem(client.get(path(other), headers=AUTH), 403)
+    world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
+    assert_problem(client.get(path(event), headers=AUTH), 403)
+    assert_problem(client.get("/api/gates/gate-1/config", headers=AUTH), 403)
+
+
+def test_a_gate_without_a_token_hash_lets_nobody_in(client: TestClient[Any], world: World) -> None:
+    world.run("INSERT INTO gates (gate_id, venue, name) VALUES ('bare', 'main', 'BARE')")
+    assert_problem(client.get("/api/gates/bare/config", headers=AUTH), 401)
+
+
+def test_probes_and_openapi(client: TestClient[Any]) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    assert "/api/gates/{gate_id}/config" in client.get("/schema/openapi.json").json()["paths"]
+
+
+def test_without_a_database_it_lives_and_says_so(config: HubConfig) -> None:
+    away = PostgresConfig(dsn="host=127.0.0.1 port=1 dbname=none user=x")
+    with TestClient(
+        make_app(msgspec.structs.replace(config, postgres=away)), raise_server_exceptions=False
+    ) as client:
+        assert client.get("/healthz").status_code == 200
+        answer = client.get("/readyz")
+        assert_problem(answer, 503)
+        assert answer.headers["retry-after"]

@@ -1,0 +1,98 @@
+"""maguey-hub as a person runs it: help, exit codes, one-line errors, the demo's night."""
+
+from __future__ import annotations
+
+import json
+import random
+import stat
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gate.model import Admission
+from gate.payload import Code, code_hash, parse
+from hub.database import Connection
+from hub.seed import night_of, seed_demo
+from tests.integration.hub.world import World
+
+
+def hub(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hub.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["migrate", "ingest", "web", "seed-demo"])
+def test_every_command_explains_itself(command: str) -> None:
+    answer = hub(command, "--help")
+    assert answer.returncode == 0
+    assert "--config" in answer.stdout
+
+
+@pytest.mark.parametrize("command", ["migrate", "ingest", "web"])
+def test_a_wrong_config_is_2(command: str, tmp_path: Path) -> None:
+    missing = hub(command, "--config", tmp_path / "none.toml")
+    assert (missing.returncode, "Copy config/hub.toml" in missing.stderr) == (2, True)
+    wrong = tmp_path / "hub.toml"
+    wrong.write_text("[postgres]\n")
+    answer = hub(command, "--config", wrong)
+    assert (answer.returncode, "2 mistakes" in answer.stderr) == (2, True)
+    assert hub(command).returncode == 2
+
+
+def test_no_postgres_is_1_and_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text('venue = "v"\n[postgres]\ndsn = "host=127.0.0.1 port=1 dbname=d user=x"\n')
+    for words in (["migrate"], ["seed-demo", "--out", str(tmp_path / "x")]):
+        answer = hub(*words, "--config", file)
+        assert answer.returncode == 1
+        assert "Start Postgres" in answer.stderr
+        assert len(answer.stderr.splitlines()) == 1
+
+
+def test_seed_demo_once(config_file: Path, tmp_path: Path, world: World) -> None:
+    out = tmp_path / "seed.json"
+    command = ["seed-demo", "--config", str(config_file), "--out", str(out), "--seed", "7"]
+    assert hub(*command).returncode == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    seeded = json.loads(out.read_text())
+    assert [gate["name"] for gate in seeded["gates"]] == ["GATE 1", "GATE 2"]
+    assert world.one("SELECT count(*) FROM tickets") == 510
+    again = hub(*command)
+    assert (again.returncode, "nothing was changed" in again.stderr) == (1, True)
+    assert json.loads(out.read_text()) == seeded
+
+
+def test_the_same_seed_makes_the_same_night(conn: Connection, world: World, tmp_path: Path) -> None:
+    night = night_of(date(2026, 1, 30), datetime(2026, 1, 1, tzinfo=UTC))
+    made = seed_demo(conn, "main", night, random.Random(7), tmp_path / "seed.json")
+    world.run("TRUNCATE events, gates CASCADE")
+    assert seed_demo(conn, "main", night, random.Random(7), tmp_path / "seed.json") == made
+    assert [ticket.number for ticket in made.tickets] == list(range(1, 535))
+    assert made.events[0].doors_open_at == datetime(2026, 1, 30, 22, tzinfo=UTC)
+    kinds = [ticket.kind for ticket in made.tickets]
+    assert (kinds[:6], kinds[6:18]) == (["vip_host"] * 6, ["vip_linked"] * 12)
+    assert kinds[500:524] == ["vip_pass"] * 24
+    assert {ticket.event for ticket in made.tickets[524:]} == {"PS"}
+
+
+def test_the_gates_know_every_printed_code(conn: Connection, world: World, tmp_path: Path) -> None:
+    night = night_of(None, datetime.now(UTC))
+    made = seed_demo(conn, "main", night, random.Random(1), tmp_path / "seed.json")
+    assert night.ends_at - night.doors_open_at == timedelta(hours=9)
+    feed = {row.code_hash: row for row in world.feed(made.event_id) if isinstance(row, Admission)}
+    for ticket in made.tickets:
+        code = parse(ticket.printed.encode())
+        assert isinstance(code, Code)
+        assert code.check_ok
+        assert code.code_hash == code_hash(ticket.code)
+        if ticket.event == "PF":
+            row = feed[code.code_hash]
+            assert (row.kind, row.status, row.subject_id) == (ticket.kind, ticket.status, ticket.subject_id)
+            assert (row.signature_hash is not None) == (ticket.form == "json")
+    assert world.all("SELECT status, count(*) FROM vip_reservations GROUP BY 1 ORDER BY 1") == [
+        ("confirmed", 5),
+        ("pending", 1),
+    ]

@@ -1,0 +1,71 @@
+"""Migrations apply once, again without effect, and give what schema.sql says (data model 3.1)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from demo.servers import _program
+from hub.errors import HubError
+from hub.migrate import dump_schema, load_schema, migrate
+from hub.queries import sql_folder
+
+FILES = sorted((Path(str(sql_folder())) / "migrations").glob("*.sql"))
+PG_DUMP = _program("pg_dump")
+
+
+def test_an_empty_database_gets_all_and_again_nothing(new_database: Callable[[], str]) -> None:
+    dsn = new_database()
+    assert migrate(dsn) == [file.stem for file in FILES]
+    before = dump_schema(dsn, PG_DUMP)
+    assert migrate(dsn) == []
+    assert dump_schema(dsn, PG_DUMP) == before
+
+
+def test_each_file_may_run_twice(new_database: Callable[[], str]) -> None:
+    dsn = new_database()
+    migrate(dsn)
+    before = dump_schema(dsn, PG_DUMP)
+    with psycopg.connect(dsn) as conn:
+        for file in FILES:
+            conn.execute(file.read_bytes())
+    assert dump_schema(dsn, PG_DUMP) == before
+
+
+def test_schema_sql_is_what_the_migrations_make(new_database: Callable[[], str]) -> None:
+    migrated, loaded = new_database(), new_database()
+    migrate(migrated)
+    load_schema(loaded)
+    wanted = dump_schema(migrated, PG_DUMP)
+    assert dump_schema(loaded, PG_DUMP) == wanted, (
+        "run: python -m hub.migrate --dump DSN > hub/sql/schema.sql"
+    )
+
+
+def test_a_migration_that_died_in_the_middle_is_done_again(new_database: Callable[[], str]) -> None:
+    dsn = new_database()
+    migrate(dsn)
+    with psycopg.connect(dsn) as conn:
+        conn.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
+        conn.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", [FILES[-1].stem])
+    assert migrate(dsn) == [FILES[-1].stem]
+
+
+def test_two_hubs_migrate_one_after_the_other(new_database: Callable[[], str]) -> None:
+    dsn = new_database()
+    done: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: done.append(migrate(dsn))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(len, done)) == [0, 0, len(FILES)]
+
+
+def test_no_postgres_is_told_in_words() -> None:
+    with pytest.raises(HubError, match="Start Postgres or correct"):
+        migrate("host=127.0.0.1 port=1 dbname=maguey user=x")

@@ -1,0 +1,62 @@
+"""hub.toml: the example loads, and mistakes come all at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gate.errors import ConfigError
+from hub.config import HubConfig, read_config
+
+EXAMPLE = Path(__file__).parents[3] / "config" / "hub.toml"
+
+
+def problems(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "hub.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_config(file)
+    return str(caught.value)
+
+
+def test_the_example_loads() -> None:
+    config = read_config(EXAMPLE)
+    assert isinstance(config, HubConfig)
+    assert (config.venue, config.mqtt.port, config.web.port) == ("main", 1883, 8080)
+
+
+def test_all_mistakes_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+    told = problems(tmp_path, '[postgres]\ndns = "x"\n[mqtt]\nport = "1883"\n[wep]\n')
+    for part in ("5 mistakes", "Did you mean 'dsn'?", "mqtt.port", "Did you mean 'web'?", "venue: missing"):
+        assert part in told
+
+
+def test_mistakes_of_meaning_all_at_once(tmp_path: Path) -> None:
+    text = 'venue = "a/b"\n[postgres]\ndsn = "host=x"\n[mqtt]\nport = 0\n'
+    text += 'cert_file = "/none"\npassword_file = "/no"\n'
+    told = problems(tmp_path, text)
+    for part in (
+        "venue",
+        "names no database",
+        "mqtt.port",
+        "mqtt.cert_file",
+        "belong together",
+        "mqtt.username",
+    ):
+        assert part in told
+
+
+def test_a_wrong_dsn_is_not_repeated(tmp_path: Path) -> None:
+    told = problems(tmp_path, 'venue = "v"\n[postgres]\ndsn = "password=hunter2 nonsense"\n')
+    assert "not a connection string" in told
+    assert "hunter2" not in told
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Copy config/hub\.toml"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_the_dsn_is_not_shown() -> None:
+    assert "dbname" not in repr(read_config(EXAMPLE))
