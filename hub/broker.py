@@ -50,7 +50,7 @@ class Broker:
     """
 
     def __init__(self, config: Mqtt, client_id: str, subscribe: str | None = None) -> None:
-        self.inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._config = config
         self._client_id = client_id
         self._subscribe = subscribe
@@ -61,10 +61,6 @@ class Broker:
         self._outage = Outage(f"MQTT broker {config.host}:{config.port}")
         self._client = self._make_client()
         self._thread = self._start()
-
-    def wait_until_up(self, seconds: float) -> bool:
-        """Wait for the connection; whether it is there."""
-        return self._up.wait(seconds)
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1; while the broker is away it is kept and sent later."""
@@ -91,10 +87,6 @@ class Broker:
             self._lost("its thread died")
             self._client = self._make_client()
             self._thread = self._start()
-
-    def wake(self) -> None:
-        """Make whoever waits for the inbox look up."""
-        self.inbox.put(None)
 
     def close(self) -> None:
         """Say goodbye; the broker keeps the session for `SESSION_SECONDS`."""

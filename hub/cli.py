@@ -25,6 +25,7 @@ import typer
 from gate.errors import ConfigError, MagueyError
 from hub.config import HubConfig, read_config
 from hub.database import one_line
+from hub.errors import HubError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -80,13 +81,20 @@ def web(config: ConfigOption) -> None:
 
     with _plain_errors():
         settings = read_config(config)
-        uvicorn.run(
-            make_app(settings),
-            host=settings.web.host,
-            port=settings.web.port,
-            log_level="warning",
-            timeout_graceful_shutdown=1,
-        )
+        place = settings.web
+        try:
+            uvicorn.run(
+                make_app(settings),
+                host=place.host,
+                port=place.port,
+                log_level="warning",
+                timeout_graceful_shutdown=1,
+            )
+        except SystemExit as stopped:
+            if stopped.code:
+                raise HubError(
+                    f"Cannot listen on {place.host}:{place.port}. Choose another [web] port."
+                ) from None
 
 
 @app.command("seed-demo")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
 
 import psycopg
 import structlog
@@ -45,7 +44,7 @@ class Consumer:
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
 
-    def serve(self, conn: Connection, stop: threading.Event) -> None:
+    def serve(self, conn: Connection, stop: threading.Event, outage: Outage) -> None:
         """Take in messages over one connection to Postgres until `stop`.
 
         :raises psycopg.Error, DatabaseDownError: the connection failed; call again with another
@@ -58,6 +57,7 @@ class Consumer:
             else:
                 # a lock held by a dead connection is no lock: notice while idle, too
                 conn.execute(query("still_there"))
+            outage.over()
 
     def _take(self) -> bool:
         """Wait for a message, then take whatever else is there; no lingering for more."""
@@ -69,10 +69,9 @@ class Consumer:
                 self._add(self._broker.inbox.get_nowait())
         return bool(self._pending)
 
-    def _add(self, message: Message | None) -> None:
-        if message is not None:
-            self._pending.append(message)
-            self._contents.append(read(message, self._topics))
+    def _add(self, message: Message) -> None:
+        self._pending.append(message)
+        self._contents.append(read(message, self._topics))
 
     def _commit(self, conn: Connection) -> None:
         acks = write(conn, merge(self._contents))
@@ -90,7 +89,7 @@ def run(config: HubConfig, stop: threading.Event) -> None:
         consumer: Consumer | None = None
         while not stop.is_set():
             try:
-                with _connected(config, outage) as conn:
+                with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                     if not _is_active(conn, config.venue):
                         # somebody else took over while we were away: let go of the session too
                         active.close()
@@ -98,18 +97,10 @@ def run(config: HubConfig, stop: threading.Event) -> None:
                         _stand_by(conn, config.venue, stop)
                     if not stop.is_set():
                         consumer = consumer or _activate(config, active)
-                        consumer.serve(conn, stop)
+                        consumer.serve(conn, stop, outage)
             except (psycopg.Error, DatabaseDownError) as error:
                 _keep_going(error, outage)
                 stop.wait(_RETRY_SECONDS)
-
-
-@contextlib.contextmanager
-def _connected(config: HubConfig, outage: Outage) -> Iterator[Connection]:
-    conn = connect(config.postgres.dsn, autocommit=True)
-    with contextlib.closing(conn):
-        outage.over()
-        yield conn
 
 
 def _keep_going(error: Exception, outage: Outage) -> None:

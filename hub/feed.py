@@ -85,18 +85,18 @@ def run(config: HubConfig, broker: Broker, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                outage.over()
                 conn.execute(query("listen"))
-                _follow(conn, publisher, stop)
+                _follow(conn, publisher, stop, outage)
         except (psycopg.Error, DatabaseDownError) as error:
             outage.began(one_line(error))
             stop.wait(_RETRY_SECONDS)
 
 
-def _follow(conn: Connection, publisher: Publisher, stop: threading.Event) -> None:
+def _follow(conn: Connection, publisher: Publisher, stop: threading.Event, outage: Outage) -> None:
     heads_at = 0.0
     while not stop.is_set():
         publisher.publish_new(conn)
+        outage.over()
         if time.monotonic() - heads_at >= HEAD_SECONDS:
             publisher.publish_heads(conn)
             heads_at = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import stat
 import subprocess
 import sys
@@ -96,3 +97,13 @@ def test_the_gates_know_every_printed_code(conn: Connection, world: World, tmp_p
         ("confirmed", 5),
         ("pending", 1),
     ]
+
+
+def test_a_port_in_use_is_1_and_says_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        file = tmp_path / "hub.toml"
+        file.write_text(
+            f'venue = "v"\n[postgres]\ndsn = "dbname=d"\n[web]\nport = {taken.getsockname()[1]}\n'
+        )
+        answer = hub("web", "--config", file)
+    assert (answer.returncode, "Choose another [web] port" in answer.stderr) == (1, True)
