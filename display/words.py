@@ -235,8 +235,7 @@ _ADVICE = {
 
 
 def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
-    # Without a ticket known to the cache the verdict carries this gate's own event.
-    if verdict.event is None or verdict.subject_id is None:
+    if verdict.event is None:
         return say(lang, "ticket_for_another")
     return say(lang, "ticket_for", day=_day(verdict.event.doors_open_at, lang, tz), event=verdict.event.name)
 

@@ -194,3 +194,7 @@ def main() -> None:
 def _fail(error: Exception, code: int) -> None:
     sys.stderr.write(f"maguey-gate: {error}\n")
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -100,7 +100,7 @@ def _verdict(q: Question, ruling: Ruling, reason: Reason, rule: int, entry: Entr
         rule=rule,
         kind=kind,
         subject_id=admission.subject_id if admission else None,
-        event=q.ticket_event if admission else q.event,
+        event=q.ticket_event if reason is Reason.WRONG_EVENT else q.ticket_event or q.event,
         table=None if kind in (Kind.GA, Kind.UNKNOWN) else q.table,
         ticket_type=admission.ticket_type if admission else "",
         holder=admission.holder if admission else "",

@@ -21,7 +21,7 @@ from gate.errors import HardwareError, MagueyError, StoreError
 from gate.journal import Journal
 from gate.mending import Mending
 from gate.model import Value
-from gate.payload import Code, parse
+from gate.payload import Code, Malformed, parse
 from gate.ports import Display, Eye, Turnstile
 from gate.presence import Presence, Presented, observe
 from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
@@ -244,7 +244,7 @@ def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
         "seq": record.seq if record else None,
         "flags": [flag.value for flag in verdict.flags],
         "decision_ms": round(answered.decision_ms, 3),
-        **({} if isinstance(presented.what, Code) else {"why": str(presented.what)}),
+        **({"why": presented.what.why} if isinstance(presented.what, Malformed) else {}),
     }
 
 

@@ -78,11 +78,11 @@ class Cache:
         with self._in_words():
             return [event_id for (event_id,) in self._db.execute(SQL["served_events"])]
 
-    def acked(self) -> tuple[str | None, int]:
-        """The hub's last acknowledgement: epoch and number."""
+    def link(self) -> LinkNote | None:
+        """What the door was last told of the link, None in a new file."""
         with self._in_words():
-            row = self._db.execute(SQL["acked"]).fetchone()
-            return (row[0], row[1]) if row else (None, 0)
+            row = self._db.execute(SQL["link"]).fetchone()
+            return LinkNote(**dict(zip(LinkNote.__struct_fields__, row, strict=True))) if row else None
 
     def put_config(self, config: GateConfig) -> None:
         """Replace the nights and the names of the gates."""

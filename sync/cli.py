@@ -104,3 +104,7 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ class Outbox:
         self._path = path
         self._db: sqlite3.Connection | None = None
         self._inode = 0
+        self._is_made = False
         self._seen: tuple[int, int] | None = None
 
     def epoch(self) -> str | None:
@@ -87,10 +88,12 @@ class Outbox:
                 f"file:{self._path}?mode=ro", uri=True, timeout=1, isolation_level=None
             )
             self._inode = inode
-        return self._db
+        if not self._is_made:  # the door makes the file first and its tables a moment later
+            self._is_made = bool(self._db.execute(SQL["is_made"]).fetchone()[0])
+        return self._db if self._is_made else None
 
     def close(self) -> None:
         """Let go of the file."""
         if self._db is not None:
             self._db.close()
-            self._db = None
+            self._db, self._is_made = None, False

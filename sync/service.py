@@ -96,9 +96,11 @@ class Sync:
         self._store_outage = Outage("files")
         self._link: Link | None = None
         self._connected = False
-        self._changed_ms = clock.now().monotonic_ms
         self._failures = 0
-        self._epoch, acked = cache.acked()
+        before = cache.link()
+        self._changed_ms = _cut_since(before, clock.now())
+        self._epoch = before.epoch if before else None
+        acked = before.acked_seq if before else 0
         self._window = win.Window(acked=acked, sent=acked)
         self._versions = cache.versions()
         self._served = set(cache.served())
@@ -273,7 +275,7 @@ class Sync:
             self._cache.put_snapshot(fetched.event_id, fetched.version, fetched.rows, now)
             self._versions[fetched.event_id] = fetched.version
             self._log.info(
-                "snapshot", event=fetched.event_id, version=fetched.version, rows=len(fetched.rows)
+                "snapshot", event_id=fetched.event_id, version=fetched.version, rows=len(fetched.rows)
             )
         self._fetch_if_behind(fetched.event_id)
 
@@ -329,3 +331,10 @@ class Sync:
                 cache_version=max(self._versions.values(), default=None),
             )
         return self._topics.status(self._identity.gate_id), encode(status)
+
+
+def _cut_since(before: LinkNote | None, now: Now) -> int:
+    """Since when there has been no broker: a restart of sync does not begin an outage anew."""
+    if before is None or before.boot_id != now.boot_id:
+        return now.monotonic_ms
+    return before.beat_ms if before.connected else before.since_ms

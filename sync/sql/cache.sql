@@ -99,8 +99,8 @@ insert into gate_names values (?, ?)
 -- served_events --
 select event_id from events where json_extract(row, '$.served')
 
--- acked --
-select epoch, acked_seq from link
+-- link --
+select connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq from link
 
 -- put_link --
 insert into link values (1, ?, ?, ?, ?, ?, ?, ?) on conflict (one) do update

@@ -3,5 +3,8 @@ What sync reads of the door's journal. It never writes there.
 -- meta --
 select value from meta where key = ?
 
+-- is_made --
+select count(*) from sqlite_master where name = 'scans'
+
 -- version --
 pragma data_version

@@ -99,6 +99,14 @@ def test_line_7_a_ticket_for_another_night_names_that_night() -> None:
     assert verdict.event == saturday
 
 
+def test_line_7_a_signed_ticket_unknown_to_the_cache_never_names_tonight_as_the_other_night() -> None:
+    saturday = an_event(event_id="event-2", code="PS", name="Perreo Saturdays")
+    code = a_code(code_id(event="PS"))
+    for known in (saturday, None):
+        asked = a_question(presented=code, proof=Proof.VALID, admission=None, ticket_event=known)
+        assert (decide(asked).reason, decide(asked).event) == (Reason.WRONG_EVENT, known)
+
+
 def test_line_7_without_a_night_loaded_every_known_ticket_is_for_another() -> None:
     assert outcome(event=None) == (Ruling.DENY, Reason.WRONG_EVENT, 7)
 

@@ -1,0 +1,74 @@
+"""The window over the journal, against a broker and a hub that lose, repeat and reorder."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync import window as win
+
+BATCH = 50
+
+
+@given(st.integers(0, 400), st.integers(0, 2**32), st.floats(0, 0.6))
+def test_everything_is_acknowledged_at_last_whatever_gets_lost(total: int, seed: int, loss: float) -> None:
+    rng = random.Random(seed)
+    window, hub, now_ms = win.Window(), set[int](), 0
+    for _ in range(20_000):
+        now_ms += 100
+        if rng.random() < 0.01:
+            window = win.on_connect(window, now_ms)
+        window = win.on_tick(window, now_ms, rng.random())
+        while window.sent < total and win.room(window):
+            last = min(total, window.sent + BATCH)
+            if rng.random() >= loss:
+                hub |= set(range(window.sent + 1, last + 1))
+            window = win.on_sent(window, last, now_ms)
+        if rng.random() >= loss:
+            window = win.on_ack(window, _watermark(hub), now_ms)
+        if window.acked == total:
+            break
+    assert window.acked == total == _watermark(hub)
+
+
+def _watermark(hub: set[int]) -> int:
+    seq = 0
+    while seq + 1 in hub:
+        seq += 1
+    return seq
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ack", "sent", "tick", "connect"]), st.integers(0, 3000))))
+def test_an_acknowledgement_is_never_taken_back_and_the_window_never_overflows(
+    events: list[tuple[str, int]],
+) -> None:
+    window, now_ms = win.Window(), 0
+    for name, number in events:
+        before, now_ms = window, now_ms + number
+        match name:
+            case "ack":
+                window = win.on_ack(window, number, now_ms)
+            case "sent":
+                window = win.on_sent(window, window.sent + min(number, win.room(window)), now_ms)
+            case "tick":
+                window = win.on_tick(window, now_ms, 0.5)
+            case _:
+                window = win.on_connect(window, now_ms)
+        assert before.acked <= window.acked <= window.sent
+        assert window.sent - window.acked <= win.IN_FLIGHT
+
+
+def test_waits_double_up_to_half_a_minute_and_jitter_spreads_them() -> None:
+    window, now_ms, waits = win.on_sent(win.Window(), 1, 0), 0, []
+    for _ in range(7):
+        start = now_ms
+        while window.sent > window.acked:
+            now_ms += 100
+            window = win.on_tick(window, now_ms, 0.0)
+        waits.append(now_ms - start)
+        window = win.on_sent(window, 1, now_ms)
+    assert waits == [2000, 4000, 8000, 16000, 30000, 30000, 30000]
+    late = win.on_tick(win.on_sent(win.Window(), 1, 0), 2999, 1.0)
+    assert late.sent == 1

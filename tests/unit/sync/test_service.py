@@ -1,0 +1,319 @@
+"""Sync's loop, with real files and a working in-memory link."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gate.cache import CacheReader
+from gate.journal import Journal
+from gate.model import FeedRow, Kind, ScanRecord
+from sync.cache import Cache
+from sync.fetcher import Want, WantConfig, WantEvent
+from sync.link import Connected, Link, LinkEvent, Lost, Message
+from sync.outbox import Outbox
+from sync.service import Identity, Inbox, Sync
+from sync.snapshot import Fetched
+from sync.wire import Ack, Change, Delta, GateConfig, GateStatus, Head, Topics, decode, decode_scans, encode
+from tests.factories import StoppedClock, a_record, an_admission, an_event, code_id
+
+TOPICS = Topics(venue="maguey")
+
+
+class MemoryLink(Link):
+    """A link to nowhere: keeps what was published. `up` False: publishing fails."""
+
+    def __init__(self, will: tuple[str, bytes], topics: Sequence[str]) -> None:
+        self.will, self.topics = will, topics
+        self.published: list[tuple[str, bytes, bool]] = []
+        self.up, self.closed = True, False
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        if self.up:
+            self.published.append((topic, payload, retain))
+        return self.up
+
+    def is_alive(self) -> bool:
+        return not self.closed
+
+    def close(self, farewell: tuple[str, bytes] | None = None) -> None:
+        if farewell is not None:
+            self.publish(*farewell, retain=True)
+        self.closed = True
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = StoppedClock()
+        self.inbox: Inbox = queue.SimpleQueue()
+        self.links: list[MemoryLink] = []
+        self.wanted: list[Want] = []
+        self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
+        self.reader = CacheReader(folder / "cache.db")
+        self.sync = self.start()
+
+    def start(self) -> Sync:
+        return Sync(
+            identity=Identity(gate_id="gate-1", venue="maguey", version="1"),
+            cache=Cache(self.folder / "cache.db"),
+            outbox=Outbox(self.folder / "journal.db"),
+            inbox=self.inbox,
+            make_link=self._make_link,
+            want=self.wanted.append,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+    def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> Link:
+        self.links.append(MemoryLink(will, topics))
+        return self.links[-1]
+
+    def step(self, *events: LinkEvent | GateConfig | Fetched, seconds: float = 0.05) -> None:
+        for event in events:
+            self.inbox.put((self.links[-1] if self.links else None, event))
+        self.clock.forward(seconds)
+        self.sync.step()
+
+    def connect(self) -> None:
+        self.step()
+        self.step(Connected())
+
+    def serve(self, *rows: FeedRow, version: int = 5) -> None:
+        """The hub answers what was asked: one night, served here."""
+        config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
+        self.step(config, Fetched(event_id="event-1", version=version, since=0, rows=rows))
+        self.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=version, count=len(rows)))
+
+    def hear(self, topic: str, message: msgspec.Struct) -> None:
+        self.step(Message(topic, encode(message)))
+
+    def ack(self, seq: int, epoch: str = "epoch-1") -> None:
+        self.hear(TOPICS.ack("gate-1"), Ack(epoch=epoch, seq=seq))
+
+    def scan(self, count: int = 1, **changes: Any) -> None:
+        for _ in range(count):
+            with self.journal.turn() as turn:
+                number = self.journal.last_seq() + 1
+                turn.append(a_record(number, **changes))
+
+    def sent(self) -> list[ScanRecord]:
+        """Records published on the newest link."""
+        batches = [payload for topic, payload, _ in self.links[-1].published if topic.endswith("/scans")]
+        return [record for batch in batches for record in decode_scans(batch, "gate-1")[0]]
+
+    def close(self) -> None:
+        self.journal.close()
+        self.reader.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def seqs(records: list[ScanRecord]) -> list[int]:
+    return [record.seq for record in records]
+
+
+def test_the_journal_goes_out_in_order_as_it_was_written(bench: Bench) -> None:
+    bench.scan(3)
+    bench.connect()
+    assert seqs(bench.sent()) == [1, 2, 3]
+    bench.scan(120)
+    bench.step()
+    assert seqs(bench.sent()) == list(range(1, 124))
+
+
+def test_what_the_hub_has_not_acknowledged_is_sent_again(bench: Bench) -> None:
+    bench.scan(3)
+    bench.connect()
+    bench.ack(1)
+    bench.step(seconds=2.1)
+    assert seqs(bench.sent()) == [1, 2, 3, 2, 3]
+    bench.ack(3)
+    bench.step(seconds=60)
+    assert seqs(bench.sent()) == [1, 2, 3, 2, 3]
+
+
+def test_a_new_connection_sends_again_what_the_old_one_may_have_lost(bench: Bench) -> None:
+    bench.scan(2)
+    bench.connect()
+    bench.ack(1)
+    bench.step(Lost("power cut"))
+    bench.scan()
+    bench.step(seconds=1)
+    bench.step(Connected())
+    assert len(bench.links) == 2
+    assert seqs(bench.sent()) == [2, 3]
+
+
+def test_what_an_old_link_still_says_counts_for_nothing(bench: Bench) -> None:
+    bench.connect()
+    old = bench.links[-1]
+    bench.step(Lost("gone"))
+    bench.step(seconds=1)
+    bench.inbox.put((old, Lost("gone again")))
+    bench.step(Connected())
+    bench.step(seconds=1)
+    assert len(bench.links) == 2
+
+
+def test_a_link_whose_thread_died_is_replaced(bench: Bench) -> None:
+    bench.connect()
+    bench.links[-1].closed = True
+    bench.step()
+    bench.step(seconds=1)
+    assert len(bench.links) == 2
+
+
+def test_an_acknowledgement_of_another_epoch_prunes_nothing(bench: Bench) -> None:
+    bench.scan(2)
+    bench.connect()
+    bench.ack(2, epoch="the card before")
+    assert bench.reader.link(bench.clock.now()).acked_seq == 0
+    bench.ack(2)
+    bench.step()
+    assert bench.reader.link(bench.clock.now()).acked_seq == 2
+
+
+def test_a_restart_goes_on_above_the_last_acknowledgement(bench: Bench) -> None:
+    bench.scan(3)
+    bench.connect()
+    bench.ack(2)
+    bench.step()
+    bench.sync = bench.start()
+    bench.connect()
+    assert seqs(bench.sent()) == [3]
+
+
+def test_a_restart_without_a_broker_does_not_begin_the_outage_anew(bench: Bench) -> None:
+    bench.connect()
+    bench.step(Lost("cable"))
+    bench.clock.forward(30)
+    bench.sync = bench.start()
+    bench.step()
+    cut_ms = bench.reader.link(bench.clock.now()).cut_ms
+    assert cut_ms is not None
+    assert cut_ms > 30_000
+
+
+def test_a_new_journal_is_sent_from_its_first_number(bench: Bench) -> None:
+    bench.scan(3)
+    bench.connect()
+    bench.ack(3)
+    bench.journal.close()
+    for file in bench.folder.glob("journal.db*"):
+        file.unlink()
+    bench.journal = Journal(bench.folder / "journal.db", "gate-1", "epoch-2")
+    bench.scan()
+    bench.step()
+    assert [(record.epoch, record.seq) for record in bench.sent()][-1] == ("epoch-2", 1)
+
+
+def test_the_cache_is_filled_from_snapshot_and_deltas(bench: Bench) -> None:
+    bench.connect()
+    assert bench.wanted[0] == WantConfig()
+    bench.serve(an_admission())
+    assert WantEvent("event-1", 0) in bench.wanted
+    sold = an_admission(code_id(2), subject_id="ticket-2")
+    bench.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(Change(version=6, row=sold),)))
+    assert bench.reader.find(sold.code_hash).admission == sold
+    assert bench.reader.feed("event-1", bench.clock.wall).version == 6
+
+
+def test_a_gap_in_the_feed_is_fetched_and_not_jumped(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission())
+    late = an_admission(code_id(2))
+    bench.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(Change(version=8, row=late),)))
+    assert bench.wanted[-1] == WantEvent("event-1", 5)
+    assert bench.reader.find(late.code_hash).admission is None
+    assert bench.reader.feed("event-1", bench.clock.wall).version == 5
+
+
+def test_a_head_that_is_ahead_is_caught_up_with(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission())
+    bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=9, count=2))
+    assert bench.wanted[-1] == WantEvent("event-1", 5)
+    changes = tuple(Change(version=version, row=an_admission()) for version in range(6, 10))
+    bench.step(Fetched(event_id="event-1", version=9, since=5, changes=changes))
+    assert bench.reader.feed("event-1", bench.clock.wall).version == 9
+
+
+def test_an_older_snapshot_than_the_one_held_is_refused(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=5)
+    bench.step(Fetched(event_id="event-1", version=4, since=0, rows=()))
+    assert bench.reader.find(an_admission().code_hash).admission is not None
+
+
+def test_what_another_gate_admits_is_known_here_at_once(bench: Bench) -> None:
+    bench.connect()
+    there = a_record(gate_id="gate-2", kind=Kind.GA)
+    payload = msgspec.json.encode({"v": 1, "scans": [there]})
+    bench.step(Message(TOPICS.scans("gate-2"), payload))
+    assert [entry.gate for entry in bench.reader.peers(there.code_hash or "")] == ["gate-2"]
+
+
+def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
+    bench.connect()
+    for topic in (TOPICS.ack("gate-1"), TOPICS.head("e"), TOPICS.deltas("e"), TOPICS.scans("gate-2")):
+        bench.step(Message(topic, b"\xff{"), Message(topic, b'{"v": 9}'))
+    bench.scan()
+    bench.step()
+    assert seqs(bench.sent()) == [1]
+
+
+def test_the_door_is_told_how_the_link_is(bench: Bench) -> None:
+    def online() -> bool:
+        return bench.reader.link(bench.clock.now()).online
+
+    bench.step()
+    assert not online()
+    bench.step(Connected())
+    assert online()
+    bench.step(Lost("cable"))
+    assert not online()
+
+
+def test_a_hub_that_never_answers_counts_as_offline(bench: Bench) -> None:
+    bench.scan()
+    bench.connect()
+    for _ in range(20):
+        bench.step(seconds=1)
+    assert not bench.reader.link(bench.clock.now()).online
+    bench.ack(1)
+    bench.step(seconds=1)
+    assert bench.reader.link(bench.clock.now()).online
+
+
+def test_the_cache_ages_from_when_it_was_last_known_to_be_current(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission())
+    bench.step(seconds=2)
+    assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
+    bench.step(Lost("cable"))
+    bench.clock.forward(60)
+    assert bench.reader.feed("event-1", bench.clock.wall).age_s == 60
+
+
+def test_status_is_retained_and_the_last_will_says_offline(bench: Bench) -> None:
+    bench.scan(2)
+    bench.connect()
+    bench.serve(an_admission())
+    bench.step(seconds=11)
+    topic, payload, retained = [p for p in bench.links[-1].published if p[0].endswith("/status")][-1]
+    status = decode(payload, GateStatus)
+    assert (topic, retained, status.online, status.unacked) == (TOPICS.status("gate-1"), True, True, 2)
+    assert (status.event_id, status.cache_version) == ("event-1", 5)
+    will_topic, will = bench.links[-1].will
+    assert (will_topic, decode(will, GateStatus).online) == (TOPICS.status("gate-1"), False)

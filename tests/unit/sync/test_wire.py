@@ -1,0 +1,106 @@
+"""Messages between gates and hub: protocol 4.2."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gate.model import FeedRow
+from gate.payload import code_hash
+from sync.wire import (
+    BATCH_LIMIT,
+    MESSAGE_LIMIT,
+    Ack,
+    Change,
+    Delta,
+    Topics,
+    Unreadable,
+    WireError,
+    decode,
+    decode_scans,
+    encode,
+    encode_scans,
+    record_hash,
+)
+from tests.factories import a_record, a_table, an_admission, an_event, code_id
+
+TOPICS = Topics(venue="maguey")
+
+
+def test_a_batch_arrives_as_it_was_sent() -> None:
+    records = [a_record(seq) for seq in range(1, BATCH_LIMIT + 1)]
+    received, bad = decode_scans(encode_scans(records), "gate-1")
+    assert (received, bad) == (records, [])
+    assert [record_hash(a) for a in received] == [record_hash(b) for b in records]
+
+
+def test_a_batch_holds_one_to_fifty_records() -> None:
+    for count in (0, BATCH_LIMIT + 1):
+        with pytest.raises(WireError):
+            encode_scans([a_record()] * count)
+        with pytest.raises(WireError):
+            decode_scans(msgspec.json.encode({"v": 1, "scans": [{}] * count}), "gate-1")
+
+
+def test_a_wrong_record_spoils_only_itself_and_keeps_its_place() -> None:
+    good = msgspec.to_builtins(a_record(1))
+    wrong = {**good, "seq": 2, "verdict": "perhaps"}
+    payload = msgspec.json.encode({"v": 1, "scans": [good, wrong, "what?"]})
+    received, bad = decode_scans(payload, "gate-1")
+    assert received == [a_record(1)]
+    assert [(entry.epoch, entry.seq) for entry in bad] == [("epoch-1", 2), (None, None)]
+
+
+def test_a_record_of_another_gate_than_the_topics_is_refused() -> None:
+    received, bad = decode_scans(encode_scans([a_record(gate_id="gate-2")]), "gate-1")
+    assert received == []
+    assert [(type(entry), entry.seq) for entry in bad] == [(Unreadable, None)]
+
+
+def test_unknown_fields_are_ignored_and_unknown_versions_refused() -> None:
+    record = {**msgspec.to_builtins(a_record()), "mood": "good"}
+    assert decode_scans(msgspec.json.encode({"v": 1, "scans": [record], "x": 1}), "gate-1")[0] == [a_record()]
+    for version in (0, 2):
+        with pytest.raises(WireError, match="schema version"):
+            decode_scans(msgspec.json.encode({"v": version, "scans": [record]}), "gate-1")
+        with pytest.raises(WireError, match="schema version"):
+            decode(msgspec.json.encode({"v": version, "epoch": "e", "seq": 1}), Ack)
+
+
+def test_a_message_that_is_too_long_is_not_looked_at() -> None:
+    with pytest.raises(WireError, match="more than"):
+        decode_scans(b" " * (MESSAGE_LIMIT + 1), "gate-1")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_a_wire_error(payload: bytes) -> None:
+    for attempt in (lambda: decode_scans(payload, "gate-1"), lambda: decode(payload, Delta)):
+        try:
+            attempt()
+        except WireError as error:
+            assert str(error)
+
+
+def test_every_kind_of_feed_row_survives_the_wire() -> None:
+    rows: tuple[FeedRow, ...] = (an_event(), a_table(guests=("José",)), an_admission())
+    delta = Delta(
+        event_id="event-1", changes=tuple(Change(version=n, row=row) for n, row in enumerate(rows, start=1))
+    )
+    assert decode(encode(delta), Delta) == delta
+
+
+def test_no_message_of_a_scan_holds_the_secret() -> None:
+    payload = encode_scans([a_record()])
+    assert code_hash(code_id()).encode() in payload
+    assert code_id().encode() not in payload
+
+
+def test_topics_are_those_of_the_protocol_and_tell_their_gate() -> None:
+    assert TOPICS.scans("gate-1") == "maguey/v1/maguey/gates/gate-1/scans"
+    assert TOPICS.ack("gate-1") == "maguey/v1/maguey/gates/gate-1/ack"
+    assert TOPICS.head("e") == "maguey/v1/maguey/admissions/e/head"
+    assert TOPICS.gate_of(TOPICS.scans("gate-1")) == "gate-1"
+    for foreign in ("maguey/v1/other/gates/gate-1/scans", "maguey/v1/maguey/gates/gate-1", "x"):
+        assert TOPICS.gate_of(foreign) is None
