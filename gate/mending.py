@@ -33,7 +33,7 @@ class Mending(Generic[T]):
     @property
     def trouble(self) -> MagueyError | None:
         """Why there is no working part, None while there is one or nobody has asked yet."""
-        error = self._outage.error
+        error = self._outage.reason
         return error if isinstance(error, MagueyError) else None
 
     def get(self, now_ms: int) -> T | None:
@@ -48,7 +48,7 @@ class Mending(Generic[T]):
         except MagueyError as error:
             self._note(error, now_ms)
         else:
-            self._outage.ended()
+            self._outage.over()
 
     def broke(self, error: MagueyError, now_ms: int) -> None:
         """The part failed in use: let go of it and make it again later."""

@@ -1,25 +1,38 @@
-"""An outage is logged once, and its end once; what lies between is silence."""
+"""An outage is logged once when it begins and once when it is over, never in between."""
 
 from __future__ import annotations
+
+import time
 
 import structlog
 
 
 class Outage:
-    """The state of one thing that can fail. `name`: what it is, for the log."""
+    """The state of one thing that can fail. Used from one thread.
 
-    def __init__(self, name: str) -> None:
-        self._log = structlog.get_logger(part=name)
-        self.error: Exception | None = None
+    :param what: its name, for the log.
+    """
 
-    def began(self, error: Exception) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since = 0.0
+        self._log = structlog.get_logger()
+        self.reason: Exception | str | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is out right now."""
+        return self.reason is not None
+
+    def began(self, reason: Exception | str) -> None:
         """It fails; only the first of a row is logged."""
-        if self.error is None:
-            self._log.error("out of order", error=str(error))
-        self.error = error
+        if self.reason is None:
+            self._since = time.monotonic()
+            self._log.warning(f"{self._what} is out; trying again until it is back", reason=str(reason))
+        self.reason = reason
 
-    def ended(self) -> None:
-        """It works; logged if it had failed."""
-        if self.error is not None:
-            self._log.info("works again")
-        self.error = None
+    def over(self) -> None:
+        """It works; logged if it had been out."""
+        if self.reason is not None:
+            self._log.info(f"{self._what} is back", out_for_s=round(time.monotonic() - self._since, 1))
+        self.reason = None

@@ -21,8 +21,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gate.errors import ConfigError
+from gate.outage import Outage
 from hub.config import Mqtt
-from hub.outage import Outage
 
 RECEIVE_MAXIMUM = 1000
 """Messages the broker may have outstanding here: bounds memory while Postgres is away."""

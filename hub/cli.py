@@ -11,7 +11,6 @@ import queue
 import random
 import secrets
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Annotated
 
 import psycopg
-import structlog
 import typer
 
 from gate.errors import ConfigError, MagueyError
+from gate.log import configure
 from hub.config import HubConfig, read_config
 from hub.database import one_line
 from hub.errors import HubError
@@ -35,6 +34,7 @@ app = typer.Typer(
     name="maguey-hub",
     help="The hub: every scan of the gates into Postgres, every change of tickets out to the gates.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -176,16 +176,7 @@ def _fail(message: str, code: int) -> None:
 def _log_to_stderr() -> None:
     # the pool reports every attempt; the hub reports an outage once
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    configure("text", service="maguey-hub")
 
 
 if __name__ == "__main__":

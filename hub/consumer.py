@@ -14,13 +14,13 @@ import threading
 import psycopg
 import structlog
 
+from gate.outage import Outage
 from hub.broker import Broker, Message
 from hub.config import HubConfig
 from hub.database import Connection, connect, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.feed import publishing
 from hub.ingest import Batch, merge, read, write
-from hub.outage import Outage
 from hub.queries import query
 from sync.wire import Topics, encode
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 import msgspec
 import psycopg
 
+from gate.outage import Outage
 from hub.broker import Broker
 from hub.config import HubConfig
 from hub.database import Connection, connect, one_line
 from hub.errors import DatabaseDownError
-from hub.outage import Outage
 from hub.queries import query
 from sync.wire import Change, Delta, Head, Topics, encode
 

@@ -1,16 +1,12 @@
-"""The hub's SQL statements by name, read once from `sql/queries/*.sql`.
-
-A statement starts with ``-- name --`` on a line of its own, as in procrastinate.
-"""
+"""The hub's SQL statements by name, read once from `sql/queries/*.sql` (see `gate.sqlfile`)."""
 
 from __future__ import annotations
 
 import functools
-import re
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-_NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
+from gate.sqlfile import parse
 
 
 def sql_folder() -> Traversable:
@@ -19,7 +15,7 @@ def sql_folder() -> Traversable:
 
 
 def query(name: str) -> bytes:
-    """The statement called `name`; KeyError if there is none."""
+    """The statement called `name`; KeyError if there is none. Bytes: psycopg takes no other made text."""
     return _all()[name]
 
 
@@ -27,11 +23,6 @@ def query(name: str) -> bytes:
 def _all() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for file in (sql_folder() / "queries").iterdir():
-        found |= parse(file.read_text(encoding="utf-8"))
+        named = parse(file.read_text(encoding="utf-8"))
+        found |= {name: body.encode() for name, body in named.items()}
     return found
-
-
-def parse(text: str) -> dict[str, bytes]:
-    """Split a file into its named statements."""
-    parts = _NAME.split(text)
-    return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}

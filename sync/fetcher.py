@@ -78,7 +78,7 @@ class Fetcher:
                 self._outage.began(error)
                 self._stop.wait(RETRY_S)
             else:
-                self._outage.ended()
+                self._outage.over()
                 return answer
         return None
 

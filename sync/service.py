@@ -130,7 +130,7 @@ class Sync:
         except StoreError as error:
             self._store_outage.began(error)
         else:
-            self._store_outage.ended()
+            self._store_outage.over()
 
     def _take_events(self) -> None:
         try:
@@ -176,7 +176,7 @@ class Sync:
     def _on_connected(self) -> None:
         now_ms = self._clock.now().monotonic_ms
         self._connected, self._changed_ms, self._failures = True, now_ms, 0
-        self._broker_outage.ended()
+        self._broker_outage.over()
         self._log.info("broker connected")
         self._window = win.on_connect(self._window, now_ms)
         self._heads.clear()

@@ -9,8 +9,8 @@ from datetime import date
 import pytest
 
 from gate.payload import Code, parse, prove
+from gate.sqlfile import parse as parse_queries
 from hub.codes import pass_code, printed_json, sign, ticket_code
-from hub.queries import parse as parse_queries
 
 
 @pytest.mark.parametrize("make", [lambda s: ticket_code("PF", date(2025, 1, 15), s), pass_code])
@@ -39,6 +39,6 @@ def test_the_printed_json_is_proved_by_the_hash_of_its_signature() -> None:
 
 def test_statements_are_found_by_name() -> None:
     assert parse_queries("-- a --\n-- why\nSELECT 1\n\n-- b --\nSELECT 2\n") == {
-        "a": b"-- why\nSELECT 1",
-        "b": b"SELECT 2",
+        "a": "-- why\nSELECT 1",
+        "b": "SELECT 2",
     }
