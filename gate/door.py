@@ -192,11 +192,13 @@ class Door:
         )
 
     def _trouble(self, now_ms: int) -> tuple[Part, MagueyError] | None:
+        """What to tell of, the camera first; but every part is tried, so that each can come back."""
+        self._turnstile.get(now_ms)
+        self._journal.get(now_ms)
         eye = self._eye.trouble()
         if eye is not None:
             return Part(eye.part), eye
         for part, mending in ((Part.TURNSTILE, self._turnstile), (Part.JOURNAL, self._journal)):
-            mending.get(now_ms)
             if mending.trouble is not None:
                 return part, mending.trouble
         return self._cache_out_of_order()

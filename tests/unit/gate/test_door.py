@@ -193,6 +193,17 @@ def test_a_camera_that_is_gone_is_told_with_the_next_step(bench: Bench) -> None:
     assert isinstance(bench.display.screens[-1], Idle)
 
 
+def test_a_part_comes_back_though_another_is_still_broken(bench: Bench) -> None:
+    bench.relay_is_there = False
+    bench.eye.break_down(HardwareError("camera", "No camera.", "Check the ribbon cable"))
+    bench.wait(1.1)
+    bench.relay_is_there = True
+    bench.wait(RETRY_MS / 1000 + 1)
+    bench.eye.break_down(None)
+    bench.wait(1.1)
+    assert isinstance(bench.display.screens[-1], Idle)
+
+
 def test_a_damaged_journal_admits_nobody_and_says_so(bench: Bench) -> None:
     (bench.folder / "journal.db").write_bytes(b"no database" * 1000)
     screen = bench.show(code_id())
