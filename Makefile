@@ -1,7 +1,7 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check format lock pictures clean
 
 demo:
 	@tools/setup
@@ -24,6 +24,12 @@ format:
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --extra dev --extra hub pyproject.toml -o requirements.txt
+
+# The README's pictures, by the command a user has.
+pictures:
+	@tools/setup
+	@.venv/bin/maguey-gate screens --lang en --out var/screens
+	@cp $(addprefix var/screens/,$(notdir $(wildcard docs/screens/*.png))) docs/screens/
 
 clean:
 	rm -rf .venv var build *.egg-info
