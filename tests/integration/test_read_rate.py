@@ -7,6 +7,7 @@ and where anything is read in a picture that holds no code.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -160,3 +161,17 @@ def test_every_code_of_a_picture_with_several_is_read() -> None:
     found = decode(load(shared("qr-photos/multi-1") / "multi-qr.png")).found
     assert len(found) == 4
     assert [one.offset for one in found] == sorted(one.offset for one in found)
+
+
+def test_the_command_reads_the_photographs_at_least_as_well_as_zxing_cpp_alone() -> None:
+    samples = list(_photographs())
+    empty = [path for name in NOTHING_THERE for path in _pictures(shared(f"qr-photos/{name}"))]
+    paths = [*(sample.path for sample in samples), *empty]
+    command = [sys.executable, "-m", "gate.cli", "decode", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == [str(path) for path in paths]
+    read = sum(bool(answer["codes"]) for answer in answers[: len(samples)])
+    assert not any(answer["codes"] for answer in answers[len(samples) :])
+    assert read >= sum(bool(_zxing(load(sample.path))) for sample in samples)
