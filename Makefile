@@ -23,7 +23,7 @@ format:
 # Rewrites requirements.txt from pyproject.toml; needs `uv`.
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra dev --extra hub pyproject.toml -o requirements.txt
+	  --extra dev pyproject.toml -o requirements.txt
 
 # The README's pictures, by the command a user has.
 pictures:
