@@ -44,7 +44,7 @@ class Broker(Value, frozen=True):
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """The broker has accepted the connection and the subscriptions were sent."""
+    """The broker has accepted the connection and every subscription."""
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -91,6 +91,7 @@ class Link:
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
         self._client.connect_timeout = CONNECT_TIMEOUT_S
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.will_set(will[0], will[1], qos=1, retain=True)
@@ -124,9 +125,19 @@ class Link:
         if code.is_failure:
             self._put(self, Lost(f"refused: {code}"))
             return
+        if not self._topics:
+            self._put(self, Connected())
+            return
         options = SubscribeOptions(qos=1, noLocal=True)
         client.subscribe([(topic, options) for topic in self._topics])
-        self._put(self, Connected())
+
+    def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, codes: Any, _props: Any) -> None:
+        """Only now does nothing go past this gate any more."""
+        refused = [
+            f"{topic}: {code}" for topic, code in zip(self._topics, codes, strict=False) if code.is_failure
+        ]
+        why = f"may not listen to {', '.join(refused)}"
+        self._put(self, Lost(why) if refused else Connected())
 
     def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
         self._put(self, Lost("no connection"))

@@ -1,0 +1,82 @@
+"""One connection to a real broker."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.servers import Mosquitto, free_port, mosquitto
+from sync.link import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message
+
+WAIT_S = 20.0
+WILL = ("maguey/v1/maguey/gates/gate-1/status", b'{"online":false}')
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path / "mosquitto") as broker:
+        yield broker
+
+
+class Listener:
+    """A link and what it has told."""
+
+    def __init__(self, port: int, client_id: str, *topics: str) -> None:
+        self.told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
+        broker = Broker(host="127.0.0.1", port=port)
+        self.link = Link(broker, client_id, lambda _link, event: self.told.put(event), WILL, topics)
+
+    def next(self) -> LinkEvent:
+        return self.told.get(timeout=WAIT_S)
+
+
+def test_a_message_goes_from_one_link_to_another_and_not_back(broker: Mosquitto) -> None:
+    here, there = Listener(broker.port, "gate-1", "a/#"), Listener(broker.port, "gate-2", "a/#")
+    assert (here.next(), there.next()) == (Connected(), Connected())
+    assert here.link.publish("a/b", b"first")
+    assert there.next() == Message("a/b", b"first")
+    assert there.link.publish("a/b", b"second")
+    assert here.next() == Message("a/b", b"second")  # its own never came
+    here.link.close()
+    there.link.close()
+
+
+def test_a_broker_that_is_killed_is_noticed(broker: Mosquitto) -> None:
+    listener = Listener(broker.port, "gate-1")
+    assert listener.next() == Connected()
+    broker.kill()
+    assert isinstance(listener.next(), Lost)
+    assert not listener.link.publish("a", b"x")
+    listener.link.close()
+
+
+def test_a_broker_that_is_not_there_is_lost_and_raises_nothing() -> None:
+    listener = Listener(free_port(), "gate-1")
+    assert isinstance(listener.next(), Lost)
+    listener.link.close()
+
+
+def test_a_gate_that_vanishes_is_told_by_its_will_and_one_that_leaves_says_so(broker: Mosquitto) -> None:
+    watcher = Listener(broker.port, "watcher", WILL[0])
+    assert watcher.next() == Connected()
+    gate = Listener(broker.port, "gate-1")
+    assert gate.next() == Connected()
+    # a second client with the same id makes the broker drop the first, as a vanished line does
+    usurper = Listener(broker.port, "gate-1")
+    assert usurper.next() == Connected()
+    assert watcher.next() == Message(*WILL)
+    usurper.link.close(farewell=(WILL[0], b'{"online":false,"bye":true}'))
+    assert watcher.next() == Message(WILL[0], b'{"online":false,"bye":true}')
+    gate.link.close()
+    watcher.link.close()
+
+
+def test_tls_files_that_cannot_be_used_are_told_in_words(tmp_path: Path) -> None:
+    broken = tmp_path / "ca.pem"
+    broken.write_text("no certificate")
+    broker = Broker(host="127.0.0.1", port=1, ca_file=str(broken))
+    with pytest.raises(LinkError, match=r"hub\.ca_file"):
+        Link(broker, "gate-1", lambda *_: None, WILL, [])
