@@ -125,8 +125,12 @@ def read_text(path: Path, command: str) -> str:
         raise ConfigError(
             f"{path}: no such file. Give the configuration with {command} … --config FILE."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}. Check the path and its permissions.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder. Give the configuration file in it.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file, so no configuration.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from None
 
 
 def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:

@@ -135,7 +135,8 @@ class Desk:
     def _proof(self, code: Code | None, admission: Admission | None) -> Proof:
         if code is None:
             return Proof.NONE
-        return prove(code, admission.signature_hash if admission else None, self._keys)
+        issued = (admission.signature_hash or "") if admission else None
+        return prove(code, issued, self._keys)
 
     def _is_isolated(self, link: LinkState) -> bool:
         return link.cut_ms is None or link.cut_ms > self._isolated_ms

@@ -245,6 +245,7 @@ def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
         "code": _short(presented),
         "seq": record.seq if record else None,
         "flags": [flag.value for flag in verdict.flags],
+        "online": answered.effects.screen.link.online,
         "decision_ms": round(answered.decision_ms, 3),
         **({"why": presented.what.why} if isinstance(presented.what, Malformed) else {}),
     }

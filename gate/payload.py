@@ -143,7 +143,8 @@ def _code(
 def prove(code: Code, signature_hash: str | None, keys: Mapping[str, Ed25519PublicKey]) -> Proof:
     """Check a code's signature with what a gate may hold: public keys and hashes.
 
-    :param signature_hash: SHA-256 hex of the HMAC the hub issued, None if the cache has none.
+    :param signature_hash: SHA-256 hex of the HMAC the hub issued; empty for a ticket issued without
+        one, on which any HMAC is forged; None for a code the cache does not know.
     :param keys: Ed25519 public keys by key id.
 
     A JSON code without its signature is refused (protocol 4.1). An unknown key id proves

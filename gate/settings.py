@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
@@ -38,9 +38,31 @@ def load(text: str, shape: type[T], name: str, check: Check | None = None) -> T:
         problems = list(check(value)) if check else []
         if not problems:
             return value
+    elif check:
+        problems += _further(data, shape, check, [problem.split(":")[0] for problem in problems])
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
     lines = "\n".join(f"  {problem}" for problem in problems)
     raise ConfigError(f"{name}: {count}:\n{lines}")
+
+
+def _further(data: dict[str, Any], shape: type[msgspec.Struct], check: Check, wrong: list[str]) -> list[str]:
+    """What `check` finds beside keys that are wrong: it is asked as if those were left out.
+
+    What it says of a key left out is not told; where a key that is needed is among them, it cannot be asked.
+    """
+    try:
+        value = msgspec.convert(_without(data, wrong, ""), shape)
+    except msgspec.ValidationError:
+        return []
+    return [problem for problem in check(value) if problem.split(":")[0] not in wrong]
+
+
+def _without(data: dict[str, Any], wrong: list[str], prefix: str) -> dict[str, Any]:
+    kept = {key: value for key, value in data.items() if prefix + key not in wrong}
+    return {
+        key: _without(value, wrong, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in kept.items()
+    }
 
 
 def _problems(data: Mapping[str, Any], shape: type[msgspec.Struct], prefix: str) -> Iterator[str]:
@@ -63,7 +85,9 @@ def _value_problems(value: Any, field: FieldInfo, key: str) -> Iterator[str]:
     try:
         msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
-        yield f"{key}: {_plain(str(error))}"
+        choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+        expected = f"expected one of {', '.join(map(repr, choices))}." if choices else _plain(str(error))
+        yield f"{key}: {value!r} is wrong; {expected}" if choices else f"{key}: {expected}"
 
 
 def _section(field: FieldInfo) -> type[msgspec.Struct] | None:
@@ -72,7 +96,7 @@ def _section(field: FieldInfo) -> type[msgspec.Struct] | None:
 
 
 def _nearest(key: str, known: Mapping[str, FieldInfo]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else f" Known here: {', '.join(sorted(known))}."
 
 

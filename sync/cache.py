@@ -85,11 +85,17 @@ class Cache:
             return LinkNote(**dict(zip(LinkNote.__struct_fields__, row, strict=True))) if row else None
 
     def put_config(self, config: GateConfig) -> None:
-        """Replace the nights and the names of the gates."""
+        """Replace the nights and the names of the gates.
+
+        A night that is followed by its feed keeps what the feed said: the configuration may have
+        been asked for before, and have arrived after, its cancellation.
+        """
         with self._transaction() as db:
-            db.execute(SQL["clear_events"])
+            followed = dict(db.execute(SQL["feed_versions"]).fetchall())
+            kept = [event.event_id for event in config.events if event.served and event.event_id in followed]
+            db.execute(SQL["clear_events"], (msgspec.json.encode(kept).decode(),))
             db.execute(SQL["clear_gate_names"])
-            db.executemany(SQL["put_event"], [(e.event_id, _json(e)) for e in config.events])
+            db.executemany(SQL["add_event"], [(e.event_id, _json(e)) for e in config.events])
             db.executemany(SQL["put_gate_name"], list(config.gate_names.items()))
 
     def put_snapshot(self, event_id: str, version: int, rows: Iterable[FeedRow], at: datetime) -> None:

@@ -248,7 +248,8 @@ class Sync:
         self._cache.put_config(config)
         self._served = {event.event_id for event in config.events if event.served}
         for event_id in self._served:
-            self._fetch_if_behind(event_id)
+            # asked on every connection: a broker that crashed has forgotten the head that would tell
+            self._want(WantEvent(event_id, self._versions.get(event_id, 0)))
 
     def _fetch_if_behind(self, event_id: str) -> None:
         held = self._versions.get(event_id)
@@ -268,6 +269,7 @@ class Sync:
         self._apply(delta.event_id, delta.changes)
 
     def _on_fetched(self, fetched: Fetched) -> None:
+        self._heads[fetched.event_id] = max(self._heads.get(fetched.event_id, 0), fetched.version)
         if fetched.since:
             self._apply(fetched.event_id, fetched.changes)
         elif fetched.version >= self._versions.get(fetched.event_id, 0):

@@ -71,8 +71,11 @@ delete from admissions where event_id = ?
 -- clear_tables --
 delete from tables where event_id = ?
 
+-- add_event --
+insert into events values (?, ?) on conflict (event_id) do nothing
+
 -- clear_events --
-delete from events
+delete from events where event_id not in (select value from json_each(?))
 
 -- put_peer_entry --
 insert into peer_entries values (?, ?, ?, ?) on conflict (scan_id) do nothing
