@@ -1,21 +1,24 @@
 """The door's view of `cache.db`: read only, and never a reason to stop.
 
 Sync writes the file. Where there is none yet, or it cannot be read, the door knows no
-tickets and says so (`CacheReader.trouble`); it looks again by itself.
+tickets and says so (`CacheReader.trouble`); it looks again by itself. What is read for one
+scan is read inside `CacheReader.view`, which gives all of it or none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gate.errors import StoreError
+from gate.errors import CacheError
 from gate.model import Admission, Entry, Event, Now, Table, Value
+from gate.rows import moment
 from gate.screen import Link
 from gate.sqlfile import load
 
@@ -59,10 +62,15 @@ class CacheReader:
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._inode = 0
-        self.trouble: StoreError | None = None
+        self.trouble: CacheError | None = None
 
     def find(self, code_hash: str) -> Known:
         """All that is known of a code; an empty `Known` where the cache has nothing."""
+        with self._noting_trouble():
+            return self._known(code_hash)
+        return Known()
+
+    def _known(self, code_hash: str) -> Known:
         rows = self._all("admission", code_hash)
         peers = self.peers(code_hash)
         if not rows:
@@ -76,21 +84,24 @@ class CacheReader:
 
     def peers(self, code_hash: str) -> tuple[Entry, ...]:
         """Admissions of a code that other gates told of."""
-        rows = self._all("peer_entries", code_hash)
-        return tuple(Entry(at=datetime.fromisoformat(at), gate=gate) for at, gate in rows)
+        with self._noting_trouble():
+            rows = self._all("peer_entries", code_hash)
+            return tuple(Entry(at=moment(at), gate=gate) for at, gate in rows)
+        return ()
 
     def events(self) -> tuple[Event, ...]:
         """All nights the hub told of, served here or not."""
-        return tuple(msgspec.json.decode(row, type=Event) for (row,) in self._all("events"))
+        with self._noting_trouble():
+            return tuple(msgspec.json.decode(row, type=Event) for (row,) in self._all("events"))
+        return ()
 
     def feed(self, event_id: str, now: datetime) -> Feed:
         """How current the cache is for an event."""
-        rows = self._all("feed", event_id)
-        if not rows:
-            return Feed()
-        version, current_at = rows[0]
-        age = (now - datetime.fromisoformat(current_at)).total_seconds()
-        return Feed(version=version, age_s=max(0, int(age)))
+        with self._noting_trouble():
+            for version, current_at in self._all("feed", event_id):
+                age = (now - moment(current_at)).total_seconds()
+                return Feed(version=version, age_s=max(0, int(age)))
+        return Feed()
 
     def not_entered(self, reservation_id: str) -> Sequence[str]:
         """Code hashes of a table's guests who, as far as the hub knows, are not in yet."""
@@ -107,16 +118,12 @@ class CacheReader:
 
     def link(self, now: Now) -> LinkState:
         """Whether the hub is heard, by sync's account; a silent sync counts as no link."""
-        rows = self._all("link")
-        if not rows:
-            return LinkState()
-        connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq = rows[0]
-        same_boot = boot_id == now.boot_id
-        alive = same_boot and now.monotonic_ms - beat_ms < BEAT_LOST_MS
-        lost_at = since_ms if alive else beat_ms
-        broker = bool(alive and connected)
-        cut = 0 if broker else (now.monotonic_ms - lost_at if same_boot else None)
-        return LinkState(online=bool(broker and hub_heard), cut_ms=cut, epoch=epoch, acked_seq=acked_seq)
+        with self._noting_trouble():
+            for connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq in self._all("link"):
+                broker_ok = bool(connected)
+                times = (int(since_ms), int(beat_ms)) if boot_id == now.boot_id else None
+                return _link_state(now, times, broker_ok, bool(hub_heard), epoch, int(acked_seq))
+        return LinkState()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -124,20 +131,49 @@ class CacheReader:
             self._db.close()
             self._db = None
 
-    def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    @contextlib.contextmanager
+    def view(self) -> Iterator[None]:
+        """One moment of the cache for everything read inside, whatever sync writes meanwhile.
+
+        :raises CacheError: on leaving, if anything inside could not be read. What was answered
+            then counts for nothing: a part of a cache is no cache.
+        """
+        self.trouble = None
+        self._begin()
         try:
+            yield
+        finally:
+            self._end()
+        if self.trouble is not None:
+            raise self.trouble
+
+    def _begin(self) -> None:
+        with self._noting_trouble():
             self._open()
-            if self._db is None:
-                return []
-            rows = self._db.execute(SQL[query], parameters).fetchall()
-        except (sqlite3.Error, OSError) as error:
+            if self._db is not None:
+                self._db.execute("begin")
+
+    def _end(self) -> None:
+        with self._noting_trouble():
+            if self._db is not None and self._db.in_transaction:
+                self._db.execute("rollback")
+
+    def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with self._noting_trouble():
+            self._open()
+            return self._db.execute(SQL[query], parameters).fetchall() if self._db else []
+        return []
+
+    @contextlib.contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        """Keep what goes wrong in `trouble`; values that cannot be read are trouble as well."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError) as error:
             self.close()
-            self.trouble = StoreError(
+            self.trouble = CacheError(
                 f"{self.path}: {error}. Tickets cannot be looked up. Restart maguey-sync to fetch them again."
             )
-            return []
-        self.trouble = None
-        return rows
 
     def _open(self) -> None:
         """Open the file, or open it again after it was replaced by another."""
@@ -152,6 +188,19 @@ class CacheReader:
                 f"file:{self.path}?mode=ro", uri=True, timeout=0.2, isolation_level=None
             )
             self._inode = inode
+
+
+def _link_state(  # noqa: PLR0913, PLR0917 - the columns of one row
+    now: Now, times: tuple[int, int] | None, connected: bool, hub_heard: bool, epoch: str | None, acked: int
+) -> LinkState:
+    """`times`: since when there is (or is not) a broker, and sync's last heartbeat; None: of another boot."""
+    if times is None:
+        return LinkState(epoch=epoch, acked_seq=acked)
+    since_ms, beat_ms = times
+    alive = now.monotonic_ms - beat_ms < BEAT_LOST_MS
+    broker = alive and connected
+    cut = 0 if broker else now.monotonic_ms - (since_ms if alive else beat_ms)
+    return LinkState(online=broker and hub_heard, cut_ms=cut, epoch=epoch, acked_seq=acked)
 
 
 def screen_link(state: LinkState, waiting: int, feed: Feed) -> Link:

@@ -155,10 +155,15 @@ def line_4_ambiguous(q: Question) -> Verdict | None:
 
 
 def line_5_unknown(q: Question) -> Verdict | None:
-    """Unknown to the cache and unsigned. `Policy.unknown` may let it on to the other lines."""
-    if q.admission is not None or q.proof is Proof.VALID or q.policy.unknown == "admit":
+    """Unknown to the cache and unsigned. `Policy.unknown` may let it on to the other lines.
+
+    A signature says nothing of the night where the id does not: a guest pass the cache does not
+    know stays unknown.
+    """
+    if q.admission is not None or q.policy.unknown == "admit":
         return None
-    return _deny(q, Reason.UNKNOWN, 5)
+    names_its_night = isinstance(q.presented, Code) and q.presented.event_code is not None
+    return None if q.proof is Proof.VALID and names_its_night else _deny(q, Reason.UNKNOWN, 5)
 
 
 def line_6_unsynced(q: Question) -> Verdict | None:

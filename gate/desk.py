@@ -51,6 +51,7 @@ class _Case(Value, frozen=True):
     known: Known
     feed: Feed
     link: LinkState
+    companions: dict[str, bool]
 
 
 class Desk:
@@ -85,6 +86,7 @@ class Desk:
         """Decide and record one presentation.
 
         :param release: whether an admission will move a turnstile; recorded as `released`.
+        :raises CacheError: the cache cannot be read; nothing was decided or recorded.
         :raises StoreError: the journal cannot be written; nothing was recorded, nobody is admitted.
         """
         started = time.perf_counter()
@@ -108,29 +110,39 @@ class Desk:
 
     def _case(self, presented: Presented) -> _Case:
         now = self._clock.now()
-        events = self._cache.events()
-        event = tonight(events, now.wall)
         code = presented.what if isinstance(presented.what, Code) else None
-        known = self._cache.find(code.code_hash) if code else Known()
-        link = self._cache.link(now)
-        admission = known.admission
+        with self._cache.view():
+            events = self._cache.events()
+            event = tonight(events, now.wall)
+            known = self._cache.find(code.code_hash) if code else Known()
+            link = self._cache.link(now)
+            feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
+            companions = self._companions(known)
         return _Case(
             now=now,
             known=known,
             link=link,
-            feed=self._cache.feed(event.event_id, now.wall) if event else Feed(),
+            feed=feed,
+            companions=companions,
             question=Question(
                 presented=presented.what,
                 now=now.wall,
                 event=event,
-                admission=admission,
+                admission=known.admission,
                 table=known.table,
                 ticket_event=_ticket_event(events, known, code),
-                proof=self._proof(code, admission),
+                proof=self._proof(code, known.admission),
                 isolated=self._is_isolated(link),
                 policy=self._policy,
             ),
         )
+
+    def _companions(self, known: Known) -> dict[str, bool]:
+        """Guests of the same table whom the hub has not counted, and whether a peer let them in."""
+        if known.table is None:
+            return {}
+        hashes = self._cache.not_entered(known.table.reservation_id)
+        return {code_hash: bool(self._cache.peers(code_hash)) for code_hash in hashes}
 
     def _proof(self, code: Code | None, admission: Admission | None) -> Proof:
         if code is None:
@@ -146,13 +158,10 @@ class Desk:
         own = turn.entries(code.code_hash) if isinstance(code, Code) else []
         history = combine(case.known.admission, [*own, *case.known.peers])
         verdict = decide(msgspec.structs.replace(case.question, history=history))
-        return with_arrivals(verdict, self._entered_unseen(verdict, turn))
+        return with_arrivals(verdict, self._entered_unseen(case, turn))
 
-    def _entered_unseen(self, verdict: Verdict, turn: Turn) -> int:
-        if verdict.table is None:
-            return 0
-        hashes = self._cache.not_entered(verdict.table.reservation_id)
-        return sum(1 for code_hash in hashes if turn.entries(code_hash) or self._cache.peers(code_hash))
+    def _entered_unseen(self, case: _Case, turn: Turn) -> int:
+        return sum(1 for code_hash, there in case.companions.items() if there or turn.entries(code_hash))
 
     def _record(
         self, case: _Case, presented: Presented, verdict: Verdict, method: Method, release: bool

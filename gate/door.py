@@ -17,15 +17,18 @@ from gate import stage
 from gate.cache import CacheReader, Feed, screen_link
 from gate.clock import Clock
 from gate.desk import Answered, Desk
-from gate.errors import HardwareError, MagueyError, StoreError
+from gate.errors import CacheError, HardwareError, MagueyError, StoreError
 from gate.journal import Journal
 from gate.mending import Mending
 from gate.model import Value
+from gate.outage import Outage
 from gate.payload import Code, Malformed, parse
 from gate.ports import Display, Eye, Turnstile
-from gate.presence import Presence, Presented, observe
+from gate.presence import Presence, Presented, Sighting, observe
 from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
 from gate.tonight import tonight
+
+Seen = list[tuple[Sighting, Code | Malformed]]
 
 LOOK_S = 0.2
 """Longest wait for a frame: how late a stop or a change of the idle screen may be noticed."""
@@ -72,7 +75,8 @@ class Door:
         self._stage = stage.Stage()
         self._refresh_at = 0
         self._tidy_at = 0
-        self._cache_trouble = False
+        self._cache_outage = Outage("cache")
+        self._loop_outage = Outage("idle screen")
         self._log = structlog.get_logger()
 
     def run(self, stop: threading.Event) -> None:
@@ -94,11 +98,25 @@ class Door:
         look = self._eye.look(LOOK_S)
         now_ms = self._now_ms()
         if look is not None:
-            seen = [(sighting, parse(sighting.raw)) for sighting in look.sightings]
+            seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings])
             self._presence, presented = observe(self._presence, seen, now_ms)
             if presented is not None:
                 self._answer_safely(presented, now_ms)
-        self._rest(self._now_ms())
+        self._rest_safely(self._now_ms())
+
+    def _sift(self, seen: Seen) -> Seen:
+        """Beside a ticket the cache knows, made-up codes are foreign: a sticker blocks no gate."""
+        codes = {what.code_hash for _, what in seen if isinstance(what, Code)}
+        if len(codes) < 2:
+            return seen
+        known = {code_hash for code_hash in codes if self._cache.find(code_hash).admission is not None}
+        if not known:
+            return seen
+        foreign = Malformed("unknown, beside a ticket that is known")
+        return [
+            (sighting, foreign if isinstance(what, Code) and what.code_hash not in known else what)
+            for sighting, what in seen
+        ]
 
     def _answer_safely(self, presented: Presented, now_ms: int) -> None:
         """A code that trips over a mistake of ours costs its own answer, never the door."""
@@ -110,52 +128,76 @@ class Door:
 
     def _answer(self, presented: Presented, now_ms: int) -> None:
         journal, turnstile = self._journal.get(now_ms), self._turnstile.get(now_ms)
-        if journal is None or turnstile is None or self._cache.trouble is not None:
+        if journal is None or turnstile is None:
             # nothing that cannot be recorded or let through is decided: the ticket stays good
             self._see_staff(presented, "out of order", now_ms)
             return
         try:
             answered = self._make_desk(journal).answer(presented)
+        except CacheError:
+            self._see_staff(presented, "cache out of order", now_ms)
+            return
         except StoreError as error:
             self._journal.broke(error, now_ms)
             self._see_staff(presented, "not recorded", now_ms)
             return
-        if answered.effects.release:
-            self._release(turnstile, now_ms)
-        self._show(answered.effects.screen, now_ms)
         self._log.info("scan", **log_fields(answered, presented))
+        if answered.effects.release and not self._release(turnstile, now_ms):
+            # the record stands, the door did not open: that is for a person to put right
+            self._show(Notice(word="see_staff", link=answered.effects.screen.link), now_ms)
+            return
+        self._show(answered.effects.screen, now_ms)
 
     def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
         self._show(Notice(word="see_staff", link=self._link(now_ms)), now_ms)
         self._log.warning("scan not decided", code=_short(presented), why=why)
 
-    def _release(self, turnstile: Turnstile, now_ms: int) -> None:
+    def _release(self, turnstile: Turnstile, now_ms: int) -> bool:
+        """Open; False if the relay did not move."""
         try:
             turnstile.release()
         except HardwareError as error:
             self._turnstile.broke(error, now_ms)
+            return False
+        return True
 
     def _show(self, screen: Screen, now_ms: int) -> None:
         self._stage = stage.answer(screen, now_ms)
         self._display.show(screen)
 
-    def _rest(self, now_ms: int) -> None:
-        """Between scans: the idle screen, once a second, and the housekeeping of the journal."""
-        if now_ms >= self._refresh_at or self._ended(now_ms):
-            self._refresh_at = now_ms + REFRESH_MS
-            if stage.is_free(self._stage, now_ms):
-                self._stage = stage.Stage()
-                self._display.show(self._idle(now_ms))
-        if now_ms >= self._tidy_at and stage.is_free(self._stage, now_ms):
-            self._tidy_at = now_ms + TIDY_MS
+    def _rest_safely(self, now_ms: int) -> None:
+        """What goes wrong between scans is told once, and costs no scan."""
+        try:
+            if self._rest(now_ms):
+                self._loop_outage.over()
+        except Exception as error:
+            self._loop_outage.began(error)
+            self._display.show(Notice(word="see_staff"))
+
+    def _rest(self, now_ms: int) -> bool:
+        """Between scans: the idle screen, once a second, and the housekeeping of the journal.
+
+        :returns: whether the screen was looked after this time.
+        """
+        if now_ms < self._refresh_at and not self._ended(now_ms):
+            return False
+        self._refresh_at = now_ms + REFRESH_MS
+        if stage.is_free(self._stage, now_ms):
+            self._stage = stage.Stage()
+            self._display.show(self._idle(now_ms))
             self._tidy(now_ms)
+        return True
 
     def _ended(self, now_ms: int) -> bool:
         return self._stage.shown is not None and stage.is_free(self._stage, now_ms)
 
     def _tidy(self, now_ms: int) -> None:
-        oldest = self._clock.now().wall - timedelta(days=self._settings.retain_days)
-        self._from_journal(lambda journal: journal.tidy(self._acked(journal), oldest), now_ms)
+        if now_ms < self._tidy_at:
+            return
+        self._tidy_at = now_ms + TIDY_MS
+        now = self._clock.now()
+        oldest = now.wall - timedelta(days=self._settings.retain_days)
+        self._from_journal(lambda journal: journal.tidy(self._acked(journal), oldest, now), now_ms)
 
     def _from_journal(self, ask: Callable[[Journal], int], now_ms: int) -> int:
         """Ask the journal for a number; 0 while it is out of order."""
@@ -171,7 +213,8 @@ class Door:
     def _acked(self, journal: Journal) -> int:
         """Up to where the hub has this journal's records; another journal's numbers do not count."""
         link = self._cache.link(self._clock.now())
-        return link.acked_seq if link.epoch == journal.epoch else 0
+        is_ours = link.epoch == journal.epoch and link.acked_seq <= journal.last_seq()
+        return link.acked_seq if is_ours else 0
 
     def _idle(self, now_ms: int) -> Screen:
         link = self._link(now_ms)
@@ -204,13 +247,17 @@ class Door:
         return self._cache_out_of_order()
 
     def _cache_out_of_order(self) -> tuple[Part, MagueyError] | None:
-        trouble = self._cache.trouble
-        if (trouble is not None) != self._cache_trouble:
-            self._cache_trouble = trouble is not None
-            self._log.error("cache out of order", error=str(trouble)) if trouble else self._log.info(
-                "cache ok"
-            )
-        return (Part.CACHE, trouble) if trouble is not None else None
+        """Read as a scan reads it: the whole of it has to be readable."""
+        try:
+            with self._cache.view():
+                self._cache.events()
+                self._cache.find("")
+                self._cache.link(self._clock.now())
+        except CacheError as error:
+            self._cache_outage.began(error)
+            return Part.CACHE, error
+        self._cache_outage.over()
+        return None
 
     def _inside(self, event_id: str, now_ms: int) -> int:
         own = self._from_journal(lambda j: j.waiting_entries(self._acked(j), event_id), now_ms)

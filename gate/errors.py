@@ -29,3 +29,7 @@ class HardwareError(MagueyError, OSError):
 
 class StoreError(MagueyError, OSError):
     """A file of the gate (journal or cache) cannot be read or written."""
+
+
+class CacheError(StoreError):
+    """The cache cannot be read; which tickets are good is not known right now."""

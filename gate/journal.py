@@ -18,8 +18,8 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from gate.errors import StoreError
-from gate.model import Entry, ScanRecord
-from gate.rows import COLUMNS, to_row
+from gate.model import Entry, Now, ScanRecord
+from gate.rows import COLUMNS, moment, to_row
 from gate.sqlfile import load
 
 SQL = load("gate", "journal.sql")
@@ -43,8 +43,13 @@ class Turn:
 
     def entries(self, code_hash: str) -> list[Entry]:
         """This gate's own admissions of a code that were not annulled, oldest first."""
-        rows = self._db.execute(SQL["entries_of_code"], (code_hash,))
-        return [Entry(at=datetime.fromisoformat(at), gate=gate) for at, gate in rows]
+        rows = self._db.execute(SQL["entries_of_code"], (code_hash,)).fetchall()
+        try:
+            return [Entry(at=moment(at), gate=gate) for at, gate in rows]
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"the journal holds a time that is none: {error}. Run a check of the disk."
+            ) from None
 
     def append(self, record: ScanRecord) -> ScanRecord:
         """Write a record; it comes back with its `epoch` and `seq`."""
@@ -69,6 +74,7 @@ class Journal:
             database = Database(self._db)
             _MIGRATIONS.apply(database)
             self.epoch = self._identify(gate_id, new_epoch)
+            self._inode = path.stat().st_ino
 
     def _identify(self, gate_id: str, new_epoch: str) -> str:
         self._db.execute("begin immediate")
@@ -92,6 +98,7 @@ class Journal:
         :raises StoreError: the disk is full or broken; nothing was written.
         """
         with _in_words(self.path):
+            self._check_in_place()
             self._db.execute("begin immediate")
             try:
                 yield Turn(self._db, self.epoch)
@@ -101,11 +108,22 @@ class Journal:
                     self._db.execute("rollback")
                 raise
 
+    def _check_in_place(self) -> None:
+        """A file that was deleted under us goes on taking writes that nobody will ever read."""
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            inode = None
+        if inode != self._inode:
+            raise StoreError(f"{self.path}: was moved or deleted while in use. A new journal is begun.")
+
     def last_seq(self) -> int:
         """Number of the newest record, 0 if there was never one."""
         with _in_words(self.path):
-            ((value,),) = self._db.execute(SQL["meta_get"], ("last_seq",)).fetchall()
-            return int(value)
+            rows = self._db.execute(SQL["meta_get"], ("last_seq",)).fetchall()
+        if len(rows) != 1 or not str(rows[0][0]).isdecimal():
+            raise StoreError(f"{self.path}: has lost its numbering. Move it away, keep it, and restart.")
+        return int(rows[0][0])
 
     def waiting_entries(self, after_seq: int, event_id: str) -> int:
         """First entries of an event that the hub has not acknowledged: guests only we count."""
@@ -113,14 +131,19 @@ class Journal:
             ((count,),) = self._db.execute(SQL["waiting_entries"], (after_seq, event_id)).fetchall()
             return int(count)
 
-    def tidy(self, acked_seq: int, older_than: datetime) -> int:
+    def tidy(self, acked_seq: int, older_than: datetime, now: Now) -> int:
         """Prune rows that are in Postgres and past their retention, then checkpoint the WAL.
 
         Called between scans, never inside one: SQLite's own checkpoint would stall a decision.
+        What was written since this boot is aged by the clock that does not jump.
+
+        :param older_than: the oldest wall-clock time to keep.
         :returns: how many rows went.
         """
+        retained_ms = int((now.wall - older_than).total_seconds() * 1000)
+        limits = (acked_seq, older_than.isoformat(), now.boot_id, now.monotonic_ms - retained_ms)
         with _in_words(self.path):
-            pruned = self._db.execute(SQL["prune"], (acked_seq, older_than.isoformat())).rowcount
+            pruned = self._db.execute(SQL["prune"], limits).rowcount
             self._db.execute(SQL["checkpoint"]).fetchall()
             return pruned
 

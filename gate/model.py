@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that says how far it is from UTC; one that does not is refused when it is read."""
 
 
 class Kind(StrEnum):
@@ -91,7 +94,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(Value, frozen=True):
     """One admission of one code: when, and at which gate (its id, or a staff member's name)."""
 
-    at: datetime
+    at: Moment
     gate: str
 
 
@@ -101,8 +104,8 @@ class Event(Value, frozen=True, tag="event", tag_field="t"):
     event_id: str
     code: str
     name: str
-    doors_open_at: datetime
-    ends_at: datetime
+    doors_open_at: Moment
+    ends_at: Moment
     status: Literal["scheduled", "completed", "cancelled"] = "scheduled"
     capacity: int = 0
     served: bool = True
@@ -141,9 +144,10 @@ class Admission(Value, frozen=True, tag="admission", tag_field="t"):
 
 
 class Removed(Value, frozen=True, tag="removed", tag_field="t"):
-    """A code that no longer exists at the hub."""
+    """A code that no longer exists in this event; it may have moved to another."""
 
     code_hash: str
+    event_id: str
 
 
 FeedRow = Event | Table | Admission | Removed
@@ -191,7 +195,7 @@ class Now(Value, frozen=True):
     confirmed against the hub (protocol 4.3).
     """
 
-    wall: datetime
+    wall: Moment
     monotonic_ms: int
     boot_id: str
     clock: Literal["synced", "untrusted"] = "untrusted"
@@ -212,7 +216,7 @@ class ScanRecord(Value, frozen=True):
     epoch: str
     seq: int
     boot_id: str
-    occurred_at: datetime
+    occurred_at: Moment
     monotonic_ms: int
     verdict: Ruling
     reason: Reason

@@ -2,8 +2,10 @@
 
 Pure. The door feeds in what each frame shows; what comes out is at most one thing to answer.
 A code is answered once and then *held*: it is ignored until it has been out of sight for
-`rescan_after`. Foreign codes (a poster, a drinks menu) are answered only when no code of
-ours is in the frame, so they cannot keep a guest out.
+`rescan_after`. Out of sight means that frames were seen without it: while nobody looks (a
+slow disk, a decoder being replaced) a phone held still has not left. Foreign codes (a poster,
+a drinks menu) are answered only when no code of ours is in the frame, so they cannot keep a
+guest out.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from gate.payload import Code, Malformed
 
 RESCAN_AFTER_MS = 1500
 """How long a code must be out of sight to count as presented again (domain 2.3)."""
+LONGEST_FRAME_MS = 250
+"""One frame vouches for at most this much time before it; a longer gap was not looked at."""
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -34,9 +38,13 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """`held`: by key of a code, the monotonic ms at which it was last seen."""
+    """`held`: by key of a code, for how many ms frames have been seen without it.
+
+    `looked_ms`: monotonic time of the last frame.
+    """
 
     held: dict[str, int] = {}
+    looked_ms: int | None = None
     rescan_after_ms: int = RESCAN_AFTER_MS
 
 
@@ -52,17 +60,17 @@ def observe(
     :param now_ms: monotonic milliseconds.
     :returns: the state for the next frame, and what to answer now, if anything.
     """
-    held = {key: at for key, at in presence.held.items() if now_ms - at < presence.rescan_after_ms}
+    passed = 0 if presence.looked_ms is None else min(now_ms - presence.looked_ms, LONGEST_FRAME_MS)
+    aged = {key: unseen + max(passed, 0) for key, unseen in presence.held.items()}
+    held = {key: unseen for key, unseen in aged.items() if unseen < presence.rescan_after_ms}
     key, presented = _choose(seen)
     answer = presented if key is not None and key not in held else None
     keys = {_key(sighting, what): what for sighting, what in seen}
     # A foreign code that lost to another code has had its answer too; ours in a crowd has not.
-    held |= {
-        seen_key: now_ms for seen_key, what in keys.items() if seen_key in held or isinstance(what, Malformed)
-    }
+    held |= {one: 0 for one, what in keys.items() if one in held or isinstance(what, Malformed)}
     if key is not None:
-        held[key] = now_ms
-    return Presence(held, presence.rescan_after_ms), answer
+        held[key] = 0
+    return Presence(held, now_ms, presence.rescan_after_ms), answer
 
 
 def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | None, Presented | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -25,3 +26,11 @@ def from_row(row: tuple[Any, ...]) -> ScanRecord:
     plain["flags"] = [flag for flag in plain["flags"].split(",") if flag]
     plain["released"] = bool(plain["released"])
     return msgspec.convert(plain, ScanRecord)
+
+
+def moment(text: str) -> datetime:
+    """A time as the files hold it. Raises `ValueError` for one without its offset from UTC."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} does not say in which time zone it is")
+    return at

@@ -59,7 +59,7 @@ select count(distinct code_hash) from scans
 where seq > ? and event_id = ? and verdict = 'admit' and reason = 'first_entry' and record = 'scan'
 
 -- prune --
-delete from scans where seq <= ? and occurred_at < ?
+delete from scans where seq <= ? and occurred_at < ? and (boot_id <> ? or monotonic_ms < ?)
   and seq in (select seq from scans order by seq limit 500)
 
 -- checkpoint --

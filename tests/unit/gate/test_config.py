@@ -43,10 +43,25 @@ def test_all_mistakes_are_told_at_once_with_the_key_and_the_nearest_known_one(tm
         GOOD.replace('"gate-1"', '"Gate One"')
         + 'broker_prot = 1883\n[turnstile]\npin = "seventeen"\n[screen]\ndriver = "file"\n[camra]\nfps = 3\n',
     )
-    assert "3 mistakes" in told
+    assert "5 mistakes" in told
     assert "hub.broker_prot: unknown key. Did you mean 'broker_port'?" in told
     assert "turnstile.pin: Expected a whole number, got text." in told
     assert "camra: unknown key. Did you mean 'camera'?" in told
+    assert "gate_id: 'Gate One' is not an id" in told
+    assert "screen.path: missing" in told
+
+
+def test_of_a_few_choices_all_are_named(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, 'lang = "fr"\n' + GOOD)
+    assert "lang: 'fr' is wrong; expected one of 'es', 'en'." in told
+
+
+def test_a_folder_or_a_picture_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a folder"):
+        read(tmp_path)
+    (tmp_path / "x.toml").write_bytes(bytes(range(256)))
+    with pytest.raises(ConfigError, match="not a text file"):
+        read(tmp_path / "x.toml")
 
 
 def test_mistakes_between_keys_are_told_once_every_key_is_well_formed(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from gate.model import (
     Verdict,
 )
 from gate.payload import Malformed, Proof
-from tests.factories import DOORS, NOW, a_code, a_question, a_table, an_admission, an_event, code_id
+from tests.factories import DOORS, NOW, a_code, a_question, a_table, an_admission, an_event, code_id, pass_id
 
 EARLIER = Entry(at=NOW - timedelta(minutes=30), gate="gate-2")
 ENTERED = History(first=EARLIER, last=EARLIER)
@@ -62,6 +62,11 @@ def test_line_4_two_codes_in_one_frame_decide_nothing() -> None:
 
 def test_line_5_an_unknown_unsigned_code_is_refused() -> None:
     assert outcome(**UNKNOWN) == (Ruling.DENY, Reason.UNKNOWN, 5)
+
+
+def test_line_5_a_signed_pass_unknown_to_the_cache_does_not_say_for_which_night_it_is() -> None:
+    signed_pass = a_question(presented=a_code(pass_id()), proof=Proof.VALID, **UNKNOWN)
+    assert (decide(signed_pass).reason, decide(signed_pass).rule) == (Reason.UNKNOWN, 5)
 
 
 def test_line_5_the_venue_may_admit_unknown_codes_and_flag_them() -> None:

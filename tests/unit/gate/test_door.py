@@ -20,7 +20,7 @@ from gate.model import Reason, Ruling
 from gate.ports import Turnstile
 from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
 from hardware.fakes import RecordingTurnstile, ScriptedEye
-from sync.cache import Cache
+from sync.cache import Cache, LinkNote
 from sync.wire import GateConfig
 from tests.factories import StoppedClock, an_admission, an_event, code_id
 
@@ -173,6 +173,18 @@ def test_without_a_turnstile_nothing_is_decided_and_the_ticket_stays_good(bench:
     assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
 
 
+def test_a_made_up_code_stuck_beside_the_camera_does_not_block_a_ticket(bench: Bench) -> None:
+    assert reason(bench.show(code_id(), code_id(404))) is Reason.FIRST_ENTRY
+    assert len(bench.relay.releases) == 1
+
+
+def test_a_relay_that_fails_at_release_sends_the_guest_to_staff_and_not_in(bench: Bench) -> None:
+    bench.relay.break_down(HardwareError("turnstile", "The pin is gone.", "Check the wiring"))
+    screen = bench.show(code_id())
+    assert isinstance(screen, Notice)
+    assert screen.word == "see_staff"
+
+
 def test_a_relay_that_fails_in_use_is_out_of_order_until_it_is_back(bench: Bench) -> None:
     bench.relay.break_down(HardwareError("turnstile", "The pin is gone.", "Check the wiring"))
     bench.show(code_id(), seconds=4)
@@ -225,6 +237,40 @@ def test_a_damaged_cache_admits_nobody_and_says_so(bench: Bench) -> None:
     assert shown.part is Part.CACHE
     assert isinstance(bench.show(code_id()), Notice)
     assert bench.relay.releases == []
+
+
+def test_a_cache_damaged_in_part_admits_nobody(bench: Bench) -> None:
+    """What other gates admitted cannot be read: a silent admit would be a second one."""
+    bench.hub._db.execute("drop table peer_entries")
+    assert isinstance(bench.show(code_id()), Notice)
+    assert bench.relay.releases == []
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, OutOfOrder)
+    assert shown.part is Part.CACHE
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update events set row = '{'",
+        "update events set row = replace(row, 'scheduled', 'perhaps')",
+        "update events set row = replace(row, 'Z\"', '\"')",
+        "update feed set current_at = 'yesterday'",
+        "update feed set current_at = '2026-11-20T22:00:00'",
+        "update link set since_ms = 'x', beat_ms = 'y'",
+    ],
+)
+def test_values_that_are_none_stop_no_door(bench: Bench, damage: str) -> None:
+    bench.hub.put_link(
+        LinkNote(
+            connected=True, hub_heard=True, since_ms=0, beat_ms=0, boot_id="boot-1", epoch=None, acked_seq=0
+        ),
+        None,
+    )
+    bench.hub._db.execute(damage)
+    bench.wait(2)
+    assert bench.display.screens
+    assert not bench.relay.releases
 
 
 def test_no_pulse_at_start_and_the_relay_is_at_rest_at_the_end(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from gate.errors import StoreError
 from gate.journal import Journal
-from gate.model import Entry, Flag, Reason, Ruling, ScanRecord
+from gate.model import Entry, Flag, Now, Reason, Ruling, ScanRecord
 from gate.rows import COLUMNS, from_row, to_row
 from tests.factories import NOW, a_record
 
@@ -26,6 +26,11 @@ def journal(tmp_path: Path) -> Journal:
 def write(journal: Journal, **changes: Any) -> ScanRecord:
     with journal.turn() as turn:
         return turn.append(a_record(**{"scan_id": f"scan-{journal.last_seq()}", **changes}))
+
+
+def tidy(journal: Journal, acked_seq: int, older_than: datetime) -> int:
+    """As after a restart of the machine, where only the wall clock tells how old a row is."""
+    return journal.tidy(acked_seq, older_than, Now(wall=NOW, monotonic_ms=0, boot_id="boot-2"))
 
 
 def rows(path: Path) -> list[ScanRecord]:
@@ -98,15 +103,30 @@ def test_only_admissions_that_were_not_annulled_are_entries(journal: Journal) ->
 def test_only_what_the_hub_has_and_nobody_needs_is_pruned(journal: Journal) -> None:
     for day in range(4):
         write(journal, occurred_at=NOW + timedelta(days=day))
-    assert journal.tidy(acked_seq=2, older_than=NOW + timedelta(days=10)) == 2
+    assert tidy(journal, acked_seq=2, older_than=NOW + timedelta(days=10)) == 2
     assert [row.seq for row in rows(journal.path)] == [3, 4]
-    assert journal.tidy(acked_seq=4, older_than=NOW) == 0
+    assert tidy(journal, acked_seq=4, older_than=NOW) == 0
     assert write(journal).seq == 5
+
+
+def test_a_clock_that_jumps_ahead_prunes_nothing_of_this_boot(journal: Journal) -> None:
+    write(journal)
+    jumped = Now(wall=NOW + timedelta(days=400), monotonic_ms=60_000, boot_id="boot-1")
+    assert journal.tidy(1, NOW + timedelta(days=370), jumped) == 0
+    a_month_later = Now(wall=jumped.wall, monotonic_ms=31 * 86_400_000, boot_id="boot-1")
+    assert journal.tidy(1, NOW + timedelta(days=370), a_month_later) == 1
+
+
+def test_a_journal_that_was_deleted_under_the_door_takes_no_scan(journal: Journal) -> None:
+    write(journal)
+    journal.path.unlink()
+    with pytest.raises(StoreError, match="moved or deleted"):
+        write(journal)
 
 
 def test_numbers_go_on_though_every_row_was_pruned(journal: Journal) -> None:
     write(journal)
-    journal.tidy(acked_seq=1, older_than=NOW + timedelta(days=1))
+    tidy(journal, acked_seq=1, older_than=NOW + timedelta(days=1))
     assert rows(journal.path) == []
     assert write(journal).seq == 2
 

@@ -24,6 +24,11 @@ class Camera:
         self.state, answer = observe(self.state, [(s, parse(s.raw)) for s in sightings], self.now_ms)
         return answer
 
+    def away(self, milliseconds: int) -> None:
+        """Frames with nothing in them."""
+        for _ in range(milliseconds // 100):
+            assert self.see(after_ms=100) is None
+
     def raws(self, *frames: tuple[bytes, ...], after_ms: int = 66) -> list[bytes]:
         answers = [self.see(*frame, after_ms=after_ms) for frame in frames]
         return [answer.raw for answer in answers if answer]
@@ -40,8 +45,16 @@ def test_a_code_held_in_view_is_not_scanned_again_though_some_frames_miss_it() -
 def test_a_code_that_left_the_frame_for_rescan_after_is_scanned_again() -> None:
     camera = Camera()
     assert camera.see(A) is not None
-    assert camera.see(A, after_ms=1499) is None
-    assert camera.see(A, after_ms=1500) is not None
+    camera.away(1400)
+    assert camera.see(A) is None
+    camera.away(1500)
+    assert camera.see(A) is not None
+
+
+def test_time_in_which_nobody_looked_does_not_count_as_out_of_sight() -> None:
+    camera = Camera()
+    assert camera.see(A) is not None
+    assert camera.see(A, after_ms=30_000) is None
 
 
 def test_the_next_guest_does_not_wait_for_the_one_before() -> None:
@@ -83,5 +96,6 @@ def test_of_several_foreign_codes_the_most_central_is_answered_once() -> None:
 def test_what_is_out_of_sight_is_forgotten() -> None:
     camera = Camera()
     for number in range(100):
-        camera.see(code_id(number).encode(), after_ms=2000)
-    assert len(camera.state.held) == 1
+        camera.see(code_id(number).encode())
+        camera.away(1600)
+    assert camera.state.held == {}
