@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -30,13 +32,16 @@ from hub.database import Connection, conninfo
 from hub.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.queries import query
 from hub.snapshot import chunks, lines, look_up
-from sync.wire import GateConfig
+from sync.wire import GATE_ID, GateConfig
 
 Pool = ConnectionPool[psycopg.Connection[DictRow]]
 NDJSON = "application/x-ndjson"
 POOL_SIZE = 8
 _POOL_SECONDS = 3.0
-_NOBODY = hashlib.sha256(b"").hexdigest()
+_SPOOL_BYTES = 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+_NOBODY = secrets.token_hex(32)
+"""The hash of a token nobody has: an unknown gate takes as long to refuse as a wrong token."""
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -123,8 +128,8 @@ def admissions(
     The first line is a header with the version, the last one carries the SHA-256 of all bytes
     before it. Changes are only given when every one of them is still kept; else everything.
     """
-    with contextlib.ExitStack() as stack:
-        conn = stack.enter_context(_pool(request.app.state).connection())
+    gzip = "gzip" in request.headers.get("accept-encoding", "")
+    with _pool(request.app.state).connection() as conn:
         _authenticate(conn, gate_id, request)
         _check_serves(conn, gate_id, str(event_id))
         # the snapshot's transaction starts after this one
@@ -135,16 +140,28 @@ def admissions(
         etag = f'"{event_id}-{found.header.version}"'
         if etag in request.headers.get("if-none-match", ""):
             return Response(b"", status_code=304, headers={"ETag": etag})
-        gzip = "gzip" in request.headers.get("accept-encoding", "")
-        body = _streamed(chunks(lines(conn, found), gzip), stack.pop_all())
-        headers = {"ETag": etag, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if gzip else {})
-        return Stream(body, media_type=NDJSON, headers=headers)
+        # whole before the first byte goes out: a gate that stalls keeps no connection to Postgres
+        body = _written(chunks(lines(conn, found), gzip))
+    headers = {"ETag": etag, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if gzip else {})
+    return Stream(_read(body), media_type=NDJSON, headers=headers)
 
 
-def _streamed(pieces: Iterator[bytes], stack: contextlib.ExitStack) -> Iterator[bytes]:
-    """Keeps the connection until the last byte is out, or the gate has hung up."""
-    with stack:
-        yield from pieces
+def _written(pieces: Iterator[bytes]) -> IO[bytes]:
+    """In memory, or in a file that has no name if it is long."""
+    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - `_read` closes it
+    try:
+        spool.writelines(pieces)
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+def _read(spool: IO[bytes]) -> Iterator[bytes]:
+    with spool:
+        while piece := spool.read(_PIECE_BYTES):
+            yield piece
 
 
 def _back_to_normal(conn: Connection) -> None:
@@ -163,11 +180,14 @@ def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, Sta
     if scheme.lower() != "bearer" or not token:
         detail = "Send the gate's token: 'Authorization: Bearer <token>'. It is in the gate's configuration."
         raise Problem(401, "No token", detail)
+    if not GATE_ID.fullmatch(gate_id):
+        detail = "A gate's id is 1 to 64 letters, digits, '-', '_' or '.'. Check gate_id in gate.toml."
+        raise Problem(404, "No such gate", detail)
     row = conn.execute(query("gate"), {"gate_id": gate_id}).fetchone()
-    given = hashlib.sha256(token.strip().encode()).hexdigest()
+    given = hashlib.sha256(token.encode()).hexdigest()
     # compared also for a gate that does not exist, so that the time tells nothing
     known = (row["token_hash"] if row else None) or _NOBODY
-    if not hmac.compare_digest(given, known) or row is None:
+    if not hmac.compare_digest(given, known) or row is None or row["token_hash"] is None:
         detail = (
             f"This token does not belong to gate '{gate_id}'. Check gate id and token, or enrol it again."
         )

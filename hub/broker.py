@@ -28,6 +28,8 @@ RECEIVE_MAXIMUM = 1000
 """Messages the broker may have outstanding here: bounds memory while Postgres is away."""
 SESSION_SECONDS = 3600
 """How long the broker keeps messages for a hub that is gone (MQTT 5, 3.1.2.11.2)."""
+MAXIMUM_PACKET = 1024 * 1024
+"""Longer messages are not delivered at all (MQTT 5, 3.1.2.11.4); a batch takes about 40 KiB."""
 CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 15
 
@@ -46,6 +48,8 @@ class Message(msgspec.Struct, frozen=True):
 class Broker:
     """A connection that comes back by itself, subscribed to one filter each time it does.
 
+    `connects` counts the times it came up: after each, what the broker retained may be lost.
+
     :param subscribe: the topic filter; None for a link that only publishes.
     """
 
@@ -55,12 +59,19 @@ class Broker:
         self._client_id = client_id
         self._subscribe = subscribe
         self._connection = 0
+        self.connects = 0
+        self._told_of_qos_0 = False
         self._reason = "not connected yet"
         self._up = threading.Event()
         self._quiet_since = time.monotonic()
         self._outage = Outage(f"MQTT broker {config.host}:{config.port}")
         self._client = self._make_client()
         self._thread = self._start()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected right now."""
+        return self._up.is_set()
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1; while the broker is away it is kept and sent later."""
@@ -112,6 +123,7 @@ class Broker:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.SessionExpiryInterval = SESSION_SECONDS
+        properties.MaximumPacketSize = MAXIMUM_PACKET
         client.connect_timeout = CONNECT_SECONDS
         client.connect_async(
             self._config.host, self._config.port, _KEEPALIVE_SECONDS, clean_start=False, properties=properties
@@ -138,6 +150,7 @@ class Broker:
         if self._subscribe is not None:
             # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
             client.subscribe(self._subscribe, qos=1)
+        self.connects += 1
         self._up.set()
 
     def _on_disconnect(
@@ -154,4 +167,10 @@ class Broker:
         self._reason = "connection refused or timed out"
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if message.qos == 0:
+            # has no number to acknowledge: the broker hangs up on who does; gates send at QoS 1
+            if not self._told_of_qos_0:
+                _log.warning("a message at QoS 0 was dropped; gates send at QoS 1", topic=message.topic[:200])
+            self._told_of_qos_0 = True
+            return
         self.inbox.put(Message(message.topic, bytes(message.payload), message.mid, self._connection))

@@ -17,19 +17,17 @@ import structlog
 from gate.outage import Outage
 from hub.broker import Broker, Message
 from hub.config import HubConfig
-from hub.database import Connection, connect, is_outage, one_line
+from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.feed import publishing
 from hub.ingest import Batch, merge, read, write
 from hub.queries import query
-from sync.wire import Topics, encode
+from sync.wire import Ack, Topics, encode
 
 BATCH_RECORDS = 500
 """About as many records as one transaction takes; more gain nothing (measured, quality 7.3)."""
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
-_NOT_MIGRATED = {"42883", "42P01", "42703"}
-"""Function, table or column missing (PostgreSQL manual, appendix A)."""
 
 _log = structlog.get_logger()
 
@@ -43,6 +41,7 @@ class Consumer:
         self._topics = Topics(venue=config.venue)
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
+        self._greeted = 0
 
     def serve(self, conn: Connection, stop: threading.Event, outage: Outage) -> None:
         """Take in messages over one connection to Postgres until `stop`.
@@ -52,12 +51,22 @@ class Consumer:
         """
         while not stop.is_set():
             self._broker.tend()
+            self._acknowledge_again(conn)
             if self._take():
                 self._commit(conn)
             else:
                 # a lock held by a dead connection is no lock: notice while idle, too
                 conn.execute(query("still_there"))
             outage.over()
+
+    def _acknowledge_again(self, conn: Connection) -> None:
+        """After each connect: a broker that crashed has lost the retained acknowledgements."""
+        if self._greeted == (connects := self._broker.connects):
+            return
+        for row in conn.execute(query("newest_watermarks"), {"venue": self._config.venue}).fetchall():
+            ack = Ack(epoch=row["epoch"], seq=row["seq"])
+            self._broker.publish(self._topics.ack(row["gate_id"]), encode(ack), retain=True)
+        self._greeted = connects
 
     def _take(self) -> bool:
         """Wait for a message, then take whatever else is there; no lingering for more."""
@@ -90,6 +99,7 @@ def run(config: HubConfig, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                    conn.execute(query("is_migrated"))
                     if not _is_active(conn, config.venue):
                         # somebody else took over while we were away: let go of the session too
                         active.close()
@@ -106,8 +116,7 @@ def run(config: HubConfig, stop: threading.Event) -> None:
 def _keep_going(error: Exception, outage: Outage) -> None:
     if not is_outage(error):
         _log.error("the database refuses the hub's work; trying again", error=one_line(error))
-    hint = "; run 'maguey-hub migrate'" if getattr(error, "sqlstate", None) in _NOT_MIGRATED else ""
-    outage.began(one_line(error) + hint)
+    outage.began(in_words(error))
 
 
 def _is_active(conn: Connection, venue: str) -> bool:

@@ -25,11 +25,17 @@ _OUTAGE_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
 Source: PostgreSQL manual, appendix A.
 """
 
+_NOT_MIGRATED = {"42883", "42P01", "42703"}
+"""Function, table or column missing (PostgreSQL manual, appendix A)."""
+
 
 def conninfo(dsn: str) -> str:
     """`dsn` with the hub's timeouts, where it does not set its own."""
     known = conninfo_to_dict(dsn)
-    return make_conninfo(dsn, **{key: value for key, value in _LIVELY.items() if key not in known})
+    wanted = {key: value for key, value in _LIVELY.items() if key not in known}
+    # times are written and read in UTC whatever the server's or the user's setting
+    wanted["options"] = f"{known.get('options') or ''} -c timezone=UTC".strip()
+    return make_conninfo(dsn, **wanted)
 
 
 def connect(dsn: str, autocommit: bool = False) -> Connection:
@@ -52,6 +58,18 @@ def is_outage(error: BaseException) -> bool:
     return error.sqlstate is None or error.sqlstate[:2] in _OUTAGE_CLASSES
 
 
+def is_conflict(error: BaseException) -> bool:
+    """Whether the same again may succeed at once: a deadlock or a serialization failure (class 40)."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("40")
+
+
+def in_words(error: BaseException) -> str:
+    """What an outage is, for the log: a database without our tables is told as that."""
+    if getattr(error, "sqlstate", None) in _NOT_MIGRATED:
+        return f"the database is not migrated: run 'maguey-hub migrate' ({one_line(error)})"
+    return one_line(error)
+
+
 def one_line(error: BaseException) -> str:
     """An error's first line: Postgres adds context over several."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -61,4 +79,9 @@ def _in_words(dsn: str, error: psycopg.Error) -> str:
     known = conninfo_to_dict(dsn)
     host, port = known.get("host", "local socket"), known.get("port", 5432)
     place = f"database '{known.get('dbname', '')}' at {host}:{port}"
+    if "FATAL:" in str(error):  # the server's own word, in every language
+        return (
+            f"Postgres runs but does not let us in to {place}: {one_line(error)}. "
+            "Correct [postgres] dsn, or create the user and the database."
+        )
     return f"Cannot reach {place}: {one_line(error)}. Start Postgres or correct [postgres] dsn."

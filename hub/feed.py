@@ -13,11 +13,13 @@ from collections.abc import Iterator
 
 import msgspec
 import psycopg
+import structlog
+from psycopg.rows import DictRow
 
 from gate.outage import Outage
 from hub.broker import Broker
 from hub.config import HubConfig
-from hub.database import Connection, connect, one_line
+from hub.database import Connection, connect, in_words, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from sync.wire import Change, Delta, Head, Topics, encode
@@ -28,6 +30,10 @@ HEAD_SECONDS = 0.2
 _POLL_SECONDS = 2.0
 _READ_LIMIT = 500
 _RETRY_SECONDS = 1.0
+_ALL_HEADS_SECONDS = 30.0
+"""How often every head is sent again: a gate that missed one is behind no longer than this."""
+
+_log = structlog.get_logger()
 
 
 class Publisher:
@@ -38,6 +44,8 @@ class Publisher:
         self._topics = topics
         self.published: dict[str, int] = {}
         self._stale_heads: set[str] = set()
+        self._greeted = 0
+        self._all_at = time.monotonic()
 
     @property
     def has_stale_heads(self) -> bool:
@@ -45,12 +53,17 @@ class Publisher:
         return bool(self._stale_heads)
 
     def publish_new(self, conn: Connection) -> None:
-        """Publish every change that is not yet. A night seen for the first time gets its head."""
+        """Publish every change that is not yet. A night seen for the first time gets its head.
+
+        All get theirs again after each connect, because a broker that crashed has lost what it
+        retained, and every `_ALL_HEADS_SECONDS`.
+        """
+        again = self._is_due()
         for row in conn.execute(query("current_events")).fetchall():
             event_id, version = row["event_id"], row["version"]
-            if event_id not in self.published:
-                self.published[event_id] = version
+            if again or event_id not in self.published:
                 self._stale_heads.add(event_id)
+            self.published.setdefault(event_id, version)
             while self.published[event_id] < version and self._publish_some(conn, event_id):
                 self._stale_heads.add(event_id)
 
@@ -63,19 +76,48 @@ class Publisher:
                 self._broker.publish(self._topics.head(event_id), encode(head), retain=True)
         self._stale_heads.clear()
 
+    def _is_due(self) -> bool:
+        connects = self._broker.connects
+        now = time.monotonic()
+        if not self._broker.is_up or (self._greeted == connects and now - self._all_at < _ALL_HEADS_SECONDS):
+            return False
+        self._greeted, self._all_at = connects, now
+        return True
+
     def _publish_some(self, conn: Connection, event_id: str) -> bool:
         wanted = {"event_id": event_id, "since": self.published[event_id], "limit": _READ_LIMIT}
-        changes = [
-            msgspec.json.decode(row["change"], type=Change)
-            for row in conn.execute(query("changes_since"), wanted).fetchall()
-        ]
-        for start in range(0, len(changes), CHANGES_PER_MESSAGE):
-            part = tuple(changes[start : start + CHANGES_PER_MESSAGE])
+        rows = conn.execute(query("changes_since"), wanted).fetchall()
+        for part in _parts(event_id, rows):
             self._broker.publish(
                 self._topics.deltas(event_id), encode(Delta(event_id=event_id, changes=part))
             )
-            self.published[event_id] = part[-1].version
-        return bool(changes)
+        if rows:
+            self.published[event_id] = rows[-1]["version"]
+        return bool(rows)
+
+
+def _parts(event_id: str, rows: list[DictRow]) -> Iterator[tuple[Change, ...]]:
+    """Changes by the message; one that no gate could read is left out, and ends its message."""
+    part: list[Change] = []
+    for row in rows:
+        change = _readable(event_id, row)
+        if change is not None:
+            part.append(change)
+        if part and (change is None or len(part) == CHANGES_PER_MESSAGE):
+            yield tuple(part)
+            part = []
+    if part:
+        yield tuple(part)
+
+
+def _readable(event_id: str, row: DictRow) -> Change | None:
+    try:
+        return msgspec.json.decode(row["change"], type=Change)
+    except msgspec.MsgspecError as error:
+        _log.error(
+            "a change no gate can read is left out", event=event_id, version=row["version"], error=str(error)
+        )
+        return None
 
 
 def run(config: HubConfig, broker: Broker, stop: threading.Event) -> None:
@@ -88,6 +130,12 @@ def run(config: HubConfig, broker: Broker, stop: threading.Event) -> None:
                 conn.execute(query("listen"))
                 _follow(conn, publisher, stop, outage)
         except (psycopg.Error, DatabaseDownError) as error:
+            outage.began(in_words(error))
+            stop.wait(_RETRY_SECONDS)
+        except Exception as error:
+            # nobody would start this thread again, and the gates would never know
+            if not outage.is_on:
+                _log.error("the feed failed; trying again", exc_info=error)
             outage.began(one_line(error))
             stop.wait(_RETRY_SECONDS)
 

@@ -15,11 +15,18 @@ from msgspec.structs import asdict
 
 from gate.model import ScanRecord
 from hub.broker import Message
-from hub.database import Connection, is_outage, one_line
+from hub.database import Connection, is_conflict, is_outage, one_line
 from hub.queries import query
 from sync.wire import Ack, Topics, Unreadable, WireError, decode_scans, record_hash
 
 _BIGINT_MAX = 2**63 - 1
+_ATTEMPTS = 5
+"""A deadlock or a serialization failure goes away by itself; who loses five in a row waits a second."""
+_RAW_BYTES = 64 * 1024
+"""How much of what cannot be read is kept; its hash and length are those of all of it."""
+
+_LOGGED = 200
+"""Characters of somebody else's text in a line of the log."""
 
 _log = structlog.get_logger()
 
@@ -94,6 +101,17 @@ def write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     :returns: for each gate and epoch in it, how far the gate's scans are committed.
     :raises psycopg.Error: the database is away or not ready (`is_outage`); nothing was written.
     """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return _write(conn, batch)
+        except psycopg.Error as error:
+            if not is_conflict(error):
+                raise
+            _log.info("another writer was in the way; trying again", attempt=attempt, error=one_line(error))
+    return _write(conn, batch)
+
+
+def _write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     try:
         with conn.transaction():
             _store(conn, batch.records, batch.topics)
@@ -155,12 +173,23 @@ def _finish(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
 
 
 def _quarantine(conn: Connection, bad: Bad) -> None:
+    """Keep it; what not even the quarantine takes is logged, and holds up nobody else."""
     wanted = asdict(bad) | {
+        "raw": bad.raw[:_RAW_BYTES],
         "raw_hash": hashlib.sha256(bad.raw).hexdigest(),
+        "raw_length": len(bad.raw),
         "error": bad.error.replace("\0", ""),
     }
-    conn.execute(query("quarantine"), wanted)
-    _log.warning("quarantined", topic=bad.topic, seq=bad.seq, error=bad.error)
+    about = {"topic": bad.topic[:_LOGGED], "seq": bad.seq, "error": bad.error[:_LOGGED]}
+    try:
+        with conn.transaction():
+            conn.execute(query("quarantine"), wanted)
+    except (psycopg.Error, UnicodeError) as error:
+        if is_outage(error):
+            raise
+        _log.error("cannot even be quarantined; dropped", **about, reason=one_line(error))
+        return
+    _log.warning("quarantined", **about)
 
 
 def _watermark(conn: Connection, gate_id: str, epoch: str) -> Ack:

@@ -65,7 +65,7 @@ def process_vip_scan_with_reentry(
     wanted = {"pass_id": pass_id, "scanned_by": scanned_by}
     try:
         return msgspec.convert(_call(conn, "process_vip_scan_with_reentry", wanted), VipScanResult)
-    except (psycopg.Error, msgspec.ValidationError) as error:
+    except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
         _log.error("vip scan failed", pass_id=pass_id, error=one_line(error))
         return VipScanResult(success=False, error=RPC_ERROR, message=one_line(error))
 
@@ -78,7 +78,7 @@ def check_vip_linked_ticket_reentry(conn: Connection, ticket_id: str) -> LinkedT
     try:
         found = _call(conn, "check_vip_linked_ticket_reentry", {"ticket_id": ticket_id})
         return msgspec.convert(found, LinkedTicket)
-    except (psycopg.Error, msgspec.ValidationError) as error:
+    except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
         _log.error("vip link check failed", ticket_id=ticket_id, error=one_line(error))
         return LinkedTicket(is_vip_linked=False, error=RPC_ERROR, message=one_line(error))
 

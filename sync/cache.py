@@ -174,7 +174,7 @@ def _put(db: sqlite3.Connection, row: FeedRow) -> None:
         case Event():
             _put_event(db, row)
         case Removed():
-            db.execute(SQL["remove_admission"], (row.code_hash,))
+            db.execute(SQL["remove_admission"], (row.code_hash, row.event_id))
 
 
 def _put_event(db: sqlite3.Connection, row: Event) -> None:

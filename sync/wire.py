@@ -7,8 +7,9 @@ versions refused with `WireError`: the hub quarantines them, a gate logs them on
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +23,13 @@ BATCH_LIMIT = 50
 """Most scan records in one message (protocol 4.2)."""
 MESSAGE_LIMIT = 256 * 1024
 """Longest message looked at, in bytes; 50 records take about 40 KiB."""
+
+GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""What a gate may be called: it is a level of its topics and a key at the hub."""
+_EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_ERROR_CHARACTERS = 500
 
 
 class WireError(ValueError):
@@ -159,10 +167,10 @@ class Topics(Value, frozen=True):
         return f"maguey/v1/{self.venue}/admissions/{event_id}/head"
 
     def gate_of(self, topic: str) -> str | None:
-        """The gate a topic belongs to, None if it is no gate's topic of this venue."""
+        """The gate a topic belongs to, None if it is no gate's topic of this venue or no gate's id."""
         parts = topic.split("/")
         mine = len(parts) == 6 and parts[:2] == ["maguey", "v1"] and parts[2:4] == [self.venue, "gates"]
-        return parts[4] if mine else None
+        return parts[4] if mine and GATE_ID.fullmatch(parts[4]) else None
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -212,14 +220,24 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _unreadable(raw, str(error))
     if record.gate_id != gate_id:
-        return Unreadable(raw=raw, error=f"record of gate {record.gate_id!r} on the topic of {gate_id!r}")
+        foreign = f"record of gate {record.gate_id[:64]!r} on the topic of {gate_id!r}"
+        return Unreadable(raw=raw, error=foreign)
+    if not _EARLIEST <= record.occurred_at < _LATEST:
+        return _unreadable(raw, f"occurred_at {record.occurred_at.isoformat()} is not within 1970 to 2199")
+    if not _EPOCH.fullmatch(record.epoch):
+        return _unreadable(raw, "epoch is not 1 to 64 letters, digits, '_', '.', ':' or '-'")
     return record
 
 
 def _unreadable(raw: bytes, error: str) -> Unreadable:
+    """With its place, if that much can be read: without it the gate's acknowledgement stops here."""
+    error = error[:_ERROR_CHARACTERS]
     try:
-        place = msgspec.json.decode(raw, type=_Place)
+        # not strict: a number written as text still says which record this is
+        place = msgspec.json.decode(raw, type=_Place, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Unreadable(raw=raw, error=error)
+    if not _EPOCH.fullmatch(place.epoch):
         return Unreadable(raw=raw, error=error)
     return Unreadable(raw=raw, error=error, epoch=place.epoch, seq=place.seq)
 

@@ -129,7 +129,8 @@ begin
     with change as (
         select event_id, 1 as part, ''::text as place, row from feed_events where event_id = any (p_events)
         union all
-        select event_id, 2, '', jsonb_build_object('t', 'removed', 'code_hash', code_hash)
+        select event_id, 2, '',
+            jsonb_build_object('t', 'removed', 'code_hash', code_hash, 'event_id', event_id)
         from unnest(p_removed_events, p_removed_codes) as removed (event_id, code_hash)
         union all
         select event_id, 3, reservation_id::text, row from feed_tables
@@ -199,8 +200,10 @@ begin
             is distinct from (o.code_hash, o.reservation_id, o.status, o.guest_name, o.guest_number,
                 o.qr_signature, o.checked_in_at, o.checked_in_by);
         select array_agg(r.event_id), array_agg(o.code_hash) into v_events, v_codes
-        from new_rows n join old_rows o on o.id = n.id join vip_reservations r on r.id = o.reservation_id
-        where n.code_hash is distinct from o.code_hash;
+        from new_rows n join old_rows o on o.id = n.id
+        join vip_reservations r on r.id = o.reservation_id
+        join vip_reservations now_at on now_at.id = n.reservation_id
+        where (n.code_hash, now_at.event_id) is distinct from (o.code_hash, r.event_id);
         select array_agg(touched.id) into v_reservations
         from new_rows n join old_rows o on o.id = n.id
         cross join unnest(array[n.reservation_id, o.reservation_id]) as touched (id)
@@ -234,6 +237,8 @@ begin
     end if;
     if v_subjects is not null then
         perform feed_append(p_reservations => v_reservations, p_subjects => v_subjects);
+        -- only now, because the events are locked: a guest may have come before the link
+        perform vip_recount(v_reservations);
     end if;
     return null;
 end
@@ -244,18 +249,34 @@ CREATE FUNCTION public.feed_on_reservations() RETURNS trigger
     AS $$
 declare
     v_reservations uuid[];
+    v_subjects uuid[];
+    v_events uuid[];
+    v_codes text[];
+    v_confirmed uuid[];
 begin
     if tg_op = 'INSERT' then
         select array_agg(id) into v_reservations from new_rows;
     else
         select array_agg(n.id) into v_reservations from new_rows n join old_rows o on o.id = n.id
-        where (n.status, n.purchaser_name, n.table_number, n.package_snapshot, n.checked_in_guests,
+        where (n.event_id, n.status, n.purchaser_name, n.table_number, n.package_snapshot, n.checked_in_guests,
                 n.event_vip_table_id)
-            is distinct from (o.status, o.purchaser_name, o.table_number, o.package_snapshot,
+            is distinct from (o.event_id, o.status, o.purchaser_name, o.table_number, o.package_snapshot,
                 o.checked_in_guests, o.event_vip_table_id);
+        -- A table that moves takes its passes along; a linked ticket has an event of its own.
+        select array_agg(p.id), array_agg(o.event_id), array_agg(p.code_hash)
+        into v_subjects, v_events, v_codes
+        from new_rows n join old_rows o on o.id = n.id join vip_guest_passes p on p.reservation_id = n.id
+        where n.event_id <> o.event_id;
+        select array_agg(n.id) into v_confirmed from new_rows n join old_rows o on o.id = n.id
+        where n.status = 'confirmed' and o.status <> 'confirmed';
     end if;
     if v_reservations is not null then
-        perform feed_append(p_reservations => v_reservations);
+        perform feed_append('{}', v_reservations, coalesce(v_subjects, '{}'), coalesce(v_events, '{}'),
+            coalesce(v_codes, '{}'));
+    end if;
+    if v_confirmed is not null then
+        -- linked guests may have come while the table was not paid
+        perform vip_recount(v_confirmed);
     end if;
     return null;
 end
@@ -345,12 +366,16 @@ begin
         perform lock_events_of(v_subjects);
         perform log_linked_entries(v_new);
         perform check_in_tickets(v_new);
+        perform vip_relabel(v_subjects);
         perform recount_linked_tables(v_new);
         perform check_in_passes(v_new);
     end if;
     return cardinality(v_new);
 end
 $$;
+CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_at IS NULL) OR ((EXTRACT(epoch FROM p_at) >= (0)::numeric) AND (EXTRACT(epoch FROM p_at) < ('7258118400'::bigint)::numeric)));
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -367,10 +392,7 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     SET search_path TO 'public', 'pg_temp'
     AS $$
     insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
-    select t.id, r.id,
-        case when t.status = 'issued' and row_number() over (partition by t.id order by a.at, a.gate, a.scan_id) = 1
-            then 'first_entry' else 'reentry' end,
-        a.gate, a.at
+    select t.id, r.id, 'reentry', a.gate, a.at
     from admitted_by(p_scans) a
     join tickets t on t.id = a.subject_id and t.status in ('issued', 'checked_in')
     join vip_linked_tickets l on l.ticket_id = t.id
@@ -385,9 +407,9 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, error)
-    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq, convert_to(r.raw::text, 'UTF8'),
-        r.payload_hash,
+    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq,
+        substring(convert_to(r.raw::text, 'UTF8') for 65536), r.payload_hash, octet_length(r.raw::text),
         case when s.scan_id is null then 'this scan_id belongs to another scan'
             else 'another record is already kept for this gate, epoch and seq' end
     from (
@@ -404,18 +426,11 @@ CREATE FUNCTION public.recount_linked_tables(p_scans uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-declare
-    v_table record;
 begin
-    for v_table in
-        select r.id, min(a.at) as at, (array_agg(a.gate order by a.at, a.gate))[1] as gate
-        from admitted_by(p_scans) a
+    perform vip_recount(array(
+        select l.vip_reservation_id from admitted_by(p_scans) a
         join vip_linked_tickets l on l.ticket_id = a.subject_id
-        join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
-        group by r.id order by r.id
-    loop
-        perform vip_recount(array[v_table.id], v_table.at, v_table.gate);
-    end loop;
+    ));
 end
 $$;
 CREATE TABLE public.scan_logs (
@@ -449,6 +464,7 @@ CREATE TABLE public.scan_logs (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text]))),
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
+    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 );
 CREATE FUNCTION public.scan_rows(p_records jsonb) RETURNS SETOF public.scan_logs
@@ -493,7 +509,8 @@ CREATE TABLE public.vip_guest_passes (
     checked_in_by text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text])))
+    CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text]))),
+    CONSTRAINT vip_guest_passes_times CHECK (public.is_plausible(checked_in_at))
 );
 CREATE TABLE public.vip_reservations (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -558,8 +575,6 @@ begin
     if v_first then
         update vip_guest_passes set status = 'checked_in', checked_in_at = p_at, checked_in_by = p_scanned_by
         where id = p_pass_id;
-        perform vip_recount(array[v_reservation.id], p_at, p_scanned_by);
-        select * into v_reservation from vip_reservations where id = v_reservation.id;
     else
         select max(scanned_at) into v_last from vip_scan_logs where pass_id = p_pass_id;
         v_last := coalesce(v_last, v_pass.checked_in_at);
@@ -570,12 +585,15 @@ begin
     insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at)
     values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
         p_scanned_by, p_at);
+    perform vip_relabel(array[p_pass_id]);
+    perform vip_recount(array[v_reservation.id]);
+    select * into v_reservation from vip_reservations where id = v_reservation.id;
     select vip_seats(v_reservation.package_snapshot, capacity) into v_seats
     from event_vip_tables where id = v_reservation.event_vip_table_id;
     return vip_entry(v_pass, v_reservation, v_seats, v_first, v_last);
 end
 $$;
-CREATE FUNCTION public.vip_recount(p_reservations uuid[], p_at timestamp with time zone, p_by text) RETURNS void
+CREATE FUNCTION public.vip_recount(p_reservations uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -583,27 +601,55 @@ begin
     -- Two statements: the count must see what was committed while waiting for the lock.
     perform 1 from vip_reservations where id = any (p_reservations) order by id for no key update;
     with arrived as (
-        select r.id, (
-            select count(*) from vip_guest_passes p where p.reservation_id = r.id and p.status = 'checked_in'
-        ) + (
-            select count(*) from vip_linked_tickets l join tickets t on t.id = l.ticket_id
+        select r.id, count(guest.status) as guests,
+            (array_agg(guest.at order by guest.at, guest.gate))[1] as at,
+            (array_agg(guest.gate order by guest.at, guest.gate))[1] as gate
+        from vip_reservations r
+        left join lateral (
+            select p.status, p.checked_in_at as at, p.checked_in_by as gate from vip_guest_passes p
+            where p.reservation_id = r.id and p.status = 'checked_in'
+            union all
+            select t.status, t.checked_in_at, t.checked_in_by
+            from vip_linked_tickets l join tickets t on t.id = l.ticket_id
             where l.vip_reservation_id = r.id and t.status = 'checked_in'
-        ) as guests
-        from vip_reservations r where r.id = any (p_reservations)
+        ) guest on true
+        where r.id = any (p_reservations) and r.status in ('confirmed', 'checked_in')
+        group by r.id
+    ), outcome as (
+        select a.id, a.guests,
+            case when r.status = 'confirmed' and a.guests > 0 then 'checked_in' else r.status end as status,
+            case when a.guests > 0 then coalesce(a.at, r.checked_in_at) end as at,
+            case when a.guests > 0 then coalesce(a.gate, r.checked_in_by) end as gate
+        from arrived a join vip_reservations r on r.id = a.id
     )
     update vip_reservations r set
-        checked_in_guests = a.guests,
-        status = case when r.status = 'confirmed' and a.guests > 0 then 'checked_in' else r.status end,
-        checked_in_at = case when a.guests > 0 then coalesce(r.checked_in_at, p_at) end,
-        checked_in_by = case when a.guests > 0 then coalesce(r.checked_in_by, p_by) end
-    from arrived a
-    where r.id = a.id
-        and (r.checked_in_guests is distinct from a.guests or (r.status = 'confirmed' and a.guests > 0));
+        checked_in_guests = o.guests, status = o.status, checked_in_at = o.at, checked_in_by = o.gate
+    from outcome o
+    where r.id = o.id and (r.checked_in_guests, r.status, r.checked_in_at, r.checked_in_by)
+        is distinct from (o.guests, o.status, o.at, o.gate);
 end
 $$;
 CREATE FUNCTION public.vip_refusal(p_error text, p_message text) RETURNS json
     LANGUAGE sql IMMUTABLE
     RETURN json_build_object('success', false, 'error', p_error, 'message', p_message);
+CREATE FUNCTION public.vip_relabel(p_subjects uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with label as (
+        select l.id, case when
+            (l.scanned_at, l.scanned_by) = (coalesce(p.checked_in_at, t.checked_in_at),
+                coalesce(p.checked_in_by, t.checked_in_by, ''))
+            and row_number() over (partition by l.pass_id, l.ticket_id order by l.scanned_at, l.scanned_by, l.id) = 1
+            then 'first_entry' else 'reentry' end as scan_type
+        from vip_scan_logs l
+        left join vip_guest_passes p on p.id = l.pass_id
+        left join tickets t on t.id = l.ticket_id
+        where l.pass_id = any (p_subjects) or l.ticket_id = any (p_subjects)
+    )
+    update vip_scan_logs l set scan_type = label.scan_type from label
+    where l.id = label.id and l.scan_type <> label.scan_type
+$$;
 CREATE FUNCTION public.vip_reservation_forward_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -667,7 +713,8 @@ CREATE TABLE public.events (
     CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
     CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
     CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
-    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text])))
+    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
+    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
 );
 CREATE TABLE public.tickets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -696,7 +743,8 @@ CREATE TABLE public.tickets (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text])))
+    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
+    CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
 );
 CREATE TABLE public.vip_linked_tickets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -719,6 +767,7 @@ CREATE TABLE public.vip_scan_logs (
     scanned_by text DEFAULT 'system'::text NOT NULL,
     scanned_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT vip_scan_logs_time CHECK (public.is_plausible(scanned_at)),
     CONSTRAINT vip_scan_logs_type CHECK ((scan_type = ANY (ARRAY['first_entry'::text, 'reentry'::text])))
 );
 CREATE VIEW public.feed_admissions AS
@@ -797,6 +846,7 @@ CREATE TABLE public.scan_quarantine (
     seq bigint,
     raw bytea NOT NULL,
     raw_hash text NOT NULL,
+    raw_length integer NOT NULL,
     error text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL
 );
@@ -827,8 +877,6 @@ ALTER TABLE ONLY public.scan_logs
 ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_scan_id_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.scan_quarantine
-    ADD CONSTRAINT scan_quarantine_once UNIQUE (topic, raw_hash);
-ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_pkey PRIMARY KEY (id);
@@ -857,6 +905,7 @@ ALTER TABLE ONLY public.vip_reservations
 ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_pkey PRIMARY KEY (id);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
+CREATE UNIQUE INDEX scan_quarantine_once ON public.scan_quarantine USING btree (public.hash_of_text(((topic || ' '::text) || raw_hash)));
 CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
 CREATE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);

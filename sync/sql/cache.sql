@@ -63,7 +63,7 @@ set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
     entered = excluded.entered, row = excluded.row
 
 -- remove_admission --
-delete from admissions where code_hash = ?
+delete from admissions where code_hash = ? and event_id = ?
 
 -- clear_admissions --
 delete from admissions where event_id = ?

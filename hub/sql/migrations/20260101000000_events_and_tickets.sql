@@ -9,6 +9,11 @@ create or replace function hash_of_code(p_code text) returns text
 language sql immutable parallel safe
 return encode(sha256(convert_to(upper(p_code), 'UTF8')), 'hex');
 
+-- Gates read times as ISO 8601, years of four digits: 1970 to 2199, no infinity.
+create or replace function is_plausible(p_at timestamptz) returns boolean
+language sql immutable parallel safe
+return p_at is null or (extract(epoch from p_at) >= 0 and extract(epoch from p_at) < 7258118400);
+
 create or replace function touch_updated_at() returns trigger
 language plpgsql as $$
 begin
@@ -37,7 +42,8 @@ create table if not exists events (
     cancellation_reason text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint events_hours check (ends_at > doors_open_at)
+    constraint events_hours check (ends_at > doors_open_at),
+    constraint events_times check (is_plausible(doors_open_at) and is_plausible(starts_at) and is_plausible(ends_at))
 );
 
 -- order_id has no foreign key yet: orders come with the shop.
@@ -69,7 +75,8 @@ create table if not exists tickets (
     metadata jsonb not null default '{}',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint unique_ticket_stripe_payment unique (stripe_payment_intent_id, line_number)
+    constraint unique_ticket_stripe_payment unique (stripe_payment_intent_id, line_number),
+    constraint tickets_times check (is_plausible(checked_in_at) and is_plausible(last_entry_at))
 );
 
 create index if not exists tickets_event on tickets (event_id);

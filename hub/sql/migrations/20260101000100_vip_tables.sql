@@ -67,7 +67,8 @@ create table if not exists vip_guest_passes (
     checked_in_by text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint vip_guest_passes_number_key unique (reservation_id, guest_number)
+    constraint vip_guest_passes_number_key unique (reservation_id, guest_number),
+    constraint vip_guest_passes_times check (is_plausible(checked_in_at))
 );
 
 create index if not exists vip_guest_passes_code_hash on vip_guest_passes (code_hash);
@@ -98,7 +99,7 @@ create table if not exists vip_scan_logs (
     reservation_id uuid constraint vip_scan_logs_reservation_fkey references vip_reservations (id),
     scan_type text not null constraint vip_scan_logs_type check (scan_type in ('first_entry', 'reentry')),
     scanned_by text not null default 'system',
-    scanned_at timestamptz not null default now(),
+    scanned_at timestamptz not null default now() constraint vip_scan_logs_time check (is_plausible(scanned_at)),
     created_at timestamptz not null default now()
 );
 

@@ -32,7 +32,7 @@ create table if not exists scan_logs (
     epoch text not null,
     seq bigint not null constraint scan_logs_seq_positive check (seq > 0),
     boot_id text not null,
-    occurred_at timestamptz not null,
+    occurred_at timestamptz not null constraint scan_logs_time check (is_plausible(occurred_at)),
     monotonic_ms bigint not null,
     verdict text not null constraint scan_logs_verdict check (verdict in ('admit', 'deny', 'none')),
     reason text not null,
@@ -59,7 +59,8 @@ create table if not exists scan_logs (
 
 create index if not exists scan_logs_subject on scan_logs (subject_id, occurred_at) where subject_id is not null;
 
--- Kept, never dropped. The same bytes sent again are one row.
+-- Kept, never dropped. The same bytes sent again are one row. `raw` is their first 64 KiB, `raw_hash`
+-- and `raw_length` those of all of them.
 create table if not exists scan_quarantine (
     id uuid primary key default gen_random_uuid(),
     topic text not null,
@@ -68,10 +69,13 @@ create table if not exists scan_quarantine (
     seq bigint,
     raw bytea not null,
     raw_hash text not null,
+    raw_length integer not null,
     error text not null,
-    received_at timestamptz not null default now(),
-    constraint scan_quarantine_once unique (topic, raw_hash)
+    received_at timestamptz not null default now()
 );
+
+-- A hash, because a topic may be longer than what an index takes.
+create unique index if not exists scan_quarantine_once on scan_quarantine (hash_of_text(topic || ' ' || raw_hash));
 
 create index if not exists scan_quarantine_place on scan_quarantine (gate_id, epoch, seq)
 where seq is not null;

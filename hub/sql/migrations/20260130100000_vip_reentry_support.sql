@@ -5,30 +5,59 @@ language sql immutable parallel safe
 return case when p_package ->> 'guestCount' ~ '^[0-9]{1,6}$'
     then (p_package ->> 'guestCount')::integer else p_capacity end;
 
--- Count who has arrived at these tables; the first arrival moves a table to checked_in.
-create or replace function vip_recount(p_reservations uuid[], p_at timestamptz, p_by text) returns void
+-- Count who has arrived at those of these tables that are paid; the first arrival moves a table to
+-- checked_in. Who was the first is told by the guests, in whatever order their scans came in.
+create or replace function vip_recount(p_reservations uuid[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
     -- Two statements: the count must see what was committed while waiting for the lock.
     perform 1 from vip_reservations where id = any (p_reservations) order by id for no key update;
     with arrived as (
-        select r.id, (
-            select count(*) from vip_guest_passes p where p.reservation_id = r.id and p.status = 'checked_in'
-        ) + (
-            select count(*) from vip_linked_tickets l join tickets t on t.id = l.ticket_id
+        select r.id, count(guest.status) as guests,
+            (array_agg(guest.at order by guest.at, guest.gate))[1] as at,
+            (array_agg(guest.gate order by guest.at, guest.gate))[1] as gate
+        from vip_reservations r
+        left join lateral (
+            select p.status, p.checked_in_at as at, p.checked_in_by as gate from vip_guest_passes p
+            where p.reservation_id = r.id and p.status = 'checked_in'
+            union all
+            select t.status, t.checked_in_at, t.checked_in_by
+            from vip_linked_tickets l join tickets t on t.id = l.ticket_id
             where l.vip_reservation_id = r.id and t.status = 'checked_in'
-        ) as guests
-        from vip_reservations r where r.id = any (p_reservations)
+        ) guest on true
+        where r.id = any (p_reservations) and r.status in ('confirmed', 'checked_in')
+        group by r.id
+    ), outcome as (
+        select a.id, a.guests,
+            case when r.status = 'confirmed' and a.guests > 0 then 'checked_in' else r.status end as status,
+            case when a.guests > 0 then coalesce(a.at, r.checked_in_at) end as at,
+            case when a.guests > 0 then coalesce(a.gate, r.checked_in_by) end as gate
+        from arrived a join vip_reservations r on r.id = a.id
     )
     update vip_reservations r set
-        checked_in_guests = a.guests,
-        status = case when r.status = 'confirmed' and a.guests > 0 then 'checked_in' else r.status end,
-        checked_in_at = case when a.guests > 0 then coalesce(r.checked_in_at, p_at) end,
-        checked_in_by = case when a.guests > 0 then coalesce(r.checked_in_by, p_by) end
-    from arrived a
-    where r.id = a.id
-        and (r.checked_in_guests is distinct from a.guests or (r.status = 'confirmed' and a.guests > 0));
+        checked_in_guests = o.guests, status = o.status, checked_in_at = o.at, checked_in_by = o.gate
+    from outcome o
+    where r.id = o.id and (r.checked_in_guests, r.status, r.checked_in_at, r.checked_in_by)
+        is distinct from (o.guests, o.status, o.at, o.gate);
 end
+$$;
+
+-- Of the logged entries of these guests, the one their pass or ticket names is the first (invariant 9).
+create or replace function vip_relabel(p_subjects uuid[]) returns void
+language sql set search_path = public, pg_temp as $$
+    with label as (
+        select l.id, case when
+            (l.scanned_at, l.scanned_by) = (coalesce(p.checked_in_at, t.checked_in_at),
+                coalesce(p.checked_in_by, t.checked_in_by, ''))
+            and row_number() over (partition by l.pass_id, l.ticket_id order by l.scanned_at, l.scanned_by, l.id) = 1
+            then 'first_entry' else 'reentry' end as scan_type
+        from vip_scan_logs l
+        left join vip_guest_passes p on p.id = l.pass_id
+        left join tickets t on t.id = l.ticket_id
+        where l.pass_id = any (p_subjects) or l.ticket_id = any (p_subjects)
+    )
+    update vip_scan_logs l set scan_type = label.scan_type from label
+    where l.id = label.id and l.scan_type <> label.scan_type
 $$;
 
 create or replace function vip_refusal(p_error text, p_message text) returns json
@@ -69,8 +98,6 @@ begin
     if v_first then
         update vip_guest_passes set status = 'checked_in', checked_in_at = p_at, checked_in_by = p_scanned_by
         where id = p_pass_id;
-        perform vip_recount(array[v_reservation.id], p_at, p_scanned_by);
-        select * into v_reservation from vip_reservations where id = v_reservation.id;
     else
         select max(scanned_at) into v_last from vip_scan_logs where pass_id = p_pass_id;
         v_last := coalesce(v_last, v_pass.checked_in_at);
@@ -81,6 +108,9 @@ begin
     insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at)
     values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
         p_scanned_by, p_at);
+    perform vip_relabel(array[p_pass_id]);
+    perform vip_recount(array[v_reservation.id]);
+    select * into v_reservation from vip_reservations where id = v_reservation.id;
 
     select vip_seats(v_reservation.package_snapshot, capacity) into v_seats
     from event_vip_tables where id = v_reservation.event_vip_table_id;

@@ -142,7 +142,8 @@ begin
     with change as (
         select event_id, 1 as part, ''::text as place, row from feed_events where event_id = any (p_events)
         union all
-        select event_id, 2, '', jsonb_build_object('t', 'removed', 'code_hash', code_hash)
+        select event_id, 2, '',
+            jsonb_build_object('t', 'removed', 'code_hash', code_hash, 'event_id', event_id)
         from unnest(p_removed_events, p_removed_codes) as removed (event_id, code_hash)
         union all
         select event_id, 3, reservation_id::text, row from feed_tables
@@ -236,8 +237,10 @@ begin
             is distinct from (o.code_hash, o.reservation_id, o.status, o.guest_name, o.guest_number,
                 o.qr_signature, o.checked_in_at, o.checked_in_by);
         select array_agg(r.event_id), array_agg(o.code_hash) into v_events, v_codes
-        from new_rows n join old_rows o on o.id = n.id join vip_reservations r on r.id = o.reservation_id
-        where n.code_hash is distinct from o.code_hash;
+        from new_rows n join old_rows o on o.id = n.id
+        join vip_reservations r on r.id = o.reservation_id
+        join vip_reservations now_at on now_at.id = n.reservation_id
+        where (n.code_hash, now_at.event_id) is distinct from (o.code_hash, r.event_id);
         select array_agg(touched.id) into v_reservations
         from new_rows n join old_rows o on o.id = n.id
         cross join unnest(array[n.reservation_id, o.reservation_id]) as touched (id)
@@ -254,18 +257,34 @@ create or replace function feed_on_reservations() returns trigger
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_reservations uuid[];
+    v_subjects uuid[];
+    v_events uuid[];
+    v_codes text[];
+    v_confirmed uuid[];
 begin
     if tg_op = 'INSERT' then
         select array_agg(id) into v_reservations from new_rows;
     else
         select array_agg(n.id) into v_reservations from new_rows n join old_rows o on o.id = n.id
-        where (n.status, n.purchaser_name, n.table_number, n.package_snapshot, n.checked_in_guests,
+        where (n.event_id, n.status, n.purchaser_name, n.table_number, n.package_snapshot, n.checked_in_guests,
                 n.event_vip_table_id)
-            is distinct from (o.status, o.purchaser_name, o.table_number, o.package_snapshot,
+            is distinct from (o.event_id, o.status, o.purchaser_name, o.table_number, o.package_snapshot,
                 o.checked_in_guests, o.event_vip_table_id);
+        -- A table that moves takes its passes along; a linked ticket has an event of its own.
+        select array_agg(p.id), array_agg(o.event_id), array_agg(p.code_hash)
+        into v_subjects, v_events, v_codes
+        from new_rows n join old_rows o on o.id = n.id join vip_guest_passes p on p.reservation_id = n.id
+        where n.event_id <> o.event_id;
+        select array_agg(n.id) into v_confirmed from new_rows n join old_rows o on o.id = n.id
+        where n.status = 'confirmed' and o.status <> 'confirmed';
     end if;
     if v_reservations is not null then
-        perform feed_append(p_reservations => v_reservations);
+        perform feed_append('{}', v_reservations, coalesce(v_subjects, '{}'), coalesce(v_events, '{}'),
+            coalesce(v_codes, '{}'));
+    end if;
+    if v_confirmed is not null then
+        -- linked guests may have come while the table was not paid
+        perform vip_recount(v_confirmed);
     end if;
     return null;
 end
@@ -306,6 +325,8 @@ begin
     end if;
     if v_subjects is not null then
         perform feed_append(p_reservations => v_reservations, p_subjects => v_subjects);
+        -- only now, because the events are locked: a guest may have come before the link
+        perform vip_recount(v_reservations);
     end if;
     return null;
 end

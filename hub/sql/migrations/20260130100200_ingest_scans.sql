@@ -24,9 +24,9 @@ $$;
 -- A record that differs from what its place holds, or reuses another's scan_id, is no duplicate.
 create or replace function quarantine_misfits(p_records jsonb, p_topics jsonb) returns void
 language sql set search_path = public, pg_temp as $$
-    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, error)
-    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq, convert_to(r.raw::text, 'UTF8'),
-        r.payload_hash,
+    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq,
+        substring(convert_to(r.raw::text, 'UTF8') for 65536), r.payload_hash, octet_length(r.raw::text),
         case when s.scan_id is null then 'this scan_id belongs to another scan'
             else 'another record is already kept for this gate, epoch and seq' end
     from (
@@ -62,14 +62,11 @@ language sql set search_path = public, pg_temp as $$
     ) order by id for no key update
 $$;
 
--- Log the entries of tickets that belong to a paid table.
+-- Log the entries of tickets that belong to a paid table; `vip_relabel` finds out which was the first.
 create or replace function log_linked_entries(p_scans uuid[]) returns void
 language sql set search_path = public, pg_temp as $$
     insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
-    select t.id, r.id,
-        case when t.status = 'issued' and row_number() over (partition by t.id order by a.at, a.gate, a.scan_id) = 1
-            then 'first_entry' else 'reentry' end,
-        a.gate, a.at
+    select t.id, r.id, 'reentry', a.gate, a.at
     from admitted_by(p_scans) a
     join tickets t on t.id = a.subject_id and t.status in ('issued', 'checked_in')
     join vip_linked_tickets l on l.ticket_id = t.id
@@ -112,18 +109,11 @@ $$;
 -- Who arrived at which table, counted from the tickets as they now are.
 create or replace function recount_linked_tables(p_scans uuid[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
-declare
-    v_table record;
 begin
-    for v_table in
-        select r.id, min(a.at) as at, (array_agg(a.gate order by a.at, a.gate))[1] as gate
-        from admitted_by(p_scans) a
+    perform vip_recount(array(
+        select l.vip_reservation_id from admitted_by(p_scans) a
         join vip_linked_tickets l on l.ticket_id = a.subject_id
-        join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
-        group by r.id order by r.id
-    loop
-        perform vip_recount(array[v_table.id], v_table.at, v_table.gate);
-    end loop;
+    ));
 end
 $$;
 
@@ -158,6 +148,7 @@ begin
         perform lock_events_of(v_subjects);
         perform log_linked_entries(v_new);
         perform check_in_tickets(v_new);
+        perform vip_relabel(v_subjects);
         perform recount_linked_tables(v_new);
         perform check_in_passes(v_new);
     end if;

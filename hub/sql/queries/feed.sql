@@ -4,7 +4,7 @@ LISTEN maguey_admissions
 -- current_events --
 -- Nights whose feed somebody may still follow.
 SELECT id::text AS event_id, admission_version AS version FROM events
-WHERE ends_at > now() - interval '1 day' AND status <> 'completed'
+WHERE ends_at > now() - interval '1 day'
 ORDER BY ends_at
 
 -- changes_since --

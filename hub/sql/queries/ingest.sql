@@ -4,12 +4,22 @@ SELECT ingest_scans(%(records)s::text::jsonb, %(topics)s::text::jsonb)
 
 -- quarantine --
 -- What cannot be read or stored, as it came. The same bytes again change nothing.
-INSERT INTO scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, error)
-VALUES (%(topic)s, %(gate_id)s, %(epoch)s, %(seq)s, %(raw)s, %(raw_hash)s, %(error)s)
+INSERT INTO scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+VALUES (%(topic)s, %(gate_id)s, %(epoch)s, %(seq)s, %(raw)s, %(raw_hash)s, %(raw_length)s, %(error)s)
 ON CONFLICT DO NOTHING
 
 -- advance_watermark --
 SELECT advance_watermark(%(gate_id)s, %(epoch)s)
+
+-- newest_watermarks --
+-- Of each gate that may be of this venue, the numbering it used last.
+SELECT DISTINCT ON (w.gate_id) w.gate_id, w.epoch, w.seq
+FROM gate_watermarks w LEFT JOIN gates g ON g.gate_id = w.gate_id
+WHERE coalesce(g.venue, %(venue)s) = %(venue)s
+ORDER BY w.gate_id, w.updated_at DESC
+
+-- is_migrated --
+SELECT FROM events, scan_quarantine WHERE false
 
 -- become_active --
 -- One consumer per venue; the lock ends with the connection, however that ends.

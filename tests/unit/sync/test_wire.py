@@ -104,3 +104,48 @@ def test_topics_are_those_of_the_protocol_and_tell_their_gate() -> None:
     assert TOPICS.gate_of(TOPICS.scans("gate-1")) == "gate-1"
     for foreign in ("maguey/v1/other/gates/gate-1/scans", "maguey/v1/maguey/gates/gate-1", "x"):
         assert TOPICS.gate_of(foreign) is None
+
+
+@pytest.mark.parametrize("gate_id", ["a" * 65, "ab" * 6000, "é", "a b", "", "$x"])
+def test_a_topic_whose_gate_cannot_be_one_is_no_gates_topic(gate_id: str) -> None:
+    assert TOPICS.gate_of(TOPICS.scans(gate_id)) is None
+
+
+def one_bad(**fields: object) -> Unreadable:
+    payload = msgspec.json.encode({"v": 1, "scans": [{**msgspec.to_builtins(a_record(7)), **fields}]})
+    received, (bad,) = decode_scans(payload, "gate-1")
+    assert received == []
+    assert len(bad.error) <= 500
+    return bad
+
+
+@pytest.mark.parametrize("epoch", ["ab" * 6000, "", "a\0b", "é", "a b"])
+def test_an_epoch_that_cannot_be_a_key_has_no_place(epoch: str) -> None:
+    bad = one_bad(epoch=epoch)
+    assert (bad.epoch, bad.seq) == (None, None)
+    assert one_bad(epoch=epoch, verdict="perhaps").seq is None
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+14:00",
+        "1969-12-31T23:59:59Z",
+        "2200-01-01T00:00:00Z",
+        "2026-01-30T23:00:00",
+    ],
+)
+def test_a_time_that_cannot_be_is_refused_and_keeps_its_place(at: str) -> None:
+    bad = one_bad(occurred_at=at)
+    assert (bad.epoch, bad.seq) == ("epoch-1", 7)
+
+
+def test_a_place_written_as_text_is_still_a_place() -> None:
+    bad = one_bad(seq="51")
+    assert (bad.epoch, bad.seq) == ("epoch-1", 51)
+
+
+def test_a_removal_names_its_event() -> None:
+    with pytest.raises(msgspec.ValidationError, match="event_id"):
+        msgspec.json.decode(b'{"t": "removed", "code_hash": "x"}', type=FeedRow)
