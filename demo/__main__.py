@@ -6,11 +6,16 @@ scan reached Postgres exactly once. What it counted is in var/demo/summary.json.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
+import math
 import os
 import random
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -22,14 +27,14 @@ from demo.servers import ServerError
 from demo.summary import count, write
 from demo.watch import Watch
 
-FOLDER = Path("var/demo").absolute()
+HOME = Path("var").absolute()
 SCRIPT_S = 45.0
 """How long the script plays when nobody says otherwise."""
 CUT_AT, RESTORE_AT = 0.45, 0.60
 """When, as parts of the evening, the broker is killed and is there again."""
 DRAIN_S = 30.0
 HELP = """
-  1 34             present ticket 34 at gate 1 (1–534; 1–6 hosts, 7–18 linked, 25–500 GA, 501–524 passes)
+  1 300            present ticket 300 at gate 1 (1–534; 1–6 hosts, 7–18 linked, 25–500 GA, 501–524 passes)
   2 picture.jpg    present a picture file at gate 2
   cut / restore    kill the broker / start it again
   screens          show both screens
@@ -48,8 +53,8 @@ def main() -> int:
     interactive = seconds is None and sys.stdin.isatty()
     began = time.monotonic()
     try:
-        with open_club(FOLDER, say) as club:
-            say(f"doors are open; everything of tonight is in {FOLDER}")
+        with _own_folder() as folder, open_club(folder, say) as club:
+            say(f"doors are open; everything of tonight is in {folder}")
             with Watch(club, say) as watch:
                 left = max(15.0, (seconds or SCRIPT_S) - (time.monotonic() - began) - 5)
                 play(club, left)
@@ -64,12 +69,31 @@ def main() -> int:
         return 130
 
 
+@contextlib.contextmanager
+def _own_folder() -> Iterator[Path]:
+    """``var/demo``, or, while another demo is running there, ``var/demo-2`` and so on."""
+    for number in itertools.count(1):
+        folder = HOME / ("demo" if number == 1 else f"demo-{number}")
+        HOME.mkdir(exist_ok=True)
+        with (HOME / f".{folder.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"another demo is running in {folder}")
+                continue
+            yield folder
+            return
+
+
 def _seconds() -> float | None:
-    text = os.environ.get("DEMO_SECONDS")
+    text = os.environ.get("DEMO_SECONDS", "").strip()
     try:
-        return None if text is None else float(text)
+        seconds = float(text) if text else None
     except ValueError:
-        sys.exit(f"demo: DEMO_SECONDS={text!r} is no number; try DEMO_SECONDS=60 make demo.")
+        seconds = math.nan
+    if seconds is not None and not 1 <= seconds <= 86_400:
+        sys.exit(f"demo: DEMO_SECONDS={text}: expected seconds, 1 to 86400; try DEMO_SECONDS=60 make demo.")
+    return seconds
 
 
 def play(club: Club, seconds: float) -> None:
@@ -116,12 +140,15 @@ def talk(club: Club) -> None:
 
 def _do(club: Club, words: list[str]) -> bool:
     match words:
+        case ["cut"] if club.broker.process is None:
+            say("the broker is down already")
         case ["cut"]:
             club.broker.kill()
             say("✂ the broker is killed")
+        case ["restore"] if club.broker.process is not None:
+            say("the broker is running")
         case ["restore"]:
-            if club.broker.process is None:
-                club.broker.start()
+            club.broker.start()
             say("✚ the broker is back")
         case ["screens"]:
             _show_screens(club)
@@ -142,8 +169,8 @@ def _show_screens(club: Club) -> None:
 
 
 def _present(club: Club, gate: int, what: str) -> None:
-    if not what.isdigit():
-        path = Path(what).expanduser()
+    if not (what.isascii() and what.isdecimal()):
+        path = Path(what.strip("\"'")).expanduser()
         if not path.is_file():
             say(f"there is no file {path}")
             return
@@ -174,13 +201,13 @@ def _is_drained(club: Club) -> bool:
 def finish(club: Club, watch: Watch) -> int:
     """Count, write and say it."""
     summary = count(club, watch.decisions_ms)
-    path = FOLDER / "summary.json"
+    path = club.folder / "summary.json"
     write(summary, path)
     print(path.read_text(), flush=True)
     if summary.is_good:
         say("every scan is in Postgres exactly once")
         return 0
-    say("scans were lost or doubled; the logs and journals are in " + str(FOLDER))
+    say(f"scans were lost or doubled; the logs and journals are in {club.folder}")
     return 1
 
 

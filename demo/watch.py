@@ -68,10 +68,10 @@ class Watch:
             self._say(f"{gate.gate.name}  relay: {pulses} pulse{'s' if pulses > 1 else ''}")
         if scans:
             last = scans[-1]
-            self._art(gate, (last["verdict"], last["reason"], last["kind"]))
+            self._art(gate, (last["verdict"], last["reason"], last["kind"], last["online"]))
 
     def _art(self, gate: GateBox, kind: tuple[object, ...]) -> None:
-        """The screen of each kind of answer, the first time it is seen."""
+        """The screen of each kind of answer, online and offline, the first time it is seen."""
         if kind in self._art_shown:
             return
         self._art_shown.add(kind)

@@ -19,12 +19,13 @@ from gate.config import GateFile, public_keys
 from gate.decide import Policy
 from gate.desk import Desk
 from gate.door import Door, DoorSettings
+from gate.errors import MagueyError
 from gate.journal import Journal
 from gate.mending import Mending
-from gate.ports import Dark, Display, Eye, Turnstile
+from gate.ports import Dark, Display, Eye, Look, Turnstile
 from gate.screen import Screen
 from hardware.decode import Decoded, decode
-from hardware.eye import ChildEye
+from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.pictures import load
 from hardware.spec import CameraSpec
 from hardware.turnstile import make_turnstile
@@ -82,8 +83,16 @@ def decode_picture(file: Path) -> Decoded:
 
 
 def draw_screens(out: Path, lang: Literal["es", "en"]) -> list[Path]:
-    """Every screen as PNG. Raises `OSError`."""
-    return write_all(out, lang)
+    """Every screen as PNG. Raises `MagueyError` where it cannot write."""
+    try:
+        return write_all(out, lang)
+    except OSError as error:
+        raise MagueyError(f"{out}: {error.strerror}. Give a folder that can be written to.") from None
+
+
+def is_refused(look: Look) -> bool:
+    """Whether what was looked at was no picture at all."""
+    return any(sighting.raw.startswith(NOT_A_PICTURE) for sighting in look.sightings)
 
 
 def words(config: GateFile, screen: Screen) -> Page:

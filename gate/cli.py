@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,14 +29,25 @@ from gate.presence import Presence, observe
 from gate.status import GateStatus, gather
 
 app = typer.Typer(
+    name="maguey-gate",
     help="The gate controller: scans tickets, decides, releases the turnstile.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or WebP.", metavar="FILE...")]
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(metadata.version("maguey-gate"))
+        raise typer.Exit
 
 
 @app.command()
@@ -56,6 +68,7 @@ def decode(files: Pictures) -> None:
     Bytes that are no UTF-8 are shown as \\xNN. A file that is no picture gets an `error`;
     the exit code is then 1.
     """
+    configure("text", service="maguey-gate")
     failed = False
     for file in files:
         try:
@@ -80,17 +93,23 @@ def scan(
 ) -> None:
     """Decide pictures for real: each is recorded and sent to the hub. One JSON line a verdict.
 
-    Use it beside a running door to let somebody in by a picture, or to try a gate out.
+    Use it beside a running door to let somebody in by a picture, or to try a gate out. A file that
+    is no picture is no scan: it gets an `error`, and the exit code is then 1.
     """
     settings = read(config)
+    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     desk = bootstrap.make_desk(settings)
     turnstile = bootstrap.turnstile(settings) if release else None
+    refused = False
     try:
         for file, look in _looks(files):
+            refused |= bootstrap.is_refused(look)
             _print({"file": str(file), **_scan(settings, desk, turnstile, look)})
     finally:
         if turnstile is not None:
             turnstile.close()
+    if refused:
+        raise typer.Exit(1)
 
 
 def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
@@ -108,6 +127,9 @@ def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
 
 def _scan(config: GateFile, desk: Desk, turnstile: Turnstile | None, look: Look) -> dict[str, object]:
     """One picture is one presentation, whatever the picture before showed."""
+    if bootstrap.is_refused(look):
+        error = "This is no picture that can be looked at; maguey-gate decode says why."
+        return {"verdict": None, "reason": "no_picture", "headline": "", "lines": [], "error": error}
     seen = [(sighting, parse(sighting.raw)) for sighting in look.sightings]
     _, presented = observe(Presence(), seen, 0)
     if presented is None:
@@ -143,6 +165,8 @@ def screens(
     lang: Annotated[Literal["es", "en"], typer.Option(help="Language of the words.")] = "es",
 ) -> None:
     """Draw every screen as PNG, at the device's size and four times as large."""
+    if not str(out):
+        raise ConfigError("--out: empty; expected a folder for the pictures.")
     written = bootstrap.draw_screens(out, lang)
     typer.echo(f"{len(written)} pictures written to {out}")
 

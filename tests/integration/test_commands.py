@@ -126,6 +126,24 @@ def test_scan_with_release_gives_one_pulse(config: Path, picture: Path, tmp_path
     assert edges == [1, 0]
 
 
+def test_scan_of_what_is_no_picture_records_nothing_and_fails(config: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    done = gate("scan", "--config", config, text, tmp_path / "nowhere.png")
+    assert done.returncode == 1
+    assert [line["reason"] for line in lines(done)] == ["no_picture", "no_picture"]
+    assert json.loads(gate("status", "--config", config, "--json").stdout)["journal"]["last_seq"] == 0
+
+
+def test_screens_says_in_words_where_it_cannot_write(tmp_path: Path) -> None:
+    file = tmp_path / "file.png"
+    file.write_text("x")
+    done = gate("screens", "--out", file / "below")
+    assert done.returncode == 1
+    assert "Give a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_scan_of_a_picture_without_a_code_decides_nothing(config: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.png"
     Image.new("L", (64, 48)).save(empty)
@@ -218,6 +236,13 @@ class Door:
                 return text
         raise AssertionError(f"the door ended without saying {words}")
 
+    def kill(self) -> None:
+        """For the end of a test, however it ended."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         _, rest = self.process.communicate(timeout=WAIT_S)
@@ -225,8 +250,20 @@ class Door:
         return self.process.returncode
 
 
-def test_a_door_without_camera_screen_and_relay_runs_and_names_each_in_words(tmp_path: Path) -> None:
+@pytest.fixture
+def doors() -> Iterator[list[Door]]:
+    """Doors put in here do not outlive the test."""
+    started: list[Door] = []
+    yield started
+    for door in started:
+        door.kill()
+
+
+def test_a_door_without_camera_screen_and_relay_runs_and_names_each_in_words(
+    tmp_path: Path, doors: list[Door]
+) -> None:
     door = Door(write(tmp_path, camera="v4l2", screen="ssd1306", turnstile="gpiozero"))
+    doors.append(door)
     told: dict[str, str] = {}
     for event in door.logged():
         text = json.dumps(event)
@@ -241,16 +278,18 @@ def test_a_door_without_camera_screen_and_relay_runs_and_names_each_in_words(tmp
     assert "GPIO" in told["turnstile"]
 
 
-def test_a_missing_relay_is_on_the_screen(tmp_path: Path) -> None:
+def test_a_missing_relay_is_on_the_screen(tmp_path: Path, doors: list[Door]) -> None:
     (tmp_path / "camera").mkdir()
     door = Door(write(tmp_path, screen="file", turnstile="gpiozero"))
+    doors.append(door)
     door.await_words("turnstile")
     assert door.stop() == 0
     assert (tmp_path / "screen.png").exists()
 
 
-def test_the_door_stops_cleanly_and_leaves_no_process(config: Path) -> None:
+def test_the_door_stops_cleanly_and_leaves_no_process(config: Path, doors: list[Door]) -> None:
     door = Door(config)
+    doors.append(door)
     (config.parent / "camera").mkdir(exist_ok=True)
     phone(code_id(), Random(1)).save(config.parent / "camera" / "one.png")
     door.await_words('"scan"', "first_entry")
