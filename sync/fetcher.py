@@ -1,19 +1,20 @@
 """Asks the hub over HTTP in a thread of its own, so that a slow hub never delays a scan.
 
-The service says what it wants; answers come back as events. What fails is asked again
-after a while for as long as it is wanted.
+The service says what it wants; answers come back as events. Every wish has its own time: one
+that fails waits and goes to the end, so that it holds up no other. What the hub refuses
+(403, 404) is dropped; the service asks again with the next configuration.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
 
 from gate.outage import Outage
-from sync.snapshot import Fetched, FetchError, HubClient
+from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
 from sync.wire import GateConfig
 
 RETRY_S = 2.0
@@ -33,54 +34,107 @@ class WantEvent(msgspec.Struct, frozen=True):
 Want = WantConfig | WantEvent
 
 
+class _Wish(msgspec.Struct, frozen=True):
+    what: Want
+    due: float
+
+
 class Fetcher:
-    """One request at a time, oldest wish first.
+    """One request at a time: the configuration first, then the oldest wish that is due.
 
     :param deliver: called in the fetcher's thread with each answer.
+    :param retry_s: seconds until a wish that failed is due again.
     """
 
-    def __init__(self, client: HubClient, deliver: Callable[[GateConfig | Fetched], None]) -> None:
+    def __init__(
+        self,
+        client: HubClient,
+        deliver: Callable[[GateConfig | Fetched], None],
+        retry_s: float = RETRY_S,
+    ) -> None:
         self._client = client
         self._deliver = deliver
-        self._wanted: queue.SimpleQueue[Want | None] = queue.SimpleQueue()
-        self._asked: set[str] = set()
-        self._stop = threading.Event()
-        self._outage = Outage("hub")
+        self._retry_s = retry_s
+        self._wishes: dict[str, _Wish] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._hub = Outage("hub")
+        self._outages: dict[str, Outage] = {}
         self._thread = threading.Thread(target=self._run, name="fetcher", daemon=True)
         self._thread.start()
 
     def want(self, what: Want) -> None:
-        """Ask for something; asking again while it is being asked for changes nothing."""
-        key = _key(what)
-        if key not in self._asked:
-            self._asked.add(key)
-            self._wanted.put(what)
+        """Ask for something. Asking again hurries nothing; another `since` replaces the earlier one."""
+        with self._changed:
+            earlier = self._wishes.get(_key(what))
+            self._wishes[_key(what)] = _Wish(what, earlier.due if earlier else 0.0)
+            self._changed.notify()
 
     def close(self) -> None:
         """Stop asking. A request under way is left to its time-out."""
-        self._stop.set()
-        self._wanted.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join(timeout=0.5)
 
     def _run(self) -> None:
-        while (what := self._wanted.get()) is not None and not self._stop.is_set():
-            answer = self._ask_until_answered(what)
-            # free to be asked again before the answer is seen: what it shows may ask for more
-            self._asked.discard(_key(what))
-            if answer is not None:
-                self._deliver(answer)
+        while (wish := self._next()) is not None:
+            self._fulfil(wish.what)
 
-    def _ask_until_answered(self, what: Want) -> GateConfig | Fetched | None:
-        while not self._stop.is_set():
-            try:
-                answer = self._ask(what)
-            except FetchError as error:
-                self._outage.began(error)
-                self._stop.wait(RETRY_S)
-            else:
-                self._outage.over()
-                return answer
+    def _next(self) -> _Wish | None:
+        """Wait for a wish that is due; None once closed."""
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                due = [wish for wish in self._wishes.values() if wish.due <= now]
+                if due:
+                    return min(due, key=lambda wish: isinstance(wish.what, WantEvent))
+                first = min((wish.due for wish in self._wishes.values()), default=None)
+                self._changed.wait(None if first is None else first - now)
         return None
+
+    def _fulfil(self, what: Want) -> None:
+        try:
+            answer = self._ask(what)
+            # free to be asked again before the answer is seen: what it shows may ask for more
+            self._forget(what)
+            self._deliver(answer)
+        except NoAnswer as error:
+            self._hub.began(error)
+            self._put_off(what)
+        except Exception as error:  # whatever it was, this thread must live: nobody else asks
+            self._on_useless(what, error)
+        else:
+            self._hub.over()
+            self._outage(what).over()
+
+    def _on_useless(self, what: Want, error: Exception) -> None:
+        """The hub answers, but not with what was asked for."""
+        self._hub.over()
+        told = error if isinstance(error, FetchError) else f"unexpected {type(error).__name__}: {error}"
+        self._outage(what).began(told)
+        if isinstance(error, Refused):
+            self._forget(what)
+        else:
+            self._put_off(what)
+
+    def _forget(self, what: Want) -> None:
+        with self._changed:
+            wish = self._wishes.get(_key(what))
+            if wish is not None and wish.what == what:
+                del self._wishes[_key(what)]
+
+    def _put_off(self, what: Want) -> None:
+        """To the end of the line; a `since` that was asked for meanwhile stays."""
+        with self._changed:
+            wish = self._wishes.pop(_key(what), _Wish(what, 0.0))
+            self._wishes[_key(what)] = _Wish(wish.what, time.monotonic() + self._retry_s)
+
+    def _outage(self, what: Want) -> Outage:
+        name = (
+            f"fetching event {what.event_id}" if isinstance(what, WantEvent) else "fetching the configuration"
+        )
+        return self._outages.setdefault(_key(what), Outage(name))
 
     def _ask(self, what: Want) -> GateConfig | Fetched:
         if isinstance(what, WantConfig):

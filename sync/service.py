@@ -2,14 +2,17 @@
 
 One loop owns all state. Everything from outside (broker, hub) comes in through one queue;
 the journal is looked at when it has changed. A scan is sent until the hub has acknowledged
-it, whatever the broker said.
+it, whatever the broker said. The parts: `sender` is the way out, `follower` the way in;
+here are the connection, the time, and what happens when a file cannot be used.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -18,17 +21,15 @@ from gate.clock import Clock
 from gate.errors import StoreError
 from gate.model import Now, Value
 from gate.outage import Outage
-from sync import window as win
 from sync.cache import Cache, LinkNote
-from sync.feed import plan
-from sync.fetcher import Want, WantConfig, WantEvent
+from sync.fetcher import Want, WantConfig
+from sync.follower import Follower
 from sync.link import Connected, Link, LinkError, LinkEvent, Lost, Message
 from sync.outbox import Outbox
+from sync.sender import Sender
 from sync.snapshot import Fetched
 from sync.wire import (
-    BATCH_LIMIT,
     Ack,
-    Change,
     Delta,
     GateConfig,
     GateStatus,
@@ -38,7 +39,6 @@ from sync.wire import (
     decode,
     decode_scans,
     encode,
-    encode_scans,
 )
 
 POLL_S = 0.02
@@ -46,10 +46,17 @@ POLL_S = 0.02
 BEAT_MS = 1_000
 STATUS_MS = 10_000
 CONFIG_MS = 60_000
-HUB_SILENT_WAITS = 2
-"""So many resends in a row without an answer, and the hub counts as not heard (6 s and more)."""
+HEARD_MS = 90_000
+"""A living hub answers for the configuration more often than this; a silent one proves nothing."""
 RECONNECT_MS = (250, 10_000)
+SETTLED_MS = 20_000
+"""Longer than the longest wait: two gates with one name, who throw each other out, never settle."""
+STORE_RETRY_MS = 1_000
+KEPT = 10_000
+"""Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""
 
+Incoming = Message | GateConfig | Fetched
+M = TypeVar("M", Message, Incoming)
 Inbox = queue.SimpleQueue["tuple[Link | None, LinkEvent | GateConfig | Fetched]"]
 MakeLink = Callable[[tuple[str, bytes], Sequence[str]], Link]
 
@@ -92,21 +99,21 @@ class Sync:
         self._clock = clock
         self._jitter = jitter
         self._log = structlog.get_logger()
+        before = cache.link()
+        self._sender = Sender(outbox, before.epoch if before else None, before.acked_seq if before else 0)
+        self._follower = Follower(cache, want, clock)
         self._broker_outage = Outage("broker")
-        self._store_outage = Outage("files")
+        self._journal_outage = Outage("journal")
+        self._cache_outage = Outage("cache")
+        self._beat_outage = Outage("heartbeat")
         self._link: Link | None = None
         self._connected = False
         self._failures = 0
-        before = cache.link()
         self._changed_ms = _cut_since(before, clock.now())
-        self._epoch = before.epoch if before else None
-        acked = before.acked_seq if before else 0
-        self._window = win.Window(acked=acked, sent=acked)
-        self._versions = cache.versions()
-        self._served = set(cache.served())
-        self._heads: dict[str, int] = {}
+        self._heard_ms: int | None = None
+        self._kept: deque[Incoming] = deque(maxlen=KEPT)
+        self._kept_at = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = self._connect_at = 0
-        self._last_seq = 0
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then a goodbye to the broker."""
@@ -120,17 +127,15 @@ class Sync:
             self._outbox.close()
 
     def step(self) -> None:
-        """Wait briefly for an event, handle all there are, then send and keep time."""
-        try:
-            self._take_events()
-            now = self._clock.now()
-            self._keep_link(now.monotonic_ms)
-            self._publish_scans(now.monotonic_ms)
-            self._keep_time(now)
-        except StoreError as error:
-            self._store_outage.began(error)
-        else:
-            self._store_outage.over()
+        """Wait briefly for an event, handle all there are, then send and keep time.
+
+        A file that cannot be used stops only the part that needs it.
+        """
+        self._take_events()
+        now = self._clock.now()
+        self._keep_link(now.monotonic_ms)
+        self._send_scans(now.monotonic_ms)
+        self._keep_time(now)
 
     def _take_events(self) -> None:
         try:
@@ -142,16 +147,16 @@ class Sync:
             pass
 
     def _handle(self, source: Link | None, event: LinkEvent | GateConfig | Fetched) -> None:
-        if isinstance(event, GateConfig):
-            self._on_config(event)
-        elif isinstance(event, Fetched):
-            self._on_fetched(event)
+        if isinstance(event, GateConfig | Fetched):
+            self._heard()
+            self._to_cache(event)
         elif source is self._link:  # a link that was given up may still have been talking
             self._on_link(event)
 
     # --- the connection ---
 
     def _keep_link(self, now_ms: int) -> None:
+        self._settle(now_ms)
         if self._link is not None and not self._link.is_alive():
             self._on_link(Lost("the connection's thread died"))
         if self._link is None and now_ms >= self._connect_at:
@@ -175,12 +180,16 @@ class Sync:
 
     def _on_connected(self) -> None:
         now_ms = self._clock.now().monotonic_ms
-        self._connected, self._changed_ms, self._failures = True, now_ms, 0
-        self._broker_outage.over()
-        self._log.info("broker connected")
-        self._window = win.on_connect(self._window, now_ms)
-        self._heads.clear()
+        self._connected, self._changed_ms = True, now_ms
+        self._sender.on_connect(now_ms)
+        self._follower.on_connect()
         self._beat_at = self._status_at = self._config_at = 0
+
+    def _settle(self, now_ms: int) -> None:
+        """Only a connection that lasts is one: else the log fills and the waits never grow."""
+        if self._connected and now_ms - self._changed_ms >= SETTLED_MS:
+            self._failures = 0
+            self._broker_outage.over()
 
     def _on_lost(self, why: str) -> None:
         now_ms = self._clock.now().monotonic_ms
@@ -197,97 +206,83 @@ class Sync:
         self._beat_at = 0
 
     def _on_message(self, message: Message) -> None:
-        topic = message.topic
+        if message.topic.endswith("/ack"):
+            self._understand(message, self._on_ack)
+        else:
+            self._to_cache(message)
+
+    def _understand(self, message: M, use: Callable[[M], None]) -> None:
         try:
-            if topic.endswith("/ack"):
-                self._on_ack(decode(message.payload, Ack))
-            elif topic.endswith("/head"):
-                self._on_head(decode(message.payload, Head))
-            elif topic.endswith("/deltas"):
-                self._on_delta(decode(message.payload, Delta))
-            elif topic.endswith("/scans"):
-                self._on_peer(topic, message.payload)
-        except WireError as error:
-            self._log.warning("message not understood", topic=topic, error=str(error))
+            use(message)
+        except (WireError, OverflowError) as error:  # a number may be larger than SQLite's
+            where = message.topic if isinstance(message, Message) else type(message).__name__
+            self._log.warning("message not understood", topic=where, error=str(error))
+
+    def _heard(self) -> None:
+        self._heard_ms = self._clock.now().monotonic_ms
 
     # --- out: the journal ---
 
-    def _on_ack(self, ack: Ack) -> None:
-        if ack.epoch == self._epoch:
-            self._window = win.on_ack(self._window, ack.seq, self._clock.now().monotonic_ms)
-            self._beat_at = 0
+    def _on_ack(self, message: Message) -> None:
+        ack = decode(message.payload, Ack)
+        self._heard()
+        self._sender.on_ack(ack, self._clock.now().monotonic_ms)
+        self._beat_at = 0
 
-    def _publish_scans(self, now_ms: int) -> None:
-        if self._outbox.has_changed():
-            self._follow_epoch(now_ms)
-            self._last_seq = self._outbox.last_seq()
-        self._window = win.on_tick(self._window, now_ms, self._jitter())
-        while self._connected and self._last_seq > self._window.sent and win.room(self._window):
-            records = self._outbox.above(self._window.sent, min(BATCH_LIMIT, win.room(self._window)))
-            topic = self._topics.scans(self._identity.gate_id)
-            if not records or not self._link or not self._link.publish(topic, encode_scans(records)):
-                return
-            self._window = win.on_sent(self._window, records[-1].seq, now_ms)
+    def _send_scans(self, now_ms: int) -> None:
+        if now_ms < self._journal_at:
+            return
+        try:
+            self._sender.send(self._publish_scans if self._connected else None, now_ms, self._jitter())
+        except StoreError as error:
+            self._journal_outage.began(error)
+            self._journal_at = now_ms + STORE_RETRY_MS
+        else:
+            self._journal_outage.over()
 
-    def _follow_epoch(self, now_ms: int) -> None:
-        """A journal with another epoch numbers from the start (a re-imaged card)."""
-        epoch = self._outbox.epoch()
-        if epoch != self._epoch:
-            self._log.info("new journal", epoch=epoch)
-            self._epoch, self._window = epoch, win.Window(since_ms=now_ms)
+    def _publish_scans(self, batch: bytes) -> bool:
+        topic = self._topics.scans(self._identity.gate_id)
+        return self._link is not None and self._link.publish(topic, batch)
 
     # --- in: the cache ---
+
+    def _to_cache(self, message: Incoming) -> None:
+        """Whatever comes waits behind what could not be written yet, so that the order stays."""
+        self._kept.append(message)
+        if len(self._kept) == 1:
+            self._write_kept()
+
+    def _write_kept(self) -> None:
+        try:
+            while self._kept:
+                self._understand(self._kept[0], self._write)
+                self._kept.popleft()
+        except StoreError as error:
+            self._cache_outage.began(error)
+            self._kept_at = self._clock.now().monotonic_ms + STORE_RETRY_MS
+        else:
+            self._cache_outage.over()
+
+    def _write(self, message: Incoming) -> None:
+        match message:
+            case GateConfig():
+                self._follower.on_config(message)
+            case Fetched():
+                self._follower.on_fetched(message)
+            case Message(topic, payload) if topic.endswith("/head"):
+                self._follower.on_head(decode(payload, Head))
+                self._heard()
+            case Message(topic, payload) if topic.endswith("/deltas"):
+                self._follower.on_delta(decode(payload, Delta))
+                self._heard()
+            case Message(topic, payload) if topic.endswith("/scans"):
+                self._on_peer(topic, payload)
 
     def _on_peer(self, topic: str, payload: bytes) -> None:
         gate_id = self._topics.gate_of(topic)
         if gate_id is not None and gate_id != self._identity.gate_id:
             records, _unreadable = decode_scans(payload, gate_id)  # the hub quarantines those
             self._cache.put_peers(records)
-
-    def _on_config(self, config: GateConfig) -> None:
-        self._cache.put_config(config)
-        self._served = {event.event_id for event in config.events if event.served}
-        for event_id in self._served:
-            # asked on every connection: a broker that crashed has forgotten the head that would tell
-            self._want(WantEvent(event_id, self._versions.get(event_id, 0)))
-
-    def _fetch_if_behind(self, event_id: str) -> None:
-        held = self._versions.get(event_id)
-        if held is None or self._heads.get(event_id, 0) > held:
-            self._want(WantEvent(event_id, held or 0))
-
-    def _on_head(self, head: Head) -> None:
-        self._heads[head.event_id] = head.version
-        if head.event_id in self._served:
-            self._fetch_if_behind(head.event_id)
-
-    def _on_delta(self, delta: Delta) -> None:
-        if delta.event_id not in self._served:
-            return
-        newest = max((change.version for change in delta.changes), default=0)
-        self._heads[delta.event_id] = max(self._heads.get(delta.event_id, 0), newest)
-        self._apply(delta.event_id, delta.changes)
-
-    def _on_fetched(self, fetched: Fetched) -> None:
-        self._heads[fetched.event_id] = max(self._heads.get(fetched.event_id, 0), fetched.version)
-        if fetched.since:
-            self._apply(fetched.event_id, fetched.changes)
-        elif fetched.version >= self._versions.get(fetched.event_id, 0):
-            now = self._clock.now().wall
-            self._cache.put_snapshot(fetched.event_id, fetched.version, fetched.rows, now)
-            self._versions[fetched.event_id] = fetched.version
-            self._log.info(
-                "snapshot", event_id=fetched.event_id, version=fetched.version, rows=len(fetched.rows)
-            )
-        self._fetch_if_behind(fetched.event_id)
-
-    def _apply(self, event_id: str, changes: Sequence[Change]) -> None:
-        step = plan(self._versions.get(event_id), changes)
-        if step.apply:
-            self._cache.put_changes(event_id, step.apply, self._clock.now().wall)
-            self._versions[event_id] = step.apply[-1].version
-        if step.gap:
-            self._want(WantEvent(event_id, self._versions.get(event_id, 0)))
 
     # --- telling: door and hub ---
 
@@ -296,30 +291,40 @@ class Sync:
         if now_ms >= self._config_at:
             self._config_at = now_ms + CONFIG_MS
             self._want(WantConfig())
-        if now_ms >= self._beat_at:
-            self._beat_at = now_ms + BEAT_MS
-            self._cache.put_link(self._link_note(now), now.wall if self._is_current() else None)
+        self._follower.keep_time(now_ms)
+        if self._kept and now_ms >= self._kept_at:
+            self._write_kept()
         if self._connected and self._link and now_ms >= self._status_at:
             self._status_at = now_ms + STATUS_MS
             topic, payload = self._status_message(online=True)
             self._link.publish(topic, payload, retain=True)
+        if now_ms >= self._beat_at:
+            self._beat_at = now_ms + BEAT_MS
+            self._beat(now)
+
+    def _beat(self, now: Now) -> None:
+        try:
+            self._cache.put_link(self._link_note(now), now.wall if self._is_current(now) else None)
+        except StoreError as error:
+            self._beat_outage.began(error)
+        else:
+            self._beat_outage.over()
 
     def _link_note(self, now: Now) -> LinkNote:
         return LinkNote(
             connected=self._connected,
-            hub_heard=self._window.waits < HUB_SILENT_WAITS,
+            hub_heard=self._sender.is_answered,
             since_ms=self._changed_ms,
             beat_ms=now.monotonic_ms,
             boot_id=now.boot_id,
-            epoch=self._epoch,
-            acked_seq=self._window.acked,
+            epoch=self._sender.epoch,
+            acked_seq=self._sender.acked,
         )
 
-    def _is_current(self) -> bool:
-        """Connected, and holding the newest version the hub told of, for every night served here."""
-        heard = all(event_id in self._heads for event_id in self._served)
-        held = all(self._versions.get(e, -1) >= self._heads.get(e, 0) for e in self._served)
-        return self._connected and bool(self._served) and heard and held
+    def _is_current(self, now: Now) -> bool:
+        """Connected, and holding all that a hub which was heard lately told of."""
+        is_heard = self._heard_ms is not None and now.monotonic_ms - self._heard_ms <= HEARD_MS
+        return self._connected and is_heard and self._follower.is_current()
 
     def _status_message(self, *, online: bool) -> tuple[str, bytes]:
         status = GateStatus(gate_id=self._identity.gate_id, online=online, version=self._identity.version)
@@ -327,10 +332,10 @@ class Sync:
             status = msgspec.structs.replace(
                 status,
                 at=self._clock.now().wall,
-                epoch=self._epoch,
-                unacked=max(0, self._last_seq - self._window.acked),
-                event_id=next(iter(self._served), None) if len(self._served) == 1 else None,
-                cache_version=max(self._versions.values(), default=None),
+                epoch=self._sender.epoch,
+                unacked=self._sender.unacked,
+                event_id=self._follower.event_id,
+                cache_version=self._follower.version,
             )
         return self._topics.status(self._identity.gate_id), encode(status)
 

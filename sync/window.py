@@ -21,25 +21,35 @@ LONGEST_WAIT_MS = 30_000
 class Window(Value, frozen=True):
     """`acked`: the hub has all up to here. `sent`: sent up to here. `waits`: resends in a row.
 
-    `since_ms`: monotonic time of the last progress or resend.
+    `since_ms`: monotonic time of the last progress or resend. `is_fresh`: on this connection no
+    acknowledgement was heard yet.
     """
 
     acked: int = 0
     sent: int = 0
     since_ms: int = 0
     waits: int = 0
+    is_fresh: bool = False
 
 
 def on_ack(window: Window, seq: int, now_ms: int) -> Window:
-    """The hub has everything up to `seq`. An older or repeated acknowledgement changes nothing."""
-    if seq <= window.acked:
-        return window
-    return Window(acked=seq, sent=max(window.sent, seq), since_ms=now_ms)
+    """The hub has everything up to `seq`.
+
+    The first one on a connection holds even if it is lower: a hub that was restored from a backup
+    lacks what it had acknowledged. Later lower ones are merely late. A higher one counts only as
+    far as was sent: a journal restored from a backup gives numbers the hub knows to new scans.
+    """
+    if window.is_fresh and seq < window.acked:
+        return Window(acked=seq, sent=seq, since_ms=now_ms)
+    known = min(seq, window.sent)
+    if known <= window.acked:
+        return msgspec.structs.replace(window, is_fresh=False)
+    return Window(acked=known, sent=window.sent, since_ms=now_ms)
 
 
 def on_connect(window: Window, now_ms: int) -> Window:
     """A new connection: what was in flight on the old one may be lost."""
-    return Window(acked=window.acked, sent=window.acked, since_ms=now_ms)
+    return Window(acked=window.acked, sent=window.acked, since_ms=now_ms, is_fresh=True)
 
 
 def on_sent(window: Window, seq: int, now_ms: int) -> Window:
@@ -59,7 +69,7 @@ def on_tick(window: Window, now_ms: int, jitter: float) -> Window:
     wait = min(FIRST_WAIT_MS * 2**window.waits, LONGEST_WAIT_MS) * (1 + jitter / 2)
     if now_ms - window.since_ms < wait:
         return window
-    return Window(acked=window.acked, sent=window.acked, since_ms=now_ms, waits=window.waits + 1)
+    return msgspec.structs.replace(window, sent=window.acked, since_ms=now_ms, waits=window.waits + 1)
 
 
 def room(window: Window) -> int:

@@ -1,0 +1,112 @@
+"""Sends the journal to the hub: everything above the hub's acknowledgement, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from sync import window as win
+from sync.outbox import Outbox
+from sync.wire import BATCH_LIMIT, Ack, encode_scans
+
+HUB_SILENT_WAITS = 2
+"""So many resends in a row without an answer, and the hub counts as not heard (6 s and more)."""
+
+
+class Sender:
+    """The outgoing half of sync.
+
+    :param epoch: the journal's numbering when sync last ran.
+    :param acked: what the hub had acknowledged of it.
+    """
+
+    def __init__(self, outbox: Outbox, epoch: str | None, acked: int) -> None:
+        self._outbox = outbox
+        self._epoch = epoch
+        self._window = win.Window(acked=acked, sent=acked)
+        self._last_seq: int | None = None
+        self._ahead = 0
+        """While the journal is older than what the hub has: how far the hub is."""
+        self._log = structlog.get_logger()
+
+    @property
+    def epoch(self) -> str | None:
+        """The numbering of the journal, None while there is none."""
+        return self._epoch
+
+    @property
+    def acked(self) -> int:
+        """The hub has everything up to here; never above the journal's last number."""
+        return self._window.acked
+
+    @property
+    def unacked(self) -> int:
+        """How many records the hub has not acknowledged."""
+        return max(0, (self._last_seq or 0) - self._window.acked)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the hub acknowledges what it is sent."""
+        return self._window.waits < HUB_SILENT_WAITS
+
+    def on_connect(self, now_ms: int) -> None:
+        """A new connection."""
+        if self._ahead:  # what was lost with the old one cannot be told from the hub's numbers
+            self._window = win.Window(since_ms=now_ms)
+        else:
+            self._window = win.on_connect(self._window, now_ms)
+
+    def on_ack(self, ack: Ack, now_ms: int) -> None:
+        """Take an acknowledgement for what it says of this journal; of another it says nothing."""
+        if ack.epoch != self._epoch or ack.seq < 0 or self._last_seq is None:
+            return
+        if ack.seq > self._last_seq:
+            self._is_older(ack.seq, now_ms)
+        elif ack.seq > self._ahead:
+            self._ahead = 0
+        self._window = win.on_ack(self._window, ack.seq, now_ms)
+
+    def send(self, publish: Callable[[bytes], bool] | None, now_ms: int, jitter: float) -> None:
+        """Publish what may be sent now.
+
+        :param publish: hands over one batch, False if it could not; None without a connection.
+        :raises StoreError: the journal cannot be read.
+        """
+        self._look(now_ms)
+        self._window = win.on_tick(self._window, now_ms, jitter)
+        while publish and (self._last_seq or 0) > self._window.sent and win.room(self._window):
+            records = self._outbox.above(self._window.sent, min(BATCH_LIMIT, win.room(self._window)))
+            if not records or not publish(encode_scans(records)):
+                return
+            self._window = win.on_sent(self._window, records[-1].seq, now_ms)
+
+    def _look(self, now_ms: int) -> None:
+        if self._outbox.has_changed():
+            self._follow_epoch(now_ms)
+            self._last_seq = self._outbox.last_seq()
+            if self._window.acked > self._last_seq:
+                self._is_older(self._window.acked, now_ms)
+
+    def _follow_epoch(self, now_ms: int) -> None:
+        """A journal with another epoch numbers from the start (a re-imaged card)."""
+        epoch = self._outbox.epoch()
+        if epoch != self._epoch:
+            self._log.info("new journal", epoch=epoch)
+            self._epoch, self._window = epoch, win.Window(since_ms=now_ms)
+            self._last_seq, self._ahead = None, 0
+
+    def _is_older(self, hub_seq: int, now_ms: int) -> None:
+        """The hub has more of this numbering than the card: new scans get numbers it already knows."""
+        if not self._ahead:
+            self._log.error(
+                "this card's journal is older than what the hub has: it was restored from a backup, or "
+                "another gate runs with a copy of this card. All of it is sent again, nothing is lost: the "
+                "hub keeps once what it knows and quarantines what does not fit. Look into the hub's "
+                "quarantine, and make sure that no other gate uses this card's identity.",
+                hub_has=hub_seq,
+                card_has=self._last_seq,
+                epoch=self._epoch,
+            )
+            self._window = win.Window(since_ms=now_ms)
+        self._ahead = max(self._ahead, hub_seq)

@@ -1,0 +1,115 @@
+"""Sync's loop with real files, a clock that is moved by hand and a working in-memory link."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gate.cache import CacheReader
+from gate.journal import Journal
+from gate.model import FeedRow, ScanRecord
+from sync.cache import Cache
+from sync.fetcher import Want
+from sync.link import Connected, Link, LinkEvent, Message
+from sync.outbox import Outbox
+from sync.service import Identity, Inbox, Sync
+from sync.snapshot import Fetched
+from sync.wire import Ack, GateConfig, Head, Topics, decode_scans, encode
+from tests.factories import StoppedClock, a_record, an_event
+
+TOPICS = Topics(venue="maguey")
+
+
+class MemoryLink(Link):
+    """A link to nowhere: keeps what was published. `up` False: publishing fails."""
+
+    def __init__(self, will: tuple[str, bytes], topics: Sequence[str]) -> None:
+        self.will, self.topics = will, topics
+        self.published: list[tuple[str, bytes, bool]] = []
+        self.up, self.closed = True, False
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        if self.up:
+            self.published.append((topic, payload, retain))
+        return self.up
+
+    def is_alive(self) -> bool:
+        return not self.closed
+
+    def close(self, farewell: tuple[str, bytes] | None = None) -> None:
+        if farewell is not None:
+            self.publish(*farewell, retain=True)
+        self.closed = True
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = StoppedClock()
+        self.inbox: Inbox = queue.SimpleQueue()
+        self.links: list[MemoryLink] = []
+        self.wanted: list[Want] = []
+        self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
+        self.reader = CacheReader(folder / "cache.db")
+        self.sync = self.start()
+
+    def start(self) -> Sync:
+        return Sync(
+            identity=Identity(gate_id="gate-1", venue="maguey", version="1"),
+            cache=Cache(self.folder / "cache.db"),
+            outbox=Outbox(self.folder / "journal.db"),
+            inbox=self.inbox,
+            make_link=self._make_link,
+            want=self.wanted.append,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+    def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> Link:
+        self.links.append(MemoryLink(will, topics))
+        return self.links[-1]
+
+    def step(self, *events: LinkEvent | GateConfig | Fetched, seconds: float = 0.05) -> None:
+        for event in events:
+            self.inbox.put((self.links[-1] if self.links else None, event))
+        self.clock.forward(seconds)
+        self.sync.step()
+
+    def connect(self) -> None:
+        self.step()
+        self.step(Connected())
+
+    def serve(self, *rows: FeedRow, version: int = 5) -> None:
+        """The hub answers what was asked: one night, served here."""
+        config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
+        self.step(config, Fetched(event_id="event-1", version=version, since=0, rows=rows))
+        self.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=version, count=len(rows)))
+
+    def hear(self, topic: str, message: msgspec.Struct) -> None:
+        self.step(Message(topic, encode(message)))
+
+    def ack(self, seq: int, epoch: str = "epoch-1") -> None:
+        self.hear(TOPICS.ack("gate-1"), Ack(epoch=epoch, seq=seq))
+
+    def scan(self, count: int = 1, **changes: Any) -> None:
+        for _ in range(count):
+            with self.journal.turn() as turn:
+                number = self.journal.last_seq() + 1
+                turn.append(a_record(number, **changes))
+
+    def sent(self) -> list[ScanRecord]:
+        """Records published on the newest link."""
+        batches = [payload for topic, payload, _ in self.links[-1].published if topic.endswith("/scans")]
+        return [record for batch in batches for record in decode_scans(batch, "gate-1")[0]]
+
+    def close(self) -> None:
+        self.journal.close()
+        self.reader.close()
+
+
+def seqs(records: list[ScanRecord]) -> list[int]:
+    return [record.seq for record in records]
