@@ -81,6 +81,10 @@ class RecordingTurnstile:
         """Fail with this error from now on; None: work again."""
         self._broken = error
 
+    def trouble(self) -> HardwareError | None:
+        """What `break_down` was told."""
+        return self._broken
+
     def wait_for(self, count: int, timeout: float) -> bool:
         """Wait until there were `count` releases; whether there were within `timeout` seconds."""
         with self._changed:

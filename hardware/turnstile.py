@@ -3,7 +3,9 @@
 One `release` is one pulse. Two people admitted in a row are two pulses: one asked for while
 another runs follows it after a gap, so that the turnstile's own controller counts both.
 The pin is at rest from the first moment (`initial_value=False`: no pulse at boot), and is
-switched off *before* it is closed, because closing leaves a relay as it is.
+switched off *before* it is closed, because closing leaves a relay as it is. A pulse that
+has begun is not cut short by closing: its ticket is used. A relay that cannot be switched
+is tried to be switched off about once a second, and is whole again once that works.
 """
 
 from __future__ import annotations
@@ -22,6 +24,15 @@ from gate.ports import Turnstile
 
 GAP_S = 0.15
 """Rest between two pulses; controllers of turnstiles want 100 ms to see two."""
+
+RETRY_S = 1.0
+"""Between two attempts to switch off a relay that does not follow."""
+
+LAST_PULSE_S = 1.5
+"""Most of a running pulse that `close` waits for; a guest is through by then."""
+
+CLOSE_S = 2.0
+"""What the thread gets to end; longer means that it is stuck in the pin's driver."""
 
 TurnstileDriver = Literal["gpiozero", "mock", "none"]
 _log = structlog.get_logger()
@@ -67,6 +78,10 @@ class NoTurnstile:
     def release(self) -> None:
         """Nothing to open: staff reads the screen."""
 
+    def trouble(self) -> HardwareError | None:
+        """A missing relay that nobody configured is no trouble."""
+        return None
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -97,6 +112,7 @@ class RelayTurnstile:
         self._changed = threading.Condition()
         self._owed = 0  # pulses asked for and not over yet, the running one included
         self._energised = False
+        self._until = 0.0  # monotonic seconds at which the running pulse is over
         self._broken: HardwareError | None = None
         self._closing = threading.Event()
         self._output = _output(pin, active_high, factory)
@@ -121,16 +137,29 @@ class RelayTurnstile:
             self._owed += 1
             self._changed.notify_all()
 
+    def trouble(self) -> HardwareError | None:
+        """Why the relay cannot be switched, None while it can."""
+        return self._broken
+
     def close(self) -> None:
-        """Switch the relay to rest, drop pulses not begun, then let go of the pin. Never raises."""
+        """Let a running pulse end, drop those not begun, switch off, let go of the pin.
+
+        Takes at most `CLOSE_S`; a pulse longer than `LAST_PULSE_S` is cut. Never raises.
+        """
         with self._changed:
             if self._closing.is_set():
                 return
             self._closing.set()
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():  # touching the pin would get this thread stuck as well
+            _log.error("turnstile_stuck", what=f"The driver of GPIO {self._pin} does not answer.")
+            return
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._settle(on=False)
         try:
-            self._output.off()
             self._output.close()
         except Exception as error:  # gpiozero's factories each raise their own
             _log.error("turnstile_close_failed", why=str(error))
@@ -139,27 +168,42 @@ class RelayTurnstile:
 
     def _run(self) -> None:
         while self._wait_for_pulse():
-            self._closing.wait(self._pulse_s)
-            self._settle(on=False)
+            if self._broken is None:
+                self._hold()
+            if not self._rest():
+                return
             self._closing.wait(GAP_S)
             with self._changed:
                 self._owed -= 1
-                if self._owed and not self._closing.is_set():
-                    self._settle(on=True)
+                another = self._owed > 0 and not self._closing.is_set()
+            if another:  # switched without the lock: a driver that is stuck must not hold up `close`
+                self._settle(on=True)
 
     def _wait_for_pulse(self) -> bool:
-        """Until a pulse has begun; False when the turnstile closes and none is running."""
+        """Until a pulse has begun or failed to; False when the turnstile closes and none is running."""
         with self._changed:
             self._changed.wait_for(lambda: self._owed or self._closing.is_set())
-            return self._energised
+            return self._energised if self._broken is None else not self._closing.is_set()
 
-    def _settle(self, *, on: bool) -> None:
-        """Switch from the thread, where nobody can catch: the next `release` raises instead."""
-        with self._changed:
-            try:
-                self._switch(on=on)
-            except HardwareError as error:
-                _log.error("turnstile_down", why=str(error))
+    def _hold(self) -> None:
+        """Until the running pulse is over."""
+        if self._closing.wait(self._until - time.monotonic()):
+            time.sleep(max(0.0, min(self._until - time.monotonic(), LAST_PULSE_S)))
+
+    def _rest(self) -> bool:
+        """Switch off, again and again if need be; False if it closes before that works."""
+        while not self._settle(on=False):
+            if self._closing.wait(RETRY_S):
+                return False
+        return True
+
+    def _settle(self, *, on: bool) -> bool:
+        """Switch where nobody can catch: `trouble` and the next `release` tell of a failure."""
+        try:
+            self._switch(on=on)
+        except HardwareError:
+            return False
+        return True
 
     def _switch(self, *, on: bool) -> None:
         try:
@@ -168,11 +212,25 @@ class RelayTurnstile:
             else:
                 self._output.off()
         except Exception as error:
-            what = f"The relay on GPIO {self._pin} cannot be switched ({error})."
-            self._broken = HardwareError("turnstile", what, "Check its wiring, restart the gate.")
-            raise self._broken from error
-        self._energised = on
-        self._write_trace(on)
+            raise self._failed(error) from error
+        with self._changed:
+            if self._broken is not None:
+                self._broken = None
+                _log.info("turnstile_back")
+            if self._energised != on:
+                self._write_trace(on)
+            self._energised, self._until = on, time.monotonic() + self._pulse_s
+
+    def _failed(self, error: Exception) -> HardwareError:
+        """Note an outage once; the thread then switches off until that works."""
+        with self._changed:
+            if self._broken is None:
+                what = f"The relay on GPIO {self._pin} cannot be switched ({error})."
+                self._broken = HardwareError("turnstile", what, "Check its wiring, restart the gate.")
+                _log.error("turnstile_down", why=str(error))
+            self._owed = 1  # pulses not begun are dropped: whoever waited for them is gone by then
+            self._changed.notify_all()
+            return self._broken
 
     def _write_trace(self, on: bool) -> None:
         if self._trace is None:

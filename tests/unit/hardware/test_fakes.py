@@ -37,11 +37,13 @@ def test_breaking_down_is_seen_and_heals() -> None:
     eye.break_down(error)
     relay.break_down(error)
     assert eye.trouble() is error
+    assert relay.trouble() is error
     with pytest.raises(HardwareError):
         relay.release()
     eye.break_down(None)
     relay.break_down(None)
     assert eye.trouble() is None
+    assert relay.trouble() is None
     relay.release()
 
 

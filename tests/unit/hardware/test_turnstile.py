@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typing import Any
 import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
+from structlog.testing import capture_logs
 
 from gate.errors import HardwareError
+from hardware import turnstile
 from hardware.turnstile import GAP_S, NoTurnstile, RelayTurnstile, make_turnstile
 
 PULSE_S = 0.05
@@ -24,11 +28,18 @@ class WatchedPin(MockPin):  # type: ignore[misc]
 
     def __init__(self, factory: Any, info: Any) -> None:
         self.news = threading.Condition()
-        self.refuses = False
+        self.refuses = self.stays_on = False
+        self.refused = 0
+        self.answers = threading.Event()
+        self.answers.set()
         super().__init__(factory, info)
 
     def _change_state(self, value: bool) -> bool:
-        if self.refuses:
+        assert value or self.answers.wait(PATIENCE_S)
+        if self.refuses or (self.stays_on and not value):
+            with self.news:
+                self.refused += 1
+                self.news.notify_all()
             raise OSError("the wire is cut")
         with self.news:
             changed: bool = super()._change_state(value)
@@ -38,6 +49,10 @@ class WatchedPin(MockPin):  # type: ignore[misc]
     def wait_for(self, done: Callable[[list[bool]], bool]) -> None:
         with self.news:
             assert self.news.wait_for(lambda: done(levels(self)), PATIENCE_S), levels(self)
+
+    def wait_for_refusals(self, count: int) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: self.refused >= count, PATIENCE_S), self.refused
 
 
 def levels(pin: Any) -> list[bool]:
@@ -94,15 +109,96 @@ def test_a_release_in_the_rest_after_a_pulse_waits_for_its_end(factory: Any) -> 
     relay.close()
 
 
-def test_closing_in_mid_pulse_switches_off_before_letting_go(factory: Any) -> None:
-    relay = RelayTurnstile(17, pulse_s=60, factory=factory)
+def test_closing_lets_a_running_pulse_end_and_drops_those_not_begun(factory: Any) -> None:
+    relay = RelayTurnstile(17, pulse_s=0.3, factory=factory)
     pin = factory.pin(17)
     relay.release()
     relay.release()
     relay.close()
     relay.close()
     assert levels(pin) == [False, True, False]
+    assert pin.states[2].timestamp >= 0.3
     assert pin.function == "input"
+
+
+def test_closing_cuts_a_pulse_that_lasts_too_long(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "LAST_PULSE_S", 0.05)
+    relay = RelayTurnstile(17, pulse_s=60, factory=factory)
+    pin = factory.pin(17)
+    relay.release()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+    assert pin.states[2].timestamp >= 0.05
+    assert pin.function == "input"
+
+
+def test_a_relay_that_cannot_be_switched_off_is_one_outage_and_can_be_closed(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    with capture_logs() as logs:
+        pin.stays_on = True
+        relay.release()
+        pin.wait_for_refusals(5)
+        trouble = relay.trouble()
+        with pytest.raises(HardwareError, match="cannot be switched"):
+            relay.release()
+        relay.close()
+        refused = pin.refused
+        with pytest.raises(HardwareError, match="switched off"):
+            relay.release()
+    assert trouble is not None
+    assert trouble.part == "turnstile"
+    assert [line["event"] for line in logs] == ["turnstile_down"]
+    assert levels(pin) == [False, True]
+    assert pin.refused == refused
+    assert pin.function == "input", "let go of, or it could not be made again"
+
+
+def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay = RelayTurnstile(17, pulse_s=0.5, factory=factory)
+    pin = factory.pin(17)
+    with capture_logs() as logs:
+        pin.stays_on = True
+        relay.release()
+        relay.release()
+        pin.wait_for_refusals(2)
+        pin.stays_on = False
+        pin.wait_for(lambda seen: len(seen) == 3)
+        _await(lambda: relay.trouble() is None)
+        relay.release()
+        pin.wait_for(lambda seen: len(seen) == 5)
+        relay.close()
+    assert levels(pin) == [False, True, False, True, False], "pulses not begun before it broke are dropped"
+    assert pin.states[3].timestamp >= GAP_S
+    assert [line["event"] for line in logs] == ["turnstile_down", "turnstile_back"]
+
+
+def _await(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "CLOSE_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    relay.release()
+    with capture_logs() as logs:
+        relay.close()
+    assert [line["event"] for line in logs] == ["turnstile_stuck"]
+    with pytest.raises(HardwareError, match="switched off"):
+        relay.release()
+    pin.answers.set()
+    pin.wait_for(lambda seen: len(seen) == 3)
 
 
 def test_a_relay_that_is_energised_by_a_low_level(factory: Any) -> None:
@@ -171,10 +267,11 @@ def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_drivers(tmp_path: Path) -> None:
-    nothing = make_turnstile("none")
+    nothing = NoTurnstile()
     nothing.release()
+    assert nothing.trouble() is None
     nothing.close()
-    assert isinstance(nothing, NoTurnstile)
+    assert isinstance(make_turnstile("none"), NoTurnstile)
     relay = make_turnstile("mock", pulse_s=0.01, trace=tmp_path / "trace")
     relay.release()
     relay.close()
