@@ -25,6 +25,7 @@ from gate.ports import Look
 from gate.presence import Sighting
 from hardware import messages as m
 from hardware.effort import Effort, effort
+from hardware.names import alias
 from hardware.slots import Slots
 from hardware.spec import LONGEST_SIDE, CameraSpec
 from hardware.workers import Worker
@@ -43,7 +44,8 @@ CLOSE_S = 1.0
 
 NOT_A_PICTURE = b"\x00not-a-picture:"
 """Start of the raw bytes that stand for a file that was no picture. The NUL makes sure that
-they are never a code, so the door answers `malformed` as for any other foreign thing."""
+they are never a code, so the door answers `malformed` as for any other foreign thing. What
+follows is `hardware.names.alias`: it tells one file from the next, and not its name."""
 
 _SLOTS = 3
 _log = structlog.get_logger()
@@ -250,8 +252,10 @@ class ChildEye:
             self._refuse(frame.source, "The decoder failed on it twice. It was probably made to do that.")
 
     def _refuse(self, source: str, why: str) -> None:
-        _log.warning("picture_refused", source=source, why=why)
-        shown = Sighting(raw=NOT_A_PICTURE + source.encode())
+        # of a list, `source` is the file's own name, for whoever gave it
+        name = alias(source.removeprefix("file:")) if self._still else source
+        _log.warning("picture_refused", source=name, why=why)
+        shown = Sighting(raw=NOT_A_PICTURE + name.encode())
         self._publish(Look(sightings=(shown,), source=source))
 
     def _publish(self, look: Look) -> None:

@@ -13,12 +13,16 @@ from collections import deque
 from pathlib import Path
 
 from gate.errors import HardwareError
-from hardware.frames import Frame, dark, file_url, fit
+from hardware.frames import Frame, dark, fit
+from hardware.names import alias, file_url
 from hardware.pictures import Grey, PictureError, load
 from hardware.spec import LONGEST_SIDE, CameraSpec
+from hardware.tries import Tries
 
 SETTLE_S = 1.0
 """A file that is no picture yet is given this long after its last change to become one."""
+
+_FATAL = "The camera's process ended twice while reading it. It was probably made to do that."
 
 _Stamp = tuple[int, int]  # size and mtime_ns: a file that is being written changes one of them
 
@@ -40,6 +44,7 @@ class FolderSource:
         self._due = time.monotonic()
         self._stamps: dict[Path, _Stamp] = {}
         self._showing: Showing | None = None
+        self._tries = Tries(self._folder / "refused" / ".reading")
         self._make_folders()
 
     def grab(self, timeout_s: float) -> Frame | None:
@@ -75,7 +80,7 @@ class FolderSource:
             return None
         showing = self._showing
         if time.monotonic() < showing.until:
-            return Frame(showing.grey, file_url(showing.path))
+            return Frame(showing.grey, alias(showing.path.name))
         self._showing = None
         self._move(showing.path, "seen")
         return Frame(self._dark, "folder")
@@ -83,15 +88,35 @@ class FolderSource:
     def _next(self) -> Frame | None:
         for path in self._waiting():
             try:
-                grey = fit(load(path), self._size)
+                grey = self._load(path)
             except PictureError as error:
                 if not _settled(path):
                     continue
                 self._move(path, "refused")
-                return Frame(self._dark, file_url(path), refused=str(error))
+                self._tries.over()
+                return Frame(self._dark, alias(path.name), refused=error.why)
             self._showing = Showing(path, grey, time.monotonic() + self._hold_s)
-            return Frame(grey, file_url(path))
+            return Frame(grey, alias(path.name))
         return None
+
+    def _load(self, path: Path) -> Grey:
+        """A picture as a frame; refused unread if this process ended in mid-reading too often."""
+        try:
+            if not self._tries.begin(f"{alias(path.name)}/{self._stamps[path][1]}"):
+                raise PictureError(path, _FATAL)
+        except OSError as error:
+            self._check_folder()
+            raise self._unwritable(error) from error
+        grey = self._read(path)
+        self._tries.over()
+        return grey
+
+    def _read(self, path: Path) -> Grey:
+        try:
+            return fit(load(path), self._size)
+        except PictureError:  # anything else ends this process
+            self._tries.over()
+            raise
 
     def _waiting(self) -> list[Path]:
         """The files that did not change since the last look, oldest first."""
@@ -107,6 +132,9 @@ class FolderSource:
                     stamps[path] = (path.stat().st_size, path.stat().st_mtime_ns)
         except FileNotFoundError:  # moved away between two calls; the next look is 40 ms away
             self._check_folder()
+        except OSError as error:
+            what = f"The folder {self._folder} cannot be looked into ({error.strerror})."
+            raise HardwareError("camera", what, "Let this account read it.") from error
         return stamps
 
     def _check_folder(self) -> None:
@@ -143,9 +171,9 @@ class FilesSource:
         try:
             grey = load(path)
         except PictureError as error:
-            return Frame(dark(self._size), file_url(path), refused=str(error))
+            return Frame(dark(self._size), file_url(path.name), refused=error.why)
         longest = max(grey.shape)
-        return Frame(fit(grey, _within(grey)) if longest > LONGEST_SIDE else grey, file_url(path))
+        return Frame(fit(grey, _within(grey)) if longest > LONGEST_SIDE else grey, file_url(path.name))
 
     def exhausted(self) -> bool:
         """Whether every picture was shown."""

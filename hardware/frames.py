@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -68,8 +67,3 @@ def _edge_shade(grey: Grey) -> int:
     edge = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
     dark_end, light_end = np.percentile(edge, (10, 90))
     return int(np.median(edge)) if light_end - dark_end < 64 else 255
-
-
-def file_url(path: Path) -> str:
-    """How a file is called as the source of a frame."""
-    return f"file:{path.name}"

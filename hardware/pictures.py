@@ -6,6 +6,7 @@ judged from the header, before any pixel is decompressed.
 
 from __future__ import annotations
 
+import stat
 import struct
 import warnings
 import zlib
@@ -23,13 +24,21 @@ Grey = npt.NDArray[np.uint8]
 MAX_PIXELS = 40_000_000
 """Largest picture read. Phones make 12 to 50 megapixels; decompressed, 40 are 160 MB in colour."""
 
+_MEGAPIXELS = MAX_PIXELS // 1_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
 # what Pillow's three readers were seen to raise on damaged files
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
 class PictureError(MagueyError, ValueError):
-    """A file that cannot be looked at: missing, no picture, damaged, or too large."""
+    """A file that cannot be looked at: missing, no picture, damaged, or too large.
+
+    `why`: the message without the file's path, for a log.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.why = why
 
 
 def load(path: Path) -> Grey:
@@ -40,15 +49,29 @@ def load(path: Path) -> Grey:
     :returns: grey values, height × width, writable, contiguous.
     :raises PictureError: saying what is wrong with the file and what to do.
     """
+    _check_file(path)
     with _open(path) as image:
         _check_size(path, image)
         try:
             return _grey(image)
         except MemoryError:
-            raise PictureError(f"{path}: not enough memory to read it. Send a smaller picture.") from None
+            raise PictureError(path, "not enough memory to read it. Send a smaller picture.") from None
         except _DAMAGE as error:
-            text = f"{path}: the picture is damaged or cut short ({error}). Copy it again."
-            raise PictureError(text) from None
+            raise PictureError(path, _damaged(error)) from None
+
+
+def _check_file(path: Path) -> None:
+    """Before it is opened: opening a pipe waits for a writer, reading a device may never end."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise PictureError(path, _why_not(error)) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise PictureError(path, "is a folder, not a picture. Name the files in it.")
+    if not stat.S_ISREG(found.st_mode):
+        raise PictureError(path, "is not a regular file. Give a picture file.")
+    if found.st_size == 0:
+        raise PictureError(path, "the file is empty. Copy it again.")
 
 
 def _open(path: Path) -> Image.Image:
@@ -58,46 +81,41 @@ def _open(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(path, formats=_FORMATS)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise PictureError(_too_large(path, "far more")) from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise PictureError(f"{path}: {_why_not(path, error)}") from None
+        why = f"it has far more than the {_MEGAPIXELS} megapixels this gate reads. Send a smaller picture."
+        raise PictureError(path, why) from None
+    except OSError as error:
+        raise PictureError(path, _why_not(error)) from None
     except _DAMAGE:
-        raise PictureError(f"{path}: the picture is damaged. Copy it again.") from None
+        raise PictureError(path, "the picture is damaged. Copy it again.") from None
 
 
-def _why_not(path: Path, error: Exception) -> str:
+def _why_not(error: OSError) -> str:
     match error:
         case FileNotFoundError():
             return "there is no such file. Check the name."
-        case IsADirectoryError():
-            return "is a folder, not a picture. Name the files in it."
         case PermissionError():
             return "may not be read by this account. Change its permissions."
         case UnidentifiedImageError():
-            return _not_a_picture(path)
+            return "is not a picture this gate can read. Use PNG, JPEG or WebP."
         case OSError(errno=None):  # Pillow's own, about the file's content
-            return f"the picture is damaged or cut short ({error}). Copy it again."
+            return _damaged(error)
         case _:
-            return f"cannot be read ({error}). Copy it again."
+            return f"cannot be read ({error.strerror}). Copy it again."
 
 
-def _not_a_picture(path: Path) -> str:
-    if path.stat().st_size == 0:
-        return "the file is empty. Copy it again."
-    return "is not a picture this gate can read. Use PNG, JPEG or WebP."
+def _damaged(error: Exception) -> str:
+    # the system's errors carry the path in their text, Pillow's do not
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"the picture is damaged or cut short ({said}). Copy it again."
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
     pixels = image.width * image.height
     if pixels == 0:
-        raise PictureError(f"{path}: the picture has no pixels. Copy it again.")
+        raise PictureError(path, "the picture has no pixels. Copy it again.")
     if pixels > MAX_PIXELS:
-        raise PictureError(_too_large(path, f"{pixels / 1e6:.0f}"))
-
-
-def _too_large(path: Path, megapixels: str) -> str:
-    limit = MAX_PIXELS // 1_000_000
-    return f"{path}: {megapixels} megapixels, more than the {limit} this gate reads. Send a smaller picture."
+        why = f"it has {pixels / 1e6:.0f} megapixels, more than the {_MEGAPIXELS} this gate reads."
+        raise PictureError(path, f"{why} Send a smaller picture.")
 
 
 def _grey(image: Image.Image) -> Grey:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from gate.errors import HardwareError
 from gate.payload import Malformed, parse
 from gate.ports import Eye, Look
 from hardware.eye import NOT_A_PICTURE, ChildEye, Restarts
-from hardware.spec import CameraSpec
+from hardware.names import alias
+from hardware.spec import CameraSpec, Driver
 from tests.unit.hardware.scenes import code, shared
 
 PATIENCE_S = 30.0
@@ -77,7 +79,7 @@ def _is_running(pid: int) -> bool:
 def test_a_picture_is_read_through_both_processes(eye: ChildEye, folder: Path) -> None:
     _present(folder, "ONE")
     look = _read(eye, "ONE")
-    assert look.source == "file:ONE.png"
+    assert look.source == alias("ONE.png")
     assert look.decode_ms > 0
     assert look.sightings[0].offset < 0.05
     assert eye.trouble() is None
@@ -153,10 +155,57 @@ def test_a_file_that_is_no_picture_is_answered_and_the_next_is_read(eye: ChildEy
     (folder / "letter.png").write_text("Dear gate,")
     look = _until(eye, lambda look: look is not None and bool(look.sightings))
     assert look is not None
-    assert _raws(look) == [NOT_A_PICTURE + b"file:letter.png"]
+    assert _raws(look) == [NOT_A_PICTURE + alias("letter.png").encode()]
     assert isinstance(parse(_raws(look)[0]), Malformed)
     _present(folder, "NEXT")
     _read(eye, "NEXT")
+
+
+@pytest.mark.parametrize("driver", ["folder", "files"])
+def test_a_refused_picture_is_logged_without_its_name(folder: Path, driver: Driver) -> None:
+    secret = folder / "MGY-PF-20261120-SECRET.png"
+    secret.write_text("Dear gate,")
+    with capture_logs() as logs:
+        eye = ChildEye(CameraSpec(driver=driver, path=str(folder), files=(str(secret),)))
+        look = _until(eye, lambda look: look is not None and bool(look.sightings))
+        eye.close()
+    assert look is not None
+    assert _raws(look) == [NOT_A_PICTURE + alias(secret.name).encode()]
+    assert [line["source"] for line in logs if line["event"] == "picture_refused"] == [alias(secret.name)]
+    assert "SECRET" not in repr(logs)
+    assert str(folder) not in repr(logs)
+
+
+_FATAL_PILLOW = """
+import os
+from PIL import Image
+opened = Image.open
+
+def crash(path, **how):
+    if path.name == "evil.png":
+        os.abort()
+    return opened(path, **how)
+
+Image.open = crash
+"""
+
+
+def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_is_read(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_FATAL_PILLOW)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (folder / "evil.png").write_text("Dear gate,")
+    eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
+    look = _until(eye, lambda look: look is not None and bool(look.sightings))
+    assert look is not None
+    assert _raws(look) == [NOT_A_PICTURE + alias("evil.png").encode()]
+    assert (folder / "refused" / "evil.png").is_file()
+    assert eye.restarts() == Restarts(2, 0)
+    _present(folder, "NEXT")
+    _read(eye, "NEXT")
+    assert eye.trouble() is None
+    eye.close()
 
 
 def test_without_a_camera_it_starts_says_so_and_recovers(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -68,8 +69,8 @@ def _cut_short(path: Path) -> bytes:
         (b"", "empty"),
         (b"%PDF-1.7 a ticket", "not a picture"),
         (b"GIF89a\x01\x00\x01\x00", "not a picture"),
-        (_png_header(8660, 5774), "50 megapixels, more than the 40"),
-        (_png_header(20000, 20000), "far more megapixels"),
+        (_png_header(8660, 5774), "bad.png: it has 50 megapixels, more than the 40 this gate reads. Send"),
+        (_png_header(20000, 20000), "bad.png: it has far more than the 40 megapixels this gate reads. Send"),
         (_png_header(10, 10), "damaged"),
         (b"\x89PNG\r\n\x1a\n garbage", "picture"),
         (b"\xff\xd8\xff\xe0 garbage", "picture"),
@@ -81,6 +82,7 @@ def test_refuses_in_words(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(PictureError, match=says) as refused:
         load(path)
     assert str(path) in str(refused.value)
+    assert path.name not in refused.value.why
     assert isinstance(refused.value, MagueyError)
 
 
@@ -96,3 +98,20 @@ def test_refuses_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         load(tmp_path / "none.png")
     with pytest.raises(PictureError, match="is a folder"):
         load(tmp_path)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        with pytest.raises(PictureError, match=r"is not a regular file\. Give a picture file\."):
+            load(path)
+
+
+def test_the_reason_for_a_log_never_has_the_path(tmp_path: Path) -> None:
+    """The system's own errors carry it in their text."""
+    loop = tmp_path / "secret.png"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path / ("secret" * 50), loop / "secret.png"):
+        with pytest.raises(PictureError) as refused:
+            load(path)
+        assert "secret" not in refused.value.why

@@ -10,12 +10,15 @@ import pytest
 from PIL import Image
 
 from gate.errors import HardwareError
+from hardware import folder
 from hardware.cameras import open_camera
 from hardware.decode import decode
 from hardware.folder import SETTLE_S, FilesSource, FolderSource
 from hardware.frames import Frame, fit
-from hardware.pictures import Grey
+from hardware.names import alias, file_url
+from hardware.pictures import Grey, load
 from hardware.spec import LONGEST_SIDE, CameraSpec
+from hardware.tries import Tries
 from tests.unit.hardware.scenes import code
 
 
@@ -55,7 +58,7 @@ def test_a_picture_is_held_up_then_moved_to_seen(tmp_path: Path) -> None:
     camera = FolderSource(_spec(tmp_path))
     frames = _frames(camera, 4)
     assert [_raws(frame) for frame in frames] == [[], [b"A"], [], []]
-    assert frames[1].source == "file:a.png"
+    assert frames[1].source == alias("a.png")
     assert (tmp_path / "seen" / "a.png").is_file()
     assert not (tmp_path / "a.png").exists()
 
@@ -89,6 +92,78 @@ def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:
     assert [bool(frame.refused) for frame in frames] == [False, True, False]
     assert "not a picture" in frames[1].refused
     assert (tmp_path / "refused" / "bad.png").is_file()
+
+
+def test_what_a_folder_tells_of_a_file_never_has_its_name(tmp_path: Path) -> None:
+    _save(code("A"), tmp_path / "MGY-PF-SECRET.png")
+    _aged(tmp_path / "MGY-PF-SECRET.png")
+    (tmp_path / "bad.MGY-PF-SECRET").write_text("not a picture")
+    _aged(tmp_path / "bad.MGY-PF-SECRET")
+    told = [frame.source + frame.refused for frame in _frames(FolderSource(_spec(tmp_path)), 6)]
+    assert sum("file:" in words for words in told) == 2
+    assert not any("SECRET" in words or str(tmp_path) in words for words in told)
+
+
+def test_an_alias_tells_files_apart_and_keeps_the_ending_of_a_picture() -> None:
+    assert alias("a.PNG").endswith(".png")
+    assert "." not in alias("a.MGY-PF-1")
+    assert len({alias(name) for name in ("a.png", "b.png", "a.jpg", "a", "\udcff")}) == 5
+    assert file_url("\udcff.png") == "file:\ufffd.png"
+
+
+class Crash(BaseException):
+    """Ends the camera's process, as a crash in native code does."""
+
+
+def test_a_file_that_ended_the_camera_twice_is_set_aside_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _aged(_save(code("EVIL"), tmp_path / "evil.png"))
+    opened: list[str] = []
+
+    def crashing(path: Path) -> Grey:
+        opened.append(path.name)
+        if path.name == "evil.png":
+            raise Crash
+        return load(path)
+
+    monkeypatch.setattr(folder, "load", crashing)
+    for _ in range(2):
+        with pytest.raises(Crash):
+            _frames(FolderSource(_spec(tmp_path)), 2)
+    _save(code("GOOD"), tmp_path / "good.png")
+    frames = _frames(FolderSource(_spec(tmp_path)), 3)
+    assert "ended twice" in frames[1].refused
+    assert _raws(frames[2]) == [b"GOOD"]
+    assert opened == ["evil.png", "evil.png", "good.png"]
+    assert [path.name for path in (tmp_path / "refused").iterdir()] == ["evil.png"]
+
+
+def test_a_file_that_ended_the_camera_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _aged(_save(code("A"), tmp_path / "a.png"))
+
+    def crashing(path: Path) -> Grey:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "load", crashing)
+        with pytest.raises(Crash):
+            _frames(FolderSource(_spec(tmp_path)), 2)
+    assert [_raws(frame) for frame in _frames(FolderSource(_spec(tmp_path)), 2)] == [[], [b"A"]]
+    assert not list((tmp_path / "refused").iterdir())
+
+
+def test_a_marker_cut_short_by_a_loss_of_power_counts_for_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    for content in ("", "key", "key two", "other 2", "a b c"):
+        marker.write_text(content)
+        assert Tries(marker).begin("key")
+    assert Tries(marker).begin("key")
+    assert not Tries(marker).begin("key")
+    Tries(marker).over()
+    assert Tries(marker).begin("key")
 
 
 def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
