@@ -128,7 +128,7 @@ class Door:
 
     def _answer(self, presented: Presented, now_ms: int) -> None:
         journal, turnstile = self._journal.get(now_ms), self._turnstile.get(now_ms)
-        if journal is None or turnstile is None:
+        if journal is None or turnstile is None or turnstile.trouble() is not None:
             # nothing that cannot be recorded or let through is decided: the ticket stays good
             self._see_staff(presented, "out of order", now_ms)
             return
@@ -142,7 +142,7 @@ class Door:
             self._see_staff(presented, "not recorded", now_ms)
             return
         self._log.info("scan", **log_fields(answered, presented))
-        if answered.effects.release and not self._release(turnstile, now_ms):
+        if answered.effects.release and not self._release(turnstile):
             # the record stands, the door did not open: that is for a person to put right
             self._show(Notice(word="see_staff", link=answered.effects.screen.link), now_ms)
             return
@@ -152,12 +152,12 @@ class Door:
         self._show(Notice(word="see_staff", link=self._link(now_ms)), now_ms)
         self._log.warning("scan not decided", code=_short(presented), why=why)
 
-    def _release(self, turnstile: Turnstile, now_ms: int) -> bool:
+    def _release(self, turnstile: Turnstile) -> bool:
         """Open; False if the relay did not move."""
         try:
             turnstile.release()
         except HardwareError as error:
-            self._turnstile.broke(error, now_ms)
+            self._log.error("admitted, but the turnstile did not open", error=str(error))
             return False
         return True
 
@@ -221,7 +221,7 @@ class Door:
         trouble = self._trouble(now_ms)
         if trouble is not None:
             part, error = trouble
-            step = error.step if isinstance(error, HardwareError) else _STEPS[part]
+            step = error.step if isinstance(error, HardwareError) else _STEPS.get(part, str(error))
             return OutOfOrder(part=part, step=step, link=link)
         now = self._clock.now()
         event = tonight(self._cache.events(), now.wall)
@@ -236,14 +236,15 @@ class Door:
 
     def _trouble(self, now_ms: int) -> tuple[Part, MagueyError] | None:
         """What to tell of, the camera first; but every part is tried, so that each can come back."""
-        self._turnstile.get(now_ms)
+        turnstile = self._turnstile.get(now_ms)
         self._journal.get(now_ms)
+        relay = turnstile.trouble() if turnstile else self._turnstile.trouble
         eye = self._eye.trouble()
         if eye is not None:
             return Part(eye.part), eye
-        for part, mending in ((Part.TURNSTILE, self._turnstile), (Part.JOURNAL, self._journal)):
-            if mending.trouble is not None:
-                return part, mending.trouble
+        for part, trouble in ((Part.TURNSTILE, relay), (Part.JOURNAL, self._journal.trouble)):
+            if trouble is not None:
+                return part, trouble
         return self._cache_out_of_order()
 
     def _cache_out_of_order(self) -> tuple[Part, MagueyError] | None:

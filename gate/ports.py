@@ -43,6 +43,9 @@ class Turnstile(Protocol):
     def release(self) -> None:
         """Give one pulse, in the background; returns at once. Raises `HardwareError`."""
 
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well; a relay goes on trying to get well."""
+
     def close(self) -> None:
         """Switch the relay to rest, then let go of the pin."""
 

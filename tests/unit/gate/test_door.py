@@ -178,19 +178,29 @@ def test_a_made_up_code_stuck_beside_the_camera_does_not_block_a_ticket(bench: B
     assert len(bench.relay.releases) == 1
 
 
+class TreacherousTurnstile(RecordingTurnstile):
+    """Seems well until it is to open."""
+
+    def trouble(self) -> HardwareError | None:
+        return None
+
+
 def test_a_relay_that_fails_at_release_sends_the_guest_to_staff_and_not_in(bench: Bench) -> None:
+    bench.relay = TreacherousTurnstile()
     bench.relay.break_down(HardwareError("turnstile", "The pin is gone.", "Check the wiring"))
     screen = bench.show(code_id())
     assert isinstance(screen, Notice)
     assert screen.word == "see_staff"
 
 
-def test_a_relay_that_fails_in_use_is_out_of_order_until_it_is_back(bench: Bench) -> None:
+def test_a_relay_that_is_broken_decides_nothing_until_it_is_well(bench: Bench) -> None:
     bench.relay.break_down(HardwareError("turnstile", "The pin is gone.", "Check the wiring"))
-    bench.show(code_id(), seconds=4)
-    assert isinstance(bench.display.screens[-1], Idle)  # made again after a few seconds
+    assert isinstance(bench.show(code_id(), seconds=4), Notice)
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, OutOfOrder)
+    assert (shown.part, shown.step) == (Part.TURNSTILE, "Check the wiring")
     bench.relay.break_down(None)
-    assert reason(bench.show(code_id(2))) is Reason.FIRST_ENTRY
+    assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
     assert len(bench.relay.releases) == 1
 
 
