@@ -11,11 +11,12 @@ import queue
 import random
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import psycopg
 import typer
@@ -25,6 +26,9 @@ from gate.log import configure
 from hub.config import HubConfig, read_config
 from hub.database import one_line
 from hub.errors import HubError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -82,14 +86,15 @@ def web(config: ConfigOption) -> None:
     with _plain_errors():
         settings = read_config(config)
         place = settings.web
+        server = uvicorn.Config(
+            make_app(settings),
+            host=place.host,
+            port=place.port,
+            log_level="warning",
+            timeout_graceful_shutdown=1,
+        )
         try:
-            uvicorn.run(
-                make_app(settings),
-                host=place.host,
-                port=place.port,
-                log_level="warning",
-                timeout_graceful_shutdown=1,
-            )
+            _serve(server)
         except SystemExit as stopped:
             if stopped.code:
                 raise HubError(
@@ -123,6 +128,22 @@ def seed_demo(
         with connect(settings.postgres.dsn) as conn:
             made = write(conn, settings.venue, night, source, out)
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
+
+
+def _serve(config: uvicorn.Config) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                typer.echo(f"listening on http://{config.host}:{config.port}")
+
+    server = Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise HubError("The web server did not start; its log says why.")
 
 
 def _run_until_stopped(config: HubConfig) -> None:

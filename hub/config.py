@@ -44,6 +44,10 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
             return Path(self.password_file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigError(f"mqtt.password_file: {error}. Give the hub's user read access.") from None
+        except UnicodeDecodeError:
+            raise ConfigError(
+                f"mqtt.password_file: {self.password_file} is not text. Write the password into it as UTF-8."
+            ) from None
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +85,9 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     if not _VENUE.fullmatch(config.venue):
         yield "venue: expected 1 to 64 letters, digits, '-', '_' or '.', because it is part of MQTT topics."
     yield from _dsn_mistakes(config.postgres.dsn)
+    for name, host in (("mqtt.host", config.mqtt.host), ("web.host", config.web.host)):
+        if not host.strip():
+            yield f"{name}: is empty; expected a name or an address, for example '127.0.0.1'."
     for name, port in (("mqtt.port", config.mqtt.port), ("web.port", config.web.port)):
         if not 0 < port < 65536:
             yield f"{name}: expected a port from 1 to 65535, not {port}."
@@ -94,7 +101,13 @@ def _dsn_mistakes(dsn: str) -> Iterator[str]:
         # the text itself is not repeated: it may hold a password
         yield "postgres.dsn: not a connection string; expected for example 'host=127.0.0.1 dbname=maguey'."
         return
-    if "dbname" not in known:
+    ports = str(known.get("port", "")).split(",")
+    if any("@" in str(known.get(key, "")) for key in ("host", "dbname")) or not all(
+        port.isdigit() or not port for port in ports
+    ):
+        # read like this, part of a password would be named in every error
+        yield "postgres.dsn: in a URI write '@', ':' and '/' of a password as %40, %3A and %2F."
+    elif "dbname" not in known:
         yield "postgres.dsn: names no database; add for example 'dbname=maguey'."
 
 

@@ -55,7 +55,10 @@ def is_outage(error: BaseException) -> bool:
         return True
     if not isinstance(error, psycopg.Error):
         return False
-    return error.sqlstate is None or error.sqlstate[:2] in _OUTAGE_CLASSES
+    if error.sqlstate is None:
+        # ours, before the server saw it: a value Postgres cannot hold is no outage
+        return not isinstance(error, psycopg.DataError)
+    return error.sqlstate[:2] in _OUTAGE_CLASSES
 
 
 def is_conflict(error: BaseException) -> bool:

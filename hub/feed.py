@@ -115,7 +115,10 @@ def _readable(event_id: str, row: DictRow) -> Change | None:
         return msgspec.json.decode(row["change"], type=Change)
     except msgspec.MsgspecError as error:
         _log.error(
-            "a change no gate can read is left out", event=event_id, version=row["version"], error=str(error)
+            "a change no gate can read is left out",
+            event_id=event_id,
+            version=row["version"],
+            error=str(error),
         )
         return None
 

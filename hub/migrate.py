@@ -54,6 +54,12 @@ def _alone(dsn: str) -> Iterator[None]:
     """Two hubs that start together migrate one after the other."""
     with connect(dsn, autocommit=True) as guard:
         guard.execute(query("migrate_alone"))
+        right = guard.execute(query("may_create")).fetchone()
+        if right is None or not right["allowed"]:
+            raise HubError(
+                f"User '{guard.info.user}' may not create tables in database '{guard.info.dbname}'. "
+                f'Have its owner run: GRANT CREATE ON SCHEMA public TO "{guard.info.user}".'
+            )
         yield
 
 

@@ -31,6 +31,7 @@ LINKED_PER_TABLE = 2
 NEXT_NIGHT_TICKETS = 10
 _OUT_OF_USE = ("cancelled",) * 3 + ("refunded",) * 3
 _CAPACITY = 500
+_FIRST_YEAR, _LAST_YEAR = 1971, 2198
 _TABLES = (
     ("Mezcal", "premium", 8),
     ("Tobala", "premium", 8),
@@ -133,7 +134,10 @@ def night_of(day: date | None, now: datetime) -> Night:
     """Tonight, doors open an hour ago, eight hours to go; or a given date, 22:00 to 06:00.
 
     :param now: aware; its time zone is the venue's.
+    :raises SeedError: a date that would not fit into 1970 to 2199, as every time at the hub must.
     """
+    if day is not None and not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise SeedError(f"--date {day}: choose a date from {_FIRST_YEAR} to {_LAST_YEAR}.")
     if day is None:
         doors = now.replace(microsecond=0) - timedelta(hours=1)
         return Night(doors.date(), doors, doors + timedelta(hours=9))

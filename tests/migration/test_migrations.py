@@ -69,3 +69,12 @@ def test_two_hubs_migrate_one_after_the_other(new_database: Callable[[], str]) -
 def test_no_postgres_is_told_in_words() -> None:
     with pytest.raises(HubError, match="Start Postgres or correct"):
         migrate("host=127.0.0.1 port=1 dbname=maguey user=x")
+
+
+def test_a_user_without_the_right_is_told_which_one(new_database: Callable[[], str]) -> None:
+    dsn = new_database()
+    with psycopg.connect(dsn) as conn:
+        conn.execute("CREATE ROLE nobuilder LOGIN")
+        conn.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    with pytest.raises(HubError, match='GRANT CREATE ON SCHEMA public TO "nobuilder"'):
+        migrate(dsn.replace("user=maguey", "user=nobuilder"))

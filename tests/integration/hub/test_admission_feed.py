@@ -212,3 +212,48 @@ def test_versions_are_gapless_under_parallel_writers(world: World, dsn: str) -> 
         )
         == 8
     )
+
+
+def test_whoever_moves_to_another_night_is_removed_from_the_old_one(world: World) -> None:
+    old, new = world.event(), world.event("PS")
+    moving, staying = world.reservation(old), world.reservation(new)
+    ticket = world.ticket(old)
+    one, two = world.guest_pass(moving, 1), world.guest_pass(moving, 2)
+    steps = [
+        (f"UPDATE tickets SET event_id = '{new}' WHERE id = '{ticket}'", {ticket}),
+        (f"UPDATE vip_guest_passes SET reservation_id = '{staying}' WHERE id = '{one}'", {one}),
+        (f"UPDATE vip_reservations SET event_id = '{new}' WHERE id = '{moving}'", {two}),
+    ]
+    for step, moved in steps:
+        known = {row.code_hash: row.subject_id for row in world.feed(old) if isinstance(row, Admission)}
+        before = {
+            event: world.one("SELECT admission_version FROM events WHERE id = %s", event)
+            for event in (old, new)
+        }
+        world.run(step)
+        gone = [c.row for c in world.changes(old, before[old]) if isinstance(c.row, Removed)]
+        assert {known[row.code_hash] for row in gone} == moved
+        assert {row.event_id for row in gone} == {old}
+        come = [c.row for c in world.changes(new, before[new]) if isinstance(c.row, Admission)]
+        assert {row.subject_id for row in come} == moved
+    assert by_subject(world, old) == {}
+    assert_feed_leads_to_snapshot(world, new)
+
+
+def test_a_guest_who_came_before_the_link_or_the_payment_is_counted(world: World, conn: Connection) -> None:
+    event = world.event()
+    pending, paid = world.reservation(event, "pending"), world.reservation(event)
+    early, walked_in = world.ticket(event), world.ticket(event)
+    world.link(pending, early)
+    scans = (record(1, subject_id=early), record(2, subject_id=walked_in))
+    write(conn, Batch(records=scans, topics={"gate-1": "t"}))
+    world.link(paid, walked_in)
+    world.run("UPDATE vip_reservations SET status = 'confirmed' WHERE id = %s", pending)
+    for reservation, minute in ((pending, 1), (paid, 2)):
+        assert world.all(
+            "SELECT status, checked_in_guests, checked_in_at FROM vip_reservations WHERE id = %s", reservation
+        ) == [("checked_in", 1, later(minute))]
+    assert_feed_leads_to_snapshot(world, event)
+    world.run("DELETE FROM vip_linked_tickets WHERE ticket_id = %s", walked_in)
+    assert world.one("SELECT checked_in_guests FROM vip_reservations WHERE id = %s", paid) == 0
+    assert_feed_leads_to_snapshot(world, event)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,13 +17,14 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
+from demo.servers import free_port
 from gate.model import FeedRow, Removed
-from hub.api import make_app
+from hub.api import POOL_SIZE, make_app
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
 from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, decode
 from tests.integration.hub.test_admission_feed import state
-from tests.integration.hub.world import World
+from tests.integration.hub.world import PATIENCE, World
 
 TOKEN = "a-token"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -187,7 +193,49 @@ def test_a_gate_reads_only_what_is_its_own(client: TestClient[Any], world: World
 
 def test_a_gate_without_a_token_hash_lets_nobody_in(client: TestClient[Any], world: World) -> None:
     world.run("INSERT INTO gates (gate_id, venue, name) VALUES ('bare', 'main', 'BARE')")
-    assert_problem(client.get("/api/gates/bare/config", headers=AUTH), 401)
+    for shown in (AUTH["Authorization"], "Bearer \xa0", "Bearer \x85", "Bearer  "):
+        headers = {b"Authorization": shown.encode("latin-1")}
+        assert_problem(client.get("/api/gates/bare/config", headers=headers), 401)
+
+
+@pytest.mark.parametrize("gate", ["g1%00", "%ff", "a b", "a" * 65])
+def test_what_cannot_be_a_gate_is_not_found(client: TestClient[Any], gate: str) -> None:
+    assert_problem(client.get(f"/api/gates/{gate}/config", headers=AUTH), 404)
+
+
+def test_stalled_downloads_keep_no_connection_to_postgres(
+    config_file: Path, world: World, event: str
+) -> None:
+    """More gates than the pool has connections read nothing of a long snapshot, and go on."""
+    world.run(
+        "INSERT INTO tickets (ticket_id, event_id, qr_code_data, guest_name)"
+        " SELECT n, %s, n, repeat('x', 500) FROM generate_series(1, 20000) n",
+        event,
+    )
+    port = free_port()
+    config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
+    command = [sys.executable, "-m", "hub.cli", "web", "--config", str(config_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as web, contextlib.ExitStack() as stack:
+        stack.callback(web.terminate)
+        assert web.stdout is not None
+        assert web.stdout.readline() == f"listening on http://127.0.0.1:{port}\n"
+        stalled = [stack.enter_context(stalled_download(port, path(event))) for _ in range(POOL_SIZE + 2)]
+        for connection in stalled:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/gates/gate-1/config", headers=AUTH, timeout=PATIENCE)
+        assert answer.status_code == 200
+        assert (
+            world.one("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'") == 0
+        )
+
+
+def stalled_download(port: int, url: str) -> socket.socket:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(PATIENCE)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(f"GET {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+    return connection
 
 
 def test_probes_and_openapi(client: TestClient[Any]) -> None:

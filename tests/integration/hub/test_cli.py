@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.servers import Postgres
 from gate.model import Admission
 from gate.payload import Code, code_hash, parse
 from hub.database import Connection
@@ -107,3 +108,29 @@ def test_a_port_in_use_is_1_and_says_what_to_do(tmp_path: Path) -> None:
         )
         answer = hub("web", "--config", file)
     assert (answer.returncode, "Choose another [web] port" in answer.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("what", ["dbname=nowhere user=maguey", "dbname=postgres user=nobody-we-know"])
+def test_a_running_postgres_is_not_told_to_be_started(server: Postgres, tmp_path: Path, what: str) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text(f'venue = "v"\n[postgres]\ndsn = "host=127.0.0.1 port={server.port} {what}"\n')
+    answer = hub("migrate", "--config", file)
+    assert answer.returncode == 1
+    assert "create the user and the database" in answer.stderr
+    assert "Start Postgres" not in answer.stderr
+
+
+@pytest.mark.parametrize("date", ["9999-12-31", "0001-01-01"])
+def test_a_date_that_does_not_fit_is_refused(config_file: Path, tmp_path: Path, date: str) -> None:
+    answer = hub("seed-demo", "--config", config_file, "--out", tmp_path / "x", "--date", date)
+    assert (answer.returncode, "choose a date" in answer.stderr) == (1, True)
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_a_password_file_that_is_not_text_is_a_config_mistake(config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(b"\xff\xfe\x00")
+    config_file.write_text(
+        config_file.read_text() + f'username = "hub"\npassword_file = "{tmp_path / "password"}"\n'
+    )
+    answer = hub("ingest", "--config", config_file)
+    assert (answer.returncode, "is not text" in answer.stderr) == (2, True)

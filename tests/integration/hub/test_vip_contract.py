@@ -150,6 +150,7 @@ def test_python_turns_a_database_error_into_a_result(conn: Connection) -> None:
     answer = process_vip_scan_with_reentry(conn, "not a uuid")
     assert (answer.success, answer.error) == (False, RPC_ERROR)
     assert "uuid" in answer.message
+    assert process_vip_scan_with_reentry(conn, NOBODY, "\ud800").error == RPC_ERROR
     conn.close()
     assert process_vip_scan_with_reentry(conn, NOBODY).error == RPC_ERROR
     assert check_vip_linked_ticket_reentry(conn, NOBODY).error == RPC_ERROR

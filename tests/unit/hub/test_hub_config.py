@@ -60,3 +60,21 @@ def test_no_file(tmp_path: Path) -> None:
 
 def test_the_dsn_is_not_shown() -> None:
     assert "dbname" not in repr(read_config(EXAMPLE))
+
+
+@pytest.mark.parametrize(
+    "dsn", ["postgresql://u:hun/ter2@h/db", "postgresql://u:hun@ter2@h/db", "postgresql://u:hun/ter2?x@h/db"]
+)
+def test_no_part_of_a_password_is_taken_for_something_else_and_shown(tmp_path: Path, dsn: str) -> None:
+    told = problems(tmp_path, f'venue = "v"\n[postgres]\ndsn = "{dsn}"\n')
+    assert "postgres.dsn" in told
+    for part in ("hun", "ter2"):
+        assert part not in told
+
+
+def test_an_empty_host_is_a_mistake(tmp_path: Path) -> None:
+    told = problems(
+        tmp_path, 'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[mqtt]\nhost = ""\n[web]\nhost = " "\n'
+    )
+    assert "mqtt.host: is empty" in told
+    assert "web.host: is empty" in told
