@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from gate.model import FeedRow
-from sync.snapshot import FetchError, HubClient
-from sync.wire import Change, SnapshotEnd, SnapshotHeader
+from sync.snapshot import FetchError, HubClient, NoAnswer, Refused
+from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
 from tests.factories import a_table, an_admission, an_event, code_id
 
 
@@ -22,12 +22,15 @@ class Hub(BaseHTTPRequestHandler):
     status = 200
     body = b""
     claimed = None
+    headers_sent: dict[str, str] = {}
     seen: list[tuple[str, str | None]]
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers["Authorization"]))
         self.send_response(self.status)
         self.send_header("Content-Length", str(self.claimed or len(self.body)))
+        for name, value in self.headers_sent.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(self.body)
 
@@ -99,6 +102,68 @@ def test_an_altered_answer_is_not_used(hub: type[Hub]) -> None:
 def test_another_events_answer_is_not_used(hub: type[Hub]) -> None:
     hub.body = snapshot(event_id="event-2")
     with pytest.raises(FetchError, match="event-2"):
+        client(hub).admissions("event-1", 0)
+
+
+@pytest.mark.parametrize("row", [an_admission(event_id="event-2"), a_table(event_id="event-2")])
+def test_a_row_of_another_event_spoils_the_whole_answer(hub: type[Hub], row: FeedRow) -> None:
+    hub.body = snapshot((*ROWS, row))
+    with pytest.raises(FetchError, match="event-2"):
+        client(hub).admissions("event-1", 0)
+    hub.body = snapshot((Change(version=7, row=row),), since=6)
+    with pytest.raises(FetchError, match="event-2"):
+        client(hub).admissions("event-1", 6)
+
+
+def config(gate_id: str = "gate-1") -> bytes:
+    return encode(GateConfig(gate_id=gate_id, gate_name="GATE", venue="maguey", events=()))
+
+
+def test_the_configuration_of_another_gate_is_refused(hub: type[Hub]) -> None:
+    hub.body = config("gate-9")
+    with pytest.raises(FetchError, match="gate-9"):
+        client(hub).config()
+
+
+def test_a_configuration_that_breaks_off_is_told_in_words(hub: type[Hub]) -> None:
+    hub.body, hub.claimed = config()[:20], 500  # type: ignore[assignment]
+    with pytest.raises(FetchError, match="config"):
+        client(hub).config()
+
+
+def test_an_answer_that_is_not_packed_as_it_says_is_told_in_words(hub: type[Hub]) -> None:
+    hub.body, hub.headers_sent = config(), {"Content-Encoding": "gzip"}
+    with pytest.raises(FetchError, match="cannot be used"):
+        client(hub).config()
+
+
+@pytest.mark.parametrize(
+    "where", ["http://.x/", "http://[::1/", "http://127.0.0.1:99999999/", "foo:bar", "\u00ff", "/elsewhere"]
+)
+def test_a_redirect_is_not_followed_wherever_it_leads(hub: type[Hub], where: str) -> None:
+    hub.status, hub.headers_sent = 302, {"Location": where}
+    with pytest.raises(FetchError):
+        client(hub).config()
+    assert [path for path, _ in hub.seen] == ["/api/gates/gate-1/config"]
+
+
+@pytest.mark.parametrize("line", [b'{"t":"admission","code_hash":"\xff"}', b'{"x":' + b"[" * 50_000])
+def test_a_row_that_no_parser_can_read_is_told_in_words(hub: type[Hub], line: bytes) -> None:
+    hub.body = snapshot().replace(b"\n", b"\n" + line + b"\n", 1)
+    with pytest.raises(FetchError, match="cannot be used"):
+        client(hub).admissions("event-1", 0)
+
+
+def test_a_hub_that_is_busy_cannot_tell_the_gate_to_wait_for_hours(hub: type[Hub]) -> None:
+    hub.status, hub.headers_sent = 503, {"Retry-After": "3600"}
+    with pytest.raises(NoAnswer):
+        client(hub).config()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_the_hub_does_not_give_is_told_apart_from_trouble(hub: type[Hub], status: int) -> None:
+    hub.status = status
+    with pytest.raises(Refused):
         client(hub).admissions("event-1", 0)
 
 

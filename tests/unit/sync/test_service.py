@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
-import pytest
 
 from gate.journal import Journal
 from gate.model import Kind
@@ -16,13 +12,6 @@ from sync.snapshot import Fetched
 from sync.wire import Change, Delta, GateStatus, Head, decode
 from tests.factories import a_record, an_admission, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.close()
 
 
 def test_the_journal_goes_out_in_order_as_it_was_written(bench: Bench) -> None:

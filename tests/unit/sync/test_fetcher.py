@@ -1,0 +1,138 @@
+"""The fetcher: what fails holds up nothing else, and nothing ends its thread."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from sync.fetcher import Fetcher, Want, WantConfig, WantEvent
+from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.wire import GateConfig
+
+WAIT_S = 20.0
+CONFIG = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=())
+
+
+class MemoryHub(HubClient):
+    """A hub in memory. `troubles`: what is raised, by event id; "" is the configuration."""
+
+    def __init__(self) -> None:
+        self.troubles: dict[str, Exception] = {}
+        self.asked: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self.at_once: Callable[[], None] = lambda: None
+
+    def config(self) -> GateConfig:
+        self._answer("", 0)
+        return CONFIG
+
+    def admissions(self, event_id: str, since: int) -> Fetched:
+        self._answer(event_id, since)
+        return Fetched(event_id=event_id, version=since + 1, since=since)
+
+    def _answer(self, key: str, since: int) -> None:
+        self.asked.put((key, since))
+        self.at_once()
+        if key in self.troubles:
+            raise self.troubles[key]
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.hub = MemoryHub()
+        self.got: queue.SimpleQueue[GateConfig | Fetched] = queue.SimpleQueue()
+        self.fetcher = Fetcher(self.hub, self.got.put, retry_s=0.001)
+
+    def next(self) -> GateConfig | Fetched:
+        return self.got.get(timeout=WAIT_S)
+
+    def asked(self) -> tuple[str, int]:
+        return self.hub.asked.get(timeout=WAIT_S)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.fetcher.close()
+
+
+TROUBLES = [
+    FetchError("altered"),
+    NoAnswer("nobody"),
+    Refused("403"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
+    RecursionError(),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
+def test_an_event_that_cannot_be_fetched_holds_up_no_other(bench: Bench, trouble: Exception) -> None:
+    bench.hub.troubles["old"] = trouble
+    bench.fetcher.want(WantEvent("old", 0))
+    assert bench.asked() == ("old", 0)
+    bench.fetcher.want(WantEvent("new", 3))
+    bench.fetcher.want(WantConfig())
+    answers = [bench.next(), bench.next()]
+    assert CONFIG in answers
+    assert Fetched(event_id="new", version=4, since=3) in answers
+    bench.hub.troubles.clear()
+    bench.fetcher.want(WantEvent("old", 0))
+    assert bench.next() == Fetched(event_id="old", version=1, since=0)
+
+
+def test_the_configuration_is_asked_for_first(bench: Bench) -> None:
+    waiting: list[Want] = [WantEvent("a", 0), WantEvent("b", 0), WantConfig()]
+
+    def ask_for_more() -> None:
+        while waiting:
+            bench.fetcher.want(waiting.pop(0))
+
+    bench.hub.at_once = ask_for_more
+    bench.fetcher.want(WantEvent("first", 0))
+    assert [bench.asked()[0] for _ in range(4)] == ["first", "", "a", "b"]
+
+
+def test_what_the_hub_refuses_is_dropped_until_it_is_wanted_again(bench: Bench) -> None:
+    bench.hub.troubles["old"] = Refused("403")
+    bench.fetcher.want(WantEvent("old", 0))
+    assert bench.asked() == ("old", 0)
+    for since in range(20):  # had it been kept, it would be asked again in between
+        bench.fetcher.want(WantEvent("new", since))
+        bench.next()
+        assert bench.asked() == ("new", since)
+    bench.fetcher.want(WantEvent("old", 0))
+    assert bench.asked() == ("old", 0)
+
+
+def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
+    bench.hub.troubles["event-1"] = FetchError("altered")
+    bench.fetcher.want(WantEvent("event-1", 5))
+    bench.asked()
+    bench.fetcher.want(WantEvent("event-1", 0))
+    bench.hub.troubles.clear()
+    answers = [bench.next()]
+    while answers[-1] != Fetched(event_id="event-1", version=1, since=0):
+        answers.append(bench.next())
+    assert len(answers) <= 2  # the one that was under way may still have come
+
+
+def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another() -> None:
+    with capture_logs() as lines:
+        bench = Bench()
+        bench.hub.troubles = {key: NoAnswer("nobody there") for key in ("", "a", "b")}
+        for want in (WantConfig(), WantEvent("a", 0), WantEvent("b", 0)):
+            bench.fetcher.want(want)
+        for _ in range(12):
+            bench.asked()
+        bench.hub.troubles = {}
+        for _ in range(3):
+            bench.next()
+        bench.fetcher.close()
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "hub is out; trying again until it is back"),
+        ("info", "hub is back"),
+    ]
