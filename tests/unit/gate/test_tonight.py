@@ -1,0 +1,42 @@
+"""Which night it is: domain 2.1, 2.3 lines 7, 8 and 10."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+
+from gate.model import Event
+from gate.tonight import tonight
+from tests.factories import DOORS, an_event
+
+DAY = timedelta(days=1)
+FRIDAY = an_event()
+SATURDAY = an_event(event_id="event-2", doors_open_at=DOORS + DAY, ends_at=DOORS + DAY + timedelta(hours=8))
+CANCELLED = an_event(event_id="event-0", status="cancelled")
+LATE_CANCELLED = an_event(event_id="event-9", status="cancelled", doors_open_at=DOORS + timedelta(minutes=30))
+ELSEWHERE = an_event(event_id="event-3", served=False)
+
+
+@pytest.mark.parametrize(
+    ("hours", "events", "expected"),
+    [
+        (-3, [FRIDAY, SATURDAY], FRIDAY),
+        (1, [FRIDAY, SATURDAY], FRIDAY),
+        (9, [FRIDAY, SATURDAY], SATURDAY),
+        (9, [FRIDAY], FRIDAY),
+        (1, [ELSEWHERE], None),
+        (1, [], None),
+        (1, [FRIDAY, CANCELLED], FRIDAY),
+        (-3, [FRIDAY, CANCELLED], FRIDAY),
+        (1, [FRIDAY, LATE_CANCELLED], FRIDAY),
+        (1, [CANCELLED, SATURDAY], CANCELLED),
+        (-3, [CANCELLED, SATURDAY], CANCELLED),
+    ],
+)
+def test_tonight_does_not_depend_on_the_order_the_events_came_in(
+    hours: int, events: list[Event], expected: Event | None
+) -> None:
+    for order in permutations(events):
+        assert tonight(order, DOORS + timedelta(hours=hours)) == expected
