@@ -293,8 +293,9 @@ class _Maker:
         hashed = hashlib.sha256(token.encode()).hexdigest()
         row = {"gate_id": gate.gate_id, "venue": self.venue, "name": gate.name, "token_hash": hashed}
         self.rows["seed_gates"].append(row)
-        served = {"gate_id": gate.gate_id, "event_id": self.tonight.event_id}
-        self.rows["seed_gate_events"].append(served)
+        # tomorrow's list as well, so that tomorrow's guests are told which night their ticket is for
+        for night in (self.tonight, self.tomorrow):
+            self.rows["seed_gate_events"].append({"gate_id": gate.gate_id, "event_id": night.event_id})
         return gate
 
 

@@ -163,6 +163,13 @@ def test_each_admission_gave_one_pulse_and_no_refusal_did(club: Club) -> None:
     assert len(records(club)) == 8
 
 
+def test_a_ticket_for_tomorrow_is_refused_by_the_name_of_its_night(club: Club) -> None:
+    queue = Queue(club)
+    queue.show(next(t for t in club.night.tickets if t.event == "PS"), 0)
+    queue.scanned()
+    assert [record.reason for record in records(club)] == ["wrong_event"]
+
+
 def test_a_refund_at_the_hub_is_refused_at_the_door(club: Club) -> None:
     ticket = club.night.of(lambda t: t.kind == "ga" and t.status == "issued")[50]
     before = club.gates[0].status().event
