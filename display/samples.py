@@ -80,11 +80,11 @@ _DATA: Mapping[Lang, Mapping[str, str]] = {
     "es": {
         "gate": "PUERTA",
         "ticket_type": "Entrada general",
-        "camera": "Revise el cable plano y reinicie",
-        "decoder": "Reinicie maguey-gate",
-        "turnstile": "Revise el relevador en GPIO 17",
-        "journal": "Tarjeta llena: libere espacio",
-        "cache": "Conecte la puerta al hub",
+        "camera": "",
+        "decoder": "",
+        "turnstile": "",
+        "journal": "",
+        "cache": "",
     },
 }
 

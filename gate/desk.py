@@ -2,7 +2,7 @@
 
 The order is the promise: when `Desk.answer` returns, the record is on disk, so whoever
 calls it may move the turnstile. The claim at the hub (domain 2.3, situation 1) belongs
-between `_question` and the journal's turn: asked before the commit, so that a committed
+between `_case` and the journal's turn: asked before the commit, so that a committed
 verdict is final. Until it exists, first entries are decided from what the gate knows.
 """
 

@@ -313,7 +313,12 @@ def test_out_of_order_says_the_next_step() -> None:
         "CAMERA FAULT",
         "Check the cable",
     )
-    assert said(OutOfOrder(part=Part.CACHE, step=" ", link=ONLINE))[1] == "Out of order"
+    assert said(OutOfOrder(part=Part.CACHE, step=" ", link=ONLINE))[1] == "Restart maguey-sync"
+
+
+def test_out_of_order_never_mixes_languages() -> None:
+    broken = OutOfOrder(part=Part.CAMERA, step="Check the cable", link=ONLINE)
+    assert compose(broken, "es", ZONE).lines == ("Revise el cable plano y reinicie",)
 
 
 @pytest.mark.parametrize(
