@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -30,11 +31,43 @@ class ServerError(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on at this moment."""
+    """A TCP port nobody listens on, and that nobody else who asks here is given.
+
+    Below the range from which outgoing connections take theirs: one of those could otherwise
+    be on the port by the time its server starts. Kept for this process by an abstract socket,
+    which vanishes with it.
+    """
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = list(range(10_000, max(lowest_outgoing, 20_000)))
+    random.SystemRandom().shuffle(candidates)
+    for port in candidates:
+        if _is_reserved(port) and _is_free(port):
+            return port
+    raise ServerError("no TCP port is free on 127.0.0.1.")
+
+
+_RESERVATIONS: list[socket.socket] = []
+
+
+def _is_reserved(port: int) -> bool:
+    """Reserve it; False if another process has."""
+    reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        reservation.bind(f"\0maguey-port-{port}")
+    except OSError:
+        reservation.close()
+        return False
+    _RESERVATIONS.append(reservation)
+    return True
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass
