@@ -231,6 +231,7 @@ def test_closing_twice_or_with_a_dead_panel_is_harmless(glass: Glass, clock: Clo
     glass.unplugged = True
     panel.close()
     panel.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "screen"]
 
 
 def test_a_screen_that_cannot_be_put_into_words_blanks_the_last_verdict(
