@@ -264,9 +264,7 @@ def _used(screen: Answer, lang: Lang, tz: tzinfo) -> str:
 
 
 def _out_of_order(screen: OutOfOrder, lang: Lang) -> Page:
-    # a fault's own next step is English, as its log line is; elsewhere the part's usual one stands
-    own = screen.step.strip() if lang == "en" else ""
-    step = own or say(lang, f"step_{screen.part.value}")
+    step = say(lang, f"step_{screen.step.value}")
     headline = say(lang, screen.part.value)
     return Page(headline=headline, lines=(step,), icon="attention", banner=_banner(screen.link, lang))
 

@@ -19,11 +19,16 @@ from gate.settings import load
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]
+Pin = Annotated[int, Meta(ge=0, le=27)]
+"""A GPIO by its Broadcom number."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class CameraSection(Value, frozen=True):
-    """Where pictures come from. `path`: the folder of the driver ``folder``."""
+    """Where pictures come from. `path`: the folder of the driver ``folder``.
+
+    `exposure`: in half periods of the mains, in which lamps flicker; `focus`: in dioptres (1/m).
+    """
 
     driver: Literal["picamera2", "v4l2", "folder"] = "picamera2"
     path: str = ""
@@ -32,12 +37,21 @@ class CameraSection(Value, frozen=True):
     height: Annotated[int, Meta(ge=120, le=4096)] = 480
     fps: Annotated[int, Meta(ge=1, le=120)] = 15
     hold_ms: Annotated[int, Meta(ge=50, le=10_000)] = 300
+    mains_hz: Literal[50, 60] = 60
+    exposure: Annotated[int, Meta(ge=1, le=12)] = 1
+    gain: Annotated[float, Meta(ge=1, le=64)] = 4.0
+    focus: Annotated[float, Meta(ge=0, le=32)] = 5.0
+    idle_fps: Annotated[int, Meta(ge=1, le=120)] = 8
 
 
 class ScreenSection(Value, frozen=True):
-    """The OLED. `path`: the picture file of the driver ``file``."""
+    """The OLED. `path`: the picture file of the driver ``file``. `spi_…`, `dc_pin`, `reset_pin`: ssd1322."""
 
-    driver: Literal["ssd1306", "sh1106", "terminal", "file", "dummy", "none"] = "ssd1306"
+    driver: Literal["ssd1306", "sh1106", "ssd1322", "terminal", "file", "dummy", "none"] = "ssd1306"
+    spi_port: Annotated[int, Meta(ge=0, le=9)] = 0
+    spi_device: Annotated[int, Meta(ge=0, le=9)] = 0
+    dc_pin: Pin = 24
+    reset_pin: Pin = 25
     i2c_port: Annotated[int, Meta(ge=0, le=99)] = 1
     i2c_address: Annotated[int, Meta(ge=0x03, le=0x77)] = 0x3C
     rotate: Literal[0, 2] = 0
@@ -45,13 +59,48 @@ class ScreenSection(Value, frozen=True):
 
 
 class TurnstileSection(Value, frozen=True):
-    """The relay. `pin`: BCM number. `pulse_ms`: how long the relay is held."""
+    """The relay. `pulse_ms`: how long the way is open for one person.
+
+    `on_power_loss`: what the lock was bought as. ``fail_secure``: the relay is energised to open;
+    ``fail_safe``: it is energised to stay locked, and opens when power or the gate is gone.
+    """
 
     driver: Literal["gpiozero", "mock", "none"] = "gpiozero"
-    pin: Annotated[int, Meta(ge=0, le=27)] = 17
+    pin: Pin = 17
     active_high: bool = True
+    on_power_loss: Literal["fail_secure", "fail_safe"] = "fail_secure"
     pulse_ms: Annotated[int, Meta(ge=20, le=10_000)] = 500
     trace: str = ""
+
+
+class InputsSection(Value, frozen=True):
+    """Contacts the gate watches; left out: not wired. All are pulled up and closed to ground.
+
+    `fire_normally_closed`: the alarm *opens* its contact, so that a cut wire is an alarm too.
+    """
+
+    driver: Literal["gpiozero", "mock"] = "gpiozero"
+    passage_pin: Pin | None = None
+    exit_pin: Pin | None = None
+    fire_pin: Pin | None = None
+    tamper_pin: Pin | None = None
+    fire_normally_closed: bool = True
+
+
+class LightsSection(Value, frozen=True):
+    """Green and red light, and a passive buzzer; left out: not wired."""
+
+    driver: Literal["gpiozero", "mock"] = "gpiozero"
+    green_pin: Pin | None = None
+    red_pin: Pin | None = None
+    buzzer_pin: Pin | None = None
+
+
+class KeypadSection(Value, frozen=True):
+    """A USB keypad or keyboard for codes nobody can scan. `device`: its node below /dev/input."""
+
+    driver: Literal["none", "evdev", "terminal"] = "none"
+    device: str = ""
 
 
 class DoorSection(Value, frozen=True):
@@ -61,6 +110,8 @@ class DoorSection(Value, frozen=True):
     passback_window: Positive = 60.0
     rescan_after: Positive = 1.5
     isolated_after: Positive = 10.0
+    isolation_policy: Literal["admit", "deny"] = "admit"
+    passage_timeout: Positive = 7.0
     retain_days: Annotated[int, Meta(ge=1)] = 30
 
 
@@ -77,12 +128,13 @@ class HubSection(Value, frozen=True):
 
 
 class GateFile(Value, frozen=True):
-    """One gate. `state_dir` holds `journal.db` and `cache.db`."""
+    """One gate. `state_dir` holds `journal.db` and `cache.db`; `runtime_dir`, in memory, how it is now."""
 
     gate_id: str
     venue: str
     state_dir: str
     hub: HubSection
+    runtime_dir: str = "/run/maguey"
     gate_name: str = ""
     lang: Literal["es", "en"] = "es"
     timezone: str = "America/Mexico_City"
@@ -90,6 +142,9 @@ class GateFile(Value, frozen=True):
     camera: CameraSection = CameraSection()
     screen: ScreenSection = ScreenSection()
     turnstile: TurnstileSection = TurnstileSection()
+    inputs: InputsSection = InputsSection()
+    lights: LightsSection = LightsSection()
+    keypad: KeypadSection = KeypadSection()
     door: DoorSection = DoorSection()
     keys: dict[str, str] = {}
 

@@ -17,7 +17,7 @@ from gate import stage
 from gate.cache import CacheReader, Feed, screen_link
 from gate.clock import Clock
 from gate.desk import Answered, Desk
-from gate.errors import CacheError, HardwareError, MagueyError, StoreError
+from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
 from gate.journal import Journal
 from gate.mending import Mending
 from gate.model import Value
@@ -221,7 +221,7 @@ class Door:
         trouble = self._trouble(now_ms)
         if trouble is not None:
             part, error = trouble
-            step = error.step if isinstance(error, HardwareError) else _STEPS.get(part, str(error))
+            step = error.step if isinstance(error, HardwareError | StoreError) else Step.RESTART
             return OutOfOrder(part=part, step=step, link=link)
         now = self._clock.now()
         event = tonight(self._cache.events(), now.wall)
@@ -273,12 +273,6 @@ class Door:
 
     def _now_ms(self) -> int:
         return self._clock.now().monotonic_ms
-
-
-_STEPS = {
-    Part.JOURNAL: "Check disk: df -h",
-    Part.CACHE: "Restart maguey-sync",
-}
 
 
 def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:

@@ -76,6 +76,23 @@ class Reason(StrEnum):
     FIRST_ENTRY = "first_entry"
     REENTRY = "reentry"
     ALREADY_USED = "already_used"
+    # of a record that something was annulled: why (domain 2.3, Passage)
+    EXPIRED = "expired"
+    NOT_OPENED = "not_opened"
+    # of a record that somebody passed
+    PASSED = "passed"
+    # of a record of something that happened at the door without a scan
+    GUESSING = "guessing"
+    FREE_PASSAGE = "free_passage"
+    FREE_PASSAGE_OVER = "free_passage_over"
+    HELD_OPEN = "held_open"
+    CLOSED = "closed"
+    RESUMED = "resumed"
+    TAMPER = "tamper"
+    EXIT_BUTTON = "exit_button"
+    INTRUSION = "intrusion"
+    SENSOR_SILENT = "sensor_silent"
+    TEST_PULSE = "test_pulse"
 
 
 class Flag(StrEnum):
@@ -85,6 +102,8 @@ class Flag(StrEnum):
     ISOLATED = "isolated"
     PASSBACK_SUSPECT = "passback_suspect"
     FORCED = "forced"
+    LOCKED = "locked"
+    HISTORY_LOST = "history_lost"
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,8 +226,9 @@ class ScanRecord(Value, frozen=True):
     """One row of the journal and one message to the hub: protocol 4.3, field by field.
 
     `record` tells a scan from what is later said of it (``passed``, ``annulled``), which
-    names the scan in `refers_to`. `raw_hash` is the SHA-256 hex of the bytes presented,
-    also when they were no code of ours. `released`: the verdict commands the turnstile.
+    names the scan in `refers_to`, and from an ``event`` that no scan caused (a fire alarm,
+    guessing); these have the ruling `NONE` and say why in `reason`. `raw_hash` is the SHA-256
+    hex of the bytes presented, also when they were no code of ours. `released`: the verdict commands the turnstile.
     """
 
     scan_id: str
@@ -234,5 +254,5 @@ class ScanRecord(Value, frozen=True):
     cache_version: int | None = None
     cache_age_s: int | None = None
     released: bool = False
-    record: Literal["scan", "passed", "annulled"] = "scan"
+    record: Literal["scan", "passed", "annulled", "event"] = "scan"
     refers_to: str | None = None

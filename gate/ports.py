@@ -14,6 +14,7 @@ import msgspec
 from gate.errors import HardwareError
 from gate.presence import Sighting
 from gate.screen import Screen
+from gate.signals import Signal
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -33,6 +34,9 @@ class Eye(Protocol):
     def trouble(self) -> HardwareError | None:
         """What is broken right now, None while all is well."""
 
+    def beats(self) -> int:
+        """Grows while the eye's own loop turns, camera or not; for the watchdog."""
+
     def close(self) -> None:
         """Release the camera and stop the child processes."""
 
@@ -43,11 +47,123 @@ class Turnstile(Protocol):
     def release(self) -> None:
         """Give one pulse, in the background; returns at once. Raises `HardwareError`."""
 
+    def hold_open(self) -> None:
+        """Stay open until `rest`. From any thread; asked again it changes nothing. Raises `HardwareError`."""
+
+    def rest(self) -> None:
+        """Lock again after `hold_open`. From any thread. Raises `HardwareError`."""
+
+    def beats(self) -> int:
+        """Grows while the relay's own loop turns; for the watchdog."""
+
     def trouble(self) -> HardwareError | None:
         """What is broken right now, None while all is well; a relay goes on trying to get well."""
 
     def close(self) -> None:
         """Switch the relay to rest, then let go of the pin."""
+
+
+class Sensed(msgspec.Struct, frozen=True):
+    """What the inputs say. `bodies`, `exits`: how many since the last reading; the others: right now.
+
+    `blocked`: the passage sensor is covered, and has been longer than a body takes.
+    """
+
+    bodies: int = 0
+    exits: int = 0
+    fire: bool = False
+    tamper: bool = False
+    blocked: bool = False
+
+
+class Inputs(Protocol):
+    """Passage sensor, exit button, fire alarm, tamper contact."""
+
+    def read(self) -> Sensed:
+        """What happened since the last reading. Never blocks, never raises."""
+
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well."""
+
+    def close(self) -> None:
+        """Let go of the pins."""
+
+
+class Voice(Protocol):
+    """Lights and buzzer."""
+
+    def play(self, signal: Signal) -> None:
+        """Say this instead of whatever is being said; never blocks, never raises."""
+
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well."""
+
+    def close(self) -> None:
+        """Dark and silent, then let go of the pins."""
+
+
+class Typed(msgspec.Struct, frozen=True):
+    """What came from the keypad: `text` in capitals; `done`: Enter was pressed."""
+
+    text: str
+    done: bool
+
+
+class Keypad(Protocol):
+    """A USB keypad or keyboard."""
+
+    def read(self) -> Typed | None:
+        """What is typed now, None if no key was pressed since the last reading. Never blocks."""
+
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well."""
+
+    def close(self) -> None:
+        """Let go of the device."""
+
+
+class NoInputs:
+    """A gate without inputs: a working `Inputs` that never senses anything."""
+
+    def read(self) -> Sensed:
+        """Nothing to sense."""
+        return Sensed()
+
+    def trouble(self) -> HardwareError | None:
+        """Inputs that nobody wired are no trouble."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Silent:
+    """A gate without lights and buzzer: a working `Voice` that says nothing."""
+
+    def play(self, signal: Signal) -> None:
+        """Nothing to say it with."""
+
+    def trouble(self) -> HardwareError | None:
+        """Lights that nobody wired are no trouble."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class NoKeypad:
+    """A gate without a keypad: a working `Keypad` on which nobody types."""
+
+    def read(self) -> Typed | None:
+        """Nothing to type on."""
+        return None
+
+    def trouble(self) -> HardwareError | None:
+        """A keypad that nobody plugged in is no trouble."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 class Display(Protocol):

@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from gate.model import Kind, Reason, Ruling, Value, Verdict
+from gate.errors import Step
+from gate.model import Flag, Kind, Reason, Ruling, Value, Verdict
 
 
 class Link(Value, frozen=True):
@@ -35,14 +36,27 @@ class Idle(Value, frozen=True, tag="idle"):
     link: Link = Link()
 
 
+class Typo(Value, frozen=True):
+    """Where a typed code is likely wrong: the `place`th character of its `group`th group, both from 1.
+
+    Groups are what hyphens part: ``MGY-PF-20250115-7K3M…`` has four. `wrote`: what stands there.
+    """
+
+    group: int
+    place: int
+    wrote: str
+
+
 class Answer(Value, frozen=True, tag="answer"):
     """The verdict on a scan. `verdict.event` is the event the ticket is for.
 
     `place`: what people call the gate of `verdict.entry` (``GATE 2``), empty if unknown.
+    `typo`: of a typed code whose check character is wrong, where to look.
     """
 
     verdict: Verdict
     place: str = ""
+    typo: Typo | None = None
     link: Link = Link()
 
 
@@ -54,24 +68,46 @@ class Part(StrEnum):
     TURNSTILE = "turnstile"
     JOURNAL = "journal"
     CACHE = "cache"
+    SENSOR = "sensor"
+    HOUSING = "housing"
 
 
 class OutOfOrder(Value, frozen=True, tag="out_of_order"):
-    """Something is broken. `step`: what to do next, a few words, already in words."""
+    """Something is broken. `step`: what to do next."""
 
     part: Part
-    step: str
+    step: Step
     link: Link = Link()
 
 
 class Notice(Value, frozen=True, tag="notice"):
-    """One large word, or a request to the guest."""
+    """One large word, or a request to the guest. ``slower``: too many typed codes in a minute."""
 
-    word: Literal["starting", "updating", "closed", "free_passage", "see_staff", "annulled"]
+    word: Literal[
+        "starting", "updating", "closed", "held_open", "free_passage", "see_staff", "annulled", "slower"
+    ]
     link: Link = Link()
 
 
-Screen = Idle | Answer | OutOfOrder | Notice
+class Typing(Value, frozen=True, tag="typing"):
+    """What has been typed so far, in capitals."""
+
+    text: str
+    link: Link = Link()
+
+
+class Focus(Value, frozen=True, tag="focus"):
+    """How sharp the camera sees, for whoever turns its lens; 0 to 999. `best`: the sharpest so far.
+
+    `read`: whether a code in view can be read right now.
+    """
+
+    sharpness: int
+    best: int
+    read: bool = False
+
+
+Screen = Idle | Answer | OutOfOrder | Notice | Typing | Focus
 
 
 def stays(screen: Screen) -> float | None:
@@ -81,11 +117,17 @@ def stays(screen: Screen) -> float | None:
             return _answer_stays(verdict)
         case Notice(word="see_staff" | "annulled"):
             return 2.0
+        case Notice(word="slower"):
+            return 3.0
+        case Typing():
+            return 10.0
         case _:
             return None
 
 
 def _answer_stays(verdict: Verdict) -> float:
+    if Flag.LOCKED in verdict.flags:
+        return 2.0
     if verdict.ruling is Ruling.DENY:
         return 3.0
     if verdict.ruling is Ruling.NONE or verdict.reason is Reason.REENTRY:

@@ -1,0 +1,39 @@
+"""Records of what follows a scan, and of what happens at the door without one. Pure.
+
+A scan's own record is never changed: it may have been sent already. What is later learnt of it
+(somebody passed, nobody did) is a further record that names it (protocol 4.3).
+"""
+
+from __future__ import annotations
+
+from gate.model import Kind, Now, Ruling, ScanRecord
+from gate.passage import Outcome
+
+
+def record_of(outcome: Outcome, now: Now, scan_id: str, gate_id: str) -> ScanRecord:
+    """The record of an outcome; its place in the journal is given when it is written.
+
+    :param scan_id: an id of its own.
+    """
+    scan = outcome.scan
+    return ScanRecord(
+        scan_id=scan_id,
+        gate_id=gate_id,
+        epoch="",
+        seq=0,
+        boot_id=now.boot_id,
+        occurred_at=now.wall,
+        monotonic_ms=now.monotonic_ms,
+        clock=now.clock,
+        clock_offset_ms=now.offset_ms,
+        clock_uncertainty_ms=now.uncertainty_ms,
+        verdict=Ruling.NONE,
+        reason=outcome.reason,
+        rule=0,
+        kind=scan.kind if scan else Kind.UNKNOWN,
+        event_id=scan.event_id if scan else None,
+        subject_id=scan.subject_id if scan else None,
+        code_hash=scan.code_hash if scan else None,
+        record=outcome.record,
+        refers_to=scan.scan_id if scan else None,
+    )
