@@ -48,7 +48,8 @@ def main(argument: str) -> int:
     try:
         _serve(assignment, talk)
     except HardwareError as error:
-        talk.send(m.pack(m.Broken(error.part, str(error).removesuffix(" " + error.step), error.step)))
+        said = str(error).removesuffix(" " + error.advice)
+        talk.send(m.pack(m.Broken(error.part, said, error.advice, error.step)))
         return 3
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the parent is gone

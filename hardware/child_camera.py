@@ -7,7 +7,7 @@ import socket
 
 import msgspec
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware import messages as m
 from hardware.cameras import open_camera
 from hardware.child import Assignment
@@ -35,7 +35,9 @@ def _capture(camera: FrameSource, slots: Slots, request: m.Capture) -> m.Capture
     if not slots.holds(frame.grey):
         height, width = frame.grey.shape
         what = f"The camera gives frames of {width}×{height}, larger than was asked for."
-        raise HardwareError("camera", what, "Set camera.size to a size it offers.")
+        raise HardwareError(
+            "camera", what, "Set camera.width and height to a size it offers.", Step.CAMERA_SETTINGS
+        )
     slots.write(request.slot, frame.grey)
     height, width = frame.grey.shape
     return m.Captured(request.slot, width, height, frame.source, frame.refused, camera.exhausted())

@@ -20,7 +20,7 @@ import time
 import msgspec
 import structlog
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from gate.ports import Look
 from gate.presence import Sighting
 from hardware import messages as m
@@ -100,6 +100,7 @@ class ChildEye:
         self._look: Look | None = None
         self._changed = threading.Condition()
         self._closing = False
+        self._beats = 0
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="eye", daemon=True)
         self._thread.start()
@@ -121,6 +122,10 @@ class ChildEye:
         """Whether every picture of a list was looked at and every look taken."""
         with self._changed:
             return self._done and self._look is None
+
+    def beats(self) -> int:
+        """Grows at least once a second while the eye's own thread turns, camera or not."""
+        return self._beats
 
     def restarts(self) -> Restarts:
         """How often each child was replaced."""
@@ -152,7 +157,7 @@ class ChildEye:
         except Exception:
             _log.exception("eye_crashed")
             what = "The part of the gate that reads codes stopped because of a defect in it."
-            self._crashed = HardwareError("camera", what, "Restart the gate.")
+            self._crashed = HardwareError("camera", what, "Restart the gate.", Step.RESTART)
         finally:
             self._camera.release()
             self._decoder.release()
@@ -160,6 +165,7 @@ class ChildEye:
             self._camera.stop(CLOSE_S)
 
     def _step(self) -> None:
+        self._beats += 1
         now = time.monotonic()
         self._watch_silence(now)
         self._camera.tend(now)
@@ -192,7 +198,8 @@ class ChildEye:
             self._watched, self._heard_camera = self._camera.pid, now
         if now - self._heard_camera > self._silence_s:
             what = f"The camera has given no picture for {self._silence_s:g} s."
-            self._camera.fail("frozen", HardwareError("camera", what, "Check the camera's cable."))
+            error = HardwareError("camera", what, "Check the camera's cable.", Step.CAMERA_CABLE)
+            self._camera.fail("frozen", error)
 
     def _ask_camera(self) -> None:
         if not self._camera.is_idle or (self._every_frame_counts and self._is_behind()):

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware.frames import Frame, dark, fit
 from hardware.names import alias, file_url
 from hardware.pictures import Grey, PictureError, load
@@ -67,7 +67,7 @@ class FolderSource:
     def _make_folders(self) -> None:
         if not self._folder.is_dir():
             what = f"The folder {self._folder} does not exist, so there is no picture to look at."
-            raise HardwareError("camera", what, "Create it or correct camera.path.")
+            raise HardwareError("camera", what, "Create it or correct camera.path.", Step.CAMERA_FOLDER)
         try:
             for name in ("seen", "refused"):
                 (self._folder / name).mkdir(exist_ok=True)
@@ -134,13 +134,13 @@ class FolderSource:
             self._check_folder()
         except OSError as error:
             what = f"The folder {self._folder} cannot be looked into ({error.strerror})."
-            raise HardwareError("camera", what, "Let this account read it.") from error
+            raise HardwareError("camera", what, "Let this account read it.", Step.RIGHTS) from error
         return stamps
 
     def _check_folder(self) -> None:
         if not self._folder.is_dir():
             what = f"The folder {self._folder} is gone, so there is no picture to look at."
-            raise HardwareError("camera", what, "Create it again.")
+            raise HardwareError("camera", what, "Create it again.", Step.CAMERA_FOLDER)
 
     def _move(self, path: Path, where: str) -> None:
         try:
@@ -152,7 +152,7 @@ class FolderSource:
 
     def _unwritable(self, error: OSError) -> HardwareError:
         what = f"Pictures in {self._folder} cannot be moved away after they were shown ({error.strerror})."
-        return HardwareError("camera", what, "Let this account write there.")
+        return HardwareError("camera", what, "Let this account write there.", Step.RIGHTS)
 
 
 class FilesSource:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gate.errors import Step
+
 
 class Capture(msgspec.Struct, frozen=True, tag="capture"):
     """To the camera: put the next frame into `slot`, or say that none came within `timeout_s`."""
@@ -56,7 +58,8 @@ class Broken(msgspec.Struct, frozen=True, tag="broken"):
 
     part: str
     message: str
-    step: str
+    advice: str
+    step: Step
 
 
 Request = Capture | Decode

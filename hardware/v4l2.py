@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware import videodev as v
 from hardware.frames import Frame
 from hardware.pictures import Grey
@@ -136,9 +136,9 @@ class Webcam:
     def _broken(self, error: OSError) -> HardwareError:
         if error.errno == errno.EBUSY:
             what = f"The camera {self._name} is being used by another program."
-            return HardwareError("camera", what, "Stop that program.")
+            return HardwareError("camera", what, "Stop that program.", Step.CAMERA_BUSY)
         what = f"The camera {self._name} does not work ({error.strerror or error})."
-        return HardwareError("camera", what, "Unplug it and plug it in again.")
+        return HardwareError("camera", what, "Unplug it and plug it in again.", Step.CAMERA_CABLE)
 
 
 def to_grey(data: bytes, pix: v.PixFormat) -> Grey | None:
@@ -170,11 +170,12 @@ def _opened(device: str) -> int:
     try:
         return os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        step = "Plug it in; `ls /dev/video*` shows what is there."
-        raise HardwareError("camera", f"There is no camera at {device}.", step) from error
+        what, advice = f"There is no camera at {device}.", "Plug it in; `ls /dev/video*` shows what is there."
+        raise HardwareError("camera", what, advice, Step.CAMERA_CABLE) from error
     except PermissionError as error:
-        step = "Add this account to the group `video`."
-        raise HardwareError("camera", f"This account may not use the camera {device}.", step) from error
+        what, advice = f"This account may not use the camera {device}.", "Add it to the group `video`."
+        raise HardwareError("camera", what, advice, Step.RIGHTS) from error
     except OSError as error:
         what = f"The camera {device} cannot be opened ({error.strerror})."
-        raise HardwareError("camera", what, "Unplug it and plug it in again.") from error
+        advice = "Unplug it and plug it in again."
+        raise HardwareError("camera", what, advice, Step.CAMERA_CABLE) from error

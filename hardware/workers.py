@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 import structlog
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware import messages as m
 from hardware.child import Assignment
 from hardware.slots import Slots
@@ -47,7 +47,10 @@ FUSE = (5, 30.0)
 """This many ends within this many seconds are trouble that a person should see."""
 
 _ROOT = Path(__file__).resolve().parent.parent
-_HINTS: dict[Role, str] = {"camera": "Check the camera's cable.", "decoder": "Restart the gate."}
+_HINTS: dict[Role, tuple[str, Step]] = {
+    "camera": ("Check the camera's cable.", Step.CAMERA_CABLE),
+    "decoder": ("Restart the gate.", Step.RESTART),
+}
 
 _log = structlog.get_logger()
 
@@ -133,7 +136,7 @@ class Worker:
 
     def _report(self, why: str, error: HardwareError | None) -> None:
         if self._outage is None and error is not None:
-            _log.error(f"{self.role}_down", why=why, step=error.step)
+            _log.error(f"{self.role}_down", why=why, advice=error.advice)
         elif self._outage is None:
             _log.warning(f"{self.role}_replaced", why=why, restarts=self.restarts)
         self._outage = error or self._outage
@@ -166,7 +169,7 @@ class Worker:
             except OSError as error:  # no memory or no process to be had
                 ours.close()
                 what = f"The {self.role}'s process cannot be started ({error.strerror})."
-                self.fail("not started", HardwareError(self.role, what, "Restart the gate."))
+                self.fail("not started", HardwareError(self.role, what, "Restart the gate.", Step.RESTART))
                 return
         ours.setblocking(False)
         self._socket, self.pid = ours, self._process.pid
@@ -198,8 +201,8 @@ class Worker:
         match answer:
             case None:
                 self._fail_ended()
-            case m.Broken(part, message, step):
-                self.fail(message, HardwareError(part, message, step))
+            case m.Broken(part, message, advice, step):
+                self.fail(message, HardwareError(part, message, advice, step))
             case m.Ready(note):
                 self._awaiting = False
                 self._note(note)
@@ -227,7 +230,7 @@ class Worker:
 
     def _keeps_ending(self, why: str) -> HardwareError:
         what = f"The {self.role} keeps failing ({why}), {FUSE[0]} times within {FUSE[1]:g} s."
-        return HardwareError(self.role, what, _HINTS[self.role])
+        return HardwareError(self.role, what, *_HINTS[self.role])
 
 
 def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from gate.payload import Malformed, parse
 from gate.ports import Eye, Look
 from hardware.eye import NOT_A_PICTURE, ChildEye, Restarts
@@ -214,7 +214,8 @@ def test_without_a_camera_it_starts_says_so_and_recovers(tmp_path: Path) -> None
     _until(eye, lambda _: eye.trouble() is not None)
     trouble = eye.trouble()
     assert isinstance(trouble, HardwareError)
-    assert (trouble.part, trouble.step) == ("camera", "Create it or correct camera.path.")
+    assert (trouble.part, trouble.step) == ("camera", Step.CAMERA_FOLDER)
+    assert trouble.advice == "Create it or correct camera.path."
     folder.mkdir()
     _present(folder, "LATE")
     _read(eye, "LATE")
@@ -324,3 +325,14 @@ def test_children_die_with_the_door_and_leave_its_interrupts_to_it(folder: Path)
     while any(_is_running(pid) for pid in pids):
         assert time.monotonic() < deadline
         os.sched_yield()
+
+
+def test_the_eye_beats_without_a_camera_too_and_stops_when_closed(tmp_path: Path) -> None:
+    eye = ChildEye(CameraSpec(driver="folder", path=str(tmp_path / "missing")))
+    _until(eye, lambda _: eye.trouble() is not None)
+    before = eye.beats()
+    _until(eye, lambda _: eye.beats() > before + 1)
+    eye.close()
+    after = eye.beats()
+    assert eye.look(60.0) is None
+    assert eye.beats() == after

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from gate.errors import Step
 from hardware import messages as m
 from hardware.slots import Slots
 
@@ -13,7 +14,7 @@ REPLIES: list[m.Reply] = [
     m.Ready("a note"),
     m.Captured(1, 640, 480, "file:a.png", "is no picture", exhausted=True),
     m.Read(2, ((b"\x00\xff", 0.25), (b"MGY", 0.5)), "zxing", 1.5),
-    m.Broken("camera", "No camera.", "Plug it in."),
+    m.Broken("camera", "No camera.", "Plug it in.", Step.CAMERA_CABLE),
 ]
 
 

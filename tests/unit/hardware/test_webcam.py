@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware import videodev as v
 from hardware.pictures import Grey
 from hardware.spec import CameraSpec
@@ -131,7 +131,8 @@ def test_a_webcam_pulled_out_is_named(kernel: Kernel) -> None:
     kernel.gone = True
     with pytest.raises(HardwareError, match="No such device") as broken:
         camera.grab(1.0)
-    assert "Unplug" in broken.value.step
+    assert "Unplug" in broken.value.advice
+    assert broken.value.step is Step.CAMERA_CABLE
     camera.close()
 
 
