@@ -7,15 +7,37 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from gate.errors import HardwareError
-from gate.ports import Look
+from gate.ports import Look, Sensed, Typed
 from gate.presence import Sighting
+from gate.signals import Signal
+from hardware.keys import Line
 
 
-class ScriptedEye:
+class _Pulse:
+    """A loop that turns whenever it is asked about, until it is told to be stuck."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._is_stuck = False
+
+    def beats(self) -> int:
+        """Grows with every call, as a loop that turns does; not while stuck."""
+        self._count += not self._is_stuck
+        return self._count
+
+    def stall(self, *, stuck: bool = True) -> None:
+        """Stop growing from now on, as a loop that is stuck in its driver; False: turn again."""
+        self._is_stuck = stuck
+
+
+class ScriptedEye(_Pulse):
     """An `Eye` that sees what it is told, in this process. Safe to feed from another thread."""
 
     def __init__(self, looks: Iterable[Look] = ()) -> None:
+        super().__init__()
         self._looks = deque(looks)
         self._trouble: HardwareError | None = None
         self._changed = threading.Condition()
@@ -56,30 +78,69 @@ class ScriptedEye:
             self._changed.notify_all()
 
 
-class RecordingTurnstile:
-    """A `Turnstile` that writes down when it was released.
+class RecordingTurnstile(_Pulse):
+    """A `Turnstile` that writes down when it was released, held open and locked again.
+
+    `releases`: times of the releases alone; `trace`: ``("release" | "hold_open" | "rest", time)``
+    in order, holding and resting only where they change something, as the relay's pin would.
+    A broken one opens, as the relay does, once it works again.
 
     :param clock: gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self.releases: list[float] = []
+        self.trace: list[tuple[str, float]] = []
         self.closed = False
         self._clock = clock
         self._broken: HardwareError | None = None
+        self._is_wanted_open = self._is_open = False
         self._changed = threading.Condition()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is held open right now."""
+        return self._is_open
 
     def release(self) -> None:
         """Record one release. Raises what `break_down` was told."""
+        with self._changed:
+            self._check()
+            self.releases.append(self._clock())
+            self.trace.append(("release", self.releases[-1]))
+            self._changed.notify_all()
+
+    def hold_open(self) -> None:
+        """Record that it is open from now on. Raises what `break_down` was told, and opens after it."""
+        self._want(is_open=True)
+
+    def rest(self) -> None:
+        """Record that it is locked again. Raises what `break_down` was told."""
+        self._want(is_open=False)
+
+    def _want(self, *, is_open: bool) -> None:
+        with self._changed:
+            self._is_wanted_open = is_open
+            self._check()
+            self._settle()
+
+    def _check(self) -> None:
         if self._broken is not None:
             raise self._broken
-        with self._changed:
-            self.releases.append(self._clock())
+
+    def _settle(self) -> None:
+        if self._is_open != self._is_wanted_open:
+            self._is_open = self._is_wanted_open
+            self.trace.append(("hold_open" if self._is_open else "rest", self._clock()))
             self._changed.notify_all()
 
     def break_down(self, error: HardwareError | None) -> None:
         """Fail with this error from now on; None: work again."""
-        self._broken = error
+        with self._changed:
+            self._broken = error
+            if error is None:
+                self._settle()
 
     def trouble(self) -> HardwareError | None:
         """What `break_down` was told."""
@@ -89,6 +150,141 @@ class RecordingTurnstile:
         """Wait until there were `count` releases; whether there were within `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.releases) >= count, timeout)
+
+    def wait_until_open(self, timeout: float) -> bool:
+        """Wait until it is held open; whether it was within `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_open, timeout)
+
+    def close(self) -> None:
+        """Record that it was closed."""
+        self.closed = True
+
+
+class ScriptedInputs:
+    """`Inputs` that sense what they are told. Safe to feed from another thread.
+
+    :param on_fire: called at each edge of the alarm, from the thread that says so.
+    """
+
+    def __init__(self, on_fire: Callable[[bool], None] | None = None) -> None:
+        self._now = Sensed()
+        self._on_fire = on_fire
+        self._trouble: HardwareError | None = None
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def bodies(self, count: int = 1) -> None:
+        """So many people walk through."""
+        with self._lock:
+            self._now = replace(self._now, bodies=self._now.bodies + count)
+
+    def exits(self, count: int = 1) -> None:
+        """The exit button is pressed so many times."""
+        with self._lock:
+            self._now = replace(self._now, exits=self._now.exits + count)
+
+    def fire(self, *, on: bool = True) -> None:
+        """The fire alarm begins or ends."""
+        with self._lock:
+            is_edge = self._now.fire != on
+            self._now = replace(self._now, fire=on)
+        if is_edge and self._on_fire is not None:
+            self._on_fire(on)
+
+    def tamper(self, *, on: bool = True) -> None:
+        """The housing is opened or closed."""
+        with self._lock:
+            self._now = replace(self._now, tamper=on)
+
+    def block(self, *, on: bool = True) -> None:
+        """The passage sensor is covered or free again."""
+        with self._lock:
+            self._now = replace(self._now, blocked=on)
+
+    def break_down(self, error: HardwareError | None) -> None:
+        """Report this trouble from now on; None: all is well again."""
+        self._trouble = error
+
+    def read(self) -> Sensed:
+        """What happened since the last reading."""
+        with self._lock:
+            now, self._now = self._now, replace(self._now, bodies=0, exits=0)
+            return now
+
+    def trouble(self) -> HardwareError | None:
+        """What `break_down` was told."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Record that they were closed."""
+        self.closed = True
+
+
+class RecordingVoice:
+    """A `Voice` that writes down what it was to say: `played`, in order."""
+
+    def __init__(self) -> None:
+        self.played: list[Signal] = []
+        self.closed = False
+        self._trouble: HardwareError | None = None
+
+    def play(self, signal: Signal) -> None:
+        """Record it, whether broken or not: as the real one it never raises."""
+        self.played.append(signal)
+
+    def break_down(self, error: HardwareError | None) -> None:
+        """Report this trouble from now on; None: all is well again."""
+        self._trouble = error
+
+    def trouble(self) -> HardwareError | None:
+        """What `break_down` was told."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Record that it was closed."""
+        self.closed = True
+
+
+class ScriptedKeypad:
+    """A `Keypad` on which a script types. Safe to feed from another thread.
+
+    :param clock: gives monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._line = Line()
+        self._lock = threading.Lock()
+        self._trouble: HardwareError | None = None
+        self.closed = False
+
+    def type(self, text: str) -> None:
+        """Press the keys of these characters, one after the other; ``\\n`` is Enter."""
+        with self._lock:
+            for character in text:
+                if character == "\n":
+                    self._line.enter(self._clock())
+                else:
+                    self._line.put(character, self._clock())
+
+    def clear(self) -> None:
+        """Press Esc."""
+        with self._lock:
+            self._line.clear(self._clock())
+
+    def break_down(self, error: HardwareError | None) -> None:
+        """Report this trouble from now on; None: all is well again."""
+        self._trouble = error
+
+    def read(self) -> Typed | None:
+        """What is new since the last reading."""
+        with self._lock:
+            return self._line.read(self._clock())
+
+    def trouble(self) -> HardwareError | None:
+        """What `break_down` was told."""
+        return self._trouble
 
     def close(self) -> None:
         """Record that it was closed."""
