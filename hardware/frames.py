@@ -16,11 +16,15 @@ class Frame(msgspec.Struct, frozen=True):
 
     `refused`: why there is nothing to decode although something was shown (a file that is
     no picture), in words; empty for every other frame. `grey` is then a dark frame.
+    `taken_at`: when the camera began to take it, in seconds of `time.monotonic()`, which all
+    processes of a machine share; None where the source does not know. Its age is the clock
+    minus `taken_at`; two frames with the same one are one frame, shown twice.
     """
 
     grey: Grey
     source: str
     refused: str = ""
+    taken_at: float | None = None
 
 
 class FrameSource(Protocol):

@@ -1,14 +1,16 @@
 """The Raspberry Pi's camera through picamera2.
 
-One `lores` YUV stream next to a larger main one, so that the sensor's whole field of view
-is scaled down by the camera (quality 7.3); of its planes only Y, the first `height` rows,
-is used. Configured once: reconfiguring in a loop is what wedges libcamera. Every wait is
-bounded, and a camera that stays silent is replaced with its whole process.
+One `lores` YUV stream next to a larger main one of the same shape, out of the sensor mode
+that sees the lens's whole view, so that the camera does the scaling (quality 7.3). Of its
+planes only Y, the first `height` rows, is used. Configured once: reconfiguring in a loop is
+what wedges libcamera. Every wait is bounded, and a camera that stays silent is replaced
+with its whole process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,15 @@ from gate.errors import HardwareError
 from hardware.frames import Frame
 from hardware.spec import CameraSpec
 
-_MAIN = (1280, 960)
-"""Size asked of the main stream: it picks the sensor mode; its picture is not used."""
+_MAIN_WIDTH = 1280
+"""Pixels in a row that the main stream has, about: its picture is only there to be scaled down."""
+
+_LEAKS = (RuntimeError, OSError, ValueError, AttributeError, IndexError)
+"""What picamera2 raises when the camera or libcamera refuses: it has no error of its own, and
+where libcamera answers with nothing it goes on and trips (seen: ValueError, AttributeError)."""
+
+_log = logging.getLogger(__name__)
+"""As picamera2's own words, to the stderr of the camera's process and so into the journal."""
 
 
 class PiCamera:
@@ -40,15 +49,19 @@ class PiCamera:
     def grab(self, timeout_s: float) -> Frame | None:
         """The next frame; None if the camera gave none within `timeout_s`."""
         try:
-            planes = self._camera.capture_array("lores", wait=timeout_s)
+            # a wait of 0 would mean: do not wait, and give the job instead of the frame
+            (planes,), about = self._camera.capture_arrays(["lores"], wait=max(timeout_s, 0.001))
         except TimeoutError:
+            # or the next frame would go to this job, which nobody waits for any more
+            self._camera.cancel_all_and_flush()
             return None
-        except (RuntimeError, OSError) as error:
+        except _LEAKS as error:
             what = f"The camera stopped working ({error})."
             raise HardwareError("camera", what, "Check the ribbon cable.") from error
         width, height = self._size
         # rows are padded to the stride of the hardware, and the colour planes follow below
-        return Frame(np.ascontiguousarray(planes[:height, :width]), self._name)
+        grey = np.ascontiguousarray(planes[:height, :width])
+        return Frame(grey, self._name, taken_at=_taken_at(about))
 
     def exhausted(self) -> bool:
         """Never."""
@@ -56,10 +69,19 @@ class PiCamera:
 
     def close(self) -> None:
         """Stop the camera and give it back."""
-        with contextlib.suppress(RuntimeError, OSError):
-            self._camera.stop()
-        with contextlib.suppress(RuntimeError, OSError):
+        # not stop() before it: that waits in line behind a frame which may never come
+        with contextlib.suppress(*_LEAKS):
             self._camera.close()
+
+
+def _taken_at(about: dict[str, Any]) -> float | None:
+    """Monotonic seconds of a frame's metadata.
+
+    libcamera says CLOCK_BOOTTIME; its drivers stamp CLOCK_MONOTONIC, with which picamera2
+    compares, too. The two differ by the time a machine was suspended, and a Pi cannot be.
+    """
+    stamp_ns = about.get("SensorTimestamp")
+    return None if stamp_ns is None else stamp_ns / 1e9
 
 
 def _picamera2() -> Any:
@@ -77,15 +99,15 @@ def _picamera2() -> Any:
 def _started(driver: Any, spec: CameraSpec) -> Any:
     try:
         camera = driver(spec.index)
-    except (RuntimeError, IndexError, OSError) as error:
-        # seen: 'Camera __init__ sequence did not complete.' when another process holds it
-        what = f"The camera cannot be opened ({error}); another program may be using it."
+    except _LEAKS as error:
+        # seen: 'Camera __init__ sequence did not complete.', whatever the cause is
+        what = f"The camera cannot be opened ({error.__cause__ or error}); another program may be using it."
         raise HardwareError("camera", what, "Stop that program or restart the Pi.") from error
     try:
         camera.configure(_configuration(camera, spec))
         camera.start()
-    except (RuntimeError, OSError) as error:
-        with contextlib.suppress(RuntimeError, OSError):
+    except _LEAKS as error:
+        with contextlib.suppress(*_LEAKS):
             camera.close()
         what = f"The camera refuses frames of {spec.size[0]}×{spec.size[1]} ({error})."
         raise HardwareError("camera", what, "Set camera.size to 640×480.") from error
@@ -94,13 +116,36 @@ def _started(driver: Any, spec: CameraSpec) -> Any:
 
 def _configuration(camera: Any, spec: CameraSpec) -> Any:
     period_us = 1_000_000 // max(1, spec.fps)
-    main = (max(_MAIN[0], spec.size[0]), max(_MAIN[1], spec.size[1]))
+    width, height = spec.size
+    larger = max(1, _MAIN_WIDTH // width)
     return camera.create_video_configuration(
-        main={"size": main, "format": "YUV420"},
+        # the shape of lores, which shows what main shows: in another it would be squeezed
+        main={"size": (width * larger, height * larger), "format": "YUV420"},
         lores={"size": spec.size, "format": "YUV420"},
-        controls={"FrameDurationLimits": (period_us, period_us), **spec.controls},
+        raw=None,
+        sensor={"output_size": _whole_view(camera.sensor_resolution)},
+        controls=_known(camera, {"FrameDurationLimits": (period_us, period_us), **spec.controls}),
         buffer_count=4,
         queue=False,  # a frame taken after it was asked for, not one kept from before
         display=None,
         encode=None,
     )
+
+
+def _whole_view(resolution: tuple[int, int]) -> tuple[int, int]:
+    """The sensor mode to ask for, of which picamera2 takes the nearest: half the pixels each way.
+
+    In Raspberry Pi's modules that is the mode which sees everything and joins 2×2 pixels: more
+    light, and fast enough (ov5647 1296×972, imx219 1640×1232, imx477 2028×1520, imx708
+    2304×1296; the imx296 has only one). Left alone, picamera2 picks the mode nearest to the
+    main stream, which of some of them sees only the middle of the view.
+    """
+    return resolution[0] // 2, resolution[1] // 2
+
+
+def _known(camera: Any, controls: dict[str, Any]) -> dict[str, Any]:
+    """Without those that this camera does not have: picamera2 would refuse them all."""
+    unknown = sorted(controls.keys() - camera.camera_controls.keys())
+    if unknown:
+        _log.warning("The camera has no %s; it runs without.", ", ".join(unknown))
+    return {name: value for name, value in controls.items() if name in camera.camera_controls}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,21 +13,32 @@ from hardware.picam import PiCamera
 from hardware.spec import CameraSpec
 
 STRIDE = 704
-SPEC = CameraSpec(driver="picamera2", size=(640, 480), controls={"AfMode": 0})
+SPEC = CameraSpec(driver="picamera2", size=(640, 480), controls={"ExposureTime": 10_000})
 
 
 class FakePicamera2:
-    """One camera. `silent`: it gives no frame. `busy`: another process holds it."""
+    """A Camera Module 2: a fixed lens. `silent`: it gives no frame. `busy`: another process holds it.
 
-    cameras: ClassVar[list[dict[str, Any]]] = [{"Num": 0, "Model": "imx708"}]
+    `breaks`: what asking for a frame raises.
+    """
+
+    cameras: ClassVar[list[dict[str, Any]]] = [{"Num": 0, "Model": "imx219"}]
     silent = False
     busy = False
+    breaks: Exception | None = None
+    about: ClassVar[dict[str, Any]] = {"SensorTimestamp": 12_345_678_900}
     made: ClassVar[list[FakePicamera2]] = []
+    sensor_resolution = (3280, 2464)
+    camera_controls: ClassVar[dict[str, Any]] = {
+        "FrameDurationLimits": (33_333, 120_000, None),
+        "ExposureTime": (0, 66_666, None),
+    }
 
     def __init__(self, index: int) -> None:
         assert index == 0
         if self.busy:
-            raise RuntimeError("Camera __init__ sequence did not complete.")
+            cause = RuntimeError("Failed to acquire camera: Device or resource busy")
+            raise RuntimeError("Camera __init__ sequence did not complete.") from cause
         self.calls: list[str] = []
         self.config: dict[str, Any] = {}
         self.made.append(self)
@@ -40,6 +52,9 @@ class FakePicamera2:
 
     def configure(self, config: dict[str, Any]) -> None:
         self.calls.append("configure")
+        for name in config["controls"]:
+            if name not in self.camera_controls:
+                raise RuntimeError(f"Control {name} is not advertised by libcamera")
         self.config = config
 
     def camera_configuration(self) -> dict[str, Any]:
@@ -48,17 +63,20 @@ class FakePicamera2:
     def start(self) -> None:
         self.calls.append("start")
 
-    def capture_array(self, name: str, wait: float) -> Any:
-        assert name == "lores"
+    def capture_arrays(self, names: list[str], wait: float) -> Any:
+        assert names == ["lores"]
         assert wait > 0, "every wait is bounded"
         if self.silent:
             raise TimeoutError
-        planes = np.full((720, STRIDE), 128, dtype=np.uint8)
-        planes[:480, :640] = 7
-        return planes
+        if self.breaks is not None:
+            raise self.breaks
+        width, height = self.config["lores"]["size"]
+        planes = np.full((height * 3 // 2, max(STRIDE, width)), 128, dtype=np.uint8)
+        planes[:height, :width] = 7
+        return [planes], self.about
 
-    def stop(self) -> None:
-        self.calls.append("stop")
+    def cancel_all_and_flush(self) -> None:
+        self.calls.append("cancel")
 
     def close(self) -> None:
         self.calls.append("close")
@@ -76,30 +94,82 @@ class Busy(FakePicamera2):
     busy = True
 
 
-def test_a_frame_is_the_brightness_without_padding_and_colour() -> None:
-    camera = PiCamera(SPEC, FakePicamera2)
+class Undated(FakePicamera2):
+    about: ClassVar[dict[str, Any]] = {}
+
+
+class Mismatched(FakePicamera2):
+    """Seen of picamera2 where the buffer is larger than the picture."""
+
+    breaks = ValueError("cannot reshape array of size 462848 into shape (720,640)")
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
+def test_a_frame_is_the_brightness_without_padding_and_colour(size: tuple[int, int]) -> None:
+    camera = PiCamera(msgspec.structs.replace(SPEC, size=size), FakePicamera2)
     for _ in range(3):
         frame = camera.grab(1.0)
         assert frame is not None
-        assert frame.grey.shape == (480, 640)
+        assert frame.grey.shape == (size[1], size[0])
         assert set(np.unique(frame.grey)) == {7}
     camera.close()
-    assert FakePicamera2.made[-1].calls == ["configure", "start", "stop", "close"]
+    assert FakePicamera2.made[-1].calls == ["configure", "start", "close"]
 
 
-def test_the_stream_and_fixed_controls_are_asked_for() -> None:
-    PiCamera(SPEC, FakePicamera2)
+def test_a_frame_says_when_it_was_taken() -> None:
+    frame = PiCamera(SPEC, FakePicamera2).grab(1.0)
+    assert frame is not None
+    assert frame.taken_at == pytest.approx(12.3456789)
+
+
+def test_a_frame_without_a_time_is_a_frame() -> None:
+    frame = PiCamera(SPEC, Undated).grab(1.0)
+    assert frame is not None
+    assert frame.taken_at is None
+
+
+@pytest.mark.parametrize(
+    ("size", "main"), [((640, 480), (1280, 960)), ((1280, 720), (1280, 720)), ((1920, 1080), (1920, 1080))]
+)
+def test_the_stream_keeps_its_shape_and_sees_the_whole_view(
+    size: tuple[int, int], main: tuple[int, int]
+) -> None:
+    PiCamera(msgspec.structs.replace(SPEC, size=size), FakePicamera2)
     config = FakePicamera2.made[-1].config
-    assert config["lores"] == {"size": (640, 480), "format": "YUV420"}
-    assert config["controls"] == {"FrameDurationLimits": (40_000, 40_000), "AfMode": 0}
-    assert config["main"]["size"] >= config["lores"]["size"]
+    assert config["lores"] == {"size": size, "format": "YUV420"}
+    assert config["main"]["size"] == main
+    assert config["sensor"] == {"output_size": (1640, 1232)}
+    assert config["controls"] == {"FrameDurationLimits": (40_000, 40_000), "ExposureTime": 10_000}
 
 
-def test_a_silent_camera_is_none_within_the_time() -> None:
+def test_controls_the_camera_does_not_have_are_left_out_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    controls: dict[str, bool | int | float] = {"LensPosition": 6.0, "AfMode": 0, "ExposureTime": 10_000}
+    camera = PiCamera(msgspec.structs.replace(SPEC, controls=controls), FakePicamera2)
+    assert camera.grab(1.0) is not None
+    assert FakePicamera2.made[-1].config["controls"].keys() == {"FrameDurationLimits", "ExposureTime"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "The camera has no AfMode, LensPosition; it runs without."
+    ]
+
+
+def test_a_silent_camera_is_none_and_no_request_for_a_frame_stays_behind() -> None:
     assert PiCamera(SPEC, Silent).grab(0.01) is None
+    assert FakePicamera2.made[-1].calls[-1] == "cancel"
 
 
-@pytest.mark.parametrize(("driver", "says"), [(NoCamera, "No camera number 0"), (Busy, "cannot be opened")])
+def test_not_waiting_at_all_is_still_a_wait_for_a_frame() -> None:
+    assert PiCamera(SPEC, FakePicamera2).grab(0.0) is not None
+
+
+def test_what_goes_wrong_inside_picamera2_is_said_in_words() -> None:
+    with pytest.raises(HardwareError, match=r"The camera stopped working \(cannot reshape") as broken:
+        PiCamera(SPEC, Mismatched).grab(1.0)
+    assert broken.value.part == "camera"
+
+
+@pytest.mark.parametrize(("driver", "says"), [(NoCamera, "No camera number 0"), (Busy, "resource busy")])
 def test_a_missing_or_taken_camera_is_named(driver: type[FakePicamera2], says: str) -> None:
     with pytest.raises(HardwareError, match=says) as broken:
         PiCamera(SPEC, driver)
