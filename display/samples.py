@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
 from display.strings import Lang
+from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
 from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen
 
@@ -71,20 +72,10 @@ _DATA: Mapping[Lang, Mapping[str, str]] = {
     "en": {
         "gate": "GATE",
         "ticket_type": "General Admission",
-        "camera": "Check the ribbon cable, then restart",
-        "decoder": "Restart maguey-gate",
-        "turnstile": "Check relay wiring on GPIO 17",
-        "journal": "Card is full: free some space",
-        "cache": "Connect the gate to the hub",
     },
     "es": {
         "gate": "PUERTA",
         "ticket_type": "Entrada general",
-        "camera": "",
-        "decoder": "",
-        "turnstile": "",
-        "journal": "",
-        "cache": "",
     },
 }
 
@@ -93,7 +84,7 @@ def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
     yield from _idles(data["gate"])
     yield from _welcomes(data["ticket_type"], data["gate"])
     yield from _refusals(data["gate"])
-    yield from _attention(data)
+    yield from _attention()
 
 
 def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity) -> Idle:
@@ -194,16 +185,25 @@ def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
     yield "deny-pass-cancelled-offline", _deny(Reason.CANCELLED, gate, OFFLINE, Kind.VIP_PASS)
 
 
-_Word = Literal["starting", "updating", "closed", "free_passage", "see_staff", "annulled"]
-_WORDS: tuple[_Word, ...] = ("starting", "updating", "closed", "free_passage", "see_staff", "annulled")
+_STEPS = {
+    Part.CAMERA: Step.CAMERA_CABLE,
+    Part.DECODER: Step.RESTART,
+    Part.TURNSTILE: Step.TURNSTILE_WIRING,
+    Part.JOURNAL: Step.DISK_FULL,
+    Part.CACHE: Step.RESTART_SYNC,
+    Part.SENSOR: Step.SENSOR_WIRING,
+    Part.HOUSING: Step.CLOSE_HOUSING,
+}
+_Word = Literal[
+    "starting", "updating", "closed", "held_open", "free_passage", "see_staff", "annulled", "slower"
+]
 
 
-def _attention(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
+def _attention() -> Iterator[tuple[str, Screen]]:
     for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
         verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
         yield f"ambiguous{suffix}", Answer(verdict=verdict, link=link)
         for part in Part:
-            broken = OutOfOrder(part=part, step=data[part.value], link=link)
-            yield f"out-of-order-{part.value}{suffix}", broken
-        for word in _WORDS:
+            yield f"out-of-order-{part.value}{suffix}", OutOfOrder(part=part, step=_STEPS[part], link=link)
+        for word in get_args(_Word):
             yield word.replace("_", "-") + suffix, Notice(word=word, link=link)

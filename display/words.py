@@ -11,7 +11,7 @@ from typing import Literal
 
 from display.strings import CATALOGUES, Lang, say
 from gate.model import Entry, Flag, Kind, Reason, Ruling, Table, Value, Verdict
-from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Screen
+from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Screen, Typing, Typo
 
 Icon = Literal["check", "cross", "attention", "none"]
 
@@ -63,6 +63,10 @@ def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
             return _out_of_order(screen, lang)
         case Notice():
             return _notice(screen, lang)
+        case Typing():
+            return _typing(screen, lang)
+        case Focus():
+            return _focus(screen, lang)
 
 
 def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
@@ -105,11 +109,13 @@ def _age(seconds: int | None, lang: Lang) -> str:
 def _answer(screen: Answer, lang: Lang, tz: tzinfo) -> Page:
     verdict = screen.verdict
     banner = _banner(screen.link, lang)
+    if Flag.LOCKED in verdict.flags:  # a guesser learns nothing, not even why
+        return Page(headline=say(lang, "notice_see_staff"), icon="attention", banner=banner)
     if verdict.ruling is Ruling.NONE:
-        return Page(headline=_refusal_headline(verdict, lang), icon="attention", banner=banner)
+        return Page(headline=_refusal_headline(screen, lang), icon="attention", banner=banner)
     if verdict.ruling is Ruling.DENY:
         lines = _refusal_lines(screen, lang, tz)
-        return Page(headline=_refusal_headline(verdict, lang), lines=lines, icon="cross", banner=banner)
+        return Page(headline=_refusal_headline(screen, lang), lines=lines, icon="cross", banner=banner)
     return Page(
         headline=_welcome_headline(verdict, lang),
         lines=_welcome_lines(verdict, lang, tz),
@@ -145,6 +151,8 @@ def _welcome_lines(verdict: Verdict, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
         lines.append(say(lang, "by_staff"))
     if Flag.UNSYNCED in verdict.flags:
         lines.append(say(lang, "not_in_list"))
+    if Flag.HISTORY_LOST in verdict.flags:
+        lines.append(say(lang, "without_history"))
     return _present(lines)
 
 
@@ -194,13 +202,35 @@ def _last_entry(entry: Entry | None, lang: Lang, tz: tzinfo) -> str:
     return say(lang, "last_entry", time=_time(entry.at, tz))
 
 
-def _refusal_headline(verdict: Verdict, lang: Lang) -> str:
-    reason = verdict.reason
-    if reason in (Reason.FIRST_ENTRY, Reason.REENTRY):  # an admission that the door took back
+REFUSALS = frozenset(
+    {
+        Reason.MALFORMED,
+        Reason.BAD_CHECKSUM,
+        Reason.FORGED,
+        Reason.AMBIGUOUS,
+        Reason.UNKNOWN,
+        Reason.WRONG_EVENT,
+        Reason.EVENT_CANCELLED,
+        Reason.CANCELLED,
+        Reason.REFUNDED,
+        Reason.TABLE_NOT_CONFIRMED,
+        Reason.TOO_EARLY,
+        Reason.EVENT_OVER,
+        Reason.ALREADY_USED,
+    }
+)
+"""Reasons a guest can be refused for (domain 2.3); the others stand in records only."""
+
+
+def _refusal_headline(screen: Answer, lang: Lang) -> str:
+    verdict = screen.verdict
+    if verdict.reason not in REFUSALS:  # an admission that the door took back
         return say(lang, "denied")
-    if reason is Reason.CANCELLED and verdict.kind is Kind.VIP_PASS:
+    if screen.typo is not None:
+        return say(lang, "typing_error")
+    if verdict.reason is Reason.CANCELLED and verdict.kind is Kind.VIP_PASS:
         return say(lang, "pass_cancelled")
-    return say(lang, reason.value)
+    return say(lang, f"reason_{verdict.reason.value}")
 
 
 def _refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
@@ -218,6 +248,8 @@ def _refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
             lines = [_hours(verdict, lang, tz)]
         case Reason.ALREADY_USED:
             lines = [_used(screen, lang, tz)]
+        case Reason.BAD_CHECKSUM if screen.typo is not None:
+            lines = [_check_character(screen.typo, lang)]
         case reason:
             lines = [say(lang, _ADVICE[reason])] if reason in _ADVICE else []
     return _present(lines)
@@ -263,9 +295,13 @@ def _used(screen: Answer, lang: Lang, tz: tzinfo) -> str:
     return say(lang, "used_at", time=time, place=place) if place else say(lang, "used_when", time=time)
 
 
+def _check_character(typo: Typo, lang: Lang) -> str:
+    return say(lang, "check_character", place=typo.place, group=typo.group, wrote=typo.wrote)
+
+
 def _out_of_order(screen: OutOfOrder, lang: Lang) -> Page:
     step = say(lang, f"step_{screen.step.value}")
-    headline = say(lang, screen.part.value)
+    headline = say(lang, f"part_{screen.part.value}")
     return Page(headline=headline, lines=(step,), icon="attention", banner=_banner(screen.link, lang))
 
 
@@ -273,16 +309,28 @@ _NOTICES: dict[str, tuple[Icon, str]] = {
     "starting": ("none", "one_moment"),
     "updating": ("none", "one_moment"),
     "closed": ("cross", "use_another_gate"),
+    "held_open": ("check", "by_the_club"),
     "free_passage": ("check", ""),
     "see_staff": ("attention", ""),
     "annulled": ("attention", "scan_again"),
+    "slower": ("attention", "wait_a_minute"),
 }
 
 
 def _notice(screen: Notice, lang: Lang) -> Page:
     icon, line = _NOTICES[screen.word]
     lines = (say(lang, line),) if line else ()
-    return Page(headline=say(lang, screen.word), lines=lines, icon=icon, banner=_banner(screen.link, lang))
+    headline = say(lang, f"notice_{screen.word}")
+    return Page(headline=headline, lines=lines, icon=icon, banner=_banner(screen.link, lang))
+
+
+def _typing(screen: Typing, lang: Lang) -> Page:
+    return Page(headline=screen.text, lines=(say(lang, "press_enter"),), banner=_banner(screen.link, lang))
+
+
+def _focus(screen: Focus, lang: Lang) -> Page:
+    lines = (say(lang, "best", best=screen.best), say(lang, "read" if screen.read else "not_read"))
+    return Page(headline=str(screen.sharpness), lines=lines)
 
 
 def _time(at: datetime, tz: tzinfo) -> str:

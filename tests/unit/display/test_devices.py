@@ -23,14 +23,14 @@ def test_no_i2c_bus_says_how_to_enable_it(driver: Any) -> None:
     with pytest.raises(HardwareError, match="There is no I2C bus 987") as caught:
         make_device(driver, i2c_port=NO_SUCH_BUS)
     assert caught.value.part == "screen"
-    assert "raspi-config" in caught.value.step
+    assert "raspi-config" in caught.value.advice
 
 
 def test_an_address_that_is_none_says_what_one_looks_like() -> None:
     address: Any = "three"
     with pytest.raises(HardwareError, match="'three' is no I2C address") as caught:
         make_device("ssd1306", i2c_address=address)
-    assert "screen.i2c_address" in caught.value.step
+    assert "screen.i2c_address" in caught.value.advice
 
 
 class EmptyBus:
@@ -58,7 +58,7 @@ def test_no_panel_on_the_bus_says_how_to_find_it_and_leaves_nothing_open(
     monkeypatch.setattr(smbus2, "SMBus", opening)
     with pytest.raises(HardwareError, match="No screen answers at 0x3c on I2C bus 1") as caught:
         make_device("ssd1306")
-    assert "i2cdetect -y 1" in caught.value.step
+    assert "i2cdetect -y 1" in caught.value.advice
     assert [bus.is_open for bus in opened] == [False]
 
 

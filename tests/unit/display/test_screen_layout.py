@@ -13,6 +13,7 @@ from display.layout import MARK, layout
 from display.samples import ZONE, samples
 from display.shapes import Box
 from display.words import Page, compose
+from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
 from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen
 
@@ -70,7 +71,7 @@ screens: st.SearchStrategy[Screen] = st.one_of(
         link=links,
     ),
     st.builds(Answer, verdict=verdicts, place=names, link=links),
-    st.builds(OutOfOrder, part=st.sampled_from(Part), step=names, link=links),
+    st.builds(OutOfOrder, part=st.sampled_from(Part), step=st.sampled_from(Step), link=links),
     st.builds(Notice, word=st.sampled_from(["starting", "closed", "see_staff"]), link=links),
 )
 
