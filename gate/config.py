@@ -110,7 +110,6 @@ class DoorSection(Value, frozen=True):
     passback_window: Positive = 60.0
     rescan_after: Positive = 1.5
     isolated_after: Positive = 10.0
-    isolation_policy: Literal["admit", "deny"] = "admit"
     passage_timeout: Positive = 7.0
     retain_days: Annotated[int, Meta(ge=1)] = 30
 
@@ -157,6 +156,11 @@ class GateFile(Value, frozen=True):
     def cache(self) -> Path:
         """Sync's file."""
         return Path(self.state_dir) / "cache.db"
+
+    @property
+    def live(self) -> Path:
+        """What the door is right now: see `gate.live`."""
+        return Path(self.runtime_dir) / "door.json"
 
     @property
     def name(self) -> str:

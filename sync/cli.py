@@ -17,7 +17,10 @@ import typer
 from gate.clock import SystemClock
 from gate.config import GateFile, read
 from gate.errors import ConfigError, MagueyError
+from gate.heart import Heart
+from gate.live import read_live
 from gate.log import configure
+from gate.notify import Notifier, watchdog_ms
 from sync.cache import Cache
 from sync.fetcher import Fetcher
 from sync.link import Broker, Link
@@ -73,10 +76,12 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         ),
         want=fetcher.want,
         clock=SystemClock(),
+        door=lambda now: read_live(settings.live, now),
         jitter=random.random,
     )
+    notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
     try:
-        service.run(stop)
+        service.run(stop, Heart(notifier, watchdog_ms(os.environ, os.getpid())))
     finally:
         fetcher.close()
 

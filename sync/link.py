@@ -63,6 +63,16 @@ class Message(msgspec.Struct, frozen=True):
 LinkEvent = Connected | Lost | Message
 
 
+class _Client(mqtt.Client):
+    """Counts the turns of paho's loop: the last thing each does is to look after such matters."""
+
+    turns = 0
+
+    def loop_misc(self) -> mqtt.MQTTErrorCode:
+        self.turns += 1
+        return super().loop_misc()
+
+
 class Link:
     """A connection attempt and, if it succeeds, the connection.
 
@@ -81,7 +91,7 @@ class Link:
     ) -> None:
         self._put = put
         self._topics = topics
-        self._client = mqtt.Client(
+        self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=mqtt.MQTTv5,
@@ -108,6 +118,10 @@ class Link:
         """Whether paho's thread still runs; a dead one never reports anything again."""
         thread = self._client._thread
         return thread is not None and thread.is_alive()
+
+    def beats(self) -> int:
+        """Grows while the connection's own loop turns, about once a second; for the watchdog."""
+        return self._client.turns
 
     def close(self, farewell: tuple[str, bytes] | None = None) -> None:
         """Say goodbye, if there is something to say, and end the connection."""

@@ -19,6 +19,8 @@ import structlog
 
 from gate.clock import Clock
 from gate.errors import StoreError
+from gate.heart import Heart
+from gate.live import Reading
 from gate.model import Now, Value
 from gate.outage import Outage
 from sync.cache import Cache, LinkNote
@@ -69,11 +71,19 @@ class Identity(Value, frozen=True):
     version: str
 
 
+class Turns(Value, frozen=True):
+    """How often each loop of sync has turned, for the watchdog."""
+
+    service: int
+    link: int
+
+
 class Sync:
     """The service of one gate.
 
     :param make_link: starts a connection that reports to the inbox.
     :param want: asks for something over HTTP; the answer is put into the inbox.
+    :param door: how the door is, by its own account.
     :param jitter: gives a random number from 0 to 1.
     """
 
@@ -87,6 +97,7 @@ class Sync:
         make_link: MakeLink,
         want: Callable[[Want], None],
         clock: Clock,
+        door: Callable[[Now], Reading],
         jitter: Callable[[], float],
     ) -> None:
         self._identity = identity
@@ -97,6 +108,7 @@ class Sync:
         self._make_link = make_link
         self._want = want
         self._clock = clock
+        self._door = door
         self._jitter = jitter
         self._log = structlog.get_logger()
         before = cache.link()
@@ -112,15 +124,18 @@ class Sync:
         self._changed_ms = _cut_since(before, clock.now())
         self._heard_ms: int | None = None
         self._kept: deque[Incoming] = deque(maxlen=KEPT)
-        self._kept_at = self._journal_at = 0
+        self._turns = self._kept_at = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = self._connect_at = 0
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, heart: Heart) -> None:
         """Until `stop` is set; then a goodbye to the broker."""
         try:
             while not stop.is_set():
                 self.step()
+                heart.ready()
+                heart.beat(self._clock.now().monotonic_ms, self.turns())
         finally:
+            heart.stopping()
             if self._link is not None:
                 self._link.close(self._status_message(online=False))
             self._cache.close()
@@ -136,6 +151,12 @@ class Sync:
         self._keep_link(now.monotonic_ms)
         self._send_scans(now.monotonic_ms)
         self._keep_time(now)
+
+    def turns(self) -> Turns:
+        """Asked once a step. A connection that is not made yet has its own time-out, and is not watched."""
+        self._turns += 1
+        link = self._link if self._connected else None
+        return Turns(service=self._turns, link=self._turns if link is None else link.beats())
 
     def _take_events(self) -> None:
         try:
@@ -329,15 +350,29 @@ class Sync:
     def _status_message(self, *, online: bool) -> tuple[str, bytes]:
         status = GateStatus(gate_id=self._identity.gate_id, online=online, version=self._identity.version)
         if online:
+            now = self._clock.now()
             status = msgspec.structs.replace(
-                status,
-                at=self._clock.now().wall,
+                _with_door(status, self._door(now)),
+                at=now.wall,
                 epoch=self._sender.epoch,
                 unacked=self._sender.unacked,
                 event_id=self._follower.event_id,
                 cache_version=self._follower.version,
             )
         return self._topics.status(self._identity.gate_id), encode(status)
+
+
+def _with_door(status: GateStatus, door: Reading) -> GateStatus:
+    live = door.live
+    if live is None or not door.is_fresh:
+        return msgspec.structs.replace(status, door=False)
+    return msgspec.structs.replace(
+        status,
+        door=True,
+        parts=msgspec.structs.asdict(live.parts),
+        way=live.way.value,
+        counters=msgspec.structs.asdict(live.counters),
+    )
 
 
 def _cut_since(before: LinkNote | None, now: Now) -> int:

@@ -69,7 +69,11 @@ class Delta(Value, frozen=True):
 
 
 class GateStatus(Value, frozen=True):
-    """What a gate says of itself, retained; its last will is the same with `online` false."""
+    """What a gate says of itself, retained; its last will is the same with `online` false.
+
+    `door`: running or not, None if this side does not tell. `parts`: each part of the door, ``ok`` or
+    its trouble in words; `way`: what its turnstile is for everybody; `counters`: since its start.
+    """
 
     gate_id: str
     online: bool
@@ -80,6 +84,10 @@ class GateStatus(Value, frozen=True):
     epoch: str | None = None
     unacked: int = 0
     at: datetime | None = None
+    door: bool | None = None
+    parts: dict[str, str] = {}
+    way: str = ""
+    counters: dict[str, int] = {}
     v: int = VERSION
 
 

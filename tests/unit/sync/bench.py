@@ -11,6 +11,7 @@ import msgspec
 
 from gate.cache import CacheReader
 from gate.journal import Journal
+from gate.live import Reading
 from gate.model import FeedRow, ScanRecord
 from sync.cache import Cache
 from sync.fetcher import Want
@@ -31,6 +32,7 @@ class MemoryLink(Link):
         self.will, self.topics = will, topics
         self.published: list[tuple[str, bytes, bool]] = []
         self.up, self.closed = True, False
+        self.turns = 0
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         if self.up:
@@ -39,6 +41,9 @@ class MemoryLink(Link):
 
     def is_alive(self) -> bool:
         return not self.closed
+
+    def beats(self) -> int:
+        return self.turns
 
     def close(self, farewell: tuple[str, bytes] | None = None) -> None:
         if farewell is not None:
@@ -53,6 +58,7 @@ class Bench:
         self.inbox: Inbox = queue.SimpleQueue()
         self.links: list[MemoryLink] = []
         self.wanted: list[Want] = []
+        self.door = Reading()
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
         self.sync = self.start()
@@ -66,6 +72,7 @@ class Bench:
             make_link=self._make_link,
             want=self.wanted.append,
             clock=self.clock,
+            door=lambda _now: self.door,
             jitter=lambda: 0.0,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gate.journal import Journal
+from gate.live import Counters, Live, Parts, Reading
 from gate.model import Kind
 from sync.fetcher import WantConfig, WantEvent
 from sync.link import Connected, Lost, Message
@@ -208,3 +209,45 @@ def test_status_is_retained_and_the_last_will_says_offline(bench: Bench) -> None
     assert (status.event_id, status.cache_version) == ("event-1", 5)
     will_topic, will = bench.links[-1].will
     assert (will_topic, decode(will, GateStatus).online) == (TOPICS.status("gate-1"), False)
+
+
+def test_status_tells_how_the_door_is(bench: Bench) -> None:
+    now = bench.clock.now()
+    live = Live(
+        at=now.wall,
+        monotonic_ms=now.monotonic_ms,
+        boot_id=now.boot_id,
+        pid=1,
+        version="1",
+        parts=Parts(camera="gone"),
+        counters=Counters(scans=7),
+    )
+    bench.door = Reading(live=live, age_ms=100, is_fresh=True)
+    bench.connect()
+    bench.step(seconds=11)
+    status = told(bench)
+    assert (status.door, status.way) == (True, "normal")
+    assert (status.parts["camera"], status.parts["screen"], status.counters["scans"]) == ("gone", "ok", 7)
+
+
+def test_a_door_that_stands_still_is_told_without_what_it_once_was(bench: Bench) -> None:
+    bench.connect()
+    bench.step(seconds=11)
+    status = told(bench)
+    assert (status.door, status.parts, status.counters) == (False, {}, {})
+
+
+def told(bench: Bench) -> GateStatus:
+    return decode([p for t, p, _ in bench.links[-1].published if t.endswith("/status")][-1], GateStatus)
+
+
+def test_a_link_that_stands_while_connected_is_seen_by_the_watchdog(bench: Bench) -> None:
+    before = bench.sync.turns()
+    assert (
+        bench.sync.turns().link > before.link
+    )  # not connected: a connection being made has its own time-out
+    bench.connect()
+    first, second = bench.sync.turns(), bench.sync.turns()
+    assert (second.link, second.service) == (first.link, first.service + 1)
+    bench.links[-1].turns += 1
+    assert bench.sync.turns().link == first.link + 1
