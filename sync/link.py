@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gate.errors import MagueyError
@@ -68,7 +68,7 @@ class _Client(mqtt.Client):
 
     turns = 0
 
-    def loop_misc(self) -> mqtt.MQTTErrorCode:
+    def loop_misc(self) -> MQTTErrorCode:
         self.turns += 1
         return super().loop_misc()
 
