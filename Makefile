@@ -1,7 +1,7 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test check format lock pictures clean
+.PHONY: demo test bench check format lock pictures clean
 
 demo:
 	@tools/setup
@@ -9,6 +9,11 @@ demo:
 
 test: check
 	@$(PY) -m pytest
+
+# Measures the door beside its floors: docs/performance.md. ONLY=decision for one subject.
+bench:
+	@tools/setup
+	@$(PY) -m bench $(addprefix --only ,$(ONLY))
 
 check:
 	@tools/setup

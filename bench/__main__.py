@@ -1,0 +1,77 @@
+"""`python -m bench`: measure, print the table, write the JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import busy, decision, frames, machine, memory, outages, reading
+from bench.bed import GATE_ID
+from bench.context import Context
+from bench.figures import Row
+from bench.report import document, markdown, show
+from gate.log import configure
+
+ROOT = Path(__file__).resolve().parent.parent
+SUBJECTS: dict[str, Callable[[Context], Iterable[Row]]] = {
+    "decision": decision.rows,
+    "busy": busy.rows,
+    "outages": outages.rows,
+    "frames": frames.rows,
+    "reading": reading.rows,
+    "memory": memory.rows,
+}
+
+
+def main(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(SUBJECTS)}; repeat for more.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = ROOT / "var" / "bench.json",
+    folder: Annotated[Path, typer.Option(help="For the run's files; emptied. On a real disk.")] = ROOT
+    / "var"
+    / "bench",
+    data: Annotated[Path, typer.Option(help="The test pictures.")] = ROOT.parent / "shared" / "data",
+    share: Annotated[float, typer.Option(min=0.01, help="Of the usual number of rounds.")] = 1.0,
+) -> None:
+    """Measure the door beside its floors: docs/performance.md. Beside the JSON goes the table as Markdown."""
+    wanted = only or list(SUBJECTS)
+    unknown = [name for name in wanted if name not in SUBJECTS]
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: unknown; there are {', '.join(SUBJECTS)}.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if machine.is_in_memory(folder):
+        raise typer.BadParameter(
+            f"{folder} is in memory, where a commit costs nothing. Give --folder on a disk."
+        )
+    facts = machine.facts(folder)
+    context = Context(folder=folder, data=data, share=share)
+    with (folder / "door.log").open("w") as log, contextlib.redirect_stderr(log):
+        configure("json", service="maguey-gate", gate=GATE_ID)  # the door writes a line a scan, as at work
+        results = {name: _measure(name, context) for name in wanted}
+    shutil.rmtree(folder)
+    show(results, facts)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(document(results, facts))
+    out.with_suffix(".md").write_text(markdown(results))
+    print(f"written to {out}")
+
+
+def _measure(name: str, context: Context) -> list[Row]:
+    started = time.perf_counter()
+    gc.collect()
+    rows = list(SUBJECTS[name](context))
+    print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,224 @@
+"""A gate to measure: the product's own parts, wired as gate/bootstrap.py wires them.
+
+The only file of bench/ that knows what a desk and a door are made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from bench import night
+from bench.figures import Contestant
+from display.devices import Device
+from display.oled import OledDisplay
+from gate.cache import CacheReader
+from gate.clock import Clock, SystemClock
+from gate.decide import Policy
+from gate.desk import Desk
+from gate.door import Door
+from gate.front import DoorSettings
+from gate.journal import INSERT, Journal, Turn, connect
+from gate.mending import Mending
+from gate.model import Now, ScanRecord
+from gate.parts import Parts
+from gate.passage import Rules
+from gate.passing import Passing
+from gate.payload import code_hash
+from gate.ports import Eye, NoInputs, NoKeypad, Silent, Turnstile
+from gate.rows import to_row
+from hardware.fakes import RecordingTurnstile
+from sync.cache import Cache, LinkNote
+from sync.wire import GateConfig
+
+GATE_ID = "gate-1"
+TIDY_EVERY = 500
+"""Scans between two checkpoints, which the door makes between scans; neither side's are timed."""
+
+
+class UncommittedJournal(Journal):
+    """A journal whose transactions do all of their work and are then taken back: no disk in it."""
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """See `Journal.turn`."""
+        with contextlib.suppress(_TakenBack), super().turn() as turn:
+            yield turn
+            raise _TakenBack
+
+
+class _TakenBack(Exception):
+    """Leaves a turn in a way that rolls it back."""
+
+
+class Gate:
+    """The files of one gate in `folder`, its desk, and guests who come to it.
+
+    :param tickets: how many the cache holds.
+    """
+
+    def __init__(
+        self, folder: Path, tickets: int, *, journal: type[Journal] = Journal, clock: Clock | None = None
+    ) -> None:
+        self.folder = folder
+        self.clock = clock or SystemClock()
+        self.cache_file = folder / f"cache-{tickets}.db"
+        fill(self.cache_file, tickets, self.clock.now())
+        self.cache = CacheReader(self.cache_file)
+        self.journal = journal(_free(folder, "journal"), GATE_ID, "epoch-1")
+        self.desk = self.make_desk(self.journal)
+        self.guests = night.guests(1, min(tickets, night.PRINTED))
+        self._scans = 0
+
+    def make_desk(self, journal: Journal) -> Desk:
+        """As gate/bootstrap.py makes it."""
+        return Desk(
+            gate_id=GATE_ID,
+            journal=journal,
+            cache=self.cache,
+            clock=self.clock,
+            random=os.urandom,
+            policy=Policy(),
+            keys={},
+            isolated_after=10.0,
+        )
+
+    def scan(self, clock: Callable[[], float] = time.perf_counter) -> float:
+        """The next guest: seconds from the parsed code to the answer."""
+        presented = night.presented(next(self.guests))
+        started = clock()
+        self.desk.answer(presented)
+        taken = clock() - started
+        self._scans += 1
+        if self._scans % TIDY_EVERY == 0:
+            self.tidy()
+        return taken
+
+    def tidy(self) -> None:
+        """What the door does between scans: checkpoint the write-ahead log."""
+        now = self.clock.now()
+        self.journal.tidy(0, now.wall - timedelta(days=30), now)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.journal.close()
+        self.cache.close()
+
+
+def fill(path: Path, tickets: int, now: Now) -> None:
+    """A cache as sync leaves it after a snapshot. One that is there already is used again."""
+    cache = Cache(path)
+    if not cache.versions():
+        cache.put_config(config_of(now))
+        cache.put_snapshot(night.EVENT_ID, 1, night.rows(tickets), now.wall)
+    put_link(cache, now)
+    cache.close()
+
+
+def config_of(now: Now) -> GateConfig:
+    """What the hub configures the gate with."""
+    return GateConfig(
+        gate_id=GATE_ID,
+        gate_name="GATE 1",
+        venue="maguey",
+        events=(night.event(now.wall),),
+        gate_names={GATE_ID: "GATE 1", "gate-2": "GATE 2"},
+    )
+
+
+def put_link(cache: Cache, now: Now, *, since_ms: int | None = None, connected: bool = True) -> None:
+    """What sync writes every second. `since_ms`: since when the link has been so, now if None."""
+    note = LinkNote(
+        connected=connected,
+        hub_heard=connected,
+        since_ms=now.monotonic_ms if since_ms is None else since_ms,
+        beat_ms=now.monotonic_ms,
+        boot_id=now.boot_id,
+        epoch="epoch-1",
+        acked_seq=0,
+    )
+    cache.put_link(note, now.wall if connected else None)
+
+
+class OneInsert:
+    """The floor: a journal of its own, to which one row is added in one durable transaction."""
+
+    def __init__(self, folder: Path, like: ScanRecord) -> None:
+        path = _free(folder, "floor")
+        Journal(path, GATE_ID, "epoch-1").close()  # makes the tables and indexes
+        self._db, self._like, self._count = connect(path), like, 0
+
+    def insert(self) -> float:
+        """Seconds for one row."""
+        self._count += 1
+        seq, scan_id = self._count, f"{self._count:036d}"
+        row = to_row(msgspec.structs.replace(self._like, seq=seq, scan_id=scan_id, code_hash=scan_id))
+        started = time.perf_counter()
+        self._db.execute("begin immediate")
+        self._db.execute(INSERT, row)
+        self._db.execute("commit")
+        taken = time.perf_counter() - started
+        if self._count % TIDY_EVERY == 0:
+            self._db.execute("pragma wal_checkpoint(passive)").fetchall()
+        return taken
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def one_select(cache_file: Path, guests: Iterator[int], batch: int) -> Contestant:
+    """The floor of what a decision computes: one row of the cache by its key, in CPU seconds."""
+    db = sqlite3.connect(f"file:{cache_file}?mode=ro", uri=True, isolation_level=None)
+
+    def contestant() -> float:
+        keys = [(code_hash(night.code(next(guests))),) for _ in range(batch)]
+        started = time.thread_time()
+        for key in keys:
+            db.execute("select row from admissions where code_hash = ?", key).fetchall()
+        return (time.thread_time() - started) / batch
+
+    return contestant
+
+
+@contextlib.contextmanager
+def open_door(
+    gate: Gate, eye: Eye, turnstile: RecordingTurnstile, device: Callable[[], Device]
+) -> Iterator[Door]:
+    """The real loop around a gate, with a working simulated relay and any screen; closed afterwards."""
+    parts = Parts(
+        eye=eye,
+        display=OledDisplay(device, "en", ZoneInfo("UTC")),
+        turnstile=Mending[Turnstile]("turnstile", lambda: turnstile, lambda part: part.close()),
+        journal=Mending("journal", lambda: gate.journal, lambda part: part.close()),
+        inputs=Mending("inputs", NoInputs, lambda part: part.close()),
+        voice=Mending("lights", Silent, lambda part: part.close()),
+        keypad=Mending("keypad", NoKeypad, lambda part: part.close()),
+        cache=gate.cache,
+        clock=gate.clock,
+    )
+    # nobody is slower than the next guest here, so a pulse is over at once
+    passing = Passing(
+        gate_id=GATE_ID,
+        parts=parts,
+        rules=Rules(sensor=False, timeout_ms=7000, pulse_ms=1),
+        random=os.urandom,
+    )
+    try:
+        yield Door(DoorSettings(gate_name="GATE 1"), parts, passing, gate.make_desk)
+    finally:
+        parts.close()
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A name no file has yet: no measurement goes on in another's file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}-{sum(1 for _ in folder.glob(f'{name}-*.db')) + 1}.db"

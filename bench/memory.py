@@ -1,0 +1,159 @@
+"""What the door and sync take of a Pi's memory, as the processes they are."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench import night
+from bench.bed import GATE_ID
+from bench.context import Context
+from bench.figures import Aim, Row
+from bench.standin import hub
+from demo.night import phone
+from demo.servers import ServerError, mosquitto
+
+TICKETS = 100_000
+GUESTS = 20
+START_S = 60.0
+
+
+class Watched:
+    """One of our commands as a process, and the most memory it was seen to take, in MB."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self.most = self.last = 0.0
+        self._log = log.open("ab")
+        self._process = subprocess.Popen(
+            ["setpriv", "--pdeathsig=TERM", "--", sys.executable, "-m", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def look(self) -> None:
+        """Measure it now."""
+        assert self._process.poll() is None, f"it ended: see {self._log.name}"
+        self.last = pss_mb(self._process.pid)
+        self.most = max(self.most, self.last)
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=20)
+        self._log.close()
+
+
+def rows(context: Context) -> Iterator[Row]:
+    """Row 8 of quality 7.3."""
+    home = context.folder / "memory"
+    (home / "camera").mkdir(parents=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            broker = stack.enter_context(mosquitto(home / "mosquitto"))
+            config = _config(home, stack.enter_context(hub(TICKETS)), broker.port)
+            sync = Watched(["sync.cli", "run", "--config", str(config)], home / "sync.log")
+            stack.callback(sync.stop)
+            door = Watched(["gate.cli", "run", "--config", str(config)], home / "door.log")
+            stack.callback(door.stop)
+            _live(home, door, sync)
+    except ServerError as error:
+        yield Row(what="memory", note=str(error))
+        return
+    yield from _row("the door with camera and decoder", door, 120)
+    yield from _row("sync", sync, 60)
+
+
+def _row(what: str, process: Watched, limit: float) -> Iterator[Row]:
+    aim = Aim(limit=limit, of="figure")
+    name = f"memory of {what}, {TICKETS:,} tickets"
+    yield Row(what=f"{name}, at work", figure=process.last, unit="MB", aim=aim)
+    yield Row(what=f"{name}, at most", figure=process.most, unit="MB", aim=aim)
+
+
+def _live(home: Path, door: Watched, sync: Watched) -> None:
+    """Load the night, then let guests in."""
+    journal, cache = home / "state" / "journal.db", home / "state" / "cache.db"
+    _until(lambda: _count(cache, "select count(*) from feed") == 1, door, sync)
+    for number in range(GUESTS):
+        hidden = home / "camera" / f".{number}.png"
+        phone(night.code(number), random.Random(number)).save(hidden)
+        hidden.rename(home / "camera" / f"{number}.png")
+    _until(lambda: _count(journal, "select count(*) from scans") >= GUESTS, door, sync)
+
+
+def _until(done: Callable[[], bool], *watched: Watched) -> None:
+    deadline = time.monotonic() + START_S
+    while not done():
+        assert time.monotonic() < deadline, "the gate did not get that far"
+        for process in watched:
+            process.look()
+        time.sleep(0.05)
+
+
+def _count(path: Path, query: str) -> int:
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
+    ):
+        return int(db.execute(query).fetchone()[0])
+    return 0
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process and all its descendants, in MB; what several share counts once, in parts.
+
+    Proportional set size, from ``/proc/PID/smaps_rollup`` (Linux, proc(5)).
+    """
+    return sum(_pss_kb(one) for one in (pid, *descendants(pid))) / 1024
+
+
+def descendants(pid: int) -> list[int]:
+    """Children, and theirs."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found + [deeper for child in found for deeper in descendants(child)]
+
+
+def _pss_kb(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _config(home: Path, url: str, broker_port: int) -> Path:
+    (home / "token").write_text("none")
+    config = home / "gate.toml"
+    config.write_text(f"""gate_id = "{GATE_ID}"
+venue = "maguey"
+state_dir = "{home}/state"
+lang = "en"
+timezone = "UTC"
+log = "json"
+[camera]
+driver = "folder"
+path = "{home}/camera"
+hold_ms = 120
+[screen]
+driver = "file"
+path = "{home}/screen.png"
+[turnstile]
+driver = "mock"
+pulse_ms = 50
+[hub]
+url = "{url}"
+token_file = "{home}/token"
+broker_port = {broker_port}
+""")
+    return config

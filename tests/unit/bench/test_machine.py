@@ -1,0 +1,38 @@
+"""Facts of the machine, and what its processes take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from bench.machine import facts, filesystem, is_in_memory
+from bench.memory import descendants, pss_mb
+
+
+def test_the_facts_name_what_a_figure_depends_on(tmp_path: Path) -> None:
+    told = facts(tmp_path)
+    assert {"CPU", "cores", "kernel", "Python", "SQLite", "filesystem", "commit", "load"} <= told.keys()
+    assert all(told.values())
+
+
+def test_a_folder_s_filesystem_is_named() -> None:
+    assert filesystem(Path("/proc")) == "proc on proc"
+    assert not is_in_memory(Path("/proc"))
+
+
+def test_memory_counts_children_and_theirs() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo ready; wait"], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"ready\n"
+        (sleeper,) = descendants(shell.pid)
+        assert sleeper in descendants(os.getpid())
+        assert pss_mb(shell.pid) > pss_mb(sleeper) > 0
+        os.kill(sleeper, 15)
+        shell.kill()
+
+
+def test_a_process_that_is_gone_takes_nothing() -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    assert pss_mb(gone.pid) == 0
