@@ -14,15 +14,19 @@ from display.oled import OledDisplay
 from display.preview import write_all
 from display.words import Page, compose
 from gate.cache import CacheReader
-from gate.clock import SystemClock
+from gate.clock import Clock, SystemClock
 from gate.config import GateFile, public_keys
 from gate.decide import Policy
 from gate.desk import Desk
-from gate.door import Door, DoorSettings
+from gate.door import Door
 from gate.errors import MagueyError
+from gate.front import DoorSettings
 from gate.journal import Journal
 from gate.mending import Mending
-from gate.ports import Dark, Display, Eye, Look, Turnstile
+from gate.parts import Parts
+from gate.passage import Rules
+from gate.passing import Passing
+from gate.ports import Dark, Display, Eye, Look, NoInputs, NoKeypad, Silent, Turnstile
 from gate.screen import Screen
 from hardware.decode import Decoded, decode
 from hardware.eye import NOT_A_PICTURE, ChildEye
@@ -33,20 +37,39 @@ from hardware.turnstile import make_turnstile
 
 def make_door(config: GateFile) -> Door:
     """The door of a gate, with whatever hardware answers; what does not is tried again."""
-    clock, cache = SystemClock(), CacheReader(config.cache)
+    parts = _parts(config)
     return Door(
-        settings=DoorSettings(
+        DoorSettings(
             gate_name=config.name,
             rescan_after_ms=int(config.door.rescan_after * 1000),
             retain_days=config.door.retain_days,
         ),
+        parts,
+        Passing(gate_id=config.gate_id, parts=parts, rules=rules(config), random=os.urandom),
+        lambda opened: _desk(config, opened, parts.cache, parts.clock),
+    )
+
+
+def _parts(config: GateFile) -> Parts:
+    return Parts(
         eye=_eye(config),
         display=_display(config),
         turnstile=Mending("turnstile", lambda: turnstile(config), lambda part: part.close()),
         journal=Mending("journal", lambda: journal(config), lambda part: part.close()),
-        make_desk=lambda opened: _desk(config, opened, cache, clock),
-        cache=cache,
-        clock=clock,
+        inputs=Mending("inputs", NoInputs, lambda part: part.close()),
+        voice=Mending("lights", Silent, lambda part: part.close()),
+        keypad=Mending("keypad", NoKeypad, lambda part: part.close()),
+        cache=CacheReader(config.cache),
+        clock=SystemClock(),
+    )
+
+
+def rules(config: GateFile) -> Rules:
+    """How people pass at this gate."""
+    return Rules(
+        sensor=config.inputs.passage_pin is not None,
+        timeout_ms=int(config.door.passage_timeout * 1000),
+        pulse_ms=config.turnstile.pulse_ms,
     )
 
 
@@ -100,7 +123,7 @@ def words(config: GateFile, screen: Screen) -> Page:
     return compose(screen, config.lang, ZoneInfo(config.timezone))
 
 
-def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: SystemClock) -> Desk:
+def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock) -> Desk:
     return Desk(
         gate_id=config.gate_id,
         journal=opened,

@@ -20,7 +20,8 @@ from gate.cache import CacheReader, Feed, Known, LinkState, screen_link
 from gate.clock import Clock
 from gate.decide import Policy, Question, Several, decide
 from gate.effects import Effects, effects, with_arrivals
-from gate.history import combine
+from gate.guessing import covered
+from gate.history import combine, without
 from gate.ids import uuid7
 from gate.journal import Journal, Turn
 from gate.model import Admission, Event, Now, ScanRecord, Value, Verdict
@@ -82,10 +83,13 @@ class Desk:
         self._keys = keys
         self._isolated_ms = isolated_after * 1000
 
-    def answer(self, presented: Presented, method: Method = "camera", *, release: bool = True) -> Answered:
+    def answer(
+        self, presented: Presented, method: Method = "camera", *, release: bool = True, locked: bool = False
+    ) -> Answered:
         """Decide and record one presentation.
 
         :param release: whether an admission will move a turnstile; recorded as `released`.
+        :param locked: the gate is locked against guessing (`gate.guessing`).
         :raises CacheError: the cache cannot be read; nothing was decided or recorded.
         :raises StoreError: the journal cannot be written; nothing was recorded, nobody is admitted.
         """
@@ -94,7 +98,7 @@ class Desk:
         if isinstance(presented.what, Several):
             return self._answered(case, decide(case.question), None, started)
         with self._journal.turn() as turn:
-            verdict = self._decide(case, turn)
+            verdict = covered(self._decide(case, turn), locked=locked)
             record = turn.append(self._record(case, presented, verdict, method, release))
         return self._answered(case, verdict, record, started)
 
@@ -156,8 +160,10 @@ class Desk:
     def _decide(self, case: _Case, turn: Turn) -> Verdict:
         code = case.question.presented
         own = turn.entries(code.code_hash) if isinstance(code, Code) else []
-        history = combine(case.known.admission, [*own, *case.known.peers])
-        verdict = decide(msgspec.structs.replace(case.question, history=history))
+        annulled = turn.annulled(code.code_hash) if isinstance(code, Code) else []
+        admission = without(case.known.admission, annulled)
+        history = combine(admission, [*own, *case.known.peers])
+        verdict = decide(msgspec.structs.replace(case.question, admission=admission, history=history))
         return with_arrivals(verdict, self._entered_unseen(case, turn))
 
     def _entered_unseen(self, case: _Case, turn: Turn) -> int:

@@ -8,100 +8,83 @@ the screen.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from gate import stage
-from gate.cache import CacheReader, Feed, screen_link
-from gate.clock import Clock
-from gate.desk import Answered, Desk
-from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
+from gate.desk import Answered, Desk, Method
+from gate.errors import CacheError, StoreError
+from gate.front import DoorSettings, Front
+from gate.guessing import Guessing
+from gate.guessing import note as note_guess
 from gate.journal import Journal
-from gate.mending import Mending
-from gate.model import Value
+from gate.model import Now, Reason
 from gate.outage import Outage
+from gate.parts import Parts
+from gate.passage import Order, Outcome, Way
+from gate.passing import Passing
 from gate.payload import Code, Malformed, parse
-from gate.ports import Display, Eye, Turnstile
+from gate.ports import Turnstile
 from gate.presence import Presence, Presented, Sighting, observe
-from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
-from gate.tonight import tonight
+from gate.screen import Notice, Screen
+from gate.signals import Signal
 
 Seen = list[tuple[Sighting, Code | Malformed]]
 
 LOOK_S = 0.2
 """Longest wait for a frame: how late a stop or a change of the idle screen may be noticed."""
 REFRESH_MS = 1_000
-TIDY_MS = 5_000
-
-
-class DoorSettings(Value, frozen=True):
-    """Numbers of the loop: see `gate.config.DoorSection`."""
-
-    gate_name: str
-    rescan_after_ms: int = 1500
-    retain_days: int = 30
+WAY_CHANGES = frozenset(
+    {Reason.FREE_PASSAGE, Reason.FREE_PASSAGE_OVER, Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED}
+)
+RESTING = {
+    Way.NORMAL: Signal.REST,
+    Way.HELD_OPEN: Signal.FREE_PASSAGE,
+    Way.CLOSED: Signal.CLOSED,
+    Way.FREE_PASSAGE: Signal.FREE_PASSAGE,
+}
 
 
 class Door:
     """One gate.
 
     :param make_desk: builds the desk around a working journal.
-    :param journal, turnstile: parts that may break and come back.
     """
 
-    def __init__(  # noqa: PLR0913 – the parts of a gate, by name
-        self,
-        *,
-        settings: DoorSettings,
-        eye: Eye,
-        display: Display,
-        turnstile: Mending[Turnstile],
-        journal: Mending[Journal],
-        make_desk: Callable[[Journal], Desk],
-        cache: CacheReader,
-        clock: Clock,
+    def __init__(
+        self, settings: DoorSettings, parts: Parts, passing: Passing, make_desk: Callable[[Journal], Desk]
     ) -> None:
-        self._settings = settings
-        self._eye = eye
-        self._display = display
-        self._turnstile = turnstile
-        self._journal = journal
+        self._parts = parts
+        self._passing = passing
         self._make_desk = make_desk
-        self._cache = cache
-        self._clock = clock
+        self._front = Front(settings, parts)
         self._presence = Presence(rescan_after_ms=settings.rescan_after_ms)
+        self._guessing = Guessing()
         self._stage = stage.Stage()
         self._refresh_at = 0
-        self._tidy_at = 0
-        self._cache_outage = Outage("cache")
         self._loop_outage = Outage("idle screen")
         self._log = structlog.get_logger()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then everything is put to rest."""
-        self._display.show(Notice(word="starting"))
+        self._parts.display.show(Notice(word="starting"))
         try:
             while not stop.is_set():
                 self.step()
         finally:
-            self.close()
-
-    def close(self) -> None:
-        """Turnstile first: it must be at rest whatever else goes wrong."""
-        for part in (self._turnstile, self._eye, self._display, self._journal, self._cache):
-            part.close()
+            self._parts.close()
 
     def step(self) -> None:
         """One look, and what follows from it."""
-        look = self._eye.look(LOOK_S)
-        now_ms = self._now_ms()
-        if look is not None:
+        look = self._parts.eye.look(LOOK_S)
+        now = self._parts.clock.now()
+        self._pass_safely(now)
+        if look is not None and self._passing.state.answers:
             seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings])
-            self._presence, presented = observe(self._presence, seen, now_ms)
+            self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
             if presented is not None:
-                self._answer_safely(presented, now_ms)
+                self._answer_safely(presented, now.monotonic_ms)
         self._rest_safely(self._now_ms())
 
     def _sift(self, seen: Seen) -> Seen:
@@ -109,7 +92,7 @@ class Door:
         codes = {what.code_hash for _, what in seen if isinstance(what, Code)}
         if len(codes) < 2:
             return seen
-        known = {code_hash for code_hash in codes if self._cache.find(code_hash).admission is not None}
+        known = {code for code in codes if self._parts.cache.find(code).admission is not None}
         if not known:
             return seen
         foreign = Malformed("unknown, beside a ticket that is known")
@@ -118,52 +101,102 @@ class Door:
             for sighting, what in seen
         ]
 
-    def _answer_safely(self, presented: Presented, now_ms: int) -> None:
-        """A code that trips over a mistake of ours costs its own answer, never the door."""
+    def _pass_safely(self, now: Now) -> None:
+        """Inputs and passage. Whatever goes wrong there, the camera goes on being looked at."""
         try:
-            self._answer(presented, now_ms)
+            outcomes = self._passing.turn(now)
+            journal = self._parts.journal.get(now.monotonic_ms)
+            if journal is not None:
+                self._passing.write(journal)
+        except StoreError as error:
+            self._parts.journal.broke(error, now.monotonic_ms)
+        else:
+            self._tell(outcomes, now.monotonic_ms)
+
+    def order(self, wanted: Order) -> None:
+        """What staff orders for the turnstile.
+
+        :raises gate.passage.NotAllowed: it changes nothing.
+        """
+        self._tell(self._passing.order(wanted), self._now_ms())
+
+    def _tell(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
+        """The way changes: said at once. Nobody walked: said unless somebody else is being answered."""
+        reasons = {outcome.reason for outcome in outcomes}
+        if reasons & WAY_CHANGES:
+            self._stage, self._refresh_at = stage.Stage(), 0
+            self._play(self._resting(), now_ms)
+        elif Reason.EXPIRED in reasons and self._is_free(now_ms):
+            self._show(Notice(word="annulled", link=self._front.link(now_ms)), Signal.ATTENTION, now_ms)
+
+    def _resting(self) -> Signal:
+        """What the lights say while nobody is answered."""
+        return RESTING[self._passing.state.way]
+
+    def _answer_safely(self, presented: Presented, now_ms: int, method: Method = "camera") -> None:
+        """A code that trips over a mistake of ours costs its own answer, never the door."""
+        if isinstance(presented.what, Code) and self._passing.state.awaits(presented.what.code_hash):
+            return  # released for this very code: it asks nothing new (domain 2.3, Presence)
+        try:
+            self._answer(presented, now_ms, method)
         except Exception:
             self._log.exception("scan failed", code=_short(presented))
-            self._show(Notice(word="see_staff"), now_ms)
+            self._show(Notice(word="see_staff"), Signal.ATTENTION, now_ms)
 
-    def _answer(self, presented: Presented, now_ms: int) -> None:
-        journal, turnstile = self._journal.get(now_ms), self._turnstile.get(now_ms)
+    def _answer(self, presented: Presented, now_ms: int, method: Method) -> None:
+        journal, turnstile = self._parts.journal.get(now_ms), self._parts.turnstile.get(now_ms)
         if journal is None or turnstile is None or turnstile.trouble() is not None:
             # nothing that cannot be recorded or let through is decided: the ticket stays good
             self._see_staff(presented, "out of order", now_ms)
             return
         try:
-            answered = self._make_desk(journal).answer(presented)
+            answered = self._make_desk(journal).answer(
+                presented,
+                method,
+                release=not self._passing.state.is_open,
+                locked=self._guessing.is_locked(now_ms),
+            )
         except CacheError:
             self._see_staff(presented, "cache out of order", now_ms)
             return
         except StoreError as error:
-            self._journal.broke(error, now_ms)
+            self._parts.journal.broke(error, now_ms)
             self._see_staff(presented, "not recorded", now_ms)
             return
         self._log.info("scan", **log_fields(answered, presented))
-        if answered.effects.release and not self._release(turnstile):
-            # the record stands, the door did not open: that is for a person to put right
-            self._show(Notice(word="see_staff", link=answered.effects.screen.link), now_ms)
-            return
-        self._show(answered.effects.screen, now_ms)
+        self._perform(answered, journal, turnstile, now_ms)
+        self._note_guess(answered, now_ms)
+
+    def _perform(self, answered: Answered, journal: Journal, turnstile: Turnstile, now_ms: int) -> None:
+        record, effects = answered.record, answered.effects
+        opened = True
+        if record is not None and record.released:
+            opened = self._passing.release(turnstile, journal, record)
+        if opened:
+            self._show(effects.screen, effects.signal, now_ms)
+        else:
+            # nobody came in by this record: a person has to put the turnstile right
+            self._show(Notice(word="see_staff", link=effects.screen.link), Signal.ATTENTION, now_ms)
+
+    def _note_guess(self, answered: Answered, now_ms: int) -> None:
+        self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)
+        if locked:
+            self._log.warning("locked for unknown codes: somebody is guessing")
+            self._passing.event(Reason.GUESSING)
 
     def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
-        self._show(Notice(word="see_staff", link=self._link(now_ms)), now_ms)
+        self._show(Notice(word="see_staff", link=self._front.link(now_ms)), Signal.ATTENTION, now_ms)
         self._log.warning("scan not decided", code=_short(presented), why=why)
 
-    def _release(self, turnstile: Turnstile) -> bool:
-        """Open; False if the relay did not move."""
-        try:
-            turnstile.release()
-        except HardwareError as error:
-            self._log.error("admitted, but the turnstile did not open", error=str(error))
-            return False
-        return True
-
-    def _show(self, screen: Screen, now_ms: int) -> None:
+    def _show(self, screen: Screen, signal: Signal, now_ms: int) -> None:
         self._stage = stage.answer(screen, now_ms)
-        self._display.show(screen)
+        self._parts.display.show(screen)
+        self._play(signal, now_ms)
+
+    def _play(self, signal: Signal, now_ms: int) -> None:
+        voice = self._parts.voice.get(now_ms)
+        if voice is not None:
+            voice.play(signal)
 
     def _rest_safely(self, now_ms: int) -> None:
         """What goes wrong between scans is told once, and costs no scan."""
@@ -172,7 +205,7 @@ class Door:
                 self._loop_outage.over()
         except Exception as error:
             self._loop_outage.began(error)
-            self._display.show(Notice(word="see_staff"))
+            self._parts.display.show(Notice(word="see_staff"))
 
     def _rest(self, now_ms: int) -> bool:
         """Between scans: the idle screen, once a second, and the housekeeping of the journal.
@@ -182,97 +215,22 @@ class Door:
         if now_ms < self._refresh_at and not self._ended(now_ms):
             return False
         self._refresh_at = now_ms + REFRESH_MS
-        if stage.is_free(self._stage, now_ms):
+        if self._is_free(now_ms):
+            if self._stage.shown is not None:
+                self._play(self._resting(), now_ms)
             self._stage = stage.Stage()
-            self._display.show(self._idle(now_ms))
-            self._tidy(now_ms)
+            self._parts.display.show(self._front.screen(self._passing.state, now_ms))
+            self._front.tidy(now_ms)
         return True
 
+    def _is_free(self, now_ms: int) -> bool:
+        return stage.is_free(self._stage, now_ms)
+
     def _ended(self, now_ms: int) -> bool:
-        return self._stage.shown is not None and stage.is_free(self._stage, now_ms)
-
-    def _tidy(self, now_ms: int) -> None:
-        if now_ms < self._tidy_at:
-            return
-        self._tidy_at = now_ms + TIDY_MS
-        now = self._clock.now()
-        oldest = now.wall - timedelta(days=self._settings.retain_days)
-        self._from_journal(lambda journal: journal.tidy(self._acked(journal), oldest, now), now_ms)
-
-    def _from_journal(self, ask: Callable[[Journal], int], now_ms: int) -> int:
-        """Ask the journal for a number; 0 while it is out of order."""
-        journal = self._journal.get(now_ms)
-        if journal is None:
-            return 0
-        try:
-            return ask(journal)
-        except StoreError as error:
-            self._journal.broke(error, now_ms)
-            return 0
-
-    def _acked(self, journal: Journal) -> int:
-        """Up to where the hub has this journal's records; another journal's numbers do not count."""
-        link = self._cache.link(self._clock.now())
-        is_ours = link.epoch == journal.epoch and link.acked_seq <= journal.last_seq()
-        return link.acked_seq if is_ours else 0
-
-    def _idle(self, now_ms: int) -> Screen:
-        link = self._link(now_ms)
-        trouble = self._trouble(now_ms)
-        if trouble is not None:
-            part, error = trouble
-            step = error.step if isinstance(error, HardwareError | StoreError) else Step.RESTART
-            return OutOfOrder(part=part, step=step, link=link)
-        now = self._clock.now()
-        event = tonight(self._cache.events(), now.wall)
-        return Idle(
-            event=event.name if event else None,
-            gate_name=self._settings.gate_name,
-            inside=self._inside(event.event_id, now_ms) if event else 0,
-            capacity=event.capacity if event else 0,
-            now=now.wall,
-            link=link,
-        )
-
-    def _trouble(self, now_ms: int) -> tuple[Part, MagueyError] | None:
-        """What to tell of, the camera first; but every part is tried, so that each can come back."""
-        turnstile = self._turnstile.get(now_ms)
-        self._journal.get(now_ms)
-        relay = turnstile.trouble() if turnstile else self._turnstile.trouble
-        eye = self._eye.trouble()
-        if eye is not None:
-            return Part(eye.part), eye
-        for part, trouble in ((Part.TURNSTILE, relay), (Part.JOURNAL, self._journal.trouble)):
-            if trouble is not None:
-                return part, trouble
-        return self._cache_out_of_order()
-
-    def _cache_out_of_order(self) -> tuple[Part, MagueyError] | None:
-        """Read as a scan reads it: the whole of it has to be readable."""
-        try:
-            with self._cache.view():
-                self._cache.events()
-                self._cache.find("")
-                self._cache.link(self._clock.now())
-        except CacheError as error:
-            self._cache_outage.began(error)
-            return Part.CACHE, error
-        self._cache_outage.over()
-        return None
-
-    def _inside(self, event_id: str, now_ms: int) -> int:
-        own = self._from_journal(lambda j: j.waiting_entries(self._acked(j), event_id), now_ms)
-        return self._cache.entered(event_id) + own
-
-    def _link(self, now_ms: int) -> Link:
-        now = self._clock.now()
-        waiting = self._from_journal(lambda journal: journal.last_seq() - self._acked(journal), now_ms)
-        event = tonight(self._cache.events(), now.wall)
-        feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
-        return screen_link(self._cache.link(now), max(0, waiting), feed)
+        return self._stage.shown is not None and self._is_free(now_ms)
 
     def _now_ms(self) -> int:
-        return self._clock.now().monotonic_ms
+        return self._parts.clock.now().monotonic_ms
 
 
 def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:

@@ -8,13 +8,15 @@ import msgspec
 
 from gate.model import Reason, Table, Value, Verdict
 from gate.screen import Answer, Link
+from gate.signals import Signal, signal_of
 
 
 class Effects(Value, frozen=True):
-    """One release of the turnstile or none, and the screen to show."""
+    """One release of the turnstile or none, the screen to show, and what lights and buzzer say."""
 
     release: bool
     screen: Answer
+    signal: Signal
 
 
 def effects(verdict: Verdict, link: Link, gate_names: Mapping[str, str]) -> Effects:
@@ -23,7 +25,8 @@ def effects(verdict: Verdict, link: Link, gate_names: Mapping[str, str]) -> Effe
     :param gate_names: what people call the gates, by id; an unknown one is called by its id.
     """
     place = gate_names.get(verdict.entry.gate, verdict.entry.gate) if verdict.entry else ""
-    return Effects(release=verdict.admits, screen=Answer(verdict=verdict, place=place, link=link))
+    screen = Answer(verdict=verdict, place=place, link=link)
+    return Effects(release=verdict.admits, screen=screen, signal=signal_of(verdict))
 
 
 def with_arrivals(verdict: Verdict, entered_unseen: int) -> Verdict:

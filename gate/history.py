@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gate.model import Admission, Entry, History
+import msgspec
+
+from gate.model import Admission, Entry, History, Status
 
 
 def combine(admission: Admission | None, entries: Iterable[Entry]) -> History:
@@ -23,3 +25,27 @@ def combine(admission: Admission | None, entries: Iterable[Entry]) -> History:
         return History()
     known.sort(key=lambda entry: (entry.at, entry.gate))
     return History(first=known[0], last=known[-1])
+
+
+def without(admission: Admission | None, annulled: Iterable[Entry]) -> Admission | None:
+    """The cache's row less what this gate has annulled since: the hub may not have heard of it yet.
+
+    A row that says "checked in" only because of an annulled admission says nothing any more.
+
+    :param annulled: own admissions that were annulled.
+    """
+    gone = set(annulled)
+    if admission is None or not gone & {admission.first_entry, admission.last_entry}:
+        return admission
+    kept = [
+        one for one in (admission.first_entry, admission.last_entry) if one is not None and one not in gone
+    ]
+    status = admission.status
+    if not kept and status is Status.CHECKED_IN:
+        status = Status.ISSUED
+    return msgspec.structs.replace(
+        admission,
+        status=status,
+        first_entry=kept[0] if kept else None,
+        last_entry=kept[-1] if kept else None,
+    )

@@ -3,6 +3,9 @@
 One SQLite file in WAL mode with ``synchronous=FULL``: only that survives a power cut at the
 last commit. A scan takes its turn in one ``BEGIN IMMEDIATE`` transaction, inside which the
 past of its code is read, the verdict made and the row written; leaving it commits.
+
+Beside each admission stands whether its turnstile was opened: `mark_opening` before the pulse,
+`settle` after it. See docs/adr/0011-when-an-admission-counts.md for why both.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from sqlite_utils.migrations import Migrations
 
 from gate.errors import StoreError
 from gate.model import Entry, Now, ScanRecord
-from gate.rows import COLUMNS, moment, to_row
+from gate.rows import COLUMNS, from_row, moment, to_row
 from gate.sqlfile import load
 
 SQL = load("gate", "journal.sql")
@@ -34,6 +37,13 @@ def first(db: Database) -> None:
         db.execute(statement)
 
 
+@_MIGRATIONS()
+def openings(db: Database) -> None:
+    """Which turnstiles were opened. What was released before this was known counts as opened."""
+    for statement in SQL["openings"].split(";\n"):
+        db.execute(statement)
+
+
 class Turn:
     """One scan's transaction."""
 
@@ -43,13 +53,11 @@ class Turn:
 
     def entries(self, code_hash: str) -> list[Entry]:
         """This gate's own admissions of a code that were not annulled, oldest first."""
-        rows = self._db.execute(SQL["entries_of_code"], (code_hash,)).fetchall()
-        try:
-            return [Entry(at=moment(at), gate=gate) for at, gate in rows]
-        except (ValueError, TypeError) as error:
-            raise StoreError(
-                f"the journal holds a time that is none: {error}. Run a check of the disk."
-            ) from None
+        return _entries(self._db.execute(SQL["entries_of_code"], (code_hash,)).fetchall())
+
+    def annulled(self, code_hash: str) -> list[Entry]:
+        """This gate's own admissions of a code that were annulled: whoever else knows them is behind."""
+        return _entries(self._db.execute(SQL["annulled_of_code"], (code_hash,)).fetchall())
 
     def append(self, record: ScanRecord) -> ScanRecord:
         """Write a record; it comes back with its `epoch` and `seq`."""
@@ -57,6 +65,15 @@ class Turn:
         placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
         self._db.execute(INSERT, to_row(placed))
         return placed
+
+
+def _entries(rows: list[tuple[str, str]]) -> list[Entry]:
+    try:
+        return [Entry(at=moment(at), gate=gate) for at, gate in rows]
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"the journal holds a time that is none: {error}. Run a check of the disk."
+        ) from None
 
 
 class Journal:
@@ -117,6 +134,37 @@ class Journal:
         if inode != self._inode:
             raise StoreError(f"{self.path}: was moved or deleted while in use. A new journal is begun.")
 
+    def mark_opening(self, scan_id: str) -> None:
+        """The turnstile is about to be opened for this admission. Survives the process, not yet a power cut.
+
+        :raises StoreError: it could not be written; do not open.
+        """
+        with _in_words(self.path):
+            self._db.execute("pragma synchronous=normal")
+            try:
+                self._db.execute(SQL["mark_opening"], (scan_id,))
+            finally:
+                self._db.execute("pragma synchronous=full")
+
+    def settle(self) -> None:
+        """Make every mark so far durable. Called once the pulse is given, off the guest's path."""
+        with _in_words(self.path):
+            self._db.execute(SQL["settle"])
+
+    def unopened(self) -> list[ScanRecord]:
+        """Admissions whose turnstile was to open and never did: a crash or a fault came in between.
+
+        :raises StoreError: the journal cannot be read.
+        """
+        with _in_words(self.path):
+            rows = self._db.execute(SQL["unopened"].format(columns=", ".join(COLUMNS))).fetchall()
+        try:
+            return [from_row(row) for row in rows]
+        except (msgspec.ValidationError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{self.path}: holds a row that is none: {error}. Run a check of the disk."
+            ) from None
+
     def last_seq(self) -> int:
         """Number of the newest record, 0 if there was never one."""
         with _in_words(self.path):
@@ -144,6 +192,8 @@ class Journal:
         limits = (acked_seq, older_than.isoformat(), now.boot_id, now.monotonic_ms - retained_ms)
         with _in_words(self.path):
             pruned = self._db.execute(SQL["prune"], limits).rowcount
+            if pruned:
+                self._db.execute(SQL["prune_openings"])
             self._db.execute(SQL["checkpoint"]).fetchall()
             return pruned
 

@@ -36,6 +36,11 @@ class Mending(Generic[T]):
         error = self._outage.reason
         return error if isinstance(error, MagueyError) else None
 
+    @property
+    def part(self) -> T | None:
+        """The working part as it is, without an attempt to make one. May be asked from any thread."""
+        return self._part
+
     def get(self, now_ms: int) -> T | None:
         """The working part, or None while it is broken. `now_ms`: monotonic."""
         if self._part is None and now_ms >= self._retry_at:

@@ -89,7 +89,6 @@ class Reason(StrEnum):
     CLOSED = "closed"
     RESUMED = "resumed"
     TAMPER = "tamper"
-    EXIT_BUTTON = "exit_button"
     INTRUSION = "intrusion"
     SENSOR_SILENT = "sensor_silent"
     TEST_PULSE = "test_pulse"
@@ -228,7 +227,8 @@ class ScanRecord(Value, frozen=True):
     `record` tells a scan from what is later said of it (``passed``, ``annulled``), which
     names the scan in `refers_to`, and from an ``event`` that no scan caused (a fire alarm,
     guessing); these have the ruling `NONE` and say why in `reason`. `raw_hash` is the SHA-256
-    hex of the bytes presented, also when they were no code of ours. `released`: the verdict commands the turnstile.
+    hex of the bytes presented, also when they were no code of ours. `released`: the verdict
+    commands the turnstile.
     """
 
     scan_id: str

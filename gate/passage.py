@@ -30,6 +30,8 @@ PASSAGE_TIMEOUT_MS = 7_000
 """How long an admitted guest has to walk, counted from when it is their turn (domain 2.3)."""
 EXIT_MS = 7_000
 """How long a body after the exit button is taken for somebody leaving; as long as one entering has."""
+QUIET_MS = 10_000
+"""A crowd pushing through is one intrusion, not one a body."""
 MOST_SILENT = 5
 """So many admissions in a row without a body are the sensor's fault, not the guests'."""
 
@@ -108,6 +110,7 @@ class Passage(Value, frozen=True):
 
     `awaited`: admissions whose turnstile was released, the next to walk first; `due_ms`: when the
     first one's time is up. `leaving`: bodies expected to leave until `leaving_until_ms`.
+    `quiet_until_ms`: until then further intrusions are not told.
     `silent`: admissions in a row nobody walked for, as far as the sensor tells.
     """
 
@@ -119,6 +122,7 @@ class Passage(Value, frozen=True):
     blocked: bool = False
     leaving: int = 0
     leaving_until_ms: int = 0
+    quiet_until_ms: int = 0
     silent: int = 0
 
     @property
@@ -130,6 +134,11 @@ class Passage(Value, frozen=True):
     def is_open(self) -> bool:
         """Whether the turnstile is to stay open for everybody."""
         return self.way in (Way.HELD_OPEN, Way.FREE_PASSAGE)
+
+    @property
+    def answers(self) -> bool:
+        """Whether scans are answered: not while the gate is closed, or open to everybody for a fire."""
+        return self.way in (Way.NORMAL, Way.HELD_OPEN)
 
     @property
     def doubts_sensor(self) -> bool:
@@ -168,16 +177,11 @@ _ORDERED = {Way.HELD_OPEN: Reason.HELD_OPEN, Way.CLOSED: Reason.CLOSED, Way.NORM
 
 def sense(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> tuple[Passage, tuple[Outcome, ...]]:
     """Take in what the inputs say and the time that has passed."""
-    outcomes: list[Outcome] = []
-    for take in (
-        lambda p: _contacts(p, sensed),
-        lambda p: _exits(p, sensed.exits, now_ms),
-        lambda p: _bodies(p, sensed.bodies, now_ms, rules),
-        lambda p: _time(p, now_ms, rules),
-    ):
-        passage, more = take(passage)
-        outcomes += more
-    return passage, tuple(outcomes)
+    passage, contacts = _contacts(passage, sensed)
+    passage = _exits(passage, sensed.exits, now_ms)
+    passage, bodies = _bodies(passage, sensed.bodies, now_ms, rules)
+    passage, late = _time(passage, now_ms, rules)
+    return passage, (*contacts, *bodies, *late)
 
 
 def _contacts(passage: Passage, sensed: Sensed) -> Taken:
@@ -198,13 +202,12 @@ def _freed(passage: Passage) -> Passage:
     return replace(passage, awaited=())
 
 
-def _exits(passage: Passage, exits: int, now_ms: int) -> Taken:
+def _exits(passage: Passage, exits: int, now_ms: int) -> Passage:
     if now_ms >= passage.leaving_until_ms:
         passage = replace(passage, leaving=0)
     if not exits:
-        return passage, []
-    leaving = replace(passage, leaving=passage.leaving + exits, leaving_until_ms=now_ms + EXIT_MS)
-    return leaving, [_event(Reason.EXIT_BUTTON)]
+        return passage
+    return replace(passage, leaving=passage.leaving + exits, leaving_until_ms=now_ms + EXIT_MS)
 
 
 def _bodies(passage: Passage, bodies: int, now_ms: int, rules: Rules) -> Taken:
@@ -220,7 +223,9 @@ def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
         return _ended(passage, Step.BODY, now_ms, rules)
     if passage.leaving:
         return replace(passage, leaving=passage.leaving - 1), []
-    return passage, [_event(Reason.INTRUSION)]
+    if now_ms < passage.quiet_until_ms:
+        return passage, []
+    return replace(passage, quiet_until_ms=now_ms + QUIET_MS), [_event(Reason.INTRUSION)]
 
 
 def _time(passage: Passage, now_ms: int, rules: Rules) -> Taken:

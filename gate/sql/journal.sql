@@ -39,6 +39,32 @@ create index later_records_of_a_scan on scans (refers_to) where refers_to is not
 -- so that numbers go on where they were when acknowledged rows are pruned
 insert into meta values ('last_seq', '0');
 
+-- openings --
+create table openings (scan_id text primary key) without rowid;
+insert into openings select scan_id from scans where released = 1 and record = 'scan';
+create index released_admissions on scans (scan_id) where released = 1 and record = 'scan'
+
+-- mark_opening --
+insert into openings values (?) on conflict do nothing
+
+-- settle --
+-- any commit of this connection is synced, and the marks before it with it; SQLite leaves out
+-- a write that changes nothing, so something has to change
+insert into meta values ('settled', '1') on conflict (key) do update set value = value + 1
+
+-- unopened --
+select {columns} from scans s
+where released = 1 and record = 'scan' and verdict = 'admit'
+  and scan_id not in (select scan_id from openings)
+  and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
+order by seq
+
+-- annulled_of_code --
+select s.occurred_at, s.gate_id from scans s
+join scans a on a.refers_to = s.scan_id and a.record = 'annulled'
+where s.code_hash = ? and s.verdict = 'admit' and s.record = 'scan'
+order by s.occurred_at
+
 -- meta_get --
 select value from meta where key = ?
 
@@ -61,6 +87,9 @@ where seq > ? and event_id = ? and verdict = 'admit' and reason = 'first_entry' 
 -- prune --
 delete from scans where seq <= ? and occurred_at < ? and (boot_id <> ? or monotonic_ms < ?)
   and seq in (select seq from scans order by seq limit 500)
+
+-- prune_openings --
+delete from openings where scan_id not in (select scan_id from scans)
 
 -- checkpoint --
 pragma wal_checkpoint(passive)

@@ -1,0 +1,151 @@
+"""What the gate says between guests: the idle screen, or what is out of order and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from gate.cache import Feed, screen_link
+from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
+from gate.journal import Journal
+from gate.model import Value
+from gate.outage import Outage
+from gate.parts import Parts
+from gate.passage import Passage, Way
+from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
+from gate.tonight import tonight
+
+TIDY_MS = 5_000
+Fault = tuple[Part, Step]
+
+
+class DoorSettings(Value, frozen=True):
+    """Numbers of the loop: see `gate.config.DoorSection`."""
+
+    gate_name: str
+    rescan_after_ms: int = 1500
+    retain_days: int = 30
+
+
+class Front:
+    """Looks after everything that is not a scan. Used from the door's thread."""
+
+    def __init__(self, settings: DoorSettings, parts: Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._tidy_at = 0
+        self._cache_outage = Outage("cache")
+
+    def screen(self, passage: Passage, now_ms: int) -> Screen:
+        """What is to be seen while nobody is answered."""
+        if passage.way is Way.FREE_PASSAGE:
+            return Notice(word="free_passage", link=self.link(now_ms))
+        fault = self._fault(passage, now_ms)
+        if fault is not None:
+            return OutOfOrder(part=fault[0], step=fault[1], link=self.link(now_ms))
+        if passage.way is Way.CLOSED:
+            return Notice(word="closed", link=self.link(now_ms))
+        if passage.way is Way.HELD_OPEN:
+            return Notice(word="held_open", link=self.link(now_ms))
+        return self._idle(now_ms)
+
+    def _idle(self, now_ms: int) -> Screen:
+        parts, now = self._parts, self._parts.clock.now()
+        event = tonight(parts.cache.events(), now.wall)
+        return Idle(
+            event=event.name if event else None,
+            gate_name=self._settings.gate_name,
+            inside=self._inside(event.event_id, now_ms) if event else 0,
+            capacity=event.capacity if event else 0,
+            now=now.wall,
+            link=self.link(now_ms),
+        )
+
+    def _fault(self, passage: Passage, now_ms: int) -> Fault | None:
+        """What to tell of, the camera first; but every part is tried, so that each can come back."""
+        faults = [
+            self._eye_fault(),
+            self._turnstile_fault(now_ms),
+            self._journal_fault(now_ms),
+            self._cache_fault(),
+            self._sensor_fault(passage, now_ms),
+            (Part.HOUSING, Step.CLOSE_HOUSING) if passage.tamper else None,
+        ]
+        return next((fault for fault in faults if fault is not None), None)
+
+    def _eye_fault(self) -> Fault | None:
+        error = self._parts.eye.trouble()
+        return (Part(error.part), error.step) if error else None
+
+    def _turnstile_fault(self, now_ms: int) -> Fault | None:
+        turnstile = self._parts.turnstile.get(now_ms)
+        error = turnstile.trouble() if turnstile else self._parts.turnstile.trouble
+        return (Part.TURNSTILE, _step(error)) if error else None
+
+    def _journal_fault(self, now_ms: int) -> Fault | None:
+        self._parts.journal.get(now_ms)
+        error = self._parts.journal.trouble
+        return (Part.JOURNAL, _step(error)) if error else None
+
+    def _sensor_fault(self, passage: Passage, now_ms: int) -> Fault | None:
+        inputs = self._parts.inputs.get(now_ms)
+        error = inputs.trouble() if inputs else self._parts.inputs.trouble
+        if error is not None:
+            return Part.SENSOR, _step(error)
+        return (Part.SENSOR, Step.SENSOR_WIRING) if passage.doubts_sensor else None
+
+    def _cache_fault(self) -> Fault | None:
+        """Read as a scan reads it: the whole of it has to be readable."""
+        cache = self._parts.cache
+        try:
+            with cache.view():
+                cache.events()
+                cache.find("")
+                cache.link(self._parts.clock.now())
+        except CacheError as error:
+            self._cache_outage.began(error)
+            return Part.CACHE, error.step
+        self._cache_outage.over()
+        return None
+
+    def _inside(self, event_id: str, now_ms: int) -> int:
+        own = self._from_journal(lambda j: j.waiting_entries(self._acked(j), event_id), now_ms)
+        return self._parts.cache.entered(event_id) + own
+
+    def link(self, now_ms: int) -> Link:
+        """The gate's view of the hub, as the screen tells it."""
+        cache, now = self._parts.cache, self._parts.clock.now()
+        waiting = self._from_journal(lambda journal: journal.last_seq() - self._acked(journal), now_ms)
+        event = tonight(cache.events(), now.wall)
+        feed = cache.feed(event.event_id, now.wall) if event else Feed()
+        return screen_link(cache.link(now), max(0, waiting), feed)
+
+    def tidy(self, now_ms: int) -> None:
+        """The housekeeping of the journal, every few seconds."""
+        if now_ms < self._tidy_at:
+            return
+        self._tidy_at = now_ms + TIDY_MS
+        now = self._parts.clock.now()
+        oldest = now.wall - timedelta(days=self._settings.retain_days)
+        self._from_journal(lambda journal: journal.tidy(self._acked(journal), oldest, now), now_ms)
+
+    def _from_journal(self, ask: Callable[[Journal], int], now_ms: int) -> int:
+        """Ask the journal for a number; 0 while it is out of order."""
+        journal = self._parts.journal.get(now_ms)
+        if journal is None:
+            return 0
+        try:
+            return ask(journal)
+        except StoreError as error:
+            self._parts.journal.broke(error, now_ms)
+            return 0
+
+    def _acked(self, journal: Journal) -> int:
+        """Up to where the hub has this journal's records; another journal's numbers do not count."""
+        link = self._parts.cache.link(self._parts.clock.now())
+        is_ours = link.epoch == journal.epoch and link.acked_seq <= journal.last_seq()
+        return link.acked_seq if is_ours else 0
+
+
+def _step(error: MagueyError) -> Step:
+    return error.step if isinstance(error, HardwareError | StoreError) else Step.RESTART

@@ -1,0 +1,155 @@
+"""Performs what `gate.passage` decides: moves the turnstile, reads the inputs, writes the records.
+
+The order is the promise (quality, invariant 11): a pulse is given only after its admission is
+on disk, and after a mark that it is about to be given. An admission without that mark has
+certainly not been let through, and is annulled when the journal is opened the next time; one
+with the mark may have been, and counts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from gate.errors import HardwareError, StoreError
+from gate.ids import uuid7
+from gate.journal import Journal
+from gate.model import Now, Reason, ScanRecord
+from gate.parts import Parts
+from gate.passage import Order, Outcome, Passage, Rules, order, released, sense
+from gate.ports import Sensed, Turnstile
+from gate.records import record_of
+
+MOST_OWED = 1_000
+"""Records kept in memory while the journal cannot be written; nobody is admitted meanwhile."""
+
+
+class Passing:
+    """The turnstile of one gate and who walks through it. Used from the door's thread.
+
+    :param random: gives that many random bytes, for record ids.
+    """
+
+    def __init__(self, *, gate_id: str, parts: Parts, rules: Rules, random: Callable[[int], bytes]) -> None:
+        self._gate_id = gate_id
+        self._parts = parts
+        self._rules = rules
+        self._random = random
+        self._passage = Passage()
+        self._owed: deque[ScanRecord] = deque(maxlen=MOST_OWED)
+        self._unsettled = False
+        self._held_open = False
+        self._checked: Journal | None = None
+        self._log = structlog.get_logger()
+
+    @property
+    def state(self) -> Passage:
+        """Who is awaited, and what the way is."""
+        return self._passage
+
+    def release(self, turnstile: Turnstile, journal: Journal, admission: ScanRecord) -> bool:
+        """Let one person through whose admission is on disk; False if the turnstile did not open.
+
+        The admission is annulled then: a ticket nobody could use is still good.
+        """
+        now = self._parts.clock.now()
+        try:
+            journal.mark_opening(admission.scan_id)
+            turnstile.release()
+        except (HardwareError, StoreError) as error:
+            self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
+            self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)])
+            return False
+        self._unsettled = True
+        self._passage = released(self._passage, admission, now.monotonic_ms, self._rules)
+        return True
+
+    def turn(self, now: Now) -> tuple[Outcome, ...]:
+        """Take in the inputs and the time, and do what follows.
+
+        :returns: what happened, for screen and sound; it is on its way into the journal.
+        """
+        self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
+        self._tell(outcomes)
+        self._owe(now, outcomes)
+        self._move(now.monotonic_ms)
+        return outcomes
+
+    def order(self, wanted: Order) -> tuple[Outcome, ...]:
+        """What staff orders.
+
+        :returns: what happened, as from `turn`.
+        :raises gate.passage.NotAllowed: it changes nothing.
+        """
+        now = self._parts.clock.now()
+        self._passage, outcomes = order(self._passage, wanted)
+        self._tell(outcomes)
+        self._owe(now, outcomes)
+        self._move(now.monotonic_ms)
+        return outcomes
+
+    def event(self, reason: Reason) -> None:
+        """Record something that happened at the door."""
+        self._owe(self._parts.clock.now(), [Outcome(record="event", reason=reason)])
+
+    def write(self, journal: Journal) -> None:
+        """Put what is owed into the journal, and make the marks of pulses durable.
+
+        Also annuls what a journal just opened holds of admissions that were never let through.
+
+        :raises StoreError: the journal cannot be written; what is owed is kept for the next time.
+        """
+        if journal is not self._checked:
+            self._annul_unopened(journal)
+            self._checked = journal
+        if self._owed:
+            with journal.turn() as turn:
+                for record in self._owed:
+                    turn.append(record)
+            self._owed.clear()
+            self._unsettled = False
+        if self._unsettled:
+            journal.settle()
+            self._unsettled = False
+
+    def _annul_unopened(self, journal: Journal) -> None:
+        """Domain 2.3: committed but never opened, a power cut in between, is annulled at the next start."""
+        known = {record.refers_to for record in self._owed}
+        lost = [scan for scan in journal.unopened() if scan.scan_id not in known]
+        if lost:
+            self._log.warning("annulled: admitted, never let through", seqs=[scan.seq for scan in lost])
+        now = self._parts.clock.now()
+        self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan) for scan in lost])
+
+    def _sensed(self, now: Now) -> Sensed:
+        inputs = self._parts.inputs.get(now.monotonic_ms)
+        if inputs is None or inputs.trouble() is not None:
+            # deaf: nobody can be said not to have walked, and an alarm is not over because it is not heard
+            return Sensed(blocked=True, fire=self._passage.fire, tamper=self._passage.tamper)
+        return inputs.read()
+
+    def _move(self, now_ms: int) -> None:
+        """Hold the turnstile as the way is. Asked again and again, so that a mended relay follows too."""
+        turnstile = self._parts.turnstile.get(now_ms)
+        if turnstile is None or not (self._passage.is_open or self._held_open):
+            return
+        try:
+            if self._passage.is_open:
+                turnstile.hold_open()
+            else:
+                turnstile.rest()
+        except HardwareError:
+            return  # the turnstile has told of it, and this is tried again
+        self._held_open = self._passage.is_open
+
+    def _tell(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            seq = outcome.scan.seq if outcome.scan else None
+            self._log.info(outcome.record, reason=outcome.reason.value, of_seq=seq)
+
+    def _owe(self, now: Now, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
+            self._owed.append(record_of(outcome, now, scan_id, self._gate_id))

@@ -1,0 +1,176 @@
+"""A whole door on the bench: real journal and cache, the working fakes of everything that is hardware."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from gate.cache import CacheReader
+from gate.clock import Clock
+from gate.decide import Policy
+from gate.desk import Desk
+from gate.door import Door
+from gate.errors import HardwareError, Step
+from gate.front import DoorSettings
+from gate.journal import Journal
+from gate.mending import Mending
+from gate.model import Admission, FeedRow, ScanRecord
+from gate.parts import Parts
+from gate.passage import Rules
+from gate.passing import Passing
+from gate.ports import Inputs, Keypad, Turnstile, Voice
+from gate.rows import COLUMNS, from_row
+from gate.screen import Screen
+from hardware.fakes import RecordingTurnstile, RecordingVoice, ScriptedEye, ScriptedInputs, ScriptedKeypad
+from sync.cache import Cache
+from sync.wire import GateConfig
+from tests.factories import StoppedClock, an_admission, an_event, code_id
+
+SENSOR = Rules(sensor=True)
+
+
+class RecordingDisplay:
+    """A working `Display` that keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.screens: list[Screen] = []
+
+    def show(self, screen: Screen) -> None:
+        self.screens.append(screen)
+
+    def trouble(self) -> HardwareError | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class TreacherousTurnstile(RecordingTurnstile):
+    """Seems well until it is to open, as a relay whose wire has just come off."""
+
+    def trouble(self) -> HardwareError | None:
+        return None
+
+
+class Bench:
+    """A door on the bench. Restart it with `restart`: its files stay, its memory goes.
+
+    :param rules: how people pass; by default without a sensor.
+    """
+
+    def __init__(
+        self, folder: Path, rules: Rules | None = None, feed: tuple[FeedRow, ...] | None = None
+    ) -> None:
+        self.folder = folder
+        self.rules = rules or Rules()
+        self.clock = StoppedClock()
+        self.eye = ScriptedEye()
+        self.display = RecordingDisplay()
+        self.relay = RecordingTurnstile(lambda: self.clock.monotonic_ms / 1000)
+        self.voice = RecordingVoice()
+        self.inputs = ScriptedInputs()
+        self.keypad = ScriptedKeypad(lambda: self.clock.monotonic_ms / 1000)
+        self.relay_is_there = True
+        self.hub = Cache(folder / "cache.db")
+        self.hub.put_config(
+            GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
+        )
+        rows = (an_admission(), an_admission(code_id(2))) if feed is None else feed
+        self.hub.put_snapshot("event-1", 1, rows, self.clock.wall)
+        self.start()
+
+    def start(self) -> None:
+        """A fresh process on the same files."""
+        self.cache = CacheReader(self.folder / "cache.db")
+        self.journal = Mending("journal", self._open_journal, lambda journal: journal.close())
+        self.parts = Parts(
+            eye=self.eye,
+            display=self.display,
+            turnstile=Mending[Turnstile]("turnstile", self._open_relay, lambda relay: relay.close()),
+            journal=self.journal,
+            inputs=Mending[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
+            voice=Mending[Voice]("lights", lambda: self.voice, lambda part: part.close()),
+            keypad=Mending[Keypad]("keypad", lambda: self.keypad, lambda part: part.close()),
+            cache=self.cache,
+            clock=self.clock,
+        )
+        self.passing = Passing(gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom)
+        self.door = Door(
+            DoorSettings(gate_name="GATE 1"),
+            self.parts,
+            self.passing,
+            lambda journal: make_desk(journal, self.cache, self.clock),
+        )
+
+    def kill(self) -> None:
+        """As kill -9: nothing is put to rest, what was in memory is gone."""
+        journal = self.journal.part
+        if journal is not None:
+            journal._db.close()
+        self.cache.close()
+
+    def _open_journal(self) -> Journal:
+        return Journal(self.folder / "journal.db", "gate-1", "epoch-1")
+
+    def _open_relay(self) -> Turnstile:
+        if not self.relay_is_there:
+            raise HardwareError("turnstile", "No GPIO here.", "Check the wiring", Step.TURNSTILE_WIRING)
+        return self.relay
+
+    def close(self) -> None:
+        self.parts.close()
+        self.hub.close()
+
+    def show(self, *codes: str, seconds: float = 2.0) -> Screen:
+        """Hold codes up, then take them away for `seconds`; the screen right after the scan."""
+        self.eye.show(*(code.encode() for code in codes))
+        self.door.step()
+        answer = self.display.screens[-1]
+        self.wait(seconds)
+        return answer
+
+    def wait(self, seconds: float) -> None:
+        """Empty frames, twenty a second."""
+        for _ in range(int(seconds * 20)):
+            self.clock.forward(0.05)
+            self.look()
+
+    def look(self) -> None:
+        """One empty frame."""
+        self.eye.show()
+        self.door.step()
+
+    def type(self, text: str) -> Screen:
+        """Type something; the screen right after."""
+        self.keypad.type(text)
+        self.look()
+        return self.display.screens[-1]
+
+    def records(self) -> list[ScanRecord]:
+        """The whole journal."""
+        with sqlite3.connect(self.folder / "journal.db") as db:
+            rows = db.execute(f"select {', '.join(COLUMNS)} from scans order by seq").fetchall()
+        return [from_row(row) for row in rows]
+
+    def told(self) -> list[tuple[str, str]]:
+        """Kind and reason of every record, in order."""
+        return [(record.record, record.reason.value) for record in self.records()]
+
+
+def make_desk(journal: Journal, cache: CacheReader, clock: Clock) -> Desk:
+    return Desk(
+        gate_id="gate-1",
+        journal=journal,
+        cache=cache,
+        clock=clock,
+        random=os.urandom,
+        policy=Policy(),
+        keys={},
+        isolated_after=10.0,
+    )
+
+
+def guests(count: int, **changes: object) -> tuple[Admission, ...]:
+    """So many tickets, numbered from 1 as `tests.factories.code_id` numbers them."""
+    return tuple(an_admission(code_id(n), subject_id=f"ticket-{n}", **changes) for n in range(1, count + 1))

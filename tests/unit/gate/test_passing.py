@@ -1,0 +1,263 @@
+"""Passage at a whole door: annulment, overrides, the fire alarm, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gate.errors import HardwareError, Step
+from gate.model import Entry, Reason, Ruling, Status
+from gate.passage import MOST_SILENT, NotAllowed, Order, Rules
+from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.signals import Signal
+from tests.doors import SENSOR, Bench, TreacherousTurnstile, guests
+from tests.factories import a_record, an_admission, code_id
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, SENSOR, feed=guests(20))
+    yield bench
+    bench.close()
+
+
+def reason(screen: Screen) -> Reason:
+    assert isinstance(screen, Answer), screen
+    return screen.verdict.reason
+
+
+def word(screen: Screen) -> str:
+    assert isinstance(screen, Notice), screen
+    return screen.word
+
+
+def test_an_annulled_ga_ticket_is_good_again(bench: Bench) -> None:
+    assert reason(bench.show(code_id(), seconds=7.5)) is Reason.FIRST_ENTRY
+    assert bench.told() == [("scan", "first_entry"), ("annulled", "expired")]
+    assert reason(bench.show(code_id(), seconds=0)) is Reason.FIRST_ENTRY
+    assert len(bench.relay.releases) == 2
+
+
+def test_whoever_walked_in_is_in_and_the_ticket_is_used(bench: Bench) -> None:
+    bench.show(code_id(), seconds=1)
+    bench.inputs.bodies()
+    bench.wait(9)
+    assert bench.told() == [("scan", "first_entry"), ("passed", "passed")]
+    assert reason(bench.show(code_id())) is Reason.ALREADY_USED
+
+
+def test_the_records_of_a_passage_name_their_scan(bench: Bench) -> None:
+    bench.show(code_id(), seconds=8)
+    scan, annulled = bench.records()
+    assert (annulled.refers_to, annulled.code_hash) == (scan.scan_id, scan.code_hash)
+    assert (annulled.verdict, annulled.seq) == (Ruling.NONE, scan.seq + 1)
+
+
+def test_a_guest_who_did_not_walk_is_told_so(bench: Bench) -> None:
+    bench.show(code_id(), seconds=6.9)
+    assert isinstance(bench.display.screens[-1], Idle)
+    bench.wait(0.2)
+    assert word(bench.display.screens[-1]) == "annulled"
+    assert bench.voice.played[-1] is Signal.ATTENTION
+
+
+def test_an_annulment_does_not_push_out_the_answer_to_the_next_guest(bench: Bench) -> None:
+    bench.show(code_id(1), seconds=6)
+    bench.show(code_id(99), seconds=1.5)
+    assert ("annulled", "expired") in bench.told()
+    assert reason(bench.display.screens[-1]) is Reason.UNKNOWN
+
+
+def test_while_the_turnstile_is_released_the_same_code_is_ignored(bench: Bench) -> None:
+    bench.show(code_id(), seconds=2)
+    bench.show(code_id(), seconds=2)
+    assert bench.told() == [("scan", "first_entry")]
+
+
+def test_the_next_guest_is_answered_while_the_first_is_still_walking(bench: Bench) -> None:
+    bench.show(code_id(1), seconds=0.5)
+    assert reason(bench.show(code_id(2), seconds=0.5)) is Reason.FIRST_ENTRY
+    bench.inputs.bodies(2)
+    bench.wait(8)
+    assert [kind for kind, _ in bench.told()] == ["scan", "scan", "passed", "passed"]
+
+
+def test_annulled_also_where_the_hub_had_already_checked_the_ticket_in(bench: Bench) -> None:
+    """The scan reached the hub before the annulment did: the cache says used, this gate knows better."""
+    bench.show(code_id(), seconds=8)
+    scan = bench.records()[0]
+    entry = Entry(at=scan.occurred_at, gate="gate-1")
+    used = an_admission(status=Status.CHECKED_IN, first_entry=entry, last_entry=entry)
+    bench.hub.put_snapshot("event-1", 2, [used], bench.clock.wall)
+    assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
+
+
+def test_an_entry_at_another_gate_is_not_annulled_with_ones_own(bench: Bench) -> None:
+    bench.show(code_id(), seconds=8)
+    entry = Entry(at=bench.clock.wall, gate="gate-2")
+    used = an_admission(status=Status.CHECKED_IN, first_entry=entry, last_entry=entry)
+    bench.hub.put_snapshot("event-1", 2, [used], bench.clock.wall)
+    assert reason(bench.show(code_id())) is Reason.ALREADY_USED
+
+
+def test_a_silent_sensor_stops_annulling_and_says_so_until_it_sees_somebody(bench: Bench) -> None:
+    for n in range(1, MOST_SILENT + 1):
+        bench.show(code_id(n), seconds=10)
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, OutOfOrder)
+    assert (shown.part, shown.step) == (Part.SENSOR, Step.SENSOR_WIRING)
+    bench.show(code_id(10), seconds=10)
+    assert reason(bench.show(code_id(10))) is Reason.ALREADY_USED
+    bench.inputs.bodies()
+    bench.wait(2)
+    assert isinstance(bench.display.screens[-1], Idle)
+
+
+def test_broken_inputs_annul_nobody(bench: Bench) -> None:
+    bench.inputs.break_down(HardwareError("inputs", "Gone.", "Look.", Step.SENSOR_WIRING))
+    bench.show(code_id(), seconds=10)
+    assert ("annulled", "expired") not in bench.told()
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, OutOfOrder)
+    assert shown.part is Part.SENSOR
+
+
+def test_a_fire_alarm_opens_shows_and_logs_free_passage_and_nothing_is_decided(bench: Bench) -> None:
+    bench.inputs.fire()
+    bench.look()
+    assert word(bench.display.screens[-1]) == "free_passage"
+    assert bench.relay.is_open
+    assert bench.voice.played[-1] is Signal.FREE_PASSAGE
+    bench.show(code_id(), seconds=2)
+    assert bench.told() == [("event", "free_passage")]
+    bench.inputs.fire(on=False)
+    bench.wait(1.1)
+    assert not bench.relay.is_open
+    assert bench.told() == [("event", "free_passage"), ("event", "free_passage_over")]
+    assert isinstance(bench.display.screens[-1], Idle)
+    assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
+
+
+def test_a_fire_replaces_the_answer_to_a_guest_at_once(bench: Bench) -> None:
+    bench.show(code_id(), seconds=0)
+    bench.inputs.fire()
+    bench.look()
+    assert word(bench.display.screens[-1]) == "free_passage"
+
+
+def test_an_alarm_that_is_no_longer_heard_is_not_over(bench: Bench) -> None:
+    bench.inputs.fire()
+    bench.look()
+    bench.inputs.break_down(HardwareError("inputs", "Gone.", "Look."))
+    bench.wait(2)
+    assert bench.relay.is_open
+
+
+def test_a_relay_that_was_broken_when_the_fire_began_opens_when_it_is_mended(bench: Bench) -> None:
+    bench.relay_is_there = False
+    bench.relay.break_down(HardwareError("turnstile", "Gone.", "Look."))
+    bench.inputs.fire()
+    bench.wait(1)
+    bench.relay.break_down(None)
+    bench.relay_is_there = True
+    bench.wait(4)
+    assert bench.relay.is_open
+
+
+def test_held_open_scans_are_recorded_and_give_no_pulse(bench: Bench) -> None:
+    bench.door.order(Order.HOLD_OPEN)
+    bench.wait(0.2)
+    assert bench.relay.is_open
+    assert word(bench.display.screens[-1]) == "held_open"
+    assert reason(bench.show(code_id(), seconds=10)) is Reason.FIRST_ENTRY
+    assert bench.relay.releases == []
+    assert [record.released for record in bench.records() if record.record == "scan"] == [False]
+    bench.door.order(Order.RESUME)
+    bench.wait(0.2)
+    assert not bench.relay.is_open
+    assert reason(bench.show(code_id())) is Reason.ALREADY_USED
+
+
+def test_a_closed_gate_answers_nobody_and_tickets_stay_good(bench: Bench) -> None:
+    bench.door.order(Order.CLOSE)
+    bench.wait(0.2)
+    assert word(bench.display.screens[-1]) == "closed"
+    bench.show(code_id())
+    assert bench.told() == [("event", "closed")]
+    bench.door.order(Order.RESUME)
+    assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
+
+
+def test_an_order_that_makes_no_sense_changes_nothing(bench: Bench) -> None:
+    with pytest.raises(NotAllowed, match="normal"):
+        bench.door.order(Order.RESUME)
+    bench.look()
+    assert bench.told() == []
+
+
+def test_an_opened_housing_is_recorded_and_stays_on_the_screen(bench: Bench) -> None:
+    bench.inputs.tamper()
+    bench.wait(1.1)
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, OutOfOrder)
+    assert (shown.part, shown.step) == (Part.HOUSING, Step.CLOSE_HOUSING)
+    assert bench.told() == [("event", "tamper")]
+
+
+def test_a_turnstile_that_does_not_open_annuls_at_once_and_the_ticket_is_good(bench: Bench) -> None:
+    """It seems well until it is to open, as a relay does whose wire has just come off."""
+    bench.relay = TreacherousTurnstile()
+    bench.relay.break_down(HardwareError("turnstile", "The pin is gone.", "Check the wiring."))
+    assert word(bench.show(code_id())) == "see_staff"
+    assert bench.told() == [("scan", "first_entry"), ("annulled", "not_opened")]
+    bench.relay.break_down(None)
+    assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
+
+
+def test_an_admission_whose_turnstile_never_opened_is_annulled_at_the_next_start(bench: Bench) -> None:
+    journal = bench.journal.get(0)
+    assert journal is not None
+    with journal.turn() as turn:  # the power went between commit and pulse
+        turn.append(a_record(code_hash=an_admission().code_hash))
+    bench.kill()
+    bench.start()
+    bench.wait(0.2)
+    assert bench.told() == [("scan", "first_entry"), ("annulled", "not_opened")]
+    assert bench.relay.releases == []
+    assert reason(bench.show(code_id(1))) is Reason.FIRST_ENTRY
+
+
+def test_an_admission_whose_turnstile_opened_counts_after_a_crash(bench: Bench) -> None:
+    bench.show(code_id(), seconds=0)
+    bench.kill()
+    bench.start()
+    bench.wait(10)
+    assert bench.told() == [("scan", "first_entry")]
+    assert reason(bench.show(code_id())) is Reason.ALREADY_USED
+
+
+def test_what_happened_while_the_journal_was_broken_is_recorded_when_it_is_back(bench: Bench) -> None:
+    bench.show(code_id(), seconds=0.5)
+    journal = bench.folder / "journal.db"
+    away = bench.folder / "away.db"
+    journal.rename(away)
+    bench.inputs.bodies()
+    bench.look()
+    away.rename(journal)
+    bench.wait(4)
+    assert bench.told() == [("scan", "first_entry"), ("passed", "passed")]
+
+
+def test_without_a_sensor_no_admission_is_annulled(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Rules(sensor=False))
+    bench.show(code_id(), seconds=20)
+    assert bench.told() == [("scan", "first_entry")]
+    bench.close()
+
+
+def test_lights_and_buzzer_say_what_the_screen_says_and_rest_afterwards(bench: Bench) -> None:
+    bench.show(code_id(), seconds=2)
+    bench.show(code_id(99), seconds=4)
+    assert bench.voice.played == [Signal.ADMIT, Signal.REST, Signal.REFUSE, Signal.REST]
