@@ -1,11 +1,24 @@
-"""The relay that opens the turnstile for one person, through gpiozero.
+"""The relay that opens the turnstile: for one person, or for everybody until it is locked again.
 
 One `release` is one pulse. Two people admitted in a row are two pulses: one asked for while
 another runs follows it after a gap, so that the turnstile's own controller counts both.
-The pin is at rest from the first moment (`initial_value=False`: no pulse at boot), and is
-switched off *before* it is closed, because closing leaves a relay as it is. A pulse that
-has begun is not cut short by closing: its ticket is used. A relay that cannot be switched
-is tried to be switched off about once a second, and is whole again once that works.
+Held open, a release changes nothing, and no pulse is owed afterwards.
+
+Only the relay's own thread touches the pin. Whoever asks waits for it, but not for long: a
+driver that is stuck costs its caller `ANSWER_S` once, and neither the fire alarm nor the loop of
+the door can be caught in it. A relay that cannot be switched is tried about once a second,
+towards open while it is to be held open, else towards locked, and is whole again once that works.
+
+What the lock was bought as (`on_power_loss`):
+
+- ``fail_secure``: the relay is energised to open. It is made de-energised, switched off *before*
+  its pin is let go of, and what happens to the pin afterwards cannot open the way.
+- ``fail_safe``: the relay is energised to stay locked. It is made energised, and stays so when
+  the gate stops or starts again: the pin is left as it is (`hardware.gpio`). It opens when power is
+  gone, and, with ``dtparam=strict_gpiod``, when the process is.
+
+A process killed in the middle of a pulse leaves the relay as it was until the next one starts:
+that ends the pulse first thing. What no software can do is in docs/wiring.md.
 """
 
 from __future__ import annotations
@@ -13,20 +26,26 @@ from __future__ import annotations
 import json
 import threading
 import time
-import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from gate.ports import Turnstile
-
-GAP_S = 0.15
-"""Rest between two pulses; controllers of turnstiles want 100 ms to see two."""
+from hardware import duty
+from hardware.duty import Duty
+from hardware.gpio import Output, PinDriver, mock_factory
 
 RETRY_S = 1.0
-"""Between two attempts to switch off a relay that does not follow."""
+"""Between two attempts to switch a relay that does not follow."""
+
+ANSWER_S = 1.0
+"""How long the pin's driver may take; a healthy one takes less than a millisecond."""
+
+BEAT_S = 0.5
+"""The thread turns at least so often, also when there is nothing to do."""
 
 LAST_PULSE_S = 1.5
 """Most of a running pulse that `close` waits for; a guest is through by then."""
@@ -34,25 +53,17 @@ LAST_PULSE_S = 1.5
 CLOSE_S = 2.0
 """What the thread gets to end; longer means that it is stuck in the pin's driver."""
 
-TurnstileDriver = Literal["gpiozero", "mock", "none"]
+TurnstileDriver = PinDriver | Literal["none"]
+OnPowerLoss = Literal["fail_secure", "fail_safe"]
 _log = structlog.get_logger()
 
 
-class _Output(Protocol):
-    """What is used of `gpiozero.OutputDevice`, which has no types."""
-
-    def on(self) -> None: ...
-
-    def off(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def make_turnstile(
+def make_turnstile(  # noqa: PLR0913 – the section of the configuration, by name
     driver: TurnstileDriver,
     *,
     pin: int = 17,
     active_high: bool = True,
+    on_power_loss: OnPowerLoss = "fail_secure",
     pulse_s: float = 0.5,
     trace: Path | None = None,
 ) -> Turnstile:
@@ -64,19 +75,35 @@ def make_turnstile(
     """
     if driver == "none":
         return NoTurnstile()
-    factory = None
-    if driver == "mock":
-        from gpiozero.pins.mock import MockFactory
-
-        factory = MockFactory()
-    return RelayTurnstile(pin, active_high=active_high, pulse_s=pulse_s, factory=factory, trace=trace)
+    return RelayTurnstile(
+        pin,
+        active_high=active_high,
+        on_power_loss=on_power_loss,
+        pulse_s=pulse_s,
+        factory=mock_factory() if driver == "mock" else None,
+        trace=trace,
+    )
 
 
 class NoTurnstile:
     """A gate without a relay: a working `Turnstile` that opens nothing."""
 
+    def __init__(self) -> None:
+        self._beats = 0
+
     def release(self) -> None:
         """Nothing to open: staff reads the screen."""
+
+    def hold_open(self) -> None:
+        """Nothing to open."""
+
+    def rest(self) -> None:
+        """Nothing to lock."""
+
+    def beats(self) -> int:
+        """There is no loop that could be stuck."""
+        self._beats += 1
+        return self._beats
 
     def trouble(self) -> HardwareError | None:
         """A missing relay that nobody configured is no trouble."""
@@ -91,65 +118,115 @@ class RelayTurnstile:
 
     :param pin: Broadcom number.
     :param active_high: whether the relay is energised by a high level.
-    :param pulse_s: seconds the relay is energised per release.
+    :param on_power_loss: see above.
+    :param pulse_s: seconds the way is open per release.
     :param factory: gpiozero pin factory; None: the one of this machine.
     :param trace: file that gets one line of JSON per switching, ``{"t_ms": …, "state": 0|1}``,
         monotonic milliseconds and whether the relay is energised (whatever the level is).
     :raises HardwareError: when there is no GPIO or the pin is taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 – the section of the configuration, by name
         self,
         pin: int,
         *,
         active_high: bool = True,
+        on_power_loss: OnPowerLoss = "fail_secure",
         pulse_s: float = 0.5,
         factory: Any = None,
         trace: Path | None = None,
     ) -> None:
         self._pin, self._pulse_s = pin, pulse_s
+        self._is_fail_safe = on_power_loss == "fail_safe"
         self._trace = _opened(trace)
         self._changed = threading.Condition()
-        self._owed = 0  # pulses asked for and not over yet, the running one included
-        self._energised = False
-        self._until = 0.0  # monotonic seconds at which the running pulse is over
+        self._duty = Duty()
+        self._is_open = False
         self._broken: HardwareError | None = None
-        self._closing = threading.Event()
-        self._output = _output(pin, active_high, factory)
+        self._retry_at = 0.0
+        self._tries = 0  # attempts to switch that have ended
+        self._busy_since: float | None = None  # when the attempt under way began
+        self._beats = 0
+        self._is_closing = self._is_last = False
+        self._output = Output(
+            pin,
+            "turnstile.pin",
+            "turnstile",
+            active_high=active_high,
+            on=self._is_fail_safe,
+            kept=self._is_fail_safe,
+            factory=factory,
+        )
         self._thread = threading.Thread(target=self._run, name="turnstile", daemon=True)
         self._thread.start()
 
     def release(self) -> None:
-        """Give one pulse, in the background; returns at once.
+        """Give one pulse, in the background.
 
-        The relay is energised before this returns, unless another pulse is still running:
-        then this one follows `GAP_S` after it.
+        The way is open before this returns, unless another pulse is still running: then this
+        one follows `GAP_S` after it. Held open, it is open already and nothing changes.
 
-        :raises HardwareError: when the pin cannot be switched, or the turnstile is closed.
+        :raises HardwareError: when the pin cannot be switched, or the turnstile is closed. No
+            pulse is given then, or, if the driver is stuck in it, it is ended at once.
         """
         with self._changed:
-            if self._closing.is_set():
-                raise HardwareError("turnstile", "The turnstile is switched off.", "Start the gate again.")
-            if self._broken is not None:
-                raise self._broken
-            if self._owed == 0:
-                self._switch(on=True)
-            self._owed += 1
+            self._refuse_closed()
+            trouble = self._trouble()
+            if trouble is not None:
+                raise trouble
+            self._duty = duty.released(self._duty)
             self._changed.notify_all()
+            if self._duty.wants_open(time.monotonic()) and not self._is_open:
+                self._wait_for(lambda: self._duty.owed == 0)
+
+    def hold_open(self) -> None:
+        """Open for everybody until `rest`; from any thread, asked again it changes nothing.
+
+        A running pulse goes over into it, and those not begun are dropped. A relay that does not
+        follow is tried until it does, whatever else is asked of it.
+
+        :raises HardwareError: it is not open yet.
+        """
+        with self._changed:
+            self._refuse_closed()
+            self._duty = duty.held(self._duty)
+            self._retry_at = 0.0
+            self._changed.notify_all()
+            self._wait_for(lambda: self._is_open)
+
+    def rest(self) -> None:
+        """Lock again after `hold_open`; nothing changes if it was not held open.
+
+        :raises HardwareError: it is not locked yet, and tried until it is.
+        """
+        with self._changed:
+            self._refuse_closed()
+            if not self._duty.is_held:
+                return
+            self._duty = duty.locked(self._duty)
+            self._retry_at = 0.0
+            self._changed.notify_all()
+            self._wait_for(lambda: not self._is_open)
+
+    def beats(self) -> int:
+        """Grows at least twice a second, and not while the thread is stuck in the pin's driver."""
+        return self._beats
 
     def trouble(self) -> HardwareError | None:
         """Why the relay cannot be switched, None while it can."""
-        return self._broken
+        with self._changed:
+            return self._trouble()
 
     def close(self) -> None:
-        """Let a running pulse end, drop those not begun, switch off, let go of the pin.
+        """Let a running pulse end, drop those not begun, lock, let go of the pin.
 
         Takes at most `CLOSE_S`; a pulse longer than `LAST_PULSE_S` is cut. Never raises.
         """
         with self._changed:
-            if self._closing.is_set():
+            if self._is_closing:
                 return
-            self._closing.set()
+            self._is_closing = True
+            self._duty = duty.ending(self._duty, time.monotonic(), LAST_PULSE_S)
             self._changed.notify_all()
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():  # touching the pin would get this thread stuck as well
@@ -158,7 +235,6 @@ class RelayTurnstile:
         self._let_go()
 
     def _let_go(self) -> None:
-        self._settle(on=False)
         try:
             self._output.close()
         except Exception as error:  # gpiozero's factories each raise their own
@@ -166,77 +242,98 @@ class RelayTurnstile:
         if self._trace is not None:
             self._trace.close()
 
+    def _refuse_closed(self) -> None:
+        if self._is_closing:
+            raise HardwareError("turnstile", "The turnstile is switched off.", "Start the gate again.")
+
+    def _trouble(self) -> HardwareError | None:
+        if self._broken is None and self._busy_since is not None:
+            is_stuck = time.monotonic() - self._busy_since >= ANSWER_S
+            return self._error("does not answer") if is_stuck else None
+        return self._broken
+
+    def _error(self, how: str) -> HardwareError:
+        what = f"The relay on GPIO {self._pin} {how}."
+        return HardwareError("turnstile", what, "Check its wiring, restart the gate.", Step.TURNSTILE_WIRING)
+
+    def _wait_for(self, done: Callable[[], bool]) -> None:
+        """Until the thread has done it, failed in it, or does not answer. Called with the lock."""
+        tries = self._tries
+        self._changed.wait_for(lambda: self._tries > tries if self._broken is not None else done(), ANSWER_S)
+        if self._broken is not None:
+            raise self._broken
+        if not done():
+            self._duty = duty.dropped(self._duty)
+            raise self._error("does not answer")
+
     def _run(self) -> None:
-        while self._wait_for_pulse():
-            if self._broken is None:
-                self._hold()
-            if not self._rest():
-                return
-            self._closing.wait(GAP_S)
-            with self._changed:
-                self._owed -= 1
-                another = self._owed > 0 and not self._closing.is_set()
-            if another:  # switched without the lock: a driver that is stuck must not hold up `close`
-                self._settle(on=True)
+        while (wanted := self._wait()) is not None:
+            self._switch(is_open=wanted)
 
-    def _wait_for_pulse(self) -> bool:
-        """Until a pulse has begun or failed to; False when the turnstile closes and none is running."""
+    def _wait(self) -> bool | None:
+        """Until the relay has to be switched, and to what; None when the thread has to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._owed or self._closing.is_set())
-            return self._energised if self._broken is None else not self._closing.is_set()
+            while True:
+                self._beats += 1
+                now = time.monotonic()
+                wanted = self._duty.wants_open(now)
+                is_right = wanted == self._is_open and self._broken is None
+                if self._is_closing and not wanted and (is_right or self._is_last):
+                    return None
+                if not is_right and (self._is_closing or now >= self._retry_at):
+                    self._is_last = self._is_closing and not wanted
+                    self._busy_since = now
+                    return wanted
+                self._changed.wait(self._patience(now, is_right=is_right))
 
-    def _hold(self) -> None:
-        """Until the running pulse is over."""
-        if self._closing.wait(self._until - time.monotonic()):
-            time.sleep(max(0.0, min(self._until - time.monotonic(), LAST_PULSE_S)))
+    def _patience(self, now: float, *, is_right: bool) -> float:
+        """Seconds until there may be something to do."""
+        next_s = self._duty.next_s(now)
+        to_retry = BEAT_S if is_right else self._retry_at - now
+        return max(0.0, min(BEAT_S, to_retry, BEAT_S if next_s is None else next_s))
 
-    def _rest(self) -> bool:
-        """Switch off, again and again if need be; False if it closes before that works."""
-        while not self._settle(on=False):
-            if self._closing.wait(RETRY_S):
-                return False
-        return True
-
-    def _settle(self, *, on: bool) -> bool:
-        """Switch where nobody can catch: `trouble` and the next `release` tell of a failure."""
+    def _switch(self, *, is_open: bool) -> None:
+        """Try it. Without the lock: a driver that is stuck must hold up nobody else."""
         try:
-            self._switch(on=on)
-        except HardwareError:
-            return False
-        return True
-
-    def _switch(self, *, on: bool) -> None:
-        try:
-            if on:
-                self._output.on()
-            else:
-                self._output.off()
+            self._output.switch(on=is_open != self._is_fail_safe)
         except Exception as error:
-            raise self._failed(error) from error
-        with self._changed:
-            if self._broken is not None:
-                self._broken = None
-                _log.info("turnstile_back")
-            if self._energised != on:
-                self._write_trace(on)
-            self._energised, self._until = on, time.monotonic() + self._pulse_s
+            self._note(is_open, error)
+        else:
+            self._note(is_open, None)
 
-    def _failed(self, error: Exception) -> HardwareError:
-        """Note an outage once; the thread then switches off until that works."""
+    def _note(self, is_open: bool, error: Exception | None) -> None:
         with self._changed:
-            if self._broken is None:
-                what = f"The relay on GPIO {self._pin} cannot be switched ({error})."
-                self._broken = HardwareError("turnstile", what, "Check its wiring, restart the gate.")
-                _log.error("turnstile_down", why=str(error))
-            self._owed = 1  # pulses not begun are dropped: whoever waited for them is gone by then
+            self._tries += 1
+            self._busy_since = None
+            if error is None:
+                self._followed(is_open, time.monotonic())
+            else:
+                self._failed(error, time.monotonic())
             self._changed.notify_all()
-            return self._broken
 
-    def _write_trace(self, on: bool) -> None:
+    def _followed(self, is_open: bool, now: float) -> None:
+        if self._is_open != is_open:
+            self._write_trace(is_open != self._is_fail_safe)
+        if self._broken is not None:
+            self._broken = None
+            _log.info("turnstile_back")
+        self._is_open = is_open
+        self._duty = duty.opened(self._duty, now, self._pulse_s) if is_open else duty.closed(self._duty, now)
+
+    def _failed(self, error: Exception, now: float) -> None:
+        """Note an outage once; it is then tried again until it works."""
+        if self._broken is None:
+            self._broken = self._error(f"cannot be switched ({error})")
+            _log.error("turnstile_down", why=str(error))
+        self._duty = duty.failed(self._duty)
+        self._retry_at = now + RETRY_S
+
+    def _write_trace(self, is_energised: bool) -> None:
         if self._trace is None:
             return
+        line = {"t_ms": time.monotonic_ns() // 1_000_000, "state": int(is_energised)}
         try:
-            self._trace.write(json.dumps({"t_ms": time.monotonic_ns() // 1_000_000, "state": int(on)}) + "\n")
+            self._trace.write(json.dumps(line) + "\n")
             self._trace.flush()
         except OSError as error:
             _log.error("turnstile_trace_lost", why=str(error))
@@ -250,34 +347,4 @@ def _opened(trace: Path | None) -> TextIO | None:
         return trace.open("a", encoding="ascii")
     except OSError as error:
         what = f"The turnstile's trace {trace} cannot be written ({error.strerror})."
-        raise HardwareError("turnstile", what, "Correct turnstile.trace.") from error
-
-
-def _output(pin: int, active_high: bool, factory: Any) -> _Output:
-    import gpiozero
-
-    with warnings.catch_warnings(record=True) as said:  # gpiozero says in warnings why each driver failed
-        warnings.simplefilter("always")
-        try:
-            device: _Output = gpiozero.OutputDevice(
-                pin, active_high=active_high, initial_value=False, pin_factory=factory
-            )
-        except Exception as error:  # each pin driver has exceptions of its own, lgpio.error among them
-            raise _translated(pin, error, [str(warning.message) for warning in said]) from error
-    return device
-
-
-def _translated(pin: int, error: Exception, said: list[str]) -> HardwareError:
-    name = type(error).__name__
-    if name == "GPIOPinInUse":
-        return HardwareError(
-            "turnstile", f"GPIO {pin} is used twice.", "Give the turnstile a pin of its own."
-        )
-    if name in ("PinInvalidPin", "PinNoPins", "PinMultiplePins"):
-        return HardwareError("turnstile", f"There is no GPIO {pin} on this board.", "Correct turnstile.pin.")
-    if isinstance(error, PermissionError):
-        what = f"This account may not use the GPIO pins ({error})."
-        return HardwareError("turnstile", what, "Add it to the group `gpio`.")
-    reasons = "; ".join([str(error), *said])
-    what = f"This machine has no usable GPIO pins, so the turnstile cannot be opened ({reasons})."
-    return HardwareError("turnstile", what, 'On a Pi: apt install python3-lgpio. Elsewhere: driver = "mock".')
+        raise HardwareError("turnstile", what, "Correct turnstile.trace.", Step.PIN_SETTINGS) from error

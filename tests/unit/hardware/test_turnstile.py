@@ -15,9 +15,10 @@ import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 from structlog.testing import capture_logs
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware import turnstile
-from hardware.turnstile import GAP_S, NoTurnstile, RelayTurnstile, make_turnstile
+from hardware.duty import GAP_S
+from hardware.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
 
 PULSE_S = 0.05
 PATIENCE_S = 10.0
@@ -216,7 +217,7 @@ def test_a_pin_that_fails_is_reported_at_every_release(factory: Any) -> None:
         with pytest.raises(HardwareError, match="cannot be switched") as broken:
             relay.release()
         assert broken.value.part == "turnstile"
-        assert broken.value.step
+        assert broken.value.step is Step.TURNSTILE_WIRING
     pin.refuses = False
     relay.close()
 
@@ -263,7 +264,8 @@ def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     with pytest.raises(HardwareError, match="no usable GPIO") as broken:
         make_turnstile("gpiozero")
-    assert "lgpio" in broken.value.step
+    assert broken.value.step is Step.GPIO_INSTALL
+    assert "lgpio" in broken.value.advice
 
 
 def test_the_drivers(tmp_path: Path) -> None:
