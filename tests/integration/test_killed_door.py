@@ -1,0 +1,195 @@
+"""The door killed at every single statement between decode and screen: quality 7.1, invariants 6 and 11.
+
+Each time a real process is killed with SIGKILL in the middle of one step of the door's loop, and
+the gate is started again on what that left on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import gate
+from gate.model import Reason, ScanRecord
+from gate.passage import Rules
+from gate.screen import Answer
+from hardware.fakes import RecordingTurnstile
+from tests.doors import SENSOR, Bench
+from tests.factories import code_id
+
+GATE = str(Path(gate.__file__).parent)
+BLIND = Rules(sensor=False)
+
+
+class Relay(RecordingTurnstile):
+    """Every pulse is written down at once, with how many admissions were on the disk when it was given."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._folder = folder
+
+    def release(self) -> None:
+        with (self._folder / "pulses").open("ab", buffering=0) as file:
+            file.write(b"%d\n" % len(admissions(self._folder)))
+        super().release()
+
+
+def admissions(folder: Path) -> list[tuple[str, int]]:
+    """Committed admissions that were to move the turnstile, and whether each was annulled."""
+    with sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True) as db:
+        rows = db.execute(
+            "select code_hash, exists (select 1 from scans a where a.refers_to = s.scan_id"
+            " and a.record = 'annulled') from scans s where verdict = 'admit' and released = 1"
+        ).fetchall()
+    return [(code_hash, annulled) for code_hash, annulled in rows]
+
+
+def pulses(folder: Path) -> list[int]:
+    file = folder / "pulses"
+    return [int(line) for line in file.read_bytes().split()] if file.exists() else []
+
+
+def a_gate(folder: Path, rules: Rules) -> Bench:
+    bench = Bench(folder, rules)
+    bench.relay = Relay(folder, lambda: bench.clock.monotonic_ms / 1000)
+    return bench
+
+
+class Doom:
+    """Kills this process before the `fatal`th statement of the gate; counts them if none is fatal."""
+
+    def __init__(self, fatal: int | None) -> None:
+        self._fatal = fatal
+        self.statements = 0
+
+    def __enter__(self) -> Doom:
+        self._before = sys.gettrace()
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
+        return self._line if frame.f_code.co_filename.startswith(GATE) else None
+
+    def _line(self, _frame: FrameType, event: str, _arg: Any) -> Any:
+        if event == "line":
+            self.statements += 1
+            if self.statements == self._fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self._line
+
+
+Scene = Callable[[Bench], None]
+
+
+def a_guest_is_scanned(bench: Bench) -> None:
+    bench.eye.show(code_id().encode())
+
+
+def a_guest_walks_in(bench: Bench) -> None:
+    bench.show(code_id(), seconds=1)
+    bench.inputs.bodies()
+    bench.eye.show()
+
+
+def nobody_walks(bench: Bench) -> None:
+    bench.show(code_id(), seconds=6.95)
+    bench.clock.forward(0.1)
+    bench.eye.show()
+
+
+def in_a_process(folder: Path, rules: Rules, scene: Scene, fatal: int | None) -> int:
+    """Play a scene up to its last step, which is cut short; the statements it has, if it is not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            bench = a_gate(folder, rules)
+            bench.wait(0.1)  # the journal is open and the idle screen has been shown
+            scene(bench)
+            with Doom(fatal) as doom:
+                bench.door.step()
+            os.write(writing, b"%d" % doom.statements)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as said:
+        statements = int(said.read() or b"0")
+    assert os.WIFSIGNALED(status) == (fatal is not None), f"statement {fatal}"
+    return statements
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Copies of one gate's files, each thrown away when the next is made."""
+    template = tmp_path / "template"
+    template.mkdir()
+    bench = Bench(template)
+    bench.wait(0.1)
+    bench.close()
+
+    def copy(number: int) -> Path:
+        shutil.rmtree(tmp_path / str(number - 1), ignore_errors=True)
+        return Path(shutil.copytree(template, tmp_path / str(number)))
+
+    yield copy
+
+
+def the_promise_holds(folder: Path, at: int) -> list[ScanRecord]:
+    """Start again, show the ticket once more, and compare pulses with admissions."""
+    before = pulses(folder)
+    bench = a_gate(folder, SENSOR)
+    bench.wait(0.1)
+    assert pulses(folder) == before, f"a pulse at the restart after statement {at}"
+    screen = bench.show(code_id(), seconds=0)
+    assert isinstance(screen, Answer), f"statement {at}: {screen}"
+    records = bench.records()
+    bench.close()
+    assert [record.seq for record in records] == list(range(1, len(records) + 1)), f"a gap after {at}"
+    given = pulses(folder)
+    assert all(committed > n for n, committed in enumerate(given)), f"a pulse before its commit at {at}"
+    standing = [code_hash for code_hash, annulled in admissions(folder) if not annulled]
+    assert len(standing) <= 1, f"admitted twice after statement {at}"
+    annulled = sum(record.reason is Reason.EXPIRED for record in records)
+    assert len(given) <= 1 + annulled, f"let through twice after statement {at}"
+    return records
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("scene", "rules"),
+    [
+        (a_guest_is_scanned, BLIND),
+        (a_guest_is_scanned, SENSOR),
+        (a_guest_walks_in, SENSOR),
+        (nobody_walks, SENSOR),
+    ],
+)
+def test_killed_at_any_statement_the_door_never_admits_twice_nor_pulses_without_a_commit(
+    folders: Callable[[int], Path], scene: Scene, rules: Rules
+) -> None:
+    statements = in_a_process(folders(0), rules, scene, None)
+    assert statements > 50
+    seen: set[tuple[str, ...]] = set()
+    for fatal in range(1, statements + 1):
+        folder = folders(fatal)
+        in_a_process(folder, rules, scene, fatal)
+        records = the_promise_holds(folder, fatal)
+        seen.add(tuple(record.reason.value for record in records))
+    if scene is a_guest_is_scanned:
+        # nothing recorded; recorded, but certainly not let through; recorded and let through
+        assert ("first_entry",) in seen
+        assert ("first_entry", "not_opened", "first_entry") in seen
+        assert ("first_entry", "already_used") in seen
