@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gate.decide import Policy
 from gate.model import Flag, Reason, Value, Verdict
 
 MOST_REFUSALS = 5
@@ -43,6 +44,11 @@ def note(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, b
     if len(recent) < MOST_REFUSALS:
         return msgspec.structs.replace(guessing, refused_ms=recent), False
     return Guessing(locked_until_ms=now_ms + LOCK_MS), True
+
+
+def strict(policy: Policy, *, locked: bool) -> Policy:
+    """The venue's policy as a locked gate follows it: even one that admits unknown codes does not now."""
+    return msgspec.structs.replace(policy, unknown="deny") if locked else policy
 
 
 def covered(verdict: Verdict, *, locked: bool) -> Verdict:

@@ -1,7 +1,8 @@
 """From the bytes of a QR code to one of our codes, or to the refusal of it.
 
-Protocol 4.1: three carriers (plain, Ed25519-signed, Maguey JSON) of the same id. Pure.
-A code's id is a secret: it lives in memory for one scan and is never printed or stored.
+Protocol 4.1: three carriers (plain, Ed25519-signed, Maguey JSON) of the same id; `CARRIERS` is
+their table. Pure. A code's id is a secret: it lives in memory for one scan and is never printed
+or stored.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -29,6 +30,10 @@ _PASS = re.compile(r"VIP-PASS-[A-Z0-9-]{6,64}", re.ASCII)
 _SIGNATURE_CHARS = 103  # 64 bytes in base32 without padding
 _SIGNED = re.compile(rf"(?P<id>[A-Z0-9-]+)\.(?P<key>[A-Z0-9]{{1,8}}?)(?P<sig>[A-Z2-7]{{{_SIGNATURE_CHARS}}})")
 
+CarrierName = Literal["plain", "signed", "json"]
+Keys = Mapping[str, Ed25519PublicKey]
+"""Public keys by key id. While keys are rotated there are several at once."""
+
 
 class Proof(StrEnum):
     """What a code's signature says. `NONE`: unsigned, or nothing here to check it with."""
@@ -38,19 +43,37 @@ class Proof(StrEnum):
     INVALID = "invalid"
 
 
-class Code(msgspec.Struct, frozen=True, kw_only=True):
-    """A code in our format. `id` is the secret; its repr shows only the hash."""
+class Secret(msgspec.Struct, frozen=True):
+    """A value that holds a code's id, or what it was read from: prints only what `shown` gives.
+
+    Made for `repr`, tracebacks with values, and rich, which would print every field.
+    """
+
+    def shown(self) -> str:
+        """What may stand in a log."""
+        return "…"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.shown()})"
+
+    def __rich_repr__(self) -> Iterator[str]:  # type: ignore[override]
+        yield self.shown()
+
+
+class Code(Secret, frozen=True, kw_only=True):
+    """A code in our format. `id` and `signature` are secrets; only the hash is shown."""
 
     id: str
     code_hash: str
-    carrier: Literal["plain", "signed", "json"] = "plain"
+    carrier: CarrierName = "plain"
     event_code: str | None = None
     event_date: str | None = None
     key_id: str | None = None
     signature: bytes | None = None
 
-    def __repr__(self) -> str:
-        return f"Code({self.carrier}, {self.code_hash[:12]}…)"
+    def shown(self) -> str:
+        """Which carrier, and the beginning of the hash."""
+        return f"{self.carrier}, {self.code_hash[:12]}…"
 
     @property
     def check_ok(self) -> bool:
@@ -63,12 +86,23 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """Not one of our codes; `why` is for the log."""
+    """Not one of our codes; `why` is for the log and holds nothing of what was presented."""
 
     why: str
 
 
-class _Json(msgspec.Struct):
+class Carrier(NamedTuple):
+    """One way of carrying an id. `recognise`: whether a text is to be read as this one.
+
+    `prove` is asked about codes that `read` made, with the hash of the issued HMAC and the keys.
+    """
+
+    recognise: Callable[[str], bool]
+    read: Callable[[str], Code | Malformed]
+    prove: Callable[[Code, str | None, Keys], Proof]
+
+
+class _Json(Secret, frozen=True):
     token: str
     signature: str | None = None
 
@@ -82,10 +116,31 @@ def code_hash(code_id: str) -> str:
 
 
 def parse(raw: bytes) -> Code | Malformed:
-    """Read what a scanner or a keypad gave.
+    """Read what a scanner or a keypad gave. Total: nothing is raised.
 
-    :param raw: the bytes, at most `MAX_BYTES` are considered.
+    :param raw: the bytes; more than `MAX_BYTES` are refused unread.
     """
+    text = _text(raw)
+    if isinstance(text, Malformed):
+        return text
+    return next(one.read(text) for one in CARRIERS.values() if one.recognise(text))
+
+
+def prove(code: Code, signature_hash: str | None, keys: Keys) -> Proof:
+    """Check a code's signature with what a gate may hold: public keys and hashes.
+
+    :param signature_hash: SHA-256 hex of the HMAC the hub issued; empty for a ticket issued without
+        one, on which any HMAC is forged; None for a code the cache does not know.
+    :param keys: Ed25519 public keys by key id.
+
+    A JSON code without its signature is refused (protocol 4.1). A key id that is not, or no
+    longer, held proves nothing either way, so that a gate without the newest key still admits
+    from its cache. A key id that was given to another key makes the old key's codes forged.
+    """
+    return CARRIERS[code.carrier].prove(code, signature_hash, keys)
+
+
+def _text(raw: bytes) -> str | Malformed:
     if len(raw) > MAX_BYTES:
         return Malformed(f"{len(raw)} bytes, more than {MAX_BYTES}")
     try:
@@ -94,38 +149,49 @@ def parse(raw: bytes) -> Code | Malformed:
         return Malformed("not UTF-8")
     if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):
         return Malformed("control characters")
-    if text.startswith("{"):
-        return _parse_json(raw)
-    return _parse_text(text)
+    return text
 
 
-def _parse_text(text: str) -> Code | Malformed:
-    signed = _SIGNED.fullmatch(text)
+def _upper(text: str) -> str:
+    """In capitals; what is not ASCII is left alone, because capitals of ı and ſ are I and S."""
+    return text.upper() if text.isascii() else text
+
+
+def _read_plain(text: str) -> Code | Malformed:
+    return _code(text, "plain")
+
+
+def _read_signed(text: str) -> Code | Malformed:
+    signed = _SIGNED.fullmatch(_upper(text))
     if signed is None:
-        return _code(text)
-    try:
-        signature = base64.b32decode(signed["sig"] + "=")
-    except (binascii.Error, ValueError):
+        return Malformed("not the shape of a signed Maguey code")
+    signature = _from_base32(signed["sig"])
+    if signature is None:
         return Malformed("signature is not base32")
-    return _code(signed["id"], carrier="signed", key_id=signed["key"], signature=signature)
+    return _code(signed["id"], "signed", key_id=signed["key"], signature=signature)
 
 
-def _parse_json(raw: bytes) -> Code | Malformed:
+def _from_base32(text: str) -> bytes | None:
+    """None also for the spellings of the same bytes that differ in the unused last bits."""
     try:
-        body = msgspec.json.decode(raw, type=_Json)
-    except (msgspec.DecodeError, RecursionError):
+        signature = base64.b32decode(text + "=")
+    except binascii.Error:
+        return None
+    return signature if base64.b32encode(signature).decode().rstrip("=") == text else None
+
+
+def _read_json(text: str) -> Code | Malformed:
+    try:
+        body = msgspec.json.decode(text, type=_Json)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return Malformed("JSON, but not a Maguey ticket")
-    signature = body.signature.encode() if body.signature else None
-    return _code(body.token, carrier="json", signature=signature)
+    return _code(body.token, "json", signature=body.signature.encode() if body.signature else None)
 
 
 def _code(
-    text: str,
-    carrier: Literal["plain", "signed", "json"] = "plain",
-    key_id: str | None = None,
-    signature: bytes | None = None,
+    text: str, carrier: CarrierName, key_id: str | None = None, signature: bytes | None = None
 ) -> Code | Malformed:
-    code_id = text.upper() if text.isascii() else text
+    code_id = _upper(text)
     ticket = _TICKET.fullmatch(code_id)
     if ticket is None and _PASS.fullmatch(code_id) is None:
         return Malformed("not the shape of a Maguey code")
@@ -140,36 +206,37 @@ def _code(
     )
 
 
-def prove(code: Code, signature_hash: str | None, keys: Mapping[str, Ed25519PublicKey]) -> Proof:
-    """Check a code's signature with what a gate may hold: public keys and hashes.
+def _prove_plain(_code: Code, _signature_hash: str | None, _keys: Keys) -> Proof:
+    return Proof.NONE
 
-    :param signature_hash: SHA-256 hex of the HMAC the hub issued; empty for a ticket issued without
-        one, on which any HMAC is forged; None for a code the cache does not know.
-    :param keys: Ed25519 public keys by key id.
 
-    A JSON code without its signature is refused (protocol 4.1). An unknown key id proves
-    nothing either way, so that a gate without the newest key still admits from its cache.
-    """
-    if code.carrier == "plain":
-        return Proof.NONE
+def _prove_signed(code: Code, _signature_hash: str | None, keys: Keys) -> Proof:
     if code.signature is None:
         return Proof.INVALID
-    if code.carrier == "json":
-        return _prove_json(code.signature, signature_hash)
     key = keys.get(code.key_id or "")
-    return Proof.NONE if key is None else _prove_signed(code.id, code.signature, key)
-
-
-def _prove_json(signature: bytes, signature_hash: str | None) -> Proof:
-    if signature_hash is None:
+    if key is None:
         return Proof.NONE
-    same = hmac.compare_digest(hashlib.sha256(signature).hexdigest(), signature_hash)
-    return Proof.VALID if same else Proof.INVALID
-
-
-def _prove_signed(code_id: str, signature: bytes, key: Ed25519PublicKey) -> Proof:
     try:
-        key.verify(signature, code_id.encode())
+        key.verify(code.signature, code.id.encode())
     except InvalidSignature:
         return Proof.INVALID
     return Proof.VALID
+
+
+def _prove_json(code: Code, signature_hash: str | None, _keys: Keys) -> Proof:
+    if code.signature is None:
+        return Proof.INVALID
+    if signature_hash is None:
+        return Proof.NONE
+    presented = hashlib.sha256(code.signature).hexdigest()
+    # as bytes: of text that is not ASCII, from a broken cache, compare_digest makes an error
+    same = hmac.compare_digest(presented.encode(), signature_hash.encode())
+    return Proof.VALID if same else Proof.INVALID
+
+
+CARRIERS: Mapping[CarrierName, Carrier] = {
+    "json": Carrier(lambda text: text.startswith("{"), _read_json, _prove_json),
+    "signed": Carrier(lambda text: "." in text, _read_signed, _prove_signed),
+    "plain": Carrier(lambda _text: True, _read_plain, _prove_plain),
+}
+"""The three carriers; the first that recognises a text reads it."""

@@ -11,11 +11,12 @@ guest out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 
 from gate.decide import Several
-from gate.payload import Code, Malformed
+from gate.payload import Code, Malformed, Secret
 
 RESCAN_AFTER_MS = 1500
 """How long a code must be out of sight to count as presented again (domain 2.3)."""
@@ -23,18 +24,26 @@ LONGEST_FRAME_MS = 250
 """One frame vouches for at most this much time before it; a longer gap was not looked at."""
 
 
-class Sighting(msgspec.Struct, frozen=True):
+class Sighting(Secret, frozen=True):
     """One code in one frame. `offset`: distance of its middle from the frame's, 0 to 1."""
 
     raw: bytes
     offset: float = 0.0
 
+    def shown(self) -> str:
+        """How much was read, and where."""
+        return f"{len(self.raw)} bytes, offset {self.offset:.2f}"
 
-class Presented(msgspec.Struct, frozen=True):
+
+class Presented(Secret, frozen=True):
     """One presentation: what is to be decided, and the bytes it was read from."""
 
     what: Code | Malformed | Several
     raw: bytes
+
+    def shown(self) -> str:
+        """What it was taken for."""
+        return repr(self.what)
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -74,7 +83,9 @@ def observe(
 
 
 def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | None, Presented | None]:
-    ours = {what.code_hash: (sighting, what) for sighting, what in seen if isinstance(what, Code)}
+    # of one code in two carriers the signed one is taken, which says more
+    signed_last = sorted(seen, key=lambda found: isinstance(found[1], Code) and found[1].carrier != "plain")
+    ours = {what.code_hash: (sighting, what) for sighting, what in signed_last if isinstance(what, Code)}
     if len(ours) > 1:
         return _SEVERAL, Presented(Several(len(ours)), b"")
     pool: list[tuple[Sighting, Code | Malformed]] = [*ours.values()] or [*seen]
@@ -85,4 +96,4 @@ def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | No
 
 
 def _key(sighting: Sighting, what: Code | Malformed) -> str:
-    return what.code_hash if isinstance(what, Code) else "foreign:" + sighting.raw.hex()[:128]
+    return what.code_hash if isinstance(what, Code) else "foreign:" + sha256(sighting.raw).hexdigest()

@@ -1,0 +1,151 @@
+"""Codes that are typed in: which codes a text may mean, and how often one may try. Pure.
+
+Domain 2.3 ("Guessing"): at most 5 typed codes a minute. People leave out hyphens and put in
+spaces, leave out what every ticket of the night begins with, and cannot tell 0 from O. Each
+reading is a *candidate*; the first one the cache knows is the one that was meant. A candidate
+is only another spelling of what was typed: a wrong character is never put right here, only
+pointed at (`gate.typo`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta, tzinfo
+
+from stdnum.iso7064 import mod_37_36
+
+from gate.model import Event, Value
+from gate.payload import Code, parse
+from gate.presence import Presented
+
+MOST_CANDIDATES = 6
+MOST_TYPED = 5
+WINDOW_MS = 60_000
+NEW_CHARS = 17
+"""Length of RANDOM from which on it is Crockford base32 with a check character: 80 bits (protocol 4.1)."""
+
+_PASS = "VIP-PASS-"
+_NIGHT = re.compile(r"(?:MGY)?(?P<event>[A-Z]{2,6})(?P<date>2[0O][0-9OIL]{6})(?P<rest>[A-Z0-9]+)")
+_WORDS = re.compile(r"[^\W_]+")
+_LOOK_ALIKE = str.maketrans("OIL", "011")
+"""Crockford's base32 has neither O, I nor L: whoever writes them means 0 and 1."""
+_MORNING = timedelta(hours=6)
+
+
+class Typist(Value, frozen=True):
+    """When codes were typed within the last minute, oldest first; monotonic ms."""
+
+    typed_ms: tuple[int, ...] = ()
+
+
+def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
+    """Whether one more typed code is looked at now. What is refused does not count.
+
+    :returns: the state for the next one, and the answer.
+    """
+    recent = tuple(at for at in typist.typed_ms if now_ms - at < WINDOW_MS)
+    if len(recent) >= MOST_TYPED:
+        return Typist(typed_ms=recent), False
+    return Typist(typed_ms=(*recent, now_ms)), True
+
+
+def prefix_of(event: Event | None, zone: tzinfo) -> str:
+    """What the codes of a night begin with: ``MGY-PF-20250115-``; empty without a night.
+
+    :param zone: where the club is. Doors that open before six belong to the evening before.
+    """
+    if event is None:
+        return ""
+    day = event.doors_open_at.astimezone(zone) - _MORNING
+    return f"MGY-{event.code}-{day:%Y%m%d}-"
+
+
+def read(text: str, prefix: str, known: Callable[[str], bool]) -> Presented | None:
+    """What was typed, as something to decide.
+
+    :param prefix: tonight's, see `prefix_of`.
+    :param known: whether the cache knows a code's hash; asked at most `MOST_CANDIDATES` times.
+    :returns: the first candidate the cache knows, else the likeliest; None if nothing was typed.
+    """
+    found = [Presented(parse(raw), raw) for raw in candidates(text, prefix)]
+    for one in found:
+        if isinstance(one.what, Code) and known(one.what.code_hash):
+            return one
+    return _likeliest(found)
+
+
+def _likeliest(found: Sequence[Presented]) -> Presented | None:
+    """The first, or the spelling of it whose check character holds.
+
+    Read as a guest pass, a ticket's random part holds by chance (1 in 36): that is no spelling of it.
+    """
+    if not found:
+        return None
+    same = [one for one in found if _is_pass(one) == _is_pass(found[0])]
+    return next((one for one in same if isinstance(one.what, Code) and one.what.check_ok), found[0])
+
+
+def _is_pass(one: Presented) -> bool:
+    return isinstance(one.what, Code) and one.what.event_code is None
+
+
+def candidates(text: str, prefix: str) -> tuple[bytes, ...]:
+    """The codes a typed text may mean, for `gate.payload.parse`: the likeliest first.
+
+    A text that can be no code of ours is given back as it is, to be refused as such.
+    """
+    verbatim = text.strip().encode("utf-8", "replace")
+    carried = parse(verbatim)
+    if isinstance(carried, Code) and carried.carrier != "plain":
+        return (verbatim,)  # a hand scanner types faster than people: its signature stays with its id
+    words = _WORDS.findall(unicodedata.normalize("NFKC", text).upper())
+    spelt = [*_completed("".join(words), prefix), "-".join(words)]
+    ours = [code_id.encode() for code_id in spelt if isinstance(parse(code_id.encode()), Code)]
+    found = tuple(dict.fromkeys(ours))[:MOST_CANDIDATES]
+    return found or ((verbatim,) if verbatim else ())
+
+
+def _completed(compact: str, prefix: str) -> Iterator[str]:
+    """Whole ids, from what was typed without its hyphens."""
+    if not compact.isascii():
+        return
+    for start, rest in _split(compact, prefix):
+        yield crockford(start + rest)
+        yield start + rest
+
+
+def _split(compact: str, prefix: str) -> list[tuple[str, str]]:
+    """What may stand before an id's random part, and that part."""
+    starts = [start for start in (prefix, _PASS) if start]
+    begun = [(start, rest) for start in starts if (rest := _after(compact, start))]
+    night = _NIGHT.fullmatch(compact)
+    if night is not None:
+        begun.append((f"MGY-{night['event']}-{night['date'].translate(_LOOK_ALIKE)}-", night["rest"]))
+    return begun or [(start, compact) for start in starts]
+
+
+def _after(compact: str, start: str) -> str:
+    """What follows the start of an id, of which people may leave out the first groups."""
+    groups = start.strip("-").split("-")
+    for first in range(len(groups)):
+        typed = "".join(groups[first:])
+        if compact.translate(_LOOK_ALIKE).startswith(typed.translate(_LOOK_ALIKE)):
+            return compact[len(typed) :]
+    return ""
+
+
+def crockford(code_id: str) -> str:
+    """An id with 0 for O and 1 for I and L, where its random part can have had only 0 and 1.
+
+    The check character may be any of 36, so of two that look alike the one that holds is taken.
+    Old ids are shorter than `NEW_CHARS` and may have any letter: they stay as they are.
+    """
+    start, _, random = code_id.rpartition("-")
+    if len(random) < NEW_CHARS:
+        return code_id
+    body, wrote = random[:-1].translate(_LOOK_ALIKE), random[-1]
+    check: str = mod_37_36.calc_check_digit((start + body).replace("-", ""))
+    same = wrote.translate(_LOOK_ALIKE) == check.translate(_LOOK_ALIKE)
+    return f"{start}-{body}{check if same else wrote}"
