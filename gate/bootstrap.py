@@ -28,6 +28,7 @@ from gate.passage import Rules
 from gate.passing import Passing
 from gate.ports import Dark, Display, Eye, Look, NoInputs, NoKeypad, Silent, Turnstile
 from gate.screen import Screen
+from gate.sharing import share
 from hardware.decode import Decoded, decode
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.pictures import load
@@ -80,6 +81,7 @@ def make_desk(config: GateFile) -> Desk:
 
 def journal(config: GateFile) -> Journal:
     """The gate's journal; a new one begins a new epoch. Raises `StoreError`."""
+    share(config.journal)
     return Journal(config.journal, config.gate_id, new_epoch=uuid.uuid4().hex)
 
 

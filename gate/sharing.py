@@ -1,0 +1,31 @@
+"""Files that both services open, though each runs as a user of its own.
+
+SQLite in WAL mode keeps a ``-shm`` and a ``-wal`` beside the database. Whoever opens it first makes
+them, readers included, with the *database's* permissions, and without write permission to them
+the other service can no longer write its own file. SQLite itself makes databases that
+their group may only read. See docs/adr/0014-two-users-one-folder.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+SHARED = 0o660
+"""Read and write for owner and group, nothing for others."""
+
+
+def share(database: Path) -> None:
+    """Make sure that the group may open this database; an empty one is made if there is none.
+
+    Called by the file's writer before it opens it. Never raises: what is wrong with the place is
+    told by whoever then opens the file. What belongs to somebody else is left alone.
+    """
+    with contextlib.suppress(OSError):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        # Only a new file is opened here: closing one that SQLite has open would drop its locks (fcntl(2)).
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED))
+    for end in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            database.with_name(database.name + end).chmod(SHARED)
