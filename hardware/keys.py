@@ -11,7 +11,7 @@ from collections import deque
 from gate.ports import Typed
 
 MOST = 64
-"""Characters a line holds; the longest plain code has 40-odd (protocol 4.1). More are not taken."""
+"""Characters a line holds; a ticket's code has up to 63 (`gate.payload`). More are not taken."""
 DROP_AFTER_S = 10.0
 """Without a key for so long, whoever was typing has walked away; as long as the screen shows it."""
 _MOST_LINES = 8
@@ -45,6 +45,12 @@ class Line:
         self._touch(now_s)
         self._typed.clear()
 
+    def forget(self) -> None:
+        """The keypad is gone: so is what was typed on it."""
+        self._is_news = self._is_news or bool(self._typed)
+        self._typed.clear()
+        self._entered.clear()
+
     def enter(self, now_s: float) -> None:
         """Enter; an empty line is none."""
         self._touch(now_s)
@@ -59,9 +65,7 @@ class Line:
         A line nobody finished is read once more as empty, so that the screen can forget it too.
         """
         if now_s - self._last_key_s >= DROP_AFTER_S:
-            self._entered.clear()
-            self._is_news = self._is_news or bool(self._typed)
-            self._typed.clear()
+            self.forget()
         if self._entered:
             return Typed(text=self._entered.popleft(), done=True)
         if not self._is_news:
@@ -72,5 +76,5 @@ class Line:
     def _touch(self, now_s: float) -> None:
         """A key was pressed. What an absent person left half typed is none of the next one's."""
         if now_s - self._last_key_s >= DROP_AFTER_S:
-            self._typed.clear()
+            self.forget()
         self._last_key_s, self._is_news = now_s, True

@@ -1,0 +1,40 @@
+"""The part of Linux' ``linux/input.h`` and ``linux/input-event-codes.h`` that a keypad needs.
+
+Key codes name places on a keyboard, not letters: the letters below are those of the usual
+QWERTY boards, which Spanish ones share. The hyphen is on two of its places: where US boards have
+it, and where Spanish ones do; no code has an apostrophe or a slash.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+
+EVENT = struct.Struct("llHHi")
+"""``struct input_event``: seconds, microseconds, type, code, value; longs as wide as the platform's."""
+
+GRAB = 1 << 30 | ctypes.sizeof(ctypes.c_int) << 16 | ord("E") << 8 | 0x90
+"""``EVIOCGRAB``: what is typed goes nowhere else, above all not to the console."""
+
+SYN, KEY = 0x00, 0x01
+DROPPED = 3
+"""``SYN_DROPPED``: events were lost because nobody read them."""
+UP, DOWN, REPEAT = 0, 1, 2
+
+ESC, BACKSPACE, ENTER, KEYPAD_ENTER, DELETE = 1, 14, 28, 96, 111
+
+
+def _row(first: int, characters: str) -> dict[int, str]:
+    """Keys beside one another have codes in a row."""
+    return {first + place: character for place, character in enumerate(characters)}
+
+
+CHARACTERS: dict[int, str] = {
+    **_row(2, "1234567890-"),
+    **_row(16, "QWERTYUIOP"),
+    **_row(30, "ASDFGHJKL"),
+    **_row(44, "ZXCVBNM"),
+    53: "-",  # KEY_SLASH: the hyphen of Spanish keyboards
+    **_row(71, "789-456"),  # KEY_KP7 … KEY_KP6 with KEY_KPMINUS
+    **_row(79, "1230"),  # KEY_KP1 …
+}

@@ -1,0 +1,249 @@
+"""Contacts the gate watches: passage sensor, exit button, fire alarm, tamper contact, through gpiozero.
+
+All are pulled up by the Pi and closed to ground. Bodies and presses are counted at their edge,
+between readings; alarm, tamper and a covered sensor are levels, read when asked. The fire alarm is
+told of at its edge, from the pin driver's own thread, whatever the loop of the door is doing; a second
+thread looks at its level twice a second, because an exception in a callback ends lgpio's thread
+without a word (`lgpio._callback_thread.run`), and with it every further edge.
+
+How bounce is taken out: lgpio tells of an edge once the level was stable for the time given
+(`gpio_set_debounce_micros`); the native driver ignores edges for so long after the first; gpiozero's
+mock does nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from gate.errors import HardwareError, Step
+from gate.outage import Outage
+from gate.ports import Inputs, NoInputs, Sensed
+from hardware.fire import FireWatch
+from hardware.gpio import PinDriver, made, mock_factory
+
+BODY_S = 0.05
+"""Steadiness of the passage sensor. A body 0.3 m deep (Fruin's body ellipse, rounded) walking at
+1.2 m/s (Highway Capacity Manual) covers a light barrier for 250 ms, running 80 ms; a swinging hand or
+the gap between arm and body less than 50 ms."""
+
+CONTACT_S = 0.02
+"""Steadiness of a mechanical contact. Those Ganssle measured ("A Guide to Debouncing") bounced 1.6 ms
+on average, nearly all below 7 ms; relays of alarm panels are about as good."""
+
+BLOCKED_S = 10.0
+"""A sensor covered for longer than this is not covered by somebody walking."""
+
+PASSAGE, EXIT = "inputs.passage_pin", "inputs.exit_pin"
+FIRE, TAMPER = "inputs.fire_pin", "inputs.tamper_pin"
+
+_log = structlog.get_logger()
+
+
+def make_inputs(  # noqa: PLR0913 – the section of the configuration, by name
+    driver: PinDriver = "gpiozero",
+    *,
+    passage_pin: int | None = None,
+    exit_pin: int | None = None,
+    fire_pin: int | None = None,
+    tamper_pin: int | None = None,
+    fire_normally_closed: bool = True,
+    on_fire: Callable[[bool], None] | None = None,
+) -> Inputs:
+    """The inputs of a gate.
+
+    :param driver: ``gpiozero``: real pins. ``mock``: gpiozero's simulated ones, all quiet.
+    :param passage_pin, exit_pin, fire_pin, tamper_pin: Broadcom numbers, None: not wired.
+    :param fire_normally_closed: the alarm opens its contact, so that a cut wire is an alarm too.
+    :param on_fire: called with True when the alarm begins, also if it is on already, and with
+        False when it ends; from a thread of the pin driver. One that raises is called again.
+    :raises HardwareError: when there is no such pin here, with what to do next.
+    """
+    if (passage_pin, exit_pin, fire_pin, tamper_pin) == (None,) * 4:
+        return NoInputs()
+    factory = mock_factory() if driver == "mock" else None
+    if factory is not None:
+        _close_contacts(factory, fire_pin if fire_normally_closed else None, tamper_pin)
+    return GpioInputs(
+        passage_pin=passage_pin,
+        exit_pin=exit_pin,
+        fire_pin=fire_pin,
+        tamper_pin=tamper_pin,
+        fire_normally_closed=fire_normally_closed,
+        on_fire=on_fire,
+        factory=factory,
+    )
+
+
+def _close_contacts(factory: Any, *pins: int | None) -> None:
+    """On the desk nothing is wired to the pins: what is closed at rest has to be so."""
+    for number in pins:
+        if number is not None:
+            pin = factory.pin(number)
+            pin.function, pin.pull = "input", "up"
+            pin.drive_low()
+
+
+class GpioInputs:
+    """Up to four contacts.
+
+    :param clock: gives monotonic seconds.
+    :param factory: gpiozero pin factory; None: the one of this machine.
+    The others: see `make_inputs`.
+    """
+
+    def __init__(  # noqa: PLR0913 – the section of the configuration, by name
+        self,
+        *,
+        passage_pin: int | None = None,
+        exit_pin: int | None = None,
+        fire_pin: int | None = None,
+        tamper_pin: int | None = None,
+        fire_normally_closed: bool = True,
+        on_fire: Callable[[bool], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        factory: Any = None,
+    ) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._bodies = self._exits = 0
+        self._covered_since: float | None = None
+        self._outage = Outage("inputs")
+        self._trouble: HardwareError | None = None
+        self._contacts: list[Contact] = []
+        self._watch: FireWatch | None = None
+        wired = (
+            (passage_pin, PASSAGE, BODY_S, False),
+            (exit_pin, EXIT, CONTACT_S, False),
+            # a tamper loop is closed while the housing is: opening it, or cutting it, is tampering
+            (tamper_pin, TAMPER, CONTACT_S, True),
+            (fire_pin, FIRE, CONTACT_S, fire_normally_closed),
+        )
+        try:
+            for pin, key, steady_s, opens in wired:
+                if pin is not None:
+                    self._contacts.append(Contact(pin, key, steady_s, opens=opens, factory=factory))
+        except HardwareError:
+            self.close()
+            raise
+        for contact in self._contacts:
+            self._listen(contact, on_fire)
+
+    def _listen(self, contact: Contact, on_fire: Callable[[bool], None] | None) -> None:
+        """Last of all: from here on the pin driver's thread calls."""
+        if contact.key == PASSAGE:
+            contact.on_change(self._body)
+        elif contact.key == EXIT:
+            contact.on_change(self._press)
+        elif contact.key == FIRE and on_fire is not None:
+            self._watch = watch = FireWatch(contact.level, on_fire)
+            contact.on_change(lambda _active: watch.look())
+
+    def _body(self, begins: bool) -> None:
+        with self._lock:
+            self._bodies += begins
+            self._covered_since = self._clock() if begins else None
+
+    def _press(self, begins: bool) -> None:
+        with self._lock:
+            self._exits += begins
+
+    def read(self) -> Sensed:
+        """What happened since the last reading. Never blocks, never raises."""
+        levels = {contact.key: contact.level() for contact in self._contacts}
+        self._judge()
+        with self._lock:
+            sensed = Sensed(
+                bodies=self._bodies,
+                exits=self._exits,
+                fire=levels.get(FIRE, False),
+                tamper=levels.get(TAMPER, False),
+                blocked=self._is_blocked(covered=levels.get(PASSAGE, False)),
+            )
+            self._bodies = self._exits = 0
+        return sensed
+
+    def _is_blocked(self, *, covered: bool) -> bool:
+        """By the level, so that a lost edge does not block it for ever; any edge begins it anew."""
+        now = self._clock()
+        if not covered:
+            self._covered_since = None
+        elif self._covered_since is None:
+            self._covered_since = now
+        return self._covered_since is not None and now - self._covered_since > BLOCKED_S
+
+    def _judge(self) -> None:
+        """One outage for all of them: they share a chip."""
+        errors = [contact.error for contact in self._contacts if contact.error is not None]
+        self._trouble = errors[0] if errors else None
+        if errors:
+            self._outage.began(errors[0])
+        else:
+            self._outage.over()
+
+    def trouble(self) -> HardwareError | None:
+        """What the last reading found broken, None if all was well."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Stop telling of the alarm, let go of the pins."""
+        if self._watch is not None:
+            self._watch.close()
+        for contact in self._contacts:
+            contact.close()
+        self._contacts.clear()
+
+
+class Contact:
+    """One contact to ground on one pin.
+
+    :param key: where the configuration names the pin.
+    :param steady_s: how long a level has to last before it counts as an edge.
+    :param opens: whether the open contact is the active one; else the closed one is.
+    :raises HardwareError: when there is no GPIO or the pin is taken.
+    """
+
+    def __init__(self, pin: int, key: str, steady_s: float, *, opens: bool, factory: Any) -> None:
+        import gpiozero
+
+        def make(factory: Any) -> Any:
+            return gpiozero.DigitalInputDevice(pin, pull_up=True, bounce_time=steady_s, pin_factory=factory)
+
+        self.key = key
+        self.error: HardwareError | None = None
+        self._pin, self._opens = pin, opens
+        self._last = False
+        self._device = made(make, pin, key, "sensor", factory)
+
+    def level(self) -> bool:
+        """Whether it is active now; if it cannot be read, as it was when last read, and `error` says why."""
+        try:
+            self._last = bool(self._device.is_active) != self._opens
+            self.error = None
+        except Exception as error:  # each pin driver has exceptions of its own
+            what = f"GPIO {self._pin} ({self.key}) cannot be read ({error})."
+            advice = "Check its wiring, restart the gate."
+            self.error = HardwareError("sensor", what, advice, Step.SENSOR_WIRING)
+        return self._last
+
+    def on_change(self, tell: Callable[[bool], None]) -> None:
+        """Have `tell` called, from the pin driver's thread, with whether it has become active."""
+        self._device.when_activated = lambda: self._told(tell, closed=True)
+        self._device.when_deactivated = lambda: self._told(tell, closed=False)
+
+    def _told(self, tell: Callable[[bool], None], *, closed: bool) -> None:
+        try:
+            tell(closed != self._opens)
+        except Exception:  # one that escapes would end the driver's thread, and with it all edges
+            _log.exception("input_failed", key=self.key)
+
+    def close(self) -> None:
+        """Let go of the pin. Never raises."""
+        try:
+            self._device.close()
+        except Exception as error:  # gpiozero's factories each raise their own
+            _log.error("input_close_failed", key=self.key, why=str(error))
