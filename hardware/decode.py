@@ -1,8 +1,13 @@
 """From a grey picture to the bytes of the QR codes in it.
 
-A cascade, cheapest first, that stops at the first step that reads anything, in the order
-measured in quality 7.3: zxing-cpp as it comes, zxing-cpp with one threshold for the whole
-picture, zxing-cpp on a smoothed picture, pyzbar on a half-size one.
+A cascade, cheapest first, in the order measured in quality 7.3: zxing-cpp as it comes,
+zxing-cpp with one threshold for the whole picture, zxing-cpp on a smoothed picture, pyzbar on
+a half-size one. It stops at the first step that reads anything; only with `SECOND_OPINION`
+it goes through all of them, because what the first step reads again and again may be a
+poster beside the guest's phone.
+
+A frame full of sensor noise takes another way: unsmoothed it costs zxing-cpp five times as
+much and reads less (bench, docs/performance.md). A frame without noise is not smoothed.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -25,6 +31,14 @@ MOST_CODES = 16
 
 LARGE = 1600
 """Longer side in pixels above which a still picture is looked at in reduced size first."""
+
+FLAT = 8
+"""A frame whose grey values all lie closer together shows nothing; zxing-cpp wants 24 within a code."""
+
+QUIET, NOISY = 4, 12
+"""Grain below and above which a frame is not smoothed, and only looked at smoothed: of 1000
+scenes made with noise of 0 to 25 grey values, smoothing added nothing below the one, and looking
+at the unsmoothed frame nothing above the other."""
 
 # QRCodeModel2 leaves out Micro QR, rMQR and the obsolete model 1, none of them ours
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2)
@@ -47,6 +61,10 @@ class Decoded(msgspec.Struct, frozen=True):
     ms: float
 
 
+Reading = tuple[str, list[Found]]
+"""A step's name, and what it read."""
+
+
 def decode(grey: Grey, effort: Effort = Effort.STILL) -> Decoded:
     """Find every QR code in a picture.
 
@@ -56,8 +74,12 @@ def decode(grey: Grey, effort: Effort = Effort.STILL) -> Decoded:
     :param grey: height × width.
     """
     started = time.perf_counter()
-    name, found = next(_readings(np.ascontiguousarray(grey), effort), ("", []))
-    return Decoded(_nearest_first(found), name, (time.perf_counter() - started) * 1000)
+    readings = _readings(np.ascontiguousarray(grey), effort)
+    if effort is not Effort.SECOND_OPINION:
+        readings = islice(readings, 1)
+    read = list(readings)
+    found = [code for _, codes in read for code in codes]
+    return Decoded(_nearest_first(found), read[0][0] if read else "", (time.perf_counter() - started) * 1000)
 
 
 def has_second_opinion() -> bool:
@@ -65,14 +87,39 @@ def has_second_opinion() -> bool:
     return _pyzbar() is not None
 
 
-def _readings(grey: Grey, effort: Effort) -> Iterator[tuple[str, list[Found]]]:
-    for name, found in _steps(grey, effort):
-        if found:
-            yield name, found
+def _readings(grey: Grey, effort: Effort) -> Iterator[Reading]:
+    """What each step read that read anything; a step not asked for is not taken."""
+    steps = _still_steps(grey) if effort is Effort.STILL else _frame_steps(grey, effort)
+    return ((name, found) for name, found in steps if found)
 
 
-def _steps(grey: Grey, effort: Effort) -> Iterator[tuple[str, list[Found]]]:
-    if effort is Effort.STILL and max(grey.shape) > LARGE:
+def _frame_steps(grey: Grey, effort: Effort) -> Iterator[Reading]:
+    rows = grey[::8]
+    if int(rows.max()) - int(rows.min()) < FLAT:
+        return
+    steps = _steps_between_neighbours(rows)
+    if _is_median_above(steps, NOISY):
+        yield from _noisy_steps(grey, effort)
+        return
+    yield "zxing", _zxing(grey)
+    yield "zxing-global", _zxing(grey, _GLOBAL)
+    if _is_median_above(steps, QUIET - 1):
+        yield "zxing-smooth", _zxing(_smoothed(grey))
+    if effort is Effort.SECOND_OPINION:
+        yield "pyzbar-half", _zbar(_halved(grey))
+
+
+def _noisy_steps(grey: Grey, effort: Effort) -> Iterator[Reading]:
+    smooth = _smoothed(grey)
+    yield "zxing-smooth-global", _zxing(smooth, _GLOBAL)
+    yield "zxing-half-smooth", _zxing(_smoothed(_halved(grey)))
+    if effort is Effort.SECOND_OPINION:
+        # pyzbar, which minds noise most, read nothing of such frames that this did not
+        yield "zxing-smoother", _zxing(_smoothed(smooth))
+
+
+def _still_steps(grey: Grey) -> Iterator[Reading]:
+    if max(grey.shape) > LARGE:
         small = _reduced(grey)
         yield "zxing-reduced", _zxing(small)
         yield "zxing", _zxing(grey)
@@ -81,11 +128,10 @@ def _steps(grey: Grey, effort: Effort) -> Iterator[tuple[str, list[Found]]]:
         yield "zxing", _zxing(grey)
     yield "zxing-global", _zxing(grey, _GLOBAL)
     yield "zxing-smooth", _zxing(_smoothed(grey))
-    if effort is not Effort.FRAME:
-        yield "pyzbar-half", _zbar(_halved(grey))
-    if effort is Effort.STILL:
-        yield "zxing-smooth-global", _zxing(_smoothed(grey), _GLOBAL)
-        yield "pyzbar", _zbar(grey)
+    yield "pyzbar-half", _zbar(_halved(grey))
+    yield "zxing-smooth-global", _zxing(_smoothed(grey), _GLOBAL)
+    yield "zxing-smoother", _zxing(_smoothed(_smoothed(grey)))
+    yield "pyzbar", _zbar(grey)
 
 
 def _zxing(grey: Grey, binarizer: zxingcpp.Binarizer = _LOCAL) -> list[Found]:
@@ -175,3 +221,14 @@ def _reduced(grey: Grey) -> Grey:
     while max(grey.shape) > LARGE:
         grey = _halved(grey)
     return grey
+
+
+def _steps_between_neighbours(rows: Grey) -> Grey:
+    """How far each pixel is from the one to its left."""
+    left, right = rows[:, :-1], rows[:, 1:]
+    return np.maximum(left, right) - np.minimum(left, right)
+
+
+def _is_median_above(values: Grey, limit: int) -> bool:
+    """Whether the grain is above a limit: half of a picture is flat, whatever it shows, but for its noise."""
+    return 2 * int(np.count_nonzero(values > limit)) > values.size

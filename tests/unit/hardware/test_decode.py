@@ -133,6 +133,41 @@ def test_halving_is_the_mean_of_four_within_rounding() -> None:
     assert np.abs(module._halved(grey) - exact).max() <= 1.5
 
 
+@pytest.mark.parametrize("name", ["glare-00.png", "dirt-00.png"])
+def test_a_poster_hides_no_phone_from_the_second_opinion(name: str) -> None:
+    frame = load(shared("door/synth-640x480") / name)
+    ours = _raws(frame, Effort.SECOND_OPINION)
+    poster = code("https://example.org/menu", scale=3)
+    frame[: poster.shape[0], : poster.shape[1]] = poster
+    assert _raws(frame, Effort.FRAME) == [b"https://example.org/menu"]
+    assert _raws(frame, Effort.SECOND_OPINION) == [*ours, b"https://example.org/menu"]
+
+
+def _in_noise(picture: Grey, contrast: int, noise: float) -> Grey:
+    dim = 60 + picture.astype(float) * contrast / 255
+    return (dim + np.random.default_rng(3).normal(0, noise, dim.shape)).clip(0, 255).astype(np.uint8)
+
+
+def test_a_dim_code_in_noise_is_read_in_one_frame_which_the_unsmoothed_steps_do_not() -> None:
+    frame = _in_noise(np.pad(code(GOOD, scale=5), 100, constant_values=255), 60, 20)
+    assert not module._zxing(frame)
+    assert not module._zxing(frame, module._GLOBAL)
+    result = decode(frame, Effort.FRAME)
+    assert [found.raw for found in result.found] == [GOOD.encode()]
+    assert result.decoder == "zxing-smooth-global"
+
+
+def test_fine_noise_is_smoothed_away_when_the_unsmoothed_steps_read_nothing() -> None:
+    frame = _in_noise(np.pad(code(GOOD, scale=3), 100, constant_values=255), 36, 8)
+    assert not module._zxing(frame)
+    assert not module._zxing(frame, module._GLOBAL)
+    assert _raws(frame, Effort.FRAME) == [GOOD.encode()]
+
+
+def test_a_dim_code_without_noise_is_read_in_one_frame() -> None:
+    assert _raws(_in_noise(code(GOOD), 32, 0), Effort.FRAME) == [GOOD.encode()]
+
+
 def test_every_third_missed_frame_gets_a_second_opinion() -> None:
     assert [effort(missed) for missed in range(6)] == [Effort.FRAME, Effort.FRAME, Effort.SECOND_OPINION] * 2
 
