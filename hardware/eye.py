@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from gate.errors import HardwareError, Step
+from gate.payload import Code, parse
 from gate.ports import Look
 from gate.presence import Sighting
 from hardware import messages as m
@@ -242,7 +243,9 @@ class ChildEye:
             return
         self._decoding, self._retried = None, False
         self._decoder.delivered()
-        self._missed = 0 if answer.codes else self._missed + 1
+        # a poster in view is a miss too: its code is read in every frame, the phone beside it may not be
+        ours = any(isinstance(parse(raw), Code) for raw, _ in answer.codes)
+        self._missed = 0 if ours else self._missed + 1
         sightings = tuple(Sighting(raw=raw, offset=offset) for raw, offset in answer.codes)
         self._publish(Look(sightings=sightings, decode_ms=answer.ms, source=frame.source))
 
