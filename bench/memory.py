@@ -138,6 +138,7 @@ def _config(home: Path, url: str, broker_port: int) -> Path:
     config.write_text(f"""gate_id = "{GATE_ID}"
 venue = "maguey"
 state_dir = "{home}/state"
+runtime_dir = "{home}/run"
 lang = "en"
 timezone = "UTC"
 log = "json"

@@ -228,6 +228,7 @@ def _gate(folder: Path, gate: night.Gate, venue: str, broker_port: int, web_port
     config.write_text(f"""gate_id = "{gate.gate_id}"
 venue = "{venue}"
 state_dir = "{home}/state"
+runtime_dir = "{home}/run"
 lang = "en"
 timezone = "UTC"
 log = "json"

@@ -22,6 +22,7 @@ from gate.clock import SystemClock
 from gate.config import GateFile, read
 from gate.desk import Answered, Desk
 from gate.errors import ConfigError, MagueyError
+from gate.live import OK, Live
 from gate.log import configure
 from gate.payload import parse
 from gate.ports import Look, Turnstile
@@ -176,7 +177,7 @@ def status(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
-    """Tell how the gate is, from its files. Exit code 1 if something needs attention."""
+    """Tell how the gate is, from its files and the running door. Exit code 1 if something needs attention."""
     answer = gather(read(config), SystemClock())
     if as_json:
         _print(msgspec.to_builtins(answer))
@@ -194,8 +195,24 @@ def _status_lines(status: GateStatus) -> Iterator[str]:
     if event is not None:
         yield f"event     {event.name}, {event.inside} of {event.capacity} in, by the hub's count"
         yield f"cache     version {event.cache_version}, current {event.cache_age_s} s ago"
+    if status.door.live is not None and status.door.is_fresh:
+        yield from _door_lines(status.door.live)
     for problem in status.problems:
         yield f"! {problem}"
+
+
+def _door_lines(live: Live) -> Iterator[str]:
+    count = live.counters
+    yield f"door      {live.way.value}, pid {live.pid}, version {live.version}"
+    yield (
+        f"so far    {count.scans} scans, {count.admitted} admitted, {count.refused} refused, "
+        f"{count.passed} passed, {count.annulled} annulled"
+    )
+    yield f"replaced  decoder {count.decoder_restarts} times, camera {count.camera_restarts} times"
+    if live.p50_ms is not None and live.p99_ms is not None:
+        yield f"decision  {live.p50_ms:.2f} ms in the middle, {live.p99_ms:.2f} ms at worst but 1 in 100"
+    parts = msgspec.structs.asdict(live.parts)
+    yield "parts     " + ", ".join(f"{name} {'ok' if said == OK else 'OUT'}" for name, said in parts.items())
 
 
 def _print(fields: object) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
+
 from gate.cache import CacheReader
 from gate.clock import Clock
 from gate.config import GateFile
 from gate.errors import StoreError
+from gate.live import OK, Reading, read_live
 from gate.model import Now, Value
 from gate.sqlfile import load
 from gate.tonight import tonight
@@ -37,12 +40,13 @@ class EventStatus(Value, frozen=True):
 
 
 class GateStatus(Value, frozen=True):
-    """The whole answer; `problems` is empty when all is well."""
+    """The whole answer; `problems` is empty when all is well. `door`: by its own account, fresh or not."""
 
     gate_id: str
     online: bool
     journal: JournalStatus
     event: EventStatus | None
+    door: Reading
     problems: tuple[str, ...]
 
 
@@ -61,13 +65,24 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
         problems.append(f"{config.cache}: no night loaded. Start maguey-sync and look at its log.")
     if not link.online:
         problems.append("The hub is not heard. Scans wait on this gate; look at maguey-sync's log.")
+    door = read_live(config.live, now)
+    problems += door_problems(door)
     return GateStatus(
         gate_id=config.gate_id,
         online=link.online,
         journal=journal,
         event=event,
+        door=door,
         problems=tuple(problem for problem in problems if problem),
     )
+
+
+def door_problems(door: Reading) -> list[str]:
+    """What is wrong with the door: nothing, that it does not run, or each part's trouble."""
+    if door.live is None or not door.is_fresh:
+        return [f"{door.why} Start it: systemctl start maguey-gate; its log: journalctl -u maguey-gate."]
+    parts = msgspec.structs.asdict(door.live.parts)
+    return [f"{name}: {trouble}" for name, trouble in parts.items() if trouble != OK]
 
 
 def _event(cache: CacheReader, now: Now) -> EventStatus | None:

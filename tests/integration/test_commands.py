@@ -53,6 +53,7 @@ def write(folder: Path, camera: str = "folder", screen: str = "none", turnstile:
     path.write_text(f"""gate_id = "gate-1"
 venue = "maguey"
 state_dir = "{folder}/state"
+runtime_dir = "{folder}/run"
 lang = "en"
 timezone = "UTC"
 log = "json"
