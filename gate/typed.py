@@ -25,6 +25,8 @@ MOST_TYPED = 5
 WINDOW_MS = 60_000
 NEW_CHARS = 17
 """Length of RANDOM from which on it is Crockford base32 with a check character: 80 bits (protocol 4.1)."""
+CROCKFORD = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+"""The characters of RANDOM before its check character: no I, L, O, U."""
 
 _PASS = "VIP-PASS-"
 _NIGHT = re.compile(r"(?:MGY)?(?P<event>[A-Z]{2,6})(?P<date>2[0O][0-9OIL]{6})(?P<rest>[A-Z0-9]+)")
@@ -146,6 +148,6 @@ def crockford(code_id: str) -> str:
     if len(random) < NEW_CHARS:
         return code_id
     body, wrote = random[:-1].translate(_LOOK_ALIKE), random[-1]
-    check: str = mod_37_36.calc_check_digit((start + body).replace("-", ""))
-    same = wrote.translate(_LOOK_ALIKE) == check.translate(_LOOK_ALIKE)
+    check: str = mod_37_36.calc_check_digit(f"{start}{body}".replace("-", ""))
+    same = CROCKFORD.issuperset(body) and wrote.translate(_LOOK_ALIKE) == check.translate(_LOOK_ALIKE)
     return f"{start}-{body}{check if same else wrote}"

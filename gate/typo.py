@@ -31,19 +31,18 @@ from stdnum.iso7064 import mod_37_36
 
 from gate.payload import Code, Secret, code_hash, parse
 from gate.screen import Typo
-from gate.typed import NEW_CHARS, candidates, crockford
+from gate.typed import CROCKFORD, NEW_CHARS, candidates, crockford
 
 MOST_LOOKUPS = 100
 """Corrections looked up for one typed code; one reading of it has some 30."""
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ID = re.compile(
     rf"(?:MGY-(?P<event>[A-Z]{{2,6}})-(?P<date>[0-9]{{8}})|VIP-PASS)"
     rf"-(?P<body>[A-Z0-9]{{{NEW_CHARS - 1},39}})(?P<check>[A-Z0-9])"
 )
-_MAY_BE = {"event": _LETTERS, "date": _DIGITS, "body": _CROCKFORD, "check": _DIGITS + _LETTERS}
+_MAY_BE = {"event": _LETTERS, "date": _DIGITS, "body": sorted(CROCKFORD), "check": _DIGITS + _LETTERS}
 _ALIKE = ("0OQD", "1IL", "2Z", "5S", "6G", "8B", "UV")
 
 _LOOKS_LIKE = frozenset(a + b for alike in _ALIKE for a in alike for b in alike if a != b)
@@ -99,16 +98,22 @@ def corrections(wrong: str) -> Iterator[Correction]:
     parts = _ID.fullmatch(wrong)
     if parts is None or _holds(wrong):
         return
+    for one in chain(_replaced(wrong, parts), _swapped(wrong, parts)):
+        if CROCKFORD.issuperset(one.right[slice(*parts.span("body"))]) and _holds(one.right):
+            yield one
+
+
+def _replaced(wrong: str, parts: re.Match[str]) -> Iterator[Correction]:
     for name, may_be in _MAY_BE.items():
         for at in range(*parts.span(name)):
             for meant in may_be:
-                right = wrong[:at] + meant + wrong[at + 1 :]
-                if _can_be(right):
-                    yield Correction(wrong=wrong, right=right, at=at)
+                yield Correction(wrong=wrong, right=wrong[:at] + meant + wrong[at + 1 :], at=at)
+
+
+def _swapped(wrong: str, parts: re.Match[str]) -> Iterator[Correction]:
     for at in _before_a_neighbour(parts):
         right = wrong[:at] + wrong[at + 1] + wrong[at] + wrong[at + 2 :]
-        if _can_be(right):
-            yield Correction(wrong=wrong, right=right, at=at, swapped=True)
+        yield Correction(wrong=wrong, right=right, at=at, swapped=True)
 
 
 def _before_a_neighbour(parts: re.Match[str]) -> Iterator[int]:
@@ -118,13 +123,8 @@ def _before_a_neighbour(parts: re.Match[str]) -> Iterator[int]:
     yield from range(parts.start("body"), parts.end("check") - 1)
 
 
-def _can_be(code_id: str) -> bool:
-    parts = _ID.fullmatch(code_id)
-    return parts is not None and set(parts["body"]) <= set(_CROCKFORD) and _holds(code_id)
-
-
 def _holds(code_id: str) -> bool:
-    return bool(mod_37_36.is_valid(code_id.replace("-", "")))
+    return bool(mod_37_36.checksum(code_id.replace("-", "")) == 1)
 
 
 def _standing_out(found: Sequence[Correction], prefix: str) -> Typo | None:

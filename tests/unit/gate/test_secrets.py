@@ -1,0 +1,96 @@
+"""No ticket secret in what is printed: 7-quality, invariant 17, for the pure parts of the door.
+
+The canaries are a ticket's id, its parts as other carriers hold them, and its signatures.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+import pytest
+from rich.pretty import pretty_repr
+
+from gate.decide import decide
+from gate.payload import Code, Malformed, parse, prove
+from gate.presence import Presence, Presented, Sighting, observe
+from gate.typed import read
+from gate.typo import corrections
+from tests.codes import KEYS, printed, signed
+from tests.factories import a_code, a_question, code_id, pass_id
+
+HMAC = "Q0FOQVJZLUhNQUMtQ0FOQVJZLUhNQUMtQ0FOQVJZLUg="
+CARRIED = {
+    "ticket": code_id(),
+    "pass": pass_id(),
+    "lower case": code_id().lower(),
+    "signed": signed(),
+    "json": printed(signature=HMAC),
+}
+BROKEN = {
+    "too long": code_id() + "A" * 1100,
+    "control character": code_id() + "\n",
+    "not the shape": code_id() + "/",
+    "broken signature": signed()[:-1] + "1",
+    "signature spelt otherwise": signed()[:-1] + "B",
+    "json cut off": printed(signature=HMAC)[:-2],
+    "json, signature no text": printed(signature=HMAC).replace(f'"{HMAC}"', f'["{HMAC}"]'),
+    "json, token no ticket": printed(code_id() + "?", signature=HMAC),
+}
+CANARIES = (code_id()[-17:], pass_id()[-17:], signed()[-40:], HMAC[:20])
+
+
+def assert_silent(*things: object) -> None:
+    for thing in things:
+        for text in (repr(thing), str(thing), f"{thing}", pretty_repr(thing), pretty_repr([thing])):
+            for canary in CANARIES:
+                assert canary.lower() not in text.lower(), type(thing)
+                assert repr(canary.encode())[2:-1].lower() not in text.lower(), type(thing)
+
+
+@pytest.mark.parametrize("text", CARRIED.values(), ids=CARRIED)
+def test_a_code_is_never_printed(text: str) -> None:
+    code = a_code(text)
+    question = a_question(presented=code, proof=prove(code, None, KEYS))
+    sighting = Sighting(text.encode())
+    presence, presented = observe(Presence(), [(sighting, code)], 0)
+    assert_silent(code, question, decide(question), sighting, presence, presented)
+    assert code.code_hash[:12] in repr(code)
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_what_is_no_code_of_ours_but_nearly_one_is_never_printed(text: str) -> None:
+    """A damaged code may still hold a good secret."""
+    refused = parse(text.encode())
+    assert isinstance(refused, Malformed)
+    presence, presented = observe(Presence(), [(Sighting(text.encode()), refused)], 0)
+    assert_silent(refused, a_question(presented=refused), presence, presented)
+
+
+def test_a_typed_code_and_its_corrections_are_never_printed() -> None:
+    damaged = code_id()[:-3] + "7" + code_id()[-2:]
+    typed = read(damaged, "MGY-PF-20261120-", lambda _hash: False)
+    found = list(corrections(damaged))
+    assert found
+    assert_silent(typed, *found)
+
+
+def mistakes() -> list[Callable[[], object]]:
+    code = a_code(signed())
+    return [
+        lambda: prove(code, None, {"K1": object()}),  # type: ignore[dict-item]
+        lambda: setattr(code, "id", code_id()),
+        lambda: dict[Code, object]()[code],
+        lambda: Presented(code, signed().encode(), "one too many"),  # type: ignore[call-arg]
+        lambda: decide(a_question(presented=code, now=None)),
+    ]
+
+
+@pytest.mark.parametrize("mistake", mistakes())
+def test_an_error_on_the_way_of_a_code_never_holds_it(mistake: Callable[[], object]) -> None:
+    with pytest.raises((AttributeError, KeyError, TypeError)) as raised:
+        mistake()
+    told = "".join(traceback.TracebackException.from_exception(raised.value).format(chain=True))
+    assert_silent(raised.value)
+    for canary in CANARIES:
+        assert canary not in told

@@ -1,0 +1,178 @@
+"""Where a typed code is likely wrong: issue 3 ("which character is likely wrong")."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+
+import pytest
+
+from gate.payload import code_hash
+from gate.screen import Typo
+from gate.typo import MOST_LOOKUPS, corrections, likely
+from hub.codes import CROCKFORD, pass_code, ticket_code
+
+TONIGHT = "MGY-PF-20261120-"
+
+
+def ticket(seed: int = 7, event: str = "PF", day: int = 20) -> str:
+    return ticket_code(event, date(2026, 11, day), random.Random(seed))
+
+
+def likely_in(text: str, *cache: str, prefix: str = TONIGHT) -> Typo | None:
+    hashes = {code_hash(code) for code in cache}
+    return likely(text, prefix, lambda hashed: hashed in hashes)
+
+
+class Asked:
+    """A cache that knows nothing, and what was looked up in it."""
+
+    def __init__(self) -> None:
+        self.hashes: list[str] = []
+
+    def __call__(self, hashed: str) -> bool:
+        self.hashes.append(hashed)
+        return False
+
+
+def replaced(code: str, at: int, char: str) -> str:
+    return code[:at] + char + code[at + 1 :]
+
+
+def test_a_ticket_one_slip_away_says_where() -> None:
+    good = ticket()
+    wrong = replaced(good, 20, "3" if good[20] != "3" else "4")
+    assert likely_in(wrong, good) == Typo(group=4, place=5, wrote=wrong[20])
+
+
+def test_the_place_is_that_of_the_printed_code_though_only_its_random_part_was_typed() -> None:
+    good = ticket()
+    wrong = replaced(good, 20, "3" if good[20] != "3" else "4")
+    assert likely_in(wrong[-17:].lower(), good) == likely_in(wrong, good)
+
+
+def test_a_guest_pass_one_slip_away_says_where() -> None:
+    good = pass_code(random.Random(7))
+    wrong = replaced(good, 10, "3" if good[10] != "3" else "4")
+    assert likely_in(wrong, good) == Typo(group=3, place=2, wrote=wrong[10])
+    assert likely_in(wrong[-17:], good) == Typo(group=3, place=2, wrote=wrong[10])
+
+
+def test_a_wrong_letter_or_digit_of_the_night_is_found_too() -> None:
+    good = ticket()
+    assert likely_in(replaced(good, 4, "B"), good) == Typo(group=2, place=1, wrote="B")
+    assert likely_in(replaced(good, 15 - 1, "1"), good) == Typo(group=3, place=8, wrote="1")
+
+
+def test_two_neighbours_swapped_are_told_by_the_first_of_them() -> None:
+    good = ticket()
+    at = next(at for at in range(18, 30) if good[at] != good[at + 1])
+    wrong = good[:at] + good[at + 1] + good[at] + good[at + 2 :]
+    assert likely_in(wrong, good) == Typo(group=4, place=at - 15, wrote=wrong[at])
+
+
+def test_tonights_night_stands_out_without_the_cache() -> None:
+    for at, char in ((4, "B"), (5, "T"), (14, "1"), (13, "3")):
+        assert likely_in(replaced(ticket(), at, char)) == Typo(
+            group=2 if at < 6 else 3, place=at - (3 if at < 6 else 6), wrote=char
+        )
+
+
+def test_another_nights_code_is_not_taken_for_one_of_tonight() -> None:
+    """Its own night is believed: only its random part may be wrong."""
+    for seed in range(40):
+        other = ticket(seed, "PS", 21)
+        typo = likely_in(replaced(other, 20, "3" if other[20] != "3" else "4"))
+        assert typo is None or typo.group == 4
+
+
+def test_a_letter_that_no_code_has_stands_out_without_the_cache() -> None:
+    for seed in range(20):
+        good = ticket(seed)
+        for at in range(16, 32):
+            assert likely_in(replaced(good, at, "U")) == Typo(group=4, place=at - 15, wrote="U")
+
+
+def test_two_letters_that_no_code_has_are_more_than_one_slip() -> None:
+    assert likely_in(replaced(replaced(ticket(), 20, "U"), 25, "U")) is None
+
+
+ALIKE = {"0": "D", "D": "0", "2": "Z", "Z": "2", "5": "S", "S": "5", "6": "G", "G": "6", "8": "B", "B": "8"}
+
+
+def test_a_look_alike_is_named_without_the_cache_or_nothing_is() -> None:
+    named = total = 0
+    for seed in range(20):
+        good = ticket(seed)
+        for at in range(16, 32):
+            if good[at] in ALIKE:
+                typo = likely_in(replaced(good, at, ALIKE[good[at]]))
+                assert typo is None or typo.place == at - 15
+                named += typo is not None
+                total += 1
+    assert named > 0.7 * total
+
+
+def test_neighbours_swapped_are_found_without_the_cache_more_often_than_not() -> None:
+    right = total = 0
+    for seed in range(12):
+        good = ticket(seed)
+        for at in range(16, 31):
+            if good[at] != good[at + 1]:
+                typo = likely_in(good[:at] + good[at + 1] + good[at] + good[at + 2 :])
+                right += typo is not None and typo.place == at - 15
+                total += 1
+    assert right > 0.5 * total
+
+
+def test_a_slip_the_cache_knows_goes_before_one_that_looks_likelier() -> None:
+    for seed in range(300):
+        good = ticket(seed)
+        wrong = replaced(good, 20, "7" if good[20] != "7" else "4")
+        without = likely_in(wrong)
+        if without is not None and without.place != 5:
+            assert likely_in(wrong, good) == Typo(group=4, place=5, wrote=wrong[20])
+            return
+    raise AssertionError("none of 300 codes has a slip that looks likely and is wrong")
+
+
+def test_two_tickets_one_slip_away_in_two_places_stand_out_neither() -> None:
+    wrong = ticket()[:-1] + ("A" if ticket()[-1] != "A" else "B")
+    first, second = [one.right for one in corrections(wrong)][3:5]
+    assert likely_in(wrong, first, second) is None
+
+
+def test_a_code_whose_check_character_holds_is_not_doubted() -> None:
+    for seed in range(100):
+        for text in (ticket(seed), ticket(seed).lower(), ticket(seed)[-17:]):
+            assert likely_in(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "HOLA", "MGY-PF-20261120-ABC123XYZ", "ABC123XYZ", "VIP-PASS-ABC123", "É" * 40, "x" * 2000]
+)
+def test_where_there_is_no_check_character_nothing_is_said_and_nothing_looked_up(text: str) -> None:
+    asked = Asked()
+    assert likely(text, TONIGHT, asked) is None
+    assert asked.hashes == []
+
+
+def test_what_a_guesser_can_have_looked_up_is_bounded() -> None:
+    source = random.Random(3)
+    for _ in range(60):
+        asked = Asked()
+        tail = "".join(source.choices(CROCKFORD, k=source.choice((17, 17, 26, 40))))
+        text = source.choice(("", TONIGHT, "MGY-ABCDEF-20261231-", "VIP-PASS-")) + tail
+        likely(text, TONIGHT, asked)
+        assert len(asked.hashes) <= MOST_LOOKUPS
+
+
+def test_a_correction_is_one_slip_and_its_check_character_holds() -> None:
+    wrong = ticket()[:-1] + ("A" if ticket()[-1] != "A" else "B")
+    found = list(corrections(wrong))
+    assert len(found) > 15
+    for one in found:
+        changed = [at for at in range(len(wrong)) if wrong[at] != one.right[at]]
+        assert changed == ([one.at, one.at + 1] if one.swapped else [one.at])
+        assert sorted(one.right) == sorted(wrong) or not one.swapped
+        assert list(corrections(one.right)) == []
