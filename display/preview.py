@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from display.draw import NORM, Size, draw
+from display.draw import NORM, Size, draw, turns
 from display.samples import ZONE, samples
 from display.strings import Lang
 from display.words import compose
@@ -16,25 +17,44 @@ MAGNIFIED = 4
 """How many times larger the pictures for people are."""
 
 
+WIDE: Size = (256, 64)
+"""The wide panel (SSD1322); its pictures have a folder of their own."""
+
+_INTO_A_LEAF = 0.05  # seconds: it has been turned to, and nothing on it moves yet
+
+
 def pictures(lang: Lang, size: Size = NORM) -> dict[str, Image.Image]:
-    """The picture of every sample, by a stable name that sorts in order: ``01-idle``."""
-    return {
-        f"{number:02}-{name}": draw(compose(screen, lang, ZONE), size)
-        for number, (name, screen) in enumerate(samples(lang).items(), start=1)
-    }
+    """The picture of every sample, by a stable name that sorts in order: ``01-idle``.
+
+    A page of several leaves has a picture of each: ``10-vip-host``, ``10-vip-host-2``.
+    """
+    found = {}
+    for number, (name, screen) in enumerate(samples(lang).items(), start=1):
+        page = compose(screen, lang, ZONE)
+        for leaf, start in enumerate(turns(page, size), start=1):
+            suffix = f"-{leaf}" if leaf > 1 else ""
+            found[f"{number:02}-{name}{suffix}"] = draw(page, size, start + _INTO_A_LEAF)
+    return found
 
 
-def write_all(out_dir: Path, lang: Lang, size: Size = NORM) -> list[Path]:
+def write_all(out_dir: Path, lang: Lang) -> list[Path]:
     """Write every sample as ``01-idle.png`` and, four times as large, ``01-idle@4x.png``.
+
+    Those for the wide panel are in the folder ``256x64`` below.
 
     :returns: the files written. Raises OSError if the folder cannot be written.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
+    wide = out_dir / f"{WIDE[0]}x{WIDE[1]}"
+    return [*_write(out_dir, pictures(lang)), *_write(wide, pictures(lang, WIDE))]
+
+
+def _write(folder: Path, drawn: Mapping[str, Image.Image]) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, picture in pictures(lang, size).items():
+    for name, picture in drawn.items():
         for path, image in (
-            (out_dir / f"{name}.png", picture),
-            (out_dir / f"{name}@{MAGNIFIED}x.png", magnify(picture)),
+            (folder / f"{name}.png", picture),
+            (folder / f"{name}@{MAGNIFIED}x.png", magnify(picture)),
         ):
             image.save(path)
             written.append(path)

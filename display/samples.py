@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from display.strings import Lang
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
-from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen
+from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
 
 ZONE = ZoneInfo("America/Mexico_City")
 """Where the sample night takes place."""
@@ -56,6 +56,28 @@ TABLE = Table(
         "Zoë O’Connor",
     ),
 )
+_LONG_NAME = "Licenciada Guadalupe Montserrat de la Santísima Trinidad"
+FULL_TABLE = replace(
+    TABLE,
+    seats=12,
+    arrived=12,
+    guests=(
+        "José Ángel Núñez",
+        "María de los Ángeles Rodríguez",
+        "Juan Sebastián Etxeberria",
+        "Guadalupe Villaseñor-Hernández",
+        "Ana Karen Domínguez Güereña",
+        "Cuauhtémoc Xicoténcatl",
+        "Sofía Ñandú",
+        "Luis Fernando Echeverría",
+        "Itzel Tlapanecatzin",
+        "Renée d’Ávila y Múzquiz",
+        "Maximiliano Bustamante",
+        "Zoë Ibargüengoitia",
+    ),
+)
+"""As many guests as a table has, with names as long as they come."""
+
 ENTRY = Entry(at=datetime(2025, 2, 1, 4, 4, tzinfo=UTC), gate="gate-2")
 _NOW = datetime(2025, 2, 1, 5, 40, tzinfo=UTC)
 
@@ -85,6 +107,7 @@ def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
     yield from _welcomes(data["ticket_type"], data["gate"])
     yield from _refusals(data["gate"])
     yield from _attention()
+    yield from _at_work()
 
 
 def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity) -> Idle:
@@ -128,6 +151,12 @@ def _unsynced() -> Answer:
     return Answer(verdict=verdict, link=OFFLINE)
 
 
+def _flagged(reason: Reason, flag: Flag) -> Answer:
+    """Someone let in although."""
+    first = _admit(Kind.GA, table=None)
+    return replace(first, verdict=replace(first.verdict, reason=reason, flags=(flag,)))
+
+
 def _welcomes(ticket_type: str, gate: str) -> Iterator[tuple[str, Screen]]:
     yield "welcome", _admit(Kind.GA, ticket_type=ticket_type, table=None)
     yield "welcome-offline", _admit(Kind.GA, OFFLINE, ticket_type, None)
@@ -137,7 +166,11 @@ def _welcomes(ticket_type: str, gate: str) -> Iterator[tuple[str, Screen]]:
         name = kind.value.replace("_", "-")
         yield name, _admit(kind)
         yield f"{name}-offline", _admit(kind, OFFLINE)
+    yield "vip-host-full-table", _admit(Kind.VIP_HOST, table=FULL_TABLE)
     yield "vip-pass-no-table-name", _admit(Kind.VIP_PASS, table=replace(TABLE, name=""))
+    yield "vip-linked-long-name", _admit(Kind.VIP_LINKED, table=replace(TABLE, name=_LONG_NAME))
+    yield "let-in-by-staff", _flagged(Reason.ALREADY_USED, Flag.FORCED)
+    yield "welcome-history-lost", _flagged(Reason.FIRST_ENTRY, Flag.HISTORY_LOST)
     yield "reentry", _back(gate)
     yield "reentry-offline", _back(gate, OFFLINE)
     yield "reentry-time-unknown", _back(gate, entry=None)
@@ -181,6 +214,11 @@ def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
         name = f"deny-{reason.value.replace('_', '-')}"
         yield name, _deny(reason, gate)
         yield f"{name}-offline", _deny(reason, gate, OFFLINE)
+    typo = replace(_deny(Reason.BAD_CHECKSUM, gate), typo=Typo(group=4, place=9, wrote="8"))
+    yield "deny-typo", typo
+    yield "deny-typo-offline", replace(typo, link=OFFLINE)
+    locked = _deny(Reason.UNKNOWN, gate)
+    yield "deny-locked", replace(locked, verdict=replace(locked.verdict, flags=(Flag.LOCKED,)))
     yield "deny-pass-cancelled", _deny(Reason.CANCELLED, gate, kind=Kind.VIP_PASS)
     yield "deny-pass-cancelled-offline", _deny(Reason.CANCELLED, gate, OFFLINE, Kind.VIP_PASS)
 
@@ -207,3 +245,16 @@ def _attention() -> Iterator[tuple[str, Screen]]:
             yield f"out-of-order-{part.value}{suffix}", OutOfOrder(part=part, step=_STEPS[part], link=link)
         for word in get_args(_Word):
             yield word.replace("_", "-") + suffix, Notice(word=word, link=link)
+
+
+_TYPED = "MGY-PF-20250115-7K3M9QX2VD5RTA0HQ"
+
+
+def _at_work() -> Iterator[tuple[str, Screen]]:
+    yield "typing-begins", Typing(text="", link=ONLINE)
+    yield "typing-half", Typing(text=_TYPED[:21], link=ONLINE)
+    yield "typing", Typing(text=_TYPED, link=ONLINE)
+    yield "typing-offline", Typing(text=_TYPED, link=OFFLINE)
+    yield "typing-pass", Typing(text="VIP-PASS-4F7QK2ZD9MXA", link=ONLINE)
+    yield "focus", Focus(sharpness=287, best=412, read=False)
+    yield "focus-sharp", Focus(sharpness=412, best=412, read=True)

@@ -64,37 +64,33 @@ class Text(Value, frozen=True):
         return self.width > self.box.w
 
 
-class Roll(Value, frozen=True):
-    """Lines that scroll upwards through `box`, each `pitch` rows high, if they do not all fit."""
+class Leaf(Value, frozen=True):
+    """One of several pictures that a page turns through: what of it is not on all of them."""
 
-    rows: tuple[str, ...]
-    size: int
-    pitch: int
-    box: Box
-
-    @property
-    def moves(self) -> bool:
-        """Whether the lines are more than the box can show."""
-        return len(self.rows) * self.pitch > self.box.h
-
-    @property
-    def moves_sideways(self) -> bool:
-        """Whether a line is too wide to stand still."""
-        return any(fonts.width(row, self.size) > self.box.w for row in self.rows)
+    texts: tuple[Text, ...] = ()
+    icon_box: Box | None = None
 
 
 class Layout(Value, frozen=True):
-    """One screen, ready to paint. `bar`: lit area behind black text; `mark`: the online mark's corner."""
+    """One screen, ready to paint.
+
+    `bar`: lit area behind black text; `mark`: the online mark's corner; `frame`: an outline, of
+    which `filled` columns from the left are lit. `leaves` are shown one after the other, the first one
+    longest, all within `seconds`; then again from the first. Without `seconds` there is no hurry.
+    """
 
     texts: tuple[Text, ...] = ()
-    roll: Roll | None = None
     icon: Icon = "none"
     icon_box: Box | None = None
     bar: Box | None = None
     mark: tuple[int, int] | None = None
+    frame: Box | None = None
+    filled: int = 0
+    leaves: tuple[Leaf, ...] = ()
+    seconds: float | None = None
 
     @property
     def moves(self) -> bool:
         """Whether the picture changes with time."""
-        rolling = self.roll is not None and (self.roll.moves or self.roll.moves_sideways)
-        return rolling or any(text.moves for text in self.texts)
+        texts = (*self.texts, *(text for leaf in self.leaves for text in leaf.texts))
+        return len(self.leaves) > 1 or any(text.moves for text in texts)

@@ -9,31 +9,31 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Literal
 
+from msgspec.structs import replace
+
 from display.strings import CATALOGUES, Lang, say
 from gate.model import Entry, Flag, Kind, Reason, Ruling, Table, Value, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Screen, Typing, Typo
+from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Screen, Typing, Typo, stays
 
 Icon = Literal["check", "cross", "attention", "none"]
 
 
 class Header(Value, frozen=True):
-    """The frame of the idle page: `gate` and `clock` above, `count` below the event's name.
-
-    `shift`: pixels right and down, a little different every minute, against burn-in.
-    """
+    """The frame of the idle page: `gate` and `clock` above, `count` below the event's name."""
 
     gate: str
     clock: str
     count: str
-    shift: tuple[int, int] = (0, 0)
 
 
 class Page(Value, frozen=True):
     """What one screen says.
 
     `headline` and `lines` are all there is to read, in reading order; `roll` is a further
-    list that scrolls by (a table's guests). `banner` is empty while online; its lines are
-    what the inverted bar says. `header` is set on the idle page only, whose `lines` repeat it.
+    list that has to be seen within the page's `seconds` (a table's guests). `banner` is empty while
+    online; its lines are what the inverted bar says. `header` is set on the idle page only, whose
+    `lines` repeat it. `typed`: the headline is a code being typed. `share`: how sharp the camera
+    sees, of the best so far; such a page has no mark. `standing`: it may stay for hours.
     """
 
     headline: str
@@ -42,11 +42,15 @@ class Page(Value, frozen=True):
     roll: tuple[str, ...] = ()
     banner: tuple[str, ...] = ()
     header: Header | None = None
+    typed: bool = False
+    share: float | None = None
+    seconds: float | None = None
+    standing: bool = False
 
     @property
     def online(self) -> bool:
-        """Whether the hub hears this gate."""
-        return not self.banner
+        """Whether the mark says that the hub hears this gate."""
+        return not self.banner and self.share is None
 
 
 def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
@@ -54,6 +58,12 @@ def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
 
     :param tz: the venue's time zone, in which every time is given.
     """
+    seconds = stays(screen)
+    standing = seconds is None and not isinstance(screen, Focus)
+    return replace(_page(screen, lang, tz), seconds=seconds, standing=standing)
+
+
+def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
     match screen:
         case Idle():
             return _idle(screen, lang, tz)
@@ -72,19 +82,13 @@ def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
 def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
     key = "inside_of" if screen.capacity > 0 else "inside"
     count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity)
-    header = Header(gate=screen.gate_name, clock=_time(screen.now, tz), count=count, shift=_shift(screen.now))
+    header = Header(gate=screen.gate_name, clock=_time(screen.now, tz), count=count)
     return Page(
         headline=(screen.event or "").strip() or say(lang, "no_event"),
         lines=(header.gate, header.count, header.clock),
         banner=_banner(screen.link, lang) + _waiting(screen.link, lang),
         header=header,
     )
-
-
-def _shift(now: datetime) -> tuple[int, int]:
-    """A walk over nine places, one step a minute."""
-    step = now.minute % 9
-    return step % 3 - 1, step // 3 - 1
 
 
 def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
@@ -309,7 +313,7 @@ _NOTICES: dict[str, tuple[Icon, str]] = {
     "starting": ("none", "one_moment"),
     "updating": ("none", "one_moment"),
     "closed": ("cross", "use_another_gate"),
-    "held_open": ("check", "by_the_club"),
+    "held_open": ("check", "held_by_staff"),
     "free_passage": ("check", ""),
     "see_staff": ("attention", ""),
     "annulled": ("attention", "scan_again"),
@@ -325,12 +329,37 @@ def _notice(screen: Notice, lang: Lang) -> Page:
 
 
 def _typing(screen: Typing, lang: Lang) -> Page:
-    return Page(headline=screen.text, lines=(say(lang, "press_enter"),), banner=_banner(screen.link, lang))
+    text = grouped(screen.text) + "_"
+    return Page(
+        headline=text, lines=(say(lang, "press_enter"),), banner=_banner(screen.link, lang), typed=True
+    )
+
+
+def grouped(code: str) -> str:
+    """A typed code with gaps, where a reader finds the place again: after hyphens, and in every four.
+
+    The hyphens stand as the code has them; event and date are not torn apart (protocol 4.1).
+    """
+    groups = code.split("-")
+    named = 3 if groups[0] == "MGY" else 2
+    shown = [
+        group if number < named and len(group) <= 8 else _in_fours(group)
+        for number, group in enumerate(groups)
+    ]
+    return "- ".join(shown).strip()
+
+
+def _in_fours(group: str) -> str:
+    return " ".join(group[start : start + 4] for start in range(0, len(group), 4))
 
 
 def _focus(screen: Focus, lang: Lang) -> Page:
-    lines = (say(lang, "best", best=screen.best), say(lang, "read" if screen.read else "not_read"))
-    return Page(headline=str(screen.sharpness), lines=lines)
+    best = max(screen.best, screen.sharpness, 1)
+    return Page(
+        headline=str(screen.sharpness),
+        lines=(say(lang, "best", best=screen.best), say(lang, "read" if screen.read else "not_read")),
+        share=screen.sharpness / best,
+    )
 
 
 def _time(at: datetime, tz: tzinfo) -> str:

@@ -140,14 +140,14 @@ def test_what_stands_still_is_sent_once(panel: OledDisplay, glass: Glass) -> Non
     assert glass.pictures.count(picture("welcome")) == 1
 
 
-def test_a_guest_list_scrolls_with_the_clock(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
+def test_a_guest_list_turns_with_the_clock(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
     panel.show(SCREENS["vip-host"])
     glass.shows(picture("vip-host"))
     clock.now += 2.5
     glass.shows(picture("vip-host", t=2.5))
 
 
-def test_the_same_words_again_go_on_scrolling(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
+def test_the_same_words_again_go_on_turning(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
     panel.show(SCREENS["vip-host"])
     glass.shows(picture("vip-host"))
     clock.now += 2.0

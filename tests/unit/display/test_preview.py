@@ -4,17 +4,30 @@ from pathlib import Path
 
 from PIL import Image
 
-from display.preview import magnify, pictures, text_art, write_all
+from display.preview import WIDE, magnify, pictures, text_art, write_all
 
 
-def test_every_screen_is_written_in_both_sizes(tmp_path: Path) -> None:
-    written = write_all(tmp_path / "new", "es")
-    assert {path.name for path in written} == {path.name for path in (tmp_path / "new").iterdir()}
-    assert len(written) == 2 * len(pictures("es"))
-    with Image.open(tmp_path / "new" / "01-idle.png") as small:
-        assert (small.mode, small.size) == ("1", (128, 64))
-    with Image.open(tmp_path / "new" / "01-idle@4x.png") as large:
-        assert (large.mode, large.size) == ("1", (512, 256))
+def test_every_screen_is_written_for_both_panels_small_and_large(tmp_path: Path) -> None:
+    folder, wide = tmp_path / "new", tmp_path / "new" / "256x64"
+    written = write_all(folder, "es")
+    assert set(written) == {*folder.glob("*.png"), *wide.glob("*.png")}
+    assert len(written) == 2 * len(pictures("es")) + 2 * len(pictures("es", WIDE))
+    for path, size in (
+        (folder / "01-idle.png", (128, 64)),
+        (folder / "01-idle@4x.png", (512, 256)),
+        (wide / "01-idle.png", (256, 64)),
+        (wide / "01-idle@4x.png", (1024, 256)),
+    ):
+        with Image.open(path) as picture:
+            assert (picture.mode, picture.size) == ("1", size)
+
+
+def test_every_leaf_of_the_hosts_page_has_a_picture() -> None:
+    names = [name.partition("-")[2] for name in pictures("es")]
+    assert [name for name in names if name.startswith("vip-host-full-table")] == [
+        "vip-host-full-table",
+        *(f"vip-host-full-table-{leaf}" for leaf in range(2, 8)),
+    ]
 
 
 def test_magnified_pixels_stay_square() -> None:

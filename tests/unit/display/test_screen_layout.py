@@ -1,21 +1,24 @@
 """Whatever the names and numbers: everything is drawn, inside the panel, nothing over anything else."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from display import fonts
-from display.draw import HOLD, draw, moves
+from display.draw import draw, moves, walk
 from display.layout import MARK, layout
 from display.samples import ZONE, samples
-from display.shapes import Box
+from display.shapes import Box, Leaf
+from display.strings import Lang
 from display.words import Page, compose
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
-from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen
+from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
 
 SIZES = [(128, 64), (256, 64)]
 
@@ -60,6 +63,8 @@ verdicts = st.builds(
     holder=names,
     entry=st.none() | entries,
 )
+typos = st.builds(Typo, group=st.integers(1, 9), place=st.integers(1, 64), wrote=st.sampled_from("8BOÑ"))
+codes = st.text("MGYPF0123456789VIPAS-", max_size=80) | st.text(max_size=80)
 screens: st.SearchStrategy[Screen] = st.one_of(
     st.builds(
         Idle,
@@ -70,23 +75,22 @@ screens: st.SearchStrategy[Screen] = st.one_of(
         now=times,
         link=links,
     ),
-    st.builds(Answer, verdict=verdicts, place=names, link=links),
+    st.builds(Answer, verdict=verdicts, place=names, link=links, typo=st.none() | typos),
     st.builds(OutOfOrder, part=st.sampled_from(Part), step=st.sampled_from(Step), link=links),
-    st.builds(Notice, word=st.sampled_from(["starting", "closed", "see_staff"]), link=links),
+    st.builds(Notice, word=st.sampled_from(["starting", "closed", "held_open", "slower"]), link=links),
+    st.builds(Typing, text=codes, link=links),
+    st.builds(Focus, sharpness=st.integers(0, 999), best=st.integers(0, 999), read=st.booleans()),
 )
 
 
-def boxes(page: Page, size: tuple[int, int]) -> list[Box]:
-    """Everything that is painted, by its rectangle."""
+def boxes(page: Page, size: tuple[int, int]) -> Iterator[list[Box]]:
+    """Everything that is painted at the same time, by its rectangle: once for each leaf."""
     plan = layout(page, size)
-    found = [text.box for text in plan.texts if text.text]
-    if plan.roll is not None:
-        found.append(plan.roll.box)
-    if plan.icon_box is not None and plan.icon != "none":
-        found.append(plan.icon_box)
-    if plan.mark is not None:
-        found.append(Box(x=plan.mark[0], y=plan.mark[1], w=MARK, h=MARK))
-    return found
+    marks = [Box(x=plan.mark[0], y=plan.mark[1], w=MARK, h=MARK)] if plan.mark is not None else []
+    frames = [plan.frame] if plan.frame is not None else []
+    for leaf in plan.leaves or (Leaf(),):
+        icons = [box for box in (plan.icon_box, leaf.icon_box) if box is not None and plan.icon != "none"]
+        yield [text.box for text in plan.texts + leaf.texts if text.text] + icons + marks + frames
 
 
 def overlap(one: Box, other: Box) -> bool:
@@ -101,7 +105,8 @@ def words_of(page: Page) -> set[str]:
 
 def painted_words(page: Page, size: tuple[int, int]) -> set[str]:
     plan = layout(page, size)
-    rows = [text.text for text in plan.texts] + list(plan.roll.rows if plan.roll else ())
+    rows = [text.text for text in plan.texts]
+    rows += [text.text for leaf in plan.leaves for text in leaf.texts]
     # halves of a hyphenated name stand below each other and read on
     return set(" ".join(rows).replace("·", " ").replace("- ", "-").split()) | set(" ".join(rows).split())
 
@@ -114,17 +119,17 @@ def test_any_screen_is_drawn_inside_the_panel_and_nothing_overlaps(
     for lang in ("en", "es"):
         page = compose(screen, lang, ZONE)
         assert draw(page, size, t).size == size
-        found = boxes(page, size)
-        assert all(box.x >= 0 and box.y >= 0 for box in found)
-        assert all(box.right <= size[0] and box.bottom <= size[1] for box in found)
-        assert not [pair for pair in combinations(found, 2) if overlap(*pair)]
+        for found in boxes(page, size):
+            assert all(box.x >= 0 and box.y >= 0 for box in found)
+            assert all(box.right <= size[0] and box.bottom <= size[1] for box in found)
+            assert not [pair for pair in combinations(found, 2) if overlap(*pair)]
 
 
 @pytest.mark.parametrize("size", SIZES)
 @given(screen=screens)
 def test_text_is_whole_or_moves(size: tuple[int, int], screen: Screen) -> None:
     plan = layout(compose(screen, "es", ZONE), size)
-    for text in plan.texts:
+    for text in plan.texts + tuple(text for leaf in plan.leaves for text in leaf.texts):
         assert text.moves or text.width <= text.box.w
         assert not text.text or text.box.h == fonts.ink(text.text, text.size).height
 
@@ -133,22 +138,18 @@ def test_text_is_whole_or_moves(size: tuple[int, int], screen: Screen) -> None:
 @given(screen=screens)
 def test_no_word_is_lost(size: tuple[int, int], screen: Screen) -> None:
     page = compose(screen, "en", ZONE)
-    missing = words_of(page) - painted_words(page, size)
+    missing = set() if page.typed else words_of(page) - painted_words(page, size)
     assert not {word for word in missing if "-" not in word}
 
 
 @pytest.mark.parametrize("lang", ["en", "es"])
 @pytest.mark.parametrize("size", SIZES)
-def test_only_guest_lists_move_among_the_samples(lang: str, size: tuple[int, int]) -> None:
-    found = {name for name, s in samples(lang).items() if moves(compose(s, lang, ZONE), size)}  # type: ignore[arg-type]
-    assert found == {"vip-host", "vip-host-offline"}
-
-
-def test_a_guest_list_stands_still_first_then_scrolls_past_every_name() -> None:
-    page = compose(samples()["vip-host"], "en", ZONE)
-    assert draw(page, t=0.0).tobytes() == draw(page, t=HOLD).tobytes()
-    frames = {draw(page, t=HOLD + step / 10).tobytes() for step in range(1, 60)}
-    assert len(frames) == 59
+def test_only_guest_lists_and_very_long_names_move_among_the_samples(
+    lang: Lang, size: tuple[int, int]
+) -> None:
+    found = {name for name, s in samples(lang).items() if moves(compose(s, lang, ZONE), size)}
+    assert {"vip-host", "vip-host-offline", "vip-host-full-table"} <= found
+    assert found <= {"vip-host", "vip-host-offline", "vip-host-full-table", "vip-linked-long-name"}
 
 
 def test_a_page_without_anything_too_long_never_changes() -> None:
@@ -168,3 +169,45 @@ def test_times_of_another_zone_are_the_venues() -> None:
     at = datetime.fromisoformat("2025-02-01T06:04:00+02:00")
     screen = Idle(event="X", gate_name="G", inside=0, capacity=0, now=at)
     assert compose(screen, "en", ZONE).lines[-1] == "22:04"
+
+
+# --- burn-in
+
+
+@pytest.mark.parametrize("size", SIZES)
+@given(screen=screens, minute=st.integers(0, 10**9))
+def test_a_page_that_stands_for_hours_moves_about_and_loses_nothing(
+    size: tuple[int, int], screen: Screen, minute: int
+) -> None:
+    page = compose(screen, "es", ZONE)
+    still, moved = draw(page, size), draw(page, size, minute=minute)
+    if not page.standing:
+        assert moved.tobytes() == still.tobytes()
+        return
+    dx, dy = walk(minute)
+    bar = layout(page, size).bar
+    below = bar.bottom if bar else 0
+    where = (0, below, size[0], size[1])
+    body, box = still.crop(where), still.crop(where).getbbox()
+    assert box is None or (box[0] + dx >= 0 and box[2] + dx <= size[0] and box[3] + dy <= body.height)
+    shifted = moved.crop((0, below + dy, *size))
+    assert lit(shifted) == lit(body)
+    if bar is not None:
+        assert all(moved.getpixel((x, y)) for x in (0, size[0] - 1) for y in range(bar.bottom + dy))
+
+
+def lit(picture: Image.Image) -> int:
+    return picture.histogram()[-1]
+
+
+def test_standing_pages_take_another_place_every_minute_a_few_pixels_apart() -> None:
+    places = [walk(minute) for minute in range(15)]
+    assert len(set(places)) == 15
+    assert all(-2 <= dx <= 2 and 0 <= dy <= 2 for dx, dy in places)
+    assert walk(0) == walk(15) == (0, 0)
+
+
+def test_what_may_stand_for_hours_is_what_no_time_ends() -> None:
+    standing = {name for name, screen in samples().items() if compose(screen, "en", ZONE).standing}
+    kinds = ("idle", "out-of-order", "starting", "updating", "closed", "held-open", "free-passage")
+    assert standing == {name for name in samples() if name.startswith(kinds)}

@@ -265,17 +265,6 @@ def test_idle_without_event_or_capacity() -> None:
     assert said(idle(event=None, capacity=0)) == ("NO EVENT", "GATE 1", "In 234", "23:41")
 
 
-def test_idle_moves_a_little_every_minute() -> None:
-    def shift(minute: int) -> tuple[int, int]:
-        page = compose(replace(idle(), now=datetime(2025, 2, 1, 5, minute, tzinfo=UTC)), "en", ZONE)
-        assert page.header is not None
-        return page.header.shift
-
-    shifts = [shift(minute) for minute in range(9)]
-    assert len(set(shifts)) == 9
-    assert all(abs(pixels) <= 1 for pair in shifts for pixels in pair)
-
-
 def test_offline_idle_says_how_many_scans_wait() -> None:
     assert compose(idle(OFFLINE), "en", ZONE).banner == ("OFFLINE · 12 min", "37 scans waiting")
     assert compose(idle(replace(OFFLINE, waiting=1)), "en", ZONE).banner[1] == "1 scan waiting"

@@ -1,0 +1,115 @@
+"""More than fits at once: the page turns, and what belongs together stays on one leaf.
+
+Domain 2.4 gives the host's page 4 s for the table's details and its guest list. Lines that scroll
+by are read worse than lines that stand, so the list is turned like pages, and every name is seen
+whole within the time the screen has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from display import fonts
+from display.rows import GAP, MARK_ROOM, below_each_other, row, wrapped
+from display.shapes import Box, Layout, Leaf, Text
+from display.words import Page
+
+UNHURRIED = 2.0
+"""Seconds a leaf is shown where the screen has no end."""
+
+_FIRST = 0.25  # of the time, at least, is the first leaf's: it says whose table this is
+_LEGIBLE = 0.7  # seconds a leaf needs; a screen that has fewer gives up its headline, then its size
+_HEADS = (15, 24)  # heights of a headline in one line, and in two
+_SIZES = (14, 12)
+
+
+def turning(page: Page, area: Box) -> Layout:
+    """Headline and icon above as many lines as fit; the others on further leaves.
+
+    The headline stays on every leaf if that leaves enough time for each, else only on the first.
+    """
+    tries = [_try(page, area, size, whole) for whole in (False, True) for size in _SIZES]
+    unbroken = [leaves for leaves, broken in tries if not broken] or [leaves for leaves, _ in tries]
+    unhurried = [leaves for leaves in unbroken if _seconds(page, leaves) >= _LEGIBLE]
+    leaves = unhurried[0] if unhurried else min(unbroken, key=len)
+    return Layout(leaves=leaves, mark=(area.x, area.y), seconds=page.seconds)
+
+
+def spans(count: int, seconds: float | None) -> list[float]:
+    """How many seconds each of `count` leaves is shown."""
+    if seconds is None:
+        return [UNHURRIED] * count
+    first = max(seconds * _FIRST, seconds / count)
+    return [first] + [(seconds - first) / (count - 1)] * (count - 1) if count > 1 else [seconds]
+
+
+def _seconds(page: Page, leaves: tuple[Leaf, ...]) -> float:
+    return min(spans(len(leaves), page.seconds))
+
+
+def _try(page: Page, area: Box, size: int, whole: bool) -> tuple[tuple[Leaf, ...], bool]:
+    """The leaves at this size, and whether a line had to be broken in two leaves.
+
+    `whole`: leaves after the first have no headline.
+    """
+    head, icon, below = _head(page, area)
+    after = area.after(MARK_ROOM * page.online) if whole else below
+    items = [wrapped(line, min(below.w, after.w), size) for line in (*page.lines, *page.roll)]
+    first, others = (max(box.h // _pitch(size), 1) for box in (below, after))
+    leaves = [Leaf(texts=head, icon_box=icon)]
+    for number, rows in enumerate(_packed(items, first, others)):
+        if number == 0:
+            leaves = [Leaf(texts=head + _rows(rows, size, below), icon_box=icon)]
+        elif whole:
+            leaves.append(Leaf(texts=_rows(rows, size, after, 0)))
+        else:
+            leaves.append(Leaf(texts=head + _rows(rows, size, after), icon_box=icon))
+    return tuple(leaves), any(len(item) > others for item in items)
+
+
+def _pitch(size: int) -> int:
+    """Rows from one line to the next: the accents of a capital may touch the line above, no more."""
+    return size - 1
+
+
+def _packed(items: list[list[str]], first: int, others: int) -> Iterator[list[str]]:
+    """The rows of each leaf, of which the first holds `first` and the others `others`.
+
+    An item whose rows do not fit on what is left of a leaf begins a new one.
+    """
+    leaf: list[str] = []
+    room = first
+    for item in items:
+        if leaf and len(leaf) + len(item) > room:
+            yield leaf
+            leaf, room = [], others
+        leaf += item
+        while len(leaf) > room:  # an item longer than a leaf
+            yield leaf[:room]
+            leaf, room = leaf[room:], others
+    if leaf:
+        yield leaf
+
+
+def _head(page: Page, area: Box) -> tuple[tuple[Text, ...], Box | None, Box]:
+    """Headline and icon in one row, and what is left below."""
+    room, side = MARK_ROOM * page.online, _HEADS[0]
+    icon = Box(x=area.x + room, y=area.y, w=side, h=side) if page.icon != "none" else None
+    strip = area.after(room + (side + GAP if icon else 0))
+    text = fonts.plain(page.headline)
+    found = ((height, fonts.largest(text, strip.w, height)) for height in _HEADS)
+    height, fit = next(((h, fit) for h, fit in found if fit), (side, None))
+    size, lines = fit or (fonts.SMALLEST, [text])
+    top = (height - fonts.block(lines, size)) // 2
+    return below_each_other(lines, size, strip.below(top)), icon, area.below(height + GAP)
+
+
+def _rows(rows: list[str], size: int, area: Box, align: float = 0.5) -> tuple[Text, ...]:
+    """Evenly spread over the area, so that a leaf of few rows is not crowded at its top."""
+    pitch = _pitch(size)
+    start = area.below((area.h - len(rows) * pitch) // 2)
+    texts = []
+    for number, text in enumerate(rows):
+        accents = fonts.ink("H", size).top - fonts.ink(text, size).top
+        texts.append(row(text, size, start.below(number * pitch + 2 - accents), align))
+    return tuple(texts)
