@@ -1,0 +1,120 @@
+"""Guessing: domain 2.3."""
+
+from __future__ import annotations
+
+import pytest
+
+from gate.decide import Policy, decide
+from gate.guessing import GUESSES, LOCK_MS, Guessing, covered, note, strict
+from gate.model import Entry, Flag, History, Reason, Ruling, Status, Verdict
+from gate.payload import Malformed, Proof
+from tests.factories import NOW, a_code, a_question, an_admission, code_id
+
+UNKNOWN = Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, rule=5)
+ADMITTED = decide(a_question())
+
+
+def refused(*at_s: float, reason: Reason = Reason.UNKNOWN) -> Guessing:
+    """A gate at which codes nobody knows were refused at these seconds."""
+    guessing = Guessing()
+    for second in at_s:
+        guessing, _ = note(guessing, Verdict(ruling=Ruling.DENY, reason=reason, rule=5), int(second * 1000))
+    return guessing
+
+
+@pytest.mark.parametrize("reason", sorted(GUESSES))
+def test_five_refusals_of_lines_1_to_3_or_5_within_a_minute_lock_the_gate_for_30_seconds(
+    reason: Reason,
+) -> None:
+    assert not refused(0, 10, 20, 30, reason=reason).is_locked(30_000)
+    locked = refused(0, 10, 20, 30, 59.999, reason=reason)
+    assert locked.is_locked(59_999)
+    assert locked.is_locked(59_999 + LOCK_MS - 1)
+    assert not locked.is_locked(59_999 + LOCK_MS)
+
+
+def test_the_reasons_that_count_are_those_of_lines_1_2_3_and_5() -> None:
+    made_up = a_code(code_id()[:-1] + ("A" if code_id()[-1] != "A" else "B"))
+    questions = [
+        a_question(presented=Malformed("a menu"), admission=None),
+        a_question(presented=made_up, admission=None),
+        a_question(proof=Proof.INVALID),
+        a_question(admission=None),
+    ]
+    verdicts = [decide(question) for question in questions]
+    assert [verdict.rule for verdict in verdicts] == [1, 2, 3, 5]
+    assert {verdict.reason for verdict in verdicts} == GUESSES
+
+
+def test_five_refusals_in_more_than_a_minute_do_not_lock() -> None:
+    assert not refused(0, 10, 20, 30, 60).is_locked(60_000)
+    assert refused(0, 10, 20, 30, 60, 69).is_locked(69_000)
+
+
+def test_the_fifth_refusal_says_that_it_locked_and_no_other_does() -> None:
+    guessing, said = Guessing(), list[bool]()
+    for second in range(8):
+        guessing, locked = note(guessing, UNKNOWN, second * 1000)
+        said.append(locked)
+    assert said == [False] * 4 + [True] + [False] * 3
+
+
+def test_refusals_while_locked_do_not_extend_it_and_do_not_count_afterwards() -> None:
+    guessing = refused(0, 0, 0, 0, 0, *range(1, 30))
+    assert guessing.is_locked(29_999)
+    assert not guessing.is_locked(30_000)
+    for _ in range(4):
+        guessing, locked = note(guessing, UNKNOWN, 30_000)
+        assert not locked
+    assert note(guessing, UNKNOWN, 30_000)[1]
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.REFUNDED, Status.CHECKED_IN])
+def test_refusals_of_tickets_the_cache_knows_are_no_guesses(status: Status) -> None:
+    verdict = decide(a_question(admission=an_admission(status=status)))
+    guessing = Guessing()
+    for _ in range(20):
+        guessing, locked = note(guessing, verdict, 0)
+        assert not locked
+    assert guessing == Guessing()
+
+
+def test_admissions_between_guesses_neither_count_nor_help_the_guesser() -> None:
+    guessing = Guessing()
+    for second in range(4):
+        guessing, _ = note(guessing, UNKNOWN, second * 1000)
+        guessing, _ = note(guessing, ADMITTED, second * 1000)
+    assert note(guessing, UNKNOWN, 5000)[1]
+
+
+def test_while_locked_a_guess_is_flagged_and_refused_as_before() -> None:
+    hidden = covered(UNKNOWN, locked=True)
+    assert hidden.flags == (Flag.LOCKED,)
+    assert (hidden.ruling, hidden.reason, hidden.rule) == (UNKNOWN.ruling, UNKNOWN.reason, UNKNOWN.rule)
+    assert covered(UNKNOWN, locked=False) == UNKNOWN
+
+
+def test_while_locked_known_tickets_are_answered_as_always() -> None:
+    entry = Entry(at=NOW, gate="gate-2")
+    for verdict in (
+        ADMITTED,
+        decide(a_question(history=History(first=entry, last=entry))),
+        decide(a_question(admission=an_admission(status=Status.REFUNDED))),
+    ):
+        assert covered(verdict, locked=True) == verdict
+
+
+def test_while_locked_validly_signed_tickets_are_answered_as_always() -> None:
+    policy = strict(Policy(), locked=True)
+    verdict = decide(a_question(admission=None, proof=Proof.VALID, policy=policy))
+    assert verdict.admits
+    assert covered(verdict, locked=True) == verdict
+
+
+def test_while_locked_unknown_codes_are_not_admitted_though_the_venue_admits_them() -> None:
+    venue = Policy(unknown="admit", passback_window=7.0)
+    for locked, admits in ((False, True), (True, False)):
+        verdict = decide(a_question(admission=None, policy=strict(venue, locked=locked)))
+        assert verdict.admits is admits
+    assert strict(venue, locked=True).passback_window == 7.0
+    assert covered(verdict, locked=True).flags == (Flag.LOCKED,)
