@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 
 import msgspec
 
@@ -12,6 +13,7 @@ from hardware import messages as m
 from hardware.cameras import open_camera
 from hardware.child import Assignment
 from hardware.frames import FrameSource
+from hardware.freshness import stale
 from hardware.slots import Slots
 from hardware.spec import CameraSpec
 
@@ -22,16 +24,22 @@ def serve(assignment: Assignment, talk: socket.socket) -> None:
     spec = msgspec.json.decode(assignment.camera, type=CameraSpec)
     with contextlib.closing(open_camera(spec)) as camera:
         talk.send(m.pack(m.Ready()))
+        before: float | None = None
         while packet := talk.recv(m.LARGEST):
             request = m.request(packet)
             if isinstance(request, m.Capture):
-                talk.send(m.pack(_capture(camera, slots, request)))
+                answer = _capture(camera, slots, request, before)
+                before = answer.taken_at if answer.width else before
+                talk.send(m.pack(answer))
 
 
-def _capture(camera: FrameSource, slots: Slots, request: m.Capture) -> m.Captured:
-    frame = camera.grab(request.timeout_s)
+def _capture(camera: FrameSource, slots: Slots, request: m.Capture, before: float | None) -> m.Captured:
+    """The next frame, put into its slot if it is fresh. `before`: when the last one was taken."""
+    frame, now = camera.grab(request.timeout_s), time.monotonic()
     if frame is None:
         return m.Captured(request.slot, exhausted=camera.exhausted())
+    if why := stale(frame.taken_at, before, now):
+        return m.Captured(request.slot, stale=why)
     if not slots.holds(frame.grey):
         height, width = frame.grey.shape
         what = f"The camera gives frames of {width}×{height}, larger than was asked for."
@@ -40,4 +48,12 @@ def _capture(camera: FrameSource, slots: Slots, request: m.Capture) -> m.Capture
         )
     slots.write(request.slot, frame.grey)
     height, width = frame.grey.shape
-    return m.Captured(request.slot, width, height, frame.source, frame.refused, camera.exhausted())
+    return m.Captured(
+        slot=request.slot,
+        width=width,
+        height=height,
+        source=frame.source,
+        refused=frame.refused,
+        exhausted=camera.exhausted(),
+        taken_at=now if frame.taken_at is None else frame.taken_at,
+    )

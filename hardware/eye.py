@@ -6,7 +6,9 @@ another: three slots, so that one is being filled, one waits, one is being looke
 the newest frame waits. What was read becomes a `Look`, taken by the door with `look`. A
 look with codes is not pushed out by a later empty one, so a slow moment of the door costs
 no guest a second try. Where pictures are shown only once (`CameraSpec.every_frame_counts`),
-the next frame is asked for only after the last look was taken.
+the next frame is asked for only after the last look was taken. How often the camera is
+asked is up to `hardware.pace`; a frame that is not fresh (`hardware.freshness`) is not
+looked at, and a camera without a fresh frame for `CAMERA_DEADLINE_S` is replaced.
 """
 
 from __future__ import annotations
@@ -26,16 +28,27 @@ from gate.ports import Look
 from gate.presence import Sighting
 from hardware import messages as m
 from hardware.effort import Effort, effort
+from hardware.freshness import OLD_S, Stale
 from hardware.names import alias
+from hardware.pace import REST_AFTER_S, Pace
 from hardware.slots import Slots
 from hardware.spec import LONGEST_SIDE, CameraSpec
 from hardware.workers import Worker
 
-DECODER_DEADLINE_S = 2.0
-"""A decoder that takes longer hangs; the slowest picture seen takes 0.2 s, and 15× that on a Zero 2 W."""
+DECODER_DEADLINE_S = 1.0
+"""A decoder that takes longer hangs; the slowest frame seen takes 0.04 s, and 15× that on a Zero 2 W."""
+
+STILL_DEADLINE_S = 5.0
+"""The same for ``files``, which are larger and tried harder, up to 0.2 s, while no guest waits."""
 
 CAMERA_DEADLINE_S = 5.0
 """A camera that gives no frame in this time is frozen: its process is replaced."""
+
+_NOTHING: dict[Stale, str] = {
+    "": "no picture",
+    "old": "only pictures more than a second old",
+    "repeated": "the same picture over and over",
+}
 
 GRAB_S = 1.0
 """What the camera child waits for one frame before it says that there was none."""
@@ -66,6 +79,7 @@ class _Waiting(msgspec.Struct, frozen=True):
     width: int
     height: int
     source: str
+    taken_at: float
 
 
 class ChildEye:
@@ -78,9 +92,10 @@ class ChildEye:
         self,
         spec: CameraSpec,
         *,
-        decoder_deadline_s: float = DECODER_DEADLINE_S,
+        decoder_deadline_s: float | None = None,
         camera_deadline_s: float = CAMERA_DEADLINE_S,
         decoder_headroom_mb: int = 256,
+        rest_after_s: float = REST_AFTER_S,
     ) -> None:
         self._every_frame_counts = spec.every_frame_counts
         self._still = spec.driver == "files"
@@ -88,14 +103,18 @@ class ChildEye:
         self._grab_s = min(GRAB_S, camera_deadline_s / 2)
         self._slots = Slots.make(_SLOTS, _slot_size(spec))
         camera = msgspec.json.encode(spec)
+        if decoder_deadline_s is None:
+            decoder_deadline_s = STILL_DEADLINE_S if self._still else DECODER_DEADLINE_S
         self._camera = Worker("camera", self._slots, camera_deadline_s, camera=camera)
         self._decoder = Worker("decoder", self._slots, decoder_deadline_s, headroom_mb=decoder_headroom_mb)
+        self._pace = Pace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
         self._waiting: _Waiting | None = None
         self._decoding: _Waiting | None = None
         self._missed = 0
         self._retried = False
         self._decoder_was = 0  # restarts when the frame being decoded was sent
         self._heard_camera, self._watched = 0.0, 0
+        self._stale: Stale = ""
         self._exhausted = self._done = False
         self._crashed: HardwareError | None = None
         self._look: Look | None = None
@@ -185,9 +204,12 @@ class ChildEye:
         for fileno in (self._camera.fileno, self._decoder.fileno):
             if fileno is not None:
                 poller.register(fileno, select.POLLIN)
-        soon = min(self._camera.wakes_at, self._decoder.wakes_at, time.monotonic() + GRAB_S)
+        now = time.monotonic()
+        soon = min(self._camera.wakes_at, self._decoder.wakes_at, now + GRAB_S)
+        if self._camera.is_idle and self._pace.due(now) > now:
+            soon = min(soon, self._pace.due(now))
         # rounded up, or the last millisecond before a deadline would be spent spinning
-        poller.poll(max(0.0, (soon - time.monotonic()) * 1000 + 1))
+        poller.poll(max(0.0, (soon - now) * 1000 + 1))
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
 
@@ -198,15 +220,18 @@ class ChildEye:
         if self._camera.pid != self._watched:
             self._watched, self._heard_camera = self._camera.pid, now
         if now - self._heard_camera > self._silence_s:
-            what = f"The camera has given no picture for {self._silence_s:g} s."
+            what = f"The camera has given {_NOTHING[self._stale]} for {self._silence_s:g} s."
             error = HardwareError("camera", what, "Check the camera's cable.", Step.CAMERA_CABLE)
-            self._camera.fail("frozen", error)
+            self._camera.fail(what, error)
 
     def _ask_camera(self) -> None:
         if not self._camera.is_idle or (self._every_frame_counts and self._is_behind()):
             return
+        if (now := time.monotonic()) < self._pace.due(now):
+            return
         taken = {frame.slot for frame in (self._waiting, self._decoding) if frame is not None}
         free = next(slot for slot in range(_SLOTS) if slot not in taken)
+        self._pace = self._pace.asked(now)
         self._camera.ask(m.Capture(free, self._grab_s))
 
     def _is_behind(self) -> bool:
@@ -218,7 +243,10 @@ class ChildEye:
         frame = self._waiting
         if frame is None or not self._decoder.is_idle:
             return
-        self._waiting, self._decoding, self._decoder_was = None, frame, self._decoder.restarts
+        self._waiting = None
+        if not self._every_frame_counts and time.monotonic() - frame.taken_at > OLD_S:
+            return  # the decoder, or this whole process, stood still
+        self._decoding, self._decoder_was = frame, self._decoder.restarts
         hard = Effort.STILL if self._still else effort(self._missed)
         self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard))
 
@@ -229,13 +257,14 @@ class ChildEye:
             self._heard_camera = time.monotonic()
             self._camera.delivered()
             self._take_frame(answer)
+        self._stale = answer.stale
         self._exhausted = answer.exhausted
 
     def _take_frame(self, answer: m.Captured) -> None:
         if answer.refused:
             self._refuse(answer.source, answer.refused)
         else:
-            self._waiting = _Waiting(answer.slot, answer.width, answer.height, answer.source)
+            self._waiting = _Waiting(answer.slot, answer.width, answer.height, answer.source, answer.taken_at)
 
     def _decoder_said(self, answer: m.Captured | m.Read | None) -> None:
         frame = self._decoding
@@ -255,6 +284,7 @@ class ChildEye:
         if frame is None or self._decoder.restarts == self._decoder_was:
             return
         self._decoding = None
+        self._missed += 1  # the next try is another: it may have been the second decoder
         if self._every_frame_counts and not self._retried:
             self._waiting, self._retried = frame, True
         elif self._every_frame_counts:
@@ -269,6 +299,8 @@ class ChildEye:
         self._publish(Look(sightings=(shown,), source=source))
 
     def _publish(self, look: Look) -> None:
+        if look.sightings:
+            self._pace = self._pace.saw_code(time.monotonic())
         with self._changed:
             if self._look is None or look.sightings or not self._look.sightings:
                 self._look = look

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gate.errors import Step
+from hardware.freshness import Stale
 
 
 class Capture(msgspec.Struct, frozen=True, tag="capture"):
@@ -34,7 +35,11 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Captured(msgspec.Struct, frozen=True, tag="captured"):
-    """From the camera. No frame came if `width` is 0. `refused` and `exhausted`: see `hardware.frames`."""
+    """From the camera. No frame to look at came if `width` is 0.
+
+    `refused` and `exhausted`: see `hardware.frames`. `taken_at`: as in `Frame`, of a source
+    that does not tell when it was grabbed. `stale`: the frame that came was not fresh.
+    """
 
     slot: int
     width: int = 0
@@ -42,6 +47,8 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
     source: str = ""
     refused: str = ""
     exhausted: bool = False
+    taken_at: float = 0.0
+    stale: Stale = ""
 
 
 class Read(msgspec.Struct, frozen=True, tag="read"):

@@ -18,6 +18,7 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     `path`: the folder watched by ``folder``. `files`: the pictures of ``files``.
     `device`: the node of ``v4l2``. `index`: which camera of ``picamera2``.
     `size`: width and height of a frame in pixels. `fps`: frames a second, at most.
+    `idle_fps`: looks a second while nobody comes (`hardware.pace`), 0: as many as always.
     `hold_ms`: how long ``folder`` holds one picture up. `controls`: libcamera controls
     fixed for ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
     """
@@ -29,6 +30,7 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
     size: tuple[int, int] = (640, 480)
     fps: int = 25
+    idle_fps: float = 0.0
     hold_ms: int = 300
     controls: dict[str, bool | int | float] = {}
 

@@ -14,6 +14,7 @@ import io
 import mmap
 import os
 import select
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,9 @@ from hardware.spec import CameraSpec
 BUFFERS = 3
 """Frames the driver may fill ahead; more would only make them older."""
 
+BUFFERED_S = 0.2
+"""A frame older than this when it is asked for was kept from before: the next one is waited for."""
+
 FORMATS = ("GREY", "YUYV", "NV12", "YU12", "MJPG")
 """Pixel formats understood, the cheapest to turn into grey first."""
 
@@ -41,6 +45,7 @@ class Webcam:
     def __init__(self, spec: CameraSpec, ioctl: Ioctl = fcntl.ioctl) -> None:
         self._name, self._ioctl = spec.device, ioctl
         self._maps: list[mmap.mmap] = []
+        self._sequence, self._taken_at = -1, 0.0  # of the last frame
         self._file = _opened(spec.device)
         try:
             self._check_is_camera()
@@ -54,17 +59,18 @@ class Webcam:
 
     def grab(self, timeout_s: float) -> Frame | None:
         """The newest frame; None if there was none within `timeout_s`, or a damaged one."""
-        poller = select.poll()
-        poller.register(self._file, select.POLLIN)
-        if not poller.poll(timeout_s * 1000):
-            return None
+        until = time.monotonic() + timeout_s
         try:
-            buffer = self._newest()
-            grey = self._grey(buffer)
-            self._call(v.QBUF, buffer)
+            buffer = self._next(until)
+            if buffer is not None and time.monotonic() - self._when(buffer) > BUFFERED_S:
+                # asked for rarely, the driver has long filled what it has and dropped the rest
+                self._call(v.QBUF, buffer)
+                buffer = self._next(until)
+            return None if buffer is None else self._frame(buffer)
+        except BlockingIOError:  # none was filled after all
+            return None
         except OSError as error:
             raise self._broken(error) from error
-        return None if grey is None else Frame(grey, self._name)
 
     def exhausted(self) -> bool:
         """Never."""
@@ -112,6 +118,32 @@ class Webcam:
             self._call(v.QUERYBUF, buffer)
             self._maps.append(mmap.mmap(self._file, buffer.length, offset=buffer.m.offset))
             self._call(v.QBUF, buffer)
+
+    def _next(self, until: float) -> v.Buffer | None:
+        """The newest filled buffer, or None if there is none before `until`, in monotonic seconds."""
+        poller = select.poll()
+        poller.register(self._file, select.POLLIN)
+        if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
+            return None
+        return self._newest()
+
+    def _frame(self, buffer: v.Buffer) -> Frame | None:
+        self._sequence, self._taken_at = buffer.sequence, self._when(buffer)
+        grey = self._grey(buffer)
+        self._call(v.QBUF, buffer)
+        return None if grey is None else Frame(grey, self._name, taken_at=self._taken_at)
+
+    def _when(self, buffer: v.Buffer) -> float:
+        """When a frame was taken, in monotonic seconds.
+
+        Of a driver that stamps by another clock or none: now, unless the frame has the same
+        number as the last one. A driver that does not number its frames leaves 0.
+        """
+        clock = buffer.flags & v.BUF_FLAG_TIMESTAMP_MASK
+        if clock == v.BUF_FLAG_TIMESTAMP_MONOTONIC:
+            return float(buffer.timestamp.sec + buffer.timestamp.usec / 1e6)
+        is_same = buffer.sequence == self._sequence != 0
+        return self._taken_at if is_same else time.monotonic()
 
     def _newest(self) -> v.Buffer:
         """Take the filled buffers, giving back all but the last: the device is opened non-blocking."""

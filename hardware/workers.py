@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +23,7 @@ import structlog
 from gate.errors import HardwareError, Step
 from hardware import messages as m
 from hardware.child import Assignment
+from hardware.failures import SLOW_RETRY_S, Failures
 from hardware.slots import Slots
 
 Role = Literal["camera", "decoder"]
@@ -31,20 +31,12 @@ Role = Literal["camera", "decoder"]
 START_S = 20.0
 """A child must be up in this time; importing picamera2 on a Zero 2 W takes the longest."""
 
-QUICK_RETRY_S = 0.1
-"""Before the first replacement: the next guest must not notice (architecture 5.1)."""
-
-SLOW_RETRY_S = 3.0
-"""Before the next, where a device is missing: it may be plugged in again."""
-
-BURNT_RETRY_S = 0.7
-"""Before the next, where the child starts well but keeps ending."""
-
 KILL_S = 0.5
 """How long to wait for a killed child: one stuck in a driver ends when the driver lets it."""
 
-FUSE = (5, 30.0)
-"""This many ends within this many seconds are trouble that a person should see."""
+_PROOF: dict[Role, tuple[int, int]] = {"camera": (3, 2), "decoder": (1, 3)}
+"""For `Failures`. A frozen camera may give a picture when it is opened, and a second process that
+gets none proves it; a file may end the decoder twice, because it is tried twice."""
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HINTS: dict[Role, tuple[str, Step]] = {
@@ -62,7 +54,6 @@ class Worker:
         self, role: Role, slots: Slots, deadline_s: float, *, headroom_mb: int = 0, camera: bytes = b"null"
     ) -> None:
         self.role: Role = role
-        self.restarts = 0
         self.pid = 0
         self._slots, self._deadline_s = slots, deadline_s
         self._headroom_mb, self._camera = headroom_mb, camera
@@ -70,9 +61,14 @@ class Worker:
         self._socket: socket.socket | None = None
         self._due = 0.0  # of the answer while one is awaited, of the next start while there is no child
         self._awaiting = False
-        self._ended: deque[float] = deque(maxlen=FUSE[0])
+        self._failures = Failures(*_PROOF[role])
         self._outage: HardwareError | None = None
         self._noted = ""
+
+    @property
+    def restarts(self) -> int:
+        """How many children ended or were given up."""
+        return self._failures.count
 
     @property
     def is_idle(self) -> bool:
@@ -125,14 +121,24 @@ class Worker:
         return self._take(answer)
 
     def fail(self, why: str, error: HardwareError | None = None) -> None:
-        """Give the child up; a new one is started soon."""
-        now = time.monotonic()
+        """Give the child up; a new one is started soon. Reported only if that does not help.
+
+        :param error: what to report then; left out, it is made from `why`.
+        """
+        keeps_failing = self._end()
+        self._due = time.monotonic() + self._failures.retry_s
+        self._report(why, (error or self._keeps_ending(why)) if keeps_failing else None)
+
+    def fail_at_once(self, error: HardwareError) -> None:
+        """Give the child up because of something only a person can cure."""
+        self._end()
+        self._due = time.monotonic() + SLOW_RETRY_S
+        self._report(str(error), error)
+
+    def _end(self) -> bool:
         self._drop()
-        self.restarts += 1
-        self._ended.append(now)
-        burnt = len(self._ended) == FUSE[0] and now - self._ended[0] < FUSE[1]
-        self._due = now + (SLOW_RETRY_S if error else BURNT_RETRY_S if burnt else QUICK_RETRY_S)
-        self._report(why, error or (self._keeps_ending(why) if burnt else None))
+        self._failures.ended(time.monotonic())
+        return self._failures.keep_coming
 
     def _report(self, why: str, error: HardwareError | None) -> None:
         if self._outage is None and error is not None:
@@ -142,10 +148,11 @@ class Worker:
         self._outage = error or self._outage
 
     def delivered(self) -> None:
-        """The child has done what it is for, so whatever was wrong is over."""
-        if self._outage is not None:
+        """The child has done what it is for; once that is proof enough, whatever was wrong is over."""
+        self._failures.delivered()
+        if self._outage is not None and self._failures.works:
             self._outage = None
-            self._ended.clear()
+            self._failures.forget()
             _log.info(f"{self.role}_back", restarts=self.restarts)
 
     def release(self) -> None:
@@ -169,7 +176,7 @@ class Worker:
             except OSError as error:  # no memory or no process to be had
                 ours.close()
                 what = f"The {self.role}'s process cannot be started ({error.strerror})."
-                self.fail("not started", HardwareError(self.role, what, "Restart the gate.", Step.RESTART))
+                self.fail_at_once(HardwareError(self.role, what, "Restart the gate.", Step.RESTART))
                 return
         ours.setblocking(False)
         self._socket, self.pid = ours, self._process.pid
@@ -202,7 +209,7 @@ class Worker:
             case None:
                 self._fail_ended()
             case m.Broken(part, message, advice, step):
-                self.fail(message, HardwareError(part, message, advice, step))
+                self.fail_at_once(HardwareError(part, message, advice, step))
             case m.Ready(note):
                 self._awaiting = False
                 self._note(note)
@@ -229,7 +236,7 @@ class Worker:
             self._process = None
 
     def _keeps_ending(self, why: str) -> HardwareError:
-        what = f"The {self.role} keeps failing ({why}), {FUSE[0]} times within {FUSE[1]:g} s."
+        what = f"The {self.role} keeps failing ({why}), also after its process was replaced."
         return HardwareError(self.role, what, *_HINTS[self.role])
 
 

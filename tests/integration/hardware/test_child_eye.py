@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,12 @@ from structlog.testing import capture_logs
 
 from gate.errors import HardwareError, Step
 from gate.payload import Malformed, parse
-from gate.ports import Eye, Look
+from gate.ports import Look
 from hardware.eye import NOT_A_PICTURE, ChildEye, Restarts
 from hardware.names import alias
 from hardware.spec import CameraSpec, Driver
-from tests.unit.hardware.scenes import code, shared
-
-PATIENCE_S = 30.0
+from tests.integration.hardware.watching import PATIENCE_S, is_running, present, raws, read, until
+from tests.unit.hardware.scenes import shared
 
 
 @pytest.fixture
@@ -35,50 +34,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def eye(folder: Path) -> Iterator[ChildEye]:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
-    _until(eye, lambda look: look is not None)
+    until(eye, lambda look: look is not None)
     yield eye
     eye.close()
 
 
-def _until(eye: Eye, done: Callable[[Look | None], bool]) -> Look | None:
-    """Look until `done`, as the door does."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        look = eye.look(0.2)
-        if done(look):
-            return look
-    raise AssertionError(f"not within {PATIENCE_S} s; trouble: {eye.trouble()}")
-
-
-def _present(folder: Path, text: str) -> None:
-    """Hold a code up: written under a hidden name, then renamed, so that it is whole at once."""
-    hidden = folder / f".{text}.part"
-    Image.fromarray(code(text)).save(hidden, format="PNG")
-    hidden.rename(folder / f"{text}.png")
-
-
-def _read(eye: Eye, text: str) -> Look:
-    look = _until(eye, lambda look: look is not None and text.encode() in _raws(look))
-    assert look is not None
-    return look
-
-
-def _raws(look: Look) -> list[bytes]:
-    return [sighting.raw for sighting in look.sightings]
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    return state != "Z"
-
-
 def test_a_picture_is_read_through_both_processes(eye: ChildEye, folder: Path) -> None:
-    _present(folder, "ONE")
-    look = _read(eye, "ONE")
+    present(folder, "ONE")
+    look = read(eye, "ONE")
     assert look.source == alias("ONE.png")
     assert look.decode_ms > 0
     assert look.sightings[0].offset < 0.05
@@ -87,33 +50,33 @@ def test_a_picture_is_read_through_both_processes(eye: ChildEye, folder: Path) -
 
 @pytest.mark.parametrize(("which", "counted"), [(0, Restarts(1, 0)), (1, Restarts(0, 1))])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_killed_child_is_replaced_and_the_next_picture_read(
+def test_a_killed_child_is_replaced_and_the_next_pictureread(
     eye: ChildEye, folder: Path, which: int, counted: Restarts, how: signal.Signals
 ) -> None:
-    _present(folder, "BEFORE")
-    _read(eye, "BEFORE")
+    present(folder, "BEFORE")
+    read(eye, "BEFORE")
     victim = eye.pids()[which]
     os.kill(victim, how)
-    _present(folder, "AFTER")
-    _read(eye, "AFTER")
+    present(folder, "AFTER")
+    read(eye, "AFTER")
     assert eye.restarts() == counted
     assert eye.pids()[which] != victim
     assert eye.trouble() is None
 
 
-def test_a_decoder_that_hangs_is_replaced_and_the_picture_still_read(eye: ChildEye, folder: Path) -> None:
+def test_a_decoder_that_hangs_is_replaced_and_the_picture_stillread(eye: ChildEye, folder: Path) -> None:
     os.kill(eye.pids()[1], signal.SIGSTOP)
-    _present(folder, "PATIENT")
-    _read(eye, "PATIENT")
+    present(folder, "PATIENT")
+    read(eye, "PATIENT")
     assert eye.restarts().decoder >= 1
 
 
 def test_a_camera_that_hangs_is_replaced(folder: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), camera_deadline_s=0.5)
-    _until(eye, lambda look: look is not None)
+    until(eye, lambda look: look is not None)
     os.kill(eye.pids()[0], signal.SIGSTOP)
-    _present(folder, "PATIENT")
-    _read(eye, "PATIENT")
+    present(folder, "PATIENT")
+    read(eye, "PATIENT")
     assert eye.restarts().camera >= 1
     eye.close()
 
@@ -125,7 +88,7 @@ def test_a_decoder_that_wants_too_much_memory_is_replaced(tmp_path: Path) -> Non
         Image.new("L", (2300, 2300), 255).save(files[-1])
     spec = CameraSpec(driver="files", files=tuple(map(str, files)))
     eye = ChildEye(spec, decoder_headroom_mb=3)  # a copy of one such frame is 5 MB
-    refused = _until(eye, lambda look: look is not None and bool(look.sightings))
+    refused = until(eye, lambda look: look is not None and bool(look.sightings))
     assert refused is not None
     assert refused.sightings[0].raw.startswith(NOT_A_PICTURE)
     assert eye.restarts().decoder >= 2
@@ -142,23 +105,23 @@ def test_a_decoder_that_keeps_ending_is_trouble_until_it_reads_again(eye: ChildE
             os.kill(pid, signal.SIGKILL)
         return eye.trouble() is not None
 
-    _until(eye, fuse_blown)
+    until(eye, fuse_blown)
     trouble = eye.trouble()
     assert trouble is not None
     assert trouble.part == "decoder"
-    _present(folder, "WELL")
-    _read(eye, "WELL")
+    present(folder, "WELL")
+    read(eye, "WELL")
     assert eye.trouble() is None
 
 
-def test_a_file_that_is_no_picture_is_answered_and_the_next_is_read(eye: ChildEye, folder: Path) -> None:
+def test_a_file_that_is_no_picture_is_answered_and_the_next_isread(eye: ChildEye, folder: Path) -> None:
     (folder / "letter.png").write_text("Dear gate,")
-    look = _until(eye, lambda look: look is not None and bool(look.sightings))
+    look = until(eye, lambda look: look is not None and bool(look.sightings))
     assert look is not None
-    assert _raws(look) == [NOT_A_PICTURE + alias("letter.png").encode()]
-    assert isinstance(parse(_raws(look)[0]), Malformed)
-    _present(folder, "NEXT")
-    _read(eye, "NEXT")
+    assert raws(look) == [NOT_A_PICTURE + alias("letter.png").encode()]
+    assert isinstance(parse(raws(look)[0]), Malformed)
+    present(folder, "NEXT")
+    read(eye, "NEXT")
 
 
 @pytest.mark.parametrize("driver", ["folder", "files"])
@@ -167,10 +130,10 @@ def test_a_refused_picture_is_logged_without_its_name(folder: Path, driver: Driv
     secret.write_text("Dear gate,")
     with capture_logs() as logs:
         eye = ChildEye(CameraSpec(driver=driver, path=str(folder), files=(str(secret),)))
-        look = _until(eye, lambda look: look is not None and bool(look.sightings))
+        look = until(eye, lambda look: look is not None and bool(look.sightings))
         eye.close()
     assert look is not None
-    assert _raws(look) == [NOT_A_PICTURE + alias(secret.name).encode()]
+    assert raws(look) == [NOT_A_PICTURE + alias(secret.name).encode()]
     assert [line["source"] for line in logs if line["event"] == "picture_refused"] == [alias(secret.name)]
     assert "SECRET" not in repr(logs)
     assert str(folder) not in repr(logs)
@@ -190,20 +153,20 @@ Image.open = crash
 """
 
 
-def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_is_read(
+def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_isread(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_FATAL_PILLOW)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (folder / "evil.png").write_text("Dear gate,")
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
-    look = _until(eye, lambda look: look is not None and bool(look.sightings))
+    look = until(eye, lambda look: look is not None and bool(look.sightings))
     assert look is not None
-    assert _raws(look) == [NOT_A_PICTURE + alias("evil.png").encode()]
+    assert raws(look) == [NOT_A_PICTURE + alias("evil.png").encode()]
     assert (folder / "refused" / "evil.png").is_file()
     assert eye.restarts() == Restarts(2, 0)
-    _present(folder, "NEXT")
-    _read(eye, "NEXT")
+    present(folder, "NEXT")
+    read(eye, "NEXT")
     assert eye.trouble() is None
     eye.close()
 
@@ -211,59 +174,15 @@ def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_is_read(
 def test_without_a_camera_it_starts_says_so_and_recovers(tmp_path: Path) -> None:
     folder = tmp_path / "plugged-in-later"
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
-    _until(eye, lambda _: eye.trouble() is not None)
+    until(eye, lambda _: eye.trouble() is not None)
     trouble = eye.trouble()
     assert isinstance(trouble, HardwareError)
     assert (trouble.part, trouble.step) == ("camera", Step.CAMERA_FOLDER)
     assert trouble.advice == "Create it or correct camera.path."
     folder.mkdir()
-    _present(folder, "LATE")
-    _read(eye, "LATE")
-    assert eye.trouble() is None
-    eye.close()
-
-
-_FREEZING_PICAMERA2 = """
-import pathlib, time
-import numpy
-marker = pathlib.Path(__file__).with_name("was-opened")
-
-class Picamera2:
-    def __init__(self, index):
-        self.frames = 0 if marker.exists() else 3  # freezes after three, and gives none when opened again
-        self.frames = 10**6 if pathlib.Path(__file__).with_name("cured").exists() else self.frames
-        marker.touch()
-    global_camera_info = staticmethod(lambda: [{"Num": 0}])
-    def create_video_configuration(self, **config):
-        return config
-    def configure(self, config):
-        self.config = config
-    def camera_configuration(self):
-        return self.config
-    def start(self):
-        pass
-    stop = close = start
-    def capture_array(self, name, wait):
-        if self.frames == 0:
-            time.sleep(wait)
-            raise TimeoutError
-        self.frames -= 1
-        return numpy.zeros((720, 640), dtype=numpy.uint8)
-"""
-
-
-def test_a_camera_that_freezes_is_replaced_until_it_gives_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "picamera2.py").write_text(_FREEZING_PICAMERA2)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    eye = ChildEye(CameraSpec(driver="picamera2"), camera_deadline_s=0.3)
-    _until(eye, lambda look: look is not None)
-    _until(eye, lambda _: eye.trouble() is not None)
-    assert "no picture" in str(eye.trouble())
-    (tmp_path / "cured").touch()
-    _until(eye, lambda _: eye.trouble() is None)
-    assert eye.restarts().camera >= 1
+    present(folder, "LATE")
+    read(eye, "LATE")
+    until(eye, lambda _: eye.trouble() is None)
     eye.close()
 
 
@@ -278,20 +197,20 @@ def test_a_list_of_pictures_is_gone_through_once_in_order() -> None:
         looks.extend([look] if look else [])
         return eye.exhausted()
 
-    _until(eye, finished)
+    until(eye, finished)
     assert [look.source for look in looks] == [f"file:{name}" for name in [*names, "none.png"]]
-    assert all(_raws(look)[0].startswith(b"MGY-PF-") for look in looks[:3])
+    assert all(raws(look)[0].startswith(b"MGY-PF-") for look in looks[:3])
     eye.close()
 
 
 def test_closing_leaves_no_process_and_no_open_file(folder: Path) -> None:
     before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 – names only
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
-    _until(eye, lambda look: look is not None)
+    until(eye, lambda look: look is not None)
     pids = eye.pids()
     eye.close()
     eye.close()
-    assert not any(_is_running(pid) for pid in pids)
+    assert not any(is_running(pid) for pid in pids)
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert eye.look(60.0) is None
 
@@ -317,21 +236,21 @@ def test_children_die_with_the_door_and_leave_its_interrupts_to_it(folder: Path)
     for pid in pids:
         for ignored in (signal.SIGINT, signal.SIGTERM):
             os.kill(pid, ignored)
-    assert all(_is_running(pid) for pid in pids)
+    assert all(is_running(pid) for pid in pids)
     door.kill()
     door.wait()
     door.stdout.close()
     deadline = time.monotonic() + PATIENCE_S
-    while any(_is_running(pid) for pid in pids):
+    while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline
         os.sched_yield()
 
 
 def test_the_eye_beats_without_a_camera_too_and_stops_when_closed(tmp_path: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(tmp_path / "missing")))
-    _until(eye, lambda _: eye.trouble() is not None)
+    until(eye, lambda _: eye.trouble() is not None)
     before = eye.beats()
-    _until(eye, lambda _: eye.beats() > before + 1)
+    until(eye, lambda _: eye.beats() > before + 1)
     eye.close()
     after = eye.beats()
     assert eye.look(60.0) is None

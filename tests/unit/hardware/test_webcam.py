@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import io
-import os
-from collections import deque
+import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,58 +16,7 @@ from hardware import videodev as v
 from hardware.pictures import Grey
 from hardware.spec import CameraSpec
 from hardware.v4l2 import Webcam, to_grey
-
-WIDTH, HEIGHT, STRIDE = 64, 48, 160  # YUYV rows of 128 bytes, padded
-LENGTH = 65536  # whole pages, whatever their size
-SIZE = (WIDTH, HEIGHT)
-
-
-class Kernel:
-    """Answers a webcam's requests; frames are put in by `show`. The device is an ordinary file,
-    which a buffer of it is mapped from like from a device."""
-
-    def __init__(self, device: Path, *, offers: str = "YUYV") -> None:
-        self.device, self.offers = device, offers
-        device.write_bytes(bytes(LENGTH * 3))
-        self.queued: deque[int] = deque()
-        self.filled: deque[tuple[int, int, int]] = deque()
-        self.streaming = False
-        self.gone = False
-
-    def show(self, data: bytes, flags: int = 0) -> None:
-        index = self.queued.popleft()
-        with self.device.open("r+b") as file:
-            file.seek(index * LENGTH)
-            file.write(data)
-        self.filled.append((index, len(data), flags))
-
-    def __call__(self, fd: int, request: int, argument: Any) -> int:
-        assert fd > 0
-        if self.gone:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-        match request:
-            case v.QUERYCAP:
-                argument.capabilities = v.CAP_DEVICE_CAPS
-                argument.device_caps = v.CAP_VIDEO_CAPTURE | v.CAP_STREAMING
-            case v.S_FMT:
-                pix = argument.fmt.pix
-                pix.pixelformat, pix.bytesperline = v.fourcc(self.offers), STRIDE
-            case v.S_PARM:  # a camera of one rate
-                raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
-            case v.QUERYBUF:
-                argument.length, argument.m.offset = LENGTH, argument.index * LENGTH
-            case v.QBUF:
-                self.queued.append(argument.index)
-            case v.DQBUF:
-                self._dequeue(argument)
-            case v.STREAMON | v.STREAMOFF:
-                self.streaming = request == v.STREAMON
-        return 0
-
-    def _dequeue(self, buffer: Any) -> None:
-        if not self.filled:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        buffer.index, buffer.bytesused, buffer.flags = self.filled.popleft()
+from tests.unit.hardware.kernel import HEIGHT, SIZE, WIDTH, Kernel, yuyv
 
 
 @pytest.fixture
@@ -82,12 +28,6 @@ def _webcam(kernel: Kernel) -> Webcam:
     return Webcam(CameraSpec(driver="v4l2", device=str(kernel.device), size=SIZE), kernel)
 
 
-def _yuyv(grey: Grey) -> bytes:
-    rows = np.full((HEIGHT, STRIDE), 128, dtype=np.uint8)
-    rows[:, : 2 * WIDTH : 2] = grey
-    return rows.tobytes()
-
-
 def _shade(value: int) -> Grey:
     return np.full((HEIGHT, WIDTH), value, dtype=np.uint8)
 
@@ -95,7 +35,7 @@ def _shade(value: int) -> Grey:
 def test_a_frame_is_its_brightness_and_its_buffer_goes_back(kernel: Kernel) -> None:
     camera = _webcam(kernel)
     grey = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
-    kernel.show(_yuyv(grey))
+    kernel.show(yuyv(grey))
     frame = camera.grab(1.0)
     assert frame is not None
     assert np.array_equal(frame.grey, grey)
@@ -107,7 +47,7 @@ def test_a_frame_is_its_brightness_and_its_buffer_goes_back(kernel: Kernel) -> N
 def test_only_the_newest_frame_is_given(kernel: Kernel) -> None:
     camera = _webcam(kernel)
     for value in (10, 20, 30):
-        kernel.show(_yuyv(_shade(value)))
+        kernel.show(yuyv(_shade(value)))
     frame = camera.grab(1.0)
     assert frame is not None
     assert frame.grey[0, 0] == 30
@@ -117,12 +57,58 @@ def test_only_the_newest_frame_is_given(kernel: Kernel) -> None:
 
 def test_a_damaged_or_short_frame_is_none_and_the_next_is_read(kernel: Kernel) -> None:
     camera = _webcam(kernel)
-    kernel.show(_yuyv(_shade(9)), v.BUF_FLAG_ERROR)
+    kernel.show(yuyv(_shade(9)), v.BUF_FLAG_ERROR)
     assert camera.grab(1.0) is None
     kernel.show(b"short")
     assert camera.grab(1.0) is None
-    kernel.show(_yuyv(_shade(9)))
+    kernel.show(yuyv(_shade(9)))
     assert camera.grab(1.0) is not None
+    camera.close()
+
+
+def test_a_frame_knows_when_it_was_taken(kernel: Kernel) -> None:
+    camera = _webcam(kernel)
+    now = time.monotonic()
+    kernel.show(yuyv(_shade(9)), taken_at=now)
+    frame = camera.grab(1.0)
+    assert frame is not None
+    assert frame.taken_at == pytest.approx(now, abs=1e-5)
+    camera.close()
+
+
+def test_a_frame_kept_from_before_it_was_asked_for_is_not_given(kernel: Kernel) -> None:
+    """Asked for rarely, a driver fills its three buffers and drops what comes after."""
+    camera = _webcam(kernel)
+    kernel.show(yuyv(_shade(10)), taken_at=time.monotonic() - 0.9)
+    kernel.after_requeue = lambda: kernel.show(yuyv(_shade(20)), taken_at=time.monotonic())
+    frame = camera.grab(5.0)
+    assert frame is not None
+    assert frame.grey[0, 0] == 20
+    assert sorted(kernel.queued) == [0, 1, 2]
+    camera.close()
+
+
+def test_a_driver_that_gives_only_old_frames_gives_them_with_their_age(kernel: Kernel) -> None:
+    camera = _webcam(kernel)
+    past = time.monotonic() - 60
+    kernel.show(yuyv(_shade(10)), taken_at=past)
+    kernel.after_requeue = lambda: kernel.show(yuyv(_shade(20)), taken_at=past + 1)
+    frame = camera.grab(5.0)
+    assert frame is not None
+    assert frame.taken_at == pytest.approx(past + 1, abs=1e-5)
+    camera.close()
+
+
+@pytest.mark.parametrize(("sequence", "same"), [(7, True), (0, False)])
+def test_a_driver_without_a_clock_repeats_itself_by_number(kernel: Kernel, sequence: int, same: bool) -> None:
+    camera = _webcam(kernel)
+    frames = []
+    for _ in range(2):
+        kernel.show(yuyv(_shade(9)), sequence=sequence)
+        frames.append(camera.grab(1.0))
+    assert frames[0] is not None
+    assert frames[1] is not None
+    assert (frames[0].taken_at == frames[1].taken_at) is same
     camera.close()
 
 

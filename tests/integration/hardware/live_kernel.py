@@ -1,0 +1,113 @@
+"""A webcam that works, or does not, as a file says: put in the kernel's place in a child process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from hardware import videodev as v
+from hardware.frames import dark, fit
+from hardware.spec import CameraSpec
+from tests.unit.hardware.kernel import Kernel
+from tests.unit.hardware.scenes import code
+
+SIZE = (240, 240)
+FRAME_S = 0.01
+
+How = Literal["fresh", "old", "repeated", "silent", "silent_once", "hanging"]
+
+_CUSTOMIZE = """
+import fcntl
+from pathlib import Path
+from tests.integration.hardware.live_kernel import LiveKernel
+fcntl.ioctl = LiveKernel(Path(__file__).parent)
+"""
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What the camera gives, and the code in view.
+
+    `silent_once`: silent until its process is replaced. `hanging`: the driver does not return.
+    """
+
+    how: How = "fresh"
+    text: str = ""
+
+
+class Camera:
+    """The test's side: a webcam in `folder`, which must be the first in the children's PYTHONPATH."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        (folder / "video0").write_bytes(bytes(1))
+        (folder / "sitecustomize.py").write_text(_CUSTOMIZE)
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+        self.give()
+
+    def spec(self, **more: Any) -> CameraSpec:
+        """The eye's camera."""
+        return CameraSpec(driver="v4l2", device=str(self._folder / "video0"), size=SIZE, **more)
+
+    def give(self, how: How = "fresh", text: str = "") -> None:
+        """From the next frame on."""
+        hidden = self._folder / ".scene"
+        hidden.write_bytes(msgspec.json.encode(Scene(how, text)))
+        hidden.rename(self._folder / "scene")
+
+    def given(self) -> list[tuple[float, str]]:
+        """Every frame taken from it: when, and the code in view."""
+        try:
+            lines = (self._folder / "given").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [(float(line.split(" ")[0]), line.split(" ")[1]) for line in lines]
+
+
+class LiveKernel(Kernel):
+    """The child's side."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "video0", offers="GREY")
+        self._folder, self._drained = folder, True
+        self._sequence = 1
+
+    def __call__(self, fd: int, request: int, argument: Any) -> int:
+        if request == v.S_FMT:
+            argument.fmt.pix.pixelformat, argument.fmt.pix.bytesperline = v.fourcc("GREY"), SIZE[0]
+            return 0
+        return super().__call__(fd, request, argument)
+
+    def _dequeue(self, buffer: Any) -> None:
+        self._drained = not self._drained
+        if self._drained:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        time.sleep(FRAME_S)
+        now = time.monotonic()  # before the scene: what is stopped in between is old, not wrong
+        scene = msgspec.json.decode((self._folder / "scene").read_bytes(), type=Scene)
+        if scene.how == "hanging":
+            time.sleep(3600)
+        if self._is_silent(scene.how):
+            self._drained = True
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self._fill(scene, now)
+        super()._dequeue(buffer)
+
+    def _is_silent(self, how: How) -> bool:
+        first = self._folder / "first"
+        if how == "silent_once" and not first.exists():
+            first.write_text(str(os.getpid()))
+        return how == "silent" or (how == "silent_once" and first.read_text() == str(os.getpid()))
+
+    def _fill(self, scene: Scene, now: float) -> None:
+        self._sequence += scene.how != "repeated"
+        stamp = {"old": now - 5, "repeated": None}.get(scene.how, now)
+        grey = fit(code(scene.text), SIZE) if scene.text else dark(SIZE)
+        with (self._folder / "given").open("a") as given:
+            given.write(f"{now} {scene.text}\n")
+        self.show(grey.tobytes(), taken_at=stamp, sequence=self._sequence)

@@ -1,0 +1,95 @@
+"""A stand-in for the kernel's side of a webcam, which keeps its rules about buffers."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hardware import videodev as v
+from hardware.pictures import Grey
+
+WIDTH, HEIGHT, STRIDE = 64, 48, 160  # YUYV rows of 128 bytes, padded
+LENGTH = 65536  # whole pages, whatever their size
+SIZE = (WIDTH, HEIGHT)
+
+
+class Filled(NamedTuple):
+    """A buffer with a frame in it."""
+
+    number: int
+    length: int
+    flags: int
+    taken_at: float
+    sequence: int
+
+
+class Kernel:
+    """Answers a webcam's requests; frames are put in by `show`. The device is an ordinary file,
+    which a buffer of it is mapped from like from a device."""
+
+    def __init__(self, device: Path, *, offers: str = "YUYV") -> None:
+        self.device, self.offers = device, offers
+        device.write_bytes(bytes(LENGTH * 3))
+        self.queued: deque[int] = deque()
+        self.filled: deque[Filled] = deque()
+        self.streaming = False
+        self.gone = False
+        self.after_requeue: Callable[[], None] | None = None  # called once, when a buffer comes back
+
+    def show(self, data: bytes, flags: int = 0, *, taken_at: float | None = None, sequence: int = 0) -> None:
+        """Fill the next buffer. `taken_at`: its stamp in monotonic seconds, None: stamped by no clock."""
+        index = self.queued.popleft()
+        with self.device.open("r+b") as file:
+            file.seek(index * LENGTH)
+            file.write(data)
+        if taken_at is not None:
+            flags |= v.BUF_FLAG_TIMESTAMP_MONOTONIC
+        self.filled.append(Filled(index, len(data), flags, taken_at or 0.0, sequence))
+
+    def __call__(self, fd: int, request: int, argument: Any) -> int:
+        assert fd > 0
+        if self.gone:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        match request:
+            case v.QUERYCAP:
+                argument.capabilities = v.CAP_DEVICE_CAPS
+                argument.device_caps = v.CAP_VIDEO_CAPTURE | v.CAP_STREAMING
+            case v.S_FMT:
+                pix = argument.fmt.pix
+                pix.pixelformat, pix.bytesperline = v.fourcc(self.offers), STRIDE
+            case v.S_PARM:  # a camera of one rate
+                raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+            case v.QUERYBUF:
+                argument.length, argument.m.offset = LENGTH, argument.index * LENGTH
+            case v.QBUF:
+                self.queued.append(argument.index)
+                after, self.after_requeue = self.after_requeue, None
+                if after is not None:
+                    after()
+            case v.DQBUF:
+                self._dequeue(argument)
+            case v.STREAMON | v.STREAMOFF:
+                self.streaming = request == v.STREAMON
+        return 0
+
+    def _dequeue(self, buffer: Any) -> None:
+        if not self.filled:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        filled = self.filled.popleft()
+        buffer.index, buffer.bytesused, buffer.flags = filled.number, filled.length, filled.flags
+        buffer.timestamp.sec = int(filled.taken_at)
+        buffer.timestamp.usec = int(filled.taken_at % 1 * 1e6)
+        buffer.sequence = filled.sequence
+
+
+def yuyv(grey: Grey) -> bytes:
+    """A frame as the driver gives it."""
+    rows = np.full((HEIGHT, STRIDE), 128, dtype=np.uint8)
+    rows[:, : 2 * WIDTH : 2] = grey
+    return rows.tobytes()

@@ -1,0 +1,91 @@
+"""What the ends of child processes say, by a given clock."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardware.failures import FUSE, QUICK_RETRY_S, Failures
+
+LIVES = st.lists(st.tuples(st.floats(0.0, 100.0), st.booleans()), max_size=50)
+START_S = 0.4
+"""Three times what a decoder was seen to take to start."""
+
+
+def _after(lives: list[tuple[float, bool]]) -> Failures:
+    """The ends of children that lived so long, and did what they are for or not."""
+    failures, now = Failures(), 0.0
+    for seconds, fruitful in lives:
+        now += seconds
+        if fruitful:
+            failures.delivered()
+        failures.ended(now)
+    return failures
+
+
+@given(LIVES)
+def test_a_replacement_is_up_within_a_second_whatever_happened_before(
+    lives: list[tuple[float, bool]],
+) -> None:
+    assert _after([*lives, (1.0, False)]).retry_s + START_S < 1.0
+
+
+@given(LIVES)
+def test_every_end_is_counted(lives: list[tuple[float, bool]]) -> None:
+    assert _after(lives).count == len(lives)
+
+
+def test_one_end_calls_nobody_and_is_mended_at_once() -> None:
+    for fruitful in (True, False):
+        failures = _after([(1.0, fruitful)])
+        assert not failures.keep_coming
+        assert failures.retry_s == QUICK_RETRY_S
+
+
+@pytest.mark.parametrize("most", [2, 3])
+@pytest.mark.parametrize("first_worked", [True, False])
+def test_ends_with_no_working_child_in_between_are_trouble(most: int, first_worked: bool) -> None:
+    failures = Failures(in_a_row=most)
+    lives = [first_worked] + [False] * (most - 1)
+    for number, worked in enumerate(lives, start=1):
+        if worked:
+            failures.delivered()
+        failures.ended(number * 1000.0)
+        assert failures.keep_coming == (number == most)
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_a_child_that_worked_starts_the_count_again(worked: list[bool]) -> None:
+    failures = _after([(1000.0, fruitful) for fruitful in [*worked, True]])
+    assert not failures.keep_coming
+
+
+def test_many_ends_in_a_short_time_are_trouble_even_if_each_did_something() -> None:
+    count, seconds = FUSE
+    assert _after([(seconds / count, True)] * count).keep_coming
+    assert not _after([(seconds / count, True)] * (count - 1)).keep_coming
+    assert not _after([(seconds / (count - 1), True)] * count).keep_coming
+
+
+def test_a_child_works_only_when_it_has_proved_it() -> None:
+    failures = Failures(proof=2, in_a_row=2)
+    for now in (1.0, 2.0):
+        failures.delivered()
+        assert not failures.works
+        failures.ended(now)
+    assert failures.keep_coming
+    failures.delivered()
+    failures.delivered()
+    assert failures.works
+    failures.ended(3.0)
+    assert not failures.keep_coming
+
+
+def test_what_is_over_is_forgotten() -> None:
+    failures = _after([(1.0, False)] * 5)
+    failures.forget()
+    failures.delivered()
+    failures.ended(6.0)
+    assert not failures.keep_coming
+    assert failures.count == 6
