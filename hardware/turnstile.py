@@ -192,7 +192,7 @@ class RelayTurnstile:
             self._duty = duty.held(self._duty)
             self._retry_at = 0.0
             self._changed.notify_all()
-            self._wait_for(lambda: self._is_open)
+            self._wait_for(lambda: self._is_open and self._busy_since is None)
 
     def rest(self) -> None:
         """Lock again after `hold_open`; nothing changes if it was not held open.
@@ -206,7 +206,7 @@ class RelayTurnstile:
             self._duty = duty.locked(self._duty)
             self._retry_at = 0.0
             self._changed.notify_all()
-            self._wait_for(lambda: not self._is_open)
+            self._wait_for(lambda: not self._is_open and self._busy_since is None)
 
     def beats(self) -> int:
         """Grows at least twice a second, and not while the thread is stuck in the pin's driver."""

@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
+import subprocess
+import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gpiozero
 import pytest
-from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.mock import MockFactory
 from structlog.testing import capture_logs
 
 from gate.errors import HardwareError, Step
 from hardware import turnstile
 from hardware.duty import GAP_S
 from hardware.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
+from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, levels, wait_until
 
 PULSE_S = 0.05
-PATIENCE_S = 10.0
-
-
-class WatchedPin(MockPin):  # type: ignore[misc]
-    """gpiozero's simulated pin, which one can wait on."""
-
-    def __init__(self, factory: Any, info: Any) -> None:
-        self.news = threading.Condition()
-        self.refuses = self.stays_on = False
-        self.refused = 0
-        self.answers = threading.Event()
-        self.answers.set()
-        super().__init__(factory, info)
-
-    def _change_state(self, value: bool) -> bool:
-        assert value or self.answers.wait(PATIENCE_S)
-        if self.refuses or (self.stays_on and not value):
-            with self.news:
-                self.refused += 1
-                self.news.notify_all()
-            raise OSError("the wire is cut")
-        with self.news:
-            changed: bool = super()._change_state(value)
-            self.news.notify_all()
-        return changed
-
-    def wait_for(self, done: Callable[[list[bool]], bool]) -> None:
-        with self.news:
-            assert self.news.wait_for(lambda: done(levels(self)), PATIENCE_S), levels(self)
-
-    def wait_for_refusals(self, count: int) -> None:
-        with self.news:
-            assert self.news.wait_for(lambda: self.refused >= count, PATIENCE_S), self.refused
-
-
-def levels(pin: Any) -> list[bool]:
-    return [bool(state.state) for state in pin.states]
+FAIL_SAFE = "fail_safe"
 
 
 @pytest.fixture
@@ -170,7 +136,7 @@ def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
         pin.wait_for_refusals(2)
         pin.stays_on = False
         pin.wait_for(lambda seen: len(seen) == 3)
-        _await(lambda: relay.trouble() is None)
+        wait_until(lambda: relay.trouble() is None)
         relay.release()
         pin.wait_for(lambda seen: len(seen) == 5)
         relay.close()
@@ -179,20 +145,20 @@ def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
     assert [line["event"] for line in logs] == ["turnstile_down", "turnstile_back"]
 
 
-def _await(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < deadline
-        os.sched_yield()
+def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any) -> None:
+    """The pulse's end does not come back from the driver."""
+    relay.release()
+    pin.answers.clear()
+    wait_until(lambda: relay.trouble() is not None)
 
 
 def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turnstile, "CLOSE_S", 0.01)
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
     relay, pin = _relay(factory), factory.pin(17)
-    pin.answers.clear()
-    relay.release()
+    _stuck_in_a_pulse(relay, pin)
     with capture_logs() as logs:
         relay.close()
     assert [line["event"] for line in logs] == ["turnstile_stuck"]
@@ -200,6 +166,281 @@ def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
         relay.release()
     pin.answers.set()
     pin.wait_for(lambda seen: len(seen) == 3)
+
+
+def test_a_driver_that_does_not_answer_is_trouble_and_holds_up_nobody(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.05)
+    relay, pin = _relay(factory), factory.pin(17)
+    _stuck_in_a_pulse(relay, pin)
+    for ask in (relay.release, relay.hold_open):
+        with pytest.raises(HardwareError, match="does not answer") as broken:
+            ask()
+        assert broken.value.step is Step.TURNSTILE_WIRING
+    pin.answers.set()
+    pin.wait_for(lambda seen: len(seen) >= 4)
+    assert levels(pin) == [False, True, False, True], "the alarm was not forgotten"
+    relay.close()
+
+
+def test_a_pulse_given_up_as_stuck_is_ended_at_once_and_not_given_later(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.05)
+    relay = RelayTurnstile(17, pulse_s=60, factory=factory)
+    pin = factory.pin(17)
+    pin.answers.clear()
+    with pytest.raises(HardwareError, match="does not answer"):
+        relay.release()
+    pin.answers.set()
+    wait_until(lambda: levels(pin) == [False, True, False])
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_the_relay_beats_with_nothing_to_do_and_not_while_it_is_stuck(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "BEAT_S", 0.01)
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    before = relay.beats()
+    wait_until(lambda: relay.beats() > before + 3)
+    _stuck_in_a_pulse(relay, pin)
+    stuck = relay.beats()
+    assert not threading.Event().wait(0.1)  # ten beats of a loop that turns
+    assert relay.beats() == stuck
+    pin.answers.set()
+    wait_until(lambda: relay.beats() > stuck)
+    relay.close()
+
+
+def test_an_idle_relay_turns_at_least_every_half_second_and_does_not_spin(factory: Any) -> None:
+    relay = _relay(factory)
+    assert turnstile.BEAT_S <= 0.5
+    before = relay.beats()
+    wait_until(lambda: relay.beats() > before)
+    assert relay.beats() < 100
+    relay.close()
+
+
+def test_held_open_until_rest_whatever_is_released_meanwhile(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.hold_open()
+    relay.hold_open()
+    relay.release()
+    relay.release()
+    assert levels(pin) == [False, True]
+    relay.rest()
+    assert levels(pin) == [False, True, False]
+    relay.rest()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_the_fire_alarm_takes_over_a_running_pulse_without_an_edge(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.release()
+    alarm = threading.Thread(target=relay.hold_open)
+    alarm.start()
+    alarm.join(PATIENCE_S)
+    beats = relay.beats()
+    wait_until(lambda: relay.beats() > beats + 1)  # longer than the pulse would have lasted
+    assert levels(pin) == [False, True]
+    relay.rest()
+    assert levels(pin) == [False, True, False], "the pulse that was owed is not given after the alarm"
+    relay.close()
+
+
+def test_the_fire_alarm_opens_while_the_door_is_caught_in_the_relay(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", PATIENCE_S)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    door = threading.Thread(target=relay.release)
+    door.start()
+    wait_until(lambda: relay._busy_since is not None)
+    alarm = threading.Thread(target=relay.hold_open)
+    alarm.start()
+    wait_until(lambda: relay._duty.is_held)
+    pin.answers.set()
+    alarm.join(PATIENCE_S)
+    door.join(PATIENCE_S)
+    assert not alarm.is_alive()
+    assert not door.is_alive()
+    assert levels(pin) == [False, True]
+    relay.close()
+
+
+def test_a_fire_wins_over_a_relay_in_trouble(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.refuses = True
+    with pytest.raises(HardwareError, match="cannot be switched"):
+        relay.hold_open()
+    pin.wait_for_refusals(5)
+    with pytest.raises(HardwareError, match="cannot be switched"):
+        relay.release()
+    pin.refuses = False
+    pin.wait_for(lambda seen: seen == [False, True])
+    wait_until(lambda: relay.trouble() is None)
+    relay.rest()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_an_alarm_does_not_wait_for_the_next_attempt_of_a_broken_relay(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 3600.0)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.refuses = True
+    with pytest.raises(HardwareError):
+        relay.release()
+    pin.refuses = False
+    relay.hold_open()
+    assert levels(pin) == [False, True]
+    assert relay.trouble() is None
+    relay.close()
+
+
+def test_rest_alone_changes_nothing_and_cuts_no_pulse(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.rest()
+    assert levels(pin) == [False, True]
+    pin.wait_for(lambda seen: len(seen) == 3)
+    assert pin.states[2].timestamp >= PULSE_S
+    relay.close()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_closing_locks_what_was_held_open(factory: Any, held: bool) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    if held:
+        relay.hold_open()
+    relay.close()
+    assert levels(pin)[-1] is False
+    assert levels(pin).count(True) == held
+    for ask in (relay.hold_open, relay.rest):
+        with pytest.raises(HardwareError, match="switched off"):
+            ask()
+
+
+def test_fail_safe_is_locked_by_energising_and_opens_by_letting_go(factory: Any) -> None:
+    relay, pin = _relay(factory, on_power_loss=FAIL_SAFE), factory.pin(17)
+    assert levels(pin) == [False, True], "the pin of a board that has no power yet is low"
+    relay.release()
+    assert levels(pin) == [False, True, False]
+    pin.wait_for(lambda seen: len(seen) == 4)
+    assert pin.states[3].timestamp >= PULSE_S
+    relay.hold_open()
+    assert levels(pin)[-1] is False
+    relay.rest()
+    assert levels(pin)[-1] is True
+    relay.close()
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_fail_safe_stays_locked_over_stop_and_start(factory: Any, active_high: bool) -> None:
+    relay = _relay(factory, on_power_loss=FAIL_SAFE, active_high=active_high)
+    pin = factory.pin(17)
+    locked = levels(pin)
+    assert locked[-1] is active_high
+    relay.close()
+    assert pin.function == "output", "an input would let the resistor open the way"
+    again = _relay(factory, on_power_loss=FAIL_SAFE, active_high=active_high)
+    again.close()
+    assert levels(pin) == locked, "no edge in stopping, none in starting"
+
+
+def test_fail_secure_is_switched_off_before_its_pin_is_let_go_of(factory: Any) -> None:
+    relay = RelayTurnstile(17, pulse_s=0.2, factory=factory)
+    pin = factory.pin(17)
+    relay.release()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+    assert pin.function == "input"
+    again = _relay(factory)
+    assert levels(pin) == [False, True, False], "starting again is no edge"
+    again.close()
+
+
+@pytest.mark.parametrize("on_power_loss", ["fail_secure", "fail_safe"])
+def test_a_process_killed_in_mid_pulse_gives_none_when_it_starts_again(
+    tmp_path: Path, on_power_loss: str
+) -> None:
+    trace = tmp_path / "relay.jsonl"
+    open_state = int(on_power_loss == "fail_secure")
+    killed = _process(trace, on_power_loss)
+    _say(killed, "release")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(PATIENCE_S)
+    assert _states(trace) == [open_state]
+    again = _process(trace, on_power_loss)
+    assert _states(trace) == [open_state], "nothing is switched by starting"
+    _say(again, "close")
+    assert again.wait(PATIENCE_S) == 0
+    assert _states(trace) == [open_state]
+
+
+def test_a_process_that_ends_without_closing_does_not_open_fail_safe(tmp_path: Path) -> None:
+    """What gpiozero does at the end of a program would make the pin an input."""
+    child = _process(tmp_path / "trace", "fail_safe")
+    out, _ = child.communicate("exit\n", timeout=PATIENCE_S)
+    assert child.returncode == 0
+    assert out.splitlines()[-1] == "output"
+
+
+CHILD = """
+import atexit, sys
+from pathlib import Path
+import gpiozero
+from hardware.gpio import mock_factory
+gpiozero.Device.pin_factory = factory = mock_factory()
+pin = factory.pin(17)
+import gpiozero.devices
+atexit.unregister(gpiozero.devices._shutdown)
+atexit.register(lambda: print(pin.function))
+atexit.register(gpiozero.devices._shutdown)
+from hardware.turnstile import RelayTurnstile
+relay = RelayTurnstile(17, pulse_s=60, on_power_loss=sys.argv[1], trace=Path(sys.argv[2]))
+print("ready", flush=True)
+for line in sys.stdin:
+    if line == "exit\\n":
+        sys.exit()
+    getattr(relay, line.strip())()
+    print("done", flush=True)
+    if line == "close\\n":
+        break
+"""
+
+
+def _process(trace: Path, on_power_loss: str) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, on_power_loss, str(trace)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def _say(child: subprocess.Popen[str], what: str) -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(what + "\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == "done\n"
+
+
+def _states(trace: Path) -> list[int]:
+    return [json.loads(line)["state"] for line in trace.read_text().splitlines()]
 
 
 def test_a_relay_that_is_energised_by_a_low_level(factory: Any) -> None:
@@ -271,6 +512,9 @@ def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_drivers(tmp_path: Path) -> None:
     nothing = NoTurnstile()
     nothing.release()
+    nothing.hold_open()
+    nothing.rest()
+    assert nothing.beats() < nothing.beats()
     assert nothing.trouble() is None
     nothing.close()
     assert isinstance(make_turnstile("none"), NoTurnstile)

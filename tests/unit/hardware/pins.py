@@ -1,0 +1,64 @@
+"""gpiozero's simulated pins, which one can wait on and break."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gpiozero.pins.mock import MockPin, MockPWMPin
+
+PATIENCE_S = 10.0
+
+
+class Watched:
+    """What is added to a simulated pin: waiting, refusing, being stuck."""
+
+    def __init__(self, factory: Any, info: Any) -> None:
+        self.news = threading.Condition()
+        self.refuses = self.stays_on = False
+        self.refused = 0
+        self.answers = threading.Event()
+        self.answers.set()
+        super().__init__(factory, info)  # type: ignore[call-arg]
+
+    def _change_state(self, value: float) -> bool:
+        assert self.answers.wait(PATIENCE_S)
+        if self.refuses or (self.stays_on and not value):
+            with self.news:
+                self.refused += 1
+                self.news.notify_all()
+            raise OSError("the wire is cut")
+        with self.news:
+            changed: bool = super()._change_state(value)  # type: ignore[misc]
+            self.news.notify_all()
+        return changed
+
+    def wait_for(self, done: Callable[[list[float]], bool]) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: done(levels(self)), PATIENCE_S), levels(self)
+
+    def wait_for_refusals(self, count: int) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: self.refused >= count, PATIENCE_S), self.refused
+
+
+class WatchedPin(Watched, MockPin):  # type: ignore[misc]
+    pass
+
+
+class WatchedPWMPin(Watched, MockPWMPin):  # type: ignore[misc]
+    pass
+
+
+def levels(pin: Any) -> list[float]:
+    return [state.state for state in pin.states]
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < deadline
+        os.sched_yield()

@@ -1,0 +1,77 @@
+"""What a relay has to do, in the terms of the relay: open, or not."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardware import duty
+from hardware.duty import GAP_S, Duty
+
+PULSE_S = 0.5
+
+
+def test_a_pulse_begins_when_the_relay_has_followed() -> None:
+    asked = duty.released(Duty())
+    assert asked.wants_open(10.0)
+    running = duty.opened(asked, 12.0, PULSE_S)
+    assert running.wants_open(12.4)
+    assert running.next_s(12.25) == 0.25
+    assert not running.wants_open(12.5)
+
+
+def test_the_next_pulse_waits_for_the_gap() -> None:
+    running = duty.released(duty.opened(duty.released(Duty()), 0.0, PULSE_S))
+    locked = duty.closed(running, 0.5)
+    assert not locked.wants_open(0.5 + GAP_S - 0.01)
+    assert locked.wants_open(0.5 + GAP_S)
+
+
+def test_a_release_while_held_open_is_no_pulse_and_none_later() -> None:
+    held = duty.held(duty.released(Duty()))
+    assert duty.released(held).owed == 0
+    assert held.wants_open(1e9)
+    assert held.next_s(0.0) is None
+    assert not duty.closed(duty.locked(duty.released(held)), 5.0).wants_open(1e9)
+
+
+def test_a_pulse_that_was_given_up_ends_as_soon_as_the_relay_follows() -> None:
+    given_up = duty.dropped(duty.released(Duty()))
+    assert not duty.opened(given_up, 3.0, PULSE_S).wants_open(3.0)
+
+
+def test_a_relay_that_failed_owes_nothing_but_being_held_open() -> None:
+    assert not duty.failed(duty.released(Duty())).wants_open(1.0)
+    assert duty.failed(duty.held(Duty())).wants_open(1.0)
+
+
+def test_a_running_pulse_ends_soon_when_the_gate_stops() -> None:
+    running = duty.released(duty.opened(duty.released(Duty()), 0.0, 60.0))
+    ending = duty.ending(running, 1.0, 1.5)
+    assert ending.wants_open(2.4)
+    assert not ending.wants_open(2.5)
+    assert not duty.ending(duty.held(running), 1.0, 1.5).wants_open(1.0)
+
+
+@given(st.lists(st.sampled_from(["release", "hold", "rest", "fail"]), max_size=30), st.data())
+def test_never_more_pulses_than_releases_and_never_two_in_one(asked: list[str], data: st.DataObject) -> None:
+    """The relay follows whatever is wanted of it, at any time in between."""
+    state, now, is_open, pulses = Duty(), 0.0, False, 0
+    for what in [*asked, *["wait"] * 8]:
+        if what == "release":
+            state = duty.released(state)
+        elif what == "hold":
+            state = duty.held(state)
+        elif what == "rest":
+            state = duty.locked(state)
+        elif what == "fail":
+            state = duty.failed(state)
+        now += data.draw(st.floats(0.0, 1.0))
+        wanted = state.wants_open(now)
+        if wanted and not is_open:
+            pulses += not state.is_held
+            state = duty.opened(state, now, PULSE_S)
+        elif is_open and not wanted:
+            state = duty.closed(state, now)
+        is_open = wanted
+    assert pulses <= asked.count("release")
