@@ -15,6 +15,7 @@ import psycopg
 import structlog
 
 from gate.outage import Outage
+from hub.alerts import Alerts
 from hub.broker import Broker, Message
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
@@ -39,6 +40,7 @@ class Consumer:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
+        self._alerts = Alerts(broker, self._topics)
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
         self._greeted = 0
@@ -57,6 +59,7 @@ class Consumer:
             else:
                 # a lock held by a dead connection is no lock: notice while idle, too
                 conn.execute(query("still_there"))
+            self._alerts.tell(conn)
             outage.over()
 
     def _acknowledge_again(self, conn: Connection) -> None:
@@ -83,12 +86,15 @@ class Consumer:
         self._contents.append(read(message, self._topics))
 
     def _commit(self, conn: Connection) -> None:
-        acks = write(conn, merge(self._contents))
+        batch = merge(self._contents)
+        acks = write(conn, batch)
         for message in self._pending:
             self._broker.acknowledge(message)
         self._pending, self._contents = [], []
         for gate_id, ack in acks:
             self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)
+        if any(record.record == "event" for record in batch.records):
+            self._alerts.hurry()
 
 
 def run(config: HubConfig, stop: threading.Event) -> None:

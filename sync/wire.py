@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gate.model import Event, FeedRow, ScanRecord, Value
+from gate.model import Event, FeedRow, Moment, ScanRecord, Value
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -91,6 +91,21 @@ class GateStatus(Value, frozen=True):
     v: int = VERSION
 
 
+class Alert(Value, frozen=True):
+    """Something at a gate that staff should know of at once; `reason` as in its record (domain 2.3).
+
+    `id`: the same when it is told again. `count`: so many records of this gate and reason, the
+    first of them `at` that time by the gate's clock.
+    """
+
+    id: str
+    gate: str
+    reason: str
+    at: Moment
+    count: int = 1
+    v: int = VERSION
+
+
 class GateConfig(Value, frozen=True):
     """`GET /api/gates/{gate}/config`: the gate's name, and the nights it serves or may name.
 
@@ -141,6 +156,21 @@ class Unreadable(Value, frozen=True):
     seq: int | None = None
 
 
+class Spoiled(Value, frozen=True):
+    """In a batch, the place of a journal row that is no record any more; `error` says why.
+
+    It goes to the hub so that what is left of it is kept, in the quarantine, and the numbering has no
+    hole: an acknowledgement says "every scan up to here". `row`: its columns as far as they could be
+    read, empty if there is no such row.
+    """
+
+    gate_id: str
+    epoch: str
+    seq: int
+    error: str
+    row: dict[str, str | int | float | None]
+
+
 class _Place(msgspec.Struct):
     epoch: str
     seq: int
@@ -174,6 +204,10 @@ class Topics(Value, frozen=True):
         """Retained head of one event's feed."""
         return f"maguey/v1/{self.venue}/admissions/{event_id}/head"
 
+    def alerts(self) -> str:
+        """What staff and gates should know at once."""
+        return f"maguey/v1/{self.venue}/alerts"
+
     def gate_of(self, topic: str) -> str | None:
         """The gate a topic belongs to, None if it is no gate's topic of this venue or no gate's id."""
         parts = topic.split("/")
@@ -186,8 +220,8 @@ def encode(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message)
 
 
-def encode_scans(records: Sequence[ScanRecord]) -> bytes:
-    """A batch of one to `BATCH_LIMIT` scan records."""
+def encode_scans(records: Sequence[ScanRecord | Spoiled]) -> bytes:
+    """A batch of one to `BATCH_LIMIT` scan records, or of the places of spoiled ones."""
     if not 0 < len(records) <= BATCH_LIMIT:
         raise WireError(f"a batch holds 1 to {BATCH_LIMIT} records, not {len(records)}")
     return msgspec.json.encode({"v": VERSION, "scans": list(records)})
@@ -226,7 +260,7 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
     try:
         record = msgspec.json.decode(raw, type=ScanRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _unreadable(raw, str(error))
+        return _unreadable(raw, _spoiled(raw) or str(error))
     if record.gate_id != gate_id:
         foreign = f"record of gate {record.gate_id[:64]!r} on the topic of {gate_id!r}"
         return Unreadable(raw=raw, error=foreign)
@@ -235,6 +269,14 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
     if not _EPOCH.fullmatch(record.epoch):
         return _unreadable(raw, "epoch is not 1 to 64 letters, digits, '_', '.', ':' or '-'")
     return record
+
+
+def _spoiled(raw: bytes) -> str | None:
+    """What the gate itself says is wrong with the row, if it does."""
+    try:
+        return f"spoiled in the gate's journal: {msgspec.json.decode(raw, type=Spoiled).error}"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _unreadable(raw: bytes, error: str) -> Unreadable:
@@ -251,7 +293,7 @@ def _unreadable(raw: bytes, error: str) -> Unreadable:
 
 
 def decode(payload: bytes, shape: type[M]) -> M:
-    """Read one message of a known shape (`Ack`, `Head`, `Delta`, `GateStatus`, `GateConfig`).
+    """Read one message of a known shape (`Ack`, `Head`, `Delta`, `Alert`, `GateStatus`, `GateConfig`).
 
     :raises WireError: not that shape, or another schema version.
     """

@@ -1,4 +1,4 @@
-CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
+CREATE FUNCTION public.admitted_by(p_scans uuid[], p_annulled boolean DEFAULT false) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -7,6 +7,7 @@ CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, s
     left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
     left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
     where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan'
+        and (s.annulled_at is not null) = p_annulled
 $$;
 CREATE FUNCTION public.advance_watermark(p_gate text, p_epoch text) RETURNS bigint
     LANGUAGE plpgsql
@@ -25,6 +26,9 @@ begin
         select max(run.seq) into v_next from (
             select kept.seq, row_number() over (order by kept.seq) as n from (
                 (select seq from scan_logs where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                    order by seq limit c_step)
+                union
+                (select seq from scan_repeats where gate_id = p_gate and epoch = p_epoch and seq > v_seq
                     order by seq limit c_step)
                 union
                 (select seq from scan_quarantine where gate_id = p_gate and epoch = p_epoch and seq > v_seq
@@ -107,6 +111,18 @@ CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS
         join event_vip_tables v on v.id = r.event_vip_table_id
         where l.ticket_id = p_ticket_id
     ), json_build_object('is_vip_linked', false))
+$$;
+CREATE FUNCTION public.concerned_by(p_scans uuid[]) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select array_agg(distinct coalesce(s.subject_id, t.id, p.id))
+    from scan_logs s
+    left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
+    left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
+    where s.scan_id = any (p_scans || array(
+        select a.refers_to from scan_logs a where a.scan_id = any (p_scans) and a.record = 'annulled'
+    )) and (s.verdict = 'admit' or s.record = 'annulled')
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
     LANGUAGE plpgsql
@@ -336,8 +352,13 @@ CREATE FUNCTION public.feed_on_vip_scan_logs() RETURNS trigger
 declare
     v_subjects uuid[];
 begin
-    select array_agg(pass_id) into v_subjects from new_rows
-    where pass_id is not null and scan_type = 'reentry';
+    if tg_op = 'INSERT' then
+        select array_agg(pass_id) into v_subjects from new_rows
+        where pass_id is not null and scan_type = 'reentry';
+    else
+        select array_agg(pass_id) into v_subjects from old_rows
+        where pass_id is not null and scan_type = 'reentry';
+    end if;
     if v_subjects is not null then
         perform feed_append(p_subjects => v_subjects);
     end if;
@@ -356,26 +377,51 @@ CREATE FUNCTION public.ingest_scans(p_records jsonb, p_topics jsonb DEFAULT '{}'
     AS $$
 declare
     v_new uuid[] := store_scans(p_records);
+    v_concerned uuid[];
+    v_taken_back uuid[];
     v_subjects uuid[];
 begin
     if cardinality(v_new) < jsonb_array_length(p_records) then
+        perform keep_repeats(p_records);
         perform quarantine_misfits(p_records, p_topics);
+    end if;
+    v_concerned := concerned_by(v_new);
+    if v_concerned is not null then
+        perform lock_events_of(v_concerned);
+    end if;
+    v_taken_back := note_outcomes(v_new);
+    if cardinality(v_taken_back) > 0 then
+        perform take_back(v_taken_back);
     end if;
     select array_agg(subject_id) into v_subjects from admitted_by(v_new);
     if v_subjects is not null then
-        perform lock_events_of(v_subjects);
         perform log_linked_entries(v_new);
         perform check_in_tickets(v_new);
         perform vip_relabel(v_subjects);
         perform recount_linked_tables(v_new);
         perform check_in_passes(v_new);
     end if;
+    perform note_alerts(v_new, p_topics);
     return cardinality(v_new);
 end
 $$;
 CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_at IS NULL) OR ((EXTRACT(epoch FROM p_at) >= (0)::numeric) AND (EXTRACT(epoch FROM p_at) < ('7258118400'::bigint)::numeric)));
+CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into scan_repeats (gate_id, epoch, seq, scan_id, payload_hash)
+    select r.gate_id, r.epoch, r.seq, r.scan_id, r.payload_hash
+    from jsonb_populate_recordset(null::scan_logs, p_records) r
+    join scan_logs s on s.scan_id = r.scan_id and (s.epoch, s.seq) <> (r.epoch, r.seq)
+    where scan_content(s) = scan_content(r) and not exists (
+        select from scan_logs o where (o.gate_id, o.epoch, o.seq) = (r.gate_id, r.epoch, r.seq)
+    )
+    order by r.gate_id, r.epoch, r.seq
+    on conflict do nothing
+$$;
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -399,6 +445,52 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
     order by a.at, a.gate, a.scan_id
 $$;
+CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
+    from scan_logs s
+    where s.scan_id = any (p_new) and s.record = 'event' and p_topics ? s.gate_id
+        and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
+    order by s.gate_id, s.epoch, s.seq
+    on conflict do nothing
+$$;
+CREATE FUNCTION public.note_outcomes(p_new uuid[]) RETURNS uuid[]
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_scans uuid[];
+    v_taken_back uuid[];
+begin
+    select array_agg(told.refers_to order by told.refers_to) into v_scans from (
+        select l.refers_to from scan_logs l where l.scan_id = any (p_new) and l.record in ('passed', 'annulled')
+        union
+        select l.refers_to from scan_logs l where l.refers_to = any (p_new) and l.record in ('passed', 'annulled')
+    ) told;
+    if v_scans is null then
+        return '{}';
+    end if;
+    perform 1 from scan_logs where scan_id = any (v_scans) order by scan_id for no key update;
+    with outcome as (
+        select l.refers_to, l.gate_id, bool_or(l.reason <> 'not_opened') as actuated,
+            min(l.occurred_at) filter (where l.record = 'annulled') as annulled_at
+        from scan_logs l where l.refers_to = any (v_scans) and l.record in ('passed', 'annulled')
+        group by l.refers_to, l.gate_id
+    ), noted as (
+        update scan_logs s set actuated = o.actuated, annulled_at = o.annulled_at
+        from outcome o join scan_logs before on before.scan_id = o.refers_to
+        where s.scan_id = o.refers_to and s.gate_id = o.gate_id
+            and s.record = 'scan' and s.verdict = 'admit'
+            and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
+        returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_taken_back
+    )
+    select array_agg(scan_id) into v_taken_back from noted where is_taken_back and scan_id <> all (p_new);
+    return coalesce(v_taken_back, '{}');
+end
+$$;
 CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -410,16 +502,16 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
     insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
     select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq,
         substring(convert_to(r.raw::text, 'UTF8') for 65536), r.payload_hash, octet_length(r.raw::text),
-        case when s.scan_id is null then 'this scan_id belongs to another scan'
+        case when coalesce(s.scan_id, p.scan_id) is null then 'this scan_id belongs to another scan'
             else 'another record is already kept for this gate, epoch and seq' end
     from (
         select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
-            (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash,
-            (e.value ->> 'scan_id')::uuid as scan_id
+            (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash
         from jsonb_array_elements(p_records) e
     ) r
     left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
-    where s.payload_hash is distinct from r.payload_hash
+    left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
+    where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash
     on conflict do nothing
 $$;
 CREATE FUNCTION public.recount_linked_tables(p_scans uuid[]) RETURNS void
@@ -462,31 +554,124 @@ CREATE TABLE public.scan_logs (
     refers_to uuid,
     payload_hash text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text]))),
+    actuated boolean,
+    annulled_at timestamp with time zone,
+    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
+    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
     CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 );
-CREATE FUNCTION public.scan_rows(p_records jsonb) RETURNS SETOF public.scan_logs
+CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select gen_random_uuid(), r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms,
-        r.verdict, r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
-        r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
-        r.released, r.record, r.refers_to, r.payload_hash, now()
-    from jsonb_populate_recordset(null::scan_logs, p_records) r
-$$;
+    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text]);
 CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
     with stored as (
-        insert into scan_logs select r.* from scan_rows(p_records) r order by r.gate_id, r.epoch, r.seq
+        insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
+            reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
+            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to,
+            payload_hash)
+        select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
+            r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
+            r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
+            r.released, r.record, r.refers_to, r.payload_hash
+        from jsonb_populate_recordset(null::scan_logs, p_records) r
+        where not exists (
+            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
+        )
+        order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
         returning scan_id
     )
     select coalesce(array_agg(scan_id), '{}') from stored
+$$;
+CREATE FUNCTION public.take_back(p_scans uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subjects uuid[] := array(select subject_id from admitted_by(p_scans, true) where subject_id is not null);
+begin
+    perform unlog_entries(p_scans);
+    perform take_back_tickets(p_scans);
+    perform take_back_passes(p_scans);
+    perform vip_relabel(v_subjects);
+    perform vip_recount(array(
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_subjects)
+        union
+        select reservation_id from vip_guest_passes where id = any (v_subjects)
+    ));
+end
+$$;
+CREATE FUNCTION public.take_back_passes(p_scans uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform 1 from vip_guest_passes where id in (select subject_id from admitted_by(p_scans, true))
+    order by qr_code_token for no key update;
+    with outcome as (
+        select p.id, left_over.*
+        from vip_guest_passes p
+        cross join lateral (
+            select (array_agg(l.scanned_at order by l.scanned_at, l.scanned_by))[1] as at,
+                (array_agg(l.scanned_by order by l.scanned_at, l.scanned_by))[1] as gate
+            from vip_scan_logs l where l.pass_id = p.id
+        ) left_over
+        where exists (
+            select from admitted_by(p_scans, true) a
+            where a.subject_id = p.id and (a.at, a.gate) = (p.checked_in_at, p.checked_in_by)
+        )
+    )
+    update vip_guest_passes p set checked_in_at = o.at, checked_in_by = o.gate,
+        status = case when o.at is null and p.status = 'checked_in' then 'issued' else p.status end
+    from outcome o where p.id = o.id;
+end
+$$;
+CREATE FUNCTION public.take_back_tickets(p_scans uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform 1 from tickets where id in (select subject_id from admitted_by(p_scans, true))
+    order by qr_code_data for no key update;
+    with annulled as (
+        select subject_id, array_agg((at, gate)) as entries from admitted_by(p_scans, true) group by subject_id
+    ), outcome as (
+        select t.id,
+            coalesce((t.checked_in_at, t.checked_in_by) = any (a.entries), false) as was_first,
+            coalesce((t.last_entry_at, t.last_entry_gate) = any (a.entries), false) as was_last,
+            left_over.*
+        from annulled a
+        join tickets t on t.id = a.subject_id
+        cross join lateral (
+            select (array_agg(s.at order by s.at, s.gate))[1] as first_at,
+                (array_agg(s.gate order by s.at, s.gate))[1] as first_gate,
+                (array_agg(s.at order by s.at desc, s.gate desc))[1] as last_at,
+                (array_agg(s.gate order by s.at desc, s.gate desc))[1] as last_gate
+            from (
+                select occurred_at as at, gate_id as gate from scan_logs
+                where subject_id = t.id and verdict = 'admit' and record = 'scan' and annulled_at is null
+                union all
+                select occurred_at, gate_id from scan_logs
+                where subject_id is null and code_hash = t.code_hash
+                    and verdict = 'admit' and record = 'scan' and annulled_at is null
+            ) s
+        ) left_over
+    )
+    update tickets t set
+        status = case when o.was_first and o.first_at is null and t.status = 'checked_in' then 'issued'
+            else t.status end,
+        is_used = case when o.was_first then o.first_at is not null else t.is_used end,
+        checked_in_at = case when o.was_first then o.first_at else t.checked_in_at end,
+        checked_in_by = case when o.was_first then o.first_gate else t.checked_in_by end,
+        last_entry_at = case when o.was_last then o.last_at else t.last_entry_at end,
+        last_entry_gate = case when o.was_last then o.last_gate else t.last_entry_gate end
+    from outcome o where t.id = o.id and (o.was_first or o.was_last);
+end
 $$;
 CREATE FUNCTION public.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
@@ -495,6 +680,24 @@ begin
     new.updated_at := now();
     return new;
 end
+$$;
+CREATE FUNCTION public.unlog_entries(p_scans uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    delete from vip_scan_logs where id in (
+        select logged.id from (
+            select l.id, a.times, row_number() over (
+                partition by l.pass_id, l.ticket_id, l.scanned_at, l.scanned_by order by l.id
+            ) as number
+            from (
+                select subject_id, at, gate, count(*) as times from admitted_by(p_scans, true)
+                group by subject_id, at, gate
+            ) a
+            join vip_scan_logs l on l.scanned_at = a.at and l.scanned_by = a.gate
+                and (l.pass_id = a.subject_id or l.ticket_id = a.subject_id)
+        ) logged where logged.number <= logged.times
+    )
 $$;
 CREATE TABLE public.vip_guest_passes (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -673,6 +876,25 @@ CREATE TABLE public.admission_changes (
     "row" jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.alerts (
+    number bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    venue text NOT NULL,
+    gate_id text NOT NULL,
+    reason text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
+    CONSTRAINT alerts_time CHECK (public.is_plausible(at))
+);
+ALTER TABLE public.alerts ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.alerts_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE public.event_vip_tables (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -850,8 +1072,21 @@ CREATE TABLE public.scan_quarantine (
     error text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.scan_repeats (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    payload_hash text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT scan_repeats_seq_positive CHECK ((seq > 0))
+);
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT alerts_pkey PRIMARY KEY (number);
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.event_vip_tables
     ADD CONSTRAINT event_vip_tables_number_key UNIQUE (event_id, table_number);
 ALTER TABLE ONLY public.event_vip_tables
@@ -878,6 +1113,8 @@ ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_scan_id_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.scan_repeats
+    ADD CONSTRAINT scan_repeats_pkey PRIMARY KEY (gate_id, epoch, seq);
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tickets
@@ -904,7 +1141,11 @@ ALTER TABLE ONLY public.vip_reservations
     ADD CONSTRAINT vip_reservations_qr_code_token_key UNIQUE (qr_code_token);
 ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_pkey PRIMARY KEY (id);
+CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
+CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
+CREATE INDEX scan_logs_refers_to ON public.scan_logs USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
+CREATE INDEX scan_logs_unsynced ON public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
 CREATE UNIQUE INDEX scan_quarantine_once ON public.scan_quarantine USING btree (public.hash_of_text(((topic || ' '::text) || raw_hash)));
 CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
@@ -941,6 +1182,7 @@ CREATE TRIGGER vip_reservations_feed_insert AFTER INSERT ON public.vip_reservati
 CREATE TRIGGER vip_reservations_feed_update AFTER UPDATE ON public.vip_reservations REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
 CREATE TRIGGER vip_reservations_forward BEFORE UPDATE OF status ON public.vip_reservations FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.vip_reservation_forward_only();
 CREATE TRIGGER vip_reservations_touch BEFORE UPDATE ON public.vip_reservations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);

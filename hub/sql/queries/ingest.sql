@@ -1,5 +1,5 @@
 -- ingest_scans --
--- One batch: every record once, with its check-in. Returns how many were new.
+-- One batch: every record once, with what it does to check-ins. Returns how many were new.
 SELECT ingest_scans(%(records)s::text::jsonb, %(topics)s::text::jsonb)
 
 -- quarantine --
@@ -19,7 +19,7 @@ WHERE coalesce(g.venue, %(venue)s) = %(venue)s
 ORDER BY w.gate_id, w.updated_at DESC
 
 -- is_migrated --
-SELECT FROM events, scan_quarantine WHERE false
+SELECT FROM events, scan_quarantine, alerts WHERE false
 
 -- become_active --
 -- One consumer per venue; the lock ends with the connection, however that ends.

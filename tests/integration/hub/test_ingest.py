@@ -91,10 +91,10 @@ def test_watermarks_are_per_gate_and_epoch(conn: Connection) -> None:
 
 def test_a_watermark_crosses_thousands_of_rows(conn: Connection, world: World) -> None:
     world.run(
-        "INSERT INTO scan_logs SELECT (jsonb_populate_record(r, jsonb_build_object('seq', n,"
-        " 'id', gen_random_uuid(), 'scan_id', gen_random_uuid()))).* FROM scan_rows(%s::jsonb) r,"
-        " generate_series(2, 3500) n",
-        msgspec.json.encode([msgspec.to_builtins(record(2)) | {"payload_hash": "x"}]).decode(),
+        "INSERT INTO scan_logs SELECT (jsonb_populate_record(null::scan_logs, %s::jsonb"
+        " || jsonb_build_object('seq', n, 'id', gen_random_uuid(), 'scan_id', gen_random_uuid(),"
+        " 'received_at', now()))).* FROM generate_series(2, 3500) n",
+        msgspec.json.encode(plain(record(2)) | {"payload_hash": "x"}).decode(),
     )
     assert take(conn, record(1)) == [("gate-1", Ack(epoch="e1", seq=3500))]
 

@@ -1,0 +1,135 @@
+"""What staff is told of at once: each record once, after the commit, not too often (protocol 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from demo.servers import free_port
+from gate.model import Reason, Ruling, ScanRecord
+from hub.alerts import Alerts
+from hub.broker import Broker, Message
+from hub.config import HubConfig, Mqtt
+from hub.database import Connection
+from hub.ingest import merge, read, write
+from sync.wire import Alert, Topics, decode, encode_scans
+from tests.integration.hub.test_consumer import running
+from tests.integration.hub.world import GateOnMqtt, World, later, record
+
+NO_SCAN = {"verdict": Ruling.NONE, "rule": 0, "record": "event"}
+TOLD = [Reason.GUESSING, Reason.TAMPER, Reason.FREE_PASSAGE, Reason.INTRUSION, Reason.SENSOR_SILENT]
+
+
+def happened(seq: int, reason: Reason) -> ScanRecord:
+    return record(seq, reason=reason, **NO_SCAN)
+
+
+@pytest.fixture
+def gate(config: HubConfig) -> Iterator[GateOnMqtt]:
+    with GateOnMqtt(config.mqtt.port, config.venue) as connected:
+        yield connected
+
+
+def alerts(gate: GateOnMqtt) -> list[Alert]:
+    return [decode(payload, Alert) for topic, payload in gate.heard if topic == gate.topics.alerts()]
+
+
+@pytest.mark.parametrize("reason", TOLD)
+def test_an_event_that_staff_must_know_of_is_told_once(
+    config: HubConfig, gate: GateOnMqtt, world: World, reason: Reason
+) -> None:
+    event = happened(1, reason)
+    with running(config):
+        assert gate.resend(event)
+        assert gate.wait(lambda: bool(alerts(gate)))
+    assert alerts(gate) == [Alert(id=event.scan_id, gate="gate-1", reason=reason.value, at=later(1))]
+    assert world.all("SELECT record, reason, released FROM scan_logs") == [("event", reason.value, False)]
+    (payload,) = [payload for topic, payload in gate.heard if topic == gate.topics.alerts()]
+    assert msgspec.json.decode(payload)["v"] == 1
+
+
+def test_a_record_that_comes_again_is_not_told_again(
+    config: HubConfig, gate: GateOnMqtt, world: World
+) -> None:
+    event = happened(1, Reason.GUESSING)
+    salvaged = msgspec.structs.replace(event, epoch="e2")
+    with running(config):
+        assert gate.resend(event)
+        assert gate.wait(lambda: bool(alerts(gate)))
+        forget_when(world)
+        gate.send(event)
+        assert gate.resend(salvaged)
+        assert gate.resend(event, happened(2, Reason.TAMPER))
+        assert gate.wait(lambda: alerts(gate)[-1].reason == "tamper")
+    assert [alert.reason for alert in alerts(gate)] == ["guessing", "tamper"]
+
+
+def forget_when(world: World) -> None:
+    """As if what was told had been told an hour ago."""
+    world.run("UPDATE alerts SET sent_at = sent_at - interval '1 hour'")
+
+
+def test_what_nobody_has_to_act_on_is_kept_and_not_told(
+    config: HubConfig, gate: GateOnMqtt, world: World
+) -> None:
+    quiet = [Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED, Reason.TEST_PULSE, Reason.FREE_PASSAGE_OVER]
+    with running(config):
+        assert gate.resend(
+            *(happened(seq, reason) for seq, reason in enumerate(quiet, 1)),
+            record(6, verdict=Ruling.DENY, reason=Reason.FORGED),
+            happened(7, Reason.TAMPER),
+        )
+        assert gate.wait(lambda: bool(alerts(gate)))
+    assert [alert.reason for alert in alerts(gate)] == ["tamper"]
+    assert world.one("SELECT count(*) FROM scan_logs WHERE record = 'event'") == 6
+
+
+def test_what_comes_often_is_told_together(config: HubConfig, gate: GateOnMqtt, world: World) -> None:
+    with running(config):
+        assert gate.resend(happened(1, Reason.INTRUSION))
+        assert gate.wait(lambda: bool(alerts(gate)))
+        for start in range(2, 302, 50):
+            assert gate.resend(*(happened(seq, Reason.INTRUSION) for seq in range(start, start + 50)))
+        # another gate and another reason do not wait
+        gate.send_raw(
+            encode_scans([msgspec.structs.replace(happened(1, Reason.INTRUSION), gate_id="gate-2")]),
+            gate.topics.scans("gate-2"),
+        )
+        assert gate.wait(lambda: alerts(gate)[-1].gate == "gate-2")
+        assert [alert.count for alert in alerts(gate)] == [1, 1]
+        forget_when(world)
+        assert gate.wait(lambda: len(alerts(gate)) == 3)
+    assert (alerts(gate)[2].count, alerts(gate)[2].at) == (300, later(2))
+    assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 0
+
+
+def test_what_was_committed_by_a_hub_that_died_is_told_by_the_next(
+    config: HubConfig, gate: GateOnMqtt, conn: Connection
+) -> None:
+    topics = Topics(venue=config.venue)
+    message = Message(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
+    write(conn, merge([read(message, topics)]))
+    elsewhere = Topics(venue="elsewhere")
+    message = Message(elsewhere.scans("gate-1"), encode_scans([happened(2, Reason.TAMPER)]), 1, 1)
+    write(conn, merge([read(message, elsewhere)]))
+    assert alerts(gate) == []
+    with running(config):
+        assert gate.wait(lambda: bool(alerts(gate)))
+    assert [alert.reason for alert in alerts(gate)] == ["guessing"]
+    assert conn.execute(b"SELECT venue FROM alerts WHERE sent_at IS NULL").fetchall() == [
+        {"venue": "elsewhere"}
+    ]
+
+
+def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn: Connection) -> None:
+    topics = Topics(venue="main")
+    message = Message(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
+    write(conn, merge([read(message, topics)]))
+    broker = Broker(Mqtt(port=free_port()), "hub-without-broker")
+    try:
+        Alerts(broker, topics).tell(conn)
+    finally:
+        broker.close()
+    assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 1
