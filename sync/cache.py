@@ -19,6 +19,7 @@ from sqlite_utils.migrations import Migrations
 
 from gate.errors import StoreError
 from gate.model import Admission, Event, FeedRow, Removed, Ruling, ScanRecord, Status, Table, Value
+from gate.sharing import share
 from gate.sqlfile import load
 from sync.wire import Change, GateConfig
 
@@ -31,6 +32,12 @@ def first(db: Database) -> None:
     """The tables as they first were."""
     for statement in SQL["schema"].split(";\n"):
         db.execute(statement)
+
+
+@_MIGRATIONS()
+def annulments(db: Database) -> None:
+    """What other gates annulled: their scan may come after it, or again."""
+    db.execute(SQL["annulments"])
 
 
 class LinkNote(Value, frozen=True):
@@ -58,7 +65,7 @@ class Cache:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._in_words():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            share(path)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=normal")
@@ -118,14 +125,20 @@ class Cache:
         self._db.execute(SQL["put_feed"], (event_id, version, at.isoformat(), at.isoformat()))
 
     def put_peers(self, records: Iterable[ScanRecord]) -> None:
-        """Remember what other gates admitted; an annulment takes its admission back."""
+        """Remember what other gates admitted; an annulment takes its admission back.
+
+        In whatever order they come, and only if both are of one gate: no other knows whether
+        somebody walked through. The caller vouches for `gate_id`.
+        """
         with self._transaction() as db:
             for record in records:
-                if record.record == "annulled":
-                    db.execute(SQL["remove_peer_entry"], (record.refers_to,))
+                if record.record == "annulled" and record.refers_to:
+                    db.execute(SQL["put_peer_annulment"], (record.refers_to, record.gate_id))
+                    db.execute(SQL["remove_peer_entry"], (record.refers_to, record.gate_id))
                 elif record.record == "scan" and record.verdict is Ruling.ADMIT and record.code_hash:
                     at = record.occurred_at.isoformat()
-                    db.execute(SQL["put_peer_entry"], (record.scan_id, record.code_hash, record.gate_id, at))
+                    entry = (record.scan_id, record.code_hash, record.gate_id, at)
+                    db.execute(SQL["put_peer_entry"], (*entry, record.scan_id, record.gate_id))
 
     def put_link(self, note: LinkNote, current_at: datetime | None) -> None:
         """Tell the door how the link is. `current_at`: the cache is known to be current as of then."""

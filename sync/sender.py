@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from sync import window as win
-from sync.outbox import Outbox
-from sync.wire import BATCH_LIMIT, Ack, encode_scans
+from sync.outbox import Outbox, Place
+from sync.wire import BATCH_LIMIT, MESSAGE_LIMIT, Ack, encode_scans
 
 HUB_SILENT_WAITS = 2
 """So many resends in a row without an answer, and the hub counts as not heard (6 s and more)."""
@@ -77,9 +77,12 @@ class Sender:
         self._window = win.on_tick(self._window, now_ms, jitter)
         while publish and (self._last_seq or 0) > self._window.sent and win.room(self._window):
             records = self._outbox.above(self._window.sent, min(BATCH_LIMIT, win.room(self._window)))
-            if not records or not publish(encode_scans(records)):
+            if not records:
                 return
-            self._window = win.on_sent(self._window, records[-1].seq, now_ms)
+            batch, last = _batch(records)
+            if not publish(batch):
+                return
+            self._window = win.on_sent(self._window, last, now_ms)
 
     def _look(self, now_ms: int) -> None:
         if self._outbox.has_changed():
@@ -110,3 +113,11 @@ class Sender:
             )
             self._window = win.Window(since_ms=now_ms)
         self._ahead = max(self._ahead, hub_seq)
+
+
+def _batch(places: Sequence[Place]) -> tuple[bytes, int]:
+    """As many of the first as one message holds, and the number of the last of them."""
+    batch = encode_scans(places)
+    if len(batch) > MESSAGE_LIMIT and len(places) > 1:
+        return _batch(places[: len(places) // 2])
+    return batch, places[-1].seq

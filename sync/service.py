@@ -32,6 +32,7 @@ from sync.sender import Sender
 from sync.snapshot import Fetched
 from sync.wire import (
     Ack,
+    Alert,
     Delta,
     GateConfig,
     GateStatus,
@@ -183,7 +184,8 @@ class Sync:
         if self._link is None and now_ms >= self._connect_at:
             topics = self._topics
             wanted = [
-                topics.ack(self._identity.gate_id), topics.scans(), topics.head(), topics.deltas()
+                topics.ack(self._identity.gate_id), topics.scans(), topics.head(), topics.deltas(),
+                topics.alerts(),
             ]  # fmt: skip
             try:
                 self._link = self._make_link(self._status_message(online=False), wanted)
@@ -229,6 +231,8 @@ class Sync:
     def _on_message(self, message: Message) -> None:
         if message.topic.endswith("/ack"):
             self._understand(message, self._on_ack)
+        elif message.topic == self._topics.alerts():
+            self._understand(message, self._on_alert)
         else:
             self._to_cache(message)
 
@@ -238,6 +242,10 @@ class Sync:
         except (WireError, OverflowError) as error:  # a number may be larger than SQLite's
             where = message.topic if isinstance(message, Message) else type(message).__name__
             self._log.warning("message not understood", topic=where, error=str(error))
+
+    def _on_alert(self, message: Message) -> None:
+        alert = decode(message.payload, Alert)
+        self._log.warning("the hub alerts", at_gate=alert.gate, reason=alert.reason, at=str(alert.at))
 
     def _heard(self) -> None:
         self._heard_ms = self._clock.now().monotonic_ms

@@ -50,6 +50,13 @@ create table link (
     acked_seq integer not null
 )
 
+-- annulments --
+create table peer_annulments (
+    scan_id text not null,
+    gate_id text not null,
+    primary key (scan_id, gate_id)
+) without rowid
+
 -- put_event --
 insert into events values (?, ?) on conflict (event_id) do update set row = excluded.row
 
@@ -78,10 +85,15 @@ insert into events values (?, ?) on conflict (event_id) do nothing
 delete from events where event_id not in (select value from json_each(?))
 
 -- put_peer_entry --
-insert into peer_entries values (?, ?, ?, ?) on conflict (scan_id) do nothing
+insert into peer_entries select ?, ?, ?, ?
+where not exists (select 1 from peer_annulments where scan_id = ? and gate_id = ?)
+on conflict (scan_id) do nothing
+
+-- put_peer_annulment --
+insert into peer_annulments values (?, ?) on conflict do nothing
 
 -- remove_peer_entry --
-delete from peer_entries where scan_id = ?
+delete from peer_entries where scan_id = ? and gate_id = ?
 
 -- put_feed --
 insert into feed values (?, ?, ?, ?) on conflict (event_id) do update

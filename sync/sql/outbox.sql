@@ -8,3 +8,6 @@ select count(*) from sqlite_master where name = 'scans'
 
 -- version --
 pragma data_version
+
+-- any_up_to --
+select 1 from scans where seq <= ? limit 1
