@@ -96,16 +96,14 @@ def _is_pass(one: Presented) -> bool:
 def candidates(text: str, prefix: str) -> tuple[bytes, ...]:
     """The codes a typed text may mean, for `gate.payload.parse`: the likeliest first.
 
-    A text that can be no code of ours is given back as it is, to be refused as such.
+    What cannot be completed is given back as it is: a foreign text, to be refused as such, and
+    what a hand scanner types, whose signature stays with its id.
     """
-    verbatim = text.strip().encode("utf-8", "replace")
-    carried = parse(verbatim)
-    if isinstance(carried, Code) and carried.carrier != "plain":
-        return (verbatim,)  # a hand scanner types faster than people: its signature stays with its id
     words = _WORDS.findall(unicodedata.normalize("NFKC", text).upper())
     spelt = [*_completed("".join(words), prefix), "-".join(words)]
     ours = [code_id.encode() for code_id in spelt if isinstance(parse(code_id.encode()), Code)]
     found = tuple(dict.fromkeys(ours))[:MOST_CANDIDATES]
+    verbatim = text.strip().encode("utf-8", "replace")
     return found or ((verbatim,) if verbatim else ())
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+
 from gate.decide import Several
-from gate.payload import parse
+from gate.payload import Code, parse
 from gate.presence import Presence, Presented, Sighting, observe
-from tests.factories import a_code, code_id
+from tests.codes import printed, signed
+from tests.factories import a_code, code_id, pass_id
 
 A, B = code_id(1).encode(), code_id(2).encode()
 MENU, POSTER = b"https://example.org/menu", b"https://example.org/poster"
@@ -99,3 +104,69 @@ def test_what_is_out_of_sight_is_forgotten() -> None:
         camera.see(code_id(number).encode())
         camera.away(1600)
     assert camera.state.held == {}
+
+
+CARRIERS = [
+    text.encode() for text in (code_id(1), code_id(1).lower(), signed(code_id(1)), printed(code_id(1)))
+]
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(CARRIERS, 2)])
+def test_the_same_code_in_two_carriers_in_one_frame_is_one_code(first: bytes, second: bytes) -> None:
+    camera = Camera()
+    answer = camera.see(first, second)
+    assert answer is not None
+    assert isinstance(answer.what, Code)
+    assert answer.what.code_hash == a_code(code_id(1)).code_hash
+    assert answer == Presented(parse(answer.raw), answer.raw)
+    assert [camera.see(*frame) for frame in ((second, first), (first,), (second,))] == [None] * 3
+
+
+@pytest.mark.parametrize("says_more", CARRIERS[2:])
+def test_of_two_carriers_of_one_code_the_one_with_a_signature_is_taken(says_more: bytes) -> None:
+    for frame in ((A, says_more), (says_more, A)):
+        answer = Camera().see(*frame)
+        assert answer is not None
+        assert answer.raw == says_more
+
+
+def test_another_carrier_of_a_code_held_in_view_is_not_a_new_presentation() -> None:
+    assert Camera().raws(*[(carrier,) for carrier in CARRIERS * 5]) == [CARRIERS[0]]
+
+
+@pytest.mark.parametrize("foreign", [MENU, POSTER, b"\xff\x00", b"{}", code_id(1).encode() + b"\n"])
+def test_however_central_a_foreign_code_is_ours_wins(foreign: bytes) -> None:
+    for frame in ((foreign, A), (foreign, foreign, foreign, A), (A, foreign)):
+        assert Camera().raws(frame) == [A]
+
+
+def test_however_central_one_of_two_valid_codes_is_they_come_one_at_a_time() -> None:
+    sightings = [Sighting(A, offset=0.0), Sighting(B, offset=1.0)]
+    _, answer = observe(Presence(), [(one, parse(one.raw)) for one in sightings], 0)
+    assert answer == Presented(Several(2), b"")
+
+
+@pytest.mark.parametrize("other", [B, pass_id().encode(), signed(code_id(2)).encode()])
+def test_two_valid_codes_of_any_kind_come_one_at_a_time_also_beside_foreign_ones(other: bytes) -> None:
+    answer = Camera().see(MENU, A, POSTER, other)
+    assert answer == Presented(Several(2), b"")
+
+
+def test_a_second_guest_who_holds_a_code_beside_one_already_answered_is_asked_to_wait() -> None:
+    camera = Camera()
+    assert camera.raws((A,), (A, B), (A, B)) == [A, b""]
+    camera.away(1400)
+    assert camera.see(B) == Presented(parse(B), B)
+
+
+def test_of_several_foreign_codes_the_nearest_to_the_middle_is_answered_whatever_their_order() -> None:
+    for order in itertools.permutations([(MENU, 0.1), (POSTER, 0.5), (b"x", 0.9)]):
+        sightings = [Sighting(raw, offset) for raw, offset in order]
+        _, answer = observe(Presence(), [(one, parse(one.raw)) for one in sightings], 0)
+        assert answer is not None
+        assert answer.raw == MENU
+
+
+def test_two_foreign_codes_that_begin_alike_are_two() -> None:
+    long = b"https://example.org/" + b"a" * 100
+    assert Camera().raws((long + b"1",), (long + b"2",)) == [long + b"1", long + b"2"]

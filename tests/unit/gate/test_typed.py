@@ -12,7 +12,7 @@ import pytest
 from gate.payload import Code, Malformed, code_hash, parse
 from gate.typed import MOST_CANDIDATES, Typist, candidates, crockford, may_type, prefix_of, read
 from hub.codes import CROCKFORD, pass_code, ticket_code
-from tests.codes import printed, signed
+from tests.codes import signed
 from tests.factories import an_event
 
 MEXICO = ZoneInfo("America/Mexico_City")
@@ -124,6 +124,11 @@ def test_a_check_character_that_is_a_letter_is_not_made_a_digit() -> None:
         assert id_of(entered_as(code[:-1] + digit, code)) == code
 
 
+def test_a_check_character_is_not_changed_after_letters_that_no_code_has() -> None:
+    """1 would hold as L here; but it is the U that is wrong."""
+    assert crockford("MGY-PF-20261120-JMT8MWX5MKGYGUYM1") == "MGY-PF-20261120-JMT8MWX5MKGYGUYM1"
+
+
 def test_crockford_changes_only_o_i_and_l() -> None:
     for seed in range(200):
         assert crockford(ticket(seed)) == ticket(seed)
@@ -186,9 +191,6 @@ def test_a_hand_scanners_signed_code_stays_signed() -> None:
     code = entered_as(signed(ticket()), ticket())
     assert isinstance(code, Code)
     assert (code.id, code.carrier) == (ticket(), "signed")
-    printed_code = entered_as(printed(ticket()), ticket())
-    assert isinstance(printed_code, Code)
-    assert printed_code.carrier == "json"
 
 
 def test_a_damaged_signature_is_not_left_out() -> None:

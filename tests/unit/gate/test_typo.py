@@ -165,6 +165,9 @@ def test_what_a_guesser_can_have_looked_up_is_bounded() -> None:
         text = source.choice(("", TONIGHT, "MGY-ABCDEF-20261231-", "VIP-PASS-")) + tail
         likely(text, TONIGHT, asked)
         assert len(asked.hashes) <= MOST_LOOKUPS
+    asked = Asked()
+    likely("0" * 39 + "1", TONIGHT, asked)
+    assert len(asked.hashes) == MOST_LOOKUPS
 
 
 def test_a_correction_is_one_slip_and_its_check_character_holds() -> None:
