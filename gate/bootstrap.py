@@ -15,11 +15,11 @@ from display.preview import write_all
 from display.words import Page, compose
 from gate.cache import CacheReader
 from gate.clock import Clock, SystemClock
-from gate.config import GateFile, public_keys
+from gate.config import CameraSection, GateFile, public_keys
 from gate.decide import Policy
 from gate.desk import Desk
 from gate.door import Door
-from gate.errors import MagueyError
+from gate.errors import ConfigError, MagueyError
 from gate.front import DoorSettings
 from gate.journal import Journal
 from gate.mending import Mending
@@ -30,6 +30,7 @@ from gate.ports import Dark, Display, Eye, Look, NoInputs, NoKeypad, Silent, Tur
 from gate.screen import Screen
 from gate.sharing import share
 from hardware.decode import Decoded, decode
+from hardware.exposure import Controls, controls_for
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.pictures import load
 from hardware.spec import CameraSpec
@@ -138,18 +139,40 @@ def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock) -
     )
 
 
+def make_focus(config: GateFile) -> tuple[Eye, Display]:
+    """An eye that measures how sharp it sees, and the screen. Raises `ConfigError`."""
+    return ChildEye(camera_spec(config.camera), measures_sharpness=True), _display(config)
+
+
 def _eye(config: GateFile) -> Eye:
-    camera = config.camera
-    return ChildEye(
-        CameraSpec(
-            driver=camera.driver,
-            path=camera.path,
-            device=camera.device,
-            size=(camera.width, camera.height),
-            fps=camera.fps,
-            hold_ms=camera.hold_ms,
-        )
+    return ChildEye(camera_spec(config.camera))
+
+
+def camera_spec(camera: CameraSection) -> CameraSpec:
+    """The camera as configured. Raises `ConfigError` where its numbers do not go together."""
+    return CameraSpec(
+        driver=camera.driver,
+        path=camera.path,
+        device=camera.device,
+        size=(camera.width, camera.height),
+        fps=camera.fps,
+        idle_fps=camera.idle_fps,
+        hold_ms=camera.hold_ms,
+        controls=_controls(camera) if camera.driver == "picamera2" else {},
     )
+
+
+def _controls(camera: CameraSection) -> Controls:
+    try:
+        return controls_for(
+            mains_hz=camera.mains_hz,
+            half_periods=camera.exposure,
+            gain=camera.gain,
+            focus=camera.focus,
+            fps=camera.fps,
+        )
+    except ValueError as error:
+        raise ConfigError(f"camera: {error}") from None
 
 
 def _display(config: GateFile) -> Display:

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
-from gate import bootstrap
+from gate import bootstrap, cli_focus
 from gate.clock import SystemClock
 from gate.config import GateFile, read
 from gate.desk import Answered, Desk
@@ -213,6 +213,9 @@ def _door_lines(live: Live) -> Iterator[str]:
         yield f"decision  {live.p50_ms:.2f} ms in the middle, {live.p99_ms:.2f} ms at worst but 1 in 100"
     parts = msgspec.structs.asdict(live.parts)
     yield "parts     " + ", ".join(f"{name} {'ok' if said == OK else 'OUT'}" for name, said in parts.items())
+
+
+app.command()(cli_focus.focus)
 
 
 def _print(fields: object) -> None:

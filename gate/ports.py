@@ -18,11 +18,15 @@ from gate.signals import Signal
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One frame, looked at. `decode_ms`: time the decoder took; `source`: where from, for the log."""
+    """One frame, looked at. `decode_ms`: time the decoder took; `source`: where from, for the log.
+
+    `sharpness`: 0 to 999, where the eye was made to measure it.
+    """
 
     sightings: tuple[Sighting, ...] = ()
     decode_ms: float = 0.0
     source: str = ""
+    sharpness: int | None = None
 
 
 class Eye(Protocol):

@@ -8,6 +8,7 @@ from hardware import messages as m
 from hardware.child import Assignment, limit_memory
 from hardware.decode import decode, has_second_opinion
 from hardware.effort import Effort
+from hardware.sharpness import sharpness
 from hardware.slots import Slots
 
 _NO_PYZBAR = "The second decoder is missing; some codes will not be read. Run: apt install libzbar0."
@@ -30,4 +31,5 @@ def _decode(slots: Slots, request: m.Decode) -> m.Read:
     grey = slots.view(request.slot, request.width, request.height).copy()
     result = decode(grey, Effort(request.effort))
     codes = tuple((found.raw, found.offset) for found in result.found)
-    return m.Read(request.slot, codes, result.decoder, result.ms)
+    sharp = sharpness(grey) if request.measure else None
+    return m.Read(request.slot, codes, result.decoder, result.ms, sharp)

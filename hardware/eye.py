@@ -86,9 +86,11 @@ class ChildEye:
     """See the module's text. Starts at once, and without a camera too: `trouble` then says so.
 
     :param decoder_headroom_mb: memory the decoder may use beyond its libraries before it is replaced.
+    :param rest_after_s: seconds without any code after which the eye rests (`CameraSpec.idle_fps`).
+    :param measures_sharpness: whether every look tells how sharp the frame was.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 – limits, by name
         self,
         spec: CameraSpec,
         *,
@@ -96,8 +98,10 @@ class ChildEye:
         camera_deadline_s: float = CAMERA_DEADLINE_S,
         decoder_headroom_mb: int = 256,
         rest_after_s: float = REST_AFTER_S,
+        measures_sharpness: bool = False,
     ) -> None:
         self._every_frame_counts = spec.every_frame_counts
+        self._measures = measures_sharpness
         self._still = spec.driver == "files"
         self._silence_s = camera_deadline_s
         self._grab_s = min(GRAB_S, camera_deadline_s / 2)
@@ -248,7 +252,7 @@ class ChildEye:
             return  # the decoder, or this whole process, stood still
         self._decoding, self._decoder_was = frame, self._decoder.restarts
         hard = Effort.STILL if self._still else effort(self._missed)
-        self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard))
+        self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard, self._measures))
 
     def _camera_said(self, answer: m.Captured | m.Read | None) -> None:
         if not isinstance(answer, m.Captured):
@@ -276,7 +280,14 @@ class ChildEye:
         ours = any(isinstance(parse(raw), Code) for raw, _ in answer.codes)
         self._missed = 0 if ours else self._missed + 1
         sightings = tuple(Sighting(raw=raw, offset=offset) for raw, offset in answer.codes)
-        self._publish(Look(sightings=sightings, decode_ms=answer.ms, source=frame.source))
+        self._publish(
+            Look(
+                sightings=sightings,
+                decode_ms=answer.ms,
+                source=frame.source,
+                sharpness=answer.sharpness,
+            )
+        )
 
     def _rescue_frame(self) -> None:
         """A decoder that died leaves its frame unread. A camera soon gives another; a file is tried twice."""

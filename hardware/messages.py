@@ -20,12 +20,16 @@ class Capture(msgspec.Struct, frozen=True, tag="capture"):
 
 
 class Decode(msgspec.Struct, frozen=True, tag="decode"):
-    """To the decoder: look at the frame in `slot`. `effort`: see `hardware.effort.Effort`."""
+    """To the decoder: look at the frame in `slot`, and `measure` how sharp it is.
+
+    `effort`: see `hardware.effort.Effort`.
+    """
 
     slot: int
     width: int
     height: int
     effort: int
+    measure: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -52,12 +56,16 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
 
 
 class Read(msgspec.Struct, frozen=True, tag="read"):
-    """From the decoder: raw bytes and offset of each code, by which step, in how many ms."""
+    """From the decoder: raw bytes and offset of each code, by which step, in how many ms.
+
+    `sharpness`: see `hardware.sharpness`; None if it was not to be measured.
+    """
 
     slot: int
     codes: tuple[tuple[bytes, float], ...]
     decoder: str
     ms: float
+    sharpness: int | None = None
 
 
 class Broken(msgspec.Struct, frozen=True, tag="broken"):

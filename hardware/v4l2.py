@@ -98,10 +98,14 @@ class Webcam:
         for name in FORMATS:
             wanted = v.Format(type=v.CAPTURE)
             wanted.fmt.pix = v.PixFormat(width=size[0], height=size[1], pixelformat=v.fourcc(name))
-            with contextlib.suppress(OSError):  # EINVAL: this driver refuses what others replace
+            try:
                 self._call(v.S_FMT, wanted)
-                if v.fourcc_name(wanted.fmt.pix.pixelformat) in FORMATS:
-                    return v.PixFormat.from_buffer_copy(wanted.fmt.pix)
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    raise
+                continue  # EINVAL: this driver refuses what others replace
+            if v.fourcc_name(wanted.fmt.pix.pixelformat) in FORMATS:
+                return v.PixFormat.from_buffer_copy(wanted.fmt.pix)
         raise OSError(errno.EINVAL, f"it offers none of {', '.join(FORMATS)}")
 
     def _set_rate(self, fps: int) -> None:

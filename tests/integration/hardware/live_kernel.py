@@ -20,7 +20,7 @@ from tests.unit.hardware.scenes import code
 SIZE = (240, 240)
 FRAME_S = 0.01
 
-How = Literal["fresh", "old", "repeated", "silent", "silent_once", "hanging"]
+How = Literal["fresh", "old", "repeated", "silent", "silent_once", "hanging", "busy"]
 
 _CUSTOMIZE = """
 import fcntl
@@ -34,6 +34,7 @@ class Scene(msgspec.Struct, frozen=True):
     """What the camera gives, and the code in view.
 
     `silent_once`: silent until its process is replaced. `hanging`: the driver does not return.
+    `busy`: another program has the camera.
     """
 
     how: How = "fresh"
@@ -78,7 +79,8 @@ class LiveKernel(Kernel):
         self._sequence = 1
 
     def __call__(self, fd: int, request: int, argument: Any) -> int:
-        if request == v.S_FMT:
+        self.busy = self._scene().how == "busy"
+        if request == v.S_FMT and not self.busy:
             argument.fmt.pix.pixelformat, argument.fmt.pix.bytesperline = v.fourcc("GREY"), SIZE[0]
             return 0
         return super().__call__(fd, request, argument)
@@ -89,7 +91,7 @@ class LiveKernel(Kernel):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         time.sleep(FRAME_S)
         now = time.monotonic()  # before the scene: what is stopped in between is old, not wrong
-        scene = msgspec.json.decode((self._folder / "scene").read_bytes(), type=Scene)
+        scene = self._scene()
         if scene.how == "hanging":
             time.sleep(3600)
         if self._is_silent(scene.how):
@@ -97,6 +99,9 @@ class LiveKernel(Kernel):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self._fill(scene, now)
         super()._dequeue(buffer)
+
+    def _scene(self) -> Scene:
+        return msgspec.json.decode((self._folder / "scene").read_bytes(), type=Scene)
 
     def _is_silent(self, how: How) -> bool:
         first = self._folder / "first"

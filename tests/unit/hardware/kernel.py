@@ -39,7 +39,7 @@ class Kernel:
         self.queued: deque[int] = deque()
         self.filled: deque[Filled] = deque()
         self.streaming = False
-        self.gone = False
+        self.gone = self.busy = False
         self.after_requeue: Callable[[], None] | None = None  # called once, when a buffer comes back
 
     def show(self, data: bytes, flags: int = 0, *, taken_at: float | None = None, sequence: int = 0) -> None:
@@ -60,6 +60,8 @@ class Kernel:
             case v.QUERYCAP:
                 argument.capabilities = v.CAP_DEVICE_CAPS
                 argument.device_caps = v.CAP_VIDEO_CAPTURE | v.CAP_STREAMING
+            case v.S_FMT if self.busy:
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
             case v.S_FMT:
                 pix = argument.fmt.pix
                 pix.pixelformat, pix.bytesperline = v.fourcc(self.offers), STRIDE

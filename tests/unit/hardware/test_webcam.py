@@ -122,6 +122,13 @@ def test_a_webcam_pulled_out_is_named(kernel: Kernel) -> None:
     camera.close()
 
 
+def test_a_webcam_another_program_uses_is_named(kernel: Kernel) -> None:
+    kernel.busy = True
+    with pytest.raises(HardwareError, match="being used by another program") as broken:
+        _webcam(kernel)
+    assert broken.value.step is Step.CAMERA_BUSY
+
+
 def test_a_camera_with_no_known_format_is_named(kernel: Kernel) -> None:
     kernel.offers = "H264"
     with pytest.raises(HardwareError, match="offers none of GREY"):
