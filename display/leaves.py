@@ -8,6 +8,7 @@ whole within the time the screen has.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from display import fonts
 from display.rows import GAP, MARK_ROOM, below_each_other, row, wrapped
@@ -55,38 +56,45 @@ def _try(page: Page, area: Box, size: int, whole: bool) -> tuple[tuple[Leaf, ...
     head, icon, below = _head(page, area)
     after = area.after(MARK_ROOM * page.online) if whole else below
     items = [wrapped(line, min(below.w, after.w), size) for line in (*page.lines, *page.roll)]
-    first, others = (max(box.h // _pitch(size), 1) for box in (below, after))
     leaves = [Leaf(texts=head, icon_box=icon)]
-    for number, rows in enumerate(_packed(items, first, others)):
+    for number, rows in enumerate(_packed(items, size, below.h, after.h)):
         if number == 0:
             leaves = [Leaf(texts=head + _rows(rows, size, below), icon_box=icon)]
         elif whole:
             leaves.append(Leaf(texts=_rows(rows, size, after, 0)))
         else:
             leaves.append(Leaf(texts=head + _rows(rows, size, after), icon_box=icon))
-    return tuple(leaves), any(len(item) > others for item in items)
+    return tuple(leaves), any(_height(item, size) > after.h for item in items)
 
 
-def _pitch(size: int) -> int:
-    """Rows from one line to the next: the accents of a capital may touch the line above, no more."""
-    return size - 1
+def _advance(above: str, below: str, size: int) -> int:
+    """Rows from one line to the next: evenly spaced, unless a tail meets an accent."""
+    return max(size - 1, fonts.ink(above, size).bottom - fonts.ink(below, size).top)
 
 
-def _packed(items: list[list[str]], first: int, others: int) -> Iterator[list[str]]:
-    """The rows of each leaf, of which the first holds `first` and the others `others`.
+def _height(rows: list[str], size: int) -> int:
+    if not rows:
+        return 0
+    advances = sum(_advance(*pair, size) for pair in pairwise(rows))
+    return advances + fonts.ink(rows[-1], size).bottom - fonts.ink(rows[0], size).top
+
+
+def _packed(items: list[list[str]], size: int, first: int, others: int) -> Iterator[list[str]]:
+    """The rows of each leaf, of which the first is `first` pixels high and the others `others`.
 
     An item whose rows do not fit on what is left of a leaf begins a new one.
     """
     leaf: list[str] = []
     room = first
     for item in items:
-        if leaf and len(leaf) + len(item) > room:
+        if leaf and _height(leaf + item, size) > room:
             yield leaf
             leaf, room = [], others
-        leaf += item
-        while len(leaf) > room:  # an item longer than a leaf
-            yield leaf[:room]
-            leaf, room = leaf[room:], others
+        for line in item:  # an item higher than a leaf is broken in two
+            if leaf and _height([*leaf, line], size) > room:
+                yield leaf
+                leaf, room = [], others
+            leaf.append(line)
     if leaf:
         yield leaf
 
@@ -105,11 +113,11 @@ def _head(page: Page, area: Box) -> tuple[tuple[Text, ...], Box | None, Box]:
 
 
 def _rows(rows: list[str], size: int, area: Box, align: float = 0.5) -> tuple[Text, ...]:
-    """Evenly spread over the area, so that a leaf of few rows is not crowded at its top."""
-    pitch = _pitch(size)
-    start = area.below((area.h - len(rows) * pitch) // 2)
-    texts = []
-    for number, text in enumerate(rows):
-        accents = fonts.ink("H", size).top - fonts.ink(text, size).top
-        texts.append(row(text, size, start.below(number * pitch + 2 - accents), align))
+    """In the middle of the area."""
+    area = area.below(max(area.h - _height(rows, size), 0) // 2)
+    texts = [row(rows[0], size, area, align)]
+    for above, text in pairwise(rows):
+        ink, below = fonts.ink(above, size), fonts.ink(text, size)
+        area = area.below(_advance(above, text, size) + below.top - ink.top)
+        texts.append(row(text, size, area, align))
     return tuple(texts)
