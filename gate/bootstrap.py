@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from display.devices import make_device
+from display.devices import Device, make_device
 from display.oled import OledDisplay
 from display.preview import write_all
 from display.words import Page, compose
 from gate.cache import CacheReader
+from gate.checks import wired_pins
 from gate.clock import Clock, SystemClock
 from gate.config import CameraSection, GateFile, public_keys
 from gate.decide import Policy
 from gate.desk import Desk
 from gate.door import Door
 from gate.errors import ConfigError, MagueyError
+from gate.findings import Check, check_made
 from gate.front import DoorSettings
 from gate.journal import Journal
 from gate.mending import Mending
@@ -32,6 +34,7 @@ from gate.sharing import share
 from hardware.decode import Decoded, decode
 from hardware.exposure import Controls, controls_for
 from hardware.eye import NOT_A_PICTURE, ChildEye
+from hardware.health import check_camera, check_decoder, check_heat, check_pins, check_power
 from hardware.pictures import load
 from hardware.spec import CameraSpec
 from hardware.turnstile import make_turnstile
@@ -126,6 +129,28 @@ def words(config: GateFile, screen: Screen) -> Page:
     return compose(screen, config.lang, ZoneInfo(config.timezone))
 
 
+def device_checks(config: GateFile, *, is_running: bool) -> list[tuple[str, Check]]:
+    """What `doctor` tries of the devices; what a running door has open is left to the door."""
+    pins = wired_pins(config)
+    always: list[tuple[str, Check]] = [
+        ("decoder", check_decoder),
+        ("power", check_power),
+        ("heat", check_heat),
+    ]
+    if pins:
+        always.append(("pins", lambda: check_pins(pins, is_running=is_running)))
+    if is_running:
+        return always
+    return [("camera", lambda: check_camera(lambda: _eye(config))), *_panel_check(config), *always]
+
+
+def _panel_check(config: GateFile) -> list[tuple[str, Check]]:
+    if config.screen.driver == "none":
+        return []
+    works = f"{config.screen.driver} answers."
+    return [("screen", lambda: check_made("screen", lambda: _device(config), lambda it: it.cleanup(), works))]
+
+
 def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock) -> Desk:
     return Desk(
         gate_id=config.gate_id,
@@ -179,15 +204,17 @@ def _display(config: GateFile) -> Display:
     section = config.screen
     if section.driver == "none":
         return Dark()
-    driver = section.driver
-    return OledDisplay(
-        lambda: make_device(
-            driver,
-            i2c_port=section.i2c_port,
-            i2c_address=section.i2c_address,
-            rotate=section.rotate,
-            path=Path(section.path) if section.path else None,
-        ),
-        config.lang,
-        ZoneInfo(config.timezone),
+    return OledDisplay(lambda: _device(config), config.lang, ZoneInfo(config.timezone))
+
+
+def _device(config: GateFile) -> Device:
+    """The panel. Raises `HardwareError`."""
+    section = config.screen
+    assert section.driver != "none"
+    return make_device(
+        section.driver,
+        i2c_port=section.i2c_port,
+        i2c_address=section.i2c_address,
+        rotate=section.rotate,
+        path=Path(section.path) if section.path else None,
     )

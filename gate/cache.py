@@ -45,10 +45,11 @@ class Feed(Value, frozen=True):
 class LinkState(Value, frozen=True):
     """Sync's own account of the link.
 
-    `online`: broker and hub are heard. `cut_ms`: how long there has been no broker, 0 while
-    there is one, None if there was none since boot.
+    `alive`: sync runs. `online`: broker and hub are heard. `cut_ms`: how long there has been no broker,
+    0 while there is one, None if there was none since boot.
     """
 
+    alive: bool = False
     online: bool = False
     cut_ms: int | None = None
     epoch: str | None = None
@@ -200,7 +201,7 @@ def _link_state(  # noqa: PLR0913, PLR0917 - the columns of one row
     alive = now.monotonic_ms - beat_ms < BEAT_LOST_MS
     broker = alive and connected
     cut = 0 if broker else now.monotonic_ms - (since_ms if alive else beat_ms)
-    return LinkState(online=broker and hub_heard, cut_ms=cut, epoch=epoch, acked_seq=acked)
+    return LinkState(alive=alive, online=broker and hub_heard, cut_ms=cut, epoch=epoch, acked_seq=acked)
 
 
 def screen_link(state: LinkState, waiting: int, feed: Feed) -> Link:

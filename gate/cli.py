@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
-from gate import bootstrap, cli_focus
+from gate import bootstrap, cli_focus, cli_service
 from gate.clock import SystemClock
 from gate.config import GateFile, read
 from gate.desk import Answered, Desk
@@ -216,6 +216,7 @@ def _door_lines(live: Live) -> Iterator[str]:
 
 
 app.command()(cli_focus.focus)
+app.add_typer(cli_service.app)
 
 
 def _print(fields: object) -> None:

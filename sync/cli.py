@@ -12,16 +12,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from gate.clock import SystemClock
 from gate.config import GateFile, read
 from gate.errors import ConfigError, MagueyError
+from gate.findings import needs_attention, table
 from gate.heart import Heart
 from gate.live import read_live
 from gate.log import configure
 from gate.notify import Notifier, watchdog_ms
 from sync.cache import Cache
+from sync.doctor import diagnose
 from sync.fetcher import Fetcher
 from sync.link import Broker, Link
 from sync.outbox import Outbox
@@ -37,11 +40,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """So that `run` stays a command of its own."""
-
-
 @app.command()
 def run(config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")]) -> None:
     """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: the configuration is wrong."""
@@ -55,14 +53,7 @@ def run(config: Annotated[Path, typer.Option(help="The gate's configuration, con
 
 
 def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
-    hub = settings.hub
-    broker = Broker(
-        host=hub.broker,
-        port=hub.broker_port,
-        ca_file=hub.ca_file,
-        cert_file=hub.cert_file,
-        key_file=hub.key_file,
-    )
+    hub, broker = settings.hub, _broker(settings)
     inbox: Inbox = queue.SimpleQueue()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
     fetcher = Fetcher(client, lambda answer: inbox.put((None, answer)))
@@ -84,6 +75,40 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         service.run(stop, Heart(notifier, watchdog_ms(os.environ, os.getpid())))
     finally:
         fetcher.close()
+
+
+def _broker(settings: GateFile) -> Broker:
+    hub = settings.hub
+    return Broker(
+        host=hub.broker,
+        port=hub.broker_port,
+        ca_file=hub.ca_file,
+        cert_file=hub.cert_file,
+        key_file=hub.key_file,
+    )
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+) -> None:
+    """Try hub and broker as this gate, up to the hub's acknowledgement. Exit code 1: act.
+
+    Beside a running maguey-sync it only looks: two cannot be one gate at the broker. Else the newest
+    record is sent once more, which the hub keeps once.
+    """
+    settings = read(config)
+    configure(settings.log, service="maguey-sync", gate=settings.gate_id)
+    hub = settings.hub
+    client = HubClient(hub.url, settings.gate_id, _token(Path(hub.token_file)), hub.ca_file)
+    found = diagnose(settings, _broker(settings), client, SystemClock())
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        typer.echo("\n".join(table(found)))
+    if needs_attention(found):
+        raise typer.Exit(1)
 
 
 def _token(path: Path) -> str:

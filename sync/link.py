@@ -42,6 +42,11 @@ class Broker(Value, frozen=True):
     cert_file: str = ""
     key_file: str = ""
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether the line is encrypted."""
+        return bool(self.ca_file or self.cert_file)
+
 
 class Connected(msgspec.Struct, frozen=True):
     """The broker has accepted the connection and every subscription."""
@@ -54,10 +59,11 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message arrived."""
+    """A message arrived. `retained`: it was there before this connection."""
 
     topic: str
     payload: bytes
+    retained: bool = False
 
 
 LinkEvent = Connected | Lost | Message
@@ -105,8 +111,8 @@ class Link:
         self._client.connect_timeout = CONNECT_TIMEOUT_S
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.will_set(will[0], will[1], qos=1, retain=True)
-        if broker.ca_file or broker.cert_file:
-            self._client.tls_set_context(_tls(broker))
+        if broker.is_tls:
+            self._client.tls_set_context(tls(broker))
         self._client.connect_async(broker.host, broker.port, keepalive=KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
 
@@ -160,10 +166,11 @@ class Link:
         self._put(self, Lost(str(code)))
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        self._put(self, Message(message.topic, bytes(message.payload)))
+        self._put(self, Message(message.topic, bytes(message.payload), message.retain))
 
 
-def _tls(broker: Broker) -> ssl.SSLContext:
+def tls(broker: Broker) -> ssl.SSLContext:
+    """How the gate checks the broker, and shows who it is. Raises `LinkError`."""
     try:
         context = ssl.create_default_context(cafile=broker.ca_file or None)
         if broker.cert_file:

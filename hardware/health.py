@@ -1,0 +1,175 @@
+"""How the machine is: power, heat, pins without touching them, a frame from the camera, a code read.
+
+Each check gives findings in words. Sources: throttling bits: Raspberry Pi documentation, vcgencmd
+get_throttled; limits of heat: the same, "Frequency management and thermal control".
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from gate.findings import Finding, fault, fine, of_error, warning
+from gate.ports import Eye
+from hardware import gpiochip
+from hardware.eye import ChildEye
+from hardware.spec import CameraSpec
+
+FRAME_S = 15.0
+"""A camera that is well has given a frame by then."""
+READ_S = 10.0
+TRIAL = "MAGUEY-TRIAL-0123456789"
+"""What the made-up code says; no code of ours, so it could admit nobody."""
+HOT_C, TOO_HOT_C = 75.0, 85.0
+"""A Pi slows down from 80 °C, hard at 85 °C."""
+POWER_NOW, SLOW_NOW = 0x1, 0x2 | 0x4 | 0x8
+POWER_SINCE, SLOW_SINCE = 0x1_0000, 0x2_0000 | 0x4_0000 | 0x8_0000
+SYSFS = Path("/sys")
+
+
+def check_camera(open_eye: Callable[[], Eye]) -> Iterator[Finding]:
+    """A frame, through the same two child processes the door uses."""
+    eye = open_eye()
+    try:
+        begun = time.monotonic()
+        seen = eye.look(FRAME_S)
+        trouble = eye.trouble()
+    finally:
+        eye.close()
+    if trouble is not None:
+        yield of_error(trouble)
+    elif seen is None:
+        yield fault("camera", f"No frame within {FRAME_S:g} s.", "Check its cable, then switch off and on.")
+    else:
+        took = time.monotonic() - begun
+        yield fine("camera", f"A frame after {took:.1f} s, looked at in {seen.decode_ms:.1f} ms.")
+
+
+def check_decoder() -> Iterator[Finding]:
+    """A made-up code, drawn, stored, loaded and read."""
+    with tempfile.TemporaryDirectory(prefix="maguey-doctor-") as folder:
+        picture = Path(folder) / "code.png"
+        _draw(picture)
+        eye = ChildEye(CameraSpec(driver="files", files=(str(picture),)))
+        try:
+            seen = eye.look(READ_S)
+        finally:
+            eye.close()
+    read = [sighting.raw for sighting in seen.sightings] if seen else []
+    if seen is None or read != [TRIAL.encode()]:
+        advice = "Reinstall the software: pip install --force-reinstall zxing-cpp."
+        yield fault("decoder", "A code that was drawn for it is not read.", advice)
+    else:
+        yield fine("decoder", f"A code that was drawn for it is read in {seen.decode_ms:.1f} ms.")
+
+
+def _draw(file: Path) -> None:
+    import zxingcpp
+    from PIL import Image
+
+    code = zxingcpp.create_barcode(TRIAL, zxingcpp.BarcodeFormat.QRCode)
+    Image.fromarray(zxingcpp.write_barcode_to_image(code, scale=6)).save(file)
+
+
+def check_pins(
+    pins: Mapping[str, int], *, is_running: bool, folder: Path = Path("/dev")
+) -> Iterator[Finding]:
+    """Whether each pin is there and nobody else has it. Nothing is opened, so nothing moves.
+
+    :param pins: Broadcom numbers by what the configuration calls them.
+    :param is_running: the door runs, and so has the pins itself.
+    """
+    twice = [pin for pin, count in Counter(pins.values()).items() if count > 1]
+    try:
+        chip = gpiochip.header(folder)
+        if chip is None:
+            advice = 'On a Pi this cannot be. Elsewhere: driver = "mock".'
+            yield fault("pins", "This machine has no GPIO.", advice)
+            return
+        for name, pin in pins.items():
+            yield _pin(name, pin, gpiochip.line(chip, pin), is_running=is_running, is_twice=pin in twice)
+    except PermissionError as error:
+        yield fault(
+            "pins", f"{error.filename}: not for this account.", "Run doctor as root or in the group gpio."
+        )
+
+
+def _pin(name: str, pin: int, line: gpiochip.Line | None, *, is_running: bool, is_twice: bool) -> Finding:
+    check = f"pin {name}"
+    if line is None:
+        return fault(check, f"There is no GPIO {pin} on this board.", f"Correct {name}.")
+    if is_twice:
+        return fault(check, f"GPIO {pin} has two duties.", f"Give {name} a pin of its own.")
+    if line.user and not is_running:
+        advice = "Two cannot have one pin: stop the other, or look for an overlay in config.txt."
+        return fault(check, f"GPIO {pin} is taken by {line.user!r}.", advice)
+    return fine(check, f"GPIO {pin} is there, {'in use by the door' if line.user else 'and free'}.")
+
+
+def check_power(sysfs: Path = SYSFS) -> Iterator[Finding]:
+    """The Pi's own account of its power and of having been slowed down."""
+    bits = throttled(sysfs)
+    if bits is None:
+        yield fine("power", "Not a Raspberry Pi: nothing is known of its power.")
+        return
+    cable = "Use the official power supply and a short cable; too little power spoils cards and scans."
+    if bits & POWER_NOW:
+        yield fault("power", f"Too little power right now ({bits:#x}).", cable)
+    elif bits & POWER_SINCE:
+        yield warning("power", f"Too little power since the start ({bits:#x}).", cable)
+    else:
+        yield fine("power", "Enough power since the start.")
+    air = "Give the housing air or a heat sink."
+    if bits & SLOW_NOW:
+        yield fault("speed", f"Slowed down right now, by heat or power ({bits:#x}).", air)
+    elif bits & SLOW_SINCE:
+        yield warning("speed", f"Slowed down since the start, by heat or power ({bits:#x}).", air)
+
+
+def throttled(sysfs: Path = SYSFS) -> int | None:
+    """The bits of `vcgencmd get_throttled`, None on what is no Pi."""
+    try:
+        return int((sysfs / "devices/platform/soc/soc:firmware/get_throttled").read_text("ascii"), 16)
+    except (OSError, ValueError):
+        return _asked()
+
+
+def _asked() -> int | None:
+    try:
+        done = subprocess.run(
+            ["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False
+        )
+        return int(done.stdout.strip().removeprefix("throttled="), 16)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+
+
+def check_heat(sysfs: Path = SYSFS) -> Iterator[Finding]:
+    """The warmest sensor of the machine. Memory cards have none."""
+    warmest = max((_celsius(file) for file in _sensors(sysfs)), default=None)
+    advice = "Give the housing air or a heat sink; a Pi slows down from 80 °C."
+    if warmest is None:
+        yield fine("temperature", "This machine has no sensor.")
+    elif warmest >= TOO_HOT_C:
+        yield fault("temperature", f"{warmest:.0f} °C.", advice)
+    elif warmest >= HOT_C:
+        yield warning("temperature", f"{warmest:.0f} °C.", advice)
+    else:
+        yield fine("temperature", f"{warmest:.0f} °C.")
+
+
+def _sensors(sysfs: Path) -> list[Path]:
+    zones = sysfs.glob("class/thermal/thermal_zone*/temp")
+    return [file for file in zones if _celsius(file) > -100]
+
+
+def _celsius(file: Path) -> float:
+    """Below -100: it says nothing."""
+    try:
+        return int(file.read_text("ascii")) / 1000
+    except (OSError, ValueError):
+        return -1000.0

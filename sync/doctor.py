@@ -1,0 +1,168 @@
+"""`maguey-sync doctor`: hub and broker, tried as this gate, up to the hub's acknowledgement of a scan."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+
+from gate.cache import CacheReader, LinkState
+from gate.clock import Clock
+from gate.config import GateFile
+from gate.errors import StoreError
+from gate.findings import Finding, examine, fault, fine, warning
+from gate.model import ScanRecord
+from sync.link import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message, tls
+from sync.outbox import Outbox
+from sync.snapshot import FetchError, HubClient, NoAnswer
+from sync.wire import Ack, GateStatus, Topics, WireError, decode, encode, encode_scans
+
+CONNECT_S = 5.0
+ANSWER_S = 10.0
+"""The hub acknowledges within milliseconds; after this it does not."""
+
+Events = queue.SimpleQueue[LinkEvent]
+
+
+def diagnose(config: GateFile, broker: Broker, client: HubClient, clock: Clock) -> list[Finding]:
+    """All findings, from the wire up."""
+    return examine(
+        [
+            ("hub", lambda: check_hub(client)),
+            ("broker", lambda: check_line(broker)),
+            ("acknowledgement", lambda: check_acknowledgement(config, broker, clock)),
+        ]
+    )
+
+
+def check_hub(client: HubClient) -> Iterator[Finding]:
+    """The hub over HTTP, with the gate's token."""
+    try:
+        config = client.config()
+    except NoAnswer as error:
+        yield fault("hub", str(error), "Check hub.url, the cable, and the hub itself.")
+    except FetchError as error:
+        yield fault("hub", str(error), "")
+    else:
+        served = sum(event.served for event in config.events)
+        yield fine("hub", f"Takes the token of {config.gate_id}; {served} nights for this gate.")
+
+
+def check_line(broker: Broker) -> Iterator[Finding]:
+    """TCP, and TLS over it. The broker is not spoken to."""
+    where = f"{broker.host}:{broker.port}"
+    try:
+        with socket.create_connection((broker.host, broker.port), CONNECT_S) as line:
+            if not broker.is_tls:
+                advice = "Set hub.ca_file, cert_file and key_file."
+                yield warning("broker", f"{where} answers, unencrypted.", advice)
+                return
+            with tls(broker).wrap_socket(line, server_hostname=broker.host) as safe:
+                yield fine("broker", f"{where} answers, {safe.version()}.")
+    except LinkError as error:
+        yield fault("broker", str(error), "")
+    except ssl.SSLError as error:  # before OSError, which it is
+        advice = "Is hub.ca_file the hub's own, and the clock right?"
+        yield fault("broker", f"{where} answers, but not as the hub's broker: {error.reason}.", advice)
+    except OSError as error:
+        why = error.strerror or str(error)
+        yield fault("broker", f"{where}: {why}.", "Check hub.broker, the cable, and Mosquitto at the hub.")
+
+
+def check_acknowledgement(config: GateFile, broker: Broker, clock: Clock) -> Iterator[Finding]:
+    """Whether the hub has what this gate records: by sync's account if it runs, else by trying."""
+    link = _link(config, clock)
+    if not link.alive:
+        yield from _try(config, broker)
+    elif link.online:
+        yield fine("acknowledgement", f"maguey-sync runs; the hub has records up to {link.acked_seq}.")
+    else:
+        advice = "journalctl -u maguey-sync tells what it gets instead of an answer."
+        yield fault("acknowledgement", "maguey-sync runs, and the hub is not heard.", advice)
+
+
+def _link(config: GateFile, clock: Clock) -> LinkState:
+    """Sync's own account; it writes its heartbeat into the cache."""
+    reader = CacheReader(config.cache)
+    try:
+        return reader.link(clock.now())
+    finally:
+        reader.close()
+
+
+def _try(config: GateFile, broker: Broker) -> Iterator[Finding]:
+    record = _newest(config)
+    topics = Topics(venue=config.venue)
+    events: Events = queue.SimpleQueue()
+    status = topics.status(config.gate_id)
+    offline = (status, encode(GateStatus(gate_id=config.gate_id, online=False)))
+    wanted = [topics.ack(config.gate_id)]
+    link = Link(broker, config.gate_id, lambda _link, event: events.put(event), offline, wanted)
+    try:
+        yield from _converse(config, topics, link, events, record)
+    finally:
+        link.close(offline)
+
+
+def _newest(config: GateFile) -> ScanRecord | None:
+    outbox = Outbox(config.journal)
+    try:
+        newest = outbox.above(max(0, outbox.last_seq() - 1), 1)
+    except StoreError:  # the door's doctor tells of the journal
+        return None
+    finally:
+        outbox.close()
+    return next((one for one in newest if isinstance(one, ScanRecord)), None)
+
+
+def _converse(
+    config: GateFile, topics: Topics, link: Link, events: Events, record: ScanRecord | None
+) -> Iterator[Finding]:
+    first = _next(events, time.monotonic() + ANSWER_S)
+    if not isinstance(first, Connected):
+        why = first.why if isinstance(first, Lost) else "no answer"
+        advice = "Look at the broker's log; is the certificate this gate's, and not revoked?"
+        yield fault("acknowledgement", f"The broker does not let this gate in: {why}.", advice)
+        return
+    online = encode(GateStatus(gate_id=config.gate_id, online=True))
+    link.publish(topics.status(config.gate_id), online, retain=True)
+    if record is None:
+        yield fine("acknowledgement", "The broker lets this gate in; nothing is recorded yet to be sent.")
+        return
+    begun = time.monotonic()
+    link.publish(topics.scans(config.gate_id), encode_scans([record]))
+    if _await_ack(events, record, begun + ANSWER_S):
+        took = (time.monotonic() - begun) * 1000
+        yield fine("acknowledgement", f"The hub has record {record.seq}; it answered in {took:.0f} ms.")
+    else:
+        advice = "The broker works. Is maguey-hub ingest running, and does it know this gate?"
+        yield fault(
+            "acknowledgement", f"No acknowledgement of record {record.seq} in {ANSWER_S:g} s.", advice
+        )
+
+
+def _await_ack(events: Events, record: ScanRecord, until: float) -> bool:
+    """An acknowledgement that was there before proves nothing of the hub now."""
+    while (event := _next(events, until)) is not None:
+        if isinstance(event, Lost):
+            return False
+        if isinstance(event, Message) and not event.retained and _is_of(event, record):
+            return True
+    return False
+
+
+def _is_of(message: Message, record: ScanRecord) -> bool:
+    try:
+        ack = decode(message.payload, Ack)
+    except WireError:
+        return False
+    return ack.epoch == record.epoch and ack.seq >= record.seq
+
+
+def _next(events: Events, until: float) -> LinkEvent | None:
+    try:
+        return events.get(timeout=max(0.0, until - time.monotonic()))
+    except queue.Empty:
+        return None
