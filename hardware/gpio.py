@@ -21,7 +21,7 @@ from __future__ import annotations
 import atexit
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from gate.errors import HardwareError, Step
@@ -29,11 +29,22 @@ from gate.errors import HardwareError, Step
 PinDriver = Literal["gpiozero", "mock"]
 
 
-def mock_factory() -> Any:
-    """gpiozero's own simulated pins, which can do pulse-width modulation: for the desk."""
+def mock_factory(closed: Collection[int] = ()) -> Any:
+    """gpiozero's own simulated pins, which can do pulse-width modulation: for the desk.
+
+    :param closed: pins whose contact to ground is closed, whatever they are pulled to.
+    """
     from gpiozero.pins.mock import MockFactory, MockPWMPin
 
-    return MockFactory(pin_class=MockPWMPin)
+    class ClosedContact(MockPWMPin):  # type: ignore[misc]
+        def _set_pull(self, value: str) -> None:
+            super()._set_pull(value)
+            self.drive_low()
+
+    factory = MockFactory(pin_class=MockPWMPin)
+    for number in closed:
+        factory.pin(number, pin_class=ClosedContact)
+    return factory
 
 
 class Output:
@@ -80,7 +91,10 @@ class Output:
         if self._is_kept:
             atexit.unregister(self._leave)
             self._leave(exiting=False)
-        self._device.close()
+        try:
+            self._device.close()
+        finally:
+            self._device._pin = None  # what cannot be closed is not closed once more when collected
 
     def _leave(self, *, exiting: bool = True) -> None:
         """Take the pin away from gpiozero, which would make it an input."""
@@ -108,7 +122,9 @@ def made(make: Callable[[Any], Any], pin: int, key: str, part: str, factory: Any
             _steady(factory)
             return make(factory)
         except Exception as error:  # each pin driver has exceptions of its own, lgpio.error among them
-            raise _translated(pin, key, part, error, [str(warning.message) for warning in said]) from error
+            failure = _translated(pin, key, part, error, [str(warning.message) for warning in said])
+    # raised without its cause, whose traceback would keep the device that failed, and that its pin
+    raise failure
 
 
 def _steady(factory: Any) -> None:

@@ -65,9 +65,7 @@ def make_inputs(  # noqa: PLR0913 – the section of the configuration, by name
     """
     if (passage_pin, exit_pin, fire_pin, tamper_pin) == (None,) * 4:
         return NoInputs()
-    factory = mock_factory() if driver == "mock" else None
-    if factory is not None:
-        _close_contacts(factory, fire_pin if fire_normally_closed else None, tamper_pin)
+    at_rest = (tamper_pin, fire_pin if fire_normally_closed else None)
     return GpioInputs(
         passage_pin=passage_pin,
         exit_pin=exit_pin,
@@ -75,17 +73,8 @@ def make_inputs(  # noqa: PLR0913 – the section of the configuration, by name
         tamper_pin=tamper_pin,
         fire_normally_closed=fire_normally_closed,
         on_fire=on_fire,
-        factory=factory,
+        factory=mock_factory([pin for pin in at_rest if pin is not None]) if driver == "mock" else None,
     )
-
-
-def _close_contacts(factory: Any, *pins: int | None) -> None:
-    """On the desk nothing is wired to the pins: what is closed at rest has to be so."""
-    for number in pins:
-        if number is not None:
-            pin = factory.pin(number)
-            pin.function, pin.pull = "input", "up"
-            pin.drive_low()
 
 
 class GpioInputs:

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from gate.errors import HardwareError
-from gate.ports import Eye, Look, Turnstile
-from hardware.fakes import RecordingTurnstile, ScriptedEye
+from gate.ports import Eye, Inputs, Keypad, Look, Sensed, Turnstile, Typed, Voice
+from gate.signals import Signal
+from hardware.fakes import RecordingTurnstile, RecordingVoice, ScriptedEye, ScriptedInputs, ScriptedKeypad
 
 
 def test_a_scripted_eye_gives_its_looks_in_order() -> None:
@@ -57,3 +58,88 @@ def test_a_recording_turnstile_writes_down_when() -> None:
     assert recording.releases == [1.0, 2.5]
     turnstile.close()
     assert recording.closed
+
+
+def test_a_recording_turnstile_writes_down_what_its_pin_would_show() -> None:
+    times = iter(range(10))
+    relay = RecordingTurnstile(lambda: float(next(times)))
+    turnstile: Turnstile = relay
+    turnstile.release()
+    turnstile.rest()
+    threading.Timer(0, turnstile.hold_open).start()
+    assert relay.wait_until_open(30)
+    turnstile.hold_open()
+    turnstile.rest()
+    assert relay.trace == [("release", 0.0), ("hold_open", 1.0), ("rest", 2.0)]
+    assert not relay.is_open
+
+
+def test_a_recording_turnstile_in_trouble_opens_once_it_works_again() -> None:
+    relay = RecordingTurnstile()
+    relay.break_down(HardwareError("turnstile", "Stuck.", "Free it."))
+    with pytest.raises(HardwareError):
+        relay.hold_open()
+    assert not relay.is_open
+    relay.break_down(None)
+    assert relay.is_open
+
+
+def test_loops_beat_until_they_are_stuck() -> None:
+    for part in (ScriptedEye(), RecordingTurnstile()):
+        assert part.beats() < part.beats()
+        part.stall()
+        assert part.beats() == part.beats()
+        part.stall(stuck=False)
+        assert part.beats() < part.beats()
+
+
+def test_scripted_inputs_count_between_readings_and_keep_levels() -> None:
+    heard: list[bool] = []
+    script = ScriptedInputs(heard.append)
+    inputs: Inputs = script
+    script.bodies(2)
+    script.exits()
+    script.tamper()
+    script.block()
+    script.fire()
+    script.fire()
+    assert inputs.read() == Sensed(bodies=2, exits=1, fire=True, tamper=True, blocked=True)
+    assert inputs.read() == Sensed(fire=True, tamper=True, blocked=True)
+    script.fire(on=False)
+    script.tamper(on=False)
+    script.block(on=False)
+    assert inputs.read() == Sensed()
+    assert heard == [True, False]
+
+
+def test_a_scripted_keypad_types_as_a_keypad_does() -> None:
+    now = 0.0
+    script = ScriptedKeypad(lambda: now)
+    keypad: Keypad = script
+    assert keypad.read() is None
+    script.type("mgy")
+    assert keypad.read() == Typed("MGY", done=False)
+    script.type("-1\nx")
+    assert keypad.read() == Typed("MGY-1", done=True)
+    assert keypad.read() == Typed("X", done=False)
+    script.clear()
+    assert keypad.read() == Typed("", done=False)
+    script.type("left")
+    now = 60.0
+    assert keypad.read() == Typed("", done=False)
+
+
+def test_the_others_break_down_heal_and_close() -> None:
+    recording = RecordingVoice()
+    voice: Voice = recording
+    voice.play(Signal.ADMIT)
+    voice.play(Signal.REST)
+    assert recording.played == [Signal.ADMIT, Signal.REST]
+    error = HardwareError("lights", "Dark.", "Plug it in.")
+    for part in (recording, ScriptedInputs(), ScriptedKeypad()):
+        part.break_down(error)
+        assert part.trouble() is error
+        part.break_down(None)
+        assert part.trouble() is None
+        part.close()
+        assert part.closed

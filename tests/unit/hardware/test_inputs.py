@@ -1,0 +1,308 @@
+"""The contacts, driven on gpiozero's simulated pins: all are pulled up and closed to ground."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gpiozero
+import pytest
+from gpiozero.pins.mock import MockFactory
+from structlog.testing import capture_logs
+
+from gate.errors import HardwareError, Step
+from gate.ports import Inputs, NoInputs, Sensed
+from hardware import fire
+from hardware.duty import Duty
+from hardware.inputs import BLOCKED_S, BODY_S, CONTACT_S, GpioInputs, make_inputs
+from hardware.turnstile import RelayTurnstile
+from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, levels, wait_until
+
+PASSAGE, EXIT, FIRE, TAMPER = 5, 6, 13, 19
+
+
+class Contact(WatchedPin):
+    """A pin with a contact to ground, which wins over the pull."""
+
+    is_closed = False
+
+    def _set_pull(self, value: str) -> None:
+        super()._set_pull(value)
+        if self.is_closed:
+            self.drive_low()
+
+
+class Wires:
+    """What is on the other end of the pins; at rest the alarm and tamper loops are closed."""
+
+    def __init__(self) -> None:
+        self.factory: Any = MockFactory(pin_class=Contact)
+        self.now = 1000.0
+        self.inputs: GpioInputs | None = None
+        for number in (FIRE, TAMPER):
+            self.close(number)
+
+    def close(self, number: int) -> None:
+        self.factory.pin(number).is_closed = True
+        self.factory.pin(number).drive_low()
+
+    def open(self, number: int) -> None:
+        self.factory.pin(number).is_closed = False
+        self.factory.pin(number).drive_high()
+
+    def body(self) -> None:
+        self.close(PASSAGE)
+        self.open(PASSAGE)
+
+    def connect(self, **settings: Any) -> GpioInputs:
+        pins = {"passage_pin": PASSAGE, "exit_pin": EXIT, "fire_pin": FIRE, "tamper_pin": TAMPER}
+        self.inputs = GpioInputs(**(pins | settings), clock=lambda: self.now, factory=self.factory)
+        return self.inputs
+
+
+@pytest.fixture
+def wires() -> Iterator[Wires]:
+    wires = Wires()
+    yield wires
+    if wires.inputs is not None:
+        wires.inputs.close()
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alarm's level is looked at so often that a test need not wait."""
+    monkeypatch.setattr(fire, "LOOK_S", 0.01)
+
+
+class Heard(list[bool]):
+    """What `on_fire` was told; the first `deaf` times it raises."""
+
+    def __init__(self, deaf: int = 0) -> None:
+        self.deaf, self.asked = deaf, 0
+
+    def __call__(self, on: bool) -> None:
+        self.asked += 1
+        if self.asked <= self.deaf:
+            raise HardwareError("turnstile", "Stuck.", "Free it.")
+        self.append(on)
+
+
+def test_nothing_happens_with_everything_at_rest(wires: Wires) -> None:
+    inputs: Inputs = wires.connect()
+    assert inputs.read() == Sensed()
+    assert inputs.trouble() is None
+
+
+def test_bodies_and_presses_are_counted_between_readings(wires: Wires) -> None:
+    inputs = wires.connect()
+    wires.body()
+    wires.body()
+    wires.close(EXIT)
+    assert inputs.read() == Sensed(bodies=2, exits=1)
+    wires.open(EXIT)
+    assert inputs.read() == Sensed(), "letting go is no second press"
+    wires.close(PASSAGE)
+    assert inputs.read().bodies == 1
+    assert inputs.read().bodies == 0, "a body is counted once, however long it stands there"
+
+
+def test_who_stands_in_the_sensor_when_the_gate_starts_is_no_body(wires: Wires) -> None:
+    wires.close(PASSAGE)
+    inputs = wires.connect()
+    wires.open(PASSAGE)
+    assert inputs.read().bodies == 0
+
+
+def test_a_sensor_covered_longer_than_a_body_takes_is_blocked(wires: Wires) -> None:
+    inputs = wires.connect()
+    wires.close(PASSAGE)
+    assert not inputs.read().blocked
+    wires.now += BLOCKED_S
+    assert not inputs.read().blocked
+    wires.now += 0.1
+    assert inputs.read().blocked
+    wires.open(PASSAGE)
+    assert not inputs.read().blocked
+
+
+def test_a_queue_walking_through_does_not_block_the_sensor(wires: Wires) -> None:
+    inputs = wires.connect()
+    for _ in range(30):
+        wires.open(PASSAGE)
+        wires.close(PASSAGE)
+        wires.now += 1.0
+        sensed = inputs.read()
+        assert (sensed.bodies, sensed.blocked) == (1, False)
+
+
+def test_an_opened_housing_and_a_cut_wire_are_tampering(wires: Wires) -> None:
+    inputs = wires.connect()
+    wires.open(TAMPER)
+    assert inputs.read() == Sensed(tamper=True)
+    assert inputs.read().tamper
+    wires.close(TAMPER)
+    assert not inputs.read().tamper
+
+
+def test_a_fire_alarm_opens_its_contact_so_a_cut_wire_is_an_alarm(wires: Wires) -> None:
+    heard = Heard()
+    inputs = wires.connect(on_fire=heard)
+    wires.open(FIRE)
+    assert heard == [True]
+    assert inputs.read() == Sensed(fire=True)
+    wires.close(FIRE)
+    assert heard == [True, False]
+    assert inputs.read() == Sensed()
+
+
+def test_a_fire_alarm_that_closes_its_contact(wires: Wires) -> None:
+    heard = Heard()
+    wires.open(FIRE)
+    inputs = wires.connect(on_fire=heard, fire_normally_closed=False)
+    assert not inputs.read().fire
+    wires.close(FIRE)
+    assert heard == [True]
+    assert inputs.read().fire
+
+
+def test_an_alarm_that_is_on_already_is_told_of_at_the_start(wires: Wires) -> None:
+    heard = Heard()
+    wires.open(FIRE)
+    inputs = wires.connect(on_fire=heard)
+    assert heard == [True]
+    assert inputs.read().fire
+
+
+def test_the_alarm_is_told_of_from_the_pins_thread_while_nobody_reads(wires: Wires) -> None:
+    threads: list[str] = []
+    wires.connect(on_fire=lambda _on: threads.append(threading.current_thread().name))
+    pins = threading.Thread(target=wires.open, args=(FIRE,), name="the pin driver's")
+    pins.start()
+    pins.join(PATIENCE_S)
+    assert threads == ["the pin driver's"]
+
+
+@pytest.mark.usefixtures("often")
+def test_an_alarm_nobody_could_hear_is_told_of_again_and_logged_once(wires: Wires) -> None:
+    heard = Heard(deaf=3)
+    with capture_logs() as logs:
+        wires.connect(on_fire=heard)
+        wires.open(FIRE)
+        wait_until(lambda: heard == [True])
+        wait_until(lambda: len(logs) == 2)
+    assert heard.asked == 4
+    assert "is out" in logs[0]["event"]
+    assert "is back" in logs[1]["event"]
+
+
+@pytest.mark.usefixtures("often")
+def test_an_alarm_is_told_of_although_the_pin_drivers_thread_has_died(wires: Wires) -> None:
+    """lgpio's ends at the first exception in anybody's callback, and no edge is told of any more."""
+    heard = Heard()
+    wires.connect(on_fire=heard)
+    wires.factory.pin(FIRE).when_changed = None
+    wires.open(FIRE)
+    wait_until(lambda: heard == [True])
+
+
+def test_after_closing_nobody_is_told(wires: Wires) -> None:
+    heard = Heard()
+    inputs = wires.connect(on_fire=heard)
+    inputs.close()
+    wires.open(FIRE)
+    assert heard == []
+    assert wires.factory.pin(FIRE).function == "input"
+    inputs.close()
+
+
+def test_the_fire_alarm_opens_the_turnstile_with_the_door_doing_nothing(wires: Wires) -> None:
+    relay = RelayTurnstile(17, factory=wires.factory)
+    wires.connect(on_fire=lambda on: relay.hold_open() if on else relay.rest())
+    wires.open(FIRE)
+    assert levels(wires.factory.pin(17)) == [False, True]
+    wires.close(FIRE)
+    assert levels(wires.factory.pin(17)) == [False, True, False]
+    assert relay._duty == Duty(until_s=relay._duty.until_s)
+    relay.close()
+
+
+def test_an_input_that_cannot_be_read_is_trouble_and_keeps_what_it_said(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = wires.connect()
+    wires.open(TAMPER)
+    assert inputs.read().tamper
+
+    def broken(_pin: Any) -> bool:
+        raise OSError("bad read")
+
+    with capture_logs() as logs:
+        with monkeypatch.context() as broken_chip:
+            broken_chip.setattr(WatchedPin, "_get_state", broken)
+            for _ in range(3):
+                assert inputs.read() == Sensed(tamper=True)
+            trouble = inputs.trouble()
+        inputs.read()
+    assert trouble is not None
+    assert (trouble.part, trouble.step) == ("sensor", Step.SENSOR_WIRING)
+    assert inputs.trouble() is None
+    assert [line["event"] for line in logs] == [
+        "inputs is out; trying again until it is back",
+        "inputs is back",
+    ]
+
+
+def test_each_input_has_its_own_steadiness(wires: Wires) -> None:
+    """Longer than a contact bounces, shorter than a body takes; the mock does not bounce."""
+    wires.connect()
+    bounces = {number: wires.factory.pin(number).bounce for number in (PASSAGE, EXIT, FIRE, TAMPER)}
+    assert bounces == {PASSAGE: BODY_S, EXIT: CONTACT_S, FIRE: CONTACT_S, TAMPER: CONTACT_S}
+    assert 0.01 < CONTACT_S < 0.08
+    assert BODY_S < 0.08
+    assert all(wires.factory.pin(number).pull == "up" for number in bounces)
+
+
+def test_only_what_is_wired_is_watched(wires: Wires) -> None:
+    inputs = wires.connect(passage_pin=None, fire_pin=None, tamper_pin=None, on_fire=Heard())
+    wires.open(FIRE)
+    wires.close(EXIT)
+    assert inputs.read() == Sensed(exits=1)
+
+
+def test_a_pin_used_twice_is_named_and_the_others_are_let_go_of(wires: Wires) -> None:
+    with pytest.raises(HardwareError, match="used twice") as broken:
+        wires.connect(fire_pin=PASSAGE)
+    assert "inputs.fire_pin" in broken.value.advice
+    assert (broken.value.part, broken.value.step) == ("sensor", Step.PIN_SETTINGS)
+    assert wires.connect().read() == Sensed()
+
+
+def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "native")
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    with pytest.raises(HardwareError, match="no usable GPIO") as broken:
+        make_inputs(exit_pin=EXIT)
+    assert broken.value.step is Step.GPIO_INSTALL
+
+
+@pytest.mark.parametrize("normally_closed", [True, False])
+def test_on_the_desk_nothing_burns_and_nothing_is_open(normally_closed: bool) -> None:
+    heard = Heard()
+    inputs = make_inputs(
+        "mock",
+        passage_pin=PASSAGE,
+        exit_pin=EXIT,
+        fire_pin=FIRE,
+        tamper_pin=TAMPER,
+        fire_normally_closed=normally_closed,
+        on_fire=heard,
+    )
+    assert inputs.read() == Sensed()
+    assert heard == []
+    inputs.close()
+
+
+def test_a_gate_without_contacts_has_no_inputs() -> None:
+    assert isinstance(make_inputs("mock"), NoInputs)
+    assert isinstance(make_inputs("gpiozero"), NoInputs)
