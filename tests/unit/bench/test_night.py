@@ -14,9 +14,11 @@ from bench.bed import Gate, OneInsert, UncommittedJournal
 from bench.context import Context
 from bench.decision import a_record
 from bench.pictures import empty_frames
+from bench.scenes import NOISE, scene
 from bench.standin import hub
 from gate.model import Admission, Kind
 from gate.payload import Code, code_hash
+from hardware.decode import decode
 from sync.snapshot import HubClient
 
 
@@ -74,9 +76,18 @@ def test_the_stand_in_speaks_as_the_hub_does() -> None:
 
 
 def test_without_test_pictures_the_read_rates_say_that_they_were_not_measured(tmp_path: Path) -> None:
-    (row,) = reading.rows(Context(folder=tmp_path, data=tmp_path / "none"))
+    row = next(iter(reading.rows(Context(folder=tmp_path, data=tmp_path / "none"))))
     assert row.state == "not measured"
     assert str(tmp_path / "none") in row.note
+
+
+def test_a_scene_is_the_same_each_time_and_most_of_the_quiet_ones_can_be_read() -> None:
+    made = [scene(number) for number in range(0, 140, len(NOISE))]
+    assert {one.noise for one in made} == {0}
+    assert (scene(3).grey == scene(3).grey).all()
+    assert made[0].grey.shape == (480, 640)
+    read = [one.text.encode() in {code.raw for code in decode(one.grey).found} for one in made]
+    assert read.count(True) > len(read) / 2
 
 
 def test_without_test_pictures_the_frames_made_here_are_looked_at(tmp_path: Path) -> None:
