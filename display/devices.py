@@ -1,26 +1,21 @@
-"""The panels a screen can be shown on: real ones over I2C, and three that need no hardware.
-
-`make_device` is the only place that touches luma's drivers; what they raise is said in
-words here.
-"""
+"""The panels a screen can be shown on: real ones (`display.panels`), and three that need no hardware."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO, get_args
+from typing import Literal, Protocol, TextIO, get_args
 
 from PIL import Image
 
 from display.draw import NORM, Size
+from display.panels import i2c_panel, spi_panel
 from display.preview import text_art
-from gate.errors import ConfigError, HardwareError
+from gate.errors import ConfigError, HardwareError, Step
 
-Driver = Literal["ssd1306", "sh1106", "dummy", "terminal", "file"]
+Driver = Literal["ssd1306", "sh1106", "ssd1322", "dummy", "terminal", "file"]
 """``dummy`` keeps the picture in memory, ``terminal`` prints it, ``file`` writes it as PNG."""
-
-_NOP = 0xE3  # does nothing, on both chips (SSD1306 and SH1106 datasheets, command tables)
 
 
 class Device(Protocol):
@@ -49,6 +44,10 @@ def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
     *,
     i2c_port: int = 1,
     i2c_address: int = 0x3C,
+    spi_port: int = 0,
+    spi_device: int = 0,
+    dc_pin: int = 24,
+    reset_pin: int = 25,
     rotate: int = 0,
     path: Path | None = None,
     size: Size = NORM,
@@ -57,16 +56,21 @@ def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
 
     :param i2c_port: number of the I2C bus; 1 is the one on a Pi's header.
     :param i2c_address: 7 bits; most panels have 0x3C, some 0x3D.
+    :param spi_port: number of the SPI bus of an SSD1322; `spi_device`: its chip select.
+    :param dc_pin: Broadcom number of the pin that tells data from commands; `reset_pin`: of the reset.
     :param rotate: quarter turns; 0, or 2 for a panel mounted upside down.
     :param path: where ``file`` keeps the newest picture.
     :param size: of ``dummy``, ``terminal`` and ``file``, in pixels; real panels know theirs.
     :raises HardwareError: nothing answers; the message says what to try.
-    :raises ConfigError: there is no such driver, rotation or path.
+    :raises ConfigError: there is no such driver, rotation or path, or a pin cannot be used.
     """
     _check(driver, rotate, path)
     match driver:
         case "ssd1306" | "sh1106":
-            return _i2c_panel(driver, i2c_port, i2c_address, rotate)
+            return i2c_panel(driver, i2c_port, i2c_address, rotate)
+        case "ssd1322":
+            _check_pins(dc_pin, reset_pin)
+            return spi_panel(spi_port, spi_device, dc_pin, reset_pin, rotate)
         case "terminal":
             return TerminalScreen(size=size)
         case "file":
@@ -85,6 +89,15 @@ def _check(driver: str, rotate: int, path: Path | None) -> None:
         raise ConfigError("screen.path: missing; the driver 'file' needs a file to write to.")
 
 
+def _check_pins(dc_pin: int, reset_pin: int) -> None:
+    if dc_pin == 0:  # luma takes 0 for none
+        raise ConfigError("screen.dc_pin: GPIO 0 cannot be used for a screen; the usual one is 24.")
+    if dc_pin == reset_pin:
+        raise ConfigError(
+            f"screen.dc_pin, screen.reset_pin: both are GPIO {dc_pin}; the screen needs two pins."
+        )
+
+
 def _dummy(size: Size, rotate: int) -> Device:
     from luma.core.device import dummy
 
@@ -92,77 +105,13 @@ def _dummy(size: Size, rotate: int) -> Device:
     return device
 
 
-def _i2c_panel(driver: str, port: int, address: int, rotate: int) -> Device:
-    from luma.oled import device as chips
-
-    serial = _open_bus(port, address)
-    try:
-        # A luma device registers itself for the end of the program and so is never freed.
-        # Asking first keeps retries on a panel that is not there from piling up open buses.
-        serial.command(_NOP)
-        panel = getattr(chips, driver)(serial, rotate=rotate)
-    except Exception as error:
-        serial.cleanup()
-        raise HardwareError(
-            "screen",
-            f"No screen answers at {address:#04x} on I2C bus {port} ({error}); nothing can be shown.",
-            f"Check its four wires; run i2cdetect -y {port} and set screen.i2c_address to what it lists.",
-        ) from error
-    return _I2cPanel(panel, serial)
-
-
-class _I2cPanel:
-    """A luma device and its bus. luma leaves the bus open when the panel does not answer at the end."""
-
-    def __init__(self, panel: Any, serial: Any) -> None:
-        self.width: int = panel.width
-        self.height: int = panel.height
-        self._panel, self._serial = panel, serial
-
-    def display(self, image: Image.Image) -> None:
-        self._panel.display(image)
-
-    def contrast(self, level: int) -> None:
-        self._panel.contrast(level)
-
-    def cleanup(self) -> None:
-        try:
-            self._panel.cleanup()
-        finally:
-            self._serial.cleanup()
-
-
-def _open_bus(port: int, address: int) -> Any:
-    """The I2C bus; luma is untyped."""
-    from luma.core.error import DeviceAddressError, DevicePermissionError
-    from luma.core.interface.serial import i2c
-
-    bus = f"I2C bus {port} (/dev/i2c-{port})"
-    try:
-        return i2c(port=port, address=address)
-    except ImportError as error:
-        what, step = (
-            "The I2C library is not installed.",
-            "Install the extra 'pi': pip install 'maguey-gate[pi]'.",
-        )
-        raise HardwareError("screen", what, step) from error
-    except DeviceAddressError as error:
-        step = "Set screen.i2c_address to a number such as 0x3C."
-        raise HardwareError("screen", f"'{address}' is no I2C address.", step) from error
-    except DevicePermissionError as error:
-        step = "Add the gate's account to the group i2c and restart it."
-        raise HardwareError("screen", f"This account may not use {bus}.", step) from error
-    except Exception as error:  # luma lets some of smbus2's errors through as they are
-        step = "Enable I2C: sudo raspi-config, Interface Options, I2C; then check screen.i2c_port."
-        raise HardwareError("screen", f"There is no {bus}: no screen can be reached.", step) from error
-
-
 def trouble_of(error: Exception) -> HardwareError:
     """An error of a device that worked until now, in words."""
     if isinstance(error, HardwareError):
         return error
     what = f"The screen no longer takes pictures ({error or type(error).__name__})."
-    return HardwareError("screen", what, "Check its cable; it is tried again every few seconds.")
+    advice = "Check its cable; it is tried again every few seconds."
+    return HardwareError("screen", what, advice, Step.SCREEN_CABLE)
 
 
 class _Soft:
@@ -181,12 +130,17 @@ class FileScreen(_Soft):
     def __init__(self, path: Path, size: Size = NORM) -> None:
         super().__init__(size)
         self._path = path
+        self._kept: bytes | None = None
 
     def display(self, image: Image.Image) -> None:
-        """Replace the file. Raises OSError."""
+        """Replace the file, unless it shows this already. Raises OSError."""
+        wanted = image.tobytes()
+        if wanted == self._kept and self._path.exists():
+            return
         fresh = self._path.with_name(f".{self._path.name}.new")
         image.save(fresh, format="PNG")
         fresh.replace(self._path)
+        self._kept = wanted
 
     def cleanup(self) -> None:
         """Leave a blank picture."""
@@ -194,16 +148,20 @@ class FileScreen(_Soft):
 
 
 class TerminalScreen(_Soft):
-    """Prints every picture as text art."""
+    """Prints every new picture as text art."""
 
     def __init__(self, write: Callable[[str], object] | None = None, size: Size = NORM) -> None:
         super().__init__(size)
         stream: TextIO = sys.stderr
         self._write = write or stream.write
+        self._printed: bytes | None = None
 
     def display(self, image: Image.Image) -> None:
         """Print it. Raises OSError when nobody reads any more."""
-        self._write(text_art(image) + "\n")
+        wanted = image.tobytes()
+        if wanted != self._printed:
+            self._write(text_art(image) + "\n")
+            self._printed = wanted
 
     def cleanup(self) -> None:
         """Printed is printed."""

@@ -17,6 +17,9 @@ Size = tuple[int, int]
 NORM: Size = (128, 64)
 """The usual panel, in pixels (SSD1306, SH1106)."""
 
+WIDE: Size = (256, 64)
+"""The wide panel, in pixels (SSD1322)."""
+
 HOLD = 1.2
 """Seconds a word that is too wide stands still before it moves, where the screen has no end."""
 

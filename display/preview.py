@@ -8,7 +8,7 @@ from typing import Literal
 
 from PIL import Image
 
-from display.draw import NORM, Size, draw, turns
+from display.draw import NORM, WIDE, Size, draw, turns
 from display.samples import ZONE, samples
 from display.strings import Lang
 from display.words import compose
@@ -16,9 +16,6 @@ from display.words import compose
 MAGNIFIED = 4
 """How many times larger the pictures for people are."""
 
-
-WIDE: Size = (256, 64)
-"""The wide panel (SSD1322); its pictures have a folder of their own."""
 
 _INTO_A_LEAF = 0.05  # seconds: it has been turned to, and nothing on it moves yet
 

@@ -215,6 +215,10 @@ def _device(config: GateFile) -> Device:
         section.driver,
         i2c_port=section.i2c_port,
         i2c_address=section.i2c_address,
+        spi_port=section.spi_port,
+        spi_device=section.spi_device,
+        dc_pin=section.dc_pin,
+        reset_pin=section.reset_pin,
         rotate=section.rotate,
         path=Path(section.path) if section.path else None,
     )
