@@ -34,7 +34,15 @@ from gate.sharing import share
 from hardware.decode import Decoded, decode
 from hardware.exposure import Controls, controls_for
 from hardware.eye import NOT_A_PICTURE, ChildEye
-from hardware.health import check_camera, check_decoder, check_heat, check_pins, check_power
+from hardware.health import (
+    check_camera,
+    check_decoder,
+    check_heat,
+    check_keypad,
+    check_pins,
+    check_power,
+)
+from hardware.keypad import make_keypad
 from hardware.pictures import load
 from hardware.spec import CameraSpec
 from hardware.turnstile import make_turnstile
@@ -141,7 +149,20 @@ def device_checks(config: GateFile, *, is_running: bool) -> list[tuple[str, Chec
         always.append(("pins", lambda: check_pins(pins, is_running=is_running)))
     if is_running:
         return always
-    return [("camera", lambda: check_camera(lambda: _eye(config))), *_panel_check(config), *always]
+    camera = camera_spec(config.camera)
+    return [
+        ("camera", lambda: check_camera(lambda: ChildEye(camera, measures_sharpness=True))),
+        *_panel_check(config),
+        *_keypad_check(config),
+        *always,
+    ]
+
+
+def _keypad_check(config: GateFile) -> list[tuple[str, Check]]:
+    section = config.keypad
+    if section.driver != "evdev":
+        return []
+    return [("keypad", lambda: check_keypad(lambda: make_keypad(section.driver, device=section.device)))]
 
 
 def _panel_check(config: GateFile) -> list[tuple[str, Check]]:

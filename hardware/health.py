@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from gate.findings import Finding, fault, fine, of_error, warning
-from gate.ports import Eye
+from gate.ports import Eye, Keypad
 from hardware import gpiochip
 from hardware.eye import ChildEye
 from hardware.spec import CameraSpec
@@ -47,6 +47,24 @@ def check_camera(open_eye: Callable[[], Eye]) -> Iterator[Finding]:
     else:
         took = time.monotonic() - begun
         yield fine("camera", f"A frame after {took:.1f} s, looked at in {seen.decode_ms:.1f} ms.")
+        yield _focus(seen.sharpness)
+
+
+def _focus(sharpness: int | None) -> Finding:
+    """A number is no fault: how sharp it can be depends on what hangs before the camera."""
+    if not sharpness:
+        return fine("focus", "Nothing to be seen that could be sharp; maguey-gate focus helps with the lens.")
+    return fine("focus", f"Sharpness {sharpness} of 999; maguey-gate focus helps to better it.")
+
+
+def check_keypad(open_keypad: Callable[[], Keypad]) -> Iterator[Finding]:
+    """Whether the keypad is there and nobody else has it."""
+    keypad = open_keypad()
+    try:
+        trouble = keypad.trouble()
+    finally:
+        keypad.close()
+    yield of_error(trouble) if trouble else fine("keypad", "It is there.")
 
 
 def check_decoder() -> Iterator[Finding]:
