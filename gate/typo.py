@@ -31,7 +31,7 @@ from stdnum.iso7064 import mod_37_36
 
 from gate.payload import Code, Secret, code_hash, parse
 from gate.screen import Typo
-from gate.typed import CROCKFORD, NEW_CHARS, candidates, crockford
+from gate.typed import CROCKFORD, NEW_CHARS, candidates
 
 MOST_LOOKUPS = 64
 """Corrections looked up for one typed code; a random part, read as ticket and as pass, has some 50."""
@@ -83,12 +83,11 @@ def likely(text: str, prefix: str, known: Callable[[str], bool]) -> Typo | None:
     :param known: whether the cache knows a code's hash; asked at most `MOST_LOOKUPS` times.
     """
     codes = [code for raw in candidates(text, prefix) if isinstance(code := parse(raw), Code)]
-    readings = list(dict.fromkeys(crockford(code.id) for code in codes))
-    every = chain.from_iterable(corrections(wrong) for wrong in readings)
+    every = chain.from_iterable(corrections(code.id) for code in codes)
     tickets = [one for one in islice(every, MOST_LOOKUPS) if known(code_hash(one.right))]
     if tickets:
         return _only(tickets)
-    return _standing_out(list(corrections(readings[0])), prefix) if readings else None
+    return _standing_out(list(corrections(codes[0].id)), prefix) if codes else None
 
 
 def corrections(wrong: str) -> Iterator[Correction]:

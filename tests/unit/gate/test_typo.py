@@ -64,6 +64,12 @@ def test_a_wrong_letter_or_digit_of_the_night_is_found_too() -> None:
     assert likely_in(replaced(good, 15 - 1, "1"), good) == Typo(group=3, place=8, wrote="1")
 
 
+def test_a_slip_is_found_though_another_look_of_the_check_character_would_hold() -> None:
+    """After the slip, I would hold where 1 was typed; the ticket the cache knows ends in 1."""
+    good, wrong = "MGY-PF-20261120-E1GXX9VXB0HZ66Z21", "MGY-PF-20261120-1EGXX9VXB0HZ66Z21"
+    assert likely_in(wrong, good) == Typo(group=4, place=1, wrote="1")
+
+
 def test_two_neighbours_swapped_are_told_by_the_first_of_them() -> None:
     good = ticket()
     at = next(at for at in range(18, 30) if good[at] != good[at + 1])
