@@ -16,13 +16,18 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from gate.errors import HardwareError
+from gate.signals import Signal
 from hardware.gpio import Output
+from hardware.lights import PinVoice
+from hardware.patterns import HIGH_HZ, PATTERNS, Moment
 from hardware.turnstile import RelayTurnstile
-from tests.unit.hardware.pins import WatchedPin
+from tests.unit.hardware.pins import WatchedPin, wait_until
 
 
 class Chip(ModuleType):
     """`lgpio` for one chip. `driven`: what a line was driven to in turn, None while it is an input.
+
+    `pwm`: frequencies and duty cycles asked for, in turn; 0, 0 ends it.
 
     Taken from lg 0.2.2: an output is claimed at the level given, low if none is; claiming what
     is an output already does nothing (`xSetAsOutput`), nor does claiming an input for input.
@@ -35,6 +40,7 @@ class Chip(ModuleType):
     def __init__(self) -> None:
         super().__init__("lgpio")
         self.driven: dict[int, list[int | None]] = {}
+        self.pwm: list[tuple[float, float]] = []
 
     def gpiochip_open(self, _chip: int) -> int:
         return 1
@@ -58,6 +64,10 @@ class Chip(ModuleType):
         line = self.driven[gpio]
         if line[-1] != int(level):
             line.append(int(level))
+        return 0
+
+    def tx_pwm(self, _handle: int, _gpio: int, hertz: float, percent: float) -> int:
+        self.pwm.append((hertz, percent))
         return 0
 
     def gpio_read(self, _handle: int, gpio: int) -> int:
@@ -125,6 +135,27 @@ def test_a_kept_pin_is_left_as_it_is_at_the_end_of_the_program(chip: Chip, facto
     kept.close()
     other.close()
     assert chip.driven[17] == [None, 1]
+
+
+def test_a_light_is_dark_before_its_pin_is_let_go_of(chip: Chip, factory: Any) -> None:
+    voice = PinVoice(red_pin=23, factory=factory)
+    voice.play(Signal.CLOSED)
+    wait_until(lambda: chip.driven.get(23) == [None, 0, 1])
+    voice.close()
+    assert chip.driven[23] == [None, 0, 1, 0, None]
+
+
+def test_a_tone_is_half_of_each_period_and_silence_is_no_pulses_at_all(
+    chip: Chip, factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PATTERNS, Signal.ADMIT, (Moment(green=True, tone_hz=HIGH_HZ, ms=10),))
+    voice = PinVoice(buzzer_pin=18, factory=factory)
+    voice.play(Signal.ADMIT)
+    wait_until(lambda: len(chip.pwm) == 3)
+    voice.close()
+    assert chip.pwm == [(HIGH_HZ, 0), (HIGH_HZ, 50), (0, 0)]
+    assert chip.driven[18] == [None, 0, None]
+    assert voice.trouble() is None
 
 
 # gpiozero closes a device that could not be made once more when it is collected

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from gate.errors import HardwareError, Step
 from gate.ports import Inputs, NoInputs, Sensed
-from hardware import fire
+from hardware import fire, inputs
 from hardware.duty import Duty
 from hardware.inputs import BLOCKED_S, BODY_S, CONTACT_S, GpioInputs, make_inputs
 from hardware.turnstile import RelayTurnstile
@@ -89,89 +89,89 @@ class Heard(list[bool]):
 
 
 def test_nothing_happens_with_everything_at_rest(wires: Wires) -> None:
-    inputs: Inputs = wires.connect()
-    assert inputs.read() == Sensed()
-    assert inputs.trouble() is None
+    connected: Inputs = wires.connect()
+    assert connected.read() == Sensed()
+    assert connected.trouble() is None
 
 
 def test_bodies_and_presses_are_counted_between_readings(wires: Wires) -> None:
-    inputs = wires.connect()
+    connected = wires.connect()
     wires.body()
     wires.body()
     wires.close(EXIT)
-    assert inputs.read() == Sensed(bodies=2, exits=1)
+    assert connected.read() == Sensed(bodies=2, exits=1)
     wires.open(EXIT)
-    assert inputs.read() == Sensed(), "letting go is no second press"
+    assert connected.read() == Sensed(), "letting go is no second press"
     wires.close(PASSAGE)
-    assert inputs.read().bodies == 1
-    assert inputs.read().bodies == 0, "a body is counted once, however long it stands there"
+    assert connected.read().bodies == 1
+    assert connected.read().bodies == 0, "a body is counted once, however long it stands there"
 
 
 def test_who_stands_in_the_sensor_when_the_gate_starts_is_no_body(wires: Wires) -> None:
     wires.close(PASSAGE)
-    inputs = wires.connect()
+    connected = wires.connect()
     wires.open(PASSAGE)
-    assert inputs.read().bodies == 0
+    assert connected.read().bodies == 0
 
 
 def test_a_sensor_covered_longer_than_a_body_takes_is_blocked(wires: Wires) -> None:
-    inputs = wires.connect()
+    connected = wires.connect()
     wires.close(PASSAGE)
-    assert not inputs.read().blocked
+    assert not connected.read().blocked
     wires.now += BLOCKED_S
-    assert not inputs.read().blocked
+    assert not connected.read().blocked
     wires.now += 0.1
-    assert inputs.read().blocked
+    assert connected.read().blocked
     wires.open(PASSAGE)
-    assert not inputs.read().blocked
+    assert not connected.read().blocked
 
 
 def test_a_queue_walking_through_does_not_block_the_sensor(wires: Wires) -> None:
-    inputs = wires.connect()
+    connected = wires.connect()
     for _ in range(30):
         wires.open(PASSAGE)
         wires.close(PASSAGE)
         wires.now += 1.0
-        sensed = inputs.read()
+        sensed = connected.read()
         assert (sensed.bodies, sensed.blocked) == (1, False)
 
 
 def test_an_opened_housing_and_a_cut_wire_are_tampering(wires: Wires) -> None:
-    inputs = wires.connect()
+    connected = wires.connect()
     wires.open(TAMPER)
-    assert inputs.read() == Sensed(tamper=True)
-    assert inputs.read().tamper
+    assert connected.read() == Sensed(tamper=True)
+    assert connected.read().tamper
     wires.close(TAMPER)
-    assert not inputs.read().tamper
+    assert not connected.read().tamper
 
 
 def test_a_fire_alarm_opens_its_contact_so_a_cut_wire_is_an_alarm(wires: Wires) -> None:
     heard = Heard()
-    inputs = wires.connect(on_fire=heard)
+    connected = wires.connect(on_fire=heard)
     wires.open(FIRE)
     assert heard == [True]
-    assert inputs.read() == Sensed(fire=True)
+    assert connected.read() == Sensed(fire=True)
     wires.close(FIRE)
     assert heard == [True, False]
-    assert inputs.read() == Sensed()
+    assert connected.read() == Sensed()
 
 
 def test_a_fire_alarm_that_closes_its_contact(wires: Wires) -> None:
     heard = Heard()
     wires.open(FIRE)
-    inputs = wires.connect(on_fire=heard, fire_normally_closed=False)
-    assert not inputs.read().fire
+    connected = wires.connect(on_fire=heard, fire_normally_closed=False)
+    assert not connected.read().fire
     wires.close(FIRE)
     assert heard == [True]
-    assert inputs.read().fire
+    assert connected.read().fire
 
 
 def test_an_alarm_that_is_on_already_is_told_of_at_the_start(wires: Wires) -> None:
     heard = Heard()
     wires.open(FIRE)
-    inputs = wires.connect(on_fire=heard)
+    connected = wires.connect(on_fire=heard)
     assert heard == [True]
-    assert inputs.read().fire
+    assert connected.read().fire
 
 
 def test_the_alarm_is_told_of_from_the_pins_thread_while_nobody_reads(wires: Wires) -> None:
@@ -208,12 +208,12 @@ def test_an_alarm_is_told_of_although_the_pin_drivers_thread_has_died(wires: Wir
 
 def test_after_closing_nobody_is_told(wires: Wires) -> None:
     heard = Heard()
-    inputs = wires.connect(on_fire=heard)
-    inputs.close()
+    connected = wires.connect(on_fire=heard)
+    connected.close()
     wires.open(FIRE)
     assert heard == []
     assert wires.factory.pin(FIRE).function == "input"
-    inputs.close()
+    connected.close()
 
 
 def test_the_fire_alarm_opens_the_turnstile_with_the_door_doing_nothing(wires: Wires) -> None:
@@ -230,9 +230,9 @@ def test_the_fire_alarm_opens_the_turnstile_with_the_door_doing_nothing(wires: W
 def test_an_input_that_cannot_be_read_is_trouble_and_keeps_what_it_said(
     wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = wires.connect()
+    connected = wires.connect()
     wires.open(TAMPER)
-    assert inputs.read().tamper
+    assert connected.read().tamper
 
     def broken(_pin: Any) -> bool:
         raise OSError("bad read")
@@ -241,12 +241,12 @@ def test_an_input_that_cannot_be_read_is_trouble_and_keeps_what_it_said(
         with monkeypatch.context() as broken_chip:
             broken_chip.setattr(WatchedPin, "_get_state", broken)
             for _ in range(3):
-                assert inputs.read() == Sensed(tamper=True)
-            trouble = inputs.trouble()
-        inputs.read()
+                assert connected.read() == Sensed(tamper=True)
+            trouble = connected.trouble()
+        connected.read()
     assert trouble is not None
     assert (trouble.part, trouble.step) == ("sensor", Step.SENSOR_WIRING)
-    assert inputs.trouble() is None
+    assert connected.trouble() is None
     assert [line["event"] for line in logs] == [
         "inputs is out; trying again until it is back",
         "inputs is back",
@@ -263,11 +263,33 @@ def test_each_input_has_its_own_steadiness(wires: Wires) -> None:
     assert all(wires.factory.pin(number).pull == "up" for number in bounces)
 
 
+def test_a_contact_that_opens_begins_by_opening(wires: Wires) -> None:
+    told: list[bool] = []
+    contact = inputs.Contact(TAMPER, "inputs.tamper_pin", CONTACT_S, opens=True, factory=wires.factory)
+    contact.on_change(told.append)
+    wires.open(TAMPER)
+    wires.close(TAMPER)
+    assert told == [True, False]
+    contact.close()
+
+
+def test_a_callback_that_raises_is_logged_and_ends_no_driver(wires: Wires) -> None:
+    def deaf(_begins: bool) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    contact = inputs.Contact(EXIT, "inputs.exit_pin", CONTACT_S, opens=False, factory=wires.factory)
+    contact.on_change(deaf)
+    with capture_logs() as logs:
+        wires.close(EXIT)
+    assert [line["event"] for line in logs] == ["input_failed"]
+    contact.close()
+
+
 def test_only_what_is_wired_is_watched(wires: Wires) -> None:
-    inputs = wires.connect(passage_pin=None, fire_pin=None, tamper_pin=None, on_fire=Heard())
+    connected = wires.connect(passage_pin=None, fire_pin=None, tamper_pin=None, on_fire=Heard())
     wires.open(FIRE)
     wires.close(EXIT)
-    assert inputs.read() == Sensed(exits=1)
+    assert connected.read() == Sensed(exits=1)
 
 
 def test_a_pin_used_twice_is_named_and_the_others_are_let_go_of(wires: Wires) -> None:
@@ -289,7 +311,7 @@ def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("normally_closed", [True, False])
 def test_on_the_desk_nothing_burns_and_nothing_is_open(normally_closed: bool) -> None:
     heard = Heard()
-    inputs = make_inputs(
+    connected = make_inputs(
         "mock",
         passage_pin=PASSAGE,
         exit_pin=EXIT,
@@ -298,9 +320,9 @@ def test_on_the_desk_nothing_burns_and_nothing_is_open(normally_closed: bool) ->
         fire_normally_closed=normally_closed,
         on_fire=heard,
     )
-    assert inputs.read() == Sensed()
+    assert connected.read() == Sensed()
     assert heard == []
-    inputs.close()
+    connected.close()
 
 
 def test_a_gate_without_contacts_has_no_inputs() -> None:

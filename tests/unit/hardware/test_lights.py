@@ -90,7 +90,8 @@ def test_what_a_signal_looks_and_sounds_like(
 
 
 def test_a_new_signal_replaces_the_running_one_at_once(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PATTERNS, Signal.ADMIT, (Moment(green=True, tone_hz=HIGH_HZ, ms=3_600_000),))
+    hour = Moment(green=True, tone_hz=HIGH_HZ, ms=3_600_000)
+    monkeypatch.setitem(PATTERNS, Signal.ADMIT, (hour, hour))
     voice: Voice = _voice(factory)
     voice.play(Signal.ADMIT)
     factory.pin(BUZZER).wait_for(lambda _: factory.pin(BUZZER).tones == [HIGH_HZ])
