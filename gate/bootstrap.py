@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from display.devices import Device, make_device
 from display.oled import OledDisplay
 from display.preview import write_all
+from display.samples import samples
 from display.words import Page, compose
 from gate.cache import CacheReader
 from gate.checks import wired_pins
@@ -28,7 +29,7 @@ from gate.mending import Mending
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
-from gate.ports import Dark, Display, Eye, Look, NoInputs, NoKeypad, Silent, Turnstile
+from gate.ports import Dark, Display, Eye, Look, NoInputs, NoKeypad, Silent, Turnstile, Voice
 from gate.screen import Screen
 from gate.sharing import share
 from hardware.decode import Decoded, decode
@@ -43,6 +44,7 @@ from hardware.health import (
     check_power,
 )
 from hardware.keypad import make_keypad
+from hardware.lights import make_voice
 from hardware.pictures import load
 from hardware.spec import CameraSpec
 from hardware.turnstile import make_turnstile
@@ -60,13 +62,16 @@ def make_door(config: GateFile) -> Door:
         parts,
         Passing(gate_id=config.gate_id, parts=parts, rules=rules(config), random=os.urandom),
         lambda opened: _desk(config, opened, parts.cache, parts.clock),
+        Heart(Notifier(os.environ.get("NOTIFY_SOCKET", "")), watchdog_ms(os.environ, os.getpid())),
+        LiveWriter(config.live),
+        ZoneInfo(config.timezone),
     )
 
 
 def _parts(config: GateFile) -> Parts:
     return Parts(
         eye=_eye(config),
-        display=_display(config),
+        display=display(config),
         turnstile=Mending("turnstile", lambda: turnstile(config), lambda part: part.close()),
         journal=Mending("journal", lambda: journal(config), lambda part: part.close()),
         inputs=Mending("inputs", NoInputs, lambda part: part.close()),
@@ -187,7 +192,7 @@ def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock) -
 
 def make_focus(config: GateFile) -> tuple[Eye, Display]:
     """An eye that measures how sharp it sees, and the screen. Raises `ConfigError`."""
-    return ChildEye(camera_spec(config.camera), measures_sharpness=True), _display(config)
+    return ChildEye(camera_spec(config.camera), measures_sharpness=True), display(config)
 
 
 def _eye(config: GateFile) -> Eye:
@@ -221,7 +226,24 @@ def _controls(camera: CameraSection) -> Controls:
         raise ConfigError(f"camera: {error}") from None
 
 
-def _display(config: GateFile) -> Display:
+def voice(config: GateFile) -> Voice:
+    """Lights and buzzer; what fails is told of by `trouble`."""
+    section = config.lights
+    return make_voice(
+        section.driver,
+        green_pin=section.green_pin,
+        red_pin=section.red_pin,
+        buzzer_pin=section.buzzer_pin,
+    )
+
+
+def sample_screens(config: GateFile) -> list[Screen]:
+    """One of every screen, with made-up guests."""
+    return list(samples(config.lang).values())
+
+
+def display(config: GateFile) -> Display:
+    """The screen; a panel that does not answer is tried again."""
     section = config.screen
     if section.driver == "none":
         return Dark()

@@ -1,23 +1,31 @@
-"""Commands for whoever looks after a gate over SSH: doctor, test-relay, test-screen, test-lights, replay."""
+"""Commands for whoever looks after a gate over SSH: doctor, the tests of single devices, replay."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 
-from gate import bootstrap
+from gate import bootstrap, trials
 from gate.clock import SystemClock
-from gate.config import read
+from gate.config import GateFile, read
 from gate.doctor import diagnose
 from gate.findings import needs_attention, table
+from gate.live import read_live
 from gate.log import configure
+from gate.recorded import replay_night
+from gate.replay import Replayed
 
 app = typer.Typer()
 Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
+Each = Annotated[float, typer.Option(min=0.05, help="Seconds for each.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
@@ -41,3 +49,92 @@ def doctor(config: Config, as_json: Json = False) -> None:
         typer.echo("\n".join(table(found)))
     if needs_attention(found):
         raise typer.Exit(1)
+
+
+def _alone(config: Path) -> GateFile:
+    """The configuration, once it is sure that the door does not have the devices."""
+    settings = read(config)
+    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    trials.refuse_beside(read_live(settings.live, SystemClock().now()))
+    return settings
+
+
+@app.command("test-relay")
+def test_relay(
+    config: Config,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
+    """Give one pulse, as for one guest, recorded first and sent to the hub. Not while the door runs."""
+    settings = _alone(config)
+    if settings.turnstile.driver == "none":
+        raise trials.nothing_wired("turnstile", "turnstile")
+    if not yes:
+        typer.confirm("The turnstile will open once. Is it free, and do you watch it?", abort=True)
+    journal = bootstrap.journal(settings)
+    try:
+        turnstile = bootstrap.turnstile(settings)
+        try:
+            record = trials.test_pulse(journal, turnstile, SystemClock(), settings.gate_id, os.urandom)
+        finally:
+            turnstile.close()
+    finally:
+        journal.close()
+    typer.echo(f"one pulse of {settings.turnstile.pulse_ms} ms, recorded as number {record.seq}")
+
+
+@app.command("test-screen")
+def test_screen(config: Config, each: Each = 1.5) -> None:
+    """Show every screen there is, one after the other. Not while the door runs."""
+    settings = _alone(config)
+    if settings.screen.driver == "none":
+        raise trials.nothing_wired("screen", "screen")
+    display = bootstrap.display(settings)
+    try:
+        count = trials.show_screens(display, bootstrap.sample_screens(settings), each, threading.Event().wait)
+    finally:
+        display.close()
+    typer.echo(f"{count} screens shown")
+
+
+@app.command("test-lights")
+def test_lights(config: Config, each: Each = 3.0) -> None:
+    """Play every signal of lights and buzzer, saying which. Not while the door runs."""
+    settings = _alone(config)
+    lights = settings.lights
+    if lights.green_pin is None and lights.red_pin is None and lights.buzzer_pin is None:
+        raise trials.nothing_wired("lights", "lights")
+    voice = bootstrap.voice(settings)
+    try:
+        trials.play_signals(voice, each, typer.echo, threading.Event().wait)
+    finally:
+        voice.close()
+
+
+@app.command()
+def replay(
+    config: Config,
+    journal: Annotated[Path | None, typer.Option(help="A journal; left out: this gate's own.")] = None,
+    event: Annotated[str | None, typer.Option(help="Only scans of the event with this id.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide a recorded night again with the cache as it is now; tell what would differ. Writes nothing.
+
+    Exit code 1 if anything does: a ticket refunded or linked since, another configuration, another version.
+    """
+    settings = read(config)
+    found = replay_night(settings, journal or settings.journal, event)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        typer.echo("\n".join(_replay_lines(found, ZoneInfo(settings.timezone))))
+    if found.differences:
+        raise typer.Exit(1)
+
+
+def _replay_lines(found: Replayed, zone: ZoneInfo) -> Iterator[str]:
+    for one in found.differences:
+        at = one.at.astimezone(zone)
+        yield f"{one.seq:6}  {at:%Y-%m-%d %H:%M:%S}  {one.code}  was {one.was}, would be {one.would_be}"
+        yield f"        {one.why}"
+    skipped = f", {found.skipped} not judged (locked against guessing)" if found.skipped else ""
+    yield f"{found.scans} scans decided again{skipped}: {len(found.differences)} differences"

@@ -1,0 +1,56 @@
+"""Reads a recorded night for `gate.replay`: a journal, the gate's own or a copy, without writing to it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from gate.cache import CacheReader
+from gate.config import GateFile
+from gate.decide import Policy
+from gate.errors import StoreError
+from gate.model import ScanRecord
+from gate.replay import Known, Replayed, replay
+from gate.rows import COLUMNS, from_row
+from gate.sqlfile import load
+
+SQL = load("gate", "replay.sql")
+
+
+def replay_night(config: GateFile, journal: Path, event_id: str | None = None) -> Replayed:
+    """Decide a journal's scans again, with this gate's cache and policy.
+
+    :param event_id: tell only of scans decided for this event; the past is that of all.
+    :raises StoreError: journal or cache cannot be read.
+    """
+    cache = CacheReader(config.cache)
+    policy = Policy(unknown=config.door.unknown, passback_window=config.door.passback_window)
+    try:
+        with cache.view(), _records(journal) as records:
+            return replay(
+                records, lambda code_hash: _known(cache, code_hash), cache.events(), policy, event_id
+            )
+    finally:
+        cache.close()
+
+
+def _known(cache: CacheReader, code_hash: str) -> Known:
+    found = cache.find(code_hash)
+    return Known(admission=found.admission, table=found.table, peers=found.peers)
+
+
+@contextlib.contextmanager
+def _records(path: Path) -> Iterator[Iterator[ScanRecord]]:
+    if not path.exists():
+        raise StoreError(f"{path}: there is no journal. Give one with --journal FILE.")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as db:
+            yield map(from_row, db.execute(SQL["records"].format(columns=", ".join(COLUMNS))))
+    except (sqlite3.Error, msgspec.ValidationError, ValueError) as error:
+        raise StoreError(
+            f"{path}: {error}. Is it a journal, and whole? A copy needs its -wal beside it."
+        ) from None

@@ -1,0 +1,86 @@
+"""Trials of single devices for whoever looks after a gate: one pulse, every screen, every signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gate.clock import Clock
+from gate.errors import HardwareError, MagueyError, Step
+from gate.ids import uuid7
+from gate.journal import Journal
+from gate.live import Reading
+from gate.model import Reason, ScanRecord
+from gate.passage import Outcome
+from gate.ports import Display, Turnstile, Voice
+from gate.records import record_of
+from gate.screen import Screen
+from gate.signals import Signal
+
+Wait = Callable[[float], object]
+"""Waits that many seconds."""
+
+
+def refuse_beside(door: Reading) -> None:
+    """Two programs cannot have one device.
+
+    :raises MagueyError: the door runs.
+    """
+    if door.is_fresh:
+        raise MagueyError("The door runs and has this device. Stop it first: systemctl stop maguey-gate")
+
+
+def test_pulse(
+    journal: Journal, turnstile: Turnstile, clock: Clock, gate_id: str, random: Callable[[int], bytes]
+) -> ScanRecord:
+    """Record a pulse that lets nobody in by a ticket, then give it (invariant 11: commit before pulse).
+
+    :returns: the record; the pulse runs on in the background until the turnstile is closed.
+    :raises StoreError: it cannot be recorded; the relay did not move.
+    :raises HardwareError: the relay did not move.
+    """
+    now = clock.now()
+    scan_id = uuid7(int(now.wall.timestamp() * 1000), random(10))
+    outcome = Outcome(record="event", reason=Reason.TEST_PULSE)
+    with journal.turn() as turn:
+        record = turn.append(record_of(outcome, now, scan_id, gate_id))
+    turnstile.release()
+    return record
+
+
+def show_screens(display: Display, screens: Iterable[Screen], seconds: float, wait: Wait) -> int:
+    """Each screen in turn.
+
+    :returns: how many.
+    :raises HardwareError: the panel does not take them.
+    """
+    count = 0
+    for screen in screens:
+        display.show(screen)
+        wait(seconds)
+        trouble = display.trouble()
+        if trouble is not None:
+            raise trouble
+        count += 1
+    return count
+
+
+def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wait: Wait) -> None:
+    """Each signal in turn, then rest.
+
+    :param tell: says which one is being played.
+    :raises HardwareError: a lamp or the buzzer cannot be switched.
+    """
+    for signal in Signal:
+        tell(signal.value)
+        voice.play(signal)
+        wait(seconds)
+        trouble = voice.trouble()
+        if trouble is not None:
+            raise trouble
+    voice.play(Signal.REST)
+
+
+def nothing_wired(what: str, section: str) -> HardwareError:
+    """The configuration knows of no such device."""
+    message, advice = f"No {what} is configured.", f"Fill in the section [{section}]."
+    return HardwareError(what, message, advice, Step.PIN_SETTINGS)
