@@ -23,17 +23,26 @@ def shared(name: str) -> Path:
     return folder
 
 
-def code(text: str | bytes, *, scale: int = 6, micro: bool = False, version: int | None = None) -> Grey:
+def code(
+    text: str | bytes,
+    *,
+    scale: int = 6,
+    micro: bool = False,
+    version: int | None = None,
+    error: str | None = None,
+) -> Grey:
     """A QR code with its margin, black on white."""
-    return _drawn(segno.make(text, micro=micro, version=version, boost_error=False), scale)
+    symbol = segno.make(text, micro=micro, version=version, error=error, boost_error=False)
+    return drawn(symbol, scale)
 
 
 def parts(text: str, count: int) -> list[Grey]:
     """A structured-append sequence."""
-    return [_drawn(part, 6) for part in segno.make_sequence(text, symbol_count=count)]
+    return [drawn(part) for part in segno.make_sequence(text, symbol_count=count)]
 
 
-def _drawn(symbol: segno.QRCode, scale: int) -> Grey:
+def drawn(symbol: segno.QRCode, scale: int = 6) -> Grey:
+    """A symbol of segno with its margin, black on white."""
     out = io.BytesIO()
     symbol.save(out, kind="png", scale=scale, border=4)
     with Image.open(out) as image:

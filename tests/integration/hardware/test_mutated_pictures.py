@@ -1,0 +1,59 @@
+"""Two thousand pictures gone wrong stop nothing: most in one process, a share before real eyes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gate.ports import Look
+from hardware.eye import NOT_A_PICTURE, ChildEye
+from hardware.spec import CameraSpec, Driver
+from tests.integration.hardware.watching import raws, until
+from tests.unit.hardware.mutations import picture
+from tests.unit.hardware.scenes import code
+
+ROOT = Path(__file__).resolve().parents[3]
+MANY, SHARE, GOOD_EVERY = 2000, 120, 20
+
+
+def test_two_thousand_mutated_pictures_stop_no_decoder() -> None:
+    command = [sys.executable, "-m", "tests.unit.hardware.mutations", str(MANY)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=115)
+    assert done.returncode == 0, f"after these seeds: {done.stderr[-2000:]}"
+    counted = json.loads(done.stdout)
+    assert sum(counted.values()) == MANY
+    # else they would be too tame, or too wild, to say anything
+    assert min(counted[kind] for kind in ("refused", "read", "empty")) > MANY // 10
+
+
+@pytest.mark.parametrize("driver", ["files", "folder"])
+def test_an_eye_goes_on_through_mutated_pictures_and_reads_the_good_ones(
+    tmp_path: Path, driver: Driver
+) -> None:
+    files = []
+    for seed in range(SHARE):
+        files.append(tmp_path / f"{seed:04}.png")
+        files[-1].write_bytes(picture(MANY + seed))
+        if seed % GOOD_EVERY == GOOD_EVERY - 1:
+            files.append(tmp_path / f"{seed:04}-good.png")
+            Image.fromarray(code(f"GOOD-{seed}")).save(files[-1])
+    spec = CameraSpec(driver=driver, path=str(tmp_path), files=tuple(map(str, files)), fps=1000, hold_ms=50)
+    eye = ChildEye(spec)
+    good = {f"GOOD-{seed}".encode() for seed in range(GOOD_EVERY - 1, SHARE, GOOD_EVERY)}
+    seen: dict[str, list[bytes]] = {}
+
+    def all_seen(look: Look | None) -> bool:
+        if look is not None:
+            seen.setdefault(look.source, []).extend(raws(look))
+        read = {raw for codes in seen.values() for raw in codes}
+        return good <= read and len(seen) >= len(files)
+
+    until(eye, all_seen)
+    assert any(raw.startswith(NOT_A_PICTURE) for codes in seen.values() for raw in codes)
+    assert eye.trouble() is None
+    eye.close()
