@@ -23,7 +23,7 @@ from display.words import Page, compose
 from gate.errors import HardwareError
 from gate.screen import Idle, Screen
 
-__all__ = ["BRIGHT", "DIM", "OledDisplay", "make_device"]
+__all__ = ["BRIGHT", "DIM", "STEADY", "OledDisplay", "make_device"]
 
 FRAME_S = 0.1
 """Seconds between two pictures while something scrolls."""
@@ -31,18 +31,31 @@ FRAME_S = 0.1
 RETRY_S = 3.0
 """Seconds between two attempts to find a lost panel."""
 
-DIM_AFTER_S = 60.0
-"""Seconds of nothing but idle screens after which the panel dims, which makes it last longer."""
+REFRESH_S = 5.0
+"""Seconds after which a picture is sent again although nothing changed.
 
-BRIGHT, DIM = 0xCF, 0x28
-"""Levels of contrast; bright is what luma sets an SSD1306 to when it starts."""
+Only sending shows that a panel is gone, and one that lost its power needs the picture anew. With
+`RETRY_S` a panel is back well within the 15 s that quality 7.1, invariant 13, allows.
+"""
+
+DIM_AFTER_S = 60.0
+"""Seconds of the same kind of standing screen after which the panel dims, which makes it last longer."""
+
+BRIGHT, STEADY, DIM = 0xCF, 0x80, 0x28
+"""Levels of contrast, the current through every lit pixel.
+
+`BRIGHT` is what luma sets an SSD1306 to when it starts. `DIM` is for idle screens. A fault, free passage
+or a closed gate may stand for hours as well but has to be read from 2 m: `STEADY`, just above half.
+"""
+
+_MINUTE_S = 60
 
 _log = structlog.get_logger(__name__)
 Clock = Callable[[], float]
 
 
 class _Showing(msgspec.Struct, frozen=True):
-    """The screen being shown. Monotonic seconds: `since` it appeared, `quiet_since` nobody came."""
+    """The screen being shown. Monotonic seconds: `since` it appeared, `quiet_since` nothing happened."""
 
     screen: Screen
     page: Page
@@ -105,28 +118,22 @@ class OledDisplay:
             return _CLOSE if self._closing else self._newest
 
     def _timeout(self, showing: _Showing | None) -> float | None:
-        """Seconds until the next picture, attempt or dimming; None: nothing will happen by itself."""
+        """Seconds until the next picture or attempt; None: there is nothing to show yet."""
         if self._panel.trouble is not None:
             return RETRY_S
         if showing is None:
             return None
-        if moves(showing.page, self._panel.size):
-            return FRAME_S
-        if showing.quiet_since is None or self._contrast(showing) == DIM:
-            return None
-        return max(showing.quiet_since + DIM_AFTER_S - self._clock(), FRAME_S)
+        return FRAME_S if moves(showing.page, self._panel.size) else REFRESH_S
 
     def _follow(self, screen: Screen, before: _Showing | None) -> _Showing:
         """Take over another screen; one that says the same goes on scrolling where it was."""
         now = self._clock()
         page = self._words(screen)
-        quiet = isinstance(screen, Idle)
-        was_quiet = before.quiet_since if before is not None else None
         return _Showing(
             screen=screen,
             page=page,
             since=before.since if before is not None and before.page == page else now,
-            quiet_since=(was_quiet if was_quiet is not None else now) if quiet else None,
+            quiet_since=_quiet_since(page, screen, before, now),
         )
 
     def _words(self, screen: Screen) -> Page:
@@ -138,14 +145,25 @@ class OledDisplay:
 
     def _picture(self, showing: _Showing) -> Image.Image:
         try:
-            return draw(showing.page, self._panel.size, self._clock() - showing.since)
+            now = self._clock()
+            return draw(showing.page, self._panel.size, now - showing.since, minute=int(now // _MINUTE_S))
         except Exception:
             _log.exception("screen_not_drawn", headline=showing.page.headline)
             return Image.new("1", self._panel.size)
 
     def _contrast(self, showing: _Showing) -> int:
         quiet = showing.quiet_since
-        return BRIGHT if quiet is None or self._clock() - quiet < DIM_AFTER_S else DIM
+        if quiet is None or self._clock() - quiet < DIM_AFTER_S:
+            return BRIGHT
+        return DIM if isinstance(showing.screen, Idle) else STEADY
+
+
+def _quiet_since(page: Page, screen: Screen, before: _Showing | None, now: float) -> float | None:
+    """Since when screens of this kind stand; None for one that is about a guest."""
+    if not page.standing:
+        return None
+    goes_on = before is not None and before.quiet_since is not None and type(before.screen) is type(screen)
+    return before.quiet_since if before is not None and goes_on else now
 
 
 _CLOSE = object()
@@ -158,6 +176,7 @@ class _Panel:
         self._make, self._clock = make_device, clock
         self._device: Device | None = None
         self._shown: tuple[bytes, int] | None = None
+        self._sent_at = clock()
         self._retry_at = clock()
         self.size: Size = NORM
         self.trouble: HardwareError | None = None
@@ -175,9 +194,10 @@ class _Panel:
         self.size = (self._device.width, self._device.height)
 
     def put(self, picture: Image.Image, contrast: int) -> None:
-        """Show a picture, unless it is there already."""
-        wanted = (picture.tobytes(), contrast)
-        if self._device is None or wanted == self._shown or picture.size != self.size:
+        """Show a picture, unless it is there already and was sent a moment ago."""
+        wanted, now = (picture.tobytes(), contrast), self._clock()
+        is_there = wanted == self._shown and now - self._sent_at < REFRESH_S
+        if self._device is None or is_there or picture.size != self.size:
             return
         try:
             if self._shown is None or self._shown[1] != contrast:
@@ -186,7 +206,7 @@ class _Panel:
         except Exception as error:
             self._lost(error)
             return
-        self._shown = wanted
+        self._shown, self._sent_at = wanted, now
         self._found()
 
     def close(self) -> None:

@@ -1,25 +1,24 @@
 """The display's thread: newest screen only, moving only when needed, failing without the door."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from luma.core.device import dummy
-from luma.core.interface.serial import i2c
-from luma.oled.device import sh1106, ssd1306
+from luma.core.error import DeviceNotFoundError
 from msgspec.structs import replace
 from PIL import Image
 from structlog.testing import capture_logs
 
 import display.oled
 from display.draw import NORM, draw
-from display.oled import BRIGHT, DIM, DIM_AFTER_S, RETRY_S, OledDisplay
+from display.oled import BRIGHT, DIM, DIM_AFTER_S, FRAME_S, REFRESH_S, RETRY_S, STEADY, OledDisplay
 from display.samples import ZONE, samples
 from display.words import compose
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from gate.ports import Display
-from gate.screen import Screen
 
 SCREENS = samples()
 PATIENCE = 20.0
@@ -29,7 +28,7 @@ class Clock:
     """Monotonic seconds that stand still until told."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = 900 * 60.0  # a minute at which nothing is shifted
 
     def __call__(self) -> float:
         return self.now
@@ -43,6 +42,7 @@ class Glass:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.unplugged = False
+        self.error: Exception = OSError(121, "Remote I/O error")
         self.pictures: list[bytes] = []
         self.contrasts: list[int] = []
         self.made = self.refused = self.cleaned = 0
@@ -72,7 +72,7 @@ class Glass:
         self.changed.notify_all()
         if self.unplugged:
             self.refused += 1
-            raise OSError(121, "Remote I/O error")
+            raise self.error
 
     def until(self, what: Callable[[], bool]) -> None:
         with self.changed:
@@ -82,8 +82,8 @@ class Glass:
         self.until(lambda: bool(self.pictures) and self.pictures[-1] == picture)
 
 
-def picture(name: str, t: float = 0.0) -> bytes:
-    return draw(compose(SCREENS[name], "en", ZONE), NORM, t).tobytes()
+def picture(name: str, t: float = 0.0, minute: int = 0) -> bytes:
+    return draw(compose(SCREENS[name], "en", ZONE), NORM, t, minute).tobytes()
 
 
 @pytest.fixture
@@ -155,7 +155,9 @@ def test_the_same_words_again_go_on_turning(panel: OledDisplay, glass: Glass, cl
     glass.shows(picture("vip-host", t=2.0))
 
 
-def test_dims_when_nobody_comes_and_wakes_for_a_guest(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
+def test_idle_screens_dim_when_nothing_happens_and_wake_for_a_guest(
+    panel: OledDisplay, glass: Glass, clock: Clock
+) -> None:
     panel.show(SCREENS["idle"])
     glass.shows(picture("idle"))
     clock.now += DIM_AFTER_S + 1
@@ -163,6 +165,43 @@ def test_dims_when_nobody_comes_and_wakes_for_a_guest(panel: OledDisplay, glass:
     glass.until(lambda: glass.contrasts[-1:] == [DIM])
     panel.show(SCREENS["welcome"])
     glass.until(lambda: glass.contrasts == [BRIGHT, DIM, BRIGHT])
+
+
+@pytest.mark.parametrize("name", ["out-of-order-camera", "closed", "free-passage", "held-open"])
+def test_a_fault_or_free_passage_that_stands_for_hours_stays_legible(
+    panel: OledDisplay, glass: Glass, clock: Clock, name: str
+) -> None:
+    panel.show(SCREENS[name])
+    glass.shows(picture(name))
+    clock.now += 3 * 3600
+    panel.show(replace(SCREENS[name]))
+    glass.until(lambda: glass.contrasts == [BRIGHT, STEADY])
+    assert BRIGHT / 2 < STEADY < BRIGHT
+
+
+def test_a_new_fault_after_a_quiet_hour_is_bright(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
+    panel.show(SCREENS["idle"])
+    glass.shows(picture("idle"))
+    clock.now += 3600
+    panel.show(replace(SCREENS["idle"]))
+    glass.until(lambda: glass.contrasts == [BRIGHT, DIM])
+    panel.show(SCREENS["out-of-order-camera"])
+    glass.until(lambda: glass.contrasts == [BRIGHT, DIM, BRIGHT])
+
+
+@pytest.mark.parametrize(
+    "name", ["idle", "idle-offline", "out-of-order-camera", "closed", "free-passage-offline"]
+)
+def test_what_stands_for_hours_moves_a_few_pixels_every_minute(
+    panel: OledDisplay, glass: Glass, clock: Clock, name: str
+) -> None:
+    seen = set()
+    for minute in range(15):
+        panel.show(replace(SCREENS[name]))
+        glass.shows(picture(name, minute=minute))
+        seen.add(glass.pictures[-1])
+        clock.now += 60
+    assert len(seen) == 15
 
 
 def test_a_panel_that_fails_is_told_once_and_comes_back(
@@ -201,6 +240,68 @@ def test_a_panel_missing_at_the_start_is_found_later(glass: Glass, clock: Clock)
     glass.shows(picture("welcome"))
     panel.close()
     assert panel.trouble() is None
+
+
+ERRORS = [
+    OSError(errno.ETIMEDOUT, "Connection timed out"),
+    OSError(errno.ENODEV, "No such device"),
+    DeviceNotFoundError("I2C device not found on address: 0x3C"),
+    HardwareError("screen", "No screen answers.", "Check its cable.", Step.SCREEN_CABLE),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__ + str(error)[:12])
+def test_a_panel_lost_in_the_middle_shows_the_newest_screen_on_its_return(
+    panel: OledDisplay, glass: Glass, clock: Clock, error: Exception
+) -> None:
+    """Whatever the driver raises; a screen that came and went meanwhile is never shown."""
+    panel.show(SCREENS["idle"])
+    glass.shows(picture("idle"))
+    glass.error, glass.unplugged = error, True
+    panel.show(SCREENS["welcome"])
+    glass.until(lambda: glass.cleaned == 1)
+    assert panel.trouble() is not None
+    panel.show(SCREENS["vip-pass"])
+    glass.unplugged = False
+    clock.now += RETRY_S
+    panel.show(replace(SCREENS["vip-pass"]))
+    glass.shows(picture("vip-pass"))
+    assert glass.pictures == [picture("idle"), picture("vip-pass")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__ + str(error)[:12])
+def test_a_panel_unplugged_while_nothing_changes_is_noticed_and_back_by_itself_within_15_s(
+    glass: Glass, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Quality 7.1, invariant 13. The door says nothing: time alone brings the picture back."""
+    assert REFRESH_S + RETRY_S + FRAME_S <= 15
+    monkeypatch.setattr(display.oled, "REFRESH_S", 0.01)
+    monkeypatch.setattr(display.oled, "RETRY_S", 0.01)
+    panel = OledDisplay(glass.make, "en", ZONE, clock)
+    panel.show(SCREENS["closed"])
+    glass.shows(picture("closed"))
+    glass.error, glass.unplugged = error, True
+    clock.now += 0.02
+    glass.until(lambda: glass.cleaned == 1)
+    sent = len(glass.pictures)
+    glass.unplugged = False
+    clock.now += 0.02
+    glass.until(lambda: len(glass.pictures) > sent)
+    assert glass.pictures[-1] == picture("closed")
+    panel.close()
+
+
+def test_a_picture_is_sent_again_after_a_while_and_not_before(
+    panel: OledDisplay, glass: Glass, clock: Clock
+) -> None:
+    panel.show(SCREENS["closed"])
+    glass.shows(picture("closed"))
+    clock.now += REFRESH_S - 0.1
+    panel.show(replace(SCREENS["closed"]))
+    clock.now += 0.1
+    panel.show(replace(SCREENS["closed"]))
+    glass.until(lambda: len(glass.pictures) == 2)
+    assert glass.pictures == [picture("closed")] * 2
 
 
 def test_a_lost_panel_is_found_without_a_new_screen(
@@ -246,37 +347,3 @@ def test_a_screen_that_cannot_be_put_into_words_blanks_the_last_verdict(
         panel.show(SCREENS["reentry"])
         glass.shows(picture("reentry"))
     assert [line["event"] for line in logs] == ["screen_without_words"]
-
-
-class Bus:
-    """A working I2C bus with one controller on it: keeps the display memory the chip would show."""
-
-    def __init__(self) -> None:
-        self.sent: list[int] = []
-
-    def write_i2c_block_data(self, address: int, mode: int, data: list[int]) -> None:
-        assert address == 0x3C
-        if mode == 0x40:
-            self.sent += data
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-def memory(screen: Screen) -> list[int]:
-    """What an SSD1306 is to be sent: pages of eight rows, a byte per column, lowest bit on top."""
-    image = draw(compose(screen, "en", ZONE))
-    return [
-        sum(bool(image.getpixel((x, page * 8 + bit))) << bit for bit in range(8))
-        for page in range(8)
-        for x in range(128)
-    ]
-
-
-@pytest.mark.parametrize("chip", [ssd1306, sh1106])
-def test_a_real_driver_sends_the_picture_over_the_bus(chip: Any) -> None:
-    bus = Bus()
-    device = chip(i2c(bus=bus, address=0x3C))
-    bus.sent.clear()
-    device.display(draw(compose(SCREENS["reentry"], "en", ZONE)))
-    assert bus.sent == memory(SCREENS["reentry"])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from display.preview import WIDE, magnify, pictures, text_art, write_all
+from display.draw import WIDE
+from display.preview import magnify, pictures, text_art, write_all
 
 
 def test_every_screen_is_written_for_both_panels_small_and_large(tmp_path: Path) -> None:
