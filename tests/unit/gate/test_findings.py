@@ -1,0 +1,72 @@
+"""A check-up goes on whatever one check does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from gate.errors import HardwareError, StoreError
+from gate.findings import Finding, Level, check_made, examine, fault, fine, needs_attention, table, warning
+
+
+def raises(error: Exception) -> Iterator[Finding]:
+    yield fine("before", "all is well so far")
+    raise error
+
+
+def test_a_check_that_crashes_is_a_line_and_the_next_is_still_done() -> None:
+    found = examine(
+        [("broken", lambda: raises(ZeroDivisionError("x"))), ("next", lambda: [fine("next", "ok")])]
+    )
+    assert [(one.check, one.level) for one in found] == [
+        ("before", Level.OK),
+        ("broken", Level.FAULT),
+        ("next", Level.OK),
+    ]
+    assert found[1].result == "The check itself failed: ZeroDivisionError: x"
+
+
+def test_a_fault_of_ours_is_told_in_its_own_words() -> None:
+    error = HardwareError("camera", "No camera is connected.", "Check its cable.")
+    (_, one, _, other) = examine(
+        [("eye", lambda: raises(error)), ("journal", lambda: raises(StoreError("x.db: broken.")))]
+    )
+    assert (one.check, one.result, one.advice) == ("camera", "No camera is connected.", "Check its cable.")
+    assert (other.check, other.result) == ("journal", "x.db: broken.")
+
+
+def test_a_check_that_hangs_is_a_fault() -> None:
+    release = threading.Event()
+
+    def hangs() -> Iterator[Finding]:
+        yield fine("first", "ok")
+        release.wait()
+
+    found = examine([("stuck", hangs), ("next", lambda: [fine("next", "ok")])], patience_s=0.05)
+    release.set()
+    assert [(one.check, one.level) for one in found] == [
+        ("first", Level.OK),
+        ("stuck", Level.FAULT),
+        ("next", Level.OK),
+    ]
+
+
+def test_a_device_is_opened_and_let_go_of_at_once() -> None:
+    let_go: list[str] = []
+    (one,) = check_made("screen", lambda: "panel", let_go.append, "It answers.")
+    assert (one.level, let_go) == (Level.OK, ["panel"])
+
+
+def test_only_all_well_needs_nobody() -> None:
+    assert not needs_attention([fine("a", "b")])
+    assert needs_attention([fine("a", "b"), warning("a", "b", "c")])
+    assert needs_attention([fault("a", "b", "c")])
+
+
+def test_the_table_shows_the_next_step_under_what_was_found() -> None:
+    assert table([fine("disk", "is there"), fault("a camera", "is not", "Buy one.")]) == [
+        "ok       disk      is there",
+        "FAULT    a camera  is not",
+        "                   → Buy one.",
+    ]
+    assert table([]) == []

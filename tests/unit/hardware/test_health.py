@@ -1,0 +1,131 @@
+"""How the machine is, from made-up sysfs trees; camera, decoder and keypad as the door has them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gate.errors import HardwareError
+from gate.findings import Finding, Level
+from hardware import health
+from hardware.eye import ChildEye
+from hardware.fakes import ScriptedKeypad
+from hardware.gpiochip import Line, line_of
+from hardware.spec import CameraSpec
+
+
+def levels(found: Iterator[Finding]) -> dict[str, Level]:
+    return {one.check: one.level for one in found}
+
+
+def pi(folder: Path, throttled: str, celsius: float | None = None) -> Path:
+    file = folder / "devices/platform/soc/soc:firmware/get_throttled"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(throttled + "\n")
+    if celsius is not None:
+        zone = folder / "class/thermal/thermal_zone0"
+        zone.mkdir(parents=True, exist_ok=True)
+        (zone / "temp").write_text(f"{celsius * 1000:.0f}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("bits", "power", "speed"),
+    [
+        ("0", Level.OK, None),
+        ("1", Level.FAULT, None),
+        ("50000", Level.WARNING, Level.WARNING),
+        ("50005", Level.FAULT, Level.FAULT),
+        ("80008", Level.OK, Level.FAULT),
+        ("20000", Level.OK, Level.WARNING),
+    ],
+)
+def test_each_throttling_bit_is_told(tmp_path: Path, bits: str, power: Level, speed: Level | None) -> None:
+    found = levels(health.check_power(pi(tmp_path, bits)))
+    assert (found["power"], found.get("speed")) == (power, speed)
+
+
+def test_what_is_no_pi_is_no_fault(tmp_path: Path) -> None:
+    (one,) = health.check_power(tmp_path)
+    assert (one.level, "Not a Raspberry Pi" in one.result) == (Level.OK, True)
+    assert levels(health.check_heat(tmp_path)) == {"temperature": Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("celsius", "level"), [(45, Level.OK), (75, Level.WARNING), (84.9, Level.WARNING), (85, Level.FAULT)]
+)
+def test_heat_is_told_before_the_machine_slows_down(tmp_path: Path, celsius: float, level: Level) -> None:
+    assert levels(health.check_heat(pi(tmp_path, "0", celsius))) == {"temperature": level}
+
+
+def test_a_sensor_that_says_nothing_counts_for_nothing(tmp_path: Path) -> None:
+    root = pi(tmp_path, "0", 50)
+    (root / "class/thermal/thermal_zone1").mkdir()
+    (root / "class/thermal/thermal_zone1/temp").write_text("")
+    (one,) = health.check_heat(root)
+    assert one.result == "50 °C."
+
+
+def test_a_made_up_code_goes_through_both_children_and_is_read() -> None:
+    assert levels(health.check_decoder()) == {"decoder": Level.OK}
+
+
+def test_a_camera_that_gives_frames_is_fine_and_tells_how_sharp_it_sees(tmp_path: Path) -> None:
+    spec = CameraSpec(driver="folder", path=str(tmp_path))
+    found = levels(health.check_camera(lambda: ChildEye(spec, measures_sharpness=True)))
+    assert found == {"camera": Level.OK, "focus": Level.OK}
+
+
+def test_a_camera_that_is_not_there_is_a_fault_with_what_to_do(tmp_path: Path) -> None:
+    spec = CameraSpec(driver="v4l2", device=str(tmp_path / "no-webcam"))
+    (one,) = health.check_camera(lambda: ChildEye(spec))
+    assert (one.check, one.level) == ("camera", Level.FAULT)
+    assert "no-webcam" in one.result
+    assert one.advice
+
+
+def test_a_keypad_that_is_gone_is_a_fault() -> None:
+    keypad = ScriptedKeypad()
+    assert levels(health.check_keypad(lambda: keypad)) == {"keypad": Level.OK}
+    keypad = ScriptedKeypad()
+    keypad.break_down(HardwareError("keypad", "It was unplugged.", "Plug it in."))
+    (one,) = health.check_keypad(lambda: keypad)
+    assert (one.level, one.advice) == (Level.FAULT, "Plug it in.")
+
+
+def test_a_machine_without_gpio_cannot_have_a_pin(tmp_path: Path) -> None:
+    (one,) = health.check_pins({"turnstile.pin": 17}, is_running=False, folder=tmp_path)
+    assert one.level is Level.FAULT
+    assert "mock" in one.advice
+
+
+@pytest.mark.parametrize(
+    ("line", "is_running", "is_twice", "level", "words"),
+    [
+        (Line(name="GPIO17", user=""), False, False, Level.OK, "and free"),
+        (Line(name="GPIO17", user="lg"), True, False, Level.OK, "in use by the door"),
+        (Line(name="GPIO17", user="lg"), False, False, Level.FAULT, "taken by 'lg'"),
+        (Line(name="GPIO17", user=""), False, True, Level.FAULT, "two duties"),
+        (None, False, False, Level.FAULT, "no GPIO 17"),
+    ],
+)
+def test_a_pin_is_there_and_free_or_told_why_not(
+    line: Line | None, is_running: bool, is_twice: bool, level: Level, words: str
+) -> None:
+    found = health._pin("turnstile.pin", 17, line, is_running=is_running, is_twice=is_twice)
+    assert found.level is level
+    assert words in found.result
+
+
+def test_the_kernels_answer_for_a_line_is_read_as_its_header_lays_it_out() -> None:
+    """struct gpio_v2_line_info: name, consumer, offset, num_attrs, flags, attrs[10], padding[4]."""
+
+    def answer(consumer: bytes, flags: int) -> bytes:
+        return struct.pack("=32s32sIIQ160s16s", b"GPIO17", consumer, 17, 0, flags, b"", b"")
+
+    assert line_of(answer(b"lg", 1 | 8)) == Line(name="GPIO17", user="lg")
+    assert line_of(answer(b"", 4)) == Line(name="GPIO17", user="")
+    assert line_of(answer(b"", 1)) == Line(name="GPIO17", user="the kernel")
