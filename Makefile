@@ -1,7 +1,7 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test bench check format lock pictures clean
+.PHONY: demo test bench pibox-camera check format lock pictures clean
 
 demo:
 	@tools/setup
@@ -14,6 +14,11 @@ test: check
 bench:
 	@tools/setup
 	@$(PY) -m bench $(addprefix --only ,$(ONLY))
+
+# The Pi camera adapter on the real picamera2, in a Debian 13 tree; as root: docs/development.md.
+pibox-camera:
+	@tools/setup
+	@tools/pibox-camera
 
 check:
 	@tools/setup

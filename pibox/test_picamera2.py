@@ -1,0 +1,199 @@
+"""The Pi camera adapter and the eye on the real picamera2, whose camera shows the pictures set here.
+
+`make pibox-camera` runs this in a tree with libcamera's virtual camera; `make test` does not see it.
+The virtual camera gives NV12 in exactly the sizes listed below, has next to no controls, and no
+device file: libcamera's lock against a second process, which lies on that file, is not shown here.
+"""
+
+# ruff: noqa: D103 – a test's name says it
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import segno
+from PIL import Image
+
+from gate.errors import HardwareError
+from hardware.decode import decode
+from hardware.effort import Effort
+from hardware.exposure import AF_CONTINUOUS, AF_MANUAL, controls_for
+from hardware.eye import ChildEye
+from hardware.frames import fit
+from hardware.picam import PiCamera
+from hardware.pictures import Grey
+from hardware.spec import CameraSpec
+
+SHOWN = Path("/run/frames")
+SIZES = [(640, 480), (1280, 720)]
+LARGEST = (1280, 960)
+CODE = "MGY-PF-20250115-7K3M9QX2VD5RTA0HQ"
+OTHER = "MGY-PF-20250115-ABC123XYZ"
+
+
+def show(text: str, size: tuple[int, int]) -> Grey:
+    """Let every camera opened from now on show a code, in the middle of its view; what is shown."""
+    symbol = io.BytesIO()
+    segno.make(text, error="m", boost_error=False).save(symbol, kind="png", scale=6, border=4)
+    picture = Image.fromarray(fit(np.asarray(Image.open(symbol).convert("L")), size))
+    SHOWN.mkdir(exist_ok=True)
+    picture.save(SHOWN / "0.jpg", quality=95)
+    sizes = "".join(f"  - {{width: {w}, height: {h}, frame_rates: [5, 60]}}\n" for w, h in [*SIZES, LARGEST])
+    Path("/run/virtual.yaml").write_text(
+        f'"Virtual0":\n  supported_formats:\n{sizes}  frames: {{path: "{SHOWN}/"}}\n  model: "Virtual"\n'
+    )
+    return np.asarray(Image.open(SHOWN / "0.jpg").convert("L"))
+
+
+def spec(size: tuple[int, int] = (640, 480)) -> CameraSpec:
+    return CameraSpec(driver="picamera2", size=size)
+
+
+def grabbed(camera: PiCamera) -> Grey:
+    frame = camera.grab(10.0)
+    assert frame is not None
+    return frame.grey
+
+
+@pytest.fixture
+def camera() -> Iterator[PiCamera]:
+    show(CODE, (640, 480))
+    camera = PiCamera(spec())
+    yield camera
+    camera.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_code_is_read_from_the_grey_picture_alone(size: tuple[int, int]) -> None:
+    shown = show(CODE, size)
+    camera = PiCamera(spec(size))
+    grey = grabbed(camera)
+    camera.close()
+    assert grey.shape == shown.shape
+    assert np.abs(grey.astype(int) - shown).mean() < 1, "nothing is shifted, padded or coloured"
+    assert [found.raw for found in decode(grey, Effort.FRAME).found] == [CODE.encode()]
+
+
+def test_odd_sizes_are_rounded_down_to_even_ones() -> None:
+    show(CODE, (640, 480))
+    camera = PiCamera(spec((641, 481)))
+    assert grabbed(camera).shape == (480, 640)
+    camera.close()
+
+
+def test_frames_say_when_they_were_taken_on_the_clock_of_this_machine() -> None:
+    show(CODE, (640, 480))
+    before = time.monotonic()
+    camera = PiCamera(spec())
+    frames = [camera.grab(10.0) for _ in range(10)]
+    camera.close()
+    taken = [frame.taken_at for frame in frames if frame is not None and frame.taken_at is not None]
+    assert len(taken) == 10
+    assert taken == sorted(set(taken)), "later each time, none shown twice"
+    assert before < taken[0]
+    assert taken[-1] < time.monotonic()
+
+
+def test_our_controls_are_libcameras_and_those_the_camera_lacks_are_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import libcamera
+
+    fixed = controls_for(mains_hz=60, half_periods=1, gain=8, focus=6, fps=25)
+    assert all(hasattr(libcamera.controls, name) for name in fixed)
+    assert int(libcamera.controls.AfModeEnum.Manual) == AF_MANUAL
+    assert int(libcamera.controls.AfModeEnum.Continuous) == AF_CONTINUOUS
+    show(CODE, (640, 480))
+    camera = PiCamera(CameraSpec(driver="picamera2", controls=fixed))
+    assert grabbed(camera).shape == (480, 640)
+    camera.close()
+    said = [record.getMessage() for record in caplog.records if record.name == "hardware.picam"]
+    assert said == [f"The camera has no {', '.join(sorted(fixed))}; it runs without."]
+
+
+def test_a_closed_camera_can_be_opened_again_and_leaves_nothing_open() -> None:
+    show(CODE, (640, 480))
+    left = set()
+    for _ in range(4):
+        camera = PiCamera(spec())
+        assert grabbed(camera).shape == (480, 640)
+        camera.close()
+        camera.close()
+        gc.collect()  # picamera2 leaves its pollers to it
+        left.add(len(list(Path("/proc/self/fd").iterdir())))
+    assert len(left) == 1
+
+
+def test_a_second_opening_is_refused_in_words(camera: PiCamera) -> None:
+    with pytest.raises(HardwareError, match=r"cannot be opened .*another program may be using it") as refused:
+        PiCamera(spec())
+    assert "busy" in str(refused.value)
+    assert grabbed(camera).shape == (480, 640), "the first one goes on"
+
+
+def test_a_silent_camera_gives_none_then_goes_on_and_can_be_closed_while_silent(camera: PiCamera) -> None:
+    held = silenced(camera)
+    assert [camera.grab(0.1), camera.grab(0.1)] == [None, None]
+    assert camera._camera._job_list == [], "no request for a frame waits in line before the next"
+    for request in held:
+        request.release()
+    assert grabbed(camera).shape == (480, 640)
+    silenced(camera)
+    assert camera.grab(0.1) is None
+    camera.close()
+
+
+def silenced(camera: PiCamera) -> list[Any]:
+    """Take the buffers away from the camera until it has none to put a frame into."""
+    real, held = camera._camera, []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            held.append(real.capture_request(wait=1.0))
+    real.cancel_all_and_flush()
+    return held
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_killed_or_frozen_camera_process_is_replaced(size: tuple[int, int], blow: signal.Signals) -> None:
+    show(CODE, size)
+    eye = ChildEye(spec(size), camera_deadline_s=2.0)
+    try:
+        assert next_code(eye) == CODE.encode()
+        show(OTHER, size)  # seen only by a camera opened after this
+        os.kill(eye.pids()[0], blow)
+        while next_code(eye) != OTHER.encode():
+            pass
+        assert eye.restarts().camera == 1
+        assert eye.restarts().decoder == 0
+        assert eye.trouble() is None
+    finally:
+        eye.close()
+
+
+def test_a_size_the_camera_does_not_have_is_said_in_words() -> None:
+    show(CODE, (640, 480))
+    eye = ChildEye(spec((800, 600)))
+    try:
+        while (trouble := eye.trouble()) is None:
+            eye.look(0.1)
+        assert "1280×960, larger than was asked for" in str(trouble)
+    finally:
+        eye.close()
+
+
+def next_code(eye: ChildEye) -> bytes:
+    while True:
+        look = eye.look(1.0)
+        if look is not None and look.sightings:
+            return look.sightings[0].raw
