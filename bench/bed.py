@@ -10,9 +10,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -26,9 +25,12 @@ from gate.decide import Policy
 from gate.desk import Desk
 from gate.door import Door
 from gate.front import DoorSettings
+from gate.heart import Heart
 from gate.journal import INSERT, Journal, Turn, connect
+from gate.live import LiveWriter
 from gate.mending import Mending
 from gate.model import Now, ScanRecord
+from gate.notify import Notifier
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
@@ -196,7 +198,7 @@ def open_door(
     """The real loop around a gate, with a working simulated relay and any screen; closed afterwards."""
     parts = Parts(
         eye=eye,
-        display=OledDisplay(device, "en", ZoneInfo("UTC")),
+        display=OledDisplay(device, "en", UTC),
         turnstile=Mending[Turnstile]("turnstile", lambda: turnstile, lambda part: part.close()),
         journal=Mending("journal", lambda: gate.journal, lambda part: part.close()),
         inputs=Mending("inputs", NoInputs, lambda part: part.close()),
@@ -213,7 +215,15 @@ def open_door(
         random=os.urandom,
     )
     try:
-        yield Door(DoorSettings(gate_name="GATE 1"), parts, passing, gate.make_desk)
+        yield Door(
+            DoorSettings(gate_name="GATE 1"),
+            parts,
+            passing,
+            gate.make_desk,
+            Heart(Notifier(""), None),
+            LiveWriter(gate.folder / "door.json"),
+            UTC,
+        )
     finally:
         parts.close()
 

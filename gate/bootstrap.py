@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -24,12 +24,15 @@ from gate.door import Door
 from gate.errors import ConfigError, MagueyError
 from gate.findings import Check, check_made
 from gate.front import DoorSettings
+from gate.heart import Heart
 from gate.journal import Journal
+from gate.live import LiveWriter
 from gate.mending import Mending
+from gate.notify import Notifier, watchdog_ms
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
-from gate.ports import Dark, Display, Eye, Look, NoInputs, NoKeypad, Silent, Turnstile, Voice
+from gate.ports import Dark, Display, Eye, Inputs, Keypad, Look, Turnstile, Voice
 from gate.screen import Screen
 from gate.sharing import share
 from hardware.decode import Decoded, decode
@@ -43,6 +46,7 @@ from hardware.health import (
     check_pins,
     check_power,
 )
+from hardware.inputs import make_inputs
 from hardware.keypad import make_keypad
 from hardware.lights import make_voice
 from hardware.pictures import load
@@ -69,14 +73,21 @@ def make_door(config: GateFile) -> Door:
 
 
 def _parts(config: GateFile) -> Parts:
+    relay = Mending("turnstile", lambda: turnstile(config), lambda part: part.close())
+
+    def on_fire(is_on: bool) -> None:
+        """From the pin's own thread: it opens though the loop of the door may stand still."""
+        if is_on and relay.part is not None:
+            relay.part.hold_open()
+
     return Parts(
         eye=_eye(config),
         display=display(config),
-        turnstile=Mending("turnstile", lambda: turnstile(config), lambda part: part.close()),
+        turnstile=relay,
         journal=Mending("journal", lambda: journal(config), lambda part: part.close()),
-        inputs=Mending("inputs", NoInputs, lambda part: part.close()),
-        voice=Mending("lights", Silent, lambda part: part.close()),
-        keypad=Mending("keypad", NoKeypad, lambda part: part.close()),
+        inputs=Mending("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
+        voice=Mending("lights", lambda: voice(config), lambda part: part.close()),
+        keypad=Mending("keypad", lambda: keypad(config), lambda part: part.close()),
         cache=CacheReader(config.cache),
         clock=SystemClock(),
     )
@@ -109,9 +120,32 @@ def turnstile(config: GateFile) -> Turnstile:
         section.driver,
         pin=section.pin,
         active_high=section.active_high,
+        on_power_loss=section.on_power_loss,
         pulse_s=section.pulse_ms / 1000,
         trace=Path(section.trace) if section.trace else None,
     )
+
+
+def inputs(config: GateFile, on_fire: Callable[[bool], None]) -> Inputs:
+    """What the gate watches. Raises `HardwareError`.
+
+    :param on_fire: called from the pin's own thread when the alarm begins and ends.
+    """
+    section = config.inputs
+    return make_inputs(
+        section.driver,
+        passage_pin=section.passage_pin,
+        exit_pin=section.exit_pin,
+        fire_pin=section.fire_pin,
+        tamper_pin=section.tamper_pin,
+        fire_normally_closed=section.fire_normally_closed,
+        on_fire=on_fire,
+    )
+
+
+def keypad(config: GateFile) -> Keypad:
+    """The keypad; one that is not plugged in is tried again."""
+    return make_keypad(config.keypad.driver, device=config.keypad.device)
 
 
 def pictures_eye(files: Sequence[Path]) -> ChildEye:

@@ -20,7 +20,7 @@ from gate.cache import CacheReader, Feed, Known, LinkState, screen_link
 from gate.clock import Clock
 from gate.decide import Policy, Question, Several, decide
 from gate.effects import Effects, effects, with_arrivals
-from gate.guessing import covered
+from gate.guessing import covered, strict
 from gate.history import combine, without
 from gate.ids import uuid7
 from gate.journal import Journal, Turn
@@ -94,7 +94,7 @@ class Desk:
         :raises StoreError: the journal cannot be written; nothing was recorded, nobody is admitted.
         """
         started = time.perf_counter()
-        case = self._case(presented)
+        case = self._case(presented, locked=locked)
         if isinstance(presented.what, Several):
             return self._answered(case, decide(case.question), None, started)
         with self._journal.turn() as turn:
@@ -112,7 +112,7 @@ class Desk:
             decision_ms=(time.perf_counter() - started) * 1000,
         )
 
-    def _case(self, presented: Presented) -> _Case:
+    def _case(self, presented: Presented, *, locked: bool) -> _Case:
         now = self._clock.now()
         code = presented.what if isinstance(presented.what, Code) else None
         with self._cache.view():
@@ -137,7 +137,7 @@ class Desk:
                 ticket_event=_ticket_event(events, known, code),
                 proof=self._proof(code, known.admission),
                 isolated=self._is_isolated(link),
-                policy=self._policy,
+                policy=strict(self._policy, locked=locked),
             ),
         )
 

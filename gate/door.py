@@ -1,70 +1,77 @@
-"""The loop of the door: look, notice a presentation, decide, release, show.
+"""The loop of the door: look, notice a presentation, have it answered, look after the rest.
 
 No network and no hardware library here: eyes, turnstile and screen are protocols
-(`gate.ports`). The relay moves only after `Desk.answer` has committed, and never waits for
-the screen.
+(`gate.ports`). What a turn does, in its order: inputs and passage (`gate.passing`), the
+camera and the keypad (`gate.answering`), the screen between guests (`gate.showing`), and
+telling others how the door is (`gate.report`).
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 
-import structlog
-
-from gate import stage
-from gate.desk import Answered, Desk, Method
-from gate.errors import CacheError, StoreError
+from gate.answering import Answering
+from gate.desk import Desk
+from gate.errors import StoreError
 from gate.front import DoorSettings, Front
-from gate.guessing import Guessing
-from gate.guessing import note as note_guess
+from gate.heart import Heart
 from gate.journal import Journal
+from gate.live import LiveWriter
 from gate.model import Now, Reason
 from gate.outage import Outage
 from gate.parts import Parts
-from gate.passage import Order, Outcome, Way
+from gate.passage import Order, Outcome
 from gate.passing import Passing
 from gate.payload import Code, Malformed, parse
-from gate.ports import Turnstile
-from gate.presence import Presence, Presented, Sighting, observe
-from gate.screen import Notice, Screen
-from gate.signals import Signal
+from gate.ports import Look
+from gate.presence import Presence, Sighting, observe
+from gate.report import Report
+from gate.screen import Notice, Typing
+from gate.showing import Showing
+from gate.tally import Tally
+from gate.tonight import tonight
+from gate.typed import Typist, may_type, prefix_of, read
+from gate.typo import likely
 
 Seen = list[tuple[Sighting, Code | Malformed]]
 
 LOOK_S = 0.2
 """Longest wait for a frame: how late a stop or a change of the idle screen may be noticed."""
-REFRESH_MS = 1_000
 WAY_CHANGES = frozenset(
     {Reason.FREE_PASSAGE, Reason.FREE_PASSAGE_OVER, Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED}
 )
-RESTING = {
-    Way.NORMAL: Signal.REST,
-    Way.HELD_OPEN: Signal.FREE_PASSAGE,
-    Way.CLOSED: Signal.CLOSED,
-    Way.FREE_PASSAGE: Signal.FREE_PASSAGE,
-}
 
 
 class Door:
     """One gate.
 
     :param make_desk: builds the desk around a working journal.
+    :param zone: the club's time zone.
     """
 
-    def __init__(
-        self, settings: DoorSettings, parts: Parts, passing: Passing, make_desk: Callable[[Journal], Desk]
+    def __init__(  # noqa: PLR0913, PLR0917 – what a door is made of
+        self,
+        settings: DoorSettings,
+        parts: Parts,
+        passing: Passing,
+        make_desk: Callable[[Journal], Desk],
+        heart: Heart,
+        live: LiveWriter,
+        zone: tzinfo,
     ) -> None:
         self._parts = parts
         self._passing = passing
-        self._make_desk = make_desk
+        self._zone = zone
+        self._tally = Tally()
         self._front = Front(settings, parts)
+        self._showing = Showing(parts, self._front, passing)
+        self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
+        self._report = Report(parts, passing, self._tally, heart, live)
         self._presence = Presence(rescan_after_ms=settings.rescan_after_ms)
-        self._guessing = Guessing()
-        self._stage = stage.Stage()
-        self._refresh_at = 0
-        self._loop_outage = Outage("idle screen")
-        self._log = structlog.get_logger()
+        self._typist = Typist()
+        self._passing_outage = Outage("passage")
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then everything is put to rest."""
@@ -73,6 +80,7 @@ class Door:
             while not stop.is_set():
                 self.step()
         finally:
+            self._report.stopping()
             self._parts.close()
 
     def step(self) -> None:
@@ -80,19 +88,33 @@ class Door:
         look = self._parts.eye.look(LOOK_S)
         now = self._parts.clock.now()
         self._pass_safely(now)
-        if look is not None and self._passing.state.answers:
-            seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings])
-            self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
-            if presented is not None:
-                self._answer_safely(presented, now.monotonic_ms)
-        self._rest_safely(self._now_ms())
+        if self._passing.state.answers:
+            if look is not None:
+                self._looked(look, now)
+            self._typed(now)
+        now = self._parts.clock.now()
+        self._showing.rest(now.monotonic_ms)
+        self._report.turn(now)
+
+    def order(self, wanted: Order) -> None:
+        """What staff orders for the turnstile.
+
+        :raises gate.passage.NotAllowed: it changes nothing.
+        """
+        self._tell(self._passing.order(wanted), self._parts.clock.now().monotonic_ms)
+
+    def _looked(self, look: Look, now: Now) -> None:
+        seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings])
+        self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
+        if presented is not None:
+            self._answering.answer(presented, now)
 
     def _sift(self, seen: Seen) -> Seen:
         """Beside a ticket the cache knows, made-up codes are foreign: a sticker blocks no gate."""
         codes = {what.code_hash for _, what in seen if isinstance(what, Code)}
         if len(codes) < 2:
             return seen
-        known = {code for code in codes if self._parts.cache.find(code).admission is not None}
+        known = {code for code in codes if self._knows(code)}
         if not known:
             return seen
         foreign = Malformed("unknown, beside a ticket that is known")
@@ -101,155 +123,53 @@ class Door:
             for sighting, what in seen
         ]
 
+    def _knows(self, code_hash: str) -> bool:
+        return self._parts.cache.find(code_hash).admission is not None
+
+    def _typed(self, now: Now) -> None:
+        """Codes typed in: shown while they are typed, answered at Enter, at most 5 a minute (domain 2.3)."""
+        keypad = self._parts.keypad.get(now.monotonic_ms)
+        typed = keypad.read() if keypad else None
+        if typed is None:
+            return
+        if not typed.text:
+            self._showing.free()
+        elif not typed.done:
+            self._showing.answer(
+                Typing(text=typed.text, link=self._front.link(now.monotonic_ms)), None, now.monotonic_ms
+            )
+        else:
+            self._entered(typed.text, now)
+
+    def _entered(self, text: str, now: Now) -> None:
+        self._typist, may = may_type(self._typist, now.monotonic_ms)
+        if not may:
+            self._showing.notice("slower", now.monotonic_ms)
+            return
+        prefix = prefix_of(tonight(self._parts.cache.events(), now.wall), self._zone)
+        presented = read(text, prefix, self._knows)
+        if presented is not None:
+            self._answering.answer(presented, now, "manual", lambda: likely(text, prefix, self._knows))
+
     def _pass_safely(self, now: Now) -> None:
         """Inputs and passage. Whatever goes wrong there, the camera goes on being looked at."""
         try:
             outcomes = self._passing.turn(now)
+            self._tell(outcomes, now.monotonic_ms)
             journal = self._parts.journal.get(now.monotonic_ms)
             if journal is not None:
                 self._passing.write(journal)
+            self._passing_outage.over()
         except StoreError as error:
             self._parts.journal.broke(error, now.monotonic_ms)
-        else:
-            self._tell(outcomes, now.monotonic_ms)
-
-    def order(self, wanted: Order) -> None:
-        """What staff orders for the turnstile.
-
-        :raises gate.passage.NotAllowed: it changes nothing.
-        """
-        self._tell(self._passing.order(wanted), self._now_ms())
+        except Exception as error:
+            self._passing_outage.began(error)
 
     def _tell(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
         """The way changes: said at once. Nobody walked: said unless somebody else is being answered."""
+        self._tally.outcomes(outcomes)
         reasons = {outcome.reason for outcome in outcomes}
         if reasons & WAY_CHANGES:
-            self._stage, self._refresh_at = stage.Stage(), 0
-            self._play(self._resting(), now_ms)
-        elif Reason.EXPIRED in reasons and self._is_free(now_ms):
-            self._show(Notice(word="annulled", link=self._front.link(now_ms)), Signal.ATTENTION, now_ms)
-
-    def _resting(self) -> Signal:
-        """What the lights say while nobody is answered."""
-        return RESTING[self._passing.state.way]
-
-    def _answer_safely(self, presented: Presented, now_ms: int, method: Method = "camera") -> None:
-        """A code that trips over a mistake of ours costs its own answer, never the door."""
-        if isinstance(presented.what, Code) and self._passing.state.awaits(presented.what.code_hash):
-            return  # released for this very code: it asks nothing new (domain 2.3, Presence)
-        try:
-            self._answer(presented, now_ms, method)
-        except Exception:
-            self._log.exception("scan failed", code=_short(presented))
-            self._show(Notice(word="see_staff"), Signal.ATTENTION, now_ms)
-
-    def _answer(self, presented: Presented, now_ms: int, method: Method) -> None:
-        journal, turnstile = self._parts.journal.get(now_ms), self._parts.turnstile.get(now_ms)
-        if journal is None or turnstile is None or turnstile.trouble() is not None:
-            # nothing that cannot be recorded or let through is decided: the ticket stays good
-            self._see_staff(presented, "out of order", now_ms)
-            return
-        try:
-            answered = self._make_desk(journal).answer(
-                presented,
-                method,
-                release=not self._passing.state.is_open,
-                locked=self._guessing.is_locked(now_ms),
-            )
-        except CacheError:
-            self._see_staff(presented, "cache out of order", now_ms)
-            return
-        except StoreError as error:
-            self._parts.journal.broke(error, now_ms)
-            self._see_staff(presented, "not recorded", now_ms)
-            return
-        self._log.info("scan", **log_fields(answered, presented))
-        self._perform(answered, journal, turnstile, now_ms)
-        self._note_guess(answered, now_ms)
-
-    def _perform(self, answered: Answered, journal: Journal, turnstile: Turnstile, now_ms: int) -> None:
-        record, effects = answered.record, answered.effects
-        opened = True
-        if record is not None and record.released:
-            opened = self._passing.release(turnstile, journal, record)
-        if opened:
-            self._show(effects.screen, effects.signal, now_ms)
-        else:
-            # nobody came in by this record: a person has to put the turnstile right
-            self._show(Notice(word="see_staff", link=effects.screen.link), Signal.ATTENTION, now_ms)
-
-    def _note_guess(self, answered: Answered, now_ms: int) -> None:
-        self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)
-        if locked:
-            self._log.warning("locked for unknown codes: somebody is guessing")
-            self._passing.event(Reason.GUESSING)
-
-    def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
-        self._show(Notice(word="see_staff", link=self._front.link(now_ms)), Signal.ATTENTION, now_ms)
-        self._log.warning("scan not decided", code=_short(presented), why=why)
-
-    def _show(self, screen: Screen, signal: Signal, now_ms: int) -> None:
-        self._stage = stage.answer(screen, now_ms)
-        self._parts.display.show(screen)
-        self._play(signal, now_ms)
-
-    def _play(self, signal: Signal, now_ms: int) -> None:
-        voice = self._parts.voice.get(now_ms)
-        if voice is not None:
-            voice.play(signal)
-
-    def _rest_safely(self, now_ms: int) -> None:
-        """What goes wrong between scans is told once, and costs no scan."""
-        try:
-            if self._rest(now_ms):
-                self._loop_outage.over()
-        except Exception as error:
-            self._loop_outage.began(error)
-            self._parts.display.show(Notice(word="see_staff"))
-
-    def _rest(self, now_ms: int) -> bool:
-        """Between scans: the idle screen, once a second, and the housekeeping of the journal.
-
-        :returns: whether the screen was looked after this time.
-        """
-        if now_ms < self._refresh_at and not self._ended(now_ms):
-            return False
-        self._refresh_at = now_ms + REFRESH_MS
-        if self._is_free(now_ms):
-            if self._stage.shown is not None:
-                self._play(self._resting(), now_ms)
-            self._stage = stage.Stage()
-            self._parts.display.show(self._front.screen(self._passing.state, now_ms))
-            self._front.tidy(now_ms)
-        return True
-
-    def _is_free(self, now_ms: int) -> bool:
-        return stage.is_free(self._stage, now_ms)
-
-    def _ended(self, now_ms: int) -> bool:
-        return self._stage.shown is not None and self._is_free(now_ms)
-
-    def _now_ms(self) -> int:
-        return self._parts.clock.now().monotonic_ms
-
-
-def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
-    """The one line a scan leaves in the log. Never the code itself, only the start of its hash."""
-    verdict, record = answered.verdict, answered.record
-    return {
-        "verdict": verdict.ruling.value,
-        "reason": verdict.reason.value,
-        "rule": verdict.rule,
-        "kind": verdict.kind.value,
-        "subject_id": verdict.subject_id,
-        "code": _short(presented),
-        "seq": record.seq if record else None,
-        "flags": [flag.value for flag in verdict.flags],
-        "online": answered.effects.screen.link.online,
-        "decision_ms": round(answered.decision_ms, 3),
-        **({"why": presented.what.why} if isinstance(presented.what, Malformed) else {}),
-    }
-
-
-def _short(presented: Presented) -> str | None:
-    return presented.what.code_hash[:12] if isinstance(presented.what, Code) else None
+            self._showing.way_changed(now_ms)
+        elif Reason.EXPIRED in reasons and self._showing.is_free(now_ms):
+            self._showing.notice("annulled", now_ms)

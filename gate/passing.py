@@ -29,6 +29,8 @@ MOST_OWED = 1_000
 class Passing:
     """The turnstile of one gate and who walks through it. Used from the door's thread.
 
+    `turns`: how often it was given the time, for the watchdog.
+
     :param random: gives that many random bytes, for record ids.
     """
 
@@ -42,6 +44,7 @@ class Passing:
         self._unsettled = False
         self._held_open = False
         self._checked: Journal | None = None
+        self.turns = 0
         self._log = structlog.get_logger()
 
     @property
@@ -71,6 +74,7 @@ class Passing:
 
         :returns: what happened, for screen and sound; it is on its way into the journal.
         """
+        self.turns += 1
         self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
         self._tell(outcomes)
         self._owe(now, outcomes)

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from gate.errors import HardwareError
+from gate.payload import Secret
 from gate.presence import Sighting
 from gate.screen import Screen
 from gate.signals import Signal
@@ -29,8 +30,18 @@ class Look(msgspec.Struct, frozen=True):
     sharpness: int | None = None
 
 
+class Restarts(msgspec.Struct, frozen=True):
+    """How often each child process was replaced since the eye opened."""
+
+    camera: int = 0
+    decoder: int = 0
+
+
 class Eye(Protocol):
     """Camera and decoder together."""
+
+    def restarts(self) -> Restarts:
+        """How often each child process was replaced."""
 
     def look(self, timeout: float) -> Look | None:
         """The newest frame's codes, or None if no frame was decoded within `timeout` seconds."""
@@ -106,7 +117,7 @@ class Voice(Protocol):
         """Dark and silent, then let go of the pins."""
 
 
-class Typed(msgspec.Struct, frozen=True):
+class Typed(Secret, frozen=True):
     """What came from the keypad: `text` in capitals; `done`: Enter was pressed."""
 
     text: str

@@ -80,20 +80,26 @@ class OutOfOrder(Value, frozen=True, tag="out_of_order"):
     link: Link = Link()
 
 
+NoticeWord = Literal[
+    "starting", "updating", "closed", "held_open", "free_passage", "see_staff", "annulled", "slower"
+]
+
+
 class Notice(Value, frozen=True, tag="notice"):
     """One large word, or a request to the guest. ``slower``: too many typed codes in a minute."""
 
-    word: Literal[
-        "starting", "updating", "closed", "held_open", "free_passage", "see_staff", "annulled", "slower"
-    ]
+    word: NoticeWord
     link: Link = Link()
 
 
 class Typing(Value, frozen=True, tag="typing"):
-    """What has been typed so far, in capitals."""
+    """What has been typed so far, in capitals. It is a ticket's secret: no log prints it."""
 
     text: str
     link: Link = Link()
+
+    def __repr__(self) -> str:
+        return f"Typing({len(self.text)} characters)"
 
 
 class Focus(Value, frozen=True, tag="focus"):

@@ -18,19 +18,21 @@ import os
 import select
 import threading
 import time
+from pathlib import PurePath
 
 import msgspec
 import structlog
 
 from gate.errors import HardwareError, Step
 from gate.payload import Code, parse
-from gate.ports import Look
+from gate.ports import Look, Restarts
 from gate.presence import Sighting
 from hardware import messages as m
 from hardware.effort import Effort, effort
 from hardware.freshness import OLD_S, Stale
-from hardware.names import alias
+from hardware.names import alias, file_url
 from hardware.pace import REST_AFTER_S, Pace
+from hardware.series import Series
 from hardware.slots import Slots
 from hardware.spec import LONGEST_SIDE, CameraSpec
 from hardware.workers import Worker
@@ -63,13 +65,6 @@ follows is `hardware.names.alias`: it tells one file from the next, and not its 
 
 _SLOTS = 3
 _log = structlog.get_logger()
-
-
-class Restarts(msgspec.Struct, frozen=True):
-    """How often each child was replaced since the eye opened."""
-
-    camera: int
-    decoder: int
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -106,16 +101,17 @@ class ChildEye:
         self._silence_s = camera_deadline_s
         self._grab_s = min(GRAB_S, camera_deadline_s / 2)
         self._slots = Slots.make(_SLOTS, _slot_size(spec))
-        camera = msgspec.json.encode(spec)
+        self._spec, self._series = spec, Series(spec.files)
         if decoder_deadline_s is None:
             decoder_deadline_s = STILL_DEADLINE_S if self._still else DECODER_DEADLINE_S
-        self._camera = Worker("camera", self._slots, camera_deadline_s, camera=camera)
+        self._camera = Worker("camera", self._slots, camera_deadline_s, camera=spec)
         self._decoder = Worker("decoder", self._slots, decoder_deadline_s, headroom_mb=decoder_headroom_mb)
         self._pace = Pace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
         self._waiting: _Waiting | None = None
         self._decoding: _Waiting | None = None
         self._missed = 0
         self._retried = False
+        self._camera_was = 0  # restarts, when the list was last seen to
         self._decoder_was = 0  # restarts when the frame being decoded was sent
         self._heard_camera, self._watched = 0.0, 0
         self._stale: Stale = ""
@@ -200,6 +196,7 @@ class ChildEye:
         self._camera_said(self._camera.hear())
         self._decoder_said(self._decoder.hear())
         self._rescue_frame()
+        self._go_on_with_list()
         self._done = self._exhausted and self._waiting is None and self._decoding is None
 
     def _wait_for_news(self) -> None:
@@ -259,6 +256,7 @@ class ChildEye:
             return
         if answer.width:
             self._heard_camera = time.monotonic()
+            self._series.shown()
             self._camera.delivered()
             self._take_frame(answer)
         self._stale = answer.stale
@@ -301,6 +299,16 @@ class ChildEye:
         elif self._every_frame_counts:
             self._retried = False
             self._refuse(frame.source, "The decoder failed on it twice. It was probably made to do that.")
+
+    def _go_on_with_list(self) -> None:
+        """A camera process that died leaves its list unfinished; the next takes up where it ended."""
+        if not self._still or self._camera.restarts == self._camera_was:
+            return
+        self._camera_was = self._camera.restarts
+        if skipped := self._series.ended():
+            why = "The camera's process ended twice while reading it. It was probably made to do that."
+            self._refuse(file_url(PurePath(skipped).name), why)
+        self._camera.camera = msgspec.structs.replace(self._spec, files=self._series.left)
 
     def _refuse(self, source: str, why: str) -> None:
         # of a list, `source` is the file's own name, for whoever gave it

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from gate.errors import HardwareError
-from gate.ports import Look, Sensed, Typed
+from gate.ports import Look, Restarts, Sensed, Typed
 from gate.presence import Sighting
 from gate.signals import Signal
 from hardware.keys import Line
@@ -62,6 +62,10 @@ class ScriptedEye(_Pulse):
         with self._changed:
             self._changed.wait_for(lambda: self._looks or self.closed, timeout)
             return self._looks.popleft() if self._looks else None
+
+    def restarts(self) -> Restarts:
+        """It has no child processes, so none was ever replaced."""
+        return Restarts()
 
     def exhausted(self) -> bool:
         """Whether every look was taken."""

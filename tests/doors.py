@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import UTC
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.cache import CacheReader
 from gate.clock import Clock
@@ -13,9 +17,12 @@ from gate.desk import Desk
 from gate.door import Door
 from gate.errors import HardwareError, Step
 from gate.front import DoorSettings
+from gate.heart import Heart
 from gate.journal import Journal
+from gate.live import LiveWriter
 from gate.mending import Mending
 from gate.model import Admission, FeedRow, ScanRecord
+from gate.notify import Notifier
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
@@ -53,6 +60,24 @@ class TreacherousTurnstile(RecordingTurnstile):
         return None
 
 
+class WitnessedTurnstile(RecordingTurnstile):
+    """For every pulse: how many admissions were on the disk when it was given.
+
+    :param folder: where `journal.db` is.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._folder = folder
+        self.witnessed: list[int] = []
+
+    def release(self) -> None:
+        with sqlite3.connect(f"file:{self._folder / 'journal.db'}?mode=ro", uri=True) as db:
+            ((count,),) = db.execute("select count(*) from scans where verdict = 'admit' and released = 1")
+        super().release()
+        self.witnessed.append(count)
+
+
 class Bench:
     """A door on the bench. Restart it with `restart`: its files stay, its memory goes.
 
@@ -60,9 +85,16 @@ class Bench:
     """
 
     def __init__(
-        self, folder: Path, rules: Rules | None = None, feed: tuple[FeedRow, ...] | None = None
+        self,
+        folder: Path,
+        rules: Rules | None = None,
+        feed: tuple[FeedRow, ...] | None = None,
+        keys: Mapping[str, Ed25519PublicKey] | None = None,
+        frames_per_second: int = 20,
     ) -> None:
         self.folder = folder
+        self.keys = keys or {}
+        self.frame_s = 1 / frames_per_second
         self.rules = rules or Rules()
         self.clock = StoppedClock()
         self.eye = ScriptedEye()
@@ -100,7 +132,10 @@ class Bench:
             DoorSettings(gate_name="GATE 1"),
             self.parts,
             self.passing,
-            lambda journal: make_desk(journal, self.cache, self.clock),
+            lambda journal: make_desk(journal, self.cache, self.clock, self.keys),
+            Heart(Notifier(""), None),
+            LiveWriter(self.folder / "run" / "door.json"),
+            UTC,
         )
 
     def kill(self) -> None:
@@ -131,9 +166,9 @@ class Bench:
         return answer
 
     def wait(self, seconds: float) -> None:
-        """Empty frames, twenty a second."""
-        for _ in range(int(seconds * 20)):
-            self.clock.forward(0.05)
+        """Empty frames, for so long."""
+        for _ in range(round(seconds / self.frame_s)):
+            self.clock.forward(self.frame_s)
             self.look()
 
     def look(self) -> None:
@@ -158,7 +193,9 @@ class Bench:
         return [(record.record, record.reason.value) for record in self.records()]
 
 
-def make_desk(journal: Journal, cache: CacheReader, clock: Clock) -> Desk:
+def make_desk(
+    journal: Journal, cache: CacheReader, clock: Clock, keys: Mapping[str, Ed25519PublicKey]
+) -> Desk:
     return Desk(
         gate_id="gate-1",
         journal=journal,
@@ -166,7 +203,7 @@ def make_desk(journal: Journal, cache: CacheReader, clock: Clock) -> Desk:
         clock=clock,
         random=os.urandom,
         policy=Policy(),
-        keys={},
+        keys=keys,
         isolated_after=10.0,
     )
 

@@ -17,11 +17,12 @@ from structlog.testing import capture_logs
 from gate.errors import HardwareError, Step
 from gate.payload import Malformed, parse
 from gate.ports import Look
-from hardware.eye import NOT_A_PICTURE, ChildEye, Restarts
+from gate.ports import Restarts
+from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.names import alias
 from hardware.spec import CameraSpec, Driver
 from tests.integration.hardware.watching import PATIENCE_S, is_running, present, raws, read, until
-from tests.unit.hardware.scenes import shared
+from tests.unit.hardware.scenes import code, shared
 
 
 @pytest.fixture
@@ -92,6 +93,30 @@ def test_a_decoder_that_wants_too_much_memory_is_replaced(tmp_path: Path) -> Non
     assert refused is not None
     assert refused.sightings[0].raw.startswith(NOT_A_PICTURE)
     assert eye.restarts().decoder >= 2
+    eye.close()
+
+
+_LEAKING_ZXING = """
+import zxingcpp
+read_barcodes, kept = zxingcpp.read_barcodes, []
+
+def leak(grey, **how):
+    kept.append(bytearray(8_000_000))
+    return read_barcodes(grey, **how)
+
+zxingcpp.read_barcodes = leak
+"""
+
+
+def test_a_decoder_that_eats_memory_is_replaced_again_and_again_and_goes_on_reading(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_LEAKING_ZXING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    eye = ChildEye(CameraSpec(driver="folder", path=str(folder), fps=1000), decoder_headroom_mb=200)
+    until(eye, lambda _: eye.restarts().decoder >= 2)
+    present(folder, "STILL-READ")
+    read(eye, "STILL-READ")
     eye.close()
 
 
@@ -200,6 +225,40 @@ def test_a_list_of_pictures_is_gone_through_once_in_order() -> None:
     until(eye, finished)
     assert [look.source for look in looks] == [f"file:{name}" for name in [*names, "none.png"]]
     assert all(raws(look)[0].startswith(b"MGY-PF-") for look in looks[:3])
+    eye.close()
+
+
+def _gone_through(eye: ChildEye) -> list[str]:
+    """Where the looks at a list came from."""
+    sources: list[str] = []
+
+    def finished(look: Look | None) -> bool:
+        sources.extend([look.source] if look else [])
+        return eye.exhausted()
+
+    until(eye, finished)
+    return sources
+
+
+def test_a_camera_that_dies_in_the_middle_of_a_list_shows_no_picture_twice_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `maguey-gate scan` would record the pictures before it a second time."""
+    (tmp_path / "sitecustomize.py").write_text(_FATAL_PILLOW)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    names = ["a.png", "evil.png", "b.png", "evil.png", "evil.png"]
+    for name in set(names):
+        Image.fromarray(code(name)).save(tmp_path / name)
+    eye = ChildEye(CameraSpec(driver="files", files=tuple(str(tmp_path / name) for name in names)))
+    assert _gone_through(eye) == [f"file:{name}" for name in names]
+    assert eye.restarts().camera == 6
+    eye.close()
+
+
+def test_a_list_may_be_longer_than_an_argument(tmp_path: Path) -> None:
+    names = [f"{number:0200}.png" for number in range(800)]
+    eye = ChildEye(CameraSpec(driver="files", files=tuple(str(tmp_path / name) for name in names)))
+    assert _gone_through(eye) == [f"file:{name}" for name in names]
     eye.close()
 
 

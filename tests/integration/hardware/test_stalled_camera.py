@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 
 from gate.errors import Step
 from gate.ports import Look
-from hardware.eye import ChildEye, Restarts
+from gate.ports import Restarts
+from hardware.eye import ChildEye
 from tests.integration.hardware.live_kernel import Camera, How
 from tests.integration.hardware.watching import raws, read, until
 

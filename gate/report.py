@@ -1,0 +1,101 @@
+"""Tells others how the door is: systemd's watchdog, and the file that `status` and sync read."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+
+from gate.errors import MagueyError
+from gate.heart import Beats, Heart
+from gate.live import OK, Counters, Live, LiveWriter, percentile
+from gate.live import Parts as PartsReport
+from gate.mending import Mending
+from gate.model import Now
+from gate.parts import Parts
+from gate.passing import Passing
+from gate.ports import Inputs, Keypad, Turnstile, Voice
+from gate.tally import Tally
+
+
+class Report:
+    """Used from the door's thread, once a turn."""
+
+    def __init__(self, parts: Parts, passing: Passing, tally: Tally, heart: Heart, live: LiveWriter) -> None:
+        self._parts = parts
+        self._passing = passing
+        self._tally = tally
+        self._heart = heart
+        self._live = live
+        self._version = metadata.version("maguey-gate")
+        self._turns = 0
+
+    def turn(self, now: Now) -> None:
+        """One turn of the loop is done. The first says that the door is ready."""
+        self._turns += 1
+        self._heart.ready()
+        self._heart.beat(now.monotonic_ms, self._beats())
+        self._live.put(self._now(now))
+
+    def stopping(self) -> None:
+        """The door is putting itself to rest."""
+        self._heart.stopping()
+        self._live.close()
+
+    def _beats(self) -> Beats:
+        """A part that is missing and tried again each turn turns with the loop.
+
+        Decision and journal share the loop's thread: a disk that hangs stops both.
+        """
+        turnstile = self._parts.turnstile.part
+        return Beats(
+            camera=self._parts.eye.beats(),
+            decision=self._turns,
+            journal=self._passing.turns,
+            relay=turnstile.beats() if turnstile else self._turns,
+        )
+
+    def _now(self, now: Now) -> Live:
+        restarts, counts = self._parts.eye.restarts(), self._tally.counts
+        decisions = list(self._tally.decisions_ms)
+        return Live(
+            at=now.wall,
+            monotonic_ms=now.monotonic_ms,
+            boot_id=now.boot_id,
+            pid=os.getpid(),
+            version=self._version,
+            parts=self._troubles(),
+            way=self._passing.state.way,
+            counters=Counters(
+                scans=counts["scans"],
+                admitted=counts["admitted"],
+                refused=counts["refused"],
+                annulled=counts["annulled"],
+                passed=counts["passed"],
+                decoder_restarts=restarts.decoder,
+                camera_restarts=restarts.camera,
+            ),
+            p50_ms=percentile(decisions, 0.5),
+            p99_ms=percentile(decisions, 0.99),
+        )
+
+    def _troubles(self) -> PartsReport:
+        parts, eye = self._parts, self._parts.eye.trouble()
+        return PartsReport(
+            camera=str(eye) if eye and eye.part != "decoder" else OK,
+            decoder=str(eye) if eye and eye.part == "decoder" else OK,
+            turnstile=_said(parts.turnstile),
+            screen=str(parts.display.trouble() or OK),
+            inputs=_said(parts.inputs),
+            lights=_said(parts.voice),
+            keypad=_said(parts.keypad),
+            journal=str(parts.journal.trouble or OK),
+            cache=str(parts.cache.trouble or OK),
+        )
+
+
+def _said(
+    mending: Mending[Turnstile] | Mending[Inputs] | Mending[Voice] | Mending[Keypad],
+) -> str:
+    part = mending.part
+    trouble: MagueyError | None = part.trouble() if part is not None else mending.trouble
+    return str(trouble or OK)
