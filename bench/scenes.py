@@ -72,4 +72,5 @@ def _out_of_focus(frame: npt.NDArray[np.float64], rng: random.Random) -> npt.NDA
 
 def _moved(frame: npt.NDArray[np.float64], rng: random.Random) -> npt.NDArray[np.float64]:
     way = rng.randint(3, 9) if rng.random() < 0.3 else 1
-    return np.stack([np.roll(frame, step, axis=1) for step in range(way)]).mean(axis=0, dtype=np.float64)
+    moved: npt.NDArray[np.float64] = np.mean([np.roll(frame, step, axis=1) for step in range(way)], axis=0)
+    return moved
