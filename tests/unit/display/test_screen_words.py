@@ -1,6 +1,5 @@
 """What the screens say, rule by rule (domain 2.3, 2.4)."""
 
-import string
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, SATURDAY, TABLE, ZONE, samples
-from display.strings import CATALOGUES, EN, ES, Lang
-from display.words import REFUSALS, compose
+from display.strings import Lang
+from display.words import compose
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen
+from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
 
 
 def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> Answer:
@@ -54,34 +53,6 @@ def said(screen: Screen, lang: Lang = "en") -> tuple[str, ...]:
     return (page.headline, *page.lines)
 
 
-def holes(phrase: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
-
-
-# --- the catalogues
-
-
-def test_both_languages_have_every_phrase() -> None:
-    assert EN.keys() == ES.keys()
-
-
-@pytest.mark.parametrize("key", EN)
-def test_both_languages_fill_in_the_same_facts(key: str) -> None:
-    assert holes(EN[key]) == holes(ES[key])
-
-
-@pytest.mark.parametrize("lang", ["en", "es"])
-def test_calendar_is_complete(lang: Lang) -> None:
-    words = CATALOGUES[lang]
-    assert len(words["days"].split()) == 7
-    assert len(words["months"].split()) == 12
-
-
-@pytest.mark.parametrize("lang", ["en", "es"])
-def test_every_reason_has_a_headline_of_its_own(lang: Lang) -> None:
-    assert len({compose(deny(reason), lang, ZONE).headline for reason in REFUSALS}) == len(REFUSALS)
-
-
 # --- the decision table, line by line
 
 
@@ -92,6 +63,12 @@ def test_rule_1_malformed() -> None:
 
 def test_rule_2_bad_checksum_asks_to_type_it_in() -> None:
     assert said(deny(Reason.BAD_CHECKSUM)) == ("DAMAGED CODE", "Type it in")
+
+
+def test_rule_2_of_a_typed_code_says_which_character_is_likely_wrong() -> None:
+    screen = replace(deny(Reason.BAD_CHECKSUM), typo=Typo(group=4, place=9, wrote="8"))
+    assert said(screen) == ("TYPING ERROR", "Check character 9 of group 4: 8?")
+    assert said(screen, "es") == ("ERROR DE TECLEO", "Revise el carácter 9 del grupo 4: ¿8?")
 
 
 def test_rule_3_forged() -> None:
@@ -249,6 +226,62 @@ def test_a_refusal_that_staff_overruled_lets_in_and_says_so() -> None:
     assert (page.headline, page.lines, page.icon) == ("LET IN", ("Let in by staff",), "check")
 
 
+def test_an_admission_without_its_own_history_asks_staff_to_look_at_the_ticket() -> None:
+    screen = admit(Kind.GA, None, flags=(Flag.HISTORY_LOST,))
+    assert said(screen) == ("WELCOME", "History lost: check the ticket")
+
+
+def test_an_admission_that_the_door_took_back_is_a_refusal() -> None:
+    screen = deny(Reason.FIRST_ENTRY)
+    assert said(screen) == ("NO ENTRY", "Please see staff")
+
+
+# --- guessing
+
+
+@pytest.mark.parametrize("reason", [Reason.MALFORMED, Reason.BAD_CHECKSUM, Reason.FORGED, Reason.UNKNOWN])
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_a_locked_gate_tells_a_guesser_nothing_but_to_see_staff(reason: Reason, lang: Lang) -> None:
+    """To the pixel the same, whatever was wrong with the code."""
+    guess = deny(reason)
+    locked = replace(guess, verdict=replace(guess.verdict, flags=(Flag.LOCKED,)))
+    typed = replace(locked, typo=Typo(group=4, place=9, wrote="8"))
+    plain = compose(Notice(word="see_staff", link=ONLINE), lang, ZONE)
+    assert compose(locked, lang, ZONE) == compose(typed, lang, ZONE) == plain
+    assert (plain.icon, plain.lines) == ("attention", ())
+
+
+# --- typing, focus
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("", "_"),
+        ("MGY", "MGY_"),
+        ("MGY-PF-2025", "MGY- PF- 2025_"),
+        ("MGY-PF-20250115-7K3M9QX2V", "MGY- PF- 20250115- 7K3M 9QX2 V_"),
+        ("VIP-PASS-4F7QK2ZD9", "VIP- PASS- 4F7Q K2ZD 9_"),
+        ("7K3M9QX2VD5R", "7K3M 9QX2 VD5R_"),
+    ],
+)
+def test_a_code_being_typed_is_grouped_as_it_is_printed(typed: str, shown: str) -> None:
+    page = compose(Typing(text=typed, link=ONLINE), "en", ZONE)
+    assert (page.headline, page.lines) == (shown, ("Enter: done",))
+
+
+def test_focus_says_how_sharp_the_best_so_far_and_whether_a_code_is_read() -> None:
+    assert said(Focus(sharpness=287, best=412)) == ("287", "Best 412", "No code")
+    assert said(Focus(sharpness=412, best=412, read=True), "es") == ("412", "Máx. 412", "Lee bien")
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "best", "share"), [(0, 0, 0), (103, 412, 0.25), (412, 412, 1), (500, 412, 1)]
+)
+def test_the_bar_of_focus_is_full_at_the_best_so_far(sharpness: int, best: int, share: float) -> None:
+    assert compose(Focus(sharpness=sharpness, best=best), "en", ZONE).share == share
+
+
 # --- idle, notices, the mark
 
 
@@ -313,6 +346,8 @@ def test_out_of_order_says_what_is_broken_and_the_next_step_in_both_languages() 
         (Notice(word="free_passage"), "FREE PASSAGE", "check"),
         (Notice(word="see_staff"), "PLEASE SEE STAFF", "attention"),
         (Notice(word="annulled"), "NOBODY WENT IN", "attention"),
+        (Notice(word="held_open"), "HELD OPEN", "check"),
+        (Notice(word="slower"), "TOO MANY CODES", "attention"),
     ],
 )
 def test_notices(screen: Notice, headline: str, icon: str) -> None:

@@ -1,20 +1,18 @@
-"""Luma's real drivers on buses that keep what the chip would show; what is said when there is no panel."""
+"""Luma's drivers of SSD1306 and SH1106 on a bus that keeps what the chip would show."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
 import smbus2
-from gpiozero import BadPinFactory, Device, OutputDevice
-from gpiozero.pins.mock import MockFactory
 from PIL import Image
 
 from display.devices import make_device
-from display.draw import NORM, WIDE, draw
-from display.panels import SET_UP_EVERY_S, i2c_panel, spi_panel
+from display.draw import NORM, draw
+from display.panels import SET_UP_EVERY_S, i2c_panel
 from display.samples import ZONE, samples
 from display.words import compose
 from gate.errors import HardwareError, Step
@@ -23,8 +21,8 @@ NO_SUCH_BUS = 987
 I2C: tuple[Literal["ssd1306", "sh1106"], ...] = ("ssd1306", "sh1106")
 
 
-def sample(name: str, size: tuple[int, int] = NORM) -> Image.Image:
-    return draw(compose(samples()[name], "en", ZONE), size)
+def sample(name: str) -> Image.Image:
+    return draw(compose(samples()[name], "en", ZONE))
 
 
 class Clock:
@@ -40,9 +38,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-# --- I2C
 
 
 class I2cGlass:
@@ -252,185 +247,3 @@ def test_no_panel_on_the_bus_says_how_to_find_it_and_leaves_nothing_open(glass: 
     assert "i2cdetect -y 1" in caught.value.advice
     assert caught.value.step is Step.SCREEN_CABLE
     assert not glass.is_open
-
-
-# --- SPI
-
-
-class SpiGlass:
-    """An SPI port with an SSD1322 on it: its memory of 4 bits a pixel, its contrast, and whether it is lit.
-
-    Nothing answers. The pin that tells data from commands is read as bytes arrive (SSD1322 datasheet).
-    """
-
-    def __init__(self, factory: MockFactory) -> None:
-        self._factory = factory
-        self.is_open, self.rate = True, 500_000
-        self.longest = 0
-        self.lose_power()
-
-    def lose_power(self) -> None:
-        self.is_lit, self.is_unlocked, self.contrast = False, False, 0x7F
-        self.memory: dict[tuple[int, int], int] = {}
-        self._command = 0
-        self._arguments: list[int] = []
-        self._columns, self._rows = (0, 0), (0, 0)
-        self._at = 0
-
-    def write(self, data: list[int]) -> None:
-        assert self.is_open
-        self.longest = max(self.longest, len(data))
-        for byte in data:
-            if self._factory.pin("GPIO24").state:
-                self._data(byte)
-            else:
-                self._obey(byte)
-
-    def close(self) -> None:
-        self.is_open = False
-
-    def _obey(self, command: int) -> None:
-        self._command, self._arguments, self._at = command, [], 0
-        if command in (0xAE, 0xAF):
-            self.is_lit = command == 0xAF
-
-    def _data(self, byte: int) -> None:
-        self._arguments.append(byte)
-        match self._command, self._arguments:
-            case 0xFD, [0x12]:
-                self.is_unlocked = True
-            case 0xC1, [level]:
-                self.contrast = level
-            case 0x15, [first, last]:
-                self._columns = first, last
-            case 0x75, [first, last]:
-                self._rows = first, last
-            case 0x5C, _:
-                self._arguments.clear()
-                self._pixels(byte)
-
-    def _pixels(self, byte: int) -> None:
-        first, last = self._columns
-        across = (last - first + 1) * 2  # two bytes, of two pixels each, a column
-        y, x = divmod(self._at, across)
-        self.memory[first * 4 + x * 2, self._rows[0] + y] = byte >> 4
-        self.memory[first * 4 + x * 2 + 1, self._rows[0] + y] = byte & 15
-        self._at += 1
-
-    def shown(self) -> bytes:
-        """What somebody sees; the glass begins at the chip's column 28 of four pixels each."""
-        picture = Image.new("1", WIDE)
-        for (x, y), grey in self.memory.items():
-            assert grey in (0, 15)
-            if self.is_lit and self.is_unlocked:
-                picture.putpixel((x - 28 * 4, y), grey)
-        return picture.tobytes()
-
-
-class Pi(MockFactory):  # type: ignore[misc]
-    """The pins of a Pi, with SPI port 0.1 on them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.glass = SpiGlass(self)
-        self.fails: Callable[[], Exception] | None = None
-
-    def spi(self, **args: int) -> SpiGlass:
-        assert args == {"port": 0, "device": 1}
-        if self.fails is not None:
-            raise self.fails()
-        return self.glass
-
-
-@pytest.fixture
-def pi() -> Iterator[Pi]:
-    before, made = Device.pin_factory, Pi()
-    Device.pin_factory = made
-    yield made
-    made.reset()
-    Device.pin_factory = before
-
-
-def test_an_ssd1322_shows_the_picture_on_its_256_columns(pi: Pi) -> None:
-    device = make_device("ssd1322", spi_device=1)
-    assert (device.width, device.height) == WIDE
-    device.display(sample("vip-host", WIDE))
-    assert pi.glass.shown() == sample("vip-host", WIDE).tobytes()
-    device.display(sample("idle", WIDE))
-    assert pi.glass.shown() == sample("idle", WIDE).tobytes()
-
-
-def test_an_ssd1322_upside_down_turns_the_picture(pi: Pi) -> None:
-    make_device("ssd1322", spi_device=1, rotate=2).display(sample("reentry", WIDE))
-    assert pi.glass.shown() == sample("reentry", WIDE).rotate(180).tobytes()
-
-
-def test_an_ssd1322_is_reset_by_its_pin_first_and_sent_at_8_mhz_in_what_spidev_takes(pi: Pi) -> None:
-    make_device("ssd1322", spi_device=1, reset_pin=23).display(sample("idle", WIDE))
-    assert [state.state for state in pi.pin("GPIO23").states][-2:] == [False, True]
-    assert pi.glass.rate == 8_000_000
-    assert pi.glass.longest <= 4096
-
-
-def test_contrast_of_an_ssd1322(pi: Pi) -> None:
-    make_device("ssd1322", spi_device=1).contrast(0x28)
-    assert pi.glass.contrast == 0x28
-
-
-def test_an_ssd1322_that_was_unplugged_is_set_up_again_though_nothing_answers(pi: Pi, clock: Clock) -> None:
-    device = spi_panel(0, 1, 24, 25, 0, clock)
-    device.contrast(0x28)
-    device.display(sample("closed", WIDE))
-    pi.glass.lose_power()
-    device.display(sample("closed", WIDE))
-    assert not pi.glass.is_lit  # what happens without being set up
-    clock.now += SET_UP_EVERY_S
-    device.display(sample("closed", WIDE))
-    assert pi.glass.shown() == sample("closed", WIDE).tobytes()
-    assert pi.glass.contrast == 0x28
-
-
-def test_letting_go_of_an_ssd1322_frees_port_and_pins(pi: Pi) -> None:
-    make_device("ssd1322", spi_device=1).cleanup()
-    assert not pi.glass.is_open
-    assert not pi.glass.is_lit
-    for pin in (24, 25):
-        OutputDevice(pin).close()
-
-
-def test_a_screens_pin_that_is_the_relays_is_said(pi: Pi) -> None:
-    with OutputDevice(24), pytest.raises(HardwareError, match="in use already") as caught:
-        make_device("ssd1322", spi_device=1)
-    assert "screen.dc_pin is 24" in caught.value.advice
-    assert caught.value.step is Step.PIN_SETTINGS
-
-
-def test_no_spi_port_says_how_to_enable_it_and_lets_the_pins_go(pi: Pi) -> None:
-    pi.fails = lambda: OSError(errno.ENOENT, "No such file or directory")
-    for _attempt in range(2):  # the second would find the pins in use
-        with pytest.raises(HardwareError, match=r"There is no SPI port 0\.1 \(/dev/spidev0\.1\)") as caught:
-            make_device("ssd1322", spi_device=1)
-        assert "raspi-config" in caught.value.advice
-        assert caught.value.step is Step.SCREEN_SETTINGS
-
-
-def test_a_slow_imitation_of_spi_is_refused() -> None:
-    """gpiozero would bit-bang where there is no port, at seconds a picture; this machine has none."""
-    before, Device.pin_factory = Device.pin_factory, MockFactory()
-    try:
-        with pytest.raises(HardwareError, match=r"There is no SPI port 0\.0"):
-            make_device("ssd1322")
-    finally:
-        Device.pin_factory.reset()
-        Device.pin_factory = before
-
-
-def test_a_machine_without_pins_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> None:
-        raise BadPinFactory("Unable to load any default pin factory!")
-
-    monkeypatch.setattr(Device, "pin_factory", None)
-    monkeypatch.setattr(Device, "_default_pin_factory", staticmethod(none))
-    with pytest.raises(HardwareError, match="pins of this machine") as caught:
-        make_device("ssd1322")
-    assert caught.value.step is Step.GPIO_INSTALL
