@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Collection
 from typing import Any, Literal
@@ -27,6 +28,9 @@ from typing import Any, Literal
 from gate.errors import HardwareError, Step
 
 PinDriver = Literal["gpiozero", "mock"]
+
+_making = threading.Lock()
+"""Lights are made in a thread of their own; gpiozero's choice of a factory and `warnings` bear but one."""
 
 
 def mock_factory(closed: Collection[int] = ()) -> Any:
@@ -113,7 +117,8 @@ def made(make: Callable[[Any], Any], pin: int, key: str, part: str, factory: Any
     """What `make` makes of a pin factory. Raises `HardwareError`."""
     import gpiozero
 
-    with warnings.catch_warnings(record=True) as said:  # gpiozero says in warnings why each driver failed
+    # gpiozero says in warnings why each driver failed
+    with _making, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
             if factory is None:

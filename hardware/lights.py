@@ -132,7 +132,7 @@ class _Lamp:
     def __init__(self, make: Callable[[], _Light | _Buzzer], name: str) -> None:
         self._make, self._name = make, name
         self._pin: _Light | _Buzzer | None = None
-        self._outage = Outage(f"{name} of the signals")
+        self._outage = Outage(f"signal {name}")
         self.error: HardwareError | None = None
         self.retry_at = 0.0
 

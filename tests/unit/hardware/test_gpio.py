@@ -5,8 +5,10 @@ There is no GPIO chip where the tests run. What is shown is every level the line
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -21,7 +23,7 @@ from hardware.gpio import Output
 from hardware.lights import PinVoice
 from hardware.patterns import HIGH_HZ, PATTERNS, Moment
 from hardware.turnstile import RelayTurnstile
-from tests.unit.hardware.pins import WatchedPin, wait_until
+from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, wait_until
 
 
 class Chip(ModuleType):
@@ -156,6 +158,26 @@ def test_a_tone_is_half_of_each_period_and_silence_is_no_pulses_at_all(
     assert chip.pwm == [(HIGH_HZ, 0), (HIGH_HZ, 50), (0, 0)]
     assert chip.driven[18] == [None, 0, None]
     assert voice.trouble() is None
+
+
+def test_pins_made_in_two_threads_at_once_share_one_factory(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories: list[Any] = []
+    both = threading.Barrier(2)
+
+    def choose() -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # whoever comes second would choose one as well
+        factories.append(MockFactory(pin_class=WatchedPin))
+        return factories[-1]
+
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    monkeypatch.setattr(gpiozero.Device, "_default_pin_factory", choose)
+    threads = [threading.Thread(target=Output, args=(pin, "turnstile.pin", "turnstile")) for pin in (17, 22)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert len(factories) == 1
 
 
 # gpiozero closes a device that could not be made once more when it is collected
