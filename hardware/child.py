@@ -1,4 +1,4 @@
-"""The program of the two child processes: ``python -m hardware.child camera|decoder …``.
+"""The program of the two child processes: ``python -m hardware.child camera|decoder``.
 
 They exist to be killed: the decoder is native code reading pictures of strangers, and a
 camera driver may hang where no signal reaches it. A child answers its parent's requests
@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What the parent starts a child with, as JSON in its argument.
+    """What the parent starts a child with, as JSON in its standard input.
 
     `headroom_mb`: memory the child may use beyond what it has once its libraries are
     loaded, 0 for no limit. `camera`: a `CameraSpec`, for the camera child.
@@ -40,9 +40,9 @@ class Assignment(msgspec.Struct, frozen=True):
     camera: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def main(argument: str) -> int:
+def main(told: bytes) -> int:
     """Run one child until its parent lets go of it; returns the exit status."""
-    assignment = msgspec.json.decode(argument, type=Assignment)
+    assignment = msgspec.json.decode(told, type=Assignment)
     _belong_to(assignment.parent)
     talk = socket.socket(fileno=assignment.socket_fd)
     try:
@@ -86,4 +86,4 @@ def limit_memory(headroom_mb: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.stdin.buffer.read()))

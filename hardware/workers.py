@@ -25,6 +25,7 @@ from hardware import messages as m
 from hardware.child import Assignment
 from hardware.failures import SLOW_RETRY_S, Failures
 from hardware.slots import Slots
+from hardware.spec import CameraSpec
 
 Role = Literal["camera", "decoder"]
 
@@ -51,12 +52,19 @@ class Worker:
     """Keeps one child of `role` alive. Belongs to one thread, the eye's."""
 
     def __init__(
-        self, role: Role, slots: Slots, deadline_s: float, *, headroom_mb: int = 0, camera: bytes = b"null"
+        self,
+        role: Role,
+        slots: Slots,
+        deadline_s: float,
+        *,
+        headroom_mb: int = 0,
+        camera: CameraSpec | None = None,
     ) -> None:
         self.role: Role = role
         self.pid = 0
         self._slots, self._deadline_s = slots, deadline_s
-        self._headroom_mb, self._camera = headroom_mb, camera
+        self._headroom_mb = headroom_mb
+        self.camera = camera  # of the next process to be started
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._due = 0.0  # of the answer while one is awaited, of the next start while there is no child
@@ -191,15 +199,18 @@ class Worker:
             slots=self._slots.count,
             slot_size=self._slots.size,
             headroom_mb=self._headroom_mb,
-            camera=msgspec.Raw(self._camera),
+            camera=msgspec.Raw(msgspec.json.encode(self.camera)),
         )
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "hardware.child", msgspec.json.encode(assignment).decode()],
-            pass_fds=(socket_fd, self._slots.fd),
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C in a terminal goes to the door alone, also while this one starts
-        )
+        with os.fdopen(os.memfd_create("maguey-assignment"), "w+b") as told:
+            told.write(msgspec.json.encode(assignment))
+            told.seek(0)
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "hardware.child", self.role],
+                pass_fds=(socket_fd, self._slots.fd),
+                env=_environment(),
+                stdin=told,  # an argument would be too short for a long list of pictures
+                process_group=0,  # Ctrl-C in a terminal goes to the door alone, also while this one starts
+            )
 
     def _await(self, due: float) -> None:
         self._due, self._awaiting = due, True

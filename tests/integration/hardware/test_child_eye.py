@@ -16,8 +16,7 @@ from structlog.testing import capture_logs
 
 from gate.errors import HardwareError, Step
 from gate.payload import Malformed, parse
-from gate.ports import Look
-from gate.ports import Restarts
+from gate.ports import Look, Restarts
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.names import alias
 from hardware.spec import CameraSpec, Driver
@@ -113,9 +112,10 @@ def test_a_decoder_that_eats_memory_is_replaced_again_and_again_and_goes_on_read
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_LEAKING_ZXING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    eye = ChildEye(CameraSpec(driver="folder", path=str(folder), fps=1000), decoder_headroom_mb=200)
-    until(eye, lambda _: eye.restarts().decoder >= 2)
     present(folder, "STILL-READ")
+    spec = CameraSpec(driver="folder", path=str(folder), fps=1000, hold_ms=60_000)
+    eye = ChildEye(spec, decoder_headroom_mb=200)
+    until(eye, lambda _: eye.restarts().decoder >= 2)
     read(eye, "STILL-READ")
     eye.close()
 

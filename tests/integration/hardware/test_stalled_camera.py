@@ -16,8 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.errors import Step
-from gate.ports import Look
-from gate.ports import Restarts
+from gate.ports import Look, Restarts
 from hardware.eye import ChildEye
 from tests.integration.hardware.live_kernel import Camera, How
 from tests.integration.hardware.watching import raws, read, until

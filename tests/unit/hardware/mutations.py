@@ -27,7 +27,7 @@ from hardware.frames import fit
 from hardware.pictures import Grey, PictureError, load
 from tests.unit.hardware.scenes import shared
 
-SIZE = (640, 480)
+SIZE = (480, 360)
 _FOLDERS = ("door/synth-640x480", "door/hostile", *(f"qr-photos/qrcode-{kind}" for kind in range(1, 8)))
 
 
@@ -133,7 +133,7 @@ def _deep(image: Image.Image, out: io.BytesIO, random: Random) -> None:
 def _moving(image: Image.Image, out: io.BytesIO, random: Random) -> None:
     kind = random.choice(["PNG", "WEBP", "GIF"])
     more = [image.rotate(90), Image.new("L", image.size, random.randrange(256))]
-    image.save(out, kind, save_all=True, append_images=more)
+    image.save(out, kind, save_all=True, append_images=more, compress_level=1, method=0)
 
 
 def _turned_by_exif(image: Image.Image, out: io.BytesIO, random: Random) -> None:
