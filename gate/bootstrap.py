@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from display.devices import Device, make_device
 from display.oled import OledDisplay
 from display.preview import write_all
-from display.samples import samples
+from display.selftest import show_test
 from display.words import Page, compose
 from gate.cache import CacheReader
 from gate.checks import wired_pins
@@ -271,9 +271,14 @@ def voice(config: GateFile) -> Voice:
     )
 
 
-def sample_screens(config: GateFile) -> list[Screen]:
-    """One of every screen, with made-up guests."""
-    return list(samples(config.lang).values())
+def try_screen(config: GateFile, seconds: float, tell: Callable[[str], object]) -> int:
+    """Every pixel and one page of each kind on the panel; how many pictures. Raises `HardwareError`."""
+    panel = _device(config)
+    try:
+        zone = ZoneInfo(config.timezone)
+        return show_test(panel, config.lang, zone, seconds=seconds, tell=lambda shown: tell(shown.name))
+    finally:
+        panel.cleanup()
 
 
 def display(config: GateFile) -> Display:

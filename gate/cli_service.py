@@ -84,16 +84,12 @@ def test_relay(
 
 @app.command("test-screen")
 def test_screen(config: Config, each: Each = 1.5) -> None:
-    """Show every screen there is, one after the other. Not while the door runs."""
+    """Show every pixel and a page of each kind, saying which. Not while the door runs."""
     settings = _alone(config)
     if settings.screen.driver == "none":
         raise trials.nothing_wired("screen", "screen")
-    display = bootstrap.display(settings)
-    try:
-        count = trials.show_screens(display, bootstrap.sample_screens(settings), each, threading.Event().wait)
-    finally:
-        display.close()
-    typer.echo(f"{count} screens shown")
+    count = bootstrap.try_screen(settings, each, typer.echo)
+    typer.echo(f"{count} pictures shown")
 
 
 @app.command("test-lights")

@@ -1,8 +1,8 @@
-"""Trials of single devices for whoever looks after a gate: one pulse, every screen, every signal."""
+"""Trials of single devices for whoever looks after a gate: one pulse, every signal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from gate.clock import Clock
 from gate.errors import HardwareError, MagueyError, Step
@@ -11,9 +11,8 @@ from gate.journal import Journal
 from gate.live import Reading
 from gate.model import Reason, ScanRecord
 from gate.passage import Outcome
-from gate.ports import Display, Turnstile, Voice
+from gate.ports import Turnstile, Voice
 from gate.records import record_of
-from gate.screen import Screen
 from gate.signals import Signal
 
 Wait = Callable[[float], object]
@@ -45,23 +44,6 @@ def test_pulse(
         record = turn.append(record_of(outcome, now, scan_id, gate_id))
     turnstile.release()
     return record
-
-
-def show_screens(display: Display, screens: Iterable[Screen], seconds: float, wait: Wait) -> int:
-    """Each screen in turn.
-
-    :returns: how many.
-    :raises HardwareError: the panel does not take them.
-    """
-    count = 0
-    for screen in screens:
-        display.show(screen)
-        wait(seconds)
-        trouble = display.trouble()
-        if trouble is not None:
-            raise trouble
-        count += 1
-    return count
 
 
 def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wait: Wait) -> None:
