@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-TRIES = 2
-"""How often a picture may end the process that reads it: once may have had another cause."""
+from hardware.tries import TRIES
 
 
 class Series:

@@ -139,7 +139,7 @@ def test_a_decoder_that_keeps_ending_is_trouble_until_it_reads_again(eye: ChildE
     assert eye.trouble() is None
 
 
-def test_a_file_that_is_no_picture_is_answered_and_the_next_isread(eye: ChildEye, folder: Path) -> None:
+def test_a_file_that_is_no_picture_is_answered_and_the_next_is_read(eye: ChildEye, folder: Path) -> None:
     (folder / "letter.png").write_text("Dear gate,")
     look = until(eye, lambda look: look is not None and bool(look.sightings))
     assert look is not None
@@ -178,7 +178,7 @@ Image.open = crash
 """
 
 
-def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_isread(
+def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_is_read(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_FATAL_PILLOW)
