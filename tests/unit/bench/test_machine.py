@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from bench.machine import facts, filesystem, is_in_memory
-from bench.memory import descendants, pss_mb
+from bench.memory import Memory, descendants, memory_of
 
 
 def test_the_facts_name_what_a_figure_depends_on(tmp_path: Path) -> None:
@@ -27,12 +27,26 @@ def test_memory_counts_children_and_theirs() -> None:
         assert shell.stdout.readline() == b"ready\n"
         (sleeper,) = descendants(shell.pid)
         assert sleeper in descendants(os.getpid())
-        assert pss_mb(shell.pid) > pss_mb(sleeper) > 0
+        assert memory_of(shell.pid).pss > memory_of(sleeper).pss > 0
         os.kill(sleeper, 15)
         shell.kill()
+
+
+def test_pages_two_processes_share_count_once() -> None:
+    """Two shells of the same program take less than twice what one takes, but more than one."""
+    script = "sh -c 'echo ready; sleep 60; true' & wait"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"ready\n"
+        inner = descendants(shell.pid)[0]
+        alone = memory_of(inner).alone
+        assert alone < memory_of(shell.pid).alone < 2 * alone
+        assert memory_of(inner).pss < alone
+        for pid in descendants(shell.pid):
+            os.kill(pid, 15)
 
 
 def test_a_process_that_is_gone_takes_nothing() -> None:
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
-    assert pss_mb(gone.pid) == 0
+    assert memory_of(gone.pid) == Memory()
