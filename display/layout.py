@@ -63,12 +63,32 @@ def _banner(page: Page, width: int) -> tuple[Box | None, tuple[Text, ...]]:
     """The lit bar across the top: first line large, the word left and the age right."""
     if not page.banner:
         return None, ()
-    margin = 2 if len(page.banner) == 1 else 1  # two lines leave little for the rest
-    area = Box(x=MARGIN + 1, y=margin, w=width - 2 * MARGIN - 2, h=40)
     word, _, age = page.banner[0].partition(" · ")
+    texts = _in_one_row((word, *page.banner[1:], age), width) or _in_rows(word, age, page.banner[1:], width)
+    margin = texts[0].box.y
+    return Box(x=0, y=0, w=width, h=texts[-1].box.bottom + margin), texts
+
+
+def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[Text, ...]:
+    """All of it side by side, as on a wide panel; nothing if it does not fit."""
+    widths = [fonts.width(part, _BANNER_SIZE) for part in parts]
+    free = width - 2 * (MARGIN + 1) - sum(widths)
+    if free < GAP * (len(parts) - 1):
+        return ()
+    x, texts = MARGIN + 1, []
+    for part, across in zip(parts, widths, strict=True):
+        texts.append(row(part, _BANNER_SIZE, Box(x=x, y=2, w=across, h=40), black=True))
+        x += across + free // max(len(parts) - 1, 1)
+    return tuple(texts)
+
+
+def _in_rows(word: str, age: str, further: tuple[str, ...], width: int) -> tuple[Text, ...]:
+    """The word left and the age right, small if they must, and what else there is below."""
+    margin = 1 if further else 2  # two lines leave little for the rest
+    area = Box(x=MARGIN + 1, y=margin, w=width - 2 * MARGIN - 2, h=40)
     large = fonts.width(word + age, _BANNER_SIZE) + GAP <= area.w
     texts = [*ends(word, age, _BANNER_SIZE if large else fonts.SMALLEST, area, black=True)]
-    for line in page.banner[1:]:
+    for line in further:
         area = area.below(texts[-1].box.bottom - area.y + 2)
         texts.append(row(line, fonts.SMALLEST, area, black=True))
-    return Box(x=0, y=0, w=width, h=texts[-1].box.bottom + margin), tuple(texts)
+    return tuple(texts)

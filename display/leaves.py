@@ -27,9 +27,9 @@ _SIZES = (14, 12)
 def turning(page: Page, area: Box) -> Layout:
     """Headline and icon above as many lines as fit; the others on further leaves.
 
-    The headline stays on every leaf if that leaves enough time for each, else only on the first.
+    As large as leaves enough time for each leaf; the headline stays on all of them if there is room.
     """
-    tries = [_try(page, area, size, whole) for whole in (False, True) for size in _SIZES]
+    tries = [_try(page, area, size, whole) for size in _SIZES for whole in (False, True)]
     unbroken = [leaves for leaves, broken in tries if not broken] or [leaves for leaves, _ in tries]
     unhurried = [leaves for leaves in unbroken if _seconds(page, leaves) >= _LEGIBLE]
     leaves = unhurried[0] if unhurried else min(unbroken, key=len)

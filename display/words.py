@@ -241,7 +241,7 @@ def _refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
     verdict = screen.verdict
     match verdict.reason:
         case Reason.WRONG_EVENT:
-            lines = [_ticket_for(verdict, lang, tz)]
+            lines = _ticket_for(verdict, lang, tz)
         case Reason.EVENT_CANCELLED:
             lines = [verdict.event.name if verdict.event else ""]
         case Reason.CANCELLED if verdict.kind is Kind.VIP_PASS:
@@ -270,10 +270,10 @@ _ADVICE = {
 }
 
 
-def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
+def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> list[str]:
     if verdict.event is None:
-        return say(lang, "ticket_for_another")
-    return say(lang, "ticket_for", day=_day(verdict.event.doors_open_at, lang, tz), event=verdict.event.name)
+        return [say(lang, "ticket_for_another")]
+    return [say(lang, "ticket_for", day=_day(verdict.event.doors_open_at, lang, tz)), verdict.event.name]
 
 
 def _not_confirmed(table: Table | None, lang: Lang) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from display.draw import NORM, Size
-from display.preview import WIDE, pictures
+from display.draw import NORM, WIDE, Size
+from display.preview import pictures
 from display.strings import Lang
 
 HERE = Path(__file__).parent

@@ -92,8 +92,8 @@ def test_rule_6_unsynced_welcome_tells_staff() -> None:
 
 def test_rule_7_wrong_event_names_the_night() -> None:
     screen = deny(Reason.WRONG_EVENT, event=SATURDAY)
-    assert said(screen) == ("WRONG EVENT", "Ticket is for Sat 1 Feb: PERREO SATURDAYS")
-    assert said(screen, "es") == ("OTRO EVENTO", "El boleto es para sáb 1 feb: PERREO SATURDAYS")
+    assert said(screen) == ("WRONG EVENT", "Ticket is for Sat 1 Feb:", "PERREO SATURDAYS")
+    assert said(screen, "es") == ("OTRO EVENTO", "El boleto es para sáb 1 feb:", "PERREO SATURDAYS")
 
 
 def test_rule_7_wrong_event_without_a_known_night() -> None:
