@@ -10,10 +10,12 @@ import pytest
 
 from gate.model import Admission, Kind, Reason, Ruling, ScanRecord, Status, Table
 from gate.payload import code_hash
+from hub.config import HubConfig
 from hub.database import Connection, connect
 from sync.wire import Ack
+from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.test_ingest import take, ticket_state
-from tests.integration.hub.world import PATIENCE, World, later, record
+from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record
 
 FRESH = ("issued", False, None, None, None, None)
 
@@ -252,6 +254,20 @@ def test_a_reentry_is_the_first_entry_when_that_one_is_annulled(world: World, co
     assert vip_log(world) == [("first_entry", "gate-1", later(2))]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_an_entry_at_the_very_same_time_as_an_annulled_one_stays(
+    world: World, conn: Connection, together: bool
+) -> None:
+    guest = world.guest_pass(world.reservation(world.event()))
+    twins = [record(seq, kind=Kind.VIP_PASS, subject_id=guest, occurred_at=later(1)) for seq in (1, 2)]
+    take(conn, twins[0])
+    end = outcome(twins[1], 3)
+    for batch in [(twins[1], end)] if together else [(twins[1],), (end,)]:
+        take(conn, *batch)
+    assert world.all("SELECT status, checked_in_at FROM vip_guest_passes") == [("checked_in", later(1))]
+    assert vip_log(world) == [("first_entry", "gate-1", later(1))]
+
+
 def an_evening(world: World, event: str, name: str) -> tuple[list[ScanRecord], list[str]]:
     """A ticket, a linked one and a pass, each scanned at three gates, every other scan annulled."""
     reservation = world.reservation(event)
@@ -302,6 +318,22 @@ def test_any_order_duplication_and_batching_gives_the_same_entries(world: World,
     assert {status for status, _, _ in endings[0][0]} == {Status.CHECKED_IN}
     assert all(found == endings[0] for found in endings)
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
+
+
+def test_an_annulment_reaches_the_gates(config: HubConfig, world: World) -> None:
+    event = world.event()
+    scan = record(1, subject_id=world.ticket(event))
+    with GateOnMqtt(config.mqtt.port, config.venue) as gate, running(config):
+        assert gate.wait(lambda: bool(heads(gate, event)))
+        assert gate.resend(scan)
+        assert gate.wait(lambda: told(gate, event) == ["checked_in"])
+        assert gate.resend(scan, outcome(scan, 2))
+        assert gate.wait(lambda: told(gate, event) == ["checked_in", "issued"])
+
+
+def told(gate: GateOnMqtt, event: str) -> list[str]:
+    rows = [change.row for delta in deltas(gate, event) for change in delta.changes]
+    return [row.status.value for row in rows if isinstance(row, Admission)]
 
 
 def test_an_annulment_waits_for_its_scan_in_another_transaction(
