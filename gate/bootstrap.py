@@ -21,7 +21,7 @@ from gate.config import CameraSection, GateFile, public_keys
 from gate.decide import Policy
 from gate.desk import Desk
 from gate.door import Door
-from gate.errors import ConfigError, MagueyError
+from gate.errors import ConfigError, HardwareError, MagueyError, Step
 from gate.findings import Check, check_made
 from gate.front import DoorSettings
 from gate.heart import Heart
@@ -77,8 +77,11 @@ def _parts(config: GateFile) -> Parts:
 
     def on_fire(is_on: bool) -> None:
         """From the pin's own thread: it opens though the loop of the door may stand still."""
-        if is_on and relay.part is not None:
-            relay.part.hold_open()
+        if not is_on:
+            return  # the loop locks again, after it has told of the alarm's end
+        if relay.part is None:  # raised, it is called again until there is one
+            raise HardwareError("turnstile", "No relay to open.", "See the log above.", Step.TURNSTILE_WIRING)
+        relay.part.hold_open()
 
     return Parts(
         eye=_eye(config),

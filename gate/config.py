@@ -76,7 +76,8 @@ class TurnstileSection(Value, frozen=True):
 class InputsSection(Value, frozen=True):
     """Contacts the gate watches; left out: not wired. All are pulled up and closed to ground.
 
-    `fire_normally_closed`: the alarm *opens* its contact, so that a cut wire is an alarm too.
+    `fire_normally_closed`: the alarm *opens* its contact, so that a cut wire is an alarm too. The
+    tamper contact is closed while the housing is shut.
     """
 
     driver: Literal["gpiozero", "mock"] = "gpiozero"
