@@ -1,6 +1,6 @@
 """The diagrams in docs/passage.md are made from the tables, so that they cannot say anything else.
 
-After a change of the tables: MAGUEY_NEW_DOCS=1 pytest tests/unit/gate/test_passage_doc.py (fails once, on purpose).
+After a change of the tables: MAGUEY_NEW_DOCS=1 pytest on this file, which fails once, on purpose.
 """
 
 from __future__ import annotations
