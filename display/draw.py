@@ -57,9 +57,6 @@ def _shifted(picture: Image.Image, bar: Box | None, dx: int, dy: int) -> Image.I
     if bar is not None:
         shifted.paste(_LIT, (0, 0, bar.right, bar.bottom + dy))
     shifted.paste(picture, (dx, dy))
-    if bar is not None:
-        edge = (0, 0, dx, bar.bottom + dy) if dx > 0 else (bar.right + dx, 0, bar.right, bar.bottom + dy)
-        shifted.paste(_LIT, edge)
     return shifted
 
 
