@@ -49,6 +49,7 @@ class Door:
 
     :param make_desk: builds the desk around a working journal.
     :param zone: the club's time zone.
+    `parts`: what it is made of; the door's own thread uses them.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 – what a door is made of
@@ -61,7 +62,7 @@ class Door:
         live: LiveWriter,
         zone: tzinfo,
     ) -> None:
-        self._parts = parts
+        self.parts = parts
         self._passing = passing
         self._zone = zone
         self._tally = Tally()
@@ -75,24 +76,28 @@ class Door:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then everything is put to rest."""
-        self._parts.display.show(Notice(word="starting"))
+        self.parts.display.show(Notice(word="starting"))
         try:
             while not stop.is_set():
                 self.step()
         finally:
-            self._report.stopping()
-            self._parts.close()
+            self.close()
+
+    def close(self) -> None:
+        """Put everything to rest."""
+        self._report.stopping()
+        self.parts.close()
 
     def step(self) -> None:
         """One look, and what follows from it."""
-        look = self._parts.eye.look(LOOK_S)
-        now = self._parts.clock.now()
+        look = self.parts.eye.look(LOOK_S)
+        now = self.parts.clock.now()
         self._pass_safely(now)
         if self._passing.state.answers:
             if look is not None:
                 self._looked(look, now)
             self._typed(now)
-        now = self._parts.clock.now()
+        now = self.parts.clock.now()
         self._showing.rest(now.monotonic_ms)
         self._report.turn(now)
 
@@ -101,7 +106,7 @@ class Door:
 
         :raises gate.passage.NotAllowed: it changes nothing.
         """
-        self._tell(self._passing.order(wanted), self._parts.clock.now().monotonic_ms)
+        self._tell(self._passing.order(wanted), self.parts.clock.now().monotonic_ms)
 
     def _looked(self, look: Look, now: Now) -> None:
         seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings])
@@ -124,11 +129,11 @@ class Door:
         ]
 
     def _knows(self, code_hash: str) -> bool:
-        return self._parts.cache.find(code_hash).admission is not None
+        return self.parts.cache.find(code_hash).admission is not None
 
     def _typed(self, now: Now) -> None:
         """Codes typed in: shown while they are typed, answered at Enter, at most 5 a minute (domain 2.3)."""
-        keypad = self._parts.keypad.get(now.monotonic_ms)
+        keypad = self.parts.keypad.get(now.monotonic_ms)
         typed = keypad.read() if keypad else None
         if typed is None:
             return
@@ -146,7 +151,7 @@ class Door:
         if not may:
             self._showing.notice("slower", now.monotonic_ms)
             return
-        prefix = prefix_of(tonight(self._parts.cache.events(), now.wall), self._zone)
+        prefix = prefix_of(tonight(self.parts.cache.events(), now.wall), self._zone)
         presented = read(text, prefix, self._knows)
         if presented is not None:
             self._answering.answer(presented, now, "manual", lambda: likely(text, prefix, self._knows))
@@ -156,12 +161,12 @@ class Door:
         try:
             outcomes = self._passing.turn(now)
             self._tell(outcomes, now.monotonic_ms)
-            journal = self._parts.journal.get(now.monotonic_ms)
+            journal = self.parts.journal.get(now.monotonic_ms)
             if journal is not None:
                 self._passing.write(journal)
             self._passing_outage.over()
         except StoreError as error:
-            self._parts.journal.broke(error, now.monotonic_ms)
+            self.parts.journal.broke(error, now.monotonic_ms)
         except Exception as error:
             self._passing_outage.began(error)
 

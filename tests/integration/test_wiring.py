@@ -1,0 +1,104 @@
+"""gate/bootstrap.py with gpiozero's simulated pins: what must hold whatever the door's loop is doing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate import bootstrap
+from gate.config import GateFile, read
+from gate.door import Door
+from hardware.inputs import GpioInputs
+
+WAIT_S = 20.0
+CONFIG = """
+gate_id = "gate-1"
+venue = "maguey"
+state_dir = "{home}/state"
+runtime_dir = "{home}/run"
+[camera]
+driver = "folder"
+path = "{home}/camera"
+[screen]
+driver = "none"
+[turnstile]
+driver = "mock"
+trace = "{home}/relay"
+[inputs]
+driver = "mock"
+passage_pin = 22
+fire_pin = 27
+[hub]
+url = "http://127.0.0.1:1"
+token_file = "{home}/token"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> GateFile:
+    file = tmp_path / "gate.toml"
+    file.write_text(CONFIG.format(home=tmp_path))
+    (tmp_path / "camera").mkdir()
+    return read(file)
+
+
+@pytest.fixture
+def door(config: GateFile) -> Iterator[Door]:
+    door = bootstrap.make_door(config)
+    yield door
+    door.close()
+
+
+def fire_pin(inputs: Any) -> Any:
+    assert isinstance(inputs, GpioInputs)
+    (contact,) = [contact for contact in inputs._contacts if contact.key == "inputs.fire_pin"]
+    return contact._device.pin
+
+
+def states(folder: Path) -> list[int]:
+    return [json.loads(line)["state"] for line in (folder / "relay").read_text().splitlines()]
+
+
+def until(folder: Path, wanted: list[int]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while states(folder) != wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert states(folder) == wanted
+
+
+def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, tmp_path: Path) -> None:
+    parts = door.parts
+    assert parts.turnstile.get(0) is not None
+    pin = fire_pin(parts.inputs.get(0))
+    assert states(tmp_path) == []
+    pin.drive_high()  # the normally closed contact opens
+    until(tmp_path, [1])
+
+
+def test_an_alarm_that_is_heard_before_there_is_a_relay_opens_it_as_soon_as_there_is(
+    door: Door, tmp_path: Path
+) -> None:
+    parts = door.parts
+    fire_pin(parts.inputs.get(0)).drive_high()
+    assert parts.turnstile.get(0) is not None
+    until(tmp_path, [1])
+
+
+def test_after_the_alarm_the_loop_locks_again_and_has_recorded_both(door: Door, tmp_path: Path) -> None:
+    door.step()
+    pin = fire_pin(door.parts.inputs.get(0))
+    pin.drive_high()
+    until(tmp_path, [1])
+    door.step()
+    pin.drive_low()
+    door.step()
+    until(tmp_path, [1, 0])
+    journal = door.parts.journal.part
+    assert journal is not None
+    rows = journal._db.execute("select record, reason from scans order by seq").fetchall()
+    assert rows == [("event", "free_passage"), ("event", "free_passage_over")]
