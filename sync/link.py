@@ -135,11 +135,14 @@ class Link:
             with contextlib.suppress(ValueError, RuntimeError):  # not connected: nothing to wait for
                 sent = self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
                 sent.wait_for_publish(timeout=1.0)
+        was_connected = self._client.is_connected()
         self._client.disconnect()
-        # loop_stop joins paho's thread, which on a dead line may take as long as a time-out
+        # loop_stop joins paho's thread, which on a dead line may take as long as a time-out; one that
+        # never was connected sits out a second of its own, for which neither a stop nor the cache waits
         stopper = threading.Thread(target=self._client.loop_stop, daemon=True)
         stopper.start()
-        stopper.join(timeout=1.0)
+        if was_connected:
+            stopper.join(timeout=1.0)
 
     def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
         if code.is_failure:
