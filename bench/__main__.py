@@ -58,6 +58,7 @@ def main(
         configure("json", service="maguey-gate", gate=GATE_ID)  # the door writes a line a scan, as at work
         results = {name: _measure(name, context) for name in wanted}
     shutil.rmtree(folder)
+    facts["load after"] = machine.load()
     show(results, facts)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(document(results, facts))

@@ -62,7 +62,7 @@ def _growth(context: Context) -> Iterator[Row]:
         small, large = (
             stack.enter_context(closing(Gate(context.folder, tickets))) for tickets in (SMALL, LARGE)
         )
-        ours, floors = in_turn([large.scan, small.scan], context.rounds(3000), warm_up=300)
+        ours, floors = in_turn([large.scan, small.scan], context.rounds(2000), warm_up=200)
     yield compared(
         f"decision with its commit, {LARGE:,} tickets, p50", f"with {SMALL:,}", ours, floors, 50, 1.3
     )

@@ -27,8 +27,13 @@ def facts(folder: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         "filesystem": filesystem(folder),
-        "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "load before": load(),
     }
+
+
+def load() -> str:
+    """How many processes wanted to run, on average over 1, 5 and 15 minutes."""
+    return " ".join(f"{average:.1f}" for average in os.getloadavg())
 
 
 def filesystem(folder: Path) -> str:

@@ -58,7 +58,7 @@ def rows(context: Context) -> Iterator[Row]:
     """The row the issue adds to quality 7.3: a decision takes as long when they are gone."""
     with ExitStack() as stack:
         doors = [_door(stack, context.folder / f"outage-{place}", name) for place, name in enumerate(NAMES)]
-        taken = in_turn(doors, context.rounds(1500), warm_up=100)
+        taken = in_turn(doors, context.rounds(800), warm_up=50)
     for name, seconds in list(zip(NAMES, taken, strict=True))[1:]:
         row = compared(f"look → decision → relay, {name}, p50", "with all there", seconds, taken[0], 50, 1.15)
         yield msgspec.structs.replace(row, note=_LOST if name == "no clock" else "")
