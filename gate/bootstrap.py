@@ -105,9 +105,9 @@ def rules(config: GateFile) -> Rules:
     )
 
 
-def make_desk(config: GateFile) -> Desk:
-    """Decision and journal alone, for `maguey-gate scan`. Raises `StoreError`."""
-    return _desk(config, journal(config), CacheReader(config.cache), SystemClock())
+def make_desk(config: GateFile, opened: Journal) -> Desk:
+    """The decision alone, for `maguey-gate scan`."""
+    return _desk(config, opened, CacheReader(config.cache), SystemClock())
 
 
 def journal(config: GateFile) -> Journal:

@@ -22,8 +22,11 @@ from gate.clock import SystemClock
 from gate.config import GateFile, read
 from gate.desk import Answered, Desk
 from gate.errors import ConfigError, MagueyError
+from gate.ids import uuid7
+from gate.journal import Journal
 from gate.live import OK, Live
 from gate.log import configure
+from gate.passing import let_in
 from gate.payload import parse
 from gate.ports import Look, Turnstile
 from gate.presence import Presence, observe
@@ -99,14 +102,19 @@ def scan(
     """
     settings = read(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
-    desk = bootstrap.make_desk(settings)
+    journal = bootstrap.journal(settings)
+    desk = bootstrap.make_desk(settings, journal)
     turnstile = bootstrap.turnstile(settings) if release else None
     refused = False
     try:
         for file, look in _looks(files):
             refused |= bootstrap.is_refused(look)
-            _print({"file": str(file), **_scan(settings, desk, turnstile, look)})
+            answered = _scan(desk, look, release=release)
+            if turnstile is not None and answered is not None:
+                _let_in(journal, turnstile, answered)
+            _print({"file": str(file), **_as_json(settings, answered, look)})
     finally:
+        journal.close()
         if turnstile is not None:
             turnstile.close()
     if refused:
@@ -126,22 +134,27 @@ def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
         eye.close()
 
 
-def _scan(config: GateFile, desk: Desk, turnstile: Turnstile | None, look: Look) -> dict[str, object]:
-    """One picture is one presentation, whatever the picture before showed."""
+def _scan(desk: Desk, look: Look, *, release: bool) -> Answered | None:
+    """One picture is one presentation, whatever the picture before showed; None: nothing to decide."""
     if bootstrap.is_refused(look):
-        error = "This is no picture that can be looked at; maguey-gate decode says why."
-        return {"verdict": None, "reason": "no_picture", "headline": "", "lines": [], "error": error}
+        return None
     seen = [(sighting, parse(sighting.raw)) for sighting in look.sightings]
     _, presented = observe(Presence(), seen, 0)
-    if presented is None:
-        return {"verdict": None, "reason": "no_code", "headline": "", "lines": []}
-    answered = desk.answer(presented, release=turnstile is not None)
-    if turnstile is not None and answered.effects.release:
-        turnstile.release()
-    return _as_json(config, answered)
+    return desk.answer(presented, release=release) if presented else None
 
 
-def _as_json(config: GateFile, answered: Answered) -> dict[str, object]:
+def _let_in(journal: Journal, turnstile: Turnstile, answered: Answered) -> None:
+    record = answered.record
+    if record is not None and record.released:
+        now = SystemClock().now()
+        let_in(journal, turnstile, record, now, uuid7(int(now.wall.timestamp() * 1000), os.urandom(10)))
+
+
+def _as_json(config: GateFile, answered: Answered | None, look: Look) -> dict[str, object]:
+    if answered is None:
+        nothing: dict[str, object] = {"verdict": None, "reason": "no_code", "headline": "", "lines": []}
+        error = "This is no picture that can be looked at; maguey-gate decode says why."
+        return {**nothing, "reason": "no_picture", "error": error} if bootstrap.is_refused(look) else nothing
     verdict, page = answered.verdict, bootstrap.words(config, answered.effects.screen)
     return {
         "verdict": verdict.ruling.value,

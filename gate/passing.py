@@ -59,8 +59,7 @@ class Passing:
         """
         now = self._parts.clock.now()
         try:
-            journal.mark_opening(admission.scan_id)
-            turnstile.release()
+            _open_for(journal, turnstile, admission)
         except (HardwareError, StoreError) as error:
             self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
             self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)])
@@ -157,3 +156,26 @@ class Passing:
         for outcome in outcomes:
             scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
             self._owed.append(record_of(outcome, now, scan_id, self._gate_id))
+
+
+def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: Now, record_id: str) -> None:
+    """Let one person through whose admission is on disk, for a command that has no loop.
+
+    :param record_id: for the annulment, should there be one.
+    :raises HardwareError: the turnstile did not open; the admission is annulled.
+    :raises StoreError: the journal cannot be written.
+    """
+    try:
+        _open_for(journal, turnstile, admission)
+    except HardwareError:
+        annulled = Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)
+        with journal.turn() as turn:
+            turn.append(record_of(annulled, now, record_id, admission.gate_id))
+        raise
+    journal.settle()
+
+
+def _open_for(journal: Journal, turnstile: Turnstile, admission: ScanRecord) -> None:
+    """The mark, then the pulse: never the other way round (docs/adr/0011)."""
+    journal.mark_opening(admission.scan_id)
+    turnstile.release()

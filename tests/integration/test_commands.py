@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from demo.night import phone
+from gate.config import read
+from gate.journal import Journal
 from gate.model import Kind
 from sync.cache import Cache
 from sync.wire import GateConfig
@@ -125,6 +127,9 @@ def test_scan_with_release_gives_one_pulse(config: Path, picture: Path, tmp_path
     assert [line["released"] for line in lines(done)] == [True, False]
     edges = [json.loads(line)["state"] for line in (tmp_path / "relay.jsonl").read_text().splitlines()]
     assert edges == [1, 0]
+    journal = Journal(read(config).journal, read(config).gate_id, "unused")
+    assert journal.unopened() == []  # the next start of the door annuls nothing
+    journal.close()
 
 
 def test_scan_of_what_is_no_picture_records_nothing_and_fails(config: Path, tmp_path: Path) -> None:
