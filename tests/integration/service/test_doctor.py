@@ -50,17 +50,23 @@ def write(folder: Path, state: Path, **sections: str) -> Path:
     (folder / "token").write_text("token-canary-4711")
     (folder / "token").chmod(0o400)
     path = folder / "gate.toml"
-    keys = {
-        "turnstile": f'driver = "mock"\ntrace = "{folder}/relay.jsonl"',
-        "screen": 'driver = "dummy"',
-        **sections,
-    }
+    mock = f'driver = "mock"\ntrace = "{folder}/relay.jsonl"'
+    keys = {"turnstile": mock, "screen": 'driver = "dummy"', **sections}
     rest = "".join(f"[{name}]\n{lines}\n" for name, lines in keys.items())
-    path.write_text(
-        f'gate_id = "gate-1"\nvenue = "maguey"\nstate_dir = "{state}"\nruntime_dir = "{folder}/run"\nlog = "json"\n'
-        f'[camera]\ndriver = "folder"\npath = "{folder}/camera"\n{rest}'
-        f'[hub]\nurl = "http://127.0.0.1:9"\ntoken_file = "{folder}/token"\nbroker = "127.0.0.1"\nbroker_port = 9\n'
-    )
+    path.write_text(f"""gate_id = "gate-1"
+venue = "maguey"
+state_dir = "{state}"
+runtime_dir = "{folder}/run"
+log = "json"
+[camera]
+driver = "folder"
+path = "{folder}/camera"
+{rest}[hub]
+url = "http://127.0.0.1:9"
+token_file = "{folder}/token"
+broker = "127.0.0.1"
+broker_port = 9
+""")
     return path
 
 
@@ -110,27 +116,22 @@ def test_a_journal_in_memory_is_a_fault(tmp_path: Path) -> None:
     assert "in memory" in told["journal's disk"]["result"]
 
 
+READ_ONLY = "mount --bind {state} {state} && mount -o remount,ro,bind {state}"
+IN_MEMORY = "mount -t tmpfs -o size=40m tmpfs {state}"
+OVERLAY = (
+    "mkdir {work}/up {work}/low && mount -t tmpfs tmpfs {work}/up && mkdir {work}/up/u {work}/up/w && "
+    "mount -t overlay -o lowerdir={work}/low,upperdir={work}/up/u,workdir={work}/up/w overlay {state}"
+)
+
+
 @pytest.mark.parametrize(
     ("mount", "check", "words"),
     [
-        (
-            "mount --bind {state} {state} && mount -o remount,ro,bind {state}",
-            "journal's disk",
-            "mounted read-only",
-        ),
-        (
-            "mount --bind {state} {state} && mount -o remount,ro,bind {state}",
-            "journal's folder",
-            "cannot be written",
-        ),
-        ("mount -t tmpfs -o size=40m tmpfs {state}", "journal's disk", "in memory"),
-        ("mount -t tmpfs -o size=40m tmpfs {state}", "free space", "MB free"),
-        (
-            "mkdir {work}/up {work}/w {work}/low && mount -t tmpfs tmpfs {work}/up && mkdir {work}/up/u {work}/up/w && "
-            "mount -t overlay -o lowerdir={work}/low,upperdir={work}/up/u,workdir={work}/up/w overlay {state}",
-            "journal's disk",
-            "in memory",
-        ),
+        (READ_ONLY, "journal's disk", "mounted read-only"),
+        (READ_ONLY, "journal's folder", "cannot be written"),
+        (IN_MEMORY, "journal's disk", "in memory"),
+        (IN_MEMORY, "free space", "MB free"),
+        (OVERLAY, "journal's disk", "in memory"),
     ],
 )
 def test_a_disk_that_would_lose_the_night_is_a_fault(
