@@ -199,8 +199,9 @@ def test_a_wrong_configuration_is_told_whole_and_exits_with_2(
 @pytest.mark.parametrize(
     ("module", "commands"),
     [
-        ("gate.cli", ["run", "decode", "scan", "screens", "status"]),
-        ("sync.cli", ["run"]),
+        ("gate.cli", ["run", "decode", "scan", "screens", "status", "doctor", "replay"]),
+        ("gate.cli", ["test-relay", "test-screen", "test-lights"]),
+        ("sync.cli", ["run", "doctor"]),
         ("hub.cli", ["migrate", "ingest", "web", "seed-demo"]),
     ],
 )

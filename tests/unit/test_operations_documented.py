@@ -1,0 +1,22 @@
+"""Every command a person has on a gate is in docs/operations.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from gate import cli as gate_cli
+from sync import cli as sync_cli
+
+TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+COMMANDS = [
+    *(f"maguey-gate {name}" for name in typer.main.get_command(gate_cli.app).commands),  # type: ignore[attr-defined]
+    *(f"maguey-sync {name}" for name in typer.main.get_command(sync_cli.app).commands),  # type: ignore[attr-defined]
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_is_explained(command: str) -> None:
+    assert f"{command} " in TEXT
