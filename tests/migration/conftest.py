@@ -15,6 +15,7 @@ from demo.servers import Postgres, postgres
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with postgres(tmp_path_factory.mktemp("migrations")) as running:
         yield running
+        running.kill()  # thrown away: a polite end first writes all its databases to the disk
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
             conn.execute("CREATE DATABASE template_hub")
         migrate(running.database("template_hub"))
         yield running
+        running.kill()  # thrown away: a polite end first writes all its databases to the disk
 
 
 @pytest.fixture(scope="session")
