@@ -62,7 +62,7 @@ def _score(attempt: _Try) -> float:
     """How well it reads from afar: the headline counts most, then the sign, then the small print."""
     small_print = 1.2 * attempt.line_size - 3 * len(attempt.body) if attempt.body else 0
     weak = 3 * max(20 - attempt.icon, 0) if attempt.icon else 0
-    weak += 10 * (attempt.stacked and 0 < attempt.icon < 28) + 15 * (attempt.size < 14)
+    weak += 10 * (attempt.stacked and 0 < attempt.icon < 28) + 40 * (attempt.size < 14)
     lonely = 8 * any(len(line) <= 2 for line in attempt.head)
     cramped = 2 * (GAP - attempt.gap)
     headline = 2 * attempt.size - 6 * len(attempt.head) - lonely

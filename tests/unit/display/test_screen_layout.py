@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
@@ -211,3 +211,39 @@ def test_what_may_stand_for_hours_is_what_no_time_ends() -> None:
     standing = {name for name, screen in samples().items() if compose(screen, "en", ZONE).standing}
     kinds = ("idle", "out-of-order", "starting", "updating", "closed", "held-open", "free-passage")
     assert standing == {name for name in samples() if name.startswith(kinds)}
+
+
+# --- readable from afar
+
+
+LEAST = {(128, 64): 14, (256, 64): 20}
+"""Pixels of the font a headline has at the least: 5 mm on a panel of 2.4 inches, for 2 m (1 : 400)."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_the_headline_of_every_sample_is_large_and_larger_than_its_lines(
+    size: tuple[int, int], lang: Lang
+) -> None:
+    for name, screen in samples(lang).items():
+        page = compose(screen, lang, ZONE)
+        if page.typed or page.header is not None:
+            continue
+        plan = layout(page, size)
+        texts = plan.texts[2 * bool(page.banner) :] + (plan.leaves[0].texts if plan.leaves else ())
+        assert fonts.plain(page.headline).startswith(texts[0].text.split()[0]), name
+        assert texts[0].size >= LEAST[size], name
+        assert all(text.size <= texts[0].size for text in texts), name
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.parametrize("part", Part)
+def test_a_fault_and_its_next_step_are_on_one_picture_that_stands(
+    size: tuple[int, int], lang: Lang, part: Part
+) -> None:
+    for step, online in product(Step, (True, False)):
+        broken = OutOfOrder(part=part, step=step, link=Link(online=online, cache_age_s=740))
+        plan = layout(compose(broken, lang, ZONE), size)
+        assert not plan.leaves, step
+        assert not plan.moves, step

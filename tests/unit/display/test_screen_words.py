@@ -334,7 +334,7 @@ def test_every_screen_carries_the_mark(lang: Lang) -> None:
 def test_out_of_order_says_what_is_broken_and_the_next_step_in_both_languages() -> None:
     broken = OutOfOrder(part=Part.JOURNAL, step=Step.DISK_FULL, link=ONLINE)
     assert said(broken) == ("DISK FAULT", "Disk is full: free some space")
-    assert said(broken, "es") == ("FALLA DE DISCO", "Disco lleno: libere espacio")
+    assert said(broken, "es") == ("FALLA DISCO", "Disco lleno: libere espacio")
 
 
 @pytest.mark.parametrize(
