@@ -8,7 +8,7 @@ duplication (lines 11 to 13), so a cancelled ticket never reads "already used".
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -100,7 +100,7 @@ def _verdict(q: Question, ruling: Ruling, reason: Reason, rule: int, entry: Entr
         rule=rule,
         kind=kind,
         subject_id=admission.subject_id if admission else None,
-        event=q.ticket_event if reason is Reason.WRONG_EVENT else q.ticket_event or q.event,
+        event=_other_night(q) if reason is Reason.WRONG_EVENT else q.ticket_event or q.event,
         table=None if kind in (Kind.GA, Kind.UNKNOWN) else q.table,
         ticket_type=admission.ticket_type if admission else "",
         holder=admission.holder if admission else "",
@@ -189,8 +189,25 @@ def _is_tonights(q: Question) -> bool:
     if q.admission is not None:
         return q.admission.event_id == q.event.event_id
     same_night = q.ticket_event is None or q.ticket_event.event_id == q.event.event_id
-    code = q.presented.event_code if isinstance(q.presented, Code) else None
-    return same_night and (code is None or code == q.event.code)
+    return same_night and (not isinstance(q.presented, Code) or _names(q.presented, q.event))
+
+
+def _names(code: Code, event: Event) -> bool:
+    """Whether event and date in a code are those of a night; a guest pass names none.
+
+    The date is the evening's where the club is, which is never more than a day from the doors' in UTC:
+    enough to tell last week's ticket from tonight's, should a code ever be used for a second night.
+    """
+    if code.event_code is None:
+        return True
+    doors = event.doors_open_at.astimezone(UTC)
+    dates = {f"{doors + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
+    return code.event_code == event.code and code.event_date in dates
+
+
+def _other_night(q: Question) -> Event | None:
+    """The night a ticket is for that is not for tonight, None if nobody knows which it is."""
+    return None if q.ticket_event == q.event else q.ticket_event
 
 
 def line_8_revoked(q: Question) -> Verdict | None:
@@ -210,14 +227,16 @@ def line_9_table_not_confirmed(q: Question) -> Verdict | None:
 
 
 def line_10_hours(q: Question) -> Verdict | None:
-    """Before the doors open, or once the event has ended."""
+    """Before the doors open, or once the event has ended.
+
+    An event the hub has completed is over whatever the gate's own clock says: a clock that went
+    back to last week's night reopens nothing (quality 7.1, invariant 15).
+    """
     if q.event is None:
         return None
-    if q.now < q.event.doors_open_at:
-        return _deny(q, Reason.TOO_EARLY, 10)
-    if q.now >= q.event.ends_at:
+    if q.event.status == "completed" or q.now >= q.event.ends_at:
         return _deny(q, Reason.EVENT_OVER, 10)
-    return None
+    return _deny(q, Reason.TOO_EARLY, 10) if q.now < q.event.doors_open_at else None
 
 
 def line_11_first_entry(q: Question) -> Verdict | None:

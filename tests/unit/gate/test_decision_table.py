@@ -28,8 +28,8 @@ UNKNOWN = {"admission": None, "ticket_event": None}
 VIP_KINDS = [Kind.VIP_HOST, Kind.VIP_PASS, Kind.VIP_LINKED]
 
 
-def vip(kind: Kind = Kind.VIP_LINKED, status: Status = Status.ISSUED, **table: Any) -> dict[str, Any]:
-    return {"admission": an_admission(kind=kind, status=status), "table": a_table(**table)}
+def vip(kind: Kind = Kind.VIP_LINKED, ticket: Status = Status.ISSUED, **table: Any) -> dict[str, Any]:
+    return {"admission": an_admission(kind=kind, status=ticket), "table": a_table(**table)}
 
 
 def outcome(**changes: Any) -> tuple[Ruling, Reason, int]:
@@ -90,6 +90,16 @@ def test_line_6_does_not_admit_outside_the_hours() -> None:
     assert early == (Ruling.DENY, Reason.TOO_EARLY, 10)
 
 
+@pytest.mark.parametrize(
+    ("date", "line"),
+    [("20261118", 7), ("20261119", 6), ("20261120", 6), ("20261121", 6), ("20261122", 7), ("99999999", 7)],
+)
+def test_line_6_a_code_names_its_night_by_its_date_too(date: str, line: int) -> None:
+    """The date is the club's evening, the doors' in UTC: a day apart at the most."""
+    code = a_code(code_id(date=date))
+    assert outcome(presented=code, proof=Proof.VALID, **UNKNOWN)[2] == line
+
+
 def test_line_6_does_not_admit_another_nights_ticket() -> None:
     saturday = a_code(code_id(event="PS"))
     signed = {"presented": saturday, "proof": Proof.VALID, **UNKNOWN}
@@ -127,16 +137,32 @@ def test_line_8_a_cancelled_or_refunded_ticket_is_refused(status: Status, reason
     assert outcome(admission=an_admission(status=status)) == (Ruling.DENY, reason, 8)
 
 
-def test_line_8_validity_is_judged_before_duplication() -> None:
-    used_and_refunded = outcome(admission=an_admission(status=Status.REFUNDED), history=ENTERED)
-    assert used_and_refunded == (Ruling.DENY, Reason.REFUNDED, 8)
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"proof": Proof.INVALID}, Reason.FORGED),
+        ({"admission": an_admission(event_id="event-2")}, Reason.WRONG_EVENT),
+        ({"event": an_event(status="cancelled")}, Reason.EVENT_CANCELLED),
+        ({"admission": an_admission(status=Status.CANCELLED)}, Reason.CANCELLED),
+        ({"admission": an_admission(status=Status.REFUNDED)}, Reason.REFUNDED),
+        (vip(Kind.VIP_PASS, status=ReservationStatus.CANCELLED), Reason.TABLE_NOT_CONFIRMED),
+        ({"now": DOORS - timedelta(hours=1)}, Reason.TOO_EARLY),
+        ({"now": an_event().ends_at}, Reason.EVENT_OVER),
+    ],
+)
+def test_validity_is_judged_before_duplication(changes: dict[str, Any], reason: Reason) -> None:
+    """Whoever was in already, of whatever kind, reads why the ticket is not valid, not that it was used."""
+    assert outcome(history=ENTERED, **changes)[1] is reason
+    if "admission" not in changes:
+        for kind in VIP_KINDS:
+            assert outcome(history=ENTERED, **vip(kind) | changes)[1] is reason
 
 
 @pytest.mark.parametrize(
     "status", [ReservationStatus.PENDING, ReservationStatus.CANCELLED, ReservationStatus.COMPLETED]
 )
 def test_line_9_a_guest_pass_of_an_unpaid_table_is_refused(status: ReservationStatus) -> None:
-    unpaid = outcome(**vip(Kind.VIP_PASS, status=Status.ISSUED) | {"table": a_table(status=status)})
+    unpaid = outcome(**vip(Kind.VIP_PASS, status=status))
     assert unpaid == (Ruling.DENY, Reason.TABLE_NOT_CONFIRMED, 9)
 
 
@@ -145,8 +171,9 @@ def test_line_9_a_guest_pass_without_a_table_is_refused() -> None:
     assert homeless == (Ruling.DENY, Reason.TABLE_NOT_CONFIRMED, 9)
 
 
-def test_line_9_guests_may_arrive_before_the_host() -> None:
-    assert outcome(**vip(Kind.VIP_PASS)) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
+@pytest.mark.parametrize("status", [ReservationStatus.CONFIRMED, ReservationStatus.CHECKED_IN])
+def test_line_9_a_guest_pass_of_a_paid_table_enters(status: ReservationStatus) -> None:
+    assert outcome(**vip(Kind.VIP_PASS, status=status)) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
 
 
 def test_line_10_before_the_doors_open() -> None:
@@ -158,6 +185,14 @@ def test_line_10_after_the_events_end() -> None:
     end = an_event().ends_at
     assert outcome(now=end) == (Ruling.DENY, Reason.EVENT_OVER, 10)
     assert outcome(now=end - timedelta(seconds=1)) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
+
+
+def test_line_10_an_event_the_hub_has_completed_is_over_whatever_the_clock_says() -> None:
+    over = an_event(status="completed")
+    for hours in (-1, 0, 1, 9):
+        for changes in ({}, vip(), {"proof": Proof.VALID, **UNKNOWN}):
+            then = DOORS + timedelta(hours=hours)
+            assert outcome(event=over, now=then, **changes) == (Ruling.DENY, Reason.EVENT_OVER, 10)
 
 
 @pytest.mark.parametrize("kind", [Kind.GA, *VIP_KINDS])
@@ -173,7 +208,7 @@ def test_line_12_vip_may_come_back(kind: Kind) -> None:
 
 
 def test_line_12_comes_back_though_only_the_hub_saw_the_first_entry() -> None:
-    assert outcome(**vip(status=Status.CHECKED_IN)) == (Ruling.ADMIT, Reason.REENTRY, 12)
+    assert outcome(**vip(ticket=Status.CHECKED_IN)) == (Ruling.ADMIT, Reason.REENTRY, 12)
 
 
 @pytest.mark.parametrize(("seconds", "suspect"), [(59, True), (61, False)])
@@ -196,7 +231,9 @@ def test_line_13_holds_though_only_the_hub_saw_the_first_entry() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.VIP_HOST, Kind.VIP_LINKED])
-@pytest.mark.parametrize("status", [ReservationStatus.PENDING, ReservationStatus.CANCELLED])
+@pytest.mark.parametrize(
+    "status", [ReservationStatus.PENDING, ReservationStatus.CANCELLED, ReservationStatus.COMPLETED]
+)
 def test_a_ticket_of_an_unpaid_table_enters_as_plain_ga_without_table_or_reentry(
     kind: Kind, status: ReservationStatus
 ) -> None:
