@@ -29,8 +29,9 @@ class Row(Value, frozen=True):
     """One line of the table.
 
     `figure` and `floor_figure` are in `unit`; a figure of None was not measured, and `note`
-    says why. Without an aim a row only informs. `spread`: lowest and highest ratio of fifths of
-    the run, to tell how sure the ratio is.
+    says why. Without an aim a row only informs. `fifths`: the ratio in each fifth of the run, from
+    the lowest to the highest. The one in the middle is the row's: a disk that is slow for a
+    while then counts for that while, and the others tell how sure the ratio is.
     """
 
     what: str
@@ -39,12 +40,14 @@ class Row(Value, frozen=True):
     floor: str = ""
     floor_figure: float | None = None
     aim: Aim | None = None
-    spread: tuple[float, float] | None = None
+    fifths: tuple[float, ...] = ()
     note: str = ""
 
     @property
     def ratio(self) -> float | None:
         """How many times the floor; None where one of the two is missing."""
+        if self.fifths:
+            return self.fifths[len(self.fifths) // 2]
         if self.figure is None or not self.floor_figure:
             return None
         return self.figure / self.floor_figure
@@ -93,14 +96,11 @@ def in_turn(contestants: Sequence[Contestant], rounds: int, warm_up: int) -> lis
     return taken
 
 
-def spread(
-    ours: Sequence[float], floor: Sequence[float], share: float, parts: int = 5
-) -> tuple[float, float]:
-    """Lowest and highest ratio of a percentile over consecutive parts of the run: how sure a ratio is."""
-    size = len(ours) // parts
-    cuts = [slice(part * size, (part + 1) * size) for part in range(parts)]
-    ratios = [percentile(ours[cut], share) / percentile(floor[cut], share) for cut in cuts]
-    return min(ratios), max(ratios)
+def fifths(ours: Sequence[float], floor: Sequence[float], share: float) -> tuple[float, ...]:
+    """The ratio of a percentile to the floor's in each of five consecutive parts, lowest first."""
+    size = len(ours) // 5
+    cuts = [slice(part * size, (part + 1) * size) for part in range(5)]
+    return tuple(sorted(percentile(ours[cut], share) / percentile(floor[cut], share) for cut in cuts))
 
 
 def compared(  # noqa: PLR0913, PLR0917 - the columns of one row
@@ -121,5 +121,5 @@ def compared(  # noqa: PLR0913, PLR0917 - the columns of one row
         floor=floor,
         floor_figure=percentile(floors, share) * scale,
         aim=None if limit is None else Aim(limit=limit),
-        spread=spread(ours, floors, share),
+        fifths=fifths(ours, floors, share),
     )

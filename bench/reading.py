@@ -43,7 +43,7 @@ def rows(context: Context) -> Iterator[Row]:
         yield from _false_positives(context)
     else:
         yield Row(what="read rates", note=f"there are no test pictures in {context.data}; give --data")
-    made = [scene(number) for number in range(context.rounds(SCENES))]
+    made = [scene(number) for number in range(SCENES)]
     yield from _of("dim scenes", [score for one in made for score in _scene(one)])
 
 

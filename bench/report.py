@@ -26,7 +26,7 @@ _LEFT, _RIGHT = ("what", "floor"), ("figure", "floor's", "ratio", "fifths", "aim
 def table(results: Results) -> Table:
     """All rows, a section a subject."""
     made = Table(
-        caption="ratio: how many times the floor; fifths: lowest and highest of five parts of the run"
+        caption="ratio: how many times the floor, in the middle one of five parts; fifths: lowest and highest"
     )
     for name in _LEFT:
         made.add_column(name)
@@ -53,7 +53,7 @@ def cells(row: Row) -> tuple[str, ...]:
         number(row.figure, row.unit),
         number(row.floor_figure, row.unit),
         "" if row.ratio is None else f"{row.ratio:.2f}×",
-        "" if row.spread is None else "–".join(f"{ratio:.2f}" for ratio in row.spread),
+        f"{row.fifths[0]:.2f}–{row.fifths[-1]:.2f}" if row.fifths else "",
         str(row.aim or ""),
     )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.figures import Aim, Row, compared, in_turn, percentile, spread
+from bench.figures import Aim, Row, compared, fifths, in_turn, percentile
 
 SAMPLES = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1)
 
@@ -46,9 +46,17 @@ def test_warming_up_is_not_counted() -> None:
     assert in_turn([lambda: next(seconds)], rounds=2, warm_up=2) == [[1.0, 2.0]]
 
 
-def test_the_spread_is_the_lowest_and_highest_ratio_of_the_parts() -> None:
-    ours = [2.0] * 10 + [3.0] * 10 + [4.0] * 30
-    assert spread(ours, [2.0] * 50, 50) == (1.0, 2.0)
+def test_the_fifths_are_the_ratios_of_five_parts_of_the_run() -> None:
+    ours = [2.0] * 10 + [9.0] * 10 + [4.0] * 30
+    assert fifths(ours, [2.0] * 50, 50) == (1.0, 2.0, 2.0, 2.0, 4.5)
+
+
+def test_a_disk_that_is_slow_for_a_while_does_not_make_the_ratio() -> None:
+    slow, quick = [100.0] * 20, [1.0] * 30
+    row = compared("ours", "floor", [seconds * 1.1 for seconds in slow + quick], slow + quick, 99, 1.3)
+    assert row.ratio == pytest.approx(1.1)
+    uneven = compared("ours", "floor", [*slow[:10], *[1.0] * 40], [*[1.0] * 50], 99, 1.3)
+    assert (uneven.ratio, uneven.fifths[-1]) == (1.0, 100.0)
 
 
 def test_a_comparison_is_told_in_its_unit() -> None:

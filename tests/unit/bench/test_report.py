@@ -11,7 +11,7 @@ from bench.figures import Aim, Row
 from bench.report import document, markdown, notes, number, table
 
 FAST = Row(
-    what="decision", figure=0.2, floor="INSERT", floor_figure=0.1, aim=Aim(limit=1.3), spread=(1.9, 2.1)
+    what="decision", figure=0.2, floor="INSERT", floor_figure=0.1, aim=Aim(limit=1.3), fifths=(1.9, 2.0, 2.1)
 )
 ABSENT = Row(what="read rates", note="there are no test pictures")
 RESULTS = {"decision": [FAST], "reading": [ABSENT]}
