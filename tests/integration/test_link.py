@@ -80,3 +80,30 @@ def test_tls_files_that_cannot_be_used_are_told_in_words(tmp_path: Path) -> None
     broker = Broker(host="127.0.0.1", port=1, ca_file=str(broken))
     with pytest.raises(LinkError, match=r"hub\.ca_file"):
         Link(broker, "gate-1", lambda *_: None, WILL, [])
+
+
+def test_the_links_own_loop_counts_its_turns_for_the_watchdog(broker: Mosquitto) -> None:
+    here, there = Listener(broker.port, "gate-1"), Listener(broker.port, "gate-2", "a/#")
+    assert (here.next(), there.next()) == (Connected(), Connected())
+    before = here.link.beats()
+    for number in range(3):  # each goes out in a turn of its own
+        assert here.link.publish("a/b", b"%d" % number)
+        assert there.next() == Message("a/b", b"%d" % number)
+    assert here.link.beats() > before
+    here.link.close()
+    there.link.close()
+
+
+def test_what_was_there_before_is_known_from_what_is_new(broker: Mosquitto) -> None:
+    here, witness = Listener(broker.port, "gate-1"), Listener(broker.port, "gate-2", "a/#")
+    assert (here.next(), witness.next()) == (Connected(), Connected())
+    here.link.publish("a/b", b"old", retain=True)
+    assert witness.next() == Message("a/b", b"old")
+    late = Listener(broker.port, "gate-3", "a/#")
+    told = [late.next(), late.next()]  # the broker need not confirm before it sends
+    assert Connected() in told
+    assert Message("a/b", b"old", retained=True) in told
+    here.link.publish("a/b", b"new", retain=True)
+    assert late.next() == Message("a/b", b"new")
+    for listener in (here, witness, late):
+        listener.link.close()
