@@ -15,7 +15,7 @@ from display.oled import OledDisplay
 from display.preview import write_all
 from display.selftest import show_test
 from display.words import Page, compose
-from gate.cache import CacheReader
+from gate.cache import CacheReader, LinkState
 from gate.checks import wired_pins
 from gate.clock import Clock, SystemClock
 from gate.config import CameraSection, GateFile, public_keys
@@ -30,12 +30,12 @@ from gate.journal import Journal
 from gate.live import LiveWriter
 from gate.mending import Mending
 from gate.notify import Notifier, watchdog_ms
+from gate.opening import Opening, Patient
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
 from gate.ports import Dark, Display, Eye, Inputs, Keypad, Look, Turnstile, Voice
 from gate.screen import Screen
-from gate.sharing import share
 from hardware.decode import Decoded, decode
 from hardware.exposure import Controls, controls_for
 from hardware.eye import NOT_A_PICTURE, ChildEye
@@ -84,16 +84,18 @@ def _parts(config: GateFile) -> Parts:
             raise HardwareError("turnstile", "No relay to open.", "See the log above.", Step.TURNSTILE_WIRING)
         relay.part.hold_open()
 
+    clock = SystemClock()
+    opening = _opening(config, clock, salvages=True)
     return Parts(
         eye=_eye(config),
         display=display(config),
         turnstile=relay,
-        journal=Mending("journal", lambda: journal(config), lambda part: part.close()),
+        journal=Mending("journal", Patient(opening.open).open, opening.let_go),
         inputs=Mending("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Mending("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Mending("keypad", lambda: keypad(config), lambda part: part.close()),
         cache=CacheReader(config.cache),
-        clock=SystemClock(),
+        clock=clock,
     )
 
 
@@ -112,11 +114,28 @@ def make_desk(config: GateFile, opened: Journal) -> Desk:
 
 
 def journal(config: GateFile) -> Journal:
-    """The gate's journal; a new one begins a new epoch. Raises `StoreError`."""
-    share(config.journal)
-    opened = Journal(config.journal, config.gate_id, new_epoch=uuid.uuid4().hex)
-    share(config.journal)  # it may have been made anew
-    return opened
+    """The gate's journal for a command; a new one begins a new epoch. Raises `StoreError`."""
+    return _opening(config, SystemClock(), salvages=False).open()
+
+
+def _opening(config: GateFile, clock: Clock, *, salvages: bool) -> Opening:
+    return Opening(
+        path=config.journal,
+        gate_id=config.gate_id,
+        new_epoch=lambda: uuid.uuid4().hex,
+        hub=lambda: _hub_state(config.cache, clock),
+        clock=clock,
+        salvages=salvages,
+    )
+
+
+def _hub_state(cache: Path, clock: Clock) -> LinkState:
+    """What the hub has, by sync's account. Asked from other threads too, so with a reader of its own."""
+    reader = CacheReader(cache)
+    try:
+        return reader.link(clock.now())
+    finally:
+        reader.close()
 
 
 def turnstile(config: GateFile) -> Turnstile:

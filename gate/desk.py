@@ -24,7 +24,7 @@ from gate.guessing import covered, strict
 from gate.history import combine, without
 from gate.ids import uuid7
 from gate.journal import Journal, Turn
-from gate.model import Admission, Event, Now, ScanRecord, Value, Verdict
+from gate.model import Admission, Event, Flag, Kind, Now, Reason, ScanRecord, Value, Verdict
 from gate.payload import Code, Proof, prove
 from gate.presence import Presented
 from gate.tonight import tonight
@@ -164,7 +164,8 @@ class Desk:
         admission = without(case.known.admission, annulled)
         history = combine(admission, [*own, *case.known.peers])
         verdict = decide(msgspec.structs.replace(case.question, admission=admission, history=history))
-        return with_arrivals(verdict, self._entered_unseen(case, turn))
+        verdict = with_arrivals(verdict, self._entered_unseen(case, turn))
+        return _without_history(verdict) if turn.history_lost() else verdict
 
     def _entered_unseen(self, case: _Case, turn: Turn) -> int:
         return sum(1 for code_hash, there in case.companions.items() if there or turn.entries(code_hash))
@@ -200,6 +201,16 @@ class Desk:
             cache_age_s=case.feed.age_s,
             released=release and verdict.admits,
         )
+
+
+def _without_history(verdict: Verdict) -> Verdict:
+    """A first entry may be a second one while this gate's own history is lost (docs/adr/0012).
+
+    It is admitted from what is known, as at a gate that is alone (domain 2.3), and never silently.
+    """
+    if verdict.admits and verdict.reason is Reason.FIRST_ENTRY and verdict.kind in (Kind.GA, Kind.UNKNOWN):
+        return msgspec.structs.replace(verdict, flags=(*verdict.flags, Flag.HISTORY_LOST))
+    return verdict
 
 
 def _ticket_event(events: tuple[Event, ...], known: Known, code: Code | None) -> Event | None:

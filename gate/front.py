@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import structlog
 
 from gate.cache import Feed, screen_link
 from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
@@ -16,6 +18,8 @@ from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
 from gate.tonight import tonight
 
 TIDY_MS = 5_000
+HUB_S = 10
+"""Longer than the hub takes to tell of what it has just been sent (1 s, quality 7.3)."""
 Fault = tuple[Part, Step]
 
 
@@ -35,6 +39,8 @@ class Front:
         self._parts = parts
         self._tidy_at = 0
         self._cache_outage = Outage("cache")
+        self._complete_since: datetime | None = None
+        self._log = structlog.get_logger()
 
     def screen(self, passage: Passage, now_ms: int) -> Screen:
         """What is to be seen while nobody is answered."""
@@ -83,9 +89,11 @@ class Front:
         return (Part.TURNSTILE, _step(error)) if error else None
 
     def _journal_fault(self, now_ms: int) -> Fault | None:
-        self._parts.journal.get(now_ms)
+        lost = self._from_journal(lambda journal: journal.history_lost() is not None, now_ms)
         error = self._parts.journal.trouble
-        return (Part.JOURNAL, _step(error)) if error else None
+        if error is not None:
+            return Part.JOURNAL, _step(error)
+        return (Part.JOURNAL, Step.HISTORY_LOST) if lost else None
 
     def _sensor_fault(self, passage: Passage, now_ms: int) -> Fault | None:
         inputs = self._parts.inputs.get(now_ms)
@@ -128,6 +136,30 @@ class Front:
         now = self._parts.clock.now()
         oldest = now.wall - timedelta(days=self._settings.retain_days)
         self._from_journal(lambda journal: journal.tidy(self._acked(journal), oldest, now), now_ms)
+        self._from_journal(self._recover_history, now_ms)
+
+    def _recover_history(self, journal: Journal) -> int:
+        """Lost history is made up for once the hub has all there is, and what it made of it has come back."""
+        lost = journal.history_lost()
+        if lost is None:
+            self._complete_since = None
+            return 0
+        now, link = self._parts.clock.now(), self._parts.cache.link(self._parts.clock.now())
+        if link.epoch != journal.epoch or self._acked(journal) < lost:
+            self._complete_since = None
+            return 0
+        self._complete_since = self._complete_since or now.wall
+        if self._is_current_since(self._complete_since + timedelta(seconds=HUB_S)):
+            journal.end_history_lost()
+            self._log.warning("history is known again from the hub; what it never heard of stays lost")
+        return 0
+
+    def _is_current_since(self, at: datetime) -> bool:
+        """Whether all there was at a time is in the cache, for tonight and every other night served here."""
+        now = self._parts.clock.now()
+        served = [event for event in self._parts.cache.events() if event.served]
+        ages = [self._parts.cache.feed(event.event_id, now.wall).age_s for event in served]
+        return bool(ages) and all(age is not None and now.wall - timedelta(seconds=age) >= at for age in ages)
 
     def _from_journal(self, ask: Callable[[Journal], int], now_ms: int) -> int:
         """Ask the journal for a number; 0 while it is out of order."""

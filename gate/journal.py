@@ -21,7 +21,9 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from gate.errors import StoreError
+from gate.faults import DamagedError, check_place, in_words, reading_values
 from gate.model import Entry, Now, ScanRecord
+from gate.pages import PAGE
 from gate.rows import COLUMNS, from_row, moment, to_row
 from gate.sqlfile import load
 
@@ -44,20 +46,37 @@ def openings(db: Database) -> None:
         db.execute(statement)
 
 
+@_MIGRATIONS()
+def memory(db: Database) -> None:
+    """What a salvaged journal remembers, and up to where rows were pruned."""
+    for statement in SQL["memory"].split(";\n"):
+        db.execute(statement)
+
+
 class Turn:
     """One scan's transaction."""
 
-    def __init__(self, db: sqlite3.Connection, epoch: str) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, epoch: str) -> None:
+        self._path = path
         self._db = db
         self._epoch = epoch
 
     def entries(self, code_hash: str) -> list[Entry]:
         """This gate's own admissions of a code that were not annulled, oldest first."""
-        return _entries(self._db.execute(SQL["entries_of_code"], (code_hash,)).fetchall())
+        return self._entries("entries_of_code", code_hash)
 
     def annulled(self, code_hash: str) -> list[Entry]:
         """This gate's own admissions of a code that were annulled: whoever else knows them is behind."""
-        return _entries(self._db.execute(SQL["annulled_of_code"], (code_hash,)).fetchall())
+        return self._entries("annulled_of_code", code_hash)
+
+    def _entries(self, query: str, code_hash: str) -> list[Entry]:
+        rows = self._db.execute(SQL[query], (code_hash,)).fetchall()
+        with reading_values(self._path):
+            return [Entry(at=moment(at), gate=gate) for at, gate in rows]
+
+    def history_lost(self) -> bool:
+        """Whether some of this gate's own admissions are not known any more."""
+        return self._db.execute(SQL["meta_get"], ("history_lost",)).fetchone() is not None
 
     def append(self, record: ScanRecord) -> ScanRecord:
         """Write a record; it comes back with its `epoch` and `seq`."""
@@ -65,15 +84,6 @@ class Turn:
         placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
         self._db.execute(INSERT, to_row(placed))
         return placed
-
-
-def _entries(rows: list[tuple[str, str]]) -> list[Entry]:
-    try:
-        return [Entry(at=moment(at), gate=gate) for at, gate in rows]
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"the journal holds a time that is none: {error}. Run a check of the disk."
-        ) from None
 
 
 class Journal:
@@ -85,13 +95,19 @@ class Journal:
 
     def __init__(self, path: Path, gate_id: str, new_epoch: str) -> None:
         self.path = path
-        with _in_words(path):
+        self.damage: str | None = None
+        """What was found to be damaged in use; the file has to be salvaged."""
+        check_place(path)
+        with in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = connect(path)
-            database = Database(self._db)
-            _MIGRATIONS.apply(database)
-            self.epoch = self._identify(gate_id, new_epoch)
-            self._inode = path.stat().st_ino
+            self._db = make(path)
+            try:
+                self.epoch = self._identify(gate_id, new_epoch)
+                self._inode = path.stat().st_ino
+                self._db.execute(SQL["settle"])  # a disk that takes nothing is told of here, not to a guest
+            except BaseException:
+                self._db.close()
+                raise
 
     def _identify(self, gate_id: str, new_epoch: str) -> str:
         self._db.execute("begin immediate")
@@ -114,32 +130,40 @@ class Journal:
 
         :raises StoreError: the disk is full or broken; nothing was written.
         """
-        with _in_words(self.path):
-            self._check_in_place()
+        with self._in_words():
+            if not self.is_in_place():
+                # a file that was deleted under us goes on taking writes that nobody will ever read
+                raise StoreError(f"{self.path}: was moved or deleted while in use. It is put back.")
             self._db.execute("begin immediate")
             try:
-                yield Turn(self._db, self.epoch)
+                yield Turn(self.path, self._db, self.epoch)
                 self._db.execute("commit")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back itself
                     self._db.execute("rollback")
                 raise
 
-    def _check_in_place(self) -> None:
-        """A file that was deleted under us goes on taking writes that nobody will ever read."""
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still the one under its name."""
         try:
-            inode = self.path.stat().st_ino
-        except FileNotFoundError:
-            inode = None
-        if inode != self._inode:
-            raise StoreError(f"{self.path}: was moved or deleted while in use. A new journal is begun.")
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def copy_to(self, path: Path) -> None:
+        """All of it into another file, also after this one was deleted.
+
+        :raises StoreError: it cannot be read, or the other not written.
+        """
+        with in_words(path), contextlib.closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
 
     def mark_opening(self, scan_id: str) -> None:
         """The turnstile is about to be opened for this admission. Survives the process, not yet a power cut.
 
         :raises StoreError: it could not be written; do not open.
         """
-        with _in_words(self.path):
+        with self._in_words():
             self._db.execute("pragma synchronous=normal")
             try:
                 self._db.execute(SQL["mark_opening"], (scan_id,))
@@ -148,7 +172,7 @@ class Journal:
 
     def settle(self) -> None:
         """Make every mark so far durable. Called once the pulse is given, off the guest's path."""
-        with _in_words(self.path):
+        with self._in_words():
             self._db.execute(SQL["settle"])
 
     def unopened(self) -> list[ScanRecord]:
@@ -156,26 +180,38 @@ class Journal:
 
         :raises StoreError: the journal cannot be read.
         """
-        with _in_words(self.path):
+        with self._in_words():
             rows = self._db.execute(SQL["unopened"].format(columns=", ".join(COLUMNS))).fetchall()
-        try:
-            return [from_row(row) for row in rows]
-        except (msgspec.ValidationError, ValueError, AttributeError) as error:
-            raise StoreError(
-                f"{self.path}: holds a row that is none: {error}. Run a check of the disk."
-            ) from None
+            with reading_values(self.path):
+                return [from_row(row) for row in rows]
 
     def last_seq(self) -> int:
         """Number of the newest record, 0 if there was never one."""
-        with _in_words(self.path):
+        with self._in_words():
             rows = self._db.execute(SQL["meta_get"], ("last_seq",)).fetchall()
         if len(rows) != 1 or not str(rows[0][0]).isdecimal():
-            raise StoreError(f"{self.path}: has lost its numbering. Move it away, keep it, and restart.")
+            self.damage = f"{self.path}: has lost its numbering. Nobody is admitted until it is salvaged."
+            raise DamagedError(self.damage)
         return int(rows[0][0])
+
+    def history_lost(self) -> int | None:
+        """Some of this gate's own admissions are lost: up to which number the hub has to have all others.
+
+        None if nothing was lost, or the hub made up for it (`end_history_lost`).
+        """
+        with self._in_words():
+            rows = self._db.execute(SQL["meta_get"], ("history_lost",)).fetchall()
+        with reading_values(self.path):
+            return int(rows[0][0]) if rows else None
+
+    def end_history_lost(self) -> None:
+        """What the hub knows is known here again, or somebody decided to go on without."""
+        with self._in_words():
+            self._db.execute(SQL["end_history_lost"])
 
     def waiting_entries(self, after_seq: int, event_id: str) -> int:
         """First entries of an event that the hub has not acknowledged: guests only we count."""
-        with _in_words(self.path):
+        with self._in_words():
             ((count,),) = self._db.execute(SQL["waiting_entries"], (after_seq, event_id)).fetchall()
             return int(count)
 
@@ -188,37 +224,61 @@ class Journal:
         :param older_than: the oldest wall-clock time to keep.
         :returns: how many rows went.
         """
-        retained_ms = int((now.wall - older_than).total_seconds() * 1000)
-        limits = (acked_seq, older_than.isoformat(), now.boot_id, now.monotonic_ms - retained_ms)
-        with _in_words(self.path):
-            pruned = self._db.execute(SQL["prune"], limits).rowcount
-            if pruned:
-                self._db.execute(SQL["prune_openings"])
+        limits = {
+            "acked": acked_seq,
+            "oldest": older_than.isoformat(),
+            "boot_id": now.boot_id,
+            "since_ms": now.monotonic_ms - int((now.wall - older_than).total_seconds() * 1000),
+        }
+        with self._in_words():
+            pruned = 0
+            if self._db.execute(SQL["is_prunable"], limits).fetchone():
+                pruned = self._prune(limits)
             self._db.execute(SQL["checkpoint"]).fetchall()
             return pruned
+
+    def _prune(self, limits: dict[str, object]) -> int:
+        with self.turn():
+            pruned = self._db.execute(SQL["prune"], limits).rowcount
+            for step in ("note_pruned", "prune_openings", "prune_remembered"):
+                self._db.execute(SQL[step], limits)
+        return pruned
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            with in_words(self.path):
+                yield
+        except DamagedError as error:
+            self.damage = str(error)
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
 
 
+def make(path: Path) -> sqlite3.Connection:
+    """A connection to a journal whose tables are there and of this version."""
+    db = connect(path)
+    try:
+        migrate(Database(db))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def migrate(db: Database) -> None:
+    """Make or renew the journal's tables."""
+    _MIGRATIONS.apply(db)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection as the journal needs it: WAL, FULL, own transactions, no automatic checkpoint."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
+    db.execute(f"pragma page_size={PAGE}")
     db.execute("pragma journal_mode=wal")
     db.execute("pragma synchronous=full")
     db.execute("pragma wal_autocheckpoint=0")
     return db
-
-
-@contextlib.contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"{path}: {error}. No scan can be recorded, so nobody is admitted. "
-            "Check the disk (df -h, dmesg) and the file's permissions."
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.cache import CacheReader
+from gate.cache import CacheReader, LinkState
 from gate.clock import Clock
 from gate.decide import Policy
 from gate.desk import Desk
@@ -23,6 +24,7 @@ from gate.live import LiveWriter
 from gate.mending import Mending
 from gate.model import Admission, FeedRow, ScanRecord
 from gate.notify import Notifier
+from gate.opening import Opening
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
@@ -93,6 +95,7 @@ class Bench:
         frames_per_second: int = 20,
     ) -> None:
         self.folder = folder
+        self.epochs = itertools.count(1)
         self.keys = keys or {}
         self.frame_s = 1 / frames_per_second
         self.rules = rules or Rules()
@@ -115,7 +118,14 @@ class Bench:
     def start(self) -> None:
         """A fresh process on the same files."""
         self.cache = CacheReader(self.folder / "cache.db")
-        self.journal = Mending("journal", self._open_journal, lambda journal: journal.close())
+        self.opening = Opening(
+            path=self.folder / "journal.db",
+            gate_id="gate-1",
+            new_epoch=lambda: f"epoch-{next(self.epochs)}",
+            hub=self._hub_state,
+            clock=self.clock,
+        )
+        self.journal = Mending("journal", self.opening.open, self.opening.let_go)
         self.parts = Parts(
             eye=self.eye,
             display=self.display,
@@ -145,8 +155,8 @@ class Bench:
             journal._db.close()
         self.cache.close()
 
-    def _open_journal(self) -> Journal:
-        return Journal(self.folder / "journal.db", "gate-1", "epoch-1")
+    def _hub_state(self) -> LinkState:
+        return self.cache.link(self.clock.now())
 
     def _open_relay(self) -> Turnstile:
         if not self.relay_is_there:

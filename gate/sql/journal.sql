@@ -44,6 +44,18 @@ create table openings (scan_id text primary key) without rowid;
 insert into openings select scan_id from scans where released = 1 and record = 'scan';
 create index released_admissions on scans (scan_id) where released = 1 and record = 'scan'
 
+-- memory --
+-- admissions whose rows are lost and that an index still told of (gate/salvage.py)
+create table remembered (
+    code_hash text not null,
+    at text not null,
+    primary key (code_hash, at)
+) without rowid;
+-- rows are pruned from the oldest on, up to this number: any other that is missing was lost
+insert into meta select 'pruned', coalesce(
+    (select min(seq) - 1 from scans), (select value from meta where key = 'last_seq')
+)
+
 -- mark_opening --
 insert into openings values (?) on conflict do nothing
 
@@ -72,10 +84,12 @@ select value from meta where key = ?
 insert into meta values (?, ?) on conflict (key) do update set value = excluded.value
 
 -- entries_of_code --
-select occurred_at, gate_id from scans s
-where code_hash = ? and verdict = 'admit' and record = 'scan'
+select occurred_at as at, gate_id from scans s
+where code_hash = ?1 and verdict = 'admit' and record = 'scan'
   and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
-order by occurred_at
+union all
+select at, (select value from meta where key = 'gate_id') from remembered where code_hash = ?1
+order by at
 
 -- next_seq --
 update meta set value = value + 1 where key = 'last_seq' returning cast(value as integer)
@@ -84,12 +98,34 @@ update meta set value = value + 1 where key = 'last_seq' returning cast(value as
 select count(distinct code_hash) from scans
 where seq > ? and event_id = ? and verdict = 'admit' and reason = 'first_entry' and record = 'scan'
 
+-- is_prunable --
+select 1 from (select * from scans order by seq limit 1)
+where seq <= :acked and occurred_at < :oldest and (boot_id <> :boot_id or monotonic_ms < :since_ms)
+
 -- prune --
-delete from scans where seq <= ? and occurred_at < ? and (boot_id <> ? or monotonic_ms < ?)
-  and seq in (select seq from scans order by seq limit 500)
+-- from the oldest on, up to the first that is still needed: no gaps
+delete from scans where seq in (select seq from scans order by seq limit 500) and seq < coalesce(
+    (
+        select seq from scans
+        where not (seq <= :acked and occurred_at < :oldest and (boot_id <> :boot_id or monotonic_ms < :since_ms))
+        order by seq limit 1
+    ),
+    9223372036854775807
+)
+
+-- note_pruned --
+update meta set value = coalesce(
+    (select min(seq) - 1 from scans), (select value from meta where key = 'last_seq')
+) where key = 'pruned'
 
 -- prune_openings --
 delete from openings where scan_id not in (select scan_id from scans)
+
+-- prune_remembered --
+delete from remembered where at < :oldest
+
+-- end_history_lost --
+delete from meta where key = 'history_lost'
 
 -- checkpoint --
 pragma wal_checkpoint(passive)
