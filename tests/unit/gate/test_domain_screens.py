@@ -1,0 +1,306 @@
+"""The rows of domain 2.4 at a whole door: what stays how long, the mark on every screen, light and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from display.words import compose
+from gate.errors import HardwareError, Step
+from gate.model import Admission, Kind, Reason, ReservationStatus, Status
+from gate.passage import Order
+from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, stays
+from gate.signals import Signal
+from sync.cache import LinkNote
+from tests.doors import SENSOR, Bench
+from tests.factories import a_table, an_admission, code_id, pass_id
+
+GA, HOST, LINKED, REFUNDED, GUEST, UNPAID = *(code_id(n) for n in range(1, 5)), pass_id(1), pass_id(2)
+STRANGER = code_id(99)
+FRAME_S = 0.05
+
+
+def row(code: str, kind: Kind = Kind.GA, reservation: str | None = None, **changes: object) -> Admission:
+    ids = {"subject_id": f"id-{code}", "kind": kind, "reservation_id": reservation}
+    return an_admission(code, **ids | changes)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    feed = (
+        a_table(guests=("Eva", "Íñigo")),
+        a_table(reservation_id="reservation-2", number="9", status=ReservationStatus.PENDING),
+        row(GA),
+        row(HOST, Kind.VIP_HOST, "reservation-1"),
+        row(LINKED, Kind.VIP_LINKED, "reservation-1"),
+        row(REFUNDED, status=Status.REFUNDED),
+        row(GUEST, Kind.VIP_PASS, "reservation-1", guest_number=2),
+        row(UNPAID, Kind.VIP_PASS, "reservation-2"),
+    )
+    bench = Bench(tmp_path, SENSOR, feed)
+    bench.wait(0.1)
+    yield bench
+    bench.close()
+
+
+def online(bench: Bench, *, is_online: bool = True) -> None:
+    """What sync tells of the link, from now on, for as long as the clock stands near."""
+    now_ms = bench.clock.monotonic_ms
+    note = LinkNote(
+        connected=is_online,
+        hub_heard=is_online,
+        since_ms=now_ms,
+        beat_ms=now_ms,
+        boot_id="boot-1",
+        epoch="epoch-1",
+        acked_seq=0,
+    )
+    bench.hub.put_link(note, bench.clock.wall if is_online else None)
+
+
+def enter(bench: Bench, code: str) -> None:
+    """Show a code, and walk."""
+    bench.show(code, seconds=1)
+    bench.inputs.bodies()
+    bench.wait(9)
+
+
+def ambiguous(bench: Bench) -> Screen:
+    return bench.show(GA, HOST, seconds=0)
+
+
+def scan(code: str, *, again: bool = False) -> Callable[[Bench], Screen]:
+    def done(bench: Bench) -> Screen:
+        if again:
+            enter(bench, code)
+        return bench.show(code, seconds=0)
+
+    return done
+
+
+def nobody_walks(bench: Bench) -> Screen:
+    bench.show(GA, seconds=7.0 - FRAME_S)
+    bench.wait(FRAME_S)
+    return bench.display.screens[-1]
+
+
+def turnstile_gone(bench: Bench) -> Screen:
+    bench.relay.break_down(HardwareError("turnstile", "Gone.", "Look.", Step.TURNSTILE_WIRING))
+    return bench.show(GA, seconds=0)
+
+
+def too_many_typed(bench: Bench) -> Screen:
+    for _ in range(6):
+        bench.type(GA + "\n")
+    return bench.display.screens[-1]
+
+
+SECONDS: dict[str, tuple[Callable[[Bench], Screen], float]] = {
+    "general admission": (scan(GA), 1.5),
+    "host": (scan(HOST), 4.0),
+    "guest pass": (scan(GUEST), 2.0),
+    "linked guest": (scan(LINKED), 2.0),
+    "re-entry of a host": (scan(HOST, again=True), 2.0),
+    "re-entry of a linked guest": (scan(LINKED, again=True), 2.0),
+    "refusal: foreign": (scan("https://example.org"), 3.0),
+    "refusal: unknown": (scan(STRANGER), 3.0),
+    "refusal: refunded": (scan(REFUNDED), 3.0),
+    "refusal: table not confirmed": (scan(UNPAID), 3.0),
+    "refusal: already used": (scan(GA, again=True), 3.0),
+    "attention: one at a time": (ambiguous, 2.0),
+    "attention: see staff": (turnstile_gone, 2.0),
+    "attention: passage annulled": (nobody_walks, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_each_screen_stays_its_time_and_then_gives_way(bench: Bench, name: str) -> None:
+    come_about, seconds = SECONDS[name]
+    screen = come_about(bench)
+    assert stays(screen) == seconds
+    bench.wait(seconds - FRAME_S)
+    assert bench.display.screens[-1] == screen
+    bench.wait(2 * FRAME_S)
+    assert isinstance(bench.display.screens[-1], Idle | OutOfOrder)
+
+
+def test_what_is_so_until_it_is_cured_or_changed_has_no_time() -> None:
+    lasting = {"starting", "updating", "closed", "held_open", "free_passage"}
+    for word in get_args(get_type_hints(Notice)["word"]):
+        assert (stays(Notice(word=word)) is None) is (word in lasting), word
+    for part in Part:
+        assert stays(OutOfOrder(part=part, step=Step.RESTART)) is None
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_a_new_scan_replaces_the_current_screen_at_once(bench: Bench, name: str) -> None:
+    SECONDS[name][0](bench)
+    bench.relay.break_down(None)
+    bench.wait(FRAME_S)
+    answer = bench.show("https://example.org/menu-2", seconds=0)
+    assert isinstance(answer, Answer)
+    assert answer.verdict.reason is Reason.MALFORMED
+    bench.wait(3.0 - FRAME_S)
+    assert bench.display.screens[-1] == answer, "it has its own time, not what was left of the other's"
+
+
+# --- the mark
+
+
+def fire(bench: Bench) -> Screen:
+    bench.inputs.fire()
+    bench.look()
+    return bench.display.screens[-1]
+
+
+def ordered(*orders: Order) -> Callable[[Bench], Screen]:
+    def done(bench: Bench) -> Screen:
+        for one in orders:
+            bench.door.order(one)
+        bench.look()
+        return bench.display.screens[-1]
+
+    return done
+
+
+def camera_gone(bench: Bench) -> Screen:
+    bench.eye.break_down(HardwareError("camera", "Gone.", "Look.", Step.CAMERA_CABLE))
+    bench.wait(1.1)
+    return bench.display.screens[-1]
+
+
+def idle(bench: Bench) -> Screen:
+    bench.wait(1.1)
+    return bench.display.screens[-1]
+
+
+def typing(bench: Bench) -> Screen:
+    return bench.type("MGY-PF")
+
+
+MARKED = {
+    **{name: come_about for name, (come_about, _) in SECONDS.items()},
+    "idle": idle,
+    "typing": typing,
+    "too many typed": too_many_typed,
+    "free passage": fire,
+    "closed": ordered(Order.CLOSE),
+    "held open": ordered(Order.HOLD_OPEN),
+    "out of order": camera_gone,
+}
+
+
+def mark_of(screen: Screen) -> Link:
+    assert isinstance(screen, Idle | Answer | OutOfOrder | Notice | Typing)
+    return screen.link
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_every_screen_at_the_door_says_whether_the_gate_is_online(bench: Bench, name: str) -> None:
+    keep_telling(bench, is_online=True)
+    screen = MARKED[name](bench)
+    assert mark_of(screen).online
+    page = compose(screen, "en", UTC)
+    assert (page.online, page.banner) == (True, ())
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_every_screen_at_an_offline_door_says_so_with_the_caches_age(bench: Bench, name: str) -> None:
+    online(bench)
+    bench.clock.forward(12 * 60)
+    keep_telling(bench, is_online=False)
+    screen = MARKED[name](bench)
+    assert not mark_of(screen).online
+    page = compose(screen, "en", UTC)
+    assert not page.online
+    assert page.banner[0] == "OFFLINE · 12 min"
+
+
+def keep_telling(bench: Bench, *, is_online: bool) -> None:
+    """Sync's heartbeat, once a frame."""
+    look = bench.look
+
+    def beating() -> None:
+        online(bench, is_online=is_online)
+        look()
+
+    bench.look = beating  # type: ignore[method-assign]
+    beating()
+
+
+def test_offline_the_idle_screen_says_how_many_logs_wait(bench: Bench) -> None:
+    for code in (STRANGER, REFUNDED):
+        bench.show(code, seconds=4)
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Idle)
+    assert screen.link.waiting == 2
+    assert "2 scans waiting" in compose(screen, "en", UTC).banner
+
+
+def test_the_idle_screen_shows_event_gate_who_is_in_clock_and_link(bench: Bench) -> None:
+    enter(bench, GA)
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Idle)
+    assert (screen.event, screen.gate_name, screen.inside, screen.capacity) == (
+        "Perreo Fridays",
+        "GATE 1",
+        1,
+        500,
+    )
+    assert (bench.clock.wall - screen.now).total_seconds() < 1
+    page = compose(screen, "en", UTC)
+    assert (page.headline, *page.lines[:2]) == ("Perreo Fridays", "GATE 1", "In 1/500")
+
+
+# --- beside the screen
+
+SOUNDS = {
+    "general admission": Signal.ADMIT,
+    "host": Signal.VIP,
+    "guest pass": Signal.VIP,
+    "linked guest": Signal.VIP,
+    "re-entry of a host": Signal.VIP,
+    "re-entry of a linked guest": Signal.VIP,
+    **{name: Signal.REFUSE for name in SECONDS if name.startswith("refusal")},
+    **{name: Signal.ATTENTION for name in SECONDS if name.startswith("attention")},
+}
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_each_answer_is_heard_as_what_it_is_and_lights_rest_afterwards(bench: Bench, name: str) -> None:
+    SECONDS[name][0](bench)
+    assert bench.voice.played[-1] is SOUNDS[name]
+    bench.wait(SECONDS[name][1] + FRAME_S)
+    assert bench.voice.played[-1] is Signal.REST
+
+
+@pytest.mark.parametrize(
+    ("come_about", "signal"),
+    [
+        (fire, Signal.FREE_PASSAGE),
+        (ordered(Order.HOLD_OPEN), Signal.FREE_PASSAGE),
+        (ordered(Order.CLOSE), Signal.CLOSED),
+        (ordered(Order.CLOSE, Order.RESUME), Signal.REST),
+    ],
+)
+def test_free_passage_and_closed_are_lit_while_so(
+    bench: Bench, come_about: Callable[[Bench], Screen], signal: Signal
+) -> None:
+    come_about(bench)
+    bench.wait(60)
+    assert bench.voice.played[-1] is signal
+
+
+def test_only_the_hosts_first_entry_carries_the_guest_list(bench: Bench) -> None:
+    seen = []
+    for code in (HOST, GUEST, LINKED):
+        screen = bench.show(code, seconds=0)
+        seen.append(compose(screen, "en", UTC).roll)
+        bench.inputs.bodies()
+        bench.wait(9)
+    seen.append(compose(bench.show(HOST, seconds=0), "en", UTC).roll)
+    assert seen == [("Eva", "Íñigo"), (), (), ()]
