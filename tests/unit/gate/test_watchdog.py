@@ -1,0 +1,84 @@
+"""The whole door and its watchdog: pings while every loop turns, none while one stands (issue 3)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from gate.door import Door
+from gate.front import DoorSettings
+from gate.heart import PINGS, Heart
+from gate.live import LiveWriter
+from gate.notify import Notifier
+from tests.doors import Bench, make_desk
+from tests.factories import code_id
+
+WATCHDOG_MS = 3_000
+
+
+class Watched:
+    """A door on the bench whose heart is heard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bench = bench = Bench(folder)
+        self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.heard.bind(str(folder / "notify"))
+        self.heard.setblocking(False)
+        bench.door = Door(
+            DoorSettings(gate_name="GATE 1"),
+            bench.parts,
+            bench.passing,
+            lambda journal: make_desk(journal, bench.cache, bench.clock, bench.keys),
+            Heart(Notifier(str(folder / "notify")), WATCHDOG_MS),
+            LiveWriter(folder / "run" / "door.json"),
+            UTC,
+        )
+
+    def told(self, seconds: float) -> list[bytes]:
+        """What systemd hears while the door goes on for so long."""
+        self.bench.wait(seconds)
+        told = []
+        while True:
+            try:
+                told.append(self.heard.recv(4096))
+            except BlockingIOError:
+                return told
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    watched = Watched(tmp_path)
+    yield watched
+    watched.bench.close()
+    watched.heard.close()
+
+
+def test_a_door_that_works_is_ready_and_pings_in_time(watched: Watched) -> None:
+    told = watched.told(seconds=10)
+    assert told[0] == b"READY=1"
+    assert told[1:].count(b"WATCHDOG=1") == len(told) - 1 >= 10 * 1000 // WATCHDOG_MS * (PINGS - 1)
+    watched.bench.show(code_id())
+    assert b"WATCHDOG=1" in watched.told(seconds=2)
+
+
+@pytest.mark.parametrize("part", ["eye", "relay"])
+def test_one_loop_that_stands_stops_the_pings_though_guests_are_still_answered(
+    watched: Watched, part: str
+) -> None:
+    watched.told(seconds=2)
+    stalled = getattr(watched.bench, part)
+    stalled.stall()
+    watched.told(seconds=1.1)  # the ping that was due before
+    assert watched.told(seconds=10) == []
+    stalled.stall(stuck=False)
+    assert b"WATCHDOG=1" in watched.told(seconds=2)
+
+
+def test_a_relay_that_is_missing_is_told_and_no_reason_to_be_restarted(watched: Watched) -> None:
+    watched.bench.relay_is_there = False
+    assert b"WATCHDOG=1" in watched.told(seconds=3)
+    assert watched.told(seconds=9).count(b"WATCHDOG=1") >= 5
