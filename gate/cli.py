@@ -209,14 +209,14 @@ def _status_lines(status: GateStatus) -> Iterator[str]:
         yield f"event     {event.name}, {event.inside} of {event.capacity} in, by the hub's count"
         yield f"cache     version {event.cache_version}, current {event.cache_age_s} s ago"
     if status.door.live is not None and status.door.is_fresh:
-        yield from _door_lines(status.door.live)
+        yield from _door_lines(status.door.live, (status.door.age_ms or 0) / 1000)
     for problem in status.problems:
         yield f"! {problem}"
 
 
-def _door_lines(live: Live) -> Iterator[str]:
+def _door_lines(live: Live, age_s: float) -> Iterator[str]:
     count = live.counters
-    yield f"door      {live.way.value}, pid {live.pid}, version {live.version}"
+    yield f"door      {live.way.value}, pid {live.pid}, version {live.version}, {age_s:.1f} s ago"
     yield (
         f"so far    {count.scans} scans, {count.admitted} admitted, {count.refused} refused, "
         f"{count.passed} passed, {count.annulled} annulled"
