@@ -27,7 +27,7 @@ from hardware.pictures import Grey
 from hardware.symbol import looks_like_part
 
 MOST_CODES = 16
-"""Codes reported per picture; a wall of codes is not a guest."""
+"""Codes reported per picture, those nearest its middle; a wall of codes is not a guest."""
 
 LARGE = 1600
 """Longer side in pixels above which a still picture is looked at in reduced size first."""
@@ -137,7 +137,8 @@ def _still_steps(grey: Grey) -> Iterator[Reading]:
 
 def _zxing(grey: Grey, binarizer: zxingcpp.Binarizer = _LOCAL) -> list[Found]:
     codes = zxingcpp.read_barcodes(grey, formats=_QR, binarizer=binarizer)
-    return [Found(code.bytes, _offset(code, grey)) for code in codes[:MOST_CODES] if _is_whole(code, grey)]
+    nearest = sorted(codes, key=lambda code: _offset(code, grey))[:MOST_CODES]
+    return [Found(code.bytes, _offset(code, grey)) for code in nearest if _is_whole(code, grey)]
 
 
 def _is_whole(code: zxingcpp.Barcode, grey: Grey) -> bool:
@@ -179,7 +180,8 @@ def _zbar(grey: Grey) -> list[Found]:
         # raised on any part of a structured-append sequence, whatever else is in the picture
         return []
     # zbar guesses a charset for anything but ASCII and guesses wrong
-    whole = [code for code in codes[:MOST_CODES] if code.data and code.data.isascii()]
+    nearest = sorted(codes, key=lambda code: _zbar_offset(code, grey))[:MOST_CODES]
+    whole = [code for code in nearest if code.data and code.data.isascii()]
     return [Found(code.data, _zbar_offset(code, grey)) for code in whole]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from hardware.frames import Frame
 from hardware.spec import CameraSpec
 
@@ -102,7 +102,7 @@ def _started(driver: Any, spec: CameraSpec) -> Any:
     except _LEAKS as error:
         # seen: 'Camera __init__ sequence did not complete.', whatever the cause is
         what = f"The camera cannot be opened ({error.__cause__ or error}); another program may be using it."
-        raise HardwareError("camera", what, "Stop that program or restart the Pi.") from error
+        raise HardwareError("camera", what, "Stop that program or restart the Pi.", Step.CAMERA_BUSY) from error
     try:
         camera.configure(_configuration(camera, spec))
         camera.start()

@@ -12,6 +12,7 @@ from hardware import decode as module
 from hardware.decode import LARGE, decode, has_second_opinion
 from hardware.effort import Effort, effort
 from hardware.pictures import Grey, load
+from tests.unit.hardware.hostile import wall, with_good
 from tests.unit.hardware.scenes import beside, code, parts, shared
 
 GOOD = "MGY-PF-20250115-ABC123XYZ"
@@ -94,6 +95,11 @@ def test_a_damaged_corner_that_looks_like_a_part_is_read_all_the_same() -> None:
             corner[y * 6 : y * 6 + 6, x * 6 : x * 6 + 6] = 255 * (bits >> module_no & 1)
         read += _raws(picture) == [GOOD.encode()]
     assert read == 16
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_of_a_wall_of_codes_the_one_in_the_middle_is_reported_at_any_effort(effort: Effort) -> None:
+    assert _raws(with_good(wall(), GOOD), effort)[0] == GOOD.encode()
 
 
 def test_micro_qr_is_left_out() -> None:
