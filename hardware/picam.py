@@ -102,7 +102,8 @@ def _started(driver: Any, spec: CameraSpec) -> Any:
     except _LEAKS as error:
         # seen: 'Camera __init__ sequence did not complete.', whatever the cause is
         what = f"The camera cannot be opened ({error.__cause__ or error}); another program may be using it."
-        raise HardwareError("camera", what, "Stop that program or restart the Pi.", Step.CAMERA_BUSY) from error
+        advice = "Stop that program or restart the Pi."
+        raise HardwareError("camera", what, advice, Step.CAMERA_BUSY) from error
     try:
         camera.configure(_configuration(camera, spec))
         camera.start()
