@@ -83,6 +83,8 @@ def _cell(page: bytes, place: int, kind: int) -> Cell:
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """A number of one to nine bytes, and where what follows it begins. Raises `IndexError`."""
     value = 0
+    if data[at] < 0x80:
+        return data[at], at + 1  # nearly always
     for place in range(at, at + 8):
         byte = data[place]
         value = value << 7 | byte & 0x7F
@@ -107,7 +109,7 @@ def record(data: bytes) -> tuple[Value, ...]:
 
 
 def _value(data: bytes, at: int, kind: int) -> tuple[Value, int]:
-    if kind >= 12:
+    if kind >= 12:  # a text or bytes
         size = (kind - 12) // 2
         raw = data[at : at + size]
         return raw.decode() if kind % 2 else raw, at + size

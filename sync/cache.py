@@ -3,21 +3,26 @@
 WAL with ``synchronous=NORMAL``: a power cut may cost the last seconds of the cache, which
 are fetched again; it never costs a scan, those are in the journal. A snapshot is one
 transaction, so the door sees the old cache or the new one and never half of either.
+
+A damaged file is set aside when it is opened, and all of it is fetched again from the hub. One
+that turns out to be damaged in use ends sync with `DamagedCacheError`: started anew, it begins there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import structlog
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from gate.errors import StoreError
+from gate.errors import MagueyError, StoreError
+from gate.faults import DamagedError, in_words
 from gate.model import Admission, Event, FeedRow, Removed, Ruling, ScanRecord, Status, Table, Value
 from gate.sharing import share
 from gate.sqlfile import load
@@ -25,6 +30,7 @@ from sync.wire import Change, GateConfig
 
 SQL = load("sync", "cache.sql")
 _MIGRATIONS = Migrations("cache")
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
 @_MIGRATIONS()
@@ -38,6 +44,10 @@ def first(db: Database) -> None:
 def annulments(db: Database) -> None:
     """What other gates annulled: their scan may come after it, or again."""
     db.execute(SQL["annulments"])
+
+
+class DamagedCacheError(MagueyError):
+    """The cache turned out to be damaged while it was in use."""
 
 
 class LinkNote(Value, frozen=True):
@@ -59,12 +69,17 @@ class LinkNote(Value, frozen=True):
 class Cache:
     """The cache file.
 
+    :param now: the time, for the name of a damaged file.
     :raises StoreError: from every method, when the file cannot be opened, read or written.
+    :raises DamagedCacheError: from every method, when it is damaged; opened anew it is set aside.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.path = path
         with self._in_words():
+            why = _damage(path)
+            if why is not None:
+                _set_aside(path, why, f"{now():%Y%m%dT%H%M%SZ}")
             share(path)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("pragma journal_mode=wal")
@@ -163,11 +178,52 @@ class Cache:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+                raise DamagedCacheError(
+                    f"{self.path}: {error}. The cache is damaged. maguey-sync has to start anew: it then "
+                    "sets the file aside and fetches everything from the hub."
+                ) from error
             raise StoreError(
-                f"{self.path}: {error}. The gate decides from what it has. "
-                "Check the disk (df -h); if the file is damaged, move it away and restart maguey-sync."
+                f"{self.path}: {error}. The gate decides from what it has. Check the disk (df -h, dmesg)."
             ) from error
+
+
+def _damage(path: Path) -> str | None:
+    """What is damaged about a cache; None: it is sound, or not there yet. Changes nothing of it."""
+    if not path.exists() or not path.stat().st_size:
+        return None
+    try:
+        with in_words(path), contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            (told,) = db.execute(SQL["integrity"]).fetchone()
+            if told != "ok":
+                return str(told)
+            spoiled = _MIGRATIONS.pending(Database(db)) == [] and db.execute(SQL["spoiled_rows"]).fetchone()
+            return "holds rows that are none" if spoiled else None
+    except DamagedError as error:
+        return str(error)
+    except StoreError:
+        return None  # the disk: whoever opens the file next says so in the words of a cache
+
+
+def _set_aside(path: Path, why: str, stamp: str) -> None:
+    """Move a damaged cache away, the log first: without it the file is only older.
+
+    Only the newest is kept. Nothing in it is not at the hub.
+    """
+    for older in path.parent.glob(f"{path.stem}.damaged-*"):
+        older.unlink()
+    for end in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(
+                path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}{end}")
+            )
+    structlog.get_logger().error(
+        "the cache is damaged: it is set aside, and everything is fetched again from the hub. "
+        "The card may be failing: look into dmesg.",
+        why=why,
+        set_aside=f"{path.stem}.damaged-{stamp}{path.suffix}",
+    )
 
 
 def _json(value: msgspec.Struct) -> str:

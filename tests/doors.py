@@ -6,6 +6,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class WitnessedTurnstile(RecordingTurnstile):
         self.witnessed: list[int] = []
 
     def release(self) -> None:
-        with sqlite3.connect(f"file:{self._folder / 'journal.db'}?mode=ro", uri=True) as db:
+        with closing(sqlite3.connect(f"file:{self._folder / 'journal.db'}?mode=ro", uri=True)) as db:
             ((count,),) = db.execute("select count(*) from scans where verdict = 'admit' and released = 1")
         super().release()
         self.witnessed.append(count)
@@ -194,7 +195,7 @@ class Bench:
 
     def records(self) -> list[ScanRecord]:
         """The whole journal."""
-        with sqlite3.connect(self.folder / "journal.db") as db:
+        with closing(sqlite3.connect(self.folder / "journal.db")) as db:
             rows = db.execute(f"select {', '.join(COLUMNS)} from scans order by seq").fetchall()
         return [from_row(row) for row in rows]
 

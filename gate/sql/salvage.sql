@@ -26,6 +26,9 @@ create temp table found_codes (code_hash text, seq integer, primary key (code_ha
 -- put_found_code --
 insert into found_codes values (?, ?) on conflict do nothing
 
+-- indexes --
+select name, sql from sqlite_master where type = 'index' and tbl_name = 'scans' and sql is not null
+
 -- put_row --
 insert or replace into scans ({columns}) values ({places})
 

@@ -121,3 +121,12 @@ select connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq from l
 insert into link values (1, ?, ?, ?, ?, ?, ?, ?) on conflict (one) do update
 set connected = excluded.connected, hub_heard = excluded.hub_heard, since_ms = excluded.since_ms, beat_ms = excluded.beat_ms,
     boot_id = excluded.boot_id, epoch = excluded.epoch, acked_seq = excluded.acked_seq
+
+-- integrity --
+pragma integrity_check(1)
+
+-- spoiled_rows --
+select 1 from events where not json_valid(row)
+union all select 1 from tables where not json_valid(row)
+union all select 1 from admissions where not json_valid(row)
+limit 1
