@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
@@ -304,3 +305,18 @@ def test_only_the_hosts_first_entry_carries_the_guest_list(bench: Bench) -> None
         bench.wait(9)
     seen.append(compose(bench.show(HOST, seconds=0), "en", UTC).roll)
     assert seen == [("Eva", "Íñigo"), (), (), ()]
+
+
+def test_held_open_closed_and_resumed_are_recorded(bench: Bench) -> None:
+    ordered(Order.HOLD_OPEN, Order.CLOSE, Order.RESUME)(bench)
+    assert bench.told() == [("event", "held_open"), ("event", "closed"), ("event", "resumed")]
+
+
+def test_a_door_that_starts_says_so_first(bench: Bench) -> None:
+    stop = threading.Event()
+    stop.set()
+    before = len(bench.display.screens)
+    bench.door.run(stop)
+    first = bench.display.screens[before]
+    assert isinstance(first, Notice)
+    assert first.word == "starting"
