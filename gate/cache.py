@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,6 +23,12 @@ from gate.screen import Link
 from gate.sqlfile import load
 
 SQL = load("gate", "cache.sql")
+Rows = list[tuple[Any, ...]]
+T = TypeVar("T")
+_UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError)
+_ADMISSION = msgspec.json.Decoder(Admission)
+_EVENT = msgspec.json.Decoder(Event)
+_TABLE = msgspec.json.Decoder(Table)
 BEAT_LOST_MS = 5_000
 """Sync writes its heartbeat every second; one this old means sync is gone or wedged."""
 
@@ -63,68 +69,41 @@ class CacheReader:
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._inode = 0
+        self._viewing = False
         self.trouble: CacheError | None = None
 
     def find(self, code_hash: str) -> Known:
         """All that is known of a code; an empty `Known` where the cache has nothing."""
-        with self._noting_trouble():
-            return self._known(code_hash)
-        return Known()
-
-    def _known(self, code_hash: str) -> Known:
-        rows = self._all("admission", code_hash)
-        peers = self.peers(code_hash)
-        if not rows:
-            return Known(peers=peers)
-        admission, table = rows[0]
-        return Known(
-            admission=msgspec.json.decode(admission, type=Admission),
-            table=msgspec.json.decode(table, type=Table) if table else None,
-            peers=peers,
-        )
-
-    def peers(self, code_hash: str) -> tuple[Entry, ...]:
-        """Admissions of a code that other gates told of."""
-        with self._noting_trouble():
-            rows = self._all("peer_entries", code_hash)
-            return tuple(Entry(at=moment(at), gate=gate) for at, gate in rows)
-        return ()
+        return self._read("known", _known, code_hash)
 
     def events(self) -> tuple[Event, ...]:
         """All nights the hub told of, served here or not."""
-        with self._noting_trouble():
-            return tuple(msgspec.json.decode(row, type=Event) for (row,) in self._all("events"))
-        return ()
+        return self._read("events", lambda rows: tuple(_EVENT.decode(row) for (row,) in rows))
 
     def feed(self, event_id: str, now: datetime) -> Feed:
         """How current the cache is for an event."""
-        with self._noting_trouble():
-            for version, current_at in self._all("feed", event_id):
-                age = (now - moment(current_at)).total_seconds()
-                return Feed(version=version, age_s=max(0, int(age)))
-        return Feed()
+        return self._read("feed", lambda rows: _feed(rows, now), event_id)
 
-    def not_entered(self, reservation_id: str) -> Sequence[str]:
-        """Code hashes of a table's guests who, as far as the hub knows, are not in yet."""
-        return [code_hash for (code_hash,) in self._all("members", reservation_id)]
+    def companions(self, reservation_id: str) -> dict[str, bool]:
+        """Guests of a table, by code hash, of whom the hub does not know that they are in.
+
+        And whether another gate has let them in.
+        """
+        return self._read(
+            "companions", lambda rows: {code_hash: bool(there) for code_hash, there in rows}, reservation_id
+        )
 
     def entered(self, event_id: str) -> int:
         """How many guests of an event are in, as far as the hub knows."""
-        rows = self._all("entered", event_id)
-        return int(rows[0][0]) if rows else 0
+        return self._read("entered", lambda rows: sum(int(count) for (count,) in rows), event_id)
 
     def gate_names(self) -> dict[str, str]:
         """What people call the gates, by id."""
-        return dict(self._all("gate_names"))
+        return self._read("gate_names", dict)
 
     def link(self, now: Now) -> LinkState:
         """Whether the hub is heard, by sync's account; a silent sync counts as no link."""
-        with self._noting_trouble():
-            for connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq in self._all("link"):
-                broker_ok = bool(connected)
-                times = (int(since_ms), int(beat_ms)) if boot_id == now.boot_id else None
-                return _link_state(now, times, broker_ok, bool(hub_heard), epoch, int(acked_seq))
-        return LinkState()
+        return self._read("link", lambda rows: _link_state(rows, now))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -149,32 +128,42 @@ class CacheReader:
             raise self.trouble
 
     def _begin(self) -> None:
-        with self._noting_trouble():
+        try:
             self._open()
             if self._db is not None:
                 self._db.execute("begin")
+        except _UNREADABLE as error:
+            self._give_up(error)
+        self._viewing = True
 
     def _end(self) -> None:
-        with self._noting_trouble():
-            if self._db is not None and self._db.in_transaction:
-                self._db.execute("rollback")
-
-    def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with self._noting_trouble():
-            self._open()
-            return self._db.execute(SQL[query], parameters).fetchall() if self._db else []
-        return []
-
-    @contextlib.contextmanager
-    def _noting_trouble(self) -> Iterator[None]:
-        """Keep what goes wrong in `trouble`; values that cannot be read are trouble as well."""
+        self._viewing = False
         try:
-            yield
-        except (sqlite3.Error, OSError, ValueError) as error:
-            self.close()
-            self.trouble = CacheError(
-                f"{self.path}: {error}. Tickets cannot be looked up. Restart maguey-sync to fetch them again."
-            )
+            if self._db is not None:
+                self._db.execute("rollback")
+        except _UNREADABLE as error:
+            self._give_up(error)
+
+    def _read(self, query: str, make: Callable[[Rows], T], *parameters: object) -> T:
+        """What `make` makes of a query's rows; of none, if there is no file or it cannot be read.
+
+        Values that cannot be read are trouble as well. Inside a view the file is not looked for
+        again: what is read there is of one file, and of one moment.
+        """
+        try:
+            if not self._viewing:
+                self._open()
+            if self._db is not None:
+                return make(self._db.execute(SQL[query], parameters).fetchall())
+        except _UNREADABLE as error:
+            self._give_up(error)
+        return make([])
+
+    def _give_up(self, error: Exception) -> None:
+        self.close()
+        self.trouble = CacheError(
+            f"{self.path}: {error}. Tickets cannot be looked up. Restart maguey-sync to fetch them again."
+        )
 
     def _open(self) -> None:
         """Open the file, or open it again after it was replaced by another."""
@@ -191,17 +180,41 @@ class CacheReader:
             self._inode = inode
 
 
-def _link_state(  # noqa: PLR0913, PLR0917 - the columns of one row
-    now: Now, times: tuple[int, int] | None, connected: bool, hub_heard: bool, epoch: str | None, acked: int
-) -> LinkState:
-    """`times`: since when there is (or is not) a broker, and sync's last heartbeat; None: of another boot."""
-    if times is None:
-        return LinkState(epoch=epoch, acked_seq=acked)
-    since_ms, beat_ms = times
-    alive = now.monotonic_ms - beat_ms < BEAT_LOST_MS
-    broker = alive and connected
-    cut = 0 if broker else now.monotonic_ms - (since_ms if alive else beat_ms)
-    return LinkState(alive=alive, online=broker and hub_heard, cut_ms=cut, epoch=epoch, acked_seq=acked)
+def _known(rows: Rows) -> Known:
+    """The rows of `known`: what the hub says of a code, if anything, and its entries at other gates."""
+    peers = tuple(Entry(at=moment(at), gate=gate) for _, _, at, gate in rows if at is not None)
+    for admission, table, at, _ in rows:
+        if at is None:
+            return Known(
+                admission=_ADMISSION.decode(admission),
+                table=_TABLE.decode(table) if table else None,
+                peers=peers,
+            )
+    return Known(peers=peers)
+
+
+def _feed(rows: Rows, now: datetime) -> Feed:
+    for version, current_at in rows:
+        age = (now - moment(current_at)).total_seconds()
+        return Feed(version=version, age_s=max(0, int(age)))
+    return Feed()
+
+
+def _link_state(rows: Rows, now: Now) -> LinkState:
+    """Times of another boot tell nothing."""
+    for connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq in rows:
+        if boot_id != now.boot_id:
+            return LinkState(epoch=epoch, acked_seq=int(acked_seq))
+        alive = now.monotonic_ms - int(beat_ms) < BEAT_LOST_MS
+        broker = alive and bool(connected)
+        return LinkState(
+            alive=alive,
+            online=broker and bool(hub_heard),
+            cut_ms=0 if broker else now.monotonic_ms - int(since_ms if alive else beat_ms),
+            epoch=epoch,
+            acked_seq=int(acked_seq),
+        )
+    return LinkState()
 
 
 def screen_link(state: LinkState, waiting: int, feed: Feed) -> Link:

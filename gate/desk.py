@@ -45,7 +45,10 @@ class Answered(Value, frozen=True):
 
 
 class _Case(Value, frozen=True):
-    """What is read once for a scan, before its transaction."""
+    """What is read once for a scan, before its transaction.
+
+    `companions`: guests of the same table whom the hub has not counted, and whether another gate let them in.
+    """
 
     now: Now
     question: Question
@@ -104,10 +107,12 @@ class Desk:
 
     def _answered(self, case: _Case, verdict: Verdict, record: ScanRecord | None, started: float) -> Answered:
         acked = case.link.acked_seq if case.link.epoch == self._journal.epoch else 0
-        link = screen_link(case.link, self._journal.last_seq() - acked, case.feed)
+        last = record.seq if record else self._journal.last_seq()
+        link = screen_link(case.link, last - acked, case.feed)
+        names = self._cache.gate_names() if verdict.entry else {}
         return Answered(
             verdict=verdict,
-            effects=effects(verdict, link, self._cache.gate_names()),
+            effects=effects(verdict, link, names),
             record=record,
             decision_ms=(time.perf_counter() - started) * 1000,
         )
@@ -121,7 +126,7 @@ class Desk:
             known = self._cache.find(code.code_hash) if code else Known()
             link = self._cache.link(now)
             feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
-            companions = self._companions(known)
+            companions = self._cache.companions(known.table.reservation_id) if known.table else {}
         return _Case(
             now=now,
             known=known,
@@ -140,13 +145,6 @@ class Desk:
                 policy=strict(self._policy, locked=locked),
             ),
         )
-
-    def _companions(self, known: Known) -> dict[str, bool]:
-        """Guests of the same table whom the hub has not counted, and whether a peer let them in."""
-        if known.table is None:
-            return {}
-        hashes = self._cache.not_entered(known.table.reservation_id)
-        return {code_hash: bool(self._cache.peers(code_hash)) for code_hash in hashes}
 
     def _proof(self, code: Code | None, admission: Admission | None) -> Proof:
         if code is None:

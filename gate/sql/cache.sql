@@ -1,21 +1,22 @@
 What the door reads of the cache. The tables are made and written by sync (sync/sql/cache.sql).
 
--- admission --
-select a.row, t.row from admissions a
+-- known --
+-- what the hub says of a code, if anything, and what other gates told of it
+select a.row, t.row, null as at, null as gate_id from admissions a
 left join tables t on t.reservation_id = a.reservation_id
-where a.code_hash = ?
+where a.code_hash = ?1
+union all
+select null, null, at, gate_id from peer_entries where code_hash = ?1
 
 -- events --
 select row from events
 
--- peer_entries --
-select at, gate_id from peer_entries where code_hash = ?
-
 -- feed --
 select version, current_at from feed where event_id = ?
 
--- members --
-select code_hash from admissions where reservation_id = ? and entered = 0
+-- companions --
+select code_hash, exists (select 1 from peer_entries p where p.code_hash = a.code_hash)
+from admissions a where reservation_id = ? and entered = 0
 
 -- entered --
 select count(*) from admissions where event_id = ? and entered = 1

@@ -35,7 +35,7 @@ def tell(bench: Bench, *records: ScanRecord) -> None:
 
 
 def entries(bench: Bench) -> list[str]:
-    return [entry.gate for entry in bench.reader.peers(HASH)]
+    return [entry.gate for entry in bench.reader.find(HASH).peers]
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_what_another_gate_admits_is_known_here_at_once(bench: Bench) -> None:
     there = a_record(gate_id="gate-2", kind=Kind.GA)
     payload = msgspec.json.encode({"v": 1, "scans": [there]})
     bench.step(Message(TOPICS.scans("gate-2"), payload))
-    assert [entry.gate for entry in bench.reader.peers(there.code_hash or "")] == ["gate-2"]
+    assert [entry.gate for entry in bench.reader.find(there.code_hash or "").peers] == ["gate-2"]
 
 
 def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:

@@ -78,7 +78,7 @@ def test_what_came_while_the_cache_was_locked_is_not_lost_and_keeps_its_order(be
         bench.step()
         assert seqs(bench.sent()) == [1]
     bench.step(seconds=2)
-    assert [entry.gate for entry in bench.reader.peers(there.code_hash or "")] == ["gate-2"]
+    assert [entry.gate for entry in bench.reader.find(there.code_hash or "").peers] == ["gate-2"]
     assert bench.reader.feed("event-1", bench.clock.wall).version == 7
 
 
