@@ -99,7 +99,7 @@ class Door:
             self._typed(now)
         now = self.parts.clock.now()
         self._showing.rest(now.monotonic_ms)
-        self._report.turn(now)
+        self._report.turn(now, looked=look is not None)
 
     def order(self, wanted: Order) -> None:
         """What staff orders for the turnstile.

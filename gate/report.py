@@ -29,10 +29,15 @@ class Report:
         self._version = metadata.version("maguey-gate")
         self._turns = 0
 
-    def turn(self, now: Now) -> None:
-        """One turn of the loop is done. The first says that the door is ready."""
+    def turn(self, now: Now, *, looked: bool) -> None:
+        """One turn of the loop is done.
+
+        :param looked: a frame was looked at. The first one, or knowing why there is none, makes the door
+            ready: it can decide, or its screen says what is missing.
+        """
         self._turns += 1
-        self._heart.ready()
+        if looked or self._parts.eye.trouble() is not None:
+            self._heart.ready()
         self._heart.beat(now.monotonic_ms, self._beats())
         self._live.put(self._now(now))
 

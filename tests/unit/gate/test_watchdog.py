@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gate.door import Door
+from gate.errors import HardwareError
 from gate.front import DoorSettings
 from gate.heart import PINGS, Heart
 from gate.live import LiveWriter
@@ -41,6 +42,10 @@ class Watched:
     def told(self, seconds: float) -> list[bytes]:
         """What systemd hears while the door goes on for so long."""
         self.bench.wait(seconds)
+        return self.hear()
+
+    def hear(self) -> list[bytes]:
+        """What systemd has heard since it was last asked."""
         told = []
         while True:
             try:
@@ -63,6 +68,17 @@ def test_a_door_that_works_is_ready_and_pings_in_time(watched: Watched) -> None:
     assert told[1:].count(b"WATCHDOG=1") == len(told) - 1 >= 10 * 1000 // WATCHDOG_MS * (PINGS - 1)
     watched.bench.show(code_id())
     assert b"WATCHDOG=1" in watched.told(seconds=2)
+
+
+def test_the_door_is_ready_with_its_first_look_or_when_it_knows_why_there_is_none(tmp_path: Path) -> None:
+    blind = Watched(tmp_path)
+    blind.bench.door.step()  # waits for a frame, and none comes
+    assert blind.hear() == []
+    blind.bench.eye.break_down(HardwareError("camera", "Gone.", "Look."))
+    blind.bench.door.step()
+    assert blind.hear() == [b"READY=1"]
+    blind.bench.close()
+    blind.heard.close()
 
 
 @pytest.mark.parametrize("part", ["eye", "relay"])
