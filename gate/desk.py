@@ -23,7 +23,7 @@ from gate.effects import Effects, effects, with_arrivals
 from gate.guessing import covered, strict
 from gate.history import combine, without
 from gate.ids import uuid7
-from gate.journal import Journal, Turn
+from gate.journal import Journal, Past, Turn
 from gate.model import Admission, Event, Flag, Kind, Now, Reason, ScanRecord, Value, Verdict
 from gate.payload import Code, Proof, prove
 from gate.presence import Presented
@@ -157,16 +157,12 @@ class Desk:
 
     def _decide(self, case: _Case, turn: Turn) -> Verdict:
         code = case.question.presented
-        own = turn.entries(code.code_hash) if isinstance(code, Code) else []
-        annulled = turn.annulled(code.code_hash) if isinstance(code, Code) else []
-        admission = without(case.known.admission, annulled)
-        history = combine(admission, [*own, *case.known.peers])
+        past = turn.past(code.code_hash) if isinstance(code, Code) else Past()
+        admission = without(case.known.admission, past.annulled)
+        history = combine(admission, [*past.entries, *case.known.peers])
         verdict = decide(msgspec.structs.replace(case.question, admission=admission, history=history))
-        verdict = with_arrivals(verdict, self._entered_unseen(case, turn))
-        return _without_history(verdict) if turn.history_lost() else verdict
-
-    def _entered_unseen(self, case: _Case, turn: Turn) -> int:
-        return sum(1 for code_hash, there in case.companions.items() if there or turn.entries(code_hash))
+        verdict = with_arrivals(verdict, _entered_unseen(case, turn))
+        return _without_history(verdict) if past.lost else verdict
 
     def _record(
         self, case: _Case, presented: Presented, verdict: Verdict, method: Method, release: bool
@@ -199,6 +195,13 @@ class Desk:
             cache_age_s=case.feed.age_s,
             released=release and verdict.admits,
         )
+
+
+def _entered_unseen(case: _Case, turn: Turn) -> int:
+    """Guests of the same table whom a peer or this gate let in, and the hub has not counted."""
+    unseen = [code_hash for code_hash, there in case.companions.items() if not there]
+    seen = len(case.companions) - len(unseen)
+    return seen + turn.admitted(unseen) if unseen else seen
 
 
 def _without_history(verdict: Verdict) -> Verdict:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlite_utils import Database
@@ -22,7 +23,7 @@ from sqlite_utils.migrations import Migrations
 
 from gate.errors import StoreError
 from gate.faults import DamagedError, check_place, in_words, reading_values
-from gate.model import Entry, Now, ScanRecord
+from gate.model import Entry, Now, ScanRecord, Value
 from gate.pages import PAGE
 from gate.rows import COLUMNS, from_row, moment, to_row
 from gate.sqlfile import load
@@ -53,6 +54,18 @@ def memory(db: Database) -> None:
         db.execute(statement)
 
 
+class Past(Value, frozen=True):
+    """This gate's own admissions of a code, in any order.
+
+    `annulled`: whoever else knows of these is behind. `lost`: some of this gate's admissions, of
+    whatever code, are not known any more.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    annulled: tuple[Entry, ...] = ()
+    lost: bool = False
+
+
 class Turn:
     """One scan's transaction."""
 
@@ -61,22 +74,16 @@ class Turn:
         self._db = db
         self._epoch = epoch
 
-    def entries(self, code_hash: str) -> list[Entry]:
-        """This gate's own admissions of a code that were not annulled, oldest first."""
-        return self._entries("entries_of_code", code_hash)
+    def past(self, code_hash: str) -> Past:
+        """What this gate knows of its own admissions of a code."""
+        rows = self._db.execute(SQL["past_of_code"], (code_hash,)).fetchall()
+        return _past(self._path, rows) if rows else Past()
 
-    def annulled(self, code_hash: str) -> list[Entry]:
-        """This gate's own admissions of a code that were annulled: whoever else knows them is behind."""
-        return self._entries("annulled_of_code", code_hash)
-
-    def _entries(self, query: str, code_hash: str) -> list[Entry]:
-        rows = self._db.execute(SQL[query], (code_hash,)).fetchall()
-        with reading_values(self._path):
-            return [Entry(at=moment(at), gate=gate) for at, gate in rows]
-
-    def history_lost(self) -> bool:
-        """Whether some of this gate's own admissions are not known any more."""
-        return self._db.execute(SQL["meta_get"], ("history_lost",)).fetchone() is not None
+    def admitted(self, code_hashes: Sequence[str]) -> int:
+        """How many of these codes this gate has let in."""
+        asked = msgspec.json.encode(code_hashes).decode()
+        ((count,),) = self._db.execute(SQL["admitted"], (asked,)).fetchall()
+        return int(count)
 
     def append(self, record: ScanRecord) -> ScanRecord:
         """Write a record; it comes back with its `epoch` and `seq`."""
@@ -84,6 +91,16 @@ class Turn:
         placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
         self._db.execute(INSERT, to_row(placed))
         return placed
+
+
+def _past(path: Path, rows: Sequence[tuple[Any, ...]]) -> Past:
+    """The rows of `past_of_code`."""
+    with reading_values(path):
+        return Past(
+            entries=tuple(Entry(at=moment(at), gate=gate) for what, at, gate in rows if what == "entry"),
+            annulled=tuple(Entry(at=moment(at), gate=gate) for what, at, gate in rows if what == "annulled"),
+            lost=any(what == "lost" for what, _, _ in rows),
+        )
 
 
 class Journal:

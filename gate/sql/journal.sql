@@ -71,25 +71,33 @@ where released = 1 and record = 'scan' and verdict = 'admit'
   and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
 order by seq
 
--- annulled_of_code --
-select s.occurred_at, s.gate_id from scans s
-join scans a on a.refers_to = s.scan_id and a.record = 'annulled'
-where s.code_hash = ? and s.verdict = 'admit' and s.record = 'scan'
-order by s.occurred_at
-
 -- meta_get --
 select value from meta where key = ?
 
 -- meta_set --
 insert into meta values (?, ?) on conflict (key) do update set value = excluded.value
 
--- entries_of_code --
-select occurred_at as at, gate_id from scans s
+-- past_of_code --
+-- own admissions of a code, what a salvaged journal remembers of it, and whether history is lost
+select
+    case
+        when exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled') then 'annulled'
+        else 'entry'
+    end as what, occurred_at as at, gate_id
+from scans s
 where code_hash = ?1 and verdict = 'admit' and record = 'scan'
-  and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
 union all
-select at, (select value from meta where key = 'gate_id') from remembered where code_hash = ?1
-order by at
+select 'entry', at, (select value from meta where key = 'gate_id') from remembered where code_hash = ?1
+union all
+select 'lost', null, null from meta where key = 'history_lost'
+
+-- admitted --
+-- how many of these codes have entries: as in past_of_code
+select count(*) from json_each(?) code where exists (
+    select 1 from scans s
+    where s.code_hash = code.value and verdict = 'admit' and record = 'scan'
+      and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
+) or exists (select 1 from remembered where code_hash = code.value)
 
 -- next_seq --
 update meta set value = value + 1 where key = 'last_seq' returning cast(value as integer)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gate.errors import StoreError
-from gate.journal import Journal
+from gate.journal import Journal, Past
 from gate.model import Entry, Flag, Now, Reason, Ruling, ScanRecord
 from gate.rows import COLUMNS, from_row, to_row
 from tests.factories import NOW, a_record
@@ -96,8 +96,11 @@ def test_only_admissions_that_were_not_annulled_are_entries(journal: Journal) ->
     second = write(journal, occurred_at=NOW + timedelta(minutes=5))
     write(journal, record="annulled", refers_to=first.scan_id)
     with journal.turn() as turn:
-        assert turn.entries(HASH) == [Entry(at=second.occurred_at, gate="gate-1")]
-        assert turn.entries("another") == []
+        past = turn.past(HASH)
+        assert past.entries == (Entry(at=second.occurred_at, gate="gate-1"),)
+        assert past.annulled == (Entry(at=first.occurred_at, gate="gate-1"),)
+        assert turn.past("another") == Past()
+        assert turn.admitted([HASH, "another"]) == 1
 
 
 def test_only_what_the_hub_has_and_nobody_needs_is_pruned(journal: Journal) -> None:
