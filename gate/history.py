@@ -35,7 +35,7 @@ def without(admission: Admission | None, annulled: Iterable[Entry]) -> Admission
     :param annulled: own admissions that were annulled.
     """
     gone = set(annulled)
-    if admission is None or not gone & {admission.first_entry, admission.last_entry}:
+    if admission is None or gone.isdisjoint((admission.first_entry, admission.last_entry)):
         return admission
     kept = [
         one for one in (admission.first_entry, admission.last_entry) if one is not None and one not in gone

@@ -25,6 +25,7 @@ from stdnum.iso7064 import mod_37_36
 MAX_BYTES = 1024
 """Longest input that is looked at (protocol 4.1)."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TICKET = re.compile(r"MGY-(?P<event>[A-Z]{2,6})-(?P<date>\d{8})-[A-Z0-9]{6,40}", re.ASCII)
 _PASS = re.compile(r"VIP-PASS-[A-Z0-9-]{6,64}", re.ASCII)
 _SIGNATURE_CHARS = 103  # 64 bytes in base32 without padding
@@ -147,7 +148,7 @@ def _text(raw: bytes) -> str | Malformed:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         return Malformed("not UTF-8")
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):
+    if _CONTROL.search(text):
         return Malformed("control characters")
     return text
 

@@ -17,7 +17,7 @@ def to_row(record: ScanRecord) -> list[Any]:
     """A record as the values of its row, in the order of `COLUMNS`."""
     plain = msgspec.to_builtins(record)
     plain["flags"] = ",".join(record.flags)
-    return [plain[name] for name in COLUMNS]
+    return list(plain.values())
 
 
 def from_row(row: tuple[Any, ...]) -> ScanRecord:
