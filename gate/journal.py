@@ -147,17 +147,17 @@ class Journal:
 
         :raises StoreError: the disk is full or broken; nothing was written.
         """
-        with self._in_words():
-            if not self.is_in_place():
-                # a file that was deleted under us goes on taking writes that nobody will ever read
-                raise StoreError(f"{self.path}: was moved or deleted while in use. It is put back.")
+        if not self.is_in_place():
+            # a file that was deleted under us goes on taking writes that nobody will ever read
+            raise StoreError(f"{self.path}: was moved or deleted while in use. It is put back.")
+        try:
             self._db.execute("begin immediate")
-            try:
-                yield Turn(self.path, self._db, self.epoch)
-                self._db.execute("commit")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back itself
-                    self._db.execute("rollback")
+            yield Turn(self.path, self._db, self.epoch)
+            self._db.execute("commit")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back itself
+                self._db.execute("rollback")
+            with self._in_words():
                 raise
 
     def is_in_place(self) -> bool:
