@@ -68,6 +68,8 @@ def reading_values(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except StoreError:
+        raise
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(f"{path}: holds a value that is none: {error}. {_BROKEN_WORDS}") from error
 

@@ -119,7 +119,8 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = make(path)
             try:
-                self.epoch = self._identify(gate_id, new_epoch)
+                with reading_values(path):
+                    self.epoch = self._identify(gate_id, new_epoch)
                 self._inode = path.stat().st_ino
                 self._db.execute(SQL["settle"])  # a disk that takes nothing is told of here, not to a guest
             except BaseException:
@@ -279,7 +280,8 @@ def make(path: Path) -> sqlite3.Connection:
     """A connection to a journal whose tables are there and of this version."""
     db = connect(path)
     try:
-        migrate(Database(db))
+        with reading_values(path):
+            migrate(Database(db))
     except BaseException:
         db.close()
         raise

@@ -114,9 +114,7 @@ class _Salvage:
 
     def run(self, old: Path, new_epoch: str, hub: LinkState, now: datetime) -> Salvaged:
         self._db.execute(SQL["found_code"])
-        for page in _pages(old):
-            for cell in pages.cells(page):
-                self._take(cell)
+        self._take_all(old)
         self._refuse_a_strangers(old)
         # a file whose log is spoiled may hold less than was committed, and look as if that were all
         is_whole = old.exists() and first_spoiled(old) is None and self._is_complete(hub)
@@ -125,6 +123,11 @@ class _Salvage:
         self._db.execute(SQL["count_all_as_opened"])
         epoch = self._meta["epoch"] if is_whole else new_epoch
         return Salvaged(epoch=epoch, rows=rows, remembered=remembered, history_lost=not is_whole)
+
+    def _take_all(self, old: Path) -> None:
+        for page in _pages(old):
+            for cell in pages.cells(page):
+                self._take(cell)
 
     def _take(self, cell: pages.Cell) -> None:
         values = cell.values

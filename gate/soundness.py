@@ -18,14 +18,15 @@ from sqlite_utils import Database
 from gate import pages
 from gate.cache import LinkState
 from gate.errors import StoreError
-from gate.faults import DamagedError, in_words
+from gate.faults import DamagedError, in_words, reading_values
 from gate.journal import migrate
 from gate.sqlfile import load
 
 SQL = load("gate", "salvage.sql")
 META = frozenset({"epoch", "gate_id", "last_seq", "pruned", "settled", "history_lost"})
 """All that is ever noted in the journal's table `meta`."""
-LOOK_AGAIN_S = 0.1
+LOOK_AGAIN_S = 0.05
+"""Longer than the frames of one commit take to be written."""
 _WAL_MODE = b"\2\2"
 
 
@@ -80,7 +81,7 @@ def _in_file(path: Path, gate_id: str, hub: LinkState) -> str | None:
         mode = file.read(pages.HEADER)[18:20]
     if mode != _WAL_MODE:
         return f"{path}: its header is none; its write-ahead log would be forgotten."
-    with in_words(path), contextlib.closing(_open(path)) as db:
+    with in_words(path), reading_values(path), contextlib.closing(_open(path)) as db:
         found = _structure(db) or _numbering(path, db, gate_id, hub)
     return f"{path}: {found}" if found else None
 
@@ -110,12 +111,13 @@ def _objects() -> dict[str, str]:
 
 
 def _numbering(path: Path, db: sqlite3.Connection, gate_id: str, hub: LinkState) -> str | None:
+    never_used = None if hub.epoch is None else "nothing is in it, and sync knows of records"
     if not db.execute(SQL["objects"]).fetchall():
-        return None  # begun, and killed before it had tables
+        return never_used  # begun, and killed before it had tables
     meta = dict(db.execute(SQL["meta"]).fetchall())
     rows, first, last, foreign = db.execute(SQL["numbering"], (meta.get("epoch"), gate_id, 0)).fetchone()
     if not rows and not {"epoch", "gate_id"} & set(meta) and meta.get("last_seq") == "0":
-        return None  # killed before it knew whose it is
+        return never_used  # killed before it knew whose it is
     _refuse_a_strangers(path, gate_id, meta, is_all_foreign=foreign == rows)
     is_ours = meta.get("gate_id") == gate_id and not foreign and not set(meta) - META
     if not (is_ours and is_numbered(meta, rows, first, last)):
