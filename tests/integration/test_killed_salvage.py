@@ -1,0 +1,165 @@
+"""A door killed at every step of setting a damaged journal aside and salvaging it, twice: docs/adr/0012."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from gate import journal, opening, salvage
+from gate.cache import LinkState
+from gate.journal import Journal
+from gate.opening import Opening
+from gate.payload import code_hash
+from tests.damage import root_of, set_aside, zero_page
+from tests.factories import StoppedClock, a_record, code_id
+
+GUESTS = 3
+STEPS = {module.__file__ for module in (opening, salvage, journal)}
+READING = {"_take_all", "_take", "_take_row", "_take_note", "_pages", "_chunks"}
+"""Row by row, into a file that nobody knows yet: being killed at one is like being killed at another."""
+
+
+def an_opening(folder: Path) -> Opening:
+    return Opening(
+        path=folder / "journal.db",
+        gate_id="gate-1",
+        new_epoch=lambda: "epoch-2",
+        hub=LinkState,
+        clock=StoppedClock(),
+    )
+
+
+def a_night(folder: Path) -> Journal:
+    folder.mkdir()
+    made = Journal(folder / "journal.db", "gate-1", "epoch-1")
+    for n in range(1, GUESTS + 1):
+        with made.turn() as turn:
+            turn.append(a_record(n, code_hash=code_hash(code_id(n))))
+        made.mark_opening(a_record(n).scan_id)
+    made.settle()
+    return made
+
+
+def index_lost(folder: Path) -> None:
+    """Nothing is missing: the numbering goes on."""
+    a_night(folder).close()
+    zero_page(folder / "journal.db", root_of(folder / "journal.db", "scans_of_a_code"))
+
+
+def notes_lost(folder: Path) -> None:
+    """What the numbering was is not known: a new epoch."""
+    a_night(folder).close()
+    zero_page(folder / "journal.db", root_of(folder / "journal.db", "meta"))
+
+
+def log_spoiled(folder: Path) -> None:
+    """Everything is in the write-ahead log of a crash, and SQLite would forget it."""
+    made = a_night(folder)
+    files = {end: (folder / f"journal.db{end}").read_bytes() for end in ("", "-wal")}
+    made.close()
+    for end, data in files.items():
+        (folder / f"journal.db{end}").write_bytes(data)
+    log = bytearray(files["-wal"])
+    log[32 + 24 + 200] ^= 1
+    (folder / "journal.db-wal").write_bytes(log)
+
+
+def deleted_under_the_door(folder: Path) -> None:
+    """The door had put its own copy beside; what was put in the journal's place is another's."""
+    made = a_night(folder)
+    (folder / "journal.db").unlink()
+    an_opening(folder).let_go(made)
+    Journal(folder / "journal.db", "gate-1", "somebody's").close()
+
+
+class Doom:
+    """Kills this process before the `fatal`th statement of a step; counts them if none is fatal."""
+
+    def __init__(self, fatal: int | None) -> None:
+        self._fatal = fatal
+        self.statements = 0
+
+    def called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
+        code = frame.f_code
+        return self._line if code.co_filename in STEPS and code.co_name not in READING else None
+
+    def _line(self, _frame: FrameType, event: str, _arg: Any) -> Any:
+        if event == "line":
+            self.statements += 1
+            if self.statements == self._fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self._line
+
+
+def opened_in_a_process(folder: Path, fatal: int | None) -> int:
+    """Open the journal, cut short; the statements it takes, if it is not cut short."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            doom = Doom(fatal)
+            sys.settrace(doom.called)
+            an_opening(folder).open()
+            sys.settrace(None)
+            os.write(writing, b"%d" % doom.statements)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as said:
+        statements = int(said.read() or b"0")
+    assert os.WIFSIGNALED(status) or statements, "it failed by itself"
+    return statements
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        end: (folder / f"journal.db{end}").read_bytes()
+        for end in ("", "-wal")
+        if (folder / f"journal.db{end}").exists()
+    }
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("damage", [index_lost, notes_lost, log_spoiled, deleted_under_the_door])
+def test_killed_at_any_step_and_once_more_nothing_is_lost(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(tmp_path / "damaged")
+    damaged = files_of(tmp_path / "damaged")
+    statements = opened_in_a_process(Path(shutil.copytree(tmp_path / "damaged", tmp_path / "0")), None)
+    assert statements > 30
+    for fatal in range(1, statements + 1):
+        folder = Path(shutil.copytree(tmp_path / "damaged", tmp_path / str(fatal)))
+        opened_in_a_process(folder, fatal)
+        opened_in_a_process(folder, max(1, fatal // 2))
+        nothing_is_lost(folder, damaged, fatal)
+        shutil.rmtree(folder)
+
+
+def nothing_is_lost(folder: Path, damaged: dict[str, bytes], fatal: int) -> None:
+    with closing(an_opening(folder).open()) as opened:
+        with opened.turn() as turn:
+            known = [n for n in range(1, GUESTS + 1) if turn.past(code_hash(code_id(n))).entries]
+        assert known == list(range(1, GUESTS + 1)), f"forgotten after statement {fatal}"
+        assert opened.unopened() == [], f"annulled after statement {fatal}"
+    with closing(sqlite3.connect(folder / "journal.db")) as db:
+        assert [seq for (seq,) in db.execute("select seq from scans order by seq")] == known
+    [kept] = set_aside(folder)
+    aside = {end: (folder / f"{kept}{end}").read_bytes() for end in damaged}
+    assert aside == damaged, f"not what was damaged, after statement {fatal}"
+    left = {
+        path.name for path in folder.iterdir() if not path.name.startswith(("journal.damaged-", "journal.db"))
+    }
+    assert left == set(), f"left over after statement {fatal}"
