@@ -23,12 +23,12 @@ from sqlite_utils.migrations import Migrations
 
 from gate.errors import MagueyError, StoreError
 from gate.faults import DamagedError, in_words
-from gate.model import Admission, Event, FeedRow, Removed, Ruling, ScanRecord, Status, Table, Value
+from gate.model import FeedRow, Ruling, ScanRecord, Value
 from gate.sharing import share
-from gate.sqlfile import load
+from sync.rows import SQL, as_json, put
+from sync.spool import Spool, Spooled
 from sync.wire import Change, GateConfig
 
-SQL = load("sync", "cache.sql")
 _MIGRATIONS = Migrations("cache")
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
@@ -76,6 +76,7 @@ class Cache:
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.path = path
+        self.spool = Spool(path.with_name(f"{path.stem}.fetched{path.suffix}"))
         with self._in_words():
             why = _damage(path)
             if why is not None:
@@ -117,23 +118,31 @@ class Cache:
             kept = [event.event_id for event in config.events if event.served and event.event_id in followed]
             db.execute(SQL["clear_events"], (msgspec.json.encode(kept).decode(),))
             db.execute(SQL["clear_gate_names"])
-            db.executemany(SQL["add_event"], [(e.event_id, _json(e)) for e in config.events])
+            db.executemany(SQL["add_event"], [(e.event_id, as_json(e)) for e in config.events])
             db.executemany(SQL["put_gate_name"], list(config.gate_names.items()))
 
     def put_snapshot(self, event_id: str, version: int, rows: Iterable[FeedRow], at: datetime) -> None:
-        """Replace all of an event in one transaction."""
-        with self._transaction() as db:
-            db.execute(SQL["clear_admissions"], (event_id,))
-            db.execute(SQL["clear_tables"], (event_id,))
-            for row in rows:
-                _put(db, row)
+        """Replace all of an event by rows that are at hand."""
+        self.take(event_id, version, self.spool.fill(rows), at)
+
+    def take(self, event_id: str, version: int, spooled: Spooled, at: datetime) -> None:
+        """Replace all of an event by a spooled snapshot in one transaction, then let go of it.
+
+        What has not changed is not written again. After a `StoreError` it can be given again.
+        """
+        with self._in_words(), self._attached(spooled.path), self._transaction() as db:
+            db.execute(SQL["drop_admissions"], (event_id,))
+            db.execute(SQL["drop_tables"], (event_id,))
+            for name in ("take_events", "take_tables", "take_admissions"):
+                db.execute(SQL[name])
             self._put_feed(event_id, version, at)
+        spooled.discard()
 
     def put_changes(self, event_id: str, changes: Sequence[Change], at: datetime) -> None:
         """Apply consecutive changes; the version of the last is held afterwards."""
         with self._transaction() as db:
             for change in changes:
-                _put(db, change.row)
+                put(db, change.row)
             self._put_feed(event_id, changes[-1].version, at)
 
     def _put_feed(self, event_id: str, version: int, at: datetime) -> None:
@@ -161,6 +170,16 @@ class Cache:
             db.execute(SQL["put_link"], msgspec.structs.astuple(note))
             if current_at is not None:
                 db.execute(SQL["feed_is_current"], (current_at.isoformat(),))
+
+    @contextlib.contextmanager
+    def _attached(self, path: Path) -> Iterator[None]:
+        if not path.exists():  # SQLite would make an empty one
+            raise DamagedCacheError(f"{path} was removed. Started anew, maguey-sync fetches it again.")
+        self._db.execute("attach ? as spooled", (str(path),))
+        try:
+            yield
+        finally:
+            self._db.execute("detach spooled")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -224,28 +243,3 @@ def _set_aside(path: Path, why: str, stamp: str) -> None:
         why=why,
         set_aside=f"{path.stem}.damaged-{stamp}{path.suffix}",
     )
-
-
-def _json(value: msgspec.Struct) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _put(db: sqlite3.Connection, row: FeedRow) -> None:
-    match row:
-        case Admission():
-            entered = row.status is Status.CHECKED_IN
-            db.execute(
-                SQL["put_admission"],
-                (row.code_hash, row.event_id, row.reservation_id, entered, _json(row)),
-            )
-        case Table():
-            db.execute(SQL["put_table"], (row.reservation_id, row.event_id, _json(row)))
-        case Event():
-            _put_event(db, row)
-        case Removed():
-            db.execute(SQL["remove_admission"], (row.code_hash, row.event_id))
-
-
-def _put_event(db: sqlite3.Connection, row: Event) -> None:
-    """An event in the feed is one this gate serves, or it would not be fetched."""
-    db.execute(SQL["put_event"], (row.event_id, _json(msgspec.structs.replace(row, served=True))))

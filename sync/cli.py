@@ -56,10 +56,11 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     hub, broker = settings.hub, _broker(settings)
     inbox: Inbox = queue.SimpleQueue()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
-    fetcher = Fetcher(client, lambda answer: inbox.put((None, answer)))
+    cache = Cache(settings.cache)
+    fetcher = Fetcher(client, cache.spool, lambda answer: inbox.put((None, answer)))
     service = Sync(
         identity=Identity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
-        cache=Cache(settings.cache),
+        cache=cache,
         outbox=Outbox(settings.journal),
         inbox=inbox,
         make_link=lambda will, topics: Link(

@@ -15,6 +15,7 @@ import msgspec
 
 from gate.outage import Outage
 from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.spool import Spool, SpoolBusy
 from sync.wire import GateConfig
 
 RETRY_S = 2.0
@@ -42,6 +43,7 @@ class _Wish(msgspec.Struct, frozen=True):
 class Fetcher:
     """One request at a time: the configuration first, then the oldest wish that is due.
 
+    :param spool: where a snapshot waits until it is taken over; meanwhile no event is asked for.
     :param deliver: called in the fetcher's thread with each answer.
     :param retry_s: seconds until a wish that failed is due again.
     """
@@ -49,10 +51,12 @@ class Fetcher:
     def __init__(
         self,
         client: HubClient,
+        spool: Spool,
         deliver: Callable[[GateConfig | Fetched], None],
         retry_s: float = RETRY_S,
     ) -> None:
         self._client = client
+        self._spool = spool
         self._deliver = deliver
         self._retry_s = retry_s
         self._wishes: dict[str, _Wish] = {}
@@ -99,6 +103,8 @@ class Fetcher:
             # free to be asked again before the answer is seen: what it shows may ask for more
             self._forget(what)
             self._deliver(answer)
+        except SpoolBusy:
+            self._put_off(what)
         except NoAnswer as error:
             self._hub.began(error)
             self._put_off(what)
@@ -139,7 +145,7 @@ class Fetcher:
     def _ask(self, what: Want) -> GateConfig | Fetched:
         if isinstance(what, WantConfig):
             return self._client.config()
-        return self._client.admissions(what.event_id, what.since)
+        return self._client.admissions(what.event_id, what.since, self._spool)
 
 
 def _key(what: Want) -> str:

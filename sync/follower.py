@@ -11,6 +11,7 @@ from sync.cache import Cache
 from sync.feed import plan
 from sync.fetcher import Want, WantEvent
 from sync.snapshot import Fetched
+from sync.spool import Spooled
 from sync.wire import Change, Delta, GateConfig, Head
 
 ASK_AGAIN_MS = 2_000
@@ -98,10 +99,10 @@ class Follower:
         """An answer over HTTP."""
         event_id = fetched.event_id
         before = self._versions.get(event_id)
-        if fetched.since:
+        if fetched.spooled is None:
             self._has_gap(event_id, fetched.changes)  # seen again below, as being behind
         else:
-            self._replace(fetched)
+            self._replace(fetched, fetched.spooled)
         self._heads[event_id] = max(self._heads.get(event_id, 0), fetched.version)
         if self._versions.get(event_id) != before:
             self._ask_if_behind(event_id)
@@ -114,13 +115,14 @@ class Follower:
             del self._again_at[event_id]
             self._ask_if_behind(event_id)
 
-    def _replace(self, fetched: Fetched) -> None:
+    def _replace(self, fetched: Fetched, spooled: Spooled) -> None:
         """Take a whole snapshot; an older one than is held only if the hub itself went back."""
         event_id, held = fetched.event_id, self._versions.get(fetched.event_id, 0)
         went_back = event_id in self._rewound or fetched.version < fetched.asked
         if fetched.version < held and not went_back:
-            return  # late: asked for before the version that is held
-        self._cache.put_snapshot(event_id, fetched.version, fetched.rows, self._clock.now().wall)
+            spooled.discard()  # late: asked for before the version that is held
+            return
+        self._cache.take(event_id, fetched.version, spooled, self._clock.now().wall)
         self._versions[event_id] = fetched.version
         self._rewound.discard(event_id)
         if fetched.version < held:
@@ -130,7 +132,7 @@ class Follower:
                 event_id=event_id,
                 held=held,
             )
-        self._log.info("snapshot", event_id=event_id, version=fetched.version, rows=len(fetched.rows))
+        self._log.info("snapshot", event_id=event_id, version=fetched.version, rows=spooled.count)
 
     def _has_gap(self, event_id: str, changes: Sequence[Change]) -> bool:
         """Apply what follows on the version held; whether something is missing before the rest."""

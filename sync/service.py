@@ -297,6 +297,7 @@ class Sync:
             case GateConfig():
                 self._follower.on_config(message)
             case Fetched():
+                self._beat(self._clock.now())  # a large snapshot keeps the door waiting for the next one
                 self._follower.on_fetched(message)
             case Message(topic, payload) if topic.endswith("/head"):
                 self._follower.on_head(decode(payload, Head))

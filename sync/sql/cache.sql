@@ -72,11 +72,42 @@ set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
 -- remove_admission --
 delete from admissions where code_hash = ? and event_id = ?
 
--- clear_admissions --
-delete from admissions where event_id = ?
+-- spool --
+-- what of the cache a snapshot fills, as a file of its own (sync/spool.py)
+create table events (event_id text primary key, row text not null) without rowid;
 
--- clear_tables --
-delete from tables where event_id = ?
+create table tables (reservation_id text primary key, event_id text not null, row text not null) without rowid;
+
+create table admissions (
+    code_hash text primary key,
+    event_id text not null,
+    reservation_id text,
+    entered integer not null,
+    row text not null
+) without rowid
+
+-- drop_admissions --
+delete from main.admissions where event_id = ? and code_hash not in (select code_hash from spooled.admissions)
+
+-- drop_tables --
+delete from main.tables where event_id = ? and reservation_id not in (select reservation_id from spooled.tables)
+
+-- take_events --
+insert into main.events select * from spooled.events where true
+on conflict (event_id) do update set row = excluded.row where row is not excluded.row
+
+-- take_tables --
+insert into main.tables select * from spooled.tables where true
+on conflict (reservation_id) do update set event_id = excluded.event_id, row = excluded.row
+where (event_id, row) is not (excluded.event_id, excluded.row)
+
+-- take_admissions --
+insert into main.admissions select * from spooled.admissions where true
+on conflict (code_hash) do update
+set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
+    entered = excluded.entered, row = excluded.row
+where (event_id, reservation_id, entered, row)
+    is not (excluded.event_id, excluded.reservation_id, excluded.entered, excluded.row)
 
 -- add_event --
 insert into events values (?, ?) on conflict (event_id) do nothing

@@ -64,9 +64,10 @@ class Bench:
         self.sync = self.start()
 
     def start(self) -> Sync:
+        self.cache = Cache(self.folder / "cache.db")
         return Sync(
             identity=Identity(gate_id="gate-1", venue="maguey", version="1"),
-            cache=Cache(self.folder / "cache.db"),
+            cache=self.cache,
             outbox=Outbox(self.folder / "journal.db"),
             inbox=self.inbox,
             make_link=self._make_link,
@@ -93,8 +94,13 @@ class Bench:
     def serve(self, *rows: FeedRow, version: int = 5) -> None:
         """The hub answers what was asked: one night, served here."""
         config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
-        self.step(config, Fetched(event_id="event-1", version=version, since=0, rows=rows))
+        self.step(config, self.snapshot(version, *rows))
         self.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=version, count=len(rows)))
+
+    def snapshot(self, version: int, *rows: FeedRow, asked: int = 0) -> Fetched:
+        """An answer with all of the night."""
+        spooled = self.cache.spool.fill(rows)
+        return Fetched(event_id="event-1", version=version, spooled=spooled, asked=asked)
 
     def hear(self, topic: str, message: msgspec.Struct) -> None:
         self.step(Message(topic, encode(message)))

@@ -13,7 +13,6 @@ from gate.journal import Journal
 from gate.model import Status
 from sync.fetcher import WantEvent
 from sync.link import Connected, Lost
-from sync.snapshot import Fetched
 from sync.wire import Change, Delta, Head
 from tests.factories import an_admission
 from tests.unit.sync.bench import TOPICS, Bench, seqs
@@ -131,19 +130,19 @@ def test_a_hub_whose_feed_went_back_is_followed(bench: Bench) -> None:
     assert bench.wanted[-1] == WantEvent("event-1", 0)
     refunded = an_admission(status=Status.REFUNDED)
     with capture_logs() as lines:
-        bench.step(Fetched(event_id="event-1", version=3, since=0, rows=(an_admission(),)))
+        bench.step(bench.snapshot(3, an_admission()))
     assert [line["log_level"] for line in lines] == ["warning", "info"]
     change = Change(version=4, row=refunded)
     bench.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(change,)))
     assert bench.reader.find(refunded.code_hash).admission == refunded
-    bench.step(Fetched(event_id="event-1", version=2, since=0))  # and an older one is refused again
+    bench.step(bench.snapshot(2))  # and an older one is refused again
     assert bench.reader.find(refunded.code_hash).admission == refunded
 
 
 def test_a_hub_that_is_below_what_it_was_asked_for_went_back(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
-    bench.step(Fetched(event_id="event-1", version=3, since=0, asked=5))
+    bench.step(bench.snapshot(3, asked=5))
     assert bench.reader.feed("event-1", bench.clock.wall).version == 3
 
 

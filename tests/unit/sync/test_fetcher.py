@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from sync.fetcher import Fetcher, Want, WantConfig, WantEvent
 from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.spool import Spool
 from sync.wire import GateConfig
+from tests.factories import an_admission
 
 WAIT_S = 20.0
 CONFIG = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=())
@@ -28,7 +31,8 @@ class MemoryHub(HubClient):
         self._answer("", 0)
         return CONFIG
 
-    def admissions(self, event_id: str, since: int) -> Fetched:
+    def admissions(self, event_id: str, since: int, spool: Spool) -> Fetched:
+        spool.check()
         self._answer(event_id, since)
         return Fetched(event_id=event_id, version=since + 1, since=since)
 
@@ -40,10 +44,11 @@ class MemoryHub(HubClient):
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.hub = MemoryHub()
+        self.spool = Spool(folder / "spool.db")
         self.got: queue.SimpleQueue[GateConfig | Fetched] = queue.SimpleQueue()
-        self.fetcher = Fetcher(self.hub, self.got.put, retry_s=0.001)
+        self.fetcher = Fetcher(self.hub, self.spool, self.got.put, retry_s=0.001)
 
     def next(self) -> GateConfig | Fetched:
         return self.got.get(timeout=WAIT_S)
@@ -53,8 +58,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
     yield bench
     bench.fetcher.close()
 
@@ -108,6 +113,20 @@ def test_what_the_hub_refuses_is_dropped_until_it_is_wanted_again(bench: Bench) 
     assert bench.asked() == ("old", 0)
 
 
+def test_no_event_is_asked_for_while_a_snapshot_waits_to_be_taken_over(bench: Bench) -> None:
+    with capture_logs() as lines:
+        waiting = bench.spool.fill([an_admission()])
+        bench.fetcher.want(WantEvent("event-1", 0))
+        for _ in range(20):  # the configuration is, and the wish for the event has its turn in between
+            bench.fetcher.want(WantConfig())
+            assert bench.next() == CONFIG
+            assert bench.asked() == ("", 0)
+        waiting.discard()
+        assert bench.asked() == ("event-1", 0)
+        assert bench.next() == Fetched(event_id="event-1", version=1)
+    assert lines == []
+
+
 def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
     bench.hub.troubles["event-1"] = FetchError("altered")
     bench.fetcher.want(WantEvent("event-1", 5))
@@ -120,9 +139,9 @@ def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
     assert len(answers) <= 2  # the one that was under way may still have come
 
 
-def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another() -> None:
+def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_path: Path) -> None:
     with capture_logs() as lines:
-        bench = Bench()
+        bench = Bench(tmp_path)
         bench.hub.troubles = {key: NoAnswer("nobody there") for key in ("", "a", "b")}
         for want in (WantConfig(), WantEvent("a", 0), WantEvent("b", 0)):
             bench.fetcher.want(want)

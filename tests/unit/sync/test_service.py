@@ -144,7 +144,7 @@ def test_a_head_that_is_ahead_is_caught_up_with(bench: Bench) -> None:
 def test_an_older_snapshot_than_the_one_held_is_refused(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
-    bench.step(Fetched(event_id="event-1", version=4, since=0, rows=()))
+    bench.step(bench.snapshot(4))
     assert bench.reader.find(an_admission().code_hash).admission is not None
 
 

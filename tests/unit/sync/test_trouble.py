@@ -84,7 +84,7 @@ def test_what_came_while_the_cache_was_locked_is_not_lost_and_keeps_its_order(be
 
 def test_a_number_no_file_can_hold_stops_nothing(bench: Bench) -> None:
     bench.connect()
-    bench.step(Fetched(event_id="event-1", version=2**63, since=0))
+    bench.step(bench.snapshot(2**63))
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=2**63, count=1))
     bench.ack(2**63)
     bench.serve(an_admission())
