@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from display.strings import CATALOGUES, Lang, say
 from gate.model import Entry, Flag, Kind, Reason, Ruling, Table, Value, Verdict
 from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Screen, Typing, Typo, stays
+from gate.tonight import evening
 
 Icon = Literal["check", "cross", "attention", "none"]
 
@@ -367,10 +368,10 @@ def _time(at: datetime, tz: tzinfo) -> str:
 
 
 def _day(at: datetime, lang: Lang, tz: tzinfo) -> str:
-    """Not strftime's names: those depend on the machine's locale."""
-    local, words = at.astimezone(tz), CATALOGUES[lang]
-    month = words["months"].split()[local.month - 1]
-    return f"{words['days'].split()[local.weekday()]} {local.day} {month}"
+    """The evening's date, as on the ticket. Not strftime's names: those depend on the machine's locale."""
+    night, words = evening(at, tz), CATALOGUES[lang]
+    month = words["months"].split()[night.month - 1]
+    return f"{words['days'].split()[night.weekday()]} {night.day} {month}"
 
 
 def _present(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:

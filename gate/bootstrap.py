@@ -61,6 +61,7 @@ def make_door(config: GateFile) -> Door:
     return Door(
         DoorSettings(
             gate_name=config.name,
+            keys=public_keys(config),
             rescan_after_ms=int(config.door.rescan_after * 1000),
             retain_days=config.door.retain_days,
         ),

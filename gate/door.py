@@ -24,7 +24,7 @@ from gate.outage import Outage
 from gate.parts import Parts
 from gate.passage import Order, Outcome
 from gate.passing import Passing
-from gate.payload import Code, Malformed, parse
+from gate.payload import Code, Malformed, Proof, parse, prove
 from gate.ports import Look
 from gate.presence import Presence, Sighting, observe
 from gate.report import Report
@@ -65,6 +65,7 @@ class Door:
         self.parts = parts
         self._passing = passing
         self._zone = zone
+        self._keys = settings.keys
         self._tally = Tally()
         self._front = Front(settings, parts)
         self._showing = Showing(parts, self._front, passing)
@@ -115,18 +116,21 @@ class Door:
             self._answering.answer(presented, now)
 
     def _sift(self, seen: Seen) -> Seen:
-        """Beside a ticket the cache knows, made-up codes are foreign: a sticker blocks no gate."""
-        codes = {what.code_hash for _, what in seen if isinstance(what, Code)}
+        """Beside a valid ticket, made-up codes are foreign: a sticker blocks no gate (domain 2.3, line 4)."""
+        codes = {what.code_hash: what for _, what in seen if isinstance(what, Code)}
         if len(codes) < 2:
             return seen
-        known = {code for code in codes if self._knows(code)}
-        if not known:
+        valid = {one for one, code in codes.items() if self._knows(one) or self._is_signed(code)}
+        if not valid:
             return seen
-        foreign = Malformed("unknown, beside a ticket that is known")
+        foreign = Malformed("made up, beside a valid ticket")
         return [
-            (sighting, foreign if isinstance(what, Code) and what.code_hash not in known else what)
+            (sighting, foreign if isinstance(what, Code) and what.code_hash not in valid else what)
             for sighting, what in seen
         ]
+
+    def _is_signed(self, code: Code) -> bool:
+        return prove(code, None, self._keys) is Proof.VALID
 
     def _knows(self, code_hash: str) -> bool:
         return self.parts.cache.find(code_hash).admission is not None

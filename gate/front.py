@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.cache import Feed, screen_link
 from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
@@ -24,9 +25,10 @@ Fault = tuple[Part, Step]
 
 
 class DoorSettings(Value, frozen=True):
-    """Numbers of the loop: see `gate.config.DoorSection`."""
+    """What the loop goes by: see `gate.config.DoorSection`. `keys`: of signed tickets, by key id."""
 
     gate_name: str
+    keys: Mapping[str, Ed25519PublicKey] = {}
     rescan_after_ms: int = 1500
     retain_days: int = 30
 

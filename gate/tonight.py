@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta, tzinfo
 
 from gate.model import Event
 
+LINGER = timedelta(hours=2)
+"""How long after its end a night is still tonight: who comes late reads "event over", not "wrong event"."""
+MORNING = timedelta(hours=6)
+
+
+def evening(doors: datetime, zone: tzinfo) -> date:
+    """The date people call a night by: doors that open before six belong to the evening before.
+
+    :param zone: where the club is.
+    """
+    return (doors.astimezone(zone) - MORNING).date()
+
 
 def tonight(events: Sequence[Event], now: datetime) -> Event | None:
-    """The served event that is on, else the next one, else the one that ended last.
+    """The served event that is on, else the one that just ended, else the next one, else the last one.
 
     A cancelled event gives way to one that takes place at the same hours, and is tonight
     otherwise, so that its guests read "event cancelled" rather than "wrong event". For the same
-    reason an event that is over stays until another is coming.
+    reason an event that is over stays for `LINGER`, unless the next doors are nearer than its end.
     """
     served = sorted((event for event in events if event.served), key=_order)
     on = [event for event in served if event.doors_open_at <= now < event.ends_at]
@@ -21,7 +33,14 @@ def tonight(events: Sequence[Event], now: datetime) -> Event | None:
     if on:
         return (taking_place or on)[-1]
     coming = [event for event in served if now < event.doors_open_at]
+    over = [event for event in served if event.ends_at <= now]
+    if coming and over and _lingers(over[-1], coming[0], now):
+        return over[-1]
     return coming[0] if coming else (served[-1] if served else None)
+
+
+def _lingers(over: Event, coming: Event, now: datetime) -> bool:
+    return now - over.ends_at < min(LINGER, coming.doors_open_at - now)
 
 
 def _order(event: Event) -> tuple[datetime, bool, str]:

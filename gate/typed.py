@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta, tzinfo
+from datetime import tzinfo
 
 from stdnum.iso7064 import mod_37_36
 
 from gate.model import Event, Value
 from gate.payload import Code, parse
 from gate.presence import Presented
+from gate.tonight import evening
 
 MOST_CANDIDATES = 6
 MOST_TYPED = 5
@@ -33,7 +34,6 @@ _NIGHT = re.compile(r"(?:MGY)?(?P<event>[A-Z]{2,6})(?P<date>2[0O][0-9OIL]{6})(?P
 _WORDS = re.compile(r"[^\W_]+")
 _LOOK_ALIKE = str.maketrans("OIL", "011")
 """Crockford's base32 has neither O, I nor L: whoever writes them means 0 and 1."""
-_MORNING = timedelta(hours=6)
 
 
 class Typist(Value, frozen=True):
@@ -56,12 +56,11 @@ def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
 def prefix_of(event: Event | None, zone: tzinfo) -> str:
     """What the codes of a night begin with: ``MGY-PF-20250115-``; empty without a night.
 
-    :param zone: where the club is. Doors that open before six belong to the evening before.
+    :param zone: where the club is; see `gate.tonight.evening`.
     """
     if event is None:
         return ""
-    day = event.doors_open_at.astimezone(zone) - _MORNING
-    return f"MGY-{event.code}-{day:%Y%m%d}-"
+    return f"MGY-{event.code}-{evening(event.doors_open_at, zone):%Y%m%d}-"
 
 
 def read(text: str, prefix: str, known: Callable[[str], bool]) -> Presented | None:

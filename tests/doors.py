@@ -140,7 +140,7 @@ class Bench:
         )
         self.passing = Passing(gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom)
         self.door = Door(
-            DoorSettings(gate_name="GATE 1"),
+            DoorSettings(gate_name="GATE 1", keys=self.keys),
             self.parts,
             self.passing,
             lambda journal: make_desk(journal, self.cache, self.clock, self.keys),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.errors import HardwareError, Step
 from gate.mending import RETRY_MS
@@ -195,3 +197,15 @@ def test_no_pulse_at_start_and_the_relay_is_at_rest_at_the_end(tmp_path: Path) -
     bench.wait(5)
     bench.close()
     assert bench.relay.releases == []
+
+
+def test_a_validly_signed_ticket_beside_a_known_one_is_one_too_many(tmp_path: Path) -> None:
+    """Domain 2.3, line 4: both are valid, whatever the cache has heard of."""
+    key = Ed25519PrivateKey.generate()
+    bench = Bench(tmp_path, keys={"K1": key.public_key()})
+    unsynced = code_id(50)
+    signature = base64.b32encode(key.sign(unsynced.encode())).decode().rstrip("=")
+    assert reason(bench.show(code_id(), f"{unsynced}.K1{signature}")) is Reason.AMBIGUOUS
+    forged = f"{unsynced}.K1{'A' * 103}"
+    assert reason(bench.show(code_id(), forged)) is Reason.FIRST_ENTRY
+    bench.close()
