@@ -1,6 +1,6 @@
 """From one presentation to its answer: decide, record, release, show. Used by the door.
 
-The relay moves only after `Desk.answer` has committed, and never waits for the screen.
+The relay moves only after `Desk.answer` has committed, and waits neither for the screen nor for the log.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Answering:
             self._parts.journal.broke(error, now_ms)
             self._see_staff(presented, "not recorded", now_ms)
             return
-        self._log.info("scan", **log_fields(answered, presented))
         self._perform(_with_typo(answered, find_typo), journal, turnstile, now_ms)
+        self._log.info("scan", **log_fields(answered, presented))
         self._tally.scan(answered)
         self._note_guess(answered, now_ms)
 
@@ -115,11 +115,9 @@ class Answering:
 def _with_typo(answered: Answered, find_typo: FindTypo | None) -> Answered:
     """A locked gate looks for nothing: it would tell a guesser what it knows (see gate/typo.py)."""
     verdict = answered.verdict
-    asked = (
-        find_typo is not None and verdict.reason is Reason.BAD_CHECKSUM and Flag.LOCKED not in verdict.flags
-    )
-    typo = find_typo() if asked and find_typo else None
-    screen = replace(answered.effects.screen, typo=typo)
+    if find_typo is None or verdict.reason is not Reason.BAD_CHECKSUM or Flag.LOCKED in verdict.flags:
+        return answered
+    screen = replace(answered.effects.screen, typo=find_typo())
     return replace(answered, effects=replace(answered.effects, screen=screen))
 
 
