@@ -104,6 +104,7 @@ def test_a_file_that_is_replaced_is_noticed_outside_of_a_view_too(
         "update admissions set row = '{'",
         "update admissions set row = x'ff'",
         "update admissions set row = 7",
+        "update feed set current_at = x'00'",
         "update feed set current_at = 'yesterday'",
         "update feed set current_at = '2026-11-20T23:00:00'",  # of no time zone
         "update events set row = '{}'",
