@@ -70,7 +70,7 @@ def reading_values(path: Path) -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise DamagedError(f"{path}: holds a value that is none: {error}. {_BROKEN_WORDS}") from error
 
 

@@ -24,7 +24,7 @@ import structlog
 from gate.cache import LinkState
 from gate.clock import Clock
 from gate.errors import MagueyError, Step, StoreError
-from gate.faults import check_place, in_words
+from gate.faults import DamagedError, check_place, in_words
 from gate.journal import Journal
 from gate.salvage import Salvaged, discard, flush, rebuild
 from gate.sharing import share
@@ -77,10 +77,19 @@ class Opening:
             why = self._why_not()
             if why is not None:
                 self._salvage(why)
-            share(self._path)
-            journal = Journal(self._path, self._gate_id, self._new_epoch())
+            try:
+                journal = self._as_it_is()
+            except DamagedError as error:
+                if why is not None:
+                    raise  # just made anew: the mistake is ours
+                self._salvage(str(error))
+                journal = self._as_it_is()
         self._was_open = True
         return journal
+
+    def _as_it_is(self) -> Journal:
+        share(self._path)
+        return Journal(self._path, self._gate_id, self._new_epoch())
 
     def let_go(self, journal: Journal) -> None:
         """Close a journal. One that was deleted or replaced while it was open is put back first.
