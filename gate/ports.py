@@ -68,6 +68,13 @@ class Turnstile(Protocol):
     def rest(self) -> None:
         """Lock again after `hold_open`. From any thread. Raises `HardwareError`."""
 
+    def lost(self) -> int:
+        """How many releases, the newest, were promised and can no longer be given, since last asked.
+
+        Those that raised are not among them, nor those that being held open took over. After
+        `close` too: what was not begun by then is lost.
+        """
+
     def beats(self) -> int:
         """Grows while the relay's own loop turns; for the watchdog."""
 
@@ -79,15 +86,17 @@ class Turnstile(Protocol):
 
 
 class Sensed(msgspec.Struct, frozen=True):
-    """What the inputs say. `bodies`, `exits`: how many since the last reading; the others: right now.
+    """What the inputs say. `bodies`, `exits`: how many since the last reading.
 
-    `blocked`: the passage sensor is covered, and has been longer than a body takes.
+    `fire`, `tamper`: now, or at any time since the last reading. `covered`: the passage sensor is
+    covered right now; `blocked`: and has been longer than a body takes.
     """
 
     bodies: int = 0
     exits: int = 0
     fire: bool = False
     tamper: bool = False
+    covered: bool = False
     blocked: bool = False
 
 

@@ -100,6 +100,7 @@ class RecordingTurnstile(_Pulse):
         self._clock = clock
         self._broken: HardwareError | None = None
         self._is_wanted_open = self._is_open = False
+        self._lost = 0
         self._changed = threading.Condition()
 
     @property
@@ -146,6 +147,17 @@ class RecordingTurnstile(_Pulse):
             if error is None:
                 self._settle()
 
+    def lose(self, count: int = 1) -> None:
+        """So many of the releases, the newest, are not given after all."""
+        with self._changed:
+            self._lost += count
+
+    def lost(self) -> int:
+        """What `lose` was told since last asked."""
+        with self._changed:
+            lost, self._lost = self._lost, 0
+            return lost
+
     def trouble(self) -> HardwareError | None:
         """What `break_down` was told."""
         return self._broken
@@ -173,6 +185,7 @@ class ScriptedInputs:
 
     def __init__(self, on_fire: Callable[[bool], None] | None = None) -> None:
         self._now = Sensed()
+        self._was = Sensed()  # alarms since the last reading, over or not
         self._on_fire = on_fire
         self._trouble: HardwareError | None = None
         self._lock = threading.Lock()
@@ -193,6 +206,7 @@ class ScriptedInputs:
         with self._lock:
             is_edge = self._now.fire != on
             self._now = replace(self._now, fire=on)
+            self._was = replace(self._was, fire=on or self._was.fire)
         if is_edge and self._on_fire is not None:
             self._on_fire(on)
 
@@ -200,11 +214,17 @@ class ScriptedInputs:
         """The housing is opened or closed."""
         with self._lock:
             self._now = replace(self._now, tamper=on)
+            self._was = replace(self._was, tamper=on or self._was.tamper)
+
+    def cover(self, *, on: bool = True) -> None:
+        """The passage sensor is covered, not for long yet, or free again."""
+        with self._lock:
+            self._now = replace(self._now, covered=on, blocked=False)
 
     def block(self, *, on: bool = True) -> None:
-        """The passage sensor is covered or free again."""
+        """The passage sensor is covered, and has been for long, or is free again."""
         with self._lock:
-            self._now = replace(self._now, blocked=on)
+            self._now = replace(self._now, covered=on, blocked=on)
 
     def break_down(self, error: HardwareError | None) -> None:
         """Report this trouble from now on; None: all is well again."""
@@ -213,8 +233,9 @@ class ScriptedInputs:
     def read(self) -> Sensed:
         """What happened since the last reading."""
         with self._lock:
-            now, self._now = self._now, replace(self._now, bodies=0, exits=0)
-            return now
+            now, was = self._now, self._was
+            self._now, self._was = replace(now, bodies=0, exits=0), Sensed()
+            return replace(now, fire=now.fire or was.fire, tamper=now.tamper or was.tamper)
 
     def trouble(self) -> HardwareError | None:
         """What `break_down` was told."""

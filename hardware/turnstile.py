@@ -100,6 +100,10 @@ class NoTurnstile:
     def rest(self) -> None:
         """Nothing to lock."""
 
+    def lost(self) -> int:
+        """Nothing was promised."""
+        return 0
+
     def beats(self) -> int:
         """There is no loop that could be stuck."""
         self._beats += 1
@@ -145,6 +149,9 @@ class RelayTurnstile:
         self._broken: HardwareError | None = None
         self._retry_at = 0.0
         self._tries = 0  # attempts to switch that have ended
+        self._openings = 0  # those that opened
+        self._awaited = 0  # of the pulses owed: those whose caller will hear if they are not given
+        self._lost = 0
         self._busy_since: float | None = None  # when the attempt under way began
         self._beats = 0
         self._is_closing = self._is_last = False
@@ -177,7 +184,7 @@ class RelayTurnstile:
             self._duty = duty.released(self._duty)
             self._changed.notify_all()
             if self._duty.wants_open(time.monotonic()) and not self._is_open:
-                self._wait_for(lambda: self._duty.owed == 0)
+                self._wait_for_opening()
 
     def hold_open(self) -> None:
         """Open for everybody until `rest`; from any thread, asked again it changes nothing.
@@ -208,6 +215,12 @@ class RelayTurnstile:
             self._changed.notify_all()
             self._wait_for(lambda: not self._is_open and self._busy_since is None)
 
+    def lost(self) -> int:
+        """How many releases came back without an error, and are not given after all, since last asked."""
+        with self._changed:
+            lost, self._lost = self._lost, 0
+            return lost
+
     def beats(self) -> int:
         """Grows at least twice a second, and not while the thread is stuck in the pin's driver."""
         return self._beats
@@ -226,6 +239,7 @@ class RelayTurnstile:
             if self._is_closing:
                 return
             self._is_closing = True
+            self._count_lost()
             self._duty = duty.ending(self._duty, time.monotonic(), LAST_PULSE_S)
             self._changed.notify_all()
         self._thread.join(CLOSE_S)
@@ -260,11 +274,29 @@ class RelayTurnstile:
         """Until the thread has done it, failed in it, or does not answer. Called with the lock."""
         tries = self._tries
         self._changed.wait_for(lambda: self._tries > tries if self._broken is not None else done(), ANSWER_S)
+        if self._broken is not None or not done():
+            raise self._given_up()
+
+    def _wait_for_opening(self) -> None:
+        """Until the way has opened, which may be over again by now. Called with the lock."""
+        before = self._openings
+        self._awaited += 1
+        self._changed.wait_for(lambda: self._openings > before or self._broken is not None, ANSWER_S)
+        if self._openings == before:
+            raise self._given_up()
+
+    def _given_up(self) -> HardwareError:
+        """Why it was not done. A relay that does not answer owes nothing any more."""
         if self._broken is not None:
-            raise self._broken
-        if not done():
-            self._duty = duty.dropped(self._duty)
-            raise self._error("does not answer")
+            return self._broken
+        self._count_lost()
+        self._duty = duty.dropped(self._duty)
+        return self._error("does not answer")
+
+    def _count_lost(self) -> None:
+        """What is owed now will not be given. Who still waits for his pulse gets an error instead."""
+        self._lost += max(0, self._duty.owed - self._awaited)
+        self._awaited = 0
 
     def _run(self) -> None:
         while (wanted := self._wait()) is not None:
@@ -318,6 +350,9 @@ class RelayTurnstile:
             self._broken = None
             _log.info("turnstile_back")
         self._is_open = is_open
+        if is_open:
+            self._openings += 1
+            self._awaited = 0
         self._duty = duty.opened(self._duty, now, self._pulse_s) if is_open else duty.closed(self._duty, now)
 
     def _failed(self, error: Exception, now: float) -> None:
@@ -325,6 +360,7 @@ class RelayTurnstile:
         if self._broken is None:
             self._broken = self._error(f"cannot be switched ({error})")
             _log.error("turnstile_down", why=str(error))
+        self._count_lost()
         self._duty = duty.failed(self._duty)
         self._retry_at = now + RETRY_S
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from msgspec.structs import replace
 
 from gate.errors import HardwareError
 from gate.ports import Eye, Inputs, Keypad, Look, Sensed, Turnstile, Typed, Voice
@@ -103,13 +104,50 @@ def test_scripted_inputs_count_between_readings_and_keep_levels() -> None:
     script.block()
     script.fire()
     script.fire()
-    assert inputs.read() == Sensed(bodies=2, exits=1, fire=True, tamper=True, blocked=True)
-    assert inputs.read() == Sensed(fire=True, tamper=True, blocked=True)
+    stands = Sensed(fire=True, tamper=True, covered=True, blocked=True)
+    assert inputs.read() == replace(stands, bodies=2, exits=1)
+    assert inputs.read() == stands
     script.fire(on=False)
     script.tamper(on=False)
     script.block(on=False)
     assert inputs.read() == Sensed()
     assert heard == [True, False]
+
+
+def test_an_alarm_that_is_over_before_scripted_inputs_are_read_is_read_once() -> None:
+    inputs = ScriptedInputs()
+    for said in (inputs.fire, inputs.tamper):
+        said()
+        said(on=False)
+    assert inputs.read() == Sensed(fire=True, tamper=True)
+    assert inputs.read() == Sensed()
+    inputs.fire()
+    assert inputs.read().fire
+    inputs.fire(on=False)
+    inputs.fire()
+    inputs.fire(on=False)
+    assert inputs.read().fire, "it began anew"
+    assert not inputs.read().fire
+
+
+def test_a_scripted_sensor_is_covered_before_it_is_blocked() -> None:
+    inputs = ScriptedInputs()
+    inputs.cover()
+    assert inputs.read() == Sensed(covered=True)
+    inputs.block()
+    assert inputs.read() == Sensed(covered=True, blocked=True)
+    inputs.cover(on=False)
+    assert inputs.read() == Sensed()
+
+
+def test_a_recording_turnstile_loses_what_it_is_told_to_once() -> None:
+    recording = RecordingTurnstile()
+    turnstile: Turnstile = recording
+    recording.lose()
+    recording.lose(2)
+    turnstile.close()
+    assert turnstile.lost() == 3
+    assert turnstile.lost() == 0
 
 
 def test_a_scripted_keypad_types_as_a_keypad_does() -> None:
