@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from gate.errors import HardwareError, Step
 from hardware import turnstile
-from hardware.duty import GAP_S
+from hardware.duty import GAP_S, Duty
 from hardware.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
 from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, levels, wait_until
 
@@ -143,6 +143,127 @@ def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
     assert levels(pin) == [False, True, False, True, False], "pulses not begun before it broke are dropped"
     assert pin.states[3].timestamp >= GAP_S
     assert [line["event"] for line in logs] == ["turnstile_down", "turnstile_back"]
+
+
+def test_pulses_promised_and_not_begun_before_the_relay_broke_are_lost_and_told_once(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.stays_on = True
+    for _ in range(3):
+        relay.release()
+    pin.wait_for_refusals(1)
+    wait_until(lambda: relay.trouble() is not None)
+    assert relay.lost() == 2
+    assert relay.lost() == 0
+    relay.close()
+    assert relay.lost() == 0
+
+
+def test_a_pulse_that_was_to_follow_and_cannot_be_begun_is_lost(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.release()
+    pin.wait_for(lambda seen: seen == [False, True, False])
+    pin.refuses = True
+    wait_until(lambda: relay.trouble() is not None)
+    assert relay.lost() == 1
+    pin.refuses = False
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_pulses_dropped_by_closing_are_lost(factory: Any) -> None:
+    relay = _relay(factory)
+    for _ in range(3):
+        relay.release()
+    relay.close()
+    assert relay.lost() == 2
+    relay.close()
+    assert relay.lost() == 0
+
+
+def test_pulses_that_an_open_way_took_over_are_not_lost(factory: Any) -> None:
+    relay = _relay(factory)
+    for _ in range(3):
+        relay.release()
+    relay.hold_open()
+    relay.release()
+    relay.rest()
+    relay.close()
+    assert relay.lost() == 0
+
+
+def test_a_release_that_raised_is_not_lost_as_well(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.05)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    with pytest.raises(HardwareError, match="does not answer"):
+        relay.release()
+    pin.refuses = True
+    pin.answers.set()
+    wait_until(lambda: (trouble := relay.trouble()) is not None and "switched" in str(trouble))
+    with pytest.raises(HardwareError, match="cannot be switched"):
+        relay.release()
+    relay.close()
+    with pytest.raises(HardwareError, match="switched off"):
+        relay.release()
+    assert relay.lost() == 0
+
+
+def test_the_promise_behind_a_release_that_raised_is_lost(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ask while the driver is stuck in the first pulse's beginning: each is told, none twice."""
+    monkeypatch.setattr(turnstile, "ANSWER_S", PATIENCE_S)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    raised: list[HardwareError] = []
+
+    def ask() -> None:
+        try:
+            relay.release()
+        except HardwareError as error:
+            raised.append(error)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    wait_until(lambda: relay._duty.owed == 2)
+    pin.refuses = True
+    pin.answers.set()
+    for thread in asking:
+        thread.join(PATIENCE_S)
+    assert len(raised) + relay.lost() == 2
+    pin.refuses = False
+    relay.close()
+
+
+def test_a_pulse_that_was_given_is_no_error_however_soon_the_relay_breaks(factory: Any) -> None:
+    for number in range(2, 22):
+        relay = RelayTurnstile(number, pulse_s=0, factory=factory)
+        factory.pin(number).stays_on = True
+        relay.release()
+        factory.pin(number).wait_for_refusals(1)
+        factory.pin(number).stays_on = False
+        relay.close()
+        assert relay.lost() == 0
+
+
+def test_a_release_does_not_wait_for_pulses_asked_for_before(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for between the end of a gap and the thread's waking: the one before it is not begun yet."""
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.5)
+    relay, pin = RelayTurnstile(17, pulse_s=3600, factory=factory), factory.pin(17)
+    with relay._changed:
+        relay._duty = Duty(owed=1)
+        relay.release()
+    assert levels(pin) == [False, True]
+    monkeypatch.setattr(turnstile, "LAST_PULSE_S", 0.01)
+    relay.close()
+    assert relay.lost() == 1
 
 
 def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any) -> None:
@@ -514,6 +635,7 @@ def test_the_drivers(tmp_path: Path) -> None:
     nothing.release()
     nothing.hold_open()
     nothing.rest()
+    assert nothing.lost() == 0
     assert nothing.beats() < nothing.beats()
     assert nothing.trouble() is None
     nothing.close()
