@@ -1,10 +1,11 @@
 """Contacts the gate watches: passage sensor, exit button, fire alarm, tamper contact, through gpiozero.
 
 All are pulled up by the Pi and closed to ground. Bodies and presses are counted at their edge,
-between readings; alarm, tamper and a covered sensor are levels, read when asked. The fire alarm is
-told of at its edge, from the pin driver's own thread, whatever the loop of the door is doing; a second
-thread looks at its level twice a second, because an exception in a callback ends lgpio's thread
-without a word (`lgpio._callback_thread.run`), and with it every further edge.
+between readings; a covered sensor is a level, read when asked. Alarm and tamper are levels too, and one
+that is over before anybody reads is kept for the next reading: what opened the way must be read of once.
+The fire alarm is told of at its edge, from the pin driver's own thread, whatever the loop of the door is
+doing; a second thread looks at its level twice a second, because an exception in a callback ends lgpio's
+thread without a word (`lgpio._callback_thread.run`), and with it every further edge.
 
 How bounce is taken out: lgpio tells of an edge once the level was stable for the time given
 (`gpio_set_debounce_micros`); the native driver ignores edges for so long after the first; gpiozero's
@@ -101,6 +102,8 @@ class GpioInputs:
         self._lock = threading.Lock()
         self._bodies = self._exits = 0
         self._covered_since: float | None = None
+        self._began: set[str] = set()  # alarms since the last reading, over or not
+        self._is_telling = False
         self._outage = Outage("inputs")
         self._trouble: HardwareError | None = None
         self._contacts: list[Contact] = []
@@ -128,9 +131,34 @@ class GpioInputs:
             contact.on_change(self._body)
         elif contact.key == EXIT:
             contact.on_change(self._press)
-        elif contact.key == FIRE and on_fire is not None:
-            self._watch = watch = FireWatch(contact.level, on_fire)
-            contact.on_change(lambda _active: watch.look())
+        elif contact.key == TAMPER or on_fire is None:
+            contact.on_change(lambda begins: self._alarm(contact.key, begins=begins))
+        else:
+            self._watch_fire(contact, on_fire)
+
+    def _watch_fire(self, contact: Contact, on_fire: Callable[[bool], None]) -> None:
+        self._watch = watch = FireWatch(contact.level, lambda on: self._tell(on_fire, on=on))
+
+        def changed(begins: bool) -> None:
+            self._alarm(FIRE, begins=begins)
+            watch.look()
+
+        contact.on_change(changed)
+
+    def _alarm(self, key: str, *, begins: bool) -> None:
+        with self._lock:
+            self._began.update({key} if begins else ())
+
+    def _tell(self, on_fire: Callable[[bool], None], *, on: bool) -> None:
+        """Told of, it is read of afterwards too: or what was opened late would be locked by nobody."""
+        with self._lock:
+            self._is_telling = on
+        try:
+            on_fire(on)
+        finally:
+            with self._lock:
+                self._is_telling = False
+                self._began.update({FIRE} if on else ())
 
     def _body(self, begins: bool) -> None:
         with self._lock:
@@ -145,15 +173,18 @@ class GpioInputs:
         """What happened since the last reading. Never blocks, never raises."""
         levels = {contact.key: contact.level() for contact in self._contacts}
         self._judge()
+        covered = levels.get(PASSAGE, False)
         with self._lock:
             sensed = Sensed(
                 bodies=self._bodies,
                 exits=self._exits,
-                fire=levels.get(FIRE, False),
-                tamper=levels.get(TAMPER, False),
-                blocked=self._is_blocked(covered=levels.get(PASSAGE, False)),
+                fire=levels.get(FIRE, False) or FIRE in self._began or self._is_telling,
+                tamper=levels.get(TAMPER, False) or TAMPER in self._began,
+                covered=covered,
+                blocked=self._is_blocked(covered=covered),
             )
             self._bodies = self._exits = 0
+            self._began.clear()
         return sensed
 
     def _is_blocked(self, *, covered: bool) -> bool:

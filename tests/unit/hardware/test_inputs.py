@@ -117,13 +117,19 @@ def test_who_stands_in_the_sensor_when_the_gate_starts_is_no_body(wires: Wires) 
 def test_a_sensor_covered_longer_than_a_body_takes_is_blocked(wires: Wires) -> None:
     connected = wires.connect()
     wires.close(PASSAGE)
-    assert not connected.read().blocked
+    assert connected.read() == Sensed(bodies=1, covered=True)
     wires.now += BLOCKED_S
-    assert not connected.read().blocked
+    assert connected.read() == Sensed(covered=True)
     wires.now += 0.1
-    assert connected.read().blocked
+    assert connected.read() == Sensed(covered=True, blocked=True)
     wires.open(PASSAGE)
-    assert not connected.read().blocked
+    assert connected.read() == Sensed()
+
+
+def test_a_sensor_is_covered_while_it_is_and_not_because_somebody_walked_through(wires: Wires) -> None:
+    connected = wires.connect()
+    wires.body()
+    assert connected.read() == Sensed(bodies=1)
 
 
 def test_a_queue_walking_through_does_not_block_the_sensor(wires: Wires) -> None:
@@ -181,6 +187,88 @@ def test_the_alarm_is_told_of_from_the_pins_thread_while_nobody_reads(wires: Wir
     pins.start()
     pins.join(PATIENCE_S)
     assert threads == ["the pin driver's"]
+
+
+@pytest.mark.parametrize("on_fire", [None, Heard()])
+@pytest.mark.parametrize("normally_closed", [True, False])
+def test_an_alarm_that_is_over_before_anybody_reads_is_read_of_once(
+    wires: Wires, on_fire: Heard | None, normally_closed: bool
+) -> None:
+    begin, end = (wires.open, wires.close) if normally_closed else (wires.close, wires.open)
+    end(FIRE)
+    connected = wires.connect(on_fire=on_fire, fire_normally_closed=normally_closed)
+    assert connected.read() == Sensed()
+    begin(FIRE)
+    end(FIRE)
+    assert connected.read() == Sensed(fire=True)
+    assert connected.read() == Sensed()
+
+
+def test_a_housing_opened_and_closed_between_two_readings_is_tampering(wires: Wires) -> None:
+    connected = wires.connect()
+    wires.open(TAMPER)
+    wires.close(TAMPER)
+    assert connected.read() == Sensed(tamper=True)
+    assert connected.read() == Sensed()
+
+
+@pytest.mark.parametrize("pin", [FIRE, TAMPER])
+def test_a_contact_that_flaps_is_an_alarm_at_every_reading_and_over_when_it_rests(
+    wires: Wires, pin: int
+) -> None:
+    """Whichever level it has when it is read; or every reading would be an alarm that begins or ends."""
+    connected = wires.connect(on_fire=Heard())
+    alarm = Sensed(fire=pin == FIRE, tamper=pin == TAMPER)
+    for flaps in range(2, 20):
+        for flap in range(flaps):
+            (wires.close if flap % 2 else wires.open)(pin)
+        assert connected.read() == alarm
+    wires.close(pin)
+    connected.read()
+    assert connected.read() == Sensed()
+
+
+@pytest.mark.usefixtures("often")
+def test_what_only_the_second_thread_heard_of_is_read_of_as_well(wires: Wires) -> None:
+    heard = Heard()
+    connected = wires.connect(on_fire=heard)
+    wires.factory.pin(FIRE).when_changed = None
+    wires.open(FIRE)
+    wait_until(lambda: heard == [True])
+    wires.close(FIRE)
+    wait_until(lambda: heard == [True, False])
+    assert connected.read() == Sensed(fire=True)
+    assert connected.read() == Sensed()
+
+
+def test_who_opens_late_for_an_alarm_is_read_of_until_after_that(wires: Wires) -> None:
+    """Or the loop would have locked before, and nobody afterwards."""
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def slow(on: bool) -> None:
+        if on:
+            asked.set()
+            assert goes_on.wait(PATIENCE_S)
+
+    connected = wires.connect(on_fire=slow)
+    pins = threading.Thread(target=wires.open, args=(FIRE,))
+    pins.start()
+    assert asked.wait(PATIENCE_S)
+    quiet = threading.Thread(target=wires.close, args=(FIRE,))
+    quiet.start()
+    wait_until(lambda: wires.factory.pin(FIRE).state == 0)
+    assert [connected.read().fire for _ in range(3)] == [True] * 3
+    goes_on.set()
+    pins.join(PATIENCE_S)
+    quiet.join(PATIENCE_S)
+    assert [connected.read().fire for _ in range(2)] == [True, False]
+
+
+def test_an_alarm_that_nobody_could_hear_is_read_of(wires: Wires) -> None:
+    connected = wires.connect(on_fire=Heard(deaf=1000))
+    wires.open(FIRE)
+    wires.close(FIRE)
+    assert connected.read() == Sensed(fire=True)
 
 
 @pytest.mark.usefixtures("often")
