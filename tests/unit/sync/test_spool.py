@@ -7,9 +7,11 @@ import gc
 import queue
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gate.cache import CacheReader
@@ -81,7 +83,7 @@ def test_a_column_that_no_longer_fits_its_row_is_put_right(gate: Gate) -> None:
 
 
 def test_what_has_not_changed_is_not_written_again(gate: Gate) -> None:
-    rows = [an_event(), a_table(), *(an_admission(code_id(number)) for number in range(50))]
+    rows: list[FeedRow] = [an_event(), a_table(), *(an_admission(code_id(number)) for number in range(50))]
     gate.load(1, *rows)
     before = gate.cache._db.total_changes
     gate.load(2, *rows)
@@ -237,29 +239,27 @@ def test_a_spool_that_the_card_spoiled_ends_sync_and_changes_nothing(gate: Gate)
 
 
 def test_nothing_of_a_snapshot_stays_in_memory(tmp_path: Path) -> None:
-    """Rows are let go of as they are written: never two of them are alive."""
-    alive = 0
-
-    class Counted(list[int]):
-        def __init__(self) -> None:
-            nonlocal alive, most
-            alive += 1
-            most = max(most, alive)
-
-        def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
-
+    alive: list[weakref.ref[Admission]] = []
     most = 0
-    spool = Spool(tmp_path / "spool.db")
-    spooled = spool.fill(_with(Counted(), number) for number in range(500))
-    assert (spooled.count, most) == (500, 1)
+
+    def rows() -> Iterator[FeedRow]:
+        nonlocal most
+        for number in range(500):
+            row = Watched(**msgspec.structs.asdict(an_admission(code_id(number))))
+            alive.append(weakref.ref(row))
+            most = max(most, sum(one() is not None for one in alive))
+            yield row
+            del row
+
+    spooled = Spool(tmp_path / "spool.db").fill(rows())
+    assert (spooled.count, len(alive)) == (500, 500)
+    assert most <= 2  # one is made while the one before is still in a hand
     with contextlib.closing(sqlite3.connect(spooled.path)) as db:
         assert db.execute("select count(*) from admissions").fetchone() == (500,)
 
 
-def _with(_counted: object, number: int) -> Admission:
-    return an_admission(code_id(number))
+class Watched(Admission, frozen=True, weakref=True, tag="admission"):
+    """An admission of which can be told whether it is still held."""
 
 
 def a_note() -> LinkNote:
