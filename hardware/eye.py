@@ -5,10 +5,12 @@ shared memory, then the decoder child to look at that slot, while the camera alr
 another: three slots, so that one is being filled, one waits, one is being looked at. Only
 the newest frame waits. What was read becomes a `Look`, taken by the door with `look`. A
 look with codes is not pushed out by a later empty one, so a slow moment of the door costs
-no guest a second try. Where pictures are shown only once (`CameraSpec.every_frame_counts`),
-the next frame is asked for only after the last look was taken. How often the camera is
-asked is up to `hardware.pace`; a frame that is not fresh (`hardware.freshness`) is not
-looked at, and a camera without a fresh frame for `CAMERA_DEADLINE_S` is replaced.
+no guest a second try; but one that nobody took for `hardware.freshness.KEPT_S` is dropped:
+the door stood still, and whoever held that code up may be gone. Where pictures are shown only
+once (`CameraSpec.every_frame_counts`), nothing is dropped, and the next frame is asked for
+only after the last look was taken. How often the camera is asked is up to `hardware.pace`; a
+frame that is not fresh (`hardware.freshness`) is not looked at, and a camera without a fresh
+frame for `CAMERA_DEADLINE_S` is replaced.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from gate.ports import Look, Restarts
 from gate.presence import Sighting
 from hardware import messages as m
 from hardware.effort import Effort, effort
-from hardware.freshness import OLD_S, Stale
+from hardware.freshness import OLD_S, Stale, is_past
 from hardware.names import alias, file_url
 from hardware.pace import REST_AFTER_S, Pace
 from hardware.series import Series
@@ -118,6 +120,7 @@ class ChildEye:
         self._exhausted = self._done = False
         self._crashed: HardwareError | None = None
         self._look: Look | None = None
+        self._read_at = 0.0  # when it was read
         self._changed = threading.Condition()
         self._closing = False
         self._beats = 0
@@ -128,6 +131,8 @@ class ChildEye:
     def look(self, timeout: float) -> Look | None:
         """The newest frame's codes, or None if no frame was decoded within `timeout` seconds."""
         with self._changed:
+            if not self._every_frame_counts and is_past(self._read_at, time.monotonic()):
+                self._look = None
             self._changed.wait_for(lambda: self._look is not None or self._closing, timeout)
             look, self._look = self._look, None
             if look is not None and not self._closing:
@@ -322,7 +327,7 @@ class ChildEye:
             self._pace = self._pace.saw_code(time.monotonic())
         with self._changed:
             if self._look is None or look.sightings or not self._look.sightings:
-                self._look = look
+                self._look, self._read_at = look, time.monotonic()
             self._changed.notify_all()
 
 

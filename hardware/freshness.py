@@ -12,6 +12,11 @@ from typing import Literal
 OLD_S = 1.0
 """A frame older than this is not looked at: whoever is in it may have gone on by now."""
 
+KEPT_S = 2.0
+"""What was read waits so long for the door: the second it waits for its journal (`gate.opening.PATIENCE_S`)
+and as much again for everything else. A guest still holds the phone up then, and his code is read anew if
+he does; answered later than that, a pulse would be for whoever stands there by then."""
+
 Stale = Literal["", "old", "repeated"]
 
 
@@ -27,3 +32,8 @@ def stale(taken_at: float | None, before: float | None, now: float) -> Stale:
     if before is not None and taken_at <= before:
         return "repeated"
     return "old" if now - taken_at > OLD_S else ""
+
+
+def is_past(read_at: float, now: float) -> bool:
+    """Whether what was read then, in monotonic seconds, is no longer to be answered."""
+    return now - read_at > KEPT_S

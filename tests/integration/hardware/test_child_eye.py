@@ -17,6 +17,8 @@ from structlog.testing import capture_logs
 from gate.errors import HardwareError, Step
 from gate.payload import Malformed, parse
 from gate.ports import Look, Restarts
+from gate.presence import Sighting
+from hardware import freshness
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.names import alias
 from hardware.spec import CameraSpec, Driver
@@ -260,6 +262,33 @@ def test_a_list_may_be_longer_than_an_argument(tmp_path: Path) -> None:
     eye = ChildEye(CameraSpec(driver="files", files=tuple(str(tmp_path / name) for name in names)))
     assert _gone_through(eye) == [f"file:{name}" for name in names]
     eye.close()
+
+
+def test_a_code_that_nobody_asked_for_in_time_is_not_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The door stood still: whoever held it up has gone, and a pulse would be for the next one."""
+    held_up, nobody = Look(sightings=(Sighting(raw=b"ONE"),)), Look()
+    eye = ChildEye(CameraSpec(driver="v4l2", device=str(tmp_path / "none")))
+    eye._publish(held_up)
+    eye._publish(nobody)
+    assert eye.look(0) == held_up
+    eye._publish(held_up)
+    eye._publish(nobody)
+    with monkeypatch.context() as later:
+        later.setattr(freshness, "KEPT_S", -1.0)
+        assert eye.look(0) is None
+    eye._publish(nobody)
+    assert eye.look(0) == nobody
+    eye.close()
+
+
+def test_a_picture_shown_only_once_is_answered_however_late(
+    eye: ChildEye, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness, "KEPT_S", -1.0)
+    present(folder, "ONE")
+    read(eye, "ONE")
 
 
 def test_closing_leaves_no_process_and_no_open_file(folder: Path) -> None:

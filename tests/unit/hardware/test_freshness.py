@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.freshness import OLD_S, stale
+from gate.opening import PATIENCE_S
+from hardware.freshness import KEPT_S, OLD_S, is_past, stale
 
 AT = st.floats(0, 1e6)
 
@@ -33,3 +34,12 @@ def test_a_camera_that_works_is_never_stale(start: float, gaps: list[float], del
         taken += gap
         assert stale(taken, before, taken + delay) == ""
         before = taken
+
+
+def test_what_was_read_is_answered_for_a_while_and_not_later() -> None:
+    assert not is_past(100.0, 100.0 + KEPT_S)
+    assert is_past(100.0, 100.1 + KEPT_S)
+
+
+def test_what_was_read_outlives_the_doors_wait_for_its_journal() -> None:
+    assert KEPT_S >= 2 * PATIENCE_S
