@@ -107,6 +107,35 @@ def test_lights(config: Config, each: Each = 3.0) -> None:
 
 
 @app.command()
+def journal(
+    config: Config,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on without the history that is lost.")
+    ] = False,
+) -> None:
+    """Tell of the journal: its numbering, whether history is lost, what was set aside.
+
+    Lost history ends by itself once the hub has made up for it. Where no hub will be heard, it is ended
+    by `--accept-loss`: first entries are then no longer flagged, nor is it said on the screen.
+    """
+    settings = read(config)
+    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    opened = bootstrap.journal(settings)
+    try:
+        if accept_loss:
+            opened.end_history_lost()
+        lost = opened.history_lost() is not None
+        typer.echo(f"epoch {opened.epoch}, {opened.last_seq()} records")
+    finally:
+        opened.close()
+    typer.echo("history: some is LOST" if lost else "history: complete, or its loss accepted")
+    for path in sorted(settings.journal.parent.glob(f"{settings.journal.stem}.damaged-*")):
+        typer.echo(f"set aside: {path.name}, {path.stat().st_size} bytes")
+    if lost:
+        raise typer.Exit(1)
+
+
+@app.command()
 def replay(
     config: Config,
     journal: Annotated[Path | None, typer.Option(help="A journal; left out: this gate's own.")] = None,

@@ -1,0 +1,108 @@
+"""The reader of single pages, against SQLite itself."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gate import pages
+from gate.errors import Step, StoreError
+from gate.journal import Journal
+from gate.opening import Patient
+from tests.factories import a_record
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(max_size=60),
+    st.binary(max_size=60),
+)
+
+
+@given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=30))
+def test_every_row_sqlite_wrote_is_read_from_its_page(rows: list[tuple[object, ...]]) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute(f"pragma page_size={pages.PAGE}")
+        db.execute("create table t (a, b, c)")
+        db.executemany("insert into t values (?, ?, ?)", rows)
+        data = db.serialize()
+        expected = db.execute("select rowid, a, b, c from t").fetchall()
+    found = [
+        (cell.rowid, *cell.values)
+        for at in range(pages.PAGE, len(data), pages.PAGE)
+        for cell in pages.cells(data[at : at + pages.PAGE])
+    ]
+    assert found == expected
+
+
+@given(seed=st.integers(), kind=st.sampled_from([0x0D, 0x0A, 0x02]))
+def test_no_page_whatever_stands_on_it_raises(seed: int, kind: int) -> None:
+    list(pages.cells(bytes([kind]) + Random(seed).randbytes(pages.PAGE - 1)))
+
+
+def test_every_flipped_bit_in_a_log_that_was_committed_is_noticed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
+    with journal.turn() as turn:
+        turn.append(a_record())
+    log = (tmp_path / "journal.db-wal").read_bytes()
+    journal.close()
+    assert spoiled(log) is None
+    for at in range(0, len(log), 101):
+        harmless = 12 <= at < 16  # how often the log was begun: nothing depends on it, its checksum covers it
+        flipped = log[:at] + bytes([log[at] ^ 0x10]) + log[at + 1 :]
+        assert spoiled(flipped) is not None or harmless, at
+
+
+def spoiled(log: bytes) -> int | None:
+    frames = [log[at : at + pages.FRAME] for at in range(pages.WAL_HEADER, len(log), pages.FRAME)]
+    return pages.first_spoiled(log[: pages.WAL_HEADER], iter(frames))
+
+
+def test_what_an_older_log_left_behind_is_no_damage(tmp_path: Path) -> None:
+    """A log is begun anew at its start; frames of the one before stand behind it."""
+    journal = Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
+    for n in range(1, 20):
+        with journal.turn() as turn:
+            turn.append(a_record(n))
+    journal._db.execute("pragma wal_checkpoint(restart)").fetchall()
+    with journal.turn() as turn:
+        turn.append(a_record(20))
+    log = (tmp_path / "journal.db-wal").read_bytes()
+    journal.close()
+    assert spoiled(log) is None
+
+
+def test_a_journal_that_takes_long_is_waited_for_outside_the_doors_loop(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def slowly() -> Journal:
+        go_on.wait()
+        return Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
+
+    patient = Patient(slowly, patience_s=0)
+    with pytest.raises(StoreError, match="being looked through") as told:
+        patient.open()
+    assert told.value.step is Step.DISK_CHECK
+    go_on.set()
+    assert patient._thread is not None
+    patient._thread.join()
+    patient.open().close()
+
+
+def test_what_keeps_a_journal_from_opening_is_told_to_whoever_waits() -> None:
+    def never() -> Journal:
+        raise StoreError("full", Step.DISK_FULL)
+
+    patient = Patient(never, patience_s=60)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="full") as told:
+            patient.open()
+        assert told.value.step is Step.DISK_FULL
