@@ -15,7 +15,10 @@ from display.preview import text_art
 from gate.errors import ConfigError, HardwareError, Step
 
 Driver = Literal["ssd1306", "sh1106", "ssd1322", "dummy", "terminal", "file"]
-"""``dummy`` keeps the picture in memory, ``terminal`` prints it, ``file`` writes it as PNG."""
+"""``dummy`` keeps the picture in memory, ``terminal`` prints it, ``file`` writes it as PNG.
+
+The last two get no code that is being typed: dots stand for it (`keeps_pictures`).
+"""
 
 
 class Device(Protocol):
@@ -112,6 +115,11 @@ def trouble_of(error: Exception) -> HardwareError:
     what = f"The screen no longer takes pictures ({error or type(error).__name__})."
     advice = "Check its cable; it is tried again every few seconds."
     return HardwareError("screen", what, advice, Step.SCREEN_CABLE)
+
+
+def keeps_pictures(device: Device) -> bool:
+    """Whether what it shows can be read elsewhere, later: in a file, in the system's log (invariant 17)."""
+    return isinstance(device, FileScreen | TerminalScreen)
 
 
 class _Soft:

@@ -16,10 +16,10 @@ import msgspec
 import structlog
 from PIL import Image
 
-from display.devices import Device, make_device, trouble_of
+from display.devices import Device, keeps_pictures, make_device, trouble_of
 from display.draw import NORM, Size, draw, moves
 from display.strings import Lang
-from display.words import Page, compose
+from display.words import Page, compose, veiled
 from gate.errors import HardwareError
 from gate.screen import Idle, Screen
 
@@ -138,17 +138,18 @@ class OledDisplay:
 
     def _words(self, screen: Screen) -> Page:
         try:
-            return compose(screen, self._lang, self._tz)
+            page = compose(screen, self._lang, self._tz)
         except Exception:  # a mistake of ours must not leave the last guest's verdict standing
             _log.exception("screen_without_words", screen=type(screen).__name__)
             return Page(headline="?", banner=("?",))
+        return veiled(page) if self._panel.keeps else page
 
     def _picture(self, showing: _Showing) -> Image.Image:
         try:
             now = self._clock()
             return draw(showing.page, self._panel.size, now - showing.since, minute=int(now // _MINUTE_S))
         except Exception:
-            _log.exception("screen_not_drawn", headline=showing.page.headline)
+            _log.exception("screen_not_drawn", screen=type(showing.screen).__name__)
             return Image.new("1", self._panel.size)
 
     def _contrast(self, showing: _Showing) -> int:
@@ -179,6 +180,7 @@ class _Panel:
         self._sent_at = clock()
         self._retry_at = clock()
         self.size: Size = NORM
+        self.keeps = True  # until it is known what device it is
         self.trouble: HardwareError | None = None
         self.mend()
 
@@ -192,6 +194,7 @@ class _Panel:
             self._lost(error)
             return
         self.size = (self._device.width, self._device.height)
+        self.keeps = keeps_pictures(self._device)
 
     def put(self, picture: Image.Image, contrast: int) -> None:
         """Show a picture, unless it is there already and was sent a moment ago."""

@@ -310,6 +310,8 @@ def _out_of_order(screen: OutOfOrder, lang: Lang) -> Page:
     return Page(headline=headline, lines=(step,), icon="attention", banner=_banner(screen.link, lang))
 
 
+_DOT = "•"  # stands for a character of a code
+
 _NOTICES: dict[str, tuple[Icon, str]] = {
     "starting": ("none", "one_moment"),
     "updating": ("none", "one_moment"),
@@ -348,6 +350,14 @@ def grouped(code: str) -> str:
         for number, group in enumerate(groups)
     ]
     return "- ".join(shown).strip()
+
+
+def veiled(page: Page) -> Page:
+    """The same page with a dot for every character of a code being typed; its groups stay."""
+    if not page.typed:
+        return page
+    code, cursor = page.headline[:-1], page.headline[-1]
+    return replace(page, headline="".join(c if c in " -" else _DOT for c in code) + cursor)
 
 
 def _in_fours(group: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from display.devices import TerminalScreen, make_device, trouble_of
+from display.devices import TerminalScreen, keeps_pictures, make_device, trouble_of
 from display.draw import draw
 from display.samples import ZONE, samples
 from display.words import compose
@@ -81,6 +81,12 @@ def test_terminal_prints_text_art(capsys: pytest.CaptureFixture[str]) -> None:
     screen.cleanup()
     assert len(written) == 1
     assert "█" in written[0]
+
+
+def test_a_file_and_a_terminal_keep_what_they_show_and_a_panel_does_not(tmp_path: Path) -> None:
+    assert keeps_pictures(make_device("file", path=tmp_path / "gate.png"))
+    assert keeps_pictures(make_device("terminal"))
+    assert not keeps_pictures(make_device("dummy"))
 
 
 def test_trouble_keeps_words_that_are_there_already() -> None:

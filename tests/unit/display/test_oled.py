@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from PIL import Image
 from structlog.testing import capture_logs
 
 import display.oled
+from display.devices import FileScreen, TerminalScreen
 from display.draw import NORM, draw
 from display.oled import BRIGHT, DIM, DIM_AFTER_S, FRAME_S, REFRESH_S, RETRY_S, STEADY, OledDisplay
 from display.samples import ZONE, samples
-from display.words import compose
+from display.words import compose, veiled
 from gate.errors import HardwareError, Step
 from gate.ports import Display
+from gate.screen import Typing
 
 SCREENS = samples()
 PATIENCE = 20.0
@@ -240,6 +243,104 @@ def test_a_panel_missing_at_the_start_is_found_later(glass: Glass, clock: Clock)
     glass.shows(picture("welcome"))
     panel.close()
     assert panel.trouble() is None
+
+
+CODES = ("MGY-PF-20250115-7K3M9QX2VD5RTA0HQ", "MGY-GA-20260228-0000ZZZZ1111WWWWX")
+"""Two tickets of one shape."""
+
+
+def typed(code: str) -> bytes:
+    return draw(compose(Typing(text=code), "en", ZONE), NORM).tobytes()
+
+
+def dots(code: str) -> bytes:
+    return draw(veiled(compose(Typing(text=code), "en", ZONE)), NORM).tobytes()
+
+
+class Keeping:
+    """Puts a `Glass` before a device that keeps what it shows, so that a test can wait for its pictures."""
+
+    def __init__(self, device: type[FileScreen | TerminalScreen], glass: Glass, **made_with: Any) -> None:
+        class Waited(device):  # type: ignore[misc, valid-type]
+            def display(self, image: Image.Image) -> None:
+                glass.display(image)
+                super().display(image)
+
+        self.make = lambda: Waited(**made_with)
+
+
+@pytest.fixture(params=["file", "terminal"])
+def keeping(request: pytest.FixtureRequest, glass: Glass, tmp_path: Path) -> Keeping:
+    if request.param == "file":
+        return Keeping(FileScreen, glass, path=tmp_path / "gate.png")
+    return Keeping(TerminalScreen, glass, write=lambda _art: None)
+
+
+def test_a_panel_shows_the_code_that_is_being_typed(panel: OledDisplay, glass: Glass) -> None:
+    for code in CODES:
+        panel.show(Typing(text=code))
+        glass.shows(typed(code))
+
+
+def test_a_file_and_a_terminal_never_get_a_typed_code(keeping: Keeping, glass: Glass, clock: Clock) -> None:
+    """Invariant 17: what is on disk or in the system's log tells no ticket's secret."""
+    panel = OledDisplay(keeping.make, "en", ZONE, clock)
+    for code in CODES:
+        panel.show(Typing(text=code))
+        glass.shows(dots(code))
+        panel.show(SCREENS["welcome"])
+        glass.shows(picture("welcome"))
+    panel.close()
+    assert dots(CODES[0]) == dots(CODES[1]) != dots(CODES[0][:-1])
+    assert not set(glass.pictures) & {typed(code) for code in CODES}
+
+
+def test_nor_do_they_when_they_failed_in_between(keeping: Keeping, glass: Glass, clock: Clock) -> None:
+    panel = OledDisplay(keeping.make, "en", ZONE, clock)
+    panel.show(SCREENS["idle"])
+    glass.shows(picture("idle"))
+    glass.unplugged = True
+    panel.show(SCREENS["welcome"])
+    glass.until(lambda: glass.refused > 0)
+    panel.show(Typing(text=CODES[0]))
+    glass.unplugged = False
+    clock.now += RETRY_S
+    panel.show(Typing(text=CODES[0][:-1]))
+    panel.show(Typing(text=CODES[0]))
+    glass.shows(dots(CODES[0]))
+    panel.close()
+    assert typed(CODES[0]) not in glass.pictures
+
+
+def test_a_code_is_not_written_before_it_is_known_what_shows_it(glass: Glass, clock: Clock) -> None:
+    glass.unplugged = True
+    panel = OledDisplay(glass.make, "en", ZONE, clock)
+    panel.show(Typing(text=CODES[0][:-1]))
+    glass.unplugged = False
+    clock.now += RETRY_S
+    panel.show(Typing(text=CODES[1][:-1]))
+    glass.shows(dots(CODES[1][:-1]))
+    panel.show(Typing(text=CODES[1]))
+    glass.shows(typed(CODES[1]))
+    panel.close()
+
+
+def test_a_code_that_cannot_be_drawn_is_not_logged(
+    panel: OledDisplay, glass: Glass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel.show(SCREENS["idle"])
+    glass.shows(picture("idle"))
+
+    def broken(*_: object, **__: object) -> Image.Image:
+        raise ValueError("no such glyph")
+
+    with capture_logs() as logs:
+        monkeypatch.setattr(display.oled, "draw", broken)
+        panel.show(Typing(text=CODES[0]))
+        glass.shows(bytes(128 * 64 // 8))
+        panel.close()
+    assert {line["event"] for line in logs} == {"screen_not_drawn"}
+    assert "7K3M" not in str(logs)
 
 
 ERRORS = [

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, SATURDAY, TABLE, ZONE, samples
 from display.strings import Lang
-from display.words import compose
+from display.words import compose, veiled
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
 from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
@@ -268,6 +268,27 @@ def test_a_locked_gate_tells_a_guesser_nothing_but_to_see_staff(reason: Reason, 
 def test_a_code_being_typed_is_grouped_as_it_is_printed(typed: str, shown: str) -> None:
     page = compose(Typing(text=typed, link=ONLINE), "en", ZONE)
     assert (page.headline, page.lines) == (shown, ("Enter: done",))
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("", "_"),
+        ("MGY-PF-2025", "•••- ••- ••••_"),
+        ("MGY-PF-20250115-7K3M9QX2V", "•••- ••- ••••••••- •••• •••• •_"),
+        ("VIP-PASS-4F7QK2ZD9", "•••- ••••- •••• •••• •_"),
+        ("A_Ñ?", "••••_"),
+    ],
+)
+def test_a_veiled_code_has_a_dot_for_every_character_and_its_groups(typed: str, shown: str) -> None:
+    page = compose(Typing(text=typed, link=OFFLINE), "en", ZONE)
+    assert veiled(page) == replace(page, headline=shown)
+
+
+def test_nothing_but_a_code_is_veiled() -> None:
+    for name, screen in samples().items():
+        page = compose(screen, "en", ZONE)
+        assert (veiled(page) == page) == (not name.startswith("typing") or page.headline == "_")
 
 
 def test_focus_says_how_sharp_the_best_so_far_and_whether_a_code_is_read() -> None:
