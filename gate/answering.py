@@ -99,7 +99,9 @@ class Answering:
             self._showing.answer(effects.screen, effects.signal, now_ms)
         else:
             # nobody came in by this record: a person has to put the turnstile right
+            self._tally.counts["annulled"] += 1
             self._showing.notice("see_staff", now_ms)
+            self._passing.write(journal)  # at once: until then the ticket would count as used
 
     def _note_guess(self, answered: Answered, now_ms: int) -> None:
         self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)

@@ -1,14 +1,16 @@
 """The loop of the door: look, notice a presentation, have it answered, look after the rest.
 
 No network and no hardware library here: eyes, turnstile and screen are protocols
-(`gate.ports`). What a turn does, in its order: inputs and passage (`gate.passing`), the
-camera and the keypad (`gate.answering`), the screen between guests (`gate.showing`), and
-telling others how the door is (`gate.report`).
+(`gate.ports`). What a turn does, in its order: inputs and passage (`gate.passing`), the camera
+(`gate.seeing`) and the keypad (`gate.keying`), whose codes are answered by `gate.answering`, the
+screen between guests (`gate.showing`), and telling others how the door is (`gate.report`). Each
+of these may fail because of a mistake of ours: that is told once, and the others go on.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
@@ -18,30 +20,26 @@ from gate.errors import StoreError
 from gate.front import DoorSettings, Front
 from gate.heart import Heart
 from gate.journal import Journal
+from gate.keying import Keying
 from gate.live import LiveWriter
 from gate.model import Now, Reason
 from gate.outage import Outage
 from gate.parts import Parts
 from gate.passage import Order, Outcome
 from gate.passing import Passing
-from gate.payload import Code, Malformed, Proof, parse, prove
 from gate.ports import Look
-from gate.presence import Presence, Sighting, observe
 from gate.report import Report
-from gate.screen import Notice, Typing
+from gate.screen import Notice
+from gate.seeing import Seeing
 from gate.showing import Showing
 from gate.tally import Tally
-from gate.tonight import tonight
-from gate.typed import Typist, may_type, prefix_of, read
-from gate.typo import likely
-
-Seen = list[tuple[Sighting, Code | Malformed]]
 
 LOOK_S = 0.2
 """Longest wait for a frame: how late a stop or a change of the idle screen may be noticed."""
 WAY_CHANGES = frozenset(
     {Reason.FREE_PASSAGE, Reason.FREE_PASSAGE_OVER, Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED}
 )
+DUTIES = ("eye", "start", "passage", "camera", "keypad", "screen", "report", "goodbye")
 
 
 class Door:
@@ -64,20 +62,18 @@ class Door:
     ) -> None:
         self.parts = parts
         self._passing = passing
-        self._zone = zone
-        self._keys = settings.keys
         self._tally = Tally()
         self._front = Front(settings, parts)
         self._showing = Showing(parts, self._front, passing)
         self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
+        self._seeing = Seeing(settings, parts)
+        self._keying = Keying(parts, self._front, self._showing, self._answering, zone)
         self._report = Report(parts, passing, self._tally, heart, live)
-        self._presence = Presence(rescan_after_ms=settings.rescan_after_ms)
-        self._typist = Typist()
-        self._passing_outage = Outage("passage")
+        self._outages = {duty: Outage(duty) for duty in DUTIES}
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then everything is put to rest."""
-        self.parts.display.show(Notice(word="starting"))
+        self._safely("start", lambda: self.parts.display.show(Notice(word="starting")))
         try:
             while not stop.is_set():
                 self.step()
@@ -85,22 +81,30 @@ class Door:
             self.close()
 
     def close(self) -> None:
-        """Put everything to rest."""
-        self._report.stopping()
-        self.parts.close()
+        """Put everything to rest, the turnstile first; what is then known of it is still recorded."""
+        self._safely("goodbye", self._report.stopping)
+        turnstile = self.parts.turnstile.part
+        self.parts.close_devices()
+        self._safely("goodbye", lambda: self._last_words(turnstile.lost() if turnstile else 0))
+        self.parts.close_files()
+
+    def _last_words(self, lost_pulses: int) -> None:
+        journal = self.parts.journal.part
+        self._passing.never_opened(lost_pulses)
+        if journal is not None:
+            self._passing.write(journal)
 
     def step(self) -> None:
         """One look, and what follows from it."""
-        look = self.parts.eye.look(LOOK_S)
+        look = self._look()
         now = self.parts.clock.now()
-        self._pass_safely(now)
-        if self._passing.state.answers:
-            if look is not None:
-                self._looked(look, now)
-            self._typed(now)
+        self._safely("passage", lambda: self._pass(now))
+        answers = self._passing.state.answers
+        self._safely("camera", lambda: self._looked(look, now, answers=answers))
+        self._safely("keypad", lambda: self._keying.turn(now, answers=answers))
         now = self.parts.clock.now()
-        self._showing.rest(now.monotonic_ms)
-        self._report.turn(now, looked=look is not None)
+        self._safely("screen", lambda: self._showing.rest(now.monotonic_ms))
+        self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 
     def order(self, wanted: Order) -> None:
         """What staff orders for the turnstile.
@@ -109,70 +113,41 @@ class Door:
         """
         self._tell(self._passing.order(wanted), self.parts.clock.now().monotonic_ms)
 
-    def _looked(self, look: Look, now: Now) -> None:
-        seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings])
-        self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
-        if presented is not None:
-            self._answering.answer(presented, now)
-
-    def _sift(self, seen: Seen) -> Seen:
-        """Beside a valid ticket, made-up codes are foreign: a sticker blocks no gate (domain 2.3, line 4)."""
-        codes = {what.code_hash: what for _, what in seen if isinstance(what, Code)}
-        if len(codes) < 2:
-            return seen
-        valid = {one for one, code in codes.items() if self._knows(one) or self._is_signed(code)}
-        if not valid:
-            return seen
-        foreign = Malformed("made up, beside a valid ticket")
-        return [
-            (sighting, foreign if isinstance(what, Code) and what.code_hash not in valid else what)
-            for sighting, what in seen
-        ]
-
-    def _is_signed(self, code: Code) -> bool:
-        return prove(code, None, self._keys) is Proof.VALID
-
-    def _knows(self, code_hash: str) -> bool:
-        return self.parts.cache.find(code_hash).admission is not None
-
-    def _typed(self, now: Now) -> None:
-        """Codes typed in: shown while they are typed, answered at Enter, at most 5 a minute (domain 2.3)."""
-        keypad = self.parts.keypad.get(now.monotonic_ms)
-        typed = keypad.read() if keypad else None
-        if typed is None:
-            return
-        if not typed.text:
-            self._showing.free()
-        elif not typed.done:
-            self._showing.answer(
-                Typing(text=typed.text, link=self._front.link(now.monotonic_ms)), None, now.monotonic_ms
-            )
-        else:
-            self._entered(typed.text, now)
-
-    def _entered(self, text: str, now: Now) -> None:
-        self._typist, may = may_type(self._typist, now.monotonic_ms)
-        if not may:
-            self._showing.notice("slower", now.monotonic_ms)
-            return
-        prefix = prefix_of(tonight(self.parts.cache.events(), now.wall), self._zone)
-        presented = read(text, prefix, self._knows)
-        if presented is not None:
-            self._answering.answer(presented, now, "manual", lambda: likely(text, prefix, self._knows))
-
-    def _pass_safely(self, now: Now) -> None:
-        """Inputs and passage. Whatever goes wrong there, the camera goes on being looked at."""
+    def _safely(self, duty: str, do: Callable[[], None]) -> None:
         try:
-            outcomes = self._passing.turn(now)
-            self._tell(outcomes, now.monotonic_ms)
+            do()
+        except Exception as error:
+            self._outages[duty].began(error)
+        else:
+            self._outages[duty].over()
+
+    def _look(self) -> Look | None:
+        try:
+            look = self.parts.eye.look(LOOK_S)
+        except Exception as error:
+            self._outages["eye"].began(error)
+            time.sleep(LOOK_S)  # it would have waited as long
+            return None
+        self._outages["eye"].over()
+        return look
+
+    def _looked(self, look: Look | None, now: Now, *, answers: bool) -> None:
+        if not answers:
+            self._seeing.forget()
+        elif look is not None:
+            presented = self._seeing.looked(look, now)
+            if presented is not None:
+                self._answering.answer(presented, now)
+
+    def _pass(self, now: Now) -> None:
+        """Inputs and passage, and what is to be written of them."""
+        try:
+            self._tell(self._passing.turn(now), now.monotonic_ms)
             journal = self.parts.journal.get(now.monotonic_ms)
             if journal is not None:
                 self._passing.write(journal)
-            self._passing_outage.over()
         except StoreError as error:
             self.parts.journal.broke(error, now.monotonic_ms)
-        except Exception as error:
-            self._passing_outage.began(error)
 
     def _tell(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
         """The way changes: said at once. Nobody walked: said unless somebody else is being answered."""
@@ -180,5 +155,5 @@ class Door:
         reasons = {outcome.reason for outcome in outcomes}
         if reasons & WAY_CHANGES:
             self._showing.way_changed(now_ms)
-        elif Reason.EXPIRED in reasons and self._showing.is_free(now_ms):
+        elif reasons & {Reason.EXPIRED, Reason.NOT_OPENED} and self._showing.is_free(now_ms):
             self._showing.notice("annulled", now_ms)

@@ -24,6 +24,7 @@ class Mending(Generic[T]):
     """
 
     def __init__(self, name: str, make: Callable[[], T], discard: Callable[[T], None]) -> None:
+        self._name = name
         self._make = make
         self._discard = discard
         self._part: T | None = None
@@ -52,6 +53,10 @@ class Mending(Generic[T]):
             self._part = self._make()
         except MagueyError as error:
             self._note(error, now_ms)
+        except Exception as error:  # a defect of the adapter costs its part, not the door
+            self._note(
+                MagueyError(f"The {self._name} cannot be made because of a defect: {error!r}."), now_ms
+            )
         else:
             self._outage.over()
 

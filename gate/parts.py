@@ -32,8 +32,8 @@ class Parts:
     cache: CacheReader
     clock: Clock
 
-    def close(self) -> None:
-        """Put all to rest at once, the turnstile first; a part that hangs is left and named in the log."""
+    def close_devices(self) -> None:
+        """Put the devices to rest, all at once; one that hangs is left and named in the log. Never raises."""
         closing = [
             _begin(name, close)
             for name, close in (
@@ -45,14 +45,22 @@ class Parts:
                 ("keypad", self.keypad.close),
             )
         ]
-        self.journal.close()
-        self.cache.close()
         until = self.clock.now().monotonic_ms + CLOSE_S * 1000
         for thread in closing:
             thread.join(max(0.0, (until - self.clock.now().monotonic_ms) / 1000))
         hanging = [thread.name for thread in closing if thread.is_alive()]
         if hanging:
             structlog.get_logger().error("did not close in time", parts=hanging)
+
+    def close_files(self) -> None:
+        """Let go of journal and cache."""
+        self.journal.close()
+        self.cache.close()
+
+    def close(self) -> None:
+        """Everything."""
+        self.close_devices()
+        self.close_files()
 
 
 def _begin(name: str, close: Callable[[], None]) -> threading.Thread:

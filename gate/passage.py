@@ -32,6 +32,10 @@ EXIT_MS = 7_000
 """How long a body after the exit button is taken for somebody leaving; as long as one entering has."""
 QUIET_MS = 10_000
 """A crowd pushing through is one intrusion, not one a body."""
+TAMPER_QUIET_MS = 60_000
+"""A loose contact chatters; once a minute says it."""
+FIRE_MS = 5_000
+"""An alarm is over when silent for this long: one that flickers does not lock and unlock the way."""
 MOST_SILENT = 5
 """So many admissions in a row without a body are the sensor's fault, not the guests'."""
 
@@ -110,7 +114,8 @@ class Passage(Value, frozen=True):
 
     `awaited`: admissions whose turnstile was released, the next to walk first; `due_ms`: when the
     first one's time is up. `leaving`: bodies expected to leave until `leaving_until_ms`.
-    `quiet_until_ms`: until then further intrusions are not told.
+    `…quiet_until_ms`: until then further intrusions (openings of the housing) are not told.
+    `fire_until_ms`: until then an alarm that has fallen silent is not over.
     `silent`: admissions in a row nobody walked for, as far as the sensor tells.
     """
 
@@ -123,6 +128,8 @@ class Passage(Value, frozen=True):
     leaving: int = 0
     leaving_until_ms: int = 0
     quiet_until_ms: int = 0
+    tamper_quiet_until_ms: int = 0
+    fire_until_ms: int = 0
     silent: int = 0
 
     @property
@@ -175,25 +182,40 @@ def order(passage: Passage, wanted: Order) -> tuple[Passage, tuple[Outcome, ...]
 _ORDERED = {Way.HELD_OPEN: Reason.HELD_OPEN, Way.CLOSED: Reason.CLOSED, Way.NORMAL: Reason.RESUMED}
 
 
+def lost(passage: Passage, pulses: int) -> Taken:
+    """Releases that were promised and not given: of the last who were admitted.
+
+    :param pulses: how many.
+    """
+    kept = max(0, len(passage.awaited) - pulses)
+    gone = passage.awaited[kept:]
+    annulled = [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan) for scan in gone]
+    return replace(passage, awaited=passage.awaited[:kept]), annulled
+
+
 def sense(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> tuple[Passage, tuple[Outcome, ...]]:
     """Take in what the inputs say and the time that has passed."""
-    passage, contacts = _contacts(passage, sensed)
+    passage, contacts = _contacts(passage, sensed, now_ms)
     passage = _exits(passage, sensed.exits, now_ms)
     passage, bodies = _bodies(passage, sensed.bodies, now_ms, rules)
-    passage, late = _time(passage, now_ms, rules)
+    passage, late = _time(_covered(passage, sensed, now_ms, rules), now_ms, rules)
     return passage, (*contacts, *bodies, *late)
 
 
-def _contacts(passage: Passage, sensed: Sensed) -> Taken:
+def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
     """Fire alarm, tamper contact and a covered sensor: told when they begin, the alarm also when it ends."""
     outcomes = []
-    if sensed.fire != passage.fire:
-        outcomes.append(_event(Reason.FREE_PASSAGE if sensed.fire else Reason.FREE_PASSAGE_OVER))
-    if sensed.tamper and not passage.tamper:
-        outcomes.append(_event(Reason.TAMPER))
+    burns = sensed.fire or (passage.fire and now_ms < passage.fire_until_ms)
+    if burns != passage.fire:
+        outcomes.append(_event(Reason.FREE_PASSAGE if burns else Reason.FREE_PASSAGE_OVER))
+    if sensed.fire:
+        passage = replace(passage, fire_until_ms=now_ms + FIRE_MS)
     if sensed.blocked and not passage.doubts_sensor:
         outcomes.append(_event(Reason.SENSOR_SILENT))
-    now = replace(passage, fire=sensed.fire, tamper=sensed.tamper, blocked=sensed.blocked)
+    if sensed.tamper and not passage.tamper and now_ms >= passage.tamper_quiet_until_ms:
+        passage = replace(passage, tamper_quiet_until_ms=now_ms + TAMPER_QUIET_MS)
+        outcomes.append(_event(Reason.TAMPER))
+    now = replace(passage, fire=burns, tamper=sensed.tamper, blocked=sensed.blocked)
     return _freed(now) if now.is_open else now, outcomes
 
 
@@ -226,6 +248,13 @@ def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
     if now_ms < passage.quiet_until_ms:
         return passage, []
     return replace(passage, quiet_until_ms=now_ms + QUIET_MS), [_event(Reason.INTRUSION)]
+
+
+def _covered(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> Passage:
+    """While somebody stands in the barrier nobody else can be seen walking: their time waits."""
+    if not sensed.covered or sensed.blocked:
+        return passage
+    return replace(passage, due_ms=now_ms + _patience(rules))
 
 
 def _time(passage: Passage, now_ms: int, rules: Rules) -> Taken:

@@ -8,22 +8,23 @@ with the mark may have been, and counts.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 
 import structlog
 
-from gate.errors import HardwareError, StoreError
+from gate.errors import HardwareError
 from gate.ids import uuid7
 from gate.journal import Journal
 from gate.model import Now, Reason, ScanRecord
+from gate.outage import Outage
 from gate.parts import Parts
-from gate.passage import Order, Outcome, Passage, Rules, order, released, sense
+from gate.passage import Order, Outcome, Passage, Rules, lost, order, released, sense
 from gate.ports import Sensed, Turnstile
 from gate.records import record_of
 
 MOST_OWED = 1_000
-"""Records kept in memory while the journal cannot be written; nobody is admitted meanwhile."""
+"""Records kept in memory while the journal cannot be written; nobody is admitted meanwhile, so those about
+tickets are few."""
 
 
 class Passing:
@@ -40,7 +41,8 @@ class Passing:
         self._rules = rules
         self._random = random
         self._passage = Passage()
-        self._owed: deque[ScanRecord] = deque(maxlen=MOST_OWED)
+        self._owed: list[ScanRecord] = []
+        self._deafness, self._holding = Outage("inputs"), Outage("holding the turnstile")
         self._unsettled = False
         self._held_open = False
         self._checked: Journal | None = None
@@ -60,7 +62,7 @@ class Passing:
         now = self._parts.clock.now()
         try:
             _open_for(journal, turnstile, admission)
-        except (HardwareError, StoreError) as error:
+        except Exception as error:  # whatever it is: nobody came in by this record
             self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
             self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)])
             return False
@@ -75,10 +77,22 @@ class Passing:
         """
         self.turns += 1
         self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
+        turnstile = self._parts.turnstile.part
+        outcomes += self._lost(turnstile.lost() if turnstile is not None else 0)
         self._tell(outcomes)
         self._owe(now, outcomes)
         self._move(now.monotonic_ms)
         return outcomes
+
+    def never_opened(self, pulses: int) -> None:
+        """So many releases were promised and can no longer be given: the door stops."""
+        outcomes = self._lost(pulses)
+        self._tell(outcomes)
+        self._owe(self._parts.clock.now(), outcomes)
+
+    def _lost(self, pulses: int) -> tuple[Outcome, ...]:
+        self._passage, outcomes = lost(self._passage, pulses)
+        return tuple(outcomes)
 
     def order(self, wanted: Order) -> tuple[Outcome, ...]:
         """What staff orders.
@@ -127,11 +141,18 @@ class Passing:
         self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan) for scan in lost])
 
     def _sensed(self, now: Now) -> Sensed:
+        """What the inputs say. Deaf, nobody can be said not to have walked, and no alarm to be over."""
+        deaf = Sensed(blocked=True, fire=self._passage.fire, tamper=self._passage.tamper)
         inputs = self._parts.inputs.get(now.monotonic_ms)
-        if inputs is None or inputs.trouble() is not None:
-            # deaf: nobody can be said not to have walked, and an alarm is not over because it is not heard
-            return Sensed(blocked=True, fire=self._passage.fire, tamper=self._passage.tamper)
-        return inputs.read()
+        if inputs is None:
+            return deaf
+        try:
+            sensed = inputs.read()  # also while in trouble: only reading finds out that it is over
+        except Exception as error:
+            self._deafness.began(error)
+            return deaf
+        self._deafness.over()
+        return deaf if inputs.trouble() is not None else sensed
 
     def _move(self, now_ms: int) -> None:
         """Hold the turnstile as the way is. Asked again and again, so that a mended relay follows too."""
@@ -140,12 +161,15 @@ class Passing:
             return
         try:
             if self._passage.is_open:
+                self._held_open = True  # asked of a broken relay, too: it opens when it can
                 turnstile.hold_open()
             else:
                 turnstile.rest()
-        except HardwareError:
-            return  # the turnstile has told of it, and this is tried again
-        self._held_open = self._passage.is_open
+                self._held_open = False
+        except Exception as error:
+            self._holding.began(error)
+            return  # tried again each turn
+        self._holding.over()
 
     def _tell(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -156,6 +180,14 @@ class Passing:
         for outcome in outcomes:
             scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
             self._owed.append(record_of(outcome, now, scan_id, self._gate_id))
+        self._spare()
+
+    def _spare(self) -> None:
+        """Too much is owed: what happened at the door gives way to what happened to tickets."""
+        events = [record for record in self._owed if record.record == "event"]
+        for record in events[: max(0, len(self._owed) - MOST_OWED)]:
+            self._log.warning("not recorded: too much waits for the journal", reason=record.reason.value)
+            self._owed.remove(record)
 
 
 def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: Now, record_id: str) -> None:

@@ -24,6 +24,10 @@ LONGEST_FRAME_MS = 250
 """One frame vouches for at most this much time before it; a longer gap was not looked at."""
 
 
+STUCK_MS = 10_000
+"""A code answered this long ago and in view ever since is no guest's: nobody holds a phone up for so long."""
+
+
 class Sighting(Secret, frozen=True):
     """One code in one frame. `offset`: distance of its middle from the frame's, 0 to 1."""
 
@@ -49,10 +53,11 @@ class Presented(Secret, frozen=True):
 class Presence(msgspec.Struct, frozen=True):
     """`held`: by key of a code, for how many ms frames have been seen without it.
 
-    `looked_ms`: monotonic time of the last frame.
+    `since_ms`: by the same keys, when it came to be held. `looked_ms`: time of the last frame. Monotonic.
     """
 
     held: dict[str, int] = {}
+    since_ms: dict[str, int] = {}
     looked_ms: int | None = None
     rescan_after_ms: int = RESCAN_AFTER_MS
 
@@ -72,20 +77,27 @@ def observe(
     passed = 0 if presence.looked_ms is None else min(now_ms - presence.looked_ms, LONGEST_FRAME_MS)
     aged = {key: unseen + max(passed, 0) for key, unseen in presence.held.items()}
     held = {key: unseen for key, unseen in aged.items() if unseen < presence.rescan_after_ms}
-    key, presented = _choose(seen)
+    stuck = {key for key in held if now_ms - presence.since_ms.get(key, now_ms) >= STUCK_MS}
+    key, presented = _choose(seen, stuck)
     answer = presented if key is not None and key not in held else None
     keys = {_key(sighting, what): what for sighting, what in seen}
     # A foreign code that lost to another code has had its answer too; ours in a crowd has not.
     held |= {one: 0 for one, what in keys.items() if one in held or isinstance(what, Malformed)}
     if key is not None:
         held[key] = 0
-    return Presence(held, now_ms, presence.rescan_after_ms), answer
+    since = {one: presence.since_ms.get(one, now_ms) for one in held}
+    return Presence(held, since, now_ms, presence.rescan_after_ms), answer
 
 
-def _choose(seen: Sequence[tuple[Sighting, Code | Malformed]]) -> tuple[str | None, Presented | None]:
+def _choose(
+    seen: Sequence[tuple[Sighting, Code | Malformed]], stuck: set[str]
+) -> tuple[str | None, Presented | None]:
     # of one code in two carriers the signed one is taken, which says more
     signed_last = sorted(seen, key=lambda found: isinstance(found[1], Code) and found[1].carrier != "plain")
     ours = {what.code_hash: (sighting, what) for sighting, what in signed_last if isinstance(what, Code)}
+    if len(ours) > 1:
+        # a used ticket taped beside the camera has long had its answer: it holds up nobody
+        ours = {one: found for one, found in ours.items() if one not in stuck} or ours
     if len(ours) > 1:
         return _SEVERAL, Presented(Several(len(ours)), b"")
     pool: list[tuple[Sighting, Code | Malformed]] = [*ours.values()] or [*seen]

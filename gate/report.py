@@ -16,6 +16,8 @@ from gate.passing import Passing
 from gate.ports import Inputs, Keypad, Turnstile, Voice
 from gate.tally import Tally
 
+DOUBT = "The passage sensor is covered, silent or unreadable: nothing is annulled. Check its wiring."
+
 
 class Report:
     """Used from the door's thread, once a turn."""
@@ -90,7 +92,7 @@ class Report:
             decoder=str(eye) if eye and eye.part == "decoder" else OK,
             turnstile=_said(parts.turnstile),
             screen=str(parts.display.trouble() or OK),
-            inputs=_said(parts.inputs),
+            inputs=DOUBT if self._passing.state.doubts_sensor else _said(parts.inputs),
             lights=_said(parts.voice),
             keypad=_said(parts.keypad),
             journal=str(parts.journal.trouble or OK),

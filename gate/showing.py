@@ -72,12 +72,12 @@ class Showing:
         if now_ms < self._refresh_at and not ended:
             return False
         self._refresh_at = now_ms + REFRESH_MS
+        self._front.tidy(now_ms)
         if self.is_free(now_ms):
             if ended:
                 self._play(RESTING[self._passing.state.way], now_ms)
             self._stage = stage.Stage()
             self._parts.display.show(self._front.screen(self._passing.state, now_ms))
-            self._front.tidy(now_ms)
         return True
 
     def _play(self, signal: Signal, now_ms: int) -> None:

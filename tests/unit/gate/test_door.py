@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.errors import HardwareError, Step
 from gate.mending import RETRY_MS
-from gate.model import Reason, Ruling
+from gate.model import Reason, Ruling, Status
+from gate.presence import STUCK_MS
 from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
 from sync.cache import LinkNote
 from tests.doors import Bench, TreacherousTurnstile
-from tests.factories import code_id
+from tests.factories import an_admission, code_id
 
 
 @pytest.fixture
@@ -209,3 +210,22 @@ def test_a_validly_signed_ticket_beside_a_known_one_is_one_too_many(tmp_path: Pa
     forged = f"{unsynced}.K1{'A' * 103}"
     assert reason(bench.show(code_id(), forged)) is Reason.FIRST_ENTRY
     bench.close()
+
+
+@pytest.mark.parametrize("status", [Status.REFUNDED, Status.CANCELLED])
+def test_a_ticket_that_is_no_longer_good_stuck_beside_the_camera_blocks_nobody(
+    tmp_path: Path, status: Status
+) -> None:
+    bench = Bench(tmp_path, feed=(an_admission(), an_admission(code_id(2), status=status)))
+    assert reason(bench.show(code_id(), code_id(2))) is Reason.FIRST_ENTRY
+    bench.close()
+
+
+def test_a_used_ticket_stuck_beside_the_camera_blocks_nobody_once_it_had_its_answer(bench: Bench) -> None:
+    bench.show(code_id(2))
+    assert reason(bench.show(code_id(2), seconds=0)) is Reason.ALREADY_USED
+    for _ in range(STUCK_MS // 50):
+        bench.clock.forward(0.05)
+        bench.eye.show(code_id(2).encode())
+        bench.door.step()
+    assert reason(bench.show(code_id(), code_id(2), seconds=0)) is Reason.FIRST_ENTRY

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 from gate.model import ScanRecord
 from gate.passage import (
     EXIT_MS,
+    FIRE_MS,
     MOST_SILENT,
     PASSAGE_TIMEOUT_MS,
     QUIET_MS,
+    TAMPER_QUIET_MS,
     WALK,
     WAY,
     NotAllowed,
@@ -23,6 +25,7 @@ from gate.passage import (
     Step,
     Walk,
     Way,
+    lost,
     order,
     released,
     sense,
@@ -157,7 +160,9 @@ def test_a_fire_frees_the_way_whatever_was_ordered_and_afterwards_that_is_so_aga
         assert told(outcomes) == [("event", "free_passage", None)]
         still, outcomes = sense(burning, Sensed(fire=True), 1, SENSOR)
         assert (still.way, outcomes) == (Way.FREE_PASSAGE, ())
-        over, outcomes = sense(still, QUIET, 2, SENSOR)
+        flickers, outcomes = sense(still, QUIET, FIRE_MS, SENSOR)
+        assert (flickers.way, outcomes) == (Way.FREE_PASSAGE, ())
+        over, outcomes = sense(flickers, QUIET, FIRE_MS + 1, SENSOR)
         assert over.way is ordered
         assert told(outcomes) == [("event", "free_passage_over", None)]
 
@@ -196,3 +201,27 @@ def test_an_opened_housing_is_told_once() -> None:
     passage, outcomes = sense(Passage(), Sensed(tamper=True), 0, SENSOR)
     assert told(outcomes) == [("event", "tamper", None)]
     assert sense(passage, Sensed(tamper=True), 1, SENSOR)[1] == ()
+
+
+def test_a_loose_tamper_contact_is_told_once_a_minute() -> None:
+    passage, said = Passage(), []
+    for ms in range(0, TAMPER_QUIET_MS * 2, 500):
+        passage, outcomes = sense(passage, Sensed(tamper=ms % 1000 == 0), ms, SENSOR)
+        said += told(outcomes)
+    assert said == [("event", "tamper", None)] * 2
+
+
+def test_while_somebody_stands_in_the_barrier_nobodys_time_is_up() -> None:
+    passage = admitted(A)
+    for ms in range(0, PASSAGE_TIMEOUT_MS + 2_000, 500):
+        passage, outcomes = sense(passage, Sensed(covered=True), ms, SENSOR)
+        assert outcomes == ()
+    _, outcomes = sense(passage, Sensed(bodies=1), PASSAGE_TIMEOUT_MS + 2_000, SENSOR)
+    assert told(outcomes) == [("passed", "passed", 1)]
+
+
+def test_releases_that_were_promised_and_not_given_are_annulled_the_last_ones() -> None:
+    passage, outcomes = lost(admitted(A, B), 1)
+    assert passage.awaited == (A,)
+    assert told(outcomes) == [("annulled", "not_opened", 2)]
+    assert lost(passage, 5)[0].awaited == ()
