@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.errors import HardwareError, Step
 from gate.mending import RETRY_MS
-from gate.model import Reason, Ruling, Status
+from gate.model import Flag, Reason, Ruling, Status
 from gate.presence import STUCK_MS
 from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
 from sync.cache import LinkNote
@@ -136,14 +136,17 @@ def test_a_part_comes_back_though_another_is_still_broken(bench: Bench) -> None:
     assert isinstance(bench.display.screens[-1], Idle)
 
 
-def test_a_damaged_journal_admits_nobody_and_says_so(bench: Bench) -> None:
+def test_a_journal_damaged_beyond_reading_is_set_aside_and_admissions_are_flagged(bench: Bench) -> None:
+    """docs/adr/0012: one-time tickets as at a gate that does not know, flagged and never silently."""
     (bench.folder / "journal.db").write_bytes(b"no database" * 1000)
     screen = bench.show(code_id())
-    assert isinstance(screen, Notice)
-    assert bench.relay.releases == []
+    assert isinstance(screen, Answer)
+    assert Flag.HISTORY_LOST in screen.verdict.flags
     shown = bench.display.screens[-1]
     assert isinstance(shown, OutOfOrder)
-    assert shown.part is Part.JOURNAL
+    assert (shown.part, shown.step) == (Part.JOURNAL, Step.HISTORY_LOST)
+    (kept,) = bench.folder.glob("journal.damaged-*.db")
+    assert kept.read_bytes() == b"no database" * 1000
 
 
 def test_a_damaged_cache_admits_nobody_and_says_so(bench: Bench) -> None:
