@@ -20,6 +20,7 @@ from gate.cache import CacheReader, Feed, Known, LinkState, screen_link
 from gate.clock import Clock
 from gate.decide import Policy, Question, Several, decide
 from gate.effects import Effects, effects, with_arrivals
+from gate.errors import CacheError
 from gate.guessing import covered, strict
 from gate.history import combine, without
 from gate.ids import uuid7
@@ -127,6 +128,9 @@ class Desk:
             link = self._cache.link(now)
             feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
             companions = self._cache.companions(known.table.reservation_id) if known.table else {}
+        proof = self._proof(code, known.admission)
+        if code is not None and known.admission is None and proof is not Proof.VALID:
+            _check_list(events, event, feed)
         return _Case(
             now=now,
             known=known,
@@ -140,7 +144,7 @@ class Desk:
                 admission=known.admission,
                 table=known.table,
                 ticket_event=_ticket_event(events, known, code),
-                proof=self._proof(code, known.admission),
+                proof=proof,
                 isolated=self._is_isolated(link),
                 policy=strict(self._policy, locked=locked),
             ),
@@ -212,6 +216,17 @@ def _without_history(verdict: Verdict) -> Verdict:
     if verdict.admits and verdict.reason is Reason.FIRST_ENTRY and verdict.kind in (Kind.GA, Kind.UNKNOWN):
         return msgspec.structs.replace(verdict, flags=(*verdict.flags, Flag.HISTORY_LOST))
     return verdict
+
+
+def _check_list(events: tuple[Event, ...], event: Event | None, feed: Feed) -> None:
+    """A gate that has never had tonight's list cannot say that a ticket is not on it.
+
+    :raises CacheError: it has none.
+    """
+    if not events or (event is not None and event.served and feed.version is None):
+        raise CacheError(
+            "No guest list of tonight has been fetched yet. Start maguey-sync and look at its log."
+        )
 
 
 def _ticket_event(events: tuple[Event, ...], known: Known, code: Code | None) -> Event | None:

@@ -107,11 +107,17 @@ class Front:
     def _cache_fault(self) -> Fault | None:
         """Read as a scan reads it: the whole of it has to be readable."""
         cache = self._parts.cache
+        now = self._parts.clock.now()
         try:
             with cache.view():
-                cache.events()
+                event = tonight(cache.events(), now.wall)
+                feed = cache.feed(event.event_id, now.wall) if event else Feed()
                 cache.find("")
-                cache.link(self._parts.clock.now())
+                cache.link(now)
+            if event is not None and event.served and feed.version is None:
+                raise CacheError(
+                    f"{cache.path}: holds no guest list of {event.name} yet. Look at sync's log."
+                )
         except CacheError as error:
             self._cache_outage.began(error)
             return Part.CACHE, error.step

@@ -14,7 +14,7 @@ import pytest
 from gate.cache import CacheReader
 from gate.decide import Policy, Several
 from gate.desk import Answered, Desk
-from gate.errors import StoreError
+from gate.errors import CacheError, StoreError
 from gate.journal import Journal
 from gate.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
 from gate.payload import code_hash, parse
@@ -201,12 +201,13 @@ def test_a_ticket_for_saturday_names_saturday(gate: Gate) -> None:
     assert (verdict.reason, verdict.event) == (Reason.WRONG_EVENT, SATURDAY)
 
 
-def test_a_gate_without_a_cache_refuses_and_does_not_stop(tmp_path: Path) -> None:
+def test_a_gate_without_a_cache_decides_nothing_about_a_ticket_and_says_so(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     gate.cache.close()
     for file in tmp_path.glob("cache.db*"):
         file.unlink()
-    assert gate.reasons(code_id()) == [Reason.UNKNOWN]
+    with pytest.raises(CacheError, match="maguey-sync"):
+        gate.reasons(code_id())
 
 
 @pytest.mark.parametrize(("cut_s", "isolated"), [(9, False), (11, True)])

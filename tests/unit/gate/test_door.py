@@ -232,3 +232,30 @@ def test_a_used_ticket_stuck_beside_the_camera_blocks_nobody_once_it_had_its_ans
         bench.eye.show(code_id(2).encode())
         bench.door.step()
     assert reason(bench.show(code_id(), code_id(2), seconds=0)) is Reason.FIRST_ENTRY
+
+
+def _without_tonights_list(bench: Bench) -> None:
+    bench.hub._db.execute("delete from feed")
+    bench.hub._db.execute("delete from admissions")
+
+
+def test_without_tonights_list_guests_are_sent_to_staff_and_nobody_counts_as_a_guesser(bench: Bench) -> None:
+    _without_tonights_list(bench)
+    for n in range(6):
+        screen = bench.show(code_id(n))
+        assert isinstance(screen, Notice)
+        assert screen.word == "see_staff"
+    assert bench.told() == []
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, OutOfOrder)
+    assert (shown.part, shown.step) == (Part.CACHE, Step.RESTART_SYNC)
+    assert reason(bench.show("https://example.org")) is Reason.MALFORMED
+
+
+def test_a_cache_that_vanishes_under_the_door_sends_guests_to_staff(bench: Bench) -> None:
+    bench.wait(0.1)
+    bench.hub.close()
+    for file in bench.folder.glob("cache.db*"):
+        file.unlink()
+    assert isinstance(bench.show(code_id()), Notice)
+    assert bench.told() == []
