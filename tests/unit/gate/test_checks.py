@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -106,6 +108,7 @@ def test_a_disk_of_this_machine_is_fine_and_its_fsync_is_measured(tmp_path: Path
     assert levels(iter(found))["journal's disk"] is Level.OK
     (speed,) = (one for one in found if one.check == "journal's speed")
     assert "fsync takes" in speed.result
+    assert f"tried as {pwd.getpwuid(os.geteuid()).pw_name}" in speed.result
     assert [path.name for path in tmp_path.iterdir()] == ["mountinfo"]  # it leaves nothing behind
 
 
@@ -164,8 +167,17 @@ def test_of_a_running_door_each_part_is_told_as_the_door_has_it() -> None:
     assert levels(iter(found))["camera"] is Level.FAULT
     assert found[0].result == "No frame for 5 s."
     assert {one.level for one in found[1:]} == {Level.OK}
+    assert {one.check for one in found} >= {"decoder", "screen", "turnstile", "inputs", "lights", "keypad"}
     assert levels(check_door(reading())) == {"door": Level.OK}
     assert levels(check_door(Reading(why="The door is not running."))) == {"door": Level.WARNING}
+
+
+def test_a_journal_or_cache_that_the_door_cannot_use_is_a_fault_though_the_doctor_can() -> None:
+    """The doctor may be root; the door is not, and has them open."""
+    told = {one.check: one for one in parts_of(reading(journal="Read-only.", cache="Locked."))}
+    assert (told["door's journal"].level, told["door's journal"].result) == (Level.FAULT, "Read-only.")
+    assert (told["door's cache"].level, told["door's cache"].result) == (Level.FAULT, "Locked.")
+    assert levels(parts_of(reading()))["door's journal"] is Level.OK
 
 
 def test_every_pin_that_is_wired_is_looked_at_and_no_simulated_one(tmp_path: Path) -> None:
