@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -43,13 +43,23 @@ def _known(cache: CacheReader, code_hash: str) -> Known:
     return Known(admission=found.admission, table=found.table, peers=found.peers)
 
 
+class _Rows:
+    """A journal's records, read anew each time they are gone through: a year of them fits no memory."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __iter__(self) -> Iterator[ScanRecord]:
+        return map(from_row, self._db.execute(SQL["records"].format(columns=", ".join(COLUMNS))))
+
+
 @contextlib.contextmanager
-def _records(path: Path) -> Iterator[Iterator[ScanRecord]]:
+def _records(path: Path) -> Iterator[Iterable[ScanRecord]]:
     if not path.exists():
         raise StoreError(f"{path}: there is no journal. Give one with --journal FILE.")
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as db:
-            yield map(from_row, db.execute(SQL["records"].format(columns=", ".join(COLUMNS))))
+            yield _Rows(db)
     except (sqlite3.Error, msgspec.ValidationError, ValueError) as error:
         raise StoreError(
             f"{path}: {error}. Is it a journal, and whole? A copy needs its -wal beside it."

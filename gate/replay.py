@@ -11,7 +11,7 @@ the check character was right, and whether a signature verified.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -34,6 +34,8 @@ from gate.model import (
 )
 from gate.payload import Code, Malformed, Proof
 from gate.tonight import tonight
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Known(Value, frozen=True):
@@ -122,36 +124,50 @@ def replay(
 ) -> Replayed:
     """Decide every scan again.
 
-    :param records: the whole journal, by number; scans give the past of those after them.
+    :param records: the whole journal, by number; scans give the past of those after them. Gone through
+        twice, so no iterator.
     :param known: what the cache says of a code.
     :param event_id: judge only scans decided for this event.
     """
     past, scans, skipped, differences = _Past(), 0, 0, list[Difference]()
-    begun: datetime | None = None
+    begun, begin_here = _beginnings(records)
     for record in records:
-        begun = begun or record.occurred_at
         is_judged = record.record == "scan" and event_id in (None, record.event_id)
         if is_judged and Flag.LOCKED in record.flags:
             skipped += 1
         elif is_judged:
             scans += 1
             found = known(record.code_hash) if record.code_hash else Known()
-            question = _question(record, _as_it_was(found, record, begun), past, events, policy)
+            since = EARLIEST if record.code_hash in begin_here else begun
+            question = _question(record, _as_it_was(found, record, since), past, events, policy)
             difference = _difference(record, decide(question), question)
             differences += [difference] if difference else []
         past.add(record)
     return Replayed(scans=scans, skipped=skipped, differences=tuple(differences))
 
 
-def _as_it_was(known: Known, record: ScanRecord, begun: datetime) -> Known:
+def _beginnings(records: Iterable[ScanRecord]) -> tuple[datetime, frozenset[str | None]]:
+    """When the journal begins, and the codes whose first entry it has: it has this gate's others too.
+
+    The hub's time of such an entry may lie before the journal begins, where the gate's clock was fast.
+    """
+    begun, begin_here = None, set()
+    for record in records:
+        begun = begun or record.occurred_at
+        if record.record == "scan" and record.reason is Reason.FIRST_ENTRY:
+            begin_here.add(record.code_hash)
+    return begun or EARLIEST, frozenset(begin_here)
+
+
+def _as_it_was(known: Known, record: ScanRecord, since: datetime) -> Known:
     """The cache without what came later than the scan.
 
-    Of this gate's own entries the journal knows better, from its first record on: the hub has them
-    with a corrected time.
+    :param since: from then on the journal knows better of this gate's own entries: the hub has them
+        with a corrected time.
     """
 
     def was_so(entry: Entry) -> bool:
-        is_in_journal = entry.gate == record.gate_id and entry.at >= begun
+        is_in_journal = entry.gate == record.gate_id and entry.at >= since
         return entry.at < record.occurred_at and not is_in_journal
 
     peers = tuple(filter(was_so, known.peers))

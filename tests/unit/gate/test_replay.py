@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -61,6 +62,36 @@ def test_what_the_hub_counted_since_changes_nothing(night: Night) -> None:
         )
     )
     assert night.differences() == ()
+
+
+@pytest.mark.parametrize("fast_s", [1, 5, 3600])
+def test_nor_where_the_gates_clock_was_fast_when_the_journal_began(night: Night, fast_s: int) -> None:
+    """The hub's time of the first entries is before the journal's first record then."""
+    (first,) = [record for record in _of_code(night, code_id(GA)) if record.reason is Reason.FIRST_ENTRY]
+    corrected = Entry(at=first.occurred_at - timedelta(seconds=fast_s), gate="gate-1")
+    night.change(
+        an_admission(
+            code_id(GA),
+            subject_id="ga",
+            status=Status.CHECKED_IN,
+            first_entry=corrected,
+            last_entry=corrected,
+        )
+    )
+    assert night.differences() == ()
+
+
+def test_an_entry_from_before_the_journal_is_the_past_of_the_scans_in_it(night: Night) -> None:
+    """A gate whose card was replaced: its earlier entries are the hub's to tell."""
+    night.journal._db.execute("delete from scans where seq <= 7")
+    first = Entry(at=NOW, gate="gate-1")
+    night.change(
+        an_admission(
+            code_id(GA), subject_id="ga", status=Status.CHECKED_IN, first_entry=first, last_entry=first
+        )
+    )
+    again = {code_hash(code_id(GA))[:12]}
+    assert [one for one in night.differences() if one.code in again] == []
 
 
 def test_a_later_entry_at_another_gate_changes_nothing(night: Night) -> None:
