@@ -172,7 +172,7 @@ def _pyzbar() -> Any | None:
 
 def _zbar(grey: Grey) -> list[Found]:
     pyzbar = _pyzbar()
-    if pyzbar is None or min(grey.shape) == 0:
+    if pyzbar is None:
         return []
     try:
         codes = pyzbar.decode(grey, symbols=[pyzbar.ZBarSymbol.QRCODE])
@@ -213,11 +213,10 @@ def _smoothed(grey: Grey) -> Grey:
 
 
 def _halved(grey: Grey) -> Grey:
-    """Half the size, each pixel the mean of four."""
+    """Half the size, each pixel the mean of four; of a side one pixel long nothing can be left out."""
     height, width = (side // 2 * 2 for side in grey.shape)
-    even, odd = grey[0:height:2, :width], grey[1:height:2, :width]
-    rows = _mean(even, odd)
-    return _mean(rows[:, ::2], rows[:, 1::2])
+    rows = _mean(grey[0:height:2], grey[1:height:2]) if height else grey
+    return _mean(rows[:, 0:width:2], rows[:, 1:width:2]) if width else rows
 
 
 def _reduced(grey: Grey) -> Grey:

@@ -119,7 +119,9 @@ def test_a_small_code_in_a_large_photograph_is_read() -> None:
     assert _raws(photo) == [GOOD.encode()]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 640), (3, 3), (480, 1), (7, 11)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 2), (1, 640), (3, 3), (480, 1), (7, 11), (1, 20000), (20000, 1), (3, 20000)]
+)
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_pictures_of_any_shape_are_looked_at(shape: tuple[int, int], effort: Effort) -> None:
     assert decode(np.zeros(shape, dtype=np.uint8), effort).found == ()
