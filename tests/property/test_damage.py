@@ -23,6 +23,7 @@ from gate.errors import StoreError
 from gate.journal import Journal
 from gate.opening import Opening
 from gate.payload import code_hash
+from tests.damage import set_aside
 from tests.factories import StoppedClock, a_record, code_id
 
 GUESTS = 40
@@ -123,6 +124,7 @@ def rows(path: Path) -> list[Row]:
 @example(night=0, blows=[("journal.db-wal", ("flip", 0, 3, 1))])  # the log's header
 @example(night=0, blows=[("journal.db-wal", ("flip", 999, 4095, 1))])  # the last byte of all
 @example(night=1, blows=[("journal.db", ("flip", 0, 18, 1))])  # the header says: there is no log
+@example(night=0, blows=[("journal.db-wal", ("cut", 997, 0, 1))])  # the mark of the last opening
 @example(night=2, blows=[("journal.db", ("cut", 0, 0, 1))])
 def test_whatever_is_damaged_nothing_is_forgotten_in_silence(
     nights: list[Night], night: int, blows: list[tuple[str, Blow]]
@@ -137,22 +139,23 @@ def test_whatever_is_damaged_nothing_is_forgotten_in_silence(
             (folder / f"journal.db{end}").write_bytes(data)
         door = opening(folder, LinkState(epoch="epoch-1", acked_seq=GUESTS))
         try:
-            journal, known = opened(door)
+            journal, known, in_use = opened(door)
         except StoreError as error:
             pytest.fail(f"everything but the file is well, it can be salvaged: {error}")
         with contextlib.closing(journal):
             the_journal_is_one(folder, journal)
             nobody_readable_is_forgotten(folder, journal, known)
-            the_damaged_files_are_kept(folder, after)
+            if not in_use:  # else the file went on until then
+                the_damaged_files_are_kept(folder, after)
 
 
-def opened(door: Opening) -> tuple[Journal, set[int]]:
-    """The journal, and who is known to be in. What is found only in use is salvaged the next time."""
+def opened(door: Opening) -> tuple[Journal, set[int], bool]:
+    """The journal, who is known to be in, and whether damage was found only in use and salvaged then."""
     journal = door.open()
-    for _ in range(GUESTS):
+    for attempt in range(GUESTS):
         try:
             journal.unopened()
-            return journal, known_in(journal)
+            return journal, known_in(journal), attempt > 0
         except StoreError:
             door.let_go(journal)
             journal = door.open()
@@ -170,7 +173,9 @@ def the_journal_is_one(folder: Path, journal: Journal) -> None:
     assert [one.seq for one in found] == list(range(1, len(found) + 1))
     assert {one.epoch for one in found} <= {journal.epoch}
     assert len({one.scan_id for one in found}) == len(found)
-    assert journal.unopened() == []
+    # a log cut off behind the last admission is what a power cut before its pulse leaves (domain 2.3)
+    last = [] if set_aside(folder) else [GUESTS]
+    assert [one.seq for one in journal.unopened()] in ([], last)
     with contextlib.closing(opening(folder).open()) as again:  # sound, the next time as well
         assert again.epoch == journal.epoch
     with journal.turn() as turn:
@@ -187,8 +192,7 @@ def nobody_readable_is_forgotten(folder: Path, journal: Journal, known: set[int]
 def the_damaged_files_are_kept(folder: Path, after: dict[str, bytes]) -> None:
     aside = sorted(path for path in folder.glob("journal.damaged-*.db*") if not path.name.endswith("-shm"))
     kept = {path.name.partition(".db")[2]: path.read_bytes() for path in aside}
-    if kept and len(aside) == len(kept):  # damage found only in use is found in a file that went on
-        assert kept == after
+    assert kept in ({}, after)
 
 
 @pytest.mark.parametrize("page", range(60))
@@ -201,6 +205,6 @@ def test_one_lost_page_costs_no_admission_at_all(nights: list[Night], page: int)
                 is_there = end == "" and start < len(data)
                 struck_data = data[:start] + bytes(4096) + data[start + 4096 :] if is_there else data
                 (folder / f"journal.db{end}").write_bytes(struck_data)
-            journal, known = opened(opening(folder))
+            journal, known, _ = opened(opening(folder))
             journal.close()
             assert known == set(range(1, GUESTS + 1))
