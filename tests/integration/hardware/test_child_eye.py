@@ -284,11 +284,12 @@ def test_a_code_that_nobody_asked_for_in_time_is_not_answered(
 
 
 def test_a_picture_shown_only_once_is_answered_however_late(
-    eye: ChildEye, folder: Path, monkeypatch: pytest.MonkeyPatch
+    eye: ChildEye, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shown = Look(sightings=(Sighting(raw=b"ONE"),))
     monkeypatch.setattr(freshness, "KEPT_S", -1.0)
-    present(folder, "ONE")
-    read(eye, "ONE")
+    eye._publish(shown)
+    assert eye.look(0) == shown
 
 
 def test_closing_leaves_no_process_and_no_open_file(folder: Path) -> None:

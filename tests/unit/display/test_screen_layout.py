@@ -217,7 +217,7 @@ def test_what_may_stand_for_hours_is_what_no_time_ends() -> None:
 
 
 LEAST = {(128, 64): 14, (256, 64): 20}
-"""Pixels of the font a headline has at the least: capitals of 4.3 mm on 2.4 inches (docs/wiring.md, Screen)."""
+"""Pixels of the font a headline has at the least: capitals of 4.3 mm on 2.4 inches (docs/wiring.md)."""
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -241,6 +241,18 @@ def test_what_only_the_second_thread_heard_of_is_read_of_as_well(wires: Wires) -
     assert connected.read() == Sensed()
 
 
+def test_an_alarm_whose_level_is_back_when_its_edge_is_told_of_is_read_of(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = wires.connect(on_fire=Heard())
+    with monkeypatch.context() as back:
+        back.setattr(WatchedPin, "_get_state", lambda _pin: 0)
+        wires.open(FIRE)
+        wires.close(FIRE)
+    assert connected.read() == Sensed(fire=True)
+    assert connected.read() == Sensed()
+
+
 def test_who_opens_late_for_an_alarm_is_read_of_until_after_that(wires: Wires) -> None:
     """Or the loop would have locked before, and nobody afterwards."""
     asked, goes_on = threading.Event(), threading.Event()

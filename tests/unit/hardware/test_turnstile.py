@@ -212,10 +212,9 @@ def test_a_release_that_raised_is_not_lost_as_well(factory: Any, monkeypatch: py
     assert relay.lost() == 0
 
 
-def test_the_promise_behind_a_release_that_raised_is_lost(
+def test_of_two_who_wait_for_a_relay_that_fails_each_is_told_and_neither_twice(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two ask while the driver is stuck in the first pulse's beginning: each is told, none twice."""
     monkeypatch.setattr(turnstile, "ANSWER_S", PATIENCE_S)
     relay, pin = _relay(factory), factory.pin(17)
     pin.answers.clear()
@@ -251,19 +250,70 @@ def test_a_pulse_that_was_given_is_no_error_however_soon_the_relay_breaks(factor
         assert relay.lost() == 0
 
 
-def test_a_release_does_not_wait_for_pulses_asked_for_before(
+def _promised_and_not_begun(relay: RelayTurnstile) -> None:
+    """Asked for at the end of a gap: the relay's thread has not woken yet."""
+    relay._duty = Duty(owed=1)
+
+
+def test_a_release_does_not_wait_for_the_end_of_pulses_asked_for_before(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for between the end of a gap and the thread's waking: the one before it is not begun yet."""
-    monkeypatch.setattr(turnstile, "ANSWER_S", 0.5)
-    relay, pin = RelayTurnstile(17, pulse_s=3600, factory=factory), factory.pin(17)
-    with relay._changed:
-        relay._duty = Duty(owed=1)
-        relay.release()
-    assert levels(pin) == [False, True]
+    monkeypatch.setattr(turnstile, "ANSWER_S", 10 * PATIENCE_S)
     monkeypatch.setattr(turnstile, "LAST_PULSE_S", 0.01)
+    relay, pin = RelayTurnstile(17, pulse_s=3600, factory=factory), factory.pin(17)
+
+    def ask() -> None:
+        with relay._changed:
+            _promised_and_not_begun(relay)
+            relay.release()
+
+    door = threading.Thread(target=ask, daemon=True)
+    door.start()
+    door.join(PATIENCE_S)
+    assert not door.is_alive()
+    assert levels(pin) == [False, True]
     relay.close()
     assert relay.lost() == 1
+
+
+def test_the_promise_before_a_release_that_raised_is_lost_every_time(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    for _ in range(2):
+        with relay._changed:
+            _promised_and_not_begun(relay)
+            pin.refuses = True
+            with pytest.raises(HardwareError, match="cannot be switched"):
+                relay.release()
+        assert relay.lost() == 1
+        pin.refuses = False
+        wait_until(lambda: relay.trouble() is None)
+    relay.close()
+    assert levels(pin) == [False]
+
+
+def test_a_promise_made_while_the_driver_is_stuck_in_locking_is_lost(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.hold_open()
+    pin.answers.clear()
+    raised: list[HardwareError] = []
+
+    def lock() -> None:
+        with pytest.raises(HardwareError, match="does not answer") as broken:
+            relay.rest()
+        raised.append(broken.value)
+
+    locking = threading.Thread(target=lock)
+    locking.start()
+    wait_until(lambda: relay._busy_since is not None)
+    relay.release()
+    locking.join(PATIENCE_S)
+    assert len(raised) == relay.lost() == 1
+    pin.answers.set()
+    relay.close()
+    assert levels(pin) == [False, True, False]
 
 
 def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any) -> None:
