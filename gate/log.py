@@ -1,12 +1,39 @@
-"""One line per event to stderr, where journald takes it."""
+"""One line per event to stderr, where journald takes it.
+
+A line that cannot be written is lost: the disk behind stderr is full, its reader is gone. That
+must cost no part of the gate more than the line, least of all the thread that moves the turnstile.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 import structlog
+
+
+class Lossy:
+    """As much of a text stream as a logger needs; never raises.
+
+    :param stream: None: there is none, as `sys.stderr` of a process that was started with it closed.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write it, or lose it."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: closed, or cannot be encoded
+            if self._stream is not None:
+                self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand on what is buffered, or leave it there."""
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
 
 
 def configure(style: Literal["text", "json"], **always: str) -> None:
@@ -28,7 +55,7 @@ def configure(style: Literal["text", "json"], **always: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Lossy(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()

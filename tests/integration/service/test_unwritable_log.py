@@ -1,0 +1,117 @@
+"""What the gate says cannot be written: a full disk behind stderr, or its reader gone. The gate goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from demo.night import phone
+from tests.factories import code_id
+from tests.integration.service.test_readiness import WAIT_S, Gate
+
+RELAY = """
+import sys, time
+from gate.log import configure
+from hardware.gpio import mock_factory
+from hardware.turnstile import RelayTurnstile
+
+configure("text", service="maguey-gate")
+relay = RelayTurnstile(17, pulse_s=0.1, factory=mock_factory())
+output, failures = relay._output, [OSError(5, "bad write")]
+switch = output.switch
+
+def switch_off_fails_once(*, on):
+    if not on and failures:
+        raise failures.pop()
+    switch(on=on)
+
+output.switch = switch_off_fails_once
+relay.release()
+deadline = time.monotonic() + 20
+while (failures or output._device.value or relay.trouble()) and time.monotonic() < deadline:
+    time.sleep(0.01)
+print(not failures, output._device.value, relay.trouble(), relay._thread.is_alive())
+"""
+
+
+@contextmanager
+def full() -> Iterator[int]:
+    """Every write ends with ENOSPC."""
+    file = os.open("/dev/full", os.O_WRONLY)
+    yield file
+    os.close(file)
+
+
+@contextmanager
+def broken_pipe() -> Iterator[int]:
+    """Every write ends with EPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+Sink = Callable[[], AbstractContextManager[int]]
+sinks = pytest.mark.parametrize("sink", [full, broken_pipe])
+
+
+@sinks
+def test_a_relay_that_fails_once_is_switched_off_all_the_same(sink: Sink) -> None:
+    with sink() as stderr:
+        done = subprocess.run(
+            [sys.executable, "-c", RELAY],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+    assert done.stdout == "True 0 None True\n"
+
+
+@sinks
+def test_a_guest_is_let_in_and_the_turnstile_locks_again(sink: Sink, tmp_path: Path) -> None:
+    gate, trace = Gate(tmp_path), tmp_path / "relay.jsonl"
+
+    def edges() -> list[int]:
+        lines = trace.read_text().splitlines() if trace.exists() else []
+        return [json.loads(line)["state"] for line in lines]
+
+    with sink() as stderr:
+        command = [sys.executable, "-m", "gate.cli", "run", "--config", str(gate.write())]
+        door = subprocess.Popen(command, stderr=stderr)
+    try:
+        phone(code_id(), Random(5)).save(gate.camera / "1.png")
+        deadline = time.monotonic() + WAIT_S
+        while len(edges()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert edges() == [1, 0]
+        assert gate.reading().is_fresh
+        door.send_signal(signal.SIGTERM)
+        door.wait(WAIT_S)
+        assert (edges(), gate.live.exists()) == ([1, 0], False)
+    finally:
+        door.kill()
+        door.wait()
+
+
+def test_a_program_that_was_started_without_stderr_logs_nowhere() -> None:
+    says = "import structlog, gate.log; gate.log.configure('json'); structlog.get_logger().info('x')"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, says],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
