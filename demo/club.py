@@ -20,6 +20,7 @@ from PIL import Image
 
 from demo import night
 from demo.servers import Mosquitto, Postgres, free_port, mosquitto, postgres
+from gate.cache import CacheReader
 from gate.clock import SystemClock
 from gate.config import read
 from gate.model import ScanRecord
@@ -267,8 +268,11 @@ def _ready(club: Club) -> bool:
 
 
 def _has_tickets(gate: GateBox) -> bool:
-    event = gate.status().event
-    return event is not None and event.cache_version is not None
+    """Whether the gate has the list of every night it serves, tomorrow's too."""
+    reader, now = CacheReader(gate.folder / "state" / "cache.db"), SystemClock().now()
+    with contextlib.closing(reader):
+        served = [event.event_id for event in reader.events() if event.served]
+        return bool(served) and all(reader.feed(one, now.wall).version is not None for one in served)
 
 
 def await_true(condition: Callable[[], bool | object], seconds: float, what: str, club: Club) -> None:
