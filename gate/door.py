@@ -68,7 +68,7 @@ class Door:
         self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
         self._seeing = Seeing(settings, parts)
         self._keying = Keying(parts, self._front, self._showing, self._answering, zone)
-        self._report = Report(parts, passing, self._tally, heart, live)
+        self._report = Report(parts, passing, self._front, self._tally, heart, live)
         self._outages = {duty: Outage(duty) for duty in DUTIES}
 
     def run(self, stop: threading.Event) -> None:

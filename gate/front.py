@@ -34,12 +34,16 @@ class DoorSettings(Value, frozen=True):
 
 
 class Front:
-    """Looks after everything that is not a scan. Used from the door's thread."""
+    """Looks after everything that is not a scan. Used from the door's thread.
+
+    `history_is_lost`: the journal was damaged, and what is gone of it is not yet made up for.
+    """
 
     def __init__(self, settings: DoorSettings, parts: Parts) -> None:
         self._settings = settings
         self._parts = parts
         self._tidy_at = 0
+        self.history_is_lost = False
         self._cache_outage = Outage("cache")
         self._complete_since: datetime | None = None
         self._log = structlog.get_logger()
@@ -91,7 +95,9 @@ class Front:
         return (Part.TURNSTILE, _step(error)) if error else None
 
     def _journal_fault(self, now_ms: int) -> Fault | None:
-        lost = self._from_journal(lambda journal: journal.history_lost() is not None, now_ms)
+        lost = self.history_is_lost = bool(
+            self._from_journal(lambda journal: journal.history_lost() is not None, now_ms)
+        )
         error = self._parts.journal.trouble
         if error is not None:
             return Part.JOURNAL, _step(error)

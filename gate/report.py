@@ -6,6 +6,7 @@ import os
 from importlib import metadata
 
 from gate.errors import MagueyError
+from gate.front import Front
 from gate.heart import Beats, Heart
 from gate.live import OK, Counters, Live, LiveWriter, percentile
 from gate.live import Parts as PartsReport
@@ -16,15 +17,19 @@ from gate.passing import Passing
 from gate.ports import Inputs, Keypad, Turnstile, Voice
 from gate.tally import Tally
 
+LOST = "The journal was damaged and a part of it is lost; admissions are flagged. See: maguey-gate journal."
 DOUBT = "The passage sensor is covered, silent or unreadable: nothing is annulled. Check its wiring."
 
 
 class Report:
     """Used from the door's thread, once a turn."""
 
-    def __init__(self, parts: Parts, passing: Passing, tally: Tally, heart: Heart, live: LiveWriter) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 – what is told of, and to whom
+        self, parts: Parts, passing: Passing, front: Front, tally: Tally, heart: Heart, live: LiveWriter
+    ) -> None:
         self._parts = parts
         self._passing = passing
+        self._front = front
         self._tally = tally
         self._heart = heart
         self._live = live
@@ -95,7 +100,7 @@ class Report:
             inputs=DOUBT if self._passing.state.doubts_sensor else _said(parts.inputs),
             lights=_said(parts.voice),
             keypad=_said(parts.keypad),
-            journal=str(parts.journal.trouble or OK),
+            journal=str(parts.journal.trouble or (LOST if self._front.history_is_lost else OK)),
             cache=str(parts.cache.trouble or OK),
         )
 

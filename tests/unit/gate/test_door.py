@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.errors import HardwareError, Step
+from gate.live import read_live
 from gate.mending import RETRY_MS
 from gate.model import Flag, Reason, Ruling, Status
 from gate.presence import STUCK_MS
@@ -145,6 +146,9 @@ def test_a_journal_damaged_beyond_reading_is_set_aside_and_admissions_are_flagge
     shown = bench.display.screens[-1]
     assert isinstance(shown, OutOfOrder)
     assert (shown.part, shown.step) == (Part.JOURNAL, Step.HISTORY_LOST)
+    told = read_live(bench.folder / "run" / "door.json", bench.clock.now()).live
+    assert told is not None
+    assert "lost" in told.parts.journal
     (kept,) = bench.folder.glob("journal.damaged-*.db")
     assert kept.read_bytes() == b"no database" * 1000
 
