@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import tzinfo
 
 import msgspec
@@ -20,7 +20,7 @@ from display.devices import Device, keeps_pictures, make_device, trouble_of
 from display.draw import NORM, Size, draw, moves
 from display.strings import Lang
 from display.words import Page, compose, veiled
-from gate.errors import HardwareError
+from gate.errors import HardwareError, Step
 from gate.screen import Idle, Screen
 
 __all__ = ["BRIGHT", "DIM", "STEADY", "OledDisplay", "make_device"]
@@ -37,6 +37,9 @@ REFRESH_S = 5.0
 Only sending shows that a panel is gone, and one that lost its power needs the picture anew. With
 `RETRY_S` a panel is back well within the 15 s that quality 7.1, invariant 13, allows.
 """
+
+ANSWER_S = 5.0
+"""What a call of the panel's driver may take; a whole picture takes a tenth of a second over slow I2C."""
 
 DIM_AFTER_S = 60.0
 """Seconds of the same kind of standing screen after which the panel dims, which makes it last longer."""
@@ -68,6 +71,7 @@ class OledDisplay:
 
     :param make_device: makes the device; called again every few seconds while it fails.
         A panel that is missing at the start is `trouble()`, not an exception: the door runs.
+        Called from the display's own thread, so that one that hangs holds up nobody else.
     :param tz: the venue's time zone.
     :param clock: monotonic seconds.
     """
@@ -102,6 +106,7 @@ class OledDisplay:
 
     def _run(self) -> None:
         showing: _Showing | None = None
+        self._panel.mend()
         while (screen := self._next(showing)) is not _CLOSE:
             if isinstance(screen, Screen) and (showing is None or screen is not showing.screen):
                 showing = self._follow(screen, showing)
@@ -171,7 +176,7 @@ _CLOSE = object()
 
 
 class _Panel:
-    """A device that may fail and come back. Used by one thread at a time."""
+    """A device that may fail, hang and come back. Used by one thread; `trouble` by any."""
 
     def __init__(self, make_device: Callable[[], Device], clock: Clock) -> None:
         self._make, self._clock = make_device, clock
@@ -181,15 +186,33 @@ class _Panel:
         self._retry_at = clock()
         self.size: Size = NORM
         self.keeps = True  # until it is known what device it is
-        self.trouble: HardwareError | None = None
-        self.mend()
+        self._broken: HardwareError | None = None
+        self._busy_since: float | None = None  # when the driver was called that has not come back
+
+    @property
+    def trouble(self) -> HardwareError | None:
+        """What is broken: it failed, or its driver does not come back."""
+        since = self._busy_since
+        if self._broken is None and since is not None and self._clock() - since >= ANSWER_S:
+            advice = "Check its cable, restart the gate."
+            return HardwareError("screen", "The screen does not answer.", advice, Step.SCREEN_CABLE)
+        return self._broken
+
+    @contextlib.contextmanager
+    def _calling(self) -> Iterator[None]:
+        self._busy_since = self._clock()
+        try:
+            yield
+        finally:
+            self._busy_since = None
 
     def mend(self) -> None:
         """Make the device if there is none and it is time."""
         if self._device is not None or self._clock() < self._retry_at:
             return
         try:
-            self._device = self._make()
+            with self._calling():
+                self._device = self._make()
         except Exception as error:
             self._lost(error)
             return
@@ -203,9 +226,10 @@ class _Panel:
         if self._device is None or is_there or picture.size != self.size:
             return
         try:
-            if self._shown is None or self._shown[1] != contrast:
-                self._device.contrast(contrast)
-            self._device.display(picture)
+            with self._calling():
+                if self._shown is None or self._shown[1] != contrast:
+                    self._device.contrast(contrast)
+                self._device.display(picture)
         except Exception as error:
             self._lost(error)
             return
@@ -220,22 +244,22 @@ class _Panel:
             self._release()
 
     def _lost(self, error: Exception) -> None:
-        known = self.trouble is not None
-        self.trouble = trouble_of(error)
+        known = self._broken is not None
+        self._broken = trouble_of(error)
         self._retry_at = self._clock() + RETRY_S
         self._shown = None
         self._release()
         if not known:
-            _log.error("screen_lost", problem=str(self.trouble))
+            _log.error("screen_lost", problem=str(self._broken))
 
     def _found(self) -> None:
         """Only a picture that was taken proves that the panel is back."""
-        if self.trouble is not None:
-            self.trouble = None
+        if self._broken is not None:
+            self._broken = None
             _log.info("screen_back")
 
     def _release(self) -> None:
         device, self._device = self._device, None
         if device is not None:
-            with contextlib.suppress(Exception):  # luma writes to the panel once more
+            with contextlib.suppress(Exception), self._calling():  # luma writes to the panel once more
                 device.cleanup()

@@ -16,12 +16,13 @@ from structlog.testing import capture_logs
 import display.oled
 from display.devices import FileScreen, TerminalScreen
 from display.draw import NORM, draw
-from display.oled import BRIGHT, DIM, DIM_AFTER_S, FRAME_S, REFRESH_S, RETRY_S, STEADY, OledDisplay
+from display.oled import ANSWER_S, BRIGHT, DIM, DIM_AFTER_S, FRAME_S, REFRESH_S, RETRY_S, STEADY, OledDisplay
 from display.samples import ZONE, samples
 from display.words import compose, veiled
 from gate.errors import HardwareError, Step
 from gate.ports import Display
 from gate.screen import Typing
+from tests.unit.hardware.pins import wait_until
 
 SCREENS = samples()
 PATIENCE = 20.0
@@ -48,15 +49,19 @@ class Glass:
         self.error: Exception = OSError(121, "Remote I/O error")
         self.pictures: list[bytes] = []
         self.contrasts: list[int] = []
-        self.made = self.refused = self.cleaned = 0
+        self.made = self.refused = self.cleaned = self.stuck = 0
+        self.answers = threading.Event()
+        self.answers.set()
 
     def make(self) -> "Glass":
+        self._hang()
         with self.changed:
             self.made += 1
             self._answer()
             return self
 
     def display(self, image: Image.Image) -> None:
+        self._hang()
         with self.changed:
             self._answer()
             self.pictures.append(image.tobytes())
@@ -70,6 +75,13 @@ class Glass:
         with self.changed:
             self.cleaned += 1
             self._answer()
+
+    def _hang(self) -> None:
+        if not self.answers.is_set():
+            with self.changed:
+                self.stuck += 1
+                self.changed.notify_all()
+            assert self.answers.wait(PATIENCE)
 
     def _answer(self) -> None:
         self.changed.notify_all()
@@ -236,13 +248,50 @@ def test_a_panel_that_fails_is_told_once_and_comes_back(
 def test_a_panel_missing_at_the_start_is_found_later(glass: Glass, clock: Clock) -> None:
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
-    assert panel.trouble() is not None
+    wait_until(lambda: panel.trouble() is not None)
     glass.unplugged = False
     clock.now += RETRY_S
     panel.show(SCREENS["welcome"])
     glass.shows(picture("welcome"))
     panel.close()
     assert panel.trouble() is None
+
+
+def test_a_panel_that_hangs_when_it_is_made_holds_up_nobody_and_is_told_of(
+    glass: Glass, clock: Clock
+) -> None:
+    glass.answers.clear()
+    panel = OledDisplay(glass.make, "en", ZONE, clock)
+    panel.show(SCREENS["welcome"])
+    glass.until(lambda: glass.stuck == 1)
+    assert panel.trouble() is None, "not yet"
+    clock.now += ANSWER_S
+    trouble = panel.trouble()
+    assert trouble is not None
+    assert (trouble.part, trouble.step) == ("screen", Step.SCREEN_CABLE)
+    assert "does not answer" in str(trouble)
+    glass.answers.set()
+    glass.shows(picture("welcome"))
+    wait_until(lambda: panel.trouble() is None)
+    panel.close()
+
+
+def test_a_panel_that_worked_and_hangs_is_trouble_until_it_answers(
+    panel: OledDisplay, glass: Glass, clock: Clock
+) -> None:
+    panel.show(SCREENS["idle"])
+    glass.shows(picture("idle"))
+    clock.now += ANSWER_S
+    assert panel.trouble() is None, "nothing was asked of it"
+    glass.answers.clear()
+    panel.show(SCREENS["welcome"])
+    glass.until(lambda: glass.stuck == 1)
+    assert panel.trouble() is None, "not yet"
+    clock.now += ANSWER_S
+    assert "does not answer" in str(panel.trouble())
+    glass.answers.set()
+    glass.shows(picture("welcome"))
+    wait_until(lambda: panel.trouble() is None)
 
 
 CODES = ("MGY-PF-20250115-7K3M9QX2VD5RTA0HQ", "MGY-GA-20260228-0000ZZZZ1111WWWWX")
@@ -315,6 +364,7 @@ def test_nor_do_they_when_they_failed_in_between(keeping: Keeping, glass: Glass,
 def test_a_code_is_not_written_before_it_is_known_what_shows_it(glass: Glass, clock: Clock) -> None:
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
+    wait_until(lambda: panel.trouble() is not None)
     panel.show(Typing(text=CODES[0][:-1]))
     glass.unplugged = False
     clock.now += RETRY_S
@@ -411,6 +461,7 @@ def test_a_lost_panel_is_found_without_a_new_screen(
     monkeypatch.setattr(display.oled, "RETRY_S", 0.01)
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
+    wait_until(lambda: panel.trouble() is not None)
     panel.show(SCREENS["welcome"])
     glass.unplugged = False
     clock.now += 1
@@ -430,6 +481,7 @@ def test_close_blanks_the_panel_and_ends_the_thread(glass: Glass, clock: Clock) 
 
 def test_closing_twice_or_with_a_dead_panel_is_harmless(glass: Glass, clock: Clock) -> None:
     panel = OledDisplay(glass.make, "en", ZONE, clock)
+    glass.until(lambda: glass.made == 1)
     glass.unplugged = True
     panel.close()
     panel.close()
