@@ -39,6 +39,7 @@ from gate.screen import Screen
 from hardware.decode import Decoded, decode
 from hardware.exposure import Controls, controls_for
 from hardware.eye import NOT_A_PICTURE, ChildEye
+from hardware.gpio import choose_factory
 from hardware.health import (
     check_camera,
     check_decoder,
@@ -313,6 +314,8 @@ def display(config: GateFile) -> Display:
     section = config.screen
     if section.driver == "none":
         return Dark()
+    if section.driver == "ssd1322":
+        choose_factory()  # the panel takes its pins in a thread of its own
     return OledDisplay(lambda: _device(config), config.lang, ZoneInfo(config.timezone))
 
 

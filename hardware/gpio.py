@@ -19,6 +19,7 @@ gpiozero has no types, hence `Any`.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import sys
 import threading
 import warnings
@@ -31,6 +32,19 @@ PinDriver = Literal["gpiozero", "mock"]
 
 _making = threading.Lock()
 """Lights are made in a thread of their own; gpiozero's choice of a factory and `warnings` bear but one."""
+
+
+def choose_factory() -> None:
+    """Have gpiozero choose its pins now: those who use gpiozero in threads of their own find them chosen.
+
+    Two that choose at once get two factories, and do not notice that they use one pin. Never raises:
+    whoever needs a pin says why there is none.
+    """
+    import gpiozero
+
+    with _making, warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        gpiozero.Device.ensure_pin_factory()
 
 
 def mock_factory(closed: Collection[int] = ()) -> Any:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gpiozero
+import msgspec
 import pytest
 
 from gate import bootstrap
@@ -104,3 +107,28 @@ def test_after_the_alarm_the_loop_locks_again_and_has_recorded_both(door: Door, 
     assert journal is not None
     rows = journal._db.execute("select record, reason from scans order by seq").fetchall()
     assert rows == [("event", "free_passage"), ("event", "free_passage_over")]
+
+
+def test_a_door_starts_although_the_driver_of_its_panel_never_comes_back(
+    config: GateFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called, comes_back, back = threading.Event(), threading.Event(), threading.Event()
+
+    def hanging(*_: Any, **__: Any) -> Any:
+        called.set()
+        comes_back.wait(WAIT_S)
+        back.set()
+        raise OSError("no panel after all")
+
+    monkeypatch.setattr(bootstrap, "make_device", hanging)
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+    screen = msgspec.structs.replace(config.screen, driver="ssd1322")
+    door = bootstrap.make_door(msgspec.structs.replace(config, screen=screen))
+    try:
+        assert called.wait(WAIT_S)
+        assert not back.is_set()
+        assert gpiozero.Device.pin_factory is not None, "chosen before the panel's thread uses it"
+    finally:
+        comes_back.set()
+        door.close()

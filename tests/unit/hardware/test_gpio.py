@@ -19,7 +19,7 @@ from gpiozero.pins.mock import MockFactory
 
 from gate.errors import HardwareError
 from gate.signals import Signal
-from hardware.gpio import Output
+from hardware.gpio import Output, choose_factory
 from hardware.lights import PinVoice
 from hardware.patterns import HIGH_HZ, PATTERNS, Moment
 from hardware.turnstile import RelayTurnstile
@@ -178,6 +178,18 @@ def test_pins_made_in_two_threads_at_once_share_one_factory(monkeypatch: pytest.
     for thread in threads:
         thread.join(PATIENCE_S)
     assert len(factories) == 1
+
+
+def test_pins_are_chosen_before_anybody_needs_one_and_a_machine_without_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "native")
+    choose_factory()
+    assert gpiozero.Device.pin_factory is None
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+    choose_factory()
+    assert isinstance(gpiozero.Device.pin_factory, MockFactory)
 
 
 # gpiozero closes a device that could not be made once more when it is collected
