@@ -10,6 +10,9 @@ thread without a word (`lgpio._callback_thread.run`), and with it every further 
 How bounce is taken out: lgpio tells of an edge once the level was stable for the time given
 (`gpio_set_debounce_micros`); the native driver ignores edges for so long after the first; gpiozero's
 mock does nothing.
+
+Each contact is its own: one whose pin is taken or cannot be read is `trouble`, and made again in a
+thread of its own, while the others work. Above all none of them takes the fire alarm with it.
 """
 
 from __future__ import annotations
@@ -38,6 +41,12 @@ on average, nearly all below 7 ms; relays of alarm panels are about as good."""
 
 BLOCKED_S = 10.0
 """A sensor covered for longer than this is not covered by somebody walking."""
+
+RETRY_S = 3.0
+"""Seconds between two attempts to make a contact whose pin could not be had."""
+
+CLOSE_S = 2.0
+"""What the thread that makes them gets to end; longer means that the pin's driver has not come back."""
 
 PASSAGE, EXIT = "inputs.passage_pin", "inputs.exit_pin"
 FIRE, TAMPER = "inputs.fire_pin", "inputs.tamper_pin"
@@ -84,6 +93,7 @@ class GpioInputs:
     :param clock: gives monotonic seconds.
     :param factory: gpiozero pin factory; None: the one of this machine.
     The others: see `make_inputs`.
+    :raises HardwareError: none of them can be made. Those that cannot while others can are tried again.
     """
 
     def __init__(  # noqa: PLR0913 – the section of the configuration, by name
@@ -104,29 +114,41 @@ class GpioInputs:
         self._covered_since: float | None = None
         self._began: set[str] = set()  # alarms since the last reading, over or not
         self._is_telling = False
-        self._outage = Outage("inputs")
         self._trouble: HardwareError | None = None
+        self._closing = threading.Event()
         self._contacts: list[Contact] = []
         self._watch: FireWatch | None = None
         wired = (
+            (fire_pin, FIRE, CONTACT_S, fire_normally_closed),  # first: it opens whatever the others do
             (passage_pin, PASSAGE, BODY_S, False),
             (exit_pin, EXIT, CONTACT_S, False),
             # a tamper loop is closed while the housing is: opening it, or cutting it, is tampering
             (tamper_pin, TAMPER, CONTACT_S, True),
-            (fire_pin, FIRE, CONTACT_S, fire_normally_closed),
         )
-        try:
-            for pin, key, steady_s, opens in wired:
-                if pin is not None:
-                    self._contacts.append(Contact(pin, key, steady_s, opens=opens, factory=factory))
-        except HardwareError:
+        for pin, key, steady_s, opens in wired:
+            if pin is not None:
+                contact = Contact(pin, key, steady_s, opens=opens, factory=factory)
+                self._contacts.append(contact)
+                self._listen(contact, on_fire)
+        self._judge()
+        self._mender: threading.Thread | None = None
+        if not all(contact.is_made for contact in self._contacts):
+            self._begin_mending()
+
+    def _begin_mending(self) -> None:
+        if self._trouble is not None and not any(contact.is_made for contact in self._contacts):
             self.close()
-            raise
-        for contact in self._contacts:
-            self._listen(contact, on_fire)
+            raise self._trouble
+        self._mender = threading.Thread(target=self._mend, name="inputs", daemon=True)
+        self._mender.start()
+
+    def _mend(self) -> None:
+        while not all(contact.is_made for contact in self._contacts) and not self._closing.wait(RETRY_S):
+            for contact in self._contacts:
+                contact.make()
 
     def _listen(self, contact: Contact, on_fire: Callable[[bool], None] | None) -> None:
-        """Last of all: from here on the pin driver's thread calls."""
+        """From here on the pin driver's thread calls."""
         if contact.key == PASSAGE:
             contact.on_change(self._body)
         elif contact.key == EXIT:
@@ -170,10 +192,15 @@ class GpioInputs:
             self._exits += begins
 
     def read(self) -> Sensed:
-        """What happened since the last reading. Never blocks, never raises."""
+        """What happened since the last reading. Never blocks, never raises.
+
+        Of a contact that is broken: its level as it was last; a passage sensor is `blocked`, for nobody
+        can be said not to have walked.
+        """
         levels = {contact.key: contact.level() for contact in self._contacts}
         self._judge()
-        covered = levels.get(PASSAGE, False)
+        is_blind = any(contact.key == PASSAGE and contact.error for contact in self._contacts)
+        covered = levels.get(PASSAGE, False) and not is_blind
         with self._lock:
             sensed = Sensed(
                 bodies=self._bodies,
@@ -181,7 +208,7 @@ class GpioInputs:
                 fire=levels.get(FIRE, False) or FIRE in self._began or self._is_telling,
                 tamper=levels.get(TAMPER, False) or TAMPER in self._began,
                 covered=covered,
-                blocked=self._is_blocked(covered=covered),
+                blocked=self._is_blocked(covered=covered) or is_blind,
             )
             self._bodies = self._exits = 0
             self._began.clear()
@@ -197,22 +224,20 @@ class GpioInputs:
         return self._covered_since is not None and now - self._covered_since > BLOCKED_S
 
     def _judge(self) -> None:
-        """One outage for all of them: they share a chip."""
-        errors = [contact.error for contact in self._contacts if contact.error is not None]
-        self._trouble = errors[0] if errors else None
-        if errors:
-            self._outage.began(errors[0])
-        else:
-            self._outage.over()
+        errors = [contact.judge() for contact in self._contacts]
+        self._trouble = next((error for error in errors if error is not None), None)
 
     def trouble(self) -> HardwareError | None:
-        """What the last reading found broken, None if all was well."""
+        """What the last reading found broken, None if all was well; the fire alarm before all others."""
         return self._trouble
 
     def close(self) -> None:
         """Stop telling of the alarm, let go of the pins."""
+        self._closing.set()
         if self._watch is not None:
             self._watch.close()
+        if self._mender is not None:
+            self._mender.join(CLOSE_S)
         for contact in self._contacts:
             contact.close()
         self._contacts.clear()
@@ -224,23 +249,56 @@ class Contact:
     :param key: where the configuration names the pin.
     :param steady_s: how long a level has to last before it counts as an edge.
     :param opens: whether the open contact is the active one; else the closed one is.
-    :raises HardwareError: when there is no GPIO or the pin is taken.
+
+    `error`: why it does not work, from the last attempt to make or read it.
     """
 
     def __init__(self, pin: int, key: str, steady_s: float, *, opens: bool, factory: Any) -> None:
+        self.key = key
+        self.error: HardwareError | None = None
+        self._pin, self._steady_s, self._opens, self._factory = pin, steady_s, opens, factory
+        self._last = False
+        self._device: Any = None
+        self._tell: Callable[[bool], None] | None = None
+        self._outage = Outage(key)
+        self.make()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it has its pin."""
+        return self._device is not None
+
+    def make(self) -> None:
+        """Take the pin, unless it has it. Never raises."""
         import gpiozero
 
         def make(factory: Any) -> Any:
-            return gpiozero.DigitalInputDevice(pin, pull_up=True, bounce_time=steady_s, pin_factory=factory)
+            return gpiozero.DigitalInputDevice(
+                self._pin, pull_up=True, bounce_time=self._steady_s, pin_factory=factory
+            )
 
-        self.key = key
-        self.error: HardwareError | None = None
-        self._pin, self._opens = pin, opens
-        self._last = False
-        self._device = made(make, pin, key, "sensor", factory)
+        if self._device is not None:
+            return
+        try:
+            self._device = made(make, self._pin, self.key, "sensor", self._factory)
+        except HardwareError as error:
+            self.error = error
+            return
+        self._listen()
+
+    def judge(self) -> HardwareError | None:
+        """`error`, said in the log when it begins and when it is over. From one thread."""
+        error = self.error
+        if error is not None:
+            self._outage.began(error)
+        else:
+            self._outage.over()
+        return error
 
     def level(self) -> bool:
         """Whether it is active now; if it cannot be read, as it was when last read, and `error` says why."""
+        if self._device is None:
+            return self._last
         try:
             self._last = bool(self._device.is_active) != self._opens
             self.error = None
@@ -252,8 +310,14 @@ class Contact:
 
     def on_change(self, tell: Callable[[bool], None]) -> None:
         """Have `tell` called, from the pin driver's thread, with whether it has become active."""
-        self._device.when_activated = lambda: self._told(tell, closed=True)
-        self._device.when_deactivated = lambda: self._told(tell, closed=False)
+        self._tell = tell
+        self._listen()
+
+    def _listen(self) -> None:
+        device, tell = self._device, self._tell
+        if device is not None and tell is not None:
+            device.when_activated = lambda: self._told(tell, closed=True)
+            device.when_deactivated = lambda: self._told(tell, closed=False)
 
     def _told(self, tell: Callable[[bool], None], *, closed: bool) -> None:
         try:
@@ -264,6 +328,7 @@ class Contact:
     def close(self) -> None:
         """Let go of the pin. Never raises."""
         try:
-            self._device.close()
+            if self._device is not None:
+                self._device.close()
         except Exception as error:  # gpiozero's factories each raise their own
             _log.error("input_close_failed", key=self.key, why=str(error))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gpiozero
+import msgspec
 import pytest
 from gpiozero.pins.mock import MockFactory
 from structlog.testing import capture_logs
@@ -341,16 +342,131 @@ def test_an_input_that_cannot_be_read_is_trouble_and_keeps_what_it_said(
         with monkeypatch.context() as broken_chip:
             broken_chip.setattr(WatchedPin, "_get_state", broken)
             for _ in range(3):
-                assert connected.read() == Sensed(tamper=True)
+                assert connected.read() == Sensed(tamper=True, blocked=True)
             trouble = connected.trouble()
         connected.read()
     assert trouble is not None
     assert (trouble.part, trouble.step) == ("sensor", Step.SENSOR_WIRING)
     assert connected.trouble() is None
     assert [line["event"] for line in logs] == [
-        "inputs is out; trying again until it is back",
-        "inputs is back",
+        f"{key} {what}"
+        for what in ("is out; trying again until it is back", "is back")
+        for key in (inputs.FIRE, inputs.PASSAGE, inputs.EXIT, inputs.TAMPER)
     ]
+
+
+def test_a_passage_sensor_that_cannot_be_read_is_blocked_and_covers_nobody(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = wires.connect()
+    wires.close(PASSAGE)
+    assert connected.read() == Sensed(bodies=1, covered=True)
+
+    def broken(_pin: Any) -> bool:
+        raise OSError("bad read")
+
+    with monkeypatch.context() as broken_chip:
+        broken_chip.setattr(WatchedPin, "_get_state", broken)
+        assert connected.read() == Sensed(blocked=True)
+    assert connected.read() == Sensed(covered=True)
+
+
+class Taken:
+    """A pin that something else has; `free` gives it up."""
+
+    def __init__(self, wires: Wires, pin: int) -> None:
+        self._other = gpiozero.DigitalInputDevice(pin, pull_up=True, pin_factory=wires.factory)
+
+    def free(self) -> None:
+        self._other.close()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contact that could not be made is tried again at once."""
+    monkeypatch.setattr(inputs, "RETRY_S", 0.01)
+
+
+@pytest.mark.parametrize(
+    ("pin", "key", "quiet"),
+    [
+        (PASSAGE, inputs.PASSAGE, Sensed(blocked=True)),
+        (EXIT, inputs.EXIT, Sensed()),
+        (TAMPER, inputs.TAMPER, Sensed()),
+    ],
+)
+def test_a_contact_whose_pin_is_taken_is_trouble_and_the_fire_alarm_works(
+    wires: Wires, pin: int, key: str, quiet: Sensed
+) -> None:
+    other, heard = Taken(wires, pin), Heard()
+    connected = wires.connect(on_fire=heard)
+    assert key in str(connected.trouble())
+    assert connected.read() == quiet, "a blind sensor lets nobody be annulled"
+    assert key in str(connected.trouble())
+    wires.open(FIRE)
+    assert heard == [True]
+    assert connected.read() == msgspec.structs.replace(quiet, fire=True)
+    other.free()
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_contact_is_made_as_soon_as_its_pin_is_free_and_each_is_logged_once(wires: Wires) -> None:
+    others = [Taken(wires, PASSAGE), Taken(wires, TAMPER)]
+    with capture_logs() as logs:
+        connected = wires.connect()
+        wires.body()
+        assert connected.read() == Sensed(blocked=True)
+        for other in others:
+            other.free()
+        wait_until(lambda: connected.read() == Sensed())
+        assert connected.trouble() is None
+    wires.body()
+    wires.open(TAMPER)
+    assert connected.read() == Sensed(bodies=1, tamper=True)
+    assert sorted(line["event"] for line in logs) == sorted(
+        f"{key} {what}"
+        for key in (inputs.PASSAGE, inputs.TAMPER)
+        for what in ("is out; trying again until it is back", "is back")
+    )
+
+
+@pytest.mark.usefixtures("soon", "often")
+def test_a_fire_contact_made_late_tells_of_an_alarm_that_is_on_already(wires: Wires) -> None:
+    other, heard = Taken(wires, FIRE), Heard()
+    connected = wires.connect(on_fire=heard)
+    wires.body()
+    assert connected.read() == Sensed(bodies=1), "the others work"
+    assert inputs.FIRE in str(connected.trouble())
+    wires.open(FIRE)
+    other.free()
+    wait_until(lambda: heard == [True])
+    assert connected.read().fire
+
+
+def test_of_several_that_are_broken_the_fire_alarm_is_told_of(wires: Wires) -> None:
+    others = [Taken(wires, pin) for pin in (PASSAGE, TAMPER, FIRE)]
+    assert inputs.FIRE in str(wires.connect().trouble())
+    for other in others:
+        other.free()
+
+
+def test_where_no_contact_can_be_made_there_are_no_inputs(wires: Wires) -> None:
+    others = [Taken(wires, pin) for pin in (PASSAGE, EXIT, FIRE, TAMPER)]
+    with pytest.raises(HardwareError, match="used twice"):
+        wires.connect(on_fire=Heard())
+    assert not [thread for thread in threading.enumerate() if thread.name in ("fire", "inputs")]
+    for other in others:
+        other.free()
+    assert wires.connect().read() == Sensed()
+
+
+@pytest.mark.usefixtures("soon")
+def test_after_closing_no_contact_is_tried_any_more(wires: Wires) -> None:
+    other = Taken(wires, TAMPER)
+    connected = wires.connect()
+    connected.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "inputs"]
+    other.free()
 
 
 def test_each_input_has_its_own_steadiness(wires: Wires) -> None:
@@ -392,12 +508,16 @@ def test_only_what_is_wired_is_watched(wires: Wires) -> None:
     assert connected.read() == Sensed(exits=1)
 
 
-def test_a_pin_used_twice_is_named_and_the_others_are_let_go_of(wires: Wires) -> None:
-    with pytest.raises(HardwareError, match="used twice") as broken:
-        wires.connect(fire_pin=PASSAGE)
-    assert "inputs.fire_pin" in broken.value.advice
-    assert (broken.value.part, broken.value.step) == ("sensor", Step.PIN_SETTINGS)
-    assert wires.connect().read() == Sensed()
+def test_a_pin_used_twice_is_named_and_the_fire_alarm_has_it(wires: Wires) -> None:
+    heard = Heard()
+    connected = wires.connect(passage_pin=FIRE, on_fire=heard)
+    trouble = connected.trouble()
+    assert trouble is not None
+    assert "used twice" in str(trouble)
+    assert "inputs.passage_pin" in trouble.advice
+    assert (trouble.part, trouble.step) == ("sensor", Step.PIN_SETTINGS)
+    wires.open(FIRE)
+    assert heard == [True]
 
 
 def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
