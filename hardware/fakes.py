@@ -231,11 +231,12 @@ class ScriptedInputs:
         self._trouble = error
 
     def read(self) -> Sensed:
-        """What happened since the last reading."""
+        """What happened since the last reading; while it is broken, the passage sensor is blind."""
         with self._lock:
             now, was = self._now, self._was
             self._now, self._was = replace(now, bodies=0, exits=0), Sensed()
-            return replace(now, fire=now.fire or was.fire, tamper=now.tamper or was.tamper)
+            sensed = replace(now, fire=now.fire or was.fire, tamper=now.tamper or was.tamper)
+            return sensed if self._trouble is None else replace(sensed, covered=False, blocked=True)
 
     def trouble(self) -> HardwareError | None:
         """What `break_down` was told."""

@@ -140,6 +140,16 @@ def test_a_scripted_sensor_is_covered_before_it_is_blocked() -> None:
     assert inputs.read() == Sensed()
 
 
+def test_broken_scripted_inputs_are_blind_and_hear_the_alarm_as_the_real_ones() -> None:
+    inputs = ScriptedInputs()
+    inputs.break_down(HardwareError("sensor", "Its pin is taken.", "Look."))
+    inputs.cover()
+    inputs.fire()
+    assert inputs.read() == Sensed(fire=True, blocked=True)
+    inputs.break_down(None)
+    assert inputs.read() == Sensed(fire=True, covered=True)
+
+
 def test_a_recording_turnstile_loses_what_it_is_told_to_once() -> None:
     recording = RecordingTurnstile()
     turnstile: Turnstile = recording
