@@ -7,8 +7,9 @@ demo:
 	@tools/setup
 	@$(PY) -m demo
 
+# Three at once on two cores: tests with servers mostly wait. Each file stays in one process.
 test: check
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 3 --dist loadfile
 
 # Measures the door beside its floors: docs/performance.md. ONLY=decision for one subject.
 bench:
