@@ -216,7 +216,8 @@ def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
         passage = replace(passage, tamper_quiet_until_ms=now_ms + TAMPER_QUIET_MS)
         outcomes.append(_event(Reason.TAMPER))
     now = replace(passage, fire=burns, tamper=sensed.tamper, blocked=sensed.blocked)
-    return _freed(now) if now.is_open else now, outcomes
+    # a blind sensor cannot say that somebody did not walk, also once it sees again
+    return _freed(now) if now.is_open or now.blocked else now, outcomes
 
 
 def _freed(passage: Passage) -> Passage:

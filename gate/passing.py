@@ -147,12 +147,12 @@ class Passing:
         if inputs is None:
             return deaf
         try:
-            sensed = inputs.read()  # also while in trouble: only reading finds out that it is over
+            sensed = inputs.read()  # also while in trouble: one broken contact silences no other
         except Exception as error:
             self._deafness.began(error)
             return deaf
         self._deafness.over()
-        return deaf if inputs.trouble() is not None else sensed
+        return sensed
 
     def _move(self, now_ms: int) -> None:
         """Hold the turnstile as the way is. Asked again and again, so that a mended relay follows too."""

@@ -225,3 +225,9 @@ def test_releases_that_were_promised_and_not_given_are_annulled_the_last_ones() 
     assert passage.awaited == (A,)
     assert told(outcomes) == [("annulled", "not_opened", 2)]
     assert lost(passage, 5)[0].awaited == ()
+
+
+def test_whoever_was_admitted_while_the_sensor_was_blind_is_not_annulled_when_it_sees_again() -> None:
+    passage, _ = sense(admitted(A), Sensed(blocked=True, covered=True), 0, SENSOR)
+    _, outcomes = sense(passage, QUIET, PASSAGE_TIMEOUT_MS, SENSOR)
+    assert outcomes == ()

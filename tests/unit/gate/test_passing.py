@@ -369,3 +369,16 @@ def test_holding_open_that_a_broken_relay_was_asked_for_does_not_outlive_the_ord
     bench.relay.break_down(None)
     bench.wait(1)
     assert not bench.relay.is_open
+
+
+def test_a_fire_is_recorded_and_shown_though_another_contact_is_broken(bench: Bench) -> None:
+    bench.inputs.break_down(
+        HardwareError("sensor", "The light barrier is gone.", "Look.", Step.SENSOR_WIRING)
+    )
+    bench.inputs.fire()
+    bench.look()
+    assert word(bench.display.screens[-1]) == "free_passage"
+    bench.inputs.fire(on=False)
+    bench.wait(7)
+    assert ("event", "free_passage_over") in bench.told()
+    assert not bench.relay.is_open
