@@ -26,6 +26,7 @@ from gate.ids import uuid7
 from gate.journal import Journal
 from gate.live import OK, Live
 from gate.log import configure
+from gate.only import only_door
 from gate.passing import let_in
 from gate.payload import parse
 from gate.ports import Look, Turnstile
@@ -62,7 +63,8 @@ def run(config: Config) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    bootstrap.make_door(settings).run(stop)
+    with only_door(settings.journal.parent):
+        bootstrap.make_door(settings).run(stop)
 
 
 @app.command()

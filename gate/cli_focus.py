@@ -13,10 +13,13 @@ import typer
 
 from gate import bootstrap
 from gate import focus as helper
+from gate.clock import SystemClock
 from gate.config import read
 from gate.errors import HardwareError, Step
+from gate.live import read_live
 from gate.log import configure
 from gate.screen import Focus
+from gate.trials import refuse_beside
 
 Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; left out: at Ctrl-C.")]
@@ -30,6 +33,7 @@ def focus(config: Config, seconds: Seconds = None) -> None:
     """
     settings = read(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    refuse_beside(read_live(settings.live, SystemClock().now()))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

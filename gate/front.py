@@ -37,6 +37,7 @@ class Front:
     """Looks after everything that is not a scan. Used from the door's thread.
 
     `history_is_lost`: the journal was damaged, and what is gone of it is not yet made up for.
+    `cache_fault`: why tickets cannot be looked up, as of the last time the screen was looked after.
     """
 
     def __init__(self, settings: DoorSettings, parts: Parts) -> None:
@@ -44,6 +45,7 @@ class Front:
         self._parts = parts
         self._tidy_at = 0
         self.history_is_lost = False
+        self.cache_fault: CacheError | None = None
         self._cache_outage = Outage("cache")
         self._complete_since: datetime | None = None
         self._log = structlog.get_logger()
@@ -116,18 +118,20 @@ class Front:
         now = self._parts.clock.now()
         try:
             with cache.view():
-                event = tonight(cache.events(), now.wall)
+                events = cache.events()
+                event = tonight(events, now.wall)
                 feed = cache.feed(event.event_id, now.wall) if event else Feed()
                 cache.find("")
                 cache.link(now)
-            if event is not None and event.served and feed.version is None:
-                raise CacheError(
-                    f"{cache.path}: holds no guest list of {event.name} yet. Look at sync's log."
-                )
+            if not events or (event is not None and event.served and feed.version is None):
+                name = event.name if event else "any night"
+                raise CacheError(f"{cache.path}: holds no guest list of {name} yet. Look at sync's log.")
         except CacheError as error:
             self._cache_outage.began(error)
+            self.cache_fault = error
             return Part.CACHE, error.step
         self._cache_outage.over()
+        self.cache_fault = None
         return None
 
     def _inside(self, event_id: str, now_ms: int) -> int:

@@ -101,7 +101,7 @@ class Report:
             lights=_said(parts.voice),
             keypad=_said(parts.keypad),
             journal=str(parts.journal.trouble or (LOST if self._front.history_is_lost else OK)),
-            cache=str(parts.cache.trouble or OK),
+            cache=str(self._front.cache_fault or parts.cache.trouble or OK),
         )
 
 

@@ -103,8 +103,9 @@ select count(*) from json_each(?) code where exists (
 update meta set value = value + 1 where key = 'last_seq' returning cast(value as integer)
 
 -- waiting_entries --
-select count(distinct code_hash) from scans
+select count(distinct code_hash) from scans s
 where seq > ? and event_id = ? and verdict = 'admit' and reason = 'first_entry' and record = 'scan'
+  and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
 
 -- is_prunable --
 select 1 from (select * from scans order by seq limit 1)

@@ -382,3 +382,14 @@ def test_a_fire_is_recorded_and_shown_though_another_contact_is_broken(bench: Be
     bench.wait(7)
     assert ("event", "free_passage_over") in bench.told()
     assert not bench.relay.is_open
+
+
+def test_whoever_did_not_walk_in_is_not_counted_as_in(bench: Bench) -> None:
+    bench.show(code_id(), seconds=3)
+    idle = bench.display.screens[-1]
+    assert isinstance(idle, Idle)
+    assert idle.inside == 1
+    bench.wait(9)
+    idle = bench.display.screens[-1]
+    assert isinstance(idle, Idle)
+    assert idle.inside == 0
