@@ -27,6 +27,7 @@ from gate.door import Door
 from gate.front import DoorSettings
 from gate.heart import Heart
 from gate.journal import INSERT, Journal, Turn, connect
+from gate.link import LinkNote
 from gate.live import LiveWriter
 from gate.mending import Mending
 from gate.model import Now, ScanRecord
@@ -38,7 +39,7 @@ from gate.payload import code_hash
 from gate.ports import Eye, NoInputs, NoKeypad, Silent, Turnstile
 from gate.rows import to_row
 from hardware.fakes import RecordingTurnstile
-from sync.cache import Cache, LinkNote
+from sync.cache import Cache
 from sync.wire import GateConfig
 
 GATE_ID = "gate-1"

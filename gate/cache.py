@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from gate.errors import CacheError
-from gate.model import Admission, Entry, Event, Now, Table, Value
+from gate.link import LinkNote, Measure
+from gate.model import Admission, Entry, Event, Heard, Now, Table, Value
 from gate.rows import moment
 from gate.screen import Link
 from gate.sqlfile import load
@@ -29,6 +30,7 @@ _UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError)
 _ADMISSION = msgspec.json.Decoder(Admission)
 _EVENT = msgspec.json.Decoder(Event)
 _TABLE = msgspec.json.Decoder(Table)
+_LINK = msgspec.json.Decoder(LinkNote)
 BEAT_LOST_MS = 5_000
 """Sync writes its heartbeat every second; one this old means sync is gone or wedged."""
 
@@ -52,7 +54,9 @@ class LinkState(Value, frozen=True):
     """Sync's own account of the link.
 
     `alive`: sync runs. `online`: broker and hub are heard. `cut_ms`: how long there has been no broker,
-    0 while there is one, None if there was none since boot.
+    0 while there is one, None if there was none since boot. `answered_ms`: when the hub last answered
+    what claims go through, None unless sync is connected now. `measure`, `heard`, `hub_seq`,
+    `knows_lent`: as in `gate.link.LinkNote`.
     """
 
     alive: bool = False
@@ -60,6 +64,11 @@ class LinkState(Value, frozen=True):
     cut_ms: int | None = None
     epoch: str | None = None
     acked_seq: int = 0
+    hub_seq: int = 0
+    answered_ms: int | None = None
+    measure: Measure | None = None
+    heard: tuple[Heard, ...] = ()
+    knows_lent: bool = False
 
 
 class CacheReader:
@@ -202,17 +211,26 @@ def _feed(rows: Rows, now: datetime) -> Feed:
 
 def _link_state(rows: Rows, now: Now) -> LinkState:
     """Times of another boot tell nothing."""
-    for connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq in rows:
-        if boot_id != now.boot_id:
-            return LinkState(epoch=epoch, acked_seq=int(acked_seq))
-        alive = now.monotonic_ms - int(beat_ms) < BEAT_LOST_MS
-        broker = alive and bool(connected)
-        return LinkState(
+    for (row,) in rows:
+        note = _LINK.decode(row)
+        known = LinkState(
+            epoch=note.epoch,
+            acked_seq=note.acked_seq,
+            hub_seq=note.hub_seq,
+            measure=note.measure,
+            heard=note.heard,
+            knows_lent=note.knows_lent,
+        )
+        if note.boot_id != now.boot_id:
+            return known
+        alive = now.monotonic_ms - note.beat_ms < BEAT_LOST_MS
+        broker = alive and note.connected
+        return msgspec.structs.replace(
+            known,
             alive=alive,
-            online=broker and bool(hub_heard),
-            cut_ms=0 if broker else now.monotonic_ms - int(since_ms if alive else beat_ms),
-            epoch=epoch,
-            acked_seq=int(acked_seq),
+            online=broker and note.hub_heard,
+            cut_ms=0 if broker else now.monotonic_ms - (note.since_ms if alive else note.beat_ms),
+            answered_ms=note.answered_ms if broker else None,
         )
     return LinkState()
 

@@ -111,6 +111,7 @@ class DoorSection(Value, frozen=True):
     passback_window: Positive = 60.0
     rescan_after: Positive = 1.5
     isolated_after: Positive = 10.0
+    claim_timeout: Annotated[float, Meta(gt=0, le=5)] = 0.2
     passage_timeout: Positive = 7.0
     retain_days: Annotated[int, Meta(ge=1)] = 30
 
@@ -147,6 +148,7 @@ class GateFile(Value, frozen=True):
     keypad: KeypadSection = KeypadSection()
     door: DoorSection = DoorSection()
     keys: dict[str, str] = {}
+    command_keys: dict[str, str] = {}
 
     @property
     def journal(self) -> Path:
@@ -162,6 +164,11 @@ class GateFile(Value, frozen=True):
     def live(self) -> Path:
         """What the door is right now: see `gate.live`."""
         return Path(self.runtime_dir) / "door.json"
+
+    @property
+    def socket(self) -> Path:
+        """Where door and sync talk: see `gate.talk`."""
+        return Path(self.runtime_dir) / "sync.sock"
 
     @property
     def name(self) -> str:
@@ -198,6 +205,11 @@ def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
     return {name: _public_key(text) for name, text in config.keys.items()}
 
 
+def command_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
+    """The keys staff's orders are checked with, by key id. The configuration was checked before."""
+    return {name: _public_key(text) for name, text in config.command_keys.items()}
+
+
 def _public_key(text: str) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
 
@@ -226,10 +238,11 @@ def _tls_mistakes(hub: HubSection) -> Iterator[str]:
 
 
 def _key_mistakes(config: GateFile) -> Iterator[str]:
-    for name, text in config.keys.items():
-        if not re.fullmatch(r"[A-Z0-9]{1,8}", name):
-            yield f"keys.{name}: not a key id; expected 1 to 8 upper-case letters and digits."
-        try:
-            _public_key(text)
-        except (binascii.Error, ValueError):
-            yield f"keys.{name}: not an Ed25519 public key; expected its 32 bytes in base64."
+    for section, keys in (("keys", config.keys), ("command_keys", config.command_keys)):
+        for name, text in keys.items():
+            if not re.fullmatch(r"[A-Z0-9]{1,8}", name):
+                yield f"{section}.{name}: not a key id; expected 1 to 8 upper-case letters and digits."
+            try:
+                _public_key(text)
+            except (binascii.Error, ValueError):
+                yield f"{section}.{name}: not an Ed25519 public key; expected its 32 bytes in base64."

@@ -76,6 +76,9 @@ class Reason(StrEnum):
     FIRST_ENTRY = "first_entry"
     REENTRY = "reentry"
     ALREADY_USED = "already_used"
+    # a one-time ticket that this gate may not admit alone (domain 2.3, situation 3)
+    ISOLATED = "isolated"
+    OTHER_GATE = "other_gate"
     # of a record that something was annulled: why (domain 2.3, Passage)
     EXPIRED = "expired"
     NOT_OPENED = "not_opened"
@@ -92,13 +95,22 @@ class Reason(StrEnum):
     INTRUSION = "intrusion"
     SENSOR_SILENT = "sensor_silent"
     TEST_PULSE = "test_pulse"
+    # of a record of an order of staff; the turnstile's own are above
+    RELEASED = "released"
+    TEXT_SHOWN = "text_shown"
+    RESTARTED = "restarted"
+    REFETCHED = "refetched"
 
 
 class Flag(StrEnum):
-    """Circumstances of an admission that somebody may want to look at later."""
+    """Circumstances of an admission that somebody may want to look at later.
+
+    `UNCLAIMED`: a first entry of a one-time ticket without the hub's grant, for it did not answer in time.
+    """
 
     UNSYNCED = "unsynced"
     ISOLATED = "isolated"
+    UNCLAIMED = "unclaimed"
     PASSBACK_SUSPECT = "passback_suspect"
     FORCED = "forced"
     LOCKED = "locked"
@@ -110,14 +122,28 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(Value, frozen=True):
-    """One admission of one code: when, and at which gate (its id, or a staff member's name)."""
+    """One admission of one code: when, and at which gate (its id, or a staff member's name).
+
+    `scan`: the id of its record, where there is one. The hub may move `at` once it knows the boot's
+    clock; who compares entries goes by `scan` first.
+    """
 
     at: Moment
     gate: str
+    scan: str = ""
+
+
+IsolationPolicy = Literal["admit", "home_gate", "deny"]
+"""What becomes of a one-time ticket at a gate that cannot ask (domain 2.3, situation 3)."""
 
 
 class Event(Value, frozen=True, tag="event", tag_field="t"):
-    """One night. `served`: this gate admits to it; other nights are known by name only."""
+    """One night. `served`: this gate admits to it; other nights are known by name only.
+
+    `homes`: for the policy ``home_gate`` the gates among which its tickets are divided, once that is
+    final; empty before. `retired`: those of them that are out for the night; their tickets are divided
+    among the others.
+    """
 
     event_id: str
     code: str
@@ -127,6 +153,9 @@ class Event(Value, frozen=True, tag="event", tag_field="t"):
     status: Literal["scheduled", "completed", "cancelled"] = "scheduled"
     capacity: int = 0
     served: bool = True
+    isolation: IsolationPolicy = "admit"
+    homes: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
 
 
 class Table(Value, frozen=True, tag="table", tag_field="t"):
@@ -184,7 +213,8 @@ class Verdict(Value, frozen=True):
 
     `rule` is the number of the line in the decision table (domain 2.3) that applied.
     `entry` is the earlier entry the answer refers to: the first for ``already_used``,
-    the last for ``reentry``. `event` is the event the ticket is for, where known.
+    the last for ``reentry``. `event` is the event the ticket is for, where known. `other_gate`: the
+    id of the gate that may admit this ticket, of the reason ``other_gate``.
     """
 
     ruling: Ruling
@@ -199,6 +229,7 @@ class Verdict(Value, frozen=True):
     holder: str = ""
     guest_number: int | None = None
     entry: Entry | None = None
+    other_gate: str = ""
 
     @property
     def admits(self) -> bool:
@@ -221,6 +252,15 @@ class Now(Value, frozen=True):
     uncertainty_ms: int | None = None
 
 
+class Heard(Value, frozen=True):
+    """What a gate had heard of another: every record of this epoch from `first` to `last`, both included."""
+
+    gate: str
+    epoch: str
+    first: int
+    last: int
+
+
 class ScanRecord(Value, frozen=True):
     """One row of the journal and one message to the hub: protocol 4.3, field by field.
 
@@ -228,7 +268,8 @@ class ScanRecord(Value, frozen=True):
     names the scan in `refers_to`, and from an ``event`` that no scan caused (a fire alarm,
     guessing); these have the ruling `NONE` and say why in `reason`. `raw_hash` is the SHA-256
     hex of the bytes presented, also when they were no code of ours. `released`: the verdict
-    commands the turnstile.
+    commands the turnstile. `heard`: of a first entry of a one-time ticket, what this gate knew of the
+    others by then (quality 7.1, invariant 7). `actor`, `note`: who ordered it, and why, in their words.
     """
 
     scan_id: str
@@ -256,3 +297,6 @@ class ScanRecord(Value, frozen=True):
     released: bool = False
     record: Literal["scan", "passed", "annulled", "event"] = "scan"
     refers_to: str | None = None
+    heard: tuple[Heard, ...] = ()
+    actor: str = ""
+    note: str = ""

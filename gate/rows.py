@@ -17,6 +17,7 @@ def to_row(record: ScanRecord) -> list[Any]:
     """A record as the values of its row, in the order of `COLUMNS`."""
     plain = msgspec.to_builtins(record)
     plain["flags"] = ",".join(record.flags)
+    plain["heard"] = msgspec.json.encode(record.heard).decode() if record.heard else ""
     return list(plain.values())
 
 
@@ -24,6 +25,7 @@ def from_row(row: tuple[Any, ...]) -> ScanRecord:
     """The record a row was made from."""
     plain = dict(zip(COLUMNS, row, strict=True))
     plain["flags"] = [flag for flag in plain["flags"].split(",") if flag]
+    plain["heard"] = msgspec.json.decode(plain["heard"]) if plain["heard"] else []
     plain["released"] = bool(plain["released"])
     return msgspec.convert(plain, ScanRecord)
 

@@ -23,11 +23,12 @@ from sqlite_utils.migrations import Migrations
 
 from gate.errors import MagueyError, StoreError
 from gate.faults import DamagedError, in_words
-from gate.model import FeedRow, Ruling, ScanRecord, Value
+from gate.link import LinkNote
+from gate.model import FeedRow, Ruling, ScanRecord
 from gate.sharing import share
 from sync.rows import SQL, as_json, put
 from sync.spool import Spool, Spooled
-from sync.wire import Change, GateConfig
+from sync.wire import Alert, Change, GateConfig
 
 _MIGRATIONS = Migrations("cache")
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
@@ -40,30 +41,8 @@ def first(db: Database) -> None:
         db.execute(statement)
 
 
-@_MIGRATIONS()
-def annulments(db: Database) -> None:
-    """What other gates annulled: their scan may come after it, or again."""
-    db.execute(SQL["annulments"])
-
-
 class DamagedCacheError(MagueyError):
     """The cache turned out to be damaged while it was in use."""
-
-
-class LinkNote(Value, frozen=True):
-    """What the door is to know of the link; times are monotonic milliseconds of this boot.
-
-    `connected`: to the broker, since `since_ms` (or not, since then). `hub_heard`: the hub
-    acknowledges what it is sent.
-    """
-
-    connected: bool
-    hub_heard: bool
-    since_ms: int
-    beat_ms: int
-    boot_id: str
-    epoch: str | None
-    acked_seq: int
 
 
 class Cache:
@@ -105,7 +84,7 @@ class Cache:
         """What the door was last told of the link, None in a new file."""
         with self._in_words():
             row = self._db.execute(SQL["link"]).fetchone()
-            return LinkNote(**dict(zip(LinkNote.__struct_fields__, row, strict=True))) if row else None
+            return _read_note(row[0]) if row else None
 
     def put_config(self, config: GateConfig) -> None:
         """Replace the nights and the names of the gates.
@@ -167,9 +146,29 @@ class Cache:
     def put_link(self, note: LinkNote, current_at: datetime | None) -> None:
         """Tell the door how the link is. `current_at`: the cache is known to be current as of then."""
         with self._transaction() as db:
-            db.execute(SQL["put_link"], msgspec.structs.astuple(note))
+            db.execute(SQL["put_link"], (as_json(note),))
             if current_at is not None:
                 db.execute(SQL["feed_is_current"], (current_at.isoformat(),))
+
+    def put_lent(self, code_hash: str, event_id: str, to_gate: str, at: datetime) -> None:
+        """One of this gate's own tickets is the hub's to give to another gate, for good.
+
+        On the disk when it returns, also after a power cut: the hub relies on it.
+        """
+        with self._in_words():
+            self._db.execute("pragma synchronous=full")
+        try:
+            with self._transaction() as db:
+                db.execute(SQL["put_lent"], (code_hash, event_id, to_gate, at.isoformat()))
+        finally:
+            with self._in_words():
+                self._db.execute("pragma synchronous=normal")
+
+    def put_alert(self, alert: Alert) -> None:
+        """Something the door is to show; told again it changes nothing."""
+        with self._transaction() as db:
+            db.execute(SQL["put_alert"], (alert.id, as_json(alert)))
+            db.execute(SQL["drop_old_alerts"])
 
     @contextlib.contextmanager
     def _attached(self, path: Path) -> Iterator[None]:
@@ -206,6 +205,14 @@ class Cache:
             raise StoreError(
                 f"{self.path}: {error}. The gate decides from what it has. Check the disk (df -h, dmesg)."
             ) from error
+
+
+def _read_note(text: str) -> LinkNote | None:
+    """What a version before this one wrote is worth nothing: it is written anew within a second."""
+    try:
+        return msgspec.json.decode(text, type=LinkNote)
+    except ValueError:
+        return None
 
 
 def _damage(path: Path) -> str | None:

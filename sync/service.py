@@ -20,10 +20,11 @@ import structlog
 from gate.clock import Clock
 from gate.errors import StoreError
 from gate.heart import Heart
+from gate.link import LinkNote
 from gate.live import Reading
 from gate.model import Now, Value
 from gate.outage import Outage
-from sync.cache import Cache, LinkNote
+from sync.cache import Cache
 from sync.fetcher import Want, WantConfig
 from sync.follower import Follower
 from sync.link import Connected, Link, LinkError, LinkEvent, Lost, Message

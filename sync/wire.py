@@ -10,11 +10,11 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from gate.model import Event, FeedRow, Moment, ScanRecord, Value
+from gate.model import Entry, Event, FeedRow, Moment, ScanRecord, Status, Value
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -22,7 +22,11 @@ VERSION = 1
 BATCH_LIMIT = 50
 """Most scan records in one message (protocol 4.2)."""
 MESSAGE_LIMIT = 256 * 1024
-"""Longest message looked at, in bytes; 50 records take about 40 KiB."""
+"""Longest batch of scans looked at, in bytes; 50 records take about 40 KiB."""
+SMALL_LIMIT = 4 * 1024
+"""Longest question or answer about one ticket, in bytes; they take some 300."""
+LARGEST = 8 * 1024 * 1024
+"""Longest message of any kind; a configuration with every lent ticket of a night is the largest."""
 
 GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """What a gate may be called: it is a level of its topics and a key at the hub."""
@@ -45,11 +49,16 @@ class Ack(Value, frozen=True):
 
 
 class Head(Value, frozen=True):
-    """Newest state of an event's feed. `count`: admissions in it."""
+    """Newest state of an event's feed. `count`: admissions in it.
+
+    `generation`: versions are only compared within one; it goes up when the hub's database was put
+    back to an earlier state, and an older one is refused.
+    """
 
     event_id: str
     version: int
     count: int
+    generation: int = 1
     v: int = VERSION
 
 
@@ -65,7 +74,18 @@ class Delta(Value, frozen=True):
 
     event_id: str
     changes: tuple[Change, ...]
+    generation: int = 1
     v: int = VERSION
+
+
+class Held(Value, frozen=True):
+    """What a gate's cache holds of one night. `digest`: as `gate.digest` computes it."""
+
+    event_id: str
+    version: int
+    generation: int
+    count: int
+    digest: str
 
 
 class GateStatus(Value, frozen=True):
@@ -73,6 +93,9 @@ class GateStatus(Value, frozen=True):
 
     `door`: running or not, None if this side does not tell. `parts`: each part of the door, ``ok`` or
     its trouble in words; `way`: what its turnstile is for everybody; `counters`: since its start.
+    `last_seq`, `acked`: of the journal `epoch`; `oldest_unacked_s`: age of the first above `acked`, None
+    if there is none. `clock`: whether the hub's clock was measured in this boot, how far the machine's own
+    is off and how sure that is. `boot_id`, `monotonic_ms`: of this message. `held`: each night served.
     """
 
     gate_id: str
@@ -88,6 +111,16 @@ class GateStatus(Value, frozen=True):
     parts: dict[str, str] = {}
     way: str = ""
     counters: dict[str, int] = {}
+    last_seq: int = 0
+    acked: int = 0
+    oldest_unacked_s: int | None = None
+    clock: Literal["synced", "untrusted"] = "untrusted"
+    clock_offset_ms: int | None = None
+    clock_uncertainty_ms: int | None = None
+    boot_id: str = ""
+    monotonic_ms: int | None = None
+    isolated: bool = False
+    held: tuple[Held, ...] = ()
     v: int = VERSION
 
 
@@ -95,7 +128,9 @@ class Alert(Value, frozen=True):
     """Something at a gate that staff should know of at once; `reason` as in its record (domain 2.3).
 
     `id`: the same when it is told again. `count`: so many records of this gate and reason, the
-    first of them `at` that time by the gate's clock.
+    first of them `at` that time by the gate's clock. Of the reason ``conflict``, a double admission:
+    `gate` and `at` of the one that counts, `other_gate` and `other_at` of the one that does not,
+    `subject_id` of the ticket.
     """
 
     id: str
@@ -103,14 +138,88 @@ class Alert(Value, frozen=True):
     reason: str
     at: Moment
     count: int = 1
+    other_gate: str = ""
+    other_at: Moment | None = None
+    subject_id: str | None = None
     v: int = VERSION
+
+
+class Claimed(Value, frozen=True, tag="claim", tag_field="t"):
+    """Gate to hub, on `claims`: may this ticket enter here? As `gate.claim.Claim`."""
+
+    scan_id: str
+    code_hash: str
+    event_id: str
+    epoch: str
+    v: int = VERSION
+
+
+class Returned(Value, frozen=True, tag="return", tag_field="t"):
+    """Gate to hub, on `claims`: nobody came in with this grant, or will; it is the hub's again."""
+
+    scan_id: str
+    v: int = VERSION
+
+
+class Probe(Value, frozen=True, tag="probe", tag_field="t"):
+    """Gate to hub, on `claims`: are claims answered, and what time is it? `id`: comes back."""
+
+    id: int
+    v: int = VERSION
+
+
+class LentTo(Value, frozen=True, tag="lent", tag_field="t"):
+    """Gate to hub, on `claims`: the answer to `Lend`. `lent`: this gate will not admit it alone any more;
+    False: it has admitted it, or cannot say."""
+
+    scan_id: str
+    code_hash: str
+    lent: bool
+    v: int = VERSION
+
+
+ToHub = Claimed | Returned | Probe | LentTo
+
+
+class Grant(Value, frozen=True, tag="grant", tag_field="t"):
+    """Hub to gate, on `grants`: the answer to a claim; as `gate.claim.Answer`."""
+
+    scan_id: str
+    answer: Literal["granted", "taken", "revoked", "elsewhere"]
+    entry: Entry | None = None
+    status: Status | None = None
+    home: str = ""
+    v: int = VERSION
+
+
+class HubTime(Value, frozen=True, tag="time", tag_field="t"):
+    """Hub to gate, on `grants`: the answer to a probe. Microseconds since 1970 by the hub's clock."""
+
+    id: int
+    received_us: int
+    sent_us: int
+    v: int = VERSION
+
+
+class Lend(Value, frozen=True, tag="lend", tag_field="t"):
+    """Hub to a ticket's home gate, on `grants`: gate `to` asks for it with the claim `scan_id`."""
+
+    scan_id: str
+    code_hash: str
+    event_id: str
+    to: str
+    v: int = VERSION
+
+
+ToGate = Grant | HubTime | Lend
 
 
 class GateConfig(Value, frozen=True):
     """`GET /api/gates/{gate}/config`: the gate's name, and the nights it serves or may name.
 
     `events` holds every night of the venue a guest might hold a ticket for; `Event.served`
-    marks those this gate admits to. `gate_names`: what screens call the other gates.
+    marks those this gate admits to. `gate_names`: what screens call the other gates. `lent`: code hashes
+    by event of this gate's own tickets that the hub has ever asked it to lend (policy ``home_gate``).
     """
 
     gate_id: str
@@ -118,6 +227,7 @@ class GateConfig(Value, frozen=True):
     venue: str
     events: tuple[Event, ...]
     gate_names: dict[str, str] = {}
+    lent: dict[str, tuple[str, ...]] = {}
     v: int = VERSION
 
 
@@ -132,6 +242,7 @@ class SnapshotHeader(Value, frozen=True):
     version: int
     since: int
     count: int
+    generation: int = 1
     v: int = VERSION
 
 
@@ -195,6 +306,22 @@ class Topics(Value, frozen=True):
     def ack(self, gate_id: str) -> str:
         """The hub's retained acknowledgement to one gate."""
         return self._gate(gate_id, "ack")
+
+    def claims(self, gate_id: str = "+") -> str:
+        """What a gate asks the hub and wants answered at once (`ToHub`)."""
+        return self._gate(gate_id, "claims")
+
+    def grants(self, gate_id: str) -> str:
+        """The hub's answers to one gate (`ToGate`)."""
+        return self._gate(gate_id, "grants")
+
+    def commands(self, gate_id: str) -> str:
+        """Staff's orders to one gate (`gate.command.Envelope`)."""
+        return self._gate(gate_id, "commands")
+
+    def replies(self, gate_id: str = "+") -> str:
+        """What became of them (`gate.command.Reply`)."""
+        return self._gate(gate_id, "replies")
 
     def deltas(self, event_id: str = "+") -> str:
         """Feed changes of one event."""
@@ -297,11 +424,40 @@ def decode(payload: bytes, shape: type[M]) -> M:
 
     :raises WireError: not that shape, or another schema version.
     """
+    if len(payload) > LARGEST:
+        raise WireError(f"{len(payload)} bytes, more than {LARGEST}")
     try:
         message = msgspec.json.decode(payload, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a {shape.__name__}: {error}") from None
+    _check_version(message)
+    return message
+
+
+def to_hub(payload: bytes) -> ToHub:
+    """Read a message on `claims`. Raises `WireError`."""
+    message: ToHub = _one_of(payload, ToHub)
+    return message
+
+
+def to_gate(payload: bytes) -> ToGate:
+    """Read a message on `grants`. Raises `WireError`."""
+    message: ToGate = _one_of(payload, ToGate)
+    return message
+
+
+def _one_of(payload: bytes, shapes: Any) -> Any:
+    if len(payload) > SMALL_LIMIT:
+        raise WireError(f"{len(payload)} bytes, more than {SMALL_LIMIT}")
+    try:
+        message = msgspec.json.decode(payload, type=shapes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"cannot be read: {error}") from None
+    _check_version(message)
+    return message
+
+
+def _check_version(message: msgspec.Struct) -> None:
     version = getattr(message, "v", VERSION)
     if version != VERSION:
         raise WireError(f"schema version {version}, this side reads {VERSION}")
-    return message

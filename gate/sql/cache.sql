@@ -25,4 +25,13 @@ select count(*) from admissions where event_id = ? and entered = 1
 select gate_id, name from gate_names
 
 -- link --
-select connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq from link
+select row from link
+
+-- is_lent --
+select 1 from lent where code_hash = ?
+
+-- alerts --
+select number, row from alerts where number > ? order by number
+
+-- newest_alert --
+select coalesce(max(number), 0) from alerts

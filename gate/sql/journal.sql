@@ -32,7 +32,10 @@ create table scans (
     cache_age_s integer,
     released integer not null,
     record text not null,
-    refers_to text
+    refers_to text,
+    heard text not null,  -- JSON, or empty
+    actor text not null,
+    note text not null
 );
 create index scans_of_a_code on scans (code_hash) where verdict = 'admit' and record = 'scan';
 create index later_records_of_a_scan on scans (refers_to) where refers_to is not null;

@@ -38,24 +38,27 @@ create table feed (
 
 create table gate_names (gate_id text primary key, name text not null) without rowid;
 
--- one row: what the door has to know of the link
-create table link (
-    one integer primary key check (one = 1),
-    connected integer not null,  -- to the broker
-    hub_heard integer not null,  -- the hub acknowledges what it is sent
-    since_ms integer not null,
-    beat_ms integer not null,
-    boot_id text not null,
-    epoch text,
-    acked_seq integer not null
-)
+-- one row: what the door has to know of the link, a gate.link.LinkNote
+create table link (one integer primary key check (one = 1), row text not null);
 
--- annulments --
+-- what other gates annulled: their scan may come after it, or again
 create table peer_annulments (
     scan_id text not null,
     gate_id text not null,
     primary key (scan_id, gate_id)
-) without rowid
+) without rowid;
+
+-- policy home_gate: this gate's own tickets that the hub lends to others. Never admitted here without
+-- the hub's grant again (docs/adr/0015)
+create table lent (
+    code_hash text primary key,
+    event_id text not null,
+    to_gate text not null,
+    at text not null
+) without rowid;
+
+-- what the hub told everybody to look at: the door shows the newest
+create table alerts (number integer primary key autoincrement, id text not null unique, row text not null)
 
 -- put_event --
 insert into events values (?, ?) on conflict (event_id) do update set row = excluded.row
@@ -146,12 +149,19 @@ insert into gate_names values (?, ?)
 select event_id from events where json_extract(row, '$.served')
 
 -- link --
-select connected, hub_heard, since_ms, beat_ms, boot_id, epoch, acked_seq from link
+select row from link
 
 -- put_link --
-insert into link values (1, ?, ?, ?, ?, ?, ?, ?) on conflict (one) do update
-set connected = excluded.connected, hub_heard = excluded.hub_heard, since_ms = excluded.since_ms, beat_ms = excluded.beat_ms,
-    boot_id = excluded.boot_id, epoch = excluded.epoch, acked_seq = excluded.acked_seq
+insert into link values (1, ?) on conflict (one) do update set row = excluded.row
+
+-- put_lent --
+insert into lent values (?, ?, ?, ?) on conflict do nothing
+
+-- put_alert --
+insert into alerts (id, row) values (?, ?) on conflict (id) do nothing
+
+-- drop_old_alerts --
+delete from alerts where number <= (select max(number) from alerts) - 100
 
 -- integrity --
 pragma integrity_check(1)

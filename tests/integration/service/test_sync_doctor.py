@@ -30,7 +30,8 @@ from cryptography.x509.oid import NameOID
 from demo.servers import free_port, mosquitto
 from gate.clock import SystemClock
 from gate.journal import Journal
-from sync.cache import Cache, LinkNote
+from gate.link import LinkNote
+from sync.cache import Cache
 from sync.link import Broker, Connected, Link, LinkEvent, Message
 from sync.wire import Ack, GateConfig, Topics, decode_scans, encode
 from tests.factories import a_record, an_event

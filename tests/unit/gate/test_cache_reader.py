@@ -13,9 +13,10 @@ import pytest
 
 from gate.cache import CacheReader, Known, LinkState
 from gate.errors import CacheError
+from gate.link import LinkNote
 from gate.model import Entry, Ruling, Status
 from gate.payload import code_hash
-from sync.cache import Cache, LinkNote
+from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import NOW, StoppedClock, a_record, a_table, an_admission, an_event, code_id
 

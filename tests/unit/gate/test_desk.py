@@ -16,10 +16,11 @@ from gate.decide import Policy, Several
 from gate.desk import Answered, Desk
 from gate.errors import CacheError, StoreError
 from gate.journal import Journal
+from gate.link import LinkNote
 from gate.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
 from gate.payload import code_hash, parse
 from gate.presence import Presented
-from sync.cache import Cache, LinkNote
+from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import (
     NOW,

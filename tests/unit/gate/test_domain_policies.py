@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gate.link import LinkNote
 from gate.model import (
     Admission,
     Entry,
@@ -24,7 +25,6 @@ from gate.model import (
 from gate.payload import code_hash
 from gate.screen import Answer, Screen, stays
 from gate.signals import Signal
-from sync.cache import LinkNote
 from tests.doors import Bench
 from tests.factories import NOW, StoppedClock, a_record, a_table, an_admission, code_id, pass_id
 

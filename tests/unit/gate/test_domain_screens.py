@@ -12,11 +12,11 @@ import pytest
 
 from display.words import compose
 from gate.errors import HardwareError, Step
+from gate.link import LinkNote
 from gate.model import Admission, Kind, Reason, ReservationStatus, Status
 from gate.passage import Order
 from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, stays
 from gate.signals import Signal
-from sync.cache import LinkNote
 from tests.doors import SENSOR, Bench
 from tests.factories import a_table, an_admission, code_id, pass_id
 

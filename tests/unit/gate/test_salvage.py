@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 
 from gate.errors import Step, StoreError
 from gate.journal import Journal
+from gate.link import LinkNote
 from gate.model import Entry, Flag, Kind, Reason, ReservationStatus, Status
 from gate.pages import PAGE
 from gate.payload import code_hash
 from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
-from sync.cache import LinkNote
 from tests.damage import root_of, set_aside, zero_page
 from tests.doors import SENSOR, Bench, guests
 from tests.factories import a_record, a_table, an_admission, code_id

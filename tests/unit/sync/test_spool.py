@@ -16,8 +16,9 @@ import pytest
 
 from gate.cache import CacheReader
 from gate.errors import StoreError
+from gate.link import LinkNote
 from gate.model import Admission, FeedRow, Removed, Status
-from sync.cache import Cache, DamagedCacheError, LinkNote
+from sync.cache import Cache, DamagedCacheError
 from sync.snapshot import Fetched
 from sync.spool import LEFT_BYTES, PORTION, Spool, SpoolBusy
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id

@@ -1,0 +1,43 @@
+"""Asking the hub for the first entry of a one-time ticket (domain 2.3, "First scan wins"). Values and port.
+
+Sync carries the question: `gate.hotline` is the door's end of the line to it, `sync.hotline` the other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from gate.model import Entry, Status, Value
+
+
+class Claim(Value, frozen=True, tag="claim", tag_field="t"):
+    """May this ticket enter here? `scan_id`: of the record the admission will have; asking again with
+    the same gives the same answer. `epoch`: of the journal it will stand in."""
+
+    scan_id: str
+    code_hash: str
+    event_id: str
+    epoch: str
+
+
+class Answer(Value, frozen=True, tag="answer", tag_field="t"):
+    """What the hub says to a claim.
+
+    ``granted``: it is this gate's. ``taken``: `entry` says by whom and when. ``revoked``: the hub knows
+    better than the cache, `status` says what. ``elsewhere``: policy ``home_gate``, only `home` could
+    admit it and the hub cannot reach it.
+    """
+
+    scan_id: str
+    answer: Literal["granted", "taken", "revoked", "elsewhere"]
+    entry: Entry | None = None
+    status: Status | None = None
+    home: str = ""
+
+
+class Claims(Protocol):
+    """The line to the hub, as the desk uses it."""
+
+    def ask(self, claim: Claim) -> Answer | None:
+        """The hub's answer; None if there is none in time. Never raises, never waits longer than the
+        claim timeout; a line that failed is not asked again until it is back."""

@@ -1,0 +1,43 @@
+"""What sync tells the door of the link, as one row of `cache.db`, written at least once a second. Pure."""
+
+from __future__ import annotations
+
+from gate.model import Heard, Value
+
+
+class Measure(Value, frozen=True):
+    """The hub's clock, measured: at `monotonic_ms` of the boot `boot_id` it was `hub_ms` there.
+
+    `hub_ms`: milliseconds since 1970, UTC. `uncertainty_ms`: half of the way there and back, at most
+    that much it can be wrong; it grows with the time since (`sync.timing`).
+    """
+
+    boot_id: str
+    monotonic_ms: int
+    hub_ms: int
+    uncertainty_ms: int
+
+
+class LinkNote(Value, frozen=True):
+    """What the door is to know of the link; times are monotonic milliseconds of this boot.
+
+    `connected`: to the broker, since `since_ms` (or not, since then). `hub_heard`: the hub
+    acknowledges what it is sent. `acked_seq`: up to where the hub has the journal's records, never above
+    its last; `hub_seq`: what the hub itself says, which is more if the journal was restored from a
+    backup. `answered_ms`: when the hub last answered what claims go through, None if not since this
+    boot. `measure`: the best known of its clock, also of an earlier boot. `heard`: what was heard of the
+    other gates. `knows_lent`: the hub has told which of this gate's own tickets it lent to others.
+    """
+
+    connected: bool
+    hub_heard: bool
+    since_ms: int
+    beat_ms: int
+    boot_id: str
+    epoch: str | None
+    acked_seq: int
+    hub_seq: int = 0
+    answered_ms: int | None = None
+    measure: Measure | None = None
+    heard: tuple[Heard, ...] = ()
+    knows_lent: bool = False

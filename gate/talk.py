@@ -1,0 +1,57 @@
+"""What door and sync say to each other over their local socket. Pure; one message a packet.
+
+The socket is `SOCK_SEQPACKET` at `runtime_dir/sync.sock`; sync listens, the door connects. Nothing
+said here has to arrive: what must not be lost is in the two SQLite files.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gate.claim import Answer, Claim
+from gate.model import Value
+
+LONGEST = 16 * 1024
+
+
+class Unused(Value, frozen=True, tag="unused", tag_field="t"):
+    """Door to sync: nobody was admitted with this claim; if it is granted, give it back."""
+
+    scan_id: str
+
+
+class Replied(Value, frozen=True, tag="replied", tag_field="t"):
+    """Door to sync: carry this `gate.command.Reply`, encoded, to the hub."""
+
+    reply: str
+
+
+class Refetch(Value, frozen=True, tag="refetch", tag_field="t"):
+    """Door to sync: load every night anew."""
+
+
+class Ordered(Value, frozen=True, tag="ordered", tag_field="t"):
+    """Sync to door: a command as it came, sealed; not verified by anybody yet."""
+
+    envelope: str
+
+
+ToSync = Claim | Unused | Replied | Refetch
+ToDoor = Answer | Ordered
+
+
+def encode(message: ToSync | ToDoor) -> bytes:
+    """A message as one packet."""
+    return msgspec.json.encode(message)
+
+
+def to_sync(packet: bytes) -> ToSync:
+    """Read a packet of the door. Raises `ValueError`."""
+    message: ToSync = msgspec.json.decode(packet, type=ToSync)  # type: ignore[arg-type]
+    return message
+
+
+def to_door(packet: bytes) -> ToDoor:
+    """Read a packet of sync. Raises `ValueError`."""
+    message: ToDoor = msgspec.json.decode(packet, type=ToDoor)  # type: ignore[arg-type]
+    return message
