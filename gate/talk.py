@@ -47,11 +47,11 @@ def encode(message: ToSync | ToDoor) -> bytes:
 
 def to_sync(packet: bytes) -> ToSync:
     """Read a packet of the door. Raises `ValueError`."""
-    message: ToSync = msgspec.json.decode(packet, type=ToSync)  # type: ignore[arg-type]
+    message: ToSync = msgspec.json.decode(packet, type=ToSync)
     return message
 
 
 def to_door(packet: bytes) -> ToDoor:
     """Read a packet of sync. Raises `ValueError`."""
-    message: ToDoor = msgspec.json.decode(packet, type=ToDoor)  # type: ignore[arg-type]
+    message: ToDoor = msgspec.json.decode(packet, type=ToDoor)
     return message

@@ -109,7 +109,7 @@ def test_a_file_that_is_replaced_is_noticed_outside_of_a_view_too(
         "update feed set current_at = 'yesterday'",
         "update feed set current_at = '2026-11-20T23:00:00'",  # of no time zone
         "update events set row = '{}'",
-        "update link set beat_ms = 'soon'",
+        "update link set row = json_set(row, '$.beat_ms', 'soon')",
         "drop table peer_entries",
     ],
 )

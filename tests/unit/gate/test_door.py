@@ -184,7 +184,7 @@ def test_a_cache_damaged_in_part_admits_nobody(bench: Bench) -> None:
         "update events set row = replace(row, 'Z\"', '\"')",
         "update feed set current_at = 'yesterday'",
         "update feed set current_at = '2026-11-20T22:00:00'",
-        "update link set since_ms = 'x', beat_ms = 'y'",
+        "update link set row = json_set(row, '$.since_ms', 'x', '$.beat_ms', 'y')",
     ],
 )
 def test_values_that_are_none_stop_no_door(bench: Bench, damage: str) -> None:
