@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from hub.broker import Broker
+from hub.broker import Line
 from hub.database import Connection
 from hub.queries import query
 from sync.wire import Alert, Topics, encode
@@ -22,7 +22,7 @@ _LOOK_SECONDS = 1.0
 class Alerts:
     """Publishes what waits. Called by the venue's one active consumer."""
 
-    def __init__(self, broker: Broker, topics: Topics) -> None:
+    def __init__(self, broker: Line, topics: Topics) -> None:
         self._broker = broker
         self._topics = topics
         self._look_at = 0.0

@@ -10,7 +10,7 @@ import queue
 import ssl
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import paho.mqtt.client as paho
@@ -43,6 +43,29 @@ class Message(msgspec.Struct, frozen=True):
     payload: bytes
     mid: int
     connection: int
+
+
+class Line(Protocol):
+    """What the hub's parts use of a link to the broker; in memory it is `tests.simulation.broker`.
+
+    `inbox`: messages, each to be acknowledged; `connects`: as in `Broker`.
+    """
+
+    inbox: queue.SimpleQueue[Message]
+    connects: int
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected right now."""
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish at QoS 1; while the broker is away it is kept and sent later."""
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker it may forget a message."""
+
+    def tend(self) -> None:
+        """Look after the connection. Call every second or so."""
 
 
 class Broker:

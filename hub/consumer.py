@@ -16,7 +16,7 @@ import structlog
 
 from gate.outage import Outage
 from hub.alerts import Alerts
-from hub.broker import Broker, Message
+from hub.broker import Broker, Line, Message
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 class Consumer:
     """Runs in its own thread until `stop`; survives the broker's and the database's absence."""
 
-    def __init__(self, config: HubConfig, broker: Broker) -> None:
+    def __init__(self, config: HubConfig, broker: Line) -> None:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
@@ -52,15 +52,23 @@ class Consumer:
             one: what was not committed is kept.
         """
         while not stop.is_set():
-            self._broker.tend()
-            self._acknowledge_again(conn)
-            if self._take():
-                self._commit(conn)
-            else:
-                # a lock held by a dead connection is no lock: notice while idle, too
-                conn.execute(query("still_there"))
-            self._alerts.tell(conn)
+            self.turn(conn, _POLL_SECONDS)
             outage.over()
+
+    def turn(self, conn: Connection, wait_s: float) -> None:
+        """Once round: messages, alerts, and a look after both connections.
+
+        :param wait_s: how long to wait for a message.
+        :raises psycopg.Error: as `serve`.
+        """
+        self._broker.tend()
+        self._acknowledge_again(conn)
+        if self._take(wait_s):
+            self._commit(conn)
+        else:
+            # a lock held by a dead connection is no lock: notice while idle, too
+            conn.execute(query("still_there"))
+        self._alerts.tell(conn)
 
     def _acknowledge_again(self, conn: Connection) -> None:
         """After each connect: a broker that crashed has lost the retained acknowledgements."""
@@ -71,11 +79,11 @@ class Consumer:
             self._broker.publish(self._topics.ack(row["gate_id"]), encode(ack), retain=True)
         self._greeted = connects
 
-    def _take(self) -> bool:
+    def _take(self, wait_s: float) -> bool:
         """Wait for a message, then take whatever else is there; no lingering for more."""
         if not self._pending:
             with contextlib.suppress(queue.Empty):
-                self._add(self._broker.inbox.get(timeout=_POLL_SECONDS))
+                self._add(self._broker.inbox.get(timeout=wait_s))
         with contextlib.suppress(queue.Empty):
             while self._pending and sum(len(batch.records) for batch in self._contents) < BATCH_RECORDS:
                 self._add(self._broker.inbox.get_nowait())

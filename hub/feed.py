@@ -17,7 +17,7 @@ import structlog
 from psycopg.rows import DictRow
 
 from gate.outage import Outage
-from hub.broker import Broker
+from hub.broker import Line
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, one_line
 from hub.errors import DatabaseDownError
@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 class Publisher:
     """Publishes what is new since it last looked. `published`: newest version sent, by event."""
 
-    def __init__(self, broker: Broker, topics: Topics) -> None:
+    def __init__(self, broker: Line, topics: Topics) -> None:
         self._broker = broker
         self._topics = topics
         self.published: dict[str, int] = {}
@@ -123,7 +123,7 @@ def _readable(event_id: str, row: DictRow) -> Change | None:
         return None
 
 
-def run(config: HubConfig, broker: Broker, stop: threading.Event) -> None:
+def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
     """Publish the feed until `stop`, whatever Postgres does in between."""
     publisher = Publisher(broker, Topics(venue=config.venue))
     outage = Outage("Postgres (feed)")
@@ -163,7 +163,7 @@ def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def publishing(config: HubConfig, broker: Broker) -> Iterator[None]:
+def publishing(config: HubConfig, broker: Line) -> Iterator[None]:
     """A thread that publishes the feed while the block runs."""
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="feed", daemon=True)
