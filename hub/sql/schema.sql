@@ -895,6 +895,37 @@ ALTER TABLE public.alerts ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE public.audit_log (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    reason text NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.commands (
+    id uuid NOT NULL,
+    venue text NOT NULL,
+    gate_id text NOT NULL,
+    action text NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    key_id text NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    outcome text,
+    why text DEFAULT ''::text NOT NULL,
+    replied_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT commands_action CHECK ((action = ANY (ARRAY['release'::text, 'hold_open'::text, 'close'::text, 'resume'::text, 'show_text'::text, 'refetch'::text, 'restart'::text]))),
+    CONSTRAINT commands_actor CHECK ((actor <> ''::text)),
+    CONSTRAINT commands_life CHECK ((expires_at > issued_at)),
+    CONSTRAINT commands_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'refused'::text]))),
+    CONSTRAINT commands_reason CHECK ((reason <> ''::text))
+);
 CREATE TABLE public.event_vip_tables (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -1015,6 +1046,13 @@ UNION ALL
           WHERE (s.pass_id = p.id)
           ORDER BY s.scanned_at DESC, s.scanned_by DESC
          LIMIT 1) last ON (true));
+CREATE TABLE public.feed_digests (
+    event_id uuid NOT NULL,
+    generation bigint NOT NULL,
+    version bigint NOT NULL,
+    digest text NOT NULL,
+    computed_at timestamp with time zone NOT NULL
+);
 CREATE VIEW public.feed_events AS
  SELECT e.id AS event_id,
     jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity) AS "row"
@@ -1036,6 +1074,37 @@ CREATE TABLE public.gate_events (
     gate_id text NOT NULL,
     event_id uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.gate_status (
+    gate_id text NOT NULL,
+    online boolean NOT NULL,
+    version text DEFAULT ''::text NOT NULL,
+    event_id uuid,
+    cache_version bigint,
+    cache_age_s bigint,
+    epoch text,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    acked bigint DEFAULT 0 NOT NULL,
+    unacked bigint DEFAULT 0 NOT NULL,
+    oldest_unacked_s bigint,
+    clock text DEFAULT 'untrusted'::text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    boot_id text DEFAULT ''::text NOT NULL,
+    monotonic_ms bigint,
+    isolated boolean DEFAULT false NOT NULL,
+    door boolean,
+    parts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    way text DEFAULT ''::text NOT NULL,
+    counters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    held jsonb DEFAULT '[]'::jsonb NOT NULL,
+    said_at timestamp with time zone,
+    heard_at timestamp with time zone,
+    online_since timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
+    CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
 );
 CREATE TABLE public.gate_watermarks (
     gate_id text NOT NULL,
@@ -1087,6 +1156,10 @@ ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_pkey PRIMARY KEY (number);
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id);
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.event_vip_tables
     ADD CONSTRAINT event_vip_tables_number_key UNIQUE (event_id, table_number);
 ALTER TABLE ONLY public.event_vip_tables
@@ -1097,8 +1170,12 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_name_key UNIQUE (name);
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.feed_digests
+    ADD CONSTRAINT feed_digests_pkey PRIMARY KEY (event_id, generation, version);
 ALTER TABLE ONLY public.gate_events
     ADD CONSTRAINT gate_events_pkey PRIMARY KEY (gate_id, event_id);
+ALTER TABLE ONLY public.gate_status
+    ADD CONSTRAINT gate_status_pkey PRIMARY KEY (gate_id);
 ALTER TABLE ONLY public.gate_watermarks
     ADD CONSTRAINT gate_watermarks_pkey PRIMARY KEY (gate_id, epoch);
 ALTER TABLE ONLY public.gates
@@ -1143,6 +1220,8 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_pkey PRIMARY KEY (id);
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
+CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
+CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
 CREATE INDEX scan_logs_refers_to ON public.scan_logs USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
 CREATE INDEX scan_logs_unsynced ON public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
@@ -1160,11 +1239,13 @@ CREATE INDEX vip_reservations_table ON public.vip_reservations USING btree (even
 CREATE INDEX vip_scan_logs_pass ON public.vip_scan_logs USING btree (pass_id, scanned_at);
 CREATE INDEX vip_scan_logs_reservation ON public.vip_scan_logs USING btree (reservation_id);
 CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
+CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
 CREATE TRIGGER event_vip_tables_touch BEFORE UPDATE ON public.event_vip_tables FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER events_feed_insert AFTER INSERT ON public.events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
 CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
@@ -1186,12 +1267,18 @@ CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs RE
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.event_vip_tables
     ADD CONSTRAINT event_vip_tables_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.feed_digests
+    ADD CONSTRAINT feed_digests_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.gate_events
     ADD CONSTRAINT gate_events_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.gate_events
     ADD CONSTRAINT gate_events_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.gate_status
+    ADD CONSTRAINT gate_status_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.vip_guest_passes
