@@ -167,12 +167,31 @@ begin
     perform pg_notify('maguey_admissions', event_id::text) from unnest(v_events) as touched (event_id);
 end
 $$;
+CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select lpad(to_hex((coalesce(sum(feed_share(held.row)), 0) % 9223372036854775808)::bigint), 16, '0')
+    from (
+        select row from feed_events where event_id = p_event
+        union all
+        select row from feed_tables where event_id = p_event
+        union all
+        select row from feed_admissions where event_id = p_event
+    ) held
+$$;
 CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
 CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text)) ELSE NULL::jsonb END;
+CREATE FUNCTION public.feed_entry_text(p_entry jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((p_entry IS NULL) OR (p_entry = 'null'::jsonb)) THEN ''::text ELSE concat((p_entry ->> 'at'::text), ' ', (p_entry ->> 'gate'::text), ' ', (p_entry ->> 'scan'::text)) END;
+CREATE FUNCTION public.feed_list_text(p_list jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE((SELECT string_agg(listed.item, ','::text ORDER BY listed.place) AS string_agg FROM jsonb_array_elements_text(COALESCE(feed_list_text.p_list, '[]'::jsonb)) WITH ORDINALITY listed(item, place)), ''::text);
 CREATE FUNCTION public.feed_on_events() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -365,6 +384,36 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.feed_restored(p_reason text, p_actor text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_events uuid[];
+begin
+    if coalesce(btrim(p_reason), '') = '' or coalesce(btrim(p_actor), '') = '' then
+        raise exception 'who did it and why are both needed' using errcode = 'invalid_parameter_value';
+    end if;
+    perform 1 from events where ends_at > now() - interval '1 day' order by id for no key update;
+    with raised as (
+        update events
+        set feed_generation = greatest(feed_generation + 1, extract(epoch from now())::bigint)
+        where ends_at > now() - interval '1 day'
+        returning id
+    )
+    select array_agg(id) into v_events from raised;
+    insert into audit_log (actor, action, target, reason)
+    values (p_actor, 'restored', format('the feeds of %s nights', coalesce(cardinality(v_events), 0)), p_reason);
+    perform pg_notify('maguey_admissions', id::text) from unnest(v_events) as raised (id);
+    return coalesce(cardinality(v_events), 0);
+end
+$$;
+CREATE FUNCTION public.feed_text(p_row jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE (p_row ->> 't'::text) WHEN 'admission'::text THEN concat_ws('|'::text, 'a', (p_row ->> 'code_hash'::text), (p_row ->> 'subject_id'::text), (p_row ->> 'kind'::text), (p_row ->> 'status'::text), COALESCE((p_row ->> 'reservation_id'::text), ''::text), COALESCE((p_row ->> 'signature_hash'::text), ''::text), public.feed_entry_text((p_row -> 'first_entry'::text)), public.feed_entry_text((p_row -> 'last_entry'::text))) WHEN 'table'::text THEN concat_ws('|'::text, 't', (p_row ->> 'reservation_id'::text), (p_row ->> 'number'::text), (p_row ->> 'status'::text), COALESCE((p_row ->> 'seats'::text), '0'::text), COALESCE((p_row ->> 'arrived'::text), '0'::text)) WHEN 'event'::text THEN concat_ws('|'::text, 'e', (p_row ->> 'event_id'::text), (p_row ->> 'code'::text), (p_row ->> 'status'::text), (p_row ->> 'doors_open_at'::text), (p_row ->> 'ends_at'::text), COALESCE((p_row ->> 'capacity'::text), '0'::text), COALESCE((p_row ->> 'isolation'::text), 'admit'::text), public.feed_list_text((p_row -> 'homes'::text)), public.feed_list_text((p_row -> 'retired'::text))) ELSE NULL::text END;
+CREATE FUNCTION public.feed_share(p_row jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((('x'::text || "left"(encode(sha256(convert_to(public.feed_text(p_row), 'UTF8'::name)), 'hex'::text), 12)))::bit(48))::bigint;
 CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
@@ -963,8 +1012,10 @@ CREATE TABLE public.events (
     cancellation_reason text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    feed_generation bigint DEFAULT 1 NOT NULL,
     CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
     CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
+    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
     CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
     CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
     CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
