@@ -1,4 +1,4 @@
-"""``maguey-hub``: migrate, ingest, web, seed-demo.
+"""``maguey-hub``: migrate, ingest, web, seed-demo, and what `cli_operator` adds.
 
 Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
 """
@@ -13,25 +13,21 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import psycopg
 import typer
 
-from gate.errors import ConfigError, MagueyError
 from gate.log import configure
+from hub import cli_operator
+from hub.cli_common import ConfigOption, plain_errors
 from hub.config import HubConfig, read_config
-from hub.database import one_line
 from hub.errors import HubError
 
 if TYPE_CHECKING:
     import uvicorn
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 _STOP_SECONDS = 1.5
 
 app = typer.Typer(
@@ -42,10 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigOption = Annotated[
-    Path, typer.Option("--config", help="The hub's configuration; config/hub.toml is a commented example.")
-]
 
 
 def main() -> None:
@@ -59,7 +51,7 @@ def migrate(config: ConfigOption) -> None:
     """Bring the database up to date; may be repeated."""
     from hub.migrate import migrate as apply
 
-    with _plain_errors():
+    with plain_errors():
         applied = apply(read_config(config).postgres.dsn)
     typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
@@ -70,7 +62,7 @@ def ingest(config: ConfigOption) -> None:
 
     Of several for one venue one works and the others stand by.
     """
-    with _plain_errors():
+    with plain_errors():
         settings = read_config(config)
         settings.mqtt.password()
         _run_until_stopped(settings)
@@ -83,7 +75,7 @@ def web(config: ConfigOption) -> None:
 
     from hub.api import make_app
 
-    with _plain_errors():
+    with plain_errors():
         settings = read_config(config)
         place = settings.web
         server = uvicorn.Config(
@@ -122,12 +114,15 @@ def seed_demo(
     from hub.seed import seed_demo as write
 
     source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for
-    with _plain_errors():
+    with plain_errors():
         settings = read_config(config)
         night = night_of(date.date() if date else None, datetime.now(UTC).astimezone())
         with connect(settings.postgres.dsn) as conn:
             made = write(conn, settings.venue, night, source, out)
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
+
+
+app.add_typer(cli_operator.app)
 
 
 def _serve(config: uvicorn.Config) -> None:
@@ -172,26 +167,6 @@ def _run_until_stopped(config: HubConfig) -> None:
     worker.join(_STOP_SECONDS)
     if failures:
         raise failures[0]
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """One or more lines for a person, and the exit code; no traceback for what they can mend."""
-    try:
-        yield
-    except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
-    except MagueyError as error:
-        _fail(str(error), EXIT_FAILED)
-    except psycopg.errors.UndefinedTable as error:
-        _fail(f"{one_line(error)}. Run 'maguey-hub migrate' first.", EXIT_FAILED)
-    except psycopg.Error as error:
-        _fail(f"Postgres: {one_line(error)}.", EXIT_FAILED)
-
-
-def _fail(message: str, code: int) -> None:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
 
 
 def _log_to_stderr() -> None:
