@@ -1151,7 +1151,6 @@ CREATE TABLE public.gate_status (
     held jsonb DEFAULT '[]'::jsonb NOT NULL,
     said_at timestamp with time zone,
     heard_at timestamp with time zone,
-    online_since timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),

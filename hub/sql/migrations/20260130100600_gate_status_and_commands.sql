@@ -28,7 +28,6 @@ create table if not exists gate_status (
     held jsonb not null default '[]',
     said_at timestamptz constraint gate_status_said check (is_plausible(said_at)),
     heard_at timestamptz,
-    online_since timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now()
 );
