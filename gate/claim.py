@@ -41,3 +41,6 @@ class Claims(Protocol):
     def ask(self, claim: Claim) -> Answer | None:
         """The hub's answer; None if there is none in time. Never raises, never waits longer than the
         claim timeout; a line that failed is not asked again until it is back."""
+
+    def unused(self, scan_id: str) -> None:
+        """Nobody was admitted with this claim; it may not even have been asked. Never raises or waits."""
