@@ -18,6 +18,7 @@ from bench.figures import Contestant, Row, compared, in_turn
 from display.devices import Device, make_device
 from gate.clock import Clock, SystemClock
 from gate.errors import HardwareError
+from gate.link import Measure
 from gate.model import Now
 from hardware.fakes import RecordingTurnstile, ScriptedEye
 from sync.cache import Cache
@@ -42,6 +43,9 @@ class LostClock:
         now = self._clock.now()
         since = timedelta(milliseconds=now.monotonic_ms - self._started)
         return msgspec.structs.replace(now, wall=EPOCH + since)
+
+    def learn(self, measure: Measure | None) -> None:
+        """See `gate.clock.Clock`: there is no hub."""
 
 
 def no_panel() -> Device:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gate.errors import CacheError
-from gate.link import LinkNote, Measure
+from gate.link import LinkNote, Measure, last_known
 from gate.model import Admission, Entry, Event, Heard, Now, Table, Value
 from gate.rows import moment
 from gate.screen import Link
@@ -222,7 +222,7 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
             knows_lent=note.knows_lent,
         )
         if note.boot_id != now.boot_id:
-            return known
+            return msgspec.structs.replace(known, measure=last_known(note))
         alive = now.monotonic_ms - note.beat_ms < BEAT_LOST_MS
         broker = alive and note.connected
         return msgspec.structs.replace(

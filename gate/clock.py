@@ -1,15 +1,27 @@
-"""The gate's clocks. The only place of the door that asks what time it is."""
+"""The gate's clocks. The only place of the door that asks what time it is.
+
+A gate may have no clock chip: then its wall clock begins in 1970, or whenever it was switched off, and
+jumps once somebody sets it. What never jumps is the time since boot. So sync measures the hub's
+clock against that (`gate.link.Measure`), and from then on `Now.wall` is the hub's time, whatever the
+machine's own wall clock does. docs/adr/0019-time-on-a-gate-without-a-clock.md says why it is so.
+"""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from gate.model import Now
+from gate.link import Measure
+from gate.model import Now, Value
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+DRIFT_PPM = 100
+"""How far two clocks are taken to run apart, in millionths; NTP reckons with 15 (RFC 5905, PHI)."""
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = 7_258_118_400_000  # the year 2200, as in sync.wire: nonsense overflows no datetime
 
 
 class Clock(Protocol):
@@ -18,17 +30,82 @@ class Clock(Protocol):
     def now(self) -> Now:
         """One reading of both clocks."""
 
+    def learn(self, measure: Measure | None) -> None:
+        """Take in what sync measured of the hub's clock; None changes nothing."""
+
+
+class Machine(Value, frozen=True):
+    """The machine's own clocks, read at once. `monotonic_ms`: since the boot `boot_id`, through suspend."""
+
+    wall: datetime
+    monotonic_ms: int
+    boot_id: str
+
 
 class SystemClock:
-    """The machine's clocks. `monotonic_ms` counts through suspend (CLOCK_BOOTTIME)."""
+    """The machine's clocks, made better by what was learnt of the hub's. Used from any thread.
 
-    def __init__(self, boot_id_file: Path = BOOT_ID) -> None:
-        self._boot_id = boot_id_file.read_text("ascii").strip()
+    :param read: for tests; left out: the clocks of this machine.
+    """
+
+    def __init__(self, read: Callable[[], Machine] | None = None) -> None:
+        self._read = read or _this_machine()
+        self._measure: Measure | None = None
 
     def now(self) -> Now:
-        """See `Clock`. The wall clock counts as untrusted until sync has measured it at the hub."""
-        return Now(
-            wall=datetime.now(UTC),
-            monotonic_ms=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
-            boot_id=self._boot_id,
-        )
+        """See `Clock`."""
+        return told(self._read(), self._measure)
+
+    def learn(self, measure: Measure | None) -> None:
+        """See `Clock`. What was measured in this boot is never given up for what was measured in another."""
+        if measure is None:
+            return
+        this_boot = self._read().boot_id
+        known = self._measure
+        if known is None or known.boot_id != this_boot or measure.boot_id == this_boot:
+            self._measure = measure
+
+
+def _this_machine() -> Callable[[], Machine]:
+    boot_id = BOOT_ID.read_text("ascii").strip()
+
+    def read() -> Machine:
+        since_boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+        return Machine(wall=datetime.now(UTC), monotonic_ms=since_boot, boot_id=boot_id)
+
+    return read
+
+
+def told(machine: Machine, measure: Measure | None) -> Now:
+    """What the time is, by the machine's clocks and the last measure of the hub's. Pure.
+
+    Measured in this boot: the hub's time, carried on by the clock that does not jump. Measured in
+    an earlier one: nobody knows how long the gate was off, so the machine's own wall clock, but
+    never less than what the hub said then and the time since this boot together.
+    """
+    if measure is None or measure.boot_id != machine.boot_id:
+        return _untrusted(machine, measure)
+    since = machine.monotonic_ms - measure.monotonic_ms
+    wall = _moment(measure.hub_ms + since)
+    return Now(
+        wall=wall,
+        monotonic_ms=machine.monotonic_ms,
+        boot_id=machine.boot_id,
+        clock="synced",
+        offset_ms=round((wall - machine.wall) / timedelta(milliseconds=1)),
+        uncertainty_ms=measure.uncertainty_ms + drift_ms(since),
+    )
+
+
+def _untrusted(machine: Machine, measure: Measure | None) -> Now:
+    floor = _moment(measure.hub_ms + machine.monotonic_ms) if measure else machine.wall
+    return Now(wall=max(machine.wall, floor), monotonic_ms=machine.monotonic_ms, boot_id=machine.boot_id)
+
+
+def drift_ms(since_ms: int) -> int:
+    """How far two clocks may have run apart in so many milliseconds, rounded up."""
+    return -(-abs(since_ms) * DRIFT_PPM // 1_000_000)
+
+
+def _moment(unix_ms: int) -> datetime:
+    return _UNIX + timedelta(milliseconds=min(max(unix_ms, 0), _LATEST_MS))

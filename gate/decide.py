@@ -49,11 +49,12 @@ class Question(Value, frozen=True):
 
     `event` is tonight's, None if the cache knows of none. `ticket_event` is the night the
     ticket is for where the cache can tell. `history` is what cache, own journal and the
-    other gates know of earlier admissions of this code.
+    other gates know of earlier admissions of this code. `margin`: so far `now` may be wrong.
     """
 
     presented: Code | Malformed | Several
     now: datetime
+    margin: timedelta = timedelta()
     event: Event | None = None
     admission: Admission | None = None
     table: Table | None = None
@@ -227,16 +228,16 @@ def line_9_table_not_confirmed(q: Question) -> Verdict | None:
 
 
 def line_10_hours(q: Question) -> Verdict | None:
-    """Before the doors open, or once the event has ended.
+    """Before the doors open, or once the event has ended; where the clock cannot tell, so it is.
 
     An event the hub has completed is over whatever the gate's own clock says: a clock that went
     back to last week's night reopens nothing (quality 7.1, invariant 15).
     """
     if q.event is None:
         return None
-    if q.event.status == "completed" or q.now >= q.event.ends_at:
+    if q.event.status == "completed" or q.now + q.margin >= q.event.ends_at:
         return _deny(q, Reason.EVENT_OVER, 10)
-    return _deny(q, Reason.TOO_EARLY, 10) if q.now < q.event.doors_open_at else None
+    return _deny(q, Reason.TOO_EARLY, 10) if q.now - q.margin < q.event.doors_open_at else None
 
 
 def line_11_first_entry(q: Question) -> Verdict | None:

@@ -28,7 +28,7 @@ from gate.journal import Journal, Past, Turn
 from gate.model import Admission, Event, Flag, Kind, Now, Reason, ScanRecord, Value, Verdict
 from gate.payload import Code, Proof, prove
 from gate.presence import Presented
-from gate.tonight import tonight
+from gate.tonight import margin, tonight
 
 Method = Literal["camera", "manual", "staff"]
 
@@ -119,13 +119,14 @@ class Desk:
         )
 
     def _case(self, presented: Presented, *, locked: bool) -> _Case:
-        now = self._clock.now()
         code = presented.what if isinstance(presented.what, Code) else None
         with self._cache.view():
+            link = self._cache.link(self._clock.now())
+            self._clock.learn(link.measure)
+            now = self._clock.now()
             events = self._cache.events()
             event = tonight(events, now.wall)
             known = self._cache.find(code.code_hash) if code else Known()
-            link = self._cache.link(now)
             feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
             companions = self._cache.companions(known.table.reservation_id) if known.table else {}
         proof = self._proof(code, known.admission)
@@ -140,6 +141,7 @@ class Desk:
             question=Question(
                 presented=presented.what,
                 now=now.wall,
+                margin=margin(now.clock, now.uncertainty_ms),
                 event=event,
                 admission=known.admission,
                 table=known.table,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from gate.model import Heard, Value
 
 
@@ -41,3 +43,15 @@ class LinkNote(Value, frozen=True):
     measure: Measure | None = None
     heard: tuple[Heard, ...] = ()
     knows_lent: bool = False
+
+
+def last_known(note: LinkNote) -> Measure | None:
+    """The hub's time at the last beat of the boot it was measured in, for a later boot to begin from.
+
+    How sure that is does not matter then: a clock of a later boot is untrusted, and this its floor.
+    """
+    measure = note.measure
+    if measure is None or measure.boot_id != note.boot_id:
+        return measure
+    since = max(0, note.beat_ms - measure.monotonic_ms)
+    return replace(measure, hub_ms=measure.hub_ms + since, monotonic_ms=measure.monotonic_ms + since)

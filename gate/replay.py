@@ -33,7 +33,7 @@ from gate.model import (
     Verdict,
 )
 from gate.payload import Code, Malformed, Proof
-from gate.tonight import tonight
+from gate.tonight import margin, tonight
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -196,6 +196,7 @@ def _question(
     return Question(
         presented=_presented(record, event) if record.code_hash else Malformed("as recorded"),
         now=record.occurred_at,
+        margin=margin(record.clock, record.clock_uncertainty_ms),
         event=event,
         admission=admission,
         table=known.table,

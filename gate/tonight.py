@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
+from typing import Literal
 
 from gate.model import Event
 
 LINGER = timedelta(hours=2)
 """How long after its end a night is still tonight: who comes late reads "event over", not "wrong event"."""
 MORNING = timedelta(hours=6)
+UNSURE = timedelta(minutes=10)
+"""How wrong a clock nobody vouches for may be without widening a ticket's hours: twice the five minutes that
+quality 7.1, invariant 15, asks for."""
 
 
 def evening(doors: datetime, zone: tzinfo) -> date:
@@ -18,6 +22,16 @@ def evening(doors: datetime, zone: tzinfo) -> date:
     :param zone: where the club is.
     """
     return (doors.astimezone(zone) - MORNING).date()
+
+
+def margin(clock: Literal["synced", "untrusted"], uncertainty_ms: int | None) -> timedelta:
+    """How much later doors open, and how much sooner a night ends, at a gate whose clock is not sure.
+
+    So that whatever it admits, a gate that knew the time would not have refused for the hour.
+    """
+    if clock != "synced" or uncertainty_ms is None:
+        return UNSURE
+    return timedelta(milliseconds=uncertainty_ms)
 
 
 def tonight(events: Sequence[Event], now: datetime) -> Event | None:

@@ -10,6 +10,7 @@ import msgspec
 from stdnum.iso7064 import mod_37_36
 
 from gate.decide import Question
+from gate.link import Measure
 from gate.model import (
     Admission,
     Event,
@@ -130,14 +131,24 @@ def a_record(seq: int = 1, **changes: Any) -> ScanRecord:
 
 
 class StoppedClock:
-    """A clock that stands until it is moved: a working `gate.clock.Clock`."""
+    """A clock that stands until it is moved: a working `gate.clock.Clock`, which nothing told the time yet.
 
-    def __init__(self, wall: datetime = NOW) -> None:
+    `synced`: the hub vouches for it.
+    """
+
+    def __init__(self, wall: datetime = NOW, *, synced: bool = False) -> None:
         self.wall = wall
         self.monotonic_ms = 1_000_000
+        self.synced = synced
 
     def now(self) -> Now:
-        return Now(wall=self.wall, monotonic_ms=self.monotonic_ms, boot_id="boot-1")
+        now = Now(wall=self.wall, monotonic_ms=self.monotonic_ms, boot_id="boot-1")
+        if not self.synced:
+            return now
+        return msgspec.structs.replace(now, clock="synced", offset_ms=0, uncertainty_ms=5)
+
+    def learn(self, measure: Measure | None) -> None:
+        """It goes by what the test says."""
 
     def forward(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
