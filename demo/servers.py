@@ -141,15 +141,30 @@ def mosquitto(folder: Path, extra: str = "allow_anonymous true") -> Iterator[Mos
     :param folder: where configuration, persistence and log go.
     :param extra: further lines of its configuration.
     """
-    account = _account("mosquitto")
-    with _home(folder, account) as home:
-        conf = home / "mosquitto.conf"
-        command = [_program("mosquitto"), "-c", str(conf)]
-        broker = Mosquitto(home, free_port(), command, signal.SIGTERM, _accepts, account)
-        conf.write_text(
-            f"listener {broker.port} 127.0.0.1\n{extra}\npersistence true\n"
+
+    def conf(home: Path, port: int) -> str:
+        return (
+            f"listener {port} 127.0.0.1\n{extra}\npersistence true\n"
             f"persistence_location {home}/\nmax_queued_messages 0\nlog_dest stderr\n"
         )
+
+    with mosquitto_of(folder, conf) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def mosquitto_of(folder: Path, conf: Callable[[Path, int], str]) -> Iterator[Mosquitto]:
+    """A running broker.
+
+    :param folder: where configuration, persistence and log go.
+    :param conf: its whole configuration, given its folder and its port.
+    """
+    account = _account("mosquitto")
+    with _home(folder, account) as home:
+        file = home / "mosquitto.conf"
+        command = [_program("mosquitto"), "-c", str(file)]
+        broker = Mosquitto(home, free_port(), command, signal.SIGTERM, _accepts, account)
+        file.write_text(conf(home, broker.port))
         yield from _running(broker)
 
 

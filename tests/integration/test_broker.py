@@ -1,0 +1,276 @@
+"""The broker as config/mosquitto runs it: who gets in, and who may say and hear what (invariant 14).
+
+Everybody tries everything: each row of `MAY` is a client, each column a topic, and what is not in it is
+shown not to be possible.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from demo.servers import Mosquitto, free_port, mosquitto_of
+from sync.link import Broker as LinkBroker
+from sync.link import Connected, Link, LinkEvent, Lost
+from sync.wire import Topics
+from tests.certificates import Authority, Identity
+
+CONFIG = Path(__file__).parents[2] / "config" / "mosquitto"
+WAIT_S = 20.0
+OURS, OTHERS = Topics(venue="maguey"), Topics(venue="cantina")
+LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
+GATES = ("gate-1", "gate-2", "maguey-hub")
+NIGHT = "11111111-1111-1111-1111-111111111111"
+
+
+def gate_topic(topics: Topics, gate: str, leaf: str) -> str:
+    made: str = getattr(topics, leaf)(gate)
+    return made
+
+
+TOPICS = (
+    *(gate_topic(OURS, gate, leaf) for gate in GATES for leaf in LEAVES),
+    *(gate_topic(OTHERS, "gate-1", leaf) for leaf in LEAVES),
+    *(topics.deltas(NIGHT) for topics in (OURS, OTHERS)),
+    *(topics.head(NIGHT) for topics in (OURS, OTHERS)),
+    *(topics.alerts() for topics in (OURS, OTHERS)),
+    f"{OURS.scans('gate-1')}/more",
+    "maguey/v1/maguey/gates/scans",
+    "maguey/v1/maguey",
+    "maguey",
+    "somewhere/else",
+)
+
+ALL_HEAR = {
+    *(gate_topic(OURS, gate, leaf) for gate in GATES for leaf in ("scans", "status")),
+    OURS.deltas(NIGHT),
+    OURS.head(NIGHT),
+    OURS.alerts(),
+}
+
+
+def said_by(gate: str) -> set[str]:
+    return {gate_topic(OURS, gate, leaf) for leaf in ("scans", "status", "claims", "replies")}
+
+
+def said_to(gate: str) -> set[str]:
+    return {gate_topic(OURS, gate, leaf) for leaf in ("ack", "grants", "commands")}
+
+
+MAY_SAY = {
+    "gate-1": said_by("gate-1"),
+    "gate-2": said_by("gate-2"),
+    # the patterns give the hub a gate's own topics, too; no gate has its name
+    "maguey-hub": said_by("maguey-hub")
+    | {topic for gate in GATES for topic in said_to(gate)}
+    | {OURS.deltas(NIGHT), OURS.head(NIGHT), OURS.alerts()},
+}
+MAY_HEAR = {
+    "gate-1": said_to("gate-1") | ALL_HEAR,
+    "gate-2": said_to("gate-2") | ALL_HEAR,
+    "maguey-hub": said_to("maguey-hub") | ALL_HEAR | {topic for gate in GATES for topic in said_by(gate)},
+}
+
+
+@dataclass
+class Club:
+    """A broker with its authority. `witness`: a client that may hear and say everything, for the test."""
+
+    broker: Mosquitto
+    hub_port: int
+    authority: Authority
+    witness: Client
+
+    def port(self, name: str) -> int:
+        return self.hub_port if name == "maguey-hub" else self.broker.port
+
+    def client(self, name: str, identity: Identity | None = None) -> Client:
+        return Client(self.authority, identity or self.authority.issue(name), self.port(name), name)
+
+
+class Client:
+    """An MQTT 5 client that shows a certificate; keeps what it hears."""
+
+    def __init__(self, authority: Authority, identity: Identity | None, port: int, client_id: str) -> None:
+        self.heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self.told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5)
+        context = ssl.create_default_context(cafile=str(authority.file))
+        if identity is not None:
+            context.load_cert_chain(identity.certificate, identity.key)
+        self._client.tls_set_context(context)
+        self._client.on_connect = self._on_connect
+        self._client.on_message = lambda _c, _u, message: self.heard.put(
+            (message.topic, bytes(message.payload))
+        )
+        self._client.on_disconnect = lambda _c, _u, _f, code, _p: self.told.put(f"lost: {code}")
+        self._subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_args: self._subscribed.set()
+        self._client.connect_async("127.0.0.1", port)
+        self._client.loop_start()
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        self.told.put("connected" if not code.is_failure else f"refused: {code}")
+
+    def connected(self) -> Client:
+        while (told := self.told.get(timeout=WAIT_S)) != "connected":
+            assert told.startswith("lost"), told
+        return self
+
+    def hear(self, *filters: str) -> None:
+        self._subscribed.clear()
+        self._client.subscribe([(one, SubscribeOptions(qos=1)) for one in filters])
+        assert self._subscribed.wait(WAIT_S)
+
+    def say(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(WAIT_S)
+
+    def until(self, last: bytes) -> set[str]:
+        """The topics of everything heard before a payload."""
+        topics: set[str] = set()
+        while True:
+            topic, payload = self.heard.get(timeout=WAIT_S)
+            if payload == last:
+                return topics
+            topics.add(topic)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def _production(authority: Authority, home: Path, port: int, hub_port: int) -> str:
+    """config/mosquitto/maguey.conf with the paths and ports of a test, and a witness in the ACL."""
+    for name in ("ca.pem", "broker.pem", "broker.key", "crl.pem"):
+        shutil.copy(authority.folder / name, home)
+        shutil.chown(home / name, home.owner())
+    acl = (CONFIG / "maguey.acl").read_text() + "\nuser witness\ntopic readwrite #\n"
+    (home / "maguey.acl").write_text(acl)
+    text = (CONFIG / "maguey.conf").read_text()
+    text = text.replace("/etc/mosquitto/maguey", str(home)).replace("/var/lib/mosquitto", str(home))
+    text = text.replace("listener 8883\n", f"listener {port} 127.0.0.1\n")
+    return text.replace("listener 8884 127.0.0.1\n", f"listener {hub_port} 127.0.0.1\n") + "log_dest stderr\n"
+
+
+@pytest.fixture(scope="module")
+def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    authority.issue("127.0.0.1", file="broker", address="127.0.0.1")
+    authority.revoke(authority.issue("gate-9", file="revoked"))
+    authority.list_revoked()
+    hub_port = free_port()
+    folder = tmp_path_factory.mktemp("broker")
+    with mosquitto_of(folder, lambda home, port: _production(authority, home, port, hub_port)) as broker:
+        witness = Client(authority, authority.issue("witness"), hub_port, "witness").connected()
+        witness.hear("#")
+        yield Club(broker, hub_port, authority, witness)
+        witness.close()
+
+
+@pytest.mark.parametrize("name", MAY_SAY)
+def test_each_says_what_it_may_and_nothing_else(club: Club, name: str) -> None:
+    client = club.client(name).connected()
+    for topic in TOPICS:
+        client.say(topic, b"said")
+    last = f"the last of {name}".encode()
+    client.say(next(iter(sorted(MAY_SAY[name]))), last)
+    assert club.witness.until(last) == MAY_SAY[name]
+    client.close()
+
+
+@pytest.mark.parametrize("filters", [("#",), ("maguey/v1/+/gates/+/+", "maguey/v1/+/admissions/#"), TOPICS])
+@pytest.mark.parametrize("name", MAY_HEAR)
+def test_each_hears_what_it_may_and_nothing_else(club: Club, name: str, filters: tuple[str, ...]) -> None:
+    client = club.client(name).connected()
+    client.hear(*filters, OURS.alerts())
+    for topic in TOPICS:
+        if topic != OURS.alerts():
+            club.witness.say(topic, b"for whoever hears it")
+    club.witness.say(OURS.alerts(), b"the last")
+    possible = {
+        topic for topic in MAY_HEAR[name] if any(mqtt.topic_matches_sub(one, topic) for one in filters)
+    }
+    assert client.until(b"the last") == possible - {OURS.alerts()}
+    club.witness.until(b"the last")
+    client.close()
+
+
+def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
+    told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
+    identity = club.authority.issue("gate-1")
+    broker = LinkBroker(
+        host="127.0.0.1",
+        port=club.broker.port,
+        ca_file=str(club.authority.file),
+        cert_file=str(identity.certificate),
+        key_file=str(identity.key),
+    )
+    link = Link(broker, "gate-1", lambda _link, event: told.put(event), (OURS.status("gate-2"), b"gone"), ())
+    first = told.get(timeout=WAIT_S)
+    if first == Connected():  # Mosquitto lets it in, and is to hold the will back
+        torn = link._client.socket()  # without a goodbye
+        assert torn is not None
+        cast(socket.socket, torn).shutdown(socket.SHUT_RDWR)
+        assert isinstance(told.get(timeout=WAIT_S), Lost)
+    club.witness.say(OURS.alerts(), b"after the will")
+    assert OURS.status("gate-2") not in club.witness.until(b"after the will")
+    link.close()
+
+
+def test_who_shows_no_certificate_or_a_strangers_or_a_revoked_one_does_not_get_in(
+    club: Club, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path / "stranger")
+    files = club.authority.folder
+    revoked = Identity(files / "revoked.pem", files / "revoked.key")
+    for identity in (None, stranger.issue("gate-1"), revoked):
+        for port in (club.broker.port, club.hub_port):
+            client = Client(club.authority, identity, port, "gate-1")
+            assert client.told.get(timeout=WAIT_S) != "connected"
+            client.close()
+
+
+def test_a_gate_revoked_in_the_night_does_not_get_in_again(club: Club) -> None:
+    identity = club.authority.issue("gate-3")
+    club.client("gate-3", identity).connected().close()
+    club.authority.revoke(identity)
+    shutil.copy(club.authority.list_revoked(), club.broker.folder / "crl.pem")
+    assert club.broker.process is not None
+    club.broker.stop()  # Mosquitto 2.0.11 reads the list when it starts
+    club.broker.start()
+    club.witness.connected()
+    club.witness.hear("#")
+    client = club.client("gate-3", identity)
+    assert client.told.get(timeout=WAIT_S) != "connected"
+    client.close()
+
+
+def test_nobody_takes_another_gates_place(club: Club) -> None:
+    first = club.client("gate-1").connected()
+    first.hear(OURS.ack("gate-1"))
+    impostor = Client(club.authority, club.authority.issue("gate-2"), club.broker.port, "gate-1").connected()
+    club.witness.say(OURS.ack("gate-1"), b"still there")
+    assert first.until(b"still there") == set()
+    impostor.close()
+    first.close()
+
+
+def test_two_with_one_certificate_throw_each_other_out(club: Club) -> None:
+    identity = club.authority.issue("gate-1")
+    first = club.client("gate-1", identity).connected()
+    second = Client(club.authority, identity, club.broker.port, "a clone").connected()
+    assert "lost" in first.told.get(timeout=WAIT_S)
+    first.close()
+    second.close()
