@@ -37,12 +37,14 @@ _log = structlog.get_logger()
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message, unacknowledged. `connection`: the connection whose `mid` this is."""
+    """One message, unacknowledged. `connection`: the connection whose `mid` this is. `retained`: the
+    broker had it before this connection, nobody knows for how long."""
 
     topic: str
     payload: bytes
     mid: int
     connection: int
+    retained: bool = False
 
 
 class Line(Protocol):
@@ -69,18 +71,22 @@ class Line(Protocol):
 
 
 class Broker:
-    """A connection that comes back by itself, subscribed to one filter each time it does.
+    """A connection that comes back by itself, subscribed each time it does.
 
     `connects` counts the times it came up: after each, what the broker retained may be lost.
 
-    :param subscribe: the topic filter; None for a link that only publishes.
+    :param subscribe: the topic filters; none for a link that only publishes.
+    :param session_s: how long the broker keeps messages while it is away.
     """
 
-    def __init__(self, config: Mqtt, client_id: str, subscribe: str | None = None) -> None:
+    def __init__(
+        self, config: Mqtt, client_id: str, *subscribe: str, session_s: int = SESSION_SECONDS
+    ) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._config = config
         self._client_id = client_id
         self._subscribe = subscribe
+        self._session_s = session_s
         self._connection = 0
         self.connects = 0
         self._told_of_qos_0 = False
@@ -96,9 +102,20 @@ class Broker:
         """Whether it is connected right now."""
         return self._up.is_set()
 
-    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish at QoS 1; while the broker is away it is kept and sent later."""
-        self._client.publish(topic, payload, qos=1, retain=retain)
+    def wait_until_up(self, seconds: float) -> bool:
+        """Wait for the connection, at most so long; False if there is none."""
+        return self._up.wait(seconds)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False, expires_s: int | None = None) -> None:
+        """Publish at QoS 1; while the broker is away it is kept and sent later.
+
+        :param expires_s: after so long the broker delivers it to nobody any more (MQTT 5, 3.3.2.3.3).
+        """
+        properties = None
+        if expires_s is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = expires_s
+        self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker it may forget a message.
@@ -123,7 +140,7 @@ class Broker:
             self._thread = self._start()
 
     def close(self) -> None:
-        """Say goodbye; the broker keeps the session for `SESSION_SECONDS`."""
+        """Say goodbye; the broker keeps the session as long as was asked for."""
         self._client.disconnect()
         self._thread.join(timeout=1.0)
 
@@ -145,7 +162,7 @@ class Broker:
         self._identify(client)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
-        properties.SessionExpiryInterval = SESSION_SECONDS
+        properties.SessionExpiryInterval = self._session_s
         properties.MaximumPacketSize = MAXIMUM_PACKET
         client.connect_timeout = CONNECT_SECONDS
         client.connect_async(
@@ -170,9 +187,9 @@ class Broker:
             self._reason = str(code)
             return
         self._connection += 1
-        if self._subscribe is not None:
+        if self._subscribe:
             # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
-            client.subscribe(self._subscribe, qos=1)
+            client.subscribe([(topic, 1) for topic in self._subscribe])
         self.connects += 1
         self._up.set()
 
@@ -196,4 +213,6 @@ class Broker:
                 _log.warning("a message at QoS 0 was dropped; gates send at QoS 1", topic=message.topic[:200])
             self._told_of_qos_0 = True
             return
-        self.inbox.put(Message(message.topic, bytes(message.payload), message.mid, self._connection))
+        self.inbox.put(
+            Message(message.topic, bytes(message.payload), message.mid, self._connection, message.retain)
+        )
