@@ -26,6 +26,7 @@ from gate.desk import Desk
 from gate.door import Door
 from gate.front import DoorSettings
 from gate.heart import Heart
+from gate.hotline import Hotline
 from gate.journal import INSERT, Journal, Turn, connect
 from gate.link import LinkNote
 from gate.live import LiveWriter
@@ -76,6 +77,9 @@ class Gate:
         self.cache_file = folder / f"cache-{tickets}.db"
         fill(self.cache_file, tickets, self.clock.now())
         self.cache = CacheReader(self.cache_file)
+        self.hotline = Hotline(
+            folder / "sync.sock", 0.2, lambda: self.cache.link(self.clock.now()), self.clock
+        )
         self.journal = journal(_free(folder, "journal"), GATE_ID, "epoch-1")
         self.desk = self.make_desk(self.journal)
         self.guests = night.guests(1, min(tickets, night.PRINTED))
@@ -207,6 +211,7 @@ def open_door(
         keypad=Mending("keypad", NoKeypad, lambda part: part.close()),
         cache=gate.cache,
         clock=gate.clock,
+        hotline=gate.hotline,
     )
     # nobody is slower than the next guest here, so a pulse is over at once
     passing = Passing(

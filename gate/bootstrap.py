@@ -26,6 +26,7 @@ from gate.errors import ConfigError, HardwareError, MagueyError, Step
 from gate.findings import Check, check_made
 from gate.front import DoorSettings
 from gate.heart import Heart
+from gate.hotline import Hotline
 from gate.journal import Journal
 from gate.live import LiveWriter
 from gate.mending import Mending
@@ -86,7 +87,7 @@ def _parts(config: GateFile) -> Parts:
             raise HardwareError("turnstile", "No relay to open.", "See the log above.", Step.TURNSTILE_WIRING)
         relay.part.hold_open()
 
-    clock = SystemClock()
+    clock, cache = SystemClock(), CacheReader(config.cache)
     opening = _opening(config, clock, salvages=True)
     return Parts(
         eye=_eye(config),
@@ -96,9 +97,14 @@ def _parts(config: GateFile) -> Parts:
         inputs=Mending("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Mending("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Mending("keypad", lambda: keypad(config), lambda part: part.close()),
-        cache=CacheReader(config.cache),
+        cache=cache,
         clock=clock,
+        hotline=_hotline(config, cache, clock),
     )
+
+
+def _hotline(config: GateFile, cache: CacheReader, clock: Clock) -> Hotline:
+    return Hotline(config.socket, config.door.claim_timeout, lambda: cache.link(clock.now()), clock)
 
 
 def rules(config: GateFile) -> Rules:

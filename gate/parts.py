@@ -10,6 +10,7 @@ import structlog
 
 from gate.cache import CacheReader
 from gate.clock import Clock
+from gate.hotline import Hotline
 from gate.journal import Journal
 from gate.mending import Mending
 from gate.ports import Display, Eye, Inputs, Keypad, Turnstile, Voice
@@ -31,6 +32,7 @@ class Parts:
     keypad: Mending[Keypad]
     cache: CacheReader
     clock: Clock
+    hotline: Hotline
 
     def close_devices(self) -> None:
         """Put the devices to rest, all at once; one that hangs is left and named in the log. Never raises."""
@@ -53,8 +55,9 @@ class Parts:
             structlog.get_logger().error("did not close in time", parts=hanging)
 
     def close_files(self) -> None:
-        """Let go of journal and cache."""
+        """Let go of journal, cache and the line to sync."""
         self.journal.close()
+        self.hotline.close()
         self.cache.close()
 
     def close(self) -> None:

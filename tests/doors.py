@@ -20,6 +20,7 @@ from gate.door import Door
 from gate.errors import HardwareError, Step
 from gate.front import DoorSettings
 from gate.heart import Heart
+from gate.hotline import Hotline
 from gate.journal import Journal
 from gate.live import LiveWriter
 from gate.mending import Mending
@@ -137,6 +138,7 @@ class Bench:
             keypad=Mending[Keypad]("keypad", lambda: self.keypad, lambda part: part.close()),
             cache=self.cache,
             clock=self.clock,
+            hotline=Hotline(self.folder / "sync.sock", 0.2, self._hub_state, self.clock),
         )
         self.passing = Passing(gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom)
         self.door = Door(
