@@ -57,13 +57,16 @@ class SystemClock:
         return told(self._read(), self._measure)
 
     def learn(self, measure: Measure | None) -> None:
-        """See `Clock`. What was measured in this boot is never given up for what was measured in another."""
-        if measure is None:
-            return
-        this_boot = self._read().boot_id
-        known = self._measure
-        if known is None or known.boot_id != this_boot or measure.boot_id == this_boot:
+        """See `Clock`."""
+        if measure is not None and _tells_more(measure, self._measure, self._read().boot_id):
             self._measure = measure
+
+
+def _tells_more(new: Measure, known: Measure | None, this_boot: str) -> bool:
+    """What was measured in this boot is the hub's last word; of two earlier ones the later is the floor."""
+    if known is None or new.boot_id == this_boot:
+        return True
+    return known.boot_id != this_boot and new.hub_ms > known.hub_ms
 
 
 def _this_machine() -> Callable[[], Machine]:
