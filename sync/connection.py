@@ -1,0 +1,96 @@
+"""The connection to the broker, kept: made anew when it is lost, each time after a longer wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gate.link import LinkNote
+from gate.model import Now
+from gate.outage import Outage
+from sync.link import Link, LinkError, Lost
+
+RECONNECT_MS = (250, 10_000)
+SETTLED_MS = 20_000
+"""Longer than the longest wait: two gates with one name, who throw each other out, never settle."""
+
+MakeLink = Callable[[tuple[str, bytes], Sequence[str]], Link]
+
+
+class Connection:
+    """At most one link at a time.
+
+    :param make_link: starts a connection, with a last will and the topics to listen to.
+    :param will: the last will.
+    :param since_ms: since when there has been no broker.
+    :param jitter: gives a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        make_link: MakeLink,
+        will: Callable[[], tuple[str, bytes]],
+        topics: Sequence[str],
+        since_ms: int,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._make_link = make_link
+        self._will = will
+        self._topics = topics
+        self._jitter = jitter
+        self._outage = Outage("broker")
+        self._failures = 0
+        self._connect_at = 0
+        self.link: Link | None = None
+        """The link that is, or is being made."""
+        self.connected = False
+        self.since_ms = since_ms
+        """Since when it is as `connected` says; monotonic."""
+
+    def keep(self, now_ms: int) -> Lost | None:
+        """Make the link if it is time to; what became known of it, if it is lost."""
+        self._settle(now_ms)
+        if self.link is not None:
+            return None if self.link.is_alive() else Lost("the connection's thread died")
+        if now_ms < self._connect_at:
+            return None
+        try:
+            self.link = self._make_link(self._will(), self._topics)
+        except LinkError as error:
+            return Lost(str(error))
+        return None
+
+    def on_connected(self, now_ms: int) -> None:
+        """The broker has accepted the link."""
+        self.connected, self.since_ms = True, now_ms
+
+    def on_lost(self, lost: Lost, now_ms: int) -> None:
+        """The link is gone; the next is made after a wait."""
+        if self.connected:
+            self.connected, self.since_ms = False, now_ms
+        self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
+        link, self.link = self.link, None
+        if link is not None:
+            link.close()
+        shortest, longest = RECONNECT_MS
+        wait = min(shortest * 2**self._failures, longest) * (1 + self._jitter() / 2)
+        self._failures = min(self._failures + 1, 10)
+        self._connect_at = now_ms + int(wait)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand over a message; False if nothing takes it now."""
+        if not self.connected or self.link is None:
+            return False
+        return self.link.publish(topic, payload, retain=retain)
+
+    def _settle(self, now_ms: int) -> None:
+        """Only a connection that lasts is one: else the log fills and the waits never grow."""
+        if self.connected and now_ms - self.since_ms >= SETTLED_MS:
+            self._failures = 0
+            self._outage.over()
+
+
+def cut_since(before: LinkNote | None, now: Now) -> int:
+    """Since when there has been no broker: a restart of sync does not begin an outage anew."""
+    if before is None or before.boot_id != now.boot_id:
+        return now.monotonic_ms
+    return before.beat_ms if before.connected else before.since_ms

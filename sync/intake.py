@@ -1,0 +1,108 @@
+"""What comes in for the cache, in the order it came, also while the cache cannot be written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from gate.clock import Clock
+from gate.errors import StoreError
+from gate.outage import Outage
+from sync.cache import Cache
+from sync.follower import Follower
+from sync.link import Message
+from sync.snapshot import Fetched
+from sync.wire import Delta, GateConfig, Head, Topics, WireError, decode, decode_scans
+
+STORE_RETRY_MS = 1_000
+KEPT = 10_000
+"""Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""
+
+Incoming = Message | GateConfig | Fetched
+M = TypeVar("M", Message, Incoming)
+
+
+class Intake:
+    """Writes what the hub and other gates say.
+
+    :param heard: called when something shows that the hub lives.
+    :param before_large: called before a write that may take seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 – the parts it brings together, by name
+        self,
+        *,
+        gate_id: str,
+        topics: Topics,
+        cache: Cache,
+        follower: Follower,
+        clock: Clock,
+        heard: Callable[[], None],
+        before_large: Callable[[], None],
+    ) -> None:
+        self._gate_id = gate_id
+        self._topics = topics
+        self._cache = cache
+        self._follower = follower
+        self._clock = clock
+        self._heard = heard
+        self._before_large = before_large
+        self._outage = Outage("cache")
+        self._kept: deque[Incoming] = deque(maxlen=KEPT)
+        self._again_at = 0
+
+    def put(self, message: Incoming) -> None:
+        """Whatever comes waits behind what could not be written yet, so that the order stays."""
+        self._kept.append(message)
+        if len(self._kept) == 1:
+            self._write_kept()
+
+    def keep_time(self, now_ms: int) -> None:
+        """Try again what could not be written."""
+        if self._kept and now_ms >= self._again_at:
+            self._write_kept()
+
+    def _write_kept(self) -> None:
+        try:
+            while self._kept:
+                understand(self._kept[0], self._write)
+                self._kept.popleft()
+        except StoreError as error:
+            self._outage.began(error)
+            self._again_at = self._clock.now().monotonic_ms + STORE_RETRY_MS
+        else:
+            self._outage.over()
+
+    def _write(self, message: Incoming) -> None:
+        match message:
+            case GateConfig():
+                self._follower.on_config(message)
+            case Fetched():
+                self._before_large()
+                self._follower.on_fetched(message)
+            case Message(topic, payload) if topic.endswith("/head"):
+                self._follower.on_head(decode(payload, Head))
+                self._heard()
+            case Message(topic, payload) if topic.endswith("/deltas"):
+                self._follower.on_delta(decode(payload, Delta))
+                self._heard()
+            case Message(topic, payload) if topic.endswith("/scans"):
+                self._on_peer(topic, payload)
+
+    def _on_peer(self, topic: str, payload: bytes) -> None:
+        gate_id = self._topics.gate_of(topic)
+        if gate_id is not None and gate_id != self._gate_id:
+            records, _unreadable = decode_scans(payload, gate_id)  # the hub quarantines those
+            self._cache.put_peers(records)
+
+
+def understand(message: M, use: Callable[[M], None]) -> None:
+    """Use a message; one that is none is told of and stops nothing."""
+    try:
+        use(message)
+    except (WireError, OverflowError) as error:  # a number may be larger than SQLite's
+        where = message.topic if isinstance(message, Message) else type(message).__name__
+        structlog.get_logger().warning("message not understood", topic=where, error=str(error))
