@@ -171,14 +171,40 @@ CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select lpad(to_hex((coalesce(sum(feed_share(held.row)), 0) % 9223372036854775808)::bigint), 16, '0')
-    from (
+    with held as materialized (
         select row from feed_events where event_id = p_event
         union all
         select row from feed_tables where event_id = p_event
         union all
         select row from feed_admissions where event_id = p_event
-    ) held
+    ), line as (
+        select case row ->> 't'
+            when 'admission' then
+                'a|' || (row ->> 'code_hash') || '|' || (row ->> 'subject_id') || '|' || (row ->> 'kind')
+                || '|' || (row ->> 'status') || '|' || coalesce(row ->> 'reservation_id', '')
+                || '|' || coalesce(row ->> 'signature_hash', '')
+                || '|' || coalesce((row #>> '{first_entry,at}') || ' ' || (row #>> '{first_entry,gate}')
+                    || ' ' || coalesce(row #>> '{first_entry,scan}', ''), '')
+                || '|' || coalesce((row #>> '{last_entry,at}') || ' ' || (row #>> '{last_entry,gate}')
+                    || ' ' || coalesce(row #>> '{last_entry,scan}', ''), '')
+            when 'table' then
+                't|' || (row ->> 'reservation_id') || '|' || (row ->> 'number') || '|' || (row ->> 'status')
+                || '|' || coalesce(row ->> 'seats', '0') || '|' || coalesce(row ->> 'arrived', '0')
+            when 'event' then
+                'e|' || (row ->> 'event_id') || '|' || (row ->> 'code') || '|' || (row ->> 'status')
+                || '|' || (row ->> 'doors_open_at') || '|' || (row ->> 'ends_at')
+                || '|' || coalesce(row ->> 'capacity', '0') || '|' || coalesce(row ->> 'isolation', 'admit')
+                || '|' || coalesce((select string_agg(item, ',' order by place) from
+                    jsonb_array_elements_text(row -> 'homes') with ordinality as listed (item, place)), '')
+                || '|' || coalesce((select string_agg(item, ',' order by place) from
+                    jsonb_array_elements_text(row -> 'retired') with ordinality as listed (item, place)), '')
+            end as text
+        from held
+    )
+    select lpad(to_hex((coalesce(sum(
+        ('x' || encode(substr(sha256(convert_to(text, 'UTF8')), 1, 6), 'hex'))::bit(48)::bigint
+    ), 0) % 9223372036854775808)::bigint), 16, '0')
+    from line
 $$;
 CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -186,12 +212,6 @@ CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
 CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text)) ELSE NULL::jsonb END;
-CREATE FUNCTION public.feed_entry_text(p_entry jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN ((p_entry IS NULL) OR (p_entry = 'null'::jsonb)) THEN ''::text ELSE concat((p_entry ->> 'at'::text), ' ', (p_entry ->> 'gate'::text), ' ', (p_entry ->> 'scan'::text)) END;
-CREATE FUNCTION public.feed_list_text(p_list jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN COALESCE((SELECT string_agg(listed.item, ','::text ORDER BY listed.place) AS string_agg FROM jsonb_array_elements_text(COALESCE(feed_list_text.p_list, '[]'::jsonb)) WITH ORDINALITY listed(item, place)), ''::text);
 CREATE FUNCTION public.feed_on_events() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -408,12 +428,6 @@ begin
     return coalesce(cardinality(v_events), 0);
 end
 $$;
-CREATE FUNCTION public.feed_text(p_row jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE (p_row ->> 't'::text) WHEN 'admission'::text THEN concat_ws('|'::text, 'a', (p_row ->> 'code_hash'::text), (p_row ->> 'subject_id'::text), (p_row ->> 'kind'::text), (p_row ->> 'status'::text), COALESCE((p_row ->> 'reservation_id'::text), ''::text), COALESCE((p_row ->> 'signature_hash'::text), ''::text), public.feed_entry_text((p_row -> 'first_entry'::text)), public.feed_entry_text((p_row -> 'last_entry'::text))) WHEN 'table'::text THEN concat_ws('|'::text, 't', (p_row ->> 'reservation_id'::text), (p_row ->> 'number'::text), (p_row ->> 'status'::text), COALESCE((p_row ->> 'seats'::text), '0'::text), COALESCE((p_row ->> 'arrived'::text), '0'::text)) WHEN 'event'::text THEN concat_ws('|'::text, 'e', (p_row ->> 'event_id'::text), (p_row ->> 'code'::text), (p_row ->> 'status'::text), (p_row ->> 'doors_open_at'::text), (p_row ->> 'ends_at'::text), COALESCE((p_row ->> 'capacity'::text), '0'::text), COALESCE((p_row ->> 'isolation'::text), 'admit'::text), public.feed_list_text((p_row -> 'homes'::text)), public.feed_list_text((p_row -> 'retired'::text))) ELSE NULL::text END;
-CREATE FUNCTION public.feed_share(p_row jsonb) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((('x'::text || "left"(encode(sha256(convert_to(public.feed_text(p_row), 'UTF8'::name)), 'hex'::text), 12)))::bit(48))::bigint;
 CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
@@ -975,6 +989,34 @@ CREATE TABLE public.commands (
     CONSTRAINT commands_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'refused'::text]))),
     CONSTRAINT commands_reason CHECK ((reason <> ''::text))
 );
+CREATE VIEW public.command_outcomes AS
+ SELECT c.id,
+    c.venue,
+    c.gate_id,
+    c.action,
+    c.text,
+    c.reason,
+    c.actor,
+    c.key_id,
+    c.issued_at,
+    c.expires_at,
+    c.outcome,
+    c.why,
+    c.replied_at,
+    c.created_at,
+    c.updated_at,
+    s.occurred_at AS recorded_at,
+    s.reason AS recorded_as,
+    s.epoch AS recorded_epoch,
+    s.seq AS recorded_seq,
+        CASE
+            WHEN (s.scan_id IS NOT NULL) THEN 'recorded'::text
+            WHEN (c.outcome IS NOT NULL) THEN c.outcome
+            WHEN (c.expires_at < now()) THEN 'no answer'::text
+            ELSE 'waiting'::text
+        END AS state
+   FROM (public.commands c
+     LEFT JOIN public.scan_logs s ON (((s.scan_id = c.id) AND (s.record = 'event'::text) AND (s.gate_id = c.gate_id))));
 CREATE TABLE public.event_vip_tables (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -1156,6 +1198,37 @@ CREATE TABLE public.gate_status (
     CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
     CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
 );
+CREATE VIEW public.gate_nights AS
+ SELECT COALESCE(served.gate_id, held.gate_id) AS gate_id,
+    e.id AS event_id,
+    e.code,
+    e.name,
+    held.version,
+    held.generation,
+    held.count,
+    e.admission_version AS hub_version,
+    e.feed_generation AS hub_generation,
+    GREATEST((e.admission_version - held.version), (0)::bigint) AS behind,
+        CASE
+            WHEN (held.version IS NULL) THEN 'unknown'::text
+            WHEN (ROW(held.generation, held.version) > ROW(e.feed_generation, e.admission_version)) THEN 'differs'::text
+            WHEN (held.digest <> d.digest) THEN 'differs'::text
+            WHEN (ROW(held.generation, held.version) < ROW(e.feed_generation, e.admission_version)) THEN 'behind'::text
+            WHEN (d.digest IS NULL) THEN 'unknown'::text
+            ELSE 'in sync'::text
+        END AS state
+   FROM (((public.gate_events served
+     FULL JOIN ( SELECT s.gate_id,
+            h.event_id,
+            h.version,
+            h.generation,
+            h.count,
+            h.digest
+           FROM (public.gate_status s
+             CROSS JOIN LATERAL jsonb_to_recordset(s.held) h(event_id uuid, version bigint, generation bigint, count bigint, digest text))) held ON (((held.gate_id = served.gate_id) AND (held.event_id = served.event_id))))
+     JOIN public.events e ON ((e.id = COALESCE(served.event_id, held.event_id))))
+     LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
+  WHERE (e.ends_at > (now() - '1 day'::interval));
 CREATE TABLE public.gate_watermarks (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -1200,6 +1273,63 @@ CREATE TABLE public.scan_repeats (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT scan_repeats_seq_positive CHECK ((seq > 0))
 );
+CREATE VIEW public.gate_health AS
+ SELECT g.gate_id,
+    g.venue,
+    g.name,
+    ((g.status = 'revoked'::text) OR (g.revoked_at IS NOT NULL)) AS revoked,
+        CASE
+            WHEN (s.gate_id IS NULL) THEN 'never'::text
+            WHEN (NOT s.online) THEN 'offline'::text
+            WHEN ((s.heard_at IS NULL) OR (s.heard_at < (now() - '00:00:45'::interval))) THEN 'silent'::text
+            ELSE 'online'::text
+        END AS link,
+    s.heard_at,
+    s.said_at,
+    s.version,
+    s.boot_id,
+    s.epoch,
+    s.last_seq,
+    s.acked,
+    s.unacked,
+    s.isolated,
+    s.door,
+    s.way,
+    s.parts,
+    s.counters,
+    s.clock,
+    s.clock_offset_ms,
+    s.clock_uncertainty_ms,
+    w.seq AS watermark,
+    COALESCE(kept.lag, (0)::bigint) AS lag,
+    COALESCE(above.gap, (0)::bigint) AS gap,
+        CASE
+            WHEN (kept.lag > 0) THEN (s.oldest_unacked_s + (GREATEST(EXTRACT(epoch FROM (now() - s.heard_at)), (0)::numeric))::bigint)
+            ELSE NULL::bigint
+        END AS oldest_unacked_s,
+    COALESCE(nights.nights, '[]'::jsonb) AS nights
+   FROM (((((public.gates g
+     LEFT JOIN public.gate_status s ON ((s.gate_id = g.gate_id)))
+     LEFT JOIN public.gate_watermarks w ON (((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))))
+     LEFT JOIN LATERAL ( SELECT GREATEST((s.last_seq - COALESCE(w.seq, (0)::bigint)), (0)::bigint) AS lag) kept ON ((s.epoch IS NOT NULL)))
+     LEFT JOIN LATERAL ( SELECT count(*) AS gap
+           FROM (( SELECT l.seq
+                   FROM public.scan_logs l
+                  WHERE ((l.gate_id = s.gate_id) AND (l.epoch = s.epoch) AND (l.seq > COALESCE(w.seq, (0)::bigint)))
+                 LIMIT 10000)
+                UNION
+                ( SELECT r.seq
+                   FROM public.scan_repeats r
+                  WHERE ((r.gate_id = s.gate_id) AND (r.epoch = s.epoch) AND (r.seq > COALESCE(w.seq, (0)::bigint)))
+                 LIMIT 10000)
+                UNION
+                ( SELECT q.seq
+                   FROM public.scan_quarantine q
+                  WHERE ((q.gate_id = s.gate_id) AND (q.epoch = s.epoch) AND (q.seq > COALESCE(w.seq, (0)::bigint)))
+                 LIMIT 10000)) waiting) above ON ((s.epoch IS NOT NULL)))
+     LEFT JOIN LATERAL ( SELECT jsonb_agg((to_jsonb(n.*) - 'gate_id'::text) ORDER BY n.code) AS nights
+           FROM public.gate_nights n
+          WHERE (n.gate_id = g.gate_id)) nights ON (true));
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
 ALTER TABLE ONLY public.alerts
