@@ -112,6 +112,167 @@ CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS
         where l.ticket_id = p_ticket_id
     ), json_build_object('is_vip_linked', false))
 $$;
+CREATE FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subject record;
+    v_event events;
+    v_entry jsonb;
+    v_home text;
+begin
+    select * into v_subject from claim_subject(p_code_hash);
+    perform pg_advisory_xact_lock_shared(homes_key(p_event));
+    select * into v_event from events where id = p_event;
+    if v_subject.event_id <> p_event or v_subject.is_payable or v_subject.status in ('cancelled', 'refunded') then
+        return jsonb_build_object('answer', 'revoked', 'status', v_subject.status);
+    elsif v_event.status = 'cancelled' then
+        return jsonb_build_object('answer', 'revoked', 'status', 'cancelled');
+    elsif v_subject.is_perk then
+        return jsonb_build_object('answer', 'granted', 'perk', true);
+    end if;
+    v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
+    if v_subject.status = 'checked_in' or v_entry is not null then
+        return jsonb_build_object('answer', 'taken', 'entry', coalesce(v_subject.entry, v_entry));
+    end if;
+    if v_event.isolation_policy = 'home_gate' then
+        v_home := home_of(p_code_hash, v_event.home_gates, v_event.retired_gates);
+        if v_home <> p_gate and not exists (
+            select from lends where code_hash = p_code_hash and gate_id = v_home and lent
+        ) then
+            return jsonb_build_object(case when v_home = any (p_heard) then 'lend' else 'home' end, v_home)
+                || jsonb_build_object('answer', 'elsewhere');
+        end if;
+    end if;
+    return jsonb_build_object('answer', 'granted');
+end
+$$;
+CREATE FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal text := claim_refusal(p_venue, p_gate, p_event);
+    v_mine claims;
+    v_answer jsonb;
+begin
+    if v_refusal is not null then
+        return jsonb_build_object('refused', v_refusal);
+    end if;
+    insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at)
+    values (p_scan, p_gate, p_epoch, p_event, p_code_hash, p_now) on conflict do nothing;
+    select * into v_mine from claims where scan_id = p_scan for update;
+    if v_mine.gate_id = p_gate and v_mine.code_hash is null or v_mine.released_at is not null then
+        return null;
+    elsif (v_mine.gate_id, v_mine.code_hash, v_mine.epoch, v_mine.event_id)
+            is distinct from (p_gate, p_code_hash, p_epoch, p_event) then
+        return jsonb_build_object('refused', 'its scan_id is that of another claim');
+    elsif v_mine.answer is not null then
+        return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
+    end if;
+    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, p_heard, p_now);
+    if v_answer ? 'lend' then
+        insert into lends (code_hash, gate_id, event_id, asked_at)
+        values (p_code_hash, v_answer ->> 'lend', p_event, p_now) on conflict do nothing;
+        update claims set home = v_answer ->> 'lend', asked_at = p_now where scan_id = p_scan;
+        return jsonb_build_object('to', p_gate, 'lend', v_answer -> 'lend', 'event_id', p_event);
+    end if;
+    update claims set answer = v_answer ->> 'answer', grant_message = v_answer - 'perk', answered_at = p_now,
+        released_at = case when v_answer ? 'perk' then p_now end
+    where scan_id = p_scan;
+    return jsonb_build_object('to', p_gate, 'grant', v_answer - 'perk');
+end
+$$;
+CREATE FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_live claims;
+    v_scan scan_logs;
+    v_why text;
+begin
+    select * into v_live from claims
+    where code_hash = p_code_hash and answer = 'granted' and released_at is null;
+    if found then
+        select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
+        if v_scan.scan_id is null then
+            v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
+        elsif v_scan.annulled_at is not null then
+            v_why := 'annulled';
+        elsif v_scan.verdict <> 'admit' then
+            v_why := 'unused';
+        end if;
+        if v_why is null then
+            return feed_entry(coalesce(v_scan.occurred_at, v_live.answered_at), v_live.gate_id)
+                || jsonb_build_object('scan', v_live.scan_id);
+        end if;
+        update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    end if;
+    return (
+        select feed_entry(s.occurred_at, s.gate_id) || jsonb_build_object('scan', s.scan_id) from scan_logs s
+        where s.subject_id is null and s.code_hash = p_code_hash and s.verdict = 'admit' and s.record = 'scan'
+            and s.annulled_at is null
+        order by s.occurred_at, s.gate_id limit 1
+    );
+end
+$$;
+CREATE TABLE public.gate_events (
+    gate_id text NOT NULL,
+    event_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.gates (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    gate_id text NOT NULL,
+    venue text NOT NULL,
+    name text NOT NULL,
+    certificate_fingerprint text,
+    token_hash text,
+    epoch text,
+    version text,
+    last_seen_at timestamp with time zone,
+    status text DEFAULT 'active'::text NOT NULL,
+    revoked_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
+    CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
+);
+CREATE FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN CASE WHEN (NOT (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND (gates.venue = claim_refusal.p_venue))))) THEN 'no gate of this name belongs to the venue'::text WHEN (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND ((gates.status = 'revoked'::text) OR (gates.revoked_at IS NOT NULL))))) THEN 'the gate was revoked'::text WHEN ((p_event IS NOT NULL) AND (NOT (EXISTS (SELECT FROM public.gate_events WHERE ((gate_events.gate_id = claim_refusal.p_gate) AND (gate_events.event_id = claim_refusal.p_event)))))) THEN 'the gate does not serve this night'::text ELSE NULL::text END;
+CREATE FUNCTION public.claim_subject(p_code_hash text) RETURNS TABLE(event_id uuid, status text, entry jsonb, is_perk boolean, is_payable boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_ticket tickets;
+    v_pass vip_guest_passes;
+    v_table vip_reservations;
+begin
+    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash for no key update;
+    if found then
+        select r.* into v_table from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
+        where l.ticket_id = v_ticket.id;
+        return query select v_ticket.event_id, v_ticket.status,
+            feed_entry(v_ticket.checked_in_at, v_ticket.checked_in_by),
+            coalesce(v_table.status in ('confirmed', 'checked_in'), false), false;
+        return;
+    end if;
+    select p.* into v_pass from vip_guest_passes p where p.code_hash = p_code_hash for no key update;
+    if found then
+        select r.* into v_table from vip_reservations r where r.id = v_pass.reservation_id;
+        return query select v_table.event_id, v_pass.status,
+            feed_entry(v_pass.checked_in_at, v_pass.checked_in_by),
+            v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
+end
+$$;
 CREATE FUNCTION public.concerned_by(p_scans uuid[]) RETURNS uuid[]
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -223,8 +384,10 @@ begin
         select array_agg(id) into v_events from new_rows;
     else
         select array_agg(n.id) into v_events from new_rows n join old_rows o on o.id = n.id
-        where (n.code, n.name, n.doors_open_at, n.ends_at, n.status, n.venue_capacity)
-            is distinct from (o.code, o.name, o.doors_open_at, o.ends_at, o.status, o.venue_capacity);
+        where (n.code, n.name, n.doors_open_at, n.ends_at, n.status, n.venue_capacity, n.isolation_policy,
+                n.home_gates, n.retired_gates)
+            is distinct from (o.code, o.name, o.doors_open_at, o.ends_at, o.status, o.venue_capacity,
+                o.isolation_policy, o.home_gates, o.retired_gates);
     end if;
     if v_events is not null then
         perform feed_append(p_events => v_events);
@@ -428,12 +591,55 @@ begin
     return coalesce(cardinality(v_events), 0);
 end
 $$;
+CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event uuid;
+    v_homes text[];
+begin
+    for v_event in
+        select e.id from events e join gate_events s on s.event_id = e.id and s.gate_id = p_gate
+        where e.isolation_policy = 'home_gate' and e.home_gates = '{}' and e.status = 'scheduled'
+            and e.doors_open_at <= p_now + interval '1 hour' and e.ends_at > p_now
+        order by e.id
+    loop
+        perform 1 from events where id = v_event for no key update;
+        perform pg_advisory_xact_lock(homes_key(v_event));
+        select array_agg(g.gate_id order by g.gate_id collate "C") into v_homes
+        from gate_events s join gates g on g.gate_id = s.gate_id
+        where s.event_id = v_event and g.status = 'active' and g.revoked_at is null
+            and g.venue = (select venue from gates where gate_id = p_gate);
+        perform lend_what_is_taken(v_event, v_homes, retired_gates, p_now) from events
+        where id = v_event and home_gates = '{}';
+        update events set home_gates = v_homes where id = v_event and home_gates = '{}';
+    end loop;
+end
+$$;
+CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into claims (scan_id, gate_id, asked_at, released_at, released_by)
+    select p_scan, p_gate, p_now, p_now, 'returned' where claim_refusal(p_venue, p_gate, null) is null
+    on conflict (scan_id) do update set released_at = p_now, released_by = 'returned'
+    where claims.gate_id = p_gate and claims.released_at is null and not exists (
+        select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
+    )
+$$;
 CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
 CREATE FUNCTION public.hash_of_text(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(p_text, 'UTF8'::name)), 'hex'::text);
+CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[] DEFAULT '{}'::text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT homes.gate FROM unnest(home_of.p_homes) homes(gate) WHERE (homes.gate <> ALL (home_of.p_retired)) ORDER BY (sha256(convert_to(((homes.gate || ' '::text) || home_of.p_code_hash), 'UTF8'::name))) DESC, (homes.gate COLLATE "C") DESC LIMIT 1);
+CREATE FUNCTION public.homes_key(p_event uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN hashtextextended(('maguey homes '::text || (p_event)::text), (0)::bigint);
 CREATE FUNCTION public.ingest_scans(p_records jsonb, p_topics jsonb DEFAULT '{}'::jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -484,6 +690,21 @@ CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     )
     order by r.gate_id, r.epoch, r.seq
     on conflict do nothing
+$$;
+CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into lends (code_hash, gate_id, event_id, lent, asked_at)
+    select taken.code_hash, home_of(taken.code_hash, p_homes, p_retired), p_event, true, p_now
+    from (
+        select code_hash, gate_id from claims
+        where event_id = p_event and answer = 'granted' and released_at is null
+        union
+        select code_hash, checked_in_by from tickets where event_id = p_event and status = 'checked_in'
+    ) taken
+    where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
+    on conflict (code_hash, gate_id) do update set lent = true
 $$;
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
     LANGUAGE sql
@@ -588,6 +809,27 @@ begin
     ));
 end
 $$;
+CREATE FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+begin
+    select * into v_event from events where id = p_event for no key update;
+    if p_gate <> all (v_event.home_gates) then
+        return null;
+    elsif p_gate = any (v_event.retired_gates) then
+        return false;
+    end if;
+    perform pg_advisory_xact_lock(homes_key(p_event));
+    perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
+    update events set retired_gates = retired_gates || p_gate where id = p_event;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
+    return true;
+end
+$$;
 CREATE TABLE public.scan_logs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     scan_id uuid NOT NULL,
@@ -628,6 +870,34 @@ CREATE TABLE public.scan_logs (
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text]);
+CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_claim claims;
+begin
+    update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
+    where code_hash = p_code_hash and gate_id = p_home;
+    select * into v_claim from claims
+    where scan_id = p_scan and code_hash = p_code_hash and home = p_home and answer is null
+        and released_at is null and asked_at > p_now - p_fresh
+    for update;
+    if not found then
+        return null;
+    elsif p_lent then
+        return claim_entry(p_venue, v_claim.gate_id, p_scan, p_code_hash, v_claim.event_id, v_claim.epoch,
+            p_heard, p_now);
+    end if;
+    update claims set answer = 'taken', answered_at = p_now,
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry', (
+            select feed_entry(t.checked_in_at, t.checked_in_by) from tickets t where t.code_hash = p_code_hash
+        )))
+    where scan_id = p_scan
+    returning * into v_claim;
+    return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
+end
+$$;
 CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -650,6 +920,36 @@ CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
         returning scan_id
     )
     select coalesce(array_agg(scan_id), '{}') from stored
+$$;
+CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_count integer := 0;
+begin
+    update claims c set spent_at = p_now from scan_logs s
+    where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
+        and s.scan_id = c.scan_id and s.gate_id = c.gate_id;
+    if p_door and p_acked = p_last_seq and p_last_seq <= coalesce(
+        (select seq from gate_watermarks where gate_id = p_gate and epoch = p_epoch), 0
+    ) then
+        update claims c set released_at = p_now, released_by = 'unused'
+        where c.gate_id = p_gate and c.epoch = p_epoch and c.answer = 'granted'
+            and c.released_at is null and c.spent_at is null
+            and (c.seen_boot <> p_boot or p_ms - c.seen_ms >= p_kept_ms)
+            -- of what could not be read nobody knows whose admission it is
+            and not exists (
+                select from scan_quarantine q
+                where q.gate_id = p_gate and q.epoch = p_epoch and q.received_at >= c.asked_at
+            );
+        get diagnostics v_count = row_count;
+    end if;
+    update claims set seen_boot = p_boot, seen_ms = p_ms
+    where gate_id = p_gate and answer = 'granted' and released_at is null and spent_at is null
+        and seen_boot is null;
+    return v_count;
+end
 $$;
 CREATE FUNCTION public.take_back(p_scans uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -967,6 +1267,25 @@ CREATE TABLE public.audit_log (
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.claims (
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text,
+    event_id uuid,
+    code_hash text,
+    answer text,
+    grant_message jsonb,
+    home text,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone,
+    released_at timestamp with time zone,
+    released_by text,
+    spent_at timestamp with time zone,
+    seen_boot text,
+    seen_ms bigint,
+    CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
+    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text])))
+);
 CREATE TABLE public.commands (
     id uuid NOT NULL,
     venue text NOT NULL,
@@ -1054,11 +1373,15 @@ CREATE TABLE public.events (
     cancellation_reason text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    isolation_policy text DEFAULT 'admit'::text NOT NULL,
+    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
     feed_generation bigint DEFAULT 1 NOT NULL,
     CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
     CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
     CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
     CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
     CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
     CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
 );
@@ -1148,7 +1471,7 @@ CREATE TABLE public.feed_digests (
 );
 CREATE VIEW public.feed_events AS
  SELECT e.id AS event_id,
-    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity) AS "row"
+    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity, 'isolation', e.isolation_policy, 'homes', e.home_gates, 'retired', e.retired_gates) AS "row"
    FROM public.events e;
 CREATE VIEW public.feed_tables AS
  SELECT r.event_id,
@@ -1163,11 +1486,6 @@ CREATE VIEW public.feed_tables AS
            FROM (public.vip_linked_tickets l
              JOIN public.tickets t ON ((t.id = l.ticket_id)))
           WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
-CREATE TABLE public.gate_events (
-    gate_id text NOT NULL,
-    event_id uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE TABLE public.gate_status (
     gate_id text NOT NULL,
     online boolean NOT NULL,
@@ -1234,23 +1552,6 @@ CREATE TABLE public.gate_watermarks (
     epoch text NOT NULL,
     seq bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-CREATE TABLE public.gates (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    gate_id text NOT NULL,
-    venue text NOT NULL,
-    name text NOT NULL,
-    certificate_fingerprint text,
-    token_hash text,
-    epoch text,
-    version text,
-    last_seen_at timestamp with time zone,
-    status text DEFAULT 'active'::text NOT NULL,
-    revoked_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
-    CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
 );
 CREATE TABLE public.scan_quarantine (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1330,6 +1631,14 @@ CREATE VIEW public.gate_health AS
      LEFT JOIN LATERAL ( SELECT jsonb_agg((to_jsonb(n.*) - 'gate_id'::text) ORDER BY n.code) AS nights
            FROM public.gate_nights n
           WHERE (n.gate_id = g.gate_id)) nights ON (true));
+CREATE TABLE public.lends (
+    code_hash text NOT NULL,
+    gate_id text NOT NULL,
+    event_id uuid NOT NULL,
+    lent boolean,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone
+);
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
 ALTER TABLE ONLY public.alerts
@@ -1338,6 +1647,8 @@ ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.claims
+    ADD CONSTRAINT claims_pkey PRIMARY KEY (scan_id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.event_vip_tables
@@ -1362,6 +1673,8 @@ ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_gate_id_key UNIQUE (gate_id);
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.lends
+    ADD CONSTRAINT lends_pkey PRIMARY KEY (code_hash, gate_id);
 ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
@@ -1401,7 +1714,11 @@ ALTER TABLE ONLY public.vip_scan_logs
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
+CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
+CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
+CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
+CREATE INDEX lends_gate ON public.lends USING btree (gate_id, event_id);
 CREATE INDEX scan_logs_refers_to ON public.scan_logs USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
 CREATE INDEX scan_logs_unsynced ON public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
