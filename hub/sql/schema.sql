@@ -125,7 +125,7 @@ begin
     select * into v_subject from claim_subject(p_code_hash);
     perform pg_advisory_xact_lock_shared(homes_key(p_event));
     select * into v_event from events where id = p_event;
-    if v_subject.event_id <> p_event or v_subject.is_payable or v_subject.status in ('cancelled', 'refunded') then
+    if v_subject.event_id <> p_event or v_subject.is_unpaid or v_subject.status in ('cancelled', 'refunded') then
         return jsonb_build_object('answer', 'revoked', 'status', v_subject.status);
     elsif v_event.status = 'cancelled' then
         return jsonb_build_object('answer', 'revoked', 'status', 'cancelled');
@@ -160,6 +160,7 @@ begin
     if v_refusal is not null then
         return jsonb_build_object('refused', v_refusal);
     end if;
+    perform claim_subject(p_code_hash);
     insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at)
     values (p_scan, p_gate, p_epoch, p_event, p_code_hash, p_now) on conflict do nothing;
     select * into v_mine from claims where scan_id = p_scan for update;
@@ -244,7 +245,7 @@ CREATE FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) RE
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     RETURN CASE WHEN (NOT (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND (gates.venue = claim_refusal.p_venue))))) THEN 'no gate of this name belongs to the venue'::text WHEN (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND ((gates.status = 'revoked'::text) OR (gates.revoked_at IS NOT NULL))))) THEN 'the gate was revoked'::text WHEN ((p_event IS NOT NULL) AND (NOT (EXISTS (SELECT FROM public.gate_events WHERE ((gate_events.gate_id = claim_refusal.p_gate) AND (gate_events.event_id = claim_refusal.p_event)))))) THEN 'the gate does not serve this night'::text ELSE NULL::text END;
-CREATE FUNCTION public.claim_subject(p_code_hash text) RETURNS TABLE(event_id uuid, status text, entry jsonb, is_perk boolean, is_payable boolean)
+CREATE FUNCTION public.claim_subject(p_code_hash text) RETURNS TABLE(event_id uuid, status text, entry jsonb, is_perk boolean, is_unpaid boolean)
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -613,7 +614,7 @@ begin
             and g.venue = (select venue from gates where gate_id = p_gate);
         perform lend_what_is_taken(v_event, v_homes, retired_gates, p_now) from events
         where id = v_event and home_gates = '{}';
-        update events set home_gates = v_homes where id = v_event and home_gates = '{}';
+        update events set home_gates = coalesce(v_homes, '{}') where id = v_event and home_gates = '{}';
     end loop;
 end
 $$;
@@ -696,7 +697,7 @@ CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retire
     SET search_path TO 'public', 'pg_temp'
     AS $$
     insert into lends (code_hash, gate_id, event_id, lent, asked_at)
-    select taken.code_hash, home_of(taken.code_hash, p_homes, p_retired), p_event, true, p_now
+    select distinct taken.code_hash, home_of(taken.code_hash, p_homes, p_retired), p_event, true, p_now
     from (
         select code_hash, gate_id from claims
         where event_id = p_event and answer = 'granted' and released_at is null
@@ -877,6 +878,7 @@ CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_cod
 declare
     v_claim claims;
 begin
+    perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
     where code_hash = p_code_hash and gate_id = p_home;
     select * into v_claim from claims

@@ -1,0 +1,46 @@
+-- claim_entry --
+SELECT claim_entry(
+    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(event_id)s, %(epoch)s, %(heard)s, %(now)s
+) AS told
+
+-- settle_lend --
+SELECT settle_lend(%(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(lent)s, %(heard)s, %(now)s) AS told
+
+-- give_back --
+SELECT give_back(%(venue)s, %(gate_id)s, %(scan_id)s, %(now)s)
+
+-- sweep_claims --
+SELECT sweep_claims(
+    %(gate_id)s, %(epoch)s, %(last_seq)s, %(acked)s, %(door)s, %(boot_id)s, %(monotonic_ms)s, %(now)s
+) AS released
+
+-- claims_ready --
+-- Not only that Postgres answers: that a claim could be written.
+SELECT current_setting('transaction_read_only') = 'off' AND NOT pg_is_in_recovery() AS ready
+FROM (SELECT count(*) FROM claims WHERE false) AS migrated
+
+-- claims_patience --
+-- A claim is worth nothing after a second: nobody waits for a lock longer.
+SELECT set_config('lock_timeout', '500ms', false), set_config('statement_timeout', '2s', false)
+
+-- forget_claims --
+DELETE FROM claims WHERE asked_at < %(before)s
+
+-- forget_lends --
+DELETE FROM lends WHERE asked_at < %(before)s
+
+-- freeze_homes --
+SELECT freeze_homes(%(gate_id)s, %(now)s)
+
+-- gate_lent --
+-- What this gate was ever asked to lend of nights that are not over.
+SELECT l.event_id::text AS event_id, array_agg(l.code_hash ORDER BY l.code_hash) AS codes
+FROM lends l JOIN events e ON e.id = l.event_id
+WHERE l.gate_id = %(gate_id)s AND e.ends_at > now() - interval '1 day'
+GROUP BY l.event_id
+
+-- retire_gate --
+SELECT retire_gate(%(event_id)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS retired
+
+-- event_named --
+SELECT id::text AS event_id, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = %(name)s
