@@ -168,8 +168,20 @@ class Club:
             program.check()
 
 
+@dataclass(frozen=True)
+class Building:
+    """How the club is built. `line`: gives the port by which a gate reaches a port of the hub's machine.
+
+    `hold_ms`: how long a picture is held up to a camera.
+    """
+
+    gates: int = 2
+    hold_ms: int = 120
+    line: Callable[[str, int], int] = lambda _gate_id, port: port
+
+
 @contextlib.contextmanager
-def open_club(folder: Path, say: Callable[[str], None]) -> Iterator[Club]:
+def open_club(folder: Path, say: Callable[[str], None], building: Building = Building()) -> Iterator[Club]:
     """A club with doors open, and nothing left of it afterwards but the files in `folder`.
 
     :param say: told what is going on, a line at a time.
@@ -181,7 +193,7 @@ def open_club(folder: Path, say: Callable[[str], None]) -> Iterator[Club]:
         broker = stack.enter_context(mosquitto(folder / "mosquitto"))
         database = stack.enter_context(postgres(folder / "postgres"))
         say(f"Mosquitto on port {broker.port}, Postgres on port {database.port}")
-        club = _furnish(folder, broker, database, say)
+        club = _furnish(folder, broker, database, say, building)
         try:
             _start(club)
             yield club
@@ -190,7 +202,9 @@ def open_club(folder: Path, say: Callable[[str], None]) -> Iterator[Club]:
                 program.stop()
 
 
-def _furnish(folder: Path, broker: Mosquitto, database: Postgres, say: Callable[[str], None]) -> Club:
+def _furnish(
+    folder: Path, broker: Mosquitto, database: Postgres, say: Callable[[str], None], building: Building
+) -> Club:
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         admin.execute("create database maguey")
     dsn = database.database("maguey")
@@ -203,13 +217,16 @@ def _furnish(folder: Path, broker: Mosquitto, database: Postgres, say: Callable[
     say("migrating and seeding one night: 500 GA tickets, 6 VIP tables")
     _once(["hub.cli", "migrate", "--config", str(config)])
     seeded = folder / "night.json"
-    _once(["hub.cli", "seed-demo", "--config", str(config), "--out", str(seeded), "--seed", "1"])
+    seed = ["hub.cli", "seed-demo", "--config", str(config), "--out", str(seeded), "--seed", "1"]
+    _once([*seed, "--gates", str(building.gates)])
     tonight = night.load(seeded)
     hub = {
         name: Program(f"hub {name}", ["hub.cli", name, "--config", str(config)], folder / f"hub-{name}.log")
         for name in ("ingest", "web")
     }
-    gates = tuple(_gate(folder, gate, tonight.venue, broker.port, web_port) for gate in tonight.gates)
+    gates = tuple(
+        _gate(folder, gate, tonight.venue, (broker.port, web_port), building) for gate in tonight.gates
+    )
     return Club(folder, broker, database, dsn, tonight, hub["ingest"], hub["web"], gates)
 
 
@@ -219,7 +236,8 @@ def _once(command: list[str]) -> None:
         raise ClubError(f"{' '.join(command)}: {(done.stdout + done.stderr).decode()[-800:]}")
 
 
-def _gate(folder: Path, gate: night.Gate, venue: str, broker_port: int, web_port: int) -> GateBox:
+def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], building: Building) -> GateBox:
+    broker_port, web_port = (building.line(gate.gate_id, port) for port in ports)
     home = folder / gate.gate_id
     (home / "camera").mkdir(parents=True)
     token = home / "token"
@@ -236,7 +254,7 @@ log = "json"
 [camera]
 driver = "folder"
 path = "{home}/camera"
-hold_ms = 120
+hold_ms = {building.hold_ms}
 [screen]
 driver = "file"
 path = "{home}/screen.png"

@@ -107,6 +107,7 @@ def seed_demo(
             formats=["%Y-%m-%d"], help="22:00 to 06:00 on this date. Without it: doors opened 1 h ago."
         ),
     ] = None,
+    gates: Annotated[int, typer.Option(min=1, max=50, help="How many gates serve it.")] = 2,
 ) -> None:
     """Write one night to play with into an empty, migrated database."""
     from hub.database import connect
@@ -118,7 +119,7 @@ def seed_demo(
         settings = read_config(config)
         night = night_of(date.date() if date else None, datetime.now(UTC).astimezone())
         with connect(settings.postgres.dsn) as conn:
-            made = write(conn, settings.venue, night, source, out)
+            made = write(conn, settings.venue, night, source, out, gates)
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
 
 

@@ -148,9 +148,10 @@ def night_of(day: date | None, now: datetime) -> Night:
 class _Maker:
     """Collects rows for the database and tickets for the file, in a fixed order."""
 
-    def __init__(self, venue: str, night: Night, source: random.Random) -> None:
+    def __init__(self, venue: str, night: Night, source: random.Random, gates: int) -> None:
         self.venue = venue
         self.source = source
+        self.gates = gates
         self.key = source.randbytes(32)
         self.rows: dict[str, list[Row]] = {name: [] for name in _ORDER}
         self.tickets: list[SeedTicket] = []
@@ -175,7 +176,7 @@ class _Maker:
                 self._pass(reservation, guest, "cancelled" if last else "issued")
         for _ in range(NEXT_NIGHT_TICKETS):
             self._ticket(self.tomorrow, "ga")
-        gates = tuple(self._gate(number) for number in (1, 2))
+        gates = tuple(self._gate(number + 1) for number in range(self.gates))
         return SeedFile(
             venue=self.venue,
             event_id=self.tonight.event_id,
@@ -311,12 +312,14 @@ _ORDER: Sequence[str] = (
 )
 
 
-def seed_demo(conn: Connection, venue: str, night: Night, source: random.Random, out: Path) -> SeedFile:
+def seed_demo(  # noqa: PLR0913, PLR0917 - what a night is made of
+    conn: Connection, venue: str, night: Night, source: random.Random, out: Path, gates: int = 2
+) -> SeedFile:
     """Write the demo's night into an empty, migrated database, and its secrets into `out`.
 
     :raises SeedError: it is there already, or the file cannot be written; nothing was changed.
     """
-    maker = _Maker(venue, night, source)
+    maker = _Maker(venue, night, source, gates)
     made = maker.make()
     try:
         with conn.transaction():
