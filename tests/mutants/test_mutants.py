@@ -1,0 +1,86 @@
+"""The suite catches what would break the promise: each mutant of the protocol makes its tests fail.
+
+A mutant is one change of the product, made in a copy of the tree. A change that no longer fits the text
+fails here, too: a mutant that cannot be made proves nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(".*", "var", "build", "__pycache__", "*.egg-info", "docs")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old` stands once in `file` and becomes `new`; then one of the tests of `suite` has to fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    suite: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "pulsing before the commit",
+        "gate/journal.py",
+        '            yield Turn(self.path, self._db, self.epoch)\n            self._db.execute("commit")\n',
+        "            yield Turn(self.path, self._db, self.epoch)\n"
+        "            import threading\n\n"
+        '            threading.Timer(0.05, lambda: self._db.execute("commit")).start()\n',
+        ("tests/unit/gate/test_door.py",),
+    ),
+    Mutant(
+        "pulsing before the mark",
+        "gate/passing.py",
+        "    journal.mark_opening(admission.scan_id)\n    turnstile.release()\n",
+        "    turnstile.release()\n    journal.mark_opening(admission.scan_id)\n",
+        ("tests/integration/test_killed_door.py",),
+    ),
+    Mutant(
+        "ignoring a version gap",
+        "sync/feed.py",
+        "    while held + len(apply) + 1 in fresh:\n        apply.append(fresh[held + len(apply) + 1])\n",
+        "    apply = [fresh[version] for version in sorted(fresh)]\n",
+        ("tests/property/test_feed.py",),
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of everything but what is installed or made."""
+    copy = tmp_path_factory.mktemp("mutants") / "tree"
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    shutil.copytree(ROOT / "docs", copy / "docs")
+    return copy
+
+
+def run(tree: Path, suite: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *suite]
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_each_mutant_makes_the_suite_fail(tree: Path, mutant: Mutant) -> None:
+    file = tree / mutant.file
+    sound = file.read_text()
+    assert sound.count(mutant.old) == 1, "the mutant no longer fits the product's text"
+    file.write_text(sound.replace(mutant.old, mutant.new))
+    try:
+        done = run(tree, mutant.suite)
+    finally:
+        file.write_text(sound)
+    assert done.returncode == 1, done.stdout[-2000:]
+    # a test failed; a product that cannot even be imported would prove nothing
+    assert "FAILED" in done.stdout and "ERROR" not in done.stdout, done.stdout[-2000:]
