@@ -38,13 +38,15 @@ _log = structlog.get_logger()
 
 class Message(msgspec.Struct, frozen=True):
     """One message, unacknowledged. `connection`: the connection whose `mid` this is. `retained`: the
-    broker had it before this connection, nobody knows for how long."""
+    broker had it before this connection, nobody knows for how long. `at_us`: when it came, by the hub's
+    clock, in microseconds since 1970; 0 if nobody looked."""
 
     topic: str
     payload: bytes
     mid: int
     connection: int
     retained: bool = False
+    at_us: int = 0
 
 
 class Line(Protocol):
@@ -213,6 +215,6 @@ class Broker:
                 _log.warning("a message at QoS 0 was dropped; gates send at QoS 1", topic=message.topic[:200])
             self._told_of_qos_0 = True
             return
-        self.inbox.put(
-            Message(message.topic, bytes(message.payload), message.mid, self._connection, message.retain)
-        )
+        at_us = time.time_ns() // 1000
+        payload = bytes(message.payload)
+        self.inbox.put(Message(message.topic, payload, message.mid, self._connection, message.retain, at_us))

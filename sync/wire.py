@@ -30,7 +30,8 @@ LARGEST = 8 * 1024 * 1024
 
 GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """What a gate may be called: it is a level of its topics and a key at the hub."""
-_EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+"""What a numbering may be called."""
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _ERROR_CHARACTERS = 500
@@ -393,7 +394,7 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
         return Unreadable(raw=raw, error=foreign)
     if not _EARLIEST <= record.occurred_at < _LATEST:
         return _unreadable(raw, f"occurred_at {record.occurred_at.isoformat()} is not within 1970 to 2199")
-    if not _EPOCH.fullmatch(record.epoch):
+    if not EPOCH.fullmatch(record.epoch):
         return _unreadable(raw, "epoch is not 1 to 64 letters, digits, '_', '.', ':' or '-'")
     return record
 
@@ -414,7 +415,7 @@ def _unreadable(raw: bytes, error: str) -> Unreadable:
         place = msgspec.json.decode(raw, type=_Place, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Unreadable(raw=raw, error=error)
-    if not _EPOCH.fullmatch(place.epoch):
+    if not EPOCH.fullmatch(place.epoch):
         return Unreadable(raw=raw, error=error)
     return Unreadable(raw=raw, error=error, epoch=place.epoch, seq=place.seq)
 
