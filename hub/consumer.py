@@ -17,12 +17,14 @@ import structlog
 from gate.outage import Outage
 from hub.alerts import Alerts
 from hub.broker import Broker, Line, Message
+from hub.claims import answering
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.feed import publishing
 from hub.ingest import Batch, merge, read, write
 from hub.queries import query
+from hub.statuses import hearing
 from sync.wire import Ack, Topics, encode
 
 BATCH_RECORDS = 500
@@ -148,5 +150,7 @@ def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
     broker = Broker(config.mqtt, f"maguey-hub-{config.venue}", Topics(venue=config.venue).scans())
     active.callback(broker.close)
     active.enter_context(publishing(config, broker))
+    active.enter_context(hearing(config))
+    active.enter_context(answering(config))
     _log.info("taking in scans", venue=config.venue)
     return Consumer(config, broker)
