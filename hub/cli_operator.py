@@ -2,6 +2,175 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gate.command import Action
+from hub.cli_common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_errors
+from hub.config import KEY_ID, HubConfig, read_config
+from hub.health import Line, ago, line_of
+
+if TYPE_CHECKING:
+    from hub.broker import Broker
+    from hub.commands import Order, Orders
+    from hub.database import Connection
+
+CONNECT_SECONDS = 5.0
+_WIDE = 200
+"""Characters of a line that goes to a file or a pipe: one line a gate."""
 
 app = typer.Typer()
+
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+Actor = Annotated[str, typer.Option(help="Who gives it; it is recorded.")]
+
+
+@app.command()
+def gates(
+    config: ConfigOption,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """How every gate is: heard or not, what it has not sent, whether it holds what the hub has, its clock.
+
+    Exit code 1 if somebody should look at one.
+    """
+    from hub.database import connect
+    from hub.queries import query
+
+    with plain_errors():
+        settings = read_config(config)
+        with connect(settings.postgres.dsn, autocommit=True) as conn:
+            rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
+    now = datetime.now(UTC)
+    lines = [line_of(row, now) for row in rows]
+    if as_json:
+        told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
+        typer.echo(msgspec.json.encode(told).decode())
+    else:
+        _print_table(lines, settings.venue)
+    if any(line.worry for line in lines):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_table(lines: Sequence[Line], venue: str) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDE)
+    if not lines:
+        console.print(f"no gates in venue '{venue}'")
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    for heading in ("gate", "link", "scans", "tickets", "clock", "door", "version"):
+        table.add_column(heading)
+    for line in lines:
+        words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
+        # as text: what a gate says of itself is not to be taken for colours
+        table.add_row(*map(Text, words), style="bold" if line.worry else None)
+    console.print(table)
+
+
+@app.command()
+def command(  # noqa: PLR0913, PLR0917 – a command line's options
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
+    action: Annotated[
+        Action, typer.Argument(help="release: let one in. refetch: load all tickets anew. restart: the door.")
+    ],
+    config: ConfigOption,
+    reason: Reason,
+    actor: Actor,
+    text: Annotated[str, typer.Option(help="What show_text shows.")] = "",
+    valid: Annotated[int, typer.Option(help="Seconds until it expires, at most 600.")] = 30,
+    wait: Annotated[float, typer.Option(min=0, max=60, help="Seconds to wait for the gate's reply.")] = 5.0,
+) -> None:
+    """Order a gate: signed, for now, once, and recorded. Exit code 1 if it did not reply that it is done."""
+    from hub.commands import Order
+    from hub.database import connect
+
+    order = Order(gate_id=gate, action=action, reason=reason, actor=actor, text=text, valid_s=valid)
+    with plain_errors():
+        settings = read_config(config)
+        with _orders(settings, gate) as orders, connect(settings.postgres.dsn, autocommit=True) as conn:
+            answer, is_done = _give(conn, orders, order, wait)
+    typer.echo(answer, err=not is_done)
+    if not is_done:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def _orders(settings: HubConfig, gate: str) -> Iterator[Orders]:
+    from hub.commands import Orders
+    from hub.signing import signer
+    from sync.wire import Topics
+
+    key = signer(settings.commands)
+    with _broker(settings, Topics(venue=settings.venue).replies(gate)) as broker:
+        yield Orders(broker, settings.venue, key)
+
+
+@contextlib.contextmanager
+def _broker(settings: HubConfig, topic: str) -> Iterator[Broker]:
+    """A connection of its own for a moment; without a session, which nobody would come back for."""
+    from hub.broker import Broker
+
+    client_id = f"maguey-hub-command-{secrets.token_hex(6)}"
+    broker = Broker(settings.mqtt, client_id, topic, session_s=0)
+    try:
+        broker.wait_until_up(CONNECT_SECONDS)
+        yield broker
+    finally:
+        broker.close()
+
+
+def _give(conn: Connection, orders: Orders, order: Order, wait: float) -> tuple[str, bool]:
+    """What became of it, in words, and whether it is done."""
+    from hub.commands import take_reply
+
+    given = orders.give(conn, order, datetime.now(UTC))
+    reply = orders.wait(given, wait)
+    if reply is not None:
+        take_reply(conn, reply, datetime.now(UTC))
+        what = f"{order.gate_id} {order.action}"
+        return (
+            (f"{what}: done", True) if reply.outcome == "done" else (f"{what}: refused, {reply.why}", False)
+        )
+    return _silence(orders.gate(conn, order.gate_id), order, wait), False
+
+
+def _silence(gate: dict[str, Any] | None, order: Order, wait: float) -> str:
+    heard = "never was heard" if not gate or gate["link"] == "never" else f"is {gate['link']}"
+    if gate and gate["heard_at"] is not None:
+        heard += f", last heard {ago(gate['heard_at'], datetime.now(UTC))} ago"
+    return (
+        f"{order.gate_id} {order.action}: no reply within {wait:g} s. The gate {heard}. It may still follow "
+        f"the order until that expires, {order.valid_s} s after it was given, and tell with its scans."
+    )
+
+
+@app.command("command-key")
+def command_key(
+    out: Annotated[Path, typer.Option(help="Where the private key goes, mode 0600; never overwritten.")],
+    key_id: Annotated[str, typer.Option("--id", help="What the gates are to know it by.")] = "C1",
+    show: Annotated[bool, typer.Option("--show", help="Make none: print the line of the key there.")] = False,
+) -> None:
+    """Make the key that orders are signed with; print what to write into gate.toml and hub.toml."""
+    from hub.signing import make_key, public_line, read_key
+
+    if not KEY_ID.fullmatch(key_id):
+        fail(f"--id: '{key_id[:40]}' is not 1 to 8 upper-case letters and digits.", EXIT_USAGE)
+    with plain_errors():
+        if not show:
+            make_key(out)
+        line = public_line(key_id, read_key(out))
+    typer.echo(f"# every gate.toml\n[command_keys]\n{line}\n")
+    typer.echo(f'# hub.toml\n[commands]\nkey_file = "{out.absolute()}"\nkey_id = "{key_id}"')

@@ -13,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from gate.errors import ConfigError
 from gate.settings import load
 
+KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
+"""What a gate accepts as a key's id (`gate.config`)."""
 _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -57,6 +59,16 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
 
 
+class Commands(msgspec.Struct, frozen=True, kw_only=True):
+    """What staff's orders to gates are signed with: the file ``maguey-hub command-key`` makes.
+
+    `key_id`: the name of its line in every gate's ``[command_keys]``.
+    """
+
+    key_file: str | None = None
+    key_id: str | None = None
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All of `hub.toml`. `venue` is the level of the MQTT topics under which the gates live."""
 
@@ -64,6 +76,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     postgres: Postgres
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
+    commands: Commands = Commands()
 
 
 def read_config(path: Path) -> HubConfig:
@@ -92,6 +105,7 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
         if not 0 < port < 65536:
             yield f"{name}: expected a port from 1 to 65535, not {port}."
     yield from _file_mistakes(config.mqtt)
+    yield from _command_mistakes(config.commands)
 
 
 def _dsn_mistakes(dsn: str) -> Iterator[str]:
@@ -109,6 +123,13 @@ def _dsn_mistakes(dsn: str) -> Iterator[str]:
         yield "postgres.dsn: in a URI write '@', ':' and '/' of a password as %40, %3A and %2F."
     elif "dbname" not in known:
         yield "postgres.dsn: names no database; add for example 'dbname=maguey'."
+
+
+def _command_mistakes(commands: Commands) -> Iterator[str]:
+    if (commands.key_file is None) != (commands.key_id is None):
+        yield "commands.key_file and commands.key_id belong together: give both or neither."
+    if commands.key_id is not None and not KEY_ID.fullmatch(commands.key_id):
+        yield "commands.key_id: expected 1 to 8 upper-case letters and digits, as in gate.toml."
 
 
 def _file_mistakes(mqtt: Mqtt) -> Iterator[str]:

@@ -1,0 +1,175 @@
+"""Orders of staff to gates: signed here, verified at the door (domain 2.3, "Overrides"; ADR 0017).
+
+Written down with who and why before it is sent; what became of it is the gate's reply, and for good the
+record that comes out of its journal with the scans.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+import uuid
+from datetime import datetime, timedelta
+from typing import get_args
+
+import msgspec
+from psycopg.rows import DictRow
+
+from gate.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, LONGEST_TEXT, Action, Command, Reply, seal
+from hub.broker import Broker, Message
+from hub.database import Connection
+from hub.errors import HubError
+from hub.queries import query
+from hub.signing import Signer
+from sync.wire import Topics, WireError, decode
+
+ACTIONS: tuple[str, ...] = get_args(Action)
+
+
+class CommandError(HubError):
+    """The order was not given."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody wants of a gate. `text`: what to show, of ``show_text``. `valid_s`: seconds."""
+
+    gate_id: str
+    action: str
+    reason: str
+    actor: str
+    text: str = ""
+    valid_s: int = 30
+
+
+def make_command(order: Order, now: datetime) -> Command:
+    """The command of an order, from `now` on.
+
+    :raises CommandError: it makes no sense; no gate would follow it.
+    """
+    wrong = _mistake(order)
+    if wrong is not None:
+        raise CommandError(f"The order was not given: {wrong}")
+    return Command(
+        id=str(uuid.uuid4()),
+        gate_id=order.gate_id,
+        action=msgspec.convert(order.action, Action),
+        reason=order.reason.strip(),
+        actor=order.actor.strip(),
+        issued_at=now,
+        expires_at=now + timedelta(seconds=order.valid_s),
+        text=order.text.strip(),
+    )
+
+
+def _mistake(order: Order) -> str | None:
+    if order.action not in ACTIONS:
+        return f"there is no '{order.action[:40]}'; expected one of {', '.join(ACTIONS)}."
+    if not order.reason.strip() or not order.actor.strip():
+        return "say who gives it and why; both are recorded."
+    if bool(order.text.strip()) != (order.action == "show_text"):
+        return "show_text needs a text, and nothing else has one."
+    if not 0 < order.valid_s <= LONGEST_LIFE_S:
+        return f"it can be valid for 1 to {LONGEST_LIFE_S} s; it is for now."
+    return _wording(order)
+
+
+def _wording(order: Order) -> str | None:
+    for name, said in (("reason", order.reason), ("actor", order.actor), ("text", order.text)):
+        if len(said) > LONGEST_TEXT:
+            return f"the {name} is longer than {LONGEST_TEXT} characters."
+        if not said.isprintable():
+            return f"the {name} holds characters that cannot be printed."
+    return None
+
+
+class Orders:
+    """Gives orders to the gates of one venue.
+
+    :param broker: connected, and subscribed to the replies that are to be waited for.
+    """
+
+    def __init__(self, broker: Broker, venue: str, signer: Signer) -> None:
+        self._broker = broker
+        self._venue = venue
+        self._signer = signer
+
+    def give(self, conn: Connection, order: Order, now: datetime) -> Command:
+        """Write an order down, then send it.
+
+        :raises CommandError: it makes no sense, there is no such gate, or no broker; nothing was sent.
+        :raises psycopg.Error: it could not be written down; nothing was sent.
+        """
+        command = make_command(order, now)
+        if not self._broker.is_up:
+            raise CommandError("The order was not given: the MQTT broker does not answer. Check [mqtt].")
+        if self.gate(conn, command.gate_id) is None:
+            raise CommandError(
+                f"The order was not given: venue '{self._venue}' has no gate '{command.gate_id}'. "
+                "Its gates: maguey-hub gates."
+            )
+        self._write_down(conn, command)
+        sealed = seal(command, self._signer.key_id, self._signer.key)
+        topic = Topics(venue=self._venue).commands(command.gate_id)
+        self._broker.publish(topic, sealed, expires_s=order.valid_s)
+        return command
+
+    def gate(self, conn: Connection, gate_id: str) -> DictRow | None:
+        """What is known of a gate of this venue: `gate_health`."""
+        wanted = {"venue": self._venue, "gate_id": gate_id}
+        return conn.execute(query("gate_to_order"), wanted).fetchone()
+
+    def wait(self, command: Command, seconds: float) -> Reply | None:
+        """What the gate says became of it; None if it says nothing in time. Other messages are dropped."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            reply = self._next_reply(left)
+            if reply is not None and (reply.id, reply.gate_id) == (command.id, command.gate_id):
+                return reply
+        return None
+
+    def _next_reply(self, seconds: float) -> Reply | None:
+        try:
+            message = self._broker.inbox.get(timeout=seconds)
+            self._broker.acknowledge(message)
+            return decode_reply(message, Topics(venue=self._venue))
+        except (queue.Empty, WireError):
+            return None
+
+    def _write_down(self, conn: Connection, command: Command) -> None:
+        row = msgspec.structs.asdict(command) | {"venue": self._venue, "key_id": self._signer.key_id}
+        details = {"command": command.id, "text": command.text, "expires_at": command.expires_at}
+        audit = {
+            "actor": command.actor,
+            "action": f"command {command.action}",
+            "target": command.gate_id,
+            "reason": command.reason,
+            "details": msgspec.json.encode(details).decode(),
+        }
+        with conn.transaction():
+            conn.execute(query("write_command"), row)
+            conn.execute(query("write_audit"), audit)
+
+
+def decode_reply(message: Message, topics: Topics) -> Reply:
+    """Read a reply. Raises `WireError`: it cannot be read, or is not of the gate whose topic it came on."""
+    if len(message.payload) > LONGEST_ENVELOPE:
+        raise WireError(f"a reply of {len(message.payload)} bytes")
+    reply = decode(message.payload, Reply)
+    if reply.gate_id != topics.gate_of(message.topic):
+        raise WireError(f"a reply of gate {reply.gate_id[:64]!r} on the topic {message.topic[:200]}")
+    return reply
+
+
+def take_reply(conn: Connection, reply: Reply, now: datetime) -> None:
+    """Note what a gate says became of an order; of orders nobody gave, and again, nothing happens."""
+    if _is_uuid(reply.id):
+        why = reply.why[:LONGEST_TEXT].replace("\0", "")
+        wanted = {"id": reply.id, "gate_id": reply.gate_id, "outcome": reply.outcome, "why": why, "now": now}
+        conn.execute(query("take_reply"), wanted)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

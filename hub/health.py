@@ -1,0 +1,135 @@
+"""How the gates are, in plain words: the view `gate_health` as lines of a table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+OK = "ok"
+UNSURE_MS = 1000
+"""A clock less sure than this is said to be so: two gates' scans can then hardly be told apart."""
+
+Row = Mapping[str, Any]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One gate. `worry`: whether somebody should look."""
+
+    gate: str
+    link: str
+    scans: str
+    nights: str
+    clock: str
+    door: str
+    version: str
+    worry: bool
+
+
+def line_of(row: Row, now: datetime) -> Line:
+    """A row of `gate_health` in words."""
+    parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
+    link, scans, nights, clock, door = (words for words, _ in parts)
+    return Line(
+        gate=row["name"] if row["name"] == row["gate_id"] else f"{row['name']} ({row['gate_id']})",
+        link=link,
+        scans=scans,
+        nights=nights,
+        clock=clock,
+        door=door,
+        version=_printable(row["version"] or "-"),
+        worry=any(worry for _, worry in parts),
+    )
+
+
+def ago(since: datetime | None, now: datetime) -> str:
+    """``3 min``, the time since then; of nothing: ``an unknown time``."""
+    return "an unknown time" if since is None else span(max((now - since).total_seconds(), 0))
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest fitting unit."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def _link(row: Row, now: datetime) -> tuple[str, bool]:
+    if row["revoked"]:
+        return "revoked", False
+    match row["link"]:
+        case "online":
+            return ("online, on its own", True) if row["isolated"] else ("online", False)
+        case "never":
+            return "never heard", True
+        case said:
+            return f"{said} for {ago(row['heard_at'], now)}", True
+
+
+def _scans(row: Row) -> tuple[str, bool]:
+    if row["epoch"] is None:
+        return "-", False
+    if not row["lag"]:
+        return f"all {row['last_seq']} here", False
+    age = f" since {span(row['oldest_unacked_s'])}" if row["oldest_unacked_s"] is not None else ""
+    gap = f", {row['gap']} behind a gap" if row["gap"] else ""
+    return f"{row['lag']} missing{age}{gap}", True
+
+
+def _nights(row: Row) -> tuple[str, bool]:
+    nights = row["nights"]
+    if not nights:
+        return "none", False
+    told = {night["code"]: _night(night) for night in nights}
+    worry = any(night["state"] in ("behind", "differs") or night["version"] is None for night in nights)
+    if len(set(told.values())) == 1:
+        return next(iter(told.values())), worry
+    return ", ".join(f"{code} {words}" for code, words in told.items()), worry
+
+
+def _night(night: Row) -> str:
+    if night["version"] is None:
+        return "not loaded"
+    match night["state"]:
+        case "behind":
+            return f"{night['behind']} behind" if night["behind"] else "from before the restore"
+        case "differs":
+            return "DIFFERS"
+        case "unknown":
+            return "not compared yet"
+        case _:
+            return "in sync"
+
+
+def _clock(row: Row) -> tuple[str, bool]:
+    if row["clock"] is None:
+        return "-", False
+    sure = row["clock_uncertainty_ms"]
+    if row["clock"] != "synced" or sure is None:
+        return "UNTRUSTED", True
+    off = row["clock_offset_ms"] or 0
+    return f"±{sure} ms" + (f", own {off:+d} ms" if abs(off) >= UNSURE_MS else ""), sure >= UNSURE_MS
+
+
+def _door(row: Row) -> tuple[str, bool]:
+    if row["door"] is None:
+        return "-", False
+    if not row["door"]:
+        return "NOT RUNNING", True
+    troubles = list(_troubles(row))
+    way = {"normal": OK, "": OK}.get(row["way"], row["way"].replace("_", " "))
+    return _printable("; ".join([way, *troubles] if way != OK else troubles or [OK])), bool(troubles)
+
+
+def _printable(text: str) -> str:
+    """A gate's own words, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _troubles(row: Row) -> Iterator[str]:
+    for name, said in (row["parts"] or {}).items():
+        if said != OK:
+            yield f"{name}: {said}"

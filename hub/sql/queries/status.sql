@@ -1,0 +1,67 @@
+-- kept_status --
+-- What is known of a gate of this venue; no row if there is no such gate.
+SELECT g.gate_id, s.gate_id IS NOT NULL AS has_status, s.boot_id, s.monotonic_ms, s.clock, s.said_at
+FROM gates g LEFT JOIN gate_status s ON s.gate_id = g.gate_id
+WHERE g.gate_id = %(gate_id)s AND g.venue = %(venue)s
+
+-- take_status --
+-- All a gate says of itself. A retained one does not change when the gate was heard.
+INSERT INTO gate_status (gate_id, online, version, event_id, cache_version, cache_age_s, epoch, last_seq, acked,
+    unacked, oldest_unacked_s, clock, clock_offset_ms, clock_uncertainty_ms, boot_id, monotonic_ms, isolated, door,
+    parts, way, counters, held, said_at, heard_at)
+SELECT r.gate_id, r.online, r.version, r.event_id, r.cache_version, r.cache_age_s, r.epoch, r.last_seq, r.acked,
+    r.unacked, r.oldest_unacked_s, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.boot_id, r.monotonic_ms,
+    r.isolated, r.door, r.parts, r.way, r.counters, r.held, %(said_at)s, %(heard_at)s
+FROM jsonb_populate_record(NULL::gate_status, %(status)s::text::jsonb) r
+ON CONFLICT (gate_id) DO UPDATE SET (online, version, event_id, cache_version, cache_age_s, epoch, last_seq, acked,
+    unacked, oldest_unacked_s, clock, clock_offset_ms, clock_uncertainty_ms, boot_id, monotonic_ms, isolated, door,
+    parts, way, counters, held, said_at, heard_at) = (excluded.online, excluded.version, excluded.event_id,
+    excluded.cache_version, excluded.cache_age_s, excluded.epoch, excluded.last_seq, excluded.acked,
+    excluded.unacked, excluded.oldest_unacked_s, excluded.clock, excluded.clock_offset_ms,
+    excluded.clock_uncertainty_ms, excluded.boot_id, excluded.monotonic_ms, excluded.isolated, excluded.door,
+    excluded.parts, excluded.way, excluded.counters, excluded.held, excluded.said_at,
+    coalesce(excluded.heard_at, gate_status.heard_at))
+
+-- take_goodbye --
+-- A goodbye or a last will says one thing; the rest stays as it was last said.
+INSERT INTO gate_status (gate_id, online, version) VALUES (%(gate_id)s, false, %(version)s)
+ON CONFLICT (gate_id) DO UPDATE SET online = false
+
+-- gate_seen --
+UPDATE gates SET version = %(version)s, epoch = coalesce(%(epoch)s, epoch),
+    last_seen_at = coalesce(%(heard_at)s, last_seen_at)
+WHERE gate_id = %(gate_id)s
+
+-- digests_wanted --
+-- Nights of which a gate holds exactly the hub's version, which was not computed yet, nor another lately.
+SELECT DISTINCT e.id AS event_id
+FROM gate_status s
+CROSS JOIN LATERAL jsonb_to_recordset(s.held) AS h (event_id uuid, version bigint, generation bigint)
+JOIN events e ON e.id = h.event_id AND (e.feed_generation, e.admission_version) = (h.generation, h.version)
+WHERE s.gate_id = ANY (%(gates)s) AND NOT EXISTS (
+    SELECT FROM feed_digests d
+    WHERE d.event_id = e.id AND (
+        (d.generation, d.version) = (h.generation, h.version)
+        OR d.computed_at > %(now)s::timestamptz - %(every_s)s * interval '1 second'
+    )
+)
+
+-- compute_digest --
+-- In one statement, so that version and rows are of the same moment.
+INSERT INTO feed_digests (event_id, generation, version, digest, computed_at)
+SELECT id, feed_generation, admission_version, feed_digest(id), %(now)s FROM events WHERE id = %(event_id)s
+ON CONFLICT (event_id, generation, version) DO NOTHING
+
+-- forget_digests --
+DELETE FROM feed_digests d
+WHERE d.event_id = %(event_id)s AND d.computed_at < (
+    SELECT computed_at FROM feed_digests k WHERE k.event_id = d.event_id
+    ORDER BY computed_at DESC OFFSET %(keep)s LIMIT 1
+)
+
+-- nights_of --
+SELECT gate_id, event_id::text AS event_id, code, state, version FROM gate_nights
+WHERE gate_id = ANY (%(gates)s) AND version IS NOT NULL
+
+-- gate_health --
+SELECT * FROM gate_health WHERE venue = %(venue)s ORDER BY name, gate_id

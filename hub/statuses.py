@@ -1,0 +1,227 @@
+"""Hear what the gates say of themselves: MQTT → Postgres (protocol 4.2).
+
+Of every gate the newest status is kept (`gate_status`), and what became of the orders it was given. The views
+`gate_health` and `gate_nights` compare that with what the hub itself has. A status is never waited for and
+never repeated: each gate speaks again in ten seconds, so nothing here holds anything up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg
+import structlog
+from psycopg.rows import DictRow
+
+from gate.command import Reply
+from gate.outage import Outage
+from hub.broker import Broker, Line, Message
+from hub.commands import decode_reply, take_reply
+from hub.config import HubConfig
+from hub.database import Connection, connect, in_words, is_outage, one_line
+from hub.errors import DatabaseDownError
+from hub.queries import query
+from hub.said import Kept, decode_status, is_older
+from sync.wire import GateStatus, Topics, WireError
+
+DIGEST_SECONDS = 10
+"""How often at most the digest of one night is computed: it reads all of it."""
+_DIGESTS_KEPT = 20
+_GATES_LIMIT = 1000
+_REPLIES_LIMIT = 1000
+_AT_ONCE = 1000
+_POLL_SECONDS = 0.5
+_RETRY_SECONDS = 1.0
+
+_log = structlog.get_logger()
+
+
+class Statuses:
+    """What was heard, and what is in Postgres of it. Used from one thread."""
+
+    def __init__(self, broker: Line, topics: Topics) -> None:
+        self._broker = broker
+        self._topics = topics
+        self._said: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
+        self._replies: deque[Reply] = deque(maxlen=_REPLIES_LIMIT)
+        self._refused = _Told()
+        self._differs = _Told()
+
+    def turn(self, conn: Connection, wait_s: float, now: datetime) -> None:
+        """Once round: hear, and write down what was heard.
+
+        :param conn: in autocommit.
+        :param wait_s: how long to wait for a message.
+        :param now: the hub's clock.
+        :raises psycopg.Error: the database is away; what was heard is kept for the next turn.
+        """
+        self.hear(wait_s, lambda: now)
+        self.write(conn, now)
+
+    def hear(self, wait_s: float, clock: Callable[[], datetime]) -> None:
+        """Take what has arrived; also while Postgres is away, so that it is known when it was heard."""
+        self._broker.tend()
+        with contextlib.suppress(queue.Empty):
+            self._take(self._broker.inbox.get(timeout=wait_s), clock)
+            for _ in range(_AT_ONCE):
+                self._take(self._broker.inbox.get_nowait(), clock)
+
+    def write(self, conn: Connection, now: datetime) -> None:
+        """Write down what was heard. Raises `psycopg.Error`: the database is away."""
+        while self._replies:
+            take_reply(conn, self._replies[0], now)
+            self._replies.popleft()
+        gates = sorted({gate_id for gate_id, _ in self._said})
+        while self._said:
+            key = next(iter(self._said))
+            self._write_one(conn, *self._said[key])
+            del self._said[key]
+        if gates:
+            self._compare(conn, gates, now)
+
+    def _take(self, message: Message, clock: Callable[[], datetime]) -> None:
+        # at once: what is lost is said again, or is in the journal
+        self._broker.acknowledge(message)
+        gate_id = self._topics.gate_of(message.topic)
+        try:
+            if gate_id is None:
+                raise WireError("not a topic of this venue's gates")
+            if message.topic == self._topics.replies(gate_id):
+                self._replies.append(decode_reply(message, self._topics))
+                return
+            status = decode_status(message.payload, gate_id)
+        except WireError as error:
+            self._refuse(gate_id or "", str(error))
+            return
+        self._keep(status, None if message.retained else clock())
+
+    def _keep(self, status: GateStatus, heard_at: datetime | None) -> None:
+        """The newest of each gate; a goodbye beside what was said before it."""
+        for online in (False, True) if status.online else (False,):
+            self._said.pop((status.gate_id, online), None)
+        if len(self._said) < 2 * _GATES_LIMIT:
+            self._said[status.gate_id, status.online] = (status, heard_at)
+
+    def _write_one(self, conn: Connection, status: GateStatus, heard_at: datetime | None) -> None:
+        try:
+            with conn.transaction():
+                wrong = _write_status(conn, self._topics.venue, status, heard_at)
+        except psycopg.Error as error:
+            if is_outage(error):
+                raise
+            wrong = one_line(error)
+        if wrong is None:
+            self._refused.over(status.gate_id)
+        else:
+            self._refuse(status.gate_id, wrong)
+
+    def _refuse(self, gate_id: str, why: str) -> None:
+        if self._refused.is_new(gate_id, why):
+            _log.warning("what a gate says of itself is refused", gate=gate_id, error=why[:200])
+
+    def _compare(self, conn: Connection, gates: list[str], now: datetime) -> None:
+        wanted = {"gates": gates, "now": now, "every_s": DIGEST_SECONDS, "keep": _DIGESTS_KEPT}
+        for row in conn.execute(query("digests_wanted"), wanted).fetchall():
+            conn.execute(query("compute_digest"), wanted | row)
+            conn.execute(query("forget_digests"), wanted | row)
+        for row in conn.execute(query("nights_of"), wanted).fetchall():
+            self._tell_of_difference(row)
+
+    def _tell_of_difference(self, row: DictRow) -> None:
+        place = f"{row['gate_id']} {row['event_id']}"
+        about = {"gate": row["gate_id"], "night": row["code"], "version": row["version"]}
+        if row["state"] == "differs":
+            if self._differs.is_new(place, "differs"):
+                _log.error(
+                    "a gate holds something else than the hub has. Let it load all anew: "
+                    "maguey-hub command GATE refetch",
+                    **about,
+                )
+        elif row["state"] == "in sync" and self._differs.over(place):
+            _log.info("the gate is in sync again", **about)
+
+
+class _Told:
+    """What was told already, so that it is told once; of so many things at most."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def is_new(self, key: str, what: str) -> bool:
+        """Whether this was not told of `key` yet. It is now."""
+        before = self._told.get(key)
+        if before is None and len(self._told) >= _GATES_LIMIT:
+            return False
+        self._told[key] = what
+        return before != what
+
+    def over(self, key: str) -> bool:
+        """Whether something had been told of `key`."""
+        return self._told.pop(key, None) is not None
+
+
+def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: datetime | None) -> str | None:
+    """Returns why it is refused, None if it is not."""
+    row = conn.execute(query("kept_status"), {"gate_id": status.gate_id, "venue": venue}).fetchone()
+    if row is None:
+        return "this venue has no such gate"
+    wanted = {
+        "gate_id": status.gate_id,
+        "version": status.version,
+        "epoch": status.epoch,
+        "heard_at": heard_at,
+    }
+    if not status.online:
+        conn.execute(query("take_goodbye"), wanted)
+    elif not is_older(status, Kept.of(row)):
+        encoded = msgspec.json.encode(status).decode()
+        conn.execute(query("take_status"), wanted | {"status": encoded, "said_at": status.at})
+        conn.execute(query("gate_seen"), wanted)
+    return None
+
+
+def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
+    """Hear the gates until `stop`, whatever Postgres does in between."""
+    statuses = Statuses(broker, Topics(venue=config.venue))
+    outage = Outage("Postgres (gates' status)")
+    while not stop.is_set():
+        try:
+            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                while not stop.is_set():
+                    statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
+                    outage.over()
+        except (psycopg.Error, DatabaseDownError) as error:
+            outage.began(in_words(error))
+        except Exception as error:
+            # nobody would start this thread again, and the gates would seem to be gone
+            if not outage.is_on:
+                _log.error("hearing the gates failed; trying again", exc_info=error)
+            outage.began(one_line(error))
+        statuses.hear(_RETRY_SECONDS, lambda: datetime.now(UTC))
+
+
+@contextlib.contextmanager
+def hearing(config: HubConfig) -> Iterator[None]:
+    """A thread that hears the gates while the block runs, over a connection of its own.
+
+    Its own, so that a gate is heard while a night's backlog is taken in; without a session, because what
+    the broker would have kept meanwhile is of no use later.
+    """
+    topics = Topics(venue=config.venue)
+    client_id = f"maguey-hub-status-{config.venue}"
+    broker = Broker(config.mqtt, client_id, topics.status(), topics.replies(), session_s=0)
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=1.0)
+        broker.close()
