@@ -7,39 +7,60 @@ three are put together for each scan and none replaces another.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
 from gate.model import Admission, Entry, History, Status
 
 
+def _identity(entry: Entry) -> str | tuple[datetime, str]:
+    """What one admission is known by; the hub may have moved its time (`gate.model.Entry`)."""
+    return entry.scan or (entry.at, entry.gate)
+
+
+def is_same(one: Entry, other: Entry) -> bool:
+    """Whether two sources tell of one admission: by its record's id where both know it."""
+    if one.scan and other.scan:
+        return one.scan == other.scan
+    return (one.at, one.gate) == (other.at, other.gate)
+
+
+def ends(admission: Admission | None) -> list[Entry]:
+    """The entries a row of the cache tells of: the first and the last."""
+    if admission is None:
+        return []
+    return [entry for entry in (admission.first_entry, admission.last_entry) if entry is not None]
+
+
 def combine(admission: Admission | None, entries: Iterable[Entry]) -> History:
     """The first and the last entry known from anywhere; the gate id breaks a tie.
 
+    Of one admission the hub's time counts: it may know the clock of that boot by now.
+
     :param entries: admissions from the own journal and from peers, in any order, repeats allowed.
     """
-    known = list(entries)
-    if admission is not None:
-        known += [entry for entry in (admission.first_entry, admission.last_entry) if entry is not None]
-    if not known:
+    every = {_identity(entry): entry for entry in (*entries, *ends(admission))}
+    if not every:
         return History()
-    known.sort(key=lambda entry: (entry.at, entry.gate))
+    known = sorted(every.values(), key=lambda entry: (entry.at, entry.gate))
     return History(first=known[0], last=known[-1])
 
 
 def without(admission: Admission | None, annulled: Iterable[Entry]) -> Admission | None:
-    """The cache's row less what this gate has annulled since: the hub may not have heard of it yet.
+    """The cache's row less what was annulled since: the hub may not have heard of it yet.
 
     A row that says "checked in" only because of an annulled admission says nothing any more.
 
-    :param annulled: own admissions that were annulled.
+    :param annulled: admissions that were annulled by the gate they were of, this or another.
     """
-    gone = set(annulled)
-    if admission is None or gone.isdisjoint((admission.first_entry, admission.last_entry)):
+    gone = list(annulled)
+    if admission is None or not gone:
         return admission
-    kept = [
-        one for one in (admission.first_entry, admission.last_entry) if one is not None and one not in gone
-    ]
+    told = ends(admission)
+    kept = [one for one in told if not any(is_same(one, other) for other in gone)]
+    if len(kept) == len(told):
+        return admission
     status = admission.status
     if not kept and status is Status.CHECKED_IN:
         status = Status.ISSUED

@@ -97,10 +97,16 @@ def _past(path: Path, rows: Sequence[tuple[Any, ...]]) -> Past:
     """The rows of `past_of_code`."""
     with reading_values(path):
         return Past(
-            entries=tuple(Entry(at=moment(at), gate=gate) for what, at, gate in rows if what == "entry"),
-            annulled=tuple(Entry(at=moment(at), gate=gate) for what, at, gate in rows if what == "annulled"),
-            lost=any(what == "lost" for what, _, _ in rows),
+            entries=tuple(_entry(row) for row in rows if row[0] == "entry"),
+            annulled=tuple(_entry(row) for row in rows if row[0] == "annulled"),
+            lost=any(what == "lost" for what, *_ in rows),
         )
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """One row of `past_of_code` that tells of an admission."""
+    _, at, gate, scan = row
+    return Entry(at=moment(at), gate=gate, scan=scan or "")
 
 
 class Journal:
@@ -179,14 +185,36 @@ class Journal:
     def mark_opening(self, scan_id: str) -> None:
         """The turnstile is about to be opened for this admission. Survives the process, not yet a power cut.
 
-        :raises StoreError: it could not be written; do not open.
+        :raises StoreError: it could not be written, or the admission was annulled meanwhile (a door that was
+            started beside a command annuls what was not opened yet); do not open.
         """
         with self._in_words():
             self._db.execute("pragma synchronous=normal")
             try:
-                self._db.execute(SQL["mark_opening"], (scan_id,))
+                marked = self._db.execute(SQL["mark_opening"], (scan_id,)).fetchall()
             finally:
                 self._db.execute("pragma synchronous=full")
+        if not marked:
+            raise StoreError(
+                f"{self.path}: the admission {scan_id} was annulled before the turnstile opened. "
+                "Nobody is let in by it; the ticket is still good: scan it again."
+            )
+
+    def check_numbering(self, epoch: str | None, hub_seq: int, last_seq: int | None = None) -> None:
+        """Compare with what the hub has of a numbering: numbers it has given once it would take for others.
+
+        :param last_seq: this journal's newest number, where the caller has it at hand.
+        :raises DamagedError: the hub has more of it than is in here: the file was put back from a backup.
+        """
+        if epoch != self.epoch:
+            return
+        with self._in_words():
+            last = self.last_seq() if last_seq is None else last_seq
+            if hub_seq > last:
+                raise DamagedError(
+                    f"{self.path}: ends at number {last}, and the hub has {hub_seq} of this numbering: it "
+                    "was put back from a backup, or lost its end. It is salvaged into a new numbering."
+                )
 
     def settle(self) -> None:
         """Make every mark so far durable. Called once the pulse is given, off the guest's path."""

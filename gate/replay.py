@@ -98,7 +98,7 @@ class _Past:
         if record.record == "annulled":
             self._annul(record.refers_to or "")
         elif record.record == "scan" and record.verdict is Ruling.ADMIT and record.code_hash:
-            entry = Entry(at=record.occurred_at, gate=record.gate_id)
+            entry = Entry(at=record.occurred_at, gate=record.gate_id, scan=record.scan_id)
             self._admitted[record.scan_id] = (record.code_hash, entry)
             self._entries.setdefault(record.code_hash, []).append(entry)
 

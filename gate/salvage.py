@@ -31,7 +31,7 @@ from gate.journal import SQL as JOURNAL
 from gate.journal import make
 from gate.model import Value
 from gate.rows import COLUMNS, from_row
-from gate.soundness import META, SQL, companion, first_spoiled, is_numbered, last_number
+from gate.soundness import META, SQL, companion, first_spoiled, hub_has, is_numbered, last_number
 
 PUT_ROW = SQL["put_row"].format(columns=", ".join(COLUMNS), places=", ".join("?" * len(COLUMNS)))
 _SEQ, _GATE = COLUMNS.index("seq"), COLUMNS.index("gate_id")
@@ -181,7 +181,7 @@ class _Salvage:
         rows, first, last, foreign = self._db.execute(SQL["numbering"], asked).fetchone()
         if foreign or not is_numbered(meta, rows, first, last):
             return False
-        return hub.epoch != meta["epoch"] or hub.acked_seq <= last_number(meta)
+        return hub_has(hub, meta["epoch"]) <= last_number(meta)
 
     def _remember(self, pruned: int, now: datetime) -> int:
         return self._db.execute(SQL["remember"], {"pruned": pruned, "now": now.isoformat()}).rowcount

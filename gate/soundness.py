@@ -124,8 +124,11 @@ def _numbering(path: Path, db: sqlite3.Connection, gate_id: str, hub: LinkState)
         return "its numbering is not what was written"
     if db.execute(SQL["marks_of_nothing"]).fetchone()[0]:
         return "it tells of turnstiles opened for nobody"
-    if meta["epoch"] == hub.epoch and hub.acked_seq > last_number(meta):
-        return f"it ends at number {meta['last_seq']}, and the hub has {hub.acked_seq}"
+    if hub_has(hub, meta["epoch"]) > last_number(meta):
+        return (
+            f"it ends at number {meta['last_seq']}, and the hub has {hub_has(hub, meta['epoch'])}: "
+            "it lost its end, or was put back from a backup"
+        )
     return None
 
 
@@ -153,6 +156,11 @@ def is_numbered(meta: dict[str, str], rows: int, first: int, last: int) -> bool:
     if not rows:
         return pruned == meta["last_seq"]
     return (int(pruned) + 1, last_number(meta), last - first + 1) == (first, last, rows)
+
+
+def hub_has(hub: LinkState, epoch: str) -> int:
+    """Up to which number of a numbering the hub has the records, by sync's account."""
+    return max(hub.acked_seq, hub.hub_seq) if hub.epoch == epoch else 0
 
 
 def last_number(meta: dict[str, str]) -> int:

@@ -60,7 +60,10 @@ insert into meta select 'pruned', coalesce(
 )
 
 -- mark_opening --
-insert into openings values (?) on conflict do nothing
+-- a row comes back unless the admission was annulled
+insert into openings select ?1
+where not exists (select 1 from scans a where a.refers_to = ?1 and a.record = 'annulled')
+on conflict do update set scan_id = excluded.scan_id returning 1
 
 -- settle --
 -- any commit of this connection is synced, and the marks before it with it; SQLite leaves out
@@ -86,13 +89,13 @@ select
     case
         when exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled') then 'annulled'
         else 'entry'
-    end as what, occurred_at as at, gate_id
+    end as what, occurred_at as at, gate_id, scan_id
 from scans s
 where code_hash = ?1 and verdict = 'admit' and record = 'scan'
 union all
-select 'entry', at, (select value from meta where key = 'gate_id') from remembered where code_hash = ?1
+select 'entry', at, (select value from meta where key = 'gate_id'), null from remembered where code_hash = ?1
 union all
-select 'lost', null, null from meta where key = 'history_lost'
+select 'lost', null, null, null from meta where key = 'history_lost'
 
 -- admitted --
 -- how many of these codes have entries: as in past_of_code

@@ -97,8 +97,8 @@ def test_only_admissions_that_were_not_annulled_are_entries(journal: Journal) ->
     write(journal, record="annulled", refers_to=first.scan_id)
     with journal.turn() as turn:
         past = turn.past(HASH)
-        assert past.entries == (Entry(at=second.occurred_at, gate="gate-1"),)
-        assert past.annulled == (Entry(at=first.occurred_at, gate="gate-1"),)
+        assert past.entries == (Entry(at=second.occurred_at, gate="gate-1", scan=second.scan_id),)
+        assert past.annulled == (Entry(at=first.occurred_at, gate="gate-1", scan=first.scan_id),)
         assert turn.past("another") == Past()
         assert turn.admitted([HASH, "another"]) == 1
 
