@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import re
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from typing import IO, Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -31,15 +31,15 @@ from hub.config import HubConfig
 from hub.database import Connection, conninfo
 from hub.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.queries import query
-from hub.snapshot import chunks, lines, look_up
+from hub.snapshot import Body, Found, Shelf, body_of, etag, look_up
 from sync.wire import GATE_ID, GateConfig
 
 Pool = ConnectionPool[psycopg.Connection[DictRow]]
 NDJSON = "application/x-ndjson"
 POOL_SIZE = 8
 _POOL_SECONDS = 3.0
-_SPOOL_BYTES = 1024 * 1024
-_PIECE_BYTES = 64 * 1024
+_RANGE = re.compile(r"bytes=(\d{1,15})-")
+"""What of a Range is understood: from a byte to the end. Any other is answered with all (RFC 9110, 14.2)."""
 _NOBODY = secrets.token_hex(32)
 """The hash of a token nobody has: an unknown gate takes as long to refuse as a wrong token."""
 
@@ -74,7 +74,7 @@ def make_app(config: HubConfig) -> Litestar:
 
     return Litestar(
         [healthz, readyz, gate_config, admissions],
-        state=State({"pool": pool}),
+        state=State({"pool": pool, "shelf": Shelf()}),
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
         exception_handlers={
@@ -122,46 +122,76 @@ def admissions(
     event_id: FromPath[UUID],
     request: Request[Any, Any, State],
     since: Annotated[int, Parameter(ge=0, description="version the gate has; 0 for all")] = 0,
+    generation: Annotated[int, Parameter(ge=0, description="of the version the gate has")] = 1,
 ) -> Response[Any]:
     """A night's admissions as NDJSON: all of them, or the changes since a version.
 
     The first line is a header with the version, the last one carries the SHA-256 of all bytes
-    before it. Changes are only given when every one of them is still kept; else everything.
+    before it. Changes are only given when every one of them is still kept; else everything. A cut download
+    of everything goes on with `Range: bytes=N-` and the ETag in `If-Range`, also when the night has
+    moved on since, as long as that body is kept; else the answer is all of the night as it is now.
     """
     gzip = "gzip" in request.headers.get("accept-encoding", "")
+    night = str(event_id)
     with _pool(request.app.state).connection() as conn:
         _authenticate(conn, gate_id, request)
-        _check_serves(conn, gate_id, str(event_id))
+        _check_serves(conn, gate_id, night)
         # the snapshot's transaction starts after this one
         conn.rollback()
-        found = look_up(conn, str(event_id), since)
-        if found is None:
-            raise _no_such_event(event_id)
-        etag = f'"{event_id}-{found.header.version}"'
-        if etag in request.headers.get("if-none-match", ""):
-            return Response(b"", status_code=304, headers={"ETag": etag})
-        # whole before the first byte goes out: a gate that stalls keeps no connection to Postgres
-        body = _written(chunks(lines(conn, found), gzip))
-    headers = {"ETag": etag, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if gzip else {})
-    return Stream(_read(body), media_type=NDJSON, headers=headers)
+        found = _found(conn, night, since, generation)
+        name = etag(found, gzip)
+        if name in request.headers.get("if-none-match", ""):
+            return Response(b"", status_code=304, headers={"ETag": name})
+        if not found.is_whole:
+            return _answer(body_of(conn, found, gzip), gzip, 0)
+    # without a connection: whoever waits or stalls keeps none from the others
+    shelf: Shelf = request.app.state.shelf
+    start = _start(request)
+    begun = shelf.find(night, gzip, request.headers.get("if-range", "")) if start else None
+    if begun is not None:
+        return _answer(begun, gzip, start)
+    body = _whole(request.app.state, found, gzip)
+    has_changed = request.headers.get("if-range", body.etag) != body.etag
+    return _answer(body, gzip, 0 if has_changed else start)
 
 
-def _written(pieces: Iterator[bytes]) -> IO[bytes]:
-    """In memory, or in a file that has no name if it is long."""
-    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - `_read` closes it
-    try:
-        spool.writelines(pieces)
-        spool.seek(0)
-    except BaseException:
-        spool.close()
-        raise
-    return spool
+def _found(conn: Connection, event_id: str, since: int, generation: int) -> Found:
+    found = look_up(conn, event_id, since, generation)
+    if found is None:
+        detail = f"There is no event {event_id}; read the gate's config again."
+        raise Problem(404, "No such event", detail)
+    return found
 
 
-def _read(spool: IO[bytes]) -> Iterator[bytes]:
-    with spool:
-        while piece := spool.read(_PIECE_BYTES):
-            yield piece
+def _whole(state: State, wanted: Found, gzip: bool) -> Body:
+    """All of a night, not older than `wanted`: one somebody else had written, or a new one."""
+    shelf: Shelf = state.shelf
+    night = wanted.header.event_id
+    with shelf.alone(night, gzip), _pool(state).connection() as conn:
+        found = _found(conn, night, 0, 0)
+        body = shelf.between(night, gzip, wanted.place, found.place)
+        if body is None:
+            body = body_of(conn, found, gzip)
+            shelf.put(body)
+        return body
+
+
+def _start(request: Request[Any, Any, State]) -> int:
+    """The byte a gate wants to go on at; 0: all of it, also if it asks for what is not given here."""
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    return int(asked[1]) if asked else 0
+
+
+def _answer(body: Body, gzip: bool, start: int) -> Response[Any]:
+    headers = {"ETag": body.etag, "Vary": "Accept-Encoding", "Accept-Ranges": "bytes"}
+    headers |= {"Content-Encoding": "gzip"} if gzip else {}
+    if start and start >= body.size:
+        headers["Content-Range"] = f"bytes */{body.size}"
+        return Response(b"", status_code=416, headers=headers)
+    headers["Content-Length"] = str(body.size - start)
+    if start:
+        headers["Content-Range"] = f"bytes {start}-{body.size - 1}/{body.size}"
+    return Stream(body.read(start), status_code=206 if start else 200, media_type=NDJSON, headers=headers)
 
 
 def _back_to_normal(conn: Connection) -> None:
@@ -202,7 +232,3 @@ def _check_serves(conn: Connection, gate_id: str, event_id: str) -> None:
     if conn.execute(query("gate_serves"), {"gate_id": gate_id, "event_id": event_id}).fetchone() is None:
         detail = f"Gate '{gate_id}' does not serve event {event_id}. Assign it to the event at the hub."
         raise Problem(403, "Not this gate's event", detail)
-
-
-def _no_such_event(event_id: UUID) -> Problem:
-    return Problem(404, "No such event", f"There is no event {event_id}; read the gate's config again.")

@@ -17,24 +17,34 @@ ORDER BY e.doors_open_at
 SELECT FROM gate_events WHERE gate_id = %(gate_id)s AND event_id = %(event_id)s
 
 -- snapshot_head --
--- `changes`: how many of the versions after `since` are kept.
-SELECT e.admission_version AS version,
-    1 + (SELECT count(*) FROM vip_reservations r WHERE r.event_id = e.id)
-    + (SELECT count(*) FROM feed_admissions f WHERE f.event_id = e.id) AS count,
-    (SELECT count(*) FROM admission_changes c WHERE c.event_id = e.id AND c.version > %(since)s
-        AND c.version <= e.admission_version) AS changes
+-- `changes`: how many of the versions after `since` are kept; not counted for a whole snapshot.
+SELECT e.admission_version AS version, e.feed_generation AS generation,
+    CASE WHEN %(since)s > 0 THEN (
+        SELECT count(*) FROM admission_changes c WHERE c.event_id = e.id AND c.version > %(since)s
+            AND c.version <= e.admission_version
+    ) ELSE 0 END AS changes
 FROM events e WHERE e.id = %(event_id)s
+
+-- snapshot_count --
+-- How many lines `snapshot_rows` gives.
+SELECT (SELECT count(*) FROM feed_events WHERE event_id = %(event_id)s)
+    + (SELECT count(*) FROM feed_tables WHERE event_id = %(event_id)s)
+    + (SELECT count(*) FROM feed_admissions WHERE event_id = %(event_id)s) AS count
 
 -- ready --
 SELECT count(*) FROM events WHERE false
 
 -- snapshot_rows --
--- The night, its tables, then everybody who may enter.
-SELECT row::text AS line FROM feed_events WHERE event_id = %(event_id)s
-UNION ALL
-SELECT row::text FROM feed_tables WHERE event_id = %(event_id)s
-UNION ALL
-SELECT row::text FROM feed_admissions WHERE event_id = %(event_id)s
+-- The night, its tables, then everybody who may enter, each in the order of their keys: the same rows are
+-- the same bytes, and a gate writes them in the order its file is in.
+SELECT line FROM (
+    SELECT 1 AS part, '' AS key, row::text AS line FROM feed_events WHERE event_id = %(event_id)s
+    UNION ALL
+    SELECT 2, reservation_id::text, row::text FROM feed_tables WHERE event_id = %(event_id)s
+    UNION ALL
+    SELECT 3, row ->> 'code_hash', row::text FROM feed_admissions WHERE event_id = %(event_id)s
+) listed
+ORDER BY part, key COLLATE "C"
 
 -- change_rows --
 SELECT jsonb_build_object('version', version, 'row', row)::text AS line FROM admission_changes

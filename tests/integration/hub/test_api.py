@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import pytest
 from litestar.testing import TestClient
 
 from demo.servers import free_port
-from gate.model import FeedRow, Removed
+from gate.model import Admission, FeedRow, Removed
 from hub.api import POOL_SIZE, make_app
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
+from hub.snapshot import Shelf
 from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, decode
 from tests.integration.hub.test_admission_feed import state
 from tests.integration.hub.world import PATIENCE, World
@@ -150,6 +152,117 @@ def test_nothing_new_is_304(client: TestClient[Any], event: str, world: World) -
     assert (again.status_code, again.content) == (304, b"")
     world.ticket(event)
     assert client.get(path(event), headers=AUTH | {"If-None-Match": first.headers["etag"]}).status_code == 200
+
+
+def test_the_same_version_is_the_same_bytes(
+    client: TestClient[Any], config: HubConfig, world: World, event: str
+) -> None:
+    reservation = world.reservation(event)
+    for number in range(1, 60):
+        world.ticket(event)
+        world.guest_pass(reservation, number)
+    mine = client.get(path(event), headers=AUTH)
+    world.run("UPDATE tickets SET metadata = '{\"a\": 1}'")  # moves the rows about, and changes nothing
+    with TestClient(make_app(config)) as another_hub:
+        theirs = another_hub.get(path(event), headers=AUTH)
+    assert (mine.content, mine.headers["etag"]) == (theirs.content, theirs.headers["etag"])
+    hashes = [row.code_hash for row in rows(read(mine)[1]) if isinstance(row, Admission)]
+    assert hashes == sorted(hashes)
+    assert len(hashes) == 118
+
+
+def raw(client: TestClient[Any], url: str, **headers: str) -> tuple[httpx.Response, bytes]:
+    """The answer and its bytes as they came, packed."""
+    with client.stream("GET", url, headers=AUTH | {"Accept-Encoding": "gzip"} | headers) as answer:
+        return answer, b"".join(answer.iter_raw())
+
+
+def test_a_cut_download_goes_on_where_it_stopped(client: TestClient[Any], world: World, event: str) -> None:
+    for _ in range(50):
+        world.ticket(event)
+    first, whole = raw(client, path(event))
+    tag = first.headers["etag"]
+    for start in (1, 500, len(whole) - 1):
+        answer, rest = raw(client, path(event), Range=f"bytes={start}-", **{"If-Range": tag})
+        assert (answer.status_code, rest) == (206, whole[start:])
+        assert answer.headers["content-range"] == f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+        assert int(answer.headers["content-length"]) == len(rest)
+    answer, _ = raw(client, path(event), Range=f"bytes={len(whole)}-", **{"If-Range": tag})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+
+
+def test_a_download_goes_on_although_the_night_moved_on(
+    client: TestClient[Any], config: HubConfig, world: World, event: str
+) -> None:
+    """Else a gate on a bad line would never have a list while tickets are sold."""
+    first, whole = raw(client, path(event))
+    world.ticket(event)
+    going_on = {"Range": "bytes=100-", "If-Range": first.headers["etag"]}
+    answer, rest = raw(client, path(event), **going_on)
+    assert (answer.status_code, rest) == (206, whole[100:])
+    with TestClient(make_app(config)) as another_hub:  # which does not have it any more
+        answer, _ = raw(another_hub, path(event), **going_on)
+        assert answer.status_code == 200
+        assert answer.headers["etag"] == raw(client, path(event))[0].headers["etag"]
+
+
+@pytest.mark.parametrize("asked", ["=-5", "=0-", "=1-2", "=1-,3-", "s=1-", "=\u00b2-"])
+def test_a_range_of_another_kind_is_answered_with_all(
+    client: TestClient[Any], event: str, asked: str
+) -> None:
+    _, whole = raw(client, path(event))
+    wanted = {b"Authorization": AUTH["Authorization"].encode(), b"Range": f"bytes{asked}".encode("latin-1")}
+    with client.stream("GET", path(event), headers=wanted) as answer:
+        assert (answer.status_code, b"".join(answer.iter_raw())) == (200, whole)
+
+
+def test_no_other_nights_download_is_gone_on_with(client: TestClient[Any], world: World, event: str) -> None:
+    other = world.event("PS")
+    world.gate("gate-2", hashed("other"), other)
+    theirs = client.get(path(other, gate="gate-2"), headers={"Authorization": "Bearer other"})
+    answer, _ = raw(client, path(event), Range="bytes=1-", **{"If-Range": theirs.headers["etag"]})
+    assert answer.status_code == 200
+    assert event in answer.headers["etag"]
+
+
+def test_gates_that_ask_together_share_one_body(client: TestClient[Any], world: World, event: str) -> None:
+    for _ in range(300):
+        world.ticket(event)
+    shelf: Shelf = client.app.state.shelf
+    with futures.ThreadPoolExecutor(6) as gates:
+        with shelf.alone(event, True):
+            waiting = [gates.submit(client.get, path(event), headers=AUTH) for _ in range(6)]
+            world.ticket(event)
+        answers = [answer.result(PATIENCE) for answer in waiting]
+    assert {read(answer)[0].version for answer in answers} == {302}
+    assert len({answer.content for answer in answers}) == len(shelf) == 1
+    world.ticket(event)  # and whoever asks later gets what is true later
+    assert read(client.get(path(event), headers=AUTH))[0].version == 303
+
+
+def test_what_is_kept_of_a_database_that_was_put_back_is_not_given(
+    client: TestClient[Any], world: World, event: str
+) -> None:
+    ticket = world.ticket(event)
+    assert read(client.get(path(event), headers=AUTH))[0].version == 2
+    world.run("DELETE FROM tickets WHERE id = %s", ticket)
+    world.run("DELETE FROM admission_changes WHERE version > 1")
+    world.run("UPDATE events SET admission_version = 1")
+    header, lines = read(client.get(path(event), headers=AUTH))
+    assert (header.version, len(lines)) == (1, 1)
+    world.run("UPDATE events SET feed_generation = 7")
+    header, _ = read(client.get(path(event), headers=AUTH))
+    assert (header.generation, header.version) == (7, 1)
+
+
+def test_changes_are_given_within_a_generation_only(
+    client: TestClient[Any], world: World, event: str
+) -> None:
+    world.ticket(event)
+    world.run("UPDATE events SET feed_generation = 7")
+    assert read(client.get(path(event, 1), headers=AUTH))[0].since == 0
+    header, lines = read(client.get(f"{path(event, 1)}&generation=7", headers=AUTH))
+    assert (header.generation, header.since, len(lines)) == (7, 1, 1)
 
 
 def test_config_names_every_night_and_the_served_ones(
