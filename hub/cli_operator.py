@@ -174,3 +174,22 @@ def command_key(
         line = public_line(key_id, read_key(out))
     typer.echo(f"# every gate.toml\n[command_keys]\n{line}\n")
     typer.echo(f'# hub.toml\n[commands]\nkey_file = "{out.absolute()}"\nkey_id = "{key_id}"')
+
+
+@app.command()
+def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
+    """After the database was put back to an earlier state: have every gate load its nights anew.
+
+    Without it the gates refuse a feed that went back, and go on with the newer one they hold.
+    """
+    from hub.database import connect
+    from hub.queries import query
+
+    if not reason.strip() or not actor.strip():
+        fail("--reason and --actor: say why, and who you are; it is recorded.", EXIT_USAGE)
+    with plain_errors():
+        settings = read_config(config)
+        with connect(settings.postgres.dsn) as conn:
+            row = conn.execute(query("feed_restored"), {"reason": reason, "actor": actor}).fetchone()
+    nights = row["nights"] if row else 0
+    typer.echo(f"{nights} nights: every gate loads them anew as soon as it is connected")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import psycopg
@@ -37,15 +37,22 @@ _log = structlog.get_logger()
 
 
 class Publisher:
-    """Publishes what is new since it last looked. `published`: newest version sent, by event."""
+    """Publishes what is new since it last looked.
 
-    def __init__(self, broker: Line, topics: Topics) -> None:
+    `published`: newest version sent, by event.
+
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(self, broker: Line, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._topics = topics
+        self._now = now
         self.published: dict[str, int] = {}
+        self._generations: dict[str, int] = {}
         self._stale_heads: set[str] = set()
         self._greeted = 0
-        self._all_at = time.monotonic()
+        self._all_at = now()
 
     @property
     def has_stale_heads(self) -> bool:
@@ -56,29 +63,36 @@ class Publisher:
         """Publish every change that is not yet. A night seen for the first time gets its head.
 
         All get theirs again after each connect, because a broker that crashed has lost what it
-        retained, and every `_ALL_HEADS_SECONDS`.
+        retained or found an older one on its disk, and every `_ALL_HEADS_SECONDS`.
         """
         again = self._is_due()
         for row in conn.execute(query("current_events")).fetchall():
             event_id, version = row["event_id"], row["version"]
-            if again or event_id not in self.published:
+            if self._is_another_feed(event_id, row["generation"], version):
+                self.published[event_id], self._generations[event_id] = version, row["generation"]
                 self._stale_heads.add(event_id)
-            self.published.setdefault(event_id, version)
+            if again:
+                self._stale_heads.add(event_id)
             while self.published[event_id] < version and self._publish_some(conn, event_id):
                 self._stale_heads.add(event_id)
+
+    def _is_another_feed(self, event_id: str, generation: int, version: int) -> bool:
+        """Whether what was published says nothing of this one: it is new, or the database was put back."""
+        is_known = self._generations.get(event_id) == generation
+        return not is_known or version < self.published[event_id]
 
     def publish_heads(self, conn: Connection) -> None:
         """Publish the heads of the nights that changed."""
         for event_id in sorted(self._stale_heads):
             row = conn.execute(query("head"), {"event_id": event_id}).fetchone()
             if row is not None:
-                head = Head(event_id=event_id, version=row["version"], count=row["count"])
+                head = Head(event_id=event_id, **row)
                 self._broker.publish(self._topics.head(event_id), encode(head), retain=True)
         self._stale_heads.clear()
 
     def _is_due(self) -> bool:
         connects = self._broker.connects
-        now = time.monotonic()
+        now = self._now()
         if not self._broker.is_up or (self._greeted == connects and now - self._all_at < _ALL_HEADS_SECONDS):
             return False
         self._greeted, self._all_at = connects, now
@@ -88,9 +102,8 @@ class Publisher:
         wanted = {"event_id": event_id, "since": self.published[event_id], "limit": _READ_LIMIT}
         rows = conn.execute(query("changes_since"), wanted).fetchall()
         for part in _parts(event_id, rows):
-            self._broker.publish(
-                self._topics.deltas(event_id), encode(Delta(event_id=event_id, changes=part))
-            )
+            delta = Delta(event_id=event_id, changes=part, generation=self._generations[event_id])
+            self._broker.publish(self._topics.deltas(event_id), encode(delta))
         if rows:
             self.published[event_id] = rows[-1]["version"]
         return bool(rows)

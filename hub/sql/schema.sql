@@ -581,7 +581,7 @@ begin
     perform 1 from events where ends_at > now() - interval '1 day' order by id for no key update;
     with raised as (
         update events
-        set feed_generation = greatest(feed_generation + 1, extract(epoch from now())::bigint)
+        set feed_generation = greatest(feed_generation + 1, (extract(epoch from now()) * 1000000)::bigint)
         where ends_at > now() - interval '1 day'
         returning id
     )

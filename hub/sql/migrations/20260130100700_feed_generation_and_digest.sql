@@ -49,8 +49,8 @@ language sql stable set search_path = public, pg_temp as $$
     from line
 $$;
 
--- The database was put back to an earlier state: every gate is to load anew what it follows. The time makes
--- a generation that was never given before, also when the same backup is put back twice.
+-- The database was put back to an earlier state: every gate is to load anew what it follows. The time, in
+-- microseconds, makes a generation that never was, also when the same backup is put back twice.
 -- Returns how many nights; they are those the hub still publishes.
 create or replace function feed_restored(p_reason text, p_actor text) returns integer
 language plpgsql set search_path = public, pg_temp as $$
@@ -63,7 +63,7 @@ begin
     perform 1 from events where ends_at > now() - interval '1 day' order by id for no key update;
     with raised as (
         update events
-        set feed_generation = greatest(feed_generation + 1, extract(epoch from now())::bigint)
+        set feed_generation = greatest(feed_generation + 1, (extract(epoch from now()) * 1000000)::bigint)
         where ends_at > now() - interval '1 day'
         returning id
     )

@@ -3,7 +3,7 @@ LISTEN maguey_admissions
 
 -- current_events --
 -- Nights whose feed somebody may still follow.
-SELECT id::text AS event_id, admission_version AS version FROM events
+SELECT id::text AS event_id, admission_version AS version, feed_generation AS generation FROM events
 WHERE ends_at > now() - interval '1 day'
 ORDER BY ends_at
 
@@ -15,6 +15,9 @@ WHERE event_id = %(event_id)s AND version > %(since)s
 ORDER BY version LIMIT %(limit)s
 
 -- head --
-SELECT admission_version AS version,
+SELECT admission_version AS version, feed_generation AS generation,
     (SELECT count(*) FROM feed_admissions f WHERE f.event_id = e.id) AS count
 FROM events e WHERE e.id = %(event_id)s
+
+-- feed_restored --
+SELECT feed_restored(%(reason)s, %(actor)s) AS nights
