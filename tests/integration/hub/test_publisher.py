@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Line:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.connects = 1
         self.is_up = True
-        self.out: list[Head | Delta] = []
+        self.out: list[Any] = []
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         assert retain == topic.endswith("/head")
@@ -47,7 +48,7 @@ class Publishing:
         self.seconds = 0.0
         self.publisher = feed.Publisher(self.line, TOPICS, now=lambda: self.seconds)
 
-    def turn(self) -> list[Head | Delta]:
+    def turn(self) -> list[Any]:
         """What is published now."""
         self.line.out.clear()
         self.publisher.publish_new(self.conn)

@@ -19,8 +19,8 @@ def test_every_night_somebody_may_follow_gets_a_new_generation(config_file: Path
     world.event()
     world.event("PS")
     over = world.event("OLD")
-    world.run("UPDATE events SET ends_at = now() - interval '2 days', doors_open_at = now() - interval '3 days'"
-              " WHERE id = %s", over)  # fmt: skip
+    passed = "ends_at = now() - interval '2 days', doors_open_at = now() - interval '3 days'"
+    world.run(f"UPDATE events SET {passed} WHERE id = %s", over)
     answer = restored(config_file, reason="disk failed", actor="Ana")
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout == "2 nights: every gate loads them anew as soon as it is connected\n"
