@@ -46,6 +46,55 @@ begin
     return v_seq;
 end
 $$;
+CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
+CREATE TABLE public.scan_logs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    boot_id text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    monotonic_ms bigint NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    rule integer NOT NULL,
+    kind text NOT NULL,
+    clock text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    event_id uuid,
+    subject_id uuid,
+    code_hash text,
+    raw_hash text,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    scan_method text NOT NULL,
+    cache_version bigint,
+    cache_age_s bigint,
+    released boolean NOT NULL,
+    record text NOT NULL,
+    refers_to uuid,
+    payload_hash text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    actuated boolean,
+    annulled_at timestamp with time zone,
+    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    corrected_at timestamp with time zone,
+    corrected_uncertainty_ms bigint,
+    one_time_code_hash text,
+    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
+    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
+    CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
+    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
+    CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
+);
+CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
 CREATE FUNCTION public.check_in_passes(p_scans uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -133,6 +182,11 @@ begin
         return jsonb_build_object('answer', 'granted', 'perk', true);
     end if;
     v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
+    if v_subject.status is null and v_entry is null then
+        select claim_entry_of(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
+        from scan_logs s where s.one_time_code_hash = p_code_hash and s.annulled_at is null
+        order by s.corrected_at, s.gate_id limit 1;
+    end if;
     if v_subject.status = 'checked_in' or v_entry is not null then
         return jsonb_build_object('answer', 'taken', 'entry', coalesce(v_subject.entry, v_entry));
     end if;
@@ -185,6 +239,12 @@ begin
     return jsonb_build_object('to', p_gate, 'grant', v_answer - 'perk');
 end
 $$;
+CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
+CREATE FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text), 'scan', COALESCE((p_scan)::text, ''::text)) ELSE NULL::jsonb END;
 CREATE FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -196,27 +256,23 @@ declare
 begin
     select * into v_live from claims
     where code_hash = p_code_hash and answer = 'granted' and released_at is null;
-    if found then
-        select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
-        if v_scan.scan_id is null then
-            v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
-        elsif v_scan.annulled_at is not null then
-            v_why := 'annulled';
-        elsif v_scan.verdict <> 'admit' then
-            v_why := 'unused';
-        end if;
-        if v_why is null then
-            return feed_entry(coalesce(v_scan.occurred_at, v_live.answered_at), v_live.gate_id)
-                || jsonb_build_object('scan', v_live.scan_id);
-        end if;
-        update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    if not found then
+        return null;
     end if;
-    return (
-        select feed_entry(s.occurred_at, s.gate_id) || jsonb_build_object('scan', s.scan_id) from scan_logs s
-        where s.subject_id is null and s.code_hash = p_code_hash and s.verdict = 'admit' and s.record = 'scan'
-            and s.annulled_at is null
-        order by s.occurred_at, s.gate_id limit 1
-    );
+    select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
+    if v_scan.scan_id is null then
+        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
+    elsif v_scan.annulled_at is not null then
+        v_why := 'annulled';
+    elsif v_scan.verdict <> 'admit' then
+        v_why := 'unused';
+    end if;
+    if v_why is null then
+        return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
+            v_live.gate_id, v_live.scan_id);
+    end if;
+    update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    return null;
 end
 $$;
 CREATE TABLE public.gate_events (
@@ -259,7 +315,7 @@ begin
         select r.* into v_table from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
         where l.ticket_id = v_ticket.id;
         return query select v_ticket.event_id, v_ticket.status,
-            feed_entry(v_ticket.checked_in_at, v_ticket.checked_in_by),
+            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
             coalesce(v_table.status in ('confirmed', 'checked_in'), false), false;
         return;
     end if;
@@ -267,7 +323,7 @@ begin
     if found then
         select r.* into v_table from vip_reservations r where r.id = v_pass.reservation_id;
         return query select v_table.event_id, v_pass.status,
-            feed_entry(v_pass.checked_in_at, v_pass.checked_in_by),
+            claim_entry_of(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
             v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
         return;
     end if;
@@ -285,6 +341,16 @@ CREATE FUNCTION public.concerned_by(p_scans uuid[]) RETURNS uuid[]
     where s.scan_id = any (p_scans || array(
         select a.refers_to from scan_logs a where a.scan_id = any (p_scans) and a.record = 'annulled'
     )) and (s.verdict = 'admit' or s.record = 'annulled')
+$$;
+CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(code), '{}') from (
+        select one_time_code_hash as code from scan_logs
+        where one_time_code_hash = any (p_codes) and annulled_at is null
+        group by one_time_code_hash having count(*) > 1
+    ) twice
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
     LANGUAGE plpgsql
@@ -368,12 +434,9 @@ CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
     ), 0) % 9223372036854775808)::bigint), 16, '0')
     from line
 $$;
-CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
+CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
-CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text) RETURNS jsonb
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text)) ELSE NULL::jsonb END;
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text), 'scan', p_scan) ELSE NULL::jsonb END;
 CREATE FUNCTION public.feed_on_events() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -415,9 +478,9 @@ begin
     else
         select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
         where (n.code_hash, n.reservation_id, n.status, n.guest_name, n.guest_number, n.qr_signature,
-                n.checked_in_at, n.checked_in_by)
+                n.checked_in_at, n.checked_in_by, n.checked_in_scan)
             is distinct from (o.code_hash, o.reservation_id, o.status, o.guest_name, o.guest_number,
-                o.qr_signature, o.checked_in_at, o.checked_in_by);
+                o.qr_signature, o.checked_in_at, o.checked_in_by, o.checked_in_scan);
         select array_agg(r.event_id), array_agg(o.code_hash) into v_events, v_codes
         from new_rows n join old_rows o on o.id = n.id
         join vip_reservations r on r.id = o.reservation_id
@@ -532,10 +595,11 @@ begin
         select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     else
         select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
-        where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature,
-                n.checked_in_at, n.checked_in_by, n.last_entry_at, n.last_entry_gate)
+        where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature, n.checked_in_at,
+                n.checked_in_by, n.checked_in_scan, n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
             is distinct from (o.code_hash, o.event_id, o.status, o.ticket_type, o.guest_name, o.qr_signature,
-                o.checked_in_at, o.checked_in_by, o.last_entry_at, o.last_entry_gate);
+                o.checked_in_at, o.checked_in_by, o.checked_in_scan, o.last_entry_at, o.last_entry_gate,
+                o.last_entry_scan);
         select array_agg(o.event_id), array_agg(o.code_hash) into v_events, v_codes
         from new_rows n join old_rows o on o.id = n.id
         where (n.code_hash, n.event_id) is distinct from (o.code_hash, o.event_id);
@@ -558,9 +622,12 @@ begin
     if tg_op = 'INSERT' then
         select array_agg(pass_id) into v_subjects from new_rows
         where pass_id is not null and scan_type = 'reentry';
-    else
+    elsif tg_op = 'DELETE' then
         select array_agg(pass_id) into v_subjects from old_rows
         where pass_id is not null and scan_type = 'reentry';
+    else
+        select array_agg(n.pass_id) into v_subjects from new_rows n join old_rows o on o.id = n.id
+        where n.pass_id is not null and n.scanned_at <> o.scanned_at;
     end if;
     if v_subjects is not null then
         perform feed_append(p_subjects => v_subjects);
@@ -675,9 +742,12 @@ begin
     return cardinality(v_new);
 end
 $$;
-CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
+CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((p_at IS NULL) OR ((EXTRACT(epoch FROM p_at) >= (0)::numeric) AND (EXTRACT(epoch FROM p_at) < ('7258118400'::bigint)::numeric)));
+    RETURN ((p_monotonic_ms >= 0) AND (p_monotonic_ms <= '315360000000'::bigint));
+CREATE FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_verdict = 'admit'::text) AND (p_record = 'scan'::text) AND (p_reason = 'first_entry'::text) AND (p_kind = ANY (ARRAY['ga'::text, 'unknown'::text])));
 CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -717,6 +787,15 @@ CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
         select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
         where p.id = any (p_subjects)
     ) order by id for no key update
+$$;
+CREATE FUNCTION public.lock_gates(p_gates text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey gate ' || gate_id, 0) as key from unnest(p_gates) as g (gate_id)
+        order by key offset 0
+    ) keys
 $$;
 CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     LANGUAGE sql
@@ -776,6 +855,71 @@ begin
     return coalesce(v_taken_back, '{}');
 end
 $$;
+CREATE FUNCTION public.pair_admissions(p_code text, p_venue text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_winner uuid;
+    v_rule text;
+    v_losers uuid[];
+begin
+    select w.scan_id, w.rule into v_winner, v_rule from (
+        select jsonb_agg(as_admission(s)) as admissions from scan_logs s
+        where s.one_time_code_hash = p_code and s.annulled_at is null
+    ) a cross join lateral winner_of(a.admissions) w;
+    select coalesce(array_agg(s.scan_id), '{}') into v_losers from scan_logs s
+    where s.one_time_code_hash = p_code and s.annulled_at is null and s.scan_id <> v_winner;
+    with idle as (
+        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
+        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (v_losers)
+    ), unpaired as (
+        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(v_losers) as l (scan_id)
+        where not exists (
+            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
+        )
+    ), put_right as (
+        update scan_conflicts c set
+            winner_scan = case when paired.is_over then c.winner_scan else v_winner end,
+            loser_scan = coalesce(paired.loser_scan, c.loser_scan),
+            rule = case when paired.is_over then c.rule else v_rule end,
+            withdrawn_at = case when paired.is_over then now() end
+        from (
+            select kept.id, u.scan_id as loser_scan, i.id is not null and u.scan_id is null as is_over
+            from scan_conflicts kept
+            left join idle i on i.id = kept.id
+            left join unpaired u on u.place = i.place
+            where kept.code_hash = p_code and kept.withdrawn_at is null
+        ) paired
+        where c.id = paired.id and (paired.is_over
+            or (c.winner_scan, c.loser_scan, c.rule)
+                is distinct from (v_winner, coalesce(paired.loser_scan, c.loser_scan), v_rule))
+    ), made as (
+        insert into scan_conflicts (code_hash, ticket_id, winner_scan, loser_scan, rule)
+        select p_code, (select id from tickets where code_hash = p_code order by id limit 1), v_winner,
+            u.scan_id, v_rule
+        from unpaired u where u.place > (select count(*) from idle)
+        returning id, winner_scan
+    )
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select m.id, p_venue, w.gate_id, 'conflict', w.corrected_at
+    from made m join scan_logs w on w.scan_id = m.winner_scan
+    where p_venue <> '';
+    -- nobody need be told of what was over before anybody was
+    delete from alerts a using scan_conflicts c
+    where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
+end
+$$;
+CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_agg(place) from (
+        select b.gate_id, b.epoch, b.first_seq as seq
+        from jsonb_to_recordset(p_boots) as learnt (gate_id text, boot_id text)
+        join boots b on b.gate_id = learnt.gate_id and b.boot_id = learnt.boot_id and b.has_untrusted
+    ) place
+$$;
 CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -831,43 +975,6 @@ begin
     return true;
 end
 $$;
-CREATE TABLE public.scan_logs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    scan_id uuid NOT NULL,
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    boot_id text NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    monotonic_ms bigint NOT NULL,
-    verdict text NOT NULL,
-    reason text NOT NULL,
-    rule integer NOT NULL,
-    kind text NOT NULL,
-    clock text NOT NULL,
-    clock_offset_ms bigint,
-    clock_uncertainty_ms bigint,
-    event_id uuid,
-    subject_id uuid,
-    code_hash text,
-    raw_hash text,
-    flags text[] DEFAULT '{}'::text[] NOT NULL,
-    scan_method text NOT NULL,
-    cache_version bigint,
-    cache_age_s bigint,
-    released boolean NOT NULL,
-    record text NOT NULL,
-    refers_to uuid,
-    payload_hash text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    actuated boolean,
-    annulled_at timestamp with time zone,
-    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
-    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
-    CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
-    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
-    CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
-);
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text]);
@@ -877,6 +984,7 @@ CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_cod
     AS $$
 declare
     v_claim claims;
+    v_ticket tickets;
 begin
     perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
@@ -891,14 +999,65 @@ begin
         return claim_entry(p_venue, v_claim.gate_id, p_scan, p_code_hash, v_claim.event_id, v_claim.epoch,
             p_heard, p_now);
     end if;
+    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
     update claims set answer = 'taken', answered_at = p_now,
-        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry', (
-            select feed_entry(t.checked_in_at, t.checked_in_by) from tickets t where t.code_hash = p_code_hash
-        )))
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry',
+            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
     where scan_id = p_scan
     returning * into v_claim;
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
 end
+$$;
+CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT places jsonb, OUT learnt jsonb) RETURNS record
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with stored as (
+        insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
+            reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
+            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
+            actor, note, payload_hash, corrected_at, corrected_uncertainty_ms, one_time_code_hash)
+        select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
+            r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
+            r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
+            r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end,
+            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+            ) end
+        from jsonb_populate_recordset(null::scan_logs, p_records) r
+        where not exists (
+            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
+        )
+        order by r.gate_id, r.epoch, r.seq
+        on conflict do nothing
+        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms
+    ), spans as (
+        insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
+        select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
+        from stored group by gate_id, epoch, boot_id
+        on conflict (gate_id, epoch, boot_id) do update set
+            first_seq = least(known.first_seq, excluded.first_seq),
+            last_seq = greatest(known.last_seq, excluded.last_seq),
+            has_untrusted = known.has_untrusted or excluded.has_untrusted
+    ), clocks as (
+        insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+        select distinct on (gate_id, boot_id) gate_id, boot_id,
+            occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
+        from stored
+        where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
+        order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
+        on conflict (gate_id, boot_id) do update set base = excluded.base,
+            uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+        where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+            < (known.uncertainty_ms, known.monotonic_ms, known.base)
+        returning gate_id, boot_id
+    )
+    select coalesce((select array_agg(scan_id) from stored), '{}'),
+        (select jsonb_agg(place) from (
+            select gate_id, epoch, min(seq) as seq from stored group by gate_id, epoch
+        ) place),
+        (select jsonb_agg(clocks) from clocks)
 $$;
 CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
     LANGUAGE sql
@@ -1064,6 +1223,43 @@ CREATE FUNCTION public.unlog_entries(p_scans uuid[]) RETURNS void
         ) logged where logged.number <= logged.times
     )
 $$;
+CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with place as (
+        select gate_id, epoch, min(seq) as seq
+        from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
+    ), link as (
+        select s.*, false as is_anchor from place p
+        join scan_times s on s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq >= p.seq
+        union all
+        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
+        from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
+            order by t.seq desc limit 1
+        ) s
+    ), marked as (
+        select link.*, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start
+        from link
+    ), chained as (
+        select marked.*,
+            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain
+        from marked
+    ), settled as (
+        select chained.*, max(at) over (partition by gate_id, epoch, chain order by seq) as settled_at
+        from chained
+    )
+    select s.scan_id, s.settled_at, u.ms
+    from settled s
+    cross join lateral (
+        select s.uncertainty_ms + ceil(extract(epoch from s.settled_at - s.at) * 1000)::bigint as ms
+    ) u
+    where not s.is_anchor
+        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
+$$;
 CREATE TABLE public.vip_guest_passes (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     reservation_id uuid NOT NULL,
@@ -1077,6 +1273,7 @@ CREATE TABLE public.vip_guest_passes (
     checked_in_by text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_in_scan uuid,
     CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text]))),
     CONSTRAINT vip_guest_passes_times CHECK (public.is_plausible(checked_in_at))
 );
@@ -1208,7 +1405,10 @@ CREATE FUNCTION public.vip_relabel(p_subjects uuid[]) RETURNS void
         select l.id, case when
             (l.scanned_at, l.scanned_by) = (coalesce(p.checked_in_at, t.checked_in_at),
                 coalesce(p.checked_in_by, t.checked_in_by, ''))
-            and row_number() over (partition by l.pass_id, l.ticket_id order by l.scanned_at, l.scanned_by, l.id) = 1
+            and l.scan_id is not distinct from coalesce(p.checked_in_scan, t.checked_in_scan)
+            and row_number() over (
+                partition by l.pass_id, l.ticket_id, l.scanned_at, l.scanned_by, l.scan_id order by l.id
+            ) = 1
             then 'first_entry' else 'reentry' end as scan_type
         from vip_scan_logs l
         left join vip_guest_passes p on p.id = l.pass_id
@@ -1235,6 +1435,21 @@ $$;
 CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with admission as (
+        select a.*, least(greatest(coalesce(a.uncertainty_ms, 3600000), 0), 3600000)
+            * interval '1 millisecond' as give_or_take
+        from jsonb_to_recordset(p_admissions) as a
+            (scan_id uuid, gate_id text, epoch text, seq bigint, at timestamptz, uncertainty_ms bigint)
+    )
+    select a.scan_id, case when count(*) over () = 1 then 'earlier' else 'gate' end
+    from admission a
+    where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
+    order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
+$$;
 CREATE TABLE public.admission_changes (
     event_id uuid NOT NULL,
     version bigint NOT NULL,
@@ -1268,6 +1483,22 @@ CREATE TABLE public.audit_log (
     reason text NOT NULL,
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.boot_clocks (
+    gate_id text NOT NULL,
+    boot_id text NOT NULL,
+    base timestamp with time zone NOT NULL,
+    uncertainty_ms bigint NOT NULL,
+    monotonic_ms bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.boots (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    boot_id text NOT NULL,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    has_untrusted boolean NOT NULL
 );
 CREATE TABLE public.claims (
     scan_id uuid NOT NULL,
@@ -1414,6 +1645,8 @@ CREATE TABLE public.tickets (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_in_scan uuid,
+    last_entry_scan uuid,
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
 );
@@ -1438,6 +1671,7 @@ CREATE TABLE public.vip_scan_logs (
     scanned_by text DEFAULT 'system'::text NOT NULL,
     scanned_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    scan_id uuid,
     CONSTRAINT vip_scan_logs_time CHECK (public.is_plausible(scanned_at)),
     CONSTRAINT vip_scan_logs_type CHECK ((scan_type = ANY (ARRAY['first_entry'::text, 'reentry'::text])))
 );
@@ -1449,20 +1683,29 @@ CREATE VIEW public.feed_admissions AS
             WHEN l.is_booker_purchase THEN 'vip_host'::text
             WHEN (l.id IS NOT NULL) THEN 'vip_linked'::text
             ELSE 'ga'::text
-        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash', public.hash_of_text(t.qr_signature), 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by), 'last_entry', public.feed_entry(COALESCE(t.last_entry_at, t.checked_in_at), COALESCE(t.last_entry_gate, t.checked_in_by)))) AS "row"
+        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash', public.hash_of_text(t.qr_signature), 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan), 'last_entry',
+        CASE
+            WHEN (t.last_entry_at IS NULL) THEN public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan)
+            ELSE public.feed_entry(t.last_entry_at, COALESCE(t.last_entry_gate, t.checked_in_by), t.last_entry_scan)
+        END)) AS "row"
    FROM (public.tickets t
      LEFT JOIN public.vip_linked_tickets l ON ((l.ticket_id = t.id)))
 UNION ALL
  SELECT r.event_id,
     p.id AS subject_id,
-    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', p.guest_name, 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by), 'last_entry', public.feed_entry(COALESCE(last.scanned_at, p.checked_in_at), COALESCE(last.scanned_by, p.checked_in_by)))) AS "row"
+    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', p.guest_name, 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan), 'last_entry',
+        CASE
+            WHEN (last.scanned_at IS NULL) THEN public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan)
+            ELSE public.feed_entry(last.scanned_at, last.scanned_by, last.scan_id)
+        END)) AS "row"
    FROM ((public.vip_guest_passes p
      JOIN public.vip_reservations r ON ((r.id = p.reservation_id)))
      LEFT JOIN LATERAL ( SELECT s.scanned_at,
-            s.scanned_by
+            s.scanned_by,
+            s.scan_id
            FROM public.vip_scan_logs s
           WHERE (s.pass_id = p.id)
-          ORDER BY s.scanned_at DESC, s.scanned_by DESC
+          ORDER BY s.scanned_at DESC, s.scanned_by DESC, s.scan_id DESC
          LIMIT 1) last ON (true));
 CREATE TABLE public.feed_digests (
     event_id uuid NOT NULL,
@@ -1641,6 +1884,42 @@ CREATE TABLE public.lends (
     asked_at timestamp with time zone NOT NULL,
     answered_at timestamp with time zone
 );
+CREATE TABLE public.scan_conflicts (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    code_hash text NOT NULL,
+    ticket_id uuid,
+    winner_scan uuid NOT NULL,
+    loser_scan uuid NOT NULL,
+    rule text NOT NULL,
+    withdrawn_at timestamp with time zone,
+    acknowledged_by text,
+    acknowledged_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT scan_conflicts_rule CHECK ((rule = ANY (ARRAY['earlier'::text, 'gate'::text]))),
+    CONSTRAINT scan_conflicts_two CHECK ((winner_scan <> loser_scan))
+);
+CREATE VIEW public.scan_times AS
+ SELECT s.scan_id,
+    s.gate_id,
+    s.epoch,
+    s.seq,
+    s.boot_id,
+    s.corrected_at,
+    s.corrected_uncertainty_ms,
+    ((s.clock = 'synced'::text) OR (c.base IS NOT NULL)) AS is_heard,
+        CASE
+            WHEN (s.clock = 'synced'::text) THEN s.occurred_at
+            WHEN (c.base IS NOT NULL) THEN LEAST(GREATEST((c.base + ((s.monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone)
+            ELSE LEAST(s.occurred_at, s.received_at)
+        END AS at,
+        CASE
+            WHEN (s.clock = 'synced'::text) THEN s.clock_uncertainty_ms
+            WHEN (c.base IS NOT NULL) THEN (c.uncertainty_ms + (ceil(((abs((s.monotonic_ms - c.monotonic_ms)))::numeric / 10000.0)))::bigint)
+            ELSE NULL::bigint
+        END AS uncertainty_ms
+   FROM (public.scan_logs s
+     LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
 ALTER TABLE ONLY public.alerts
@@ -1649,6 +1928,10 @@ ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.boot_clocks
+    ADD CONSTRAINT boot_clocks_pkey PRIMARY KEY (gate_id, boot_id);
+ALTER TABLE ONLY public.boots
+    ADD CONSTRAINT boots_pkey PRIMARY KEY (gate_id, epoch, boot_id);
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (scan_id);
 ALTER TABLE ONLY public.commands
@@ -1677,6 +1960,8 @@ ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.lends
     ADD CONSTRAINT lends_pkey PRIMARY KEY (code_hash, gate_id);
+ALTER TABLE ONLY public.scan_conflicts
+    ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
@@ -1716,11 +2001,16 @@ ALTER TABLE ONLY public.vip_scan_logs
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
+CREATE INDEX boots_of_gate ON public.boots USING btree (gate_id, boot_id) WHERE has_untrusted;
 CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
 CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
 CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
 CREATE INDEX lends_gate ON public.lends USING btree (gate_id, event_id);
+CREATE INDEX scan_conflicts_code ON public.scan_conflicts USING btree (code_hash);
+CREATE UNIQUE INDEX scan_conflicts_loser ON public.scan_conflicts USING btree (loser_scan) WHERE (withdrawn_at IS NULL);
+CREATE INDEX scan_conflicts_ticket ON public.scan_conflicts USING btree (ticket_id) WHERE (ticket_id IS NOT NULL);
+CREATE INDEX scan_logs_one_time ON public.scan_logs USING btree (one_time_code_hash) WHERE (one_time_code_hash IS NOT NULL);
 CREATE INDEX scan_logs_refers_to ON public.scan_logs USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
 CREATE INDEX scan_logs_unsynced ON public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
@@ -1737,6 +2027,7 @@ CREATE INDEX vip_reservations_event ON public.vip_reservations USING btree (even
 CREATE INDEX vip_reservations_table ON public.vip_reservations USING btree (event_vip_table_id);
 CREATE INDEX vip_scan_logs_pass ON public.vip_scan_logs USING btree (pass_id, scanned_at);
 CREATE INDEX vip_scan_logs_reservation ON public.vip_scan_logs USING btree (reservation_id);
+CREATE UNIQUE INDEX vip_scan_logs_scan ON public.vip_scan_logs USING btree (scan_id) WHERE (scan_id IS NOT NULL);
 CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
 CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
@@ -1746,6 +2037,7 @@ CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD 
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
@@ -1764,6 +2056,7 @@ CREATE TRIGGER vip_reservations_forward BEFORE UPDATE OF status ON public.vip_re
 CREATE TRIGGER vip_reservations_touch BEFORE UPDATE ON public.vip_reservations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
+CREATE TRIGGER vip_scan_logs_feed_update AFTER UPDATE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.commands
@@ -1778,6 +2071,8 @@ ALTER TABLE ONLY public.gate_events
     ADD CONSTRAINT gate_events_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.gate_status
     ADD CONSTRAINT gate_status_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.scan_conflicts
+    ADD CONSTRAINT scan_conflicts_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.vip_guest_passes

@@ -103,6 +103,13 @@ create or replace function homes_key(p_event uuid) returns bigint
 language sql immutable parallel safe
 return hashtextextended('maguey homes ' || p_event::text, 0);
 
+-- An entry as an answer to a claim gives it.
+create or replace function claim_entry_of(p_at timestamptz, p_gate text, p_scan uuid) returns jsonb
+language sql stable parallel safe
+return case when p_at is not null then jsonb_build_object(
+    'at', feed_time(p_at), 'gate', coalesce(p_gate, ''), 'scan', coalesce(p_scan::text, '')
+) end;
+
 -- What a code may do here, its row locked: the ticket's or pass's, and never its event's, which ingest holds for a
 -- whole batch. A code nobody knows is locked by its hash. is_perk: comes and goes, so there is nothing to claim.
 create or replace function claim_subject(p_code_hash text)
@@ -118,7 +125,7 @@ begin
         select r.* into v_table from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
         where l.ticket_id = v_ticket.id;
         return query select v_ticket.event_id, v_ticket.status,
-            feed_entry(v_ticket.checked_in_at, v_ticket.checked_in_by),
+            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
             coalesce(v_table.status in ('confirmed', 'checked_in'), false), false;
         return;
     end if;
@@ -126,7 +133,7 @@ begin
     if found then
         select r.* into v_table from vip_reservations r where r.id = v_pass.reservation_id;
         return query select v_table.event_id, v_pass.status,
-            feed_entry(v_pass.checked_in_at, v_pass.checked_in_by),
+            claim_entry_of(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
             v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
         return;
     end if;
@@ -134,8 +141,8 @@ begin
 end
 $$;
 
--- Who has a code, by what the hub knows beside its row: the entry it was or will be taken with. A grant that came
--- to nothing is released here: its scan was annulled or refused, or the same journal asks anew, which knows best.
+-- Whom a code is granted to, as the entry it is or will be taken with. A grant that came to nothing is released
+-- here: its scan was annulled or refused, or the same journal asks anew, which knows best.
 create or replace function claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamptz)
 returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
@@ -146,27 +153,23 @@ declare
 begin
     select * into v_live from claims
     where code_hash = p_code_hash and answer = 'granted' and released_at is null;
-    if found then
-        select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
-        if v_scan.scan_id is null then
-            v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
-        elsif v_scan.annulled_at is not null then
-            v_why := 'annulled';
-        elsif v_scan.verdict <> 'admit' then
-            v_why := 'unused';
-        end if;
-        if v_why is null then
-            return feed_entry(coalesce(v_scan.occurred_at, v_live.answered_at), v_live.gate_id)
-                || jsonb_build_object('scan', v_live.scan_id);
-        end if;
-        update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    if not found then
+        return null;
     end if;
-    return (
-        select feed_entry(s.occurred_at, s.gate_id) || jsonb_build_object('scan', s.scan_id) from scan_logs s
-        where s.subject_id is null and s.code_hash = p_code_hash and s.verdict = 'admit' and s.record = 'scan'
-            and s.annulled_at is null
-        order by s.occurred_at, s.gate_id limit 1
-    );
+    select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
+    if v_scan.scan_id is null then
+        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
+    elsif v_scan.annulled_at is not null then
+        v_why := 'annulled';
+    elsif v_scan.verdict <> 'admit' then
+        v_why := 'unused';
+    end if;
+    if v_why is null then
+        return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
+            v_live.gate_id, v_live.scan_id);
+    end if;
+    update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    return null;
 end
 $$;
 
@@ -193,6 +196,11 @@ begin
         return jsonb_build_object('answer', 'granted', 'perk', true);
     end if;
     v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
+    if v_subject.status is null and v_entry is null then
+        select claim_entry_of(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
+        from scan_logs s where s.one_time_code_hash = p_code_hash and s.annulled_at is null
+        order by s.corrected_at, s.gate_id limit 1;
+    end if;
     if v_subject.status = 'checked_in' or v_entry is not null then
         return jsonb_build_object('answer', 'taken', 'entry', coalesce(v_subject.entry, v_entry));
     end if;
@@ -273,6 +281,7 @@ create or replace function settle_lend(
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_claim claims;
+    v_ticket tickets;
 begin
     perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
@@ -287,10 +296,10 @@ begin
         return claim_entry(p_venue, v_claim.gate_id, p_scan, p_code_hash, v_claim.event_id, v_claim.epoch,
             p_heard, p_now);
     end if;
+    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
     update claims set answer = 'taken', answered_at = p_now,
-        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry', (
-            select feed_entry(t.checked_in_at, t.checked_in_by) from tickets t where t.code_hash = p_code_hash
-        )))
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry',
+            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
     where scan_id = p_scan
     returning * into v_claim;
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
