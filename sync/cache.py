@@ -164,6 +164,16 @@ class Cache:
             with self._in_words():
                 self._db.execute("pragma synchronous=normal")
 
+    def add_lent(self, config: GateConfig, at: datetime) -> None:
+        """All of this gate's own tickets that the hub says it lent; of nights that are past, none."""
+        nights = [*config.lent, *(event.event_id for event in config.events)]
+        rows = [
+            (code, event_id, "", at.isoformat()) for event_id in config.lent for code in config.lent[event_id]
+        ]
+        with self._transaction() as db:
+            db.execute(SQL["drop_old_lent"], (msgspec.json.encode(nights).decode(),))
+            db.executemany(SQL["put_lent"], rows)
+
     def put_alert(self, alert: Alert) -> None:
         """Something the door is to show; told again it changes nothing."""
         with self._transaction() as db:

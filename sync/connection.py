@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from gate.link import LinkNote
 from gate.model import Now
 from gate.outage import Outage
@@ -38,6 +40,8 @@ class Connection:
         self._topics = topics
         self._jitter = jitter
         self._outage = Outage("broker")
+        self._namesake = False
+        """Whether somebody was told of another client with this gate's id."""
         self._failures = 0
         self._connect_at = 0
         self.link: Link | None = None
@@ -65,16 +69,35 @@ class Connection:
 
     def on_lost(self, lost: Lost, now_ms: int) -> None:
         """The link is gone; the next is made after a wait."""
+        if lost.taken_over:
+            self._tell_of_namesake()
+        self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
+        self._give_up(now_ms)
+        self._failures = min(self._failures + 1, 10)
+
+    def renew(self, now_ms: int) -> None:
+        """Give this connection up for another, although it seems to stand."""
+        self._give_up(now_ms)
+
+    def _give_up(self, now_ms: int) -> None:
         if self.connected:
             self.connected, self.since_ms = False, now_ms
-        self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
         link, self.link = self.link, None
         if link is not None:
             link.close()
         shortest, longest = RECONNECT_MS
         wait = min(shortest * 2**self._failures, longest) * (1 + self._jitter() / 2)
-        self._failures = min(self._failures + 1, 10)
         self._connect_at = now_ms + int(wait)
+
+    def _tell_of_namesake(self) -> None:
+        """Once, until a connection lasts: both come back again and again."""
+        if not self._namesake:
+            structlog.get_logger().error(
+                "the broker has let in another client with this gate's id and put this one out: another gate "
+                "runs with a copy of this card, or maguey-sync runs twice. They put each other out until one "
+                "stops. Stop the other; if nobody knows it, revoke this gate's certificate and enrol anew."
+            )
+        self._namesake = True
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand over a message; False if nothing takes it now."""
@@ -85,7 +108,7 @@ class Connection:
     def _settle(self, now_ms: int) -> None:
         """Only a connection that lasts is one: else the log fills and the waits never grow."""
         if self.connected and now_ms - self.since_ms >= SETTLED_MS:
-            self._failures = 0
+            self._failures, self._namesake = 0, False
             self._outage.over()
 
 

@@ -109,6 +109,12 @@ class Follower:
         elif self._is_behind(event_id):
             self._again_at[event_id] = self._clock.now().monotonic_ms + ASK_AGAIN_MS
 
+    def refetch(self) -> None:
+        """Load every night anew, whatever is held of it."""
+        self._rewound |= self._served
+        for event_id in self._served:
+            self._ask(event_id)
+
     def keep_time(self, now_ms: int) -> None:
         """Ask again for what an answer did not bring."""
         for event_id in [e for e, at in self._again_at.items() if now_ms >= at]:

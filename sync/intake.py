@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
 
 import structlog
 
 from gate.clock import Clock
 from gate.errors import StoreError
+from gate.link import LinkNote
 from gate.outage import Outage
 from sync.cache import Cache
 from sync.follower import Follower
 from sync.link import Message
+from sync.peers import Peers
+from sync.reading import understand
 from sync.snapshot import Fetched
-from sync.wire import Delta, GateConfig, Head, Topics, WireError, decode, decode_scans
+from sync.wire import Alert, Delta, GateConfig, Head, Topics, decode, decode_scans
 
 STORE_RETRY_MS = 1_000
 KEPT = 10_000
 """Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""
 
 Incoming = Message | GateConfig | Fetched
-M = TypeVar("M", Message, Incoming)
 
 
 class Intake:
@@ -30,6 +31,7 @@ class Intake:
 
     :param heard: called when something shows that the hub lives.
     :param before_large: called before a write that may take seconds.
+    :param before: what was so when sync last ran.
     """
 
     def __init__(  # noqa: PLR0913 – the parts it brings together, by name
@@ -42,6 +44,7 @@ class Intake:
         clock: Clock,
         heard: Callable[[], None],
         before_large: Callable[[], None],
+        before: LinkNote | None,
     ) -> None:
         self._gate_id = gate_id
         self._topics = topics
@@ -50,6 +53,11 @@ class Intake:
         self._clock = clock
         self._heard = heard
         self._before_large = before_large
+        self.peers = Peers(before.heard if before else ())
+        """What was heard of the other gates and is in the cache."""
+        self.knows_lent = bool(before and before.knows_lent)
+        """Whether this cache has had a configuration, and so every ticket that is lent."""
+        self._log = structlog.get_logger()
         self._outage = Outage("cache")
         self._kept: deque[Incoming] = deque(maxlen=KEPT)
         self._again_at = 0
@@ -80,6 +88,8 @@ class Intake:
         match message:
             case GateConfig():
                 self._follower.on_config(message)
+                self._cache.add_lent(message, self._clock.now().wall)
+                self.knows_lent = True
             case Fetched():
                 self._before_large()
                 self._follower.on_fetched(message)
@@ -91,18 +101,16 @@ class Intake:
                 self._heard()
             case Message(topic, payload) if topic.endswith("/scans"):
                 self._on_peer(topic, payload)
+            case Message(topic, payload) if topic == self._topics.alerts():
+                self._on_alert(decode(payload, Alert))
 
     def _on_peer(self, topic: str, payload: bytes) -> None:
         gate_id = self._topics.gate_of(topic)
         if gate_id is not None and gate_id != self._gate_id:
             records, _unreadable = decode_scans(payload, gate_id)  # the hub quarantines those
             self._cache.put_peers(records)
+            self.peers.hear(records)
 
-
-def understand(message: M, use: Callable[[M], None]) -> None:
-    """Use a message; one that is none is told of and stops nothing."""
-    try:
-        use(message)
-    except (WireError, OverflowError) as error:  # a number may be larger than SQLite's
-        where = message.topic if isinstance(message, Message) else type(message).__name__
-        structlog.get_logger().warning("message not understood", topic=where, error=str(error))
+    def _on_alert(self, alert: Alert) -> None:
+        self._cache.put_alert(alert)
+        self._log.warning("the hub alerts", at_gate=alert.gate, reason=alert.reason, at=str(alert.at))

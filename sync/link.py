@@ -28,6 +28,9 @@ CONNECT_TIMEOUT_S = 5.0
 IN_FLIGHT = 100
 """Messages paho has on the way at once; 20 to 100 publishes fastest (quality 7.3)."""
 
+TAKEN_OVER = 0x8E
+"""Reason code "Session taken over" (MQTT 5, 3.14.2.1)."""
+
 
 class LinkError(MagueyError):
     """The broker cannot be reached or refuses this gate."""
@@ -53,9 +56,13 @@ class Connected(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """The connection is gone or was never made; `why` in the library's words."""
+    """The connection is gone or was never made; `why` in the library's words.
+
+    `taken_over`: the broker ended it because another client came with the same id.
+    """
 
     why: str
+    taken_over: bool = False
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -166,7 +173,7 @@ class Link:
         self._put(self, Lost("no connection"))
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
-        self._put(self, Lost(str(code)))
+        self._put(self, Lost(str(code), taken_over=code.value == TAKEN_OVER))
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._put(self, Message(message.topic, bytes(message.payload), message.retain))

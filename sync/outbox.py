@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from gate.errors import StoreError
-from gate.model import ScanRecord
-from gate.rows import COLUMNS, from_row
+from gate.model import Now, ScanRecord
+from gate.rows import COLUMNS, from_row, moment
 from gate.sqlfile import load
 from sync.wire import Spoiled
 
@@ -94,6 +94,25 @@ class Outbox:
             self._seen = version
             return changed
 
+    def knows_unused(self, code_hash: str) -> bool:
+        """Whether it is certain that nobody came in here with this code, what was annulled apart.
+
+        A journal that is not there, or has lost some of its history, is certain of nothing.
+        """
+        with self._in_words():
+            db = self._open()
+            return bool(db and db.execute(SQL["unused"], (code_hash,)).fetchone()[0])
+
+    def age_above(self, seq: int, now: Now) -> int | None:
+        """How long ago the first record after `seq` was made, in seconds; None if there is none.
+
+        By the clock that does not jump, unless the gate was started anew since.
+        """
+        with self._in_words():
+            db = self._open()
+            row = db.execute(SQL["oldest_above"], (seq,)).fetchone() if db else None
+        return _age(row, now) if row else None
+
     def _meta(self, key: str) -> Any:
         with self._in_words():
             db = self._open()
@@ -135,6 +154,17 @@ class Outbox:
         if self._db is not None:
             self._db.close()
             self._db, self._is_made = None, False
+
+
+def _age(row: tuple[Any, ...], now: Now) -> int | None:
+    """Seconds since a record was made; None if its row is spoiled."""
+    boot_id, monotonic_ms, occurred_at = row
+    try:
+        if boot_id == now.boot_id:
+            return max(0, int(now.monotonic_ms - monotonic_ms) // 1000)
+        return max(0, int((now.wall - moment(occurred_at)).total_seconds()))
+    except (TypeError, ValueError):
+        return None
 
 
 def _text(raw: bytes) -> str | bytes:

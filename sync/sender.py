@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from gate.link import LinkNote
 from sync import window as win
 from sync.outbox import Outbox, Place
 from sync.wire import BATCH_LIMIT, MESSAGE_LIMIT, Ack, encode_scans
@@ -17,15 +18,19 @@ HUB_SILENT_WAITS = 2
 class Sender:
     """The outgoing half of sync.
 
-    :param epoch: the journal's numbering when sync last ran.
-    :param acked: what the hub had acknowledged of it.
+    :param before: what was so when sync last ran, None if it never has.
     """
 
-    def __init__(self, outbox: Outbox, epoch: str | None, acked: int) -> None:
+    def __init__(self, outbox: Outbox, before: LinkNote | None) -> None:
+        acked = before.acked_seq if before else 0
         self._outbox = outbox
-        self._epoch = epoch
+        self._epoch = before.epoch if before else None
         self._window = win.Window(acked=acked, sent=acked)
+        self._hub_seq = before.hub_seq if before else 0
+        self._is_told = False
+        """Whether the hub has acknowledged anything on this connection."""
         self._last_seq: int | None = None
+        self._waiting_since: int | None = None
         self._ahead = 0
         """While the journal is older than what the hub has: how far the hub is."""
         self._log = structlog.get_logger()
@@ -41,17 +46,32 @@ class Sender:
         return self._window.acked
 
     @property
+    def hub_seq(self) -> int:
+        """What the hub itself says it has of this numbering, more than `acked` if the journal is older."""
+        return self._hub_seq
+
+    @property
+    def last_seq(self) -> int:
+        """The journal's last number, 0 if it is empty or was not looked at yet."""
+        return self._last_seq or 0
+
+    @property
     def unacked(self) -> int:
         """How many records the hub has not acknowledged."""
-        return max(0, (self._last_seq or 0) - self._window.acked)
+        return max(0, self.last_seq - self._window.acked)
 
     @property
     def is_answered(self) -> bool:
         """Whether the hub acknowledges what it is sent."""
         return self._window.waits < HUB_SILENT_WAITS
 
+    def silent_ms(self, now_ms: int) -> int:
+        """How long something has waited on this connection and nothing of it was acknowledged."""
+        return 0 if self._waiting_since is None else now_ms - self._waiting_since
+
     def on_connect(self, now_ms: int) -> None:
         """A new connection."""
+        self._is_told, self._waiting_since = False, None
         if self._ahead:  # what was lost with the old one cannot be told from the hub's numbers
             self._window = win.Window(since_ms=now_ms)
         else:
@@ -61,11 +81,20 @@ class Sender:
         """Take an acknowledgement for what it says of this journal; of another it says nothing."""
         if ack.epoch != self._epoch or ack.seq < 0 or self._last_seq is None:
             return
+        self._hub_seq = max(self._hub_seq, ack.seq) if self._is_told else ack.seq
+        self._is_told = True
         if ack.seq > self._last_seq:
             self._is_older(ack.seq, now_ms)
         elif ack.seq > self._ahead:
             self._ahead = 0
+        before = self._window.acked
         self._window = win.on_ack(self._window, ack.seq, now_ms)
+        if self._window.acked > before:
+            self._waiting_since = None
+
+    def resend(self, now_ms: int) -> None:
+        """Somebody appeared who may not have heard what the hub has not acknowledged."""
+        self._window = win.resend(self._window, now_ms)
 
     def send(self, publish: Callable[[bytes], bool] | None, now_ms: int, jitter: float) -> None:
         """Publish what may be sent now.
@@ -74,8 +103,12 @@ class Sender:
         :raises StoreError: the journal cannot be read.
         """
         self._look(now_ms)
+        if not self.unacked:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now_ms
         self._window = win.on_tick(self._window, now_ms, jitter)
-        while publish and (self._last_seq or 0) > self._window.sent and win.room(self._window):
+        while publish and self.last_seq > self._window.sent and win.room(self._window):
             records = self._outbox.above(self._window.sent, min(BATCH_LIMIT, win.room(self._window)))
             if not records:
                 return
@@ -97,7 +130,7 @@ class Sender:
         if epoch != self._epoch:
             self._log.info("new journal", epoch=epoch)
             self._epoch, self._window = epoch, win.Window(since_ms=now_ms)
-            self._last_seq, self._ahead = None, 0
+            self._last_seq, self._ahead, self._hub_seq = None, 0, 0
 
     def _is_older(self, hub_seq: int, now_ms: int) -> None:
         """The hub has more of this numbering than the card: new scans get numbers it already knows."""

@@ -3,38 +3,43 @@
 One loop owns all state. Everything from outside (broker, hub) comes in through one queue;
 the journal is looked at when it has changed. A scan is sent until the hub has acknowledged
 it, whatever the broker said. The parts: `connection` keeps the line to the broker, `sender` is the way
-out, `intake` and `follower` the way in, `telling` is what is said of it all; here is who gets what, and when.
+out, `intake` and `follower` the way in, `lending` answers the hub about one ticket, `telling` says how it
+all is; here is who gets what, and when. `claims`, between door and hub, has a loop of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
-
-import msgspec
-import structlog
+from typing import Protocol
 
 from gate.clock import Clock
 from gate.errors import StoreError
 from gate.heart import Heart
-from gate.link import LinkNote
+from gate.lending import LOCK_FILE
 from gate.live import Reading
 from gate.model import Now, Value
 from gate.outage import Outage
+from gate.talk import Refetch
 from sync.cache import Cache
+from sync.claims import Claims, Down, FromHub, ToService, Up
 from sync.connection import Connection, MakeLink, cut_since
 from sync.fetcher import Want, WantConfig
 from sync.follower import Follower
-from sync.intake import STORE_RETRY_MS, Intake, understand
+from sync.intake import STORE_RETRY_MS, Intake
+from sync.lending import Lender
 from sync.link import Connected, Link, LinkEvent, Lost, Message
 from sync.outbox import Outbox
+from sync.reading import understand
 from sync.sender import Sender
 from sync.snapshot import Fetched
-from sync.telling import Identity, offline, with_door
-from sync.wire import Ack, Alert, GateConfig, GateStatus, Topics, decode, encode
+from sync.telling import Identity, Teller
+from sync.timing import kept
+from sync.wire import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
 
-__all__ = ["Identity", "Inbox", "Sync", "Turns"]
+__all__ = ["Doors", "Identity", "Inbox", "Sync", "Turns"]
 
 POLL_S = 0.02
 """How long a new scan may wait before it is noticed."""
@@ -43,8 +48,11 @@ STATUS_MS = 10_000
 CONFIG_MS = 60_000
 HEARD_MS = 90_000
 """A living hub answers for the configuration more often than this; a silent one proves nothing."""
+ACK_SILENT_MS = 60_000
+"""Twice the longest wait of `sync.window`: the line may be at fault, whatever it says of itself."""
+MOST_PEERS = 64
 
-Event = LinkEvent | GateConfig | Fetched
+Event = LinkEvent | GateConfig | Fetched | ToService
 Inbox = queue.SimpleQueue["tuple[Link | None, Event]"]
 
 
@@ -53,15 +61,28 @@ class Turns(Value, frozen=True):
 
     service: int
     link: int
+    claims: int
+    hotline: int
+
+
+class Doors(Protocol):
+    """The local line to the door: `sync.hotline.Hotline`."""
+
+    turns: int
+
+    def tell(self, packet: bytes, /) -> int:
+        """To every door there is; how many took it."""
 
 
 class Sync:
     """The service of one gate.
 
-    :param make_link: starts a connection that reports to the inbox.
+    :param make_link: starts a connection that reports to `deliver`.
     :param want: asks for something over HTTP; the answer is put into the inbox.
     :param door: how the door is, by its own account.
     :param jitter: gives a random number from 0 to 1.
+    :param doors: the local line; what comes on it is put into the inbox of `claims`. None: there is none.
+    :param claim_timeout_s: how long the door waits for the hub's answer.
     """
 
     def __init__(  # noqa: PLR0913 – the parts of the service, by name
@@ -76,45 +97,67 @@ class Sync:
         clock: Clock,
         door: Callable[[Now], Reading],
         jitter: Callable[[], float],
+        doors: Doors | None = None,
+        claim_timeout_s: float = 0.2,
     ) -> None:
-        self._identity = identity
-        self._topics = topics = Topics(venue=identity.venue)
+        self._gate_id = gate_id = identity.gate_id
+        self._topics = Topics(venue=identity.venue)
         self._cache = cache
         self._outbox = outbox
         self._inbox = inbox
         self._want = want
         self._clock = clock
         self._door = door
+        self._doors = doors
         self._jitter = jitter
-        self._log = structlog.get_logger()
-        before = cache.link()
-        wanted = [
-            topics.ack(identity.gate_id),
-            topics.scans(),
-            topics.head(),
-            topics.deltas(),
-            topics.alerts(),
-        ]
-        self._line = Connection(make_link, self._will, wanted, cut_since(before, clock.now()), jitter)
-        self._sender = Sender(outbox, before.epoch if before else None, before.acked_seq if before else 0)
+        before, now = cache.link(), clock.now()
+        timing = kept(before, now.boot_id)
+        clock.learn(timing.best)
+        self.claims = Claims(
+            self._topics,
+            gate_id,
+            clock,
+            to_service=lambda event: inbox.put((None, event)),
+            tell=doors.tell if doors else lambda _packet: 0,
+            timing=timing,
+            timeout_ms=round(claim_timeout_s * 1000),
+        )
+        self._line = Connection(make_link, self._will, self._wanted(), cut_since(before, now), jitter)
+        self._sender = Sender(outbox, before)
         self._follower = Follower(cache, want, clock)
+        self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
         self._intake = Intake(
-            gate_id=identity.gate_id,
-            topics=topics,
+            gate_id=gate_id,
+            topics=self._topics,
             cache=cache,
             follower=self._follower,
             clock=clock,
             heard=self._heard,
             before_large=lambda: self._beat(clock.now()),  # it keeps the door waiting for the next one
+            before=before,
+        )
+        self._teller = Teller(
+            identity=identity,
+            line=self._line,
+            claims=self.claims,
+            sender=self._sender,
+            intake=self._intake,
+            follower=self._follower,
+            cache=cache,
+            outbox=outbox,
         )
         self._journal_outage = Outage("journal")
         self._beat_outage = Outage("heartbeat")
+        self._ack_outage = Outage("the hub's acknowledgement")
         self._heard_ms: int | None = None
-        self._turns = self._journal_at = 0
+        self._peers_online: set[str] = set()
+        self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
         """Until `stop` is set; then a goodbye to the broker."""
+        claims = threading.Thread(target=self.claims.run, args=(stop,), name="claims", daemon=True)
+        claims.start()
         try:
             while not stop.is_set():
                 self.step()
@@ -122,6 +165,8 @@ class Sync:
                 heart.beat(self._clock.now().monotonic_ms, self.turns())
         finally:
             heart.stopping()
+            stop.set()
+            claims.join(timeout=1.0)
             if self._line.link is not None:
                 self._line.link.close(self._will())
             self._cache.close()
@@ -129,18 +174,14 @@ class Sync:
 
     def step(self) -> None:
         """Wait briefly for an event, then take a turn."""
-        try:
-            first = self._inbox.get(timeout=POLL_S)
-        except queue.Empty:
-            pass
-        else:
-            self._handle(*first)
+        with contextlib.suppress(queue.Empty):
+            self._handle(*self._inbox.get(timeout=POLL_S))
         self.turn()
 
     def turn(self) -> None:
         """Handle all events there are, then send and keep time. Does not wait.
 
-        A file that cannot be used stops only the part that needs it.
+        A file that cannot be used stops only the part that needs it. The claims have turns of their own.
         """
         self._take_events()
         now = self._clock.now()
@@ -148,32 +189,55 @@ class Sync:
         if lost is not None:
             self._on_link(lost)
         self._send_scans(now.monotonic_ms)
+        self._renew_if_silent(now.monotonic_ms)
         self._keep_time(now)
 
     def turns(self) -> Turns:
         """Asked once a step. A connection that is not made yet has its own time-out, and is not watched."""
         self._turns += 1
         link = self._line.link if self._line.connected else None
-        return Turns(service=self._turns, link=self._turns if link is None else link.beats())
+        return Turns(
+            service=self._turns,
+            link=self._turns if link is None else link.beats(),
+            claims=self.claims.turns,
+            hotline=self._turns if self._doors is None else self._doors.turns,
+        )
+
+    def deliver(self, link: Link, event: LinkEvent) -> None:
+        """Take an event of a link to who handles it; from any thread, only enqueues."""
+        if isinstance(event, Message) and event.topic in self.claims.topics:
+            self.claims.inbox.put(FromHub(link, event))
+        else:
+            self._inbox.put((link, event))
 
     def _take_events(self) -> None:
-        try:
+        with contextlib.suppress(queue.Empty):
             while True:
                 self._handle(*self._inbox.get_nowait())
-        except queue.Empty:
-            pass
 
     def _handle(self, source: Link | None, event: Event) -> None:
-        if isinstance(event, GateConfig | Fetched):
-            self._heard()
-            self._intake.put(event)
-        elif source is self._line.link:  # a link that was given up may still have been talking
-            self._on_link(event)
+        match event:
+            case GateConfig() | Fetched():
+                self._heard()
+                self._intake.put(event)
+            case Lend():
+                self._lend(event)
+            case Refetch():
+                self._refetch()
+            case _ if source is self._line.link:  # a link that was given up may still have been talking
+                self._on_link(event)
 
     def _heard(self) -> None:
         self._heard_ms = self._clock.now().monotonic_ms
 
     # --- the broker ---
+
+    def _wanted(self) -> list[str]:
+        topics, mine = self._topics, self._gate_id
+        return [
+            topics.ack(mine), topics.grants(mine), topics.commands(mine),
+            topics.scans(), topics.status(), topics.head(), topics.deltas(), topics.alerts(),
+        ]  # fmt: skip
 
     def _on_link(self, event: LinkEvent) -> None:
         match event:
@@ -181,34 +245,55 @@ class Sync:
                 self._on_connected()
             case Lost():
                 self._line.on_lost(event, self._clock.now().monotonic_ms)
-                self._beat_at = 0
+                self._on_down()
             case Message():
                 self._on_message(event)
 
     def _on_connected(self) -> None:
         now_ms = self._clock.now().monotonic_ms
         self._line.on_connected(now_ms)
+        if self._line.link is not None:
+            self.claims.inbox.put(Up(self._line.link))
         self._sender.on_connect(now_ms)
         self._follower.on_connect()
+        self._peers_online.clear()
         self._beat_at = self._status_at = self._config_at = 0
+
+    def _on_down(self) -> None:
+        self.claims.inbox.put(Down())
+        self._beat_at = 0
 
     def _on_message(self, message: Message) -> None:
         if message.topic.endswith("/ack"):
             understand(message, self._on_ack)
-        elif message.topic == self._topics.alerts():
-            understand(message, self._on_alert)
+        elif message.topic.endswith("/status"):
+            understand(message, self._on_peer_status)
         else:
             self._intake.put(message)
 
-    def _on_alert(self, message: Message) -> None:
-        alert = decode(message.payload, Alert)
-        self._log.warning("the hub alerts", at_gate=alert.gate, reason=alert.reason, at=str(alert.at))
+    # --- out: the journal ---
 
     def _on_ack(self, message: Message) -> None:
-        ack = decode(message.payload, Ack)
+        ack, now_ms = decode(message.payload, Ack), self._clock.now().monotonic_ms
         self._heard()
-        self._sender.on_ack(ack, self._clock.now().monotonic_ms)
+        before = self._sender.acked
+        self._sender.on_ack(ack, now_ms)
+        if self._sender.acked > before:
+            self._renewals = 0
+            self._ack_outage.over()
         self._beat_at = 0
+
+    def _on_peer_status(self, message: Message) -> None:
+        """A gate that appears while the hub is silent is told at once what it cannot know from the hub."""
+        gate_id = self._topics.gate_of(message.topic)
+        if gate_id is None or gate_id == self._gate_id:
+            return
+        if not decode(message.payload, GateStatus).online:
+            self._peers_online.discard(gate_id)
+        elif gate_id not in self._peers_online and len(self._peers_online) < MOST_PEERS:
+            self._peers_online.add(gate_id)
+            if not self._sender.is_answered:
+                self._sender.resend(self._clock.now().monotonic_ms)
 
     def _send_scans(self, now_ms: int) -> None:
         if now_ms < self._journal_at:
@@ -222,7 +307,29 @@ class Sync:
             self._journal_outage.over()
 
     def _publish_scans(self, batch: bytes) -> bool:
-        return self._line.publish(self._topics.scans(self._identity.gate_id), batch)
+        return self._line.publish(self._topics.scans(self._gate_id), batch)
+
+    def _renew_if_silent(self, now_ms: int) -> None:
+        """A line that stands, and on which nothing is acknowledged, is made anew; ever more rarely."""
+        patience = ACK_SILENT_MS * 2 ** min(self._renewals, 4)
+        if self._line.connected and self._sender.silent_ms(now_ms) >= patience:
+            self._ack_outage.began(
+                f"none of {self._sender.unacked} records was acknowledged for {patience // 1000} s, although "
+                "the broker is connected. The connection is made anew. Is maguey-hub ingest running?"
+            )
+            self._renewals += 1
+            self._line.renew(now_ms)
+            self._on_down()
+
+    # --- in: one ticket, every night ---
+
+    def _lend(self, lend: Lend) -> None:
+        answer = self._lender.answer(lend, self._clock.now().wall)
+        self._line.publish(self._topics.claims(self._gate_id), encode(answer))
+
+    def _refetch(self) -> None:
+        self._follower.refetch()
+        self._want(WantConfig())
 
     # --- telling: door and hub ---
 
@@ -235,31 +342,23 @@ class Sync:
         self._intake.keep_time(now_ms)
         if self._line.connected and now_ms >= self._status_at:
             self._status_at = now_ms + STATUS_MS
-            self._line.publish(
-                self._topics.status(self._identity.gate_id), encode(self._status()), retain=True
-            )
+            self._tell_status(now)
         if now_ms >= self._beat_at:
             self._beat_at = now_ms + BEAT_MS
             self._beat(now)
 
+    def _tell_status(self, now: Now) -> None:
+        is_read = not self._journal_outage.is_on
+        status = self._teller.status(now, self._door(now), journal_is_read=is_read)
+        self._line.publish(self._topics.status(self._gate_id), encode(status), retain=True)
+
     def _beat(self, now: Now) -> None:
         try:
-            self._cache.put_link(self._link_note(now), now.wall if self._is_current(now) else None)
+            self._cache.put_link(self._teller.note(now), now.wall if self._is_current(now) else None)
         except StoreError as error:
             self._beat_outage.began(error)
         else:
             self._beat_outage.over()
-
-    def _link_note(self, now: Now) -> LinkNote:
-        return LinkNote(
-            connected=self._line.connected,
-            hub_heard=self._sender.is_answered,
-            since_ms=self._line.since_ms,
-            beat_ms=now.monotonic_ms,
-            boot_id=now.boot_id,
-            epoch=self._sender.epoch,
-            acked_seq=self._sender.acked,
-        )
 
     def _is_current(self, now: Now) -> bool:
         """Connected, and holding all that a hub which was heard lately told of."""
@@ -267,16 +366,4 @@ class Sync:
         return self._line.connected and is_heard and self._follower.is_current()
 
     def _will(self) -> tuple[str, bytes]:
-        return self._topics.status(self._identity.gate_id), encode(offline(self._identity))
-
-    def _status(self) -> GateStatus:
-        now = self._clock.now()
-        return msgspec.structs.replace(
-            with_door(offline(self._identity), self._door(now)),
-            online=True,
-            at=now.wall,
-            epoch=self._sender.epoch,
-            unacked=self._sender.unacked,
-            event_id=self._follower.event_id,
-            cache_version=self._follower.version,
-        )
+        return self._topics.status(self._gate_id), encode(self._teller.offline())

@@ -1,12 +1,21 @@
-"""What sync tells of this gate: the door of the link, the hub and the other gates of the gate. Pure."""
+"""What sync tells of this gate: the door of the link, the hub and the other gates of the gate."""
 
 from __future__ import annotations
 
 import msgspec
 
+from gate.errors import StoreError
+from gate.link import LinkNote
 from gate.live import Reading
-from gate.model import Value
-from sync.wire import GateStatus
+from gate.model import Now, Value
+from sync.cache import Cache
+from sync.claims import Claims
+from sync.connection import Connection
+from sync.follower import Follower
+from sync.intake import Intake
+from sync.outbox import Outbox
+from sync.sender import Sender
+from sync.wire import GateStatus, Held
 
 
 class Identity(Value, frozen=True):
@@ -17,13 +26,93 @@ class Identity(Value, frozen=True):
     version: str
 
 
-def offline(identity: Identity) -> GateStatus:
-    """The last will, and the goodbye."""
-    return GateStatus(gate_id=identity.gate_id, online=False, version=identity.version)
+class Teller:
+    """Puts together what the parts of the service know."""
+
+    def __init__(  # noqa: PLR0913 – the parts of the service, by name
+        self,
+        *,
+        identity: Identity,
+        line: Connection,
+        claims: Claims,
+        sender: Sender,
+        intake: Intake,
+        follower: Follower,
+        cache: Cache,
+        outbox: Outbox,
+    ) -> None:
+        self._identity = identity
+        self._line = line
+        self._claims = claims
+        self._sender = sender
+        self._intake = intake
+        self._follower = follower
+        self._cache = cache
+        self._outbox = outbox
+
+    def note(self, now: Now) -> LinkNote:
+        """For the door."""
+        return LinkNote(
+            connected=self._line.connected,
+            hub_heard=self._sender.is_answered,
+            since_ms=self._line.since_ms,
+            beat_ms=now.monotonic_ms,
+            boot_id=now.boot_id,
+            epoch=self._sender.epoch,
+            acked_seq=self._sender.acked,
+            hub_seq=self._sender.hub_seq,
+            answered_ms=self._claims.answered_ms,
+            measure=self._claims.timing.best,
+            heard=self._intake.peers.heard(),
+            knows_lent=self._intake.knows_lent,
+        )
+
+    def offline(self) -> GateStatus:
+        """The last will, and the goodbye."""
+        return GateStatus(gate_id=self._identity.gate_id, online=False, version=self._identity.version)
+
+    def status(self, now: Now, door: Reading, *, journal_is_read: bool) -> GateStatus:
+        """For everybody.
+
+        :param journal_is_read: False: what is known of the journal may be old. Then nothing is said of
+            it, for the hub takes back what was granted to a gate whose whole journal it has.
+        """
+        status = msgspec.structs.replace(
+            _with_door(self.offline(), door),
+            online=True,
+            at=now.wall,
+            event_id=self._follower.event_id,
+            cache_version=self._follower.version,
+            held=self._held(),
+            clock=now.clock,
+            clock_offset_ms=now.offset_ms,
+            clock_uncertainty_ms=now.uncertainty_ms,
+            boot_id=now.boot_id,
+            monotonic_ms=now.monotonic_ms,
+        )
+        return self._with_journal(status, now) if journal_is_read else status
+
+    def _with_journal(self, status: GateStatus, now: Now) -> GateStatus:
+        sender = self._sender
+        try:
+            age_s = self._outbox.age_above(sender.acked, now) if sender.unacked else None
+        except StoreError:  # told of by who sends the journal, in a moment
+            return status
+        return msgspec.structs.replace(
+            status,
+            epoch=sender.epoch,
+            unacked=sender.unacked,
+            last_seq=sender.last_seq,
+            acked=sender.acked,
+            oldest_unacked_s=age_s,
+        )
+
+    def _held(self) -> tuple[Held, ...]:
+        return ()
 
 
-def with_door(status: GateStatus, door: Reading) -> GateStatus:
-    """A status with how the door is, by its own account."""
+def _with_door(status: GateStatus, door: Reading) -> GateStatus:
+    """With how the door is, by its own account."""
     live = door.live
     if live is None or not door.is_fresh:
         return msgspec.structs.replace(status, door=False)

@@ -72,6 +72,11 @@ def on_tick(window: Window, now_ms: int, jitter: float) -> Window:
     return msgspec.structs.replace(window, sent=window.acked, since_ms=now_ms, waits=window.waits + 1)
 
 
+def resend(window: Window, now_ms: int) -> Window:
+    """Send again, now, what is not acknowledged: somebody is there who has not heard it."""
+    return msgspec.structs.replace(window, sent=window.acked, since_ms=now_ms)
+
+
 def room(window: Window) -> int:
     """How many more records may be sent now."""
     return max(0, IN_FLIGHT - (window.sent - window.acked))

@@ -157,6 +157,9 @@ insert into link values (1, ?) on conflict (one) do update set row = excluded.ro
 -- put_lent --
 insert into lent values (?, ?, ?, ?) on conflict do nothing
 
+-- drop_old_lent --
+delete from lent where event_id not in (select value from json_each(?))
+
 -- put_alert --
 insert into alerts (id, row) values (?, ?) on conflict (id) do nothing
 

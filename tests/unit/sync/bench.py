@@ -83,9 +83,22 @@ class Bench:
 
     def step(self, *events: LinkEvent | GateConfig | Fetched, seconds: float = 0.05) -> None:
         for event in events:
-            self.inbox.put((self.links[-1] if self.links else None, event))
+            self.put(event)
         self.clock.forward(seconds)
-        self.sync.step()
+        self.turn()
+
+    def put(self, event: LinkEvent | GateConfig | Fetched) -> None:
+        if self.links and isinstance(event, LinkEvent):
+            self.sync.deliver(self.links[-1], event)
+        else:
+            self.inbox.put((None, event))
+
+    def turn(self) -> None:
+        """Both loops, until there is nothing left to do."""
+        self.sync.turn()
+        self.sync.claims.turn()
+        while not self.inbox.empty():
+            self.sync.turn()
 
     def connect(self) -> None:
         self.step()

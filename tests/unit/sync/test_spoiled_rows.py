@@ -65,7 +65,7 @@ def test_it_is_said_once_however_often_it_is_sent(bench: Bench) -> None:
     change(bench, "update scans set verdict = 'perhaps' where seq = 2")
     with capture_logs() as lines:
         bench.connect()
-        for _ in range(20):
+        for _ in range(10):
             bench.step(seconds=5)
     assert len(sent_places(bench)) > 1
     assert len([line for line in lines if line["log_level"] == "error"]) == 1
