@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bench import busy, decision, frames, machine, memory, outages, reading
+from bench import busy, claims, decision, frames, ingest, machine, memory, outages, reading, snapshots
 from bench.bed import GATE_ID
 from bench.context import Context
 from bench.figures import Row
@@ -27,6 +27,9 @@ SUBJECTS: dict[str, Callable[[Context], Iterable[Row]]] = {
     "frames": frames.rows,
     "reading": reading.rows,
     "memory": memory.rows,
+    "ingest": ingest.rows,
+    "claims": claims.rows,
+    "snapshots": snapshots.rows,
 }
 
 
@@ -41,7 +44,7 @@ def main(
     data: Annotated[Path, typer.Option(help="The test pictures.")] = ROOT.parent / "shared" / "data",
     share: Annotated[float, typer.Option(min=0.01, help="Of the usual number of rounds.")] = 1.0,
 ) -> None:
-    """Measure the door beside its floors: docs/performance.md. Beside the JSON goes the table as Markdown."""
+    """Measure door and hub beside their floors: docs/performance.md. The table goes beside the JSON, too."""
     wanted = only or list(SUBJECTS)
     unknown = [name for name in wanted if name not in SUBJECTS]
     if unknown:

@@ -77,9 +77,7 @@ class Gate:
         self.cache_file = folder / f"cache-{tickets}.db"
         fill(self.cache_file, tickets, self.clock.now())
         self.cache = CacheReader(self.cache_file)
-        self.hotline = Hotline(
-            folder / "sync.sock", 0.2, lambda: self.cache.link(self.clock.now()), self.clock
-        )
+        self.hotline = Hotline(folder / "sync.sock", 0.2, self.clock)
         self.journal = journal(_free(folder, "journal"), GATE_ID, "epoch-1")
         self.desk = self.make_desk(self.journal)
         self.guests = night.guests(1, min(tickets, night.PRINTED))
@@ -92,6 +90,7 @@ class Gate:
             journal=journal,
             cache=self.cache,
             clock=self.clock,
+            claims=self.hotline,
             random=os.urandom,
             policy=Policy(),
             keys={},
