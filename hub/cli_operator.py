@@ -78,6 +78,9 @@ def _print_table(lines: Sequence[Line], venue: str) -> None:
         # as text: what a gate says of itself is not to be taken for colours
         table.add_row(*map(Text, words), style="bold" if line.worry else None)
     console.print(table)
+    for line in lines:
+        for trouble in line.troubles:
+            console.print(Text(f"  {line.gate}: {trouble}"))
 
 
 @app.command()

@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One gate. `worry`: whether somebody should look."""
+    """One gate. `troubles`: of its parts, one by one; `worry`: whether somebody should look."""
 
     gate: str
     link: str
@@ -25,6 +25,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     clock: str
     door: str
     version: str
+    troubles: tuple[str, ...]
     worry: bool
 
 
@@ -33,20 +34,21 @@ def line_of(row: Row, now: datetime) -> Line:
     parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
     link, scans, nights, clock, door = (words for words, _ in parts)
     return Line(
-        gate=row["name"] if row["name"] == row["gate_id"] else f"{row['name']} ({row['gate_id']})",
+        gate=_gate(row),
         link=link,
         scans=scans,
         nights=nights,
         clock=clock,
         door=door,
         version=_printable(row["version"] or "-"),
+        troubles=tuple(_troubles(row)),
         worry=any(worry for _, worry in parts),
     )
 
 
-def ago(since: datetime | None, now: datetime) -> str:
-    """``3 min``, the time since then; of nothing: ``an unknown time``."""
-    return "an unknown time" if since is None else span(max((now - since).total_seconds(), 0))
+def ago(since: datetime, now: datetime) -> str:
+    """``3 min``: the time since then."""
+    return span(max((now - since).total_seconds(), 0))
 
 
 def span(seconds: float) -> str:
@@ -57,6 +59,12 @@ def span(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
+def _gate(row: Row) -> str:
+    """By the id, which orders name; with its name where that says more."""
+    gate_id, name = str(row["gate_id"]), str(row["name"])
+    return gate_id if name.lower().replace(" ", "-") == gate_id.lower() else f"{gate_id} ({name})"
+
+
 def _link(row: Row, now: datetime) -> tuple[str, bool]:
     if row["revoked"]:
         return "revoked", False
@@ -65,6 +73,8 @@ def _link(row: Row, now: datetime) -> tuple[str, bool]:
             return ("online, on its own", True) if row["isolated"] else ("online", False)
         case "never":
             return "never heard", True
+        case said if row["heard_at"] is None:
+            return f"{said}, never heard", True
         case said:
             return f"{said} for {ago(row['heard_at'], now)}", True
 
@@ -72,6 +82,8 @@ def _link(row: Row, now: datetime) -> tuple[str, bool]:
 def _scans(row: Row) -> tuple[str, bool]:
     if row["epoch"] is None:
         return "-", False
+    if not row["last_seq"] and not row["lag"]:
+        return "none yet", False
     if not row["lag"]:
         return f"all {row['last_seq']} here", False
     age = f" since {span(row['oldest_unacked_s'])}" if row["oldest_unacked_s"] is not None else ""
@@ -105,13 +117,14 @@ def _night(night: Row) -> str:
 
 
 def _clock(row: Row) -> tuple[str, bool]:
-    if row["clock"] is None:
+    if row["said_at"] is None:
         return "-", False
     sure = row["clock_uncertainty_ms"]
     if row["clock"] != "synced" or sure is None:
         return "UNTRUSTED", True
     off = row["clock_offset_ms"] or 0
-    return f"±{sure} ms" + (f", own {off:+d} ms" if abs(off) >= UNSURE_MS else ""), sure >= UNSURE_MS
+    own = f", own {span(abs(off) / 1000)} {'slow' if off > 0 else 'fast'}" if abs(off) >= UNSURE_MS else ""
+    return f"±{sure} ms{own}", sure >= UNSURE_MS
 
 
 def _door(row: Row) -> tuple[str, bool]:
@@ -119,9 +132,10 @@ def _door(row: Row) -> tuple[str, bool]:
         return "-", False
     if not row["door"]:
         return "NOT RUNNING", True
-    troubles = list(_troubles(row))
-    way = {"normal": OK, "": OK}.get(row["way"], row["way"].replace("_", " "))
-    return _printable("; ".join([way, *troubles] if way != OK else troubles or [OK])), bool(troubles)
+    count = len(list(_troubles(row)))
+    words = [] if row["way"] in ("", "normal") else [_printable(row["way"].replace("_", " "))]
+    words += [f"{count} trouble{'s' if count > 1 else ''}"] if count else []
+    return ", ".join(words) or OK, count > 0
 
 
 def _printable(text: str) -> str:
@@ -132,4 +146,4 @@ def _printable(text: str) -> str:
 def _troubles(row: Row) -> Iterator[str]:
     for name, said in (row["parts"] or {}).items():
         if said != OK:
-            yield f"{name}: {said}"
+            yield _printable(f"{name}: {said}")

@@ -11,7 +11,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -61,16 +61,16 @@ class Statuses:
         :param now: the hub's clock.
         :raises psycopg.Error: the database is away; what was heard is kept for the next turn.
         """
-        self.hear(wait_s, lambda: now)
+        self.hear(wait_s, now)
         self.write(conn, now)
 
-    def hear(self, wait_s: float, clock: Callable[[], datetime]) -> None:
+    def hear(self, wait_s: float, now: datetime) -> None:
         """Take what has arrived; also while Postgres is away, so that it is known when it was heard."""
         self._broker.tend()
         with contextlib.suppress(queue.Empty):
-            self._take(self._broker.inbox.get(timeout=wait_s), clock)
+            self._take(self._broker.inbox.get(timeout=wait_s), now)
             for _ in range(_AT_ONCE):
-                self._take(self._broker.inbox.get_nowait(), clock)
+                self._take(self._broker.inbox.get_nowait(), now)
 
     def write(self, conn: Connection, now: datetime) -> None:
         """Write down what was heard. Raises `psycopg.Error`: the database is away."""
@@ -85,7 +85,7 @@ class Statuses:
         if gates:
             self._compare(conn, gates, now)
 
-    def _take(self, message: Message, clock: Callable[[], datetime]) -> None:
+    def _take(self, message: Message, now: datetime) -> None:
         # at once: what is lost is said again, or is in the journal
         self._broker.acknowledge(message)
         gate_id = self._topics.gate_of(message.topic)
@@ -99,7 +99,7 @@ class Statuses:
         except WireError as error:
             self._refuse(gate_id or "", str(error))
             return
-        self._keep(status, None if message.retained else clock())
+        self._keep(status, _heard_at(message, now))
 
     def _keep(self, status: GateStatus, heard_at: datetime | None) -> None:
         """The newest of each gate; a goodbye beside what was said before it."""
@@ -166,6 +166,13 @@ class _Told:
         return self._told.pop(key, None) is not None
 
 
+def _heard_at(message: Message, now: datetime) -> datetime | None:
+    """None of a retained one: a gate that is long gone has one, too."""
+    if message.retained:
+        return None
+    return datetime.fromtimestamp(message.at_us / 1e6, UTC) if message.at_us else now
+
+
 def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: datetime | None) -> str | None:
     """Returns why it is refused, None if it is not."""
     row = conn.execute(query("kept_status"), {"gate_id": status.gate_id, "venue": venue}).fetchone()
@@ -203,7 +210,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
             if not outage.is_on:
                 _log.error("hearing the gates failed; trying again", exc_info=error)
             outage.began(one_line(error))
-        statuses.hear(_RETRY_SECONDS, lambda: datetime.now(UTC))
+        statuses.hear(_RETRY_SECONDS, datetime.now(UTC))
 
 
 @contextlib.contextmanager
