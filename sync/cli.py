@@ -24,8 +24,10 @@ from gate.live import read_live
 from gate.log import configure
 from gate.notify import Notifier, watchdog_ms
 from sync.cache import Cache
+from sync.claims import FromDoor
 from sync.doctor import diagnose
 from sync.fetcher import Fetcher
+from sync.hotline import Hotline
 from sync.link import Broker, Link
 from sync.outbox import Outbox
 from sync.service import Identity, Inbox, Sync
@@ -58,23 +60,26 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
     cache = Cache(settings.cache)
     fetcher = Fetcher(client, cache.spool, lambda answer: inbox.put((None, answer)))
+    hotline = Hotline(settings.socket, lambda door, said: service.claims.inbox.put(FromDoor(door, said)))
     service = Sync(
         identity=Identity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
         cache=cache,
         outbox=Outbox(settings.journal),
         inbox=inbox,
-        make_link=lambda will, topics: Link(
-            broker, settings.gate_id, lambda link, event: inbox.put((link, event)), will, topics
-        ),
+        make_link=lambda will, topics: Link(broker, settings.gate_id, service.deliver, will, topics),
         want=fetcher.want,
         clock=SystemClock(),
         door=lambda now: read_live(settings.live, now),
         jitter=random.random,
+        doors=hotline,
+        claim_timeout_s=settings.door.claim_timeout,
     )
+    hotline.start()
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
     try:
         service.run(stop, Heart(notifier, watchdog_ms(os.environ, os.getpid())))
     finally:
+        hotline.close()
         fetcher.close()
 
 

@@ -180,7 +180,7 @@ class Hotline:
         _make_folder(self._path.parent)
         if _is_used(self._path):
             raise MagueyError("another maguey-sync listens there; stop one of the two")
-        aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        aside = self._path.with_name(f".{os.getpid()}")  # a socket's path has 107 characters at most
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             aside.unlink(missing_ok=True)

@@ -71,8 +71,9 @@ def test_users_and_folders_are_made_as_the_units_expect(machine: Path) -> None:
     users_by_name = _by_name(machine / "etc/passwd", 2)
     groups = _by_name(machine / "etc/group", 2)
     state, token = (machine / "var/lib/maguey").stat(), (machine / "etc/maguey/token").stat()
-    assert (state.st_uid, state.st_gid) == (users_by_name["maguey-gate"], groups["maguey"])
-    assert oct(state.st_mode & 0o7777) == "0o2770"
+    for shared in (state, (machine / "run/maguey").stat()):
+        assert (shared.st_uid, shared.st_gid) == (users_by_name["maguey-gate"], groups["maguey"])
+        assert oct(shared.st_mode & 0o7777) == "0o2770"
     assert (token.st_uid, oct(token.st_mode & 0o7777)) == (users_by_name["maguey-sync"], "0o400")
     for unit in UNITS:
         wanted = _settings(SYSTEMD / unit)
@@ -109,8 +110,9 @@ def test_no_unit_ever_gives_up(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_no_unit_takes_the_shared_folder_for_itself(unit: str) -> None:
-    """`StateDirectory=` hands a folder and all in it to one unit's user (systemd.exec(5))."""
+def test_no_unit_takes_a_shared_folder_for_itself(unit: str) -> None:
+    """`StateDirectory=` hands a folder and all in it to one unit's user, `RuntimeDirectory=` takes it away
+    when that unit stops (systemd.exec(5))."""
     settings = _settings(SYSTEMD / unit)
-    assert "StateDirectory" not in settings
-    assert settings["ReadWritePaths"] == ["/var/lib/maguey"]
+    assert {"StateDirectory", "RuntimeDirectory"}.isdisjoint(settings)
+    assert settings["ReadWritePaths"] == ["/var/lib/maguey", "/run/maguey"]
