@@ -8,6 +8,7 @@ published: a hub that dies in between tells it again, under the same id.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from hub.broker import Line
 from hub.database import Connection
@@ -20,11 +21,15 @@ _LOOK_SECONDS = 1.0
 
 
 class Alerts:
-    """Publishes what waits. Called by the venue's one active consumer."""
+    """Publishes what waits. Called by the venue's one active consumer.
 
-    def __init__(self, broker: Line, topics: Topics) -> None:
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(self, broker: Line, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._topics = topics
+        self._now = now
         self._look_at = 0.0
 
     def hurry(self) -> None:
@@ -37,7 +42,7 @@ class Alerts:
         :param conn: in autocommit.
         :raises psycopg.Error: the database is away; what was not marked is told again.
         """
-        now = time.monotonic()
+        now = self._now()
         if now < self._look_at or not self._broker.is_up:
             return
         self._look_at = now + _LOOK_SECONDS

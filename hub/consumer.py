@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
+from collections.abc import Callable
 
 import psycopg
 import structlog
@@ -36,13 +38,16 @@ _log = structlog.get_logger()
 
 
 class Consumer:
-    """Runs in its own thread until `stop`; survives the broker's and the database's absence."""
+    """Runs in its own thread until `stop`; survives the broker's and the database's absence.
 
-    def __init__(self, config: HubConfig, broker: Line) -> None:
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(self, config: HubConfig, broker: Line, now: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
-        self._alerts = Alerts(broker, self._topics)
+        self._alerts = Alerts(broker, self._topics, now)
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
         self._greeted = 0
