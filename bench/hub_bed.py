@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 import time
 import uuid
@@ -194,6 +195,9 @@ class Client:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
         self._client.max_inflight_messages_set(100)
         self._client.max_queued_messages_set(0)
+        self._client.on_socket_open = lambda _c, _d, sock: sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
         self._client.on_connect = lambda client, *_: self._subscribe(client, topics)
         self._client.on_subscribe = lambda *_: self._up.set()
         self._client.on_message = lambda _c, _u, m: self.heard.put(

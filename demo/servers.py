@@ -145,7 +145,7 @@ def mosquitto(folder: Path, extra: str = "allow_anonymous true") -> Iterator[Mos
     def conf(home: Path, port: int) -> str:
         return (
             f"listener {port} 127.0.0.1\n{extra}\npersistence true\n"
-            f"persistence_location {home}/\nmax_queued_messages 0\nlog_dest stderr\n"
+            f"persistence_location {home}/\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_dest stderr\n"
         )
 
     with mosquitto_of(folder, conf) as broker:
