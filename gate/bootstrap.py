@@ -18,7 +18,7 @@ from display.words import Page, compose
 from gate.cache import CacheReader, LinkState
 from gate.checks import wired_pins
 from gate.clock import Clock, SystemClock
-from gate.config import CameraSection, GateFile, public_keys
+from gate.config import CameraSection, GateFile, command_keys, public_keys
 from gate.decide import Policy
 from gate.desk import Desk
 from gate.door import Door
@@ -26,7 +26,7 @@ from gate.errors import ConfigError, HardwareError, MagueyError, Step
 from gate.findings import Check, check_made
 from gate.front import DoorSettings
 from gate.heart import Heart
-from gate.hotline import Hotline
+from gate.hotline import Claims, Hotline
 from gate.journal import Journal
 from gate.live import LiveWriter
 from gate.mending import Mending
@@ -62,14 +62,17 @@ def make_door(config: GateFile) -> Door:
     parts = _parts(config)
     return Door(
         DoorSettings(
+            gate_id=config.gate_id,
             gate_name=config.name,
             keys=public_keys(config),
+            command_keys=command_keys(config),
             rescan_after_ms=int(config.door.rescan_after * 1000),
             retain_days=config.door.retain_days,
+            isolated_after_ms=int(config.door.isolated_after * 1000),
         ),
         parts,
         Passing(gate_id=config.gate_id, parts=parts, rules=rules(config), random=os.urandom),
-        lambda opened: _desk(config, opened, parts.cache, parts.clock),
+        lambda opened: _desk(config, opened, parts.cache, parts.clock, parts.hotline),
         Heart(Notifier(os.environ.get("NOTIFY_SOCKET", "")), watchdog_ms(os.environ, os.getpid())),
         LiveWriter(config.live),
         ZoneInfo(config.timezone),
@@ -87,7 +90,7 @@ def _parts(config: GateFile) -> Parts:
             raise HardwareError("turnstile", "No relay to open.", "See the log above.", Step.TURNSTILE_WIRING)
         relay.part.hold_open()
 
-    clock, cache = SystemClock(), CacheReader(config.cache)
+    clock = SystemClock()
     opening = _opening(config, clock, salvages=True)
     return Parts(
         eye=_eye(config),
@@ -97,14 +100,14 @@ def _parts(config: GateFile) -> Parts:
         inputs=Mending("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Mending("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Mending("keypad", lambda: keypad(config), lambda part: part.close()),
-        cache=cache,
+        cache=CacheReader(config.cache),
         clock=clock,
-        hotline=_hotline(config, cache, clock),
+        hotline=_hotline(config, clock),
     )
 
 
-def _hotline(config: GateFile, cache: CacheReader, clock: Clock) -> Hotline:
-    return Hotline(config.socket, config.door.claim_timeout, lambda: cache.link(clock.now()), clock)
+def _hotline(config: GateFile, clock: Clock) -> Hotline:
+    return Hotline(config.socket, config.door.claim_timeout, clock)
 
 
 def rules(config: GateFile) -> Rules:
@@ -118,12 +121,20 @@ def rules(config: GateFile) -> Rules:
 
 def make_desk(config: GateFile, opened: Journal) -> Desk:
     """The decision alone, for `maguey-gate scan`."""
-    return _desk(config, opened, CacheReader(config.cache), SystemClock())
+    clock = SystemClock()
+    return _desk(config, opened, CacheReader(config.cache), clock, _hotline(config, clock))
 
 
 def journal(config: GateFile) -> Journal:
     """The gate's journal for a command; a new one begins a new epoch. Raises `StoreError`."""
     return _opening(config, SystemClock(), salvages=False).open()
+
+
+def clock(config: GateFile) -> Clock:
+    """The time for a command, with what sync has measured of the hub's."""
+    made = SystemClock()
+    made.learn(_hub_state(config.cache, made).measure)
+    return made
 
 
 def _opening(config: GateFile, clock: Clock, *, salvages: bool) -> Opening:
@@ -244,12 +255,13 @@ def _panel_check(config: GateFile) -> list[tuple[str, Check]]:
     return [("screen", lambda: check_made("screen", lambda: _device(config), lambda it: it.cleanup(), works))]
 
 
-def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock) -> Desk:
+def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock, claims: Claims) -> Desk:
     return Desk(
         gate_id=config.gate_id,
         journal=opened,
         cache=cache,
         clock=clock,
+        claims=claims,
         random=os.urandom,
         policy=Policy(unknown=config.door.unknown, passback_window=config.door.passback_window),
         keys=public_keys(config),

@@ -1,11 +1,11 @@
-"""Asking the hub for the first entry of a one-time ticket (domain 2.3, "First scan wins"). Values and port.
+"""Asking the hub for the first entry of a one-time ticket (domain 2.3, "First scan wins"). Values.
 
-Sync carries the question: `gate.hotline` is the door's end of the line to it, `sync.hotline` the other.
+Sync carries the question: `gate.hotline` is the door's end of the line to it, and has the port.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from gate.model import Entry, Status, Value
 
@@ -33,14 +33,3 @@ class Answer(Value, frozen=True, tag="answer", tag_field="t"):
     entry: Entry | None = None
     status: Status | None = None
     home: str = ""
-
-
-class Claims(Protocol):
-    """The line to the hub, as the desk uses it."""
-
-    def ask(self, claim: Claim) -> Answer | None:
-        """The hub's answer; None if there is none in time. Never raises, never waits longer than the
-        claim timeout; a line that failed is not asked again until it is back."""
-
-    def unused(self, scan_id: str) -> None:
-        """Nobody was admitted with this claim; it may not even have been asked. Never raises or waits."""

@@ -2,7 +2,8 @@
 
 `decide` asks the lines in order; the first that applies gives the verdict. Pure: whatever
 a decision depends on is in the `Question`. Validity (lines 1 to 10) is judged before
-duplication (lines 11 to 13), so a cancelled ticket never reads "already used".
+duplication (lines 11 to 13), so a cancelled ticket never reads "already used". The first entry of
+a one-time ticket (lines 6 and 11) needs leave besides: `gate.leave`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gate.leave import ONE_TIME, REVOKED, Standing, flags_of_first_entry, other_gate, why_not
 from gate.model import (
     PAID,
     Admission,
@@ -50,6 +52,7 @@ class Question(Value, frozen=True):
     `event` is tonight's, None if the cache knows of none. `ticket_event` is the night the
     ticket is for where the cache can tell. `history` is what cache, own journal and the
     other gates know of earlier admissions of this code. `margin`: so far `now` may be wrong.
+    `standing` is towards the hub and the other gates.
     """
 
     presented: Code | Malformed | Several
@@ -61,7 +64,7 @@ class Question(Value, frozen=True):
     ticket_event: Event | None = None
     history: History = History()
     proof: Proof = Proof.NONE
-    isolated: bool = False
+    standing: Standing = Standing()
     policy: Policy = Policy()
 
 
@@ -102,25 +105,32 @@ def _verdict(q: Question, ruling: Ruling, reason: Reason, rule: int, entry: Entr
         kind=kind,
         subject_id=admission.subject_id if admission else None,
         event=_other_night(q) if reason is Reason.WRONG_EVENT else q.ticket_event or q.event,
-        table=None if kind in (Kind.GA, Kind.UNKNOWN) else q.table,
+        table=None if kind in ONE_TIME else q.table,
         ticket_type=admission.ticket_type if admission else "",
         holder=admission.holder if admission else "",
         guest_number=admission.guest_number if admission else None,
         entry=entry,
-        flags=_flags(q, ruling, reason),
+        flags=_flags(q, ruling, reason, kind),
+        other_gate=other_gate(q.standing, q.event, _hash(q)) if reason is Reason.OTHER_GATE else "",
     )
 
 
-def _flags(q: Question, ruling: Ruling, reason: Reason) -> tuple[Flag, ...]:
+def _hash(q: Question) -> str:
+    return q.presented.code_hash if isinstance(q.presented, Code) else ""
+
+
+def _flags(q: Question, ruling: Ruling, reason: Reason, kind: Kind) -> tuple[Flag, ...]:
     if ruling is not Ruling.ADMIT:
         return ()
     flags = []
     if q.admission is None:
         flags.append(Flag.UNSYNCED)
-    if q.isolated:
+    if q.standing.isolated:
         flags.append(Flag.ISOLATED)
     if reason is Reason.REENTRY and _came_straight_back(q):
         flags.append(Flag.PASSBACK_SUSPECT)
+    if reason is Reason.FIRST_ENTRY and kind in ONE_TIME:
+        flags += flags_of_first_entry(q.standing)
     return tuple(flags)
 
 
@@ -172,20 +182,20 @@ def line_6_unsynced(q: Question) -> Verdict | None:
 
     Admitted once: the same code again, or a code outside the event's hours, falls through.
     """
-    if q.admission is not None or not _is_tonights(q) or q.history.first is not None:
+    if q.admission is not None or not _is_tonights(q) or _entered(q):
         return None
     if line_8_revoked(q) or line_10_hours(q):
         return None
-    return _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, 6)
+    return _first_entry(q, 6)
 
 
 def line_7_wrong_event(q: Question) -> Verdict | None:
-    """For an event that is not tonight's at this gate."""
+    """For an event that is not tonight's at this gate, by the cache or by the hub just now."""
     return None if _is_tonights(q) else _deny(q, Reason.WRONG_EVENT, 7)
 
 
 def _is_tonights(q: Question) -> bool:
-    if q.event is None or not q.event.served:
+    if q.event is None or not q.event.served or q.standing.revoked is Reason.WRONG_EVENT:
         return False
     if q.admission is not None:
         return q.admission.event_id == q.event.event_id
@@ -212,12 +222,10 @@ def _other_night(q: Question) -> Event | None:
 
 
 def line_8_revoked(q: Question) -> Verdict | None:
-    """Event cancelled, or ticket or pass cancelled or refunded."""
+    """Event cancelled, or ticket or pass cancelled or refunded, by the cache or by the hub just now."""
     if q.event is not None and q.event.status == "cancelled":
         return _deny(q, Reason.EVENT_CANCELLED, 8)
-    if q.admission is None:
-        return None
-    reason = {Status.CANCELLED: Reason.CANCELLED, Status.REFUNDED: Reason.REFUNDED}.get(q.admission.status)
+    reason = q.standing.revoked or (REVOKED.get(q.admission.status) if q.admission else None)
     return _deny(q, reason, 8) if reason else None
 
 
@@ -242,17 +250,23 @@ def line_10_hours(q: Question) -> Verdict | None:
 
 def line_11_first_entry(q: Question) -> Verdict | None:
     """Not yet entered."""
-    return None if _entered(q) else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
+    return None if _entered(q) else _first_entry(q, 11)
+
+
+def _first_entry(q: Question, rule: int) -> Verdict:
+    assert q.event is not None  # line 7
+    reason = why_not(q.standing, q.event, _hash(q)) if kind_of(q) in ONE_TIME else None
+    return _deny(q, reason, rule) if reason else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, rule)
 
 
 def _entered(q: Question) -> bool:
     checked_in = q.admission is not None and q.admission.status is Status.CHECKED_IN
-    return checked_in or q.history.first is not None
+    return checked_in or q.history.first is not None or q.standing.says("taken")
 
 
 def line_12_reentry(q: Question) -> Verdict | None:
     """Entered before, and has the VIP perk."""
-    if kind_of(q) in (Kind.GA, Kind.UNKNOWN):
+    if kind_of(q) in ONE_TIME:
         return None
     return _verdict(q, Ruling.ADMIT, Reason.REENTRY, 12, q.history.last)
 

@@ -1,36 +1,49 @@
 """One scan from presentation to durable record: look up, decide, commit. No hardware.
 
 The order is the promise: when `Desk.answer` returns, the record is on disk, so whoever
-calls it may move the turnstile. The claim at the hub (domain 2.3, situation 1) belongs
-between `_case` and the journal's turn: asked before the commit, so that a committed
-verdict is final. Until it exists, first entries are decided from what the gate knows.
+calls it may move the turnstile. A first entry of a one-time ticket is claimed at the hub before
+that (domain 2.3, situation 1), so that a committed verdict is final: the journal's turn is
+left without a word, the hub is asked, and the turn decides again with its answer.
+See docs/adr/0016-claims-at-the-door.md.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.cache import CacheReader, Feed, Known, LinkState, screen_link
+from gate.cache import CacheReader, Feed, Known, LinkState, is_isolated, screen_link
+from gate.claim import Answer, Claim
 from gate.clock import Clock
 from gate.decide import Policy, Question, Several, decide
 from gate.effects import Effects, effects, with_arrivals
 from gate.errors import CacheError
 from gate.guessing import covered, strict
-from gate.history import combine, without
+from gate.history import combine, is_same, without
+from gate.homes import home_of
+from gate.hotline import Claims
 from gate.ids import uuid7
 from gate.journal import Journal, Past, Turn
-from gate.model import Admission, Event, Flag, Kind, Now, Reason, ScanRecord, Value, Verdict
+from gate.leave import Standing, is_first_of_one_time, lacks_leave
+from gate.lending import LOCK_FILE, LendingBusy, lending_lock
+from gate.model import Admission, Event, Now, ScanRecord, Value, Verdict
 from gate.payload import Code, Proof, prove
 from gate.presence import Presented
 from gate.tonight import margin, tonight
 
 Method = Literal["camera", "manual", "staff"]
+RELIABLE_MS = 1_000
+"""A grant this old is not used. The hub takes one back no sooner than 30 s after it, and only one that a gate
+seems to have made nothing of: this process may have been stopped in between."""
+LENDING_S = 0.05
+"""The longest a guest waits for sync to be done with a ticket it lends; it takes one commit."""
 
 
 class Answered(Value, frozen=True):
@@ -43,6 +56,32 @@ class Answered(Value, frozen=True):
     effects: Effects
     record: ScanRecord | None
     decision_ms: float
+
+
+class _Scan(Value, frozen=True):
+    """One presentation, and how it came."""
+
+    presented: Presented
+    scan_id: str
+    method: Method
+    release: bool
+    locked: bool
+
+    @property
+    def code(self) -> Code | None:
+        """What is looked up, None if it is no code of ours."""
+        return self.presented.what if isinstance(self.presented.what, Code) else None
+
+
+class _Leave(Value, frozen=True):
+    """What was found out before the turn that decides. `asked_ms`: when, 0 if the hub was not asked.
+
+    `is_sure`: if the ticket is one of this gate's own, it is not being lent to another meanwhile.
+    """
+
+    answer: Answer | None = None
+    asked_ms: int = 0
+    is_sure: bool = False
 
 
 class _Case(Value, frozen=True):
@@ -62,6 +101,7 @@ class _Case(Value, frozen=True):
 class Desk:
     """Decides for one gate.
 
+    :param claims: the line to the hub.
     :param random: gives that many random bytes, for scan ids.
     :param isolated_after: seconds without a broker after which admissions are flagged (domain 2.3).
     """
@@ -73,6 +113,7 @@ class Desk:
         journal: Journal,
         cache: CacheReader,
         clock: Clock,
+        claims: Claims,
         random: Callable[[int], bytes],
         policy: Policy,
         keys: Mapping[str, Ed25519PublicKey],
@@ -82,10 +123,12 @@ class Desk:
         self._journal = journal
         self._cache = cache
         self._clock = clock
+        self._claims = claims
         self._random = random
         self._policy = policy
         self._keys = keys
         self._isolated_ms = isolated_after * 1000
+        self._log = structlog.get_logger()
 
     def answer(
         self, presented: Presented, method: Method = "camera", *, release: bool = True, locked: bool = False
@@ -101,16 +144,84 @@ class Desk:
         case = self._case(presented, locked=locked)
         if isinstance(presented.what, Several):
             return self._answered(case, decide(case.question), None, started)
-        with self._journal.turn() as turn:
-            verdict = covered(self._decide(case, turn), locked=locked)
-            record = turn.append(self._record(case, presented, verdict, method, release))
+        scan_id = uuid7(int(case.now.wall.timestamp() * 1000), self._random(10))
+        scan = _Scan(presented=presented, scan_id=scan_id, method=method, release=release, locked=locked)
+        verdict, record = self._turn(case, scan, None)
+        if record is None:
+            case, verdict, record = self._with_leave(case, scan)
         return self._answered(case, verdict, record, started)
+
+    def _turn(self, case: _Case, scan: _Scan, leave: _Leave | None) -> tuple[Verdict, ScanRecord | None]:
+        """Decide and record. No record: leave has to be found first, and nothing was written."""
+        with self._journal.turn() as turn:
+            verdict = covered(self._decide(case, turn, leave or _Leave()), locked=scan.locked)
+            if leave is None and lacks_leave(verdict) and self._may_find_leave(case):
+                return verdict, None
+            record = turn.append(self._record(case, scan, verdict))
+            self._journal.check_numbering(case.link.epoch, case.link.hub_seq, record.seq - 1)
+        return verdict, record
+
+    def _may_find_leave(self, case: _Case) -> bool:
+        return self._claims.is_up(case.link) or self._is_home(case)
+
+    def _is_home(self, case: _Case) -> bool:
+        """Whether the ticket is at home here, under the policy that lets a gate admit those alone."""
+        event, code = case.question.event, case.question.presented
+        if event is None or event.isolation != "home_gate" or not isinstance(code, Code):
+            return False
+        return home_of(code.code_hash, event.homes, event.retired) == self._gate_id
+
+    def _with_leave(self, case: _Case, scan: _Scan) -> tuple[_Case, Verdict, ScanRecord | None]:
+        """Ask the hub, and decide again. A claim nobody was admitted with is told of, whatever went wrong."""
+        is_asked, asked_ms = self._claims.is_up(case.link), self._clock.now().monotonic_ms
+        answer = self._claims.ask(self._claim(case, scan)) if is_asked else None
+        admitted = False
+        try:
+            if is_asked and answer is None:
+                # others may have told of this very ticket while we waited
+                case = self._case(scan.presented, locked=scan.locked)
+            with self._lending(case) as is_sure:
+                leave = _Leave(answer=answer, asked_ms=asked_ms, is_sure=is_sure)
+                verdict, record = self._turn(case, scan, leave)
+            admitted = verdict.admits
+        finally:
+            if is_asked and not admitted and (answer is None or answer.answer == "granted"):
+                self._claims.unused(scan.scan_id)
+        return case, verdict, record
+
+    def _claim(self, case: _Case, scan: _Scan) -> Claim:
+        event, code = case.question.event, scan.code
+        assert event is not None and code is not None  # no other verdict lacks leave
+        return Claim(
+            scan_id=scan.scan_id,
+            code_hash=code.code_hash,
+            event_id=event.event_id,
+            epoch=self._journal.epoch,
+        )
+
+    @contextlib.contextmanager
+    def _lending(self, case: _Case) -> Iterator[bool]:
+        """Around a turn in which a ticket of our own may be admitted: whether it cannot be lent meanwhile.
+
+        Also where the hub has granted it: once it takes that back, it may ask sync for the ticket.
+        """
+        if not self._is_home(case):
+            yield True
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(lending_lock(self._journal.path.with_name(LOCK_FILE), LENDING_S))
+            except LendingBusy as error:
+                self._log.warning("a ticket of this gate's own is not admitted now", why=str(error))
+                yield False
+            else:
+                yield True
 
     def _answered(self, case: _Case, verdict: Verdict, record: ScanRecord | None, started: float) -> Answered:
         acked = case.link.acked_seq if case.link.epoch == self._journal.epoch else 0
         last = record.seq if record else self._journal.last_seq()
-        link = screen_link(case.link, last - acked, case.feed)
-        names = self._cache.gate_names() if verdict.entry else {}
+        link = screen_link(case.link, last - acked, case.feed, self._isolated_ms)
+        names = self._cache.gate_names() if verdict.entry or verdict.other_gate else {}
         return Answered(
             verdict=verdict,
             effects=effects(verdict, link, names),
@@ -147,7 +258,6 @@ class Desk:
                 table=known.table,
                 ticket_event=_ticket_event(events, known, code),
                 proof=proof,
-                isolated=self._is_isolated(link),
                 policy=strict(self._policy, locked=locked),
             ),
         )
@@ -158,26 +268,50 @@ class Desk:
         issued = (admission.signature_hash or "") if admission else None
         return prove(code, issued, self._keys)
 
-    def _is_isolated(self, link: LinkState) -> bool:
-        return link.cut_ms is None or link.cut_ms > self._isolated_ms
-
-    def _decide(self, case: _Case, turn: Turn) -> Verdict:
+    def _decide(self, case: _Case, turn: Turn, leave: _Leave) -> Verdict:
         code = case.question.presented
         past = turn.past(code.code_hash) if isinstance(code, Code) else Past()
+        standing = self._standing(case, past, leave)
+        told = standing.answer.entry if standing.answer else None
         admission = without(case.known.admission, past.annulled)
-        history = combine(admission, [*past.entries, *case.known.peers])
-        verdict = decide(msgspec.structs.replace(case.question, admission=admission, history=history))
-        verdict = with_arrivals(verdict, _entered_unseen(case, turn))
-        return _without_history(verdict) if past.lost else verdict
+        history = combine(admission, [*past.entries, *case.known.peers, *([told] if told else [])])
+        question = msgspec.structs.replace(
+            case.question, admission=admission, history=history, standing=standing
+        )
+        return with_arrivals(decide(question), _entered_unseen(case, turn))
 
-    def _record(
-        self, case: _Case, presented: Presented, verdict: Verdict, method: Method, release: bool
-    ) -> ScanRecord:
-        now = case.now
+    def _standing(self, case: _Case, past: Past, leave: _Leave) -> Standing:
+        answer = _believed(leave.answer, past)
+        is_granted = answer is not None and answer.answer == "granted"
+        return Standing(
+            gate=self._gate_id,
+            answer=answer,
+            is_late=is_granted and (not leave.is_sure or self._is_late(leave)),
+            isolated=is_isolated(case.link, self._isolated_ms),
+            history_lost=past.lost,
+            keeps=leave.is_sure and answer is None and self._is_home(case) and self._keeps(case),
+        )
+
+    def _is_late(self, leave: _Leave) -> bool:
+        return self._clock.now().monotonic_ms - leave.asked_ms > RELIABLE_MS
+
+    def _keeps(self, case: _Case) -> bool:
+        """Read anew, under the lending lock: what was read before may have been lent since.
+
+        :raises CacheError: it cannot be read; nothing is recorded.
+        """
+        code = case.question.presented
+        assert isinstance(code, Code)
+        with self._cache.view():
+            knows = self._cache.link(case.now).knows_lent
+            is_lent = self._cache.is_lent(code.code_hash)
+        return knows and not is_lent
+
+    def _record(self, case: _Case, scan: _Scan, verdict: Verdict) -> ScanRecord:
+        now, code = case.now, scan.code
         event: Event | None = case.question.event
-        code = presented.what if isinstance(presented.what, Code) else None
         return ScanRecord(
-            scan_id=uuid7(int(now.wall.timestamp() * 1000), self._random(10)),
+            scan_id=scan.scan_id,
             gate_id=self._gate_id,
             epoch="",
             seq=0,
@@ -191,15 +325,16 @@ class Desk:
             kind=verdict.kind,
             subject_id=verdict.subject_id,
             code_hash=code.code_hash if code else None,
-            raw_hash=hashlib.sha256(presented.raw).hexdigest(),
+            raw_hash=hashlib.sha256(scan.presented.raw).hexdigest(),
             verdict=verdict.ruling,
             reason=verdict.reason,
             rule=verdict.rule,
             flags=verdict.flags,
-            scan_method=method,
+            scan_method=scan.method,
             cache_version=case.feed.version,
             cache_age_s=case.feed.age_s,
-            released=release and verdict.admits,
+            released=scan.release and verdict.admits,
+            heard=case.link.heard if is_first_of_one_time(verdict) else (),
         )
 
 
@@ -210,14 +345,11 @@ def _entered_unseen(case: _Case, turn: Turn) -> int:
     return seen + turn.admitted(unseen) if unseen else seen
 
 
-def _without_history(verdict: Verdict) -> Verdict:
-    """A first entry may be a second one while this gate's own history is lost (docs/adr/0012).
-
-    It is admitted from what is known, as at a gate that is alone (domain 2.3), and never silently.
-    """
-    if verdict.admits and verdict.reason is Reason.FIRST_ENTRY and verdict.kind in (Kind.GA, Kind.UNKNOWN):
-        return msgspec.structs.replace(verdict, flags=(*verdict.flags, Flag.HISTORY_LOST))
-    return verdict
+def _believed(answer: Answer | None, past: Past) -> Answer | None:
+    """What the hub says, unless it has not heard yet that this gate annulled what it goes by."""
+    if answer is None or answer.answer != "taken" or answer.entry is None:
+        return answer
+    return None if any(is_same(answer.entry, gone) for gone in past.annulled) else answer
 
 
 def _check_list(events: tuple[Event, ...], event: Event | None, feed: Feed) -> None:

@@ -11,8 +11,8 @@ import contextlib
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from gate.cache import LinkState
 from gate.claim import Answer, Claim
@@ -24,6 +24,19 @@ FRESH_MS = 5_000
 """The hub's answers are asked for every second; none for so long means that it is silent."""
 MOST_ORDERS = 32
 """More orders than that nobody has given at once; what comes above it is dropped."""
+
+
+class Claims(Protocol):
+    """The line to the hub, as the desk uses it. Nothing of it raises."""
+
+    def is_up(self, link: LinkState) -> bool:
+        """Whether a claim is worth the wait: a line that failed is not asked again until it is back."""
+
+    def ask(self, claim: Claim) -> Answer | None:
+        """The hub's answer; None if there is none in time, which is the claim timeout at most."""
+
+    def unused(self, scan_id: str) -> None:
+        """Nobody was admitted with this claim. Does not wait."""
 
 
 def may_ask(link: LinkState, failed_ms: int | None, now_ms: int) -> bool:
@@ -44,27 +57,25 @@ class Hotline:
 
     :param path: where sync listens.
     :param timeout_s: the longest a claim may take in all (domain 2.3: 0.2 s).
-    :param link: the link as sync tells it now.
     """
 
-    def __init__(self, path: Path, timeout_s: float, link: Callable[[], LinkState], clock: Clock) -> None:
+    def __init__(self, path: Path, timeout_s: float, clock: Clock) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._link = link
         self._clock = clock
         self._socket: socket.socket | None = None
         self._orders: deque[bytes] = deque(maxlen=MOST_ORDERS)
-        self._asked = ""
         self._failed_ms: int | None = None
         self._outage = Outage("asking the hub for tickets")
 
+    def is_up(self, link: LinkState) -> bool:
+        """See `Claims`."""
+        return may_ask(link, self._failed_ms, self._clock.now().monotonic_ms)
+
     def ask(self, claim: Claim) -> Answer | None:
-        """See `gate.claim.Claims`."""
-        if not may_ask(self._link(), self._failed_ms, self._clock.now().monotonic_ms):
-            return None
+        """See `Claims`."""
         until = time.monotonic() + self._timeout_s
         self._take_in()  # answers that came too late
-        self._asked = claim.scan_id
         answer = self._answer(claim.scan_id, until) if self.send(claim) else None
         if answer is None:
             self._failed_ms = self._clock.now().monotonic_ms
@@ -75,10 +86,8 @@ class Hotline:
         return answer
 
     def unused(self, scan_id: str) -> None:
-        """See `gate.claim.Claims`."""
-        if scan_id == self._asked:
-            self._asked = ""
-            self.send(Unused(scan_id=scan_id))
+        """See `Claims`."""
+        self.send(Unused(scan_id=scan_id))
 
     def send(self, message: ToSync) -> bool:
         """Tell sync something, without waiting; False if nobody takes it now."""

@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from gate.claim import Answer as Claimed
 from gate.decide import Policy, Question, decide
 from gate.history import combine, without
+from gate.leave import WITHOUT_LEAVE, Standing
 from gate.model import (
     Admission,
     Entry,
@@ -35,6 +37,7 @@ from gate.model import (
 from gate.payload import Code, Malformed, Proof
 from gate.tonight import margin, tonight
 
+GRANTED = Claimed(scan_id="", answer="granted")
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -69,7 +72,8 @@ class Difference(Value, frozen=True):
 
 
 class Replayed(Value, frozen=True):
-    """`skipped`: scans that cannot be judged again, because the gate was locked against guessing."""
+    """`skipped`: scans that cannot be judged again, because the gate was locked against guessing, or had
+    no leave of the hub."""
 
     scans: int
     skipped: int
@@ -133,7 +137,7 @@ def replay(
     begun, begin_here = _beginnings(records)
     for record in records:
         is_judged = record.record == "scan" and event_id in (None, record.event_id)
-        if is_judged and Flag.LOCKED in record.flags:
+        if is_judged and (Flag.LOCKED in record.flags or record.reason in WITHOUT_LEAVE):
             skipped += 1
         elif is_judged:
             scans += 1
@@ -203,7 +207,8 @@ def _question(
         ticket_event=next((one for one in events if one.event_id == wanted), None),
         history=combine(admission, [*past.entries(code_hash), *known.peers]),
         proof=_proof(record),
-        isolated=Flag.ISOLATED in record.flags,
+        # whatever it rested on then: a scan that was refused for want of leave is not judged again
+        standing=Standing(answer=GRANTED, isolated=Flag.ISOLATED in record.flags),
         policy=policy,
     )
 

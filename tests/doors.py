@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.cache import CacheReader, LinkState
+from gate.claim import Answer, Claim
 from gate.clock import Clock
 from gate.decide import Policy
 from gate.desk import Desk
@@ -20,7 +21,7 @@ from gate.door import Door
 from gate.errors import HardwareError, Step
 from gate.front import DoorSettings
 from gate.heart import Heart
-from gate.hotline import Hotline
+from gate.hotline import Claims, Hotline
 from gate.journal import Journal
 from gate.live import LiveWriter
 from gate.mending import Mending
@@ -82,10 +83,24 @@ class WitnessedTurnstile(RecordingTurnstile):
         self.witnessed.append(count)
 
 
+class SilentHub:
+    """No line to the hub: working `Claims` of a gate that never had one."""
+
+    def is_up(self, _link: LinkState) -> bool:
+        return False
+
+    def ask(self, _claim: Claim) -> Answer | None:
+        return None
+
+    def unused(self, scan_id: str) -> None:
+        pass
+
+
 class Bench:
     """A door on the bench. Restart it with `restart`: its files stay, its memory goes.
 
     :param rules: how people pass; by default without a sensor.
+    :param claims: the line to the hub; by default a hotline that nobody holds the other end of.
     """
 
     def __init__(
@@ -95,10 +110,13 @@ class Bench:
         feed: tuple[FeedRow, ...] | None = None,
         keys: Mapping[str, Ed25519PublicKey] | None = None,
         frames_per_second: int = 20,
+        *,
+        claims: Claims | None = None,
     ) -> None:
         self.folder = folder
         self.epochs = itertools.count(1)
         self.keys = keys or {}
+        self.claims = claims
         self.frame_s = 1 / frames_per_second
         self.rules = rules or Rules()
         self.clock = StoppedClock()
@@ -138,14 +156,16 @@ class Bench:
             keypad=Mending[Keypad]("keypad", lambda: self.keypad, lambda part: part.close()),
             cache=self.cache,
             clock=self.clock,
-            hotline=Hotline(self.folder / "sync.sock", 0.2, self._hub_state, self.clock),
+            hotline=Hotline(self.folder / "sync.sock", 0.2, self.clock),
         )
         self.passing = Passing(gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom)
         self.door = Door(
             DoorSettings(gate_name="GATE 1", keys=self.keys),
             self.parts,
             self.passing,
-            lambda journal: make_desk(journal, self.cache, self.clock, self.keys),
+            lambda journal: make_desk(
+                journal, self.cache, self.clock, self.keys, self.claims or self.parts.hotline
+            ),
             Heart(Notifier(""), None),
             LiveWriter(self.folder / "run" / "door.json"),
             UTC,
@@ -157,6 +177,9 @@ class Bench:
         if journal is not None:
             journal._db.close()
         self.cache.close()
+
+    def _make_desk(self, journal: Journal) -> Desk:
+        return make_desk(journal, self.cache, self.clock, self.keys, self.claims or self.parts.hotline)
 
     def _hub_state(self) -> LinkState:
         return self.cache.link(self.clock.now())
@@ -207,13 +230,18 @@ class Bench:
 
 
 def make_desk(
-    journal: Journal, cache: CacheReader, clock: Clock, keys: Mapping[str, Ed25519PublicKey]
+    journal: Journal,
+    cache: CacheReader,
+    clock: Clock,
+    keys: Mapping[str, Ed25519PublicKey],
+    claims: Claims | None = None,
 ) -> Desk:
     return Desk(
         gate_id="gate-1",
         journal=journal,
         cache=cache,
         clock=clock,
+        claims=claims or SilentHub(),
         random=os.urandom,
         policy=Policy(),
         keys=keys,

@@ -20,6 +20,7 @@ from gate.records import record_of
 from gate.replay import Difference, Replayed
 from sync.cache import Cache
 from sync.wire import Change, GateConfig
+from tests.doors import SilentHub
 from tests.factories import NOW, StoppedClock, a_table, an_admission, an_event, code_id, pass_id
 
 GA, SPOILED, REFUNDED, HOST, GUEST, LINKED, OTHER_NIGHT, UNKNOWN = range(1, 9)
@@ -61,6 +62,7 @@ class Night:
             journal=self.journal,
             cache=self.cache,
             clock=self.clock,
+            claims=SilentHub(),
             random=os.urandom,
             policy=Policy(),
             keys={},

@@ -155,10 +155,10 @@ def test_other_gates_are_heard_of_a_code_the_hub_has_not_told_of(path: Path, rea
     cache.put_peers([ours, a_record(scan_id="x", gate_id="gate-3", occurred_at=NOW, code_hash=unknown)])
     cache.close()
     assert ours.code_hash == HASH and ours.verdict is Ruling.ADMIT
-    assert reader.find(unknown) == Known(peers=(Entry(at=NOW, gate="gate-3"),))
+    assert reader.find(unknown) == Known(peers=(Entry(at=NOW, gate="gate-3", scan="x"),))
     known = reader.find(HASH)
     assert known.admission is not None
-    assert known.peers == (Entry(at=NOW, gate="gate-2"),)
+    assert known.peers == (Entry(at=NOW, gate="gate-2", scan=ours.scan_id),)
 
 
 def test_companions_are_the_guests_of_a_table_the_hub_has_not_counted(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gate.decide import LINES, Policy, Question, Several, decide
+from gate.leave import Standing
 from gate.model import (
     Entry,
     Flag,
@@ -24,6 +25,7 @@ from tests.factories import DOORS, NOW, a_code, a_question, a_table, an_admissio
 
 EARLIER = Entry(at=NOW - timedelta(minutes=30), gate="gate-2")
 ENTERED = History(first=EARLIER, last=EARLIER)
+ALONE = Standing(isolated=True)
 UNKNOWN = {"admission": None, "ticket_event": None}
 VIP_KINDS = [Kind.VIP_HOST, Kind.VIP_PASS, Kind.VIP_LINKED]
 
@@ -71,13 +73,13 @@ def test_line_5_a_signed_pass_unknown_to_the_cache_does_not_say_for_which_night_
 
 def test_line_5_the_venue_may_admit_unknown_codes_and_flag_them() -> None:
     verdict = decide(a_question(policy=Policy(unknown="admit"), **UNKNOWN))
-    assert (verdict.ruling, verdict.rule, verdict.flags) == (Ruling.ADMIT, 6, (Flag.UNSYNCED,))
+    assert (verdict.ruling, verdict.rule, verdict.flags) == (Ruling.ADMIT, 6, (Flag.UNSYNCED, Flag.UNCLAIMED))
 
 
 def test_line_6_a_validly_signed_unknown_ticket_of_tonight_enters_flagged_unsynced() -> None:
     verdict = decide(a_question(proof=Proof.VALID, **UNKNOWN))
     assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 6)
-    assert verdict.flags == (Flag.UNSYNCED,)
+    assert verdict.flags == (Flag.UNSYNCED, Flag.UNCLAIMED)
 
 
 def test_line_6_admits_once() -> None:
@@ -244,8 +246,8 @@ def test_a_ticket_of_an_unpaid_table_enters_as_plain_ga_without_table_or_reentry
 
 
 def test_an_admission_by_an_isolated_gate_is_flagged() -> None:
-    assert decide(a_question(isolated=True)).flags == (Flag.ISOLATED,)
-    assert decide(a_question(isolated=True, history=ENTERED)).flags == ()
+    assert decide(a_question(standing=ALONE)).flags == (Flag.ISOLATED, Flag.UNCLAIMED)
+    assert decide(a_question(standing=ALONE, history=ENTERED)).flags == ()
 
 
 def test_the_lines_stand_in_the_order_of_the_domain_document() -> None:

@@ -15,6 +15,7 @@ from gate.cache import CacheReader
 from gate.decide import Policy, Several
 from gate.desk import Answered, Desk
 from gate.errors import CacheError, StoreError
+from gate.hotline import Claims
 from gate.journal import Journal
 from gate.link import LinkNote
 from gate.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
@@ -22,6 +23,7 @@ from gate.payload import code_hash, parse
 from gate.presence import Presented
 from sync.cache import Cache
 from sync.wire import GateConfig
+from tests.doors import SilentHub
 from tests.factories import (
     NOW,
     StoppedClock,
@@ -53,6 +55,7 @@ class Gate:
         )
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
+        self.claims: Claims = SilentHub()
         self.desk = self._desk()
 
     def _desk(self) -> Desk:
@@ -61,6 +64,7 @@ class Gate:
             journal=self.journal,
             cache=self.reader,
             clock=self.clock,
+            claims=self.claims,
             random=bytes,
             policy=Policy(),
             keys={},
@@ -152,7 +156,7 @@ def test_what_another_gate_admitted_is_refused_with_its_name(gate: Gate) -> None
     gate.cache.put_peers([a_record(gate_id="gate-2", occurred_at=NOW)])
     answered = gate.scan()
     assert answered.verdict.reason is Reason.ALREADY_USED
-    assert answered.verdict.entry == Entry(at=NOW, gate="gate-2")
+    assert answered.verdict.entry == Entry(at=NOW, gate="gate-2", scan=a_record().scan_id)
     assert answered.effects.screen.place == "GATE 2"
 
 
@@ -167,11 +171,12 @@ def test_what_another_gate_annulled_is_good_again(gate: Gate) -> None:
 def test_a_vip_comes_back_and_reads_when_the_last_entry_was(gate: Gate) -> None:
     linked = an_admission(kind=Kind.VIP_LINKED, reservation_id="reservation-1")
     gate.sell(an_event(), a_table(), linked)
-    assert gate.scan().verdict.reason is Reason.FIRST_ENTRY
+    first = gate.scan().record
+    assert first is not None and first.reason is Reason.FIRST_ENTRY
     gate.clock.forward(600)
     verdict = gate.scan().verdict
     assert verdict.reason is Reason.REENTRY
-    assert verdict.entry == Entry(at=NOW + timedelta(milliseconds=1), gate="gate-1")
+    assert verdict.entry == Entry(at=NOW + timedelta(milliseconds=1), gate="gate-1", scan=first.scan_id)
 
 
 def test_the_table_counts_guests_the_hub_has_not_heard_of(gate: Gate) -> None:
@@ -228,7 +233,7 @@ def test_a_sync_that_is_silent_counts_as_no_link(gate: Gate) -> None:
     gate.clock.forward(60)
     answered = gate.scan(code_id(2))
     assert not answered.effects.screen.link.online
-    assert answered.verdict.flags == (Flag.ISOLATED,)
+    assert answered.verdict.flags == (Flag.ISOLATED, Flag.UNCLAIMED)
 
 
 def test_a_full_disk_admits_nobody_and_loses_no_number(gate: Gate) -> None:

@@ -1,0 +1,123 @@
+"""Leave for the first entry of a one-time ticket: the hub's, or what the night's policy leaves to the gate.
+
+First scan wins (domain 2.3): whoever can ask the hub does, before anybody is admitted. What becomes of a
+guest at a gate that gets no answer is the table in `why_not`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gate.claim import Answer
+from gate.homes import home_of
+from gate.model import Event, Flag, IsolationPolicy, Kind, Reason, Status, Value, Verdict
+
+ONE_TIME = frozenset({Kind.GA, Kind.UNKNOWN})
+"""Kinds that enter once; whoever has the VIP perk comes and goes."""
+REVOKED = {Status.CANCELLED: Reason.CANCELLED, Status.REFUNDED: Reason.REFUNDED}
+WITHOUT_LEAVE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
+
+
+class Standing(Value, frozen=True):
+    """How a gate stands towards the others when it decides of a one-time ticket.
+
+    `gate`: its id. `answer`: the hub's to the claim, None if it was not asked or did not answer in time;
+    `is_late`: it did, and was left lying for so long that it is not to be relied on. `isolated`: no broker
+    for a while. `history_lost`: some of this gate's own admissions are not known any more. `keeps`: a
+    ticket this gate is the home of has not been lent, and will not be before this scan is on disk.
+    """
+
+    gate: str = ""
+    answer: Answer | None = None
+    is_late: bool = False
+    isolated: bool = False
+    history_lost: bool = False
+    keeps: bool = False
+
+    def says(self, answer: str) -> bool:
+        """Whether the hub has answered this."""
+        return self.answer is not None and self.answer.answer == answer
+
+    @property
+    def revoked(self) -> Reason | None:
+        """Why the hub takes back a ticket the cache still takes for good: cancelled, refunded, or moved."""
+        if self.answer is None or self.answer.answer != "revoked":
+            return None
+        return REVOKED.get(self.answer.status or Status.ISSUED, Reason.WRONG_EVENT)
+
+
+def why_not(standing: Standing, event: Event, code_hash: str) -> Reason | None:
+    """What keeps a one-time ticket from its first entry here; None: nothing does.
+
+    ============================  ===================  ==========================  ==================
+    this gate and the hub         policy ``admit``     ``home_gate``               ``deny``
+    ============================  ===================  ==========================  ==================
+    granted                       admit                admit                       admit
+    granted, too long ago         isolated             isolated                    isolated
+    only its home may admit it    other_gate           other_gate                  other_gate
+    no answer, others are heard   admit, unclaimed     its own: admit, unclaimed;  admit, unclaimed
+                                                       else isolated, other_gate
+    no broker for a while         admit, unclaimed     the same                    isolated
+    no answer, history lost       admit, history_lost  isolated, other_gate        isolated
+    ============================  ===================  ==========================  ==================
+
+    Its own, under ``home_gate``: this gate is the ticket's home, and keeps it (`Standing.keeps`).
+    """
+    if standing.is_late:
+        return Reason.ISOLATED
+    if standing.answer is None:
+        return ALONE[event.isolation](standing, home_of(code_hash, event.homes, event.retired))
+    return _sent_to(standing, standing.answer.home) if standing.says("elsewhere") else None
+
+
+def alone_admit(_: Standing, __: str | None) -> Reason | None:
+    """From what is known; a double admission is found out afterwards."""
+    return None
+
+
+def alone_deny(standing: Standing, _: str | None) -> Reason | None:
+    """Not by a gate that hears nobody, nor by one that has forgotten what it did."""
+    return Reason.ISOLATED if standing.isolated or standing.history_lost else None
+
+
+def alone_home_gate(standing: Standing, home: str | None) -> Reason | None:
+    """Only its own, and only while it knows that nobody else was given it."""
+    is_its_own = home == standing.gate and standing.keeps and not standing.history_lost
+    return None if is_its_own else _sent_to(standing, home)
+
+
+ALONE: dict[IsolationPolicy, Callable[[Standing, str | None], Reason | None]] = {
+    "admit": alone_admit,
+    "deny": alone_deny,
+    "home_gate": alone_home_gate,
+}
+
+
+def _sent_to(standing: Standing, home: str | None) -> Reason:
+    return Reason.OTHER_GATE if home and home != standing.gate else Reason.ISOLATED
+
+
+def other_gate(standing: Standing, event: Event | None, code_hash: str) -> str:
+    """The gate a guest is sent to: the hub knows best. Empty if there is none."""
+    if standing.answer is not None and standing.answer.home:
+        return standing.answer.home
+    return (home_of(code_hash, event.homes, event.retired) if event else None) or ""
+
+
+def flags_of_first_entry(standing: Standing) -> list[Flag]:
+    """What the hub did not grant, or this gate may have admitted before and forgotten: never silently."""
+    circumstances = (
+        (Flag.UNCLAIMED, not standing.says("granted")),
+        (Flag.HISTORY_LOST, standing.history_lost),
+    )
+    return [flag for flag, is_so in circumstances if is_so]
+
+
+def lacks_leave(verdict: Verdict) -> bool:
+    """Whether the hub's answer to a claim could change this verdict, which was made without one."""
+    return verdict.reason in WITHOUT_LEAVE or Flag.UNCLAIMED in verdict.flags
+
+
+def is_first_of_one_time(verdict: Verdict) -> bool:
+    """Whether this is the admission a one-time ticket is good for."""
+    return verdict.admits and verdict.reason is Reason.FIRST_ENTRY and verdict.kind in ONE_TIME
