@@ -195,7 +195,7 @@ class Client:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
         self._client.max_inflight_messages_set(100)
         self._client.max_queued_messages_set(0)
-        self._client.on_socket_open = lambda _c, _d, sock: sock.setsockopt(
+        self._client.on_socket_open = lambda _c, _d, sock: sock.setsockopt(  # type: ignore[attr-defined]
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
         )
         self._client.on_connect = lambda client, *_: self._subscribe(client, topics)
