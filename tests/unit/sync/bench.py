@@ -5,24 +5,43 @@ from __future__ import annotations
 import queue
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from gate.cache import CacheReader
 from gate.journal import Journal
+from gate.link import LinkNote
 from gate.live import Reading
 from gate.model import FeedRow, ScanRecord
+from gate.talk import ToDoor, ToSync, to_door
 from sync.cache import Cache
+from sync.claims import FromDoor
 from sync.fetcher import Want
 from sync.link import Connected, Link, LinkEvent, Message
 from sync.outbox import Outbox
 from sync.service import Identity, Inbox, Sync
 from sync.snapshot import Fetched
-from sync.wire import Ack, GateConfig, Head, Topics, decode_scans, encode
+from sync.wire import (
+    Ack,
+    GateConfig,
+    GateStatus,
+    Grant,
+    Head,
+    HubTime,
+    Lend,
+    Probe,
+    ToHub,
+    Topics,
+    decode,
+    decode_scans,
+    encode,
+    to_hub,
+)
 from tests.factories import StoppedClock, a_record, an_event
 
 TOPICS = Topics(venue="maguey")
+H = TypeVar("H", bound=ToHub)
 
 
 class MemoryLink(Link):
@@ -51,6 +70,26 @@ class MemoryLink(Link):
         self.closed = True
 
 
+class MemoryDoor:
+    """A door's connection: keeps what it was sent. `up` False: nobody takes anything."""
+
+    def __init__(self) -> None:
+        self.told: list[ToDoor] = []
+        self.up, self.closed = True, False
+        self.turns = 0
+
+    def send(self, packet: bytes) -> bool:
+        if self.up:
+            self.told.append(to_door(packet))
+        return self.up
+
+    def tell(self, packet: bytes, /) -> int:
+        return int(self.send(packet))
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,6 +98,7 @@ class Bench:
         self.links: list[MemoryLink] = []
         self.wanted: list[Want] = []
         self.door = Reading()
+        self.line = MemoryDoor()
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
         self.sync = self.start()
@@ -75,6 +115,7 @@ class Bench:
             clock=self.clock,
             door=lambda _now: self.door,
             jitter=lambda: 0.0,
+            doors=self.line,
         )
 
     def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> Link:
@@ -120,6 +161,44 @@ class Bench:
 
     def ack(self, seq: int, epoch: str = "epoch-1") -> None:
         self.hear(TOPICS.ack("gate-1"), Ack(epoch=epoch, seq=seq))
+
+    def ask(self, *said: ToSync) -> None:
+        """The door says something."""
+        for message in said:
+            self.sync.claims.inbox.put(FromDoor(self.line, message))
+        self.turn()
+
+    def grant(self, message: Grant | HubTime | Lend) -> None:
+        self.hear(TOPICS.grants("gate-1"), message)
+
+    def answer_probe(self, after_ms: int = 0, hub_ms: int = 1_800_000_000_000) -> None:
+        """The hub answers the newest probe."""
+        probe = self.to_hub(Probe)[-1]
+        self.clock.forward(after_ms / 1000)
+        self.put_now(HubTime(id=probe.id, received_us=hub_ms * 1000, sent_us=hub_ms * 1000))
+
+    def put_now(self, message: HubTime | Grant) -> None:
+        """On `grants`, without time going by."""
+        self.put(Message(TOPICS.grants("gate-1"), encode(message)))
+        self.turn()
+
+    def to_hub(self, kind: type[H]) -> list[H]:
+        """What was published on `claims` on the newest link, of one kind."""
+        said = [
+            to_hub(payload) for topic, payload, _ in self.links[-1].published if topic.endswith("/claims")
+        ]
+        return [message for message in said if isinstance(message, kind)]
+
+    def note(self) -> LinkNote:
+        """What the door is told of the link."""
+        note = self.cache.link()
+        assert note is not None
+        return note
+
+    def status(self) -> GateStatus:
+        """The newest that was published."""
+        said = [payload for topic, payload, _ in self.links[-1].published if topic.endswith("/status")]
+        return decode(said[-1], GateStatus)
 
     def scan(self, count: int = 1, **changes: Any) -> None:
         for _ in range(count):
