@@ -1,0 +1,156 @@
+"""A hub in memory that answers claims, and lines to it that fail in every way a line can.
+
+Working `gate.hotline.Claims`. What the hub itself does is shown with its own SQL elsewhere; here it is as
+small as the rules it keeps, so that what several desks make of its answers can be looked at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gate.cache import LinkState
+from gate.claim import Answer, Claim
+from gate.homes import home_of
+from gate.model import Entry, Event, Ruling, ScanRecord
+from gate.rows import COLUMNS, from_row
+
+Mood = Literal["answers", "is silent", "is late", "is stopped"]
+"""``is silent``: the claim never arrives. ``is late``: it does, and the answer does not in time."""
+
+
+@dataclass
+class Grant:
+    """Who was granted a code, and with which claim."""
+
+    gate: str
+    epoch: str
+    scan_id: str
+
+
+@dataclass
+class HubInMemory:
+    """Grants each one-time ticket once.
+
+    :param lend: asks the home gate of a ticket for it, None where it cannot be asked.
+    """
+
+    event: Event
+    entries: dict[str, Entry] = field(default_factory=dict)
+    revoked: dict[str, Answer] = field(default_factory=dict)
+    live: dict[str, Grant] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    lends: set[str] = field(default_factory=set)
+    lend: Callable[[str, Claim, str], bool | None] = lambda _home, _claim, _to: None
+
+    def claim(self, gate: str, claim: Claim) -> Answer:
+        code, live = claim.code_hash, self.live.get(claim.code_hash)
+        if code in self.revoked:
+            return msgspec.structs.replace(self.revoked[code], scan_id=claim.scan_id)
+        if code in self.entries:
+            return Answer(scan_id=claim.scan_id, answer="taken", entry=self.entries[code])
+        if live is not None and (live.gate, live.epoch) != (gate, claim.epoch):
+            return Answer(scan_id=claim.scan_id, answer="taken")
+        refusal = self._not_home(gate, claim)
+        if refusal is not None:
+            return refusal
+        self.live[code] = Grant(gate, claim.epoch, claim.scan_id)
+        return Answer(scan_id=claim.scan_id, answer="granted")
+
+    def _not_home(self, gate: str, claim: Claim) -> Answer | None:
+        """Of the policy ``home_gate``: the home is asked first, once a night."""
+        if self.event.isolation != "home_gate" or claim.code_hash in self.lends:
+            return None
+        home = home_of(claim.code_hash, self.event.homes, self.event.retired) or ""
+        if home == gate:
+            return None
+        lent = self.lend(home, claim, gate)
+        if lent is None:
+            return Answer(scan_id=claim.scan_id, answer="elsewhere", home=home)
+        if not lent:
+            return Answer(scan_id=claim.scan_id, answer="taken")
+        self.lends.add(claim.code_hash)
+        return None
+
+    def give_back(self, scan_id: str) -> None:
+        self.live = {code: live for code, live in self.live.items() if live.scan_id != scan_id}
+
+    def ingest(self, records: list[ScanRecord]) -> None:
+        """Take in a gate's journal, from wherever it was left off."""
+        for record in records:
+            if record.scan_id in self.known:
+                continue
+            self.known.add(record.scan_id)
+            if record.record == "annulled" and record.code_hash:
+                self.give_back(record.refers_to or "")
+                if self.entries.get(record.code_hash, Entry(at=record.occurred_at, gate="")).scan == (
+                    record.refers_to
+                ):
+                    del self.entries[record.code_hash]
+            elif record.record == "scan" and record.verdict is Ruling.ADMIT and record.code_hash:
+                entry = Entry(at=record.occurred_at, gate=record.gate_id, scan=record.scan_id)
+                self.entries.setdefault(record.code_hash, entry)
+
+    def sweep(self, gate: str) -> None:
+        """A gate whose whole journal is here made nothing of its old grants."""
+        self.live = {
+            code: live for code, live in self.live.items() if live.gate != gate or live.scan_id in self.known
+        }
+
+
+@dataclass
+class Line:
+    """One gate's line. `asked`, `unused`: every claim in order, by its id; `mood`: what the next find.
+
+    :param while_waiting: happens before the answer is there.
+    """
+
+    hub: HubInMemory
+    gate: str
+    mood: Mood = "answers"
+    is_connected: bool = True
+    asked: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
+    while_waiting: Callable[[], None] = lambda: None
+
+    def is_up(self, _link: LinkState) -> bool:
+        return self.is_connected
+
+    def ask(self, claim: Claim) -> Answer | None:
+        self.asked.append(claim.scan_id)
+        answer = self.hub.claim(self.gate, claim) if self.mood != "is silent" else None
+        self.while_waiting()
+        if self.mood in ("is silent", "is late"):
+            self.unanswered.append(claim.scan_id)
+            return None
+        return answer
+
+    def unused(self, scan_id: str) -> None:
+        self.returned.append(scan_id)
+        self.hub.give_back(scan_id)
+
+
+def records_in(journal: Path) -> list[ScanRecord]:
+    """The whole journal."""
+    with closing(sqlite3.connect(journal)) as db:
+        return [
+            from_row(row)
+            for row in db.execute(f"select {', '.join(COLUMNS)} from scans order by seq").fetchall()
+        ]
+
+
+def standing(records: list[ScanRecord]) -> list[ScanRecord]:
+    """Admissions that were not annulled."""
+    annulled = {one.refers_to for one in records if one.record == "annulled"}
+    return [
+        one
+        for one in records
+        if one.record == "scan" and one.verdict is Ruling.ADMIT and one.scan_id not in annulled
+    ]
