@@ -78,3 +78,12 @@ def test_an_empty_host_is_a_mistake(tmp_path: Path) -> None:
     )
     assert "mqtt.host: is empty" in told
     assert "web.host: is empty" in told
+
+
+def test_a_key_for_orders_needs_file_and_id(tmp_path: Path) -> None:
+    text = 'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[commands]\n'
+    assert "belong together" in problems(tmp_path, text + 'key_file = "/k"\n')
+    assert "commands.key_id: expected" in problems(tmp_path, text + 'key_file = "/k"\nkey_id = "c-1"\n')
+    file = tmp_path / "hub.toml"
+    file.write_text(text + 'key_file = "/k"\nkey_id = "C1"\n')
+    assert read_config(file).commands.key_id == "C1"

@@ -1,0 +1,90 @@
+"""How a gate is, in plain words, and what of that somebody should look at."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hub.health import line_of, span
+
+NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
+NIGHT: dict[str, Any] = {"code": "PF", "version": 7, "state": "in sync", "behind": 0}
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """A gate of which all is well; `changes` as the test needs them."""
+    return {
+        "gate_id": "gate-1", "name": "GATE 1", "revoked": False, "link": "online", "heard_at": NOW,
+        "said_at": NOW, "version": "0.1.0", "epoch": "e1", "last_seq": 40, "isolated": False, "door": True,
+        "way": "normal", "parts": {"camera": "ok"}, "clock": "synced", "clock_offset_ms": -3,
+        "clock_uncertainty_ms": 12, "lag": 0, "gap": 0, "oldest_unacked_s": None, "nights": [NIGHT],
+    } | changes  # fmt: skip
+
+
+def test_all_is_well() -> None:
+    line = line_of(row(), NOW)
+    words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
+    assert words == ("gate-1", "online", "all 40 here", "in sync", "±12 ms", "ok", "0.1.0")
+    assert not line.worry
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"link": "offline", "heard_at": NOW - timedelta(minutes=3)}, "link", "offline for 3 min"),
+        ({"link": "silent", "heard_at": NOW - timedelta(seconds=50)}, "link", "silent for 50 s"),
+        ({"link": "silent", "heard_at": None}, "link", "silent, never heard"),
+        ({"link": "never", "heard_at": None}, "link", "never heard"),
+        ({"isolated": True}, "link", "online, on its own"),
+        ({"lag": 12, "oldest_unacked_s": 75}, "scans", "12 missing since 1 min"),
+        ({"lag": 12, "gap": 4}, "scans", "12 missing, 4 behind a gap"),
+        ({"nights": [NIGHT | {"state": "behind", "behind": 12}]}, "nights", "12 behind"),
+        ({"nights": [NIGHT | {"state": "behind"}]}, "nights", "from before the restore"),
+        ({"nights": [NIGHT | {"state": "differs"}]}, "nights", "DIFFERS"),
+        ({"nights": [NIGHT | {"state": "unknown", "version": None}]}, "nights", "not loaded"),
+        (
+            {"nights": [NIGHT, NIGHT | {"code": "PS", "state": "behind", "behind": 2}]},
+            "nights",
+            "PF in sync, PS 2 behind",
+        ),
+        ({"clock": "untrusted"}, "clock", "UNTRUSTED"),
+        ({"clock_uncertainty_ms": 2000}, "clock", "±2000 ms"),
+        ({"door": False}, "door", "NOT RUNNING"),
+        ({"way": "held_open", "parts": {"camera": "gone"}}, "door", "held open, 1 trouble"),
+    ],
+)
+def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words: str) -> None:
+    line = line_of(row(**changes), NOW)
+    assert (getattr(line, field), line.worry) == (words, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"revoked": True, "link": "offline"}, "link", "revoked"),
+        ({"nights": [NIGHT | {"state": "unknown"}]}, "nights", "not compared yet"),
+        ({"nights": []}, "nights", "none"),
+        ({"way": "closed"}, "door", "closed"),
+        ({"clock_offset_ms": 86_400_000}, "clock", "±12 ms, own 1 d slow"),
+        ({"clock_offset_ms": -5000}, "clock", "±12 ms, own 5 s fast"),
+        ({"last_seq": 0}, "scans", "none yet"),
+        ({"name": "YARD"}, "gate", "gate-1 (YARD)"),
+    ],
+)
+def test_what_is_told_and_worries_nobody(changes: dict[str, Any], field: str, words: str) -> None:
+    line = line_of(row(**changes), NOW)
+    assert (getattr(line, field), line.worry) == (words, False)
+
+
+def test_a_gates_own_words_move_no_terminal() -> None:
+    line = line_of(row(way="\x1b[2J", version="\x1b]0;x", parts={"a\n": "b\x1b[31m"}), NOW)
+    assert all(text.isprintable() for text in (line.door, line.version, *line.troubles))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59.9, "59 s"), (60, "1 min"), (7200, "2 h"), (200_000, "2 d")]
+)
+def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
+    assert span(seconds) == words

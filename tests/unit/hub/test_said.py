@@ -1,0 +1,116 @@
+"""What a gate says of itself: what is refused, and which of two words is the newer."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.said import LONGEST, Kept, decode_status, is_older
+from sync.wire import GateStatus, Held, WireError, encode
+
+NIGHT = str(uuid.UUID(int=7))
+NOON = datetime(2026, 1, 30, 12, tzinfo=UTC)
+
+
+def said(**changes: Any) -> GateStatus:
+    base = GateStatus(gate_id="gate-1", online=True, at=NOON, boot_id="b1", monotonic_ms=1000, clock="synced")
+    return msgspec.structs.replace(base, **changes)
+
+
+def kept(status: GateStatus) -> Kept:
+    return Kept(
+        boot_id=status.boot_id, monotonic_ms=status.monotonic_ms, clock=status.clock, said_at=status.at
+    )
+
+
+statuses = st.builds(
+    said,
+    boot_id=st.sampled_from(["", "b1", "b2"]),
+    monotonic_ms=st.none() | st.integers(0, 5),
+    clock=st.sampled_from(["synced", "untrusted"]),
+    at=st.none() | st.integers(-5, 5).map(lambda s: NOON + timedelta(seconds=s)),
+)
+
+
+@given(statuses, statuses)
+def test_of_two_words_at_most_one_is_the_older(one: GateStatus, other: GateStatus) -> None:
+    is_same = (one.boot_id, one.monotonic_ms) == (other.boot_id, other.monotonic_ms)
+    assert is_same or not (is_older(one, kept(other)) and is_older(other, kept(one)))
+
+
+@given(st.lists(st.integers(0, 50), min_size=1), st.randoms())
+def test_within_a_boot_the_latest_wins_in_any_order_and_however_often(times: list[int], order: Any) -> None:
+    order.shuffle(times)
+    newest: Kept | None = None
+    for time in times + times:
+        # the wall's clock jumps as it likes
+        status = said(monotonic_ms=time, at=NOON - timedelta(hours=time))
+        if not is_older(status, newest):
+            newest = kept(status)
+    assert newest is not None
+    assert newest.monotonic_ms == max(times)
+
+
+def test_the_same_again_is_not_news() -> None:
+    assert is_older(said(), kept(said()))
+
+
+def test_across_boots_two_known_times_tell() -> None:
+    assert is_older(said(boot_id="b0", at=NOON - timedelta(seconds=1)), kept(said()))
+    assert not is_older(said(boot_id="b2", at=NOON + timedelta(seconds=1)), kept(said()))
+
+
+@pytest.mark.parametrize("clock", ["synced", "untrusted"])
+def test_a_clock_that_nobody_confirmed_makes_nothing_old(clock: Literal["synced", "untrusted"]) -> None:
+    """A gate without a clock chip starts in 1970, and is the newer all the same."""
+    of_1970 = said(boot_id="b2", at=datetime(1970, 1, 1, tzinfo=UTC), clock="untrusted")
+    assert not is_older(of_1970, kept(said(clock=clock)))
+
+
+def test_anything_is_newer_than_nothing() -> None:
+    assert not is_older(said(monotonic_ms=None), None)
+
+
+def test_a_good_one_is_read_as_it_is() -> None:
+    status = said(
+        held=(Held(event_id=NIGHT, version=3, generation=1, count=2, digest="00"),), parts={"a": "ok"}
+    )
+    assert decode_status(encode(status), "gate-1") == status
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"gate_id": "gate-2"}, "status of gate 'gate-2' on the topic of 'gate-1'"),
+        ({"v": 2}, "schema version 2"),
+        ({"version": "x" * 501}, "version: longer"),
+        ({"way": "open\0"}, "NUL"),
+        ({"parts": {"camera": "\0"}}, "NUL"),
+        ({"last_seq": 2**60}, "last_seq"),
+        ({"monotonic_ms": -(2**60)}, "monotonic_ms"),
+        ({"counters": {str(n): n for n in range(65)}}, "counters: more"),
+        ({"at": datetime(2200, 1, 1, tzinfo=UTC)}, "at:"),
+        ({"at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001 - what is refused
+        ({"event_id": "tonight"}, "event_id"),
+        ({"held": (Held(event_id="x", version=1, generation=1, count=1, digest=""),)}, "event_id"),
+        ({"held": (Held(event_id=NIGHT, version=2**60, generation=1, count=1, digest=""),)}, "held"),
+        ({"held": (Held(event_id=NIGHT, version=1, generation=1, count=2**62, digest=""),)}, "held"),
+        ({"held": (Held(event_id=NIGHT, version=1, generation=1, count=1, digest=""),) * 2}, "twice"),
+        ({"parts": {"camera": "x" * LONGEST}}, "more than"),
+    ],
+)
+def test_what_the_database_could_not_keep_is_refused(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(WireError, match=why):
+        decode_status(encode(said(**changes)), "gate-1")
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_refused_and_never_raises_anything_else(payload: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_status(payload, "gate-1")
