@@ -1,0 +1,344 @@
+"""First scan wins, at the desk: who is asked about, what the answer does, and what is told afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gate.cache import CacheReader
+from gate.claim import Answer
+from gate.decide import Policy
+from gate.desk import LENDING_S, RELIABLE_MS, Desk
+from gate.errors import CacheError, StoreError
+from gate.faults import DamagedError
+from gate.homes import home_of
+from gate.journal import Journal
+from gate.lending import LOCK_FILE, lending_lock
+from gate.link import LinkNote
+from gate.model import (
+    Entry,
+    Event,
+    Flag,
+    Heard,
+    IsolationPolicy,
+    Kind,
+    Reason,
+    ReservationStatus,
+    ScanRecord,
+    Status,
+)
+from gate.passage import Outcome
+from gate.payload import code_hash, parse
+from gate.presence import Presented
+from gate.records import record_of
+from sync.cache import Cache
+from sync.wire import GateConfig
+from tests.claims import HubInMemory, Line, Mood, records_in
+from tests.factories import (
+    NOW,
+    StoppedClock,
+    a_record,
+    a_table,
+    an_admission,
+    an_event,
+    code_id,
+)
+
+GA, VIP, USED, GONE, STRANGER = (code_id(number) for number in range(1, 6))
+FEED = (
+    a_table(status=ReservationStatus.CONFIRMED),
+    an_admission(GA),
+    an_admission(VIP, kind=Kind.VIP_LINKED, reservation_id="reservation-1"),
+    an_admission(
+        USED, status=Status.CHECKED_IN, first_entry=Entry(at=NOW, gate="gate-2", scan=a_record(9).scan_id)
+    ),
+    an_admission(GONE, status=Status.REFUNDED),
+)
+HEARD = (Heard(gate="gate-2", epoch="epoch-1", first=1, last=7),)
+
+
+class Gate:
+    """A desk with its files, and its line to a hub in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = StoppedClock(synced=True)
+        self.folder = folder
+        self.cache = Cache(folder / "cache.db")
+        self.night()
+        self.cache.put_snapshot("event-1", 1, FEED, NOW)
+        self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
+        self.reader = CacheReader(folder / "cache.db")
+        self.line = Line(HubInMemory(an_event()), "gate-1")
+        self.link()
+        self.desk = Desk(
+            gate_id="gate-1",
+            journal=self.journal,
+            cache=self.reader,
+            clock=self.clock,
+            claims=self.line,
+            random=os.urandom,
+            policy=Policy(),
+            keys={},
+            isolated_after=10.0,
+        )
+
+    def night(self, policy: IsolationPolicy = "admit", homes: tuple[str, ...] = ()) -> Event:
+        event = an_event(isolation=policy, homes=homes)
+        self.cache.put_config(
+            GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(event,))
+        )
+        self.cache.put_snapshot("event-1", 2, (event, *FEED), NOW)
+        return event
+
+    def link(self, **changes: Any) -> None:
+        now_ms = self.clock.monotonic_ms
+        note = LinkNote(
+            connected=True,
+            hub_heard=True,
+            since_ms=now_ms,
+            beat_ms=now_ms,
+            boot_id="boot-1",
+            epoch="epoch-1",
+            acked_seq=0,
+            heard=HEARD,
+        )
+        self.cache.put_link(msgspec.structs.replace(note, **changes), None)
+
+    def mood(self, mood: Mood) -> None:
+        self.line.mood = mood
+
+    def scan(self, code: str = GA, **changes: Any) -> ScanRecord:
+        self.clock.forward(0.001)
+        record = self.desk.answer(Presented(parse(code.encode()), code.encode()), **changes).record
+        assert record is not None
+        return record
+
+    def annul(self, scan: ScanRecord) -> None:
+        outcome = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+        with self.journal.turn() as turn:
+            turn.append(record_of(outcome, self.clock.now(), f"annulled-{scan.seq}", "gate-1"))
+
+    def records(self) -> list[ScanRecord]:
+        return records_in(self.journal.path)
+
+
+def spoil(file: Cache | Journal, statement: str) -> None:
+    file._db.execute(statement)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path)
+    yield gate
+    gate.journal.close()
+    gate.reader.close()
+    gate.cache.close()
+
+
+def test_situation_1_a_granted_ticket_enters_under_the_claims_own_id(gate: Gate) -> None:
+    record = gate.scan()
+    assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, ())
+    assert gate.line.asked == [record.scan_id]
+    assert gate.line.returned == []
+
+
+def test_situation_1_a_ticket_taken_elsewhere_reads_where_and_when(gate: Gate) -> None:
+    there = Entry(at=NOW, gate="gate-2", scan="scan-at-gate-2")
+    gate.line.hub.entries[code_hash(GA)] = there
+    code = Presented(parse(GA.encode()), GA.encode())
+    answered = gate.desk.answer(code)
+    assert (answered.verdict.reason, answered.verdict.rule) == (Reason.ALREADY_USED, 13)
+    assert answered.verdict.entry == there
+    assert gate.line.returned == []
+
+
+@pytest.mark.parametrize("status", [Status.REFUNDED, Status.CANCELLED])
+def test_situation_1_a_refund_the_cache_has_not_heard_of_is_refused(gate: Gate, status: Status) -> None:
+    gate.line.hub.revoked[code_hash(GA)] = Answer(scan_id="", answer="revoked", status=status)
+    assert gate.scan().reason is Reason(status)
+
+
+@pytest.mark.parametrize("code", [VIP, USED, GONE, STRANGER, "https://example.org"])
+def test_nobody_but_a_first_entry_of_a_one_time_ticket_is_asked_about(gate: Gate, code: str) -> None:
+    assert gate.scan(code).reason is not None
+    assert gate.scan(code).seq == 2
+    assert gate.line.asked == []
+
+
+@pytest.mark.parametrize("mood", ["is silent", "is late"])
+def test_situation_2_without_an_answer_a_ticket_enters_unclaimed(gate: Gate, mood: Mood) -> None:
+    gate.mood(mood)
+    record = gate.scan()
+    assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, (Flag.UNCLAIMED,))
+    assert gate.line.returned == []  # its record spends a grant that is late
+
+
+def test_situation_2_what_another_gate_told_while_we_waited_counts(gate: Gate) -> None:
+    gate.mood("is silent")
+    gate.line.while_waiting = lambda: gate.cache.put_peers([a_record(7, gate_id="gate-2")])
+    assert gate.scan().reason is Reason.ALREADY_USED
+    assert gate.line.returned == gate.line.asked
+
+
+def test_situation_3_an_isolated_gate_of_the_policy_deny_gives_the_claim_back(gate: Gate) -> None:
+    gate.night("deny")
+    gate.mood("is late")
+    gate.line.while_waiting = lambda: gate.link(connected=False, since_ms=0)
+    assert gate.scan().reason is Reason.ISOLATED
+    assert gate.line.returned == gate.line.asked
+    assert gate.line.hub.live == {}
+
+
+def test_a_claim_whose_commit_fails_is_given_back(gate: Gate) -> None:
+    gate.line.while_waiting = lambda: spoil(gate.journal, "pragma query_only=on")
+    with pytest.raises(StoreError):
+        gate.scan()
+    assert gate.line.returned == gate.line.asked
+    assert gate.line.hub.live == {}
+
+
+def test_a_grant_that_was_left_lying_is_not_used(gate: Gate) -> None:
+    """The process was stopped in between: the hub may have taken it back, and given it to another."""
+    gate.line.while_waiting = lambda: gate.clock.forward((RELIABLE_MS + 100) / 1000)
+    assert gate.scan().reason is Reason.ISOLATED
+    assert gate.line.returned == gate.line.asked
+    gate.line.while_waiting = lambda: None
+    gate.link()
+    assert gate.scan().reason is Reason.FIRST_ENTRY
+
+
+def test_an_annulled_ticket_is_claimed_again_under_another_id(gate: Gate) -> None:
+    first = gate.scan()
+    gate.annul(first)
+    gate.line.hub.ingest(gate.records())
+    second = gate.scan()
+    assert (second.reason, second.flags) == (Reason.FIRST_ENTRY, ())
+    assert second.scan_id != first.scan_id
+
+
+def test_an_annulment_the_hub_has_not_heard_of_leaves_the_ticket_good(gate: Gate) -> None:
+    first = gate.scan()
+    gate.line.hub.ingest(gate.records())
+    gate.annul(first)
+    again = gate.scan()
+    assert (again.reason, again.flags) == (Reason.FIRST_ENTRY, (Flag.UNCLAIMED,))
+
+
+@pytest.mark.parametrize(("code", "heard"), [(GA, HEARD), (VIP, ()), (USED, ()), (GONE, ())])
+def test_what_was_heard_of_the_others_stands_in_first_entries_of_one_time_tickets(
+    gate: Gate, code: str, heard: tuple[Heard, ...]
+) -> None:
+    assert gate.scan(code).heard == heard
+    assert gate.records()[-1].heard == heard
+
+
+# --- what a gate may admit alone ---
+
+HOMES = ("gate-1", "gate-2")
+AT_HOME = {home_of(code_hash(code), HOMES): code for code in map(code_id, range(1, 20))}
+OURS, THEIRS = AT_HOME["gate-1"], AT_HOME["gate-2"]
+
+
+@pytest.fixture
+def home(gate: Gate) -> Gate:
+    """A night of the policy ``home_gate`` at a gate that hears nobody, and knows what it has lent."""
+    event = gate.night("home_gate", HOMES)
+    gate.cache.put_snapshot("event-1", 3, (event, an_admission(OURS), an_admission(THEIRS)), NOW)
+    gate.line.is_connected = False
+    gate.line.hub.event = event
+    gate.link(connected=False, since_ms=0, knows_lent=True)
+    return gate
+
+
+def test_home_gate_its_own_enter_and_others_are_sent_there_by_name(home: Gate) -> None:
+    own = home.scan(OURS)
+    assert (own.reason, own.flags) == (Reason.FIRST_ENTRY, (Flag.ISOLATED, Flag.UNCLAIMED))
+    answered = home.desk.answer(Presented(parse(THEIRS.encode()), THEIRS.encode()))
+    assert (answered.verdict.reason, answered.verdict.other_gate) == (Reason.OTHER_GATE, "gate-2")
+    assert answered.effects.screen.place == "gate-2"
+
+
+def test_home_gate_a_lent_ticket_waits_for_the_hub(home: Gate) -> None:
+    home.cache.put_lent(code_hash(OURS), "event-1", "gate-2", NOW)
+    assert home.scan(OURS).reason is Reason.ISOLATED
+
+
+def test_home_gate_knows_nothing_of_what_it_lent_before_the_hub_has_told(home: Gate) -> None:
+    home.link(connected=False, since_ms=0, knows_lent=False)
+    assert home.scan(OURS).reason is Reason.ISOLATED
+
+
+def test_home_gate_a_ticket_that_is_lent_after_the_first_look_is_seen(home: Gate) -> None:
+    """Read fresh, under the lock: not from the view that was taken when the guest came."""
+    home.line.is_connected = True
+    home.mood("is silent")
+    home.line.while_waiting = lambda: home.cache.put_lent(code_hash(OURS), "event-1", "gate-2", NOW)
+    assert home.scan(OURS).reason is Reason.ISOLATED
+
+
+@pytest.mark.parametrize("mood", ["answers", "is silent"])
+def test_home_gate_while_sync_is_lending_the_guest_is_told_to_wait(home: Gate, mood: Mood) -> None:
+    home.line.is_connected = True
+    home.mood(mood)
+    with lending_lock(home.folder / LOCK_FILE, LENDING_S):
+        assert home.scan(OURS).reason is Reason.ISOLATED
+    assert home.line.returned == home.line.asked
+    assert home.scan(OURS).reason is Reason.FIRST_ENTRY
+
+
+def test_home_gate_the_hub_grants_also_what_is_at_home_elsewhere(home: Gate) -> None:
+    home.line.is_connected = True
+    home.line.hub.lend = lambda *_: True
+    assert home.scan(THEIRS).flags == (Flag.ISOLATED,)
+
+
+def test_home_gate_what_the_hub_cannot_reach_is_sent_there(home: Gate) -> None:
+    home.line.is_connected = True
+    record = home.scan(THEIRS)
+    assert (record.reason, home.line.returned) == (Reason.OTHER_GATE, [])
+
+
+def test_home_gate_a_cache_that_cannot_be_read_under_the_lock_decides_nothing(home: Gate) -> None:
+    home.line.is_connected = True
+    home.mood("is silent")
+    home.line.while_waiting = lambda: spoil(home.cache, "drop table lent")
+    with pytest.raises(CacheError):
+        home.scan(OURS)
+    assert home.records() == []
+    assert home.line.returned == home.line.asked
+
+
+# --- a journal that was put back ---
+
+
+def test_a_journal_put_back_from_a_backup_gives_no_number_twice(gate: Gate) -> None:
+    gate.link(hub_seq=3)
+    with pytest.raises(DamagedError, match="put back from a backup"):
+        gate.scan()
+    assert gate.records() == []
+    assert gate.journal.damage is not None
+
+
+def test_what_the_hub_has_of_another_numbering_says_nothing(gate: Gate) -> None:
+    gate.link(hub_seq=3, epoch="epoch-0")
+    assert gate.scan().seq == 1
+
+
+# --- what another gate annulled ---
+
+
+def test_a_row_that_says_checked_in_for_what_its_own_gate_annulled_says_nothing(gate: Gate) -> None:
+    annulled = a_record(10, gate_id="gate-2", record="annulled", refers_to=a_record(9).scan_id)
+    gate.cache.put_peers([annulled])
+    assert gate.scan(USED).reason is Reason.FIRST_ENTRY
+
+
+def test_no_gate_annuls_for_another(gate: Gate) -> None:
+    annulled = a_record(10, gate_id="gate-3", record="annulled", refers_to=a_record(9).scan_id)
+    gate.cache.put_peers([annulled])
+    assert gate.scan(USED).reason is Reason.ALREADY_USED
