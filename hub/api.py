@@ -102,10 +102,17 @@ def readyz(state: State) -> str:
 
 @get("/api/gates/{gate_id:str}/config", sync_to_thread=True)
 def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> GateConfig:
-    """The gate's name, every night a guest may hold a ticket for, and which of them it serves."""
+    """The gate's name, every night a guest may hold a ticket for, and which of them it serves.
+
+    Whoever asks first within an hour of the doors has the night's tickets divided among its gates, if that is
+    its policy; `lent` are those of the gate's own that it may not admit alone any more.
+    """
     with _pool(request.app.state).connection() as conn:
         gate = _authenticate(conn, gate_id, request)
+        conn.execute(query("freeze_homes"), {"gate_id": gate_id})
         events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
+        # after the nights: what is lent is never older than the homes it is told with
+        lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
         names = conn.execute(query("gate_names"), {"venue": gate.venue}).fetchall()
     return GateConfig(
         gate_id=gate.gate_id,
@@ -113,6 +120,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
         venue=gate.venue,
         events=tuple(msgspec.json.decode(row["event"], type=Event) for row in events),
         gate_names={row["gate_id"]: row["name"] for row in names},
+        lent={row["event_id"]: tuple(row["codes"]) for row in lent},
     )
 
 

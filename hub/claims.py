@@ -99,9 +99,9 @@ class Claims:
             for the next turn, and the broker has it until it is written down.
         """
         self.hear(wait_s)
+        self._give_back(conn)
         while self._asked:
             self._answer(conn, *self._asked.popleft())
-        self._give_back(conn)
         self._forget_old(conn)
 
     def hear(self, wait_s: float) -> None:

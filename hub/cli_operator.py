@@ -196,3 +196,28 @@ def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
             row = conn.execute(query("feed_restored"), {"reason": reason, "actor": actor}).fetchone()
     nights = row["nights"] if row else 0
     typer.echo(f"{nights} nights: every gate loads them anew as soon as it is connected")
+
+
+@app.command()
+def retire(
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
+    config: ConfigOption,
+    event: Annotated[str, typer.Option(help="The night: its code, for example PF, or its id.")],
+    reason: Reason,
+    actor: Actor,
+) -> None:
+    """Take a gate out for the night, policy home_gate: its tickets go to the other gates.
+
+    For a gate that is dead. One that only lost its connection would go on admitting its own tickets: switch
+    it off first. There is no way back for this night.
+    """
+    from hub.database import connect
+    from hub.homes import retire as take_out
+
+    if not reason.strip() or not actor.strip():
+        fail("--reason and --actor: say why, and who you are; it is recorded.", EXIT_USAGE)
+    with plain_errors():
+        settings = read_config(config)
+        with connect(settings.postgres.dsn) as conn:
+            answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))
+    typer.echo(answer)

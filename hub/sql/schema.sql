@@ -1,13 +1,12 @@
-CREATE FUNCTION public.admitted_by(p_scans uuid[], p_annulled boolean DEFAULT false) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
+CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select s.scan_id, coalesce(s.subject_id, t.id, p.id), s.occurred_at, s.gate_id
+    select s.scan_id, coalesce(s.subject_id, t.id, p.id), s.corrected_at, s.gate_id
     from scan_logs s
     left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
     left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-    where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan'
-        and (s.annulled_at is not null) = p_annulled
+    where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
 CREATE FUNCTION public.advance_watermark(p_gate text, p_epoch text) RETURNS bigint
     LANGUAGE plpgsql
@@ -95,6 +94,23 @@ CREATE TABLE public.scan_logs (
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
+CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_plain uuid[], p_doubled text[]) RETURNS uuid[]
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with checked_in as (
+        update tickets t set status = 'checked_in', is_used = true,
+            checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
+            last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id
+        from scan_logs s
+        where s.scan_id = any (p_scans) and s.one_time_code_hash is not null and s.annulled_at is null
+            and s.one_time_code_hash <> all (p_doubled)
+            and t.id = s.subject_id and t.id = any (p_plain)
+            and t.status = 'issued' and t.checked_in_at is null
+        returning t.id
+    )
+    select coalesce(array_agg(id), '{}') from checked_in
+$$;
 CREATE FUNCTION public.check_in_passes(p_scans uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -103,43 +119,12 @@ declare
     v_entry record;
 begin
     for v_entry in
-        select p.id, a.at, a.gate from admitted_by(p_scans) a
+        select p.id, a.at, a.gate, a.scan_id from admitted_by(p_scans) a
         join vip_guest_passes p on p.id = a.subject_id
         order by a.at, a.gate, a.scan_id
     loop
-        perform vip_pass_scan(v_entry.id, v_entry.gate, v_entry.at);
+        perform vip_pass_scan(v_entry.id, v_entry.gate, v_entry.at, v_entry.scan_id);
     end loop;
-end
-$$;
-CREATE FUNCTION public.check_in_tickets(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    perform 1 from tickets where id in (select subject_id from admitted_by(p_scans))
-    order by qr_code_data for no key update;
-    with entry as (
-        select subject_id,
-            (array_agg(at order by at, gate))[1] as first_at,
-            (array_agg(gate order by at, gate))[1] as first_gate,
-            (array_agg(at order by at desc, gate desc))[1] as last_at,
-            (array_agg(gate order by at desc, gate desc))[1] as last_gate
-        from admitted_by(p_scans) group by subject_id
-    ), outcome as (
-        select t.id, e.*,
-            t.checked_in_at is null
-                or (e.first_at, e.first_gate) < (t.checked_in_at, coalesce(t.checked_in_by, '')) as is_first,
-            t.last_entry_at is null
-                or (e.last_at, e.last_gate) > (t.last_entry_at, coalesce(t.last_entry_gate, '')) as is_last
-        from entry e join tickets t on t.id = e.subject_id
-        where t.status in ('issued', 'checked_in')
-    )
-    update tickets t set status = 'checked_in', is_used = true,
-        checked_in_at = case when o.is_first then o.first_at else t.checked_in_at end,
-        checked_in_by = case when o.is_first then o.first_gate else t.checked_in_by end,
-        last_entry_at = case when o.is_last then o.last_at else t.last_entry_at end,
-        last_entry_gate = case when o.is_last then o.last_gate else t.last_entry_gate end
-    from outcome o where t.id = o.id;
 end
 $$;
 CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS json
@@ -330,17 +315,19 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
 end
 $$;
-CREATE FUNCTION public.concerned_by(p_scans uuid[]) RETURNS uuid[]
+CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[]) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select array_agg(distinct coalesce(s.subject_id, t.id, p.id))
-    from scan_logs s
-    left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
-    left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-    where s.scan_id = any (p_scans || array(
-        select a.refers_to from scan_logs a where a.scan_id = any (p_scans) and a.record = 'annulled'
-    )) and (s.verdict = 'admit' or s.record = 'annulled')
+    select coalesce(array_agg(subject), '{}'), coalesce(array_agg(subject) filter (where is_plain), '{}') from (
+        select coalesce(s.subject_id, t.id, p.id) as subject,
+            count(*) = 1 and bool_and(s.subject_id is not null and s.one_time_code_hash is not null) as is_plain
+        from scan_logs s
+        left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
+        left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
+        where s.scan_id = any (p_scans) and (s.verdict = 'admit' or s.record = 'annulled')
+        group by 1
+    ) concerned where subject is not null
 $$;
 CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
     LANGUAGE sql STABLE
@@ -351,6 +338,17 @@ CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
         where one_time_code_hash = any (p_codes) and annulled_at is null
         group by one_time_code_hash having count(*) > 1
     ) twice
+$$;
+CREATE FUNCTION public.entangled(p_places jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
+        select b.gate_id, b.epoch, b.last_seq,
+            lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
+        from (select distinct gate_id, epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)) p
+        join boots b on b.gate_id = p.gate_id and b.epoch = p.epoch
+    ) span where last_seq > next_first
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
     LANGUAGE plpgsql
@@ -627,7 +625,7 @@ begin
         where pass_id is not null and scan_type = 'reentry';
     else
         select array_agg(n.pass_id) into v_subjects from new_rows n join old_rows o on o.id = n.id
-        where n.pass_id is not null and n.scanned_at <> o.scanned_at;
+        where n.pass_id is not null and (n.scanned_at, n.scan_id) is distinct from (o.scanned_at, o.scan_id);
     end if;
     if v_subjects is not null then
         perform feed_append(p_subjects => v_subjects);
@@ -713,33 +711,23 @@ CREATE FUNCTION public.ingest_scans(p_records jsonb, p_topics jsonb DEFAULT '{}'
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_new uuid[] := store_scans(p_records);
-    v_concerned uuid[];
-    v_taken_back uuid[];
-    v_subjects uuid[];
+    v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
+    v_fresh uuid[];
+    v_places jsonb;
+    v_learnt jsonb;
 begin
-    if cardinality(v_new) < jsonb_array_length(p_records) then
+    perform lock_gates(array(select r.value ->> 'gate_id' from jsonb_array_elements(p_records) r));
+    select fresh, places, learnt into v_fresh, v_places, v_learnt from store_records(p_records);
+    if cardinality(v_fresh) < jsonb_array_length(p_records) then
         perform keep_repeats(p_records);
-        perform quarantine_misfits(p_records, p_topics);
+        perform note_clones(quarantine_misfits(p_records, p_topics), v_venue);
     end if;
-    v_concerned := concerned_by(v_new);
-    if v_concerned is not null then
-        perform lock_events_of(v_concerned);
+    if cardinality(v_fresh) > 0 then
+        perform note_clones(entangled(v_places), v_venue);
+        perform settle_scans(v_fresh, v_places || coalesce(places_of_boots(v_learnt), '[]'), v_venue);
+        perform note_alerts(v_fresh, p_topics);
     end if;
-    v_taken_back := note_outcomes(v_new);
-    if cardinality(v_taken_back) > 0 then
-        perform take_back(v_taken_back);
-    end if;
-    select array_agg(subject_id) into v_subjects from admitted_by(v_new);
-    if v_subjects is not null then
-        perform log_linked_entries(v_new);
-        perform check_in_tickets(v_new);
-        perform vip_relabel(v_subjects);
-        perform recount_linked_tables(v_new);
-        perform check_in_passes(v_new);
-    end if;
-    perform note_alerts(v_new, p_topics);
-    return cardinality(v_new);
+    return cardinality(v_fresh);
 end
 $$;
 CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
@@ -777,6 +765,17 @@ CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retire
     where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
     on conflict (code_hash, gate_id) do update set lent = true
 $$;
+CREATE FUNCTION public.lock_codes(p_scans uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey code ' || s.one_time_code_hash, 0) as key from scan_logs s
+        where s.scan_id = any (p_scans) and s.subject_id is null and s.one_time_code_hash is not null
+            and not exists (select from tickets t where t.code_hash = s.one_time_code_hash)
+        order by key offset 0
+    ) keys
+$$;
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -801,8 +800,8 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
-    select t.id, r.id, 'reentry', a.gate, a.at
+    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at, scan_id)
+    select t.id, r.id, 'reentry', a.gate, a.at, a.scan_id
     from admitted_by(p_scans) a
     join tickets t on t.id = a.subject_id and t.status in ('issued', 'checked_in')
     join vip_linked_tickets l on l.ticket_id = t.id
@@ -819,6 +818,45 @@ CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     where s.scan_id = any (p_new) and s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
+    on conflict do nothing
+$$;
+CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_base timestamptz;
+begin
+    if p_uncertainty_ms between 0 and 3600000 and is_countable(p_monotonic_ms) and is_plausible(p_wall) then
+        v_base := p_wall - p_monotonic_ms * interval '1 millisecond';
+    end if;
+    if v_base is null or exists (
+        select from boot_clocks where gate_id = p_gate and boot_id = p_boot
+            and (uncertainty_ms, monotonic_ms, base) <= (p_uncertainty_ms, p_monotonic_ms, v_base)
+    ) then
+        return;
+    end if;
+    perform lock_gates(array[p_gate]);
+    insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+    values (p_gate, p_boot, v_base, p_uncertainty_ms, p_monotonic_ms)
+    on conflict (gate_id, boot_id) do update set base = excluded.base,
+        uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+    where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+        < (known.uncertainty_ms, known.monotonic_ms, known.base);
+    perform settle_scans('{}', places_of_boots(jsonb_build_array(
+        jsonb_build_object('gate_id', p_gate, 'boot_id', p_boot)
+    )), null);
+end
+$$;
+CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select md5('cloned ' || gate_id || ' ' || epoch)::uuid, p_venue, gate_id, 'cloned', now()
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
+    where p_venue <> ''
+    order by gate_id, epoch
     on conflict do nothing
 $$;
 CREATE FUNCTION public.note_outcomes(p_new uuid[]) RETURNS uuid[]
@@ -924,37 +962,110 @@ CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_b
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ select vip_pass_scan(p_pass_id, coalesce(p_scanned_by, 'system'), now()) $$;
-CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS void
+CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS jsonb
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
-    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq,
-        substring(convert_to(r.raw::text, 'UTF8') for 65536), r.payload_hash, octet_length(r.raw::text),
-        case when coalesce(s.scan_id, p.scan_id) is null then 'this scan_id belongs to another scan'
-            else 'another record is already kept for this gate, epoch and seq' end
-    from (
-        select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
-            (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash
-        from jsonb_array_elements(p_records) e
-    ) r
-    left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
-    left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
-    where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash
-    on conflict do nothing
+    with misfit as (
+        select coalesce(p_topics ->> r.gate_id, '') as topic, r.gate_id, r.epoch, r.seq, r.raw, r.payload_hash,
+            coalesce(s.scan_id, p.scan_id) is not null as is_taken
+        from (
+            select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
+                (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash
+            from jsonb_array_elements(p_records) e
+        ) r
+        left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
+        left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
+        where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash and not exists (
+            select from scan_logs k
+            where k.scan_id = coalesce(s.scan_id, p.scan_id)
+                and scan_content(k) = scan_content(jsonb_populate_record(null::scan_logs, r.raw))
+        )
+    ), kept as (
+        insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+        select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
+            octet_length(raw::text),
+            case when is_taken then 'another record is already kept for this gate, epoch and seq'
+                else 'this scan_id belongs to another scan' end
+        from misfit
+        on conflict do nothing
+    )
+    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from misfit where is_taken
 $$;
-CREATE FUNCTION public.recount_linked_tables(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION public.refresh_passes(p_passes uuid[]) RETURNS void
+    LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-begin
-    perform vip_recount(array(
-        select l.vip_reservation_id from admitted_by(p_scans) a
-        join vip_linked_tickets l on l.ticket_id = a.subject_id
-    ));
-end
+    with first_entry as (
+        select distinct on (pass_id) * from (
+            select pass_id, scanned_at as at, scanned_by as gate, scan_id from vip_scan_logs
+            where pass_id = any (p_passes)
+            union all
+            select id, checked_in_at, checked_in_by, null from vip_guest_passes
+            where id = any (p_passes) and checked_in_at is not null and checked_in_scan is null
+        ) candidate order by pass_id, at, gate collate "C", scan_id nulls first
+    ), outcome as (
+        select p.id, f.at, f.gate, f.scan_id,
+            case when f.at is not null and p.status = 'issued' then 'checked_in'
+                when f.at is null and p.status = 'checked_in' and p.checked_in_scan is not null then 'issued'
+                else p.status end as status
+        from vip_guest_passes p left join first_entry f on f.pass_id = p.id
+        where p.id = any (p_passes)
+    )
+    update vip_guest_passes p set status = o.status, checked_in_at = o.at, checked_in_by = o.gate,
+        checked_in_scan = o.scan_id
+    from outcome o
+    where p.id = o.id and (p.status, p.checked_in_at, p.checked_in_by, p.checked_in_scan)
+        is distinct from (o.status, o.at, o.gate, o.scan_id)
 $$;
-CREATE FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS boolean
+CREATE FUNCTION public.refresh_tickets(p_tickets uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with entry as (
+        select ticket_id, (scan).scan_id, (scan).corrected_at as at, (scan).gate_id as gate,
+            (scan).one_time_code_hash is not null as is_one_time, as_admission(scan) as admission
+        from ticket_entries(p_tickets)
+    ), winner as (
+        select a.ticket_id, w.scan_id from (
+            select ticket_id, jsonb_agg(admission) as admissions from entry where is_one_time group by ticket_id
+        ) a cross join lateral winner_of(a.admissions) w
+    ), first_entry as (
+        select distinct on (ticket_id) * from (
+            select e.ticket_id, e.at, e.gate, e.scan_id from entry e
+            where not e.is_one_time or e.scan_id in (select scan_id from winner)
+            union all
+            select id, checked_in_at, checked_in_by, null from tickets
+            where id = any (p_tickets) and checked_in_at is not null and checked_in_scan is null
+        ) candidate order by ticket_id, at, gate collate "C", scan_id
+    ), last_entry as (
+        select distinct on (ticket_id) * from (
+            select ticket_id, at, gate, scan_id from entry
+            union all
+            select id, last_entry_at, last_entry_gate, null from tickets
+            where id = any (p_tickets) and last_entry_at is not null and last_entry_scan is null
+        ) candidate order by ticket_id, at desc, gate collate "C" desc, scan_id desc
+    ), outcome as (
+        select t.id, f.at is not null or t.is_used and t.checked_in_scan is null as is_used,
+            case when f.at is not null and t.status = 'issued' then 'checked_in'
+                when f.at is null and t.status = 'checked_in' and t.checked_in_scan is not null then 'issued'
+                else t.status end as status,
+            f.at, f.gate, f.scan_id, l.at as last_at, l.gate as last_gate, l.scan_id as last_scan_id
+        from tickets t
+        left join first_entry f on f.ticket_id = t.id
+        left join last_entry l on l.ticket_id = t.id
+        where t.id = any (p_tickets) and (t.status in ('issued', 'checked_in') or t.checked_in_at is not null)
+    )
+    update tickets t set status = o.status, is_used = o.is_used,
+        checked_in_at = o.at, checked_in_by = o.gate, checked_in_scan = o.scan_id,
+        last_entry_at = o.last_at, last_entry_gate = o.last_gate, last_entry_scan = o.last_scan_id
+    from outcome o
+    where t.id = o.id
+        and (t.status, t.is_used, t.checked_in_at, t.checked_in_by, t.checked_in_scan, t.last_entry_at,
+            t.last_entry_gate, t.last_entry_scan)
+        is distinct from (o.status, o.is_used, o.at, o.gate, o.scan_id, o.last_at, o.last_gate, o.last_scan_id)
+$$;
+CREATE FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -963,21 +1074,23 @@ declare
 begin
     select * into v_event from events where id = p_event for no key update;
     if p_gate <> all (v_event.home_gates) then
-        return null;
+        return 'no home';
     elsif p_gate = any (v_event.retired_gates) then
-        return false;
+        return 'already';
+    elsif v_event.home_gates <@ (v_event.retired_gates || p_gate) then
+        return 'last';
     end if;
     perform pg_advisory_xact_lock(homes_key(p_event));
     perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
     update events set retired_gates = retired_gates || p_gate where id = p_event;
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
-    return true;
+    return 'retired';
 end
 $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text]);
+    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
 CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1006,6 +1119,75 @@ begin
     where scan_id = p_scan
     returning * into v_claim;
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
+end
+$$;
+CREATE FUNCTION public.settle_scans(p_fresh uuid[], p_places jsonb, p_venue text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_moved uuid[] := array(select scan_id from unsettled(p_places));
+    v_scans uuid[] := p_fresh || v_moved
+        || array(select refers_to from scan_logs where scan_id = any (p_fresh) and record = 'annulled');
+    v_subjects uuid[];
+    v_plain uuid[];
+    v_taken_back uuid[];
+    v_doubled text[];
+    v_guests uuid[];
+    v_code text;
+begin
+    select subjects, plain into v_subjects, v_plain from concerned_by(v_scans);
+    perform lock_events_of(v_subjects);
+    perform lock_codes(v_scans);
+    if cardinality(v_moved) > 0 then
+        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
+        from unsettled(p_places) u where s.scan_id = u.scan_id;
+    end if;
+    v_taken_back := note_outcomes(p_fresh);
+    v_doubled := doubled(array(
+        select one_time_code_hash from scan_logs where scan_id = any (v_scans) and one_time_code_hash is not null
+    ));
+    perform 1 from tickets where id = any (v_subjects) order by qr_code_data for no key update;
+    perform refresh_tickets(array(
+        select unnest(v_subjects) except select unnest(check_in_fresh(p_fresh, v_plain, v_doubled))
+    ));
+    v_guests := array(
+        select ticket_id from vip_linked_tickets where ticket_id = any (v_subjects)
+        union
+        select id from vip_guest_passes where id = any (v_subjects)
+    );
+    if cardinality(v_guests) > 0 then
+        perform settle_vip(v_guests, p_fresh, v_moved, v_taken_back);
+    end if;
+    for v_code in
+        select unnest(v_doubled)
+        union
+        select c.code_hash from scan_logs s join scan_conflicts c on c.code_hash = s.one_time_code_hash
+        where s.scan_id = any (v_moved || v_taken_back) and c.withdrawn_at is null
+        order by 1
+    loop
+        perform pair_admissions(v_code, p_venue);
+    end loop;
+end
+$$;
+CREATE FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform 1 from vip_guest_passes where id = any (p_guests) order by qr_code_token for no key update;
+    delete from vip_scan_logs where scan_id = any (p_taken_back);
+    update vip_scan_logs l set scanned_at = s.corrected_at from scan_logs s
+    where s.scan_id = any (p_moved) and l.scan_id = s.scan_id and l.scanned_at <> s.corrected_at;
+    perform refresh_passes(p_guests);
+    perform log_linked_entries(p_fresh);
+    perform check_in_passes(p_fresh);
+    perform vip_relabel(p_guests);
+    perform vip_recount(array(
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (p_guests)
+        union
+        select reservation_id from vip_guest_passes where id = any (p_guests)
+    ));
 end
 $$;
 CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT places jsonb, OUT learnt jsonb) RETURNS record
@@ -1059,29 +1241,6 @@ CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT plac
         ) place),
         (select jsonb_agg(clocks) from clocks)
 $$;
-CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
-    LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    with stored as (
-        insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
-            reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
-            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to,
-            payload_hash)
-        select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
-            r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
-            r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
-            r.released, r.record, r.refers_to, r.payload_hash
-        from jsonb_populate_recordset(null::scan_logs, p_records) r
-        where not exists (
-            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
-        )
-        order by r.gate_id, r.epoch, r.seq
-        on conflict do nothing
-        returning scan_id
-    )
-    select coalesce(array_agg(scan_id), '{}') from stored
-$$;
 CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1112,90 +1271,15 @@ begin
     return v_count;
 end
 $$;
-CREATE FUNCTION public.take_back(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION public.ticket_entries(p_tickets uuid[]) RETURNS TABLE(ticket_id uuid, scan public.scan_logs)
+    LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-declare
-    v_subjects uuid[] := array(select subject_id from admitted_by(p_scans, true) where subject_id is not null);
-begin
-    perform unlog_entries(p_scans);
-    perform take_back_tickets(p_scans);
-    perform take_back_passes(p_scans);
-    perform vip_relabel(v_subjects);
-    perform vip_recount(array(
-        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_subjects)
-        union
-        select reservation_id from vip_guest_passes where id = any (v_subjects)
-    ));
-end
-$$;
-CREATE FUNCTION public.take_back_passes(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    perform 1 from vip_guest_passes where id in (select subject_id from admitted_by(p_scans, true))
-    order by qr_code_token for no key update;
-    with outcome as (
-        select p.id, left_over.*
-        from vip_guest_passes p
-        cross join lateral (
-            select (array_agg(l.scanned_at order by l.scanned_at, l.scanned_by))[1] as at,
-                (array_agg(l.scanned_by order by l.scanned_at, l.scanned_by))[1] as gate
-            from vip_scan_logs l where l.pass_id = p.id
-        ) left_over
-        where exists (
-            select from admitted_by(p_scans, true) a
-            where a.subject_id = p.id and (a.at, a.gate) = (p.checked_in_at, p.checked_in_by)
-        )
-    )
-    update vip_guest_passes p set checked_in_at = o.at, checked_in_by = o.gate,
-        status = case when o.at is null and p.status = 'checked_in' then 'issued' else p.status end
-    from outcome o where p.id = o.id;
-end
-$$;
-CREATE FUNCTION public.take_back_tickets(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    perform 1 from tickets where id in (select subject_id from admitted_by(p_scans, true))
-    order by qr_code_data for no key update;
-    with annulled as (
-        select subject_id, array_agg((at, gate)) as entries from admitted_by(p_scans, true) group by subject_id
-    ), outcome as (
-        select t.id,
-            coalesce((t.checked_in_at, t.checked_in_by) = any (a.entries), false) as was_first,
-            coalesce((t.last_entry_at, t.last_entry_gate) = any (a.entries), false) as was_last,
-            left_over.*
-        from annulled a
-        join tickets t on t.id = a.subject_id
-        cross join lateral (
-            select (array_agg(s.at order by s.at, s.gate))[1] as first_at,
-                (array_agg(s.gate order by s.at, s.gate))[1] as first_gate,
-                (array_agg(s.at order by s.at desc, s.gate desc))[1] as last_at,
-                (array_agg(s.gate order by s.at desc, s.gate desc))[1] as last_gate
-            from (
-                select occurred_at as at, gate_id as gate from scan_logs
-                where subject_id = t.id and verdict = 'admit' and record = 'scan' and annulled_at is null
-                union all
-                select occurred_at, gate_id from scan_logs
-                where subject_id is null and code_hash = t.code_hash
-                    and verdict = 'admit' and record = 'scan' and annulled_at is null
-            ) s
-        ) left_over
-    )
-    update tickets t set
-        status = case when o.was_first and o.first_at is null and t.status = 'checked_in' then 'issued'
-            else t.status end,
-        is_used = case when o.was_first then o.first_at is not null else t.is_used end,
-        checked_in_at = case when o.was_first then o.first_at else t.checked_in_at end,
-        checked_in_by = case when o.was_first then o.first_gate else t.checked_in_by end,
-        last_entry_at = case when o.was_last then o.last_at else t.last_entry_at end,
-        last_entry_gate = case when o.was_last then o.last_gate else t.last_entry_gate end
-    from outcome o where t.id = o.id and (o.was_first or o.was_last);
-end
+    select t.id, s from tickets t join scan_logs s on s.subject_id = t.id
+    where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
+    union all
+    select t.id, s from tickets t join scan_logs s on s.subject_id is null and s.code_hash = t.code_hash
+    where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
 CREATE FUNCTION public.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
@@ -1204,24 +1288,6 @@ begin
     new.updated_at := now();
     return new;
 end
-$$;
-CREATE FUNCTION public.unlog_entries(p_scans uuid[]) RETURNS void
-    LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    delete from vip_scan_logs where id in (
-        select logged.id from (
-            select l.id, a.times, row_number() over (
-                partition by l.pass_id, l.ticket_id, l.scanned_at, l.scanned_by order by l.id
-            ) as number
-            from (
-                select subject_id, at, gate, count(*) as times from admitted_by(p_scans, true)
-                group by subject_id, at, gate
-            ) a
-            join vip_scan_logs l on l.scanned_at = a.at and l.scanned_by = a.gate
-                and (l.pass_id = a.subject_id or l.ticket_id = a.subject_id)
-        ) logged where logged.number <= logged.times
-    )
 $$;
 CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
     LANGUAGE sql STABLE
@@ -1306,7 +1372,7 @@ CREATE FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation p
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     RETURN ((jsonb_build_object('success', true, 'entry_type', CASE WHEN p_first THEN 'first_entry'::text ELSE 'reentry'::text END, 'message', CASE WHEN p_first THEN 'Welcome.'::text ELSE 'Re-entry granted.'::text END, 'pass_id', (p_pass).id, 'reservation_id', (p_reservation).id, 'guest_number', (p_pass).guest_number, 'checked_in_guests', (p_reservation).checked_in_guests, 'total_guests', p_seats) || CASE WHEN p_first THEN '{}'::jsonb ELSE jsonb_build_object('last_entry_time', p_last) END))::json;
-CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone) RETURNS json
+CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid DEFAULT NULL::uuid) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -1337,19 +1403,15 @@ begin
             format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
     end if;
     v_first := v_pass.status = 'issued';
-    if v_first then
-        update vip_guest_passes set status = 'checked_in', checked_in_at = p_at, checked_in_by = p_scanned_by
-        where id = p_pass_id;
-    else
+    if not v_first then
         select max(scanned_at) into v_last from vip_scan_logs where pass_id = p_pass_id;
         v_last := coalesce(v_last, v_pass.checked_in_at);
-        -- A late report of an earlier entry: the earlier one was the first.
-        update vip_guest_passes set checked_in_at = p_at, checked_in_by = p_scanned_by
-        where id = p_pass_id and (p_at, p_scanned_by) < (checked_in_at, checked_in_by);
     end if;
-    insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at)
+    insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at, scan_id)
     values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
-        p_scanned_by, p_at);
+        p_scanned_by, p_at, p_scan);
+    -- A late report of an earlier entry: the earlier one was the first.
+    perform refresh_passes(array[p_pass_id]);
     perform vip_relabel(array[p_pass_id]);
     perform vip_recount(array[v_reservation.id]);
     select * into v_reservation from vip_reservations where id = v_reservation.id;

@@ -399,26 +399,28 @@ begin
 end
 $$;
 
--- Take a gate out for the night: its tickets get other homes. Returns false if it was out already, null if it is no
--- home of this night.
+-- Take a gate out for the night: its tickets get other homes. Returns what came of it: 'retired', 'already',
+-- 'no home' of this night, or 'last': there is no other home to give them to.
 create or replace function retire_gate(
     p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamptz
-) returns boolean
+) returns text
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_event events;
 begin
     select * into v_event from events where id = p_event for no key update;
     if p_gate <> all (v_event.home_gates) then
-        return null;
+        return 'no home';
     elsif p_gate = any (v_event.retired_gates) then
-        return false;
+        return 'already';
+    elsif v_event.home_gates <@ (v_event.retired_gates || p_gate) then
+        return 'last';
     end if;
     perform pg_advisory_xact_lock(homes_key(p_event));
     perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
     update events set retired_gates = retired_gates || p_gate where id = p_event;
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
-    return true;
+    return 'retired';
 end
 $$;

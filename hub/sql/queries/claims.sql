@@ -30,7 +30,7 @@ DELETE FROM claims WHERE asked_at < %(before)s
 DELETE FROM lends WHERE asked_at < %(before)s
 
 -- freeze_homes --
-SELECT freeze_homes(%(gate_id)s, %(now)s)
+SELECT freeze_homes(%(gate_id)s, now())
 
 -- gate_lent --
 -- What this gate was ever asked to lend of nights that are not over.
@@ -40,7 +40,7 @@ WHERE l.gate_id = %(gate_id)s AND e.ends_at > now() - interval '1 day'
 GROUP BY l.event_id
 
 -- retire_gate --
-SELECT retire_gate(%(event_id)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS retired
+SELECT retire_gate(%(event_id)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS outcome
 
 -- event_named --
-SELECT id::text AS event_id, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = %(name)s
+SELECT id AS event_id, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = upper(%(name)s)

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import paho.mqtt.client as paho
@@ -172,7 +172,7 @@ class GateOnMqtt:
         self._client.loop_start()
         assert self._subscribed.wait(PATIENCE)
 
-    def __enter__(self) -> GateOnMqtt:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,48 @@
+"""A night's tickets divided among its gates: what an operator may change of it (domain 2.3, situation 3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hub.database import Connection
+from hub.errors import HubError
+from hub.queries import query
+
+
+def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
+    conn: Connection, event: str, gate_id: str, actor: str, reason: str, now: datetime
+) -> str:
+    """Take a gate out for the night.
+
+    :param event: its code or its id.
+    :returns: what came of it, in words.
+    :raises HubError: nothing was changed; the message says why.
+    """
+    night = conn.execute(query("event_named"), {"name": event}).fetchone()
+    if night is None:
+        raise HubError(f"There is no night '{event}'. Give its code, for example PF, or its id.")
+    wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
+    row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
+    outcome = row["outcome"] if row else None
+    if outcome == "no home":
+        raise HubError(_no_home(gate_id, night["name"], night["home_gates"]))
+    if outcome == "last":
+        raise HubError(
+            f"{gate_id} is the last gate of '{night['name']}' with tickets of its own; nothing was changed. "
+            "There is no other gate to send its guests to: repair or replace it."
+        )
+    if outcome == "already":
+        return f"{gate_id} is out for '{night['name']}' already; nothing was changed."
+    return f"{gate_id} is out for '{night['name']}': its tickets are at the other gates now. Leave it off."
+
+
+def _no_home(gate_id: str, night: str, homes: list[str]) -> str:
+    if not homes:
+        return (
+            f"The tickets of '{night}' are not divided among gates (policy home_gate, from an hour before "
+            "the doors open), so there is nothing to move; nothing was changed."
+        )
+    return (
+        f"{gate_id} has no tickets of its own at '{night}', so there is nothing to move; nothing was "
+        f"changed. Those with tickets of their own are {', '.join(homes)}."
+    )
