@@ -2,13 +2,17 @@
 
 The ingest writes an alert down in the record's own transaction, so it is there once however
 often the record comes, and is told only after the commit. It is marked as told after it was
-published: a hub that dies in between tells it again, under the same id.
+published: a hub that dies in between tells it again, under the same id. A double admission is a
+message of its own, and none when an annulment came before anybody was told (ADR 0016).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+
+import structlog
+from psycopg.rows import DictRow
 
 from hub.broker import Line
 from hub.database import Connection
@@ -17,7 +21,11 @@ from sync.wire import Alert, Topics, encode
 
 EVERY_SECONDS = 30
 """One message of a gate and reason in so long; what comes meanwhile is told together in the next."""
+CONFLICTS_AT_ONCE = 100
+"""Each double admission is a message of its own; after hours of isolation there may be many."""
 _LOOK_SECONDS = 1.0
+
+_log = structlog.get_logger()
 
 
 class Alerts:
@@ -46,10 +54,42 @@ class Alerts:
         if now < self._look_at or not self._broker.is_up:
             return
         self._look_at = now + _LOOK_SECONDS
-        wanted = {"venue": self._topics.venue, "every_s": EVERY_SECONDS}
+        wanted = {"venue": self._topics.venue, "every_s": EVERY_SECONDS, "conflicts": CONFLICTS_AT_ONCE}
         for row in conn.execute(query("due_alerts"), wanted).fetchall():
-            alert = Alert(
-                id=row["id"], gate=row["gate_id"], reason=row["reason"], at=row["at"], count=row["count"]
-            )
+            alert = _alert(row)
+            _log_one(alert)
             self._broker.publish(self._topics.alerts(), encode(alert))
-            conn.execute(query("alert_sent"), row | wanted)
+            conn.execute(query("alert_sent"), {"numbers": row["numbers"]})
+
+
+def _alert(row: DictRow) -> Alert:
+    return Alert(
+        id=row["id"],
+        gate=row["gate_id"],
+        reason=row["reason"],
+        at=row["at"],
+        count=row["count"],
+        other_gate=row["other_gate"],
+        other_at=row["other_at"],
+        subject_id=row["subject_id"],
+    )
+
+
+def _log_one(alert: Alert) -> None:
+    """The hub's own log says what each is about, in case nobody looks at a screen."""
+    if alert.reason == "cloned":
+        _log.error(
+            "two machines use one gate's identity, or its journal was put back from a copy: what contradicts "
+            "what the hub has is in the quarantine. Find the other machine, switch it off, and give this "
+            "gate an empty state_dir",
+            gate_id=alert.gate,
+        )
+    elif alert.reason == "conflict":
+        _log.warning(
+            "a one-time ticket was admitted twice",
+            gate_id=alert.gate,
+            at=alert.at.isoformat(),
+            other_gate=alert.other_gate,
+            other_at=alert.other_at and alert.other_at.isoformat(),
+            subject_id=alert.subject_id,
+        )

@@ -1,17 +1,28 @@
 -- due_alerts --
--- What is to be told now: all that waits of one gate and reason together, unless the same was told lately.
+-- What is to be told now. All that waits of one gate and reason together, unless the same was told lately;
+-- each conflict by itself, as it now is.
 SELECT a.gate_id, a.reason, (array_agg(a.scan_id::text ORDER BY a.number))[1] AS id,
-    min(a.at) AS at, count(*) AS count, max(a.number) AS last
+    min(a.at) AS at, count(*) AS count, array_agg(a.number) AS numbers,
+    '' AS other_gate, NULL::timestamptz AS other_at, NULL::text AS subject_id
 FROM alerts a
-WHERE a.venue = %(venue)s AND a.sent_at IS NULL AND NOT EXISTS (
+WHERE a.venue = %(venue)s AND a.sent_at IS NULL AND a.reason <> 'conflict' AND NOT EXISTS (
     SELECT FROM alerts told
     WHERE (told.venue, told.gate_id, told.reason) = (a.venue, a.gate_id, a.reason)
         AND told.sent_at > now() - %(every_s)s * interval '1 second'
 )
 GROUP BY a.gate_id, a.reason
-ORDER BY min(a.number)
+UNION ALL (
+    SELECT w.gate_id, a.reason, a.scan_id::text, w.corrected_at, 1, ARRAY[a.number], l.gate_id, l.corrected_at,
+        coalesce(c.ticket_id, l.subject_id, w.subject_id)::text
+    FROM alerts a
+    JOIN scan_conflicts c ON c.id = a.scan_id
+    JOIN scan_logs w ON w.scan_id = c.winner_scan
+    JOIN scan_logs l ON l.scan_id = c.loser_scan
+    WHERE a.venue = %(venue)s AND a.sent_at IS NULL AND a.reason = 'conflict'
+    ORDER BY a.number
+    LIMIT %(conflicts)s
+)
+ORDER BY numbers
 
 -- alert_sent --
-UPDATE alerts SET sent_at = now()
-WHERE venue = %(venue)s AND gate_id = %(gate_id)s AND reason = %(reason)s AND number <= %(last)s
-    AND sent_at IS NULL
+UPDATE alerts SET sent_at = now() WHERE number = ANY(%(numbers)s)

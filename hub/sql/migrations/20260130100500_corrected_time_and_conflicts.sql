@@ -1,0 +1,325 @@
+-- When a scan really was, by the hub's clock, and which of two admissions of one ticket counts
+-- (domain 2.3, First scan wins; protocol 4.3; docs/adr/0016).
+
+-- heard, actor, note: as the record says. corrected_at: when it was by the hub's clock, as far as known;
+-- give or take corrected_uncertainty_ms, null where nobody knows. one_time_code_hash: what this admitted for
+-- the first time on a ticket that is good once; null of everything else.
+alter table scan_logs add column if not exists heard jsonb not null default '[]';
+alter table scan_logs add column if not exists actor text not null default '';
+alter table scan_logs add column if not exists note text not null default '';
+alter table scan_logs add column if not exists corrected_at timestamptz;
+alter table scan_logs add column if not exists corrected_uncertainty_ms bigint;
+alter table scan_logs add column if not exists one_time_code_hash text;
+create index if not exists scan_logs_one_time on scan_logs (one_time_code_hash)
+where one_time_code_hash is not null;
+
+-- Which scan an entry is. Null: made by staff or by the contract's call, without a scan.
+alter table tickets add column if not exists checked_in_scan uuid;
+alter table tickets add column if not exists last_entry_scan uuid;
+alter table vip_guest_passes add column if not exists checked_in_scan uuid;
+alter table vip_scan_logs add column if not exists scan_id uuid;
+create unique index if not exists vip_scan_logs_scan on vip_scan_logs (scan_id) where scan_id is not null;
+
+-- The hub's time when a gate's monotonic clock stood at 0 in this boot, as its best record or status with a
+-- measured clock says; monotonic_ms: when that was.
+create table if not exists boot_clocks (
+    gate_id text not null,
+    boot_id text not null,
+    base timestamptz not null,
+    uncertainty_ms bigint not null,
+    monotonic_ms bigint not null,
+    updated_at timestamptz not null default now(),
+    primary key (gate_id, boot_id)
+);
+
+-- Where in a numbering a boot's records stand. One that begins before another has ended is two machines.
+-- has_untrusted: some of them must be placed by the boot's clock.
+create table if not exists boots (
+    gate_id text not null,
+    epoch text not null,
+    boot_id text not null,
+    first_seq bigint not null,
+    last_seq bigint not null,
+    has_untrusted boolean not null,
+    primary key (gate_id, epoch, boot_id)
+);
+create index if not exists boots_of_gate on boots (gate_id, boot_id) where has_untrusted;
+
+-- Double admissions: one row for each admission beyond the one that counts. withdrawn_at: it is none any
+-- more, for an admission was annulled. Each is told once (`alerts`, under this id), and never again when
+-- winner and loser change places.
+create table if not exists scan_conflicts (
+    id uuid primary key default gen_random_uuid(),
+    code_hash text not null,
+    ticket_id uuid constraint scan_conflicts_ticket_fkey references tickets (id) on delete set null,
+    winner_scan uuid not null,
+    loser_scan uuid not null,
+    rule text not null constraint scan_conflicts_rule check (rule in ('earlier', 'gate')),
+    withdrawn_at timestamptz,
+    acknowledged_by text,
+    acknowledged_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint scan_conflicts_two check (winner_scan <> loser_scan)
+);
+create unique index if not exists scan_conflicts_loser on scan_conflicts (loser_scan) where withdrawn_at is null;
+create index if not exists scan_conflicts_code on scan_conflicts (code_hash);
+create index if not exists scan_conflicts_ticket on scan_conflicts (ticket_id) where ticket_id is not null;
+
+create or replace trigger scan_conflicts_touch before update on scan_conflicts
+for each row execute function touch_updated_at();
+
+-- The same as before; in words that a check constraint need not call for every row.
+create or replace function is_plausible(p_at timestamptz) returns boolean
+language sql immutable parallel safe
+return p_at is null
+    or (p_at >= '1970-01-01 00:00:00+00'::timestamptz and p_at < '2200-01-01 00:00:00+00'::timestamptz);
+
+-- A monotonic clock of more than ten years, or of less than nothing, is none.
+create or replace function is_countable(p_monotonic_ms bigint) returns boolean
+language sql immutable parallel safe
+return p_monotonic_ms between 0 and 315360000000;
+
+-- Whether a record is the first entry of a ticket that is good once.
+create or replace function is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) returns boolean
+language sql immutable parallel safe
+return p_verdict = 'admit' and p_record = 'scan' and p_reason = 'first_entry' and p_kind in ('ga', 'unknown');
+
+-- A gate's clocks and times are changed by one writer at a time: who learns a clock must see every record
+-- it places, and who stores a record every clock. Before any event; in the order of the keys.
+create or replace function lock_gates(p_gates text[]) returns void
+language sql set search_path = public, pg_temp as $$
+    select pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey gate ' || gate_id, 0) as key from unnest(p_gates) as g (gate_id)
+        order by key offset 0
+    ) keys
+$$;
+
+-- Keep what is new, where its boot stands, and what it tells of its boot's clock. `fresh`: the scans that
+-- were new; `places`: from where on times are to be settled; `learnt`: boots whose clock is better known.
+create or replace function store_records(p_records jsonb, out fresh uuid[], out places jsonb, out learnt jsonb)
+language sql set search_path = public, pg_temp as $$
+    with stored as (
+        insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
+            reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
+            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
+            actor, note, payload_hash, corrected_at, corrected_uncertainty_ms, one_time_code_hash)
+        select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
+            r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
+            r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
+            r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end,
+            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+            ) end
+        from jsonb_populate_recordset(null::scan_logs, p_records) r
+        where not exists (
+            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
+        )
+        order by r.gate_id, r.epoch, r.seq
+        on conflict do nothing
+        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms
+    ), spans as (
+        insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
+        select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
+        from stored group by gate_id, epoch, boot_id
+        on conflict (gate_id, epoch, boot_id) do update set
+            first_seq = least(known.first_seq, excluded.first_seq),
+            last_seq = greatest(known.last_seq, excluded.last_seq),
+            has_untrusted = known.has_untrusted or excluded.has_untrusted
+    ), clocks as (
+        insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+        select distinct on (gate_id, boot_id) gate_id, boot_id,
+            occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
+        from stored
+        where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
+        order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
+        on conflict (gate_id, boot_id) do update set base = excluded.base,
+            uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+        where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+            < (known.uncertainty_ms, known.monotonic_ms, known.base)
+        returning gate_id, boot_id
+    )
+    select coalesce((select array_agg(scan_id) from stored), '{}'),
+        (select jsonb_agg(place) from (
+            select gate_id, epoch, min(seq) as seq from stored group by gate_id, epoch
+        ) place),
+        (select jsonb_agg(clocks) from clocks)
+$$;
+
+-- From where on the times of these boots have to be settled; only where something depends on their clock.
+create or replace function places_of_boots(p_boots jsonb) returns jsonb
+language sql stable set search_path = public, pg_temp as $$
+    select jsonb_agg(place) from (
+        select b.gate_id, b.epoch, b.first_seq as seq
+        from jsonb_to_recordset(p_boots) as learnt (gate_id text, boot_id text)
+        join boots b on b.gate_id = learnt.gate_id and b.boot_id = learnt.boot_id and b.has_untrusted
+    ) place
+$$;
+
+-- What a record's own clocks say of when it was. Heard: by a clock that was measured, then or, of the same
+-- boot, before or after; two clocks run apart by 100 in a million. Otherwise nobody knows, but not after it came.
+create or replace view scan_times as
+select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+    s.clock = 'synced' or c.base is not null as is_heard,
+    case when s.clock = 'synced' then s.occurred_at
+        when c.base is not null then least(greatest(c.base + s.monotonic_ms * interval '1 millisecond',
+            '1970-01-01 00:00:00+00'::timestamptz), '2199-12-31 00:00:00+00'::timestamptz)
+        else least(s.occurred_at, s.received_at) end as at,
+    case when s.clock = 'synced' then s.clock_uncertainty_ms
+        when c.base is not null
+            then c.uncertainty_ms + ceil(abs(s.monotonic_ms - c.monotonic_ms) / 10000.0)::bigint
+        end as uncertainty_ms
+from scan_logs s
+left join boot_clocks c on s.clock <> 'synced' and is_countable(s.monotonic_ms)
+    and c.gate_id = s.gate_id and c.boot_id = s.boot_id;
+
+-- The times that are not what they should be, from these places on. Numbers are the order in which things
+-- happened: no record is before the one before it, of the same boot, or, if nobody knows its time, of any.
+create or replace function unsettled(p_places jsonb)
+returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
+language sql stable set search_path = public, pg_temp as $$
+    with place as (
+        select gate_id, epoch, min(seq) as seq
+        from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
+    ), link as (
+        select s.*, false as is_anchor from place p
+        join scan_times s on s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq >= p.seq
+        union all
+        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
+        from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
+            order by t.seq desc limit 1
+        ) s
+    ), marked as (
+        select link.*, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start
+        from link
+    ), chained as (
+        select marked.*,
+            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain
+        from marked
+    ), settled as (
+        select chained.*, max(at) over (partition by gate_id, epoch, chain order by seq) as settled_at
+        from chained
+    )
+    select s.scan_id, s.settled_at, u.ms
+    from settled s
+    cross join lateral (
+        select s.uncertainty_ms + ceil(extract(epoch from s.settled_at - s.at) * 1000)::bigint as ms
+    ) u
+    where not s.is_anchor
+        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
+$$;
+
+-- Which of several admissions of one ticket counts: a function of nothing but the set (docs/adr/0016). Each is
+-- {scan_id, gate_id, epoch, seq, at, uncertainty_ms}; no uncertainty, or a larger one, is an hour.
+create or replace function winner_of(p_admissions jsonb, out scan_id uuid, out rule text)
+language sql immutable parallel safe set search_path = public, pg_temp as $$
+    with admission as (
+        select a.*, least(greatest(coalesce(a.uncertainty_ms, 3600000), 0), 3600000)
+            * interval '1 millisecond' as give_or_take
+        from jsonb_to_recordset(p_admissions) as a
+            (scan_id uuid, gate_id text, epoch text, seq bigint, at timestamptz, uncertainty_ms bigint)
+    )
+    select a.scan_id, case when count(*) over () = 1 then 'earlier' else 'gate' end
+    from admission a
+    where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
+    order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
+$$;
+
+create or replace function as_admission(p_scan scan_logs) returns jsonb
+language sql stable
+return jsonb_build_object('scan_id', p_scan.scan_id, 'gate_id', p_scan.gate_id, 'epoch', p_scan.epoch,
+    'seq', p_scan.seq, 'at', p_scan.corrected_at, 'uncertainty_ms', p_scan.corrected_uncertainty_ms);
+
+-- Of these codes, those admitted more than once.
+create or replace function doubled(p_codes text[]) returns text[]
+language sql stable set search_path = public, pg_temp as $$
+    select coalesce(array_agg(code), '{}') from (
+        select one_time_code_hash as code from scan_logs
+        where one_time_code_hash = any (p_codes) and annulled_at is null
+        group by one_time_code_hash having count(*) > 1
+    ) twice
+$$;
+
+-- Make the rows of one code what its admissions now are. A row whose loser is none any more takes on a
+-- loser that has no row, which is nothing new to anybody; what is left over is withdrawn, what is missing
+-- is made, and told to the venue.
+create or replace function pair_admissions(p_code text, p_venue text) returns void
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_winner uuid;
+    v_rule text;
+    v_losers uuid[];
+begin
+    select w.scan_id, w.rule into v_winner, v_rule from (
+        select jsonb_agg(as_admission(s)) as admissions from scan_logs s
+        where s.one_time_code_hash = p_code and s.annulled_at is null
+    ) a cross join lateral winner_of(a.admissions) w;
+    select coalesce(array_agg(s.scan_id), '{}') into v_losers from scan_logs s
+    where s.one_time_code_hash = p_code and s.annulled_at is null and s.scan_id <> v_winner;
+
+    with idle as (
+        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
+        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (v_losers)
+    ), unpaired as (
+        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(v_losers) as l (scan_id)
+        where not exists (
+            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
+        )
+    ), put_right as (
+        update scan_conflicts c set
+            winner_scan = case when paired.is_over then c.winner_scan else v_winner end,
+            loser_scan = coalesce(paired.loser_scan, c.loser_scan),
+            rule = case when paired.is_over then c.rule else v_rule end,
+            withdrawn_at = case when paired.is_over then now() end
+        from (
+            select kept.id, u.scan_id as loser_scan, i.id is not null and u.scan_id is null as is_over
+            from scan_conflicts kept
+            left join idle i on i.id = kept.id
+            left join unpaired u on u.place = i.place
+            where kept.code_hash = p_code and kept.withdrawn_at is null
+        ) paired
+        where c.id = paired.id and (paired.is_over
+            or (c.winner_scan, c.loser_scan, c.rule)
+                is distinct from (v_winner, coalesce(paired.loser_scan, c.loser_scan), v_rule))
+    ), made as (
+        insert into scan_conflicts (code_hash, ticket_id, winner_scan, loser_scan, rule)
+        select p_code, (select id from tickets where code_hash = p_code order by id limit 1), v_winner,
+            u.scan_id, v_rule
+        from unpaired u where u.place > (select count(*) from idle)
+        returning id, winner_scan
+    )
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select m.id, p_venue, w.gate_id, 'conflict', w.corrected_at
+    from made m join scan_logs w on w.scan_id = m.winner_scan
+    where p_venue <> '';
+    -- nobody need be told of what was over before anybody was
+    delete from alerts a using scan_conflicts c
+    where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
+end
+$$;
+
+-- What was stored before there was any of this: when a scan was is what its gate said.
+update scan_logs set corrected_at = occurred_at,
+    corrected_uncertainty_ms = case when clock = 'synced' then clock_uncertainty_ms end
+where corrected_at is null;
+
+update scan_logs s set one_time_code_hash = coalesce(
+    s.code_hash, (select t.code_hash from tickets t where t.id = s.subject_id), s.subject_id::text)
+where s.one_time_code_hash is null and is_one_time(s.verdict, s.record, s.reason, s.kind);
+
+insert into boots (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
+select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
+from scan_logs group by gate_id, epoch, boot_id
+on conflict do nothing;
+
+insert into boot_clocks (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+select distinct on (gate_id, boot_id) gate_id, boot_id,
+    occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
+from scan_logs
+where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
+order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
+on conflict do nothing;
