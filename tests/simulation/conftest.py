@@ -1,0 +1,15 @@
+"""One database for all the nights of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.run import Play, simulator
+
+
+@pytest.fixture(scope="session")
+def play() -> Iterator[Play]:
+    with simulator() as play_it:
+        yield play_it

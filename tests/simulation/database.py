@@ -1,0 +1,176 @@
+"""A Postgres for the simulator: real, fast instead of durable, and by the clock of the simulated night."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from demo.servers import Postgres, postgres
+from hub.database import conninfo
+from hub.migrate import migrate
+
+FAST = (
+    "fsync = off",
+    "synchronous_commit = off",
+    "full_page_writes = off",
+    "autovacuum = off",
+    "jit = off",
+    "plan_cache_mode = force_generic_plan",
+)
+SHARED_MEMORY = Path("/dev/shm")
+TIME = """
+create or replace function pg_catalog.{name}() returns timestamptz language sql volatile
+as $$ select pg_read_file('{path}')::timestamptz $$
+"""
+"""Every default, view and function of the hub asks these what time it is; they read it in a file."""
+
+
+class Killed(BaseException):
+    """The process that is just running ends here."""
+
+
+class Trouble:
+    """What is to go wrong between the hub and Postgres. `is_cut`: nothing gets through."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self.is_aside = False
+        self.kill_at: int | None = None
+        self.kill_at_word: int | None = None
+        self.lose_commit = False
+
+    def quiet(self) -> None:
+        """What was planned for a process that is gone does not befall the next."""
+        self.kill_at = self.kill_at_word = None
+        self.lose_commit = False
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Somebody else's work, which it does not touch."""
+        self.is_aside = True
+        try:
+            yield
+        finally:
+            self.is_aside = False
+
+    def said(self) -> None:
+        """The hub says something to the broker."""
+        if self.kill_at_word is not None:
+            self.kill_at_word -= 1
+            if self.kill_at_word < 0:
+                self.kill_at_word = None
+                raise Killed
+
+    def statement(self) -> None:
+        """One is about to be sent."""
+        if self.is_aside:
+            return
+        if self.is_cut:
+            raise psycopg.OperationalError("simulated: the connection to the server was lost")
+        if self.kill_at is not None:
+            self.kill_at -= 1
+            if self.kill_at < 0:
+                self.kill_at = None
+                raise Killed
+
+    def committed(self) -> None:
+        """A commit was made; its answer may be lost."""
+        if self.lose_commit and not self.is_aside:
+            self.lose_commit = False
+            raise psycopg.OperationalError("simulated: the connection was lost in the commit")
+
+
+class Session(psycopg.Connection[DictRow]):
+    """A connection that can break, and that tells the server what time it is. See `open_session`."""
+
+    trouble: Trouble
+    clock: Callable[[], datetime]
+    clock_file: int
+    told: datetime | None = None
+
+    def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[DictRow]:
+        """As any connection's."""
+        self.trouble.statement()
+        self.tell_time()
+        return super().execute(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def transaction(self, *args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:
+        """As any connection's."""
+        is_outermost = self.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        self.tell_time()
+        with super().transaction(*args, **kwargs) as transaction:
+            yield transaction
+        if is_outermost:
+            self.trouble.committed()
+
+    def tell_time(self) -> None:
+        """Only when it has changed."""
+        now = self.clock()
+        if now != self.told:
+            os.pwrite(self.clock_file, now.isoformat(timespec="microseconds").encode(), 0)
+            self.told = now
+
+    def back_to_normal(self) -> None:
+        """As a connection that was just made, whatever was left in the middle of."""
+        self.rollback()
+        self.isolation_level, self.read_only = None, None
+        self.told = None
+
+
+@contextlib.contextmanager
+def open_session(clock: Callable[[], datetime], trouble: Trouble) -> Iterator[Session]:
+    """A connection to an empty, migrated database on a server of its own."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_folder())
+        server = stack.enter_context(postgres(folder / "postgres"))
+        stack.callback(server.kill)  # thrown away: a polite end first writes everything to the disk
+        _hurry(server)
+        migrate(server.dsn)
+        file = folder / "now"
+        clock_file = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
+        stack.callback(os.close, clock_file)
+        session = Session.connect(conninfo(server.dsn), autocommit=True, row_factory=dict_row)
+        assert isinstance(session, Session)
+        stack.callback(session.close)
+        session.clock, session.trouble, session.clock_file = clock, trouble, clock_file
+        for name in ("now", "clock_timestamp"):
+            session.execute(TIME.format(name=name, path=file).encode())
+        yield session
+
+
+def _hurry(server: Postgres) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as conn:
+        for setting in FAST:
+            conn.execute(f"alter system set {setting}".encode())
+        conn.execute("select pg_reload_conf()")
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    where = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix="maguey-simulation-", dir=where))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty(session: Session) -> None:
+    """Remove whatever the night before left."""
+    tables = session.execute(
+        "select string_agg(format('%I', tablename), ', ') as names from pg_tables"
+        " where schemaname = 'public' and tablename !~ 'yoyo'"
+    ).fetchone()
+    assert tables is not None
+    session.execute(f"truncate {tables['names']} restart identity cascade".encode())
