@@ -21,21 +21,21 @@ _INTO_A_LEAF = 0.05  # seconds: it has been turned to, and nothing on it moves y
 
 
 def pictures(lang: Lang, size: Size = NORM) -> dict[str, Image.Image]:
-    """The picture of every sample, by a stable name that sorts in order: ``01-idle``.
+    """The picture of every sample, by a stable name that sorts in order: ``001-idle``.
 
-    A page of several leaves has a picture of each: ``10-vip-host``, ``10-vip-host-2``.
+    A page of several leaves has a picture of each: ``013-vip-host``, ``013-vip-host-2``.
     """
     found = {}
     for number, (name, screen) in enumerate(samples(lang).items(), start=1):
         page = compose(screen, lang, ZONE)
         for leaf, start in enumerate(turns(page, size), start=1):
             suffix = f"-{leaf}" if leaf > 1 else ""
-            found[f"{number:02}-{name}{suffix}"] = draw(page, size, start + _INTO_A_LEAF)
+            found[f"{number:03}-{name}{suffix}"] = draw(page, size, start + _INTO_A_LEAF)
     return found
 
 
 def write_all(out_dir: Path, lang: Lang) -> list[Path]:
-    """Write every sample as ``01-idle.png`` and, four times as large, ``01-idle@4x.png``.
+    """Write every sample as ``001-idle.png`` and, four times as large, ``001-idle@4x.png``.
 
     Those for the wide panel are in the folder ``256x64`` below.
 

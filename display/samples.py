@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -12,13 +12,28 @@ from msgspec.structs import replace
 from display.strings import Lang
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
+from gate.screen import (
+    Answer,
+    DoubleEntry,
+    Focus,
+    Idle,
+    Link,
+    Notice,
+    OutOfOrder,
+    Part,
+    Place,
+    Screen,
+    StaffText,
+    Typing,
+    Typo,
+)
 
 ZONE = ZoneInfo("America/Mexico_City")
 """Where the sample night takes place."""
 
 ONLINE = Link(online=True, cache_age_s=4)
 OFFLINE = Link(online=False, waiting=37, cache_age_s=12 * 60 + 20)
+ALONE = replace(OFFLINE, isolated=True)
 
 FRIDAY = Event(
     event_id="0d3c1f6e-6d0e-4b7e-9f52-0c6ad0f6b001",
@@ -94,10 +109,12 @@ _DATA: Mapping[Lang, Mapping[str, str]] = {
     "en": {
         "gate": "GATE",
         "ticket_type": "General Admission",
+        "text": "Bring the VIP wristbands to GATE 2, please",
     },
     "es": {
         "gate": "PUERTA",
         "ticket_type": "Entrada general",
+        "text": "Lleve las pulseras VIP a la PUERTA 2, por favor",
     },
 }
 
@@ -107,18 +124,32 @@ def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
     yield from _welcomes(data["ticket_type"], data["gate"])
     yield from _refusals(data["gate"])
     yield from _attention()
+    yield from _for_staff(data["gate"], data["text"])
     yield from _at_work()
 
 
 def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity) -> Idle:
     inside = 234 if event else 0
-    return Idle(event=event, gate_name=f"{gate} 1", inside=inside, capacity=capacity, now=_NOW, link=link)
+    doors = FRIDAY.doors_open_at if event else None
+    return Idle(
+        event=event,
+        gate_name=f"{gate} 1",
+        inside=inside,
+        capacity=capacity,
+        now=_NOW,
+        doors=doors,
+        link=link,
+    )
 
 
 def _idles(gate: str) -> Iterator[tuple[str, Screen]]:
     yield "idle", _idle(gate, ONLINE)
     yield "idle-offline", _idle(gate, OFFLINE)
     yield "idle-never-synced", _idle(gate, Link(), None, 0)
+    yield "idle-alone", _idle(gate, ALONE)
+    yield "idle-clock-not-set", replace(_idle(gate, ONLINE), knows_time=False)
+    yield "idle-alone-clock-not-set", replace(_idle(gate, ALONE), knows_time=False)
+    yield "idle-no-event-clock-not-set", replace(_idle(gate, ALONE, None, 0), knows_time=False)
     yield "idle-no-event", _idle(gate, ONLINE, None, 0)
     yield "idle-long-event", _idle(gate, ONLINE, "NOCHE DE MUERTOS: EDICIÓN ANIVERSARIO")
 
@@ -189,6 +220,8 @@ _RULES = {
     Reason.TOO_EARLY: 10,
     Reason.EVENT_OVER: 10,
     Reason.ALREADY_USED: 13,
+    Reason.ISOLATED: 11,
+    Reason.OTHER_GATE: 11,
 }
 
 
@@ -205,8 +238,10 @@ def _deny(reason: Reason, gate: str, link: Link = ONLINE, kind: Kind = Kind.GA) 
         event=SATURDAY if reason is Reason.WRONG_EVENT else FRIDAY,
         table=TABLE if kind is Kind.VIP_PASS else None,
         entry=ENTRY if reason is Reason.ALREADY_USED else None,
+        other_gate="gate-2" if reason is Reason.OTHER_GATE else "",
     )
-    return Answer(verdict=verdict, place=f"{gate} 2" if verdict.entry else "", link=link)
+    named = verdict.entry is not None or bool(verdict.other_gate)
+    return Answer(verdict=verdict, place=f"{gate} 2" if named else "", link=link)
 
 
 def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
@@ -214,6 +249,8 @@ def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
         name = f"deny-{reason.value.replace('_', '-')}"
         yield name, _deny(reason, gate)
         yield f"{name}-offline", _deny(reason, gate, OFFLINE)
+        if reason in (Reason.ISOLATED, Reason.OTHER_GATE):
+            yield f"{name}-alone", _deny(reason, gate, ALONE)
     typo = replace(_deny(Reason.BAD_CHECKSUM, gate), typo=Typo(group=4, place=9, wrote="8"))
     yield "deny-typo", typo
     yield "deny-typo-offline", replace(typo, link=OFFLINE)
@@ -231,9 +268,18 @@ _STEPS = {
     Part.CACHE: Step.RESTART_SYNC,
     Part.SENSOR: Step.SENSOR_WIRING,
     Part.HOUSING: Step.CLOSE_HOUSING,
+    Part.IDENTITY: Step.TWO_GATES,
 }
 _Word = Literal[
-    "starting", "updating", "closed", "held_open", "free_passage", "see_staff", "annulled", "slower"
+    "starting",
+    "updating",
+    "closed",
+    "held_open",
+    "free_passage",
+    "released",
+    "see_staff",
+    "annulled",
+    "slower",
 ]
 
 
@@ -245,6 +291,16 @@ def _attention() -> Iterator[tuple[str, Screen]]:
             yield f"out-of-order-{part.value}{suffix}", OutOfOrder(part=part, step=_STEPS[part], link=link)
         for word in get_args(_Word):
             yield word.replace("_", "-") + suffix, Notice(word=word, link=link)
+
+
+def _for_staff(gate: str, text: str) -> Iterator[tuple[str, Screen]]:
+    counts = Place(gate=f"{gate} 1", at=ENTRY.at)
+    other = Place(gate=f"{gate} 2", at=ENTRY.at + timedelta(minutes=1))
+    for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
+        yield f"double-entry{suffix}", DoubleEntry(counts=counts, other=other, link=link)
+        yield f"staff-text{suffix}", StaffText(text=text, link=link)
+    yield "staff-text-short", StaffText(text="OK", link=ONLINE)
+    yield "staff-text-longest", StaffText(text=(text + ". ") * 4, link=ONLINE)
 
 
 _TYPED = "MGY-PF-20250115-7K3M9QX2VD5RTA0HQ"

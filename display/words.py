@@ -13,7 +13,21 @@ from msgspec.structs import replace
 
 from display.strings import CATALOGUES, Lang, say
 from gate.model import Entry, Flag, Kind, Reason, Ruling, Table, Value, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Screen, Typing, Typo, stays
+from gate.screen import (
+    Answer,
+    DoubleEntry,
+    Focus,
+    Idle,
+    Link,
+    Notice,
+    OutOfOrder,
+    Place,
+    Screen,
+    StaffText,
+    Typing,
+    Typo,
+    stays,
+)
 from gate.tonight import evening
 
 Icon = Literal["check", "cross", "attention", "none"]
@@ -64,7 +78,7 @@ def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
     return replace(_page(screen, lang, tz), seconds=seconds, standing=standing)
 
 
-def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
+def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:  # noqa: PLR0911 – one for each screen
     match screen:
         case Idle():
             return _idle(screen, lang, tz)
@@ -78,12 +92,14 @@ def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
             return _typing(screen, lang)
         case Focus():
             return _focus(screen, lang)
+        case DoubleEntry():
+            return _double_entry(screen, lang, tz)
+        case StaffText():
+            return _staff_text(screen, lang)
 
 
 def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
-    key = "inside_of" if screen.capacity > 0 else "inside"
-    count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity)
-    header = Header(gate=screen.gate_name, clock=_time(screen.now, tz), count=count)
+    header = _header(screen, lang, tz)
     return Page(
         headline=(screen.event or "").strip() or say(lang, "no_event"),
         lines=(header.gate, header.count, header.clock),
@@ -92,8 +108,22 @@ def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
     )
 
 
+def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
+    """A gate that does not know the time says so, and which night it takes for tonight: it may be wrong."""
+    if not screen.knows_time:
+        unsure = say(lang, "no_time")
+        if screen.doors is not None:
+            unsure = say(lang, "no_time_night", day=_weekday(screen.doors, lang, tz))
+        return Header(gate=screen.gate_name, clock="--:--", count=unsure)
+    key = "inside_of" if screen.capacity > 0 else "inside"
+    count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity)
+    return Header(gate=screen.gate_name, clock=_time(screen.now, tz), count=count)
+
+
 def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
-    return () if link.online else (say(lang, "offline", age=_age(link.cache_age_s, lang)),)
+    if link.online:
+        return ()
+    return (say(lang, "alone" if link.isolated else "offline", age=_age(link.cache_age_s, lang)),)
 
 
 def _waiting(link: Link, lang: Lang) -> tuple[str, ...]:
@@ -120,7 +150,8 @@ def _answer(screen: Answer, lang: Lang, tz: tzinfo) -> Page:
         return Page(headline=_refusal_headline(screen, lang), icon="attention", banner=banner)
     if verdict.ruling is Ruling.DENY:
         lines = _refusal_lines(screen, lang, tz)
-        return Page(headline=_refusal_headline(screen, lang), lines=lines, icon="cross", banner=banner)
+        icon: Icon = "attention" if verdict.reason in _NOT_HERE else "cross"
+        return Page(headline=_refusal_headline(screen, lang), lines=lines, icon=icon, banner=banner)
     return Page(
         headline=_welcome_headline(verdict, lang),
         lines=_welcome_lines(verdict, lang, tz),
@@ -222,9 +253,14 @@ REFUSALS = frozenset(
         Reason.TOO_EARLY,
         Reason.EVENT_OVER,
         Reason.ALREADY_USED,
+        Reason.ISOLATED,
+        Reason.OTHER_GATE,
     }
 )
 """Reasons a guest can be refused for (domain 2.3); the others stand in records only."""
+
+_NOT_HERE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
+"""The ticket may well be good: only this gate, now, cannot tell. No cross, and nobody is turned away."""
 
 
 def _refusal_headline(screen: Answer, lang: Lang) -> str:
@@ -235,6 +271,9 @@ def _refusal_headline(screen: Answer, lang: Lang) -> str:
         return say(lang, "typing_error")
     if verdict.reason is Reason.CANCELLED and verdict.kind is Kind.VIP_PASS:
         return say(lang, "pass_cancelled")
+    if verdict.reason is Reason.OTHER_GATE:
+        place = screen.place or verdict.other_gate
+        return say(lang, "reason_other_gate", place=place) if place else say(lang, "another_gate")
     return say(lang, f"reason_{verdict.reason.value}")
 
 
@@ -255,6 +294,8 @@ def _refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
             lines = [_used(screen, lang, tz)]
         case Reason.BAD_CHECKSUM if screen.typo is not None:
             lines = [_check_character(screen.typo, lang)]
+        case Reason.ISOLATED:
+            lines = [say(lang, "ask_staff"), say(lang, "gate_is_alone")]
         case reason:
             lines = [say(lang, _ADVICE[reason])] if reason in _ADVICE else []
     return _present(lines)
@@ -268,6 +309,7 @@ _ADVICE = {
     Reason.REFUNDED: "no_longer_valid",
     Reason.FIRST_ENTRY: "ask_staff",
     Reason.REENTRY: "ask_staff",
+    Reason.OTHER_GATE: "good_there",
 }
 
 
@@ -318,6 +360,7 @@ _NOTICES: dict[str, tuple[Icon, str]] = {
     "closed": ("cross", "use_another_gate"),
     "held_open": ("check", "held_by_staff"),
     "free_passage": ("check", ""),
+    "released": ("check", "held_by_staff"),
     "see_staff": ("attention", ""),
     "annulled": ("attention", "scan_again"),
     "slower": ("attention", "wait_a_minute"),
@@ -364,6 +407,24 @@ def _in_fours(group: str) -> str:
     return " ".join(group[start : start + 4] for start in range(0, len(group), 4))
 
 
+def _double_entry(screen: DoubleEntry, lang: Lang, tz: tzinfo) -> Page:
+    both = " · ".join(_place(place, tz) for place in (screen.counts, screen.other))
+    return Page(
+        headline=say(lang, "double_entry"),
+        lines=(both, say(lang, "see_staff")),
+        icon="attention",
+        banner=_banner(screen.link, lang),
+    )
+
+
+def _place(place: Place, tz: tzinfo) -> str:
+    return f"{place.gate} {_time(place.at, tz)}"
+
+
+def _staff_text(screen: StaffText, lang: Lang) -> Page:
+    return Page(headline=say(lang, "staff_says"), lines=(screen.text,), banner=_banner(screen.link, lang))
+
+
 def _focus(screen: Focus, lang: Lang) -> Page:
     best = max(screen.best, screen.sharpness, 1)
     return Page(
@@ -378,10 +439,15 @@ def _time(at: datetime, tz: tzinfo) -> str:
 
 
 def _day(at: datetime, lang: Lang, tz: tzinfo) -> str:
-    """The evening's date, as on the ticket. Not strftime's names: those depend on the machine's locale."""
-    night, words = evening(at, tz), CATALOGUES[lang]
-    month = words["months"].split()[night.month - 1]
-    return f"{words['days'].split()[night.weekday()]} {night.day} {month}"
+    """The evening's date, as on the ticket."""
+    month = CATALOGUES[lang]["months"].split()[evening(at, tz).month - 1]
+    return f"{_weekday(at, lang, tz)} {month}"
+
+
+def _weekday(at: datetime, lang: Lang, tz: tzinfo) -> str:
+    """The evening's day. Not strftime's names: those depend on the machine's locale."""
+    night = evening(at, tz)
+    return f"{CATALOGUES[lang]['days'].split()[night.weekday()]} {night.day}"
 
 
 def _present(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from gate.errors import CacheError
-from gate.link import LinkNote, Measure, last_known
+from gate.history import ends, without
+from gate.link import Alert, LinkNote, Measure, last_known
 from gate.model import Admission, Entry, Event, Heard, Now, Table, Value
 from gate.rows import moment
 from gate.screen import Link
@@ -31,12 +32,13 @@ _ADMISSION = msgspec.json.Decoder(Admission)
 _EVENT = msgspec.json.Decoder(Event)
 _TABLE = msgspec.json.Decoder(Table)
 _LINK = msgspec.json.Decoder(LinkNote)
+_ALERT = msgspec.json.Decoder(Alert)
 BEAT_LOST_MS = 5_000
 """Sync writes its heartbeat every second; one this old means sync is gone or wedged."""
 
 
 class Known(Value, frozen=True):
-    """What the cache says of one code."""
+    """What the cache says of one code. What a gate annulled itself is left out, wherever it stands."""
 
     admission: Admission | None = None
     table: Table | None = None
@@ -83,7 +85,17 @@ class CacheReader:
 
     def find(self, code_hash: str) -> Known:
         """All that is known of a code; an empty `Known` where the cache has nothing."""
-        return self._read("known", _known, code_hash)
+        known = self._read("known", _known, code_hash)
+        gone = [entry for entry in ends(known.admission) if self._is_annulled(entry)]
+        return msgspec.structs.replace(known, admission=without(known.admission, gone)) if gone else known
+
+    def _is_annulled(self, entry: Entry) -> bool:
+        """Whether the gate of an entry has told of its annulment; the hub may not have heard of that yet."""
+        return bool(entry.scan) and self._read("is_annulled", bool, entry.scan, entry.gate)
+
+    def is_lent(self, code_hash: str) -> bool:
+        """Whether the hub has this ticket of this gate's own to give to another (`gate.homes`)."""
+        return self._read("is_lent", bool, code_hash)
 
     def events(self) -> tuple[Event, ...]:
         """All nights the hub told of, served here or not."""
@@ -113,6 +125,14 @@ class CacheReader:
     def link(self, now: Now) -> LinkState:
         """Whether the hub is heard, by sync's account; a silent sync counts as no link."""
         return self._read("link", lambda rows: _link_state(rows, now))
+
+    def newest_alert(self) -> int | None:
+        """Number of the newest alert, 0 if there is none; None if that cannot be read."""
+        return self._read("newest_alert", lambda rows: int(rows[0][0]) if rows else None)
+
+    def alerts(self, after: int) -> list[tuple[int, Alert]]:
+        """What the hub told everybody after that number, oldest first."""
+        return self._read("alerts", lambda rows: [(int(n), _ALERT.decode(row)) for n, row in rows], after)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -191,8 +211,10 @@ class CacheReader:
 
 def _known(rows: Rows) -> Known:
     """The rows of `known`: what the hub says of a code, if anything, and its entries at other gates."""
-    peers = tuple(Entry(at=moment(at), gate=gate) for _, _, at, gate in rows if at is not None)
-    for admission, table, at, _ in rows:
+    peers = tuple(
+        Entry(at=moment(at), gate=gate, scan=scan) for _, _, at, gate, scan in rows if at is not None
+    )
+    for admission, table, at, *_ in rows:
         if at is None:
             return Known(
                 admission=_ADMISSION.decode(admission),
@@ -235,6 +257,16 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
     return LinkState()
 
 
-def screen_link(state: LinkState, waiting: int, feed: Feed) -> Link:
+def is_isolated(state: LinkState, after_ms: float) -> bool:
+    """Whether there has been no broker for so long (domain 2.3, situation 3), or none since boot."""
+    return state.cut_ms is None or state.cut_ms > after_ms
+
+
+def screen_link(state: LinkState, waiting: int, feed: Feed, isolated_after_ms: float) -> Link:
     """The link as the screen tells it."""
-    return Link(online=state.online, waiting=waiting, cache_age_s=feed.age_s)
+    return Link(
+        online=state.online,
+        waiting=waiting,
+        cache_age_s=feed.age_s,
+        isolated=is_isolated(state, isolated_after_ms),
+    )

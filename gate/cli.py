@@ -1,6 +1,6 @@
 """`maguey-gate`: the door, and what one asks of it over SSH.
 
-Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong.
+Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong, 75 start it again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 import typer
 
 from gate import bootstrap, cli_focus, cli_service
-from gate.clock import SystemClock
+from gate.clock import Clock, SystemClock
 from gate.config import GateFile, read
 from gate.desk import Answered, Desk
 from gate.errors import ConfigError, MagueyError
@@ -57,14 +57,16 @@ def _options(
 
 @app.command()
 def run(config: Config) -> None:
-    """Run the door until stopped (SIGTERM or Ctrl-C)."""
+    """Run the door until stopped (SIGTERM or Ctrl-C). Exit code 75: staff ordered a restart."""
     settings = read(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with only_door(settings.journal.parent):
-        bootstrap.make_door(settings).run(stop)
+        again = bootstrap.make_door(settings).run(stop)
+    if again:
+        raise typer.Exit(os.EX_TEMPFAIL)
 
 
 @app.command()
@@ -105,6 +107,7 @@ def scan(
     settings = read(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     journal = bootstrap.journal(settings)
+    clock = bootstrap.clock(settings)
     desk = bootstrap.make_desk(settings, journal)
     turnstile = bootstrap.turnstile(settings) if release else None
     refused = False
@@ -113,7 +116,7 @@ def scan(
             refused |= bootstrap.is_refused(look)
             answered = _scan(desk, look, release=release)
             if turnstile is not None and answered is not None:
-                _let_in(journal, turnstile, answered)
+                _let_in(journal, turnstile, answered, clock)
             _print({"file": str(file), **_as_json(settings, answered, look)})
     finally:
         journal.close()
@@ -145,10 +148,10 @@ def _scan(desk: Desk, look: Look, *, release: bool) -> Answered | None:
     return desk.answer(presented, release=release) if presented else None
 
 
-def _let_in(journal: Journal, turnstile: Turnstile, answered: Answered) -> None:
+def _let_in(journal: Journal, turnstile: Turnstile, answered: Answered, clock: Clock) -> None:
     record = answered.record
     if record is not None and record.released:
-        now = SystemClock().now()
+        now = clock.now()
         let_in(journal, turnstile, record, now, uuid7(int(now.wall.timestamp() * 1000), os.urandom(10)))
 
 
@@ -204,7 +207,9 @@ def status(
 
 def _status_lines(status: GateStatus) -> Iterator[str]:
     journal, event = status.journal, status.event
-    yield f"gate      {status.gate_id}  {'online' if status.online else 'OFFLINE'}"
+    link = "online" if status.online else "ALONE" if status.isolated else "OFFLINE"
+    yield f"gate      {status.gate_id}  {link}"
+    yield f"clock     {_clock(status)}"
     yield f"journal   {journal.last_seq} scans, {journal.waiting} waiting for the hub"
     yield f"last scan {journal.last_scan or '-'}"
     if event is not None:
@@ -214,6 +219,19 @@ def _status_lines(status: GateStatus) -> Iterator[str]:
         yield from _door_lines(status.door.live, (status.door.age_ms or 0) / 1000)
     for problem in status.problems:
         yield f"! {problem}"
+
+
+def _clock(status: GateStatus) -> str:
+    if status.clock != "synced":
+        return "NOT CONFIRMED by the hub"
+    off = _off(status.clock_offset_ms)
+    return f"the hub's, within {status.clock_uncertainty_ms} ms; the machine's is {off}"
+
+
+def _off(offset_ms: int | None) -> str:
+    """`offset_ms`: what has to be added to the machine's clock."""
+    off = offset_ms or 0
+    return f"{abs(off)} ms {'slow' if off > 0 else 'fast'}" if off else "the same"
 
 
 def _door_lines(live: Live, age_s: float) -> Iterator[str]:

@@ -40,7 +40,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
     found = diagnose(
         settings,
         config,
-        SystemClock(),
+        bootstrap.clock(settings),
         lambda is_running: bootstrap.device_checks(settings, is_running=is_running),
     )
     if as_json:
@@ -74,7 +74,9 @@ def test_relay(
     try:
         turnstile = bootstrap.turnstile(settings)
         try:
-            record = trials.test_pulse(journal, turnstile, SystemClock(), settings.gate_id, os.urandom)
+            record = trials.test_pulse(
+                journal, turnstile, bootstrap.clock(settings), settings.gate_id, os.urandom
+            )
         finally:
             turnstile.close()
     finally:

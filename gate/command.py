@@ -7,8 +7,9 @@ is used up by the journal: the record it leaves has the order's own id, and no i
 from __future__ import annotations
 
 import base64
+import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -112,6 +113,14 @@ def _why_not(command: Command, gate_id: str, now: Now) -> str | None:
         return "this gate does not know the time, so it cannot tell whether it has expired"
     if now.wall >= command.expires_at:
         return "it has expired"
-    if (command.expires_at - command.issued_at).total_seconds() > LONGEST_LIFE_S:
+    if command.expires_at - min(command.issued_at, now.wall) > timedelta(seconds=LONGEST_LIFE_S):
         return f"it is valid for longer than {LONGEST_LIFE_S} s"
-    return None
+    return None if _is_uuid(command.id) else "its id is no UUID"
+
+
+def _is_uuid(text: str) -> bool:
+    """In the one form that Postgres gives back: it becomes a record's id, and no id is there twice."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

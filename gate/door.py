@@ -3,7 +3,8 @@
 No network and no hardware library here: eyes, turnstile and screen are protocols
 (`gate.ports`). What a turn does, in its order: inputs and passage (`gate.passing`), the camera
 (`gate.seeing`) and the keypad (`gate.keying`), whose codes are answered by `gate.answering`, the
-screen between guests (`gate.showing`), and telling others how the door is (`gate.report`). Each
+screen between guests (`gate.showing`), staff's orders (`gate.ordering`) and what the hub tells
+everybody (`gate.alerting`), and telling others how the door is (`gate.report`). Each
 of these may fail because of a mistake of ours: that is told once, and the others go on.
 """
 
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
+from gate.alerting import Alerting
 from gate.answering import Answering
 from gate.desk import Desk
 from gate.errors import StoreError
@@ -23,6 +25,7 @@ from gate.journal import Journal
 from gate.keying import Keying
 from gate.live import LiveWriter
 from gate.model import Now, Reason
+from gate.ordering import Ordering
 from gate.outage import Outage
 from gate.parts import Parts
 from gate.passage import Order, Outcome
@@ -39,7 +42,7 @@ LOOK_S = 0.2
 WAY_CHANGES = frozenset(
     {Reason.FREE_PASSAGE, Reason.FREE_PASSAGE_OVER, Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED}
 )
-DUTIES = ("eye", "start", "passage", "camera", "keypad", "screen", "report", "goodbye")
+DUTIES = ("eye", "start", "passage", "orders", "camera", "keypad", "alerts", "screen", "report", "goodbye")
 
 
 class Door:
@@ -68,17 +71,31 @@ class Door:
         self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
         self._seeing = Seeing(settings, parts)
         self._keying = Keying(parts, self._front, self._showing, self._answering, zone)
+        self._ordering = Ordering(
+            gate_id=settings.gate_id,
+            keys=settings.command_keys,
+            parts=parts,
+            passing=passing,
+            showing=self._showing,
+            changed=lambda outcomes: self._tell(outcomes, parts.clock.now().monotonic_ms),
+        )
+        self._alerting = Alerting(settings.gate_id, parts, self._front, self._showing)
         self._report = Report(parts, passing, self._front, self._tally, heart, live)
         self._outages = {duty: Outage(duty) for duty in DUTIES}
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; then everything is put to rest."""
+    def run(self, stop: threading.Event) -> bool:
+        """Until `stop` is set, or staff orders a restart; then everything is put to rest.
+
+        :returns: whether it is to be started again.
+        """
         self._safely("start", lambda: self.parts.display.show(Notice(word="starting")))
+        self._safely("start", self._front.look_at_link)
         try:
-            while not stop.is_set():
+            while not stop.is_set() and not self._ordering.restarts:
                 self.step()
         finally:
             self.close()
+        return self._ordering.restarts
 
     def close(self) -> None:
         """Put everything to rest, the turnstile first; what is then known of it is still recorded."""
@@ -99,10 +116,12 @@ class Door:
         look = self._look()
         now = self.parts.clock.now()
         self._safely("passage", lambda: self._pass(now))
+        self._safely("orders", lambda: self._ordering.turn(now))
         answers = self._passing.state.answers
         self._safely("camera", lambda: self._looked(look, now, answers=answers))
         self._safely("keypad", lambda: self._keying.turn(now, answers=answers))
         now = self.parts.clock.now()
+        self._safely("alerts", lambda: self._alerting.turn(now))
         self._safely("screen", lambda: self._showing.rest(now.monotonic_ms))
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 

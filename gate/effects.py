@@ -24,7 +24,8 @@ def effects(verdict: Verdict, link: Link, gate_names: Mapping[str, str]) -> Effe
 
     :param gate_names: what people call the gates, by id; an unknown one is called by its id.
     """
-    place = gate_names.get(verdict.entry.gate, verdict.entry.gate) if verdict.entry else ""
+    gate = verdict.other_gate or (verdict.entry.gate if verdict.entry else "")
+    place = gate_names.get(gate, gate)
     screen = Answer(verdict=verdict, place=place, link=link)
     return Effects(release=verdict.admits, screen=screen, signal=signal_of(verdict))
 

@@ -33,6 +33,7 @@ class Step(StrEnum):
     DISK_CHECK = "disk_check"
     HISTORY_LOST = "history_lost"
     RESTART_SYNC = "restart_sync"
+    TWO_GATES = "two_gates"
 
 
 class MagueyError(Exception):

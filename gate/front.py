@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.cache import Feed, screen_link
+from gate.cache import Feed, is_isolated, screen_link
 from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
 from gate.journal import Journal
 from gate.model import Value
@@ -19,18 +19,25 @@ from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
 from gate.tonight import tonight
 
 TIDY_MS = 5_000
-HUB_S = 10
+CLONED_MS = 10 * 60 * 1000
+"""How long a gate that was said to be cloned shows it."""
+FOREVER = datetime(1970, 1, 1, tzinfo=UTC)
+HUB_MS = 10_000
 """Longer than the hub takes to tell of what it has just been sent (1 s, quality 7.3)."""
 Fault = tuple[Part, Step]
 
 
 class DoorSettings(Value, frozen=True):
-    """What the loop goes by: see `gate.config.DoorSection`. `keys`: of signed tickets, by key id."""
+    """What the loop goes by: see `gate.config.DoorSection`. `keys`: of signed tickets, `command_keys`: of
+    staff's orders, both by key id."""
 
     gate_name: str
+    gate_id: str = ""
     keys: Mapping[str, Ed25519PublicKey] = {}
+    command_keys: Mapping[str, Ed25519PublicKey] = {}
     rescan_after_ms: int = 1500
     retain_days: int = 30
+    isolated_after_ms: int = 10_000
 
 
 class Front:
@@ -38,6 +45,7 @@ class Front:
 
     `history_is_lost`: the journal was damaged, and what is gone of it is not yet made up for.
     `cache_fault`: why tickets cannot be looked up, as of the last time the screen was looked after.
+    `is_isolated`: no broker for a while, as of the last time the link was looked at.
     """
 
     def __init__(self, settings: DoorSettings, parts: Parts) -> None:
@@ -47,8 +55,20 @@ class Front:
         self.history_is_lost = False
         self.cache_fault: CacheError | None = None
         self._cache_outage = Outage("cache")
-        self._complete_since: datetime | None = None
+        self.is_isolated = False
+        self._cloned_until_ms = 0
+        self._complete_since_ms: int | None = None
         self._log = structlog.get_logger()
+
+    def look_at_link(self) -> None:
+        """Take in what sync tells of the link, and of the time."""
+        link = self._parts.cache.link(self._parts.clock.now())
+        self._parts.clock.learn(link.measure)
+        self.is_isolated = is_isolated(link, self._settings.isolated_after_ms)
+
+    def cloned(self, now_ms: int) -> None:
+        """The hub says that another machine calls itself this gate; it says so as long as it hears both."""
+        self._cloned_until_ms = now_ms + CLONED_MS
 
     def screen(self, passage: Passage, now_ms: int) -> Screen:
         """What is to be seen while nobody is answered."""
@@ -72,6 +92,8 @@ class Front:
             inside=self._inside(event.event_id, now_ms) if event else 0,
             capacity=event.capacity if event else 0,
             now=now.wall,
+            doors=event.doors_open_at if event else None,
+            knows_time=now.clock == "synced",
             link=self.link(now_ms),
         )
 
@@ -84,6 +106,7 @@ class Front:
             self._cache_fault(),
             self._sensor_fault(passage, now_ms),
             (Part.HOUSING, Step.CLOSE_HOUSING) if passage.tamper else None,
+            (Part.IDENTITY, Step.TWO_GATES) if now_ms < self._cloned_until_ms else None,
         ]
         return next((fault for fault in faults if fault is not None), None)
 
@@ -144,7 +167,7 @@ class Front:
         waiting = self._from_journal(lambda journal: journal.last_seq() - self._acked(journal), now_ms)
         event = tonight(cache.events(), now.wall)
         feed = cache.feed(event.event_id, now.wall) if event else Feed()
-        return screen_link(cache.link(now), max(0, waiting), feed)
+        return screen_link(cache.link(now), max(0, waiting), feed, self._settings.isolated_after_ms)
 
     def tidy(self, now_ms: int) -> None:
         """The housekeeping of the journal, every few seconds."""
@@ -152,7 +175,9 @@ class Front:
             return
         self._tidy_at = now_ms + TIDY_MS
         now = self._parts.clock.now()
-        oldest = now.wall - timedelta(days=self._settings.retain_days)
+        retained = timedelta(days=self._settings.retain_days)
+        # a clock that is wrong by a month would prune the night: then everything is kept
+        oldest = now.wall - retained if now.clock == "synced" else FOREVER
         self._from_journal(lambda journal: journal.tidy(self._acked(journal), oldest, now), now_ms)
         self._from_journal(self._recover_history, now_ms)
 
@@ -160,24 +185,28 @@ class Front:
         """Lost history is made up for once the hub has all there is, and what it made of it has come back."""
         lost = journal.history_lost()
         if lost is None:
-            self._complete_since = None
+            self._complete_since_ms = None
             return 0
         now, link = self._parts.clock.now(), self._parts.cache.link(self._parts.clock.now())
         if link.epoch != journal.epoch or self._acked(journal) < lost:
-            self._complete_since = None
+            self._complete_since_ms = None
             return 0
-        self._complete_since = self._complete_since or now.wall
-        if self._is_current_since(self._complete_since + timedelta(seconds=HUB_S)):
+        if self._complete_since_ms is None:
+            self._complete_since_ms = now.monotonic_ms
+        if self._is_current_since(self._complete_since_ms + HUB_MS):
             journal.end_history_lost()
             self._log.warning("history is known again from the hub; what it never heard of stays lost")
         return 0
 
-    def _is_current_since(self, at: datetime) -> bool:
-        """Whether all there was at a time is in the cache, for tonight and every other night served here."""
+    def _is_current_since(self, at_ms: int) -> bool:
+        """Whether all there was at a time is in the cache, for tonight and every other night served here.
+
+        By the clock that does not jump: the other may have been set in between.
+        """
         now = self._parts.clock.now()
         served = [event for event in self._parts.cache.events() if event.served]
         ages = [self._parts.cache.feed(event.event_id, now.wall).age_s for event in served]
-        return bool(ages) and all(age is not None and now.wall - timedelta(seconds=age) >= at for age in ages)
+        return bool(ages) and all(age is not None and now.monotonic_ms - age * 1000 >= at_ms for age in ages)
 
     def _from_journal(self, ask: Callable[[Journal], int], now_ms: int) -> int:
         """Ask the journal for a number; 0 while it is out of order."""

@@ -216,6 +216,14 @@ class Journal:
                     "was put back from a backup, or lost its end. It is salvaged into a new numbering."
                 )
 
+    def knows(self, scan_id: str) -> bool:
+        """Whether there is a record of this id: an order of staff that left one has been followed.
+
+        :raises StoreError: the journal cannot be read.
+        """
+        with self._in_words():
+            return self._db.execute(SQL["knows"], (scan_id,)).fetchone() is not None
+
     def settle(self) -> None:
         """Make every mark so far durable. Called once the pulse is given, off the guest's path."""
         with self._in_words():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gate.model import Heard, Value
+from gate.model import Heard, Moment, Value
 
 
 class Measure(Value, frozen=True):
@@ -43,6 +43,17 @@ class LinkNote(Value, frozen=True):
     measure: Measure | None = None
     heard: tuple[Heard, ...] = ()
     knows_lent: bool = False
+
+
+class Alert(Value, frozen=True):
+    """What the door reads of an alert in `cache.db` (`sync.wire.Alert`): of the reason ``conflict``,
+    `gate` and `at` of the entry that counts, `other_gate` and `other_at` of the one that does not."""
+
+    reason: str
+    gate: str
+    at: Moment
+    other_gate: str = ""
+    other_at: Moment | None = None
 
 
 def last_known(note: LinkNote) -> Measure | None:

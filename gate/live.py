@@ -55,7 +55,9 @@ class Live(Value, frozen=True):
     """The door at one moment.
 
     `at`: by the wall clock; `monotonic_ms`: of the boot `boot_id`. `p50_ms`, `p99_ms`: the last
-    decisions, from the presented code to the durable commit; None before the first.
+    decisions, from the presented code to the durable commit; None before the first. `clock`: whether the
+    hub vouches for `at`; if so, how far the machine's own clock is off and how sure that is. `isolated`: no
+    broker has been reached for a while.
     """
 
     at: Moment
@@ -68,6 +70,10 @@ class Live(Value, frozen=True):
     counters: Counters = Counters()
     p50_ms: float | None = None
     p99_ms: float | None = None
+    clock: Literal["synced", "untrusted"] = "untrusted"
+    clock_offset_ms: int | None = None
+    clock_uncertainty_ms: int | None = None
+    isolated: bool = False
 
 
 class Reading(Value, frozen=True):
@@ -90,7 +96,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 
 class LiveWriter:
-    """Writes the file about once a second, and at once when a part or the way changes.
+    """Writes the file about once a second, and at once when a part, the way or the link changes.
 
     :param path: `gate.config.GateFile.live`.
     """
@@ -131,8 +137,11 @@ class LiveWriter:
 
 
 def _is_due(last: Live, live: Live) -> bool:
-    changed = (last.parts, last.way) != (live.parts, live.way)
-    return changed or live.monotonic_ms - last.monotonic_ms >= EVERY_MS
+    return _state(last) != _state(live) or live.monotonic_ms - last.monotonic_ms >= EVERY_MS
+
+
+def _state(live: Live) -> tuple[object, ...]:
+    return live.parts, live.way, live.clock, live.isolated
 
 
 def read_live(path: Path, now: Now) -> Reading:

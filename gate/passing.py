@@ -100,11 +100,15 @@ class Passing:
         :returns: what happened, as from `turn`.
         :raises gate.passage.NotAllowed: it changes nothing.
         """
-        now = self._parts.clock.now()
+        outcomes = self.follow(wanted)
+        self._owe(self._parts.clock.now(), outcomes)
+        return outcomes
+
+    def follow(self, wanted: Order) -> tuple[Outcome, ...]:
+        """The same, of an order that is recorded already."""
         self._passage, outcomes = order(self._passage, wanted)
         self._tell(outcomes)
-        self._owe(now, outcomes)
-        self._move(now.monotonic_ms)
+        self._move(self._parts.clock.now().monotonic_ms)
         return outcomes
 
     def event(self, reason: Reason) -> None:

@@ -88,6 +88,10 @@ class Report:
             ),
             p50_ms=percentile(decisions, 0.5),
             p99_ms=percentile(decisions, 0.99),
+            clock=now.clock,
+            clock_offset_ms=now.offset_ms,
+            clock_uncertainty_ms=now.uncertainty_ms,
+            isolated=self._front.is_isolated,
         )
 
     def _troubles(self) -> PartsReport:

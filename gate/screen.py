@@ -17,22 +17,30 @@ from gate.model import Flag, Kind, Reason, Ruling, Value, Verdict
 class Link(Value, frozen=True):
     """The gate's view of the hub. `waiting`: scans the hub has not acknowledged yet.
 
-    `cache_age_s`: seconds since the cache was last known to be current, None if never.
+    `cache_age_s`: seconds since the cache was last known to be current, None if never. `isolated`: it hears
+    no other gate either, and has not for a while (domain 2.3, situation 3); never while online.
     """
 
     online: bool = False
     waiting: int = 0
     cache_age_s: int | None = None
+    isolated: bool = False
 
 
 class Idle(Value, frozen=True, tag="idle"):
-    """Nobody in front of the camera. `event` is None when no night is loaded."""
+    """Nobody in front of the camera. `event` is None when no night is loaded.
+
+    `doors`: of the event. `knows_time`: the hub has confirmed the clock; if not, `event` is what this gate
+    takes for tonight's, and may be another night's.
+    """
 
     event: str | None
     gate_name: str
     inside: int
     capacity: int
     now: datetime
+    doors: datetime | None = None
+    knows_time: bool = True
     link: Link = Link()
 
 
@@ -50,7 +58,8 @@ class Typo(Value, frozen=True):
 class Answer(Value, frozen=True, tag="answer"):
     """The verdict on a scan. `verdict.event` is the event the ticket is for.
 
-    `place`: what people call the gate of `verdict.entry` (``GATE 2``), empty if unknown.
+    `place`: what people call the gate of `verdict.entry` (``GATE 2``), or the gate to go to, of the
+    reason ``other_gate``; empty if unknown.
     `typo`: of a typed code whose check character is wrong, where to look.
     """
 
@@ -70,6 +79,7 @@ class Part(StrEnum):
     CACHE = "cache"
     SENSOR = "sensor"
     HOUSING = "housing"
+    IDENTITY = "identity"
 
 
 class OutOfOrder(Value, frozen=True, tag="out_of_order"):
@@ -81,12 +91,21 @@ class OutOfOrder(Value, frozen=True, tag="out_of_order"):
 
 
 NoticeWord = Literal[
-    "starting", "updating", "closed", "held_open", "free_passage", "see_staff", "annulled", "slower"
+    "starting",
+    "updating",
+    "closed",
+    "held_open",
+    "free_passage",
+    "released",
+    "see_staff",
+    "annulled",
+    "slower",
 ]
 
 
 class Notice(Value, frozen=True, tag="notice"):
-    """One large word, or a request to the guest. ``slower``: too many typed codes in a minute."""
+    """One large word, or a request to the guest. ``slower``: too many typed codes in a minute;
+    ``released``: staff lets somebody in from afar."""
 
     word: NoticeWord
     link: Link = Link()
@@ -113,7 +132,31 @@ class Focus(Value, frozen=True, tag="focus"):
     read: bool = False
 
 
-Screen = Idle | Answer | OutOfOrder | Notice | Typing | Focus
+class Place(Value, frozen=True):
+    """Where and when somebody came in. `gate`: what people call it."""
+
+    gate: str
+    at: datetime
+
+
+class DoubleEntry(Value, frozen=True, tag="double_entry"):
+    """One ticket let two people in; for staff. `counts`: the entry that does, `other`: that does not."""
+
+    counts: Place
+    other: Place
+    link: Link = Link()
+
+
+class StaffText(Value, frozen=True, tag="staff_text"):
+    """What staff wants to be read at this gate, in their words; for guests or for who stands there."""
+
+    text: str
+    link: Link = Link()
+
+
+Told = DoubleEntry | StaffText
+"""What is shown between guests, for its time."""
+Screen = Idle | Answer | OutOfOrder | Notice | Typing | Focus | Told
 
 
 def stays(screen: Screen) -> float | None:
@@ -121,11 +164,11 @@ def stays(screen: Screen) -> float | None:
     match screen:
         case Answer(verdict=verdict):
             return _answer_stays(verdict)
-        case Notice(word="see_staff" | "annulled"):
+        case Notice(word="see_staff" | "annulled" | "released"):
             return 2.0
         case Notice(word="slower"):
             return 3.0
-        case Typing():
+        case Typing() | DoubleEntry() | StaffText():
             return 10.0
         case _:
             return None

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from msgspec.structs import replace
+
 from gate import stage
 from gate.front import Front
+from gate.model import Value
 from gate.outage import Outage
 from gate.parts import Parts
 from gate.passage import Way
 from gate.passing import Passing
-from gate.screen import Notice, NoticeWord, Screen
+from gate.screen import Notice, NoticeWord, Screen, Told
 from gate.signals import Signal
 
 REFRESH_MS = 1_000
+PATIENCE_MS = 120_000
+"""What could not be shown between guests for so long is not news any more."""
+MOST_LATER = 8
 RESTING = {
     Way.NORMAL: Signal.REST,
     Way.HELD_OPEN: Signal.FREE_PASSAGE,
@@ -19,6 +27,13 @@ RESTING = {
     Way.FREE_PASSAGE: Signal.FREE_PASSAGE,
 }
 """What the lights say while nobody is answered."""
+
+
+class _Later(Value, frozen=True):
+    """Something to be shown between guests, up to a time."""
+
+    screen: Told
+    until_ms: int
 
 
 class Showing:
@@ -30,10 +45,18 @@ class Showing:
         self._passing = passing
         self._stage = stage.Stage()
         self._refresh_at = 0
+        self._later: deque[_Later] = deque(maxlen=MOST_LATER)
+        self._telling: _Later | None = None
         self._outage = Outage("idle screen")
 
     def answer(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
         """Replace whatever is on at once. `signal` None: lights and buzzer go on as they are."""
+        if self._telling is not None and not self.is_free(now_ms):
+            self._later.appendleft(self._telling)  # it did not have its time
+        self._telling = None
+        self._put(screen, signal, now_ms)
+
+    def _put(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
         self._stage = stage.answer(screen, now_ms)
         self._parts.display.show(screen)
         if signal is not None:
@@ -41,7 +64,15 @@ class Showing:
 
     def notice(self, word: NoticeWord, now_ms: int) -> None:
         """Ask for attention in a word."""
-        self.answer(Notice(word=word, link=self._front.link(now_ms)), Signal.ATTENTION, now_ms)
+        self.with_link(Notice(word=word), Signal.ATTENTION, now_ms)
+
+    def with_link(self, screen: Notice, signal: Signal | None, now_ms: int) -> None:
+        """The same as `answer`, with the mark of the link as it is."""
+        self.answer(replace(screen, link=self._front.link(now_ms)), signal, now_ms)
+
+    def later(self, screen: Told, now_ms: int) -> None:
+        """Show something as soon as nobody is being answered; of too many the oldest are dropped."""
+        self._later.append(_Later(screen=screen, until_ms=now_ms + PATIENCE_MS))
 
     def is_free(self, now_ms: int) -> bool:
         """Whether nobody is being answered."""
@@ -72,13 +103,27 @@ class Showing:
         if now_ms < self._refresh_at and not ended:
             return False
         self._refresh_at = now_ms + REFRESH_MS
+        self._front.look_at_link()
         self._front.tidy(now_ms)
-        if self.is_free(now_ms):
+        if self.is_free(now_ms) and not self._tell(now_ms):
             if ended:
                 self._play(RESTING[self._passing.state.way], now_ms)
             self._stage = stage.Stage()
             self._parts.display.show(self._front.screen(self._passing.state, now_ms))
         return True
+
+    def _tell(self, now_ms: int) -> bool:
+        """Show what has waited for this moment, if anything. Free passage is never covered."""
+        if self._passing.state.way is Way.FREE_PASSAGE:
+            return False
+        while self._later:
+            self._telling = self._later.popleft()
+            if now_ms < self._telling.until_ms:
+                screen = replace(self._telling.screen, link=self._front.link(now_ms))
+                self._put(screen, Signal.ATTENTION, now_ms)
+                return True
+        self._telling = None
+        return False
 
     def _play(self, signal: Signal, now_ms: int) -> None:
         voice = self._parts.voice.get(now_ms)

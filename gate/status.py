@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from gate.cache import CacheReader
+from gate.cache import CacheReader, is_isolated
 from gate.clock import Clock
 from gate.config import GateFile
 from gate.errors import StoreError
@@ -17,6 +18,10 @@ from gate.sqlfile import load
 from gate.tonight import tonight
 
 SQL = load("gate", "status.sql")
+UNSURE_CLOCK = (
+    "The hub has not confirmed the clock since the machine was started: until then doors open "
+    "10 minutes later at this gate, and close 10 minutes sooner. Is maguey-sync connected?"
+)
 
 
 class JournalStatus(Value, frozen=True):
@@ -40,7 +45,10 @@ class EventStatus(Value, frozen=True):
 
 
 class GateStatus(Value, frozen=True):
-    """The whole answer; `problems` is empty when all is well. `door`: by its own account, fresh or not."""
+    """The whole answer; `problems` is empty when all is well. `door`: by its own account, fresh or not.
+
+    `isolated`: it has reached no broker for a while. `clock`: as in `gate.model.Now`.
+    """
 
     gate_id: str
     online: bool
@@ -48,14 +56,19 @@ class GateStatus(Value, frozen=True):
     event: EventStatus | None
     door: Reading
     problems: tuple[str, ...]
+    isolated: bool = False
+    clock: Literal["synced", "untrusted"] = "untrusted"
+    clock_offset_ms: int | None = None
+    clock_uncertainty_ms: int | None = None
 
 
 def gather(config: GateFile, clock: Clock) -> GateStatus:
     """Read the gate's files."""
-    now = clock.now()
     cache = CacheReader(config.cache)
     try:
-        link = cache.link(now)
+        link = cache.link(clock.now())
+        clock.learn(link.measure)
+        now = clock.now()
         journal = _journal(config.journal, link.epoch, link.acked_seq)
         event = _event(cache, now)
         problems = [journal.problem, str(cache.trouble) if cache.trouble else None]
@@ -65,6 +78,8 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
         problems.append(f"{config.cache}: no night loaded. Start maguey-sync and look at its log.")
     if not link.online:
         problems.append("The hub is not heard. Scans wait on this gate; look at maguey-sync's log.")
+    if now.clock != "synced":
+        problems.append(UNSURE_CLOCK)
     door = read_live(config.live, now)
     problems += door_problems(door)
     return GateStatus(
@@ -74,6 +89,10 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
         event=event,
         door=door,
         problems=tuple(problem for problem in problems if problem),
+        isolated=is_isolated(link, config.door.isolated_after * 1000),
+        clock=now.clock,
+        clock_offset_ms=now.offset_ms,
+        clock_uncertainty_ms=now.uncertainty_ms,
     )
 
 

@@ -2,11 +2,14 @@ What the door reads of the cache. The tables are made and written by sync (sync/
 
 -- known --
 -- what the hub says of a code, if anything, and what other gates told of it
-select a.row, t.row, null as at, null as gate_id from admissions a
+select a.row, t.row, null as at, null as gate_id, null as scan_id from admissions a
 left join tables t on t.reservation_id = a.reservation_id
 where a.code_hash = ?1
 union all
-select null, null, at, gate_id from peer_entries where code_hash = ?1
+select null, null, at, gate_id, scan_id from peer_entries where code_hash = ?1
+
+-- is_annulled --
+select 1 from peer_annulments where scan_id = ? and gate_id = ?
 
 -- events --
 select row from events

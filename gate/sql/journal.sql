@@ -71,11 +71,15 @@ on conflict do update set scan_id = excluded.scan_id returning 1
 insert into meta values ('settled', '1') on conflict (key) do update set value = value + 1
 
 -- unopened --
+-- admissions, and releases by staff's order
 select {columns} from scans s
-where released = 1 and record = 'scan' and verdict = 'admit'
+where released = 1 and (record = 'scan' and verdict = 'admit' or record = 'event' and reason = 'released')
   and scan_id not in (select scan_id from openings)
   and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
 order by seq
+
+-- knows --
+select 1 from scans where scan_id = ?
 
 -- meta_get --
 select value from meta where key = ?

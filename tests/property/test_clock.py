@@ -166,9 +166,9 @@ class ClockMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.true += timedelta(seconds=seconds)
 
-    @rule(seconds=st.integers(-365 * 86400, 365 * 86400) | st.just(-100 * 365 * 86400))
+    @rule(seconds=st.integers(-365 * 86400, 365 * 86400))
     def the_wall_clock_jumps(self, seconds: int) -> None:
-        self.wall_error += timedelta(seconds=seconds)
+        self.wall_error = max(self.wall_error + timedelta(seconds=seconds), YEAR_1970 - self.true)
 
     @rule(hours=st.integers(0, 24 * 8), in_1970=st.booleans())
     def power_cut(self, hours: int, in_1970: bool) -> None:

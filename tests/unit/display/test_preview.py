@@ -14,10 +14,10 @@ def test_every_screen_is_written_for_both_panels_small_and_large(tmp_path: Path)
     assert set(written) == {*folder.glob("*.png"), *wide.glob("*.png")}
     assert len(written) == 2 * len(pictures("es")) + 2 * len(pictures("es", WIDE))
     for path, size in (
-        (folder / "01-idle.png", (128, 64)),
-        (folder / "01-idle@4x.png", (512, 256)),
-        (wide / "01-idle.png", (256, 64)),
-        (wide / "01-idle@4x.png", (1024, 256)),
+        (folder / "001-idle.png", (128, 64)),
+        (folder / "001-idle@4x.png", (512, 256)),
+        (wide / "001-idle.png", (256, 64)),
+        (wide / "001-idle@4x.png", (1024, 256)),
     ):
         with Image.open(path) as picture:
             assert (picture.mode, picture.size) == ("1", size)
@@ -53,7 +53,7 @@ def test_braille_shows_eight_pixels_each() -> None:
 
 
 def test_text_art_fits_a_terminal() -> None:
-    picture = pictures("en")["01-idle"]
+    picture = pictures("en")["001-idle"]
     blocks, braille = text_art(picture).split("\n"), text_art(picture, style="braille").split("\n")
     assert (len(blocks), {len(row) for row in blocks}) == (32, {128})
     assert (len(braille), {len(row) for row in braille}) == (16, {64})
