@@ -1,0 +1,198 @@
+"""Three gates and one hub, in any order: no one-time ticket is admitted twice while the hub answers.
+
+Real desks with their journals and caches; a hub in memory whose answers come, come late, never come, or
+are left lying; gates that hear each other or not. Quality 7.1, invariant 7.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gate.cache import CacheReader
+from gate.decide import Policy
+from gate.desk import Desk
+from gate.journal import Journal
+from gate.link import LinkNote
+from gate.model import FeedRow, Flag, Reason, ScanRecord
+from gate.passage import Outcome
+from gate.payload import code_hash, parse
+from gate.presence import Presented
+from gate.records import record_of
+from sync.cache import Cache
+from sync.wire import GateConfig
+from tests.claims import HubInMemory, Line, Mood, records_in, standing
+from tests.factories import StoppedClock, an_admission, an_event, code_id
+
+TICKETS = [code_id(number) for number in (1, 2)]
+GATES = st.integers(0, 2)
+CODES = st.sampled_from(TICKETS)
+MOODS = st.sampled_from(["answers", "answers", "is silent", "is late", "is stopped"])
+SWEPT_S = 31
+"""The hub takes back a grant that nothing came of once it is older than 30 s."""
+
+
+class Gate:
+    """One gate's files, its desk and its line."""
+
+    def __init__(self, folder: Path, gate_id: str, hub: HubInMemory, clock: StoppedClock) -> None:
+        self.gate_id, self.clock = gate_id, clock
+        self.folder = folder / gate_id
+        self.folder.mkdir()
+        self.cache = Cache(self.folder / "cache.db")
+        self.cache.put_config(GateConfig(gate_id=gate_id, gate_name="", venue="maguey", events=(hub.event,)))
+        rows: list[FeedRow] = [hub.event]
+        rows += [an_admission(code, subject_id=code_hash(code)[:8]) for code in TICKETS]
+        self.cache.put_snapshot("event-1", 1, rows, clock.wall)
+        self.journal = Journal(self.folder / "journal.db", gate_id, f"epoch-of-{gate_id}")
+        self.reader = CacheReader(self.folder / "cache.db")
+        self.line = Line(hub, gate_id)
+        note = LinkNote(
+            connected=True,
+            hub_heard=True,
+            since_ms=0,
+            beat_ms=clock.monotonic_ms,
+            boot_id="boot-1",
+            epoch=self.journal.epoch,
+            acked_seq=0,
+            knows_lent=True,
+        )
+        self.cache.put_link(note, None)
+        self.desk = Desk(
+            gate_id=gate_id,
+            journal=self.journal,
+            cache=self.reader,
+            clock=clock,
+            claims=self.line,
+            random=os.urandom,
+            policy=Policy(),
+            keys={},
+            isolated_after=10.0,
+        )
+
+    def scan(self, code: str) -> ScanRecord:
+        record = self.desk.answer(Presented(parse(code.encode()), code.encode())).record
+        assert record is not None
+        return record
+
+    def annul(self, scan: ScanRecord) -> None:
+        outcome = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+        with self.journal.turn() as turn:
+            turn.append(record_of(outcome, self.clock.now(), f"annulled {scan.scan_id}", self.gate_id))
+
+    def records(self) -> list[ScanRecord]:
+        return records_in(self.journal.path)
+
+    def close(self) -> None:
+        self.journal.close()
+        self.reader.close()
+        self.cache.close()
+
+
+class ClaimsMachine(RuleBasedStateMachine):
+    """See the module's text."""
+
+    @initialize()
+    def open_the_doors(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="claims-machine-"))
+        self.clock = StoppedClock(synced=True)
+        self.hub = HubInMemory(an_event())
+        self.gates = [Gate(self.folder, f"gate-{n}", self.hub, self.clock) for n in (1, 2, 3)]
+        self.unclaimed: set[str] = set()
+
+    def teardown(self) -> None:
+        if hasattr(self, "gates"):
+            for gate in self.gates:
+                gate.close()
+            shutil.rmtree(self.folder)
+
+    @rule(gate=GATES, code=CODES, mood=MOODS)
+    def scan(self, gate: int, code: str, mood: Mood) -> None:
+        self._scan(self.gates[gate], code, mood)
+
+    @rule(first=GATES, second=GATES, code=CODES, mood=MOODS)
+    def scan_at_two_gates_at_once(self, first: int, second: int, code: str, mood: Mood) -> None:
+        """The second guest comes while the first gate waits for its answer."""
+        if first != second:
+            other = self.gates[second]
+            self._scan(self.gates[first], code, mood, lambda: self._scan(other, code, "answers"))
+
+    def _scan(self, gate: Gate, code: str, mood: Mood, meanwhile: Callable[[], None] = lambda: None) -> None:
+        gate.line.mood = mood
+
+        def waiting() -> None:
+            meanwhile()
+            if mood == "is stopped":
+                self.clock.forward(SWEPT_S)
+                for one in self.gates:
+                    self.hub.ingest(one.records())
+                    self.hub.sweep(one.gate_id)
+
+        gate.line.while_waiting = waiting
+        self.clock.forward(0.01)
+        asked = len(gate.line.asked)
+        record = gate.scan(code)
+        if Flag.UNCLAIMED in record.flags:
+            self.unclaimed.add(code)
+        if record.reason is Reason.FIRST_ENTRY and len(gate.line.asked) > asked:
+            assert gate.line.asked[-1] == record.scan_id
+            assert record.scan_id not in gate.line.returned
+        elif len(gate.line.asked) > asked:
+            assert not any(live.scan_id == gate.line.asked[-1] for live in self.hub.live.values())
+
+    @rule(gate=GATES)
+    def the_hub_hears(self, gate: int) -> None:
+        self.hub.ingest(self.gates[gate].records())
+
+    @rule(teller=GATES, hearer=GATES)
+    def another_gate_hears(self, teller: int, hearer: int) -> None:
+        if teller != hearer:
+            self.gates[hearer].cache.put_peers(self.gates[teller].records())
+
+    @rule(gate=GATES)
+    def the_hub_takes_back_what_a_gate_made_nothing_of(self, gate: int) -> None:
+        self.clock.forward(SWEPT_S)
+        self.hub.ingest(self.gates[gate].records())
+        self.hub.sweep(self.gates[gate].gate_id)
+
+    @rule(gate=GATES)
+    def the_last_guest_did_not_walk(self, gate: int) -> None:
+        scans = [one for one in standing(self.gates[gate].records()) if one.reason is Reason.FIRST_ENTRY]
+        if scans:
+            self.gates[gate].annul(scans[-1])
+
+    @invariant()
+    def invariant_7_while_the_hub_answers_one_is_admitted(self) -> None:
+        if not hasattr(self, "gates"):
+            return
+        admitted = [one for gate in self.gates for one in standing(gate.records())]
+        every = Counter(one.code_hash for one in admitted)
+        granted = Counter(one.code_hash for one in admitted if Flag.UNCLAIMED not in one.flags)
+        assert all(count <= 1 for count in granted.values()), granted
+        for code in TICKETS:
+            assert code in self.unclaimed or every[code_hash(code)] <= 1, every
+
+    @invariant()
+    def one_gate_admits_nobody_twice(self) -> None:
+        for gate in getattr(self, "gates", []):
+            one_gate = Counter(one.code_hash for one in standing(gate.records()))
+            assert all(count <= 1 for count in one_gate.values()), one_gate
+
+
+TestClaimsMachine = ClaimsMachine.TestCase
+TestClaimsMachine.settings = settings(
+    max_examples=30,
+    stateful_step_count=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=True,
+)
