@@ -28,6 +28,16 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     said_at: datetime | None
 
     @classmethod
+    def from_status(cls, status: GateStatus) -> Kept:
+        """Of a status that is not in Postgres yet."""
+        return cls(
+            boot_id=status.boot_id,
+            monotonic_ms=status.monotonic_ms,
+            clock=status.clock,
+            said_at=status.at,
+        )
+
+    @classmethod
     def of(cls, row: Mapping[str, Any]) -> Kept | None:
         """From the query `kept_status`; None if nothing is known yet."""
         if not row["has_status"]:

@@ -24,7 +24,7 @@ from gate.outage import Outage
 from hub.broker import Broker, Line, Message
 from hub.commands import decode_reply, take_reply
 from hub.config import HubConfig
-from hub.database import Connection, connect, in_words, is_outage, one_line
+from hub.database import Connection, connect, in_words, is_conflict, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import Kept, decode_status, is_older
@@ -102,11 +102,14 @@ class Statuses:
         self._keep(status, _heard_at(message, now))
 
     def _keep(self, status: GateStatus, heard_at: datetime | None) -> None:
-        """The newest of each gate; a goodbye beside what was said before it."""
-        for online in (False, True) if status.online else (False,):
-            self._said.pop((status.gate_id, online), None)
-        if len(self._said) < 2 * _GATES_LIMIT:
-            self._said[status.gate_id, status.online] = (status, heard_at)
+        """The newest of each gate, and its newest goodbye, in the order they came."""
+        key = (status.gate_id, status.online)
+        before = self._said.get(key)
+        if status.online and before is not None and is_older(status, Kept.from_status(before[0])):
+            return
+        self._said.pop(key, None)
+        if len(self._said) < _GATES_LIMIT:
+            self._said[key] = (status, heard_at)
 
     def _write_one(self, conn: Connection, status: GateStatus, heard_at: datetime | None) -> None:
         try:
@@ -118,6 +121,7 @@ class Statuses:
             wrong = one_line(error)
         if wrong is None:
             self._refused.over(status.gate_id)
+            _note_clock(conn, status)
         else:
             self._refuse(status.gate_id, wrong)
 
@@ -191,6 +195,22 @@ def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: da
         conn.execute(query("take_status"), wanted | {"status": encoded, "said_at": status.at})
         conn.execute(query("gate_seen"), wanted)
     return None
+
+
+def _note_clock(conn: Connection, status: GateStatus) -> None:
+    """A gate that knows the time in this boot tells when its earlier records of it were made."""
+    known = (status.boot_id, status.monotonic_ms, status.at, status.clock_uncertainty_ms)
+    if not status.online or status.clock != "synced" or None in known or not status.boot_id:
+        return
+    wanted = {name: getattr(status, name) for name in ("gate_id", "boot_id", "monotonic_ms", "at")}
+    ready = conn.execute(query("takes_boot_clocks")).fetchone()
+    if ready is not None and ready["ready"]:
+        try:
+            conn.execute(query("note_boot_clock"), wanted | {"uncertainty_ms": status.clock_uncertainty_ms})
+        except psycopg.Error as error:
+            if is_outage(error) and not is_conflict(error):
+                raise
+            _log.info("a boot's clock was not noted; the gate says it again", error=one_line(error))
 
 
 def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:

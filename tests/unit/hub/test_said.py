@@ -23,11 +23,7 @@ def said(**changes: Any) -> GateStatus:
     return msgspec.structs.replace(base, **changes)
 
 
-def kept(status: GateStatus) -> Kept:
-    return Kept(
-        boot_id=status.boot_id, monotonic_ms=status.monotonic_ms, clock=status.clock, said_at=status.at
-    )
-
+kept = Kept.from_status
 
 statuses = st.builds(
     said,
