@@ -117,8 +117,8 @@ def test_entries_reach_the_feed(world: World, conn: Connection) -> None:
     found = by_subject(world, event)
     for subject, first, last in ((host, 1, 2), (guest, 3, 4)):
         assert found[subject].status is Status.CHECKED_IN
-        assert found[subject].first_entry == Entry(at=later(first), gate="gate-1")
-        assert found[subject].last_entry == Entry(at=later(last), gate="gate-1")
+        for entry, seq in ((found[subject].first_entry, first), (found[subject].last_entry, last)):
+            assert entry == Entry(at=later(seq), gate="gate-1", scan=scans[seq - 1].scan_id)
     assert_feed_leads_to_snapshot(world, event)
 
 

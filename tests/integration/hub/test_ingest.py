@@ -123,7 +123,16 @@ def test_any_order_and_batching_gives_the_same_winner(world: World, conn: Connec
         ticket = world.ticket(event)
         split = random.Random(number).randint(1, 3)
         scans = [
-            record(place + 1, gate_id=gate, epoch=f"e{number}", occurred_at=later(minute), subject_id=ticket)
+            record(
+                place + 1,
+                gate_id=gate,
+                epoch=f"e{number}",
+                boot_id=f"boot-{place}",
+                occurred_at=later(minute),
+                subject_id=ticket,
+                clock="synced",
+                clock_uncertainty_ms=5,
+            )
             for place, (gate, minute) in enumerate(order)
         ]
         for part in (scans[:split], scans[split:]):
