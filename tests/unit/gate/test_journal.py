@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gate.errors import StoreError
+from gate.faults import DamagedError
 from gate.journal import Journal, Past
 from gate.model import Entry, Flag, Now, Reason, Ruling, ScanRecord
 from gate.rows import COLUMNS, from_row, to_row
@@ -142,3 +143,35 @@ def test_first_entries_the_hub_does_not_know_are_counted(journal: Journal) -> No
     assert journal.waiting_entries(0, "event-1") == 2
     assert journal.waiting_entries(1, "event-1") == 1
     assert journal.waiting_entries(0, "event-2") == 0
+
+
+def test_nobody_is_let_in_by_an_admission_that_was_annulled_meanwhile(journal: Journal) -> None:
+    """A door that is started beside `scan --release` annuls what was not opened yet."""
+    scan = write(journal)
+    write(journal, record="annulled", refers_to=scan.scan_id)
+    with pytest.raises(StoreError, match="was annulled before the turnstile opened"):
+        journal.mark_opening(scan.scan_id)
+    assert journal.unopened() == []
+
+
+def test_an_opening_may_be_marked_twice(journal: Journal) -> None:
+    scan = write(journal)
+    journal.mark_opening(scan.scan_id)
+    journal.mark_opening(scan.scan_id)
+    assert journal.unopened() == []
+
+
+@pytest.mark.parametrize(
+    ("epoch", "hub_seq", "is_sound"),
+    [("epoch-1", 1, True), ("epoch-1", 2, False), ("epoch-0", 9, True), (None, 9, True)],
+)
+def test_numbers_the_hub_has_and_this_file_has_not_were_given_before(
+    journal: Journal, epoch: str | None, hub_seq: int, is_sound: bool
+) -> None:
+    write(journal)
+    if is_sound:
+        journal.check_numbering(epoch, hub_seq)
+        return
+    with pytest.raises(DamagedError, match=r"ends at number 1, and the hub has 2 of this numbering"):
+        journal.check_numbering(epoch, hub_seq)
+    assert journal.damage is not None

@@ -56,13 +56,13 @@ def journal_file(bench: Bench) -> Path:
     return bench.folder / "journal.db"
 
 
-def the_hub_has(bench: Bench, seq: int, *, current: bool = True) -> None:
+def the_hub_has(bench: Bench, seq: int, *, hub_seq: int = 0, current: bool = True) -> None:
     """Sync's account of the link, as of now."""
     now, journal = bench.clock.now(), bench.journal.part
     assert journal is not None
     note = LinkNote(
         connected=True, hub_heard=True, since_ms=0, beat_ms=now.monotonic_ms, boot_id=now.boot_id,
-        epoch=journal.epoch, acked_seq=seq,
+        epoch=journal.epoch, acked_seq=seq, hub_seq=hub_seq,
     )  # fmt: skip
     bench.hub.put_link(note, now.wall if current else None)
 
@@ -254,6 +254,28 @@ def test_a_journal_that_is_older_than_what_the_hub_has_is_not_continued(bench: B
     """Its numbers would be given a second time."""
     bench.show(code_id(1))
     the_hub_has(bench, 40)
+    stop(bench)
+    bench.start()
+    assert answer(bench.show(code_id(2))) == (Reason.FIRST_ENTRY, (Flag.HISTORY_LOST,))
+    assert {record.epoch for record in bench.records()} == {"epoch-2"}
+
+
+def test_a_journal_put_back_from_a_backup_is_noticed_in_use_and_begins_a_new_numbering(bench: Bench) -> None:
+    """Sync acknowledges no number the file does not have; what the hub itself says is more."""
+    bench.show(code_id(1))
+    the_hub_has(bench, 1, hub_seq=40)
+    with capture_logs() as logs:
+        bench.wait(2)
+    assert any("put back from a backup" in str(line) for line in logs)
+    bench.wait(4)
+    assert answer(bench.show(code_id(2))) == (Reason.FIRST_ENTRY, (Flag.HISTORY_LOST,))
+    assert answer(bench.show(code_id(1))) == (Reason.ALREADY_USED, ())
+    assert {record.epoch for record in bench.records()} == {"epoch-2"}
+
+
+def test_a_journal_put_back_from_a_backup_is_noticed_when_it_is_opened(bench: Bench) -> None:
+    bench.show(code_id(1))
+    the_hub_has(bench, 1, hub_seq=40)
     stop(bench)
     bench.start()
     assert answer(bench.show(code_id(2))) == (Reason.FIRST_ENTRY, (Flag.HISTORY_LOST,))
