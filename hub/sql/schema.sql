@@ -1,13 +1,12 @@
-CREATE FUNCTION public.admitted_by(p_scans uuid[], p_annulled boolean DEFAULT false) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
+CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select s.scan_id, coalesce(s.subject_id, t.id, p.id), s.occurred_at, s.gate_id
+    select s.scan_id, coalesce(s.subject_id, t.id, p.id), s.corrected_at, s.gate_id
     from scan_logs s
     left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
     left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-    where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan'
-        and (s.annulled_at is not null) = p_annulled
+    where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
 CREATE FUNCTION public.advance_watermark(p_gate text, p_epoch text) RETURNS bigint
     LANGUAGE plpgsql
@@ -46,6 +45,72 @@ begin
     return v_seq;
 end
 $$;
+CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
+CREATE TABLE public.scan_logs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    boot_id text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    monotonic_ms bigint NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    rule integer NOT NULL,
+    kind text NOT NULL,
+    clock text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    event_id uuid,
+    subject_id uuid,
+    code_hash text,
+    raw_hash text,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    scan_method text NOT NULL,
+    cache_version bigint,
+    cache_age_s bigint,
+    released boolean NOT NULL,
+    record text NOT NULL,
+    refers_to uuid,
+    payload_hash text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    actuated boolean,
+    annulled_at timestamp with time zone,
+    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    corrected_at timestamp with time zone,
+    corrected_uncertainty_ms bigint,
+    one_time_code_hash text,
+    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
+    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
+    CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
+    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
+    CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
+);
+CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
+CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_plain uuid[], p_doubled text[]) RETURNS uuid[]
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with checked_in as (
+        update tickets t set status = 'checked_in', is_used = true,
+            checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
+            last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id
+        from scan_logs s
+        where s.scan_id = any (p_scans) and s.one_time_code_hash is not null and s.annulled_at is null
+            and s.one_time_code_hash <> all (p_doubled)
+            and t.id = s.subject_id and t.id = any (p_plain)
+            and t.status = 'issued' and t.checked_in_at is null
+        returning t.id
+    )
+    select coalesce(array_agg(id), '{}') from checked_in
+$$;
 CREATE FUNCTION public.check_in_passes(p_scans uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -54,43 +119,12 @@ declare
     v_entry record;
 begin
     for v_entry in
-        select p.id, a.at, a.gate from admitted_by(p_scans) a
+        select p.id, a.at, a.gate, a.scan_id from admitted_by(p_scans) a
         join vip_guest_passes p on p.id = a.subject_id
         order by a.at, a.gate, a.scan_id
     loop
-        perform vip_pass_scan(v_entry.id, v_entry.gate, v_entry.at);
+        perform vip_pass_scan(v_entry.id, v_entry.gate, v_entry.at, v_entry.scan_id);
     end loop;
-end
-$$;
-CREATE FUNCTION public.check_in_tickets(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    perform 1 from tickets where id in (select subject_id from admitted_by(p_scans))
-    order by qr_code_data for no key update;
-    with entry as (
-        select subject_id,
-            (array_agg(at order by at, gate))[1] as first_at,
-            (array_agg(gate order by at, gate))[1] as first_gate,
-            (array_agg(at order by at desc, gate desc))[1] as last_at,
-            (array_agg(gate order by at desc, gate desc))[1] as last_gate
-        from admitted_by(p_scans) group by subject_id
-    ), outcome as (
-        select t.id, e.*,
-            t.checked_in_at is null
-                or (e.first_at, e.first_gate) < (t.checked_in_at, coalesce(t.checked_in_by, '')) as is_first,
-            t.last_entry_at is null
-                or (e.last_at, e.last_gate) > (t.last_entry_at, coalesce(t.last_entry_gate, '')) as is_last
-        from entry e join tickets t on t.id = e.subject_id
-        where t.status in ('issued', 'checked_in')
-    )
-    update tickets t set status = 'checked_in', is_used = true,
-        checked_in_at = case when o.is_first then o.first_at else t.checked_in_at end,
-        checked_in_by = case when o.is_first then o.first_gate else t.checked_in_by end,
-        last_entry_at = case when o.is_last then o.last_at else t.last_entry_at end,
-        last_entry_gate = case when o.is_last then o.last_gate else t.last_entry_gate end
-    from outcome o where t.id = o.id;
 end
 $$;
 CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS json
@@ -112,17 +146,209 @@ CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS
         where l.ticket_id = p_ticket_id
     ), json_build_object('is_vip_linked', false))
 $$;
-CREATE FUNCTION public.concerned_by(p_scans uuid[]) RETURNS uuid[]
+CREATE FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_subject record;
+    v_event events;
+    v_entry jsonb;
+    v_home text;
+begin
+    select * into v_subject from claim_subject(p_code_hash);
+    perform pg_advisory_xact_lock_shared(homes_key(p_event));
+    select * into v_event from events where id = p_event;
+    if v_subject.event_id <> p_event or v_subject.is_unpaid or v_subject.status in ('cancelled', 'refunded') then
+        return jsonb_build_object('answer', 'revoked', 'status', v_subject.status);
+    elsif v_event.status = 'cancelled' then
+        return jsonb_build_object('answer', 'revoked', 'status', 'cancelled');
+    elsif v_subject.is_perk then
+        return jsonb_build_object('answer', 'granted', 'perk', true);
+    end if;
+    v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
+    if v_subject.status is null and v_entry is null then
+        select claim_entry_of(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
+        from scan_logs s where s.one_time_code_hash = p_code_hash and s.annulled_at is null
+        order by s.corrected_at, s.gate_id limit 1;
+    end if;
+    if v_subject.status = 'checked_in' or v_entry is not null then
+        return jsonb_build_object('answer', 'taken', 'entry', coalesce(v_subject.entry, v_entry));
+    end if;
+    if v_event.isolation_policy = 'home_gate' then
+        v_home := home_of(p_code_hash, v_event.home_gates, v_event.retired_gates);
+        if v_home <> p_gate and not exists (
+            select from lends where code_hash = p_code_hash and gate_id = v_home and lent
+        ) then
+            return jsonb_build_object(case when v_home = any (p_heard) then 'lend' else 'home' end, v_home)
+                || jsonb_build_object('answer', 'elsewhere');
+        end if;
+    end if;
+    return jsonb_build_object('answer', 'granted');
+end
+$$;
+CREATE FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal text := claim_refusal(p_venue, p_gate, p_event);
+    v_mine claims;
+    v_answer jsonb;
+begin
+    if v_refusal is not null then
+        return jsonb_build_object('refused', v_refusal);
+    end if;
+    perform claim_subject(p_code_hash);
+    insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at)
+    values (p_scan, p_gate, p_epoch, p_event, p_code_hash, p_now) on conflict do nothing;
+    select * into v_mine from claims where scan_id = p_scan for update;
+    if v_mine.gate_id = p_gate and v_mine.code_hash is null or v_mine.released_at is not null then
+        return null;
+    elsif (v_mine.gate_id, v_mine.code_hash, v_mine.epoch, v_mine.event_id)
+            is distinct from (p_gate, p_code_hash, p_epoch, p_event) then
+        return jsonb_build_object('refused', 'its scan_id is that of another claim');
+    elsif v_mine.answer is not null then
+        return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
+    end if;
+    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, p_heard, p_now);
+    if v_answer ? 'lend' then
+        insert into lends (code_hash, gate_id, event_id, asked_at)
+        values (p_code_hash, v_answer ->> 'lend', p_event, p_now) on conflict do nothing;
+        update claims set home = v_answer ->> 'lend', asked_at = p_now where scan_id = p_scan;
+        return jsonb_build_object('to', p_gate, 'lend', v_answer -> 'lend', 'event_id', p_event);
+    end if;
+    update claims set answer = v_answer ->> 'answer', grant_message = v_answer - 'perk', answered_at = p_now,
+        released_at = case when v_answer ? 'perk' then p_now end
+    where scan_id = p_scan;
+    return jsonb_build_object('to', p_gate, 'grant', v_answer - 'perk');
+end
+$$;
+CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
+CREATE FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text), 'scan', COALESCE((p_scan)::text, ''::text)) ELSE NULL::jsonb END;
+CREATE FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_live claims;
+    v_scan scan_logs;
+    v_why text;
+begin
+    select * into v_live from claims
+    where code_hash = p_code_hash and answer = 'granted' and released_at is null;
+    if not found then
+        return null;
+    end if;
+    select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
+    if v_scan.scan_id is null then
+        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
+    elsif v_scan.annulled_at is not null then
+        v_why := 'annulled';
+    elsif v_scan.verdict <> 'admit' then
+        v_why := 'unused';
+    end if;
+    if v_why is null then
+        return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
+            v_live.gate_id, v_live.scan_id);
+    end if;
+    update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    return null;
+end
+$$;
+CREATE TABLE public.gate_events (
+    gate_id text NOT NULL,
+    event_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.gates (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    gate_id text NOT NULL,
+    venue text NOT NULL,
+    name text NOT NULL,
+    certificate_fingerprint text,
+    token_hash text,
+    epoch text,
+    version text,
+    last_seen_at timestamp with time zone,
+    status text DEFAULT 'active'::text NOT NULL,
+    revoked_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
+    CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
+);
+CREATE FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN CASE WHEN (NOT (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND (gates.venue = claim_refusal.p_venue))))) THEN 'no gate of this name belongs to the venue'::text WHEN (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND ((gates.status = 'revoked'::text) OR (gates.revoked_at IS NOT NULL))))) THEN 'the gate was revoked'::text WHEN ((p_event IS NOT NULL) AND (NOT (EXISTS (SELECT FROM public.gate_events WHERE ((gate_events.gate_id = claim_refusal.p_gate) AND (gate_events.event_id = claim_refusal.p_event)))))) THEN 'the gate does not serve this night'::text ELSE NULL::text END;
+CREATE FUNCTION public.claim_subject(p_code_hash text) RETURNS TABLE(event_id uuid, status text, entry jsonb, is_perk boolean, is_unpaid boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_ticket tickets;
+    v_pass vip_guest_passes;
+    v_table vip_reservations;
+begin
+    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash for no key update;
+    if found then
+        select r.* into v_table from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
+        where l.ticket_id = v_ticket.id;
+        return query select v_ticket.event_id, v_ticket.status,
+            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
+            coalesce(v_table.status in ('confirmed', 'checked_in'), false), false;
+        return;
+    end if;
+    select p.* into v_pass from vip_guest_passes p where p.code_hash = p_code_hash for no key update;
+    if found then
+        select r.* into v_table from vip_reservations r where r.id = v_pass.reservation_id;
+        return query select v_table.event_id, v_pass.status,
+            claim_entry_of(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
+            v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
+end
+$$;
+CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[]) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select array_agg(distinct coalesce(s.subject_id, t.id, p.id))
-    from scan_logs s
-    left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
-    left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-    where s.scan_id = any (p_scans || array(
-        select a.refers_to from scan_logs a where a.scan_id = any (p_scans) and a.record = 'annulled'
-    )) and (s.verdict = 'admit' or s.record = 'annulled')
+    select coalesce(array_agg(subject), '{}'), coalesce(array_agg(subject) filter (where is_plain), '{}') from (
+        select coalesce(s.subject_id, t.id, p.id) as subject,
+            count(*) = 1 and bool_and(s.subject_id is not null and s.one_time_code_hash is not null) as is_plain
+        from scan_logs s
+        left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
+        left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
+        where s.scan_id = any (p_scans) and (s.verdict = 'admit' or s.record = 'annulled')
+        group by 1
+    ) concerned where subject is not null
+$$;
+CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select coalesce(array_agg(code), '{}') from (
+        select one_time_code_hash as code from scan_logs
+        where one_time_code_hash = any (p_codes) and annulled_at is null
+        group by one_time_code_hash having count(*) > 1
+    ) twice
+$$;
+CREATE FUNCTION public.entangled(p_places jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
+        select b.gate_id, b.epoch, b.last_seq,
+            lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
+        from (select distinct gate_id, epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)) p
+        join boots b on b.gate_id = p.gate_id and b.epoch = p.epoch
+    ) span where last_seq > next_first
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
     LANGUAGE plpgsql
@@ -206,12 +432,9 @@ CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
     ), 0) % 9223372036854775808)::bigint), 16, '0')
     from line
 $$;
-CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
+CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
-CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text) RETURNS jsonb
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text)) ELSE NULL::jsonb END;
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text), 'scan', p_scan) ELSE NULL::jsonb END;
 CREATE FUNCTION public.feed_on_events() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -223,8 +446,10 @@ begin
         select array_agg(id) into v_events from new_rows;
     else
         select array_agg(n.id) into v_events from new_rows n join old_rows o on o.id = n.id
-        where (n.code, n.name, n.doors_open_at, n.ends_at, n.status, n.venue_capacity)
-            is distinct from (o.code, o.name, o.doors_open_at, o.ends_at, o.status, o.venue_capacity);
+        where (n.code, n.name, n.doors_open_at, n.ends_at, n.status, n.venue_capacity, n.isolation_policy,
+                n.home_gates, n.retired_gates)
+            is distinct from (o.code, o.name, o.doors_open_at, o.ends_at, o.status, o.venue_capacity,
+                o.isolation_policy, o.home_gates, o.retired_gates);
     end if;
     if v_events is not null then
         perform feed_append(p_events => v_events);
@@ -251,9 +476,9 @@ begin
     else
         select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
         where (n.code_hash, n.reservation_id, n.status, n.guest_name, n.guest_number, n.qr_signature,
-                n.checked_in_at, n.checked_in_by)
+                n.checked_in_at, n.checked_in_by, n.checked_in_scan)
             is distinct from (o.code_hash, o.reservation_id, o.status, o.guest_name, o.guest_number,
-                o.qr_signature, o.checked_in_at, o.checked_in_by);
+                o.qr_signature, o.checked_in_at, o.checked_in_by, o.checked_in_scan);
         select array_agg(r.event_id), array_agg(o.code_hash) into v_events, v_codes
         from new_rows n join old_rows o on o.id = n.id
         join vip_reservations r on r.id = o.reservation_id
@@ -368,10 +593,11 @@ begin
         select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     else
         select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
-        where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature,
-                n.checked_in_at, n.checked_in_by, n.last_entry_at, n.last_entry_gate)
+        where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature, n.checked_in_at,
+                n.checked_in_by, n.checked_in_scan, n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
             is distinct from (o.code_hash, o.event_id, o.status, o.ticket_type, o.guest_name, o.qr_signature,
-                o.checked_in_at, o.checked_in_by, o.last_entry_at, o.last_entry_gate);
+                o.checked_in_at, o.checked_in_by, o.checked_in_scan, o.last_entry_at, o.last_entry_gate,
+                o.last_entry_scan);
         select array_agg(o.event_id), array_agg(o.code_hash) into v_events, v_codes
         from new_rows n join old_rows o on o.id = n.id
         where (n.code_hash, n.event_id) is distinct from (o.code_hash, o.event_id);
@@ -394,9 +620,12 @@ begin
     if tg_op = 'INSERT' then
         select array_agg(pass_id) into v_subjects from new_rows
         where pass_id is not null and scan_type = 'reentry';
-    else
+    elsif tg_op = 'DELETE' then
         select array_agg(pass_id) into v_subjects from old_rows
         where pass_id is not null and scan_type = 'reentry';
+    else
+        select array_agg(n.pass_id) into v_subjects from new_rows n join old_rows o on o.id = n.id
+        where n.pass_id is not null and (n.scanned_at, n.scan_id) is distinct from (o.scanned_at, o.scan_id);
     end if;
     if v_subjects is not null then
         perform feed_append(p_subjects => v_subjects);
@@ -417,7 +646,7 @@ begin
     perform 1 from events where ends_at > now() - interval '1 day' order by id for no key update;
     with raised as (
         update events
-        set feed_generation = greatest(feed_generation + 1, extract(epoch from now())::bigint)
+        set feed_generation = greatest(feed_generation + 1, (extract(epoch from now()) * 1000000)::bigint)
         where ends_at > now() - interval '1 day'
         returning id
     )
@@ -428,49 +657,85 @@ begin
     return coalesce(cardinality(v_events), 0);
 end
 $$;
+CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event uuid;
+    v_homes text[];
+begin
+    for v_event in
+        select e.id from events e join gate_events s on s.event_id = e.id and s.gate_id = p_gate
+        where e.isolation_policy = 'home_gate' and e.home_gates = '{}' and e.status = 'scheduled'
+            and e.doors_open_at <= p_now + interval '1 hour' and e.ends_at > p_now
+        order by e.id
+    loop
+        perform 1 from events where id = v_event for no key update;
+        perform pg_advisory_xact_lock(homes_key(v_event));
+        select array_agg(g.gate_id order by g.gate_id collate "C") into v_homes
+        from gate_events s join gates g on g.gate_id = s.gate_id
+        where s.event_id = v_event and g.status = 'active' and g.revoked_at is null
+            and g.venue = (select venue from gates where gate_id = p_gate);
+        perform lend_what_is_taken(v_event, v_homes, retired_gates, p_now) from events
+        where id = v_event and home_gates = '{}';
+        update events set home_gates = coalesce(v_homes, '{}') where id = v_event and home_gates = '{}';
+    end loop;
+end
+$$;
+CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into claims (scan_id, gate_id, asked_at, released_at, released_by)
+    select p_scan, p_gate, p_now, p_now, 'returned' where claim_refusal(p_venue, p_gate, null) is null
+    on conflict (scan_id) do update set released_at = p_now, released_by = 'returned'
+    where claims.gate_id = p_gate and claims.released_at is null and not exists (
+        select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
+    )
+$$;
 CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
 CREATE FUNCTION public.hash_of_text(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(p_text, 'UTF8'::name)), 'hex'::text);
+CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[] DEFAULT '{}'::text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT homes.gate FROM unnest(home_of.p_homes) homes(gate) WHERE (homes.gate <> ALL (home_of.p_retired)) ORDER BY (sha256(convert_to(((homes.gate || ' '::text) || home_of.p_code_hash), 'UTF8'::name))) DESC, (homes.gate COLLATE "C") DESC LIMIT 1);
+CREATE FUNCTION public.homes_key(p_event uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN hashtextextended(('maguey homes '::text || (p_event)::text), (0)::bigint);
 CREATE FUNCTION public.ingest_scans(p_records jsonb, p_topics jsonb DEFAULT '{}'::jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_new uuid[] := store_scans(p_records);
-    v_concerned uuid[];
-    v_taken_back uuid[];
-    v_subjects uuid[];
+    v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
+    v_fresh uuid[];
+    v_places jsonb;
+    v_learnt jsonb;
 begin
-    if cardinality(v_new) < jsonb_array_length(p_records) then
+    perform lock_gates(array(select r.value ->> 'gate_id' from jsonb_array_elements(p_records) r));
+    select fresh, places, learnt into v_fresh, v_places, v_learnt from store_records(p_records);
+    if cardinality(v_fresh) < jsonb_array_length(p_records) then
         perform keep_repeats(p_records);
-        perform quarantine_misfits(p_records, p_topics);
+        perform note_clones(quarantine_misfits(p_records, p_topics), v_venue);
     end if;
-    v_concerned := concerned_by(v_new);
-    if v_concerned is not null then
-        perform lock_events_of(v_concerned);
+    if cardinality(v_fresh) > 0 then
+        perform note_clones(entangled(v_places), v_venue);
+        perform settle_scans(v_fresh, v_places || coalesce(places_of_boots(v_learnt), '[]'), v_venue);
+        perform note_alerts(v_fresh, p_topics);
     end if;
-    v_taken_back := note_outcomes(v_new);
-    if cardinality(v_taken_back) > 0 then
-        perform take_back(v_taken_back);
-    end if;
-    select array_agg(subject_id) into v_subjects from admitted_by(v_new);
-    if v_subjects is not null then
-        perform log_linked_entries(v_new);
-        perform check_in_tickets(v_new);
-        perform vip_relabel(v_subjects);
-        perform recount_linked_tables(v_new);
-        perform check_in_passes(v_new);
-    end if;
-    perform note_alerts(v_new, p_topics);
-    return cardinality(v_new);
+    return cardinality(v_fresh);
 end
 $$;
-CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
+CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((p_at IS NULL) OR ((EXTRACT(epoch FROM p_at) >= (0)::numeric) AND (EXTRACT(epoch FROM p_at) < ('7258118400'::bigint)::numeric)));
+    RETURN ((p_monotonic_ms >= 0) AND (p_monotonic_ms <= '315360000000'::bigint));
+CREATE FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_verdict = 'admit'::text) AND (p_record = 'scan'::text) AND (p_reason = 'first_entry'::text) AND (p_kind = ANY (ARRAY['ga'::text, 'unknown'::text])));
 CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -485,6 +750,32 @@ CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     order by r.gate_id, r.epoch, r.seq
     on conflict do nothing
 $$;
+CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into lends (code_hash, gate_id, event_id, lent, asked_at)
+    select distinct taken.code_hash, home_of(taken.code_hash, p_homes, p_retired), p_event, true, p_now
+    from (
+        select code_hash, gate_id from claims
+        where event_id = p_event and answer = 'granted' and released_at is null
+        union
+        select code_hash, checked_in_by from tickets where event_id = p_event and status = 'checked_in'
+    ) taken
+    where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
+    on conflict (code_hash, gate_id) do update set lent = true
+$$;
+CREATE FUNCTION public.lock_codes(p_scans uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey code ' || s.one_time_code_hash, 0) as key from scan_logs s
+        where s.scan_id = any (p_scans) and s.subject_id is null and s.one_time_code_hash is not null
+            and not exists (select from tickets t where t.code_hash = s.one_time_code_hash)
+        order by key offset 0
+    ) keys
+$$;
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -496,12 +787,21 @@ CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
         where p.id = any (p_subjects)
     ) order by id for no key update
 $$;
+CREATE FUNCTION public.lock_gates(p_gates text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey gate ' || gate_id, 0) as key from unnest(p_gates) as g (gate_id)
+        order by key offset 0
+    ) keys
+$$;
 CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
-    select t.id, r.id, 'reentry', a.gate, a.at
+    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at, scan_id)
+    select t.id, r.id, 'reentry', a.gate, a.at, a.scan_id
     from admitted_by(p_scans) a
     join tickets t on t.id = a.subject_id and t.status in ('issued', 'checked_in')
     join vip_linked_tickets l on l.ticket_id = t.id
@@ -518,6 +818,45 @@ CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     where s.scan_id = any (p_new) and s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
+    on conflict do nothing
+$$;
+CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_base timestamptz;
+begin
+    if p_uncertainty_ms between 0 and 3600000 and is_countable(p_monotonic_ms) and is_plausible(p_wall) then
+        v_base := p_wall - p_monotonic_ms * interval '1 millisecond';
+    end if;
+    if v_base is null or exists (
+        select from boot_clocks where gate_id = p_gate and boot_id = p_boot
+            and (uncertainty_ms, monotonic_ms, base) <= (p_uncertainty_ms, p_monotonic_ms, v_base)
+    ) then
+        return;
+    end if;
+    perform lock_gates(array[p_gate]);
+    insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+    values (p_gate, p_boot, v_base, p_uncertainty_ms, p_monotonic_ms)
+    on conflict (gate_id, boot_id) do update set base = excluded.base,
+        uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+    where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+        < (known.uncertainty_ms, known.monotonic_ms, known.base);
+    perform settle_scans('{}', places_of_boots(jsonb_build_array(
+        jsonb_build_object('gate_id', p_gate, 'boot_id', p_boot)
+    )), null);
+end
+$$;
+CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select md5('cloned ' || gate_id || ' ' || epoch)::uuid, p_venue, gate_id, 'cloned', now()
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
+    where p_venue <> ''
+    order by gate_id, epoch
     on conflict do nothing
 $$;
 CREATE FUNCTION public.note_outcomes(p_new uuid[]) RETURNS uuid[]
@@ -554,187 +893,393 @@ begin
     return coalesce(v_taken_back, '{}');
 end
 $$;
+CREATE FUNCTION public.pair_admissions(p_code text, p_venue text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_winner uuid;
+    v_rule text;
+    v_losers uuid[];
+begin
+    select w.scan_id, w.rule into v_winner, v_rule from (
+        select jsonb_agg(as_admission(s)) as admissions from scan_logs s
+        where s.one_time_code_hash = p_code and s.annulled_at is null
+    ) a cross join lateral winner_of(a.admissions) w;
+    select coalesce(array_agg(s.scan_id), '{}') into v_losers from scan_logs s
+    where s.one_time_code_hash = p_code and s.annulled_at is null and s.scan_id <> v_winner;
+    with idle as (
+        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
+        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (v_losers)
+    ), unpaired as (
+        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(v_losers) as l (scan_id)
+        where not exists (
+            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
+        )
+    ), put_right as (
+        update scan_conflicts c set
+            winner_scan = case when paired.is_over then c.winner_scan else v_winner end,
+            loser_scan = coalesce(paired.loser_scan, c.loser_scan),
+            rule = case when paired.is_over then c.rule else v_rule end,
+            withdrawn_at = case when paired.is_over then now() end
+        from (
+            select kept.id, u.scan_id as loser_scan, i.id is not null and u.scan_id is null as is_over
+            from scan_conflicts kept
+            left join idle i on i.id = kept.id
+            left join unpaired u on u.place = i.place
+            where kept.code_hash = p_code and kept.withdrawn_at is null
+        ) paired
+        where c.id = paired.id and (paired.is_over
+            or (c.winner_scan, c.loser_scan, c.rule)
+                is distinct from (v_winner, coalesce(paired.loser_scan, c.loser_scan), v_rule))
+    ), made as (
+        insert into scan_conflicts (code_hash, ticket_id, winner_scan, loser_scan, rule)
+        select p_code, (select id from tickets where code_hash = p_code order by id limit 1), v_winner,
+            u.scan_id, v_rule
+        from unpaired u where u.place > (select count(*) from idle)
+        returning id, winner_scan
+    )
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select m.id, p_venue, w.gate_id, 'conflict', w.corrected_at
+    from made m join scan_logs w on w.scan_id = m.winner_scan
+    where p_venue <> '';
+    -- nobody need be told of what was over before anybody was
+    delete from alerts a using scan_conflicts c
+    where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
+end
+$$;
+CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_agg(place) from (
+        select b.gate_id, b.epoch, b.first_seq as seq
+        from jsonb_to_recordset(p_boots) as learnt (gate_id text, boot_id text)
+        join boots b on b.gate_id = learnt.gate_id and b.boot_id = learnt.boot_id and b.has_untrusted
+    ) place
+$$;
 CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ select vip_pass_scan(p_pass_id, coalesce(p_scanned_by, 'system'), now()) $$;
-CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS void
+CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS jsonb
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
-    select coalesce(p_topics ->> r.gate_id, ''), r.gate_id, r.epoch, r.seq,
-        substring(convert_to(r.raw::text, 'UTF8') for 65536), r.payload_hash, octet_length(r.raw::text),
-        case when coalesce(s.scan_id, p.scan_id) is null then 'this scan_id belongs to another scan'
-            else 'another record is already kept for this gate, epoch and seq' end
-    from (
-        select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
-            (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash
-        from jsonb_array_elements(p_records) e
-    ) r
-    left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
-    left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
-    where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash
-    on conflict do nothing
+    with misfit as (
+        select coalesce(p_topics ->> r.gate_id, '') as topic, r.gate_id, r.epoch, r.seq, r.raw, r.payload_hash,
+            coalesce(s.scan_id, p.scan_id) is not null as is_taken
+        from (
+            select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
+                (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash
+            from jsonb_array_elements(p_records) e
+        ) r
+        left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
+        left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
+        where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash and not exists (
+            select from scan_logs k
+            where k.scan_id = coalesce(s.scan_id, p.scan_id)
+                and scan_content(k) = scan_content(jsonb_populate_record(null::scan_logs, r.raw))
+        )
+    ), kept as (
+        insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+        select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
+            octet_length(raw::text),
+            case when is_taken then 'another record is already kept for this gate, epoch and seq'
+                else 'this scan_id belongs to another scan' end
+        from misfit
+        on conflict do nothing
+    )
+    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from misfit where is_taken
 $$;
-CREATE FUNCTION public.recount_linked_tables(p_scans uuid[]) RETURNS void
+CREATE FUNCTION public.refresh_passes(p_passes uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with first_entry as (
+        select distinct on (pass_id) * from (
+            select pass_id, scanned_at as at, scanned_by as gate, scan_id from vip_scan_logs
+            where pass_id = any (p_passes)
+            union all
+            select id, checked_in_at, checked_in_by, null from vip_guest_passes
+            where id = any (p_passes) and checked_in_at is not null and checked_in_scan is null
+        ) candidate order by pass_id, at, gate collate "C", scan_id nulls first
+    ), outcome as (
+        select p.id, f.at, f.gate, f.scan_id,
+            case when f.at is not null and p.status = 'issued' then 'checked_in'
+                when f.at is null and p.status = 'checked_in' and p.checked_in_scan is not null then 'issued'
+                else p.status end as status
+        from vip_guest_passes p left join first_entry f on f.pass_id = p.id
+        where p.id = any (p_passes)
+    )
+    update vip_guest_passes p set status = o.status, checked_in_at = o.at, checked_in_by = o.gate,
+        checked_in_scan = o.scan_id
+    from outcome o
+    where p.id = o.id and (p.status, p.checked_in_at, p.checked_in_by, p.checked_in_scan)
+        is distinct from (o.status, o.at, o.gate, o.scan_id)
+$$;
+CREATE FUNCTION public.refresh_tickets(p_tickets uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with entry as (
+        select ticket_id, (scan).scan_id, (scan).corrected_at as at, (scan).gate_id as gate,
+            (scan).one_time_code_hash is not null as is_one_time, as_admission(scan) as admission
+        from ticket_entries(p_tickets)
+    ), winner as (
+        select a.ticket_id, w.scan_id from (
+            select ticket_id, jsonb_agg(admission) as admissions from entry where is_one_time group by ticket_id
+        ) a cross join lateral winner_of(a.admissions) w
+    ), first_entry as (
+        select distinct on (ticket_id) * from (
+            select e.ticket_id, e.at, e.gate, e.scan_id from entry e
+            where not e.is_one_time or e.scan_id in (select scan_id from winner)
+            union all
+            select id, checked_in_at, checked_in_by, null from tickets
+            where id = any (p_tickets) and checked_in_at is not null and checked_in_scan is null
+        ) candidate order by ticket_id, at, gate collate "C", scan_id
+    ), last_entry as (
+        select distinct on (ticket_id) * from (
+            select ticket_id, at, gate, scan_id from entry
+            union all
+            select id, last_entry_at, last_entry_gate, null from tickets
+            where id = any (p_tickets) and last_entry_at is not null and last_entry_scan is null
+        ) candidate order by ticket_id, at desc, gate collate "C" desc, scan_id desc
+    ), outcome as (
+        select t.id, f.at is not null or t.is_used and t.checked_in_scan is null as is_used,
+            case when f.at is not null and t.status = 'issued' then 'checked_in'
+                when f.at is null and t.status = 'checked_in' and t.checked_in_scan is not null then 'issued'
+                else t.status end as status,
+            f.at, f.gate, f.scan_id, l.at as last_at, l.gate as last_gate, l.scan_id as last_scan_id
+        from tickets t
+        left join first_entry f on f.ticket_id = t.id
+        left join last_entry l on l.ticket_id = t.id
+        where t.id = any (p_tickets) and (t.status in ('issued', 'checked_in') or t.checked_in_at is not null)
+    )
+    update tickets t set status = o.status, is_used = o.is_used,
+        checked_in_at = o.at, checked_in_by = o.gate, checked_in_scan = o.scan_id,
+        last_entry_at = o.last_at, last_entry_gate = o.last_gate, last_entry_scan = o.last_scan_id
+    from outcome o
+    where t.id = o.id
+        and (t.status, t.is_used, t.checked_in_at, t.checked_in_by, t.checked_in_scan, t.last_entry_at,
+            t.last_entry_gate, t.last_entry_scan)
+        is distinct from (o.status, o.is_used, o.at, o.gate, o.scan_id, o.last_at, o.last_gate, o.last_scan_id)
+$$;
+CREATE FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+begin
+    select * into v_event from events where id = p_event for no key update;
+    if p_gate <> all (v_event.home_gates) then
+        return 'no home';
+    elsif p_gate = any (v_event.retired_gates) then
+        return 'already';
+    elsif v_event.home_gates <@ (v_event.retired_gates || p_gate) then
+        return 'last';
+    end if;
+    perform pg_advisory_xact_lock(homes_key(p_event));
+    perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
+    update events set retired_gates = retired_gates || p_gate where id = p_event;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
+    return 'retired';
+end
+$$;
+CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
+CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_claim claims;
+    v_ticket tickets;
+begin
+    perform claim_subject(p_code_hash);
+    update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
+    where code_hash = p_code_hash and gate_id = p_home;
+    select * into v_claim from claims
+    where scan_id = p_scan and code_hash = p_code_hash and home = p_home and answer is null
+        and released_at is null and asked_at > p_now - p_fresh
+    for update;
+    if not found then
+        return null;
+    elsif p_lent then
+        return claim_entry(p_venue, v_claim.gate_id, p_scan, p_code_hash, v_claim.event_id, v_claim.epoch,
+            p_heard, p_now);
+    end if;
+    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
+    update claims set answer = 'taken', answered_at = p_now,
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry',
+            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
+    where scan_id = p_scan
+    returning * into v_claim;
+    return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
+end
+$$;
+CREATE FUNCTION public.settle_scans(p_fresh uuid[], p_places jsonb, p_venue text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_moved uuid[] := array(select scan_id from unsettled(p_places));
+    v_scans uuid[] := p_fresh || v_moved
+        || array(select refers_to from scan_logs where scan_id = any (p_fresh) and record = 'annulled');
+    v_subjects uuid[];
+    v_plain uuid[];
+    v_taken_back uuid[];
+    v_doubled text[];
+    v_guests uuid[];
+    v_code text;
+begin
+    select subjects, plain into v_subjects, v_plain from concerned_by(v_scans);
+    perform lock_events_of(v_subjects);
+    perform lock_codes(v_scans);
+    if cardinality(v_moved) > 0 then
+        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
+        from unsettled(p_places) u where s.scan_id = u.scan_id;
+    end if;
+    v_taken_back := note_outcomes(p_fresh);
+    v_doubled := doubled(array(
+        select one_time_code_hash from scan_logs where scan_id = any (v_scans) and one_time_code_hash is not null
+    ));
+    perform 1 from tickets where id = any (v_subjects) order by qr_code_data for no key update;
+    perform refresh_tickets(array(
+        select unnest(v_subjects) except select unnest(check_in_fresh(p_fresh, v_plain, v_doubled))
+    ));
+    v_guests := array(
+        select ticket_id from vip_linked_tickets where ticket_id = any (v_subjects)
+        union
+        select id from vip_guest_passes where id = any (v_subjects)
+    );
+    if cardinality(v_guests) > 0 then
+        perform settle_vip(v_guests, p_fresh, v_moved, v_taken_back);
+    end if;
+    for v_code in
+        select unnest(v_doubled)
+        union
+        select c.code_hash from scan_logs s join scan_conflicts c on c.code_hash = s.one_time_code_hash
+        where s.scan_id = any (v_moved || v_taken_back) and c.withdrawn_at is null
+        order by 1
+    loop
+        perform pair_admissions(v_code, p_venue);
+    end loop;
+end
+$$;
+CREATE FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
+    perform 1 from vip_guest_passes where id = any (p_guests) order by qr_code_token for no key update;
+    delete from vip_scan_logs where scan_id = any (p_taken_back);
+    update vip_scan_logs l set scanned_at = s.corrected_at from scan_logs s
+    where s.scan_id = any (p_moved) and l.scan_id = s.scan_id and l.scanned_at <> s.corrected_at;
+    perform refresh_passes(p_guests);
+    perform log_linked_entries(p_fresh);
+    perform check_in_passes(p_fresh);
+    perform vip_relabel(p_guests);
     perform vip_recount(array(
-        select l.vip_reservation_id from admitted_by(p_scans) a
-        join vip_linked_tickets l on l.ticket_id = a.subject_id
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (p_guests)
+        union
+        select reservation_id from vip_guest_passes where id = any (p_guests)
     ));
 end
 $$;
-CREATE TABLE public.scan_logs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    scan_id uuid NOT NULL,
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    boot_id text NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    monotonic_ms bigint NOT NULL,
-    verdict text NOT NULL,
-    reason text NOT NULL,
-    rule integer NOT NULL,
-    kind text NOT NULL,
-    clock text NOT NULL,
-    clock_offset_ms bigint,
-    clock_uncertainty_ms bigint,
-    event_id uuid,
-    subject_id uuid,
-    code_hash text,
-    raw_hash text,
-    flags text[] DEFAULT '{}'::text[] NOT NULL,
-    scan_method text NOT NULL,
-    cache_version bigint,
-    cache_age_s bigint,
-    released boolean NOT NULL,
-    record text NOT NULL,
-    refers_to uuid,
-    payload_hash text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL,
-    actuated boolean,
-    annulled_at timestamp with time zone,
-    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
-    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
-    CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
-    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
-    CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
-);
-CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
-    LANGUAGE sql STABLE
-    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text]);
-CREATE FUNCTION public.store_scans(p_records jsonb) RETURNS uuid[]
+CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT places jsonb, OUT learnt jsonb) RETURNS record
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
     with stored as (
         insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
-            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to,
-            payload_hash)
+            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
+            actor, note, payload_hash, corrected_at, corrected_uncertainty_ms, one_time_code_hash)
         select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
             r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
             r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
-            r.released, r.record, r.refers_to, r.payload_hash
+            r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end,
+            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+            ) end
         from jsonb_populate_recordset(null::scan_logs, p_records) r
         where not exists (
             select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
         )
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
-        returning scan_id
+        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms
+    ), spans as (
+        insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
+        select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
+        from stored group by gate_id, epoch, boot_id
+        on conflict (gate_id, epoch, boot_id) do update set
+            first_seq = least(known.first_seq, excluded.first_seq),
+            last_seq = greatest(known.last_seq, excluded.last_seq),
+            has_untrusted = known.has_untrusted or excluded.has_untrusted
+    ), clocks as (
+        insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+        select distinct on (gate_id, boot_id) gate_id, boot_id,
+            occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
+        from stored
+        where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
+        order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
+        on conflict (gate_id, boot_id) do update set base = excluded.base,
+            uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+        where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+            < (known.uncertainty_ms, known.monotonic_ms, known.base)
+        returning gate_id, boot_id
     )
-    select coalesce(array_agg(scan_id), '{}') from stored
+    select coalesce((select array_agg(scan_id) from stored), '{}'),
+        (select jsonb_agg(place) from (
+            select gate_id, epoch, min(seq) as seq from stored group by gate_id, epoch
+        ) place),
+        (select jsonb_agg(clocks) from clocks)
 $$;
-CREATE FUNCTION public.take_back(p_scans uuid[]) RETURNS void
+CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_subjects uuid[] := array(select subject_id from admitted_by(p_scans, true) where subject_id is not null);
+    v_count integer := 0;
 begin
-    perform unlog_entries(p_scans);
-    perform take_back_tickets(p_scans);
-    perform take_back_passes(p_scans);
-    perform vip_relabel(v_subjects);
-    perform vip_recount(array(
-        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_subjects)
-        union
-        select reservation_id from vip_guest_passes where id = any (v_subjects)
-    ));
+    update claims c set spent_at = p_now from scan_logs s
+    where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
+        and s.scan_id = c.scan_id and s.gate_id = c.gate_id;
+    if p_door and p_acked = p_last_seq and p_last_seq <= coalesce(
+        (select seq from gate_watermarks where gate_id = p_gate and epoch = p_epoch), 0
+    ) then
+        update claims c set released_at = p_now, released_by = 'unused'
+        where c.gate_id = p_gate and c.epoch = p_epoch and c.answer = 'granted'
+            and c.released_at is null and c.spent_at is null
+            and (c.seen_boot <> p_boot or p_ms - c.seen_ms >= p_kept_ms)
+            -- of what could not be read nobody knows whose admission it is
+            and not exists (
+                select from scan_quarantine q
+                where q.gate_id = p_gate and q.epoch = p_epoch and q.received_at >= c.asked_at
+            );
+        get diagnostics v_count = row_count;
+    end if;
+    update claims set seen_boot = p_boot, seen_ms = p_ms
+    where gate_id = p_gate and answer = 'granted' and released_at is null and spent_at is null
+        and seen_boot is null;
+    return v_count;
 end
 $$;
-CREATE FUNCTION public.take_back_passes(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
+CREATE FUNCTION public.ticket_entries(p_tickets uuid[]) RETURNS TABLE(ticket_id uuid, scan public.scan_logs)
+    LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-begin
-    perform 1 from vip_guest_passes where id in (select subject_id from admitted_by(p_scans, true))
-    order by qr_code_token for no key update;
-    with outcome as (
-        select p.id, left_over.*
-        from vip_guest_passes p
-        cross join lateral (
-            select (array_agg(l.scanned_at order by l.scanned_at, l.scanned_by))[1] as at,
-                (array_agg(l.scanned_by order by l.scanned_at, l.scanned_by))[1] as gate
-            from vip_scan_logs l where l.pass_id = p.id
-        ) left_over
-        where exists (
-            select from admitted_by(p_scans, true) a
-            where a.subject_id = p.id and (a.at, a.gate) = (p.checked_in_at, p.checked_in_by)
-        )
-    )
-    update vip_guest_passes p set checked_in_at = o.at, checked_in_by = o.gate,
-        status = case when o.at is null and p.status = 'checked_in' then 'issued' else p.status end
-    from outcome o where p.id = o.id;
-end
-$$;
-CREATE FUNCTION public.take_back_tickets(p_scans uuid[]) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    perform 1 from tickets where id in (select subject_id from admitted_by(p_scans, true))
-    order by qr_code_data for no key update;
-    with annulled as (
-        select subject_id, array_agg((at, gate)) as entries from admitted_by(p_scans, true) group by subject_id
-    ), outcome as (
-        select t.id,
-            coalesce((t.checked_in_at, t.checked_in_by) = any (a.entries), false) as was_first,
-            coalesce((t.last_entry_at, t.last_entry_gate) = any (a.entries), false) as was_last,
-            left_over.*
-        from annulled a
-        join tickets t on t.id = a.subject_id
-        cross join lateral (
-            select (array_agg(s.at order by s.at, s.gate))[1] as first_at,
-                (array_agg(s.gate order by s.at, s.gate))[1] as first_gate,
-                (array_agg(s.at order by s.at desc, s.gate desc))[1] as last_at,
-                (array_agg(s.gate order by s.at desc, s.gate desc))[1] as last_gate
-            from (
-                select occurred_at as at, gate_id as gate from scan_logs
-                where subject_id = t.id and verdict = 'admit' and record = 'scan' and annulled_at is null
-                union all
-                select occurred_at, gate_id from scan_logs
-                where subject_id is null and code_hash = t.code_hash
-                    and verdict = 'admit' and record = 'scan' and annulled_at is null
-            ) s
-        ) left_over
-    )
-    update tickets t set
-        status = case when o.was_first and o.first_at is null and t.status = 'checked_in' then 'issued'
-            else t.status end,
-        is_used = case when o.was_first then o.first_at is not null else t.is_used end,
-        checked_in_at = case when o.was_first then o.first_at else t.checked_in_at end,
-        checked_in_by = case when o.was_first then o.first_gate else t.checked_in_by end,
-        last_entry_at = case when o.was_last then o.last_at else t.last_entry_at end,
-        last_entry_gate = case when o.was_last then o.last_gate else t.last_entry_gate end
-    from outcome o where t.id = o.id and (o.was_first or o.was_last);
-end
+    select t.id, s from tickets t join scan_logs s on s.subject_id = t.id
+    where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
+    union all
+    select t.id, s from tickets t join scan_logs s on s.subject_id is null and s.code_hash = t.code_hash
+    where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
 CREATE FUNCTION public.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
@@ -744,23 +1289,42 @@ begin
     return new;
 end
 $$;
-CREATE FUNCTION public.unlog_entries(p_scans uuid[]) RETURNS void
-    LANGUAGE sql
+CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
+    LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    delete from vip_scan_logs where id in (
-        select logged.id from (
-            select l.id, a.times, row_number() over (
-                partition by l.pass_id, l.ticket_id, l.scanned_at, l.scanned_by order by l.id
-            ) as number
-            from (
-                select subject_id, at, gate, count(*) as times from admitted_by(p_scans, true)
-                group by subject_id, at, gate
-            ) a
-            join vip_scan_logs l on l.scanned_at = a.at and l.scanned_by = a.gate
-                and (l.pass_id = a.subject_id or l.ticket_id = a.subject_id)
-        ) logged where logged.number <= logged.times
+    with place as (
+        select gate_id, epoch, min(seq) as seq
+        from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
+    ), link as (
+        select s.*, false as is_anchor from place p
+        join scan_times s on s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq >= p.seq
+        union all
+        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
+        from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
+            order by t.seq desc limit 1
+        ) s
+    ), marked as (
+        select link.*, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start
+        from link
+    ), chained as (
+        select marked.*,
+            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain
+        from marked
+    ), settled as (
+        select chained.*, max(at) over (partition by gate_id, epoch, chain order by seq) as settled_at
+        from chained
     )
+    select s.scan_id, s.settled_at, u.ms
+    from settled s
+    cross join lateral (
+        select s.uncertainty_ms + ceil(extract(epoch from s.settled_at - s.at) * 1000)::bigint as ms
+    ) u
+    where not s.is_anchor
+        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
 $$;
 CREATE TABLE public.vip_guest_passes (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -775,6 +1339,7 @@ CREATE TABLE public.vip_guest_passes (
     checked_in_by text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_in_scan uuid,
     CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text]))),
     CONSTRAINT vip_guest_passes_times CHECK (public.is_plausible(checked_in_at))
 );
@@ -807,7 +1372,7 @@ CREATE FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation p
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     RETURN ((jsonb_build_object('success', true, 'entry_type', CASE WHEN p_first THEN 'first_entry'::text ELSE 'reentry'::text END, 'message', CASE WHEN p_first THEN 'Welcome.'::text ELSE 'Re-entry granted.'::text END, 'pass_id', (p_pass).id, 'reservation_id', (p_reservation).id, 'guest_number', (p_pass).guest_number, 'checked_in_guests', (p_reservation).checked_in_guests, 'total_guests', p_seats) || CASE WHEN p_first THEN '{}'::jsonb ELSE jsonb_build_object('last_entry_time', p_last) END))::json;
-CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone) RETURNS json
+CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid DEFAULT NULL::uuid) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -838,19 +1403,15 @@ begin
             format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
     end if;
     v_first := v_pass.status = 'issued';
-    if v_first then
-        update vip_guest_passes set status = 'checked_in', checked_in_at = p_at, checked_in_by = p_scanned_by
-        where id = p_pass_id;
-    else
+    if not v_first then
         select max(scanned_at) into v_last from vip_scan_logs where pass_id = p_pass_id;
         v_last := coalesce(v_last, v_pass.checked_in_at);
-        -- A late report of an earlier entry: the earlier one was the first.
-        update vip_guest_passes set checked_in_at = p_at, checked_in_by = p_scanned_by
-        where id = p_pass_id and (p_at, p_scanned_by) < (checked_in_at, checked_in_by);
     end if;
-    insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at)
+    insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at, scan_id)
     values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
-        p_scanned_by, p_at);
+        p_scanned_by, p_at, p_scan);
+    -- A late report of an earlier entry: the earlier one was the first.
+    perform refresh_passes(array[p_pass_id]);
     perform vip_relabel(array[p_pass_id]);
     perform vip_recount(array[v_reservation.id]);
     select * into v_reservation from vip_reservations where id = v_reservation.id;
@@ -906,7 +1467,10 @@ CREATE FUNCTION public.vip_relabel(p_subjects uuid[]) RETURNS void
         select l.id, case when
             (l.scanned_at, l.scanned_by) = (coalesce(p.checked_in_at, t.checked_in_at),
                 coalesce(p.checked_in_by, t.checked_in_by, ''))
-            and row_number() over (partition by l.pass_id, l.ticket_id order by l.scanned_at, l.scanned_by, l.id) = 1
+            and l.scan_id is not distinct from coalesce(p.checked_in_scan, t.checked_in_scan)
+            and row_number() over (
+                partition by l.pass_id, l.ticket_id, l.scanned_at, l.scanned_by, l.scan_id order by l.id
+            ) = 1
             then 'first_entry' else 'reentry' end as scan_type
         from vip_scan_logs l
         left join vip_guest_passes p on p.id = l.pass_id
@@ -933,6 +1497,21 @@ $$;
 CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with admission as (
+        select a.*, least(greatest(coalesce(a.uncertainty_ms, 3600000), 0), 3600000)
+            * interval '1 millisecond' as give_or_take
+        from jsonb_to_recordset(p_admissions) as a
+            (scan_id uuid, gate_id text, epoch text, seq bigint, at timestamptz, uncertainty_ms bigint)
+    )
+    select a.scan_id, case when count(*) over () = 1 then 'earlier' else 'gate' end
+    from admission a
+    where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
+    order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
+$$;
 CREATE TABLE public.admission_changes (
     event_id uuid NOT NULL,
     version bigint NOT NULL,
@@ -967,6 +1546,41 @@ CREATE TABLE public.audit_log (
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.boot_clocks (
+    gate_id text NOT NULL,
+    boot_id text NOT NULL,
+    base timestamp with time zone NOT NULL,
+    uncertainty_ms bigint NOT NULL,
+    monotonic_ms bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.boots (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    boot_id text NOT NULL,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    has_untrusted boolean NOT NULL
+);
+CREATE TABLE public.claims (
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text,
+    event_id uuid,
+    code_hash text,
+    answer text,
+    grant_message jsonb,
+    home text,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone,
+    released_at timestamp with time zone,
+    released_by text,
+    spent_at timestamp with time zone,
+    seen_boot text,
+    seen_ms bigint,
+    CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
+    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text])))
+);
 CREATE TABLE public.commands (
     id uuid NOT NULL,
     venue text NOT NULL,
@@ -989,6 +1603,34 @@ CREATE TABLE public.commands (
     CONSTRAINT commands_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'refused'::text]))),
     CONSTRAINT commands_reason CHECK ((reason <> ''::text))
 );
+CREATE VIEW public.command_outcomes AS
+ SELECT c.id,
+    c.venue,
+    c.gate_id,
+    c.action,
+    c.text,
+    c.reason,
+    c.actor,
+    c.key_id,
+    c.issued_at,
+    c.expires_at,
+    c.outcome,
+    c.why,
+    c.replied_at,
+    c.created_at,
+    c.updated_at,
+    s.occurred_at AS recorded_at,
+    s.reason AS recorded_as,
+    s.epoch AS recorded_epoch,
+    s.seq AS recorded_seq,
+        CASE
+            WHEN (s.scan_id IS NOT NULL) THEN 'recorded'::text
+            WHEN (c.outcome IS NOT NULL) THEN c.outcome
+            WHEN (c.expires_at < now()) THEN 'no answer'::text
+            ELSE 'waiting'::text
+        END AS state
+   FROM (public.commands c
+     LEFT JOIN public.scan_logs s ON (((s.scan_id = c.id) AND (s.record = 'event'::text) AND (s.gate_id = c.gate_id))));
 CREATE TABLE public.event_vip_tables (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -1026,11 +1668,15 @@ CREATE TABLE public.events (
     cancellation_reason text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    isolation_policy text DEFAULT 'admit'::text NOT NULL,
+    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
     feed_generation bigint DEFAULT 1 NOT NULL,
     CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
     CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
     CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
     CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
     CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
     CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
 );
@@ -1061,6 +1707,8 @@ CREATE TABLE public.tickets (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_in_scan uuid,
+    last_entry_scan uuid,
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
 );
@@ -1085,6 +1733,7 @@ CREATE TABLE public.vip_scan_logs (
     scanned_by text DEFAULT 'system'::text NOT NULL,
     scanned_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    scan_id uuid,
     CONSTRAINT vip_scan_logs_time CHECK (public.is_plausible(scanned_at)),
     CONSTRAINT vip_scan_logs_type CHECK ((scan_type = ANY (ARRAY['first_entry'::text, 'reentry'::text])))
 );
@@ -1096,20 +1745,29 @@ CREATE VIEW public.feed_admissions AS
             WHEN l.is_booker_purchase THEN 'vip_host'::text
             WHEN (l.id IS NOT NULL) THEN 'vip_linked'::text
             ELSE 'ga'::text
-        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash', public.hash_of_text(t.qr_signature), 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by), 'last_entry', public.feed_entry(COALESCE(t.last_entry_at, t.checked_in_at), COALESCE(t.last_entry_gate, t.checked_in_by)))) AS "row"
+        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash', public.hash_of_text(t.qr_signature), 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan), 'last_entry',
+        CASE
+            WHEN (t.last_entry_at IS NULL) THEN public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan)
+            ELSE public.feed_entry(t.last_entry_at, COALESCE(t.last_entry_gate, t.checked_in_by), t.last_entry_scan)
+        END)) AS "row"
    FROM (public.tickets t
      LEFT JOIN public.vip_linked_tickets l ON ((l.ticket_id = t.id)))
 UNION ALL
  SELECT r.event_id,
     p.id AS subject_id,
-    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', p.guest_name, 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by), 'last_entry', public.feed_entry(COALESCE(last.scanned_at, p.checked_in_at), COALESCE(last.scanned_by, p.checked_in_by)))) AS "row"
+    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', p.guest_name, 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan), 'last_entry',
+        CASE
+            WHEN (last.scanned_at IS NULL) THEN public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan)
+            ELSE public.feed_entry(last.scanned_at, last.scanned_by, last.scan_id)
+        END)) AS "row"
    FROM ((public.vip_guest_passes p
      JOIN public.vip_reservations r ON ((r.id = p.reservation_id)))
      LEFT JOIN LATERAL ( SELECT s.scanned_at,
-            s.scanned_by
+            s.scanned_by,
+            s.scan_id
            FROM public.vip_scan_logs s
           WHERE (s.pass_id = p.id)
-          ORDER BY s.scanned_at DESC, s.scanned_by DESC
+          ORDER BY s.scanned_at DESC, s.scanned_by DESC, s.scan_id DESC
          LIMIT 1) last ON (true));
 CREATE TABLE public.feed_digests (
     event_id uuid NOT NULL,
@@ -1120,7 +1778,7 @@ CREATE TABLE public.feed_digests (
 );
 CREATE VIEW public.feed_events AS
  SELECT e.id AS event_id,
-    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity) AS "row"
+    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity, 'isolation', e.isolation_policy, 'homes', e.home_gates, 'retired', e.retired_gates) AS "row"
    FROM public.events e;
 CREATE VIEW public.feed_tables AS
  SELECT r.event_id,
@@ -1135,11 +1793,6 @@ CREATE VIEW public.feed_tables AS
            FROM (public.vip_linked_tickets l
              JOIN public.tickets t ON ((t.id = l.ticket_id)))
           WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
-CREATE TABLE public.gate_events (
-    gate_id text NOT NULL,
-    event_id uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE TABLE public.gate_status (
     gate_id text NOT NULL,
     online boolean NOT NULL,
@@ -1170,28 +1823,42 @@ CREATE TABLE public.gate_status (
     CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
     CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
 );
+CREATE VIEW public.gate_nights AS
+ SELECT COALESCE(served.gate_id, held.gate_id) AS gate_id,
+    e.id AS event_id,
+    e.code,
+    e.name,
+    held.version,
+    held.generation,
+    held.count,
+    e.admission_version AS hub_version,
+    e.feed_generation AS hub_generation,
+    GREATEST((e.admission_version - held.version), (0)::bigint) AS behind,
+        CASE
+            WHEN (held.version IS NULL) THEN 'unknown'::text
+            WHEN (ROW(held.generation, held.version) > ROW(e.feed_generation, e.admission_version)) THEN 'differs'::text
+            WHEN (held.digest <> d.digest) THEN 'differs'::text
+            WHEN (ROW(held.generation, held.version) < ROW(e.feed_generation, e.admission_version)) THEN 'behind'::text
+            WHEN (d.digest IS NULL) THEN 'unknown'::text
+            ELSE 'in sync'::text
+        END AS state
+   FROM (((public.gate_events served
+     FULL JOIN ( SELECT s.gate_id,
+            h.event_id,
+            h.version,
+            h.generation,
+            h.count,
+            h.digest
+           FROM (public.gate_status s
+             CROSS JOIN LATERAL jsonb_to_recordset(s.held) h(event_id uuid, version bigint, generation bigint, count bigint, digest text))) held ON (((held.gate_id = served.gate_id) AND (held.event_id = served.event_id))))
+     JOIN public.events e ON ((e.id = COALESCE(served.event_id, held.event_id))))
+     LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
+  WHERE (e.ends_at > (now() - '1 day'::interval));
 CREATE TABLE public.gate_watermarks (
     gate_id text NOT NULL,
     epoch text NOT NULL,
     seq bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-CREATE TABLE public.gates (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    gate_id text NOT NULL,
-    venue text NOT NULL,
-    name text NOT NULL,
-    certificate_fingerprint text,
-    token_hash text,
-    epoch text,
-    version text,
-    last_seen_at timestamp with time zone,
-    status text DEFAULT 'active'::text NOT NULL,
-    revoked_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
-    CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
 );
 CREATE TABLE public.scan_quarantine (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1214,6 +1881,107 @@ CREATE TABLE public.scan_repeats (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT scan_repeats_seq_positive CHECK ((seq > 0))
 );
+CREATE VIEW public.gate_health AS
+ SELECT g.gate_id,
+    g.venue,
+    g.name,
+    ((g.status = 'revoked'::text) OR (g.revoked_at IS NOT NULL)) AS revoked,
+        CASE
+            WHEN (s.gate_id IS NULL) THEN 'never'::text
+            WHEN (NOT s.online) THEN 'offline'::text
+            WHEN ((s.heard_at IS NULL) OR (s.heard_at < (now() - '00:00:45'::interval))) THEN 'silent'::text
+            ELSE 'online'::text
+        END AS link,
+    s.heard_at,
+    s.said_at,
+    s.version,
+    s.boot_id,
+    s.epoch,
+    s.last_seq,
+    s.acked,
+    s.unacked,
+    s.isolated,
+    s.door,
+    s.way,
+    s.parts,
+    s.counters,
+    s.clock,
+    s.clock_offset_ms,
+    s.clock_uncertainty_ms,
+    w.seq AS watermark,
+    COALESCE(kept.lag, (0)::bigint) AS lag,
+    COALESCE(above.gap, (0)::bigint) AS gap,
+        CASE
+            WHEN (kept.lag > 0) THEN (s.oldest_unacked_s + (GREATEST(EXTRACT(epoch FROM (now() - s.heard_at)), (0)::numeric))::bigint)
+            ELSE NULL::bigint
+        END AS oldest_unacked_s,
+    COALESCE(nights.nights, '[]'::jsonb) AS nights
+   FROM (((((public.gates g
+     LEFT JOIN public.gate_status s ON ((s.gate_id = g.gate_id)))
+     LEFT JOIN public.gate_watermarks w ON (((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))))
+     LEFT JOIN LATERAL ( SELECT GREATEST((s.last_seq - COALESCE(w.seq, (0)::bigint)), (0)::bigint) AS lag) kept ON ((s.epoch IS NOT NULL)))
+     LEFT JOIN LATERAL ( SELECT count(*) AS gap
+           FROM (( SELECT l.seq
+                   FROM public.scan_logs l
+                  WHERE ((l.gate_id = s.gate_id) AND (l.epoch = s.epoch) AND (l.seq > COALESCE(w.seq, (0)::bigint)))
+                 LIMIT 10000)
+                UNION
+                ( SELECT r.seq
+                   FROM public.scan_repeats r
+                  WHERE ((r.gate_id = s.gate_id) AND (r.epoch = s.epoch) AND (r.seq > COALESCE(w.seq, (0)::bigint)))
+                 LIMIT 10000)
+                UNION
+                ( SELECT q.seq
+                   FROM public.scan_quarantine q
+                  WHERE ((q.gate_id = s.gate_id) AND (q.epoch = s.epoch) AND (q.seq > COALESCE(w.seq, (0)::bigint)))
+                 LIMIT 10000)) waiting) above ON ((s.epoch IS NOT NULL)))
+     LEFT JOIN LATERAL ( SELECT jsonb_agg((to_jsonb(n.*) - 'gate_id'::text) ORDER BY n.code) AS nights
+           FROM public.gate_nights n
+          WHERE (n.gate_id = g.gate_id)) nights ON (true));
+CREATE TABLE public.lends (
+    code_hash text NOT NULL,
+    gate_id text NOT NULL,
+    event_id uuid NOT NULL,
+    lent boolean,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone
+);
+CREATE TABLE public.scan_conflicts (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    code_hash text NOT NULL,
+    ticket_id uuid,
+    winner_scan uuid NOT NULL,
+    loser_scan uuid NOT NULL,
+    rule text NOT NULL,
+    withdrawn_at timestamp with time zone,
+    acknowledged_by text,
+    acknowledged_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT scan_conflicts_rule CHECK ((rule = ANY (ARRAY['earlier'::text, 'gate'::text]))),
+    CONSTRAINT scan_conflicts_two CHECK ((winner_scan <> loser_scan))
+);
+CREATE VIEW public.scan_times AS
+ SELECT s.scan_id,
+    s.gate_id,
+    s.epoch,
+    s.seq,
+    s.boot_id,
+    s.corrected_at,
+    s.corrected_uncertainty_ms,
+    ((s.clock = 'synced'::text) OR (c.base IS NOT NULL)) AS is_heard,
+        CASE
+            WHEN (s.clock = 'synced'::text) THEN s.occurred_at
+            WHEN (c.base IS NOT NULL) THEN LEAST(GREATEST((c.base + ((s.monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone)
+            ELSE LEAST(s.occurred_at, s.received_at)
+        END AS at,
+        CASE
+            WHEN (s.clock = 'synced'::text) THEN s.clock_uncertainty_ms
+            WHEN (c.base IS NOT NULL) THEN (c.uncertainty_ms + (ceil(((abs((s.monotonic_ms - c.monotonic_ms)))::numeric / 10000.0)))::bigint)
+            ELSE NULL::bigint
+        END AS uncertainty_ms
+   FROM (public.scan_logs s
+     LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
 ALTER TABLE ONLY public.alerts
@@ -1222,6 +1990,12 @@ ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.boot_clocks
+    ADD CONSTRAINT boot_clocks_pkey PRIMARY KEY (gate_id, boot_id);
+ALTER TABLE ONLY public.boots
+    ADD CONSTRAINT boots_pkey PRIMARY KEY (gate_id, epoch, boot_id);
+ALTER TABLE ONLY public.claims
+    ADD CONSTRAINT claims_pkey PRIMARY KEY (scan_id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.event_vip_tables
@@ -1246,6 +2020,10 @@ ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_gate_id_key UNIQUE (gate_id);
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.lends
+    ADD CONSTRAINT lends_pkey PRIMARY KEY (code_hash, gate_id);
+ALTER TABLE ONLY public.scan_conflicts
+    ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
@@ -1285,7 +2063,16 @@ ALTER TABLE ONLY public.vip_scan_logs
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
+CREATE INDEX boots_of_gate ON public.boots USING btree (gate_id, boot_id) WHERE has_untrusted;
+CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
+CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
+CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
+CREATE INDEX lends_gate ON public.lends USING btree (gate_id, event_id);
+CREATE INDEX scan_conflicts_code ON public.scan_conflicts USING btree (code_hash);
+CREATE UNIQUE INDEX scan_conflicts_loser ON public.scan_conflicts USING btree (loser_scan) WHERE (withdrawn_at IS NULL);
+CREATE INDEX scan_conflicts_ticket ON public.scan_conflicts USING btree (ticket_id) WHERE (ticket_id IS NOT NULL);
+CREATE INDEX scan_logs_one_time ON public.scan_logs USING btree (one_time_code_hash) WHERE (one_time_code_hash IS NOT NULL);
 CREATE INDEX scan_logs_refers_to ON public.scan_logs USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
 CREATE INDEX scan_logs_unsynced ON public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
@@ -1302,6 +2089,7 @@ CREATE INDEX vip_reservations_event ON public.vip_reservations USING btree (even
 CREATE INDEX vip_reservations_table ON public.vip_reservations USING btree (event_vip_table_id);
 CREATE INDEX vip_scan_logs_pass ON public.vip_scan_logs USING btree (pass_id, scanned_at);
 CREATE INDEX vip_scan_logs_reservation ON public.vip_scan_logs USING btree (reservation_id);
+CREATE UNIQUE INDEX vip_scan_logs_scan ON public.vip_scan_logs USING btree (scan_id) WHERE (scan_id IS NOT NULL);
 CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
 CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
@@ -1311,6 +2099,7 @@ CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD 
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
@@ -1329,6 +2118,7 @@ CREATE TRIGGER vip_reservations_forward BEFORE UPDATE OF status ON public.vip_re
 CREATE TRIGGER vip_reservations_touch BEFORE UPDATE ON public.vip_reservations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
+CREATE TRIGGER vip_scan_logs_feed_update AFTER UPDATE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.commands
@@ -1343,6 +2133,8 @@ ALTER TABLE ONLY public.gate_events
     ADD CONSTRAINT gate_events_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.gate_status
     ADD CONSTRAINT gate_status_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.scan_conflicts
+    ADD CONSTRAINT scan_conflicts_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.vip_guest_passes
