@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gate.cache import CacheReader, LinkState
 from gate.claim import Answer, Claim
@@ -40,6 +40,9 @@ from sync.wire import GateConfig
 from tests.factories import StoppedClock, an_admission, an_event, code_id
 
 SENSOR = Rules(sensor=True)
+STAFF_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+STAFF_KEYS = {"S1": STAFF_KEY.public_key()}
+"""With which the door on the bench verifies staff's orders."""
 
 
 class RecordingDisplay:
@@ -160,7 +163,7 @@ class Bench:
         )
         self.passing = Passing(gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom)
         self.door = Door(
-            DoorSettings(gate_name="GATE 1", keys=self.keys),
+            DoorSettings(gate_id="gate-1", gate_name="GATE 1", keys=self.keys, command_keys=STAFF_KEYS),
             self.parts,
             self.passing,
             lambda journal: make_desk(

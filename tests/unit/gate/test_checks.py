@@ -156,6 +156,15 @@ def test_a_clock_that_cannot_be_right_is_a_fault(tmp_path: Path) -> None:
     assert one.level is not Level.FAULT  # synchronised or not is this machine's
 
 
+def test_a_clock_the_hub_has_confirmed_is_fine_and_one_far_off_the_machines_a_warning() -> None:
+    """Also where a scan was recorded with a later time, before the clock was known."""
+    now = StoppedClock(synced=True).now()
+    (one,) = check_clock(now, now.wall + timedelta(days=1))
+    assert (one.level, "by the hub, within 5 ms" in one.result) == (Level.OK, True)
+    (one,) = check_clock(msgspec.structs.replace(now, offset_ms=-120_000), None)
+    assert (one.level, "120.000 s off" in one.result) == (Level.WARNING, True)
+
+
 def reading(**parts: str) -> Reading:
     now = StoppedClock().now()
     live = Live(at=now.wall, monotonic_ms=1, boot_id="b", pid=42, version="1", parts=Parts(**parts))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gate.decide import decide
+from gate.link import LinkNote
 from gate.model import Event, Kind, Reason, Verdict
 from gate.payload import Proof
 from gate.screen import Answer, Idle
@@ -105,6 +106,38 @@ def test_a_clock_that_went_back_to_last_weeks_night_reopens_none_the_hub_has_com
     assert reason(bench, GA) is Reason.WRONG_EVENT
     assert reason(bench, SOLD_SINCE) is Reason.WRONG_EVENT
     assert bench.relay.releases == []
+
+
+def test_a_clock_nobody_vouches_for_prunes_nothing(bench: Bench) -> None:
+    """It may be wrong by a month, or by fifty years."""
+    reason(bench, GA)
+    note = LinkNote(
+        connected=True,
+        hub_heard=True,
+        since_ms=0,
+        beat_ms=bench.clock.monotonic_ms,
+        boot_id="boot-1",
+        epoch="epoch-1",
+        acked_seq=1,
+    )
+    bench.hub.put_link(note, bench.clock.wall)
+    bench.clock.forward(40 * 86_400)
+    bench.wait(6)
+    assert len(bench.records()) == 1
+    bench.clock.synced = True
+    bench.wait(6)
+    assert bench.records() == []
+
+
+def test_an_untrusted_clock_opens_ten_minutes_late_and_closes_ten_minutes_early(bench: Bench) -> None:
+    bench.clock.wall = DOORS + timedelta(minutes=9)
+    assert reason(bench, GA) is Reason.TOO_EARLY
+    bench.clock.synced = True
+    assert reason(bench, GA) is Reason.FIRST_ENTRY
+    bench.clock.wall = an_event().ends_at - timedelta(minutes=9)
+    assert reason(bench, GUEST) is Reason.FIRST_ENTRY
+    bench.clock.synced = False
+    assert reason(bench, LINKED) is Reason.EVENT_OVER
 
 
 KINDS = st.sampled_from([Kind.GA, Kind.VIP_HOST, Kind.VIP_LINKED, Kind.VIP_PASS, None])

@@ -13,6 +13,7 @@ import pytest
 from display.words import compose
 from gate.errors import HardwareError, Step
 from gate.link import LinkNote
+from gate.live import read_live
 from gate.model import Admission, Kind, Reason, ReservationStatus, Status
 from gate.passage import Order
 from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, stays
@@ -243,6 +244,7 @@ def test_offline_the_idle_screen_says_how_many_logs_wait(bench: Bench) -> None:
 
 
 def test_the_idle_screen_shows_event_gate_who_is_in_clock_and_link(bench: Bench) -> None:
+    bench.clock.synced = True
     enter(bench, GA)
     screen = bench.display.screens[-1]
     assert isinstance(screen, Idle)
@@ -255,6 +257,35 @@ def test_the_idle_screen_shows_event_gate_who_is_in_clock_and_link(bench: Bench)
     assert (bench.clock.wall - screen.now).total_seconds() < 1
     page = compose(screen, "en", UTC)
     assert (page.headline, *page.lines[:2]) == ("Perreo Fridays", "GATE 1", "In 1/500")
+
+
+def test_a_gate_that_does_not_know_the_time_says_so_and_which_night_it_takes_for_tonight(
+    bench: Bench,
+) -> None:
+    bench.wait(1.5)
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Idle)
+    assert compose(screen, "en", UTC).lines == ("GATE 1", "No time · Fri 20?", "--:--")
+    bench.clock.synced = True
+    bench.wait(1.5)
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Idle)
+    assert screen.knows_time
+
+
+def test_a_gate_that_is_alone_says_so_and_a_merely_offline_one_does_not(bench: Bench) -> None:
+    online(bench, is_online=False)
+    bench.wait(4)
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Idle)
+    assert compose(screen, "en", UTC).banner[0].startswith("OFFLINE")
+    bench.wait(8)
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Idle)
+    assert compose(screen, "en", UTC).banner[0].startswith("ALONE")
+    told = read_live(bench.folder / "run" / "door.json", bench.clock.now()).live
+    assert told is not None
+    assert (told.isolated, told.clock) == (True, "untrusted")
 
 
 # --- beside the screen

@@ -1,0 +1,317 @@
+"""Staff's orders at a whole door: recorded, followed once, answered, or refused in words (domain 2.3)."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gate.command import Action, Command, Reply, seal
+from gate.errors import HardwareError, Step
+from gate.model import Reason
+from gate.ordering import MOST_WAITING
+from gate.passage import Way
+from gate.screen import Answer, Idle, Notice, StaffText
+from gate.talk import LONGEST, Ordered, Refetch, Replied, encode, to_sync
+from tests.doors import SENSOR, STAFF_KEY, Bench, TreacherousTurnstile, guests
+from tests.factories import code_id
+
+ACTIONS: tuple[Action, ...] = ("release", "hold_open", "close", "show_text", "refetch", "restart")
+
+
+class Staff:
+    """Sync's end of the door's socket, with the hub's key."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.ids = itertools.count(1)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(bench.folder / "sync.sock"))
+        self._listener.listen()
+        bench.look()  # the door connects
+        self._line, _ = self._listener.accept()
+        self._line.setblocking(False)
+
+    def sealed(self, action: Action, key: Ed25519PrivateKey = STAFF_KEY, **changes: Any) -> bytes:
+        now = self.bench.clock.wall
+        order = Command(
+            id=str(uuid.UUID(int=next(self.ids))),
+            gate_id="gate-1",
+            action=action,
+            reason="she forgot her phone",
+            actor="ana",
+            issued_at=now,
+            expires_at=now + timedelta(seconds=30),
+            text="OK" if action == "show_text" else "",
+        )
+        return seal(msgspec.structs.replace(order, **changes), "S1", key)
+
+    def send(self, sealed: bytes) -> None:
+        self._line.send(encode(Ordered(envelope=sealed.decode())))
+
+    def order(self, action: Action, **changes: Any) -> Reply | None:
+        """Give an order; the door's answer after one turn."""
+        return self.give(self.sealed(action, **changes))
+
+    def give(self, sealed: bytes) -> Reply | None:
+        self.send(sealed)
+        self.bench.wait(0.25)
+        replies = [
+            msgspec.json.decode(said.reply, type=Reply) for said in self.heard() if isinstance(said, Replied)
+        ]
+        return replies[-1] if replies else None
+
+    def heard(self) -> list[object]:
+        found: list[object] = []
+        while True:
+            try:
+                found.append(to_sync(self._line.recv(LONGEST)))
+            except BlockingIOError:
+                return found
+
+    def close(self) -> None:
+        self._line.close()
+        self._listener.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, SENSOR, feed=guests(5))
+    bench.clock.synced = True
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def staff(bench: Bench) -> Iterator[Staff]:
+    staff = Staff(bench)
+    yield staff
+    staff.close()
+
+
+def refused(reply: Reply | None) -> str:
+    assert reply is not None
+    assert reply.outcome == "refused"
+    return reply.why
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_order_is_recorded_with_who_and_why_and_answered(
+    bench: Bench, staff: Staff, action: Action
+) -> None:
+    reply = staff.order(action)
+    assert reply is not None
+    assert (reply.outcome, reply.why, reply.gate_id) == ("done", "", "gate-1")
+    (record,) = bench.records()
+    assert (record.scan_id, record.actor, record.note) == (reply.id, "ana", "she forgot her phone")
+    assert (record.record, record.verdict, record.scan_method) == ("event", "none", "staff")
+    assert record.released is (action == "release")
+
+
+def test_a_release_lets_one_person_in_whoever_walks_is_no_intruder(bench: Bench, staff: Staff) -> None:
+    staff.order("release")
+    assert len(bench.relay.releases) == 1
+    screen = bench.display.screens[-1]
+    assert isinstance(screen, Notice)
+    assert screen.word == "released"
+    bench.inputs.bodies()
+    bench.wait(1)
+    assert bench.told() == [("event", "released"), ("passed", "passed")]
+
+
+def test_a_release_nobody_walks_through_is_told(bench: Bench, staff: Staff) -> None:
+    staff.order("release")
+    bench.wait(7.5)
+    assert bench.told() == [("event", "released"), ("annulled", "expired")]
+
+
+def test_a_release_uses_up_nobodys_ticket(bench: Bench, staff: Staff) -> None:
+    staff.order("release")
+    screen = bench.show(code_id())
+    assert isinstance(screen, Answer)
+    assert screen.verdict.reason is Reason.FIRST_ENTRY
+
+
+class Tripped(BaseException):
+    """The power goes."""
+
+
+def test_a_release_is_on_the_disk_before_the_turnstile_moves(
+    bench: Bench, staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut() -> None:
+        with closing(sqlite3.connect(bench.folder / "journal.db")) as db:
+            assert db.execute("select reason, released from scans").fetchall() == [("released", 1)]
+            assert db.execute("select count(*) from openings").fetchone() == (1,)
+        raise Tripped
+
+    monkeypatch.setattr(bench.relay, "release", power_cut)
+    staff.send(staff.sealed("release"))
+    with pytest.raises(Tripped):
+        bench.look()
+
+
+def test_a_release_that_was_recorded_and_never_given_is_told_at_the_next_start(
+    bench: Bench, staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = bench.journal.part
+    assert journal is not None
+
+    def power_cut(_scan_id: str) -> None:
+        raise Tripped
+
+    monkeypatch.setattr(journal, "mark_opening", power_cut)
+    sealed = staff.sealed("release")
+    staff.send(sealed)
+    with pytest.raises(Tripped):
+        bench.look()
+    bench.kill()
+    bench.start()
+    bench.wait(1)
+    assert bench.told() == [("event", "released"), ("annulled", "not_opened")]
+    assert bench.relay.releases == []
+
+
+def test_an_order_is_followed_once_also_after_a_restart(bench: Bench, staff: Staff) -> None:
+    sealed = staff.sealed("release")
+    assert staff.give(sealed) is not None
+    assert "already" in refused(staff.give(sealed))
+    staff.close()
+    (bench.folder / "sync.sock").unlink()
+    bench.kill()
+    bench.start()
+    again = Staff(bench)
+    assert "already" in refused(again.give(sealed))
+    again.close()
+    assert len(bench.relay.releases) == 1
+
+
+def test_a_turnstile_that_does_not_open_is_told_and_the_order_is_used_up(bench: Bench, staff: Staff) -> None:
+    relay = TreacherousTurnstile(lambda: 0.0)
+    bench.relay = relay
+    bench.parts.turnstile.close()
+    relay.break_down(HardwareError("turnstile", "A wire is off.", "Look.", Step.TURNSTILE_WIRING))
+    sealed = staff.sealed("release")
+    assert "did not open" in refused(staff.give(sealed))
+    assert bench.told() == [("event", "released"), ("annulled", "not_opened")]
+    assert "already" in refused(staff.give(sealed))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gate_id": "gate-2"}, "it is for gate 'gate-2'"),
+        ({"action": "show_text", "text": " "}, "there is no text"),
+        ({"action": "resume"}, "changes nothing"),
+    ],
+)
+def test_an_order_that_cannot_be_followed_is_refused_in_words_and_not_recorded(
+    bench: Bench, staff: Staff, changes: dict[str, Any], words: str
+) -> None:
+    assert words in refused(staff.order(changes.pop("action", "release"), **changes))
+    assert bench.records() == []
+    assert bench.relay.releases == []
+
+
+def test_an_order_that_has_expired_or_came_before_the_time_was_known_is_refused(
+    bench: Bench, staff: Staff
+) -> None:
+    sealed = staff.sealed("release")
+    bench.clock.forward(31)
+    assert refused(staff.give(sealed)) == "it has expired"
+    bench.clock.synced = False
+    assert "does not know the time" in refused(staff.order("hold_open"))
+    assert bench.records() == []
+
+
+def test_whoever_has_not_staffs_key_is_not_answered_and_fills_no_log(bench: Bench, staff: Staff) -> None:
+    forged = [staff.sealed("release", Ed25519PrivateKey.from_private_bytes(b"x" * 32)) for _ in range(20)]
+    with structlog.testing.capture_logs() as log:
+        assert [staff.give(one) for one in forged] == [None] * 20
+    assert len([line for line in log if line["log_level"] == "warning"]) == 1
+    assert bench.records() == []
+
+
+def test_a_flood_costs_five_looks_a_second_and_staff_is_still_heard_after_it(
+    bench: Bench, staff: Staff
+) -> None:
+    for _ in range(MOST_WAITING * 2):
+        staff.send(b'{"body":"","key":"S1","signature":""}')
+    bench.wait(0.05)
+    bench.wait(MOST_WAITING / 5 + 1)
+    reply = staff.order("release")
+    assert reply is not None
+    assert reply.outcome == "done"
+
+
+def test_held_open_closed_and_resumed_by_order(bench: Bench, staff: Staff) -> None:
+    staff.order("hold_open")
+    assert bench.passing.state.way is Way.HELD_OPEN
+    assert "held open" in refused(staff.order("release"))
+    staff.order("close")
+    assert bench.passing.state.way is Way.CLOSED
+    staff.order("resume")
+    assert bench.passing.state.way is Way.NORMAL
+    assert bench.told() == [("event", "held_open"), ("event", "closed"), ("event", "resumed")]
+
+
+def test_the_fire_alarm_beats_every_order(bench: Bench, staff: Staff) -> None:
+    bench.inputs.fire(on=True)
+    bench.look()
+    assert "fire alarm" in refused(staff.order("release"))
+    staff.order("close")
+    assert bench.passing.state.way is Way.FREE_PASSAGE
+    bench.inputs.fire(on=False)
+    bench.wait(6)
+    assert bench.passing.state.way is Way.CLOSED
+
+
+def test_a_text_of_staff_is_shown_for_ten_seconds_between_guests(bench: Bench, staff: Staff) -> None:
+    staff.send(staff.sealed("show_text", text="Wristbands to GATE 2"))
+    assert isinstance(bench.show(code_id(), seconds=0), Answer)
+    bench.wait(1.4)
+    assert isinstance(bench.display.screens[-1], Answer)
+    bench.wait(0.3)
+    shown = bench.display.screens[-1]
+    assert isinstance(shown, StaffText)
+    assert shown.text == "Wristbands to GATE 2"
+    bench.wait(4.9)
+    bench.inputs.bodies()
+    bench.wait(4)
+    assert isinstance(bench.display.screens[-1], StaffText)
+    bench.wait(2)
+    assert isinstance(bench.display.screens[-1], Idle)
+
+
+def test_a_refetch_is_handed_to_sync(bench: Bench, staff: Staff) -> None:
+    staff.send(staff.sealed("refetch"))
+    bench.wait(0.25)
+    assert Refetch() in staff.heard()
+
+
+def test_a_restart_is_recorded_and_answered_and_ends_the_door(bench: Bench, staff: Staff) -> None:
+    reply = staff.order("restart")
+    assert reply is not None
+    assert reply.outcome == "done"
+    assert bench.told() == [("event", "restarted")]
+    assert bench.door.run(threading.Event()) is True
+
+
+def test_without_a_journal_no_order_is_followed(bench: Bench, staff: Staff) -> None:
+    journal = bench.journal.part
+    assert journal is not None
+    journal._db.close()
+    assert "cannot be recorded" in refused(staff.order("release"))
+    assert bench.relay.releases == []
