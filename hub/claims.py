@@ -124,6 +124,9 @@ class Claims:
             return
         if isinstance(said, Returned):
             # the only one that must not get lost: the broker has it until it is in Postgres
+            earlier = self._returned.get((gate_id, said.scan_id))
+            if earlier is not None:
+                self._line.acknowledge(earlier)  # said again: one of them is enough
             self._returned[gate_id, said.scan_id] = message
             return
         self._line.acknowledge(message)

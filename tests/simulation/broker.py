@@ -303,7 +303,10 @@ class Broker:
             unacked = line.session.unacked
             unacked[:] = [packet for packet in unacked if packet.mid != mid]
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits for anybody who is connected."""
-        return all(not session.unacked for session in self._sessions.values())
+    def waiting(self) -> list[str]:
+        """Who has not acknowledged what."""
+        return [
+            f"{session.client_id} has not acknowledged {packet.topic} {packet.payload[:80]!r}"
+            for session in self._sessions.values()
+            for packet in session.unacked[:1]
+        ]

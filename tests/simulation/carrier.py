@@ -10,6 +10,7 @@ from random import Random
 
 import requests
 from requests.adapters import BaseAdapter
+from urllib3 import HTTPResponse
 
 from gate.clock import SystemClock
 from gate.errors import MagueyError
@@ -137,7 +138,7 @@ class Wires(BaseAdapter):
         response.headers.update(headers)
         response.reason = str(response.status_code)
         response.url = request.url or ""
-        response.raw = io.BytesIO(body)
+        response.raw = HTTPResponse(io.BytesIO(body), headers, response.status_code, preload_content=False)
         return response
 
     def close(self) -> None:

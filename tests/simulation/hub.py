@@ -316,7 +316,7 @@ class Hub:
     def _handled(self, request: requests.PreparedRequest) -> Any:
         place = urlsplit(request.url or "")
         parts = str(place.path).split("/")
-        headers = {key.lower(): value for key, value in request.headers.items()} | {"accept-encoding": ""}
+        headers = {key.lower(): value for key, value in request.headers.items()}
         state = SimpleNamespace(pool=SimpleNamespace(connection=self._connection), shelf=self._shelf)
         stub: Any = SimpleNamespace(headers=headers, app=SimpleNamespace(state=state))
         if parts[4] == "config":

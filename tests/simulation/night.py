@@ -200,11 +200,7 @@ class Night:
                 return
 
     def _busy(self) -> list[str]:
-        return (
-            []
-            if self.broker.is_idle
-            else ["broker"] + [one for gate in self.gates.values() for one in gate.busy()]
-        )
+        return self.broker.waiting() + [one for gate in self.gates.values() for one in gate.busy()]
 
     def _pruned(self, gone: list[Seen]) -> None:
         """Invariant 5: what goes from a journal is at the hub."""
