@@ -287,7 +287,7 @@ class Desk:
             gate=self._gate_id,
             answer=answer,
             is_late=is_granted and (not leave.is_sure or self._is_late(leave)),
-            isolated=is_isolated(case.link, self._isolated_ms),
+            isolated=answer is None and is_isolated(case.link, self._isolated_ms),
             history_lost=past.lost,
             keeps=leave.is_sure and answer is None and self._is_home(case) and self._keeps(case),
         )

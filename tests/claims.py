@@ -106,7 +106,9 @@ class HubInMemory:
 
 @dataclass
 class Line:
-    """One gate's line. `asked`, `unused`: every claim in order, by its id; `mood`: what the next find.
+    """One gate's line. `asked`, `returned`: every claim in order, by its id; `mood`: what the next find.
+
+    `heard`: the last answer that came in time.
 
     :param while_waiting: happens before the answer is there.
     """
@@ -116,7 +118,7 @@ class Line:
     mood: Mood = "answers"
     is_connected: bool = True
     asked: list[str] = field(default_factory=list)
-    unanswered: list[str] = field(default_factory=list)
+    heard: Answer | None = None
     returned: list[str] = field(default_factory=list)
     while_waiting: Callable[[], None] = lambda: None
 
@@ -127,10 +129,8 @@ class Line:
         self.asked.append(claim.scan_id)
         answer = self.hub.claim(self.gate, claim) if self.mood != "is silent" else None
         self.while_waiting()
-        if self.mood in ("is silent", "is late"):
-            self.unanswered.append(claim.scan_id)
-            return None
-        return answer
+        self.heard = None if self.mood in ("is silent", "is late") else answer
+        return self.heard
 
     def unused(self, scan_id: str) -> None:
         self.returned.append(scan_id)

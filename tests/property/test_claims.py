@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gate.cache import CacheReader
 from gate.decide import Policy
-from gate.desk import Desk
+from gate.desk import RELIABLE_MS, Desk
 from gate.journal import Journal
 from gate.link import LinkNote
 from gate.model import FeedRow, Flag, Reason, ScanRecord
@@ -35,7 +35,7 @@ from tests.factories import StoppedClock, an_admission, an_event, code_id
 TICKETS = [code_id(number) for number in (1, 2)]
 GATES = st.integers(0, 2)
 CODES = st.sampled_from(TICKETS)
-MOODS = st.sampled_from(["answers", "answers", "is silent", "is late", "is stopped"])
+MOODS = st.sampled_from(["answers", "answers", "answers", "is silent", "is late", "is stopped"])
 SWEPT_S = 31
 """The hub takes back a grant that nothing came of once it is older than 30 s."""
 
@@ -118,12 +118,19 @@ class ClaimsMachine(RuleBasedStateMachine):
     def scan(self, gate: int, code: str, mood: Mood) -> None:
         self._scan(self.gates[gate], code, mood)
 
-    @rule(first=GATES, second=GATES, code=CODES, mood=MOODS)
-    def scan_at_two_gates_at_once(self, first: int, second: int, code: str, mood: Mood) -> None:
+    @rule(gates=st.permutations(range(3)), code=CODES, moods=st.tuples(MOODS, MOODS), hears=st.booleans())
+    def scan_at_two_gates_at_once(
+        self, gates: list[int], code: str, moods: tuple[Mood, Mood], hears: bool
+    ) -> None:
         """The second guest comes while the first gate waits for its answer."""
-        if first != second:
-            other = self.gates[second]
-            self._scan(self.gates[first], code, mood, lambda: self._scan(other, code, "answers"))
+        first, second = self.gates[gates[0]], self.gates[gates[1]]
+
+        def meanwhile() -> None:
+            self._scan(second, code, moods[1])
+            if hears:
+                first.cache.put_peers(second.records())
+
+        self._scan(first, code, moods[0], meanwhile)
 
     def _scan(self, gate: Gate, code: str, mood: Mood, meanwhile: Callable[[], None] = lambda: None) -> None:
         gate.line.mood = mood
@@ -131,22 +138,39 @@ class ClaimsMachine(RuleBasedStateMachine):
         def waiting() -> None:
             meanwhile()
             if mood == "is stopped":
-                self.clock.forward(SWEPT_S)
+                self.clock.forward(2 if self.clock.monotonic_ms % 3 else SWEPT_S)
                 for one in self.gates:
                     self.hub.ingest(one.records())
                     self.hub.sweep(one.gate_id)
 
         gate.line.while_waiting = waiting
         self.clock.forward(0.01)
-        asked = len(gate.line.asked)
+        asked, began_ms = len(gate.line.asked), self.clock.monotonic_ms
         record = gate.scan(code)
         if Flag.UNCLAIMED in record.flags:
             self.unclaimed.add(code)
-        if record.reason is Reason.FIRST_ENTRY and len(gate.line.asked) > asked:
-            assert gate.line.asked[-1] == record.scan_id
-            assert record.scan_id not in gate.line.returned
-        elif len(gate.line.asked) > asked:
-            assert not any(live.scan_id == gate.line.asked[-1] for live in self.hub.live.values())
+        if len(gate.line.asked) > asked:
+            self._judge(gate, record, is_in_time=self.clock.monotonic_ms - began_ms <= RELIABLE_MS)
+
+    def _judge(self, gate: Gate, record: ScanRecord, *, is_in_time: bool) -> None:
+        """What the desk made of its claim: the hub's word counts, and what is not used goes back."""
+        heard, claim = gate.line.heard, gate.line.asked[-1]
+        own = {one.scan_id for one in gate.records()}
+        if record.reason is Reason.FIRST_ENTRY:
+            assert claim == record.scan_id
+            assert claim not in gate.line.returned
+        else:
+            assert all(live.scan_id != claim for live in self.hub.live.values())
+        if heard is not None and heard.answer == "granted" and is_in_time:
+            assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, ())
+        if heard is not None and heard.answer == "granted" and not is_in_time:
+            assert record.reason is Reason.ISOLATED
+        if (
+            heard is not None
+            and heard.answer == "taken"
+            and (heard.entry is None or heard.entry.scan not in own)
+        ):
+            assert record.reason is Reason.ALREADY_USED
 
     @rule(gate=GATES)
     def the_hub_hears(self, gate: int) -> None:

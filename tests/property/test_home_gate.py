@@ -113,7 +113,7 @@ class Gate:
         self.link(knows_lent=True)
         self.journal = Journal(self.folder / "journal.db", gate_id, f"epoch-of-{gate_id}")
         self.reader = BreathingReader(self.folder / "cache.db", self.interrupted)
-        self.line = Line(hub, gate_id)
+        self.line = Line(hub, gate_id, while_waiting=self.interrupted.pass_by)
         self.lender = Lender(self.cache, Outbox(self.journal.path), self.folder / LOCK_FILE)
         self.desk = Desk(
             gate_id=gate_id,
@@ -196,7 +196,7 @@ class HomeGateMachine(RuleBasedStateMachine):
         gates=st.permutations(HOMES),
         code=CODES,
         moods=st.tuples(MOODS, MOODS),
-        place=st.integers(1, 16),
+        place=st.integers(1, 12),
         stopped_s=st.sampled_from([0.0, 0.5, 40.0]),
     )
     def scan_while_another_gate_is_stopped_in_the_middle_of_a_decision(
@@ -213,6 +213,20 @@ class HomeGateMachine(RuleBasedStateMachine):
         self.gates[first].interrupted.at(place, meanwhile)
         self._scan(first, code, moods[0])
         self.gates[first].interrupted.at(0, meanwhile)
+
+    @rule(code=CODES, gates=st.permutations(HOMES), forgets=st.booleans())
+    def a_home_gate_is_cut_off_after_others_asked_for_its_ticket(
+        self, code: str, gates: list[str], forgets: bool
+    ) -> None:
+        home = home_of(code_hash(code), HOMES) or ""
+        before = self.reachable
+        self.reachable = set(HOMES)
+        self._scan(next(gate for gate in gates if gate != home), code, "answers")
+        if forgets:
+            self.a_cache_is_lost_and_configured_again_or_not_yet(HOMES.index(home))
+        self.reachable = before - {home}
+        self._scan(home, code, "answers")
+        self.reachable = before
 
     def _scan(self, gate: str, code: str, mood: Mood) -> None:
         self.gates[gate].line.mood = mood

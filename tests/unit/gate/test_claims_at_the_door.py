@@ -294,7 +294,7 @@ def test_home_gate_while_sync_is_lending_the_guest_is_told_to_wait(home: Gate, m
 def test_home_gate_the_hub_grants_also_what_is_at_home_elsewhere(home: Gate) -> None:
     home.line.is_connected = True
     home.line.hub.lend = lambda *_: True
-    assert home.scan(THEIRS).flags == (Flag.ISOLATED,)
+    assert home.scan(THEIRS).flags == ()
 
 
 def test_home_gate_what_the_hub_cannot_reach_is_sent_there(home: Gate) -> None:
