@@ -222,6 +222,7 @@ class Front:
     def _acked(self, journal: Journal) -> int:
         """Up to where the hub has this journal's records; another journal's numbers do not count."""
         link = self._parts.cache.link(self._parts.clock.now())
+        journal.check_numbering(link.epoch, link.hub_seq)
         is_ours = link.epoch == journal.epoch and link.acked_seq <= journal.last_seq()
         return link.acked_seq if is_ours else 0
 
