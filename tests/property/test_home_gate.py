@@ -7,6 +7,7 @@ place where this process may be stopped, for any length of time. Quality 7.1, in
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -43,6 +44,8 @@ from tests.factories import StoppedClock, an_admission, an_event, code_id
 HOMES = ("gate-1", "gate-2", "gate-3")
 BY_HOME = {home_of(code_hash(code), HOMES): code for code in map(code_id, range(1, 60))}
 TICKETS = [BY_HOME["gate-1"], BY_HOME["gate-2"]]
+MANY = [code for code in map(code_id, range(100, 500)) if home_of(code_hash(code), HOMES) == "gate-1"]
+"""Tickets at home at gate-1."""
 EVENT = an_event(isolation="home_gate", homes=HOMES)
 GATES = st.integers(0, 2)
 CODES = st.sampled_from(TICKETS)
@@ -108,7 +111,7 @@ class Gate:
         self.cache = Cache(self.folder / "cache.db")
         self.cache.put_config(GateConfig(gate_id=gate_id, gate_name="", venue="maguey", events=(EVENT,)))
         rows: list[FeedRow] = [EVENT]
-        rows += [an_admission(code, subject_id=code_hash(code)[:8]) for code in TICKETS]
+        rows += [an_admission(code, subject_id=code_hash(code)[:8]) for code in (*TICKETS, *MANY)]
         self.cache.put_snapshot("event-1", 1, rows, wall.wall)
         self.link(knows_lent=True)
         self.journal = Journal(self.folder / "journal.db", gate_id, f"epoch-of-{gate_id}")
@@ -297,6 +300,35 @@ TestHomeGateMachine.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     print_blob=True,
 )
+
+
+def test_a_decision_that_is_stopped_at_any_place_admits_nobody_twice(tmp_path: Path) -> None:
+    """Each place, each mood of its line, and a stop shorter and longer than the hub waits."""
+    wall, hub, tickets = StoppedClock(synced=True), HubInMemory(EVENT), iter(MANY)
+    gates = {name: Gate(tmp_path, name, hub, wall) for name in HOMES}
+    hub.lend = lambda home, claim, to: gates[home].lend(claim, to)
+    moods: tuple[Mood, ...] = ("answers", "is silent", "is late")
+    admitted: Counter[int] = Counter()
+    for first, mood, stopped_s, place in itertools.product(HOMES[::2], moods, (0.0, 40.0), range(1, 13)):
+        code, second = next(tickets), "gate-2"
+
+        def meanwhile(code: str = code, first: str = first, stopped_s: float = stopped_s) -> None:
+            wall.forward(stopped_s)
+            hub.ingest(gates[first].records())
+            if stopped_s > 30:
+                hub.sweep(first)
+            gates["gate-2"].scan(code)
+
+        gates[first].line.mood = mood
+        gates[first].interrupted.at(place, meanwhile)
+        gates[first].scan(code)
+        gates[first].interrupted.at(0, meanwhile)
+        entered = [one for gate in (first, second) for one in standing(gates[gate].records())]
+        admitted[sum(one.code_hash == code_hash(code) for one in entered)] += 1
+    assert set(admitted) <= {0, 1}, admitted
+    assert admitted[1] > admitted[0]
+    for gate in gates.values():
+        gate.close()
 
 
 @pytest.mark.parametrize("lender", ["home", "elsewhere"])
