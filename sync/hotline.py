@@ -24,7 +24,6 @@ from gate.sharing import SHARED
 from gate.talk import LONGEST, ToSync, to_sync
 
 LOOK_S = 1.0
-"""How often it is looked whether the socket is still in its place."""
 MOST_DOORS = 8
 """The door, a command line or two, and what is left of those that were killed."""
 _FOLDER = 0o2770
@@ -71,11 +70,13 @@ class Hotline:
     """The socket and its doors.
 
     :param put: called in this thread with each message of a door; must only enqueue.
+    :param look_s: how often it is looked whether the socket is still in its place.
     """
 
-    def __init__(self, path: Path, put: Callable[[Door, ToSync], None]) -> None:
+    def __init__(self, path: Path, put: Callable[[Door, ToSync], None], look_s: float = LOOK_S) -> None:
         self._path = path
         self._put = put
+        self._look_s = look_s
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -84,6 +85,7 @@ class Hotline:
         self._inode = 0
         self._is_stopped = False
         self._outage = Outage("the line to the door")
+        self._crowd = Outage("room at the line to the door")
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="hotline", daemon=True)
         self.turns = 0
@@ -110,7 +112,7 @@ class Hotline:
 
     def _run(self) -> None:
         while not self._is_stopped:
-            for key, _ in self._selector.select(LOOK_S):
+            for key, _ in self._selector.select(self._look_s):
                 self._ready(key)
             self.turns += 1
             self._look()
@@ -127,7 +129,7 @@ class Hotline:
         with contextlib.suppress(OSError):  # gone again
             line, _ = listener.accept()
             if len(self._doors) >= MOST_DOORS:
-                self._log.warning("too many connections to the line of the door", most=MOST_DOORS)
+                self._crowd.began(f"{MOST_DOORS} connections; who else comes is turned away")
                 line.close()
                 return
             line.setblocking(False)
@@ -158,6 +160,7 @@ class Hotline:
         self._selector.unregister(door.line)
         self._doors = tuple(other for other in self._doors if other is not door)
         door.release()
+        self._crowd.over()
 
     # --- the socket's place ---
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given
+import itertools
+
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -47,6 +49,8 @@ ASKED = st.tuples(st.integers(0, 30 * SECOND_US), DELAYS_US, DELAYS_US, DELAYS_U
 
 
 @given(TRUTHS, ASKED, st.integers(0, 3_600_000))
+@example(Truth(offset_us=YEAR_2026_US, ppm=DRIFT_PPM), (0, 1_000 * SECOND_US, 0, 0), 0)
+@example(Truth(offset_us=YEAR_2026_US, ppm=DRIFT_PPM), (0, 0, 0, 1_000 * SECOND_US), 0)
 def test_the_hubs_clock_is_always_within_the_uncertainty_however_lopsided_the_way(
     truth: Truth, asked: tuple[int, int, int, int], later_ms: int
 ) -> None:
@@ -55,7 +59,19 @@ def test_the_hubs_clock_is_always_within_the_uncertainty_however_lopsided_the_wa
     assert one is not None
     truth.assert_within(one, one.monotonic_ms)
     truth.assert_within(one, one.monotonic_ms + later_ms)
-    assert one.uncertainty_ms <= (there_us + back_us) / 2000 + drift_ms((inside_us + there_us) // 1000) + 5
+    assert (
+        one.uncertainty_ms
+        <= (there_us + back_us) / 2000 + drift_ms((there_us + inside_us + back_us) // 1000) + 5
+    )
+
+
+def test_parts_of_a_millisecond_are_within_the_uncertainty() -> None:
+    parts_us = range(0, 1000, 111)
+    for offset_us, at_us, there_us, back_us in itertools.product(parts_us, parts_us, parts_us, parts_us):
+        truth = Truth(offset_us=YEAR_2026_US + offset_us, ppm=0)
+        one = truth.ask(at_us, there_us, 0, back_us)
+        assert one is not None
+        truth.assert_within(one, one.monotonic_ms)
 
 
 @given(TRUTHS, st.lists(ASKED, min_size=1, max_size=20))

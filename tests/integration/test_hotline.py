@@ -1,0 +1,250 @@
+"""A claim on its whole way: the door's end of the socket, a real `maguey-sync`, a real broker, and a hub.
+
+Whatever is dead or stuck behind the socket costs the door its own time-out at most, and what is known to
+be dead not even that. Where "at once" is to be shown, the door is given an hour: it would wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.servers import Mosquitto, free_port, mosquitto
+from gate.cache import CacheReader, LinkState
+from gate.claim import Answer, Claim
+from gate.clock import SystemClock
+from gate.command import Reply
+from gate.hotline import Hotline
+from gate.talk import Replied
+from sync.link import Broker, Connected, Link, LinkEvent, Message
+from sync.wire import Claimed, Grant, HubTime, Probe, Returned, ToGate, ToHub, Topics, encode, to_hub
+
+TOPICS = Topics(venue="maguey")
+WAIT_S = 60.0
+AN_HOUR = 3600.0
+
+
+class Hub:
+    """The hub's side of claims: grants whatever is asked, in a thread of its own."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self.said: queue.SimpleQueue[ToHub] = queue.SimpleQueue()
+        self.replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
+        wanted = [TOPICS.claims(), TOPICS.replies()]
+        at = Broker(host="127.0.0.1", port=broker.port)
+        self.is_mute = False
+        self.link = Link(at, "hub", lambda _link, event: self._told.put(event), ("hub", b""), wanted)
+        assert self._told.get(timeout=WAIT_S) == Connected()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (event := self._told.get()) is not None:
+            if isinstance(event, Message) and event.topic == TOPICS.replies("gate-1"):
+                self.replies.put(event.payload)
+            elif isinstance(event, Message):
+                self._answer(to_hub(event.payload))
+
+    def _answer(self, asked: ToHub) -> None:
+        now_us = time.time_ns() // 1000
+        match asked:
+            case Probe(id=number):
+                self.tell(HubTime(id=number, received_us=now_us, sent_us=now_us))
+            case Claimed(scan_id=scan_id):
+                self.said.put(asked)
+                self.tell(Grant(scan_id=scan_id, answer="granted"))
+            case Returned():
+                self.said.put(asked)
+
+    def tell(self, message: ToGate) -> None:
+        if not self.is_mute:
+            self.link.publish(TOPICS.grants("gate-1"), encode(message))
+
+    def close(self) -> None:
+        self._told.put(None)
+        self._thread.join()
+        self.link.close()
+
+
+class Gate:
+    """A gate's folder, its sync as a process, and its door's end of the line."""
+
+    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clock = SystemClock()
+        self.reader = CacheReader(folder / "cache.db")
+        (folder / "token").write_text("the-token")
+        (folder / "gate.toml").write_text(
+            f'gate_id = "gate-1"\nvenue = "maguey"\nstate_dir = "{folder}"\nruntime_dir = "{folder}/run"\n'
+            f'log = "json"\n[door]\nclaim_timeout = 5.0\n'
+            f'[hub]\nurl = "http://127.0.0.1:{free_port()}"\ntoken_file = "{folder}/token"\n'
+            f'broker = "127.0.0.1"\nbroker_port = {broker.port}\n'
+        )
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "sync.cli", "run", "--config", str(self.folder / "gate.toml")]
+        with (self.folder / "sync.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait()
+
+    def link(self) -> LinkState:
+        return self.reader.link(self._clock.now())
+
+    def since_beat_ms(self) -> int:
+        """How long ago sync last wrote how the link is; it does every second."""
+        with contextlib.closing(sqlite3.connect(self.folder / "cache.db")) as db:
+            ((beat_ms,),) = db.execute("select json_extract(row, '$.beat_ms') from link").fetchall()
+        return self._clock.now().monotonic_ms - int(beat_ms)
+
+    def door(self, timeout_s: float) -> Hotline:
+        """Its `ask` asks whatever the link is like; whether the door would, `is_up` says."""
+        return Hotline(self.folder / "run" / "sync.sock", timeout_s, self._clock)
+
+    def await_true(self, condition: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + WAIT_S
+        while not condition():
+            if time.monotonic() > until:
+                pytest.fail(f"never: {what}. {(self.folder / 'sync.log').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def answered(self) -> None:
+        """Wait until the hub has answered a probe after now, by sync's account."""
+        since = self._clock.now().monotonic_ms
+        self.await_true(lambda: (self.link().answered_ms or 0) > since, "an answered probe")
+
+    def close(self) -> None:
+        self.reader.close()
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(timeout=WAIT_S)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path / "mosquitto") as broker:
+        yield broker
+
+
+@pytest.fixture
+def hub(broker: Mosquitto) -> Iterator[Hub]:
+    hub = Hub(broker)
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def gate(tmp_path: Path, broker: Mosquitto, hub: Hub) -> Iterator[Gate]:
+    folder = tmp_path / "g"
+    folder.mkdir()
+    gate = Gate(folder, broker)
+    gate.start()
+    yield gate
+    gate.close()
+
+
+def a_claim(number: int) -> Claim:
+    return Claim(scan_id=f"scan-{number}", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
+
+
+def granted(number: int) -> Answer:
+    return Answer(scan_id=f"scan-{number}", answer="granted")
+
+
+def test_a_claim_is_granted_an_unused_one_given_back_and_a_reply_carried(gate: Gate, hub: Hub) -> None:
+    gate.answered()
+    door = gate.door(AN_HOUR)
+    assert door.ask(a_claim(1)) == granted(1)
+    assert isinstance(hub.said.get(timeout=WAIT_S), Claimed)
+    door.unused("scan-1")
+    assert hub.said.get(timeout=WAIT_S) == Returned(scan_id="scan-1")
+    hub.link.publish(TOPICS.commands("gate-1"), b"sealed")
+    gate.await_true(lambda: door.orders() == [b"sealed"], "the order at the door")
+    reply = encode(Reply(id="1", gate_id="gate-1", outcome="done")).decode()
+    assert door.send(Replied(reply=reply))
+    assert hub.replies.get(timeout=WAIT_S) == reply.encode()
+    door.close()
+
+
+def test_a_killed_sync_is_known_at_once_and_a_new_one_takes_the_line_up(gate: Gate) -> None:
+    gate.answered()
+    door = gate.door(AN_HOUR)
+    assert door.ask(a_claim(1)) == granted(1)
+    gate.signal(signal.SIGKILL)
+    assert door.ask(a_claim(2)) is None
+    gate.start()
+    gate.answered()
+    assert door.is_up(gate.link())
+    assert door.ask(a_claim(3)) == granted(3)
+    door.close()
+
+
+def test_a_sync_that_stands_still_costs_one_time_out_and_is_asked_again_when_it_goes_on(gate: Gate) -> None:
+    gate.answered()
+    door = gate.door(1.0)
+    assert door.ask(a_claim(1)) == granted(1)
+    gate.signal(signal.SIGSTOP)
+    assert door.ask(a_claim(2)) is None
+    assert not door.is_up(gate.link())
+    gate.signal(signal.SIGCONT)
+    gate.answered()
+    assert door.is_up(gate.link())
+    assert door.ask(a_claim(3)) == granted(3)
+    door.close()
+
+
+def test_without_a_broker_a_claim_is_turned_down_at_once(gate: Gate, broker: Mosquitto) -> None:
+    gate.answered()
+    door = gate.door(AN_HOUR)
+    assert door.ask(a_claim(1)) == granted(1)
+    broker.kill()
+    gate.await_true(lambda: gate.link().cut_ms != 0, "the broker's end, in sync's account")
+    assert door.ask(a_claim(2)) is None
+    door.close()
+
+
+def test_a_claim_under_way_when_the_broker_goes_is_turned_down_at_once(
+    gate: Gate, broker: Mosquitto, hub: Hub
+) -> None:
+    gate.answered()
+    door = gate.door(AN_HOUR)
+    hub.is_mute = True
+
+    def kill_it_once_asked() -> None:
+        hub.said.get(timeout=WAIT_S)
+        broker.kill()
+
+    killer = threading.Thread(target=kill_it_once_asked)
+    killer.start()
+    assert door.ask(a_claim(1)) is None
+    killer.join()
+    door.close()
+
+
+def test_a_cache_that_takes_seconds_to_write_holds_up_no_claim(gate: Gate) -> None:
+    gate.answered()
+    door = gate.door(2.0)
+    with contextlib.closing(sqlite3.connect(gate.folder / "cache.db", isolation_level=None)) as db:
+        db.execute("begin immediate")  # sync's own loop waits for it, 5 s at a time
+        gate.await_true(lambda: gate.since_beat_ms() > 1_500, "sync waiting for its cache")
+        for number in range(5):
+            assert door.ask(a_claim(number)) == granted(number)
+        db.execute("rollback")
+    door.close()

@@ -1,0 +1,188 @@
+"""Sync's end of the local socket, with real sockets."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gate.claim import Answer
+from gate.talk import LONGEST, Ordered, Refetch, ToSync, Unused, encode, to_door
+from sync.hotline import MOST_DOORS, Door, Hotline
+
+WAIT_S = 30.0
+LOOK_S = 0.02
+Said = queue.SimpleQueue["tuple[Door, ToSync]"]
+
+
+class Place:
+    """A hotline and who is at its other end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "run" / "sync.sock"
+        self.said: Said = queue.SimpleQueue()
+        self.hotline = self.open()
+        self._lines: list[socket.socket] = []
+
+    def open(self) -> Hotline:
+        hotline = Hotline(self.path, lambda door, message: self.said.put((door, message)), LOOK_S)
+        hotline.start()
+        return hotline
+
+    def connect(self) -> socket.socket:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lines.append(line)
+        line.settimeout(WAIT_S)
+        line.connect(str(self.path))
+        return line
+
+    def hear(self) -> tuple[Door, ToSync]:
+        return self.said.get(timeout=WAIT_S)
+
+    def await_true(self, condition: Callable[[], bool]) -> None:
+        """Looked at after each turn of the hotline's loop."""
+        for _ in range(round(WAIT_S / LOOK_S)):
+            if condition():
+                return
+            threading.Event().wait(LOOK_S)
+        pytest.fail("it never came to be")
+
+    def close(self) -> None:
+        for line in self._lines:
+            line.close()
+        self.hotline.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.close()
+
+
+def test_a_packet_is_handed_on_with_the_line_it_came_on_and_answered_there(place: Place) -> None:
+    first, second = place.connect(), place.connect()
+    second.send(encode(Unused(scan_id="scan-2")))
+    door, message = place.hear()
+    assert message == Unused(scan_id="scan-2")
+    answer = Answer(scan_id="scan-2", answer="granted")
+    assert door.send(encode(answer))
+    assert to_door(second.recv(LONGEST)) == answer
+    first.send(encode(Refetch()))
+    assert place.hear()[1] == Refetch()
+
+
+def test_what_is_for_the_door_goes_to_every_line(place: Place) -> None:
+    assert place.hotline.tell(b"x") == 0
+    lines = [place.connect(), place.connect()]
+    for line in lines:
+        line.send(encode(Refetch()))
+        place.hear()
+    order = Ordered(envelope="{}")
+    assert place.hotline.tell(encode(order)) == 2
+    assert [to_door(line.recv(LONGEST)) for line in lines] == [order, order]
+
+
+def test_both_users_may_use_the_socket_and_nobody_else(place: Place) -> None:
+    mode = place.path.stat().st_mode
+    assert (stat.S_ISSOCK(mode), oct(mode & 0o777)) == (True, "0o660")
+    assert oct(place.path.parent.stat().st_mode & 0o7777) == "0o2770"
+
+
+def test_a_socket_that_a_killed_sync_left_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "sync.sock"
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
+        left.bind(str(path))
+    place = Place(tmp_path)
+    place.connect().send(encode(Refetch()))
+    assert place.hear()[1] == Refetch()
+    place.close()
+    assert not path.exists()
+
+
+def test_a_socket_or_folder_that_is_removed_is_put_back(place: Place) -> None:
+    place.path.unlink()
+    place.await_true(place.path.exists)
+    place.connect().send(encode(Refetch()))
+    assert place.hear()[1] == Refetch()
+    place.path.unlink()
+    place.path.parent.rmdir()
+    place.await_true(place.path.exists)
+
+
+def test_a_place_nobody_may_write_stops_nothing_and_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("no folder")
+    with capture_logs() as lines:
+        place = Place(tmp_path)
+        before = place.hotline.turns
+        place.await_true(lambda: place.hotline.turns > before + 3)
+    assert [line["log_level"] for line in lines] == ["warning"]
+    (tmp_path / "run").unlink()
+    place.await_true(place.path.exists)
+    place.close()
+
+
+def test_a_second_sync_takes_nothing_from_the_first_and_all_once_that_ends(place: Place) -> None:
+    first = place.hotline
+    with capture_logs() as lines:
+        place.hotline = place.open()
+    assert "another maguey-sync" in lines[0]["reason"]
+    inode = place.path.stat().st_ino
+    place.connect().send(encode(Refetch()))
+    place.hear()
+    assert place.path.stat().st_ino == inode
+    first.close()
+    place.await_true(place.path.exists)
+
+
+@pytest.mark.parametrize(
+    "packet", [b"\xff{", b"{}", b"x" * (LONGEST + 100), encode(Answer(scan_id="a", answer="granted"))]
+)
+def test_a_packet_that_is_none_costs_nothing_but_itself(place: Place, packet: bytes) -> None:
+    line = place.connect()
+    with capture_logs() as lines:
+        line.send(packet)
+        line.send(encode(Refetch()))
+        assert place.hear()[1] == Refetch()
+    assert [line["log_level"] for line in lines] == ["warning"]
+
+
+def test_a_door_that_does_not_read_is_disconnected_and_holds_up_nobody(place: Place) -> None:
+    place.connect().send(encode(Refetch()))
+    door, _ = place.hear()
+    while door.send(b"x" * 4096):
+        pass
+    assert not door.send(b"x")
+    other = place.connect()
+    other.send(encode(Refetch()))
+    assert place.hear()[0].send(b"{}")
+    place.await_true(lambda: place.hotline.tell(b"{}") == 1)
+
+
+def test_a_line_that_is_closed_is_seen_at_the_other_end_at_once(place: Place) -> None:
+    line = place.connect()
+    line.send(encode(Refetch()))
+    door, _ = place.hear()
+    door.close()
+    assert line.recv(LONGEST) == b""
+    door.close()
+    assert not door.send(b"x")
+
+
+def test_no_more_lines_than_anybody_needs(place: Place) -> None:
+    lines = [place.connect() for _ in range(MOST_DOORS)]
+    for line in lines:
+        line.send(encode(Refetch()))
+        place.hear()
+    assert place.connect().recv(LONGEST) == b""
+    lines[0].close()
+    place.await_true(lambda: len(place.hotline._doors) == MOST_DOORS - 1)
+    place.connect().send(encode(Refetch()))
+    place.hear()
