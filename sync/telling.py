@@ -122,4 +122,5 @@ def _with_door(status: GateStatus, door: Reading) -> GateStatus:
         parts=msgspec.structs.asdict(live.parts),
         way=live.way.value,
         counters=msgspec.structs.asdict(live.counters),
+        isolated=live.isolated,
     )

@@ -221,12 +221,13 @@ def test_status_tells_how_the_door_is(bench: Bench) -> None:
         version="1",
         parts=Parts(camera="gone"),
         counters=Counters(scans=7),
+        isolated=True,
     )
     bench.door = Reading(live=live, age_ms=100, is_fresh=True)
     bench.connect()
     bench.step(seconds=11)
     status = told(bench)
-    assert (status.door, status.way) == (True, "normal")
+    assert (status.door, status.way, status.isolated) == (True, "normal", True)
     assert (status.parts["camera"], status.parts["screen"], status.counters["scans"]) == ("gone", "ok", 7)
 
 
