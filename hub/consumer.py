@@ -33,6 +33,8 @@ BATCH_RECORDS = 500
 """About as many records as one transaction takes; more gain nothing (measured, quality 7.3)."""
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
+FROZEN_SECONDS = 5
+"""A hub that says nothing to Postgres for so long is the active one no more; it looks twice a second."""
 
 _log = structlog.get_logger()
 
@@ -121,6 +123,7 @@ def run(config: HubConfig, stop: threading.Event) -> None:
             try:
                 with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                     conn.execute(query("is_migrated"))
+                    conn.execute(query("end_when_frozen"), {"frozen_s": str(FROZEN_SECONDS)})
                     if not _is_active(conn, config.venue):
                         # somebody else took over while we were away: let go of the session too
                         active.close()

@@ -38,6 +38,7 @@ _REPLIES_LIMIT = 1000
 _AT_ONCE = 1000
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
+_FROZEN_SECONDS = 5
 
 _log = structlog.get_logger()
 
@@ -84,6 +85,8 @@ class Statuses:
             del self._said[key]
         if gates:
             self._compare(conn, gates, now)
+        else:
+            conn.execute(query("still_there"))
 
     def _take(self, message: Message, now: datetime) -> None:
         # at once: what is lost is said again, or is in the journal
@@ -220,6 +223,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                conn.execute(query("end_when_frozen"), {"frozen_s": str(_FROZEN_SECONDS)})
                 while not stop.is_set():
                     statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
                     outage.over()

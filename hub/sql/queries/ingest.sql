@@ -25,5 +25,10 @@ SELECT FROM events, scan_quarantine, alerts WHERE false
 -- One consumer per venue; the lock ends with the connection, however that ends.
 SELECT pg_try_advisory_lock(hashtextextended('maguey-hub ingest ' || %(venue)s, 0))
 
+-- end_when_frozen --
+-- A hub that is stopped keeps its connection, its lock and whatever it had locked: the server ends that for it.
+SELECT set_config('idle_session_timeout', %(frozen_s)s || 's', false),
+    set_config('idle_in_transaction_session_timeout', %(frozen_s)s || 's', false)
+
 -- still_there --
 SELECT 1

@@ -1,0 +1,174 @@
+"""Hot standby: of two hubs one works, whatever becomes of it (protocol 4.2).
+
+Real processes. The active one is the one whose session holds the venue's lock in Postgres.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from psycopg.rows import DictRow
+
+from hub.config import HubConfig
+from hub.database import Connection
+from sync.wire import Ack
+from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+
+HOLDER = (
+    b"SELECT a.pid, a.client_port FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+    b" WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database()"
+    b" AND (l.classid::bigint << 32) + l.objid::bigint"
+    b" = hashtextextended('maguey-hub ingest ' || %(venue)s, 0)"
+)
+STANDING_BY = (
+    b"SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    b" AND pid IS DISTINCT FROM %(holder)s AND query LIKE '%%pg_try_advisory_lock%%'"
+)
+
+
+class Pair:
+    """Two `maguey-hub ingest` of one venue, and which of them is the active one."""
+
+    def __init__(self, config_file: Path, conn: Connection, venue: str) -> None:
+        self._conn = conn
+        self._venue = venue
+        command = [sys.executable, "-m", "hub.cli", "ingest", "--config", str(config_file)]
+        self.active = subprocess.Popen(command)
+        await_true(lambda: self.holder() is not None)
+        self.standby = subprocess.Popen(command)
+        await_true(self.has_standby)
+
+    def has_standby(self) -> bool:
+        """Whether another session than the holder's asks for the lock, again and again."""
+        return self._conn.execute(STANDING_BY, {"holder": self.holder()}).fetchone() is not None
+
+    def holder(self) -> int | None:
+        """The server process of the session with the lock. Never two."""
+        rows = self._rows()
+        assert len(rows) <= 1
+        return rows[0]["pid"] if rows else None
+
+    def is_held_by(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the session with the lock is this hub's."""
+        return any(owns(process, row["client_port"]) for row in self._rows())
+
+    def _rows(self) -> list[DictRow]:
+        return self._conn.execute(HOLDER, {"venue": self._venue}).fetchall()
+
+    def await_another(self, before: int | None) -> int:
+        await_true(lambda: self.holder() not in (None, before))
+        found = self.holder()
+        assert found is not None
+        return found
+
+    def end(self) -> None:
+        for process in (self.active, self.standby):
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGCONT)
+                process.kill()
+            process.wait()
+
+
+def await_true(condition: Callable[[], bool]) -> None:
+    """Postgres and processes tell nobody of a change, so they are looked at."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE * 20)):
+        if condition():
+            return
+        pause.wait(0.05)
+    raise AssertionError("in vain")
+
+
+@pytest.fixture
+def pair(config: HubConfig, config_file: Path, conn: Connection) -> Iterator[Pair]:
+    both = Pair(config_file, conn, config.venue)
+    yield both
+    both.end()
+
+
+@pytest.fixture
+def gate(config: HubConfig) -> Iterator[GateOnMqtt]:
+    with GateOnMqtt(config.mqtt.port, config.venue) as connected:
+        yield connected
+
+
+def kept(world: World) -> list[int]:
+    return [row[0] for row in world.all("SELECT seq FROM scan_logs ORDER BY seq")]
+
+
+def owns(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether a process has the connection with this local port (proc(5))."""
+    sockets = {
+        str(link.readlink()) for link in Path(f"/proc/{process.pid}/fd").iterdir() if link.is_symlink()
+    }
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(
+        int(fields[1].split(":")[1], 16) == port and f"socket:[{fields[9]}]" in sockets
+        for fields in map(str.split, lines)
+    )
+
+
+def test_a_killed_hub_is_followed_by_the_other(
+    pair: Pair, gate: GateOnMqtt, world: World, conn: Connection
+) -> None:
+    scans = [record(seq) for seq in range(1, 401)]
+    assert gate.resend(*scans[:50])
+    before = pair.holder()
+    gate.send(*scans[50:100])  # it dies with these on their way
+    pair.active.kill()
+    pair.active.wait()
+    for start in range(100, 400, 50):
+        gate.send(*scans[start : start + 50])
+    pair.await_another(before)
+    assert gate.wait_for_ack(400) or gate.resend(*scans[350:])
+    assert kept(world) == list(range(1, 401))
+    assert pair.is_held_by(pair.standby)
+
+
+def test_a_stopped_hub_is_followed_by_the_other_and_does_nothing_when_it_wakes(
+    pair: Pair, gate: GateOnMqtt, world: World, conn: Connection
+) -> None:
+    assert gate.resend(*(record(seq) for seq in range(1, 21)))
+    before = pair.holder()
+    os.kill(pair.active.pid, signal.SIGSTOP)
+    second = pair.await_another(before)
+    assert pair.is_held_by(pair.standby)
+    more = [record(seq) for seq in range(21, 41)]
+    assert gate.resend(*more)
+    heard = len(gate.acks)
+    os.kill(pair.active.pid, signal.SIGCONT)
+    # awake, it looks for the lock like any other that stands by
+    await_true(pair.has_standby)
+    assert gate.resend(*(record(seq) for seq in range(41, 61)))
+    assert pair.holder() == second
+    assert kept(world) == list(range(1, 61))
+    assert min(ack.seq for ack in gate.acks[heard:] if ack.epoch == "e1") >= 40
+    # and is as good a standby as before
+    pair.standby.kill()
+    pair.standby.wait()
+    pair.await_another(second)
+    assert pair.is_held_by(pair.active)
+    assert gate.resend(*(record(seq) for seq in range(61, 81)))
+    assert kept(world) == list(range(1, 81))
+
+
+def test_a_hub_whose_session_is_ended_makes_way_or_goes_on_but_never_beside_another(
+    pair: Pair, gate: GateOnMqtt, world: World, conn: Connection
+) -> None:
+    sent = 0
+    for _ in range(3):
+        holder = pair.holder()
+        conn.execute(b"SELECT pg_terminate_backend(%s)", [holder])
+        batch = [record(seq) for seq in range(sent + 1, sent + 21)]
+        sent += 20
+        pair.await_another(holder)
+        assert gate.resend(*batch)
+    assert kept(world) == list(range(1, sent + 1))
+    assert gate.acks[-1] == Ack(epoch="e1", seq=sent)
