@@ -11,7 +11,18 @@ import pytest
 
 from display.words import compose
 from gate.decide import LINES
-from gate.model import Admission, Flag, Kind, Reason, ReservationStatus, Ruling, Status, Value
+from gate.model import (
+    Admission,
+    Event,
+    Flag,
+    IsolationPolicy,
+    Kind,
+    Reason,
+    ReservationStatus,
+    Ruling,
+    Status,
+    Value,
+)
 from gate.payload import code_hash
 from gate.screen import Answer
 from gate.signals import Signal
@@ -89,6 +100,7 @@ class Row(Value, frozen=True):
     signal: Signal = Signal.REFUSE
     hours: float = 0
     event_status: Literal["scheduled", "completed", "cancelled"] = "scheduled"
+    isolation: IsolationPolicy = "admit"
 
 
 def refuse(line: int, code: str, reason: Reason, *words: str, **more: Any) -> Row:
@@ -126,8 +138,17 @@ ROWS = [
     admit(11, GA, Reason.FIRST_ENTRY, Signal.ADMIT, "WELCOME", "General"),
     admit(11, GUEST, Reason.FIRST_ENTRY, Signal.VIP, "VIP GUEST", "Table 12 · 2 of 8 in", "Terraza Norte"),
     admit(12, BACK, Reason.REENTRY, Signal.VIP, "RE-ENTRY GRANTED", "Last entry 22:04", "Table 12"),
+    refuse(11, GA, Reason.ISOLATED, "ONE MOMENT", "Please see staff", "This gate is alone", isolation="deny"),
+    refuse(
+        11, GA, Reason.OTHER_GATE, "PLEASE USE GATE 2", "Your ticket is checked there", isolation="home_gate"
+    ),
     refuse(13, USED, Reason.ALREADY_USED, "ALREADY USED", "Used 22:04 at GATE 2"),
 ]
+
+
+def _night(row: Row) -> Event:
+    """Where a policy counts, every ticket is at home at gate-2."""
+    return an_event(status=row.event_status, isolation=row.isolation, homes=("gate-2",))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"line_{row.line}_{row.reason}")
@@ -135,7 +156,7 @@ def test_each_line_of_the_table_gives_its_verdict_reason_turnstile_screen_and_so
     bench: Bench, row: Row
 ) -> None:
     bench.clock.wall += timedelta(hours=row.hours)
-    bench.hub.put_snapshot("event-1", 2, (*FEED, an_event(status=row.event_status)), bench.clock.wall)
+    bench.hub.put_snapshot("event-1", 2, (*FEED, _night(row)), bench.clock.wall)
     screen = bench.show(*row.shown, seconds=0)
     assert isinstance(screen, Answer)
     verdict, page = screen.verdict, compose(screen, "en", UTC)
