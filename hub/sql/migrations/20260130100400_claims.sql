@@ -242,33 +242,46 @@ declare
     v_refusal text := claim_refusal(p_venue, p_gate, p_event);
     v_mine claims;
     v_answer jsonb;
+    v_lender text;
 begin
     if v_refusal is not null then
         return jsonb_build_object('refused', v_refusal);
     end if;
+    -- before any claim: whoever has the ticket's row goes on to the claims of it
     perform claim_subject(p_code_hash);
-    insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at)
-    values (p_scan, p_gate, p_epoch, p_event, p_code_hash, p_now) on conflict do nothing;
     select * into v_mine from claims where scan_id = p_scan for update;
-    if v_mine.gate_id = p_gate and v_mine.code_hash is null or v_mine.released_at is not null then
-        return null;
-    elsif (v_mine.gate_id, v_mine.code_hash, v_mine.epoch, v_mine.event_id)
-            is distinct from (p_gate, p_code_hash, p_epoch, p_event) then
-        return jsonb_build_object('refused', 'its scan_id is that of another claim');
-    elsif v_mine.answer is not null then
-        return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
+    if found then
+        if v_mine.gate_id = p_gate and v_mine.code_hash is null or v_mine.released_at is not null then
+            return null;
+        elsif (v_mine.gate_id, v_mine.code_hash, v_mine.epoch, v_mine.event_id)
+                is distinct from (p_gate, p_code_hash, p_epoch, p_event) then
+            return jsonb_build_object('refused', 'its scan_id is that of another claim');
+        elsif v_mine.answer is not null then
+            return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
+        end if;
     end if;
     v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, p_heard, p_now);
-    if v_answer ? 'lend' then
-        insert into lends (code_hash, gate_id, event_id, asked_at)
-        values (p_code_hash, v_answer ->> 'lend', p_event, p_now) on conflict do nothing;
-        update claims set home = v_answer ->> 'lend', asked_at = p_now where scan_id = p_scan;
-        return jsonb_build_object('to', p_gate, 'lend', v_answer -> 'lend', 'event_id', p_event);
+    v_lender := v_answer ->> 'lend';
+    v_answer := v_answer - 'lend';
+    insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at, home, answer, grant_message,
+        answered_at, released_at)
+    select p_scan, p_gate, p_epoch, p_event, p_code_hash, p_now, v_lender,
+        case when v_lender is null then v_answer ->> 'answer' end,
+        case when v_lender is null then v_answer - 'perk' end,
+        case when v_lender is null then p_now end,
+        case when v_answer ? 'perk' then p_now end
+    on conflict (scan_id) do update set asked_at = excluded.asked_at, home = excluded.home,
+        answer = excluded.answer, grant_message = excluded.grant_message, answered_at = excluded.answered_at,
+        released_at = excluded.released_at
+    where claims.released_at is null;
+    if not found then
+        return null;
+    elsif v_lender is null then
+        return jsonb_build_object('to', p_gate, 'grant', v_answer - 'perk');
     end if;
-    update claims set answer = v_answer ->> 'answer', grant_message = v_answer - 'perk', answered_at = p_now,
-        released_at = case when v_answer ? 'perk' then p_now end
-    where scan_id = p_scan;
-    return jsonb_build_object('to', p_gate, 'grant', v_answer - 'perk');
+    insert into lends (code_hash, gate_id, event_id, asked_at)
+    values (p_code_hash, v_lender, p_event, p_now) on conflict do nothing;
+    return jsonb_build_object('to', p_gate, 'lend', v_lender, 'event_id', p_event);
 end
 $$;
 
