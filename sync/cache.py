@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,14 +21,21 @@ import structlog
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from gate.digest import of_rows
 from gate.errors import MagueyError, StoreError
 from gate.faults import DamagedError, in_words
 from gate.link import LinkNote
 from gate.model import FeedRow, Ruling, ScanRecord
 from gate.sharing import share
+from sync.feed import Place
 from sync.rows import SQL, as_json, put
 from sync.spool import Spool, Spooled
-from sync.wire import Alert, Change, GateConfig
+from sync.wire import Alert, Change, GateConfig, Held
+
+LOG_BYTES = 4 * 1024 * 1024
+"""What the cache's log keeps of the disk; taking over a large night makes it grow beyond that for a while."""
+KEPT_PEERS = timedelta(days=30)
+"""How long it is known what other gates admitted: longer than any night, and than any journal is kept."""
 
 _MIGRATIONS = Migrations("cache")
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
@@ -37,7 +44,23 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLI
 @_MIGRATIONS()
 def first(db: Database) -> None:
     """The tables as they first were."""
-    for statement in SQL["schema"].split(";\n"):
+    _run(db, "schema")
+
+
+@_MIGRATIONS()
+def annulments(db: Database) -> None:
+    """What other gates annulled: their scan may come after it, or again."""
+    _run(db, "annulments")
+
+
+@_MIGRATIONS()
+def second_layout(db: Database) -> None:
+    """The link as one row, lent tickets, alerts; generations and shares of the feed."""
+    _run(db, "second_layout")
+
+
+def _run(db: Database, name: str) -> None:
+    for statement in SQL[name].split(";\n"):
         db.execute(statement)
 
 
@@ -64,16 +87,39 @@ class Cache:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=normal")
+            self._db.execute(f"pragma journal_size_limit={LOG_BYTES}")
             _MIGRATIONS.apply(Database(self._db))
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
 
+    def places(self) -> dict[str, Place]:
+        """How far each night is that is followed, by event id."""
+        with self._in_words():
+            return {
+                event_id: Place(generation=generation, version=version)
+                for event_id, generation, version in self._db.execute(SQL["feed_places"])
+            }
+
     def versions(self) -> dict[str, int]:
         """Feed version held, by event id."""
+        return {event_id: place.version for event_id, place in self.places().items()}
+
+    def held(self) -> tuple[Held, ...]:
+        """What is held of each night that is followed, as the hub's `feed_digest` has it."""
         with self._in_words():
-            return dict(self._db.execute(SQL["feed_versions"]).fetchall())
+            rows = self._db.execute(SQL["held"]).fetchall()
+        return tuple(
+            Held(
+                event_id=event_id,
+                version=version,
+                generation=generation,
+                count=count,
+                digest=of_rows(((upper << 24) + lower,)),
+            )
+            for event_id, version, generation, count, upper, lower in rows
+        )
 
     def served(self) -> list[str]:
         """Ids of the events this gate admits to."""
@@ -90,12 +136,16 @@ class Cache:
         """Replace the nights and the names of the gates.
 
         A night that is followed by its feed keeps what the feed said: the configuration may have
-        been asked for before, and have arrived after, its cancellation.
+        been asked for before, and have arrived after, its cancellation. Of a night that is not served any
+        more nothing is kept but its name, so that the file does not grow with the season.
         """
         with self._transaction() as db:
-            followed = dict(db.execute(SQL["feed_versions"]).fetchall())
-            kept = [event.event_id for event in config.events if event.served and event.event_id in followed]
-            db.execute(SQL["clear_events"], (msgspec.json.encode(kept).decode(),))
+            served = msgspec.json.encode([event.event_id for event in config.events if event.served]).decode()
+            for name in ("forget_admissions", "forget_tables", "forget_feed"):
+                db.execute(SQL[name], (served,))
+            # what is followed now is served, and has its row from the feed
+            followed = [event_id for event_id, _, _ in db.execute(SQL["feed_places"])]
+            db.execute(SQL["clear_events"], (msgspec.json.encode(followed).decode(),))
             db.execute(SQL["clear_gate_names"])
             db.executemany(SQL["add_event"], [(e.event_id, as_json(e)) for e in config.events])
             db.executemany(SQL["put_gate_name"], list(config.gate_names.items()))
@@ -104,7 +154,7 @@ class Cache:
         """Replace all of an event by rows that are at hand."""
         self.take(event_id, version, self.spool.fill(rows), at)
 
-    def take(self, event_id: str, version: int, spooled: Spooled, at: datetime) -> None:
+    def take(self, event_id: str, version: int, spooled: Spooled, at: datetime, generation: int = 1) -> None:
         """Replace all of an event by a spooled snapshot in one transaction, then let go of it.
 
         What has not changed is not written again. After a `StoreError` it can be given again.
@@ -114,18 +164,16 @@ class Cache:
             db.execute(SQL["drop_tables"], (event_id,))
             for name in ("take_events", "take_tables", "take_admissions"):
                 db.execute(SQL[name])
-            self._put_feed(event_id, version, at)
+            db.execute(SQL["put_feed"], (event_id, version, generation, at.isoformat(), at.isoformat()))
         spooled.discard()
 
     def put_changes(self, event_id: str, changes: Sequence[Change], at: datetime) -> None:
-        """Apply consecutive changes; the version of the last is held afterwards."""
+        """Apply changes that follow on what is held of an event; then the version of the last is held."""
         with self._transaction() as db:
             for change in changes:
                 put(db, change.row)
-            self._put_feed(event_id, changes[-1].version, at)
-
-    def _put_feed(self, event_id: str, version: int, at: datetime) -> None:
-        self._db.execute(SQL["put_feed"], (event_id, version, at.isoformat(), at.isoformat()))
+            moment = at.isoformat()
+            db.execute(SQL["step_feed"], (changes[-1].version, moment, moment, event_id))
 
     def put_peers(self, records: Iterable[ScanRecord]) -> None:
         """Remember what other gates admitted; an annulment takes its admission back.
@@ -142,6 +190,19 @@ class Cache:
                     at = record.occurred_at.isoformat()
                     entry = (record.scan_id, record.code_hash, record.gate_id, at)
                     db.execute(SQL["put_peer_entry"], (*entry, record.scan_id, record.gate_id))
+
+    def forget_peers(self, now: datetime) -> None:
+        """Let go of what other gates admitted long ago.
+
+        It counts from when this was first called after it came, not from what either gate's clock said then.
+
+        :param now: a time that the hub confirmed.
+        """
+        noted, since = now.astimezone(UTC).isoformat(), (now - KEPT_PEERS).astimezone(UTC).isoformat()
+        with self._transaction() as db:
+            for table in ("peer_entries", "peer_annulments"):
+                db.execute(SQL[f"note_{table}"], (noted,))
+                db.execute(SQL[f"forget_{table}"], (since,))
 
     def put_link(self, note: LinkNote, current_at: datetime | None) -> None:
         """Tell the door how the link is. `current_at`: the cache is known to be current as of then."""

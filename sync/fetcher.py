@@ -26,10 +26,12 @@ class WantConfig(msgspec.Struct, frozen=True):
 
 
 class WantEvent(msgspec.Struct, frozen=True):
-    """Ask for an event's admissions after version `since`; 0: all."""
+    """Ask for what came after version `since` of an event, of a generation; `whole`: for all of it."""
 
     event_id: str
     since: int
+    generation: int = 1
+    whole: bool = False
 
 
 Want = WantConfig | WantEvent
@@ -145,7 +147,9 @@ class Fetcher:
     def _ask(self, what: Want) -> GateConfig | Fetched:
         if isinstance(what, WantConfig):
             return self._client.config()
-        return self._client.admissions(what.event_id, what.since, self._spool)
+        return self._client.admissions(
+            what.event_id, what.since, self._spool, generation=what.generation, whole=what.whole
+        )
 
 
 def _key(what: Want) -> str:

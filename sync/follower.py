@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from gate.clock import Clock
 from sync.cache import Cache
-from sync.feed import plan
+from sync.feed import Place, plan
 from sync.fetcher import Want, WantEvent
 from sync.snapshot import Fetched
 from sync.spool import Spooled
@@ -16,10 +17,15 @@ from sync.wire import Change, Delta, GateConfig, Head
 
 ASK_AGAIN_MS = 2_000
 """When an answer brought nothing new although there is more."""
+FORGET_MS = 6 * 3_600_000
+"""Between two looks for what is long past."""
 
 
 class Follower:
     """The incoming half of sync.
+
+    What is held only ever goes forward (docs/adr/0018): whatever has an older place is refused, and nothing
+    changed by it.
 
     :param want: asks for something over HTTP; the answer comes back to `on_config` or `on_fetched`.
 
@@ -32,15 +38,16 @@ class Follower:
         self._want = want
         self._clock = clock
         self._log = structlog.get_logger()
-        self._versions = cache.versions()
+        self._held = cache.places()
         self._served = set(cache.served())
-        self._heads: dict[str, int] = {}
-        """Newest version known of, by event, however it became known."""
-        self._told: dict[str, int] = {}
-        """Newest version the broker told of; unlike HTTP it keeps the order in which things happened."""
-        self._rewound: set[str] = set()
-        """Events whose feed went back at the hub and is to be loaded as a whole."""
+        self._newest: dict[str, Place] = {}
+        """Newest known of, by event, however it became known."""
+        self._anew: set[str] = set()
+        """Events to be loaded as a whole, whatever is held of them."""
+        self._went_back: dict[str, str] = {}
+        """Events whose feed went back at the hub, in words. Told once; over when it is ahead again."""
         self._again_at: dict[str, int] = {}
+        self._forget_at = 0
 
     @property
     def event_id(self) -> str | None:
@@ -50,68 +57,95 @@ class Follower:
     @property
     def version(self) -> int | None:
         """Newest version held of any event."""
-        return max(self._versions.values(), default=None)
+        return max((place.version for place in self._held.values()), default=None)
+
+    @property
+    def trouble(self) -> str:
+        """In words, if the hub has less than this gate; else empty."""
+        return " ".join(self._went_back.values())
 
     def is_current(self) -> bool:
         """Whether the newest version the hub told of is held, for every event served here."""
         return bool(self._served) and all(
-            event_id in self._heads and not self._is_behind(event_id) for event_id in self._served
+            event_id in self._newest and not self._is_behind(event_id) for event_id in self._served
         )
 
     def on_connect(self) -> None:
         """A new connection: what the broker told before may be long past."""
-        self._heads.clear()
-        self._told.clear()
+        self._newest.clear()
 
     def on_config(self, config: GateConfig) -> None:
         """Another configuration."""
         self._cache.put_config(config)
         self._served = {event.event_id for event in config.events if event.served}
+        self._held = self._cache.places()
+        for known in (self._newest, self._went_back, self._again_at):
+            for event_id in known.keys() - self._served:
+                del known[event_id]
+        self._anew &= self._served
         for event_id in self._served:
             # asked on every connection: a broker that crashed has forgotten the head that would tell
             self._ask(event_id)
+        self._forget()
 
     def on_head(self, head: Head) -> None:
-        """How far an event's feed is. Below what was known: the hub was restored from a backup."""
-        event_id = head.event_id
-        before = self._told.get(event_id, self._versions.get(event_id, 0))
-        self._told[event_id] = self._heads[event_id] = head.version
-        if event_id in self._served:
-            if head.version < before:
-                self._rewound.add(event_id)
+        """How far an event's feed is.
+
+        One below what is held says little: a broker that crashed may have found it on its disk. The hub
+        itself is asked.
+        """
+        event_id, place = head.event_id, Place(generation=head.generation, version=head.version)
+        if event_id not in self._served:
+            return
+        if place < self._held.get(event_id, place):
+            self._newest.pop(event_id, None)
+            self._ask(event_id)
+        else:
+            self._hear_of(event_id, place)
             self._ask_if_behind(event_id)
 
     def on_delta(self, delta: Delta) -> None:
-        """Changes; one of another event is ignored, the gap it leaves is asked for."""
-        event_id = delta.event_id
-        if event_id not in self._served:
+        """Changes. Those of another generation, or with one of another event among them, are not applied;
+        the gap they leave is asked for.
+        """
+        event_id, held = delta.event_id, self._held.get(delta.event_id)
+        if event_id not in self._served or not delta.changes:
             return
-        changes = [change for change in delta.changes if change.row.event_id == event_id]
-        if len(changes) < len(delta.changes):
-            self._log.warning("changes of another event among an event's own, ignored", event_id=event_id)
-        newest = max((change.version for change in changes), default=0)
-        self._told[event_id] = max(self._told.get(event_id, 0), newest)
-        self._heads[event_id] = max(self._heads.get(event_id, 0), newest)
-        if self._has_gap(event_id, changes):
+        if any(change.row.event_id != event_id for change in delta.changes):
+            self._log.warning("changes of another event among an event's own, refused", event_id=event_id)
+            self._ask(event_id)
+            return
+        newest = max(change.version for change in delta.changes)
+        place = Place(generation=delta.generation, version=newest)
+        if held is not None and place <= held:
+            return  # known already, or late
+        self._hear_of(event_id, place)
+        if self._cannot_apply(event_id, delta.generation) or self._has_gap(event_id, delta.changes):
             self._ask(event_id)
 
     def on_fetched(self, fetched: Fetched) -> None:
         """An answer over HTTP."""
         event_id = fetched.event_id
-        before = self._versions.get(event_id)
-        if fetched.spooled is None:
-            self._has_gap(event_id, fetched.changes)  # seen again below, as being behind
-        else:
+        before = self._held.get(event_id)
+        if event_id not in self._served:
+            _discard(fetched)
+            return
+        if fetched.went_back and before is not None and fetched.place < before:
+            self._refuse(event_id, fetched.place, before)
+            return
+        if fetched.spooled is not None:
             self._replace(fetched, fetched.spooled)
-        self._heads[event_id] = max(self._heads.get(event_id, 0), fetched.version)
-        if self._versions.get(event_id) != before:
+        elif not self._cannot_apply(event_id, fetched.generation):
+            self._has_gap(event_id, fetched.changes)  # seen again below, as being behind
+        self._hear_of(event_id, fetched.place)
+        if self._held.get(event_id) != before:
             self._ask_if_behind(event_id)
         elif self._is_behind(event_id):
             self._again_at[event_id] = self._clock.now().monotonic_ms + ASK_AGAIN_MS
 
     def refetch(self) -> None:
         """Load every night anew, whatever is held of it."""
-        self._rewound |= self._served
+        self._anew |= self._served
         for event_id in self._served:
             self._ask(event_id)
 
@@ -121,41 +155,71 @@ class Follower:
             del self._again_at[event_id]
             self._ask_if_behind(event_id)
 
+    def _hear_of(self, event_id: str, place: Place) -> None:
+        self._newest[event_id] = max(self._newest.get(event_id, place), place)
+
     def _replace(self, fetched: Fetched, spooled: Spooled) -> None:
-        """Take a whole snapshot; an older one than is held only if the hub itself went back."""
-        event_id, held = fetched.event_id, self._versions.get(fetched.event_id, 0)
-        went_back = event_id in self._rewound or fetched.version < fetched.asked
-        if fetched.version < held and not went_back:
-            spooled.discard()  # late: asked for before the version that is held
+        """Take a whole snapshot, unless it is late: asked for before what is held by now."""
+        event_id, place = fetched.event_id, fetched.place
+        if place < self._held.get(event_id, place):
+            spooled.discard()
             return
-        self._cache.take(event_id, fetched.version, spooled, self._clock.now().wall)
-        self._versions[event_id] = fetched.version
-        self._rewound.discard(event_id)
-        if fetched.version < held:
-            self._heads[event_id] = fetched.version
-            self._log.warning(
-                "the hub's feed went back, it was restored from a backup: following it",
-                event_id=event_id,
-                held=held,
-            )
-        self._log.info("snapshot", event_id=event_id, version=fetched.version, rows=spooled.count)
+        self._cache.take(event_id, place.version, spooled, self._clock.now().wall, place.generation)
+        self._held[event_id] = place
+        self._anew.discard(event_id)
+        if self._went_back.pop(event_id, None):
+            self._log.info("the hub has what this gate has again: loaded anew", event_id=event_id)
+        self._log.info("snapshot", event_id=event_id, version=place.version, rows=spooled.count)
+
+    def _refuse(self, event_id: str, place: Place, held: Place) -> None:
+        """The hub itself is behind. From now on the same number may mean something else there than here,
+        so all of the event is loaded once the hub is ahead again.
+        """
+        self._newest.pop(event_id, None)
+        told = (
+            f"the hub went back to version {place.version}, this gate has {held.version} and goes on with "
+            "it: run `maguey-hub restored` if its database was put back."
+        )
+        if event_id not in self._went_back:
+            self._log.error(told, event_id=event_id)
+        self._went_back[event_id] = told
+
+    def _cannot_apply(self, event_id: str, generation: int) -> bool:
+        """Whether changes of that generation say nothing of what is held."""
+        held = self._held.get(event_id)
+        return event_id in self._went_back or (held is not None and held.generation != generation)
 
     def _has_gap(self, event_id: str, changes: Sequence[Change]) -> bool:
         """Apply what follows on the version held; whether something is missing before the rest."""
-        step = plan(self._versions.get(event_id), changes)
-        if step.apply:
+        held = self._held.get(event_id)
+        step = plan(held.version if held else None, changes)
+        if step.apply and held:
             self._cache.put_changes(event_id, step.apply, self._clock.now().wall)
-            self._versions[event_id] = step.apply[-1].version
+            self._held[event_id] = msgspec.structs.replace(held, version=step.apply[-1].version)
         return step.gap
 
     def _is_behind(self, event_id: str) -> bool:
-        held = self._versions.get(event_id, -1)
-        return event_id in self._rewound or held < self._heads.get(event_id, 0)
+        held, newest = self._held.get(event_id), self._newest.get(event_id)
+        is_older = newest is not None and (held is None or held < newest)
+        return held is None or is_older or event_id in self._anew or event_id in self._went_back
 
     def _ask_if_behind(self, event_id: str) -> None:
         if self._is_behind(event_id):
             self._ask(event_id)
 
     def _ask(self, event_id: str) -> None:
-        since = 0 if event_id in self._rewound else self._versions.get(event_id, 0)
-        self._want(WantEvent(event_id, since))
+        held = self._held.get(event_id, Place(generation=1, version=0))
+        whole = event_id in self._anew or event_id in self._went_back
+        self._want(WantEvent(event_id, held.version, held.generation, whole))
+
+    def _forget(self) -> None:
+        """Now and then let go of what is long past: only by a clock that the hub confirmed."""
+        now = self._clock.now()
+        if now.clock == "synced" and now.monotonic_ms >= self._forget_at:
+            self._cache.forget_peers(now.wall)
+            self._forget_at = now.monotonic_ms + FORGET_MS
+
+
+def _discard(fetched: Fetched) -> None:
+    if fetched.spooled is not None:
+        fetched.spooled.discard()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+from collections.abc import Iterable
 
 import msgspec
 
+from gate.digest import of_row
 from gate.model import Admission, Event, FeedRow, Removed, Status, Table
 from gate.sqlfile import load
 
 SQL = load("sync", "cache.sql")
+Columns = tuple[str | int | None, ...]
 
 
 def as_json(value: msgspec.Struct) -> str:
@@ -19,21 +23,36 @@ def as_json(value: msgspec.Struct) -> str:
 
 def put(db: sqlite3.Connection, row: FeedRow) -> None:
     """Write one row; what was there under its key is replaced. Raises `sqlite3.Error`."""
+    db.execute(SQL[_statement(row)], _columns(row))
+
+
+def put_all(db: sqlite3.Connection, rows: Iterable[FeedRow]) -> None:
+    """Write rows in their order, as they come: no more than one is held. Raises `sqlite3.Error`."""
+    for statement, alike in itertools.groupby(rows, _statement):
+        db.executemany(SQL[statement], map(_columns, alike))
+
+
+def _statement(row: FeedRow) -> str:
+    match row:
+        case Admission():
+            return "put_admission"
+        case Table():
+            return "put_table"
+        case Event():
+            return "put_event"
+        case Removed():
+            return "remove_admission"
+
+
+def _columns(row: FeedRow) -> Columns:
     match row:
         case Admission():
             entered = row.status is Status.CHECKED_IN
-            db.execute(
-                SQL["put_admission"],
-                (row.code_hash, row.event_id, row.reservation_id, entered, as_json(row)),
-            )
+            return row.code_hash, row.event_id, row.reservation_id, entered, as_json(row), of_row(row)
         case Table():
-            db.execute(SQL["put_table"], (row.reservation_id, row.event_id, as_json(row)))
+            return row.reservation_id, row.event_id, as_json(row), of_row(row)
         case Event():
-            _put_event(db, row)
+            # in the feed it is one this gate serves, or it would not be fetched
+            return row.event_id, as_json(msgspec.structs.replace(row, served=True)), of_row(row)
         case Removed():
-            db.execute(SQL["remove_admission"], (row.code_hash, row.event_id))
-
-
-def _put_event(db: sqlite3.Connection, row: Event) -> None:
-    """An event in the feed is one this gate serves, or it would not be fetched."""
-    db.execute(SQL["put_event"], (row.event_id, as_json(msgspec.structs.replace(row, served=True))))
+            return row.code_hash, row.event_id

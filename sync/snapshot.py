@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPException
 from typing import Any
 
@@ -15,14 +16,14 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from gate.errors import MagueyError, StoreError
-from gate.model import FeedRow, Value
+from gate.model import Admission, Event, FeedRow, Table, Value
+from sync.download import PIECE_BYTES, Download
+from sync.feed import Place
 from sync.spool import Spool, Spooled
 from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, WireError, decode
 
 TIMEOUT_S = (3.0, 20.0)
 """To connect, and between two pieces of an answer."""
-PIECE_BYTES = 64 * 1024
-"""Of a body that is held at once, after it was unpacked."""
 MAX_BYTES = 512 * 1024 * 1024
 """A snapshot larger than this is none; a million admissions take about 400 MB."""
 LINE_BYTES = 256 * 1024
@@ -48,15 +49,21 @@ class Refused(FetchError):
 class Fetched(Value, frozen=True):
     """A whole snapshot (`spooled`) or what came after the version `since` (`changes`).
 
-    `asked`: the version this gate said it had. A hub that is below it was put back in time.
+    `went_back`: the hub has an older state than this gate had when it asked; nothing of it was read.
     """
 
     event_id: str
     version: int
+    generation: int = 1
     since: int = 0
     spooled: Spooled | None = None
     changes: tuple[Change, ...] = ()
-    asked: int = 0
+    went_back: bool = False
+
+    @property
+    def place(self) -> Place:
+        """How far it leads."""
+        return Place(generation=self.generation, version=self.version)
 
 
 class HubClient:
@@ -64,13 +71,23 @@ class HubClient:
 
     :param url: the hub's address, without a path.
     :param token: the gate's secret; sent in the Authorization header only.
+    :param pause: waits so many seconds, before a download that was cut goes on.
     """
 
-    def __init__(self, url: str, gate_id: str, token: str, ca_file: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        gate_id: str,
+        token: str,
+        ca_file: str = "",
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._gate_id = gate_id
+        self._pause = pause
         self._base = f"{url.rstrip('/')}/api/gates/{gate_id}"
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.headers["Accept-Encoding"] = "gzip"
         self._session.verify = ca_file or True
         retry = Retry(
             total=2,
@@ -93,33 +110,46 @@ class HubClient:
                 raise FetchError(f"{answer.url}: this is the configuration of gate {config.gate_id}.")
             return config
 
-    def admissions(self, event_id: str, since: int, spool: Spool) -> Fetched:
+    def admissions(
+        self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
+    ) -> Fetched:
         """All of an event, or what changed after `since`; checked against its digest.
 
-        More than `MOST_CHANGES` are not read: all of the event is asked for instead.
+        More than `MOST_CHANGES` are not read: all of the event is asked for instead. Nor is anything of a hub
+        that is behind what this gate has.
 
+        :param since: the version this gate has of `generation`; 0: none.
         :param spool: takes the rows of a whole snapshot, which memory need not hold.
+        :param whole: ask for all of it, whatever this gate has.
         :raises SpoolBusy: a snapshot waits there; the hub was not asked.
         :raises FetchError: no answer, refused, cut off, altered on the way, of another event, no room.
         """
         spool.check()
-        fetched = self._fetch(event_id, since, spool) or self._fetch(event_id, 0, spool)
+        held = Place(generation=generation, version=since)
+        first = 0 if whole else since
+        fetched = self._fetch(event_id, held, first, spool) or self._fetch(event_id, held, 0, spool)
         if fetched is None:
             raise FetchError(f"event {event_id}: asked for all of it, the hub answered with changes.")
-        return msgspec.structs.replace(fetched, asked=since)
+        return fetched
 
-    def _fetch(self, event_id: str, since: int, spool: Spool) -> Fetched | None:
+    def _fetch(self, event_id: str, held: Place, since: int, spool: Spool) -> Fetched | None:
         """None: more changes than are held in memory."""
-        with self._get(f"/events/{event_id}/admissions", since=since) as answer, _in_words(answer.url):
-            lines = _Lines(answer.iter_content(PIECE_BYTES), event_id)
+        path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
+        with self._get(path, **asked) as answer, _in_words(answer.url):
+            url = self._base + path
+            download = Download(answer, lambda headers: self._send(url, asked, headers), self._pause)
+            lines = _Lines(download.pieces(), event_id)
             header = lines.header
+            place = Place(generation=header.generation, version=header.version)
+            fetched = Fetched(event_id=event_id, version=header.version, generation=header.generation)
+            if place < held:
+                return msgspec.structs.replace(fetched, went_back=True)
             if not header.since:
-                spooled = spool.fill(lines.rows())
-                return Fetched(event_id=event_id, version=header.version, spooled=spooled)
+                return msgspec.structs.replace(fetched, spooled=spool.fill(lines.rows()))
             if header.count > MOST_CHANGES:
                 return None
-            changes = tuple(lines.changes())
-            return Fetched(event_id=event_id, version=header.version, since=header.since, changes=changes)
+            lines.check_follows_on(held)
+            return msgspec.structs.replace(fetched, since=header.since, changes=tuple(lines.changes()))
 
     def _get(self, path: str, **query: Any) -> requests.Response:
         url = self._base + path
@@ -134,11 +164,16 @@ class HubClient:
 
     def _ask(self, url: str, query: dict[str, Any]) -> requests.Response:
         try:
-            return self._session.get(url, params=query, timeout=TIMEOUT_S, stream=True, allow_redirects=False)
+            return self._send(url, query, {})
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError) as error:
             raise NoAnswer(
                 f"{url}: no answer from the hub ({type(error).__name__}). Is it running?"
             ) from None
+
+    def _send(self, url: str, query: dict[str, Any], headers: dict[str, str]) -> requests.Response:
+        return self._session.get(
+            url, params=query, headers=headers, timeout=TIMEOUT_S, stream=True, allow_redirects=False
+        )
 
 
 @contextlib.contextmanager
@@ -179,73 +214,87 @@ def _whole(answer: requests.Response) -> bytes:
     return whole
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of a body without their ends; held is one piece of it."""
-    size, rest = 0, b""
-    for piece in pieces:
-        size += len(piece)
-        if size > MAX_BYTES:
-            raise FetchError(f"more than {MAX_BYTES} bytes; not read to the end.")
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-        if len(rest) > LINE_BYTES:
-            raise FetchError(f"a line of more than {LINE_BYTES} bytes; not read to the end.")
-    if rest:
-        yield rest
-
-
 class _Lines:
-    """The lines of one answer about an event: `header` at once, the rest as they come."""
+    """The lines of one answer about an event: `header` at once, the rest as they come.
+
+    Held are the lines of one piece, and one more: which is the last is known when it is over.
+    """
 
     def __init__(self, pieces: Iterable[bytes], event_id: str) -> None:
-        self._lines = _lines(pieces)
         self._digest = hashlib.sha256()
-        first = self._seen(next(self._lines, b""))
-        self.header = msgspec.json.decode(first, type=SnapshotHeader)
+        self._lines = self._split(pieces)
+        self.header = msgspec.json.decode(next(self._lines, b""), type=SnapshotHeader)
         if self.header.event_id != event_id:
             raise FetchError(f"asked for event {event_id}, the hub answered with {self.header.event_id}.")
 
     def rows(self) -> Iterator[FeedRow]:
         """Those of a whole snapshot. Raises `FetchError` after the last if not all of them came."""
-        decoder = msgspec.json.Decoder(FeedRow)
+        decode = msgspec.json.Decoder(Event | Table | Admission).decode
         for line in self._between():
-            row = decoder.decode(line)
+            row = decode(line)
             self._check_event(row)
             yield row
 
     def changes(self) -> Iterator[Change]:
-        """Those of a catch-up. Raises `FetchError` after the last if not all of them came."""
-        decoder = msgspec.json.Decoder(Change)
-        for line in self._between():
-            change = decoder.decode(line)
+        """Those of a catch-up, gapless. Raises `FetchError` after the last if not all of them came."""
+        decode = msgspec.json.Decoder(Change).decode
+        for version, line in enumerate(self._between(), self.header.since + 1):
+            change = decode(line)
             self._check_event(change.row)
+            if change.version != version:
+                raise self._mixed_up(f"version {change.version} where {version} has its place")
             yield change
+
+    def check_follows_on(self, held: Place) -> None:
+        """Raise `FetchError` unless the changes announced are those after what this gate has."""
+        of = self.header
+        if (of.generation, of.since, of.count) != (held.generation, held.version, of.version - of.since):
+            raise self._mixed_up(f"{of.count} changes after {of.since} are to lead to {of.version}")
 
     def _between(self) -> Iterator[bytes]:
         """What stands between header and end, never more than announced; the end is checked last."""
-        count, line = 0, next(self._lines, b"")
-        for following in self._lines:
+        for count, line in enumerate(self._lines):
             if count == self.header.count:
+                if self._is_end(line):
+                    return
                 break
-            yield self._seen(line)
-            count, line = count + 1, following
-        else:
-            end = msgspec.json.decode(line, type=SnapshotEnd)
-            if end.sha256 == self._digest.hexdigest() and count == self.header.count:
-                return
+            yield line
         raise FetchError(
-            f"event {self.header.event_id}: {count} of {self.header.count} rows arrived, or altered "
-            "ones; asked again."
+            f"event {self.header.event_id}: not the {self.header.count} rows that were announced, or "
+            "altered ones; asked again."
         )
 
-    def _seen(self, line: bytes) -> bytes:
-        self._digest.update(line + b"\n")
-        return line
+    def _is_end(self, line: bytes) -> bool:
+        """Whether it is the last line, and has the digest of everything before it."""
+        if next(self._lines, None) is not None:
+            return False
+        return msgspec.json.decode(line, type=SnapshotEnd).sha256 == self._digest.hexdigest()
+
+    def _split(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines of a body without their ends. All but the last are in the digest when it is over."""
+        size, rest, last = 0, b"", b""
+        for piece in pieces:
+            size += len(piece)
+            text = rest + piece
+            end = text.rfind(b"\n") + 1
+            rest = text[end:]
+            if size > MAX_BYTES:
+                raise FetchError(f"more than {MAX_BYTES} bytes; not read to the end.")
+            if len(rest) > LINE_BYTES:
+                raise FetchError(f"a line of more than {LINE_BYTES} bytes; not read to the end.")
+            if end:
+                begin = text.rfind(b"\n", 0, end - 1) + 1
+                self._digest.update(last + text[:begin])
+                last = text[begin:end]
+                yield from text[: end - 1].split(b"\n")
+        if rest:
+            self._digest.update(last)
+            yield rest
 
     def _check_event(self, row: FeedRow) -> None:
         """A row of another event would let this event's snapshot change that one."""
-        event_id = self.header.event_id
-        if row.event_id != event_id:
-            raise FetchError(
-                f"event {event_id}: a row of event {row.event_id} among its own. Nothing of it is used."
-            )
+        if row.event_id != self.header.event_id:
+            raise self._mixed_up(f"a row of event {row.event_id} among its own")
+
+    def _mixed_up(self, what: str) -> FetchError:
+        return FetchError(f"event {self.header.event_id}: {what}. Nothing of it is used; asked again.")

@@ -16,12 +16,12 @@ import contextlib
 import shutil
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gate.errors import MagueyError, StoreError
 from gate.model import FeedRow
-from sync.rows import SQL, put
+from sync.rows import SQL, put_all
 
 PORTION = 1_000
 """Rows between two looks at the disk."""
@@ -82,7 +82,7 @@ class Spool:
         spooled = Spooled(self.path)
         self._held = weakref.ref(spooled)
         try:
-            spooled.count = self._write(iter(rows))
+            spooled.count = self._write(rows)
         except BaseException as error:
             spooled.discard()
             if isinstance(error, sqlite3.Error):
@@ -94,19 +94,16 @@ class Spool:
         return spooled
 
     def _write(self, rows: Iterable[FeedRow]) -> int:
-        count = 0
+        counted = _Counted(rows, self._check_room)
         with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
             db.execute("pragma journal_mode=off")
             db.execute("pragma synchronous=off")
             db.executescript(SQL["spool"])
             db.execute("begin")
-            for count, row in enumerate(rows, 1):
-                put(db, row)
-                if count % PORTION == 0:
-                    self._check_room()
+            put_all(db, counted)
             db.execute("commit")
             self._check_room()
-        return count
+        return counted.count
 
     def _check_room(self) -> None:
         """Taking it over writes all of it twice more: into the cache's log, and from there into the cache."""
@@ -116,6 +113,25 @@ class Spool:
                 f"{self.path}: the disk is nearly full ({free // 1_000_000} MB are free). No tickets are "
                 "fetched, so that scans can still be recorded. Free some space (df -h)."
             )
+
+
+class _Counted:
+    """Rows, counted as they go by; now and then somebody looks at the disk."""
+
+    def __init__(self, rows: Iterable[FeedRow], look: Callable[[], None]) -> None:
+        self._rows = iter(rows)
+        self._look = look
+        self.count = 0
+
+    def __iter__(self) -> Iterator[FeedRow]:
+        return self
+
+    def __next__(self) -> FeedRow:
+        row = next(self._rows)
+        self.count += 1
+        if self.count % PORTION == 0:
+            self._look()
+        return row
 
 
 def _remove(path: Path) -> None:

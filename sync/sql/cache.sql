@@ -38,15 +38,30 @@ create table feed (
 
 create table gate_names (gate_id text primary key, name text not null) without rowid;
 
--- one row: what the door has to know of the link, a gate.link.LinkNote
-create table link (one integer primary key check (one = 1), row text not null);
+-- one row: what the door has to know of the link
+create table link (
+    one integer primary key check (one = 1),
+    connected integer not null,  -- to the broker
+    hub_heard integer not null,  -- the hub acknowledges what it is sent
+    since_ms integer not null,
+    beat_ms integer not null,
+    boot_id text not null,
+    epoch text,
+    acked_seq integer not null
+)
 
--- what other gates annulled: their scan may come after it, or again
+-- annulments --
 create table peer_annulments (
     scan_id text not null,
     gate_id text not null,
     primary key (scan_id, gate_id)
-) without rowid;
+) without rowid
+
+-- second_layout --
+-- the link as one row, lent tickets, alerts; generations and shares of the feed.
+-- A generation of 0 is before any of the hub's, so everything is fetched once more, with its shares.
+drop table link;
+create table link (one integer primary key check (one = 1), row text not null);
 
 -- policy home_gate: this gate's own tickets that the hub lends to others. Never admitted here without
 -- the hub's grant again (docs/adr/0015)
@@ -58,35 +73,52 @@ create table lent (
 ) without rowid;
 
 -- what the hub told everybody to look at: the door shows the newest
-create table alerts (number integer primary key autoincrement, id text not null unique, row text not null)
+create table alerts (number integer primary key autoincrement, id text not null unique, row text not null);
+
+alter table feed add column generation integer not null default 0;
+alter table events add column share integer not null default 0;
+alter table tables add column share integer not null default 0;
+alter table admissions add column share integer not null default 0;
+drop index entered_of_an_event;
+create index shares_of_an_event on admissions (event_id, entered, code_hash, share);
+
+-- since when it is known here, by the hub's clock; null until that was first measured
+alter table peer_entries add column noted_at text;
+alter table peer_annulments add column noted_at text
 
 -- put_event --
-insert into events values (?, ?) on conflict (event_id) do update set row = excluded.row
+insert into events values (?, ?, ?) on conflict (event_id) do update set row = excluded.row, share = excluded.share
 
 -- put_table --
-insert into tables values (?, ?, ?) on conflict (reservation_id) do update
-set event_id = excluded.event_id, row = excluded.row
+insert into tables values (?, ?, ?, ?) on conflict (reservation_id) do update
+set event_id = excluded.event_id, row = excluded.row, share = excluded.share
 
 -- put_admission --
-insert into admissions values (?, ?, ?, ?, ?) on conflict (code_hash) do update
+insert into admissions values (?, ?, ?, ?, ?, ?) on conflict (code_hash) do update
 set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
-    entered = excluded.entered, row = excluded.row
+    entered = excluded.entered, row = excluded.row, share = excluded.share
 
 -- remove_admission --
 delete from admissions where code_hash = ? and event_id = ?
 
 -- spool --
 -- what of the cache a snapshot fills, as a file of its own (sync/spool.py)
-create table events (event_id text primary key, row text not null) without rowid;
+create table events (event_id text primary key, row text not null, share integer not null) without rowid;
 
-create table tables (reservation_id text primary key, event_id text not null, row text not null) without rowid;
+create table tables (
+    reservation_id text primary key,
+    event_id text not null,
+    row text not null,
+    share integer not null
+) without rowid;
 
 create table admissions (
     code_hash text primary key,
     event_id text not null,
     reservation_id text,
     entered integer not null,
-    row text not null
+    row text not null,
+    share integer not null
 ) without rowid
 
 -- drop_admissions --
@@ -97,47 +129,89 @@ delete from main.tables where event_id = ? and reservation_id not in (select res
 
 -- take_events --
 insert into main.events select * from spooled.events where true
-on conflict (event_id) do update set row = excluded.row where row is not excluded.row
+on conflict (event_id) do update set row = excluded.row, share = excluded.share
+where (row, share) is not (excluded.row, excluded.share)
 
 -- take_tables --
 insert into main.tables select * from spooled.tables where true
-on conflict (reservation_id) do update set event_id = excluded.event_id, row = excluded.row
-where (event_id, row) is not (excluded.event_id, excluded.row)
+on conflict (reservation_id) do update
+set event_id = excluded.event_id, row = excluded.row, share = excluded.share
+where (event_id, row, share) is not (excluded.event_id, excluded.row, excluded.share)
 
 -- take_admissions --
 insert into main.admissions select * from spooled.admissions where true
 on conflict (code_hash) do update
 set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
-    entered = excluded.entered, row = excluded.row
-where (event_id, reservation_id, entered, row)
-    is not (excluded.event_id, excluded.reservation_id, excluded.entered, excluded.row)
+    entered = excluded.entered, row = excluded.row, share = excluded.share
+where (event_id, reservation_id, entered, row, share)
+    is not (excluded.event_id, excluded.reservation_id, excluded.entered, excluded.row, excluded.share)
 
 -- add_event --
-insert into events values (?, ?) on conflict (event_id) do nothing
+insert into events (event_id, row) values (?, ?) on conflict (event_id) do nothing
 
 -- clear_events --
 delete from events where event_id not in (select value from json_each(?))
 
 -- put_peer_entry --
-insert into peer_entries select ?, ?, ?, ?
+insert into peer_entries (scan_id, code_hash, gate_id, at) select ?, ?, ?, ?
 where not exists (select 1 from peer_annulments where scan_id = ? and gate_id = ?)
 on conflict (scan_id) do nothing
 
 -- put_peer_annulment --
-insert into peer_annulments values (?, ?) on conflict do nothing
+insert into peer_annulments (scan_id, gate_id) values (?, ?) on conflict do nothing
 
 -- remove_peer_entry --
 delete from peer_entries where scan_id = ? and gate_id = ?
 
 -- put_feed --
-insert into feed values (?, ?, ?, ?) on conflict (event_id) do update
-set version = excluded.version, fetched_at = excluded.fetched_at, current_at = excluded.current_at
+insert into feed (event_id, version, generation, fetched_at, current_at) values (?, ?, ?, ?, ?)
+on conflict (event_id) do update
+set version = excluded.version, generation = excluded.generation,
+    fetched_at = excluded.fetched_at, current_at = excluded.current_at
+
+-- step_feed --
+update feed set version = ?, fetched_at = ?, current_at = ? where event_id = ?
 
 -- feed_is_current --
 update feed set current_at = ?
 
--- feed_versions --
-select event_id, version from feed
+-- feed_places --
+select event_id, generation, version from feed
+
+-- held --
+-- Of each night that is followed: its admissions, and the sum of all shares. A share has 48 bits, so the sum
+-- of a large night's would not fit: it is added up in halves of 24.
+select f.event_id, f.version, f.generation,
+    (select count(*) from admissions a where a.event_id = f.event_id),
+    sum(s.share >> 24), sum(s.share & 16777215)
+from feed f
+join (
+    select event_id, share from admissions
+    union all select event_id, share from tables
+    union all select event_id, share from events
+) s on s.event_id = f.event_id
+group by f.event_id
+
+-- forget_admissions --
+delete from admissions where event_id not in (select value from json_each(?))
+
+-- forget_tables --
+delete from tables where event_id not in (select value from json_each(?))
+
+-- forget_feed --
+delete from feed where event_id not in (select value from json_each(?))
+
+-- note_peer_entries --
+update peer_entries set noted_at = ? where noted_at is null
+
+-- note_peer_annulments --
+update peer_annulments set noted_at = ? where noted_at is null
+
+-- forget_peer_entries --
+delete from peer_entries where noted_at < ?
+
+-- forget_peer_annulments --
+delete from peer_annulments where noted_at < ?
 
 -- clear_gate_names --
 delete from gate_names

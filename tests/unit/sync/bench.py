@@ -145,16 +145,19 @@ class Bench:
         self.step()
         self.step(Connected())
 
-    def serve(self, *rows: FeedRow, version: int = 5) -> None:
+    def serve(self, *rows: FeedRow, version: int = 5, generation: int = 1) -> None:
         """The hub answers what was asked: one night, served here."""
         config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
-        self.step(config, self.snapshot(version, *rows))
-        self.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=version, count=len(rows)))
+        self.step(config, self.snapshot(version, *rows, generation=generation))
+        self.hear(
+            TOPICS.head("event-1"),
+            Head(event_id="event-1", version=version, count=len(rows), generation=generation),
+        )
 
-    def snapshot(self, version: int, *rows: FeedRow, asked: int = 0) -> Fetched:
+    def snapshot(self, version: int, *rows: FeedRow, generation: int = 1, event: str = "event-1") -> Fetched:
         """An answer with all of the night."""
         spooled = self.cache.spool.fill(rows)
-        return Fetched(event_id="event-1", version=version, spooled=spooled, asked=asked)
+        return Fetched(event_id=event, version=version, generation=generation, spooled=spooled)
 
     def hear(self, topic: str, message: msgspec.Struct) -> None:
         self.step(Message(topic, encode(message)))

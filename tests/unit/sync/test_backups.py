@@ -6,15 +6,17 @@ import contextlib
 import shutil
 import sqlite3
 
+import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from gate.journal import Journal
-from gate.model import Status
+from sync.feed import Place
 from sync.fetcher import WantEvent
 from sync.link import Connected, Lost
+from sync.snapshot import Fetched
 from sync.wire import Change, Delta, Head
-from tests.factories import an_admission
+from tests.factories import an_admission, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 
 
@@ -123,33 +125,129 @@ def test_a_restored_hub_gets_again_what_it_lacks_on_the_next_connection(bench: B
     assert acked(bench) == 10
 
 
-def test_a_hub_whose_feed_went_back_is_followed(bench: Bench) -> None:
+HEAD, DELTAS = TOPICS.head("event-1"), TOPICS.deltas("event-1")
+SOLD = an_admission(code_id(2), subject_id="ticket-2")
+
+
+def went_back(version: int, generation: int = 1) -> Fetched:
+    """The hub's answer when it has less than this gate had when it asked."""
+    return Fetched(event_id="event-1", version=version, generation=generation, went_back=True)
+
+
+def held(bench: Bench) -> Place:
+    return bench.cache.places()["event-1"]
+
+
+def at(version: int, generation: int = 1) -> Place:
+    return Place(generation=generation, version=version)
+
+
+@pytest.mark.parametrize(
+    "older", [at(3), at(900, generation=1), at(3, generation=1)], ids=["version", "generation", "both"]
+)
+def test_a_hub_that_went_back_is_refused_and_told_of_once(bench: Bench, older: Place) -> None:
     bench.connect()
-    bench.serve(an_admission(), version=5)
-    bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=3, count=1))
-    assert bench.wanted[-1] == WantEvent("event-1", 0)
-    refunded = an_admission(status=Status.REFUNDED)
+    generation = 1 if older.version == 3 else 2
+    bench.serve(an_admission(), version=40, generation=generation)
+    head = Head(event_id="event-1", version=older.version, count=0, generation=older.generation)
     with capture_logs() as lines:
-        bench.step(bench.snapshot(3, an_admission()))
-    assert [line["log_level"] for line in lines] == ["warning", "info"]
-    change = Change(version=4, row=refunded)
-    bench.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(change,)))
-    assert bench.reader.find(refunded.code_hash).admission == refunded
-    bench.step(bench.snapshot(2))  # and an older one is refused again
-    assert bench.reader.find(refunded.code_hash).admission == refunded
+        for _ in range(20):
+            bench.hear(HEAD, head)
+            bench.step(went_back(older.version, older.generation), seconds=30)
+    [told] = errors(lines)
+    assert f"the hub went back to version {older.version}, this gate has 40" in told
+    assert "maguey-hub restored" in told
+    assert (held(bench), len(bench.wanted) < 60) == (at(40, generation), True)
+    assert bench.reader.find(an_admission().code_hash).admission == an_admission()
+    assert bench.sync._follower.trouble == told
 
 
-def test_a_hub_that_is_below_what_it_was_asked_for_went_back(bench: Bench) -> None:
+def test_an_older_snapshot_is_refused_whoever_kept_it(bench: Bench) -> None:
+    """A proxy, or a hub beside the hub."""
+    bench.connect()
+    bench.serve(an_admission(), version=5, generation=2)
+    for place in (at(4, 2), at(900, 1)):
+        older = bench.snapshot(place.version, generation=place.generation)
+        bench.step(older)
+        assert (held(bench), older.spooled and older.spooled.is_there) == (at(5, 2), False)
+    assert bench.reader.find(an_admission().code_hash).admission == an_admission()
+
+
+def test_a_later_generation_replaces_everything_also_with_a_lower_version(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), SOLD, version=40)
+    bench.hear(HEAD, Head(event_id="event-1", version=12, count=1, generation=2))
+    assert bench.wanted[-1] == WantEvent("event-1", 40, 1)
+    bench.step(bench.snapshot(12, an_admission(), generation=2))
+    assert (held(bench), bench.reader.find(SOLD.code_hash).admission) == (at(12, 2), None)
+    bench.step(seconds=2)
+    assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
+
+
+def test_after_a_refusal_the_restored_feed_is_taken_and_the_trouble_over(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=40)
+    bench.step(went_back(12))
+    bench.hear(HEAD, Head(event_id="event-1", version=12, count=1, generation=2))
+    bench.step(bench.snapshot(12, generation=2))
+    assert (held(bench), bench.sync._follower.trouble) == (at(12, 2), "")
+    bench.hear(DELTAS, Delta(event_id="event-1", changes=(Change(version=13, row=SOLD),), generation=2))
+    assert bench.reader.find(SOLD.code_hash).admission == SOLD
+
+
+def test_a_hub_that_went_back_and_grew_past_this_gate_is_not_patched_onto_it(bench: Bench) -> None:
+    """Version 41 of a feed that went back follows on another 40."""
+    bench.connect()
+    bench.serve(an_admission(), version=40)
+    bench.step(went_back(12))
+    bench.hear(DELTAS, Delta(event_id="event-1", changes=(Change(version=41, row=SOLD),)))
+    assert held(bench) == at(40)
+    assert bench.wanted[-1] == WantEvent("event-1", 40, 1, whole=True)
+    bench.step(bench.snapshot(41, SOLD))
+    assert (held(bench), bench.sync._follower.trouble) == (at(41), "")
+    assert bench.reader.find(an_admission().code_hash).admission is None
+
+
+def test_an_old_head_that_a_broker_found_on_its_disk_is_no_trouble(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=40)
+    with capture_logs() as lines:
+        for _ in range(3):
+            bench.step(Lost("the broker crashed"))
+            bench.step(seconds=1)
+            bench.step(Connected())
+            bench.hear(HEAD, Head(event_id="event-1", version=12, count=1))
+            assert bench.wanted[-1] == WantEvent("event-1", 40)
+            bench.step(Fetched(event_id="event-1", version=40, since=40))  # the hub itself says
+            bench.step(seconds=2)
+            assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
+    assert errors(lines) == []
+    assert (held(bench), bench.sync._follower.trouble) == (at(40), "")
+
+
+def test_changes_of_another_generation_are_not_applied(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=5, generation=2)
+    for generation in (1, 3):
+        change = Change(version=6, row=SOLD)
+        bench.hear(DELTAS, Delta(event_id="event-1", changes=(change,), generation=generation))
+        bench.step(Fetched(event_id="event-1", version=6, since=5, changes=(change,), generation=generation))
+        assert (held(bench), bench.reader.find(SOLD.code_hash).admission) == (at(5, 2), None)
+
+
+def test_the_cache_is_not_current_while_the_hub_may_have_gone_back(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
-    bench.step(bench.snapshot(3, asked=5))
-    assert bench.reader.feed("event-1", bench.clock.wall).version == 3
-
-
-def test_the_cache_is_not_current_until_a_hub_that_went_back_is_followed(bench: Bench) -> None:
-    bench.connect()
-    bench.serve(an_admission(), version=5)
-    bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=3, count=1))
+    bench.hear(HEAD, Head(event_id="event-1", version=3, count=1))
     bench.step(seconds=30)
     bench.step(seconds=2)
     assert (bench.reader.feed("event-1", bench.clock.wall).age_s or 0) >= 30
+
+
+def test_a_restart_of_sync_still_knows_the_generation_it_holds(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=5, generation=2)
+    bench.sync = bench.start()
+    bench.connect()
+    bench.step(bench.snapshot(900, generation=1))
+    assert held(bench) == at(5, 2)

@@ -245,7 +245,7 @@ def test_every_night_is_loaded_anew_when_staff_say_so(bench: Bench) -> None:
     bench.wanted.clear()
     bench.ask(Refetch())
     assert WantConfig() in bench.wanted
-    assert WantEvent("event-1", 0) in bench.wanted
+    assert WantEvent("event-1", 5, whole=True) in bench.wanted
 
 
 def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:

@@ -31,10 +31,13 @@ class MemoryHub(HubClient):
         self._answer("", 0)
         return CONFIG
 
-    def admissions(self, event_id: str, since: int, spool: Spool) -> Fetched:
+    def admissions(
+        self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
+    ) -> Fetched:
+        assert not whole
         spool.check()
         self._answer(event_id, since)
-        return Fetched(event_id=event_id, version=since + 1, since=since)
+        return Fetched(event_id=event_id, version=since + 1, since=since, generation=generation)
 
     def _answer(self, key: str, since: int) -> None:
         self.asked.put((key, since))
