@@ -1,4 +1,4 @@
-"""Any night at one door, against a model: scans, passage, annulment, fire, refunds, sync, crash, restart.
+"""Any night at one door, against a model: scans, claims, passage, annulment, fire, refunds, sync, crash.
 
 Hypothesis drives the whole door on its bench; the model beside it is a dozen lines that know
 nothing of how the door works. Quality 7.1, invariants 6, 10 and 11.
@@ -23,12 +23,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import gate
 from gate.errors import HardwareError, Step
-from gate.model import Admission, Entry, FeedRow, Kind, ReservationStatus, Ruling, ScanRecord, Status
+from gate.model import Admission, Entry, FeedRow, Flag, Kind, ReservationStatus, Ruling, ScanRecord, Status
 from gate.passage import FIRE_MS, MOST_SILENT, Order, Rules, Way
 from gate.payload import code_hash
 from sync.wire import Change
+from tests.claims import HubInMemory, Line, Mood
 from tests.doors import Bench, WitnessedTurnstile
-from tests.factories import a_table, an_admission, code_id, pass_id
+from tests.factories import a_table, an_admission, an_event, code_id, pass_id
 
 FRAME_MS = 250
 TIMEOUT_MS = 7_000
@@ -69,6 +70,7 @@ class Model:
     def __init__(self) -> None:
         self.entries: Counter[str] = Counter()
         self.refunded: set[str] = set()
+        self.taken: set[str] = set()
         self.awaited: list[str] = []
         self.due_ms = 0
         self.silent = 0
@@ -79,7 +81,7 @@ class Model:
     def is_open(self) -> bool:
         return self.fire or self.ordered is Way.HELD_OPEN
 
-    def expected(self, code: str) -> str | None:
+    def expected(self, code: str, *, hub_answers: bool = False) -> str | None:
         """The reason a scan must have; None: it must not be recorded."""
         if self.fire or self.ordered is Way.CLOSED or code in self.awaited:
             return None
@@ -88,7 +90,7 @@ class Model:
         if code in self.refunded:
             return "refunded"
         if not self.entries[code]:
-            return "first_entry"
+            return "already_used" if hub_answers and code in self.taken else "first_entry"
         return "reentry" if code in VIP else "already_used"
 
     def admitted(self, code: str, now_ms: int) -> None:
@@ -122,6 +124,7 @@ class DoorMachine(RuleBasedStateMachine):
     @initialize()
     def open_the_doors(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="door-machine-"))
+        self.line = Line(HubInMemory(an_event()), "gate-1")
         self.table = a_table(status=ReservationStatus.CONFIRMED)
         self.version = 1
         feed: tuple[FeedRow, ...] = (self.table, *(self._row(code) for code in [*GA, *VIP]))
@@ -131,6 +134,7 @@ class DoorMachine(RuleBasedStateMachine):
             feed,
             {"K1": KEY.public_key()},
             1000 // FRAME_MS,
+            claims=self.line,
         )
         self.relay = WitnessedTurnstile(self.folder, lambda: self.bench.clock.monotonic_ms / 1000)
         self.bench.relay = self.relay
@@ -185,7 +189,8 @@ class DoorMachine(RuleBasedStateMachine):
 
     def _scan(self, code: str) -> None:
         self.last = code
-        expected, before = self.model.expected(code), len(self.bench.records())
+        hub_answers = self.line.is_connected and self.line.mood == "answers"
+        expected, before = self.model.expected(code, hub_answers=hub_answers), len(self.bench.records())
         self._present(code)
         scans = [one for one in self.bench.records()[before:] if one.record == "scan"]
         assert [one.reason.value for one in scans] == ([expected] if expected else [])
@@ -248,6 +253,18 @@ class DoorMachine(RuleBasedStateMachine):
         change = Change(version=self.version, row=self._row(code))
         self.bench.hub.put_changes("event-1", [change], self.bench.clock.wall)
 
+    @rule(mood=st.sampled_from(["answers", "is silent", "is late"]), is_connected=st.booleans())
+    def the_line_to_the_hub(self, mood: Mood, is_connected: bool) -> None:
+        self.line.mood, self.line.is_connected = mood, is_connected
+
+    @rule(code=st.sampled_from([*GA, UNSYNCED]))
+    def another_gate_is_granted_a_ticket(self, code: str) -> None:
+        if not self.model.entries[code]:
+            self.model.taken.add(code)
+            self.line.hub.entries[code_hash(code)] = Entry(
+                at=self.bench.clock.wall, gate="gate-2", scan="there"
+            )
+
     @rule(share=st.sampled_from([0.5, 1.0]), scans_only=st.booleans())
     def the_hub_catches_up_with_a_part_of_the_journal(self, share: float, scans_only: bool) -> None:
         """It may know of an admission and not yet of its annulment."""
@@ -305,6 +322,13 @@ class DoorMachine(RuleBasedStateMachine):
         if hasattr(self, "bench"):
             standing = Counter(one.code_hash for one in _standing(self.bench.records()))
             assert all(standing[one] <= 1 for one in ONE_TIME), standing
+
+    @invariant()
+    def invariant_7_what_the_hub_granted_to_another_enters_only_unclaimed(self) -> None:
+        if hasattr(self, "bench"):
+            for one in _standing(self.bench.records()):
+                is_claimed = one.code_hash in ONE_TIME and Flag.UNCLAIMED not in one.flags
+                assert not is_claimed or one.scan_id in self.line.asked
 
     @invariant()
     def invariant_10_an_admission_has_its_reason(self) -> None:
