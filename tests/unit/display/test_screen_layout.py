@@ -18,7 +18,21 @@ from display.strings import Lang
 from display.words import Page, compose
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
+from gate.screen import (
+    Answer,
+    DoubleEntry,
+    Focus,
+    Idle,
+    Link,
+    Notice,
+    OutOfOrder,
+    Part,
+    Place,
+    Screen,
+    StaffText,
+    Typing,
+    Typo,
+)
 
 SIZES = [(128, 64), (256, 64)]
 
@@ -31,7 +45,14 @@ names = st.one_of(
 )
 numbers = st.one_of(st.integers(0, 2000), st.integers(-(10**12), 10**12))
 times = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-links = st.builds(Link, online=st.booleans(), waiting=numbers, cache_age_s=st.none() | numbers)
+links = st.builds(
+    Link,
+    online=st.booleans(),
+    waiting=numbers,
+    cache_age_s=st.none() | numbers,
+    isolated=st.booleans(),
+)
+places = st.builds(Place, gate=names, at=times)
 entries = st.builds(Entry, at=times, gate=names)
 events = st.builds(
     Event, event_id=st.just("e"), code=st.just("PF"), name=names, doors_open_at=times, ends_at=times
@@ -62,6 +83,7 @@ verdicts = st.builds(
     ticket_type=names,
     holder=names,
     entry=st.none() | entries,
+    other_gate=names,
 )
 typos = st.builds(Typo, group=st.integers(1, 9), place=st.integers(1, 64), wrote=st.sampled_from("8BOÑ"))
 codes = st.text("MGYPF0123456789VIPAS-", max_size=80) | st.text(max_size=80)
@@ -73,8 +95,12 @@ screens: st.SearchStrategy[Screen] = st.one_of(
         inside=numbers,
         capacity=numbers,
         now=times,
+        doors=st.none() | times,
+        knows_time=st.booleans(),
         link=links,
     ),
+    st.builds(DoubleEntry, counts=places, other=places, link=links),
+    st.builds(StaffText, text=st.text(max_size=200) | names, link=links),
     st.builds(Answer, verdict=verdicts, place=names, link=links, typo=st.none() | typos),
     st.builds(OutOfOrder, part=st.sampled_from(Part), step=st.sampled_from(Step), link=links),
     st.builds(Notice, word=st.sampled_from(["starting", "closed", "held_open", "slower"]), link=links),

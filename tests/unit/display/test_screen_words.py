@@ -1,6 +1,6 @@
 """What the screens say, rule by rule (domain 2.3, 2.4)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +11,21 @@ from display.strings import Lang
 from display.words import compose, veiled
 from gate.errors import Step
 from gate.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
+from gate.screen import (
+    Answer,
+    DoubleEntry,
+    Focus,
+    Idle,
+    Link,
+    Notice,
+    OutOfOrder,
+    Part,
+    Place,
+    Screen,
+    StaffText,
+    Typing,
+    Typo,
+)
 
 
 def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> Answer:
@@ -323,6 +337,46 @@ def test_offline_idle_says_how_many_scans_wait() -> None:
     assert compose(idle(OFFLINE), "en", ZONE).banner == ("OFFLINE · 12 min", "37 scans waiting")
     assert compose(idle(replace(OFFLINE, waiting=1)), "en", ZONE).banner[1] == "1 scan waiting"
     assert compose(idle(replace(OFFLINE, waiting=0)), "es", ZONE).banner == ("SIN RED · 12 min",)
+
+
+def test_alone_is_another_word_than_offline() -> None:
+    alone = replace(OFFLINE, isolated=True)
+    assert compose(idle(alone), "en", ZONE).banner == ("ALONE · 12 min", "37 scans waiting")
+    assert compose(Notice(word="closed", link=alone), "es", ZONE).banner == ("AISLADA · 12 min",)
+
+
+def test_without_the_time_idle_says_so_and_which_night_it_takes_for_tonight() -> None:
+    unsure = replace(idle(), knows_time=False, doors=datetime(2025, 2, 1, 4, 0, tzinfo=UTC))
+    assert said(unsure) == ("PERREO FRIDAYS", "GATE 1", "No time · Fri 31?", "--:--")
+    assert said(replace(unsure, event=None, doors=None))[2] == "Clock not set"
+    assert compose(unsure, "es", ZONE).lines[1] == "Sin hora · vie 31?"
+
+
+def test_another_gate_is_named_and_no_ticket_is_called_bad() -> None:
+    verdict = Verdict(ruling=Ruling.DENY, reason=Reason.OTHER_GATE, rule=11, other_gate="gate-2")
+    assert said(Answer(verdict=verdict, place="GATE 2"))[0] == "PLEASE USE GATE 2"
+    assert said(Answer(verdict=verdict))[0] == "PLEASE USE gate-2"
+    assert said(Answer(verdict=replace(verdict, other_gate="")))[0] == "PLEASE USE ANOTHER GATE"
+    assert compose(Answer(verdict=verdict), "en", ZONE).icon == "attention"
+
+
+def test_a_gate_that_may_not_decide_alone_asks_for_staff() -> None:
+    verdict = Verdict(ruling=Ruling.DENY, reason=Reason.ISOLATED, rule=11)
+    assert said(Answer(verdict=verdict)) == ("ONE MOMENT", "Please see staff", "This gate is alone")
+    assert compose(Answer(verdict=verdict), "en", ZONE).icon == "attention"
+
+
+def test_a_double_entry_names_both_gates_and_times_that_count_first() -> None:
+    at = datetime(2025, 2, 1, 4, 4, tzinfo=UTC)
+    screen = DoubleEntry(
+        counts=Place(gate="GATE 1", at=at), other=Place(gate="GATE 2", at=at + timedelta(minutes=1))
+    )
+    assert said(screen) == ("DOUBLE ENTRY", "GATE 1 22:04 · GATE 2 22:05", "See staff")
+    assert compose(screen, "en", ZONE).seconds == 10.0
+
+
+def test_a_text_of_staff_stands_as_it_was_written() -> None:
+    assert said(StaffText(text="Wristbands to GATE 2")) == ("NOTICE", "Wristbands to GATE 2")
 
 
 @pytest.mark.parametrize(
