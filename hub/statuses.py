@@ -206,14 +206,12 @@ def _note_clock(conn: Connection, status: GateStatus) -> None:
     if not status.online or status.clock != "synced" or None in known or not status.boot_id:
         return
     wanted = {name: getattr(status, name) for name in ("gate_id", "boot_id", "monotonic_ms", "at")}
-    ready = conn.execute(query("takes_boot_clocks")).fetchone()
-    if ready is not None and ready["ready"]:
-        try:
-            conn.execute(query("note_boot_clock"), wanted | {"uncertainty_ms": status.clock_uncertainty_ms})
-        except psycopg.Error as error:
-            if is_outage(error) and not is_conflict(error):
-                raise
-            _log.info("a boot's clock was not noted; the gate says it again", error=one_line(error))
+    try:
+        conn.execute(query("note_boot_clock"), wanted | {"uncertainty_ms": status.clock_uncertainty_ms})
+    except psycopg.Error as error:
+        if is_outage(error) and not is_conflict(error):
+            raise
+        _log.info("a boot's clock was not noted; the gate says it again", error=one_line(error))
 
 
 def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:

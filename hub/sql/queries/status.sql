@@ -32,9 +32,6 @@ UPDATE gates SET version = %(version)s, epoch = coalesce(%(epoch)s, epoch),
     last_seen_at = coalesce(%(heard_at)s, last_seen_at)
 WHERE gate_id = %(gate_id)s
 
--- takes_boot_clocks --
-SELECT to_regprocedure('note_boot_clock(text, text, bigint, timestamptz, bigint)') IS NOT NULL AS ready
-
 -- note_boot_clock --
 SELECT note_boot_clock(%(gate_id)s, %(boot_id)s, %(monotonic_ms)s, %(at)s, %(uncertainty_ms)s)
 

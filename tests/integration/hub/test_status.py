@@ -215,6 +215,18 @@ def test_lag_gap_and_age_of_what_is_missing(desk: Desk, conn: Connection) -> Non
     assert (health["lag"], health["gap"], health["oldest_unacked_s"]) == (0, 0, None)
 
 
+def test_a_gate_that_knows_the_time_tells_when_its_earlier_scans_of_the_boot_were_made(
+    desk: Desk, conn: Connection, world: World
+) -> None:
+    in_1970 = datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
+    scan = record(1, boot_id="b1", occurred_at=in_1970, monotonic_ms=2000, clock="untrusted")
+    write(conn, Batch(records=(scan,), topics={"gate-1": TOPICS.scans("gate-1")}))
+    desk.say(boot_id="b1", monotonic_ms=62_000, clock_uncertainty_ms=12)
+    desk.turn()
+    made = world.one("SELECT corrected_at FROM scan_logs")
+    assert made == desk.now - timedelta(seconds=60)
+
+
 def held(world: World, event: str, **changes: Any) -> Held:
     """What a gate holds that holds exactly what the hub has."""
     row = world.all(
