@@ -158,7 +158,8 @@ class Desk:
             if leave is None and lacks_leave(verdict) and self._may_find_leave(case):
                 return verdict, None
             record = turn.append(self._record(case, scan, verdict))
-            self._journal.check_numbering(case.link.epoch, case.link.hub_seq, record.seq - 1)
+            if case.link.hub_seq >= record.seq:
+                self._journal.check_numbering(case.link.epoch, case.link.hub_seq, record.seq - 1)
         return verdict, record
 
     def _may_find_leave(self, case: _Case) -> bool:
