@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gate.model import FeedRow
+from gate.model import FeedRow, Removed
+from gate.payload import code_hash
+from sync import download
 from sync import snapshot as limits
 from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
 from sync.spool import Spool, SpoolBusy
@@ -32,8 +34,13 @@ class Hub(BaseHTTPRequestHandler):
     headers_sent: dict[str, str] = {}
     seen: list[tuple[str, str | None]]
 
+    cuts: list[int]
+
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers["Authorization"]))
+        if self.cuts:
+            self.answer_cut_off(self.cuts.pop(0))
+            return
         body = self.bodies.get(self.path.rpartition("?")[2], self.body)
         self.send_response(self.status)
         self.send_header("Content-Length", str(self.claimed or len(body)))
@@ -41,6 +48,23 @@ class Hub(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def answer_cut_off(self, length: int) -> None:
+        """As the hub does, but after so many bytes the line breaks. Less than 0: it is broken at once."""
+        if length < 0:
+            self.close_connection = True
+            return
+        asked = self.headers["Range"]
+        goes_on = bool(asked) and self.headers["If-Range"] == self.headers_sent["ETag"]
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if goes_on else 0
+        self.send_response(206 if goes_on else 200)
+        if goes_on:
+            self.send_header("Content-Range", f"bytes {start}-{len(self.body) - 1}/{len(self.body)}")
+        self.send_header("Content-Length", str(len(self.body) - start))
+        for name, value in self.headers_sent.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(self.body[start : start + length])
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -50,6 +74,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub() -> Iterator[type[Hub]]:
     class Answering(Hub):
         seen: list[tuple[str, str | None]] = []
+        cuts: list[int] = []
 
     server = HTTPServer(("127.0.0.1", 0), Answering)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -65,11 +90,12 @@ class Client(HubClient):
     """A client with a spool of its own."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        super().__init__(url, "gate-1", "the-token")
+        self.waits: list[float] = []
+        super().__init__(url, "gate-1", "the-token", pause=self.waits.append)
         self.spool = Spool(folder / "spool.db")
 
-    def fetch(self, since: int = 0) -> Fetched:
-        return self.admissions("event-1", since, self.spool)
+    def fetch(self, since: int = 0, generation: int = 1) -> Fetched:
+        return self.admissions("event-1", since, self.spool, generation)
 
 
 @pytest.fixture
@@ -91,8 +117,11 @@ TABLES = ("events", "tables", "admissions")
 ROWS: tuple[FeedRow, ...] = (an_event(), a_table(), an_admission(), an_admission(code_id(2)))
 
 
-def snapshot(rows: tuple[msgspec.Struct, ...] = ROWS, since: int = 0, event_id: str = "event-1") -> bytes:
+def snapshot(
+    rows: tuple[msgspec.Struct, ...] = ROWS, since: int = 0, event_id: str = "event-1", **changes: int
+) -> bytes:
     header = SnapshotHeader(event_id=event_id, version=7, since=since, count=len(rows))
+    header = msgspec.structs.replace(header, **changes)
     lines = b"".join(msgspec.json.encode(line) + b"\n" for line in (header, *rows))
     return lines + msgspec.json.encode(SnapshotEnd(sha256=hashlib.sha256(lines).hexdigest())) + b"\n"
 
@@ -161,6 +190,92 @@ def test_what_is_not_used_leaves_nothing_on_the_disk(hub: type[Hub], client: Cli
 def test_a_snapshot_may_be_packed(hub: type[Hub], client: Client) -> None:
     hub.body, hub.headers_sent = gzip.compress(snapshot()), {"Content-Encoding": "gzip"}
     assert rows_of(client.fetch()) == list(ROWS)
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_download_that_is_cut_goes_on_where_it_stopped(
+    hub: type[Hub], client: Client, is_packed: bool
+) -> None:
+    many = tuple(an_admission(code_id(number)) for number in range(2_000))
+    hub.body, hub.headers_sent = snapshot(many), {"ETag": '"a"'}
+    if is_packed:
+        hub.body, hub.headers_sent = gzip.compress(hub.body, 1), {"ETag": '"a"', "Content-Encoding": "gzip"}
+    third = len(hub.body) // 3
+    hub.cuts = [third, 0, -1, third, -1, len(hub.body)]
+    assert set(rows_of(client.fetch())) == set(many)
+    assert hub.cuts == []
+    assert client.waits  # and not one request after another
+
+
+def test_a_body_that_is_another_by_now_is_not_patched_onto_what_came(hub: type[Hub], client: Client) -> None:
+    hub.body, hub.headers_sent = snapshot(), {"ETag": '"a"'}
+    hub.cuts = [300]
+
+    def move_on(_seconds: float) -> None:
+        hub.body, hub.headers_sent = snapshot((an_event(), an_admission())), {"ETag": '"b"'}
+        hub.cuts = [10_000]
+
+    client._pause = move_on
+    with pytest.raises(FetchError, match="200 to the rest"):
+        client.fetch()
+    assert rows_of(client.fetch()) == [an_event(), an_admission()]
+
+
+def test_a_rest_that_is_altered_is_seen_at_the_end(hub: type[Hub], client: Client) -> None:
+    hub.body, hub.headers_sent = snapshot(), {"ETag": '"a"'}
+    hub.cuts = [len(hub.body) // 2, 100_000]
+
+    def alter(_seconds: float) -> None:
+        hub.body = hub.body.replace(code_hash(code_id(2)).encode(), code_hash(code_id(3)).encode())
+
+    client._pause = alter
+    with pytest.raises(FetchError, match="altered"):
+        client.fetch()
+    assert list(client.spool.path.parent.iterdir()) == []
+
+
+def test_a_line_that_stays_broken_is_given_up(
+    hub: type[Hub], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TRIES", 2)
+    hub.body, hub.headers_sent = snapshot(), {"ETag": '"a"'}
+    hub.cuts = [300] + [-1] * 100
+    with pytest.raises(FetchError):
+        client.fetch()
+    assert len(client.waits) == 2
+
+
+def test_a_hub_that_went_back_is_not_loaded(hub: type[Hub], client: Client) -> None:
+    hub.body = snapshot()
+    for since, generation in ((8, 1), (1, 2)):
+        fetched = client.fetch(since, generation)
+        assert (fetched.went_back, fetched.version, fetched.spooled) == (True, 7, None)
+    hub.body = snapshot(generation=2)
+    fetched = client.fetch(900, 1)
+    assert (fetched.went_back, fetched.generation, rows_of(fetched)) == (False, 2, list(ROWS))
+
+
+CHANGES = (Change(version=6, row=an_admission()), Change(version=7, row=a_table()))
+
+
+@pytest.mark.parametrize(
+    "mixed_up",
+    [
+        snapshot(CHANGES, since=5, version=9),
+        snapshot(CHANGES, since=4),
+        snapshot(CHANGES, since=5, generation=2),
+        snapshot((CHANGES[1], CHANGES[0]), since=5),
+        snapshot((CHANGES[0], CHANGES[0]), since=5),
+        snapshot((*ROWS, Removed(code_hash="0" * 64, event_id="event-1"))),
+    ],
+)
+def test_rows_that_contradict_their_header_are_not_used(
+    hub: type[Hub], client: Client, mixed_up: bytes
+) -> None:
+    hub.body = mixed_up
+    with pytest.raises(FetchError):
+        client.fetch(5)
+    assert list(client.spool.path.parent.iterdir()) == []
 
 
 def test_a_line_without_an_end_is_not_read_to_its_end(hub: type[Hub], client: Client) -> None:
