@@ -28,6 +28,7 @@ def main() -> int:
             told = play(seed, say if asked.verbose else None)
             for line in told.broken:
                 say(f"seed {seed}: {line}")
+            sys.stdout.flush()
             failed += bool(told.broken)
     took = time.perf_counter() - began
     say(f"{asked.seeds} nights, {failed} broke a rule; {took:.1f} s, {took / asked.seeds:.2f} s a night")

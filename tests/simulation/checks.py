@@ -1,4 +1,4 @@
-"""The rules of quality 7.1, held against a night that has become quiet."""
+"""The rules of quality 7.1, held against a quiet night: what journals and hub have."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from gate.model import Ruling, ScanRecord
+from gate.model import Flag, Ruling, ScanRecord
 from sync.wire import record_hash
 from tests.simulation.database import Session
 from tests.simulation.gate import Place, Seen
+from tests.simulation.hub_checks import broken_at_the_hub
 from tests.simulation.night import Night
 
+Mirror = dict[Place, Seen]
 Rows = dict[Place, dict[str, Any]]
 
 
@@ -22,17 +24,21 @@ def broken_rules(night: Night, session: Session) -> list[str]:
     logs = _by_place(session, "select * from scan_logs")
     kept = _by_place(session, "select gate_id, epoch, seq, error from scan_quarantine where seq is not null")
     repeats = _by_place(session, "select gate_id, epoch, seq from scan_repeats")
+    # a gate that does not keep its journal for a month forgets whom it let in
+    of_memory = () if night.plan.prunes else (*_one_gate_once(mirror), *_heard_is_not_repeated(mirror))
     return [
         *_no_loss(mirror, logs.keys() | kept.keys() | repeats.keys()),
         *_exactly_once(logs),
         *_unaltered(mirror, logs),
-        *_gapless(logs, kept, repeats),
-        *(() if night.plan.prunes else (*_one_gate_once(mirror), *_heard_is_not_repeated(mirror))),
         *(
-            f"3 nothing altered: {place} is in the quarantine: {row['error'][:150]}"
+            f"3 nothing altered: {place} is in quarantine: {row['error'][:150]}"
             for place, row in kept.items()
         ),
-        *_converged(night, session),
+        *_gapless(logs, kept, repeats),
+        *of_memory,
+        *_granted_once(mirror),
+        *_within_hours(night, mirror),
+        *broken_at_the_hub(night, session, mirror, logs),
     ]
 
 
@@ -41,7 +47,7 @@ def _by_place(session: Session, sql: str) -> Rows:
     return {(row["gate_id"], row["epoch"], row["seq"]): row for row in rows}
 
 
-def _no_loss(mirror: dict[Place, Seen], at_hub: Any) -> Iterator[str]:
+def _no_loss(mirror: Mirror, at_hub: Any) -> Iterator[str]:
     for place, seen in mirror.items():
         if place not in at_hub and not seen.is_lost:
             yield f"1 no loss: {place} is not at the hub"
@@ -53,7 +59,7 @@ def _exactly_once(logs: Rows) -> Iterator[str]:
             yield f"2 exactly once: scan {scan_id} is there {count} times"
 
 
-def _unaltered(mirror: dict[Place, Seen], logs: Rows) -> Iterator[str]:
+def _unaltered(mirror: Mirror, logs: Rows) -> Iterator[str]:
     for place, row in logs.items():
         seen = mirror.get(place)
         if seen is None:
@@ -63,63 +69,65 @@ def _unaltered(mirror: dict[Place, Seen], logs: Rows) -> Iterator[str]:
 
 
 def _gapless(*kept: Rows) -> Iterator[str]:
-    places = set().union(*kept)
     numbers = defaultdict(set)
-    for gate_id, epoch, seq in places:
+    for gate_id, epoch, seq in set().union(*kept):
         numbers[gate_id, epoch].add(seq)
     for who, seqs in numbers.items():
         if min(seqs) != 1 or max(seqs) != len(seqs):
             yield f"4 gapless: {who} has {len(seqs)} numbers from {min(seqs)} to {max(seqs)}"
 
 
-def _is_first_entry(record: ScanRecord) -> bool:
-    return (
-        record.record == "scan"
-        and record.verdict is Ruling.ADMIT
-        and record.reason == "first_entry"
-        and record.kind in ("ga", "unknown")
-    )
+def is_first_entry(record: ScanRecord) -> bool:
+    """Of a ticket that is good once."""
+    admits = record.record == "scan" and record.verdict is Ruling.ADMIT
+    return admits and record.reason == "first_entry" and record.kind in ("ga", "unknown")
 
 
-def _standing(mirror: dict[Place, Seen]) -> list[ScanRecord]:
+def _standing(mirror: Mirror) -> list[ScanRecord]:
     """First entries of one-time tickets that were not annulled."""
     records = [seen.record for seen in mirror.values() if not seen.is_lost]
     annulled = {record.refers_to for record in records if record.record == "annulled"}
-    return [one for one in records if _is_first_entry(one) and one.scan_id not in annulled]
+    return [one for one in records if is_first_entry(one) and one.scan_id not in annulled]
 
 
-def _one_gate_once(mirror: dict[Place, Seen]) -> Iterator[str]:
+def _one_gate_once(mirror: Mirror) -> Iterator[str]:
     for (gate_id, code), count in Counter((one.gate_id, one.code_hash) for one in _standing(mirror)).items():
         if count > 1:
-            yield f"6 one gate once: {gate_id} admitted {code} {count} times"
+            yield f"6 one gate once: {gate_id} admitted {str(code)[:6]} {count} times"
 
 
-def _heard_is_not_repeated(mirror: dict[Place, Seen]) -> Iterator[str]:
+def _heard_is_not_repeated(mirror: Mirror) -> Iterator[str]:
     """Also if it was annulled later: what counts is what had been heard by then."""
-    records = {place: seen.record for place, seen in mirror.items()}
-    annulments = {one.refers_to: one for one in records.values() if one.record == "annulled"}
+    records = [seen.record for seen in mirror.values()]
+    annulments = {one.refers_to: one for one in records if one.record == "annulled"}
     entries = defaultdict(list)
-    for one in records.values():
-        if _is_first_entry(one):
-            entries[one.code_hash].append(one)
-    for one in (one for several in entries.values() if len(several) > 1 for one in several):
-        for heard in one.heard:
-            for other in entries[one.code_hash]:
+    for one in filter(is_first_entry, records):
+        entries[one.code_hash].append(one)
+    for one in (one for several in entries.values() for one in several):
+        for other in entries[one.code_hash]:
+            for heard in one.heard:
                 is_heard = (other.gate_id, other.epoch) == (heard.gate, heard.epoch)
                 if not is_heard or not heard.first <= other.seq <= heard.last:
                     continue
                 annulled = annulments.get(other.scan_id)
                 if annulled is None or annulled.seq > heard.last:
-                    yield (
-                        f"7 first scan wins: {one.gate_id} #{one.seq} repeats {other.gate_id} #{other.seq}, "
-                        "which it had heard of"
-                    )
+                    told = f"{other.gate_id} #{other.seq}, which it had heard of"
+                    yield f"7 first scan wins: {one.gate_id} #{one.seq} repeats {told}"
 
 
-def _converged(night: Night, session: Session) -> Iterator[str]:
-    row = session.execute("select admission_version as version from events").fetchone()
-    assert row is not None
-    for gate in night.gates.values():
-        held = gate.versions().get(night.plan.event_id)
-        if held != row["version"]:
-            yield f"9 convergence: {gate.gate_id} holds version {held}, the hub {row['version']}"
+def _granted_once(mirror: Mirror) -> Iterator[str]:
+    granted = [one for one in _standing(mirror) if Flag.UNCLAIMED not in one.flags]
+    for code, count in Counter(one.code_hash for one in granted).items():
+        if count > 1:
+            yield f"7 first scan wins: {str(code)[:6]} was admitted {count} times by the hub's grant"
+
+
+def _within_hours(night: Night, mirror: Mirror) -> Iterator[str]:
+    """Invariants 10 and 15. A second for what a clock may be wrong that runs wrong by one in a hundred."""
+    doors_us, ends_us = night.plan.doors_us - 1_000_000, night.plan.ends_us + 1_000_000
+    for place, seen in mirror.items():
+        if seen.record.verdict is Ruling.ADMIT and not (
+            doors_us <= seen.until_us and seen.since_us <= ends_us
+        ):
+            clock = f"by a clock that was {seen.record.clock} and said {seen.record.occurred_at:%H:%M:%S}"
+            yield f"15 honest clock: {place} was admitted outside the hours, {clock}"

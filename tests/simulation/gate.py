@@ -309,6 +309,13 @@ class Gate:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return dict(db.execute("select event_id, version from feed").fetchall())
 
+    def cached(self, table: str, event_id: str) -> list[str]:
+        """The rows of a table of its cache, of one night."""
+        path = self.machine.folder / "cache.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            rows = db.execute(f"select row from {table} where event_id = ?", (event_id,)).fetchall()
+        return [text for (text,) in rows]
+
     def close(self) -> None:
         """The night is over."""
         if self.sync is not None:

@@ -307,6 +307,9 @@ class Hub:
             return problem.status_code, b"", {}
         except (psycopg.OperationalError, DatabaseDownError):
             return 503, b"", {}
+        except Killed:
+            self.crash()
+            return None
         finally:
             self.session.back_to_normal()
         if isinstance(answer, msgspec.Struct):

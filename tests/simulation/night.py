@@ -22,6 +22,8 @@ from tests.simulation.sold import sale, set_up
 
 LONGEST_US = 900 * S
 """So long after everything was healed it has to be quiet."""
+LOOK_US = 1_037 * MS
+"""Not in step with what happens every second."""
 STILL_US = 12 * S
 """It is quiet if for so long nobody had anything to send."""
 
@@ -191,7 +193,7 @@ class Night:
         """Until nobody has anything to say any more for a while."""
         until, quiet_since = self.agenda.now_us + LONGEST_US, self.agenda.now_us
         while self.agenda.now_us - quiet_since < STILL_US:
-            self.agenda.run(self.agenda.now_us + S)
+            self.agenda.run(self.agenda.now_us + LOOK_US)
             busy = self._busy()
             if busy:
                 quiet_since = self.agenda.now_us

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +13,7 @@ import structlog
 
 from tests.simulation.agenda import START, Agenda
 from tests.simulation.checks import broken_rules
-from tests.simulation.database import Trouble, open_session
+from tests.simulation.database import Session, Trouble, open_session
 from tests.simulation.night import Night, cards
 from tests.simulation.plan import plan_of
 
@@ -30,6 +31,14 @@ class Told:
         lines = "\n  ".join(self.broken)
         again = f"python -m tests.simulation --seed {self.seed} --verbose"
         return f"seed {self.seed} broke:\n  {lines}\nto see it again: {again}"
+
+
+def _played(night: Night, session: Session) -> list[str]:
+    try:
+        night.play()
+        return night.broken + broken_rules(night, session)
+    except Exception:
+        return [*night.broken, f"broke down: {traceback.format_exc()}"]
 
 
 class Play(Protocol):
@@ -52,8 +61,7 @@ def simulator() -> Iterator[Play]:
                 agenda = Agenda(echo=echo)
                 with cards() as folder:
                     night = Night(plan_of(seed), session, folder, agenda)
-                    night.play()
-                    broken = night.broken + broken_rules(night, session)
+                    broken = _played(night, session)
                     for gate in night.gates.values():
                         gate.close()
                 return Told(seed, tuple(broken), tuple(agenda.trace))

@@ -25,11 +25,11 @@ def sale(ticket: Ticket, plan: Plan) -> tuple[str, tuple[object, ...]]:
 
 def set_up(session: Session, plan: Plan) -> None:
     """The hub's tables before the doors open."""
-    doors = START - timedelta(hours=1)
+    doors, ends = (START + timedelta(microseconds=at) for at in (plan.doors_us, plan.ends_us))
     session.execute(
         "insert into events (id, name, code, event_date, doors_open_at, ends_at, venue_capacity,"
         " isolation_policy) values (%s, 'Perreo Fridays', 'PF', %s, %s, %s, 500, %s)",
-        (plan.event_id, doors.date(), doors, doors + timedelta(hours=8), plan.policy),
+        (plan.event_id, START.date(), doors, ends, plan.policy),
     )
     for gate_id in sorted(plan.rates):
         token = hashlib.sha256(token_of(gate_id).encode()).hexdigest()
