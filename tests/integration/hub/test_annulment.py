@@ -285,7 +285,7 @@ def an_evening(world: World, event: str, name: str) -> tuple[list[ScanRecord], l
 
 def named(entry: Entry | None) -> tuple[Any, ...] | None:
     """An entry without the id of its scan, which is another each evening."""
-    return entry and (entry.at, entry.gate)
+    return None if entry is None else (entry.at, entry.gate)
 
 
 def ending(world: World, event: str, guests: list[str]) -> list[Any]:
