@@ -74,6 +74,22 @@ def test_a_gate_that_vanishes_is_told_by_its_will_and_one_that_leaves_says_so(br
     watcher.link.close()
 
 
+def test_who_is_put_out_by_a_namesake_knows_it_from_a_lost_line(broker: Mosquitto) -> None:
+    gate = Listener(broker.port, "gate-1")
+    assert gate.next() == Connected()
+    namesake = Listener(broker.port, "gate-1")
+    assert namesake.next() == Connected()
+    told = gate.next()
+    assert isinstance(told, Lost)
+    assert told.taken_over
+    broker.kill()
+    told = namesake.next()
+    assert isinstance(told, Lost)
+    assert not told.taken_over
+    gate.link.close()
+    namesake.link.close()
+
+
 def test_tls_files_that_cannot_be_used_are_told_in_words(tmp_path: Path) -> None:
     broken = tmp_path / "ca.pem"
     broken.write_text("no certificate")
