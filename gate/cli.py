@@ -207,7 +207,7 @@ def status(
 
 def _status_lines(status: GateStatus) -> Iterator[str]:
     journal, event = status.journal, status.event
-    link = "online" if status.online else "ALONE" if status.isolated else "OFFLINE"
+    link = "online" if status.online else "OFFLINE, ALONE" if status.isolated else "OFFLINE"
     yield f"gate      {status.gate_id}  {link}"
     yield f"clock     {_clock(status)}"
     yield f"journal   {journal.last_seq} scans, {journal.waiting} waiting for the hub"
