@@ -28,7 +28,7 @@ from gate.link import LinkNote
 from gate.model import FeedRow, Ruling, ScanRecord
 from gate.sharing import share
 from sync.feed import Place
-from sync.rows import SQL, as_json, put
+from sync.rows import SQL, as_json, put_counted
 from sync.spool import Spool, Spooled
 from sync.wire import Alert, Change, GateConfig, Held
 
@@ -165,13 +165,16 @@ class Cache:
             for name in ("take_events", "take_tables", "take_admissions"):
                 db.execute(SQL[name])
             db.execute(SQL["put_feed"], (event_id, version, generation, at.isoformat(), at.isoformat()))
+            # of every night: a code may have come from another
+            db.execute(SQL["count_all_admissions"])
+            db.execute(SQL["count_all_others"])
         spooled.discard()
 
     def put_changes(self, event_id: str, changes: Sequence[Change], at: datetime) -> None:
         """Apply changes that follow on what is held of an event; then the version of the last is held."""
         with self._transaction() as db:
             for change in changes:
-                put(db, change.row)
+                put_counted(db, change.row)
             moment = at.isoformat()
             db.execute(SQL["step_feed"], (changes[-1].version, moment, moment, event_id))
 

@@ -26,6 +26,14 @@ def put(db: sqlite3.Connection, row: FeedRow) -> None:
     db.execute(SQL[_statement(row)], _columns(row))
 
 
+def put_counted(db: sqlite3.Connection, row: FeedRow) -> None:
+    """Write one row, and keep the sums of the nights it leaves and comes to. Raises `sqlite3.Error`."""
+    counting, key = _counting(row)
+    db.execute(SQL[counting], {"key": key, "sign": -1})
+    put(db, row)
+    db.execute(SQL[counting], {"key": key, "sign": 1})
+
+
 def put_all(db: sqlite3.Connection, rows: Iterable[FeedRow]) -> None:
     """Write rows in their order, as they come: no more than one is held. Raises `sqlite3.Error`."""
     for statement, alike in itertools.groupby(rows, _statement):
@@ -42,6 +50,16 @@ def _statement(row: FeedRow) -> str:
             return "put_event"
         case Removed():
             return "remove_admission"
+
+
+def _counting(row: FeedRow) -> tuple[str, str]:
+    match row:
+        case Admission() | Removed():
+            return "count_admission", row.code_hash
+        case Table():
+            return "count_table", row.reservation_id
+        case Event():
+            return "count_event", row.event_id
 
 
 def _columns(row: FeedRow) -> Columns:

@@ -76,6 +76,11 @@ create table lent (
 create table alerts (number integer primary key autoincrement, id text not null unique, row text not null);
 
 alter table feed add column generation integer not null default 0;
+-- of what is held: admissions, and the sum of all shares. A share has 48 bits, so the sum of a large night's
+-- would not fit: it is kept in halves of 24
+alter table feed add column count integer not null default 0;
+alter table feed add column upper integer not null default 0;
+alter table feed add column lower integer not null default 0;
 alter table events add column share integer not null default 0;
 alter table tables add column share integer not null default 0;
 alter table admissions add column share integer not null default 0;
@@ -179,18 +184,35 @@ update feed set current_at = ?
 select event_id, generation, version from feed
 
 -- held --
--- Of each night that is followed: its admissions, and the sum of all shares. A share has 48 bits, so the sum
--- of a large night's would not fit: it is added up in halves of 24.
-select f.event_id, f.version, f.generation,
-    (select count(*) from admissions a where a.event_id = f.event_id),
-    sum(s.share >> 24), sum(s.share & 16777215)
-from feed f
-join (
-    select event_id, share from admissions
-    union all select event_id, share from tables
-    union all select event_id, share from events
-) s on s.event_id = f.event_id
-group by f.event_id
+select event_id, version, generation, count, upper, lower from feed
+
+-- count_all_admissions --
+update feed set (count, upper, lower) = (
+    select count(*), coalesce(sum(share >> 24), 0), coalesce(sum(share & 16777215), 0)
+    from admissions a where a.event_id = feed.event_id
+)
+
+-- count_all_others --
+update feed set (upper, lower) = (
+    select upper + coalesce(sum(share >> 24), 0), lower + coalesce(sum(share & 16777215), 0) from (
+        select share from tables t where t.event_id = feed.event_id
+        union all select share from events e where e.event_id = feed.event_id
+    )
+)
+
+-- count_admission --
+-- :sign is 1 for what is there now, -1 for what is about to go
+update feed set count = count + :sign, upper = upper + :sign * (share >> 24),
+    lower = lower + :sign * (share & 16777215)
+from admissions a where a.code_hash = :key and feed.event_id = a.event_id
+
+-- count_table --
+update feed set upper = upper + :sign * (share >> 24), lower = lower + :sign * (share & 16777215)
+from tables t where t.reservation_id = :key and feed.event_id = t.event_id
+
+-- count_event --
+update feed set upper = upper + :sign * (share >> 24), lower = lower + :sign * (share & 16777215)
+from events e where e.event_id = :key and feed.event_id = e.event_id
 
 -- forget_admissions --
 delete from admissions where event_id not in (select value from json_each(?))

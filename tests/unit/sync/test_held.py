@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlite_utils import Database
 
 from gate.digest import of_row, of_rows
-from gate.model import Admission, Event, Status, Table
+from gate.model import Admission, Event, FeedRow, Removed, Status, Table
 from sync import cache as caches
 from sync.cache import KEPT_PEERS, LOG_BYTES, Cache
 from sync.rows import SQL
@@ -66,12 +67,39 @@ def test_a_row_that_is_lost_or_altered_changes_the_digest(cache: Cache) -> None:
     assert len(seen) == 1 + len(ROWS) - 1 + len(altered)
 
 
+def test_what_is_held_is_right_after_any_changes_however_they_came(cache: Cache) -> None:
+    """The sums are kept as rows come and go; counted anew they are the same."""
+    chance = random.Random(4)
+    cache.put_config(config(an_event(), an_event(event_id="event-2", code="PS")))
+    for event_id in ("event-1", "event-2"):
+        cache.take(event_id, 1, cache.spool.fill([an_event(event_id=event_id)]), NOW)
+    for version in range(2, 200):
+        code, event_id = code_id(chance.randint(1, 12)), chance.choice(["event-1", "event-2"])
+        status = chance.choice(list(Status))
+        row: FeedRow = chance.choice(
+            [
+                an_admission(code, event_id=event_id, status=status),
+                Removed(code_hash=an_admission(code).code_hash, event_id=event_id),
+                a_table(event_id=event_id, arrived=chance.randint(0, 3)),
+                an_event(event_id=event_id, capacity=chance.randint(0, 3)),
+            ]
+        )
+        cache.put_changes(event_id, [Change(version=version, row=row)], NOW)
+    kept = cache.held()
+    with cache._transaction() as db:
+        db.execute(SQL["count_all_admissions"])
+        db.execute(SQL["count_all_others"])
+    assert cache.held() == kept
+    assert [held.count > 0 for held in kept] == [True, True]
+
+
 def test_the_sum_of_a_night_of_any_size_fits(cache: Cache) -> None:
     """A hundred thousand shares of 48 bits are more than SQLite's whole numbers hold."""
     cache.take("event-1", 7, cache.spool.fill([an_event(), an_admission()]), NOW)
     most = 2**48 - 1
     numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 40000)"
     cache._db.execute(f"insert into admissions {numbers} select i, 'event-1', null, 0, '', {most} from n")
+    cache.take("event-2", 1, cache.spool.fill([]), NOW)  # which counts again
     wanted = of_rows([of_row(an_event()), of_row(an_admission()), 40_000 * most])
     assert (cache.held()[0].count, cache.held()[0].digest) == (40_001, wanted)
 
