@@ -34,7 +34,7 @@ def broken_rules(night: Night, session: Session) -> list[str]:
             f"3 nothing altered: {place} is in quarantine: {row['error'][:150]}"
             for place, row in kept.items()
         ),
-        *_gapless(logs, kept, repeats),
+        *_gapless(mirror, logs, kept, repeats),
         *of_memory,
         *_granted_once(mirror),
         *_within_hours(night, mirror),
@@ -68,9 +68,10 @@ def _unaltered(mirror: Mirror, logs: Rows) -> Iterator[str]:
             yield f"3 nothing altered: {place} differs"
 
 
-def _gapless(*kept: Rows) -> Iterator[str]:
+def _gapless(mirror: Mirror, *kept: Rows) -> Iterator[str]:
+    """But for what was lost with a card that was thrown away."""
     numbers = defaultdict(set)
-    for gate_id, epoch, seq in set().union(*kept):
+    for gate_id, epoch, seq in set().union(*kept, (place for place, seen in mirror.items() if seen.is_lost)):
         numbers[gate_id, epoch].add(seq)
     for who, seqs in numbers.items():
         if min(seqs) != 1 or max(seqs) != len(seqs):
