@@ -15,6 +15,9 @@ RECONNECT_MS = (250, 10_000)
 SETTLED_MS = 20_000
 """Longer than the longest wait: two gates with one name, who throw each other out, never settle."""
 
+MOST_PUT_OUT = 5
+"""A broker that is restarted, or a bad cable, ends fewer connections in a row so soon."""
+
 MakeLink = Callable[[tuple[str, bytes], Sequence[str]], Link]
 
 
@@ -40,8 +43,10 @@ class Connection:
         self._topics = topics
         self._jitter = jitter
         self._outage = Outage("broker")
-        self._namesake = False
-        """Whether somebody was told of another client with this gate's id."""
+        self._put_out = 0
+        """How many connections in a row were accepted and did not last."""
+        self._is_told = False
+        """Whether somebody was told of that."""
         self._failures = 0
         self._connect_at = 0
         self.link: Link | None = None
@@ -69,7 +74,8 @@ class Connection:
 
     def on_lost(self, lost: Lost, now_ms: int) -> None:
         """The link is gone; the next is made after a wait."""
-        if lost.taken_over:
+        self._put_out += self.connected
+        if lost.taken_over or self._put_out >= MOST_PUT_OUT:
             self._tell_of_namesake()
         self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
         self._give_up(now_ms)
@@ -90,14 +96,18 @@ class Connection:
         self._connect_at = now_ms + int(wait)
 
     def _tell_of_namesake(self) -> None:
-        """Once, until a connection lasts: both come back again and again."""
-        if not self._namesake:
+        """Once, until a connection lasts: both come back again and again.
+
+        Mosquitto 2.0 gives no reason when it closes the older of two, so it is concluded as well.
+        """
+        if not self._is_told:
             structlog.get_logger().error(
-                "the broker has let in another client with this gate's id and put this one out: another gate "
-                "runs with a copy of this card, or maguey-sync runs twice. They put each other out until one "
-                "stops. Stop the other; if nobody knows it, revoke this gate's certificate and enrol anew."
+                "the broker lets this gate in and puts it out again, as it does if another client has this "
+                "gate's id: another gate runs with a copy of this card, or maguey-sync runs twice. Scans go "
+                "through slowly or not at all until one stops. Stop the other; if nobody knows it, revoke "
+                "this gate's certificate and enrol anew."
             )
-        self._namesake = True
+        self._is_told = True
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand over a message; False if nothing takes it now."""
@@ -108,7 +118,8 @@ class Connection:
     def _settle(self, now_ms: int) -> None:
         """Only a connection that lasts is one: else the log fills and the waits never grow."""
         if self.connected and now_ms - self.since_ms >= SETTLED_MS:
-            self._failures, self._namesake = 0, False
+            self._failures = self._put_out = 0
+            self._is_told = False
             self._outage.over()
 
 

@@ -136,14 +136,26 @@ def test_a_backlog_that_is_acknowledged_bit_by_bit_keeps_its_line(bench: Bench) 
     assert len(bench.links) == 1
 
 
-def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench) -> None:
+@pytest.mark.parametrize("reason", [True, False])
+def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench, reason: bool) -> None:
     with capture_logs() as lines:
         for _ in range(20):
-            bench.step(Lost("Session taken over", taken_over=True), seconds=1)
-            bench.step(Connected(), seconds=15)
+            bench.step(Lost("Unspecified error", taken_over=reason), seconds=1)
+            bench.step(seconds=15)
+            bench.step(Connected())
     told = [line["event"] for line in lines if line["log_level"] == "error"]
     assert len(told) == 1
-    assert "another client with this gate's id" in told[0]
+    assert "another client has this gate's id" in told[0]
+
+
+def test_a_broker_that_goes_now_and_then_is_no_namesake(bench: Bench) -> None:
+    with capture_logs() as lines:
+        for _ in range(20):
+            bench.step(Lost("Unspecified error"), seconds=1)
+            bench.step(seconds=15)
+            bench.step(Connected())
+            bench.step(seconds=30)
+    assert [line for line in lines if line["log_level"] == "error"] == []
 
 
 # --- the hub's own number ---
@@ -201,6 +213,8 @@ def test_status_tells_of_journal_clock_and_cache(bench: Bench) -> None:
     assert status.oldest_unacked_s in (31, 32)
     assert (status.clock, status.clock_offset_ms, status.clock_uncertainty_ms) == ("synced", 0, 5)
     assert (status.boot_id, status.monotonic_ms) == ("boot-1", bench.clock.monotonic_ms)
+    [held] = status.held
+    assert (held.event_id, held.version, held.count) == ("event-1", 5, 1)
     bench.ack(3)
     bench.step(seconds=11)
     assert (bench.status().acked, bench.status().oldest_unacked_s) == (3, None)
