@@ -6,11 +6,16 @@ FROM gates WHERE gate_id = %(gate_id)s
 SELECT gate_id, name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
 
 -- gate_config_events --
--- Every night, with whether this gate serves it, as the JSON of the gate's Event.
-SELECT (f.row || jsonb_build_object('served', g.event_id IS NOT NULL))::text AS event
+-- Every night a guest may hold a ticket for, with whether this gate serves it, as the JSON of the gate's Event.
+-- What is over is served for a week, so that its tickets are still known, and named for a month: what a
+-- gate keeps does not grow with the season.
+SELECT (f.row || jsonb_build_object(
+    'served', g.event_id IS NOT NULL AND e.ends_at > now() - interval '7 days'
+))::text AS event
 FROM events e
 JOIN feed_events f ON f.event_id = e.id
 LEFT JOIN gate_events g ON g.event_id = e.id AND g.gate_id = %(gate_id)s
+WHERE e.ends_at > now() - interval '30 days'
 ORDER BY e.doors_open_at
 
 -- gate_serves --

@@ -276,6 +276,20 @@ def test_config_names_every_night_and_the_served_ones(
     assert answer.gate_names == {"gate-1": "GATE-1", "gate-2": "GATE-2"}
 
 
+def test_a_night_that_is_over_is_served_for_a_week_and_named_for_a_month(
+    client: TestClient[Any], world: World, event: str
+) -> None:
+    for days, served in ((6, {event: True}), (8, {event: False}), (29, {event: False}), (31, {})):
+        world.run(
+            "UPDATE events SET doors_open_at = now() - make_interval(days => %s, hours => 8),"
+            " ends_at = now() - make_interval(days => %s)",
+            days,
+            days,
+        )
+        answer = decode(client.get("/api/gates/gate-1/config", headers=AUTH).content, GateConfig)
+        assert {found.event_id: found.served for found in answer.events} == served
+
+
 @pytest.mark.parametrize(
     "shown", [None, "Basic x", "Bearer ", "Bearer wrong", f"Bearer {hashed(TOKEN)}", "Bearer \xf1"]
 )
