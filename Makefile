@@ -1,7 +1,7 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test bench pibox-camera check format lock pictures clean
+.PHONY: demo test soak bench pibox-camera check format lock pictures clean
 
 demo:
 	@tools/setup
@@ -10,6 +10,11 @@ demo:
 # Three at once on two cores: tests with servers mostly wait. Each file stays in one process.
 test: check
 	@$(PY) -m pytest -n 3 --dist loadfile
+
+# Many nights of the simulator, on two cores: docs/development.md. SEEDS=20000 takes hours; FROM=500 begins there.
+soak:
+	@tools/setup
+	@$(PY) -m tests.simulation --jobs 2 --seed $(or $(FROM),0) --seeds $(or $(SEEDS),2000)
 
 # Measures the door beside its floors: docs/performance.md. ONLY=decision for one subject.
 bench:
