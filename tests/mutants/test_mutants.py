@@ -29,7 +29,59 @@ class Mutant:
     suite: tuple[str, ...]
 
 
+HUB = "tests/integration/hub"
 MUTANTS = (
+    Mutant(
+        "acknowledging before the commit",
+        "hub/consumer.py",
+        "        acks = write(conn, batch)\n"
+        "        for message in self._pending:\n"
+        "            self._broker.acknowledge(message)\n",
+        "        acks = [(one.gate_id, Ack(epoch=one.epoch, seq=one.seq)) for one in batch.records]\n"
+        "        for message in self._pending:\n"
+        "            self._broker.acknowledge(message)\n"
+        "        for gate_id, ack in acks:\n"
+        "            self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)\n"
+        "        acks = write(conn, batch)\n",
+        (f"{HUB}/test_consumer.py::test_no_ack_while_postgres_is_away",),
+    ),
+    Mutant(
+        "dropping the unique key of places",
+        "hub/sql/migrations/20260101000200_gates_and_scans.sql",
+        "    received_at timestamptz not null default now(),\n"
+        "    constraint scan_logs_place_key unique (gate_id, epoch, seq)\n",
+        "    received_at timestamptz not null default now()\n",
+        (f"{HUB}/test_clones.py", f"{HUB}/test_hostile.py"),
+    ),
+    Mutant(
+        "dropping the unique key of scans",
+        "hub/sql/migrations/20260101000200_gates_and_scans.sql",
+        "scan_id uuid not null constraint scan_logs_scan_id_key unique,",
+        "scan_id uuid not null,",
+        (f"{HUB}/test_ingest.py", f"{HUB}/test_salvage.py"),
+    ),
+    Mutant(
+        "taking the broker's word for the hub's",
+        "sync/window.py",
+        "    return msgspec.structs.replace(window, sent=max(window.sent, seq), since_ms=since)\n",
+        "    sent = max(window.sent, seq)\n"
+        "    return msgspec.structs.replace(window, sent=sent, acked=sent, since_ms=since)\n",
+        ("tests/unit/sync/test_service.py",),
+    ),
+    Mutant(
+        "granting without the row's lock",
+        "hub/sql/migrations/20260130100400_claims.sql",
+        "from tickets t where t.code_hash = p_code_hash for no key update;",
+        "from tickets t where t.code_hash = p_code_hash;",
+        (f"{HUB}/test_claims.py",),
+    ),
+    Mutant(
+        "ignoring what is lent",
+        "gate/desk.py",
+        "        return knows and not is_lent\n",
+        "        return knows\n",
+        ("tests/property/test_home_gate.py",),
+    ),
     Mutant(
         "pulsing before the commit",
         "gate/journal.py",
