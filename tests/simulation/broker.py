@@ -236,10 +236,9 @@ class Broker:
     def leave(self, line: Line, *, politely: bool) -> None:
         """The client's end is gone: with a goodbye, or because its process died."""
         line.is_lost = True
-        if line.is_open:
-            wire = self.wire(line.session.client_id)
-            if not wire.up_cut:
-                self._agenda.after(MS, lambda: self._gone(line, politely=politely))
+        if line.is_open:  # what was said before still arrives
+            line.arrivals["^bye"] = line.arrivals.get("^", 0)
+            self._up(line, "bye", lambda: self._gone(line, politely=politely))
 
     def _gone(self, line: Line, *, politely: bool) -> None:
         if line.is_open and line.session.line is line:

@@ -24,7 +24,6 @@ FAST = (
     "full_page_writes = off",
     "autovacuum = off",
     "jit = off",
-    "plan_cache_mode = force_generic_plan",
 )
 SHARED_MEMORY = Path("/dev/shm")
 TIME = """
@@ -39,11 +38,15 @@ class Killed(BaseException):
 
 
 class Trouble:
-    """What is to go wrong between the hub and Postgres. `is_cut`: nothing gets through."""
+    """What is to go wrong between the hub and Postgres. `is_cut`: nothing gets through.
+
+    `part`: of the hub, whose turn it is; `kill_part`: in whose it is to die.
+    """
 
     def __init__(self) -> None:
         self.is_cut = False
         self.is_aside = False
+        self.part = self.kill_part = ""
         self.kill_at: int | None = None
         self.kill_at_word: int | None = None
         self.lose_commit = False
@@ -64,7 +67,7 @@ class Trouble:
 
     def said(self) -> None:
         """The hub says something to the broker."""
-        if self.kill_at_word is not None:
+        if self.kill_at_word is not None and self.part == self.kill_part:
             self.kill_at_word -= 1
             if self.kill_at_word < 0:
                 self.kill_at_word = None
@@ -76,7 +79,7 @@ class Trouble:
             return
         if self.is_cut:
             raise psycopg.OperationalError("simulated: the connection to the server was lost")
-        if self.kill_at is not None:
+        if self.kill_at is not None and self.part == self.kill_part:
             self.kill_at -= 1
             if self.kill_at < 0:
                 self.kill_at = None
@@ -110,6 +113,8 @@ class Session(psycopg.Connection[DictRow]):
         self.tell_time()
         with super().transaction(*args, **kwargs) as transaction:
             yield transaction
+            if is_outermost:
+                self.trouble.statement()
         if is_outermost:
             self.trouble.committed()
 

@@ -158,15 +158,13 @@ class Part:
     :param turn: raises what Postgres raises.
     """
 
-    def __init__(
-        self, agenda: Agenda, name: str, every_us: int, turn: Callable[[], None], died: Callable[[], None]
-    ) -> None:
+    def __init__(self, hub: Hub, name: str, every_us: int, turn: Callable[[], None]) -> None:
         self.is_over = False
-        self._agenda = agenda
+        self._hub = hub
+        self._agenda = hub.agenda
         self._name = name
         self._every_us = every_us
         self._turn_it = turn
-        self._died = died
         self._due_us: int | None = None
 
     def wake(self, delay_us: int) -> None:
@@ -182,6 +180,7 @@ class Part:
             return
         self._due_us = None
         try:
+            self._hub.trouble.part = self._name
             self._turn_it()
         except (psycopg.Error, DatabaseDownError) as error:
             if not isinstance(error, psycopg.OperationalError | DatabaseDownError):
@@ -189,7 +188,7 @@ class Part:
             self._agenda.note("hub", f"{self._name}: {str(error)[:60]}")
             self.wake(RETRY_US)
         except Killed:
-            self._died()
+            self._hub.crash()
         else:
             self.wake(self._every_us)
 
@@ -230,7 +229,7 @@ class Process:
         return line
 
     def _add(self, name: str, every_us: int, turn: Callable[[], None]) -> None:
-        self._parts[name] = Part(self._agenda, name, every_us, turn, self._hub.crash)
+        self._parts[name] = Part(self._hub, name, every_us, turn)
         self._parts[name].wake(self._random.randint(0, 50 * MS))
 
     def _consume(self, consumer: Consumer) -> None:
@@ -301,6 +300,7 @@ class Hub:
         """Answer a gate's request with the real handlers."""
         if self.process is None:
             return None
+        self.trouble.part = "api"
         try:
             answer = self._handled(request)
         except Problem as problem:

@@ -116,7 +116,8 @@ class Night:
         self.hub.crash()
 
     def _hub_killed(self, trouble: Trouble) -> None:
-        if trouble.detail["up"]:
+        self.hub.trouble.kill_part = trouble.detail["part"]
+        if trouble.detail["forgets"] and trouble.detail["part"] != "api":
             self.hub.trouble.kill_at_word = trouble.detail["words"]
         else:
             self.hub.trouble.kill_at = trouble.detail["after"]
@@ -221,7 +222,8 @@ _OF_GATES = {
 }  # fmt: skip
 _TELLING = {
     "cut gate": ("up", "down"), "cut hub": ("up", "down"), "broker crash": ("forgets",),
-    "reboot": ("in_1970",), "door killed": ("lines",), "sync killed": ("lines",), "clock jump": ("jump_us",),
+    "reboot": ("in_1970",), "door killed": ("lines",), "hub killed": ("part", "forgets"),
+    "sync killed": ("lines",), "clock jump": ("jump_us",),
     "slow disk": ("commit_us",), "revoke": ("ticket", "status"), "sale": ("ticket",),
 }  # fmt: skip
 _HAS = (
