@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from gate.cache import CacheReader, LinkState
 from gate.clock import Clock
@@ -59,7 +60,7 @@ def check_line(broker: Broker) -> Iterator[Finding]:
                 advice = "Set hub.ca_file, cert_file and key_file."
                 yield warning("broker", f"{where} answers, unencrypted.", advice)
                 return
-            with tls(broker).wrap_socket(line, server_hostname=broker.host) as safe:
+            with tls(broker, datetime.now(UTC)).wrap_socket(line, server_hostname=broker.host) as safe:
                 yield fine("broker", f"{where} answers, {safe.version()}.")
     except LinkError as error:
         yield fault("broker", str(error), "")

@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gate.errors import MagueyError
 from gate.model import Value
+from sync.tls import context
 
 KEEPALIVE_S = 10
 """The broker is asked this often whether it is there; a dead line is noticed within 1.5 times that."""
@@ -121,7 +123,7 @@ class Link:
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.will_set(will[0], will[1], qos=1, retain=True)
         if broker.is_tls:
-            self._client.tls_set_context(tls(broker))
+            self._client.tls_set_context(tls(broker, datetime.now(UTC)))
         self._client.connect_async(broker.host, broker.port, keepalive=KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
 
@@ -181,17 +183,14 @@ class Link:
         self._put(self, Message(message.topic, bytes(message.payload), message.retain))
 
 
-def tls(broker: Broker) -> ssl.SSLContext:
-    """How the gate checks the broker, and shows who it is. Raises `LinkError`."""
+def tls(broker: Broker, now: datetime) -> ssl.SSLContext:
+    """How the gate checks the broker, and shows who it is: see `sync.tls`. Raises `LinkError`."""
     try:
-        context = ssl.create_default_context(cafile=broker.ca_file or None)
-        if broker.cert_file:
-            context.load_cert_chain(broker.cert_file, broker.key_file)
+        return context(broker.ca_file, now, broker.cert_file, broker.key_file)
     except (OSError, ssl.SSLError) as error:
         raise LinkError(
             f"the broker's TLS files cannot be used: {error}. Check hub.ca_file, cert_file and key_file."
         ) from None
-    return context
 
 
 def _at_once(_client: mqtt.Client, _data: Any, sock: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any
 
@@ -20,6 +22,7 @@ from gate.model import Admission, Event, FeedRow, Table, Value
 from sync.download import PIECE_BYTES, Download
 from sync.feed import Place
 from sync.spool import Spool, Spooled
+from sync.tls import context, is_lost
 from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, WireError, decode
 
 TIMEOUT_S = (3.0, 20.0)
@@ -66,38 +69,55 @@ class Fetched(Value, frozen=True):
         return Place(generation=self.generation, version=self.version)
 
 
+class _Safe(HTTPAdapter):
+    """Checks the hub as `sync.tls` says."""
+
+    def __init__(self, checks: ssl.SSLContext, retry: Retry) -> None:
+        self._checks = checks
+        super().__init__(max_retries=retry)
+
+    def init_poolmanager(self, *args: Any, **others: Any) -> None:
+        """See `HTTPAdapter`."""
+        super().init_poolmanager(*args, ssl_context=self._checks, **others)
+
+
 class HubClient:
     """Asks the hub as one gate.
 
     :param url: the hub's address, without a path.
     :param token: the gate's secret; sent in the Authorization header only.
     :param pause: waits so many seconds, before a download that was cut goes on.
+    :param wall: the machine's clock, right or wrong.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 – who asks whom, and how
         self,
         url: str,
         gate_id: str,
         token: str,
         ca_file: str = "",
         pause: Callable[[float], None] = time.sleep,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._gate_id = gate_id
         self._pause = pause
+        self._wall = wall
         self._base = f"{url.rstrip('/')}/api/gates/{gate_id}"
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.headers["Accept-Encoding"] = "gzip"
         self._session.verify = ca_file or True
-        retry = Retry(
+        self._ca_file = ca_file
+        self._clock_was_lost = False
+        self._retry = Retry(
             total=2,
             backoff_factor=0.2,
             status_forcelist=(502, 503, 504),
             allowed_methods=("GET",),
             respect_retry_after_header=False,  # it could hold up everything else for hours
         )
-        self._session.mount("http://", HTTPAdapter(max_retries=retry))
-        self._session.mount("https://", HTTPAdapter(max_retries=retry))
+        self._session.mount("http://", HTTPAdapter(max_retries=self._retry))
+        self._mount(wall())
 
     def config(self) -> GateConfig:
         """The gate's configuration. Raises `FetchError`."""
@@ -170,7 +190,15 @@ class HubClient:
                 f"{url}: no answer from the hub ({type(error).__name__}). Is it running?"
             ) from None
 
+    def _mount(self, now: datetime) -> None:
+        """How the hub is checked over https; another way only once the clock is right, or is lost."""
+        self._clock_was_lost = is_lost(now)
+        self._session.mount("https://", _Safe(context(self._ca_file, now), self._retry))
+
     def _send(self, url: str, query: dict[str, Any], headers: dict[str, str]) -> requests.Response:
+        now = self._wall()
+        if is_lost(now) != self._clock_was_lost:
+            self._mount(now)
         return self._session.get(
             url, params=query, headers=headers, timeout=TIMEOUT_S, stream=True, allow_redirects=False
         )

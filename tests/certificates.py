@@ -30,6 +30,8 @@ class Authority:
     folder: Path
     name: str = "Maguey test authority"
     revoked: list[int] = field(default_factory=list)
+    valid_from: datetime | None = None
+    """From when what it issues is valid; None: since yesterday."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +88,8 @@ class Authority:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(now + DAY)
+            .not_valid_before(self.valid_from or now - DAY)
+            .not_valid_after((self.valid_from or now) + DAY)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         )
         if address is not None:

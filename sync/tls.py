@@ -1,0 +1,48 @@
+"""How a gate checks whom it talks to, and shows who it is, also when it does not know the time.
+
+A Pi without a clock starts in 1970, where no certificate is valid yet. It could then never reach the hub,
+which alone could tell it the time. So a clock that is certainly wrong is not asked whether a certificate has
+expired; everything else is checked as ever: the authority, the name, the signature. The broker checks the
+gate's own certificate, expiry and revocation too, by a clock that is right.
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+BUILT = datetime(2026, 1, 1, tzinfo=UTC)
+"""No machine that runs this lives before it."""
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME (OpenSSL 1.1.0, x509_vfy.h); Python has no name for it."""
+
+
+def context(ca_file: str, now: datetime, cert_file: str = "", key_file: str = "") -> ssl.SSLContext:
+    """A client's context.
+
+    :param ca_file: the authority's certificate; empty: the machine's own authorities.
+    :param now: by the machine's clock.
+    :raises OSError, ssl.SSLError: a file cannot be used.
+    """
+    made = ssl.create_default_context(cafile=ca_file or None)
+    if cert_file:
+        made.load_cert_chain(cert_file, key_file)
+    if is_lost(now, cert_file):
+        made.verify_flags |= NO_CHECK_TIME
+    return made
+
+
+def is_lost(now: datetime, cert_file: str = "") -> bool:
+    """Whether this cannot be the time: before this was built, or before the own certificate was issued."""
+    if now < BUILT:
+        return True
+    if not cert_file:
+        return False
+    try:
+        own = x509.load_pem_x509_certificate(Path(cert_file).read_bytes())
+    except (OSError, ValueError):
+        return False  # whoever uses it says so
+    return now < own.not_valid_before_utc
