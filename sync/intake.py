@@ -17,7 +17,7 @@ from sync.link import Message
 from sync.peers import Peers
 from sync.reading import understand
 from sync.snapshot import Fetched
-from sync.wire import Alert, Delta, GateConfig, Head, Topics, decode, decode_scans
+from sync.wire import Alert, Delta, GateConfig, Head, Topics, WireError, decode, decode_scans
 
 STORE_RETRY_MS = 1_000
 KEPT = 10_000
@@ -94,10 +94,14 @@ class Intake:
                 self._before_large()
                 self._follower.on_fetched(message)
             case Message(topic, payload) if topic.endswith("/head"):
-                self._follower.on_head(decode(payload, Head))
+                head = decode(payload, Head)
+                _check_event(topic, self._topics.head(head.event_id))
+                self._follower.on_head(head)
                 self._heard()
             case Message(topic, payload) if topic.endswith("/deltas"):
-                self._follower.on_delta(decode(payload, Delta))
+                delta = decode(payload, Delta)
+                _check_event(topic, self._topics.deltas(delta.event_id))
+                self._follower.on_delta(delta)
                 self._heard()
             case Message(topic, payload) if topic.endswith("/scans"):
                 self._on_peer(topic, payload)
@@ -114,3 +118,9 @@ class Intake:
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)
         self._log.warning("the hub alerts", at_gate=alert.gate, reason=alert.reason, at=str(alert.at))
+
+
+def _check_event(topic: str, wanted: str) -> None:
+    """Raise `WireError` if a message about one event came on the topic of another."""
+    if topic != wanted:
+        raise WireError(f"about another event: it belongs on {wanted}")

@@ -90,6 +90,8 @@ class Teller:
             boot_id=now.boot_id,
             monotonic_ms=now.monotonic_ms,
         )
+        if self._follower.trouble:
+            status = msgspec.structs.replace(status, parts=status.parts | {"tickets": self._follower.trouble})
         return self._with_journal(status, now) if journal_is_read else status
 
     def _with_journal(self, status: GateStatus, now: Now) -> GateStatus:

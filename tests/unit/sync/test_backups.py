@@ -15,7 +15,7 @@ from sync.feed import Place
 from sync.fetcher import WantEvent
 from sync.link import Connected, Lost
 from sync.snapshot import Fetched
-from sync.wire import Change, Delta, Head
+from sync.wire import Change, Delta, GateStatus, Head, decode
 from tests.factories import an_admission, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 
@@ -159,7 +159,19 @@ def test_a_hub_that_went_back_is_refused_and_told_of_once(bench: Bench, older: P
     assert "maguey-hub restored" in told
     assert (held(bench), len(bench.wanted) < 60) == (at(40, generation), True)
     assert bench.reader.find(an_admission().code_hash).admission == an_admission()
-    assert bench.sync._follower.trouble == told
+    statuses = [payload for topic, payload, _ in bench.links[-1].published if topic.endswith("/status")]
+    assert decode(statuses[-1], GateStatus).parts["tickets"] == told
+
+
+def test_a_message_of_one_event_on_the_topic_of_another_is_refused(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=5)
+    there = TOPICS.head("event-9"), TOPICS.deltas("event-9")
+    with capture_logs() as lines:
+        bench.hear(there[0], Head(event_id="event-1", version=900, count=0, generation=9))
+        bench.hear(there[1], Delta(event_id="event-1", changes=(Change(version=6, row=SOLD),)))
+    assert [line["event"] for line in lines] == ["message not understood"] * 2
+    assert (held(bench), bench.sync._follower.is_current()) == (at(5), True)
 
 
 def test_an_older_snapshot_is_refused_whoever_kept_it(bench: Bench) -> None:

@@ -76,14 +76,13 @@ def test_what_is_held_is_right_after_any_changes_however_they_came(cache: Cache)
     for version in range(2, 200):
         code, event_id = code_id(chance.randint(1, 12)), chance.choice(["event-1", "event-2"])
         status = chance.choice(list(Status))
-        row: FeedRow = chance.choice(
-            [
-                an_admission(code, event_id=event_id, status=status),
-                Removed(code_hash=an_admission(code).code_hash, event_id=event_id),
-                a_table(event_id=event_id, arrived=chance.randint(0, 3)),
-                an_event(event_id=event_id, capacity=chance.randint(0, 3)),
-            ]
-        )
+        rows: list[FeedRow] = [
+            an_admission(code, event_id=event_id, status=status),
+            Removed(code_hash=an_admission(code).code_hash, event_id=event_id),
+            a_table(event_id=event_id, arrived=chance.randint(0, 3)),
+            an_event(event_id=event_id, capacity=chance.randint(0, 3)),
+        ]
+        row = chance.choice(rows)
         cache.put_changes(event_id, [Change(version=version, row=row)], NOW)
     kept = cache.held()
     with cache._transaction() as db:
