@@ -116,7 +116,7 @@ def plan_of(seed: int) -> Plan:
         rates={gate: random.uniform(-drift, drift) for gate in GATES},
         offsets_us={gate: random.randint(-300 * S, 300 * S) for gate in GATES},
         duplicates=random.choice((0.0, 0.02, 0.1)),
-        prunes=random.random() < 0.2,
+        prunes=random.random() < 0.3,
         doors_us=doors_us,
         ends_us=ends_us,
     )
