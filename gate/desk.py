@@ -4,7 +4,7 @@ The order is the promise: when `Desk.answer` returns, the record is on disk, so 
 calls it may move the turnstile. A first entry of a one-time ticket is claimed at the hub before
 that (domain 2.3, situation 1), so that a committed verdict is final: the journal's turn is
 left without a word, the hub is asked, and the turn decides again with its answer.
-See docs/adr/0016-claims-at-the-door.md.
+See docs/adr/0020-claims-at-the-door.md.
 """
 
 from __future__ import annotations
