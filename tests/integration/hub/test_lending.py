@@ -205,6 +205,22 @@ def test_a_lent_ticket_is_the_hubs_to_grant_and_goes_home_too(night: Night, desk
     assert not is_alone(night, "gate-1", claim.code_hash)
 
 
+def test_what_was_lent_stays_lent(night: Night, desk: Desk) -> None:
+    """Its home cannot say to a second question; it has lent it all the same, and may be silent by now."""
+    claim = claimed(night, code_at(night, "gate-1"))
+    desk.hear("gate-1", Probe(id=1))
+    desk.turn()
+    desk.hear("gate-2", claim)
+    lend = lend_of(desk.turn())
+    desk.hear("gate-2", Returned(scan_id=claim.scan_id))
+    desk.hear("gate-1", lent_to(lend))
+    desk.hear("gate-1", lent_to(lend, lent=False))
+    desk.turn()
+    desk.wait(60)
+    desk.hear("gate-3", claimed(night, claim.code_hash))
+    assert one_of(desk.turn())[1]["answer"] == "granted"
+
+
 @pytest.mark.parametrize("liar", ["gate-2", "gate-3"])
 def test_only_its_home_lends_a_ticket(night: Night, desk: Desk, liar: str) -> None:
     claim = claimed(night, code_at(night, "gate-1"))
