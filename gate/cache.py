@@ -18,6 +18,7 @@ import msgspec
 
 from gate.errors import CacheError
 from gate.history import ends, without
+from gate.homes import Division
 from gate.link import Alert, LinkNote, Measure, last_known
 from gate.model import Admission, Entry, Event, Heard, Now, Table, Value
 from gate.rows import moment
@@ -58,7 +59,7 @@ class LinkState(Value, frozen=True):
     `alive`: sync runs. `online`: broker and hub are heard. `cut_ms`: how long there has been no broker,
     0 while there is one, None if there was none since boot. `answered_ms`: when the hub last answered
     what claims go through, None unless sync is connected now. `measure`, `heard`, `hub_seq`,
-    `knows_lent`: as in `gate.link.LinkNote`.
+    `lent_as_of`: as in `gate.link.LinkNote`.
     """
 
     alive: bool = False
@@ -70,7 +71,7 @@ class LinkState(Value, frozen=True):
     answered_ms: int | None = None
     measure: Measure | None = None
     heard: tuple[Heard, ...] = ()
-    knows_lent: bool = False
+    lent_as_of: dict[str, Division] = {}
 
 
 class CacheReader:
@@ -241,7 +242,7 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
             hub_seq=note.hub_seq,
             measure=note.measure,
             heard=note.heard,
-            knows_lent=note.knows_lent,
+            lent_as_of=note.lent_as_of,
         )
         if note.boot_id != now.boot_id:
             return msgspec.structs.replace(known, measure=last_known(note))

@@ -27,7 +27,7 @@ from gate.effects import Effects, effects, with_arrivals
 from gate.errors import CacheError
 from gate.guessing import covered, strict
 from gate.history import combine, is_same, without
-from gate.homes import home_of
+from gate.homes import division_of, home_of
 from gate.hotline import Claims
 from gate.ids import uuid7
 from gate.journal import Journal, Past, Turn
@@ -301,12 +301,13 @@ class Desk:
 
         :raises CacheError: it cannot be read; nothing is recorded.
         """
-        code = case.question.presented
-        assert isinstance(code, Code)
+        event, code = case.question.event, case.question.presented
+        assert event is not None and isinstance(code, Code)
         with self._cache.view():
-            knows = self._cache.link(case.now).knows_lent
+            told_of = self._cache.link(case.now).lent_as_of.get(event.event_id)
             is_lent = self._cache.is_lent(code.code_hash)
-        return knows and not is_lent
+        # the feed tells of another division at once, what is lent comes with the next configuration
+        return told_of == division_of(event) and not is_lent
 
     def _record(self, case: _Case, scan: _Scan, verdict: Verdict) -> ScanRecord:
         now, code = case.now, scan.code

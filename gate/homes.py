@@ -9,6 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
+from gate.model import Event, Value
+
+
+class Division(Value, frozen=True):
+    """Among whom a night's tickets are divided."""
+
+    homes: tuple[str, ...]
+    retired: tuple[str, ...]
+
+
+def division_of(event: Event) -> Division:
+    """Of this night, as it is known here."""
+    return Division(homes=event.homes, retired=event.retired)
+
 
 def home_of(code_hash: str, homes: Collection[str], retired: Collection[str] = ()) -> str | None:
     """The home gate of a ticket; None if there is none (left).

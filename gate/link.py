@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gate.homes import Division
 from gate.model import Heard, Moment, Value
 
 
@@ -28,7 +29,8 @@ class LinkNote(Value, frozen=True):
     its last; `hub_seq`: what the hub itself says, which is more if the journal was restored from a
     backup. `answered_ms`: when the hub last answered what claims go through, None if not since this
     boot. `measure`: the best known of its clock, also of an earlier boot. `heard`: what was heard of the
-    other gates. `knows_lent`: the hub has told which of this gate's own tickets it lent to others.
+    other gates. `lent_as_of`: by event, for which division of its tickets the hub has told what this gate
+    may not admit alone; who goes by another, later one does not know all of that.
     """
 
     connected: bool
@@ -42,7 +44,7 @@ class LinkNote(Value, frozen=True):
     answered_ms: int | None = None
     measure: Measure | None = None
     heard: tuple[Heard, ...] = ()
-    knows_lent: bool = False
+    lent_as_of: dict[str, Division] = {}
 
 
 class Alert(Value, frozen=True):

@@ -8,9 +8,10 @@ import msgspec
 import structlog
 
 from gate.clock import Clock
+from gate.model import Event
 from sync.cache import Cache
 from sync.feed import Place, plan
-from sync.fetcher import Want, WantEvent
+from sync.fetcher import Want, WantConfig, WantEvent
 from sync.snapshot import Fetched
 from sync.spool import Spooled
 from sync.wire import Change, Delta, GateConfig, Head
@@ -196,6 +197,8 @@ class Follower:
         if step.apply and held:
             self._cache.put_changes(event_id, step.apply, self._clock.now().wall)
             self._held[event_id] = msgspec.structs.replace(held, version=step.apply[-1].version)
+            if any(isinstance(change.row, Event) for change in step.apply):
+                self._want(WantConfig())  # its tickets may be divided anew: what is lent comes with that
         return step.gap
 
     def _is_behind(self, event_id: str) -> bool:

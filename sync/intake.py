@@ -9,6 +9,7 @@ import structlog
 
 from gate.clock import Clock
 from gate.errors import StoreError
+from gate.homes import Division, division_of
 from gate.link import LinkNote
 from gate.outage import Outage
 from sync.cache import Cache
@@ -55,8 +56,8 @@ class Intake:
         self._before_large = before_large
         self.peers = Peers(before.heard if before else ())
         """What was heard of the other gates and is in the cache."""
-        self.knows_lent = bool(before and before.knows_lent)
-        """Whether this cache has had a configuration, and so every ticket that is lent."""
+        self.lent_as_of: dict[str, Division] = before.lent_as_of if before else {}
+        """By night, for which division of its tickets this cache has every one that is lent."""
         self._log = structlog.get_logger()
         self._outage = Outage("cache")
         self._kept: deque[Incoming] = deque(maxlen=KEPT)
@@ -89,7 +90,7 @@ class Intake:
             case GateConfig():
                 self._follower.on_config(message)
                 self._cache.add_lent(message, self._clock.now().wall)
-                self.knows_lent = True
+                self.lent_as_of = {e.event_id: division_of(e) for e in message.events if e.homes}
             case Fetched():
                 self._before_large()
                 self._follower.on_fetched(message)

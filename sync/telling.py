@@ -64,7 +64,7 @@ class Teller:
             answered_ms=self._claims.answered_ms,
             measure=self._claims.timing.best,
             heard=self._intake.peers.heard(),
-            knows_lent=self._intake.knows_lent,
+            lent_as_of=self._intake.lent_as_of,
         )
 
     def offline(self) -> GateStatus:

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gate.cache import CacheReader
 from gate.decide import Policy
 from gate.desk import RELIABLE_MS, Desk
+from gate.homes import division_of
 from gate.journal import Journal
 from gate.link import LinkNote
 from gate.model import FeedRow, Flag, Reason, ScanRecord
@@ -63,7 +64,7 @@ class Gate:
             boot_id="boot-1",
             epoch=self.journal.epoch,
             acked_seq=0,
-            knows_lent=True,
+            lent_as_of={"event-1": division_of(hub.event)},
         )
         self.cache.put_link(note, None)
         self.desk = Desk(

@@ -25,7 +25,7 @@ from gate.cache import CacheReader, LinkState
 from gate.claim import Claim
 from gate.decide import Policy
 from gate.desk import Desk
-from gate.homes import home_of
+from gate.homes import division_of, home_of
 from gate.journal import Journal
 from gate.lending import LOCK_FILE
 from gate.link import LinkNote
@@ -139,7 +139,7 @@ class Gate:
             boot_id="boot-1",
             epoch=None,
             acked_seq=0,
-            knows_lent=knows_lent,
+            lent_as_of={"event-1": division_of(EVENT)} if knows_lent else {},
         )
         self.cache.put_link(note, None)
 

@@ -16,7 +16,7 @@ from gate.decide import Policy
 from gate.desk import LENDING_S, RELIABLE_MS, Desk
 from gate.errors import CacheError, StoreError
 from gate.faults import DamagedError
-from gate.homes import home_of
+from gate.homes import division_of, home_of
 from gate.journal import Journal
 from gate.lending import LOCK_FILE, lending_lock
 from gate.link import LinkNote
@@ -251,7 +251,7 @@ def home(gate: Gate) -> Gate:
     gate.cache.put_snapshot("event-1", 3, (event, an_admission(OURS), an_admission(THEIRS)), NOW)
     gate.line.is_connected = False
     gate.line.hub.event = event
-    gate.link(connected=False, since_ms=0, knows_lent=True)
+    gate.link(connected=False, since_ms=0, lent_as_of={"event-1": division_of(event)})
     return gate
 
 
@@ -269,8 +269,19 @@ def test_home_gate_a_lent_ticket_waits_for_the_hub(home: Gate) -> None:
 
 
 def test_home_gate_knows_nothing_of_what_it_lent_before_the_hub_has_told(home: Gate) -> None:
-    home.link(connected=False, since_ms=0, knows_lent=False)
+    home.link(connected=False, since_ms=0, lent_as_of={})
     assert home.scan(OURS).reason is Reason.ISOLATED
+
+
+def test_home_gate_divided_anew_it_admits_nobody_alone_before_the_hub_has_told_what_is_lent(
+    home: Gate,
+) -> None:
+    """A gate was retired: the feed says so at once, what of its tickets is granted already comes later."""
+    night = an_event(isolation="home_gate", homes=(*HOMES, "gate-3"), retired=("gate-3",))
+    home.cache.put_snapshot("event-1", 4, (night, an_admission(OURS), an_admission(THEIRS)), NOW)
+    assert home.scan(OURS).reason is Reason.ISOLATED
+    home.link(connected=False, since_ms=0, lent_as_of={"event-1": division_of(night)})
+    assert home.scan(OURS).reason is Reason.FIRST_ENTRY
 
 
 def test_home_gate_a_ticket_that_is_lent_after_the_first_look_is_seen(home: Gate) -> None:

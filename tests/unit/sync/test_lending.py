@@ -5,17 +5,22 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import msgspec
 import pytest
 
+from gate.homes import division_of
 from gate.journal import Journal
 from gate.lending import LOCK_FILE, lending_lock
 from gate.model import Reason, Ruling
+from sync.fetcher import WantConfig
 from sync.link import Connected
-from sync.wire import GateConfig, Lend, LentTo
+from sync.snapshot import Fetched
+from sync.wire import Change, Delta, GateConfig, Lend, LentTo
 from tests.factories import a_record, an_event
-from tests.unit.sync.bench import Bench
+from tests.unit.sync.bench import TOPICS, Bench
 
 HASH = a_record(1).code_hash or ""
+NIGHT = an_event(isolation="home_gate", homes=("gate-1", "gate-2"))
 LEND = Lend(scan_id="scan-9", code_hash=HASH, event_id="event-1", to="gate-2")
 
 
@@ -37,7 +42,7 @@ def answers(bench: Bench) -> list[bool]:
 def config(**lent: tuple[str, ...]) -> GateConfig:
     """With lent tickets by event."""
     nights = {event.replace("_", "-"): codes for event, codes in lent.items()}
-    return GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),), lent=nights)
+    return GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(NIGHT,), lent=nights)
 
 
 def test_a_ticket_nobody_used_here_is_lent_and_written_down_first(bench: Bench) -> None:
@@ -97,10 +102,18 @@ def test_a_gate_without_a_journal_cannot_say(bench: Bench) -> None:
 
 def test_what_the_hub_says_it_lent_is_known_after_the_first_configuration(bench: Bench) -> None:
     bench.step(seconds=1)
-    assert not bench.note().knows_lent
+    assert bench.note().lent_as_of == {}
     bench.step(config(event_1=("aa", "bb")))
     bench.step(seconds=1)
-    assert (bench.note().knows_lent, lent(bench)) == (True, {"aa", "bb"})
+    assert (bench.note().lent_as_of, lent(bench)) == ({"event-1": division_of(NIGHT)}, {"aa", "bb"})
+
+
+def test_a_night_that_is_divided_anew_has_what_is_lent_asked_for_at_once(bench: Bench) -> None:
+    bench.step(config(), Fetched(event_id="event-1", version=5, spooled=bench.cache.spool.fill([NIGHT])))
+    bench.wanted.clear()
+    retired = msgspec.structs.replace(NIGHT, retired=("gate-2",))
+    bench.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(Change(version=6, row=retired),)))
+    assert bench.wanted == [WantConfig()]
 
 
 def test_what_was_lent_stays_lent_whatever_a_later_configuration_says(bench: Bench) -> None:
@@ -121,10 +134,10 @@ def test_a_restart_remembers_and_a_new_cache_does_not(bench: Bench) -> None:
     bench.step(seconds=1)
     bench.sync = bench.start()
     bench.step(Connected(), seconds=1)
-    assert bench.note().knows_lent
+    assert bench.note().lent_as_of == {"event-1": division_of(NIGHT)}
     bench.cache.close()
     for file in bench.folder.glob("cache.db*"):
         file.unlink()
     bench.sync = bench.start()
     bench.step(seconds=1)
-    assert not bench.note().knows_lent
+    assert bench.note().lent_as_of == {}
