@@ -31,6 +31,9 @@ from sync.wire import Claimed, Grant, HubTime, Lend, Probe, Returned, Topics, to
 from sync.wire import encode as to_wire
 
 POLL_S = 0.2
+GOOD_FOR_S = 2
+"""Claims and probes older than this the broker forgets: nobody waits for them, and in a queue for a hub that
+is away they would push out what is returned."""
 PROBE_MS = 1_000
 ANSWERED_MS = 3_000
 """The hub is asked every second: one that has answered none of the last three questions answers no claim."""
@@ -169,8 +172,8 @@ class Claims:
             door.close()
         self._asked.clear()
 
-    def _publish(self, topic: str, payload: bytes) -> bool:
-        return self._link is not None and self._link.publish(topic, payload)
+    def _publish(self, topic: str, payload: bytes, expires_s: int | None = None) -> bool:
+        return self._link is not None and self._link.publish(topic, payload, expires_s=expires_s)
 
     def _publish_later(self, topic: str, payload: bytes) -> None:
         """Now, or when there is a broker again."""
@@ -196,7 +199,7 @@ class Claims:
         claimed = Claimed(
             scan_id=claim.scan_id, code_hash=claim.code_hash, event_id=claim.event_id, epoch=claim.epoch
         )
-        if not (self._is_open() and self._publish(self._topic, to_wire(claimed))):
+        if not (self._is_open() and self._publish(self._topic, to_wire(claimed), GOOD_FOR_S)):
             door.close()
             return
         self._asked[claim.scan_id] = door
@@ -264,7 +267,7 @@ class Claims:
         if self._link is not None and now_ms >= self._probe_at:
             self._probe_at = now_ms + PROBE_MS
             self._probes.append(now_ms)
-            self._publish(self._topic, to_wire(Probe(id=now_ms)))
+            self._publish(self._topic, to_wire(Probe(id=now_ms)), GOOD_FOR_S)
 
     def _on_time(self, told: HubTime) -> None:
         if told.id not in self._probes:

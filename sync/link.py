@@ -19,6 +19,8 @@ from typing import Any
 import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gate.errors import MagueyError
@@ -127,9 +129,19 @@ class Link:
         self._client.connect_async(broker.host, broker.port, keepalive=KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand over a message. False if the connection is gone; the caller sends it again later."""
-        return self._client.publish(topic, payload, qos=1, retain=retain).rc == mqtt.MQTT_ERR_SUCCESS
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, expires_s: int | None = None
+    ) -> bool:
+        """Hand over a message. False if the connection is gone; the caller sends it again later.
+
+        :param expires_s: after so long the broker forgets it (MQTT 5, 3.3.2.3.3).
+        """
+        properties = None
+        if expires_s is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = expires_s
+        told = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        return told.rc == mqtt.MQTT_ERR_SUCCESS
 
     def is_alive(self) -> bool:
         """Whether paho's thread still runs; a dead one never reports anything again."""

@@ -88,7 +88,14 @@ class SimulatedLink(Link):
             self._broker.acknowledge(self._line, packet.mid)
             self._tell(self, Message(packet.topic, packet.payload, packet.retained))
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expires_s: int | None = None,  # noqa: ARG002 – nothing waits here
+    ) -> bool:
         """See `Link`."""
         if self._line is None:
             return False

@@ -53,7 +53,14 @@ class MemoryLink(Link):
         self.up, self.closed = True, False
         self.turns = 0
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expires_s: int | None = None,  # noqa: ARG002 – nothing waits here
+    ) -> bool:
         if self.up:
             self.published.append((topic, payload, retain))
         return self.up
