@@ -256,14 +256,18 @@ def test_a_flood_costs_five_looks_a_second_and_staff_is_still_heard_after_it(
     assert reply.outcome == "done"
 
 
+def way(bench: Bench) -> Way:
+    return bench.passing.state.way
+
+
 def test_held_open_closed_and_resumed_by_order(bench: Bench, staff: Staff) -> None:
     staff.order("hold_open")
-    assert bench.passing.state.way is Way.HELD_OPEN
+    assert way(bench) is Way.HELD_OPEN
     assert "held open" in refused(staff.order("release"))
     staff.order("close")
-    assert bench.passing.state.way is Way.CLOSED
+    assert way(bench) is Way.CLOSED
     staff.order("resume")
-    assert bench.passing.state.way is Way.NORMAL
+    assert way(bench) is Way.NORMAL
     assert bench.told() == [("event", "held_open"), ("event", "closed"), ("event", "resumed")]
 
 
@@ -272,10 +276,10 @@ def test_the_fire_alarm_beats_every_order(bench: Bench, staff: Staff) -> None:
     bench.look()
     assert "fire alarm" in refused(staff.order("release"))
     staff.order("close")
-    assert bench.passing.state.way is Way.FREE_PASSAGE
+    assert way(bench) is Way.FREE_PASSAGE
     bench.inputs.fire(on=False)
     bench.wait(6)
-    assert bench.passing.state.way is Way.CLOSED
+    assert way(bench) is Way.CLOSED
 
 
 def test_a_text_of_staff_is_shown_for_ten_seconds_between_guests(bench: Bench, staff: Staff) -> None:
