@@ -71,6 +71,8 @@ _IN_THE_WAY = (
     psycopg.errors.UniqueViolation,
 )
 """Somebody else holds what the claim needs; the connection is sound."""
+_OF_ONE_TICKET = (psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation)
+"""Says nothing of other tickets: their claims are answered, and every door goes on asking."""
 
 
 class Claims:
@@ -152,8 +154,9 @@ class Claims:
 
     def _present(self) -> list[str]:
         """The gates that can be asked something, and no memory of the others."""
-        since = self._clock() - HEARD_US
-        self._heard = {gate_id: at for gate_id, at in self._heard.items() if at >= since}
+        now = self._clock()
+        # what was heard in the future was heard before the hub's clock was set back
+        self._heard = {gate_id: at for gate_id, at in self._heard.items() if 0 <= now - at <= HEARD_US}
         return list(self._heard)
 
     def _claim(self, conn: Connection, gate_id: str, claim: Claimed) -> None:
@@ -163,7 +166,7 @@ class Claims:
 
     def _settle(self, conn: Connection, gate_id: str, lent: LentTo) -> None:
         wanted: Wanted = {"gate_id": gate_id, "scan_id": lent.scan_id, "code_hash": lent.code_hash}
-        wanted |= {"lent": lent.lent, "heard": self._present()}
+        wanted |= {"lent": lent.lent, "used": lent.used, "heard": self._present()}
         self._tell(gate_id, lent, self._ask(conn, "settle_lend", wanted))
 
     def _tell(self, gate_id: str, said: Claimed | LentTo, told: Wanted | None) -> None:
@@ -183,7 +186,9 @@ class Claims:
     def _tell_time(self, conn: Connection, gate_id: str, probe: Probe, at_us: int) -> None:
         """After a trip to where claims are answered, or not at all."""
         row = conn.execute(query("claims_ready")).fetchone()
-        if row is not None and row["ready"] and self._clock() >= self._doubt_until:
+        # a doubt that would last longer than any is one from before the hub's clock was set back
+        in_doubt = 0 < self._doubt_until - self._clock() <= _DOUBT_US
+        if row is not None and row["ready"] and not in_doubt:
             self._publish(gate_id, HubTime(id=probe.id, received_us=at_us, sent_us=self._clock()))
 
     def _sweep(self, conn: Connection, status: GateStatus) -> None:
@@ -210,7 +215,8 @@ class Claims:
             try:
                 row = conn.execute(query(name), wanted | self._always()).fetchone()
             except psycopg.Error as error:
-                self._doubt_until = self._clock() + _DOUBT_US
+                if not isinstance(error, _OF_ONE_TICKET):
+                    self._doubt_until = self._clock() + _DOUBT_US
                 if is_outage(error) and not isinstance(error, _IN_THE_WAY):
                     raise
                 self._tell_once(wanted["gate_id"], one_line(error))

@@ -42,9 +42,10 @@ class Lender:
             with lending_lock(self._lock, WAIT_S):
                 self._cache.put_lent(lend.code_hash, lend.event_id, lend.to, at)
                 is_lent = self._outbox.knows_unused(lend.code_hash)
+                is_used = self._outbox.knows_used(lend.code_hash)
         except (StoreError, LendingBusy) as error:
             self._outage.began(error)
-            is_lent = False
+            is_lent = is_used = False
         else:
             self._outage.over()
-        return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=is_lent)
+        return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=is_lent, used=is_used)

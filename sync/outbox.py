@@ -103,6 +103,12 @@ class Outbox:
             db = self._open()
             return bool(db and db.execute(SQL["unused"], (code_hash,)).fetchone()[0])
 
+    def knows_used(self, code_hash: str) -> bool:
+        """Whether it is certain that somebody came in here with this code."""
+        with self._in_words():
+            db = self._open()
+            return bool(db and db.execute(SQL["used"], (code_hash,)).fetchone()[0])
+
     def age_above(self, seq: int, now: Now) -> int | None:
         """How long ago the first record after `seq` was made, in seconds; None if there is none.
 

@@ -171,11 +171,12 @@ class Probe(Value, frozen=True, tag="probe", tag_field="t"):
 
 class LentTo(Value, frozen=True, tag="lent", tag_field="t"):
     """Gate to hub, on `claims`: the answer to `Lend`. `lent`: this gate will not admit it alone any more;
-    False: it has admitted it, or cannot say."""
+    `used`: it has admitted it. Neither: it cannot say."""
 
     scan_id: str
     code_hash: str
     lent: bool
+    used: bool = False
     v: int = VERSION
 
 

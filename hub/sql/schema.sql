@@ -259,7 +259,8 @@ begin
     end if;
     select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
     if v_scan.scan_id is null then
-        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
+        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded'
+            when is_revoked(v_live.gate_id) then 'revoked' end;
     elsif v_scan.annulled_at is not null then
         v_why := 'annulled';
     elsif v_scan.verdict <> 'admit' then
@@ -273,11 +274,6 @@ begin
     return null;
 end
 $$;
-CREATE TABLE public.gate_events (
-    gate_id text NOT NULL,
-    event_id uuid NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE TABLE public.gates (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     gate_id text NOT NULL,
@@ -295,10 +291,19 @@ CREATE TABLE public.gates (
     CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
     CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
 );
+CREATE FUNCTION public.is_revoked(p_gate text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = is_revoked.p_gate) AND ((gates.status = 'revoked'::text) OR (gates.revoked_at IS NOT NULL)))));
+CREATE TABLE public.gate_events (
+    gate_id text NOT NULL,
+    event_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
 CREATE FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
-    RETURN CASE WHEN (NOT (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND (gates.venue = claim_refusal.p_venue))))) THEN 'no gate of this name belongs to the venue'::text WHEN (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND ((gates.status = 'revoked'::text) OR (gates.revoked_at IS NOT NULL))))) THEN 'the gate was revoked'::text WHEN ((p_event IS NOT NULL) AND (NOT (EXISTS (SELECT FROM public.gate_events WHERE ((gate_events.gate_id = claim_refusal.p_gate) AND (gate_events.event_id = claim_refusal.p_event)))))) THEN 'the gate does not serve this night'::text ELSE NULL::text END;
+    RETURN CASE WHEN (NOT (EXISTS (SELECT FROM public.gates WHERE ((gates.gate_id = claim_refusal.p_gate) AND (gates.venue = claim_refusal.p_venue))))) THEN 'no gate of this name belongs to the venue'::text WHEN public.is_revoked(p_gate) THEN 'the gate was revoked'::text WHEN ((p_event IS NOT NULL) AND (NOT (EXISTS (SELECT FROM public.gate_events WHERE ((gate_events.gate_id = claim_refusal.p_gate) AND (gate_events.event_id = claim_refusal.p_event)))))) THEN 'the gate does not serve this night'::text ELSE NULL::text END;
 CREATE FUNCTION public.claim_subject(p_code_hash text) RETURNS TABLE(event_id uuid, status text, entry jsonb, is_perk boolean, is_unpaid boolean)
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1104,13 +1109,14 @@ $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
-CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
+CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
     v_claim claims;
     v_ticket tickets;
+    v_answer text;
 begin
     perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
@@ -1126,8 +1132,9 @@ begin
             p_heard, p_now);
     end if;
     select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
-    update claims set answer = 'taken', answered_at = p_now,
-        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry',
+    v_answer := case when p_used or v_ticket.checked_in_at is not null then 'taken' else 'elsewhere' end;
+    update claims set answer = v_answer, answered_at = p_now,
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', v_answer, 'home', p_home, 'entry',
             claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
     where scan_id = p_scan
     returning * into v_claim;
@@ -1592,7 +1599,7 @@ CREATE TABLE public.claims (
     seen_boot text,
     seen_ms bigint,
     CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
-    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text])))
+    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text])))
 );
 CREATE TABLE public.commands (
     id uuid NOT NULL,

@@ -15,6 +15,14 @@ select 1 from scans where seq <= ? limit 1
 -- oldest_above --
 select boot_id, monotonic_ms, occurred_at from scans where seq > ? order by seq limit 1
 
+-- used --
+-- somebody came in here with this code
+select exists (
+    select 1 from scans s
+    where code_hash = ?1 and verdict = 'admit' and record = 'scan'
+      and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
+) or exists (select 1 from remembered where code_hash = ?1)
+
 -- unused --
 -- nobody came in here with this code, and this journal can say so: none of it is lost
 select not exists (

@@ -24,7 +24,7 @@ create table if not exists claims (
     answered_at timestamptz,
     released_at timestamptz,
     released_by text
-        constraint claims_released check (released_by in ('returned', 'superseded', 'annulled', 'unused')),
+        constraint claims_released check (released_by in ('returned', 'superseded', 'annulled', 'unused', 'revoked')),
     spent_at timestamptz,
     seen_boot text,
     seen_ms bigint
@@ -141,8 +141,13 @@ begin
 end
 $$;
 
+create or replace function is_revoked(p_gate text) returns boolean
+language sql stable set search_path = public, pg_temp
+return exists (select from gates where gate_id = p_gate and (status = 'revoked' or revoked_at is not null));
+
 -- Whom a code is granted to, as the entry it is or will be taken with. A grant that came to nothing is released
--- here: its scan was annulled or refused, or the same journal asks anew, which knows best.
+-- here: its scan was annulled or refused, the same journal asks anew, which knows best, or its gate was revoked
+-- and what it has not delivered never comes: one stolen gate must not keep everybody out.
 create or replace function claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamptz)
 returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
@@ -158,7 +163,8 @@ begin
     end if;
     select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
     if v_scan.scan_id is null then
-        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded' end;
+        v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded'
+            when is_revoked(v_live.gate_id) then 'revoked' end;
     elsif v_scan.annulled_at is not null then
         v_why := 'annulled';
     elsif v_scan.verdict <> 'admit' then
@@ -223,8 +229,7 @@ language sql stable set search_path = public, pg_temp
 return case
     when not exists (select from gates where gate_id = p_gate and venue = p_venue)
         then 'no gate of this name belongs to the venue'
-    when exists (select from gates where gate_id = p_gate and (status = 'revoked' or revoked_at is not null))
-        then 'the gate was revoked'
+    when is_revoked(p_gate) then 'the gate was revoked'
     when p_event is not null
         and not exists (select from gate_events where gate_id = p_gate and event_id = p_event)
         then 'the gate does not serve this night'
@@ -285,16 +290,18 @@ begin
 end
 $$;
 
--- A home gate's answer to being asked to lend; returns as claim_entry. p_fresh: who asked longer ago has gone on,
--- and only asking again gets it an answer.
+-- A home gate's answer to being asked to lend; returns as claim_entry. Neither lent nor used (p_used): it cannot
+-- say, and only there the ticket may enter. p_fresh: who asked longer ago has gone on, and only asking again gets
+-- it an answer.
 create or replace function settle_lend(
-    p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_heard text[], p_now timestamptz,
-    p_fresh interval default '2 seconds'
+    p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[],
+    p_now timestamptz, p_fresh interval default '2 seconds'
 ) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_claim claims;
     v_ticket tickets;
+    v_answer text;
 begin
     perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
@@ -310,8 +317,9 @@ begin
             p_heard, p_now);
     end if;
     select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
-    update claims set answer = 'taken', answered_at = p_now,
-        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', 'taken', 'home', p_home, 'entry',
+    v_answer := case when p_used or v_ticket.checked_in_at is not null then 'taken' else 'elsewhere' end;
+    update claims set answer = v_answer, answered_at = p_now,
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', v_answer, 'home', p_home, 'entry',
             claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
     where scan_id = p_scan
     returning * into v_claim;

@@ -173,6 +173,20 @@ def test_a_gate_with_another_journal_has_forgotten_what_it_did(night: Night) -> 
     assert night.answer("gate-1", code, epoch="e2") == "taken"
 
 
+def test_what_a_revoked_gate_holds_is_free_again_and_what_it_admitted_is_not(
+    night: Night, world: World
+) -> None:
+    """A stolen gate may have claimed every ticket of the night."""
+    held, used = night.code(), night.code()
+    scan = new_id()
+    assert [night.answer("gate-1", held), night.answer("gate-1", used, scan)] == ["granted", "granted"]
+    night.ingest("gate-1", 1, used, scan)
+    assert night.answer("gate-2", held) == "taken"
+    world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
+    assert [night.answer("gate-2", held), night.answer("gate-2", used)] == ["granted", "taken"]
+    assert night.answer("gate-3", held) == "taken"
+
+
 def test_a_ticket_whose_scan_was_taken_in_is_taken(night: Night) -> None:
     code = night.code()
     scan = night.ingest("gate-2", 1, code)
@@ -375,7 +389,7 @@ def test_after_a_claim_failed_probes_are_not_answered_for_a_while(
     night: Night, desk: Desk, dsn: str, conn: Connection
 ) -> None:
     code = night.code()
-    conn.execute("SET lock_timeout = '10ms'")
+    conn.execute("SET statement_timeout = '100ms'")
     with connect(dsn) as other:
         other.execute("SELECT FROM tickets FOR UPDATE")
         desk.hear("gate-1", claimed(night, code))
@@ -385,6 +399,39 @@ def test_after_a_claim_failed_probes_are_not_answered_for_a_while(
     desk.hear("gate-1", Probe(id=2))
     desk.hear("gate-1", claimed(night, code))
     assert [type(message) for _, message in desk.turn()] == [HubTime, Grant]
+
+
+def test_a_ticket_that_somebody_holds_says_nothing_of_the_others(
+    night: Night, desk: Desk, dsn: str, conn: Connection
+) -> None:
+    held, other = night.code(), night.code()
+    conn.execute("SET lock_timeout = '10ms'")
+    with connect(dsn) as holder:
+        holder.execute("SELECT FROM tickets WHERE code_hash = %s FOR UPDATE", (held,))
+        desk.hear("gate-1", claimed(night, held))
+        desk.hear("gate-2", claimed(night, other))
+        desk.hear("gate-2", Probe(id=1))
+        assert [type(message) for _, message in desk.turn()] == [Grant, HubTime]
+
+
+def test_the_hubs_clock_is_set_back_and_claims_are_answered_as_before(
+    night: Night, desk: Desk, dsn: str, conn: Connection
+) -> None:
+    conn.execute("SET statement_timeout = '100ms'")
+    desk.hear("gate-1", Probe(id=1))
+    with connect(dsn) as other:
+        other.execute("SELECT FROM tickets FOR UPDATE")
+        desk.hear("gate-1", claimed(night, night.code()))
+        desk.turn()
+    desk.wait(-3600)
+    desk.hear("gate-2", Probe(id=2))
+    desk.hear("gate-2", claimed(night, night.code()))
+    assert [type(message) for _, message in desk.turn()] == [HubTime, Grant]
+    # and a gate that was heard before is not there until it is heard again
+    night.divide("gate-1")
+    desk.hear("gate-2", claimed(night, night.code()))
+    gate_id, told = one_of(desk.turn())
+    assert (gate_id, told["answer"], told["home"]) == ("gate-2", "elsewhere", "gate-1")
 
 
 def test_what_is_returned_is_the_brokers_until_it_is_in_postgres(night: Night, desk: Desk, dsn: str) -> None:

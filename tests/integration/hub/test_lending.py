@@ -61,8 +61,8 @@ def lend_of(said: list[tuple[str, Any]]) -> Lend:
     return message
 
 
-def lent_to(lend: Lend, lent: bool = True) -> LentTo:
-    return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=lent)
+def lent_to(lend: Lend, lent: bool = True, used: bool = False) -> LentTo:
+    return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=lent, used=used)
 
 
 def is_alone(night: Night, gate_id: str, code: str) -> bool:
@@ -125,12 +125,25 @@ def test_what_its_home_admitted_is_taken(night: Night, desk: Desk) -> None:
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
     desk.hear("gate-2", claim)
-    desk.hear("gate-1", lent_to(lend_of(desk.turn()), lent=False))
+    desk.hear("gate-1", lent_to(lend_of(desk.turn()), lent=False, used=True))
     assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="taken", home="gate-1"))]
     assert night.ask("gate-2", claim.code_hash, claim.scan_id) is not None
     # the home is asked again: its admission may be annulled
     desk.hear("gate-2", claimed(night, claim.code_hash))
     assert isinstance(lend_of(desk.turn()), Lend)
+
+
+def test_a_home_that_cannot_say_is_where_the_guest_is_sent_and_nobody_is_told_it_was_used(
+    night: Night, desk: Desk
+) -> None:
+    """Its journal has lost some of its history, or the door has the lock."""
+    claim = claimed(night, code_at(night, "gate-1"))
+    desk.hear("gate-1", Probe(id=1))
+    desk.turn()
+    desk.hear("gate-2", claim)
+    desk.hear("gate-1", lent_to(lend_of(desk.turn()), lent=False))
+    assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="elsewhere", home="gate-1"))]
+    assert night.answer("gate-1", claim.code_hash) == "granted"
 
 
 @pytest.mark.parametrize("silence", ["never heard", "too long", "said goodbye", "only retained"])
@@ -361,7 +374,9 @@ def test_who_waited_for_a_gate_that_is_retired_asks_its_new_home(night: Night, c
     night.ask("gate-3", code, scan, heard=["gate-2"])
     retire(conn, night.event, "gate-2", "Eva", "water in it", NOW)
     wanted = {"venue": "main", "gate_id": "gate-2", "scan_id": scan, "code_hash": code, "now": NOW}
-    row = conn.execute(query("settle_lend"), wanted | {"lent": True, "heard": ["gate-1"]}).fetchone()
+    row = conn.execute(
+        query("settle_lend"), wanted | {"lent": True, "used": False, "heard": ["gate-1"]}
+    ).fetchone()
     assert row is not None
     assert (row["told"]["to"], row["told"]["lend"]) == ("gate-3", "gate-1")
 
@@ -417,7 +432,7 @@ def granted_in_the_end(conn: Connection, night: Night, gate_id: str, code: str) 
     told = ask(conn, night, gate_id, code, scan, heard=night.gates)
     if told is not None and "lend" in told:
         wanted = {"venue": night.venue, "gate_id": told["lend"], "scan_id": scan, "code_hash": code}
-        wanted |= {"lent": True, "heard": night.gates, "now": after(0.01)}
+        wanted |= {"lent": True, "used": False, "heard": night.gates, "now": after(0.01)}
         row = conn.execute(query("settle_lend"), wanted).fetchone()
         told = row["told"] if row else None
     assert told is not None
