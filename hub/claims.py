@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +54,9 @@ KEPT = timedelta(days=7)
 """Claims and lends are of one night; they are kept a while, for whoever asks what happened."""
 _DOUBT_US = 5_000_000
 """After a claim failed, probes are not answered for so long: doors would ask again at once, and in vain."""
+MOST_A_SECOND = 200
+"""Messages of one gate that are looked at; a crowd of fifty guests a second makes half of that. More is a
+defect, or a stolen gate, and would keep all the others waiting. What is dropped of returns, the sweep finds."""
 _FORGET_US = 3_600_000_000
 _AT_ONCE = 1000
 _TOLD_LIMIT = 1000
@@ -89,6 +92,8 @@ class Claims:
         self._asked: deque[tuple[str, ToHub | GateStatus, int]] = deque(maxlen=_AT_ONCE)
         self._returned: dict[tuple[str, str], Message] = {}
         self._told: set[tuple[str, str]] = set()
+        self._second = 0
+        self._said: Counter[str] = Counter()
         self._doubt_until = 0
         self._forget_at = 0
 
@@ -119,6 +124,8 @@ class Claims:
         try:
             if gate_id is None:
                 raise WireError("not a topic of this venue's gates")
+            if self._is_flood(gate_id):
+                raise WireError(f"more than {MOST_A_SECOND} messages in a second")
             said = _read(message, self._topics, gate_id)
         except WireError as error:
             self._line.acknowledge(message)
@@ -145,6 +152,14 @@ class Claims:
                 self._tell_time(conn, gate_id, said, at_us)
             case GateStatus():
                 self._sweep(conn, said)
+
+    def _is_flood(self, gate_id: str) -> bool:
+        second = self._clock() // 1_000_000
+        if second != self._second:
+            self._second = second
+            self._said.clear()
+        self._said[gate_id] += 1
+        return self._said[gate_id] > MOST_A_SECOND
 
     def _note_heard(self, gate_id: str, said: ToHub | GateStatus, message: Message) -> None:
         if isinstance(said, GateStatus) and not said.online:

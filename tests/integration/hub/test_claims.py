@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 from demo.servers import Mosquitto, mosquitto, postgres
 from gate.model import Ruling
 from hub import consumer
+from hub.claims import MOST_A_SECOND
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
@@ -451,14 +452,29 @@ def test_what_is_returned_is_the_brokers_until_it_is_in_postgres(night: Night, d
 
 def test_what_was_said_during_an_outage_is_heard_and_bounded(night: Night, desk: Desk) -> None:
     for number in range(3_000):
-        desk.hear("gate-1", Probe(id=number))
+        desk.hear(f"gate-{number % 20}", Probe(id=number))
     for _ in range(4):
         desk.claims.hear(0.0)
     assert len(desk.line.acknowledged) == 3_000
+    desk.wait(0.5)
     desk.hear("gate-1", claimed(night, night.code()))
     said = [message for _, message in desk.turn()]
     assert len(said) == 1_000
     assert isinstance(said[-1], Grant)
+
+
+def test_a_gate_that_floods_the_hub_keeps_no_other_waiting(night: Night, desk: Desk) -> None:
+    code = night.code()
+    with capture_logs() as logs:
+        for _ in range(1_000):
+            desk.hear("gate-1", Returned(scan_id=new_id()))
+        desk.hear("gate-2", claimed(night, code))
+        assert one_of(desk.turn())[1]["answer"] == "granted"
+    assert night.world.one("SELECT count(*) FROM claims WHERE gate_id = 'gate-1'") == MOST_A_SECOND
+    assert [line["gate"] for line in logs] == ["gate-1"]
+    desk.wait(1)
+    desk.hear("gate-1", Probe(id=1))
+    assert len(desk.turn()) == 1
 
 
 @pytest.mark.parametrize(
