@@ -56,7 +56,7 @@ _DOUBT_US = 5_000_000
 """After a claim failed, probes are not answered for so long: doors would ask again at once, and in vain."""
 MOST_A_SECOND = 200
 """Messages of one gate that are looked at; a crowd of fifty guests a second makes half of that. More is a
-defect, or a stolen gate, and would keep all the others waiting. What is dropped of returns, the sweep finds."""
+defect or a stolen gate, and would keep all others waiting. What is dropped of returns, the sweep finds."""
 _FORGET_US = 3_600_000_000
 _AT_ONCE = 1000
 _TOLD_LIMIT = 1000
