@@ -210,7 +210,7 @@ def _status_lines(status: GateStatus) -> Iterator[str]:
     link = "online" if status.online else "OFFLINE, ALONE" if status.isolated else "OFFLINE"
     yield f"gate      {status.gate_id}  {link}"
     yield f"clock     {_clock(status)}"
-    yield f"journal   {journal.last_seq} scans, {journal.waiting} waiting for the hub"
+    yield f"journal   {journal.last_seq} records, {journal.waiting} waiting for the hub"
     yield f"last scan {journal.last_scan or '-'}"
     if event is not None:
         yield f"event     {event.name}, {event.inside} of {event.capacity} in, by the hub's count"

@@ -163,5 +163,9 @@ def _replay_lines(found: Replayed, zone: ZoneInfo) -> Iterator[str]:
         at = one.at.astimezone(zone)
         yield f"{one.seq:6}  {at:%Y-%m-%d %H:%M:%S}  {one.code}  was {one.was}, would be {one.would_be}"
         yield f"        {one.why}"
-    skipped = f", {found.skipped} not judged (locked against guessing)" if found.skipped else ""
+    skipped = (
+        f", {found.skipped} not judged (the gate was locked against guessing, or had no leave of the hub)"
+        if found.skipped
+        else ""
+    )
     yield f"{found.scans} scans decided again{skipped}: {len(found.differences)} differences"

@@ -79,7 +79,10 @@ class Hotline:
         answer = self._answer(claim.scan_id, until) if self.send(claim) else None
         if answer is None:
             self._failed_ms = self._clock.now().monotonic_ms
-            self._outage.began(f"no answer within {self._timeout_s} s; first entries go unclaimed")
+            self._outage.began(
+                f"no answer within {self._timeout_s} s. "
+                "Until it answers, the night's isolation policy decides first entries."
+            )
         else:
             self._failed_ms = None
             self._outage.over()

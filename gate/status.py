@@ -77,7 +77,7 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
     if event is None:
         problems.append(f"{config.cache}: no night loaded. Start maguey-sync and look at its log.")
     if not link.online:
-        problems.append("The hub is not heard. Scans wait on this gate; look at maguey-sync's log.")
+        problems.append("The hub is not heard. Scans wait on this gate. What is wrong: maguey-sync doctor.")
     if now.clock != "synced":
         problems.append(UNSURE_CLOCK)
     door = read_live(config.live, now)

@@ -33,6 +33,8 @@ MAXIMUM_PACKET = 1024 * 1024
 """Longer messages are not delivered at all (MQTT 5, 3.1.2.11.4); a batch takes about 40 KiB."""
 CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 15
+BROKE_OFF = 0x80
+"""Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
 
 _log = structlog.get_logger()
 
@@ -200,7 +202,7 @@ class Broker:
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
     ) -> None:
-        self._lost(str(code))
+        self._lost("the connection broke off" if code.value == BROKE_OFF else str(code))
 
     def _lost(self, reason: str) -> None:
         self._up.clear()

@@ -81,6 +81,9 @@ def _print_table(lines: Sequence[Line], venue: str) -> None:
     for line in lines:
         for trouble in line.troubles:
             console.print(Text(f"  {line.gate}: {trouble}"))
+    if all(line.link.startswith("silent") for line in lines):
+        # all at once: more likely the hub hears nobody
+        console.print("  Not one gate is heard: does maguey-hub ingest run, and reach the broker?")
 
 
 @app.command()
@@ -154,9 +157,13 @@ def _silence(gate: dict[str, Any] | None, order: Order, wait: float) -> str:
     heard = "never was heard" if not gate or gate["link"] == "never" else f"is {gate['link']}"
     if gate and gate["heard_at"] is not None:
         heard += f", last heard {ago(gate['heard_at'], datetime.now(UTC))} ago"
+    if gate and gate["door"] is False:
+        heard += ", and its door was not running"
     return (
         f"{order.gate_id} {order.action}: no reply within {wait:g} s. The gate {heard}. It may still follow "
-        f"the order until that expires, {order.valid_s} s after it was given, and tell with its scans."
+        f"the order until that expires, {order.valid_s} s after it was given, and tell with its scans. "
+        "A gate that does not know this hub's key answers nothing: its log says so, and "
+        "maguey-hub command-key --out FILE --show prints the line its gate.toml needs."
     )
 
 

@@ -80,7 +80,7 @@ def check_acknowledgement(config: GateFile, broker: Broker, clock: Clock) -> Ite
     elif link.online:
         yield fine("acknowledgement", f"maguey-sync runs; the hub has records up to {link.acked_seq}.")
     else:
-        advice = "journalctl -u maguey-sync tells what it gets instead of an answer."
+        advice = "Is maguey-hub ingest running at the hub? See journalctl -u maguey-sync, too."
         yield fault("acknowledgement", "maguey-sync runs, and the hub is not heard.", advice)
 
 

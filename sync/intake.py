@@ -118,7 +118,15 @@ class Intake:
 
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)
-        self._log.warning("the hub alerts", at_gate=alert.gate, reason=alert.reason, at=str(alert.at))
+        other = {"other_gate": alert.other_gate, "other_at": str(alert.other_at)} if alert.other_gate else {}
+        self._log.warning(
+            "the hub alerts",
+            at_gate=alert.gate,
+            reason=alert.reason,
+            at=str(alert.at),
+            subject_id=alert.subject_id,
+            **other,
+        )
 
 
 def _check_event(topic: str, wanted: str) -> None:

@@ -33,6 +33,9 @@ CONNECT_TIMEOUT_S = 5.0
 IN_FLIGHT = 100
 """Messages paho has on the way at once; 20 to 100 publishes fastest (quality 7.3)."""
 
+BROKE_OFF = 0x80
+"""Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
+
 TAKEN_OVER = 0x8E
 """Reason code "Session taken over" (MQTT 5, 3.14.2.1)."""
 
@@ -189,7 +192,8 @@ class Link:
         self._put(self, Lost("no connection"))
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
-        self._put(self, Lost(str(code), taken_over=code.value == TAKEN_OVER))
+        why = "the connection broke off" if code.value == BROKE_OFF else str(code)
+        self._put(self, Lost(why, taken_over=code.value == TAKEN_OVER))
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._put(self, Message(message.topic, bytes(message.payload), message.retain))

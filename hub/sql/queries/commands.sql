@@ -1,5 +1,5 @@
 -- gate_to_order --
-SELECT g.gate_id, g.name, h.link, h.heard_at
+SELECT g.gate_id, g.name, h.link, h.heard_at, h.door
 FROM gates g JOIN gate_health h ON h.gate_id = g.gate_id
 WHERE g.venue = %(venue)s AND g.gate_id = %(gate_id)s
 
