@@ -78,8 +78,8 @@ MUTANTS = (
     Mutant(
         "ignoring what is lent",
         "gate/desk.py",
-        "        return knows and not is_lent\n",
-        "        return knows\n",
+        "        return told_of == division_of(event) and not is_lent\n",
+        "        return told_of == division_of(event)\n",
         ("tests/property/test_home_gate.py",),
     ),
     Mutant(
