@@ -16,8 +16,9 @@ from msgspec.structs import asdict
 from gate.model import ScanRecord
 from hub.broker import Message
 from hub.database import Connection, is_conflict, is_outage, one_line
+from hub.errors import DatabaseDownError
 from hub.queries import query
-from sync.wire import Ack, Topics, Unreadable, WireError, decode_scans, record_hash
+from sync.wire import Ack, Topics, Unreadable, WireError, decode_scans
 
 _BIGINT_MAX = 2**63 - 1
 _ATTEMPTS = 5
@@ -28,13 +29,13 @@ _RAW_BYTES = 64 * 1024
 _LOGGED = 200
 """Characters of somebody else's text in a line of the log."""
 
+_OF_THE_RECORD = ("22", "23505", "23514")
+"""SQLSTATEs of a value that cannot be stored: whatever a gate sends must not stop its hub.
+
+Source: PostgreSQL manual, appendix A.
+"""
+
 _log = structlog.get_logger()
-
-
-class _Row(ScanRecord, frozen=True, kw_only=True):
-    """A scan record as the database takes it."""
-
-    payload_hash: str
 
 
 class Bad(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +100,8 @@ def write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     """Put a batch into Postgres and commit.
 
     :returns: for each gate and epoch in it, how far the gate's scans are committed.
-    :raises psycopg.Error: the database is away or not ready (`is_outage`); nothing was written.
+    :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
+        written.
     """
     for attempt in range(1, _ATTEMPTS):
         try:
@@ -119,36 +121,68 @@ def _write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     except psycopg.Error as error:
         if is_outage(error):
             raise
-        _log.warning(
-            "a batch holds a record the database refuses; taking them one by one", error=one_line(error)
-        )
+        first = error
     with conn.transaction():
-        refused = [bad for record in batch.records if (bad := _store_alone(conn, record, batch.topics))]
+        errors = [_store_alone(conn, record, batch.topics) for record in batch.records]
+        _blame_the_database(errors)
+        _log.warning(
+            "a batch held a record the database refuses; took them one by one", error=one_line(first)
+        )
+        refused = [
+            _refused(record, error, batch.topics)
+            for record, error in zip(batch.records, errors, strict=True)
+            if error is not None
+        ]
         return _finish(conn, msgspec.structs.replace(batch, bad=(*batch.bad, *refused)))
+
+
+def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
+    """If it refuses each of several records, and not for what one says, then it is broken, not they.
+
+    :raises DatabaseDownError: so that nothing is quarantined or acknowledged, and all is tried again.
+    """
+    found = [error for error in errors if error is not None]
+    if len(found) < max(2, len(errors)) or any(
+        (error.sqlstate or "22").startswith(_OF_THE_RECORD) for error in found
+    ):
+        return
+    raise DatabaseDownError(
+        f"Postgres refuses every one of {len(found)} records: {one_line(found[0])}. They are "
+        "kept and tried again. Run 'maguey-hub migrate', and compare the database with hub/sql/schema.sql."
+    )
 
 
 def _store(conn: Connection, records: Sequence[ScanRecord], topics: dict[str, str]) -> None:
     if records:
-        rows = [_Row(**asdict(record), payload_hash=record_hash(record)) for record in records]
         wanted = {
-            "records": msgspec.json.encode(rows).decode(),
+            "records": (b"[%s]" % b",".join(map(_row, records))).decode(),
             "topics": msgspec.json.encode(topics).decode(),
         }
         conn.execute(query("ingest_scans"), wanted)
 
 
-def _store_alone(conn: Connection, record: ScanRecord, topics: dict[str, str]) -> Bad | None:
+def _row(record: ScanRecord) -> bytes:
+    """A record as the database takes it: as encoded, once, with the hash of just that (`record_hash`)."""
+    encoded = msgspec.json.encode(record)
+    return b'%s,"payload_hash":"%s"}' % (encoded[:-1], hashlib.sha256(encoded).hexdigest().encode())
+
+
+def _store_alone(conn: Connection, record: ScanRecord, topics: dict[str, str]) -> psycopg.Error | None:
     try:
         with conn.transaction():
             _store(conn, [record], topics)
     except psycopg.Error as error:
         if is_outage(error):
             raise
-        raw = Unreadable(
-            raw=msgspec.json.encode(record), error=one_line(error), epoch=record.epoch, seq=record.seq
-        )
-        return _bad(topics[record.gate_id], record.gate_id, raw)
+        return error
     return None
+
+
+def _refused(record: ScanRecord, error: psycopg.Error, topics: dict[str, str]) -> Bad:
+    raw = Unreadable(
+        raw=msgspec.json.encode(record), error=one_line(error), epoch=record.epoch, seq=record.seq
+    )
+    return _bad(topics[record.gate_id], record.gate_id, raw)
 
 
 def _bad(topic: str, gate_id: str, found: Unreadable) -> Bad:
@@ -167,9 +201,10 @@ def _bad(topic: str, gate_id: str, found: Unreadable) -> Bad:
 def _finish(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     for bad in batch.bad:
         _quarantine(conn, bad)
-    return [
-        (gate_id, _watermark(conn, gate_id, epoch)) for gate_id, epoch in batch.places if "\0" not in epoch
-    ]
+    places = [(gate_id, epoch) for gate_id, epoch in batch.places if "\0" not in epoch]
+    wanted = {"gate_ids": [place[0] for place in places], "epochs": [place[1] for place in places]}
+    rows = conn.execute(query("advance_watermarks"), wanted).fetchall() if places else []
+    return [(row["gate_id"], Ack(epoch=row["epoch"], seq=row["seq"])) for row in rows]
 
 
 def _quarantine(conn: Connection, bad: Bad) -> None:
@@ -190,9 +225,3 @@ def _quarantine(conn: Connection, bad: Bad) -> None:
         _log.error("cannot even be quarantined; dropped", **about, reason=one_line(error))
         return
     _log.warning("quarantined", **about)
-
-
-def _watermark(conn: Connection, gate_id: str, epoch: str) -> Ack:
-    row = conn.execute(query("advance_watermark"), {"gate_id": gate_id, "epoch": epoch}).fetchone()
-    assert row is not None  # a function call always gives one row
-    return Ack(epoch=epoch, seq=row["advance_watermark"])

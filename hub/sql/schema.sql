@@ -94,22 +94,27 @@ CREATE TABLE public.scan_logs (
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
-CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_plain uuid[], p_doubled text[]) RETURNS uuid[]
-    LANGUAGE sql
+CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) RETURNS uuid[]
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+declare
+    v_tickets uuid[];
+begin
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
             last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id
-        from scan_logs s
-        where s.scan_id = any (p_scans) and s.one_time_code_hash is not null and s.annulled_at is null
+        from unnest(p_scans) as plain (scan_id)
+        cross join lateral (select * from scan_logs l where l.scan_id = plain.scan_id offset 0) s
+        where s.one_time_code_hash is not null and s.annulled_at is null
             and s.one_time_code_hash <> all (p_doubled)
-            and t.id = s.subject_id and t.id = any (p_plain)
-            and t.status = 'issued' and t.checked_in_at is null
+            and t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null
         returning t.id
     )
-    select coalesce(array_agg(id), '{}') from checked_in
+    select array_agg(id) into v_tickets from checked_in;
+    return coalesce(v_tickets, '{}');
+end
 $$;
 CREATE FUNCTION public.check_in_passes(p_scans uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -333,40 +338,64 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
 end
 $$;
-CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[]) RETURNS record
-    LANGUAGE sql STABLE
+CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select coalesce(array_agg(subject), '{}'), coalesce(array_agg(subject) filter (where is_plain), '{}') from (
-        select coalesce(s.subject_id, t.id, p.id) as subject,
-            count(*) = 1 and bool_and(s.subject_id is not null and s.one_time_code_hash is not null) as is_plain
-        from scan_logs s
-        left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
-        left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-        where s.scan_id = any (p_scans) and (s.verdict = 'admit' or s.record = 'annulled')
-        group by 1
-    ) concerned where subject is not null
+begin
+    with named as (
+        select s.scan_id, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
+            s.subject_id is not null and s.one_time_code_hash is not null as is_plain,
+            s.subject_id is null and t.id is null as is_stranger
+        from unnest(p_scans) as asked (scan_id)
+        -- one look into the index each (offset 0), whatever was planned when the table was empty
+        cross join lateral (
+            select * from scan_logs l where l.scan_id = asked.scan_id
+                and (l.verdict = 'admit' or l.record = 'annulled') offset 0
+        ) s
+        -- nothing is looked up where a gate knew who it was
+        left join tickets t on t.code_hash = case when s.subject_id is null then s.code_hash end
+        left join vip_guest_passes p on p.code_hash = case when s.subject_id is null then s.code_hash end
+    ), concerned as (
+        select subject, case when count(*) = 1 and bool_and(is_plain) then (array_agg(scan_id))[1] end as scan_id
+        from named where subject is not null group by subject
+    )
+    select coalesce(array_agg(subject), '{}'),
+        coalesce(array_agg(scan_id) filter (where scan_id is not null), '{}'),
+        array(select distinct code from named where code is not null),
+        array(select distinct code from named where code is not null and is_stranger)
+    into subjects, plain, codes, strangers
+    from concerned;
+end
 $$;
 CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select coalesce(array_agg(code), '{}') from (
-        select one_time_code_hash as code from scan_logs
-        where one_time_code_hash = any (p_codes) and annulled_at is null
-        group by one_time_code_hash having count(*) > 1
-    ) twice
+begin
+    return array(
+        select code from unnest(p_codes) as asked (code) where (
+            select count(*) from (
+                select from scan_logs where one_time_code_hash = code and annulled_at is null limit 2
+            ) admission
+        ) > 1
+    );
+end
 $$;
-CREATE FUNCTION public.entangled(p_places jsonb) RETURNS jsonb
-    LANGUAGE sql STABLE
+CREATE FUNCTION public.entangled(p_numberings jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
-        select b.gate_id, b.epoch, b.last_seq,
-            lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
-        from (select distinct gate_id, epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)) p
-        join boots b on b.gate_id = p.gate_id and b.epoch = p.epoch
-    ) span where last_seq > next_first
+begin
+    return (
+        select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
+            select b.gate_id, b.epoch, b.last_seq,
+                lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
+            from jsonb_to_recordset(p_numberings) as n (gate_id text, epoch text)
+            join boots b on b.gate_id = n.gate_id and b.epoch = n.epoch
+        ) span where last_seq > next_first
+    );
+end
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
     LANGUAGE plpgsql
@@ -610,18 +639,20 @@ begin
     elsif tg_op = 'DELETE' then
         select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     else
-        select array_agg(n.id) into v_subjects from new_rows n join old_rows o on o.id = n.id
-        where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature, n.checked_in_at,
-                n.checked_in_by, n.checked_in_scan, n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
-            is distinct from (o.code_hash, o.event_id, o.status, o.ticket_type, o.guest_name, o.qr_signature,
-                o.checked_in_at, o.checked_in_by, o.checked_in_scan, o.last_entry_at, o.last_entry_gate,
-                o.last_entry_scan);
-        select array_agg(o.event_id), array_agg(o.code_hash) into v_events, v_codes
-        from new_rows n join old_rows o on o.id = n.id
-        where (n.code_hash, n.event_id) is distinct from (o.code_hash, o.event_id);
-        select array_agg(l.vip_reservation_id) into v_reservations
-        from new_rows n join old_rows o on o.id = n.id join vip_linked_tickets l on l.ticket_id = n.id
-        where n.guest_name is distinct from o.guest_name;
+        -- `except` and no join: a plan made for one row would compare each with each
+        select array_agg(id) into v_subjects from (
+            select id, code_hash, event_id, status, ticket_type, guest_name, qr_signature, checked_in_at,
+                checked_in_by, checked_in_scan, last_entry_at, last_entry_gate, last_entry_scan from new_rows
+            except
+            select id, code_hash, event_id, status, ticket_type, guest_name, qr_signature, checked_in_at,
+                checked_in_by, checked_in_scan, last_entry_at, last_entry_gate, last_entry_scan from old_rows
+        ) changed;
+        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from (
+            select id, event_id, code_hash from old_rows except select id, event_id, code_hash from new_rows
+        ) moved;
+        select array_agg(l.vip_reservation_id) into v_reservations from (
+            select id, guest_name from new_rows except select id, guest_name from old_rows
+        ) renamed join vip_linked_tickets l on l.ticket_id = renamed.id;
     end if;
     perform feed_append('{}', coalesce(v_reservations, '{}'), coalesce(v_subjects, '{}'),
         coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
@@ -724,28 +755,36 @@ CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[
 CREATE FUNCTION public.homes_key(p_event uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN hashtextextended(('maguey homes '::text || (p_event)::text), (0)::bigint);
-CREATE FUNCTION public.ingest_scans(p_records jsonb, p_topics jsonb DEFAULT '{}'::jsonb) RETURNS integer
+CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
     v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
-    v_fresh uuid[];
-    v_places jsonb;
-    v_learnt jsonb;
+    v_new record;
 begin
-    perform lock_gates(array(select r.value ->> 'gate_id' from jsonb_array_elements(p_records) r));
-    select fresh, places, learnt into v_fresh, v_places, v_learnt from store_records(p_records);
-    if cardinality(v_fresh) < jsonb_array_length(p_records) then
-        perform keep_repeats(p_records);
-        perform note_clones(quarantine_misfits(p_records, p_topics), v_venue);
+    perform lock_gates(array(select jsonb_object_keys(p_topics)));
+    select * into v_new from store_records(p_records);
+    if cardinality(v_new.fresh) < json_array_length(p_records) then
+        perform keep_repeats(p_records::jsonb);
+        perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
     end if;
-    if cardinality(v_fresh) > 0 then
-        perform note_clones(entangled(v_places), v_venue);
-        perform settle_scans(v_fresh, v_places || coalesce(places_of_boots(v_learnt), '[]'), v_venue);
-        perform note_alerts(v_fresh, p_topics);
+    if cardinality(v_new.fresh) > 0 then
+        perform note_clones(entangled(v_new.numberings), v_venue);
+        if v_new.learnt is not null then
+            v_new.places := nullif(
+                coalesce(v_new.places, '[]') || coalesce(places_of_boots(v_new.learnt), '[]'), '[]'
+            );
+        end if;
+        perform settle_scans(v_new.fresh, v_new.told, v_new.annulled, v_new.places, v_venue);
     end if;
-    return cardinality(v_fresh);
+    if v_new.has_events then
+        perform note_alerts(v_new.fresh, p_topics);
+    end if;
+    return cardinality(v_new.fresh);
 end
 $$;
 CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
@@ -783,36 +822,40 @@ CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retire
     where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
     on conflict (code_hash, gate_id) do update set lent = true
 $$;
-CREATE FUNCTION public.lock_codes(p_scans uuid[]) RETURNS void
-    LANGUAGE sql
+CREATE FUNCTION public.lock_codes(p_codes text[]) RETURNS void
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select pg_advisory_xact_lock(key) from (
-        select distinct hashtextextended('maguey code ' || s.one_time_code_hash, 0) as key from scan_logs s
-        where s.scan_id = any (p_scans) and s.subject_id is null and s.one_time_code_hash is not null
-            and not exists (select from tickets t where t.code_hash = s.one_time_code_hash)
+begin
+    perform pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey code ' || code, 0) as key from unnest(p_codes) as c (code)
         order by key offset 0
-    ) keys
+    ) keys;
+end
 $$;
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select 1 from events where id in (
+begin
+    perform 1 from events where id in (
         select event_id from tickets where id = any (p_subjects)
         union
         select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
         where p.id = any (p_subjects)
-    ) order by id for no key update
+    ) order by id for no key update;
+end
 $$;
 CREATE FUNCTION public.lock_gates(p_gates text[]) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select pg_advisory_xact_lock(key) from (
+begin
+    perform pg_advisory_xact_lock(key) from (
         select distinct hashtextextended('maguey gate ' || gate_id, 0) as key from unnest(p_gates) as g (gate_id)
         order by key offset 0
-    ) keys
+    ) keys;
+end
 $$;
 CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     LANGUAGE sql
@@ -841,6 +884,9 @@ $$;
 CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
     v_base timestamptz;
@@ -861,7 +907,7 @@ begin
         uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
     where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
         < (known.uncertainty_ms, known.monotonic_ms, known.base);
-    perform settle_scans('{}', places_of_boots(jsonb_build_array(
+    perform settle_scans('{}', '{}', '{}', places_of_boots(jsonb_build_array(
         jsonb_build_object('gate_id', p_gate, 'boot_id', p_boot)
     )), null);
 end
@@ -877,7 +923,7 @@ CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
     order by gate_id, epoch
     on conflict do nothing
 $$;
-CREATE FUNCTION public.note_outcomes(p_new uuid[]) RETURNS uuid[]
+CREATE FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -885,12 +931,14 @@ declare
     v_scans uuid[];
     v_taken_back uuid[];
 begin
-    select array_agg(told.refers_to order by told.refers_to) into v_scans from (
-        select l.refers_to from scan_logs l where l.scan_id = any (p_new) and l.record in ('passed', 'annulled')
-        union
-        select l.refers_to from scan_logs l where l.refers_to = any (p_new) and l.record in ('passed', 'annulled')
-    ) told;
-    if v_scans is null then
+    v_scans := p_told || array(
+        select told.refers_to from unnest(p_new) as asked (scan_id)
+        cross join lateral (
+            select l.refers_to from scan_logs l
+            where l.refers_to = asked.scan_id and l.record in ('passed', 'annulled') offset 0
+        ) told
+    );
+    if cardinality(v_scans) = 0 then
         return '{}';
     end if;
     perform 1 from scan_logs where scan_id = any (v_scans) order by scan_id for no key update;
@@ -1141,40 +1189,47 @@ begin
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
 end
 $$;
-CREATE FUNCTION public.settle_scans(p_fresh uuid[], p_places jsonb, p_venue text) RETURNS void
+CREATE FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_moved uuid[] := array(select scan_id from unsettled(p_places));
-    v_scans uuid[] := p_fresh || v_moved
-        || array(select refers_to from scan_logs where scan_id = any (p_fresh) and record = 'annulled');
-    v_subjects uuid[];
-    v_plain uuid[];
+    v_moved uuid[] := '{}';
+    v_scans uuid[] := p_fresh || p_annulled;
+    v_concerned record;
     v_taken_back uuid[];
     v_doubled text[];
+    v_done uuid[];
     v_guests uuid[];
     v_code text;
 begin
-    select subjects, plain into v_subjects, v_plain from concerned_by(v_scans);
-    perform lock_events_of(v_subjects);
-    perform lock_codes(v_scans);
+    if p_places is not null then
+        v_moved := array(select scan_id from unsettled(p_places));
+        v_scans := v_scans || v_moved;
+    end if;
+    select * into v_concerned from concerned_by(v_scans);
+    perform lock_events_of(v_concerned.subjects);
+    if cardinality(v_concerned.strangers) > 0 then
+        perform lock_codes(v_concerned.strangers);
+    end if;
     if cardinality(v_moved) > 0 then
         update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
         from unsettled(p_places) u where s.scan_id = u.scan_id;
     end if;
-    v_taken_back := note_outcomes(p_fresh);
-    v_doubled := doubled(array(
-        select one_time_code_hash from scan_logs where scan_id = any (v_scans) and one_time_code_hash is not null
-    ));
-    perform 1 from tickets where id = any (v_subjects) order by qr_code_data for no key update;
-    perform refresh_tickets(array(
-        select unnest(v_subjects) except select unnest(check_in_fresh(p_fresh, v_plain, v_doubled))
-    ));
+    v_taken_back := note_outcomes(p_fresh, p_told);
+    v_doubled := doubled(v_concerned.codes);
+    perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
+    if cardinality(v_scans) > cardinality(p_fresh) then
+        v_concerned.plain := array(select unnest(v_concerned.plain) intersect select unnest(p_fresh));
+    end if;
+    v_done := check_in_fresh(v_concerned.plain, v_doubled);
+    if cardinality(v_done) < cardinality(v_concerned.subjects) then
+        perform refresh_tickets(array(select unnest(v_concerned.subjects) except select unnest(v_done)));
+    end if;
     v_guests := array(
-        select ticket_id from vip_linked_tickets where ticket_id = any (v_subjects)
+        select ticket_id from vip_linked_tickets where ticket_id = any (v_concerned.subjects)
         union
-        select id from vip_guest_passes where id = any (v_subjects)
+        select id from vip_guest_passes where id = any (v_concerned.subjects)
     );
     if cardinality(v_guests) > 0 then
         perform settle_vip(v_guests, p_fresh, v_moved, v_taken_back);
@@ -1210,10 +1265,11 @@ begin
     ));
 end
 $$;
-CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT places jsonb, OUT learnt jsonb) RETURNS record
-    LANGUAGE sql
+CREATE FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) RETURNS record
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+begin
     with stored as (
         insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
@@ -1227,13 +1283,14 @@ CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT plac
             case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
                 r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
             ) end
-        from jsonb_populate_recordset(null::scan_logs, p_records) r
+        from json_populate_recordset(null::scan_logs, p_records) r
         where not exists (
             select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
         )
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
-        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms
+        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
+            record, refers_to
     ), spans as (
         insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
         select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
@@ -1254,12 +1311,32 @@ CREATE FUNCTION public.store_records(p_records jsonb, OUT fresh uuid[], OUT plac
         where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
             < (known.uncertainty_ms, known.monotonic_ms, known.base)
         returning gate_id, boot_id
+    ), numbering as (
+        select gate_id, epoch, min(seq) as seq, min(occurred_at) as first_at,
+            bool_and(clock = 'synced' and occurred_at >= coalesce(before, occurred_at)) as is_ordered
+        from (
+            select stored.*, lag(occurred_at) over (partition by gate_id, epoch order by seq) as before
+            from stored
+        ) s group by gate_id, epoch
+    ), place as (
+        select n.gate_id, n.epoch, n.seq from numbering n
+        left join lateral (
+            -- as it was before this statement
+            select l.seq, l.corrected_at from scan_logs l
+            where l.gate_id = n.gate_id and l.epoch = n.epoch order by l.seq desc limit 1
+        ) newest on true
+        where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
     )
-    select coalesce((select array_agg(scan_id) from stored), '{}'),
-        (select jsonb_agg(place) from (
-            select gate_id, epoch, min(seq) as seq from stored group by gate_id, epoch
-        ) place),
-        (select jsonb_agg(clocks) from clocks)
+    select coalesce(array_agg(scan_id), '{}'),
+        coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
+        coalesce(array_agg(refers_to) filter (where record = 'annulled'), '{}'),
+        (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
+        (select jsonb_agg(place) from place),
+        (select jsonb_agg(clocks) from clocks),
+        coalesce(bool_or(record = 'event'), false)
+    into fresh, told, annulled, numberings, places, learnt, has_events
+    from stored;
+end
 $$;
 CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
     LANGUAGE plpgsql
@@ -1317,8 +1394,11 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
         select gate_id, epoch, min(seq) as seq
         from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
     ), link as (
-        select s.*, false as is_anchor from place p
-        join scan_times s on s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq >= p.seq
+        -- offset 0: place by place, never all of the table
+        select s.*, false as is_anchor from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq >= p.seq
+            order by t.seq offset 0
+        ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
             s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
@@ -1731,7 +1811,8 @@ CREATE TABLE public.tickets (
     last_entry_scan uuid,
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
-);
+)
+WITH (fillfactor='70');
 CREATE TABLE public.vip_linked_tickets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     vip_reservation_id uuid NOT NULL,
@@ -1765,7 +1846,11 @@ CREATE VIEW public.feed_admissions AS
             WHEN l.is_booker_purchase THEN 'vip_host'::text
             WHEN (l.id IS NOT NULL) THEN 'vip_linked'::text
             ELSE 'ga'::text
-        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash', public.hash_of_text(t.qr_signature), 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan), 'last_entry',
+        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash',
+        CASE
+            WHEN (t.qr_signature IS NOT NULL) THEN public.hash_of_text(t.qr_signature)
+            ELSE NULL::text
+        END, 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan), 'last_entry',
         CASE
             WHEN (t.last_entry_at IS NULL) THEN public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan)
             ELSE public.feed_entry(t.last_entry_at, COALESCE(t.last_entry_gate, t.checked_in_by), t.last_entry_scan)

@@ -88,17 +88,26 @@ return p_verdict = 'admit' and p_record = 'scan' and p_reason = 'first_entry' an
 -- A gate's clocks and times are changed by one writer at a time: who learns a clock must see every record
 -- it places, and who stores a record every clock. Before any event; in the order of the keys.
 create or replace function lock_gates(p_gates text[]) returns void
-language sql set search_path = public, pg_temp as $$
-    select pg_advisory_xact_lock(key) from (
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    perform pg_advisory_xact_lock(key) from (
         select distinct hashtextextended('maguey gate ' || gate_id, 0) as key from unnest(p_gates) as g (gate_id)
         order by key offset 0
-    ) keys
+    ) keys;
+end
 $$;
 
 -- Keep what is new, where its boot stands, and what it tells of its boot's clock. `fresh`: the scans that
--- were new; `places`: from where on times are to be settled; `learnt`: boots whose clock is better known.
-create or replace function store_records(p_records jsonb, out fresh uuid[], out places jsonb, out learnt jsonb)
-language sql set search_path = public, pg_temp as $$
+-- were new; `told`: those of which they tell what became, `annulled`: that they were none; `numberings`: gates and epochs;
+-- `places`: from where on times are to be settled, null if they are in order as they came; `learnt`: boots
+-- whose clock is better known; `has_events`: something may have to be told.
+-- `json`, here and in `ingest_scans`: to be read once, and never kept.
+create or replace function store_records(
+    p_records json, out fresh uuid[], out told uuid[], out annulled uuid[], out numberings jsonb,
+    out places jsonb, out learnt jsonb, out has_events boolean
+)
+language plpgsql set search_path = public, pg_temp as $$
+begin
     with stored as (
         insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
@@ -112,13 +121,14 @@ language sql set search_path = public, pg_temp as $$
             case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
                 r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
             ) end
-        from jsonb_populate_recordset(null::scan_logs, p_records) r
+        from json_populate_recordset(null::scan_logs, p_records) r
         where not exists (
             select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
         )
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
-        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms
+        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
+            record, refers_to
     ), spans as (
         insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
         select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
@@ -139,12 +149,32 @@ language sql set search_path = public, pg_temp as $$
         where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
             < (known.uncertainty_ms, known.monotonic_ms, known.base)
         returning gate_id, boot_id
+    ), numbering as (
+        select gate_id, epoch, min(seq) as seq, min(occurred_at) as first_at,
+            bool_and(clock = 'synced' and occurred_at >= coalesce(before, occurred_at)) as is_ordered
+        from (
+            select stored.*, lag(occurred_at) over (partition by gate_id, epoch order by seq) as before
+            from stored
+        ) s group by gate_id, epoch
+    ), place as (
+        select n.gate_id, n.epoch, n.seq from numbering n
+        left join lateral (
+            -- as it was before this statement
+            select l.seq, l.corrected_at from scan_logs l
+            where l.gate_id = n.gate_id and l.epoch = n.epoch order by l.seq desc limit 1
+        ) newest on true
+        where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
     )
-    select coalesce((select array_agg(scan_id) from stored), '{}'),
-        (select jsonb_agg(place) from (
-            select gate_id, epoch, min(seq) as seq from stored group by gate_id, epoch
-        ) place),
-        (select jsonb_agg(clocks) from clocks)
+    select coalesce(array_agg(scan_id), '{}'),
+        coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
+        coalesce(array_agg(refers_to) filter (where record = 'annulled'), '{}'),
+        (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
+        (select jsonb_agg(place) from place),
+        (select jsonb_agg(clocks) from clocks),
+        coalesce(bool_or(record = 'event'), false)
+    into fresh, told, annulled, numberings, places, learnt, has_events
+    from stored;
+end
 $$;
 
 -- From where on the times of these boots have to be settled; only where something depends on their clock.
@@ -183,8 +213,11 @@ language sql stable set search_path = public, pg_temp as $$
         select gate_id, epoch, min(seq) as seq
         from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
     ), link as (
-        select s.*, false as is_anchor from place p
-        join scan_times s on s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq >= p.seq
+        -- offset 0: place by place, never all of the table
+        select s.*, false as is_anchor from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq >= p.seq
+            order by t.seq offset 0
+        ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
             s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
@@ -236,12 +269,16 @@ return jsonb_build_object('scan_id', p_scan.scan_id, 'gate_id', p_scan.gate_id, 
 
 -- Of these codes, those admitted more than once.
 create or replace function doubled(p_codes text[]) returns text[]
-language sql stable set search_path = public, pg_temp as $$
-    select coalesce(array_agg(code), '{}') from (
-        select one_time_code_hash as code from scan_logs
-        where one_time_code_hash = any (p_codes) and annulled_at is null
-        group by one_time_code_hash having count(*) > 1
-    ) twice
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return array(
+        select code from unnest(p_codes) as asked (code) where (
+            select count(*) from (
+                select from scan_logs where one_time_code_hash = code and annulled_at is null limit 2
+            ) admission
+        ) > 1
+    );
+end
 $$;
 
 -- Make the rows of one code what its admissions now are. A row whose loser is none any more takes on a

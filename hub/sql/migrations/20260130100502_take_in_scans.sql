@@ -41,14 +41,18 @@ language sql set search_path = public, pg_temp as $$
 $$;
 
 -- Numberings in which one boot goes on after another has begun: no machine does that alone.
-create or replace function entangled(p_places jsonb) returns jsonb
-language sql stable set search_path = public, pg_temp as $$
-    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
-        select b.gate_id, b.epoch, b.last_seq,
-            lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
-        from (select distinct gate_id, epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)) p
-        join boots b on b.gate_id = p.gate_id and b.epoch = p.epoch
-    ) span where last_seq > next_first
+create or replace function entangled(p_numberings jsonb) returns jsonb
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return (
+        select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
+            select b.gate_id, b.epoch, b.last_seq,
+                lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
+            from jsonb_to_recordset(p_numberings) as n (gate_id text, epoch text)
+            join boots b on b.gate_id = n.gate_id and b.epoch = n.epoch
+        ) span where last_seq > next_first
+    );
+end
 $$;
 
 -- Two machines under one identity, or a journal that was put back: told once of a numbering.
@@ -65,30 +69,63 @@ $$;
 drop function if exists concerned_by(uuid[]);
 
 -- Whose entries these records may change. An annulment names them itself: its scan may be in another
--- transaction still, which the event's lock then waits for. `plain`: those of whom there is nothing here but
--- the first entry of a one-time ticket, once.
-create or replace function concerned_by(p_scans uuid[], out subjects uuid[], out plain uuid[])
-language sql stable set search_path = public, pg_temp as $$
-    select coalesce(array_agg(subject), '{}'), coalesce(array_agg(subject) filter (where is_plain), '{}') from (
-        select coalesce(s.subject_id, t.id, p.id) as subject,
-            count(*) = 1 and bool_and(s.subject_id is not null and s.one_time_code_hash is not null) as is_plain
-        from scan_logs s
-        left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
-        left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-        where s.scan_id = any (p_scans) and (s.verdict = 'admit' or s.record = 'annulled')
-        group by 1
-    ) concerned where subject is not null
+-- transaction still, which the event's lock then waits for. `plain`: the scans of those of whom there is nothing
+-- here but the first entry of a one-time ticket, once. `codes`: the one-time codes; `strangers`: those of them
+-- that no ticket here has.
+create or replace function concerned_by(
+    p_scans uuid[], out subjects uuid[], out plain uuid[], out codes text[], out strangers text[]
+)
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    with named as (
+        select s.scan_id, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
+            s.subject_id is not null and s.one_time_code_hash is not null as is_plain,
+            s.subject_id is null and t.id is null as is_stranger
+        from unnest(p_scans) as asked (scan_id)
+        -- one look into the index each (offset 0), whatever was planned when the table was empty
+        cross join lateral (
+            select * from scan_logs l where l.scan_id = asked.scan_id
+                and (l.verdict = 'admit' or l.record = 'annulled') offset 0
+        ) s
+        -- nothing is looked up where a gate knew who it was
+        left join tickets t on t.code_hash = case when s.subject_id is null then s.code_hash end
+        left join vip_guest_passes p on p.code_hash = case when s.subject_id is null then s.code_hash end
+    ), concerned as (
+        select subject, case when count(*) = 1 and bool_and(is_plain) then (array_agg(scan_id))[1] end as scan_id
+        from named where subject is not null group by subject
+    )
+    select coalesce(array_agg(subject), '{}'),
+        coalesce(array_agg(scan_id) filter (where scan_id is not null), '{}'),
+        array(select distinct code from named where code is not null),
+        array(select distinct code from named where code is not null and is_stranger)
+    into subjects, plain, codes, strangers
+    from concerned;
+end
 $$;
 
 -- Codes that no ticket here has: nothing else keeps two from counting their admissions at once.
-create or replace function lock_codes(p_scans uuid[]) returns void
-language sql set search_path = public, pg_temp as $$
-    select pg_advisory_xact_lock(key) from (
-        select distinct hashtextextended('maguey code ' || s.one_time_code_hash, 0) as key from scan_logs s
-        where s.scan_id = any (p_scans) and s.subject_id is null and s.one_time_code_hash is not null
-            and not exists (select from tickets t where t.code_hash = s.one_time_code_hash)
+drop function if exists lock_codes(uuid[]);
+create or replace function lock_codes(p_codes text[]) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    perform pg_advisory_xact_lock(key) from (
+        select distinct hashtextextended('maguey code ' || code, 0) as key from unnest(p_codes) as c (code)
         order by key offset 0
-    ) keys
+    ) keys;
+end
+$$;
+
+-- One order for everybody who changes admissions: the event first.
+create or replace function lock_events_of(p_subjects uuid[]) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    perform 1 from events where id in (
+        select event_id from tickets where id = any (p_subjects)
+        union
+        select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
+        where p.id = any (p_subjects)
+    ) order by id for no key update;
+end
 $$;
 
 -- Who was let in by these scans, and when that was. A code the gate did not know is found by its hash.
@@ -105,21 +142,26 @@ $$;
 
 drop function if exists check_in_tickets(uuid[]);
 
--- The usual case: the first admission of a ticket nobody has used. Returns the tickets it did.
-create or replace function check_in_fresh(p_scans uuid[], p_plain uuid[], p_doubled text[]) returns uuid[]
-language sql set search_path = public, pg_temp as $$
+-- The usual case: the first admission of a ticket nobody has used, one scan of each. Returns the tickets it did.
+create or replace function check_in_fresh(p_scans uuid[], p_doubled text[]) returns uuid[]
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_tickets uuid[];
+begin
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
             last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id
-        from scan_logs s
-        where s.scan_id = any (p_scans) and s.one_time_code_hash is not null and s.annulled_at is null
+        from unnest(p_scans) as plain (scan_id)
+        cross join lateral (select * from scan_logs l where l.scan_id = plain.scan_id offset 0) s
+        where s.one_time_code_hash is not null and s.annulled_at is null
             and s.one_time_code_hash <> all (p_doubled)
-            and t.id = s.subject_id and t.id = any (p_plain)
-            and t.status = 'issued' and t.checked_in_at is null
+            and t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null
         returning t.id
     )
-    select coalesce(array_agg(id), '{}') from checked_in
+    select array_agg(id) into v_tickets from checked_in;
+    return coalesce(v_tickets, '{}');
+end
 $$;
 
 -- Every admission of these tickets that still counts as one.

@@ -130,40 +130,88 @@ begin
 end
 $$;
 
--- Let these new scans, and what was learnt of older ones' times, take effect. p_places: as for `unsettled`.
--- p_venue: whom to tell of a conflict.
-create or replace function settle_scans(p_fresh uuid[], p_places jsonb, p_venue text) returns void
+-- Write down at their scans what the later records among these say, and at these scans what was said
+-- before they came. Only the gate that admitted may say it. p_told: the scans of which p_new tell. Returns the
+-- scans that were entries until now.
+drop function if exists note_outcomes(uuid[]);
+create or replace function note_outcomes(p_new uuid[], p_told uuid[]) returns uuid[]
 language plpgsql set search_path = public, pg_temp as $$
 declare
-    v_moved uuid[] := array(select scan_id from unsettled(p_places));
-    v_scans uuid[] := p_fresh || v_moved
-        || array(select refers_to from scan_logs where scan_id = any (p_fresh) and record = 'annulled');
-    v_subjects uuid[];
-    v_plain uuid[];
+    v_scans uuid[];
+    v_taken_back uuid[];
+begin
+    v_scans := p_told || array(
+        select told.refers_to from unnest(p_new) as asked (scan_id)
+        cross join lateral (
+            select l.refers_to from scan_logs l
+            where l.refers_to = asked.scan_id and l.record in ('passed', 'annulled') offset 0
+        ) told
+    );
+    if cardinality(v_scans) = 0 then
+        return '{}';
+    end if;
+    perform 1 from scan_logs where scan_id = any (v_scans) order by scan_id for no key update;
+    with outcome as (
+        select l.refers_to, l.gate_id, bool_or(l.reason <> 'not_opened') as actuated,
+            min(l.occurred_at) filter (where l.record = 'annulled') as annulled_at
+        from scan_logs l where l.refers_to = any (v_scans) and l.record in ('passed', 'annulled')
+        group by l.refers_to, l.gate_id
+    ), noted as (
+        update scan_logs s set actuated = o.actuated, annulled_at = o.annulled_at
+        from outcome o join scan_logs before on before.scan_id = o.refers_to
+        where s.scan_id = o.refers_to and s.gate_id = o.gate_id
+            and s.record = 'scan' and s.verdict = 'admit'
+            and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
+        returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_taken_back
+    )
+    select array_agg(scan_id) into v_taken_back from noted where is_taken_back and scan_id <> all (p_new);
+    return coalesce(v_taken_back, '{}');
+end
+$$;
+
+-- Let these new scans, and what was learnt of older ones' times, take effect. p_told, p_annulled: the scans of
+-- which the new ones say so. p_places: as for `unsettled`, or null. p_venue: whom to tell of a conflict.
+create or replace function settle_scans(
+    p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text
+) returns void
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_moved uuid[] := '{}';
+    v_scans uuid[] := p_fresh || p_annulled;
+    v_concerned record;
     v_taken_back uuid[];
     v_doubled text[];
+    v_done uuid[];
     v_guests uuid[];
     v_code text;
 begin
-    select subjects, plain into v_subjects, v_plain from concerned_by(v_scans);
-    perform lock_events_of(v_subjects);
-    perform lock_codes(v_scans);
+    if p_places is not null then
+        v_moved := array(select scan_id from unsettled(p_places));
+        v_scans := v_scans || v_moved;
+    end if;
+    select * into v_concerned from concerned_by(v_scans);
+    perform lock_events_of(v_concerned.subjects);
+    if cardinality(v_concerned.strangers) > 0 then
+        perform lock_codes(v_concerned.strangers);
+    end if;
     if cardinality(v_moved) > 0 then
         update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
         from unsettled(p_places) u where s.scan_id = u.scan_id;
     end if;
-    v_taken_back := note_outcomes(p_fresh);
-    v_doubled := doubled(array(
-        select one_time_code_hash from scan_logs where scan_id = any (v_scans) and one_time_code_hash is not null
-    ));
-    perform 1 from tickets where id = any (v_subjects) order by qr_code_data for no key update;
-    perform refresh_tickets(array(
-        select unnest(v_subjects) except select unnest(check_in_fresh(p_fresh, v_plain, v_doubled))
-    ));
+    v_taken_back := note_outcomes(p_fresh, p_told);
+    v_doubled := doubled(v_concerned.codes);
+    perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
+    if cardinality(v_scans) > cardinality(p_fresh) then
+        v_concerned.plain := array(select unnest(v_concerned.plain) intersect select unnest(p_fresh));
+    end if;
+    v_done := check_in_fresh(v_concerned.plain, v_doubled);
+    if cardinality(v_done) < cardinality(v_concerned.subjects) then
+        perform refresh_tickets(array(select unnest(v_concerned.subjects) except select unnest(v_done)));
+    end if;
     v_guests := array(
-        select ticket_id from vip_linked_tickets where ticket_id = any (v_subjects)
+        select ticket_id from vip_linked_tickets where ticket_id = any (v_concerned.subjects)
         union
-        select id from vip_guest_passes where id = any (v_subjects)
+        select id from vip_guest_passes where id = any (v_concerned.subjects)
     );
     if cardinality(v_guests) > 0 then
         perform settle_vip(v_guests, p_fresh, v_moved, v_taken_back);
@@ -180,28 +228,38 @@ begin
 end
 $$;
 
+drop function if exists ingest_scans(jsonb, jsonb);
+
 -- Take in a batch of scan records (each with its payload_hash); returns how many were new.
--- p_topics: the topic each gate's records came on, for what has to be quarantined or told.
-create or replace function ingest_scans(p_records jsonb, p_topics jsonb default '{}') returns integer
-language plpgsql set search_path = public, pg_temp as $$
+-- p_topics: the topic each gate's records came on, all of them: they are locked by it, and what has to be
+-- quarantined or told names it. The settings: plans are made once, for tables that are empty then and large
+-- before anybody has counted them again.
+create or replace function ingest_scans(p_records json, p_topics jsonb) returns integer
+language plpgsql set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
     v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
-    v_fresh uuid[];
-    v_places jsonb;
-    v_learnt jsonb;
+    v_new record;
 begin
-    perform lock_gates(array(select r.value ->> 'gate_id' from jsonb_array_elements(p_records) r));
-    select fresh, places, learnt into v_fresh, v_places, v_learnt from store_records(p_records);
-    if cardinality(v_fresh) < jsonb_array_length(p_records) then
-        perform keep_repeats(p_records);
-        perform note_clones(quarantine_misfits(p_records, p_topics), v_venue);
+    perform lock_gates(array(select jsonb_object_keys(p_topics)));
+    select * into v_new from store_records(p_records);
+    if cardinality(v_new.fresh) < json_array_length(p_records) then
+        perform keep_repeats(p_records::jsonb);
+        perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
     end if;
-    if cardinality(v_fresh) > 0 then
-        perform note_clones(entangled(v_places), v_venue);
-        perform settle_scans(v_fresh, v_places || coalesce(places_of_boots(v_learnt), '[]'), v_venue);
-        perform note_alerts(v_fresh, p_topics);
+    if cardinality(v_new.fresh) > 0 then
+        perform note_clones(entangled(v_new.numberings), v_venue);
+        if v_new.learnt is not null then
+            v_new.places := nullif(
+                coalesce(v_new.places, '[]') || coalesce(places_of_boots(v_new.learnt), '[]'), '[]'
+            );
+        end if;
+        perform settle_scans(v_new.fresh, v_new.told, v_new.annulled, v_new.places, v_venue);
     end if;
-    return cardinality(v_fresh);
+    if v_new.has_events then
+        perform note_alerts(v_new.fresh, p_topics);
+    end if;
+    return cardinality(v_new.fresh);
 end
 $$;
 
@@ -210,7 +268,8 @@ $$;
 create or replace function note_boot_clock(
     p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamptz, p_uncertainty_ms bigint
 ) returns void
-language plpgsql set search_path = public, pg_temp as $$
+language plpgsql set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
     v_base timestamptz;
 begin
@@ -230,7 +289,7 @@ begin
         uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
     where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
         < (known.uncertainty_ms, known.monotonic_ms, known.base);
-    perform settle_scans('{}', places_of_boots(jsonb_build_array(
+    perform settle_scans('{}', '{}', '{}', places_of_boots(jsonb_build_array(
         jsonb_build_object('gate_id', p_gate, 'boot_id', p_boot)
     )), null);
 end

@@ -1,6 +1,6 @@
 -- ingest_scans --
 -- One batch: every record once, with what it does to check-ins. Returns how many were new.
-SELECT ingest_scans(%(records)s::text::jsonb, %(topics)s::text::jsonb)
+SELECT ingest_scans(%(records)s::text::json, %(topics)s::text::jsonb)
 
 -- quarantine --
 -- What cannot be read or stored, as it came. The same bytes again change nothing.
@@ -8,8 +8,11 @@ INSERT INTO scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_leng
 VALUES (%(topic)s, %(gate_id)s, %(epoch)s, %(seq)s, %(raw)s, %(raw_hash)s, %(raw_length)s, %(error)s)
 ON CONFLICT DO NOTHING
 
--- advance_watermark --
-SELECT advance_watermark(%(gate_id)s, %(epoch)s)
+-- advance_watermarks --
+-- Of each gate and numbering, in this order, how far its scans are now committed without a gap.
+SELECT place.gate_id, place.epoch, advance_watermark(place.gate_id, place.epoch) AS seq
+FROM unnest(%(gate_ids)s::text[], %(epochs)s::text[]) WITH ORDINALITY AS place (gate_id, epoch, number)
+ORDER BY place.number
 
 -- newest_watermarks --
 -- Of each gate that may be of this venue, the numbering it used last.

@@ -14,6 +14,7 @@ from gate.model import Flag, Kind, Reason, Ruling, ScanRecord
 from gate.payload import code_hash
 from hub.broker import Message
 from hub.database import Connection
+from hub.errors import DatabaseDownError
 from hub.ingest import merge, read, write
 from sync.wire import Ack, Topics, encode_scans, record_hash
 from tests.integration.hub.world import World, later, record
@@ -316,3 +317,28 @@ def test_times_are_aware(world: World, conn: Connection) -> None:
     take(conn, record(1))
     received: datetime = world.one("SELECT received_at FROM scan_logs")
     assert received.tzinfo is not None
+
+
+def test_a_database_that_refuses_everything_is_to_blame_and_not_the_records(
+    world: World, conn: Connection
+) -> None:
+    """A broken function: nothing is quarantined or acknowledged, and all is taken once it is repaired."""
+    event = world.event()
+    scans = [record(seq=seq, event_id=event, subject_id=world.ticket(event)) for seq in (1, 2)]
+    world.run("ALTER FUNCTION check_in_fresh RENAME TO check_in_right")
+    world.run(
+        "CREATE FUNCTION check_in_fresh(uuid[], text[]) RETURNS uuid[] LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'broken'; END $$"
+    )
+    with pytest.raises(DatabaseDownError, match="every one of 2 records: broken"):
+        take(conn, *scans)
+    assert world.all("SELECT seq FROM scan_quarantine UNION SELECT seq FROM gate_watermarks") == []
+    world.run("DROP FUNCTION check_in_fresh")
+    world.run("ALTER FUNCTION check_in_right RENAME TO check_in_fresh")
+    assert take(conn, *scans) == [("gate-1", Ack(epoch="e1", seq=2))]
+
+
+def test_records_of_which_none_can_be_stored_do_not_stop_the_hub(world: World, conn: Connection) -> None:
+    impossible = [record(seq=seq, note="\0") for seq in (1, 2)]
+    assert take(conn, *impossible) == [("gate-1", Ack(epoch="e1", seq=2))]
+    assert world.one("SELECT count(*) FROM scan_quarantine") == 2
