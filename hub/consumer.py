@@ -53,14 +53,26 @@ class Consumer:
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
         self._greeted = 0
+        self._now = now
+        self._began = now()
+
+    @property
+    def was_frozen(self) -> bool:
+        """Whether so long ago was the last turn, or try at one, that another may be the active one."""
+        return self._now() - self._began > FROZEN_SECONDS
+
+    def trying(self) -> None:
+        """It is awake, if without Postgres: that alone makes nobody else the active one."""
+        self._began = self._now()
 
     def serve(self, conn: Connection, stop: threading.Event, outage: Outage) -> None:
-        """Take in messages over one connection to Postgres until `stop`.
+        """Take in messages over one connection to Postgres until `stop`, or until it was frozen.
 
         :raises psycopg.Error, DatabaseDownError: the connection failed; call again with another
             one: what was not committed is kept.
         """
-        while not stop.is_set():
+        while not stop.is_set() and not self.was_frozen:
+            self.trying()
             self.turn(conn, _POLL_SECONDS)
             outage.over()
 
@@ -120,6 +132,12 @@ def run(config: HubConfig, stop: threading.Event) -> None:
     with contextlib.ExitStack() as active:
         consumer: Consumer | None = None
         while not stop.is_set():
+            if consumer is not None and consumer.was_frozen:
+                # its clients would throw out those of the hub that took over, and be thrown out by them
+                active.close()
+                consumer = None
+            if consumer is not None:
+                consumer.trying()
             try:
                 with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                     conn.execute(query("is_migrated"))
@@ -134,7 +152,8 @@ def run(config: HubConfig, stop: threading.Event) -> None:
                         consumer.serve(conn, stop, outage)
             except (psycopg.Error, DatabaseDownError) as error:
                 _keep_going(error, outage)
-                stop.wait(_RETRY_SECONDS)
+                if consumer is None or not consumer.was_frozen:
+                    stop.wait(_RETRY_SECONDS)
 
 
 def _keep_going(error: Exception, outage: Outage) -> None:
