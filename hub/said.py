@@ -45,11 +45,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: row[name] for name in cls.__struct_fields__})
 
 
-def is_older(status: GateStatus, kept: Kept | None) -> bool:
+def is_older(status: GateStatus, kept: Kept | None, now: datetime | None = None) -> bool:
     """Whether the status of a gate that is online was said before what is known, or is that again.
 
     Within a boot its monotonic clock tells; else two times of the hub's clock do. Where nothing tells, what
-    comes later is the newer.
+    comes later is the newer; nor does a time that is still to come: the hub's clock was ahead once.
+
+    :param now: the hub's time.
     """
     if kept is None:
         return False
@@ -57,7 +59,7 @@ def is_older(status: GateStatus, kept: Kept | None) -> bool:
         return (status.monotonic_ms or 0) <= (kept.monotonic_ms or 0)
     if status.clock != "synced" or kept.clock != "synced" or status.at is None or kept.said_at is None:
         return False
-    return status.at < kept.said_at
+    return status.at < kept.said_at and (now is None or kept.said_at <= now)
 
 
 def decode_status(payload: bytes, gate_id: str) -> GateStatus:

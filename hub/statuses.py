@@ -193,7 +193,7 @@ def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: da
     }
     if not status.online:
         conn.execute(query("take_goodbye"), wanted)
-    elif not is_older(status, Kept.of(row)):
+    elif not is_older(status, Kept.of(row), heard_at):
         encoded = msgspec.json.encode(status).decode()
         conn.execute(query("take_status"), wanted | {"status": encoded, "said_at": status.at})
         conn.execute(query("gate_seen"), wanted)

@@ -8,6 +8,8 @@ the last minute the best is kept; its uncertainty grows, for two clocks run apar
 
 from __future__ import annotations
 
+import msgspec
+
 from gate.clock import DRIFT_PPM, drift_ms
 from gate.link import LinkNote, Measure, last_known
 from gate.model import Value
@@ -22,10 +24,14 @@ _MS = 1_000
 
 
 class Timing(Value, frozen=True):
-    """The measures of the last minute, and the best of them; that stays until there is a better one."""
+    """The measures of the last minute, and the best of them; that stays until there is a better one.
+
+    `doubted`: the last one, if it contradicted those before it and no other has agreed with it.
+    """
 
     best: Measure | None = None
     recent: tuple[Measure, ...] = ()
+    doubted: Measure | None = None
 
 
 def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure | None:
@@ -54,8 +60,14 @@ def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure
 def take(timing: Timing, new: Measure) -> Timing:
     """With one more measure.
 
-    One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set.
+    One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set; it
+    takes two in a row, for a hub that is wrong for one moment shall move no gate's hours.
     """
+    best = timing.best
+    if best and best.boot_id == new.boot_id and not _agree(best, new):
+        if timing.doubted is None or not _agree(timing.doubted, new):
+            return msgspec.structs.replace(timing, doubted=new)
+        timing = Timing(best=timing.doubted)
     recent = (*(one for one in (timing.best, *timing.recent) if one and _still_counts(one, new)), new)
     recent = tuple(dict.fromkeys(recent))[-_MOST:]
     return Timing(best=min(recent, key=lambda one: uncertainty_at(one, new.monotonic_ms)), recent=recent)
@@ -68,8 +80,12 @@ def uncertainty_at(one: Measure, now_ms: int) -> int:
 
 def _still_counts(one: Measure, new: Measure) -> bool:
     since = new.monotonic_ms - one.monotonic_ms
-    if one.boot_id != new.boot_id or not 0 <= since <= RECENT_MS:
-        return False
+    return one.boot_id == new.boot_id and 0 <= since <= RECENT_MS and _agree(one, new)
+
+
+def _agree(one: Measure, new: Measure) -> bool:
+    """Whether both may be true, of the same boot."""
+    since = new.monotonic_ms - one.monotonic_ms
     apart = abs(one.hub_ms + since - new.hub_ms)
     return apart <= uncertainty_at(one, new.monotonic_ms) + new.uncertainty_ms
 

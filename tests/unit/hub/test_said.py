@@ -62,6 +62,12 @@ def test_across_boots_two_known_times_tell() -> None:
     assert not is_older(said(boot_id="b2", at=NOON + timedelta(seconds=1)), kept(said()))
 
 
+def test_a_time_that_is_still_to_come_makes_nothing_older() -> None:
+    ahead = kept(said(boot_id="b0", at=NOON + timedelta(hours=1)))
+    assert is_older(said(), ahead, NOON + timedelta(hours=2))
+    assert not is_older(said(), ahead, NOON + timedelta(seconds=1))
+
+
 @pytest.mark.parametrize("clock", ["synced", "untrusted"])
 def test_a_clock_that_nobody_confirmed_makes_nothing_old(clock: Literal["synced", "untrusted"]) -> None:
     """A gate without a clock chip starts in 1970, and is the newer all the same."""
