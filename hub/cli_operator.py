@@ -81,8 +81,9 @@ def _print_table(lines: Sequence[Line], venue: str) -> None:
     for line in lines:
         for trouble in line.troubles:
             console.print(Text(f"  {line.gate}: {trouble}"))
-    if all(line.link.startswith("silent") for line in lines):
-        # all at once: more likely the hub hears nobody
+    links = [line.link.split()[0] for line in lines]
+    if "silent" in links and not any(link.startswith("online") for link in links):
+        # nobody said goodbye at once: more likely the hub hears no gate
         console.print("  Not one gate is heard: does maguey-hub ingest run, and reach the broker?")
 
 
