@@ -60,8 +60,8 @@ def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure
 def take(timing: Timing, new: Measure) -> Timing:
     """With one more measure.
 
-    One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set; it
-    takes two in a row, for a hub that is wrong for one moment shall move no gate's hours.
+    One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set;
+    two in a row, for a hub that is wrong for one moment shall move no gate's hours.
     """
     best = timing.best
     if best and best.boot_id == new.boot_id and not _agree(best, new):
