@@ -37,6 +37,8 @@ is away they would push out what is returned."""
 PROBE_MS = 1_000
 ANSWERED_MS = 3_000
 """The hub is asked every second: one that has answered none of the last three questions answers no claim."""
+SILENT_MS = 10_000
+"""A hub that has answered no question for so long is not there, however well the broker is."""
 MOST_ASKED = 256
 """Claims under way that are remembered; a door has one at a time."""
 MOST_LATER = 256
@@ -122,6 +124,7 @@ class Claims:
         """How often the loop has turned."""
         self._link: Link | None = None
         self._is_answered = False
+        self._heard_ms: int | None = None
         self._asked: OrderedDict[str, DoorLine] = OrderedDict()
         self._unused: OrderedDict[str, None] = OrderedDict()
         self._later: deque[tuple[str, bytes]] = deque(maxlen=MOST_LATER)
@@ -159,7 +162,7 @@ class Claims:
     # --- the broker ---
 
     def _on_up(self, link: Link) -> None:
-        self._link, self._is_answered = link, False
+        self._link, self._is_answered, self._heard_ms = link, False, None
         self._probe_at = 0
         self._probes.clear()
         for _ in range(len(self._later)):
@@ -167,7 +170,7 @@ class Claims:
 
     def _on_down(self) -> None:
         """Whoever waits for an answer waits in vain."""
-        self._link, self._is_answered = None, False
+        self._link, self._is_answered, self._heard_ms = None, False, None
         for door in {id(door): door for door in self._asked.values()}.values():
             door.close()
         self._asked.clear()
@@ -205,6 +208,10 @@ class Claims:
         self._asked[claim.scan_id] = door
         while len(self._asked) > MOST_ASKED:
             self._asked.popitem(last=False)
+
+    def hears_hub(self, now_ms: int) -> bool:
+        """Whether the hub has answered anything lately, on this connection, however late."""
+        return self._heard_ms is not None and now_ms - self._heard_ms <= SILENT_MS
 
     def _is_open(self) -> bool:
         """Whether the hub answered lately, on this connection."""
@@ -274,6 +281,7 @@ class Claims:
             return
         self._probes.remove(told.id)
         now = self._clock.now()
+        self._heard_ms = now.monotonic_ms
         if now.monotonic_ms - told.id <= self._timeout_ms:
             self.answered_ms, self._is_answered = now.monotonic_ms, True
         new = measure(now.boot_id, told.id, now.monotonic_ms, told)

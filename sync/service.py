@@ -363,7 +363,8 @@ class Sync:
     def _is_current(self, now: Now) -> bool:
         """Connected, and holding all that a hub which was heard lately told of."""
         is_heard = self._heard_ms is not None and now.monotonic_ms - self._heard_ms <= HEARD_MS
-        return self._line.connected and is_heard and self._follower.is_current()
+        is_there = self._line.connected and self.claims.hears_hub(now.monotonic_ms)
+        return is_there and is_heard and self._follower.is_current()
 
     def _will(self) -> tuple[str, bytes]:
         return self._topics.status(self._gate_id), encode(self._teller.offline())

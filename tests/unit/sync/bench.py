@@ -100,6 +100,8 @@ class MemoryDoor:
 class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.hub_is_there = False
+        """Probes are answered by themselves, at once."""
         self.clock = StoppedClock()
         self.inbox: Inbox = queue.SimpleQueue()
         self.links: list[MemoryLink] = []
@@ -134,6 +136,8 @@ class Bench:
             self.put(event)
         self.clock.forward(seconds)
         self.turn()
+        if self.hub_is_there and self.links and self.to_hub(Probe):
+            self.answer_probe(hub_ms=1_800_000_000_000 + self.clock.monotonic_ms)
 
     def put(self, event: LinkEvent | GateConfig | Fetched) -> None:
         if self.links and isinstance(event, LinkEvent):

@@ -186,6 +186,7 @@ def test_an_older_snapshot_is_refused_whoever_kept_it(bench: Bench) -> None:
 
 
 def test_a_later_generation_replaces_everything_also_with_a_lower_version(bench: Bench) -> None:
+    bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission(), SOLD, version=40)
     bench.hear(HEAD, Head(event_id="event-1", version=12, count=1, generation=2))
@@ -221,6 +222,7 @@ def test_a_hub_that_went_back_and_grew_past_this_gate_is_not_patched_onto_it(ben
 
 
 def test_an_old_head_that_a_broker_found_on_its_disk_is_no_trouble(bench: Bench) -> None:
+    bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission(), version=40)
     with capture_logs() as lines:

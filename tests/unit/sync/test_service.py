@@ -166,18 +166,38 @@ def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
 
 
 def test_the_door_is_told_how_the_link_is(bench: Bench) -> None:
+    bench.hub_is_there = True
+
     def online() -> bool:
         return bench.reader.link(bench.clock.now()).online
 
     bench.step()
     assert not online()
     bench.step(Connected())
+    bench.step(seconds=1)  # the hub has answered, and the door is told once a second
     assert online()
     bench.step(Lost("cable"))
     assert not online()
 
 
+def test_a_hub_that_is_gone_behind_a_living_broker_is_noticed_though_nothing_waits(bench: Bench) -> None:
+    bench.hub_is_there = True
+    bench.connect()
+    bench.serve(an_admission())
+    bench.step(seconds=1)
+    bench.step(seconds=1)
+    assert bench.reader.link(bench.clock.now()).online
+    bench.hub_is_there = False
+    for _ in range(30):
+        bench.step(seconds=1)
+    assert not bench.reader.link(bench.clock.now()).online
+    age_s = bench.reader.feed("event-1", bench.clock.wall).age_s
+    assert age_s is not None
+    assert age_s >= 15  # what the hub may have changed since, nobody here can know
+
+
 def test_a_hub_that_never_answers_counts_as_offline(bench: Bench) -> None:
+    bench.hub_is_there = True
     bench.scan()
     bench.connect()
     for _ in range(20):
@@ -189,6 +209,7 @@ def test_a_hub_that_never_answers_counts_as_offline(bench: Bench) -> None:
 
 
 def test_the_cache_ages_from_when_it_was_last_known_to_be_current(bench: Bench) -> None:
+    bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission())
     bench.step(seconds=2)

@@ -33,6 +33,7 @@ def lose_the_numbering(bench: Bench) -> None:
 def test_a_journal_that_cannot_be_read_stops_only_the_scans(
     bench: Bench, spoil: Callable[[Bench], None]
 ) -> None:
+    bench.hub_is_there = True
     bench.scan(3)
     spoil(bench)
     bench.sync = bench.start()
@@ -151,6 +152,7 @@ def test_the_cache_ages_when_the_broker_lives_and_the_hub_is_silent(bench: Bench
 
 
 def test_a_hub_that_answers_for_the_configuration_keeps_the_cache_current(bench: Bench) -> None:
+    bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission())
     config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
