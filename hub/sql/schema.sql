@@ -1938,25 +1938,31 @@ CREATE VIEW public.gate_nights AS
     held.count,
     e.admission_version AS hub_version,
     e.feed_generation AS hub_generation,
-    GREATEST((e.admission_version - held.version), (0)::bigint) AS behind,
+    late.changes AS behind,
         CASE
             WHEN (held.version IS NULL) THEN 'unknown'::text
             WHEN (ROW(held.generation, held.version) > ROW(e.feed_generation, e.admission_version)) THEN 'differs'::text
             WHEN (held.digest <> d.digest) THEN 'differs'::text
-            WHEN (ROW(held.generation, held.version) < ROW(e.feed_generation, e.admission_version)) THEN 'behind'::text
+            WHEN ((held.generation < e.feed_generation) OR (late.changes > 0)) THEN 'behind'::text
             WHEN (d.digest IS NULL) THEN 'unknown'::text
             ELSE 'in sync'::text
         END AS state
-   FROM (((public.gate_events served
+   FROM ((((public.gate_events served
      FULL JOIN ( SELECT s.gate_id,
             h.event_id,
             h.version,
             h.generation,
             h.count,
-            h.digest
+            h.digest,
+            COALESCE(s.heard_at, s.said_at, now()) AS as_of
            FROM (public.gate_status s
              CROSS JOIN LATERAL jsonb_to_recordset(s.held) h(event_id uuid, version bigint, generation bigint, count bigint, digest text))) held ON (((held.gate_id = served.gate_id) AND (held.event_id = served.event_id))))
      JOIN public.events e ON ((e.id = COALESCE(served.event_id, held.event_id))))
+     LEFT JOIN LATERAL ( SELECT count(*) AS changes
+           FROM ( SELECT
+                   FROM public.admission_changes c
+                  WHERE ((c.event_id = e.id) AND (c.version > held.version) AND (c.created_at < (held.as_of - '00:00:05'::interval)))
+                 LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
 CREATE TABLE public.gate_watermarks (

@@ -1,28 +1,38 @@
 -- What of the gates somebody should look at, from what they say and what the hub itself has.
 
 -- Each night a gate serves or holds, beside the hub's own. state: 'in sync' only where both computed the same
--- digest at the same version; 'unknown' where the gate holds nothing yet, or nothing was compared yet.
+-- digest at the same version; 'unknown' where the gate holds nothing yet, or nothing was compared yet. behind:
+-- changes it lacked when it was last heard, though they were more than 5 s old; a busy night's last ones are on
+-- their way to everybody.
 create or replace view gate_nights as
 select coalesce(served.gate_id, held.gate_id) as gate_id, e.id as event_id, e.code, e.name,
     held.version, held.generation, held.count,
     e.admission_version as hub_version, e.feed_generation as hub_generation,
-    greatest(e.admission_version - held.version, 0) as behind,
+    late.changes as behind,
     case
         when held.version is null then 'unknown'
         when (held.generation, held.version) > (e.feed_generation, e.admission_version) then 'differs'
         when held.digest <> d.digest then 'differs'
-        when (held.generation, held.version) < (e.feed_generation, e.admission_version) then 'behind'
+        when held.generation < e.feed_generation or late.changes > 0 then 'behind'
         when d.digest is null then 'unknown'
         else 'in sync'
     end as state
 from gate_events served
 full join (
-    select s.gate_id, h.event_id, h.version, h.generation, h.count, h.digest
+    select s.gate_id, h.event_id, h.version, h.generation, h.count, h.digest,
+        coalesce(s.heard_at, s.said_at, now()) as as_of
     from gate_status s
     cross join lateral jsonb_to_recordset(s.held)
         as h (event_id uuid, version bigint, generation bigint, count bigint, digest text)
 ) held on held.gate_id = served.gate_id and held.event_id = served.event_id
 join events e on e.id = coalesce(served.event_id, held.event_id)
+left join lateral (
+    select count(*) as changes from (
+        select from admission_changes c
+        where c.event_id = e.id and c.version > held.version and c.created_at < held.as_of - interval '5 seconds'
+        limit 10000
+    ) missed
+) late on true
 left join feed_digests d on (d.event_id, d.generation, d.version) = (e.id, held.generation, held.version)
 where e.ends_at > now() - interval '1 day';
 
