@@ -35,6 +35,9 @@ EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _ERROR_CHARACTERS = 500
+_COUNTED = ("monotonic_ms", "clock_offset_ms", "clock_uncertainty_ms", "cache_age_s")
+_FARTHEST = 2**53
+"""Sums of such numbers still fit into what databases count with (and JSON's other readers, RFC 8259, 6)."""
 
 
 class WireError(ValueError):
@@ -395,6 +398,11 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
         return Unreadable(raw=raw, error=foreign)
     if not _EARLIEST <= record.occurred_at < _LATEST:
         return _unreadable(raw, f"occurred_at {record.occurred_at.isoformat()} is not within 1970 to 2199")
+    wild = next(
+        (name for name in _COUNTED if not -_FARTHEST <= (getattr(record, name) or 0) <= _FARTHEST), None
+    )
+    if wild is not None:
+        return _unreadable(raw, f"{wild} {getattr(record, wild)} is more than a clock can say")
     if not EPOCH.fullmatch(record.epoch):
         return _unreadable(raw, "epoch is not 1 to 64 letters, digits, '_', '.', ':' or '-'")
     return record

@@ -53,6 +53,14 @@ def test_a_wrong_record_spoils_only_itself_and_keeps_its_place() -> None:
     assert [(entry.epoch, entry.seq) for entry in bad] == [("epoch-1", 2), (None, None)]
 
 
+@pytest.mark.parametrize("name", ["monotonic_ms", "clock_offset_ms", "clock_uncertainty_ms", "cache_age_s"])
+def test_a_clock_beyond_all_counting_spoils_its_own_record_only(name: str) -> None:
+    wild = a_record(2, **{name: 2**63 - 1})
+    good, bad = decode_scans(encode_scans([a_record(1), wild, a_record(3)]), "gate-1")
+    assert [record.seq for record in good] == [1, 3]
+    assert [(one.seq, name in one.error) for one in bad] == [(2, True)]
+
+
 def test_a_record_of_another_gate_than_the_topics_is_refused() -> None:
     received, bad = decode_scans(encode_scans([a_record(gate_id="gate-2")]), "gate-1")
     assert received == []
