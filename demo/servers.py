@@ -169,8 +169,11 @@ def mosquitto_of(folder: Path, conf: Callable[[Path, int], str]) -> Iterator[Mos
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """A running, empty Postgres; its files are removed afterwards."""
+def postgres(folder: Path, *settings: str) -> Iterator[Postgres]:
+    """A running, empty Postgres; its files are removed afterwards.
+
+    :param settings: of the server, as ``name=value``.
+    """
     account = _account("postgres")
     with _home(folder, account) as home:
         data = home / "data"
@@ -182,6 +185,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
             raise ServerError(f"initdb: {made.stderr.decode()[-800:]}")
         port = free_port()
         command = [_program("postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
+        command += [part for setting in settings for part in ("-c", setting)]
         server = Postgres(home, port, command, signal.SIGINT, _postgres_answers, account)
         try:
             yield from _running(server)
