@@ -9,6 +9,7 @@ Few imports, because its start is the time a guest waits after a crash.
 from __future__ import annotations
 
 import ctypes
+import contextlib
 import os
 import resource
 import signal
@@ -49,7 +50,8 @@ def main(told: bytes) -> int:
         _serve(assignment, talk)
     except HardwareError as error:
         said = str(error).removesuffix(" " + error.advice)
-        talk.send(m.pack(m.Broken(error.part, said, error.advice, error.step)))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the parent may be gone by now
+            talk.send(m.pack(m.Broken(error.part, said, error.advice, error.step)))
         return 3
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the parent is gone
