@@ -8,8 +8,8 @@ Few imports, because its start is the time a guest waits after a crash.
 
 from __future__ import annotations
 
-import ctypes
 import contextlib
+import ctypes
 import os
 import resource
 import signal
