@@ -282,8 +282,8 @@ class Gate:
             return
         for row in rows:
             self._saw(Seen(from_row(row), since_us, self._agenda.now_us))
-        gone = [seen for seen in self._present if first is None or seen.record.seq < first]
-        if gone:
+        if self._present and (first is None or self._present[0].record.seq < first):
+            gone = [seen for seen in self._present if first is None or seen.record.seq < first]
             self._present = self._present[len(gone) :]
             self._pruned(gone)
 

@@ -63,15 +63,20 @@ def _set_up_table(session: Session, plan: Plan, of: dict[str, list[Ticket]]) -> 
         " status) values (%s, %s, %s, 1, 'Luis', 'confirmed')",
         (plan.reservation_id, plan.event_id, table["id"]),
     )
-    for ticket in (*of["host"], *of["linked"]):
-        session.execute(
-            "insert into vip_linked_tickets (vip_reservation_id, ticket_id, is_booker_purchase)"
-            " values (%s, %s, %s)",
-            (plan.reservation_id, ticket.id, ticket.kind == "host"),
-        )
-    for number, ticket in enumerate(of["pass"], 1):
-        session.execute(
-            "insert into vip_guest_passes (id, reservation_id, guest_number, guest_name, qr_code_token)"
-            " values (%s, %s, %s, %s, %s)",
-            (ticket.id, plan.reservation_id, number, f"Guest {number}", ticket.code),
-        )
+    linked = (*of["host"], *of["linked"])
+    session.execute(
+        b"insert into vip_linked_tickets (vip_reservation_id, ticket_id, is_booker_purchase)"
+        b" select %s, * from unnest(%s::uuid[], %s::boolean[])",
+        (plan.reservation_id, [one.id for one in linked], [one.kind == "host" for one in linked]),
+    )
+    session.execute(
+        b"insert into vip_guest_passes (reservation_id, guest_name, id, guest_number, qr_code_token)"
+        b" select %s, 'Guest ' || number, * from"
+        b" unnest(%s::uuid[], %s::integer[], %s::text[]) as pass (id, number, code)",
+        (
+            plan.reservation_id,
+            [one.id for one in of["pass"]],
+            list(range(1, len(of["pass"]) + 1)),
+            [one.code for one in of["pass"]],
+        ),
+    )
