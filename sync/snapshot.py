@@ -108,7 +108,7 @@ class HubClient:
         self._session.headers["Accept-Encoding"] = "gzip"
         self._session.verify = ca_file or True
         self._ca_file = ca_file
-        self._clock_was_lost = False
+        self._clock_was_lost: bool | None = None
         self._retry = Retry(
             total=2,
             backoff_factor=0.2,
@@ -117,7 +117,6 @@ class HubClient:
             respect_retry_after_header=False,  # it could hold up everything else for hours
         )
         self._session.mount("http://", HTTPAdapter(max_retries=self._retry))
-        self._mount(wall())
 
     def config(self) -> GateConfig:
         """The gate's configuration. Raises `FetchError`."""
@@ -192,8 +191,12 @@ class HubClient:
 
     def _mount(self, now: datetime) -> None:
         """How the hub is checked over https; another way only once the clock is right, or is lost."""
+        try:
+            checks = context(self._ca_file, now)
+        except OSError as error:  # ssl.SSLError is one
+            raise FetchError(f"hub.ca_file: {self._ca_file} cannot be used: {error}.") from None
         self._clock_was_lost = is_lost(now)
-        self._session.mount("https://", _Safe(context(self._ca_file, now), self._retry))
+        self._session.mount("https://", _Safe(checks, self._retry))
 
     def _send(self, url: str, query: dict[str, Any], headers: dict[str, str]) -> requests.Response:
         now = self._wall()
