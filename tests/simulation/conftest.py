@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.run import Play, simulator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def play() -> Iterator[Play]:
     with simulator() as play_it:
         yield play_it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -50,26 +49,13 @@ class Play(Protocol):
 
 
 @contextlib.contextmanager
-def _seldom_tidied() -> Iterator[None]:
-    """A night makes many small things that last; looking through them all again takes a tenth of its time."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-@contextlib.contextmanager
 def simulator() -> Iterator[Play]:
     """A player of nights, with a database of its own while the block runs."""
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     before = structlog.get_config()
     structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)
     try:
-        with _seldom_tidied(), open_session(lambda: START, Trouble()) as session:
+        with open_session(lambda: START, Trouble()) as session:
 
             def play(seed: int, echo: Callable[[str], None] | None = None) -> Told:
                 agenda = Agenda(echo=echo)
