@@ -1,4 +1,4 @@
-"""One database for all the nights of a process."""
+"""One database for the nights of a file: other files' tests want their log and their collector back."""
 
 from __future__ import annotations
 

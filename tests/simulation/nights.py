@@ -1,6 +1,7 @@
 """The nights of the test suite, in four parts so that they can be played side by side.
 
-500 were asked for; they take some 15 minutes of one processor, so the suite has fewer and `make soak` the rest.
+500 were asked for; they take some 15 minutes of one processor, so the suite has fewer; `make soak` plays
+the rest.
 """
 
 from __future__ import annotations
