@@ -154,13 +154,23 @@ def test_five_minutes_of_skew_do_not_change_who_was_first(world: World, conn: Co
     assert ticket_state(world, ticket)[2:4] == (later(10), "gate-2")
 
 
-@pytest.mark.parametrize("monotonic", [-5, 2**63 - 1, 2**62])
+@pytest.mark.parametrize("monotonic", [-5, -(2**53), 2**53])
 def test_a_monotonic_clock_that_is_none_spoils_nobody_elses_time(
     world: World, conn: Connection, monotonic: int
 ) -> None:
     take(conn, at(1, later(1), 0, monotonic_ms=monotonic))
-    take(conn, at(2, later(2), 0, clock="synced", clock_uncertainty_ms=2**62, monotonic_ms=monotonic))
+    take(conn, at(2, later(2), 0, clock="synced", clock_uncertainty_ms=2**53, monotonic_ms=monotonic))
     take(conn, at(3, later(3), 30, clock="synced", clock_uncertainty_ms=2))
     assert times(world)[0] == (later(1), None)
     assert times(world)[2] == (later(3), 2)
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
+
+
+def test_a_clock_beyond_all_counting_is_kept_apart_and_spoils_nobody_elses_time(
+    world: World, conn: Connection
+) -> None:
+    take(conn, at(1, later(1), 0, monotonic_ms=2**63 - 1))
+    take(conn, at(2, later(2), 20, clock="synced", clock_uncertainty_ms=2**62))
+    take(conn, at(3, later(3), 30, clock="synced", clock_uncertainty_ms=2))
+    assert times(world) == [(later(3), 2)]
+    assert world.one("SELECT count(*) FROM scan_quarantine") == 2
