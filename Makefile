@@ -41,11 +41,6 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --extra dev pyproject.toml -o requirements.txt
 
-# A night of faults with real processes, some seven minutes; not part of `make test` yet.
-night:
-	@tools/setup
-	@$(PY) -m pytest soak
-
 # The README's pictures, by the command a user has.
 pictures:
 	@tools/setup
