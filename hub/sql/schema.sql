@@ -1,3 +1,17 @@
+CREATE SCHEMA auth;
+CREATE FUNCTION auth.jwt() RETURNS jsonb
+    LANGUAGE sql STABLE
+    RETURN (COALESCE(NULLIF(current_setting('request.jwt.claims'::text, true), ''::text), '{}'::text))::jsonb;
+CREATE FUNCTION auth.role() RETURNS text
+    LANGUAGE sql STABLE
+    RETURN (auth.jwt() ->> 'role'::text);
+CREATE FUNCTION auth.uid() RETURNS uuid
+    LANGUAGE sql STABLE
+    RETURN (NULLIF((auth.jwt() ->> 'sub'::text), ''::text))::uuid;
+CREATE FUNCTION public.acting_as() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select coalesce(auth.uid()::text, session_user::text) $$;
 CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -793,6 +807,17 @@ CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
 CREATE FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_verdict = 'admit'::text) AND (p_record = 'scan'::text) AND (p_reason = 'first_entry'::text) AND (p_kind = ANY (ARRAY['ga'::text, 'unknown'::text])));
+CREATE FUNCTION public.is_owner() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select exists (select from owner_assignments where user_id = auth.uid())
+        or exists (select from staff where user_id = auth.uid() and role in ('owner', 'admin'))
+$$;
+CREATE FUNCTION public.is_staff() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select is_owner() or exists (select from staff where user_id = auth.uid()) $$;
 CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -869,6 +894,10 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
     order by a.at, a.gate, a.scan_id
 $$;
+CREATE FUNCTION public.my_email() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select lower(email) from auth.users where id = auth.uid() and email_confirmed_at is not null $$;
 CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1612,6 +1641,12 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
 $$;
+CREATE TABLE auth.users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    email text,
+    email_confirmed_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
 CREATE TABLE public.admission_changes (
     event_id uuid NOT NULL,
     version bigint NOT NULL,
@@ -1731,6 +1766,19 @@ CREATE VIEW public.command_outcomes AS
         END AS state
    FROM (public.commands c
      LEFT JOIN public.scan_logs s ON (((s.scan_id = c.id) AND (s.record = 'event'::text) AND (s.gate_id = c.gate_id))));
+CREATE TABLE public.email_queue (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    recipient text NOT NULL,
+    kind text NOT NULL,
+    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT email_queue_attempts CHECK (((attempts >= 0) AND (attempts <= 5)))
+);
 CREATE TABLE public.event_vip_tables (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -2057,6 +2105,72 @@ CREATE TABLE public.lends (
     asked_at timestamp with time zone NOT NULL,
     answered_at timestamp with time zone
 );
+CREATE TABLE public.orders (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    stripe_payment_intent_id text,
+    stripe_session_id text,
+    stripe_customer_id text,
+    customer_email text,
+    customer_name text,
+    total_amount numeric(10,2) DEFAULT 0 NOT NULL,
+    total_amount_cents integer DEFAULT 0 NOT NULL,
+    currency text DEFAULT 'usd'::text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    event_id uuid,
+    event_name text DEFAULT ''::text NOT NULL,
+    ticket_count integer DEFAULT 0 NOT NULL,
+    completed_at timestamp with time zone,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT orders_amount CHECK ((total_amount_cents >= 0)),
+    CONSTRAINT orders_currency CHECK ((currency ~ '^[a-z]{3}$'::text)),
+    CONSTRAINT orders_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text, 'refunded'::text]))),
+    CONSTRAINT orders_ticket_count CHECK ((ticket_count >= 0))
+);
+CREATE TABLE public.owner_assignments (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    role text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT owner_assignments_role CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text])))
+);
+CREATE TABLE public.payment_failures (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    stripe_event_id text,
+    stripe_payment_intent_id text,
+    customer_email text,
+    amount_cents integer DEFAULT 0 NOT NULL,
+    error_message text DEFAULT ''::text NOT NULL,
+    error_code text,
+    payment_type text NOT NULL,
+    event_id uuid,
+    resolved boolean DEFAULT false NOT NULL,
+    resolved_at timestamp with time zone,
+    resolved_by text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payment_failures_amount CHECK ((amount_cents >= 0)),
+    CONSTRAINT payment_failures_resolved CHECK ((resolved = (resolved_at IS NOT NULL))),
+    CONSTRAINT payment_failures_type CHECK ((payment_type = ANY (ARRAY['ga_ticket'::text, 'vip_reservation'::text])))
+);
+CREATE TABLE public.payments (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    order_id uuid,
+    stripe_payment_intent_id text,
+    amount numeric(10,2) DEFAULT 0 NOT NULL,
+    amount_cents integer DEFAULT 0 NOT NULL,
+    currency text DEFAULT 'usd'::text NOT NULL,
+    status text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payments_amount CHECK ((amount_cents >= 0)),
+    CONSTRAINT payments_currency CHECK ((currency ~ '^[a-z]{3}$'::text)),
+    CONSTRAINT payments_status CHECK ((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'refunded'::text])))
+);
 CREATE TABLE public.scan_conflicts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     code_hash text NOT NULL,
@@ -2093,6 +2207,27 @@ CREATE VIEW public.scan_times AS
         END AS uncertainty_ms
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
+CREATE TABLE public.staff (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    role text DEFAULT 'staff'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT staff_role CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'staff'::text])))
+);
+CREATE TABLE public.webhook_events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    stripe_event_id text NOT NULL,
+    kind text DEFAULT ''::text NOT NULL,
+    outcome text,
+    processed_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY auth.users
+    ADD CONSTRAINT users_email_key UNIQUE (email);
+ALTER TABLE ONLY auth.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
 ALTER TABLE ONLY public.alerts
@@ -2109,6 +2244,8 @@ ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (scan_id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.email_queue
+    ADD CONSTRAINT email_queue_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.event_vip_tables
     ADD CONSTRAINT event_vip_tables_number_key UNIQUE (event_id, table_number);
 ALTER TABLE ONLY public.event_vip_tables
@@ -2133,6 +2270,22 @@ ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.lends
     ADD CONSTRAINT lends_pkey PRIMARY KEY (code_hash, gate_id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_stripe_payment_intent_id_key UNIQUE (stripe_payment_intent_id);
+ALTER TABLE ONLY public.owner_assignments
+    ADD CONSTRAINT owner_assignments_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.owner_assignments
+    ADD CONSTRAINT owner_assignments_user_key UNIQUE (user_id);
+ALTER TABLE ONLY public.payment_failures
+    ADD CONSTRAINT payment_failures_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.payment_failures
+    ADD CONSTRAINT payment_failures_stripe_event_id_key UNIQUE (stripe_event_id);
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_stripe_payment_intent_id_key UNIQUE (stripe_payment_intent_id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
@@ -2145,6 +2298,10 @@ ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_repeats
     ADD CONSTRAINT scan_repeats_pkey PRIMARY KEY (gate_id, epoch, seq);
+ALTER TABLE ONLY public.staff
+    ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.staff
+    ADD CONSTRAINT staff_user_key UNIQUE (user_id);
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tickets
@@ -2171,6 +2328,10 @@ ALTER TABLE ONLY public.vip_reservations
     ADD CONSTRAINT vip_reservations_qr_code_token_key UNIQUE (qr_code_token);
 ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.webhook_events
+    ADD CONSTRAINT webhook_events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.webhook_events
+    ADD CONSTRAINT webhook_events_stripe_event_id_key UNIQUE (stripe_event_id);
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
@@ -2179,7 +2340,14 @@ CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
 CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
 CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
+CREATE INDEX email_queue_due ON public.email_queue USING btree (next_attempt_at) WHERE ((sent_at IS NULL) AND (attempts < 5));
 CREATE INDEX lends_gate ON public.lends USING btree (gate_id, event_id);
+CREATE INDEX orders_customer ON public.orders USING btree (lower(customer_email));
+CREATE INDEX orders_event ON public.orders USING btree (event_id);
+CREATE INDEX payment_failures_age ON public.payment_failures USING btree (created_at);
+CREATE INDEX payment_failures_event ON public.payment_failures USING btree (event_id);
+CREATE INDEX payment_failures_open ON public.payment_failures USING btree (resolved);
+CREATE INDEX payments_order ON public.payments USING btree (order_id);
 CREATE INDEX scan_conflicts_code ON public.scan_conflicts USING btree (code_hash);
 CREATE UNIQUE INDEX scan_conflicts_loser ON public.scan_conflicts USING btree (loser_scan) WHERE (withdrawn_at IS NULL);
 CREATE INDEX scan_conflicts_ticket ON public.scan_conflicts USING btree (ticket_id) WHERE (ticket_id IS NOT NULL);
@@ -2192,6 +2360,9 @@ CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_i
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
 CREATE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);
 CREATE INDEX tickets_event ON public.tickets USING btree (event_id);
+CREATE INDEX tickets_guest ON public.tickets USING btree (lower(guest_email));
+CREATE INDEX tickets_order ON public.tickets USING btree (order_id);
+CREATE UNIQUE INDEX unique_order_stripe_session ON public.orders USING btree (stripe_session_id) WHERE (stripe_session_id IS NOT NULL);
 CREATE UNIQUE INDEX unique_vip_stripe_payment ON public.vip_reservations USING btree (stripe_payment_intent_id) WHERE (stripe_payment_intent_id IS NOT NULL);
 CREATE UNIQUE INDEX vip_guest_passes_code_any_case ON public.vip_guest_passes USING btree (upper(qr_code_token));
 CREATE INDEX vip_guest_passes_code_hash ON public.vip_guest_passes USING btree (code_hash);
@@ -2202,7 +2373,9 @@ CREATE INDEX vip_scan_logs_pass ON public.vip_scan_logs USING btree (pass_id, sc
 CREATE INDEX vip_scan_logs_reservation ON public.vip_scan_logs USING btree (reservation_id);
 CREATE UNIQUE INDEX vip_scan_logs_scan ON public.vip_scan_logs USING btree (scan_id) WHERE (scan_id IS NOT NULL);
 CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
+CREATE INDEX webhook_events_age ON public.webhook_events USING btree (processed_at);
 CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER email_queue_touch BEFORE UPDATE ON public.email_queue FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
 CREATE TRIGGER event_vip_tables_touch BEFORE UPDATE ON public.event_vip_tables FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER events_feed_insert AFTER INSERT ON public.events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
@@ -2210,7 +2383,12 @@ CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD 
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER orders_touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER owner_assignments_touch BEFORE UPDATE ON public.owner_assignments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER payment_failures_touch BEFORE UPDATE ON public.payment_failures FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER payments_touch BEFORE UPDATE ON public.payments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
@@ -2244,12 +2422,22 @@ ALTER TABLE ONLY public.gate_events
     ADD CONSTRAINT gate_events_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.gate_status
     ADD CONSTRAINT gate_status_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.payment_failures
+    ADD CONSTRAINT payment_failures_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_order_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_order_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 ALTER TABLE ONLY public.vip_guest_passes
     ADD CONSTRAINT vip_guest_passes_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
+ALTER TABLE ONLY public.vip_linked_tickets
+    ADD CONSTRAINT vip_linked_tickets_order_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 ALTER TABLE ONLY public.vip_linked_tickets
     ADD CONSTRAINT vip_linked_tickets_reservation_fkey FOREIGN KEY (vip_reservation_id) REFERENCES public.vip_reservations(id);
 ALTER TABLE ONLY public.vip_linked_tickets
@@ -2264,3 +2452,7 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
 ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
+CREATE POLICY owners_update_payment_failures ON public.payment_failures FOR UPDATE TO authenticated USING (public.is_owner()) WITH CHECK (public.is_owner());
+CREATE POLICY owners_view_payment_failures ON public.payment_failures FOR SELECT TO authenticated USING (public.is_owner());
+ALTER TABLE public.payment_failures ENABLE ROW LEVEL SECURITY;
+CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INSERT TO service_role WITH CHECK (true);
