@@ -814,6 +814,13 @@ CREATE FUNCTION public.is_owner() RETURNS boolean
     select exists (select from owner_assignments where user_id = auth.uid())
         or exists (select from staff where user_id = auth.uid() and role in ('owner', 'admin'))
 $$;
+CREATE FUNCTION public.is_service() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select pg_has_role(case current_setting('role') when 'none' then session_user::text
+        else current_setting('role') end::name, 'service_role', 'usage')
+$$;
 CREATE FUNCTION public.is_staff() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1857,6 +1864,7 @@ CREATE TABLE public.tickets (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     checked_in_scan uuid,
     last_entry_scan uuid,
+    CONSTRAINT tickets_paid_line CHECK (((stripe_payment_intent_id IS NULL) OR (line_number IS NOT NULL))),
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
 )

@@ -85,6 +85,15 @@ create or replace function my_email() returns text
 language sql stable security definer set search_path = public, pg_temp
 as $$ select lower(email) from auth.users where id = auth.uid() and email_confirmed_at is not null $$;
 
+-- The hub itself, or whoever else holds the service's rights: the role that was set counts, for a web server
+-- in front may become any of them. Asks of the caller, also within a definer's function.
+create or replace function is_service() returns boolean
+language sql stable set search_path = public, pg_temp
+as $$
+    select pg_has_role(case current_setting('role') when 'none' then session_user::text
+        else current_setting('role') end::name, 'service_role', 'usage')
+$$;
+
 -- Who is to be named as having done something: the person of the token, else the database's user.
 create or replace function acting_as() returns text
 language sql stable set search_path = public, pg_temp

@@ -3,9 +3,36 @@
 -- A payment buys several tickets, each a line of its own. Nulls never conflict: sold at the door, given away.
 do $$
 begin
-    if not exists (select from pg_constraint where conname = 'unique_ticket_stripe_payment') then
+    if not exists (
+        select from pg_constraint
+        where conname = 'unique_ticket_stripe_payment' and conrelid = 'tickets'::regclass
+    ) then
         alter table tickets
             add constraint unique_ticket_stripe_payment unique (stripe_payment_intent_id, line_number);
+    end if;
+end
+$$;
+
+-- A paid ticket without a line number would be a null that never conflicts, as often as anybody likes.
+with numbered as (
+    select t.id, coalesce(known.last, 0) + row_number() over (
+        partition by t.stripe_payment_intent_id order by t.created_at, t.id
+    ) as number
+    from tickets t
+    left join lateral (
+        select max(line_number) as last from tickets o where o.stripe_payment_intent_id = t.stripe_payment_intent_id
+    ) known on true
+    where t.stripe_payment_intent_id is not null and t.line_number is null
+)
+update tickets t set line_number = numbered.number from numbered where t.id = numbered.id;
+
+do $$
+begin
+    if not exists (
+        select from pg_constraint where conname = 'tickets_paid_line' and conrelid = 'tickets'::regclass
+    ) then
+        alter table tickets add constraint tickets_paid_line
+            check (stripe_payment_intent_id is null or line_number is not null);
     end if;
 end
 $$;
@@ -57,45 +84,64 @@ using (is_owner()) with check (is_owner());
 drop policy if exists service_insert_payment_failures on payment_failures;
 create policy service_insert_payment_failures on payment_failures for insert to service_role with check (true);
 
+-- Some databases give every new table to everybody; here only what is named.
+revoke all on payment_failures from public, anon, authenticated, service_role;
 grant select on payment_failures to authenticated;
 -- An owner settles a failure; what failed stays as it was told.
 grant update (resolved, resolved_at, resolved_by) on payment_failures to authenticated;
 grant insert on payment_failures to service_role;
 
--- Does it hold? Each duplicate is really tried. The error that ends each block also undoes it.
+-- Does it hold? Each duplicate is really tried, and it is this very constraint that has to refuse it. The error
+-- that ends the block also undoes it.
 do $$
 declare
+    c_one constant text := 'verify ' || gen_random_uuid();
+    c_two constant text := 'verify ' || gen_random_uuid();
     v_event uuid := gen_random_uuid();
-    v_table uuid := gen_random_uuid();
+    v_tables uuid[];
+    v_what record;
+    v_refused_by text;
 begin
     insert into events (id, name, code, event_date, doors_open_at, ends_at)
-    values (v_event, 'verification ' || v_event, 'ZZVRFY', '2000-01-01', '2000-01-01', '2000-01-02');
-    insert into event_vip_tables (id, event_id, table_number, capacity) values (v_table, v_event, 1, 1);
+    select v_event, c_one, code, current_date + 1, now() + interval '1 day', now() + interval '2 days'
+    from (
+        -- a code that no night has
+        select translate(to_char(n, 'FM000000'), '0123456789', 'QWERTYUIOP') as code from generate_series(1, 999999) n
+    ) codes where not exists (select from events e where e.code = codes.code) limit 1;
+    with made as (
+        insert into event_vip_tables (event_id, table_number, capacity) values (v_event, 1, 1), (v_event, 2, 1)
+        returning id
+    ) select array_agg(id) into v_tables from made;
 
     -- nulls never conflict
     insert into tickets (ticket_id, event_id, qr_code_data)
-    values ('verify-1', v_event, 'verify-1'), ('verify-2', v_event, 'verify-2');
+    values (c_one || 1, v_event, c_one || 1), (c_one || 2, v_event, c_one || 2);
     insert into vip_reservations (event_id, event_vip_table_id, table_number)
-    values (v_event, v_table, 1), (v_event, v_table, 1);
+    values (v_event, v_tables[1], 1), (v_event, v_tables[2], 2);
     insert into orders (event_id) values (v_event), (v_event);
 
-    begin
-        insert into tickets (ticket_id, event_id, qr_code_data, stripe_payment_intent_id, line_number)
-        values ('verify-3', v_event, 'verify-3', 'pi_verify', 1), ('verify-4', v_event, 'verify-4', 'pi_verify', 1);
-        raise exception 'unique_ticket_stripe_payment does not hold';
-    exception when unique_violation then null;
-    end;
-    begin
-        insert into vip_reservations (event_id, event_vip_table_id, table_number, stripe_payment_intent_id)
-        values (v_event, v_table, 1, 'pi_verify'), (v_event, v_table, 1, 'pi_verify');
-        raise exception 'unique_vip_stripe_payment does not hold';
-    exception when unique_violation then null;
-    end;
-    begin
-        insert into orders (event_id, stripe_session_id) values (v_event, 'cs_verify'), (v_event, 'cs_verify');
-        raise exception 'unique_order_stripe_session does not hold';
-    exception when unique_violation then null;
-    end;
+    for v_what in select * from (values
+        ('unique_ticket_stripe_payment', format('insert into tickets (ticket_id, event_id, qr_code_data,
+            stripe_payment_intent_id, line_number) values (%1$L, %3$L, %1$L, %1$L, 1), (%2$L, %3$L, %2$L, %1$L, 1)',
+            c_one, c_two, v_event)),
+        ('unique_vip_stripe_payment', format('insert into vip_reservations (event_id, event_vip_table_id,
+            table_number, stripe_payment_intent_id) values (%1$L, %2$L, 1, %4$L), (%1$L, %3$L, 2, %4$L)',
+            v_event, v_tables[1], v_tables[2], c_one)),
+        ('unique_order_stripe_session', format('insert into orders (event_id, stripe_session_id)
+            values (%1$L, %2$L), (%1$L, %2$L)', v_event, c_one))
+    ) as tried (name, statement) loop
+        v_refused_by := null;
+        begin
+            execute v_what.statement;
+        exception when unique_violation then
+            get stacked diagnostics v_refused_by = constraint_name;
+        end;
+        if v_refused_by is distinct from v_what.name then
+            raise exception '% does not hold: a duplicate was %', v_what.name,
+                coalesce('refused by ' || v_refused_by, 'taken')
+                using errcode = 'check_violation', hint = 'Restore it, then migrate again.';
+        end if;
+    end loop;
     raise exception using errcode = 'MG001', message = 'verified';
 exception when sqlstate 'MG001' then
     null;
