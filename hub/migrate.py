@@ -75,12 +75,20 @@ def _backend(dsn: str) -> Iterator[Any]:
 
 
 def dump_schema(dsn: str, program: str = "pg_dump") -> str:
-    """The schema as SQL: pg_dump's words without comments, settings and the runner's own tables."""
-    command = [program, "--schema-only", "--no-owner", "--no-privileges", "--exclude-table=*yoyo*", dsn]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """The schema as SQL: pg_dump's words without comments, settings and the runner's own tables.
+
+    With the rows of the tables that are rules: without them the schema would allow nothing.
+    """
+    schema = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-table=*yoyo*"]
+    rules = ["--data-only", "--inserts", "--table=state_transitions"]
+    return normalise(_pg_dump(program, *schema, dsn) + _pg_dump(program, *rules, dsn))
+
+
+def _pg_dump(program: str, *arguments: str) -> str:
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HubError(f"pg_dump failed: {done.stderr.strip()}. Use the pg_dump of the server's version.")
-    return normalise(done.stdout)
+    return done.stdout
 
 
 def normalise(dump: str) -> str:

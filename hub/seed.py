@@ -35,10 +35,10 @@ _FIRST_YEAR, _LAST_YEAR = 1971, 2198
 _TABLES = (
     ("Mezcal", "premium", 8),
     ("Tobala", "premium", 8),
-    ("Espadin", "front_row", 6),
-    ("Cuishe", "front_row", 6),
-    ("Tepextate", "standard", 6),
-    ("Jabali", "standard", 6),
+    ("Espadin", "front_row", 8),
+    ("Cuishe", "front_row", 8),
+    ("Tepextate", "standard", 8),
+    ("Jabali", "standard", 8),
 )
 _CENTS = {"premium": 150_000, "front_row": 100_000, "standard": 60_000}
 _FIRST = (

@@ -108,6 +108,44 @@ CREATE TABLE public.scan_logs (
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
+CREATE FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+begin
+    if coalesce(jsonb_typeof(p_purchaser), '') <> 'object'
+        or length(btrim(coalesce(p_purchaser ->> 'name', ''))) not between 1 and 200
+        or length(p_purchaser ->> 'email') > 320 or length(p_purchaser ->> 'phone') > 50
+    then
+        return refuse('INVALID_ARGUMENT', 'A purchaser has a name, and may have email and phone.');
+    elsif coalesce(jsonb_typeof(p_package), '') <> 'object'
+        or p_package ? 'guestCount' and coalesce(p_package ->> 'guestCount', '') !~ '^[1-9][0-9]{0,5}$'
+    then
+        return refuse('INVALID_ARGUMENT', 'A package is an object; its guestCount is a number of guests.');
+    elsif coalesce(p_guest_passes, -1) not between 0 and 1000 then
+        return refuse('INVALID_ARGUMENT', 'guest_passes is how many passes to make, 0 or more.');
+    elsif coalesce(p_amount_cents, -1) not between 0 and 999999999 then
+        return refuse('INVALID_AMOUNT', 'An amount is whole cents, from 0 to 999999999.');
+    end if;
+    return null;
+end
+$_$;
+CREATE FUNCTION public.check_character(p_code text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    c_alphabet constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+    v_check integer := 36;
+    v_letter text;
+begin
+    foreach v_letter in array string_to_array(replace(p_code, '-', ''), null) loop
+        v_check := (v_check + strpos(c_alphabet, v_letter) - 1) % 36;
+        v_check := case when v_check = 0 then 36 else v_check end * 2 % 37;
+    end loop;
+    return substr(c_alphabet, (37 - v_check) % 36 + 1, 1);
+end
+$$;
 CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -146,6 +184,21 @@ begin
     end loop;
 end
 $$;
+CREATE FUNCTION public.check_vip_capacity(p_reservation_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not may_keep_list(p_reservation_id) then
+        return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may see who sits there.');
+    end if;
+    return coalesce(
+        (select jsonb_build_object('success', true, 'capacity', capacity, 'passes', passes, 'linked', linked,
+            'remaining', remaining) from seats_of(p_reservation_id) where capacity is not null),
+        refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.')
+    );
+end
+$$;
 CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS json
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -164,6 +217,18 @@ CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS
         join event_vip_tables v on v.id = r.event_vip_table_id
         where l.ticket_id = p_ticket_id
     ), json_build_object('is_vip_linked', false))
+$$;
+CREATE FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_build_object('success', true, 'already', p_already, 'order_id', p_order_id,
+        'reservation_id', r.id, 'ticket_id', t.id, 'link_id', l.id, 'invite_code', r.invite_code,
+        'qr_code', t.qr_code_data)
+    from tickets t
+    join vip_linked_tickets l on l.ticket_id = t.id and l.is_booker_purchase
+    join vip_reservations r on r.id = l.vip_reservation_id
+    where t.order_id = p_order_id
 $$;
 CREATE FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
@@ -352,6 +417,35 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
 end
 $$;
+CREATE FUNCTION public.complete_finished_events() RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select complete_finished_events_at(now()) $$;
+CREATE FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_over uuid[];
+    v_events integer;
+    v_reservations integer;
+begin
+    v_over := array(
+        select id from events e where ends_at <= p_now and (
+            status = 'scheduled' or status = 'completed' and exists (
+                select from vip_reservations r where r.event_id = e.id and r.status in ('confirmed', 'checked_in')
+            )
+        ) order by id for no key update
+    );
+    update vip_reservations set status = 'completed'
+    where event_id = any (v_over) and status in ('confirmed', 'checked_in');
+    get diagnostics v_reservations = row_count;
+    update events set status = 'completed'
+    where id = any (v_over) and status = 'scheduled' and ends_at <= p_now;
+    get diagnostics v_events = row_count;
+    return jsonb_build_object('success', true, 'events', v_events, 'reservations', v_reservations);
+end
+$$;
 CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -382,6 +476,168 @@ begin
     from concerned;
 end
 $$;
+CREATE FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select confirm_vip_reservation_at(p_reservation_id, nullif(p_stripe_payment_intent_id, ''), p_amount_cents,
+        now())
+$$;
+CREATE FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+begin
+    if p_intent is null then
+        return refuse('INVALID_ARGUMENT', 'A payment has an id.');
+    elsif coalesce(p_amount_cents, -1) not between 0 and 999999999 then
+        return refuse('INVALID_AMOUNT', 'An amount is whole cents, from 0 to 999999999.');
+    end if;
+    select * into v_event from events
+    where id = (select event_id from vip_reservations where id = p_reservation_id) for no key update;
+    select * into v_reservation from vip_reservations where id = p_reservation_id for no key update;
+    if not found then
+        return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
+    elsif v_reservation.stripe_payment_intent_id = p_intent then
+        return reservation_told(p_reservation_id, true);
+    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(p_intent, null) then
+        return refuse('ALREADY_PROCESSED', 'This table is paid, or this payment has bought something else.');
+    elsif v_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', v_event.name));
+    elsif v_event.status = 'completed' or p_now >= v_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', v_event.name));
+    elsif v_reservation.status <> 'pending' then
+        return refuse('RESERVATION_NOT_CONFIRMED', format('The reservation of table %s is %s: give the payment back.',
+            v_reservation.table_number, v_reservation.status));
+    end if;
+    update vip_reservations set status = 'confirmed', stripe_payment_intent_id = p_intent,
+        amount_paid_cents = p_amount_cents
+    where id = p_reservation_id;
+    perform note_table_paid(p_intent, p_amount_cents);
+    return reservation_told(p_reservation_id, false);
+end
+$$;
+CREATE FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text DEFAULT NULL::text, p_package jsonb DEFAULT '{}'::jsonb, p_guest_passes integer DEFAULT 0) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_line jsonb := jsonb_build_object('qr_code_data', p_ticket ->> 'ticket_id', 'ticket_type', 'General Admission',
+        'guest_name', p_purchaser ->> 'name', 'guest_email', p_purchaser ->> 'email',
+        'guest_phone', p_purchaser ->> 'phone') || jsonb_strip_nulls(p_ticket);
+begin
+    if coalesce(p_stripe_payment_intent_id, p_stripe_session_id, '') = '' then
+        return refuse('INVALID_ARGUMENT', 'What is not paid is no checkout: name the payment or its session.');
+    elsif coalesce(jsonb_typeof(p_ticket), '') <> 'object' then
+        return refuse('INVALID_ARGUMENT', 'The host buys a ticket of their own.');
+    end if;
+    return create_unified_vip_checkout_at(p_event_id, p_table_id, p_purchaser,
+        jsonb_strip_nulls(jsonb_build_object('event_id', p_event_id, 'total_amount_cents', p_amount_cents,
+            'stripe_payment_intent_id', nullif(p_stripe_payment_intent_id, ''),
+            'stripe_session_id', nullif(p_stripe_session_id, ''), 'customer_email', p_purchaser ->> 'email',
+            'customer_name', p_purchaser ->> 'name')),
+        jsonb_build_array(v_line), p_package, p_guest_passes, now());
+end
+$$;
+CREATE FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_intent text := p_order ->> 'stripe_payment_intent_id';
+    v_session text := p_order ->> 'stripe_session_id';
+    v_event events;
+    v_table event_vip_tables;
+    v_known orders;
+    v_order_id uuid;
+    v_refusal jsonb;
+    v_why text;
+begin
+    v_refusal := coalesce(booking_mistake(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
+        p_guest_passes), order_mistake(p_order, p_lines));
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    select * into v_event from events where id = p_event_id for no key update;
+    if not found then
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    end if;
+    select * into v_known from orders
+    where status in ('completed', 'refunded') and (stripe_payment_intent_id = v_intent or stripe_session_id = v_session)
+    limit 1;
+    if found then
+        return coalesce(checkout_told(v_known.id, true),
+            refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.'));
+    elsif v_intent is not null and is_spent(v_intent, null) then
+        return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
+    end if;
+    select * into v_table from event_vip_tables where id = p_table_id for no key update;
+    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, p_now),
+        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], p_now));
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    begin
+        v_order_id := write_checkout(v_event, v_table, p_order, p_lines, p_purchaser, p_package, p_guest_passes,
+            p_now);
+        return checkout_told(v_order_id, false);
+    exception when unique_violation then
+        get stacked diagnostics v_why = constraint_name;
+    end;
+    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
+        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
+    end if;
+    -- the same payment for two nights at once: each has its own lock
+    return refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.');
+end
+$$;
+CREATE FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal jsonb := booking_mistake(p_purchaser, p_amount_cents, p_package, p_guest_passes);
+    v_event events;
+    v_table event_vip_tables;
+    v_known vip_reservations;
+    v_id uuid;
+begin
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    select * into v_event from events where id = p_event_id for no key update;
+    if not found then
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    end if;
+    select * into v_known from vip_reservations where stripe_payment_intent_id = p_intent;
+    if v_known.event_vip_table_id = p_table_id then
+        return reservation_told(v_known.id, true);
+    elsif p_intent is not null and is_spent(p_intent, null) then
+        return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
+    end if;
+    select * into v_table from event_vip_tables where id = p_table_id for no key update;
+    v_refusal := why_table_not_sold(v_event, v_table, p_package, p_guest_passes, p_now);
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    v_id := write_reservation(v_table, p_purchaser, p_amount_cents,
+        case when p_intent is null then 'pending' else 'confirmed' end, p_intent, p_package, p_guest_passes, p_now);
+    if p_intent is not null then
+        perform note_table_paid(p_intent, p_amount_cents);
+    end if;
+    return reservation_told(v_id, false);
+end
+$$;
+CREATE FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text DEFAULT NULL::text, p_package jsonb DEFAULT '{}'::jsonb, p_guest_passes integer DEFAULT 0) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select create_vip_reservation_at(p_event_id, p_table_id, p_purchaser, p_amount_cents,
+        nullif(p_stripe_payment_intent_id, ''), p_package, p_guest_passes, now())
+$$;
 CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -394,6 +650,35 @@ begin
             ) admission
         ) > 1
     );
+end
+$$;
+CREATE FUNCTION public.enforce_transition() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_thing text := case when tg_argv[0] ~ '^[aeiou]' then 'an ' else 'a ' end || replace(tg_argv[0], '_', ' ');
+    v_condition text;
+begin
+    select condition into v_condition from state_transitions
+    where (machine, from_state, to_state) = (tg_argv[0], old.status, new.status);
+    if not found then
+        raise exception '% cannot go from % to %', v_thing, old.status, new.status
+            using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
+    elsif v_condition = 'before_start'
+        and not may_be_cancelled(case tg_argv[0] when 'event' then new.id
+            else (to_jsonb(new) ->> 'event_id')::uuid end, now())
+    then
+        raise exception '% cannot be % once the night has started', v_thing, new.status
+            using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
+    elsif v_condition = 'annulled' then
+        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        if old.checked_in_scan is null or new.checked_in_at is not null then
+            raise exception '% cannot go from % to % unless its scan was annulled', v_thing, old.status, new.status
+                using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
+        end if;
+    end if;
+    return new;
 end
 $$;
 CREATE FUNCTION public.entangled(p_numberings jsonb) RETURNS jsonb
@@ -757,6 +1042,39 @@ CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now t
         select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
     )
 $$;
+CREATE TABLE public.events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    code text NOT NULL,
+    description text,
+    event_date date NOT NULL,
+    doors_open_at timestamp with time zone NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone NOT NULL,
+    venue_capacity integer DEFAULT 0 NOT NULL,
+    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    admission_version bigint DEFAULT 0 NOT NULL,
+    cancelled_at timestamp with time zone,
+    cancelled_by text,
+    cancellation_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    isolation_policy text DEFAULT 'admit'::text NOT NULL,
+    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    feed_generation bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
+    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
+    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
+    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
+    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
+    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
+);
+CREATE FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (p_now >= COALESCE((p_event).starts_at, (p_event).doors_open_at));
 CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
@@ -825,6 +1143,27 @@ CREATE FUNCTION public.is_staff() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ select is_owner() or exists (select from staff where user_id = auth.uid()) $$;
+CREATE FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_reservation_id uuid;
+begin
+    if not is_service() and not exists (
+        select from tickets t left join orders o on o.id = t.order_id
+        where t.id = p_ticket_id and my_email() in (lower(t.guest_email), lower(o.customer_email))
+    ) then
+        return refuse('TICKET_NOT_FOUND', 'You have no such ticket.');
+    end if;
+    select id into v_reservation_id from vip_reservations
+    where invite_code = upper(btrim(p_invite_code)) and status <> 'cancelled';
+    if not found then
+        return refuse('INVITE_NOT_FOUND', 'No table has this invite code.');
+    end if;
+    return link_ticket_at(v_reservation_id, p_ticket_id, acting_as(), false, now());
+end
+$$;
 CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -838,6 +1177,72 @@ CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     )
     order by r.gate_id, r.epoch, r.seq
     on conflict do nothing
+$$;
+CREATE FUNCTION public.keep_tables_counted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_changed uuid[];
+begin
+    if not exists (select from new_rows where checked_in_scan is null or status in ('cancelled', 'refunded')) then
+        return null;
+    end if;
+    -- `except` and no join: a plan made for one row would compare each with each
+    v_changed := array(
+        select id from (
+            select id, status = 'checked_in' as is_in from new_rows
+            except
+            select id, status = 'checked_in' from old_rows
+        ) c where exists (select from vip_linked_tickets l where l.ticket_id = c.id)
+    );
+    if cardinality(v_changed) = 0 then
+        return null;
+    end if;
+    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
+    select t.id, r.id, 'first_entry', coalesce(t.checked_in_by, ''), t.checked_in_at
+    from tickets t
+    join vip_linked_tickets l on l.ticket_id = t.id
+    join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
+    where t.id = any (v_changed) and t.status = 'checked_in' and t.checked_in_scan is null
+        and t.checked_in_at is not null;
+    perform vip_recount(array(
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_changed)
+    ));
+    return null;
+end
+$$;
+CREATE FUNCTION public.keep_to_seats() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_column text := tg_argv[0];
+    v_full record;
+begin
+    if tg_op = 'INSERT' then
+        select s.* into v_full
+        from (select distinct (to_jsonb(n) ->> v_column)::uuid as id from new_rows n) r
+        cross join lateral seats_of(r.id) s
+        where s.passes + s.linked > s.capacity limit 1;
+    else
+        select s.* into v_full
+        from (
+            select id, (to_jsonb(n) ->> v_column)::uuid as reservation_id from new_rows n
+            except
+            select id, (to_jsonb(o) ->> v_column)::uuid from old_rows o
+        ) r
+        cross join lateral seats_of(r.reservation_id) s
+        where s.passes + s.linked > s.capacity limit 1;
+    end if;
+    if v_full.capacity is not null then
+        raise exception 'the table has % seats: % passes and % linked tickets are too many',
+            v_full.capacity, v_full.passes, v_full.linked
+            using errcode = 'check_violation', constraint = 'vip_seats',
+                hint = 'Cancel a pass or unlink a ticket first.';
+    end if;
+    return null;
+end
 $$;
 CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
@@ -853,6 +1258,80 @@ CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retire
     ) taken
     where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
     on conflict (code_hash, gate_id) do update set lent = true
+$$;
+CREATE FUNCTION public.link_ticket_at(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+    v_ticket tickets;
+    v_link vip_linked_tickets;
+    v_refusal jsonb;
+begin
+    select * into v_event from events
+    where id = (select event_id from vip_reservations where id = p_reservation_id) for no key update;
+    select * into v_reservation from vip_reservations where id = p_reservation_id for no key update;
+    if not found then
+        return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
+    end if;
+    select * into v_ticket from tickets where id = p_ticket_id for no key update;
+    if not found then
+        return refuse('TICKET_NOT_FOUND', 'There is no such ticket.');
+    end if;
+    select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
+    if v_link.vip_reservation_id = p_reservation_id then
+        return link_told(v_link);
+    end if;
+    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, p_now);
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    insert into vip_linked_tickets (vip_reservation_id, order_id, ticket_id, purchased_by_email, purchased_by_name,
+        linked_by)
+    values (p_reservation_id, v_ticket.order_id, p_ticket_id, v_ticket.guest_email, v_ticket.guest_name, p_actor)
+    on conflict (ticket_id) do update set vip_reservation_id = excluded.vip_reservation_id,
+        is_booker_purchase = false, linked_by = excluded.linked_by
+    returning * into v_link;
+    if p_by_staff then
+        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, p_now);
+    end if;
+    return link_told(v_link);
+end
+$$;
+CREATE FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text DEFAULT NULL::text, p_by_staff boolean DEFAULT false) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not may_keep_list(p_reservation_id) then
+        return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
+    end if;
+    return link_ticket_at(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
+        coalesce(p_by_staff, false) and (is_service() or is_staff()), now());
+end
+$$;
+CREATE TABLE public.vip_linked_tickets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    vip_reservation_id uuid NOT NULL,
+    order_id uuid,
+    ticket_id uuid NOT NULL,
+    purchased_by_email text,
+    purchased_by_name text,
+    is_booker_purchase boolean DEFAULT false NOT NULL,
+    linked_by text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE FUNCTION public.link_told(p_link public.vip_linked_tickets) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_build_object('success', true, 'link_id', p_link.id,
+        'vip_reservation_id', p_link.vip_reservation_id, 'ticket_id', p_link.ticket_id,
+        'linked', s.linked, 'capacity', s.capacity)
+    from seats_of(p_link.vip_reservation_id) s
 $$;
 CREATE FUNCTION public.lock_codes(p_codes text[]) RETURNS void
     LANGUAGE plpgsql
@@ -898,13 +1377,46 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     from admitted_by(p_scans) a
     join tickets t on t.id = a.subject_id and t.status in ('issued', 'checked_in')
     join vip_linked_tickets l on l.ticket_id = t.id
-    join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
+    join vip_reservations r on r.id = l.vip_reservation_id
+        and r.status in ('confirmed', 'checked_in', 'completed')
     order by a.at, a.gate, a.scan_id
+$$;
+CREATE FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select exists (
+        select from events e where e.id = p_event and (e.status = 'cancelled' or not has_started(e, p_now))
+    )
+$$;
+CREATE FUNCTION public.may_keep_list(p_reservation_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return is_service() or is_staff() or exists (
+        select from vip_reservations where id = p_reservation_id and lower(purchaser_email) = my_email()
+    );
+end
 $$;
 CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ select lower(email) from auth.users where id = auth.uid() and email_confirmed_at is not null $$;
+CREATE FUNCTION public.new_invite_code() RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select random_letters(8) $$;
+CREATE FUNCTION public.new_pass_code() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_code text := 'VIP-PASS-' || random_letters(16);
+begin
+    return v_code || check_character(v_code);
+end
+$$;
 CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -959,6 +1471,43 @@ CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
     order by gate_id, epoch
     on conflict do nothing
 $$;
+CREATE TABLE public.vip_reservations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    event_vip_table_id uuid NOT NULL,
+    table_number integer NOT NULL,
+    purchaser_name text DEFAULT ''::text NOT NULL,
+    purchaser_email text,
+    purchaser_phone text,
+    amount_paid_cents integer DEFAULT 0 NOT NULL,
+    stripe_payment_intent_id text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    qr_code_token text,
+    invite_code text,
+    package_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
+    special_requests text,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    checked_in_guests integer DEFAULT 0 NOT NULL,
+    refunded_at timestamp with time zone,
+    refund_amount_cents integer,
+    stripe_refund_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT vip_reservations_status CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'checked_in'::text, 'completed'::text, 'cancelled'::text])))
+);
+CREATE FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, p_action || case when has_started(p_event, p_now) then '_at_door' else '' end,
+        p_ticket_id::text, format('guest list of table %s, %s', p_reservation.table_number, p_event.code),
+        jsonb_build_object('event_id', p_event.id, 'vip_reservation_id', p_reservation.id,
+            'table_number', p_reservation.table_number));
+end
+$$;
 CREATE FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -994,6 +1543,15 @@ begin
     select array_agg(scan_id) into v_taken_back from noted where is_taken_back and scan_id <> all (p_new);
     return coalesce(v_taken_back, '{}');
 end
+$$;
+CREATE FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into payments (stripe_payment_intent_id, amount, amount_cents, status)
+    select p_intent, p_amount_cents / 100.0, p_amount_cents, 'succeeded' where p_amount_cents > 0
+    on conflict (stripe_payment_intent_id) do update set amount = excluded.amount,
+        amount_cents = excluded.amount_cents, status = excluded.status
 $$;
 CREATE FUNCTION public.pair_admissions(p_code text, p_venue text) RETURNS void
     LANGUAGE plpgsql
@@ -1094,6 +1652,17 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
     )
     select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from misfit where is_taken
 $$;
+CREATE FUNCTION public.random_letters(p_count integer) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with source as materialized (
+        select sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) as bytes
+    )
+    select string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (get_byte(bytes, place) & 31) + 1, 1), ''
+        order by place)
+    from source, generate_series(0, p_count - 1) as place
+$$;
 CREATE FUNCTION public.refresh_passes(p_passes uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1167,6 +1736,46 @@ CREATE FUNCTION public.refresh_tickets(p_tickets uuid[]) RETURNS void
             t.last_entry_gate, t.last_entry_scan)
         is distinct from (o.status, o.is_used, o.at, o.gate, o.scan_id, o.last_at, o.last_gate, o.last_scan_id)
 $$;
+CREATE FUNCTION public.release_expired_reservations(p_older interval DEFAULT '00:30:00'::interval) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select release_expired_reservations_at(p_older, now()) $$;
+CREATE FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_expired uuid[];
+    v_tables uuid[];
+begin
+    perform 1 from events e where not has_started(e, p_now) and exists (
+        select from vip_reservations r
+        where r.event_id = e.id and r.status = 'pending' and r.created_at <= p_now - p_older
+    ) order by id for no key update;
+    select array_agg(r.id), array_agg(r.event_vip_table_id) into v_expired, v_tables
+    from vip_reservations r join events e on e.id = r.event_id
+    where r.status = 'pending' and r.created_at <= p_now - p_older and not has_started(e, p_now);
+    perform 1 from event_vip_tables where id = any (v_tables) order by id for no key update;
+    perform 1 from vip_reservations where id = any (v_expired) order by id for no key update;
+    update vip_reservations set status = 'cancelled' where id = any (v_expired) and status = 'pending';
+    update vip_guest_passes set status = 'cancelled'
+    where reservation_id = any (v_expired) and status in ('issued', 'checked_in');
+    update event_vip_tables set is_available = true where id = any (v_tables);
+    return jsonb_build_object('success', true, 'released', coalesce(cardinality(v_expired), 0));
+end
+$$;
+CREATE FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_build_object('success', true, 'already', p_already, 'reservation_id', r.id,
+        'qr_code_token', r.qr_code_token, 'invite_code', r.invite_code, 'status', r.status,
+        'pass_ids', (
+            select coalesce(jsonb_agg(p.id order by p.guest_number), '[]') from vip_guest_passes p
+            where p.reservation_id = r.id
+        ))
+    from vip_reservations r where r.id = p_reservation_id
+$$;
 CREATE FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1193,6 +1802,20 @@ $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
+CREATE FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select s.capacity, s.passes, s.linked, greatest(s.capacity - s.passes - s.linked, 0)
+    from (
+        select vip_seats(r.package_snapshot, v.capacity) as capacity,
+            (select count(*)::integer from vip_guest_passes p
+                where p.reservation_id = r.id and p.status <> 'cancelled') as passes,
+            (select count(*)::integer from vip_linked_tickets l where l.vip_reservation_id = r.id) as linked
+        from vip_reservations r join event_vip_tables v on v.id = r.event_vip_table_id
+        where r.id = p_reservation_id
+    ) s
+$$;
 CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1422,6 +2045,57 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+    v_link vip_linked_tickets;
+    v_refusal jsonb;
+begin
+    select e.* into v_event from events e
+    where e.id = (
+        select r.event_id from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
+        where l.ticket_id = p_ticket_id
+    ) for no key update;
+    select * into v_reservation from vip_reservations
+    where id = (select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)
+    for no key update;
+    perform 1 from tickets where id = p_ticket_id for no key update;
+    if not found then
+        return refuse('TICKET_NOT_FOUND', 'There is no such ticket.');
+    end if;
+    select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
+    if not found then
+        return refuse('TICKET_NOT_LINKED', 'This ticket is not on any guest list.');
+    elsif v_link.is_booker_purchase then
+        return refuse('NOT_ALLOWED', 'This is the ticket of whoever bought the table: it stays with it.');
+    end if;
+    v_refusal := why_list_is_closed(v_event, p_by_staff, p_now);
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    delete from vip_linked_tickets where id = v_link.id;
+    if p_by_staff then
+        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, p_now);
+    end if;
+    return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
+        'vip_reservation_id', v_link.vip_reservation_id);
+end
+$$;
+CREATE FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not may_keep_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
+        return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
+    end if;
+    return unlink_ticket_at(p_ticket_id, named_actor(p_actor), is_service() or is_staff(), now());
+end
+$$;
 CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -1479,31 +2153,6 @@ CREATE TABLE public.vip_guest_passes (
     CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text]))),
     CONSTRAINT vip_guest_passes_times CHECK (public.is_plausible(checked_in_at))
 );
-CREATE TABLE public.vip_reservations (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    event_vip_table_id uuid NOT NULL,
-    table_number integer NOT NULL,
-    purchaser_name text DEFAULT ''::text NOT NULL,
-    purchaser_email text,
-    purchaser_phone text,
-    amount_paid_cents integer DEFAULT 0 NOT NULL,
-    stripe_payment_intent_id text,
-    status text DEFAULT 'pending'::text NOT NULL,
-    qr_code_token text,
-    invite_code text,
-    package_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
-    special_requests text,
-    checked_in_at timestamp with time zone,
-    checked_in_by text,
-    checked_in_guests integer DEFAULT 0 NOT NULL,
-    refunded_at timestamp with time zone,
-    refund_amount_cents integer,
-    stripe_refund_id text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT vip_reservations_status CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'checked_in'::text, 'completed'::text, 'cancelled'::text])))
-);
 CREATE FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) RETURNS json
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -1534,7 +2183,8 @@ begin
     select * into v_reservation from vip_reservations where id = v_pass.reservation_id for no key update;
     if not found then
         return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
-    elsif v_reservation.status not in ('confirmed', 'checked_in') then
+    elsif v_reservation.status not in ('confirmed', 'checked_in')
+        and (v_reservation.status <> 'completed' or p_scan is null) then
         return vip_refusal('RESERVATION_NOT_CONFIRMED',
             format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
     end if;
@@ -1576,7 +2226,7 @@ begin
             from vip_linked_tickets l join tickets t on t.id = l.ticket_id
             where l.vip_reservation_id = r.id and t.status = 'checked_in'
         ) guest on true
-        where r.id = any (p_reservations) and r.status in ('confirmed', 'checked_in')
+        where r.id = any (p_reservations) and r.status in ('confirmed', 'checked_in', 'completed')
         group by r.id
     ), outcome as (
         select a.id, a.guests,
@@ -1616,23 +2266,134 @@ CREATE FUNCTION public.vip_relabel(p_subjects uuid[]) RETURNS void
     update vip_scan_logs l set scan_type = label.scan_type from label
     where l.id = label.id and l.scan_type <> label.scan_type
 $$;
-CREATE FUNCTION public.vip_reservation_forward_only() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-    if (old.status, new.status) not in (
-        ('pending', 'confirmed'), ('pending', 'cancelled'), ('confirmed', 'checked_in'),
-        ('confirmed', 'cancelled'), ('confirmed', 'completed'), ('checked_in', 'completed')
-    ) then
-        raise exception 'a reservation cannot go from % to %', old.status, new.status
-            using errcode = 'check_violation', hint = 'States only move forward; make a new reservation.';
-    end if;
-    return new;
-end
-$$;
 CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if p_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
+    elsif p_event.status = 'completed' then
+        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
+    elsif p_now >= p_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
+    elsif has_started(p_event, p_now) and not p_by_staff then
+        return refuse('GUEST_LIST_FROZEN',
+            format('%s has started: ask staff at the door to change the guest list.', p_event.name));
+    end if;
+    return null;
+end
+$$;
+CREATE TABLE public.tickets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    ticket_id text NOT NULL,
+    order_id uuid,
+    event_id uuid NOT NULL,
+    event_name text DEFAULT ''::text NOT NULL,
+    ticket_type text DEFAULT 'General Admission'::text NOT NULL,
+    status text DEFAULT 'issued'::text NOT NULL,
+    is_used boolean DEFAULT false NOT NULL,
+    qr_code_data text NOT NULL,
+    qr_signature text,
+    code_hash text GENERATED ALWAYS AS (public.hash_of_code(qr_code_data)) STORED NOT NULL,
+    price_paid numeric(10,2),
+    price_paid_cents integer,
+    stripe_payment_id text,
+    stripe_payment_intent_id text,
+    line_number integer,
+    guest_name text,
+    guest_email text,
+    guest_phone text,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    last_entry_at timestamp with time zone,
+    last_entry_gate text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    checked_in_scan uuid,
+    last_entry_scan uuid,
+    CONSTRAINT tickets_paid_line CHECK (((stripe_payment_intent_id IS NULL) OR (line_number IS NOT NULL))),
+    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
+    CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
+)
+WITH (fillfactor='70');
+CREATE FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal jsonb := why_list_is_closed(p_event, p_by_staff, p_now);
+begin
+    if v_refusal is not null then
+        return v_refusal;
+    elsif p_reservation.status not in ('pending', 'confirmed', 'checked_in') then
+        return refuse('RESERVATION_NOT_CONFIRMED',
+            format('Table %s is %s.', p_reservation.table_number, p_reservation.status));
+    elsif p_ticket.event_id <> p_event.id then
+        return refuse('OTHER_EVENT', format('This ticket is not for %s.', p_event.name));
+    elsif p_ticket.status not in ('issued', 'checked_in') then
+        return refuse('TICKET_NOT_VALID', format('This ticket is %s.', p_ticket.status));
+    elsif exists (
+        select from vip_reservations where id = p_link.vip_reservation_id and status <> 'cancelled'
+    ) then
+        return refuse('TICKET_ALREADY_LINKED', 'This ticket belongs to another table.');
+    elsif (select remaining from seats_of(p_reservation.id)) < 1 then
+        return refuse('CAPACITY_EXCEEDED', format('Table %s has %s seats, and all are taken.',
+            p_reservation.table_number, (select capacity from seats_of(p_reservation.id))));
+    end if;
+    return null;
+end
+$$;
+CREATE TABLE public.event_vip_tables (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    table_number integer NOT NULL,
+    table_name text DEFAULT ''::text NOT NULL,
+    tier text DEFAULT 'standard'::text NOT NULL,
+    price numeric(10,2) DEFAULT 0 NOT NULL,
+    price_cents integer DEFAULT 0 NOT NULL,
+    capacity integer NOT NULL,
+    bottles_included integer DEFAULT 0 NOT NULL,
+    floor_section text,
+    position_x integer,
+    position_y integer,
+    is_available boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT event_vip_tables_capacity CHECK ((capacity > 0)),
+    CONSTRAINT event_vip_tables_tier CHECK ((tier = ANY (ARRAY['premium'::text, 'front_row'::text, 'standard'::text])))
+);
+CREATE FUNCTION public.why_table_not_sold(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if p_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
+    elsif p_event.status = 'completed' then
+        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
+    elsif p_now >= p_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
+    elsif p_table.id is null or p_table.event_id <> p_event.id then
+        return refuse('TABLE_NOT_FOUND', format('%s has no such table.', p_event.name));
+    elsif not p_table.is_available or exists (
+        select from vip_reservations
+        where event_vip_table_id = p_table.id and status in ('pending', 'confirmed', 'checked_in')
+    ) then
+        return refuse('TABLE_NOT_AVAILABLE', format('Table %s is taken.', p_table.table_number));
+    elsif vip_seats(p_package, p_table.capacity) > p_table.capacity
+        or p_guests > vip_seats(p_package, p_table.capacity)
+    then
+        return refuse('CAPACITY_EXCEEDED',
+            format('Table %s has %s seats.', p_table.table_number, p_table.capacity));
+    end if;
+    return null;
+end
+$$;
 CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public', 'pg_temp'
@@ -1647,6 +2408,50 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     from admission a
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
+$$;
+CREATE FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_order_id uuid;
+    v_reservation_id uuid;
+begin
+    v_reservation_id := write_reservation(p_table, p_purchaser,
+        (p_order ->> 'total_amount_cents')::integer - (p_lines #>> '{0,price_cents}')::integer, 'confirmed',
+        p_order ->> 'stripe_payment_intent_id', p_package, p_guest_passes, p_now);
+    v_order_id := write_order((
+        select id from orders
+        where status in ('pending', 'failed') and (stripe_payment_intent_id = p_order ->> 'stripe_payment_intent_id'
+            or stripe_session_id = p_order ->> 'stripe_session_id') limit 1
+    ), p_event, p_order, p_lines, p_now);
+    insert into vip_linked_tickets (vip_reservation_id, order_id, ticket_id, purchased_by_email, purchased_by_name,
+        is_booker_purchase, linked_by)
+    select v_reservation_id, v_order_id, t.id, t.guest_email, t.guest_name, true, 'checkout'
+    from tickets t where t.order_id = v_order_id;
+    return v_order_id;
+end
+$$;
+CREATE FUNCTION public.write_reservation(p_table public.event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_id uuid;
+begin
+    insert into vip_reservations (event_id, event_vip_table_id, table_number, purchaser_name, purchaser_email,
+        purchaser_phone, amount_paid_cents, stripe_payment_intent_id, status, qr_code_token, invite_code,
+        package_snapshot, special_requests, created_at)
+    values (p_table.event_id, p_table.id, p_table.table_number, btrim(p_purchaser ->> 'name'),
+        lower(btrim(p_purchaser ->> 'email')), p_purchaser ->> 'phone',
+        case when p_status = 'confirmed' then p_amount_cents else 0 end, p_intent, p_status, random_letters(26),
+        new_invite_code(), p_package, left(p_purchaser ->> 'special_requests', 2000), p_now)
+    returning id into v_id;
+    insert into vip_guest_passes (reservation_id, guest_number, qr_code_token)
+    select v_id, number, new_pass_code() from generate_series(1, p_guest_passes) as number;
+    update event_vip_tables set is_available = false where id = p_table.id;
+    return v_id;
+end
 $$;
 CREATE TABLE auth.users (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1785,101 +2590,6 @@ CREATE TABLE public.email_queue (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT email_queue_attempts CHECK (((attempts >= 0) AND (attempts <= 5)))
-);
-CREATE TABLE public.event_vip_tables (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    table_number integer NOT NULL,
-    table_name text DEFAULT ''::text NOT NULL,
-    tier text DEFAULT 'standard'::text NOT NULL,
-    price numeric(10,2) DEFAULT 0 NOT NULL,
-    price_cents integer DEFAULT 0 NOT NULL,
-    capacity integer NOT NULL,
-    bottles_included integer DEFAULT 0 NOT NULL,
-    floor_section text,
-    position_x integer,
-    position_y integer,
-    is_available boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT event_vip_tables_capacity CHECK ((capacity > 0)),
-    CONSTRAINT event_vip_tables_tier CHECK ((tier = ANY (ARRAY['premium'::text, 'front_row'::text, 'standard'::text])))
-);
-CREATE TABLE public.events (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    name text NOT NULL,
-    code text NOT NULL,
-    description text,
-    event_date date NOT NULL,
-    doors_open_at timestamp with time zone NOT NULL,
-    starts_at timestamp with time zone,
-    ends_at timestamp with time zone NOT NULL,
-    venue_capacity integer DEFAULT 0 NOT NULL,
-    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
-    status text DEFAULT 'scheduled'::text NOT NULL,
-    admission_version bigint DEFAULT 0 NOT NULL,
-    cancelled_at timestamp with time zone,
-    cancelled_by text,
-    cancellation_reason text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    isolation_policy text DEFAULT 'admit'::text NOT NULL,
-    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    feed_generation bigint DEFAULT 1 NOT NULL,
-    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
-    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
-    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
-    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
-    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
-    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
-    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
-);
-CREATE TABLE public.tickets (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    ticket_id text NOT NULL,
-    order_id uuid,
-    event_id uuid NOT NULL,
-    event_name text DEFAULT ''::text NOT NULL,
-    ticket_type text DEFAULT 'General Admission'::text NOT NULL,
-    status text DEFAULT 'issued'::text NOT NULL,
-    is_used boolean DEFAULT false NOT NULL,
-    qr_code_data text NOT NULL,
-    qr_signature text,
-    code_hash text GENERATED ALWAYS AS (public.hash_of_code(qr_code_data)) STORED NOT NULL,
-    price_paid numeric(10,2),
-    price_paid_cents integer,
-    stripe_payment_id text,
-    stripe_payment_intent_id text,
-    line_number integer,
-    guest_name text,
-    guest_email text,
-    guest_phone text,
-    checked_in_at timestamp with time zone,
-    checked_in_by text,
-    last_entry_at timestamp with time zone,
-    last_entry_gate text,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    checked_in_scan uuid,
-    last_entry_scan uuid,
-    CONSTRAINT tickets_paid_line CHECK (((stripe_payment_intent_id IS NULL) OR (line_number IS NOT NULL))),
-    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
-    CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
-)
-WITH (fillfactor='70');
-CREATE TABLE public.vip_linked_tickets (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    vip_reservation_id uuid NOT NULL,
-    order_id uuid,
-    ticket_id uuid NOT NULL,
-    purchased_by_email text,
-    purchased_by_name text,
-    is_booker_purchase boolean DEFAULT false NOT NULL,
-    linked_by text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 CREATE TABLE public.vip_scan_logs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -2224,6 +2934,13 @@ CREATE TABLE public.staff (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT staff_role CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'staff'::text])))
 );
+CREATE TABLE public.state_transitions (
+    machine text NOT NULL,
+    from_state text NOT NULL,
+    to_state text NOT NULL,
+    condition text DEFAULT ''::text NOT NULL,
+    CONSTRAINT state_transitions_condition CHECK ((condition = ANY (ARRAY[''::text, 'before_start'::text, 'annulled'::text])))
+);
 CREATE TABLE public.webhook_events (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     stripe_event_id text NOT NULL,
@@ -2310,6 +3027,8 @@ ALTER TABLE ONLY public.staff
     ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.staff
     ADD CONSTRAINT staff_user_key UNIQUE (user_id);
+ALTER TABLE ONLY public.state_transitions
+    ADD CONSTRAINT state_transitions_pkey PRIMARY KEY (machine, from_state, to_state);
 ALTER TABLE ONLY public.tickets
     ADD CONSTRAINT tickets_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.tickets
@@ -2388,9 +3107,11 @@ CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tab
 CREATE TRIGGER event_vip_tables_touch BEFORE UPDATE ON public.event_vip_tables FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER events_feed_insert AFTER INSERT ON public.events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
 CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
+CREATE TRIGGER events_state BEFORE UPDATE OF status ON public.events FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('event');
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER orders_state BEFORE UPDATE OF status ON public.orders FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('order');
 CREATE TRIGGER orders_touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER owner_assignments_touch BEFORE UPDATE ON public.owner_assignments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER payment_failures_touch BEFORE UPDATE ON public.payment_failures FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
@@ -2400,18 +3121,25 @@ CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FU
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
+CREATE TRIGGER tickets_state BEFORE UPDATE OF status ON public.tickets FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('ticket');
+CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_tables_counted();
 CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
+CREATE TRIGGER vip_guest_passes_seats_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('reservation_id');
+CREATE TRIGGER vip_guest_passes_seats_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('reservation_id');
+CREATE TRIGGER vip_guest_passes_state BEFORE UPDATE OF status ON public.vip_guest_passes FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('guest_pass');
 CREATE TRIGGER vip_guest_passes_touch BEFORE UPDATE ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_linked_tickets_feed_delete AFTER DELETE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
+CREATE TRIGGER vip_linked_tickets_seats_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('vip_reservation_id');
+CREATE TRIGGER vip_linked_tickets_seats_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('vip_reservation_id');
 CREATE TRIGGER vip_linked_tickets_touch BEFORE UPDATE ON public.vip_linked_tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_reservations_feed_insert AFTER INSERT ON public.vip_reservations REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
 CREATE TRIGGER vip_reservations_feed_update AFTER UPDATE ON public.vip_reservations REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
-CREATE TRIGGER vip_reservations_forward BEFORE UPDATE OF status ON public.vip_reservations FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.vip_reservation_forward_only();
+CREATE TRIGGER vip_reservations_state BEFORE UPDATE OF status ON public.vip_reservations FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('reservation');
 CREATE TRIGGER vip_reservations_touch BEFORE UPDATE ON public.vip_reservations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
@@ -2464,3 +3192,26 @@ CREATE POLICY owners_update_payment_failures ON public.payment_failures FOR UPDA
 CREATE POLICY owners_view_payment_failures ON public.payment_failures FOR SELECT TO authenticated USING (public.is_owner());
 ALTER TABLE public.payment_failures ENABLE ROW LEVEL SECURITY;
 CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INSERT TO service_role WITH CHECK (true);
+INSERT INTO public.state_transitions VALUES ('event', 'scheduled', 'completed', '');
+INSERT INTO public.state_transitions VALUES ('event', 'scheduled', 'cancelled', 'before_start');
+INSERT INTO public.state_transitions VALUES ('order', 'pending', 'completed', '');
+INSERT INTO public.state_transitions VALUES ('order', 'pending', 'failed', '');
+INSERT INTO public.state_transitions VALUES ('order', 'failed', 'completed', '');
+INSERT INTO public.state_transitions VALUES ('order', 'completed', 'refunded', '');
+INSERT INTO public.state_transitions VALUES ('ticket', 'issued', 'checked_in', '');
+INSERT INTO public.state_transitions VALUES ('ticket', 'issued', 'cancelled', '');
+INSERT INTO public.state_transitions VALUES ('ticket', 'issued', 'refunded', '');
+INSERT INTO public.state_transitions VALUES ('ticket', 'checked_in', 'issued', 'annulled');
+INSERT INTO public.state_transitions VALUES ('ticket', 'checked_in', 'cancelled', '');
+INSERT INTO public.state_transitions VALUES ('ticket', 'checked_in', 'refunded', '');
+INSERT INTO public.state_transitions VALUES ('ticket', 'cancelled', 'refunded', '');
+INSERT INTO public.state_transitions VALUES ('reservation', 'pending', 'confirmed', '');
+INSERT INTO public.state_transitions VALUES ('reservation', 'pending', 'cancelled', 'before_start');
+INSERT INTO public.state_transitions VALUES ('reservation', 'confirmed', 'checked_in', '');
+INSERT INTO public.state_transitions VALUES ('reservation', 'confirmed', 'completed', '');
+INSERT INTO public.state_transitions VALUES ('reservation', 'confirmed', 'cancelled', 'before_start');
+INSERT INTO public.state_transitions VALUES ('reservation', 'checked_in', 'completed', '');
+INSERT INTO public.state_transitions VALUES ('guest_pass', 'issued', 'checked_in', '');
+INSERT INTO public.state_transitions VALUES ('guest_pass', 'issued', 'cancelled', '');
+INSERT INTO public.state_transitions VALUES ('guest_pass', 'checked_in', 'issued', 'annulled');
+INSERT INTO public.state_transitions VALUES ('guest_pass', 'checked_in', 'cancelled', '');

@@ -171,7 +171,7 @@ def test_a_refund_and_a_cancellation_reach_every_connected_gate_at_once(
         stack.enter_context(hub(config))
         for gate in gates:
             assert hears(gate, event, [])
-        for status in (Status.REFUNDED, Status.CANCELLED):
+        for status in (Status.CANCELLED, Status.REFUNDED):
             world.run("UPDATE tickets SET status = %s WHERE id = %s", status, ticket)
             for gate in gates:
                 assert hears(gate, event, [status])

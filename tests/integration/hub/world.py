@@ -63,15 +63,29 @@ class World:
     def run(self, sql: str, *values: Any) -> None:
         self.conn.execute(sql.encode(), values)
 
-    def event(self, code: str = "PF") -> str:
+    def event(self, code: str = "PF", starts_in: float = 60) -> str:
+        """A night whose doors are open and which starts in so many minutes; it ends seven hours later."""
         return str(
             self.one(
-                "INSERT INTO events (name, code, event_date, doors_open_at, ends_at, venue_capacity)"
-                " VALUES (%s, %s, current_date, now() - interval '1 hour', now() + interval '8 hours', 500)"
+                "INSERT INTO events"
+                " (name, code, event_date, doors_open_at, starts_at, ends_at, venue_capacity)"
+                " SELECT %s, %s, current_date, least(at, now()) - interval '1 hour', at,"
+                " at + interval '7 hours', 500 FROM (SELECT now() + make_interval(secs => %s) AS at) n"
                 " RETURNING id",
                 f"Night {code}",
                 code,
+                starts_in * 60,
             )
+        )
+
+    def moved(self, event_id: str, starts_in: float) -> None:
+        """The night starts in so many minutes instead, or has started; it ends seven hours later."""
+        self.run(
+            "UPDATE events SET doors_open_at = least(n.at, now()) - interval '1 hour', starts_at = n.at,"
+            " ends_at = n.at + interval '7 hours' FROM (SELECT now() + make_interval(secs => %s) AS at) n"
+            " WHERE id = %s",
+            starts_in * 60,
+            event_id,
         )
 
     def ticket(self, event_id: str, guest: str = "Ana", **columns: Any) -> str:
@@ -90,14 +104,22 @@ class World:
         assert not columns
         return str(ticket_id)
 
-    def reservation(self, event_id: str, status: str = "confirmed", package: str = "{}") -> str:
+    def table(self, event_id: str, seats: int = 8) -> str:
         self._count += 1
-        table = self.one(
-            "INSERT INTO event_vip_tables (event_id, table_number, table_name, tier, capacity)"
-            " VALUES (%s, %s, 'Mezcal', 'premium', 8) RETURNING id",
-            event_id,
-            self._count,
+        return str(
+            self.one(
+                "INSERT INTO event_vip_tables (event_id, table_number, table_name, tier, capacity)"
+                " VALUES (%s, %s, 'Mezcal', 'premium', %s) RETURNING id",
+                event_id,
+                self._count,
+                seats,
+            )
         )
+
+    def reservation(
+        self, event_id: str, status: str = "confirmed", package: str = "{}", seats: int = 8
+    ) -> str:
+        table = self.table(event_id, seats)
         return str(
             self.one(
                 "INSERT INTO vip_reservations (event_id, event_vip_table_id, table_number, purchaser_name,"
