@@ -6,7 +6,7 @@ Nobody at a door can do anything with an exception: a database error is a result
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import psycopg
@@ -14,14 +14,12 @@ import structlog
 
 from hub.database import Connection, one_line
 from hub.queries import query
+from hub.rpc import RPC_ERROR, Answer, ask
 
 _log = structlog.get_logger()
 
-RPC_ERROR = "RPC_ERROR"
-"""`VipScanResult.error` when the database itself failed."""
 
-
-class VipScanResult(msgspec.Struct, frozen=True, kw_only=True):
+class VipScanResult(Answer, frozen=True, kw_only=True):
     """Outcome of one scan of a guest pass.
 
     `error`: ``PASS_NOT_FOUND``, ``PASS_CANCELLED``, ``RESERVATION_NOT_FOUND``,
@@ -29,9 +27,6 @@ class VipScanResult(msgspec.Struct, frozen=True, kw_only=True):
     previous entry of either kind, only for a re-entry.
     """
 
-    success: bool
-    message: str = ""
-    error: str | None = None
     entry_type: Literal["first_entry", "reentry"] | None = None
     pass_id: str | None = None
     reservation_id: str | None = None
@@ -62,12 +57,7 @@ def process_vip_scan_with_reentry(
     :param pass_id: uuid of the pass.
     :param scanned_by: gate id or a staff member's name, as it shall stand in the log.
     """
-    wanted = {"pass_id": pass_id, "scanned_by": scanned_by}
-    try:
-        return msgspec.convert(_call(conn, "process_vip_scan_with_reentry", wanted), VipScanResult)
-    except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
-        _log.error("vip scan failed", pass_id=pass_id, error=one_line(error))
-        return VipScanResult(success=False, error=RPC_ERROR, message=one_line(error))
+    return ask(conn, "process_vip_scan_with_reentry", VipScanResult, pass_id=pass_id, scanned_by=scanned_by)
 
 
 def check_vip_linked_ticket_reentry(conn: Connection, ticket_id: str) -> LinkedTicket:
@@ -76,16 +66,10 @@ def check_vip_linked_ticket_reentry(conn: Connection, ticket_id: str) -> LinkedT
     :param ticket_id: uuid of the ticket. A database error reads as "not linked", with `error` set.
     """
     try:
-        found = _call(conn, "check_vip_linked_ticket_reentry", {"ticket_id": ticket_id})
-        return msgspec.convert(found, LinkedTicket)
+        with conn.transaction():
+            row = conn.execute(query("check_vip_linked_ticket_reentry"), {"ticket_id": ticket_id}).fetchone()
+        assert row is not None  # a function call always gives one row
+        return msgspec.convert(next(iter(row.values())), LinkedTicket)
     except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
         _log.error("vip link check failed", ticket_id=ticket_id, error=one_line(error))
         return LinkedTicket(is_vip_linked=False, error=RPC_ERROR, message=one_line(error))
-
-
-def _call(conn: Connection, name: str, wanted: dict[str, str]) -> Any:
-    """The JSON a function answers with, in a transaction of its own (or a savepoint of yours)."""
-    with conn.transaction():
-        row = conn.execute(query(name), wanted).fetchone()
-    assert row is not None  # a function call always gives one row
-    return next(iter(row.values()))

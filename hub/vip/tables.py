@@ -1,0 +1,170 @@
+"""Tables sold: reservations, the one checkout of a table and its host's ticket, the end of a night.
+
+Each function is one transaction and commits. The same payment again is told what it bought the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from hub.database import Connection
+from hub.rpc import Answer, ask
+
+
+class Purchaser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who buys a table, its host. `email` is how they are known to the shop afterwards."""
+
+    name: str
+    email: str | None = None
+    phone: str | None = None
+    special_requests: str | None = None
+
+
+class HostTicket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The host's own ticket; its code is the one code they show. `price_cents`: part of what was paid."""
+
+    ticket_id: str
+    price_cents: int
+    qr_code_data: str | None = None
+    qr_signature: str | None = None
+    ticket_type: str | None = None
+
+
+class Reservation(Answer, frozen=True, kw_only=True):
+    """A table reserved; `already`: by an earlier call. `pass_ids`: uuids, by guest number.
+
+    `error`: ``INVALID_ARGUMENT``, ``INVALID_AMOUNT``, ``EVENT_NOT_FOUND``, ``EVENT_CANCELLED``,
+    ``EVENT_COMPLETED``, ``EVENT_OVER``, ``TABLE_NOT_FOUND``, ``TABLE_NOT_AVAILABLE``, ``CAPACITY_EXCEEDED``,
+    ``ALREADY_PROCESSED``; of a confirmation also ``RESERVATION_NOT_FOUND`` and
+    ``RESERVATION_NOT_CONFIRMED`` (nobody paid in time: the payment has to be given back).
+    """
+
+    already: bool = False
+    reservation_id: str | None = None
+    qr_code_token: str | None = None
+    invite_code: str | None = None
+    status: Literal["pending", "confirmed", "checked_in", "completed", "cancelled"] | None = None
+    pass_ids: tuple[str, ...] = ()
+
+
+class Checkout(Answer, frozen=True, kw_only=True):
+    """A table with its host's ticket; `already`: by an earlier call. `qr_code`: the host's one code.
+
+    `error`: those of `Reservation`, and ``SOLD_OUT``.
+    """
+
+    already: bool = False
+    order_id: str | None = None
+    reservation_id: str | None = None
+    ticket_id: str | None = None
+    link_id: str | None = None
+    invite_code: str | None = None
+    qr_code: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the codes: they open the door."""
+        return f"Checkout(success={self.success}, error={self.error}, order_id={self.order_id})"
+
+
+class Released(Answer, frozen=True, kw_only=True):
+    """How many reservations that nobody paid were given up."""
+
+    released: int = 0
+
+
+class Completed(Answer, frozen=True, kw_only=True):
+    """How many nights and reservations were over."""
+
+    events: int = 0
+    reservations: int = 0
+
+
+def create_vip_reservation_atomic(  # noqa: PLR0913 - what a reservation is made of
+    conn: Connection,
+    event_id: str,
+    table_id: str,
+    purchaser: Purchaser,
+    amount_cents: int,
+    *,
+    stripe_payment_intent_id: str | None = None,
+    package: Mapping[str, Any] | None = None,
+    guest_passes: int = 0,
+) -> Reservation:
+    """Reserve a table with so many guest passes: confirmed if a payment is named, else pending."""
+    return ask(
+        conn,
+        "create_vip_reservation_atomic",
+        Reservation,
+        event_id=event_id,
+        table_id=table_id,
+        purchaser=_json(purchaser),
+        amount_cents=amount_cents,
+        intent=stripe_payment_intent_id,
+        package=_json(package or {}),
+        guest_passes=guest_passes,
+    )
+
+
+def confirm_vip_reservation(
+    conn: Connection, reservation_id: str, stripe_payment_intent_id: str, amount_cents: int
+) -> Reservation:
+    """A reservation that waited for its payment was paid."""
+    return ask(
+        conn,
+        "confirm_vip_reservation",
+        Reservation,
+        reservation_id=reservation_id,
+        intent=stripe_payment_intent_id,
+        amount_cents=amount_cents,
+    )
+
+
+def create_unified_vip_checkout(  # noqa: PLR0913, PLR0917 - what a checkout is made of
+    conn: Connection,
+    event_id: str,
+    table_id: str,
+    purchaser: Purchaser,
+    amount_cents: int,
+    ticket: HostTicket,
+    *,
+    stripe_payment_intent_id: str | None,
+    stripe_session_id: str | None = None,
+    package: Mapping[str, Any] | None = None,
+    guest_passes: int = 0,
+) -> Checkout:
+    """A table and the host's own ticket, bought together: all of it or nothing.
+
+    :param amount_cents: what was paid for both.
+    """
+    return ask(
+        conn,
+        "create_unified_vip_checkout",
+        Checkout,
+        event_id=event_id,
+        table_id=table_id,
+        purchaser=_json(purchaser),
+        amount_cents=amount_cents,
+        ticket=_json(ticket),
+        intent=stripe_payment_intent_id,
+        session=stripe_session_id,
+        package=_json(package or {}),
+        guest_passes=guest_passes,
+    )
+
+
+def release_expired_reservations(conn: Connection, older: timedelta = timedelta(minutes=30)) -> Released:
+    """Give up what nobody paid in time, before its night starts; the tables can be sold again."""
+    return ask(conn, "release_expired_reservations", Released, older=older)
+
+
+def complete_finished_events(conn: Connection) -> Completed:
+    """Nights that are over, and their tables, are completed; again changes nothing."""
+    return ask(conn, "complete_finished_events", Completed)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
