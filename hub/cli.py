@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gate.log import configure
-from hub import cli_operator
+from hub import cli_operator, cli_ticketing
 from hub.cli_common import ConfigOption, plain_errors
 from hub.config import HubConfig, read_config
 from hub.errors import HubError
@@ -124,6 +124,7 @@ def seed_demo(
 
 
 app.add_typer(cli_operator.app)
+app.add_typer(cli_ticketing.app)
 
 
 def _serve(config: uvicorn.Config) -> None:

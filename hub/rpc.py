@@ -1,7 +1,7 @@
 """Calling the database's functions from Python: typed answers, never a bare exception (domain 2.5).
 
-The functions answer what a caller did wrong as JSON, `success` false with `error` and `message`; what the database
-itself could not do comes back in the same form, as ``RPC_ERROR``.
+The functions answer what a caller did wrong as JSON, `success` false with `error` and `message`; what the
+database itself could not do comes back in the same form, as ``RPC_ERROR``.
 """
 
 from __future__ import annotations

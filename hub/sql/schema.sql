@@ -130,6 +130,131 @@ begin
     return null;
 end
 $_$;
+CREATE FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint DEFAULT NULL::bigint) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not (is_owner() or is_service()) then
+        return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
+    end if;
+    return cancel_event_at(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents, now());
+end
+$$;
+CREATE FUNCTION public.cancel_event_at(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_refusal jsonb;
+    v_told jsonb;
+begin
+    if coalesce(btrim(p_reason), '') = '' or coalesce(btrim(p_actor), '') = '' then
+        return refuse('INVALID_ARGUMENT', 'Who cancels and why are both needed.');
+    end if;
+    -- whoever clicks second waits here
+    select * into v_event from events where id = p_event_id for no key update;
+    if v_event.cancellation is not null then
+        return v_event.cancellation || jsonb_build_object('success', true, 'already', true);
+    end if;
+    v_refusal := why_not_cancelled(v_event, p_now);
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', p_now, 'cancelled_by', p_actor,
+        'reason', p_reason);
+    if p_expected_total_cents <> (v_told ->> 'refund_total_cents')::bigint then
+        return refuse('INVALID_AMOUNT', 'What has to be refunded has changed since it was looked at: look again.')
+            || jsonb_build_object('refund_total_cents', v_told -> 'refund_total_cents');
+    end if;
+    update events set status = 'cancelled', cancelled_at = p_now, cancelled_by = p_actor,
+        cancellation_reason = p_reason, cancellation = v_told
+    where id = p_event_id;
+    with queued as (
+        insert into refunds (event_id, order_id, reservation_id, stripe_payment_intent_id, amount_cents, currency,
+            reason, next_attempt_at)
+        select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, p_now
+        from refundable_of(p_event_id) order by intent
+        on conflict (stripe_payment_intent_id) do nothing
+        returning reservation_id, amount_cents
+    )
+    update vip_reservations r set refund_amount_cents = queued.amount_cents
+    from queued where r.id = queued.reservation_id;
+    perform revoke_admissions_of(p_event_id);
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'cancel_event', v_event.code, p_reason, v_told);
+    return v_told || jsonb_build_object('success', true, 'already', false);
+end
+$$;
+CREATE TABLE public.events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    code text NOT NULL,
+    description text,
+    event_date date NOT NULL,
+    doors_open_at timestamp with time zone NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone NOT NULL,
+    venue_capacity integer DEFAULT 0 NOT NULL,
+    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    admission_version bigint DEFAULT 0 NOT NULL,
+    cancelled_at timestamp with time zone,
+    cancelled_by text,
+    cancellation_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    isolation_policy text DEFAULT 'admit'::text NOT NULL,
+    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    feed_generation bigint DEFAULT 1 NOT NULL,
+    cancellation jsonb,
+    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
+    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
+    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
+    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
+    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
+    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
+);
+CREATE FUNCTION public.cancellation_numbers(p_event public.events) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with refund as (
+        select cents, currency, case when reservation_id is not null then 'tables'
+            when order_id is not null then 'orders' else 'tickets' end as kind
+        from refundable_of(p_event.id)
+    )
+    select jsonb_build_object(
+        'event', jsonb_build_object('event_id', p_event.id, 'code', p_event.code, 'name', p_event.name,
+            'starts_at', coalesce(p_event.starts_at, p_event.doors_open_at)),
+        'orders', (select count(*) from orders where event_id = p_event.id and status = 'completed'),
+        'tickets', (
+            select count(*) from tickets where event_id = p_event.id and status in ('issued', 'checked_in')
+        ),
+        'reservations', (
+            select count(*) from vip_reservations
+            where event_id = p_event.id and status in ('pending', 'confirmed', 'checked_in')
+        ),
+        'guest_passes', (
+            select count(*) from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
+            where r.event_id = p_event.id and p.status in ('issued', 'checked_in')
+        ),
+        'refunds', (select count(*) from refund),
+        'refund_total_cents', (select coalesce(sum(cents), 0) from refund),
+        'by_kind', (
+            select jsonb_object_agg(k.kind, jsonb_build_object('count', k.count, 'cents', k.cents)) from (
+                select kind, count(r.cents), coalesce(sum(r.cents), 0) as cents
+                from unnest(array['orders', 'tables', 'tickets']) as kinds (kind) left join refund r using (kind)
+                group by kind
+            ) k
+        ),
+        'by_hand_cents', (select coalesce(sum(cents), 0) from purchases_of(p_event.id) where intent is null),
+        'currency', (select case when min(currency) = max(currency) then min(currency) end from refund)
+    )
+$$;
 CREATE FUNCTION public.check_character(p_code text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public', 'pg_temp'
@@ -417,6 +542,19 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
 end
 $$;
+CREATE FUNCTION public.cleanup_expired_webhook_idempotency() RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select cleanup_expired_webhook_idempotency_at(now()) $$;
+CREATE FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone DEFAULT now()) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with forgotten as (
+        delete from webhook_events where processed_at < p_now - interval '30 days' returning 1
+    )
+    select count(*)::integer from forgotten
+$$;
 CREATE FUNCTION public.complete_finished_events() RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -694,6 +832,51 @@ begin
             join boots b on b.gate_id = n.gate_id and b.epoch = n.epoch
         ) span where last_seq > next_first
     );
+end
+$$;
+CREATE FUNCTION public.event_availability(p_event_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_sold bigint;
+    v_left bigint;
+    v_types jsonb;
+begin
+    select * into v_event from events where id = p_event_id;
+    if not found then
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    end if;
+    select coalesce(sum(sold), 0) into v_sold from sold_of(p_event_id);
+    v_left := case when v_event.status = 'scheduled'
+        then left_of(nullif(v_event.venue_capacity, 0), v_sold) else 0 end;
+    select coalesce(jsonb_agg(jsonb_build_object(
+        'name', coalesce(t.name, s.name), 'price', t.price, 'capacity', t.capacity,
+        'sold', coalesce(s.sold, 0),
+        'remaining', least(left_of(t.capacity, coalesce(s.sold, 0)), v_left)
+    ) order by t.place, s.name), '[]') into v_types
+    from ticket_types_of(v_event.ticket_types) t full join sold_of(p_event_id) s on s.name = t.name;
+    return jsonb_build_object('success', true, 'event_id', v_event.id, 'status', v_event.status,
+        'capacity', nullif(v_event.venue_capacity, 0), 'sold', v_sold, 'remaining', v_left, 'types', v_types);
+end
+$$;
+CREATE FUNCTION public.event_cancellation_at(p_event_id uuid, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_refusal jsonb;
+begin
+    select * into v_event from events where id = p_event_id;
+    v_refusal := why_not_cancelled(v_event, p_now);
+    if v_event.id is null then
+        return v_refusal;
+    end if;
+    return jsonb_build_object('success', true, 'can_cancel', v_refusal is null)
+        || coalesce(v_event.cancellation, cancellation_numbers(v_event))
+        || coalesce(v_refusal - 'success', '{}');
 end
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
@@ -1042,36 +1225,6 @@ CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now t
         select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
     )
 $$;
-CREATE TABLE public.events (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    name text NOT NULL,
-    code text NOT NULL,
-    description text,
-    event_date date NOT NULL,
-    doors_open_at timestamp with time zone NOT NULL,
-    starts_at timestamp with time zone,
-    ends_at timestamp with time zone NOT NULL,
-    venue_capacity integer DEFAULT 0 NOT NULL,
-    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
-    status text DEFAULT 'scheduled'::text NOT NULL,
-    admission_version bigint DEFAULT 0 NOT NULL,
-    cancelled_at timestamp with time zone,
-    cancelled_by text,
-    cancellation_reason text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    isolation_policy text DEFAULT 'admit'::text NOT NULL,
-    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    feed_generation bigint DEFAULT 1 NOT NULL,
-    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
-    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
-    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
-    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
-    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
-    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
-    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
-);
 CREATE FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (p_now >= COALESCE((p_event).starts_at, (p_event).doors_open_at));
@@ -1138,6 +1291,19 @@ CREATE FUNCTION public.is_service() RETURNS boolean
     AS $$
     select pg_has_role(case current_setting('role') when 'none' then session_user::text
         else current_setting('role') end::name, 'service_role', 'usage')
+$$;
+CREATE FUNCTION public.is_spent(p_intent text, p_order_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select exists (select from vip_reservations where stripe_payment_intent_id = p_intent)
+        or exists (
+            select from payments where stripe_payment_intent_id = p_intent and status <> 'failed'
+                and order_id is distinct from p_order_id
+        )
+        or exists (
+            select from tickets where stripe_payment_intent_id = p_intent and order_id is distinct from p_order_id
+        )
 $$;
 CREATE FUNCTION public.is_staff() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1244,6 +1410,34 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.keep_winning_admissions() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'INSERT' then
+        insert into winning_admissions (ticket_id, scan_id, entered_at, entered_by)
+        select id, checked_in_scan, checked_in_at, checked_in_by from new_rows where checked_in_at is not null;
+        return null;
+    end if;
+    -- `except` and no join: a plan made for one row would compare each with each
+    with changed as materialized (
+        select id, checked_in_scan, checked_in_at, checked_in_by from new_rows
+        except
+        select id, checked_in_scan, checked_in_at, checked_in_by from old_rows
+    ), left_empty as (
+        delete from winning_admissions where ticket_id in (select id from changed where checked_in_at is null)
+    )
+    insert into winning_admissions as w (ticket_id, scan_id, entered_at, entered_by)
+    select id, checked_in_scan, checked_in_at, checked_in_by from changed where checked_in_at is not null
+    on conflict (ticket_id) do update
+    set scan_id = excluded.scan_id, entered_at = excluded.entered_at, entered_by = excluded.entered_by;
+    return null;
+end
+$$;
+CREATE FUNCTION public.left_of(p_capacity bigint, p_sold bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_capacity IS NOT NULL) THEN GREATEST((p_capacity - p_sold), (0)::bigint) ELSE NULL::bigint END;
 CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1403,6 +1597,10 @@ CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ select lower(email) from auth.users where id = auth.uid() and email_confirmed_at is not null $$;
+CREATE FUNCTION public.named_actor(p_actor text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select case when is_service() then coalesce(nullif(btrim(p_actor), ''), acting_as()) else acting_as() end $$;
 CREATE FUNCTION public.new_invite_code() RETURNS text
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1416,6 +1614,22 @@ declare
 begin
     return v_code || check_character(v_code);
 end
+$$;
+CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select * from next_refunds_at(p_limit, now()) $$;
+CREATE FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval DEFAULT '00:10:00'::interval) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    update refunds r set status = 'sent', attempts = r.attempts + 1, next_attempt_at = p_now + p_lease
+    where r.id in (
+        select d.id from refunds d where d.status in ('queued', 'sent') and d.next_attempt_at <= p_now
+        order by d.next_attempt_at, d.id limit greatest(least(p_limit, 100), 0) for update skip locked
+    )
+    returning r.id, r.event_id, r.order_id, r.reservation_id, r.stripe_payment_intent_id, r.amount_cents,
+        r.currency, r.attempts
 $$;
 CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     LANGUAGE sql
@@ -1553,6 +1767,75 @@ CREATE FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) RE
     on conflict (stripe_payment_intent_id) do update set amount = excluded.amount,
         amount_cents = excluded.amount_cents, status = excluded.status
 $$;
+CREATE FUNCTION public.one_winning_admission() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_scan scan_logs;
+begin
+    -- not new.code_hash: generated columns are made after this
+    select * into v_scan from scan_logs
+    where scan_id = coalesce(new.checked_in_scan, old.checked_in_scan) and verdict = 'admit' and record = 'scan'
+        and (subject_id = old.id or subject_id is null and code_hash = old.code_hash);
+    if found and new.checked_in_scan is not null and v_scan.annulled_at is null
+            and (new.checked_in_at, new.checked_in_by) = (v_scan.corrected_at, v_scan.gate_id)
+        or found and new.checked_in_scan is null and new.checked_in_at is null and v_scan.annulled_at is not null
+    then
+        return new;
+    end if;
+    raise exception 'ticket % is in since % by %: only one admission counts', old.ticket_id,
+        old.checked_in_at, coalesce(old.checked_in_by, 'somebody')
+        using errcode = 'check_violation', constraint = 'winning_admissions_pkey',
+            hint = 'Record the second admission as a scan; it will be kept as a conflict.';
+end
+$$;
+CREATE FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    c_cents constant text := '^[0-9]{1,9}$';
+begin
+    if coalesce(p_order ->> 'event_id', '') !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        return refuse('INVALID_ARGUMENT', 'event_id is the id of a night.');
+    elsif coalesce(p_order ->> 'currency', 'usd') !~ '^[a-z]{3}$' then
+        return refuse('INVALID_ARGUMENT', 'currency is three small letters, like usd.');
+    elsif coalesce(jsonb_typeof(p_lines), '') <> 'array' or jsonb_array_length(p_lines) not between 1 and 100 then
+        return refuse('INVALID_ARGUMENT', 'An order has 1 to 100 tickets.');
+    elsif exists (
+        select from jsonb_array_elements(p_lines) as l (one)
+        where coalesce(length(one ->> 'ticket_id'), 0) not between 1 and 200
+            or coalesce(length(one ->> 'qr_code_data'), 0) not between 1 and 200
+            or coalesce(length(one ->> 'ticket_type'), 0) not between 1 and 200
+    ) then
+        return refuse('INVALID_ARGUMENT', 'Each ticket has ticket_id, qr_code_data and ticket_type.');
+    elsif coalesce(p_order ->> 'total_amount_cents', '') !~ c_cents or exists (
+        select from jsonb_array_elements(p_lines) as l (one) where coalesce(one ->> 'price_cents', '') !~ c_cents
+    ) then
+        return refuse('INVALID_AMOUNT', 'Amounts are whole cents, from 0 to 999999999.');
+    elsif (p_order ->> 'total_amount_cents')::bigint < (
+        select sum((one ->> 'price_cents')::bigint) from jsonb_array_elements(p_lines) as l (one)
+    ) then
+        return refuse('INVALID_AMOUNT', 'The tickets cost more than was paid.');
+    end if;
+    return null;
+end
+$_$;
+CREATE FUNCTION public.order_told(p_order_id uuid, p_already boolean) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_build_object('success', true, 'already', p_already, 'order_id', o.id,
+        'payment_id', (select p.id from payments p where p.order_id = o.id order by p.created_at, p.id limit 1),
+        'ticket_ids', (
+            select coalesce(jsonb_agg(t.id order by t.line_number, t.ticket_id), '[]') from tickets t
+            where t.order_id = o.id
+        ),
+        'ticket_count', o.ticket_count, 'total_amount_cents', o.total_amount_cents, 'currency', o.currency,
+        'status', o.status)
+    from orders o where o.id = p_order_id
+$$;
 CREATE FUNCTION public.pair_admissions(p_code text, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1618,10 +1901,42 @@ CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
         join boots b on b.gate_id = learnt.gate_id and b.boot_id = learnt.boot_id and b.has_untrusted
     ) place
 $$;
+CREATE FUNCTION public.preview_event_cancellation(p_event_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not (is_owner() or is_service()) then
+        return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
+    end if;
+    return event_cancellation_at(p_event_id, now());
+end
+$$;
 CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ select vip_pass_scan(p_pass_id, coalesce(p_scanned_by, 'system'), now()) $$;
+CREATE FUNCTION public.purchases_of(p_event_id uuid) RETURNS TABLE(order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select id, null::uuid, stripe_payment_intent_id, total_amount_cents::bigint, orders.currency from orders
+    where event_id = p_event_id and status = 'completed'
+    union all
+    select null, id, stripe_payment_intent_id, amount_paid_cents, null from vip_reservations r
+    where event_id = p_event_id and status in ('confirmed', 'checked_in') and refunded_at is null
+        -- a table in an order is paid with it
+        and (stripe_payment_intent_id is not null or not exists (
+            select from vip_linked_tickets l
+            where l.vip_reservation_id = r.id and l.is_booker_purchase and l.order_id is not null
+        ))
+    union all
+    -- sold before there were orders
+    select null, null, stripe_payment_intent_id,
+        sum(coalesce(price_paid_cents, round(price_paid * 100), 0))::bigint, null
+    from tickets where event_id = p_event_id and order_id is null and status in ('issued', 'checked_in')
+    group by stripe_payment_intent_id
+$$;
 CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS jsonb
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1662,6 +1977,86 @@ CREATE FUNCTION public.random_letters(p_count integer) RETURNS text
     select string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (get_byte(bytes, place) & 31) + 1, 1), ''
         order by place)
     from source, generate_series(0, p_count - 1) as place
+$$;
+CREATE FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid DEFAULT NULL::uuid, p_metadata jsonb DEFAULT '{}'::jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_id uuid;
+begin
+    if coalesce(p_payment_type, '') not in ('ga_ticket', 'vip_reservation') then
+        return refuse('INVALID_ARGUMENT', 'payment_type is ga_ticket or vip_reservation.');
+    elsif coalesce(p_amount_cents, -1) < 0 then
+        return refuse('INVALID_AMOUNT', 'An amount is whole cents, 0 or more.');
+    elsif p_event_id is not null and not exists (select from events where id = p_event_id) then
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    end if;
+    insert into payment_failures (stripe_event_id, stripe_payment_intent_id, customer_email, amount_cents,
+        error_message, error_code, payment_type, event_id, metadata)
+    values (nullif(p_stripe_event_id, ''), nullif(p_stripe_payment_intent_id, ''), p_customer_email, p_amount_cents,
+        left(coalesce(p_error_message, ''), 2000), left(p_error_code, 200), p_payment_type, p_event_id,
+        coalesce(p_metadata, '{}'))
+    on conflict (stripe_event_id) do nothing returning id into v_id;
+    if v_id is not null then
+        return jsonb_build_object('success', true, 'already', false, 'failure_id', v_id);
+    end if;
+    select id into v_id from payment_failures where stripe_event_id = p_stripe_event_id;
+    return jsonb_build_object('success', true, 'already', true, 'failure_id', v_id);
+end
+$$;
+CREATE FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select record_ticket_order_at(p_order, p_lines, now()) $$;
+CREATE FUNCTION public.record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal jsonb := order_mistake(p_order, p_lines);
+    v_intent text := nullif(p_order ->> 'stripe_payment_intent_id', '');
+    v_session text := nullif(p_order ->> 'stripe_session_id', '');
+    v_event events;
+    v_order orders;
+    v_why text;
+begin
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    select * into v_event from events where id = (p_order ->> 'event_id')::uuid for no key update;
+    if not found then
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    end if;
+    select * into v_order from orders
+    where stripe_payment_intent_id = v_intent or stripe_session_id = v_session
+    order by stripe_payment_intent_id = v_intent desc nulls last limit 1;
+    if v_order.event_id <> v_event.id or v_order.stripe_payment_intent_id <> v_intent
+            or v_order.stripe_session_id <> v_session then
+        return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
+    elsif v_order.status in ('completed', 'refunded') then
+        return order_told(v_order.id, true);
+    elsif is_spent(v_intent, v_order.id) then
+        return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
+    end if;
+    v_refusal := why_not_sold(v_event, array(
+        select one ->> 'ticket_type' from jsonb_array_elements(p_lines) as l (one)
+    ), p_now);
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    begin
+        v_order.id := write_order(v_order.id, v_event, p_order, p_lines, p_now);
+        return order_told(v_order.id, false);
+    exception when unique_violation then
+        get stacked diagnostics v_why = constraint_name;
+    end;
+    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
+        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
+    end if;
+    -- the same payment for two nights at once: each has its own lock
+    return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
+end
 $$;
 CREATE FUNCTION public.refresh_passes(p_passes uuid[]) RETURNS void
     LANGUAGE sql
@@ -1736,6 +2131,118 @@ CREATE FUNCTION public.refresh_tickets(p_tickets uuid[]) RETURNS void
             t.last_entry_gate, t.last_entry_scan)
         is distinct from (o.status, o.is_used, o.at, o.gate, o.scan_id, o.last_at, o.last_gate, o.last_scan_id)
 $$;
+CREATE FUNCTION public.refund_done(p_refund_id uuid, p_stripe_refund_id text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refund refunds;
+begin
+    select * into v_refund from refunds where id = p_refund_id for update;
+    if not found then
+        return refuse('REFUND_NOT_FOUND', 'There is no such refund.');
+    elsif v_refund.status <> 'done' then
+        update refunds set status = 'done', stripe_refund_id = p_stripe_refund_id, last_error = null
+        where id = p_refund_id;
+        update payments set status = 'refunded' where stripe_payment_intent_id = v_refund.stripe_payment_intent_id;
+        update vip_reservations set refunded_at = now(), stripe_refund_id = p_stripe_refund_id,
+            refund_amount_cents = v_refund.amount_cents
+        where id = v_refund.reservation_id;
+    end if;
+    return jsonb_build_object('success', true, 'already', v_refund.status = 'done', 'refund_id', p_refund_id);
+end
+$$;
+CREATE FUNCTION public.refund_failed(p_refund_id uuid, p_error text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refund refunds;
+begin
+    update refunds set status = case when attempts >= 5 then 'failed' else 'queued' end,
+        next_attempt_at = now() + interval '1 minute' * 4 ^ greatest(attempts - 1, 0),
+        last_error = left(coalesce(p_error, ''), 2000)
+    where id = p_refund_id and status = 'sent' returning * into v_refund;
+    if found then
+        return jsonb_build_object('success', true, 'refund_id', p_refund_id, 'status', v_refund.status,
+            'attempts', v_refund.attempts);
+    elsif exists (select from refunds where id = p_refund_id) then
+        return refuse('ALREADY_PROCESSED', 'Nobody is working on this refund.');
+    end if;
+    return refuse('REFUND_NOT_FOUND', 'There is no such refund.');
+end
+$$;
+CREATE FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_actor text := named_actor(p_actor);
+    v_order orders;
+    v_refund uuid;
+begin
+    if not (is_owner() or is_service()) then
+        return refuse('NOT_ALLOWED', 'Only an owner may refund an order.');
+    elsif coalesce(btrim(p_reason), '') = '' then
+        return refuse('INVALID_ARGUMENT', 'Why is needed.');
+    end if;
+    perform 1 from events where id = (select event_id from orders where id = p_order_id) for no key update;
+    perform 1 from tickets where order_id = p_order_id order by id for no key update;
+    select * into v_order from orders where id = p_order_id for no key update;
+    if not found then
+        return refuse('ORDER_NOT_FOUND', 'There is no such order.');
+    elsif v_order.status not in ('completed', 'refunded') then
+        return refuse('NOT_ALLOWED', format('This order is %s: nothing was paid.', v_order.status));
+    elsif v_order.status = 'completed' and exists (
+        select from tickets where order_id = p_order_id and status = 'checked_in'
+    ) then
+        return refuse('NOT_ALLOWED', 'Somebody came in with a ticket of this order.');
+    elsif v_order.status = 'completed' and exists (
+        select from vip_reservations where stripe_payment_intent_id = v_order.stripe_payment_intent_id
+    ) then
+        return refuse('NOT_ALLOWED', 'This order was paid together with a table.');
+    end if;
+    if v_order.status = 'completed' then
+        update tickets set status = 'refunded' where order_id = p_order_id and status = 'issued';
+        update orders set status = 'refunded' where id = p_order_id;
+        insert into refunds (event_id, order_id, stripe_payment_intent_id, amount_cents, currency, reason)
+        select v_order.event_id, v_order.id, v_order.stripe_payment_intent_id,
+            coalesce(p.amount_cents, v_order.total_amount_cents), v_order.currency, p_reason
+        from (select) one left join payments p on p.stripe_payment_intent_id = v_order.stripe_payment_intent_id
+        where v_order.stripe_payment_intent_id is not null
+            and coalesce(p.amount_cents, v_order.total_amount_cents) > 0
+        on conflict (stripe_payment_intent_id) do nothing;
+        insert into audit_log (actor, action, target, reason, details)
+        values (v_actor, 'refund_order', p_order_id::text, p_reason,
+            jsonb_build_object('event_id', v_order.event_id, 'amount_cents', v_order.total_amount_cents));
+    end if;
+    select id into v_refund from refunds where stripe_payment_intent_id = v_order.stripe_payment_intent_id;
+    return jsonb_build_object('success', true, 'already', v_order.status = 'refunded', 'order_id', p_order_id,
+        'refund_id', v_refund, 'ticket_ids', (
+            select coalesce(jsonb_agg(id order by line_number, ticket_id), '[]') from tickets
+            where order_id = p_order_id and status = 'refunded'
+        ));
+end
+$$;
+CREATE FUNCTION public.refundable_of(p_event_id uuid) RETURNS TABLE(order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select b.order_id, b.reservation_id, b.intent, coalesce(p.amount_cents, b.cents),
+        coalesce(p.currency, b.currency, 'usd')
+    from (
+        select (array_agg(order_id) filter (where order_id is not null))[1] as order_id,
+            (array_agg(reservation_id) filter (where reservation_id is not null))[1] as reservation_id,
+            intent, max(cents) as cents, max(currency) as currency
+        from purchases_of(p_event_id) where intent is not null group by intent
+    ) b
+    left join payments p on p.stripe_payment_intent_id = b.intent and p.status = 'succeeded'
+    where coalesce(p.amount_cents, b.cents) > 0
+        and not exists (select from refunds r where r.stripe_payment_intent_id = b.intent)
+$$;
+CREATE FUNCTION public.refuse(p_error text, p_message text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN jsonb_build_object('success', false, 'error', p_error, 'message', p_message);
 CREATE FUNCTION public.release_expired_reservations(p_older interval DEFAULT '00:30:00'::interval) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1797,6 +2304,30 @@ begin
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
     return 'retired';
+end
+$$;
+CREATE FUNCTION public.revoke_admissions_of(p_event_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform 1 from event_vip_tables where event_id = p_event_id order by id for no key update;
+    perform 1 from vip_reservations where event_id = p_event_id order by id for no key update;
+    perform 1 from tickets where event_id = p_event_id order by id for no key update;
+    perform 1 from vip_guest_passes where reservation_id in (
+        select id from vip_reservations where event_id = p_event_id
+    ) order by id for no key update;
+    update vip_reservations set status = 'cancelled'
+    where event_id = p_event_id and status in ('pending', 'confirmed');
+    update vip_guest_passes set status = 'cancelled'
+    where status in ('issued', 'checked_in') and reservation_id in (
+        select id from vip_reservations where event_id = p_event_id
+    );
+    update tickets set status = 'refunded' where event_id = p_event_id and status in ('issued', 'checked_in');
+    update orders set status = 'refunded' where event_id = p_event_id and status = 'completed';
+    update event_vip_tables t set is_available = true
+    where not is_available and event_id = p_event_id
+        and exists (select from vip_reservations r where r.event_vip_table_id = t.id);
 end
 $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
@@ -1924,6 +2455,13 @@ begin
     ));
 end
 $$;
+CREATE FUNCTION public.sold_of(p_event_id uuid) RETURNS TABLE(name text, sold bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select ticket_type, count(*) from tickets
+    where event_id = p_event_id and status in ('issued', 'checked_in') group by ticket_type
+$$;
 CREATE FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2037,6 +2575,16 @@ CREATE FUNCTION public.ticket_entries(p_tickets uuid[]) RETURNS TABLE(ticket_id 
     select t.id, s from tickets t join scan_logs s on s.subject_id is null and s.code_hash = t.code_hash
     where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
+CREATE FUNCTION public.ticket_types_of(p_types jsonb) RETURNS TABLE(place bigint, name text, price jsonb, capacity bigint)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+    select listed.place, listed.one ->> 'name', listed.one -> 'price',
+        case when listed.one ->> 'capacity' ~ '^[0-9]{1,9}$' then (listed.one ->> 'capacity')::bigint end
+    from jsonb_array_elements(case when jsonb_typeof(p_types) = 'array' then p_types else '[]' end)
+        with ordinality as listed (one, place)
+    where listed.one ->> 'name' <> ''
+$_$;
 CREATE FUNCTION public.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2269,6 +2817,41 @@ $$;
 CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event webhook_events;
+begin
+    if coalesce(p_stripe_event_id, '') = '' then
+        return refuse('INVALID_ARGUMENT', 'A message has an id.');
+    end if;
+    insert into webhook_events (stripe_event_id, kind) values (p_stripe_event_id, coalesce(p_kind, ''))
+    on conflict (stripe_event_id) do nothing;
+    select * into v_event from webhook_events where stripe_event_id = p_stripe_event_id for update;
+    return jsonb_build_object('success', true, 'already', v_event.outcome is not null, 'outcome', v_event.outcome);
+end
+$$;
+CREATE FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_outcome text;
+begin
+    if coalesce(p_outcome, '') = '' then
+        return refuse('INVALID_ARGUMENT', 'An outcome is a word or more.');
+    end if;
+    update webhook_events set processed_at = case when outcome is null then now() else processed_at end,
+        outcome = coalesce(outcome, p_outcome)
+    where stripe_event_id = p_stripe_event_id returning outcome into v_outcome;
+    if not found then
+        return refuse('INVALID_ARGUMENT', 'Nobody began to work this message.');
+    end if;
+    return jsonb_build_object('success', true, 'outcome', v_outcome);
+end
+$$;
 CREATE FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2285,6 +2868,21 @@ begin
             format('%s has started: ask staff at the door to change the guest list.', p_event.name));
     end if;
     return null;
+end
+$$;
+CREATE FUNCTION public.why_not_cancelled(p_event public.events, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return case
+        when p_event.id is null then refuse('EVENT_NOT_FOUND', 'There is no such night.')
+        when p_event.cancellation is not null
+            then refuse('EVENT_CANCELLED', format('%s is cancelled.', p_event.name))
+        when p_event.status = 'completed' then refuse('EVENT_COMPLETED', format('%s is over.', p_event.name))
+        when p_event.status = 'scheduled' and has_started(p_event, p_now) then refuse('EVENT_STARTED',
+            format('%s has started: it cannot be cancelled any more.', p_event.name))
+    end;
 end
 $$;
 CREATE TABLE public.tickets (
@@ -2344,6 +2942,44 @@ begin
     elsif (select remaining from seats_of(p_reservation.id)) < 1 then
         return refuse('CAPACITY_EXCEEDED', format('Table %s has %s seats, and all are taken.',
             p_reservation.table_number, (select capacity from seats_of(p_reservation.id))));
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_stock jsonb;
+    v_lacking record;
+begin
+    if p_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
+    elsif p_event.status = 'completed' then
+        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
+    elsif p_now >= p_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
+    end if;
+    v_stock := event_availability(p_event.id);
+    select asked.name, asked.count, t.name is null as is_unknown, (t.one ->> 'remaining')::bigint as remaining
+    into v_lacking
+    from (select name, count(*) from unnest(p_types) as a (name) group by name) asked
+    left join (
+        select one ->> 'name' as name, one from jsonb_array_elements(v_stock -> 'types') as s (one)
+    ) t on t.name = asked.name
+    where t.name is null and exists (select from ticket_types_of(p_event.ticket_types))
+        or (t.one ->> 'remaining')::bigint < asked.count
+    order by is_unknown desc, asked.name limit 1;
+    if v_lacking.is_unknown then
+        return refuse('INVALID_ARGUMENT',
+            format('%s sells no tickets of the type %s.', p_event.name, v_lacking.name));
+    elsif v_lacking.name is not null then
+        return refuse('SOLD_OUT', format('%s of %s: asked for %s, left %s.', v_lacking.name, p_event.name,
+            v_lacking.count, v_lacking.remaining));
+    elsif (v_stock ->> 'remaining')::bigint < cardinality(p_types) then
+        return refuse('SOLD_OUT', format('%s: asked for %s, left %s.', p_event.name, cardinality(p_types),
+            v_stock ->> 'remaining'));
     end if;
     return null;
 end
@@ -2430,6 +3066,54 @@ begin
     select v_reservation_id, v_order_id, t.id, t.guest_email, t.guest_name, true, 'checkout'
     from tickets t where t.order_id = v_order_id;
     return v_order_id;
+end
+$$;
+CREATE FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_id uuid := coalesce(p_order_id, gen_random_uuid());
+    v_intent text := nullif(p_order ->> 'stripe_payment_intent_id', '');
+    v_cents integer := (p_order ->> 'total_amount_cents')::integer;
+    v_currency text := coalesce(p_order ->> 'currency', 'usd');
+begin
+    insert into orders as o (id, stripe_payment_intent_id, stripe_session_id, stripe_customer_id, customer_email,
+        customer_name, total_amount, total_amount_cents, currency, status, event_id, event_name, ticket_count,
+        completed_at, metadata)
+    values (v_id, v_intent, nullif(p_order ->> 'stripe_session_id', ''), p_order ->> 'stripe_customer_id',
+        p_order ->> 'customer_email', p_order ->> 'customer_name', v_cents / 100.0, v_cents, v_currency,
+        'completed', p_event.id, p_event.name, jsonb_array_length(p_lines), p_now,
+        coalesce(p_order -> 'metadata', '{}'))
+    on conflict (id) do update set
+        stripe_payment_intent_id = coalesce(excluded.stripe_payment_intent_id, o.stripe_payment_intent_id),
+        stripe_session_id = coalesce(excluded.stripe_session_id, o.stripe_session_id),
+        stripe_customer_id = coalesce(excluded.stripe_customer_id, o.stripe_customer_id),
+        customer_email = coalesce(excluded.customer_email, o.customer_email),
+        customer_name = coalesce(excluded.customer_name, o.customer_name),
+        total_amount = excluded.total_amount, total_amount_cents = excluded.total_amount_cents,
+        currency = excluded.currency, status = excluded.status,
+        event_id = excluded.event_id, event_name = excluded.event_name, ticket_count = excluded.ticket_count,
+        completed_at = excluded.completed_at,
+        metadata = o.metadata || excluded.metadata;
+    if v_cents > 0 then
+        insert into payments as p (order_id, stripe_payment_intent_id, amount, amount_cents, currency, status)
+        values (v_id, v_intent, v_cents / 100.0, v_cents, v_currency, 'succeeded')
+        on conflict (stripe_payment_intent_id) do update set order_id = excluded.order_id,
+            amount = excluded.amount, amount_cents = excluded.amount_cents, currency = excluded.currency,
+            status = excluded.status;
+    end if;
+    insert into tickets (ticket_id, order_id, event_id, event_name, ticket_type, qr_code_data, qr_signature,
+        price_paid, price_paid_cents, stripe_payment_intent_id, line_number, guest_name, guest_email, guest_phone,
+        metadata)
+    select l.one ->> 'ticket_id', v_id, p_event.id, p_event.name, l.one ->> 'ticket_type',
+        l.one ->> 'qr_code_data', l.one ->> 'qr_signature', (l.one ->> 'price_cents')::integer / 100.0,
+        (l.one ->> 'price_cents')::integer, v_intent, l.place,
+        coalesce(l.one ->> 'guest_name', p_order ->> 'customer_name'),
+        coalesce(l.one ->> 'guest_email', p_order ->> 'customer_email'), l.one ->> 'guest_phone',
+        coalesce(l.one -> 'metadata', '{}')
+    from jsonb_array_elements(p_lines) with ordinality as l (one, place);
+    return v_id;
 end
 $$;
 CREATE FUNCTION public.write_reservation(p_table public.event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
@@ -2889,6 +3573,27 @@ CREATE TABLE public.payments (
     CONSTRAINT payments_currency CHECK ((currency ~ '^[a-z]{3}$'::text)),
     CONSTRAINT payments_status CHECK ((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'refunded'::text])))
 );
+CREATE TABLE public.refunds (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid,
+    order_id uuid,
+    reservation_id uuid,
+    stripe_payment_intent_id text NOT NULL,
+    amount_cents integer NOT NULL,
+    currency text DEFAULT 'usd'::text NOT NULL,
+    reason text NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    stripe_refund_id text,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT refunds_amount CHECK ((amount_cents > 0)),
+    CONSTRAINT refunds_attempts CHECK ((attempts >= 0)),
+    CONSTRAINT refunds_currency CHECK ((currency ~ '^[a-z]{3}$'::text)),
+    CONSTRAINT refunds_status CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'done'::text, 'failed'::text])))
+);
 CREATE TABLE public.scan_conflicts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     code_hash text NOT NULL,
@@ -2948,6 +3653,12 @@ CREATE TABLE public.webhook_events (
     outcome text,
     processed_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.winning_admissions (
+    ticket_id uuid NOT NULL,
+    scan_id uuid,
+    entered_at timestamp with time zone NOT NULL,
+    entered_by text
 );
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_email_key UNIQUE (email);
@@ -3011,6 +3722,10 @@ ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_stripe_payment_intent_id_key UNIQUE (stripe_payment_intent_id);
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_payment_key UNIQUE (stripe_payment_intent_id);
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
@@ -3059,6 +3774,10 @@ ALTER TABLE ONLY public.webhook_events
     ADD CONSTRAINT webhook_events_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.webhook_events
     ADD CONSTRAINT webhook_events_stripe_event_id_key UNIQUE (stripe_event_id);
+ALTER TABLE ONLY public.winning_admissions
+    ADD CONSTRAINT winning_admissions_pkey PRIMARY KEY (ticket_id);
+ALTER TABLE ONLY public.winning_admissions
+    ADD CONSTRAINT winning_admissions_scan_key UNIQUE (scan_id);
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
@@ -3075,6 +3794,8 @@ CREATE INDEX payment_failures_age ON public.payment_failures USING btree (create
 CREATE INDEX payment_failures_event ON public.payment_failures USING btree (event_id);
 CREATE INDEX payment_failures_open ON public.payment_failures USING btree (resolved);
 CREATE INDEX payments_order ON public.payments USING btree (order_id);
+CREATE INDEX refunds_due ON public.refunds USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sent'::text]));
+CREATE INDEX refunds_event ON public.refunds USING btree (event_id);
 CREATE INDEX scan_conflicts_code ON public.scan_conflicts USING btree (code_hash);
 CREATE UNIQUE INDEX scan_conflicts_loser ON public.scan_conflicts USING btree (loser_scan) WHERE (withdrawn_at IS NULL);
 CREATE INDEX scan_conflicts_ticket ON public.scan_conflicts USING btree (ticket_id) WHERE (ticket_id IS NOT NULL);
@@ -3116,14 +3837,18 @@ CREATE TRIGGER orders_touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE 
 CREATE TRIGGER owner_assignments_touch BEFORE UPDATE ON public.owner_assignments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER payment_failures_touch BEFORE UPDATE ON public.payment_failures FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER payments_touch BEFORE UPDATE ON public.payments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER refunds_touch BEFORE UPDATE ON public.refunds FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
+CREATE TRIGGER tickets_one_winner BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN (((old.checked_in_at IS NOT NULL) AND (((old.checked_in_at IS DISTINCT FROM new.checked_in_at) OR (old.checked_in_by IS DISTINCT FROM new.checked_in_by)) OR (old.checked_in_scan IS DISTINCT FROM new.checked_in_scan)))) EXECUTE FUNCTION public.one_winning_admission();
 CREATE TRIGGER tickets_state BEFORE UPDATE OF status ON public.tickets FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('ticket');
 CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_tables_counted();
 CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER tickets_winner_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
+CREATE TRIGGER tickets_winner_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
@@ -3164,6 +3889,12 @@ ALTER TABLE ONLY public.payment_failures
     ADD CONSTRAINT payment_failures_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_order_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_order_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.tickets
@@ -3188,6 +3919,8 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
 ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
+ALTER TABLE ONLY public.winning_admissions
+    ADD CONSTRAINT winning_admissions_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE CASCADE;
 CREATE POLICY owners_update_payment_failures ON public.payment_failures FOR UPDATE TO authenticated USING (public.is_owner()) WITH CHECK (public.is_owner());
 CREATE POLICY owners_view_payment_failures ON public.payment_failures FOR SELECT TO authenticated USING (public.is_owner());
 ALTER TABLE public.payment_failures ENABLE ROW LEVEL SECURITY;
