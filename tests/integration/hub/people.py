@@ -1,0 +1,32 @@
+"""Somebody who is logged in: a customer or a member of staff, as a web server in front connects for them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+from psycopg.conninfo import make_conninfo
+
+from hub.database import Connection, connect
+
+
+def owners_dsn(dsn: str) -> str:
+    """The database as its owner, whoever the hub itself connects as."""
+    return make_conninfo(dsn, user="maguey")
+
+
+@contextlib.contextmanager
+def person(dsn: str, email: str, works_as: str | None = None) -> Iterator[Connection]:
+    """A connection with the rights of a person with this address; `works_as`: their role at the club."""
+    with connect(owners_dsn(dsn), autocommit=True) as conn:
+        row = conn.execute(
+            "INSERT INTO auth.users (email, email_confirmed_at) VALUES (%s, now()) RETURNING id", [email]
+        ).fetchone()
+        assert row is not None
+        if works_as is not None:
+            conn.execute("INSERT INTO staff (user_id, role) VALUES (%s, %s)", [row["id"], works_as])
+        claims = msgspec.json.encode({"sub": str(row["id"]), "role": "authenticated"}).decode()
+        conn.execute("SET ROLE authenticated")
+        conn.execute("SELECT set_config('request.jwt.claims', %s, false)", [claims])
+        yield conn
