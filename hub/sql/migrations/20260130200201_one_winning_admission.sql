@@ -37,8 +37,10 @@ $$;
 
 create or replace trigger tickets_one_winner before update on tickets for each row
 when (
-    old.checked_in_at is not null and (old.checked_in_at, old.checked_in_by, old.checked_in_scan)
-        is distinct from (new.checked_in_at, new.checked_in_by, new.checked_in_scan)
+    old.checked_in_at is not null and (
+        old.checked_in_at is distinct from new.checked_in_at or old.checked_in_by is distinct from new.checked_in_by
+        or old.checked_in_scan is distinct from new.checked_in_scan
+    )
 )
 execute function one_winning_admission();
 
