@@ -24,7 +24,9 @@ def cancel_event(
     ],
     config: ConfigOption,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
-    actor: Annotated[str, typer.Option(help="Who decided it; it is recorded.")] = "",
+    actor: Annotated[
+        str, typer.Option(help="Who decided it; it is recorded. Without it: the user of this machine.")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Cancel a night before it starts: refunds for everybody, and no gate lets anybody in. No way back.
