@@ -1801,6 +1801,9 @@ begin
         return refuse('INVALID_ARGUMENT', 'event_id is the id of a night.');
     elsif coalesce(p_order ->> 'currency', 'usd') !~ '^[a-z]{3}$' then
         return refuse('INVALID_ARGUMENT', 'currency is three small letters, like usd.');
+    elsif octet_length(p_order::text) > 20000 or octet_length(p_lines::text) > 200000
+            or coalesce(jsonb_typeof(p_order -> 'metadata'), 'object') <> 'object' then
+        return refuse('INVALID_ARGUMENT', 'This is too much for an order, or its metadata are no object.');
     elsif coalesce(jsonb_typeof(p_lines), '') <> 'array' or jsonb_array_length(p_lines) not between 1 and 100 then
         return refuse('INVALID_ARGUMENT', 'An order has 1 to 100 tickets.');
     elsif exists (
@@ -1808,6 +1811,7 @@ begin
         where coalesce(length(one ->> 'ticket_id'), 0) not between 1 and 200
             or coalesce(length(one ->> 'qr_code_data'), 0) not between 1 and 200
             or coalesce(length(one ->> 'ticket_type'), 0) not between 1 and 200
+            or coalesce(jsonb_typeof(one -> 'metadata'), 'object') <> 'object'
     ) then
         return refuse('INVALID_ARGUMENT', 'Each ticket has ticket_id, qr_code_data and ticket_type.');
     elsif coalesce(p_order ->> 'total_amount_cents', '') !~ c_cents or exists (
@@ -2236,8 +2240,8 @@ CREATE FUNCTION public.refundable_of(p_event_id uuid) RETURNS TABLE(order_id uui
             intent, max(cents) as cents, max(currency) as currency
         from purchases_of(p_event_id) where intent is not null group by intent
     ) b
-    left join payments p on p.stripe_payment_intent_id = b.intent and p.status = 'succeeded'
-    where coalesce(p.amount_cents, b.cents) > 0
+    left join payments p on p.stripe_payment_intent_id = b.intent and p.status <> 'failed'
+    where coalesce(p.amount_cents, b.cents) > 0 and p.status is distinct from 'refunded'
         and not exists (select from refunds r where r.stripe_payment_intent_id = b.intent)
 $$;
 CREATE FUNCTION public.refuse(p_error text, p_message text) RETURNS jsonb

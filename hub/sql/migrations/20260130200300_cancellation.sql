@@ -70,8 +70,8 @@ language sql stable set search_path = public, pg_temp as $$
             intent, max(cents) as cents, max(currency) as currency
         from purchases_of(p_event_id) where intent is not null group by intent
     ) b
-    left join payments p on p.stripe_payment_intent_id = b.intent and p.status = 'succeeded'
-    where coalesce(p.amount_cents, b.cents) > 0
+    left join payments p on p.stripe_payment_intent_id = b.intent and p.status <> 'failed'
+    where coalesce(p.amount_cents, b.cents) > 0 and p.status is distinct from 'refunded'
         and not exists (select from refunds r where r.stripe_payment_intent_id = b.intent)
 $$;
 

@@ -22,6 +22,7 @@ from hub.ticketing.cancellation import (
     refund_order,
 )
 from tests.integration.hub.shop import buy, crowd, night
+from tests.integration.hub.test_conflicts import admitted, send
 from tests.integration.hub.world import World
 
 RUNS = 10
@@ -209,6 +210,14 @@ def test_a_table_and_its_hosts_ticket_paid_together_are_one_refund(world: World,
     ]
 
 
+def test_what_was_given_back_already_is_not_given_back_again(world: World, conn: Connection) -> None:
+    event = sold(world, conn)
+    world.run("UPDATE payments SET status = 'refunded' WHERE amount_cents = 5500")
+    told = cancel_event(conn, event, "Rosa", "storm")
+    assert (told.refunds, told.refund_total_cents) == (2, 82_500)
+    assert statuses(world, "orders") == {"refunded": 2}
+
+
 def test_what_no_payment_service_knows_of_is_told_for_giving_back_by_hand(
     world: World, conn: Connection
 ) -> None:
@@ -283,6 +292,27 @@ def test_who_buys_while_it_is_cancelled_is_refunded_or_refused(
             states = "SELECT status, count(*) FROM tickets WHERE event_id = %s GROUP BY 1"
             assert dict(world.all(states, event)) == ({"refunded": told[None]} if told[None] else {})
             assert world.one("SELECT count(*) FROM refunds WHERE event_id = %s", event) == told[None]
+
+
+def test_a_night_is_cancelled_under_its_scans_and_every_scan_is_kept(
+    world: World, dsn: str, conn: Connection
+) -> None:
+    with crowd(dsn, 10) as everybody:
+        for run in range(RUNS):
+            event = sold(world, conn, code=f"N{chr(65 + run)}")
+            tickets = [row[0] for row in world.all("SELECT id::text FROM tickets WHERE event_id = %s", event)]
+
+            def act(number: int, conn: Connection, event: str = event, tickets: list[str] = tickets) -> bool:
+                if number == 0:
+                    return cancel_event(conn, event, "Rosa", "storm").success
+                send(conn, *(admitted(f"g{event[:8]}-{number}", n, t, n + 1) for n, t in enumerate(tickets)))
+                return True
+
+            assert all(everybody.do(act))
+            states = "SELECT status, count(*) FROM tickets WHERE event_id = %s GROUP BY 1"
+            assert world.all(states, event) == [("refunded", 4)]
+            kept = "SELECT count(*) FROM scan_logs WHERE gate_id LIKE %s"
+            assert world.one(kept, f"g{event[:8]}%") == 9 * 4
 
 
 def test_only_owners_cancel(world: World, conn: Connection) -> None:

@@ -163,6 +163,8 @@ def test_a_payment_that_failed_first_may_succeed(world: World, conn: Connection)
         ({"event_id": "00000000-0000-0000-0000-000000000000"}, None, "EVENT_NOT_FOUND"),
         ({"event_id": "PF"}, None, "INVALID_ARGUMENT"),
         ({"currency": "$"}, None, "INVALID_ARGUMENT"),
+        ({"customer_name": "A" * 20_000}, None, "INVALID_ARGUMENT"),
+        ({"metadata": None}, None, "INVALID_ARGUMENT"),
         ({"total_amount_cents": -1}, None, "INVALID_AMOUNT"),
         ({"total_amount_cents": 2**31}, None, "INVALID_AMOUNT"),
         ({"total_amount_cents": 2499}, None, "INVALID_AMOUNT"),
