@@ -1330,6 +1330,20 @@ begin
     return link_ticket_at(v_reservation_id, p_ticket_id, acting_as(), false, now());
 end
 $$;
+CREATE FUNCTION public.keep_passes_counted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if exists (select from new_rows where status = 'cancelled') then
+        perform vip_recount(array(
+            select o.reservation_id from old_rows o join new_rows n on n.id = o.id
+            where o.status = 'checked_in' and n.status = 'cancelled'
+        ));
+    end if;
+    return null;
+end
+$$;
 CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -3859,6 +3873,7 @@ CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_pas
 CREATE TRIGGER vip_guest_passes_seats_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('reservation_id');
 CREATE TRIGGER vip_guest_passes_seats_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('reservation_id');
 CREATE TRIGGER vip_guest_passes_state BEFORE UPDATE OF status ON public.vip_guest_passes FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('guest_pass');
+CREATE TRIGGER vip_guest_passes_table_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_passes_counted();
 CREATE TRIGGER vip_guest_passes_touch BEFORE UPDATE ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_linked_tickets_feed_delete AFTER DELETE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();

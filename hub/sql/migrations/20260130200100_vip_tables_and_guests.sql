@@ -149,6 +149,24 @@ create or replace trigger tickets_table_update after update on tickets
 referencing old table as old_rows new table as new_rows
 for each statement execute function keep_tables_counted();
 
+-- So does a pass that is cancelled after its guest came.
+create or replace function keep_passes_counted() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    if exists (select from new_rows where status = 'cancelled') then
+        perform vip_recount(array(
+            select o.reservation_id from old_rows o join new_rows n on n.id = o.id
+            where o.status = 'checked_in' and n.status = 'cancelled'
+        ));
+    end if;
+    return null;
+end
+$$;
+
+create or replace trigger vip_guest_passes_table_update after update on vip_guest_passes
+referencing old table as old_rows new table as new_rows
+for each statement execute function keep_passes_counted();
+
 -- THE GUEST LIST
 
 -- Why nobody may be put on or taken off a night's guest lists, null if one may: the purchaser until the night

@@ -341,3 +341,10 @@ def test_a_guest_whose_ticket_is_called_back_does_not_count(party: Party, conn: 
     take(conn, record(1, subject_id=party.guest, kind=Kind.VIP_LINKED))
     party.world.run("UPDATE tickets SET status = 'refunded' WHERE id = %s", party.guest)
     assert arrived(party.world) == ("checked_in", 0, None)
+
+
+def test_a_guest_whose_pass_is_cancelled_does_not_count(party: Party, conn: Connection) -> None:
+    seat = party.world.guest_pass(party.reservation)
+    process_vip_scan_with_reentry(conn, seat)
+    party.world.run("UPDATE vip_guest_passes SET status = 'cancelled'")
+    assert arrived(party.world) == ("checked_in", 0, None)
