@@ -1946,7 +1946,12 @@ CREATE VIEW public.gate_nights AS
             WHEN ((held.generation < e.feed_generation) OR (late.changes > 0)) THEN 'behind'::text
             WHEN (d.digest IS NULL) THEN 'unknown'::text
             ELSE 'in sync'::text
-        END AS state
+        END AS state,
+    e.doors_open_at,
+    e.ends_at,
+    e.isolation_policy,
+    e.home_gates,
+    e.retired_gates
    FROM ((((public.gate_events served
      FULL JOIN ( SELECT s.gate_id,
             h.event_id,
