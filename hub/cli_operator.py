@@ -1,25 +1,20 @@
-"""Commands of ``maguey-hub`` for whoever runs a night: how the gates are, and orders to them."""
+"""Commands of ``maguey-hub`` for whoever runs a night: orders to the gates, and what changes a night."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gate.command import Action
 from hub.cli_common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_errors
 from hub.config import KEY_ID, HubConfig, read_config
-from hub.health import Line, ago, line_of
+from hub.health import ago
 
 if TYPE_CHECKING:
     from hub.broker import Broker
@@ -27,64 +22,11 @@ if TYPE_CHECKING:
     from hub.database import Connection
 
 CONNECT_SECONDS = 5.0
-_WIDE = 200
-"""Characters of a line that goes to a file or a pipe: one line a gate."""
 
 app = typer.Typer()
 
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 Actor = Annotated[str, typer.Option(help="Who gives it; it is recorded.")]
-
-
-@app.command()
-def gates(
-    config: ConfigOption,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """How every gate is: heard or not, what it has not sent, whether it holds what the hub has, its clock.
-
-    Exit code 1 if somebody should look at one.
-    """
-    from hub.database import connect
-    from hub.queries import query
-
-    with plain_errors():
-        settings = read_config(config)
-        with connect(settings.postgres.dsn, autocommit=True) as conn:
-            rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
-    now = datetime.now(UTC)
-    lines = [line_of(row, now) for row in rows]
-    if as_json:
-        told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
-        typer.echo(msgspec.json.encode(told).decode())
-    else:
-        _print_table(lines, settings.venue)
-    if any(line.worry for line in lines):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _print_table(lines: Sequence[Line], venue: str) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDE)
-    if not lines:
-        console.print(f"no gates in venue '{venue}'")
-        return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
-    for heading in ("gate", "link", "scans", "tickets", "clock", "door", "version"):
-        table.add_column(heading)
-    for line in lines:
-        words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
-        # as text: what a gate says of itself is not to be taken for colours
-        table.add_row(*map(Text, words), style="bold" if line.worry else None)
-    console.print(table)
-    for line in lines:
-        for trouble in line.troubles:
-            console.print(Text(f"  {line.gate}: {trouble}"))
-    links = [line.link.split()[0] for line in lines]
-    if "silent" in links and not any(link.startswith("online") for link in links):
-        # nobody said goodbye at once: more likely the hub hears no gate
-        console.print("  Not one gate is heard: does maguey-hub ingest run, and reach the broker?")
 
 
 @app.command()

@@ -388,3 +388,19 @@ def test_the_table_and_the_json(config: HubConfig, config_file: Any, world: Worl
     assert (told.returncode, "never heard" in line) == (1, True)
     (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
     assert (row["gate_id"], row["link"], row["worry"]) == ("gate-1", "never", True)
+
+
+def test_the_command_tells_policy_homes_and_that_a_revoked_home_is_to_be_retired(
+    config: HubConfig, config_file: Any, world: World
+) -> None:
+    event = world.event()
+    world.gate("gate-1", "", venue=config.venue)
+    world.run("INSERT INTO gate_events (gate_id, event_id) VALUES ('gate-1', %s)", event)
+    world.run("UPDATE gates SET status = 'revoked'")
+    world.run("UPDATE events SET isolation_policy = 'home_gate', home_gates = '{gate-1,gate-2}'")
+    told = hub("gates", "--config", config_file)
+    assert told.returncode == 1
+    for words in ("PF, policy home_gate", "homes: gate-1, gate-2", "maguey-hub retire gate-1 --event PF"):
+        assert words in told.stdout
+    (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
+    assert row["nights"][0]["home_gates"] == ["gate-1", "gate-2"]
