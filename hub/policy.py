@@ -94,7 +94,10 @@ def _dead_homes(night: Row, gates: Iterable[Row]) -> Iterator[str]:
                 f"to it. Also retire it: {order}"
             )
         elif gate["link"] != "online":
-            yield f"tickets are at home at {gate_id}, not heard now. If it is dead, switch it off, then: {order}"
+            yield (
+                f"tickets are at home at {gate_id}, which is not heard. If it is dead, switch it off, then: "
+                f"{order}"
+            )
 
 
 def _names(gate_ids: Iterable[str]) -> str:
