@@ -743,6 +743,9 @@ CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now t
         select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
     )
 $$;
+CREATE FUNCTION public.give_or_take(p_uncertainty_ms bigint) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((LEAST(GREATEST(COALESCE(p_uncertainty_ms, (3600000)::bigint), (0)::bigint), (3600000)::bigint))::double precision * '00:00:00.001'::interval);
 CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(upper(p_code), 'UTF8'::name)), 'hex'::text);
@@ -1204,6 +1207,7 @@ declare
     v_code text;
 begin
     if p_places is not null then
+        p_places := widened(p_places);
         v_moved := array(select scan_id from unsettled(p_places));
         v_scans := v_scans || v_moved;
     end if;
@@ -1401,27 +1405,49 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, is_heard
-            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start
+        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
+            count(base) over (
+                partition by gate_id, epoch, boot_id order by base
+                range between '30 seconds' preceding and '30 seconds' following
+            ) as company
         from link
     ), chained as (
         select marked.*,
-            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain
+            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
+            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
         from marked
-    ), settled as (
-        select chained.*, max(at) over (partition by gate_id, epoch, chain order by seq) as settled_at
+    ), compared as (
+        select chained.*,
+            is_heard and coalesce(base not between common - interval '30 seconds' - give
+                and common + interval '30 seconds' + give, false) as is_apart
         from chained
+    ), judged as (
+        select compared.*, is_apart and coalesce(
+            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
+            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
+        from compared
+        window earlier as (partition by gate_id, epoch, boot_id order by seq
+                rows between unbounded preceding and 1 preceding),
+            later as (partition by gate_id, epoch, boot_id order by seq
+                rows between 1 following and unbounded following)
+    ), settled as (
+        select judged.*, coalesce(
+            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
+            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+        ) as settled_at
+        from judged
     )
     select s.scan_id, s.settled_at, u.ms
     from settled s
     cross join lateral (
-        select s.uncertainty_ms + ceil(extract(epoch from s.settled_at - s.at) * 1000)::bigint as ms
+        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
     ) u
     where not s.is_anchor
         and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
@@ -1597,6 +1623,28 @@ $$;
 CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
+        'seq', case when torn.is_so then before.first_seq else p.seq end))
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    left join lateral (
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
+        where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
+        order by l.seq desc limit 1
+    ) before on true
+    left join lateral (
+        select bool_or(t.at + give_or_take(t.uncertainty_ms) < greatest(t.latest, before.corrected_at)) as is_so
+        from (
+            select s.*, max(s.at) filter (where s.is_heard) over (order by s.seq) as latest from scan_times s
+            where s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq between p.seq and before.last_seq
+                and s.boot_id = before.boot_id
+        ) t where t.is_heard
+    ) torn on true
+$$;
 CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public', 'pg_temp'
@@ -2095,7 +2143,12 @@ CREATE VIEW public.scan_times AS
             WHEN (s.clock = 'synced'::text) THEN s.clock_uncertainty_ms
             WHEN (c.base IS NOT NULL) THEN (c.uncertainty_ms + (ceil(((abs((s.monotonic_ms - c.monotonic_ms)))::numeric / 10000.0)))::bigint)
             ELSE NULL::bigint
-        END AS uncertainty_ms
+        END AS uncertainty_ms,
+        CASE
+            WHEN (NOT public.is_countable(s.monotonic_ms)) THEN NULL::timestamp with time zone
+            WHEN (s.clock = 'synced'::text) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
+            ELSE c.base
+        END AS base
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 ALTER TABLE ONLY public.admission_changes

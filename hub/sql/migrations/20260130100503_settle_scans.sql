@@ -186,6 +186,7 @@ declare
     v_code text;
 begin
     if p_places is not null then
+        p_places := widened(p_places);
         v_moved := array(select scan_id from unsettled(p_places));
         v_scans := v_scans || v_moved;
     end if;
