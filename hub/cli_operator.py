@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from gate.command import Action
-from hub.cli_common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_errors
+from hub.cli_common import EXIT_FAILED, ConfigOption, plain_errors
 from hub.config import KEY_ID, HubConfig, read_config
+from hub.errors import UsageError
 from hub.health import ago
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hub.database import Connection
 
 CONNECT_SECONDS = 5.0
+LONGEST_WAIT_S = 60
 
 app = typer.Typer()
 
@@ -33,27 +35,43 @@ Actor = Annotated[str, typer.Option(help="Who gives it; it is recorded.")]
 def command(  # noqa: PLR0913, PLR0917 – a command line's options
     gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
     action: Annotated[
-        Action, typer.Argument(help="release: let one in. refetch: load all tickets anew. restart: the door.")
+        str,
+        typer.Argument(
+            metavar="ACTION",
+            help=f"{', '.join(get_args(Action))}. release: let one in. refetch: load all tickets anew. "
+            "restart: the door.",
+        ),
     ],
     config: ConfigOption,
     reason: Reason,
     actor: Actor,
     text: Annotated[str, typer.Option(help="What show_text shows.")] = "",
     valid: Annotated[int, typer.Option(help="Seconds until it expires, at most 600.")] = 30,
-    wait: Annotated[float, typer.Option(min=0, max=60, help="Seconds to wait for the gate's reply.")] = 5.0,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the gate's reply, at most 60.")] = 5.0,
 ) -> None:
     """Order a gate: signed, for now, once, and recorded. Exit code 1 if it did not reply that it is done."""
-    from hub.commands import Order
+    from hub.commands import NOT_GIVEN, Order, mistakes
     from hub.database import connect
 
     order = Order(gate_id=gate, action=action, reason=reason, actor=actor, text=text, valid_s=valid)
     with plain_errors():
+        _stop_at(NOT_GIVEN, [*mistakes(order), *_wait_mistakes(wait)])
         settings = read_config(config)
         with _orders(settings, gate) as orders, connect(settings.postgres.dsn, autocommit=True) as conn:
             answer, is_done = _give(conn, orders, order, wait)
     typer.echo(answer, err=not is_done)
     if not is_done:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _stop_at(what: str, mistakes: Sequence[str]) -> None:
+    if mistakes:
+        raise UsageError(what, mistakes)
+
+
+def _wait_mistakes(wait: float) -> Iterator[str]:
+    if not 0 <= wait <= LONGEST_WAIT_S:
+        yield f"--wait: expected 0 to {LONGEST_WAIT_S} s, not {wait:g}."
 
 
 @contextlib.contextmanager
@@ -119,9 +137,12 @@ def command_key(
     """Make the key that orders are signed with; print what to write into gate.toml and hub.toml."""
     from hub.signing import make_key, public_line, read_key
 
-    if not KEY_ID.fullmatch(key_id):
-        fail(f"--id: '{key_id[:40]}' is not 1 to 8 upper-case letters and digits.", EXIT_USAGE)
     with plain_errors():
+        if not KEY_ID.fullmatch(key_id):
+            raise UsageError(
+                "No key was made",
+                [f"--id: expected 1 to 8 upper-case letters and digits, not {key_id[:40]!r}."],
+            )
         if not show:
             make_key(out)
         line = public_line(key_id, read_key(out))
@@ -135,12 +156,12 @@ def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
 
     Without it the gates refuse a feed that went back, and go on with the newer one they hold.
     """
+    from hub.commands import said_mistakes
     from hub.database import connect
     from hub.queries import query
 
-    if not reason.strip() or not actor.strip():
-        fail("--reason and --actor: say why, and who you are; it is recorded.", EXIT_USAGE)
     with plain_errors():
+        _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
         settings = read_config(config)
         with connect(settings.postgres.dsn) as conn:
             row = conn.execute(query("feed_restored"), {"reason": reason, "actor": actor}).fetchone()
@@ -161,12 +182,12 @@ def retire(
     For a gate that is dead. One that only lost its connection would go on admitting its own tickets: switch
     it off first. There is no way back for this night.
     """
+    from hub.commands import said_mistakes
     from hub.database import connect
     from hub.homes import retire as take_out
 
-    if not reason.strip() or not actor.strip():
-        fail("--reason and --actor: say why, and who you are; it is recorded.", EXIT_USAGE)
     with plain_errors():
+        _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
         settings = read_config(config)
         with connect(settings.postgres.dsn) as conn:
             answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hub.database import Connection
-from hub.errors import HubError
+from hub.errors import HubError, UsageError
 from hub.queries import query
 
 
@@ -16,11 +16,13 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
 
     :param event: its code or its id.
     :returns: what came of it, in words.
-    :raises HubError: nothing was changed; the message says why.
+    :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
     """
     night = conn.execute(query("event_named"), {"name": event}).fetchone()
     if night is None:
-        raise HubError(f"There is no night '{event}'. Give its code, for example PF, or its id.")
+        raise UsageError(
+            "Nothing was changed", [f"--event: no night '{event[:40]}'; give its code or its id."]
+        )
     wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
     row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
     outcome = row["outcome"] if row else None
