@@ -1860,7 +1860,7 @@ CREATE TABLE public.tickets (
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
 )
-WITH (fillfactor='70');
+WITH (fillfactor='45');
 CREATE TABLE public.vip_linked_tickets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     vip_reservation_id uuid NOT NULL,
@@ -2234,6 +2234,7 @@ CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
 CREATE INDEX boots_of_gate ON public.boots USING btree (gate_id, boot_id) WHERE has_untrusted;
 CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
+CREATE INDEX claims_event ON public.claims USING btree (event_id);
 CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
 CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
