@@ -2,8 +2,9 @@
 
 An order is looked at once (`gate.command`), recorded, and only then followed: its record has its own
 id, so that it is used up before it has done anything. One that cannot be recorded is not followed;
-one that is interrupted is not followed again, staff sees that no answer came. Whatever an order
-says, the fire alarm's free passage stands.
+one that is interrupted is not followed again, staff sees that no answer came; only what the turnstile
+is to be for everybody is so after a restart (`gate.lasting`). Whatever an order says, the fire alarm's
+free passage stands.
 """
 
 from __future__ import annotations
