@@ -1,4 +1,4 @@
-"""``maguey-hub gates``: how the gates are, and what those of each night do that cannot ask."""
+"""``maguey-hub gates`` and ``orders``: how the gates are, and what became of the orders to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from hub.cli_common import EXIT_FAILED, ConfigOption, plain_errors
 from hub.config import read_config
-from hub.health import Line, line_of
+from hub.health import Line, line_of, order_line
 from hub.policy import Night, nights_of
 
 _WIDE = 200
@@ -51,6 +51,30 @@ def gates(
         _print(lines, nights, settings.venue)
     if any(line.worry for line in lines) or any(night.troubles for night in nights):
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def orders(
+    config: ConfigOption,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
+) -> None:
+    """What became of the newest orders to gates: done, refused and why, or never answered."""
+    from hub.database import connect
+    from hub.queries import query
+
+    with plain_errors():
+        settings = read_config(config)
+        with connect(settings.postgres.dsn, autocommit=True) as conn:
+            wanted = {"venue": settings.venue, "limit": limit}
+            rows = conn.execute(query("command_outcomes"), wanted).fetchall()
+    if as_json:
+        typer.echo(msgspec.json.encode(rows).decode())
+        return
+    for row in rows:
+        typer.echo(order_line(row))
+    if not rows:
+        typer.echo(f"no orders in venue '{settings.venue}'")
 
 
 def _print(lines: Sequence[Line], nights: Sequence[Night], venue: str) -> None:

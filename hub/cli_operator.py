@@ -122,9 +122,8 @@ def _silence(gate: dict[str, Any] | None, order: Order, wait: float) -> str:
         heard += ", and its door was not running"
     return (
         f"{order.gate_id} {order.action}: no reply within {wait:g} s. The gate {heard}. It may still follow "
-        f"the order until that expires, {order.valid_s} s after it was given, and tell with its scans. "
-        "A gate that does not know this hub's key answers nothing: its log says so, and "
-        "maguey-hub command-key --out FILE --show prints the line its gate.toml needs."
+        f"the order until that expires, {order.valid_s} s after it was given. What became of it: "
+        "maguey-hub orders."
     )
 
 

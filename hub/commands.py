@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 import msgspec
+import structlog
 from psycopg.rows import DictRow
 
 from gate.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, LONGEST_TEXT, Action, Command, Reply, seal
@@ -26,6 +27,11 @@ from sync.wire import GATE_ID, Topics, WireError, decode
 
 ACTIONS: tuple[str, ...] = get_args(Action)
 NOT_GIVEN = "The order was not given"
+LOOK_AGAIN = timedelta(seconds=10)
+LATE = timedelta(seconds=5)
+"""So much later than an order expires its answer may still be on its way."""
+
+_log = structlog.get_logger()
 
 
 class CommandError(HubError):
@@ -159,6 +165,32 @@ class Orders:
         with conn.transaction():
             conn.execute(query("write_command"), row)
             conn.execute(query("write_audit"), audit)
+
+
+class Unanswered:
+    """Says in the log, once, that an order expired and nobody answered it."""
+
+    def __init__(self, venue: str) -> None:
+        self._venue = venue
+        self._told: datetime | None = None
+
+    def tell(self, conn: Connection, now: datetime) -> None:
+        """Look every ten seconds. One that started says again what expired within the last ten minutes.
+
+        :raises psycopg.Error: the database is away; what expired is told later.
+        """
+        until = now - LATE
+        after = self._told or until - timedelta(seconds=LONGEST_LIFE_S)
+        if until < after + LOOK_AGAIN:
+            return
+        wanted = {"venue": self._venue, "after": after, "until": until}
+        for row in conn.execute(query("orders_unanswered"), wanted).fetchall():
+            _log.warning(
+                "an order expired and was never answered; if it was followed, the gate's scans will tell: "
+                "maguey-hub orders",
+                **row,
+            )
+        self._told = until
 
 
 def decode_reply(message: Message, topics: Topics) -> Reply:

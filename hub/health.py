@@ -1,4 +1,4 @@
-"""How the gates are, in plain words: the view `gate_health` as lines of a table. Pure."""
+"""How the gates are, and what became of orders, in plain words: `gate_health`, `command_outcomes`. Pure."""
 
 from __future__ import annotations
 
@@ -44,6 +44,29 @@ def line_of(row: Row, now: datetime) -> Line:
         troubles=tuple(_troubles(row)),
         worry=any(worry for _, worry in parts),
     )
+
+
+def order_line(row: Row) -> str:
+    """A row of `command_outcomes` in words."""
+    given = row["issued_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    who = _printable(f"{row['gate_id']} {row['action']}, {row['actor']}: {row['reason']}")
+    return f"{given}  {who}\n    {_printable(_outcome(row))}"
+
+
+def _outcome(row: Row) -> str:
+    match row["state"]:
+        case "recorded" if row["outcome"] == "refused":
+            return f"recorded by the gate, which said: refused, {row['why']}"
+        case "recorded":
+            return "done; the gate's record of it is here"
+        case "done":
+            return "done; the gate's record of it is not here yet"
+        case "refused":
+            return f"refused: {row['why']}"
+        case "waiting":
+            return "not answered yet"
+        case _:
+            return "never answered, and expired. If it was followed, the gate's scans will tell"
 
 
 def ago(since: datetime, now: datetime) -> str:

@@ -22,7 +22,7 @@ from psycopg.rows import DictRow
 from gate.command import Reply
 from gate.outage import Outage
 from hub.broker import Broker, Line, Message
-from hub.commands import decode_reply, take_reply
+from hub.commands import Unanswered, decode_reply, take_reply
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_conflict, is_outage, one_line
 from hub.errors import DatabaseDownError
@@ -51,6 +51,7 @@ class Statuses:
         self._topics = topics
         self._said: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
         self._replies: deque[Reply] = deque(maxlen=_REPLIES_LIMIT)
+        self._unanswered = Unanswered(topics.venue)
         self._refused = _Told()
         self._differs = _Told()
 
@@ -78,6 +79,7 @@ class Statuses:
         while self._replies:
             take_reply(conn, self._replies[0], now)
             self._replies.popleft()
+        self._unanswered.tell(conn, now)
         gates = sorted({gate_id for gate_id, _ in self._said})
         while self._said:
             key = next(iter(self._said))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.health import line_of, span
+from hub.health import line_of, order_line, span
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 NIGHT: dict[str, Any] = {"code": "PF", "version": 7, "state": "in sync", "behind": 0}
@@ -88,3 +88,23 @@ def test_a_gates_own_words_move_no_terminal() -> None:
 )
 def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "why", "words"),
+    [
+        ("waiting", None, "", "not answered yet"),
+        ("no answer", None, "", "never answered, and expired"),
+        ("done", "done", "", "done; the gate's record of it is not here yet"),
+        ("refused", "refused", "it has expired", "refused: it has expired"),
+        ("recorded", None, "", "done; the gate's record of it is here"),
+        ("recorded", "refused", "it did not open\x1b[2J", "which said: refused, it did not open?[2J"),
+    ],
+)
+def test_what_became_of_an_order_is_told_in_words(
+    state: str, outcome: str | None, why: str, words: str
+) -> None:
+    order = {"gate_id": "gate-1", "action": "release", "actor": "Ana", "reason": "a pram", "issued_at": NOW}
+    given, told = order_line(order | {"state": state, "outcome": outcome, "why": why}).splitlines()
+    assert "gate-1 release, Ana: a pram" in given
+    assert words in told
