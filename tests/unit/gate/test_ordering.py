@@ -9,14 +9,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gate.command import Action, Reply
+from gate.command import LONGEST_ENVELOPE, Action, Reply
 from gate.errors import HardwareError, Step
 from gate.model import Reason
-from gate.ordering import MOST_WAITING
+from gate.ordering import MOST_REMEMBERED, MOST_WAITING
 from gate.passage import Way
 from gate.screen import Answer, Idle, Notice, StaffText
 from gate.talk import Refetch
@@ -127,8 +128,11 @@ def test_a_release_that_was_recorded_and_never_given_is_told_at_the_next_start(
 
 def test_an_order_is_followed_once_also_after_a_restart(bench: Bench, staff: Staff) -> None:
     sealed = staff.sealed("release")
-    assert staff.give(sealed) is not None
-    assert "already" in refused(staff.give(sealed))
+    first = staff.give(sealed)
+    assert first is not None
+    second = staff.give(sealed)
+    assert second is not None
+    assert msgspec.structs.replace(second, at=first.at) == first  # delivered again: the same answer
     staff.close()
     (bench.folder / "sync.sock").unlink()
     bench.kill()
@@ -147,7 +151,26 @@ def test_a_turnstile_that_does_not_open_is_told_and_the_order_is_used_up(bench: 
     sealed = staff.sealed("release")
     assert "did not open" in refused(staff.give(sealed))
     assert bench.told() == [("event", "released"), ("annulled", "not_opened")]
-    assert "already" in refused(staff.give(sealed))
+    assert "did not open" in refused(staff.give(sealed))
+
+
+def test_an_order_that_was_refused_stays_refused_though_it_could_be_followed_now(
+    bench: Bench, staff: Staff
+) -> None:
+    bench.clock.synced = False
+    sealed = staff.sealed("release")
+    assert "does not know the time" in refused(staff.give(sealed))
+    bench.clock.synced = True
+    assert "does not know the time" in refused(staff.give(sealed))
+    assert bench.relay.releases == []
+
+
+def test_answers_to_many_orders_are_bounded_and_none_is_followed_twice(bench: Bench, staff: Staff) -> None:
+    first = staff.sealed("show_text")
+    assert staff.give(first) is not None
+    for _ in range(MOST_REMEMBERED):
+        staff.order("show_text")
+    assert "already" in refused(staff.give(first))
 
 
 @pytest.mark.parametrize(
@@ -177,12 +200,34 @@ def test_an_order_that_has_expired_or_came_before_the_time_was_known_is_refused(
     assert bench.records() == []
 
 
-def test_whoever_has_not_staffs_key_is_not_answered_and_fills_no_log(bench: Bench, staff: Staff) -> None:
+@pytest.mark.parametrize(("key_id", "why"), [("S1", "its signature is wrong"), ("S9", "is not known here")])
+def test_whoever_has_not_staffs_key_is_refused_in_words_and_fills_no_log(
+    bench: Bench, staff: Staff, key_id: str, why: str
+) -> None:
     forged = [staff.sealed("release", Ed25519PrivateKey.from_private_bytes(b"x" * 32)) for _ in range(20)]
+    forged = [one.replace(b'"key":"S1"', f'"key":"{key_id}"'.encode()) for one in forged]
     with structlog.testing.capture_logs() as log:
-        assert [staff.give(one) for one in forged] == [None] * 20
+        assert all(why in refused(staff.give(one)) for one in forged)
     assert len([line for line in log if line["log_level"] == "warning"]) == 1
     assert bench.records() == []
+
+
+def test_what_is_not_verified_is_not_answered_if_it_is_for_another_gate_or_cannot_be_read(
+    bench: Bench, staff: Staff
+) -> None:
+    stranger = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
+    assert staff.give(staff.sealed("release", stranger, gate_id="gate-2")) is None
+    assert staff.give(b'{"body":"AAAA","key":"S1","signature":""}') is None
+    assert staff.give(b"x" * (LONGEST_ENVELOPE + 1)) is None
+
+
+def test_a_forged_order_does_not_stand_in_the_way_of_the_real_one(bench: Bench, staff: Staff) -> None:
+    sealed = staff.sealed("release")
+    forged = sealed.replace(b'"key":"S1"', b'"key":"S9"')
+    assert "is not known here" in refused(staff.give(forged))
+    reply = staff.give(sealed)
+    assert reply is not None
+    assert reply.outcome == "done"
 
 
 def test_a_flood_costs_five_looks_a_second_and_staff_is_still_heard_after_it(
