@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gate.errors import ConfigError
 from gate.outage import Outage
 from hub.config import Mqtt
+from hub.mqtt_client import Client
 
 RECEIVE_MAXIMUM = 1000
 """Messages the broker may have outstanding here: bounds memory while Postgres is away."""
@@ -68,8 +69,8 @@ class Line(Protocol):
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1; while the broker is away it is kept and sent later."""
 
-    def acknowledge(self, message: Message) -> None:
-        """Tell the broker it may forget a message."""
+    def acknowledge(self, *messages: Message) -> None:
+        """Tell the broker it may forget these messages."""
 
     def tend(self) -> None:
         """Look after the connection. Call every second or so."""
@@ -122,14 +123,13 @@ class Broker:
             properties.MessageExpiryInterval = expires_s
         self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
 
-    def acknowledge(self, message: Message) -> None:
-        """Tell the broker it may forget a message.
+    def acknowledge(self, *messages: Message) -> None:
+        """Tell the broker it may forget these messages.
 
         A message of an earlier connection is not acknowledged: its number may mean another
         message by now, and the broker sends it again anyway.
         """
-        if message.connection == self._connection:
-            self._client.ack(message.mid, 1)
+        self._client.ack_all(message.mid for message in messages if message.connection == self._connection)
 
     def tend(self) -> None:
         """Log outages, and replace the thread if it died. Call every second or so."""
@@ -155,10 +155,8 @@ class Broker:
         assert thread is not None  # loop_start has just made it
         return thread
 
-    def _make_client(self) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True
-        )
+    def _make_client(self) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True)
         client.max_queued_messages_set(0)
         client.max_inflight_messages_set(100)
         client.reconnect_delay_set(1, 2)

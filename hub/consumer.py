@@ -117,8 +117,7 @@ class Consumer:
     def _commit(self, conn: Connection) -> None:
         batch = merge(self._contents)
         acks = write(conn, batch)
-        for message in self._pending:
-            self._broker.acknowledge(message)
+        self._broker.acknowledge(*self._pending)
         self._pending, self._contents = [], []
         for gate_id, ack in acks:
             self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)

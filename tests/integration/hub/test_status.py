@@ -42,7 +42,7 @@ class Inbox:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002
         raise AssertionError("the hub says nothing of a status")
 
-    def acknowledge(self, message: Message) -> None:  # noqa: ARG002
+    def acknowledge(self, *messages: Message) -> None:  # noqa: ARG002
         self.acknowledged += 1
 
     def tend(self) -> None:
