@@ -101,6 +101,24 @@ def test_two_gates_with_one_name_do_not_fill_the_log(bench: Bench) -> None:
     assert len(bench.links) < 70  # 600 s with waits of up to 10 s
 
 
+def test_a_broker_that_is_back_is_told_at_once_and_one_that_comes_and_goes_is_not_told_again(
+    bench: Bench,
+) -> None:
+    bench.connect()
+    bench.step(seconds=25)
+    with capture_logs() as lines:
+        bench.step(Lost("cable"))
+        bench.step(seconds=16)
+        bench.step(Connected())
+        told = [line["event"] for line in lines if "broker" in line["event"]]
+        for _ in range(50):
+            bench.step(Lost("cable"))
+            bench.step(seconds=16)
+            bench.step(Connected())
+    assert told == ["broker is out; trying again until it is back", "broker is back"]
+    assert len([line for line in lines if line["log_level"] == "warning"]) == 2
+
+
 def test_a_connection_that_lasts_ends_the_outage_and_the_next_wait_is_short(bench: Bench) -> None:
     bench.step()
     for _ in range(8):
