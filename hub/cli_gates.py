@@ -35,14 +35,19 @@ def gates(
     Below, of each night: what a gate does that cannot ask, the homes of its tickets, and who is on its own.
     Exit code 1 if somebody should look at something.
     """
+    from hub.alerts import greed
     from hub.database import connect
     from hub.queries import query
 
+    now = datetime.now(UTC)
     with plain_errors():
         settings = read_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
-    now = datetime.now(UTC)
+            wanted = greed(settings.venue, settings.watch, now)
+            unused = conn.execute(query("unused_grants"), wanted).fetchall()
+    grants = {row["gate_id"]: row["unused"] for row in unused}
+    rows = [row | {"unused_grants": grants.get(row["gate_id"], 0)} for row in rows]
     lines, nights = [line_of(row, now) for row in rows], nights_of(rows, now)
     if as_json:
         told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]

@@ -30,7 +30,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def line_of(row: Row, now: datetime) -> Line:
-    """A row of `gate_health` in words."""
+    """A row of `gate_health`, with its `unused_grants` if those are too many, in words."""
     parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
     link, scans, nights, clock, door = (words for words, _ in parts)
     return Line(
@@ -41,8 +41,8 @@ def line_of(row: Row, now: datetime) -> Line:
         clock=clock,
         door=door,
         version=_printable(row["version"] or "-"),
-        troubles=tuple(_troubles(row)),
-        worry=any(worry for _, worry in parts),
+        troubles=(*_troubles(row), *_greed(row)),
+        worry=any(worry for _, worry in parts) or bool(row["unused_grants"]),
     )
 
 
@@ -170,3 +170,11 @@ def _troubles(row: Row) -> Iterator[str]:
     for name, said in (row["parts"] or {}).items():
         if said != OK:
             yield _printable(f"{name}: {said}")
+
+
+def _greed(row: Row) -> Iterator[str]:
+    if row["unused_grants"]:
+        yield (
+            f"it was granted {row['unused_grants']} tickets and sent no scan with them: broken, or stolen? "
+            "Their guests are refused elsewhere until it is revoked"
+        )

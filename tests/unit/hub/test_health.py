@@ -20,6 +20,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "said_at": NOW, "version": "0.1.0", "epoch": "e1", "last_seq": 40, "isolated": False, "door": True,
         "way": "normal", "parts": {"camera": "ok"}, "clock": "synced", "clock_offset_ms": -3,
         "clock_uncertainty_ms": 12, "lag": 0, "gap": 0, "oldest_unacked_s": None, "nights": [NIGHT],
+        "unused_grants": 0,
     } | changes  # fmt: skip
 
 
@@ -76,6 +77,11 @@ def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words
 def test_what_is_told_and_worries_nobody(changes: dict[str, Any], field: str, words: str) -> None:
     line = line_of(row(**changes), NOW)
     assert (getattr(line, field), line.worry) == (words, False)
+
+
+def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told() -> None:
+    line = line_of(row(unused_grants=51), NOW)
+    assert (line.worry, line.door, "granted 51 tickets" in line.troubles[0]) == (True, "ok", True)
 
 
 def test_a_gates_own_words_move_no_terminal() -> None:
