@@ -17,7 +17,8 @@ from paho.mqtt.properties import Properties
 from bench.context import Context
 from bench.figures import Aim, Row, percentile
 from bench.hub_bed import PATIENCE_S, TOPICS, Client, Gate, HubBed, Packet, open_hub, packets, until
-from sync.wire import BATCH_LIMIT, Ack, decode
+from sync.scans import BATCH_LIMIT
+from sync.wire import Ack, decode
 
 GATES = (1, 3, 20)
 SINGLE = 5_000

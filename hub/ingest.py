@@ -18,7 +18,8 @@ from hub.broker import Message
 from hub.database import Connection, is_conflict, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
-from sync.wire import Ack, Topics, Unreadable, WireError, decode_scans
+from sync.scans import Unreadable, decode_scans
+from sync.wire import Ack, Topics, WireError
 
 _BIGINT_MAX = 2**63 - 1
 _ATTEMPTS = 5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gate.model import Flag, Ruling, ScanRecord
-from sync.wire import record_hash
+from sync.scans import record_hash
 from tests.simulation.database import Session
 from tests.simulation.gate import Place, Seen
 from tests.simulation.hub_checks import broken_at_the_hub

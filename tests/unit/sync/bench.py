@@ -20,6 +20,7 @@ from sync.claims import FromDoor
 from sync.fetcher import Want
 from sync.link import Connected, Link, LinkEvent, Message
 from sync.outbox import Outbox
+from sync.scans import decode_scans
 from sync.service import Identity, Inbox, Sync
 from sync.snapshot import Fetched
 from sync.wire import (
@@ -34,7 +35,6 @@ from sync.wire import (
     ToHub,
     Topics,
     decode,
-    decode_scans,
     encode,
     to_hub,
 )

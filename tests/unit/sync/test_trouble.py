@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 from gate.model import Kind
 from sync.fetcher import WantConfig, WantEvent
 from sync.link import Connected, Lost, Message
+from sync.scans import encode_scans
 from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateConfig, Head, encode_scans
+from sync.wire import Change, Delta, GateConfig, Head
 from tests.factories import a_record, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 
