@@ -1,4 +1,4 @@
-"""``maguey-hub``: migrate, ingest, web, seed-demo, and what `cli_gates` and `cli_operator` add.
+"""``maguey-hub``: migrate, ingest, web, seed-demo, and what `cli_gates`, `cli_operator` and `cli_free` add.
 
 Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gate.log import configure
-from hub import cli_gates, cli_operator
+from hub import cli_free, cli_gates, cli_operator
 from hub.cli_common import ConfigOption, plain_errors
 from hub.config import HubConfig, read_config
 from hub.errors import HubError
@@ -125,6 +125,7 @@ def seed_demo(
 
 app.add_typer(cli_gates.app)
 app.add_typer(cli_operator.app)
+app.add_typer(cli_free.app)
 
 
 def _serve(config: uvicorn.Config) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from hub.database import Connection
+from psycopg.rows import DictRow
+
+from hub.database import Connection, insisting
 from hub.errors import HubError, UsageError
 from hub.queries import query
 
@@ -18,14 +21,8 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     :returns: what came of it, in words.
     :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
     """
-    night = conn.execute(query("event_named"), {"name": event}).fetchone()
-    if night is None:
-        raise UsageError(
-            "Nothing was changed", [f"--event: no night '{event[:40]}'; give its code or its id."]
-        )
     wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
-    row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
-    outcome = row["outcome"] if row else None
+    night, outcome = insisting(lambda: _retire(conn, event, wanted))
     if outcome == "no home":
         raise HubError(_no_home(gate_id, night["name"], night["home_gates"]))
     if outcome == "last":
@@ -36,6 +33,24 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     if outcome == "already":
         return f"{gate_id} is out for '{night['name']}' already; nothing was changed."
     return f"{gate_id} is out for '{night['name']}': its tickets are at the other gates now. Leave it off."
+
+
+def night_named(conn: Connection, name: str) -> DictRow:
+    """A night by its code or its id. Raises `UsageError`: there is none."""
+    night = conn.execute(query("event_named"), {"name": name}).fetchone()
+    if night is None:
+        raise UsageError(
+            "Nothing was changed", [f"--event: no night '{name[:40]}'; give its code or its id."]
+        )
+    return night
+
+
+def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictRow, str]:
+    with conn.transaction():
+        night = night_named(conn, event)
+        row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
+    assert row is not None  # a function's one row
+    return night, row["outcome"]
 
 
 def _no_home(gate_id: str, night: str, homes: list[str]) -> str:

@@ -706,6 +706,37 @@ begin
     return coalesce(cardinality(v_events), 0);
 end
 $$;
+CREATE FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_ticket tickets;
+    v_claim claims;
+begin
+    select * into v_ticket from tickets
+    where event_id = p_event and (ticket_id = p_ticket or id::text = lower(p_ticket)) for no key update;
+    if not found then
+        return jsonb_build_object('outcome', 'no ticket');
+    elsif v_ticket.status = 'checked_in' then
+        return jsonb_build_object('outcome', 'used', 'gate', v_ticket.checked_in_by);
+    end if;
+    select * into v_claim from claims
+    where code_hash = v_ticket.code_hash and answer = 'granted' and released_at is null for update;
+    if not found then
+        return jsonb_build_object('outcome', 'no grant');
+    elsif exists (select from scan_logs where scan_id = v_claim.scan_id and annulled_at is null) then
+        return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
+    elsif may_still_use(v_claim, p_is_off, p_now) then
+        return jsonb_build_object('outcome', 'alive', 'gate', v_claim.gate_id);
+    end if;
+    update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'free', v_ticket.id::text, p_reason, jsonb_build_object('event_id', p_event,
+        'gate_id', v_claim.gate_id, 'epoch', v_claim.epoch, 'scan_id', v_claim.scan_id, 'is_off', p_is_off));
+    return jsonb_build_object('outcome', 'freed', 'gate', v_claim.gate_id);
+end
+$$;
 CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -872,6 +903,107 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
     join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
     order by a.at, a.gate, a.scan_id
 $$;
+CREATE TABLE public.claims (
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text,
+    event_id uuid,
+    code_hash text,
+    answer text,
+    grant_message jsonb,
+    home text,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone,
+    released_at timestamp with time zone,
+    released_by text,
+    spent_at timestamp with time zone,
+    seen_boot text,
+    seen_ms bigint,
+    CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
+    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text, 'freed'::text])))
+);
+CREATE TABLE public.events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    code text NOT NULL,
+    description text,
+    event_date date NOT NULL,
+    doors_open_at timestamp with time zone NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone NOT NULL,
+    venue_capacity integer DEFAULT 0 NOT NULL,
+    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    admission_version bigint DEFAULT 0 NOT NULL,
+    cancelled_at timestamp with time zone,
+    cancelled_by text,
+    cancellation_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    isolation_policy text DEFAULT 'admit'::text NOT NULL,
+    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    feed_generation bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
+    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
+    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
+    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
+    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
+    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
+);
+CREATE TABLE public.gate_status (
+    gate_id text NOT NULL,
+    online boolean NOT NULL,
+    version text DEFAULT ''::text NOT NULL,
+    event_id uuid,
+    cache_version bigint,
+    cache_age_s bigint,
+    epoch text,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    acked bigint DEFAULT 0 NOT NULL,
+    unacked bigint DEFAULT 0 NOT NULL,
+    oldest_unacked_s bigint,
+    clock text DEFAULT 'untrusted'::text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    boot_id text DEFAULT ''::text NOT NULL,
+    monotonic_ms bigint,
+    isolated boolean DEFAULT false NOT NULL,
+    door boolean,
+    parts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    way text DEFAULT ''::text NOT NULL,
+    counters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    held jsonb DEFAULT '[]'::jsonb NOT NULL,
+    said_at timestamp with time zone,
+    heard_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
+    CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
+);
+CREATE TABLE public.gate_watermarks (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.scan_quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    topic text NOT NULL,
+    gate_id text,
+    epoch text,
+    seq bigint,
+    raw bytea NOT NULL,
+    raw_hash text NOT NULL,
+    raw_length integer NOT NULL,
+    error text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN (NOT (public.is_revoked((p_claim).gate_id) OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates))))) OR (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint)) AND (NOT (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = s.gate_id) AND (q.received_at >= (may_still_use.p_claim).asked_at)))))))) OR (p_is_off AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))));
 CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1710,25 +1842,6 @@ CREATE TABLE public.boots (
     last_seq bigint NOT NULL,
     has_untrusted boolean NOT NULL
 );
-CREATE TABLE public.claims (
-    scan_id uuid NOT NULL,
-    gate_id text NOT NULL,
-    epoch text,
-    event_id uuid,
-    code_hash text,
-    answer text,
-    grant_message jsonb,
-    home text,
-    asked_at timestamp with time zone NOT NULL,
-    answered_at timestamp with time zone,
-    released_at timestamp with time zone,
-    released_by text,
-    spent_at timestamp with time zone,
-    seen_boot text,
-    seen_ms bigint,
-    CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
-    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text])))
-);
 CREATE TABLE public.commands (
     id uuid NOT NULL,
     venue text NOT NULL,
@@ -1797,36 +1910,6 @@ CREATE TABLE public.event_vip_tables (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT event_vip_tables_capacity CHECK ((capacity > 0)),
     CONSTRAINT event_vip_tables_tier CHECK ((tier = ANY (ARRAY['premium'::text, 'front_row'::text, 'standard'::text])))
-);
-CREATE TABLE public.events (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    name text NOT NULL,
-    code text NOT NULL,
-    description text,
-    event_date date NOT NULL,
-    doors_open_at timestamp with time zone NOT NULL,
-    starts_at timestamp with time zone,
-    ends_at timestamp with time zone NOT NULL,
-    venue_capacity integer DEFAULT 0 NOT NULL,
-    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
-    status text DEFAULT 'scheduled'::text NOT NULL,
-    admission_version bigint DEFAULT 0 NOT NULL,
-    cancelled_at timestamp with time zone,
-    cancelled_by text,
-    cancellation_reason text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    isolation_policy text DEFAULT 'admit'::text NOT NULL,
-    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    feed_generation bigint DEFAULT 1 NOT NULL,
-    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
-    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
-    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
-    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
-    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
-    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
-    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
 );
 CREATE TABLE public.tickets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1946,36 +2029,6 @@ CREATE VIEW public.feed_tables AS
            FROM (public.vip_linked_tickets l
              JOIN public.tickets t ON ((t.id = l.ticket_id)))
           WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
-CREATE TABLE public.gate_status (
-    gate_id text NOT NULL,
-    online boolean NOT NULL,
-    version text DEFAULT ''::text NOT NULL,
-    event_id uuid,
-    cache_version bigint,
-    cache_age_s bigint,
-    epoch text,
-    last_seq bigint DEFAULT 0 NOT NULL,
-    acked bigint DEFAULT 0 NOT NULL,
-    unacked bigint DEFAULT 0 NOT NULL,
-    oldest_unacked_s bigint,
-    clock text DEFAULT 'untrusted'::text NOT NULL,
-    clock_offset_ms bigint,
-    clock_uncertainty_ms bigint,
-    boot_id text DEFAULT ''::text NOT NULL,
-    monotonic_ms bigint,
-    isolated boolean DEFAULT false NOT NULL,
-    door boolean,
-    parts jsonb DEFAULT '{}'::jsonb NOT NULL,
-    way text DEFAULT ''::text NOT NULL,
-    counters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    held jsonb DEFAULT '[]'::jsonb NOT NULL,
-    said_at timestamp with time zone,
-    heard_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
-    CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
-);
 CREATE VIEW public.gate_nights AS
  SELECT COALESCE(served.gate_id, held.gate_id) AS gate_id,
     e.id AS event_id,
@@ -2018,24 +2071,6 @@ CREATE VIEW public.gate_nights AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
-CREATE TABLE public.gate_watermarks (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint DEFAULT 0 NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-CREATE TABLE public.scan_quarantine (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    topic text NOT NULL,
-    gate_id text,
-    epoch text,
-    seq bigint,
-    raw bytea NOT NULL,
-    raw_hash text NOT NULL,
-    raw_length integer NOT NULL,
-    error text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,

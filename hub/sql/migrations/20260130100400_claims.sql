@@ -24,7 +24,9 @@ create table if not exists claims (
     answered_at timestamptz,
     released_at timestamptz,
     released_by text
-        constraint claims_released check (released_by in ('returned', 'superseded', 'annulled', 'unused', 'revoked')),
+        constraint claims_released check (
+            released_by in ('returned', 'superseded', 'annulled', 'unused', 'revoked', 'freed')
+        ),
     spent_at timestamptz,
     seen_boot text,
     seen_ms bigint

@@ -66,5 +66,8 @@ GROUP BY l.event_id
 -- retire_gate --
 SELECT retire_gate(%(event_id)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS outcome
 
+-- free_grant --
+SELECT free_grant(%(event_id)s, %(ticket)s, %(is_off)s, %(actor)s, %(reason)s, %(now)s) AS told
+
 -- event_named --
 SELECT id AS event_id, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = upper(%(name)s)
