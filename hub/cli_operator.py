@@ -156,14 +156,15 @@ def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
     Without it the gates refuse a feed that went back, and go on with the newer one they hold.
     """
     from hub.commands import said_mistakes
-    from hub.database import connect
+    from hub.database import connect, insisting
     from hub.queries import query
 
     with plain_errors():
         _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
         settings = read_config(config)
-        with connect(settings.postgres.dsn) as conn:
-            row = conn.execute(query("feed_restored"), {"reason": reason, "actor": actor}).fetchone()
+        said = {"reason": reason, "actor": actor}
+        with connect(settings.postgres.dsn, autocommit=True) as conn:
+            row = insisting(lambda: conn.execute(query("feed_restored"), said).fetchone())
     nights = row["nights"] if row else 0
     typer.echo(f"{nights} nights: every gate loads them anew as soon as it is connected")
 
