@@ -22,9 +22,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gate.errors import ConfigError
-from gate.outage import Outage
 from hub.config import Mqtt
 from hub.mqtt_client import Client
+from hub.shared_outage import SharedOutage
 
 RECEIVE_MAXIMUM = 1000
 """Messages the broker may have outstanding here: bounds memory while Postgres is away."""
@@ -76,6 +76,11 @@ class Line(Protocol):
         """Look after the connection. Call every second or so."""
 
 
+def outage_of(config: Mqtt) -> SharedOutage:
+    """What is logged of this broker, for all links to it."""
+    return SharedOutage(f"MQTT broker {config.host}:{config.port}")
+
+
 class Broker:
     """A connection that comes back by itself, subscribed each time it does.
 
@@ -83,10 +88,16 @@ class Broker:
 
     :param subscribe: the topic filters; none for a link that only publishes.
     :param session_s: how long the broker keeps messages while it is away.
+    :param outage: that of the same broker, if several links to it are to be told of as one.
     """
 
     def __init__(
-        self, config: Mqtt, client_id: str, *subscribe: str, session_s: int = SESSION_SECONDS
+        self,
+        config: Mqtt,
+        client_id: str,
+        *subscribe: str,
+        session_s: int = SESSION_SECONDS,
+        outage: SharedOutage | None = None,
     ) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._config = config
@@ -99,7 +110,7 @@ class Broker:
         self._reason = "not connected yet"
         self._up = threading.Event()
         self._quiet_since = time.monotonic()
-        self._outage = Outage(f"MQTT broker {config.host}:{config.port}")
+        self._outage = outage or outage_of(config)
         self._client = self._make_client()
         self._thread = self._start()
 
@@ -135,9 +146,9 @@ class Broker:
         """Log outages, and replace the thread if it died. Call every second or so."""
         if self._up.is_set():
             self._quiet_since = time.monotonic()
-            self._outage.over()
+            self._outage.over(self._client_id)
         elif time.monotonic() - self._quiet_since > 1.0:
-            self._outage.began(self._reason)
+            self._outage.began(self._client_id, self._reason)
         if not self._thread.is_alive():
             _log.error("the MQTT thread died; starting another")
             self._lost("its thread died")
@@ -148,6 +159,7 @@ class Broker:
         """Say goodbye; the broker keeps the session as long as was asked for."""
         self._client.disconnect()
         self._thread.join(timeout=1.0)
+        self._outage.leave(self._client_id)
 
     def _start(self) -> threading.Thread:
         self._client.loop_start()
@@ -204,6 +216,7 @@ class Broker:
 
     def _lost(self, reason: str) -> None:
         self._up.clear()
+        self._outage.lost(self._client_id)
         self._connection += 1
         self._reason = reason
 

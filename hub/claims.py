@@ -29,6 +29,7 @@ from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import decode_status
+from hub.shared_outage import SharedOutage
 from sync.wire import (
     EPOCH,
     Claimed,
@@ -313,10 +314,11 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def answering(config: HubConfig) -> Iterator[None]:
+def answering(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
     """A thread that answers claims while the block runs, over connections of its own."""
     topics = Topics(venue=config.venue)
-    broker = Broker(config.mqtt, f"maguey-hub-claims-{config.venue}", topics.claims(), topics.status())
+    client_id = f"maguey-hub-claims-{config.venue}"
+    broker = Broker(config.mqtt, client_id, topics.claims(), topics.status(), outage=outage)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="claims", daemon=True)
     thread.start()

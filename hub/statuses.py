@@ -29,6 +29,7 @@ from hub.database import Connection, connect, in_words, is_conflict, is_outage, 
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import Kept, decode_status, is_older
+from hub.shared_outage import SharedOutage
 from sync.wire import GateStatus, Topics, WireError
 
 DIGEST_SECONDS = 10
@@ -242,7 +243,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def hearing(config: HubConfig) -> Iterator[None]:
+def hearing(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
     """A thread that hears the gates while the block runs, over a connection of its own.
 
     Its own, so that a gate is heard while a night's backlog is taken in; without a session, because what
@@ -250,7 +251,8 @@ def hearing(config: HubConfig) -> Iterator[None]:
     """
     topics = Topics(venue=config.venue)
     client_id = f"maguey-hub-status-{config.venue}"
-    broker = Broker(config.mqtt, client_id, topics.status(), topics.replies(), session_s=0)
+    subscribe = (topics.status(), topics.replies())
+    broker = Broker(config.mqtt, client_id, *subscribe, session_s=0, outage=outage)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
     thread.start()
