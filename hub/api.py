@@ -140,7 +140,8 @@ def admissions(
     """A night's admissions as NDJSON: all of them, or the changes since a version.
 
     The first line is a header with the version, the last one carries the SHA-256 of all bytes
-    before it. Changes are only given when every one of them is still kept; else everything. A cut download
+    before it. Changes are only given when every one of them is still kept; else everything. They come 500 at
+    a time: `version` is then the last of them, and `newest` in the header what there is. A cut download
     of everything goes on with `Range: bytes=N-` and the ETag in `If-Range`, also when the night has
     moved on since, as long as that body is kept; else the answer is all of the night as it is now.
     """

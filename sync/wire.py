@@ -229,6 +229,7 @@ class GateConfig(Value, frozen=True):
 class SnapshotHeader(Value, frozen=True):
     """First line of a snapshot or catch-up. `since` 0: a whole snapshot of `count` rows.
 
+    A catch-up comes by the page: it leads to `version`, while the hub is at `newest` (0: at `version`).
     Then follow `count` lines, each a `FeedRow` (snapshot) or a `Change` (catch-up), then a
     `SnapshotEnd`.
     """
@@ -238,6 +239,7 @@ class SnapshotHeader(Value, frozen=True):
     since: int
     count: int
     generation: int = 1
+    newest: int = 0
     v: int = VERSION
 
 

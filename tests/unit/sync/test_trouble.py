@@ -136,6 +136,16 @@ def test_a_connection_that_lasts_ends_the_outage_and_the_next_wait_is_short(benc
     assert len(bench.links) == before + 1
 
 
+def test_after_a_page_the_next_is_asked_for_though_no_head_told_of_it(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=5)
+    bench.wanted.clear()
+    page = (Change(version=6, row=an_admission()),)
+    bench.step(Fetched(event_id="event-1", version=6, since=5, newest=9, changes=page))
+    assert bench.wanted == [WantEvent("event-1", 6)]
+    assert not bench.sync._follower.is_current()
+
+
 def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
