@@ -42,7 +42,7 @@ _WHY = {
     "alive": (
         "{gate} holds it, and its scan may still come. A gate that runs gives it back within a minute. "
         "If it is dead: switch it off for the night, then 'maguey-hub retire' it (policy home_gate), or "
-        "say --gate-is-off; that is believed once it was not heard for a minute."
+        "say --gate-is-off; either is believed once the gate was not heard for a minute."
     ),
 }
 

@@ -1,13 +1,13 @@
 -- A ticket that was granted to a gate which then died is freed by a person (docs/adr/0015).
 
 -- Whether the scan of a grant may still come: its gate lives with the journal it was granted to, or nobody knows.
--- Not so of a gate that was revoked or retired; of one with another journal, once that is all here (a salvaged one
--- brings the scan, a new card never does); and, if a person says that it is off (p_is_off), of one that is not heard.
+-- Not so of a gate that was revoked; of one with another journal, once that is all here (a salvaged one brings the
+-- scan, a new card never does); and of one that is not heard, if a person retired it or says that it is off
+-- (p_is_off). One that is heard gives its unused grants back by itself (`sweep_claims`).
 create or replace function may_still_use(p_claim claims, p_is_off boolean, p_now timestamptz) returns boolean
 language sql stable set search_path = public, pg_temp
 return not (
     is_revoked(p_claim.gate_id)
-    or exists (select from events where id = p_claim.event_id and p_claim.gate_id = any (retired_gates))
     or exists (
         select from gate_status s where s.gate_id = p_claim.gate_id and s.online and s.door
             and s.heard_at > p_claim.asked_at and s.epoch <> p_claim.epoch and s.acked = s.last_seq
@@ -18,7 +18,10 @@ return not (
                 select from scan_quarantine q where q.gate_id = s.gate_id and q.received_at >= p_claim.asked_at
             )
     )
-    or p_is_off and not exists (
+    or (
+        p_is_off
+        or exists (select from events where id = p_claim.event_id and p_claim.gate_id = any (retired_gates))
+    ) and not exists (
         select from gate_status s where s.gate_id = p_claim.gate_id and s.online
             and abs(extract(epoch from p_now - s.heard_at)) < 60
     )

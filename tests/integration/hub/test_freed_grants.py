@@ -84,7 +84,9 @@ def test_a_retired_gate_frees_it(held: Held, conn: Connection) -> None:
     retire(conn, "PF", "gate-1", "Eva", "water in it", NOW)
     held.says(100)
     assert held.elsewhere() == "taken"  # not by itself: who was admitted there last may be in
-    held.free()
+    with pytest.raises(HubError, match="may still come"):
+        held.free(seconds=120)  # it runs
+    held.free(seconds=161)
     assert held.elsewhere() == "granted"
 
 
