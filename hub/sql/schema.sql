@@ -49,7 +49,6 @@ CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boole
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
 CREATE TABLE public.scan_logs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
     scan_id uuid NOT NULL,
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -1291,7 +1290,7 @@ end
 $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
+    RETURN (to_jsonb(p_scan) - ARRAY['epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
 CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2229,11 +2228,9 @@ ALTER TABLE ONLY public.lends
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_place_key UNIQUE (gate_id, epoch, seq);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_scan_id_key UNIQUE (scan_id);
+    ADD CONSTRAINT scan_logs_scan_id_key PRIMARY KEY (scan_id);
 ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_repeats

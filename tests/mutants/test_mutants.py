@@ -53,7 +53,7 @@ MUTANTS = (
     Mutant(
         "dropping the unique key of scans",
         "hub/sql/migrations/20260101000200_gates_and_scans.sql",
-        "scan_id uuid not null constraint scan_logs_scan_id_key unique,",
+        "scan_id uuid constraint scan_logs_scan_id_key primary key,",
         "scan_id uuid not null,",
         (f"{HUB}/test_ingest.py", f"{HUB}/test_salvage.py"),
     ),

@@ -4,7 +4,7 @@
 -- What a record says, whatever its place in the journal and whatever was learnt of it since.
 create or replace function scan_content(p_scan scan_logs) returns jsonb
 language sql stable
-return to_jsonb(p_scan) - array['id', 'epoch', 'seq', 'payload_hash', 'received_at', 'actuated', 'annulled_at',
+return to_jsonb(p_scan) - array['epoch', 'seq', 'payload_hash', 'received_at', 'actuated', 'annulled_at',
     'corrected_at', 'corrected_uncertainty_ms', 'one_time_code_hash'];
 
 -- A record that differs from what its place holds, or reuses another's scan_id, is no duplicate. One whose
