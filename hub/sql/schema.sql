@@ -803,6 +803,7 @@ CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS inte
     SET search_path TO 'public', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
 declare
@@ -1030,6 +1031,7 @@ CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms 
     SET search_path TO 'public', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
 declare
