@@ -193,6 +193,7 @@ class Ordering:
     def _do(self, command: Command, journal: Journal, now: Now) -> None:
         """Record it, then follow it."""
         with journal.turn() as turn:
+            self._passing.check_numbering(journal)
             record = turn.append(record_of_order(command, now, self._gate_id))
         match command.action:
             case "release":

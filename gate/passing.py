@@ -135,7 +135,7 @@ class Passing:
     def _write_owed(self, journal: Journal, *, is_new: bool) -> None:
         """All in one turn: what is not opened yet cannot be opened by somebody else before it is annulled."""
         with journal.turn() as turn:
-            self._check_numbering(journal)
+            self.check_numbering(journal)
             for record in self._owed:
                 turn.append(record)
             lost = journal.unopened() if is_new else []
@@ -147,8 +147,10 @@ class Passing:
             self._unsettled = False  # marks before a commit are on the disk with it
         self._owed.clear()
 
-    def _check_numbering(self, journal: Journal) -> None:
-        """Nothing goes into a journal that was put back: the hub has other records of those numbers.
+    def check_numbering(self, journal: Journal) -> None:
+        """Before something is written: nothing goes into a journal that was put back from a backup.
+
+        The hub has other records of those numbers.
 
         :raises gate.faults.DamagedError: it was; it has to be salvaged.
         """

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.command import LONGEST_ENVELOPE, Action, Reply
 from gate.errors import HardwareError, Step
+from gate.link import LinkNote
 from gate.model import Reason
 from gate.ordering import MOST_REMEMBERED, MOST_WAITING
 from gate.passage import Way
@@ -84,6 +85,21 @@ def test_a_release_uses_up_nobodys_ticket(bench: Bench, staff: Staff) -> None:
     screen = bench.show(code_id())
     assert isinstance(screen, Answer)
     assert screen.verdict.reason is Reason.FIRST_ENTRY
+
+
+def test_no_order_is_recorded_in_a_journal_that_was_put_back_from_a_backup(
+    bench: Bench, staff: Staff
+) -> None:
+    """The hub would take the record's number for that of another one."""
+    staff.order("show_text")
+    now = bench.clock.now()
+    note = LinkNote(
+        connected=True, hub_heard=True, since_ms=0, beat_ms=now.monotonic_ms, boot_id=now.boot_id,
+        epoch="epoch-1", acked_seq=1, hub_seq=40,
+    )  # fmt: skip
+    bench.hub.put_link(note, None)
+    assert "put back from a backup" in refused(staff.order("hold_open"))
+    assert bench.told() == [("event", "text_shown")]
 
 
 class Tripped(BaseException):
