@@ -19,17 +19,21 @@ from tests.integration.hub.world import PATIENCE, World
 def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(dsn: str, world: World) -> None:
     night = Night(world)
     night.divide()
-    with connect(dsn) as other, connect(dsn, autocommit=True) as retiring, ThreadPoolExecutor(1) as pool:
+    with connect(dsn) as first, connect(dsn) as other, connect(dsn, autocommit=True) as retiring:
         other.execute("SET deadlock_timeout = '10min'")  # it is never the victim
-        retiring.execute("SET deadlock_timeout = '2s'")
-        other.execute("SELECT pg_advisory_xact_lock(homes_key(%s))", [night.event])
-        with capture_logs() as logs:
+        retiring.execute("SET deadlock_timeout = '10ms'")
+        other.execute("LOCK TABLE lends")
+        first.execute("SELECT pg_advisory_xact_lock(homes_key(%s))", [night.event])
+        with capture_logs() as logs, ThreadPoolExecutor(2) as pool:
             done = pool.submit(retire, retiring, "PF", "gate-1", "Eva", "water in it", NOW)
             until_blocked(world, retiring.info.backend_pid)
-            other.execute("SELECT FROM events FOR UPDATE")  # each waits for the other
+            waiting = pool.submit(other.execute, "SELECT FROM events FOR UPDATE")
+            until_blocked(world, other.info.backend_pid)
+            first.commit()  # from here on each waits for the other
+            waiting.result(PATIENCE)
             other.commit()
             assert "gate-1 is out" in done.result(PATIENCE)
-    assert [line["event"] for line in logs] == ["another writer was in the way; trying again"]
+    assert {line["event"] for line in logs} == {"another writer was in the way; trying again"}
     assert world.one("SELECT retired_gates FROM events") == ["gate-1"]
     assert world.one("SELECT count(*) FROM audit_log") == 1
 
