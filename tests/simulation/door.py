@@ -40,7 +40,7 @@ TICK_US = S
 CLAIM_US = 200 * MS
 SOCKET_US = 200
 A_MONTH, SECONDS = 30, 5 / 86_400
-RULES = Rules(sensor=True, timeout_ms=7_000)
+RULES = Rules(sensor=True, timeout_ms=4_000)
 Keys = Mapping[str, Ed25519PublicKey]
 
 
