@@ -27,7 +27,8 @@ from gate.clock import SystemClock
 from gate.model import Admission
 from sync.cache import Cache
 from sync.outbox import Outbox
-from sync.wire import BATCH_LIMIT, Change
+from sync.scans import BATCH_LIMIT
+from sync.wire import Change
 
 TICKETS = 100_000
 DELTAS = 100

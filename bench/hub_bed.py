@@ -24,7 +24,8 @@ from gate.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Web
 from hub.config import Postgres as PostgresSection
 from hub.migrate import migrate
-from sync.wire import Topics, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Topics
 
 VENUE = "bench"
 TOKEN = "a token for measuring only"

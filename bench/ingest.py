@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
+import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -16,7 +17,8 @@ from paho.mqtt.properties import Properties
 from bench.context import Context
 from bench.figures import Aim, Row, percentile
 from bench.hub_bed import PATIENCE_S, TOPICS, Client, Gate, HubBed, Packet, open_hub, packets, until
-from sync.wire import BATCH_LIMIT, Ack, decode
+from sync.scans import BATCH_LIMIT
+from sync.wire import Ack, decode
 
 GATES = (1, 3, 20)
 SINGLE = 5_000
@@ -85,13 +87,15 @@ def _drained_by_hub(bed: HubBed, wanted: Sequence[Packet], scans: int) -> float:
     _with_session(bed)
     publisher = Client(bed.broker.port, f"publisher-{next(_numbers)}")
     publisher.say_all(wanted)
-    before = _kept(bed)
-    started_log = time.perf_counter()
-    program.start()
-    until(lambda: _kept(bed) > before, "the hub takes in the first")
-    began, first = time.perf_counter(), _kept(bed) - before
-    until(lambda: _kept(bed) - before >= scans, "the hub takes in everything")
-    ended = time.perf_counter()
+    # one connection for all looks: to make one takes as long as some fifty records
+    with bed.connect() as conn:
+        before = _kept(conn)
+        started_log = time.perf_counter()
+        program.start()
+        until(lambda: _kept(conn) > before, "the hub takes in the first")
+        began, first = time.perf_counter(), _kept(conn) - before
+        until(lambda: _kept(conn) - before >= scans, "the hub takes in everything")
+        ended = time.perf_counter()
     program.stop()
     publisher.close()
     if scans - first < scans / 2:  # too quick for a look in between: with the start, then
@@ -99,9 +103,8 @@ def _drained_by_hub(bed: HubBed, wanted: Sequence[Packet], scans: int) -> float:
     return (ended - began) * scans / (scans - first)
 
 
-def _kept(bed: HubBed) -> int:
-    with bed.connect() as conn:
-        ((kept,),) = conn.execute("select coalesce(sum(seq), 0)::int from gate_watermarks").fetchall()
+def _kept(conn: psycopg.Connection[Any]) -> int:
+    ((kept,),) = conn.execute("select coalesce(sum(seq), 0)::int from gate_watermarks").fetchall()
     return int(kept)
 
 

@@ -7,7 +7,10 @@ of Mexico (`boleto`, 24-hour clock) and avoids words that assume who is in front
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from typing import Literal
+
+from gate.tonight import evening
 
 Lang = Literal["es", "en"]
 
@@ -271,3 +274,20 @@ CATALOGUES: Mapping[Lang, Mapping[str, str]] = {"en": EN, "es": ES}
 def say(lang: Lang, key: str, **values: object) -> str:
     """One phrase of the catalogue with its placeholders filled."""
     return CATALOGUES[lang][key].format(**values)
+
+
+def clock_time(at: datetime, tz: tzinfo) -> str:
+    """Hours and minutes."""
+    return at.astimezone(tz).strftime("%H:%M")
+
+
+def day_of(at: datetime, lang: Lang, tz: tzinfo) -> str:
+    """The evening's date, as on the ticket."""
+    month = CATALOGUES[lang]["months"].split()[evening(at, tz).month - 1]
+    return f"{weekday(at, lang, tz)} {month}"
+
+
+def weekday(at: datetime, lang: Lang, tz: tzinfo) -> str:
+    """The evening's day. Not strftime's names: those depend on the machine's locale."""
+    night = evening(at, tz)
+    return f"{CATALOGUES[lang]['days'].split()[night.weekday()]} {night.day}"

@@ -1,4 +1,4 @@
-"""A screen value in words: pure, and the only place where sentences are made (domain 2.3, 2.4).
+"""A screen value in words: pure; sentences are made here and in `display.verdicts` only (domain 2.3, 2.4).
 
 `compose` gives a `Page`: complete words in one language and the venue's time. How large and
 where they stand is `display.layout`'s business; `maguey-gate scan` prints the same words.
@@ -6,13 +6,21 @@ where they stand is `display.layout`'s business; `maguey-gate scan` prints the s
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Literal
 
 from msgspec.structs import replace
 
-from display.strings import CATALOGUES, Lang, say
-from gate.model import Entry, Flag, Kind, Reason, Ruling, Table, Value, Verdict
+from display.strings import Lang, clock_time, say, weekday
+from display.verdicts import (
+    NOT_HERE,
+    guest_list,
+    refusal_headline,
+    refusal_lines,
+    welcome_headline,
+    welcome_lines,
+)
+from gate.model import Flag, Ruling, Value
 from gate.screen import (
     Answer,
     DoubleEntry,
@@ -25,10 +33,8 @@ from gate.screen import (
     Screen,
     StaffText,
     Typing,
-    Typo,
     stays,
 )
-from gate.tonight import evening
 
 Icon = Literal["check", "cross", "attention", "none"]
 
@@ -113,11 +119,11 @@ def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
     if not screen.knows_time:
         unsure = say(lang, "no_time")
         if screen.doors is not None:
-            unsure = say(lang, "no_time_night", day=_weekday(screen.doors, lang, tz))
+            unsure = say(lang, "no_time_night", day=weekday(screen.doors, lang, tz))
         return Header(gate=screen.gate_name, clock="--:--", count=unsure)
     key = "inside_of" if screen.capacity > 0 else "inside"
     count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity)
-    return Header(gate=screen.gate_name, clock=_time(screen.now, tz), count=count)
+    return Header(gate=screen.gate_name, clock=clock_time(screen.now, tz), count=count)
 
 
 def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
@@ -147,203 +153,18 @@ def _answer(screen: Answer, lang: Lang, tz: tzinfo) -> Page:
     if Flag.LOCKED in verdict.flags:  # a guesser learns nothing, not even why
         return Page(headline=say(lang, "notice_see_staff"), icon="attention", banner=banner)
     if verdict.ruling is Ruling.NONE:
-        return Page(headline=_refusal_headline(screen, lang), icon="attention", banner=banner)
+        return Page(headline=refusal_headline(screen, lang), icon="attention", banner=banner)
     if verdict.ruling is Ruling.DENY:
-        lines = _refusal_lines(screen, lang, tz)
-        icon: Icon = "attention" if verdict.reason in _NOT_HERE else "cross"
-        return Page(headline=_refusal_headline(screen, lang), lines=lines, icon=icon, banner=banner)
+        lines = refusal_lines(screen, lang, tz)
+        icon: Icon = "attention" if verdict.reason in NOT_HERE else "cross"
+        return Page(headline=refusal_headline(screen, lang), lines=lines, icon=icon, banner=banner)
     return Page(
-        headline=_welcome_headline(verdict, lang),
-        lines=_welcome_lines(verdict, lang, tz),
+        headline=welcome_headline(verdict, lang),
+        lines=welcome_lines(verdict, lang, tz),
         icon="check",
-        roll=_guests(verdict),
+        roll=guest_list(verdict),
         banner=banner,
     )
-
-
-def _welcome_headline(verdict: Verdict, lang: Lang) -> str:
-    if verdict.reason not in (Reason.FIRST_ENTRY, Reason.REENTRY):  # staff overruled a refusal
-        return say(lang, "let_in")
-    if verdict.reason is Reason.REENTRY:
-        return say(lang, "reentry")
-    number = verdict.table.number if verdict.table else ""
-    match verdict.kind:
-        case Kind.VIP_HOST:
-            return say(lang, "table_headline", number=number) if number else say(lang, "vip_host")
-        case Kind.VIP_LINKED if number:
-            return say(lang, "guest_of_table", number=number)
-        case Kind.VIP_PASS | Kind.VIP_LINKED:
-            return say(lang, "vip_guest")
-        case _:
-            return say(lang, "welcome")
-
-
-def _welcome_lines(verdict: Verdict, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
-    if verdict.reason is Reason.REENTRY:
-        lines = [_last_entry(verdict.entry, lang, tz), _number(verdict.table, lang)]
-    else:
-        lines = _first_entry_lines(verdict, lang)
-    if Flag.FORCED in verdict.flags:
-        lines.append(say(lang, "by_staff"))
-    if Flag.UNSYNCED in verdict.flags:
-        lines.append(say(lang, "not_in_list"))
-    if Flag.HISTORY_LOST in verdict.flags:
-        lines.append(say(lang, "without_history"))
-    return _present(lines)
-
-
-def _first_entry_lines(verdict: Verdict, lang: Lang) -> list[str]:
-    table = verdict.table
-    if table is None:
-        return [verdict.ticket_type]
-    match verdict.kind:
-        case Kind.VIP_HOST:
-            holder = verdict.holder or table.host
-            host = say(lang, "host", name=holder) if holder else ""
-            return [table.name, _arrived(table, lang), _tier(table, lang), host]
-        case Kind.VIP_PASS:
-            number = _number(table, lang)
-            count = " · ".join(_present((number, _arrived(table, lang))))
-            return [count, table.name if table.name != number else ""]
-        case _:
-            return [table.name, _arrived(table, lang)]
-
-
-def _guests(verdict: Verdict) -> tuple[str, ...]:
-    """The guest list is for the host's arrival only (domain 2.4)."""
-    arrives = verdict.reason is Reason.FIRST_ENTRY and verdict.kind is Kind.VIP_HOST
-    return _present(verdict.table.guests) if arrives and verdict.table else ()
-
-
-def _number(table: Table | None, lang: Lang) -> str:
-    """What people call the table: its number, or its name where it has none."""
-    if table is None:
-        return ""
-    return say(lang, "table", number=table.number) if table.number else table.name
-
-
-def _arrived(table: Table, lang: Lang) -> str:
-    key = "arrived_of" if table.seats > 0 else "arrived"
-    return say(lang, key, arrived=max(table.arrived, 0), seats=table.seats)
-
-
-def _tier(table: Table, lang: Lang) -> str:
-    key = f"tier_{table.tier}"
-    return say(lang, key) if key in CATALOGUES[lang] else table.tier
-
-
-def _last_entry(entry: Entry | None, lang: Lang, tz: tzinfo) -> str:
-    if entry is None:
-        return say(lang, "last_entry_unknown")
-    return say(lang, "last_entry", time=_time(entry.at, tz))
-
-
-REFUSALS = frozenset(
-    {
-        Reason.MALFORMED,
-        Reason.BAD_CHECKSUM,
-        Reason.FORGED,
-        Reason.AMBIGUOUS,
-        Reason.UNKNOWN,
-        Reason.WRONG_EVENT,
-        Reason.EVENT_CANCELLED,
-        Reason.CANCELLED,
-        Reason.REFUNDED,
-        Reason.TABLE_NOT_CONFIRMED,
-        Reason.TOO_EARLY,
-        Reason.EVENT_OVER,
-        Reason.ALREADY_USED,
-        Reason.ISOLATED,
-        Reason.OTHER_GATE,
-    }
-)
-"""Reasons a guest can be refused for (domain 2.3); the others stand in records only."""
-
-_NOT_HERE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
-"""The ticket may well be good: only this gate, now, cannot tell. No cross, and nobody is turned away."""
-
-
-def _refusal_headline(screen: Answer, lang: Lang) -> str:
-    verdict = screen.verdict
-    if verdict.reason not in REFUSALS:  # an admission that the door took back
-        return say(lang, "denied")
-    if screen.typo is not None:
-        return say(lang, "typing_error")
-    if verdict.reason is Reason.CANCELLED and verdict.kind is Kind.VIP_PASS:
-        return say(lang, "pass_cancelled")
-    if verdict.reason is Reason.OTHER_GATE:
-        place = screen.place or verdict.other_gate
-        return say(lang, "reason_other_gate", place=place) if place else say(lang, "another_gate")
-    return say(lang, f"reason_{verdict.reason.value}")
-
-
-def _refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
-    verdict = screen.verdict
-    match verdict.reason:
-        case Reason.WRONG_EVENT:
-            lines = _ticket_for(verdict, lang, tz)
-        case Reason.EVENT_CANCELLED:
-            lines = [verdict.event.name if verdict.event else ""]
-        case Reason.CANCELLED if verdict.kind is Kind.VIP_PASS:
-            lines = [_number(verdict.table, lang)]
-        case Reason.TABLE_NOT_CONFIRMED:
-            lines = [_not_confirmed(verdict.table, lang)]
-        case Reason.TOO_EARLY | Reason.EVENT_OVER:
-            lines = [_hours(verdict, lang, tz)]
-        case Reason.ALREADY_USED:
-            lines = [_used(screen, lang, tz)]
-        case Reason.BAD_CHECKSUM if screen.typo is not None:
-            lines = [_check_character(screen.typo, lang)]
-        case Reason.ISOLATED:
-            lines = [say(lang, "ask_staff"), say(lang, "gate_is_alone")]
-        case reason:
-            lines = [say(lang, _ADVICE[reason])] if reason in _ADVICE else []
-    return _present(lines)
-
-
-_ADVICE = {
-    Reason.BAD_CHECKSUM: "type_it_in",
-    Reason.FORGED: "bad_signature",
-    Reason.UNKNOWN: "ask_staff",
-    Reason.CANCELLED: "no_longer_valid",
-    Reason.REFUNDED: "no_longer_valid",
-    Reason.FIRST_ENTRY: "ask_staff",
-    Reason.REENTRY: "ask_staff",
-    Reason.OTHER_GATE: "good_there",
-}
-
-
-def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> list[str]:
-    if verdict.event is None:
-        return [say(lang, "ticket_for_another")]
-    return [say(lang, "ticket_for", day=_day(verdict.event.doors_open_at, lang, tz)), verdict.event.name]
-
-
-def _not_confirmed(table: Table | None, lang: Lang) -> str:
-    if table is None or not table.number:
-        return say(lang, "host_has_not_paid")
-    return say(lang, "table_is_not_confirmed", number=table.number)
-
-
-def _hours(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
-    event, early = verdict.event, verdict.reason is Reason.TOO_EARLY
-    if event is None:
-        return say(lang, "doors_not_open" if early else "ended_unknown")
-    if early:
-        return say(lang, "doors_open", time=_time(event.doors_open_at, tz))
-    return say(lang, "ended", time=_time(event.ends_at, tz))
-
-
-def _used(screen: Answer, lang: Lang, tz: tzinfo) -> str:
-    entry = screen.verdict.entry
-    if entry is None:
-        return say(lang, "used_unknown")
-    place, time = screen.place or entry.gate, _time(entry.at, tz)
-    return say(lang, "used_at", time=time, place=place) if place else say(lang, "used_when", time=time)
-
-
-def _check_character(typo: Typo, lang: Lang) -> str:
-    return say(lang, "check_character", place=typo.place, group=typo.group, wrote=typo.wrote)
 
 
 def _out_of_order(screen: OutOfOrder, lang: Lang) -> Page:
@@ -418,7 +239,7 @@ def _double_entry(screen: DoubleEntry, lang: Lang, tz: tzinfo) -> Page:
 
 
 def _place(place: Place, tz: tzinfo) -> str:
-    return f"{place.gate} {_time(place.at, tz)}"
+    return f"{place.gate} {clock_time(place.at, tz)}"
 
 
 def _staff_text(screen: StaffText, lang: Lang) -> Page:
@@ -432,23 +253,3 @@ def _focus(screen: Focus, lang: Lang) -> Page:
         lines=(say(lang, "best", best=screen.best), say(lang, "read" if screen.read else "not_read")),
         share=screen.sharpness / best,
     )
-
-
-def _time(at: datetime, tz: tzinfo) -> str:
-    return at.astimezone(tz).strftime("%H:%M")
-
-
-def _day(at: datetime, lang: Lang, tz: tzinfo) -> str:
-    """The evening's date, as on the ticket."""
-    month = CATALOGUES[lang]["months"].split()[evening(at, tz).month - 1]
-    return f"{_weekday(at, lang, tz)} {month}"
-
-
-def _weekday(at: datetime, lang: Lang, tz: tzinfo) -> str:
-    """The evening's day. Not strftime's names: those depend on the machine's locale."""
-    night = evening(at, tz)
-    return f"{CATALOGUES[lang]['days'].split()[night.weekday()]} {night.day}"
-
-
-def _present(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(line.strip() for line in lines if line.strip())

@@ -21,7 +21,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DRIFT_PPM = 100
 """How far two clocks are taken to run apart, in millionths; NTP reckons with 15 (RFC 5905, PHI)."""
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 7_258_118_400_000  # the year 2200, as in sync.wire: nonsense overflows no datetime
+_LATEST_MS = 7_258_118_400_000  # the year 2200, as in sync.scans: nonsense overflows no datetime
 
 
 class Clock(Protocol):

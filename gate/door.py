@@ -3,9 +3,9 @@
 No network and no hardware library here: eyes, turnstile and screen are protocols
 (`gate.ports`). What a turn does, in its order: inputs and passage (`gate.passing`), the camera
 (`gate.seeing`) and the keypad (`gate.keying`), whose codes are answered by `gate.answering`, the
-screen between guests (`gate.showing`), staff's orders (`gate.ordering`) and what the hub tells
-everybody (`gate.alerting`), and telling others how the door is (`gate.report`). Each
-of these may fail because of a mistake of ours: that is told once, and the others go on.
+screen between guests (`gate.showing`), staff's orders (`gate.ordering`, `gate.lasting`) and what the
+hub tells everybody (`gate.alerting`), and telling others how the door is (`gate.report`). Each of
+these may fail because of a mistake of ours: that is told once, and the others go on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gate.front import DoorSettings, Front
 from gate.heart import Heart
 from gate.journal import Journal
 from gate.keying import Keying
+from gate.lasting import Lasting
 from gate.live import LiveWriter
 from gate.model import Now, Reason
 from gate.ordering import Ordering
@@ -42,7 +43,19 @@ LOOK_S = 0.2
 WAY_CHANGES = frozenset(
     {Reason.FREE_PASSAGE, Reason.FREE_PASSAGE_OVER, Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED}
 )
-DUTIES = ("eye", "start", "passage", "orders", "camera", "keypad", "alerts", "screen", "report", "goodbye")
+DUTIES = (
+    "eye",
+    "start",
+    "passage",
+    "lasting orders",
+    "orders",
+    "camera",
+    "keypad",
+    "alerts",
+    "screen",
+    "report",
+    "goodbye",
+)
 
 
 class Door:
@@ -77,8 +90,9 @@ class Door:
             parts=parts,
             passing=passing,
             showing=self._showing,
-            changed=lambda outcomes: self._tell(outcomes, parts.clock.now().monotonic_ms),
+            changed=self._way_changed,
         )
+        self._lasting = Lasting(parts, passing, zone, self._way_changed)
         self._alerting = Alerting(settings.gate_id, parts, self._front, self._showing)
         self._report = Report(parts, passing, self._front, self._tally, heart, live)
         self._outages = {duty: Outage(duty) for duty in DUTIES}
@@ -116,6 +130,7 @@ class Door:
         look = self._look()
         now = self.parts.clock.now()
         self._safely("passage", lambda: self._pass(now))
+        self._safely("lasting orders", lambda: self._lasting.turn(now))
         self._safely("orders", lambda: self._ordering.turn(now))
         answers = self._passing.state.answers
         self._safely("camera", lambda: self._looked(look, now, answers=answers))
@@ -130,7 +145,10 @@ class Door:
 
         :raises gate.passage.NotAllowed: it changes nothing.
         """
-        self._tell(self._passing.order(wanted), self.parts.clock.now().monotonic_ms)
+        self._way_changed(self._passing.order(wanted))
+
+    def _way_changed(self, outcomes: Sequence[Outcome]) -> None:
+        self._tell(outcomes, self.parts.clock.now().monotonic_ms)
 
     def _safely(self, duty: str, do: Callable[[], None]) -> None:
         try:

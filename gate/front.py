@@ -55,6 +55,7 @@ class Front:
         self.history_is_lost = False
         self.cache_fault: CacheError | None = None
         self._cache_outage = Outage("cache")
+        self._alone = Outage("broker", begins="this gate is alone", ends="this gate is no longer alone")
         self.is_isolated = False
         self._cloned_until_ms = 0
         self._complete_since_ms: int | None = None
@@ -65,6 +66,19 @@ class Front:
         link = self._parts.cache.link(self._parts.clock.now())
         self._parts.clock.learn(link.measure)
         self.is_isolated = is_isolated(link, self._settings.isolated_after_ms)
+        if self.is_isolated:
+            self._alone.began(self._why_alone())
+        else:
+            self._alone.over()
+
+    def _why_alone(self) -> str:
+        event = tonight(self._parts.cache.events(), self._parts.clock.now().wall)
+        policy = f"isolation_policy '{event.isolation}'" if event else "the night's isolation_policy"
+        return (
+            f"No broker for {self._settings.isolated_after_ms / 1000:g} s: neither hub nor other gates are "
+            f"heard. First entries of one-time tickets go by {policy}, scans wait in the journal. Look at "
+            "maguey-sync's log, then at the network and the broker."
+        )
 
     def cloned(self, now_ms: int) -> None:
         """The hub says that another machine calls itself this gate; it says so as long as it hears both."""

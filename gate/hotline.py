@@ -14,11 +14,13 @@ from collections import deque
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from gate.cache import LinkState
 from gate.claim import Answer, Claim
 from gate.clock import Clock
 from gate.outage import Outage
-from gate.talk import LONGEST, Ordered, ToDoor, ToSync, Unused, encode, to_door
+from gate.talk import LONGEST, Beat, Ordered, ToDoor, ToSync, Unused, encode, to_door
 
 FRESH_MS = 5_000
 """The hub's answers are asked for every second; none for so long means that it is silent."""
@@ -52,6 +54,17 @@ def may_ask(link: LinkState, failed_ms: int | None, now_ms: int) -> bool:
     return answered is not None and answered > failed_ms and now_ms - answered < FRESH_MS
 
 
+def with_beat(link: LinkState, answered_ms: int | None, now_ms: int) -> LinkState:
+    """The link, by what sync last said over the socket while that is fresh: its row may be old. Pure.
+
+    :param answered_ms: of the newest `gate.talk.Beat`.
+    """
+    if answered_ms is None or now_ms - answered_ms >= FRESH_MS:
+        return link
+    newest = max(answered_ms, link.answered_ms or 0)
+    return msgspec.structs.replace(link, alive=True, cut_ms=0, answered_ms=newest)
+
+
 class Hotline:
     """The socket, connected when it is needed and again when it broke. Used from one thread; never raises.
 
@@ -66,11 +79,13 @@ class Hotline:
         self._socket: socket.socket | None = None
         self._orders: deque[bytes] = deque(maxlen=MOST_ORDERS)
         self._failed_ms: int | None = None
+        self._answered_ms: int | None = None
         self._outage = Outage("asking the hub for tickets")
 
     def is_up(self, link: LinkState) -> bool:
         """See `Claims`."""
-        return may_ask(link, self._failed_ms, self._clock.now().monotonic_ms)
+        now_ms = self._clock.now().monotonic_ms
+        return may_ask(with_beat(link, self._answered_ms, now_ms), self._failed_ms, now_ms)
 
     def ask(self, claim: Claim) -> Answer | None:
         """See `Claims`."""
@@ -110,6 +125,7 @@ class Hotline:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._answered_ms = None
 
     def _sent(self, packet: bytes) -> bool:
         try:
@@ -175,4 +191,6 @@ class Hotline:
             return None
         if isinstance(message, Ordered):
             self._orders.append(message.envelope.encode())
+        elif isinstance(message, Beat):
+            self._answered_ms = message.answered_ms
         return message

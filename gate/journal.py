@@ -224,6 +224,16 @@ class Journal:
         with self._in_words():
             return self._db.execute(SQL["knows"], (scan_id,)).fetchone() is not None
 
+    def last_ordered(self) -> ScanRecord | None:
+        """The newest record that says what the turnstile is to be for everybody; None if there is none.
+
+        :raises StoreError: the journal cannot be read.
+        """
+        with self._in_words():
+            row = self._db.execute(SQL["last_ordered"].format(columns=", ".join(COLUMNS))).fetchone()
+            with reading_values(self.path):
+                return from_row(row) if row else None
+
     def settle(self) -> None:
         """Make every mark so far durable. Called once the pulse is given, off the guest's path."""
         with self._in_words():

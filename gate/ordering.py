@@ -2,12 +2,14 @@
 
 An order is looked at once (`gate.command`), recorded, and only then followed: its record has its own
 id, so that it is used up before it has done anything. One that cannot be recorded is not followed;
-one that is interrupted is not followed again, staff sees that no answer came. Whatever an order
-says, the fire alarm's free passage stands.
+one that is interrupted is not followed again, staff sees that no answer came; only what the turnstile
+is to be for everybody is so after a restart (`gate.lasting`). Whatever an order says, the fire alarm's
+free passage stands.
 """
 
 from __future__ import annotations
 
+import base64
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,7 +17,7 @@ import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.command import Action, Command, Reply, unseal
+from gate.command import LONGEST_ENVELOPE, Action, Command, Envelope, Refused, Reply, unseal
 from gate.errors import StoreError
 from gate.journal import Journal
 from gate.model import Now
@@ -31,6 +33,8 @@ from gate.talk import Refetch, Replied
 EACH_MS = 200
 """Looking at a signature takes a Pi less than a millisecond, by estimate: five a second are no burden."""
 MOST_WAITING = 32
+MOST_REMEMBERED = 100
+"""Answers kept, for orders that are delivered again; the oldest are forgotten. The journal forgets none."""
 QUIET_MS = 60_000
 """Orders that are not staff's are told of so often, with how many there were."""
 _WAYS: Mapping[Action, Order] = {
@@ -73,6 +77,7 @@ class Ordering:
         self._next_ms = 0
         self._quiet_until_ms = 0
         self._unheard = 0
+        self._answers: dict[str, str] = {}
         self._log = structlog.get_logger()
         self.restarts = False
 
@@ -89,23 +94,40 @@ class Ordering:
 
     def _look_at(self, sealed: bytes, now: Now) -> None:
         command = unseal(sealed, self._keys, self._gate_id, now)
-        if isinstance(command, Command):
-            self._answer(command, now)
-        elif command.id:
-            self._log.warning("order refused", id=command.id, why=command.why)
-            self._reply(command.id, command.why, now)
-        else:
+        if isinstance(command, Refused) and not command.id:
             self._not_staffs(command.why, now)
+            self._refuse_unverified(sealed, command.why, now)
+            return
+        if command.id not in self._answers:
+            self._remember(command.id, self._answer(command, now))
+        self._reply(command.id, self._answers[command.id], now)
+
+    def _refuse_unverified(self, sealed: bytes, why: str, now: Now) -> None:
+        """A gate that lacks the hub's key says so, instead of nothing. Nothing is remembered of it: what is
+        not verified must not stand in the way of an order with the same id that is."""
+        claimed = _claimed(sealed)
+        if claimed is not None and claimed.gate_id == self._gate_id:
+            self._reply(claimed.id, why, now)
+
+    def _remember(self, command_id: str, why: str) -> None:
+        """MQTT delivers at least once: an order that comes again gets the answer it got, and no other."""
+        if len(self._answers) >= MOST_REMEMBERED:
+            del self._answers[next(iter(self._answers))]
+        self._answers[command_id] = why
 
     def _not_staffs(self, why: str, now: Now) -> None:
-        """Nobody is answered who does not have staff's key, and the log is not flooded."""
+        """The log is not flooded by whoever does not have staff's key."""
         self._unheard += 1
         if now.monotonic_ms < self._quiet_until_ms:
             return
         self._log.warning("orders that are not staff's were not followed", why=why, count=self._unheard)
         self._unheard, self._quiet_until_ms = 0, now.monotonic_ms + QUIET_MS
 
-    def _answer(self, command: Command, now: Now) -> None:
+    def _answer(self, command: Command | Refused, now: Now) -> str:
+        """Follow it, if it can be; why not, or nothing."""
+        if isinstance(command, Refused):
+            self._log.warning("order refused", id=command.id, why=command.why)
+            return command.why
         why = ""
         try:
             self._follow(command, now)
@@ -116,7 +138,7 @@ class Ordering:
             self._log.warning("order refused", id=command.id, why=why, **said)
         else:
             self._log.info("order followed", id=command.id, **said)
-        self._reply(command.id, why, now)
+        return why
 
     def _reply(self, command_id: str, why: str, now: Now) -> None:
         reply = Reply(
@@ -171,6 +193,7 @@ class Ordering:
     def _do(self, command: Command, journal: Journal, now: Now) -> None:
         """Record it, then follow it."""
         with journal.turn() as turn:
+            self._passing.check_numbering(journal)
             record = turn.append(record_of_order(command, now, self._gate_id))
         match command.action:
             case "release":
@@ -191,3 +214,14 @@ class Ordering:
 
     def _show(self, screen: Notice, signal: Signal | None, now: Now) -> None:
         self._showing.with_link(screen, signal, now.monotonic_ms)
+
+
+def _claimed(sealed: bytes) -> Command | None:
+    """The order as it reads, though nobody vouches for it."""
+    if len(sealed) > LONGEST_ENVELOPE:
+        return None
+    try:
+        envelope = msgspec.json.decode(sealed, type=Envelope)
+        return msgspec.json.decode(base64.b64decode(envelope.body, validate=True), type=Command)
+    except ValueError:
+        return None

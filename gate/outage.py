@@ -11,10 +11,12 @@ class Outage:
     """The state of one thing that can fail. Used from one thread.
 
     :param what: its name, for the log.
+    :param begins, ends: what the log says instead, where that is no thing that is made again.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, *, begins: str = "", ends: str = "") -> None:
+        self._begins = begins or f"{what} is out; trying again until it is back"
+        self._ends = ends or f"{what} is back"
         self._since = 0.0
         self._log = structlog.get_logger()
         self.reason: Exception | str | None = None
@@ -28,11 +30,11 @@ class Outage:
         """It fails; only the first of a row is logged."""
         if self.reason is None:
             self._since = time.monotonic()
-            self._log.warning(f"{self._what} is out; trying again until it is back", reason=str(reason))
+            self._log.warning(self._begins, reason=str(reason))
         self.reason = reason
 
     def over(self) -> None:
         """It works; logged if it had been out."""
         if self.reason is not None:
-            self._log.info(f"{self._what} is back", out_for_s=round(time.monotonic() - self._since, 1))
+            self._log.info(self._ends, out_for_s=round(time.monotonic() - self._since, 1))
         self.reason = None

@@ -8,11 +8,12 @@ with the mark may have been, and counts.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 
 import structlog
 
-from gate.errors import HardwareError
+from gate.errors import CacheError, HardwareError
 from gate.ids import uuid7
 from gate.journal import Journal
 from gate.model import Now, Reason, ScanRecord
@@ -120,29 +121,47 @@ class Passing:
 
         Also annuls what a journal just opened holds of admissions that were never let through.
 
-        :raises StoreError: the journal cannot be written; what is owed is kept for the next time.
+        :raises StoreError: the journal cannot be written, or was put back from a backup; what is owed is kept
+            for the next time.
         """
-        if journal is not self._checked:
-            self._annul_unopened(journal)
+        is_new = journal is not self._checked
+        if is_new or self._owed:
+            self._write_owed(journal, is_new=is_new)
             self._checked = journal
-        if self._owed:
-            with journal.turn() as turn:
-                for record in self._owed:
-                    turn.append(record)
-            self._owed.clear()
-            self._unsettled = False
         if self._unsettled:
             journal.settle()
             self._unsettled = False
 
-    def _annul_unopened(self, journal: Journal) -> None:
-        """Domain 2.3: committed but never opened, a power cut in between, is annulled at the next start."""
-        known = {record.refers_to for record in self._owed}
-        lost = [scan for scan in journal.unopened() if scan.scan_id not in known]
+    def _write_owed(self, journal: Journal, *, is_new: bool) -> None:
+        """All in one turn: what is not opened yet cannot be opened by somebody else before it is annulled."""
+        with journal.turn() as turn:
+            self.check_numbering(journal)
+            for record in self._owed:
+                turn.append(record)
+            lost = journal.unopened() if is_new else []
+            for scan in lost:
+                turn.append(self._annulment(scan))
         if lost:
             self._log.warning("annulled: admitted, never let through", seqs=[scan.seq for scan in lost])
-        now = self._parts.clock.now()
-        self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan) for scan in lost])
+        if lost or self._owed:
+            self._unsettled = False  # marks before a commit are on the disk with it
+        self._owed.clear()
+
+    def check_numbering(self, journal: Journal) -> None:
+        """Before something is written: nothing goes into a journal that was put back from a backup.
+
+        The hub has other records of those numbers.
+
+        :raises gate.faults.DamagedError: it was; it has to be salvaged.
+        """
+        with contextlib.suppress(CacheError):  # nobody can say, and what happened at the door is recorded
+            link = self._parts.cache.link(self._parts.clock.now())
+            journal.check_numbering(link.epoch, link.hub_seq)
+
+    def _annulment(self, scan: ScanRecord) -> ScanRecord:
+        """Domain 2.3: committed but never opened, a power cut in between, is annulled at the next start."""
+        never = Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan)
+        return self._record(never, self._parts.clock.now())
 
     def _sensed(self, now: Now) -> Sensed:
         """What the inputs say. Deaf, nobody can be said not to have walked, and no alarm to be over."""
@@ -181,10 +200,12 @@ class Passing:
             self._log.info(outcome.record, reason=outcome.reason.value, of_seq=seq)
 
     def _owe(self, now: Now, outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
-            self._owed.append(record_of(outcome, now, scan_id, self._gate_id))
+        self._owed += [self._record(outcome, now) for outcome in outcomes]
         self._spare()
+
+    def _record(self, outcome: Outcome, now: Now) -> ScanRecord:
+        scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
+        return record_of(outcome, now, scan_id, self._gate_id)
 
     def _spare(self) -> None:
         """Too much is owed: what happened at the door gives way to what happened to tickets."""

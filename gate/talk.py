@@ -36,8 +36,19 @@ class Ordered(Value, frozen=True, tag="ordered", tag_field="t"):
     envelope: str
 
 
+class Beat(Value, frozen=True, tag="beat", tag_field="t"):
+    """Sync to door: the hub answered what claims go through, then. Said once a second, as long as it does.
+
+    Beside the link row in `cache.db`: nothing is written there while a large snapshot is taken over.
+
+    :param answered_ms: monotonic milliseconds of this boot.
+    """
+
+    answered_ms: int
+
+
 ToSync = Claim | Unused | Replied | Refetch
-ToDoor = Answer | Ordered
+ToDoor = Answer | Ordered | Beat
 
 
 def encode(message: ToSync | ToDoor) -> bytes:

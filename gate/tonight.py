@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
 from gate.model import Event
@@ -22,6 +22,22 @@ def evening(doors: datetime, zone: tzinfo) -> date:
     :param zone: where the club is.
     """
     return (doors.astimezone(zone) - MORNING).date()
+
+
+def night_ends(at: datetime, events: Sequence[Event], zone: tzinfo) -> datetime:
+    """When the night of a moment is over: with the last event that is on or of that evening, else at six.
+
+    :param zone: where the club is.
+    """
+    ends = [event.ends_at for event in events if event.ends_at > at and _is_of_night(event, at, zone)]
+    six = datetime.combine(evening(at, zone) + timedelta(days=1), time(), zone) + MORNING
+    return max(ends, default=six)
+
+
+def _is_of_night(event: Event, at: datetime, zone: tzinfo) -> bool:
+    if not event.served or event.status == "cancelled":
+        return False
+    return event.doors_open_at <= at or evening(event.doors_open_at, zone) == evening(at, zone)
 
 
 def margin(clock: Literal["synced", "untrusted"], uncertainty_ms: int | None) -> timedelta:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 from psycopg.rows import DictRow
 
 from hub.broker import Line
+from hub.config import Watch
 from hub.database import Connection
 from hub.queries import query
 from sync.wire import Alert, Topics, encode
@@ -23,6 +25,8 @@ EVERY_SECONDS = 30
 """One message of a gate and reason in so long; what comes meanwhile is told together in the next."""
 CONFLICTS_AT_ONCE = 100
 """Each double admission is a message of its own; after hours of isolation there may be many."""
+GREEDY_EVERY = timedelta(seconds=30)
+"""So often is looked for gates that take grants and do not use them."""
 _LOOK_SECONDS = 1.0
 
 _log = structlog.get_logger()
@@ -62,6 +66,36 @@ class Alerts:
             conn.execute(query("alert_sent"), {"numbers": row["numbers"]})
 
 
+class Greedy:
+    """Notices a gate that takes tickets and lets nobody in: broken, or in the wrong hands.
+
+    Whoever has a gate's certificate can claim every ticket whose code they know, and so keep its guest out at
+    all gates. What they cannot make is that it looks like a night: there, scans follow the grants.
+    """
+
+    def __init__(self, venue: str, watch: Watch) -> None:
+        self._venue = venue
+        self._watch = watch
+        self._looked: datetime | None = None
+
+    def look(self, conn: Connection, now: datetime) -> None:
+        """Write down what is to be told, now and then. Raises `psycopg.Error`: the database is away.
+
+        :param now: the hub's clock.
+        """
+        if self._looked is not None and abs(now - self._looked) < GREEDY_EVERY:
+            return
+        wanted = greed(self._venue, self._watch, now)
+        for row in conn.execute(query("unused_grants"), wanted).fetchall():
+            conn.execute(query("note_greedy"), wanted | row)
+        self._looked = now
+
+
+def greed(venue: str, watch: Watch, now: datetime) -> dict[str, object]:
+    """What the query `unused_grants` asks for."""
+    return {"venue": venue, "most": watch.unused_grants, "minutes": watch.unused_minutes, "now": now}
+
+
 def _alert(row: DictRow) -> Alert:
     return Alert(
         id=row["id"],
@@ -82,6 +116,12 @@ def _log_one(alert: Alert) -> None:
             "two machines use one gate's identity, or its journal was put back from a copy: what contradicts "
             "what the hub has is in the quarantine. Find the other machine, switch it off, and give this "
             "gate an empty state_dir",
+            gate_id=alert.gate,
+        )
+    elif alert.reason == "unused_grants":
+        _log.error(
+            "a gate was granted many tickets and sent no scan with them; their guests are refused elsewhere. "
+            "Look whether it is where it should be and works. If it is stolen: revoke it, which frees them",
             gate_id=alert.gate,
         )
     elif alert.reason == "conflict":

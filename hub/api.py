@@ -28,7 +28,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gate.model import Event
 from hub.config import HubConfig
-from hub.database import Connection, conninfo
+from hub.database import Connection, conninfo, insisting
 from hub.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.queries import query
 from hub.snapshot import Body, Found, Shelf, body_of, etag, look_up
@@ -100,6 +100,11 @@ def readyz(state: State) -> str:
     return "ready\n"
 
 
+def _freeze_homes(conn: Connection, gate_id: str) -> None:
+    with conn.transaction():
+        conn.execute(query("freeze_homes"), {"gate_id": gate_id})
+
+
 @get("/api/gates/{gate_id:str}/config", sync_to_thread=True)
 def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> GateConfig:
     """The gate's name, every night a guest may hold a ticket for, and which of them it serves.
@@ -109,7 +114,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
     """
     with _pool(request.app.state).connection() as conn:
         gate = _authenticate(conn, gate_id, request)
-        conn.execute(query("freeze_homes"), {"gate_id": gate_id})
+        insisting(lambda: _freeze_homes(conn, gate_id))
         events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
         # after the nights: what is lent is never older than the homes it is told with
         lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
@@ -135,7 +140,8 @@ def admissions(
     """A night's admissions as NDJSON: all of them, or the changes since a version.
 
     The first line is a header with the version, the last one carries the SHA-256 of all bytes
-    before it. Changes are only given when every one of them is still kept; else everything. A cut download
+    before it. Changes are only given when every one of them is still kept; else everything. They come 500 at
+    a time: `version` is then the last of them, and `newest` in the header what there is. A cut download
     of everything goes on with `Range: bytes=N-` and the ETag in `If-Range`, also when the night has
     moved on since, as long as that body is kept; else the answer is all of the night as it is now.
     """

@@ -22,8 +22,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gate.errors import ConfigError
-from gate.outage import Outage
 from hub.config import Mqtt
+from hub.mqtt_client import Client
+from hub.shared_outage import SharedOutage
 
 RECEIVE_MAXIMUM = 1000
 """Messages the broker may have outstanding here: bounds memory while Postgres is away."""
@@ -68,11 +69,16 @@ class Line(Protocol):
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1; while the broker is away it is kept and sent later."""
 
-    def acknowledge(self, message: Message) -> None:
-        """Tell the broker it may forget a message."""
+    def acknowledge(self, *messages: Message) -> None:
+        """Tell the broker it may forget these messages."""
 
     def tend(self) -> None:
         """Look after the connection. Call every second or so."""
+
+
+def outage_of(config: Mqtt) -> SharedOutage:
+    """What is logged of this broker, for all links to it."""
+    return SharedOutage(f"MQTT broker {config.host}:{config.port}")
 
 
 class Broker:
@@ -82,10 +88,16 @@ class Broker:
 
     :param subscribe: the topic filters; none for a link that only publishes.
     :param session_s: how long the broker keeps messages while it is away.
+    :param outage: that of the same broker, if several links to it are to be told of as one.
     """
 
     def __init__(
-        self, config: Mqtt, client_id: str, *subscribe: str, session_s: int = SESSION_SECONDS
+        self,
+        config: Mqtt,
+        client_id: str,
+        *subscribe: str,
+        session_s: int = SESSION_SECONDS,
+        outage: SharedOutage | None = None,
     ) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._config = config
@@ -98,7 +110,7 @@ class Broker:
         self._reason = "not connected yet"
         self._up = threading.Event()
         self._quiet_since = time.monotonic()
-        self._outage = Outage(f"MQTT broker {config.host}:{config.port}")
+        self._outage = outage or outage_of(config)
         self._client = self._make_client()
         self._thread = self._start()
 
@@ -122,22 +134,21 @@ class Broker:
             properties.MessageExpiryInterval = expires_s
         self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
 
-    def acknowledge(self, message: Message) -> None:
-        """Tell the broker it may forget a message.
+    def acknowledge(self, *messages: Message) -> None:
+        """Tell the broker it may forget these messages.
 
         A message of an earlier connection is not acknowledged: its number may mean another
         message by now, and the broker sends it again anyway.
         """
-        if message.connection == self._connection:
-            self._client.ack(message.mid, 1)
+        self._client.ack_all(message.mid for message in messages if message.connection == self._connection)
 
     def tend(self) -> None:
         """Log outages, and replace the thread if it died. Call every second or so."""
         if self._up.is_set():
             self._quiet_since = time.monotonic()
-            self._outage.over()
+            self._outage.over(self._client_id)
         elif time.monotonic() - self._quiet_since > 1.0:
-            self._outage.began(self._reason)
+            self._outage.began(self._client_id, self._reason)
         if not self._thread.is_alive():
             _log.error("the MQTT thread died; starting another")
             self._lost("its thread died")
@@ -148,6 +159,7 @@ class Broker:
         """Say goodbye; the broker keeps the session as long as was asked for."""
         self._client.disconnect()
         self._thread.join(timeout=1.0)
+        self._outage.leave(self._client_id)
 
     def _start(self) -> threading.Thread:
         self._client.loop_start()
@@ -155,10 +167,8 @@ class Broker:
         assert thread is not None  # loop_start has just made it
         return thread
 
-    def _make_client(self) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True
-        )
+    def _make_client(self) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True)
         client.max_queued_messages_set(0)
         client.max_inflight_messages_set(100)
         client.reconnect_delay_set(1, 2)
@@ -206,6 +216,7 @@ class Broker:
 
     def _lost(self, reason: str) -> None:
         self._up.clear()
+        self._outage.lost(self._client_id)
         self._connection += 1
         self._reason = reason
 

@@ -29,6 +29,7 @@ from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import decode_status
+from hub.shared_outage import SharedOutage
 from sync.wire import (
     EPOCH,
     Claimed,
@@ -52,6 +53,8 @@ STALE_US = 1_000_000
 """A claim that lay here for so long is not answered: its guest was let in or sent away long ago."""
 KEPT = timedelta(days=7)
 """Claims and lends are of one night; they are kept a while, for whoever asks what happened."""
+FORGET_PORTION = 1000
+"""Rows that are deleted at once: a claim waits for that no longer than a guest would notice."""
 _DOUBT_US = 5_000_000
 """After a claim failed, probes are not answered for so long: doors would ask again at once, and in vain."""
 MOST_A_SECOND = 200
@@ -251,11 +254,15 @@ class Claims:
             self._line.publish(self._topics.grants(gate_id), encode(message))
 
     def _forget_old(self, conn: Connection) -> None:
-        if self._clock() >= self._forget_at:
-            self._forget_at = self._clock() + _FORGET_US
-            before = {"before": self._always()["now"] - KEPT}
-            conn.execute(query("forget_claims"), before)
-            conn.execute(query("forget_lends"), before)
+        """A portion a turn, until nothing is left of it; then again in an hour."""
+        now_us = self._clock()
+        # what is further away than that is of before the hub's clock was set back
+        if 0 < self._forget_at - now_us <= _FORGET_US:
+            return
+        wanted = {"before": self._always()["now"] - KEPT, "portion": FORGET_PORTION}
+        gone = [conn.execute(query(name), wanted).rowcount for name in ("forget_claims", "forget_lends")]
+        if max(gone) < FORGET_PORTION:
+            self._forget_at = now_us + _FORGET_US
 
     def _tell_once(self, gate_id: str, why: str) -> None:
         if (gate_id, why) not in self._told and len(self._told) < _TOLD_LIMIT:
@@ -307,10 +314,11 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def answering(config: HubConfig) -> Iterator[None]:
+def answering(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
     """A thread that answers claims while the block runs, over connections of its own."""
     topics = Topics(venue=config.venue)
-    broker = Broker(config.mqtt, f"maguey-hub-claims-{config.venue}", topics.claims(), topics.status())
+    client_id = f"maguey-hub-claims-{config.venue}"
+    broker = Broker(config.mqtt, client_id, topics.claims(), topics.status(), outage=outage)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="claims", daemon=True)
     thread.start()

@@ -12,6 +12,7 @@ import typer
 
 from gate.errors import ConfigError, MagueyError
 from hub.database import one_line
+from hub.errors import UsageError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -26,7 +27,7 @@ def plain_errors() -> Iterator[None]:
     """One or more lines for a person, and the exit code; no traceback for what they can mend."""
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, UsageError) as error:
         fail(str(error), EXIT_USAGE)
     except MagueyError as error:
         fail(str(error), EXIT_FAILED)

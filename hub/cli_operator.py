@@ -1,4 +1,4 @@
-"""Commands of ``maguey-hub`` for whoever runs a night: how the gates are, and orders to them."""
+"""Commands of ``maguey-hub`` for whoever runs a night: orders to the gates, and what changes a night."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import secrets
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-import msgspec
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gate.command import Action
-from hub.cli_common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_errors
+from hub.cli_common import EXIT_FAILED, ConfigOption, plain_errors
 from hub.config import KEY_ID, HubConfig, read_config
-from hub.health import Line, ago, line_of
+from hub.errors import UsageError
+from hub.health import ago
 
 if TYPE_CHECKING:
     from hub.broker import Broker
@@ -27,8 +23,7 @@ if TYPE_CHECKING:
     from hub.database import Connection
 
 CONNECT_SECONDS = 5.0
-_WIDE = 200
-"""Characters of a line that goes to a file or a pipe: one line a gate."""
+LONGEST_WAIT_S = 60
 
 app = typer.Typer()
 
@@ -37,81 +32,46 @@ Actor = Annotated[str, typer.Option(help="Who gives it; it is recorded.")]
 
 
 @app.command()
-def gates(
-    config: ConfigOption,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """How every gate is: heard or not, what it has not sent, whether it holds what the hub has, its clock.
-
-    Exit code 1 if somebody should look at one.
-    """
-    from hub.database import connect
-    from hub.queries import query
-
-    with plain_errors():
-        settings = read_config(config)
-        with connect(settings.postgres.dsn, autocommit=True) as conn:
-            rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
-    now = datetime.now(UTC)
-    lines = [line_of(row, now) for row in rows]
-    if as_json:
-        told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
-        typer.echo(msgspec.json.encode(told).decode())
-    else:
-        _print_table(lines, settings.venue)
-    if any(line.worry for line in lines):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _print_table(lines: Sequence[Line], venue: str) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDE)
-    if not lines:
-        console.print(f"no gates in venue '{venue}'")
-        return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
-    for heading in ("gate", "link", "scans", "tickets", "clock", "door", "version"):
-        table.add_column(heading)
-    for line in lines:
-        words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
-        # as text: what a gate says of itself is not to be taken for colours
-        table.add_row(*map(Text, words), style="bold" if line.worry else None)
-    console.print(table)
-    for line in lines:
-        for trouble in line.troubles:
-            console.print(Text(f"  {line.gate}: {trouble}"))
-    links = [line.link.split()[0] for line in lines]
-    if "silent" in links and not any(link.startswith("online") for link in links):
-        # nobody said goodbye at once: more likely the hub hears no gate
-        console.print("  Not one gate is heard: does maguey-hub ingest run, and reach the broker?")
-
-
-@app.command()
 def command(  # noqa: PLR0913, PLR0917 – a command line's options
     gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
     action: Annotated[
-        Action, typer.Argument(help="release: let one in. refetch: load all tickets anew. restart: the door.")
+        str,
+        typer.Argument(
+            metavar="ACTION",
+            help=f"{', '.join(get_args(Action))}. release: let one in. refetch: load all tickets anew. "
+            "restart: the door.",
+        ),
     ],
     config: ConfigOption,
     reason: Reason,
     actor: Actor,
     text: Annotated[str, typer.Option(help="What show_text shows.")] = "",
     valid: Annotated[int, typer.Option(help="Seconds until it expires, at most 600.")] = 30,
-    wait: Annotated[float, typer.Option(min=0, max=60, help="Seconds to wait for the gate's reply.")] = 5.0,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the gate's reply, at most 60.")] = 5.0,
 ) -> None:
     """Order a gate: signed, for now, once, and recorded. Exit code 1 if it did not reply that it is done."""
-    from hub.commands import Order
+    from hub.commands import NOT_GIVEN, Order, mistakes
     from hub.database import connect
 
     order = Order(gate_id=gate, action=action, reason=reason, actor=actor, text=text, valid_s=valid)
     with plain_errors():
+        _stop_at(NOT_GIVEN, [*mistakes(order), *_wait_mistakes(wait)])
         settings = read_config(config)
         with _orders(settings, gate) as orders, connect(settings.postgres.dsn, autocommit=True) as conn:
             answer, is_done = _give(conn, orders, order, wait)
     typer.echo(answer, err=not is_done)
     if not is_done:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _stop_at(what: str, mistakes: Sequence[str]) -> None:
+    if mistakes:
+        raise UsageError(what, mistakes)
+
+
+def _wait_mistakes(wait: float) -> Iterator[str]:
+    if not 0 <= wait <= LONGEST_WAIT_S:
+        yield f"--wait: expected 0 to {LONGEST_WAIT_S} s, not {wait:g}."
 
 
 @contextlib.contextmanager
@@ -162,9 +122,8 @@ def _silence(gate: dict[str, Any] | None, order: Order, wait: float) -> str:
         heard += ", and its door was not running"
     return (
         f"{order.gate_id} {order.action}: no reply within {wait:g} s. The gate {heard}. It may still follow "
-        f"the order until that expires, {order.valid_s} s after it was given, and tell with its scans. "
-        "A gate that does not know this hub's key answers nothing: its log says so, and "
-        "maguey-hub command-key --out FILE --show prints the line its gate.toml needs."
+        f"the order until that expires, {order.valid_s} s after it was given. What became of it: "
+        "maguey-hub orders."
     )
 
 
@@ -177,9 +136,12 @@ def command_key(
     """Make the key that orders are signed with; print what to write into gate.toml and hub.toml."""
     from hub.signing import make_key, public_line, read_key
 
-    if not KEY_ID.fullmatch(key_id):
-        fail(f"--id: '{key_id[:40]}' is not 1 to 8 upper-case letters and digits.", EXIT_USAGE)
     with plain_errors():
+        if not KEY_ID.fullmatch(key_id):
+            raise UsageError(
+                "No key was made",
+                [f"--id: expected 1 to 8 upper-case letters and digits, not {key_id[:40]!r}."],
+            )
         if not show:
             make_key(out)
         line = public_line(key_id, read_key(out))
@@ -193,15 +155,16 @@ def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
 
     Without it the gates refuse a feed that went back, and go on with the newer one they hold.
     """
-    from hub.database import connect
+    from hub.commands import said_mistakes
+    from hub.database import connect, insisting
     from hub.queries import query
 
-    if not reason.strip() or not actor.strip():
-        fail("--reason and --actor: say why, and who you are; it is recorded.", EXIT_USAGE)
     with plain_errors():
+        _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
         settings = read_config(config)
-        with connect(settings.postgres.dsn) as conn:
-            row = conn.execute(query("feed_restored"), {"reason": reason, "actor": actor}).fetchone()
+        said = {"reason": reason, "actor": actor}
+        with connect(settings.postgres.dsn, autocommit=True) as conn:
+            row = insisting(lambda: conn.execute(query("feed_restored"), said).fetchone())
     nights = row["nights"] if row else 0
     typer.echo(f"{nights} nights: every gate loads them anew as soon as it is connected")
 
@@ -219,12 +182,12 @@ def retire(
     For a gate that is dead. One that only lost its connection would go on admitting its own tickets: switch
     it off first. There is no way back for this night.
     """
+    from hub.commands import said_mistakes
     from hub.database import connect
     from hub.homes import retire as take_out
 
-    if not reason.strip() or not actor.strip():
-        fail("--reason and --actor: say why, and who you are; it is recorded.", EXIT_USAGE)
     with plain_errors():
+        _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
         settings = read_config(config)
         with connect(settings.postgres.dsn) as conn:
             answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))

@@ -9,21 +9,29 @@ from __future__ import annotations
 import queue
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import get_args
 
 import msgspec
+import structlog
 from psycopg.rows import DictRow
 
 from gate.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, LONGEST_TEXT, Action, Command, Reply, seal
 from hub.broker import Broker, Message
 from hub.database import Connection
-from hub.errors import HubError
+from hub.errors import HubError, UsageError
 from hub.queries import query
 from hub.signing import Signer
-from sync.wire import Topics, WireError, decode
+from sync.wire import GATE_ID, Topics, WireError, decode
 
 ACTIONS: tuple[str, ...] = get_args(Action)
+NOT_GIVEN = "The order was not given"
+LOOK_AGAIN = timedelta(seconds=10)
+LATE = timedelta(seconds=5)
+"""So much later than an order expires its answer may still be on its way."""
+
+_log = structlog.get_logger()
 
 
 class CommandError(HubError):
@@ -44,11 +52,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 def make_command(order: Order, now: datetime) -> Command:
     """The command of an order, from `now` on.
 
-    :raises CommandError: it makes no sense; no gate would follow it.
+    :raises UsageError: it makes no sense; no gate would follow it.
     """
-    wrong = _mistake(order)
-    if wrong is not None:
-        raise CommandError(f"The order was not given: {wrong}")
+    wrong = list(mistakes(order))
+    if wrong:
+        raise UsageError(NOT_GIVEN, wrong)
     return Command(
         id=str(uuid.uuid4()),
         gate_id=order.gate_id,
@@ -61,25 +69,33 @@ def make_command(order: Order, now: datetime) -> Command:
     )
 
 
-def _mistake(order: Order) -> str | None:
+def mistakes(order: Order) -> Iterator[str]:
+    """What is wrong with an order, as far as itself tells."""
+    if not GATE_ID.fullmatch(order.gate_id):
+        yield f"GATE: {order.gate_id[:64]!r} is no gate's id; maguey-hub gates lists them."
     if order.action not in ACTIONS:
-        return f"there is no '{order.action[:40]}'; expected one of {', '.join(ACTIONS)}."
-    if not order.reason.strip() or not order.actor.strip():
-        return "say who gives it and why; both are recorded."
+        yield f"ACTION: there is no {order.action[:40]!r}; expected one of {', '.join(ACTIONS)}."
     if bool(order.text.strip()) != (order.action == "show_text"):
-        return "show_text needs a text, and nothing else has one."
+        yield "--text: show_text needs a text, and nothing else has one."
+    yield from _wording("--text", order.text)
+    yield from said_mistakes(order.reason, order.actor)
     if not 0 < order.valid_s <= LONGEST_LIFE_S:
-        return f"it can be valid for 1 to {LONGEST_LIFE_S} s; it is for now."
-    return _wording(order)
+        yield f"--valid: expected 1 to {LONGEST_LIFE_S} s, not {order.valid_s}; an order is for now."
 
 
-def _wording(order: Order) -> str | None:
-    for name, said in (("reason", order.reason), ("actor", order.actor), ("text", order.text)):
-        if len(said) > LONGEST_TEXT:
-            return f"the {name} is longer than {LONGEST_TEXT} characters."
-        if not said.isprintable():
-            return f"the {name} holds characters that cannot be printed."
-    return None
+def said_mistakes(reason: str, actor: str) -> Iterator[str]:
+    """What is wrong with who did something and why, as it is recorded of every order."""
+    for name, said, question in (("--reason", reason, "why"), ("--actor", actor, "who you are")):
+        if not said.strip():
+            yield f"{name}: say {question}; it is recorded."
+        yield from _wording(name, said)
+
+
+def _wording(name: str, said: str) -> Iterator[str]:
+    if len(said) > LONGEST_TEXT:
+        yield f"{name}: expected at most {LONGEST_TEXT} characters, not {len(said)}."
+    if not said.isprintable():
+        yield f"{name}: holds characters that cannot be printed."
 
 
 class Orders:
@@ -96,17 +112,18 @@ class Orders:
     def give(self, conn: Connection, order: Order, now: datetime) -> Command:
         """Write an order down, then send it.
 
-        :raises CommandError: it makes no sense, there is no such gate, or no broker; nothing was sent.
+        :raises UsageError: it makes no sense, or there is no such gate; nothing was sent.
+        :raises CommandError: there is no broker; nothing was sent.
         :raises psycopg.Error: it could not be written down; nothing was sent.
         """
         command = make_command(order, now)
         if not self._broker.is_up:
-            raise CommandError("The order was not given: the MQTT broker does not answer. Check [mqtt].")
+            raise CommandError(f"{NOT_GIVEN}: the MQTT broker does not answer. Check [mqtt].")
         if self.gate(conn, command.gate_id) is None:
-            raise CommandError(
-                f"The order was not given: venue '{self._venue}' has no gate '{command.gate_id}'. "
-                "Its gates: maguey-hub gates."
+            unknown = (
+                f"GATE: venue '{self._venue}' has no gate '{command.gate_id}'; maguey-hub gates lists them."
             )
+            raise UsageError(NOT_GIVEN, [unknown])
         self._write_down(conn, command)
         sealed = seal(command, self._signer.key_id, self._signer.key)
         topic = Topics(venue=self._venue).commands(command.gate_id)
@@ -148,6 +165,32 @@ class Orders:
         with conn.transaction():
             conn.execute(query("write_command"), row)
             conn.execute(query("write_audit"), audit)
+
+
+class Unanswered:
+    """Says in the log, once, that an order expired and nobody answered it."""
+
+    def __init__(self, venue: str) -> None:
+        self._venue = venue
+        self._told: datetime | None = None
+
+    def tell(self, conn: Connection, now: datetime) -> None:
+        """Look every ten seconds. One that started says again what expired within the last ten minutes.
+
+        :raises psycopg.Error: the database is away; what expired is told later.
+        """
+        until = now - LATE
+        after = self._told or until - timedelta(seconds=LONGEST_LIFE_S)
+        if until < after + LOOK_AGAIN:
+            return
+        wanted = {"venue": self._venue, "after": after, "until": until}
+        for row in conn.execute(query("orders_unanswered"), wanted).fetchall():
+            _log.warning(
+                "an order expired and was never answered; if it was followed, the gate's scans will tell: "
+                "maguey-hub orders",
+                **row,
+            )
+        self._told = until
 
 
 def decode_reply(message: Message, topics: Topics) -> Reply:

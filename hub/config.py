@@ -15,6 +15,7 @@ from gate.settings import load
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as a key's id (`gate.config`)."""
+_MOST_WATCHED = 1000
 _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -69,6 +70,14 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str | None = None
 
 
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """What staff is alerted of: a gate that was granted more than `unused_grants` tickets within
+    `unused_minutes` and sent no scan with them."""
+
+    unused_grants: int = 50
+    unused_minutes: int = 10
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All of `hub.toml`. `venue` is the level of the MQTT topics under which the gates live."""
 
@@ -77,6 +86,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
     commands: Commands = Commands()
+    watch: Watch = Watch()
 
 
 def read_config(path: Path) -> HubConfig:
@@ -106,6 +116,9 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
             yield f"{name}: expected a port from 1 to 65535, not {port}."
     yield from _file_mistakes(config.mqtt)
     yield from _command_mistakes(config.commands)
+    for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
+        if not 2 <= number <= _MOST_WATCHED:
+            yield f"watch.unused_{name}: expected 2 to {_MOST_WATCHED}, not {number}."
 
 
 def _dsn_mistakes(dsn: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ import structlog
 
 from gate.outage import Outage
 from hub.alerts import Alerts
-from hub.broker import Broker, Line, Message
+from hub.broker import Broker, Line, Message, outage_of
 from hub.claims import answering
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
@@ -117,8 +117,7 @@ class Consumer:
     def _commit(self, conn: Connection) -> None:
         batch = merge(self._contents)
         acks = write(conn, batch)
-        for message in self._pending:
-            self._broker.acknowledge(message)
+        self._broker.acknowledge(*self._pending)
         self._pending, self._contents = [], []
         for gate_id, ack in acks:
             self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)
@@ -174,10 +173,12 @@ def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
 
 
 def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
-    broker = Broker(config.mqtt, f"maguey-hub-{config.venue}", Topics(venue=config.venue).scans())
+    away = outage_of(config.mqtt)
+    scans = Topics(venue=config.venue).scans()
+    broker = Broker(config.mqtt, f"maguey-hub-{config.venue}", scans, outage=away)
     active.callback(broker.close)
     active.enter_context(publishing(config, broker))
-    active.enter_context(hearing(config))
-    active.enter_context(answering(config))
+    active.enter_context(hearing(config, away))
+    active.enter_context(answering(config, away))
     _log.info("taking in scans", venue=config.venue)
     return Consumer(config, broker)

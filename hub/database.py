@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import psycopg
+import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from hub.errors import DatabaseDownError
 
 Connection = psycopg.Connection[DictRow]
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""A deadlock or a serialization failure goes away by itself; who loses five in a row is told."""
 
 _LIVELY: dict[str, str | int] = {
     "connect_timeout": 3,
@@ -64,6 +72,24 @@ def is_outage(error: BaseException) -> bool:
 def is_conflict(error: BaseException) -> bool:
     """Whether the same again may succeed at once: a deadlock or a serialization failure (class 40)."""
     return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("40")
+
+
+def insisting(transact: Callable[[], T]) -> T:
+    """Do one transaction; again if another writer was in the way, `ATTEMPTS` times in all.
+
+    :param transact: begins and ends the transaction, so that nothing of a failed one is left.
+    :raises psycopg.Error: any other error at once, or the last conflict.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return transact()
+        except psycopg.Error as error:
+            if not is_conflict(error):
+                raise
+            structlog.get_logger().info(
+                "another writer was in the way; trying again", attempt=attempt, error=one_line(error)
+            )
+    return transact()
 
 
 def in_words(error: BaseException) -> str:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gate.errors import MagueyError
 
 
 class HubError(MagueyError):
     """The hub cannot do what it was asked to."""
+
+
+class UsageError(HubError):
+    """What was asked for cannot be meant, and nothing was done; the message lists every mistake.
+
+    :param what: what was not done.
+    :param mistakes: each with what was expected.
+    """
+
+    def __init__(self, what: str, mistakes: Sequence[str]) -> None:
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"{what}: {count}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
 
 
 class DatabaseDownError(HubError):

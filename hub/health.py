@@ -1,4 +1,4 @@
-"""How the gates are, in plain words: the view `gate_health` as lines of a table. Pure."""
+"""How the gates are, and what became of orders, in plain words: `gate_health`, `command_outcomes`. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def line_of(row: Row, now: datetime) -> Line:
-    """A row of `gate_health` in words."""
+    """A row of `gate_health`, with its `unused_grants` if those are too many, in words."""
     parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
     link, scans, nights, clock, door = (words for words, _ in parts)
     return Line(
@@ -41,9 +41,32 @@ def line_of(row: Row, now: datetime) -> Line:
         clock=clock,
         door=door,
         version=_printable(row["version"] or "-"),
-        troubles=tuple(_troubles(row)),
-        worry=any(worry for _, worry in parts),
+        troubles=(*_troubles(row), *_greed(row)),
+        worry=any(worry for _, worry in parts) or bool(row["unused_grants"]),
     )
+
+
+def order_line(row: Row) -> str:
+    """A row of `command_outcomes` in words."""
+    given = row["issued_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    who = _printable(f"{row['gate_id']} {row['action']}, {row['actor']}: {row['reason']}")
+    return f"{given}  {who}\n    {_printable(_outcome(row))}"
+
+
+def _outcome(row: Row) -> str:
+    match row["state"]:
+        case "recorded" if row["outcome"] == "refused":
+            return f"recorded by the gate, which said: refused, {row['why']}"
+        case "recorded":
+            return "done; the gate's record of it is here"
+        case "done":
+            return "done; the gate's record of it is not here yet"
+        case "refused":
+            return f"refused: {row['why']}"
+        case "waiting":
+            return "not answered yet"
+        case _:
+            return "never answered, and expired. If it was followed, the gate's scans will tell"
 
 
 def ago(since: datetime, now: datetime) -> str:
@@ -147,3 +170,11 @@ def _troubles(row: Row) -> Iterator[str]:
     for name, said in (row["parts"] or {}).items():
         if said != OK:
             yield _printable(f"{name}: {said}")
+
+
+def _greed(row: Row) -> Iterator[str]:
+    if row["unused_grants"]:
+        yield (
+            f"it was granted {row['unused_grants']} tickets and sent no scan with them: broken, or stolen? "
+            "Their guests are refused elsewhere until it is revoked"
+        )

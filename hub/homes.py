@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from hub.database import Connection
-from hub.errors import HubError
+from psycopg.rows import DictRow
+
+from hub.database import Connection, insisting
+from hub.errors import HubError, UsageError
 from hub.queries import query
 
 
@@ -16,14 +19,10 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
 
     :param event: its code or its id.
     :returns: what came of it, in words.
-    :raises HubError: nothing was changed; the message says why.
+    :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
     """
-    night = conn.execute(query("event_named"), {"name": event}).fetchone()
-    if night is None:
-        raise HubError(f"There is no night '{event}'. Give its code, for example PF, or its id.")
     wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
-    row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
-    outcome = row["outcome"] if row else None
+    night, outcome = insisting(lambda: _retire(conn, event, wanted))
     if outcome == "no home":
         raise HubError(_no_home(gate_id, night["name"], night["home_gates"]))
     if outcome == "last":
@@ -34,6 +33,24 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     if outcome == "already":
         return f"{gate_id} is out for '{night['name']}' already; nothing was changed."
     return f"{gate_id} is out for '{night['name']}': its tickets are at the other gates now. Leave it off."
+
+
+def night_named(conn: Connection, name: str) -> DictRow:
+    """A night by its code or its id. Raises `UsageError`: there is none."""
+    night = conn.execute(query("event_named"), {"name": name}).fetchone()
+    if night is None:
+        raise UsageError(
+            "Nothing was changed", [f"--event: no night '{name[:40]}'; give its code or its id."]
+        )
+    return night
+
+
+def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictRow, str]:
+    with conn.transaction():
+        night = night_named(conn, event)
+        row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
+    assert row is not None  # a function's one row
+    return night, row["outcome"]
 
 
 def _no_home(gate_id: str, night: str, homes: list[str]) -> str:

@@ -15,14 +15,13 @@ from msgspec.structs import asdict
 
 from gate.model import ScanRecord
 from hub.broker import Message
-from hub.database import Connection, is_conflict, is_outage, one_line
+from hub.database import Connection, insisting, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
-from sync.wire import Ack, Topics, Unreadable, WireError, decode_scans
+from sync.scans import Unreadable, decode_scans
+from sync.wire import Ack, Topics, WireError
 
 _BIGINT_MAX = 2**63 - 1
-_ATTEMPTS = 5
-"""A deadlock or a serialization failure goes away by itself; who loses five in a row waits a second."""
 _RAW_BYTES = 64 * 1024
 """How much of what cannot be read is kept; its hash and length are those of all of it."""
 
@@ -103,14 +102,7 @@ def write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
         written.
     """
-    for attempt in range(1, _ATTEMPTS):
-        try:
-            return _write(conn, batch)
-        except psycopg.Error as error:
-            if not is_conflict(error):
-                raise
-            _log.info("another writer was in the way; trying again", attempt=attempt, error=one_line(error))
-    return _write(conn, batch)
+    return insisting(lambda: _write(conn, batch))
 
 
 def _write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:

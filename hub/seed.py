@@ -22,7 +22,7 @@ from psycopg.errors import UniqueViolation
 
 from hub.codes import pass_code, printed_json, sign, ticket_code
 from hub.database import Connection
-from hub.errors import SeedError
+from hub.errors import SeedError, UsageError
 from hub.queries import query
 
 GA_TICKETS = 500
@@ -134,10 +134,12 @@ def night_of(day: date | None, now: datetime) -> Night:
     """Tonight, doors open an hour ago, eight hours to go; or a given date, 22:00 to 06:00.
 
     :param now: aware; its time zone is the venue's.
-    :raises SeedError: a date that would not fit into 1970 to 2199, as every time at the hub must.
+    :raises UsageError: a date that would not fit into 1970 to 2199, as every time at the hub must.
     """
     if day is not None and not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-        raise SeedError(f"--date {day}: choose a date from {_FIRST_YEAR} to {_LAST_YEAR}.")
+        raise UsageError(
+            "Nothing was written", [f"--date {day}: choose a date from {_FIRST_YEAR} to {_LAST_YEAR}."]
+        )
     if day is None:
         doors = now.replace(microsecond=0) - timedelta(hours=1)
         return Night(doors.date(), doors, doors + timedelta(hours=9))

@@ -1,4 +1,4 @@
-"""What a gate loads over HTTP: a whole night, or what changed since a version it has.
+"""What a gate loads over HTTP: a whole night, or what changed since a version it has, page by page.
 
 NDJSON: a `SnapshotHeader`, rows (or `Change`s), a `SnapshotEnd` with the digest of all bytes
 before it. Read in one REPEATABLE READ transaction, so the rows are exactly those of the
@@ -27,6 +27,8 @@ from hub.queries import query
 from sync.wire import SnapshotEnd, SnapshotHeader, encode
 
 PIECE_BYTES = 64 * 1024
+PAGE_CHANGES = 500
+"""Most changes in one answer, some 30 KB packed: what a bad line cuts costs no more, and memory neither."""
 SHELF_BODIES = 8
 """Whole nights that are kept: of each as it is now, and as it was when a download of it began."""
 SHELF_BYTES = 512 * 1024 * 1024
@@ -78,8 +80,16 @@ def look_up(conn: Connection, event_id: str, since: int, generation: int = 1) ->
     if generation == header.generation and 0 < since <= header.version:
         missed = header.version - since
         if row["changes"] == missed:
-            return Found(msgspec.structs.replace(header, since=since, count=missed), "change_rows")
+            return Found(_page(header, since), "change_rows")
     return Found(header, "snapshot_rows")
+
+
+def _page(header: SnapshotHeader, since: int) -> SnapshotHeader:
+    """The header of the changes that come first after `since`; the gate asks for those after them."""
+    count = min(header.version - since, PAGE_CHANGES)
+    return msgspec.structs.replace(
+        header, version=since + count, since=since, count=count, newest=header.version
+    )
 
 
 def write(conn: Connection, found: Found, out: IO[bytes], gzip: bool) -> None:
@@ -105,7 +115,8 @@ def _lines(conn: Connection, found: Found) -> Iterator[bytes]:
     yield encode(found.header) + b"\n"
     select = query(found.name)
     copy = b"COPY (%b\n) TO STDOUT (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02', ENCODING 'UTF8')" % select
-    wanted = {"event_id": found.header.event_id, "since": found.header.since}
+    of = found.header
+    wanted = {"event_id": of.event_id, "since": of.since, "version": of.version}
     with conn.cursor().copy(copy, wanted) as rows:
         for row in rows:
             yield bytes(row)
@@ -218,4 +229,4 @@ def body_of(conn: Connection, found: Found, gzip: bool) -> Body:
 def etag(found: Found, gzip: bool) -> str:
     """What names the bytes of an answer: two with the same ETag are the same."""
     of, encoding = found.header, "gzip" if gzip else "plain"
-    return f'"{of.event_id}-{of.generation}-{of.version}-{of.since}-{encoding}"'
+    return f'"{of.event_id}-{of.generation}-{of.version}-{of.since}-{of.newest}-{encoding}"'

@@ -21,18 +21,21 @@ from psycopg.rows import DictRow
 
 from gate.command import Reply
 from gate.outage import Outage
+from hub.alerts import Greedy
 from hub.broker import Broker, Line, Message
-from hub.commands import decode_reply, take_reply
-from hub.config import HubConfig
+from hub.commands import Unanswered, decode_reply, take_reply
+from hub.config import HubConfig, Watch
 from hub.database import Connection, connect, in_words, is_conflict, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import Kept, decode_status, is_older
+from hub.shared_outage import SharedOutage
 from sync.wire import GateStatus, Topics, WireError
 
 DIGEST_SECONDS = 10
 """How often at most the digest of one night is computed: it reads all of it."""
 _DIGESTS_KEPT = 20
+WATCH = Watch()
 _GATES_LIMIT = 1000
 _REPLIES_LIMIT = 1000
 _AT_ONCE = 1000
@@ -46,11 +49,13 @@ _log = structlog.get_logger()
 class Statuses:
     """What was heard, and what is in Postgres of it. Used from one thread."""
 
-    def __init__(self, broker: Line, topics: Topics) -> None:
+    def __init__(self, broker: Line, topics: Topics, watch: Watch = WATCH) -> None:
         self._broker = broker
         self._topics = topics
         self._said: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
         self._replies: deque[Reply] = deque(maxlen=_REPLIES_LIMIT)
+        self._unanswered = Unanswered(topics.venue)
+        self._greedy = Greedy(topics.venue, watch)
         self._refused = _Told()
         self._differs = _Told()
 
@@ -78,6 +83,8 @@ class Statuses:
         while self._replies:
             take_reply(conn, self._replies[0], now)
             self._replies.popleft()
+        self._unanswered.tell(conn, now)
+        self._greedy.look(conn, now)
         gates = sorted({gate_id for gate_id, _ in self._said})
         while self._said:
             key = next(iter(self._said))
@@ -216,7 +223,7 @@ def _note_clock(conn: Connection, status: GateStatus) -> None:
 
 def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
     """Hear the gates until `stop`, whatever Postgres does in between."""
-    statuses = Statuses(broker, Topics(venue=config.venue))
+    statuses = Statuses(broker, Topics(venue=config.venue), config.watch)
     outage = Outage("Postgres (gates' status)")
     while not stop.is_set():
         try:
@@ -236,7 +243,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def hearing(config: HubConfig) -> Iterator[None]:
+def hearing(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
     """A thread that hears the gates while the block runs, over a connection of its own.
 
     Its own, so that a gate is heard while a night's backlog is taken in; without a session, because what
@@ -244,7 +251,8 @@ def hearing(config: HubConfig) -> Iterator[None]:
     """
     topics = Topics(venue=config.venue)
     client_id = f"maguey-hub-status-{config.venue}"
-    broker = Broker(config.mqtt, client_id, topics.status(), topics.replies(), session_s=0)
+    subscribe = (topics.status(), topics.replies())
+    broker = Broker(config.mqtt, client_id, *subscribe, session_s=0, outage=outage)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
     thread.start()

@@ -23,7 +23,7 @@ import structlog
 from gate.claim import Answer, Claim
 from gate.clock import Clock
 from gate.command import LONGEST_ENVELOPE
-from gate.talk import Ordered, Refetch, Replied, ToSync, Unused, encode
+from gate.talk import Beat, Ordered, Refetch, Replied, ToSync, Unused, encode
 from sync.link import Link, Message
 from sync.reading import understand
 from sync.timing import Timing, measure, take
@@ -284,6 +284,7 @@ class Claims:
         self._heard_ms = now.monotonic_ms
         if now.monotonic_ms - told.id <= self._timeout_ms:
             self.answered_ms, self._is_answered = now.monotonic_ms, True
+            self._tell(encode(Beat(answered_ms=now.monotonic_ms)))
         new = measure(now.boot_id, told.id, now.monotonic_ms, told)
         if new is not None:
             self.timing = take(self.timing, new)

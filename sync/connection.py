@@ -69,12 +69,15 @@ class Connection:
         return None
 
     def on_connected(self, now_ms: int) -> None:
-        """The broker has accepted the link."""
+        """The broker has accepted the link: told at once, unless the one before did not last."""
         self.connected, self.since_ms = True, now_ms
+        if not self._put_out:
+            self._outage.over()
 
     def on_lost(self, lost: Lost, now_ms: int) -> None:
         """The link is gone; the next is made after a wait."""
-        self._put_out += self.connected
+        self._settle(now_ms)
+        self._put_out += self.connected and not self._is_settled(now_ms)
         if lost.taken_over or self._put_out >= MOST_PUT_OUT:
             self._tell_of_namesake()
         self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
@@ -117,10 +120,13 @@ class Connection:
 
     def _settle(self, now_ms: int) -> None:
         """Only a connection that lasts is one: else the log fills and the waits never grow."""
-        if self.connected and now_ms - self.since_ms >= SETTLED_MS:
+        if self._is_settled(now_ms):
             self._failures = self._put_out = 0
             self._is_told = False
             self._outage.over()
+
+    def _is_settled(self, now_ms: int) -> bool:
+        return self.connected and now_ms - self.since_ms >= SETTLED_MS
 
 
 def cut_since(before: LinkNote | None, now: Now) -> int:

@@ -17,8 +17,9 @@ from gate.findings import Finding, examine, fault, fine, warning
 from gate.model import ScanRecord
 from sync.link import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message, tls
 from sync.outbox import Outbox
+from sync.scans import encode_scans
 from sync.snapshot import FetchError, HubClient, NoAnswer
-from sync.wire import Ack, GateStatus, Topics, WireError, decode, encode, encode_scans
+from sync.wire import Ack, GateStatus, Topics, WireError, decode, encode
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0

@@ -125,7 +125,7 @@ class Follower:
             self._ask(event_id)
 
     def on_fetched(self, fetched: Fetched) -> None:
-        """An answer over HTTP."""
+        """An answer over HTTP: one page of changes, and the next is asked for, or all of a night."""
         event_id = fetched.event_id
         before = self._held.get(event_id)
         if event_id not in self._served:
@@ -138,7 +138,7 @@ class Follower:
             self._replace(fetched, fetched.spooled)
         elif not self._cannot_apply(event_id, fetched.generation):
             self._has_gap(event_id, fetched.changes)  # seen again below, as being behind
-        self._hear_of(event_id, fetched.place)
+        self._hear_of(event_id, fetched.newest_place)
         if self._held.get(event_id) != before:
             self._ask_if_behind(event_id)
         elif self._is_behind(event_id):

@@ -17,8 +17,9 @@ from sync.follower import Follower
 from sync.link import Message
 from sync.peers import Peers
 from sync.reading import understand
+from sync.scans import decode_scans
 from sync.snapshot import Fetched
-from sync.wire import Alert, Delta, GateConfig, Head, Topics, WireError, decode, decode_scans
+from sync.wire import Alert, Delta, GateConfig, Head, Topics, WireError, decode
 
 STORE_RETRY_MS = 1_000
 KEPT = 10_000

@@ -18,7 +18,7 @@ from gate.errors import StoreError
 from gate.model import Now, ScanRecord
 from gate.rows import COLUMNS, from_row, moment
 from gate.sqlfile import load
-from sync.wire import Spoiled
+from sync.scans import Spoiled
 
 SQL = load("sync", "outbox.sql")
 CELL_CHARACTERS = 128

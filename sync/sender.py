@@ -9,7 +9,8 @@ import structlog
 from gate.link import LinkNote
 from sync import window as win
 from sync.outbox import Outbox, Place
-from sync.wire import BATCH_LIMIT, MESSAGE_LIMIT, Ack, encode_scans
+from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, encode_scans
+from sync.wire import Ack
 
 HUB_SILENT_WAITS = 2
 """So many resends in a row without an answer, and the hub counts as not heard (6 s and more)."""

@@ -19,6 +19,7 @@ from gate.clock import Clock
 from gate.errors import StoreError
 from gate.heart import Heart
 from gate.lending import LOCK_FILE
+from gate.link import LinkNote
 from gate.live import Reading
 from gate.model import Now, Value
 from gate.outage import Outage
@@ -36,7 +37,7 @@ from sync.reading import understand
 from sync.sender import Sender
 from sync.snapshot import Fetched
 from sync.telling import Identity, Teller
-from sync.timing import kept
+from sync.timing import Timing, kept
 from sync.wire import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
 
 __all__ = ["Doors", "Identity", "Inbox", "Sync", "Turns"]
@@ -100,52 +101,19 @@ class Sync:
         doors: Doors | None = None,
         claim_timeout_s: float = 0.2,
     ) -> None:
-        self._gate_id = gate_id = identity.gate_id
+        self._gate_id = identity.gate_id
         self._topics = Topics(venue=identity.venue)
-        self._cache = cache
-        self._outbox = outbox
-        self._inbox = inbox
-        self._want = want
-        self._clock = clock
-        self._door = door
-        self._doors = doors
-        self._jitter = jitter
+        self._cache, self._outbox, self._inbox = cache, outbox, inbox
+        self._want, self._clock, self._jitter = want, clock, jitter
+        self._door, self._doors = door, doors
         before, now = cache.link(), clock.now()
-        timing = kept(before, now.boot_id)
-        clock.learn(timing.best)
-        self.claims = Claims(
-            self._topics,
-            gate_id,
-            clock,
-            to_service=lambda event: inbox.put((None, event)),
-            tell=doors.tell if doors else lambda _packet: 0,
-            timing=timing,
-            timeout_ms=round(claim_timeout_s * 1000),
-        )
+        self.claims = self._make_claims(kept(before, now.boot_id), round(claim_timeout_s * 1000))
         self._line = Connection(make_link, self._will, self._wanted(), cut_since(before, now), jitter)
         self._sender = Sender(outbox, before)
         self._follower = Follower(cache, want, clock)
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
-        self._intake = Intake(
-            gate_id=gate_id,
-            topics=self._topics,
-            cache=cache,
-            follower=self._follower,
-            clock=clock,
-            heard=self._heard,
-            before_large=lambda: self._beat(clock.now()),  # it keeps the door waiting for the next one
-            before=before,
-        )
-        self._teller = Teller(
-            identity=identity,
-            line=self._line,
-            claims=self.claims,
-            sender=self._sender,
-            intake=self._intake,
-            follower=self._follower,
-            cache=cache,
-            outbox=outbox,
-        )
+        self._intake = self._make_intake(before)
+        self._teller = self._make_teller(identity)
         self._journal_outage = Outage("journal")
         self._beat_outage = Outage("heartbeat")
         self._ack_outage = Outage("the hub's acknowledgement")
@@ -153,6 +121,44 @@ class Sync:
         self._peers_online: set[str] = set()
         self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
+
+    def _make_claims(self, timing: Timing, timeout_ms: int) -> Claims:
+        """Between door and hub, beginning with what was known of the hub's clock."""
+        self._clock.learn(timing.best)
+        doors = self._doors
+        return Claims(
+            self._topics,
+            self._gate_id,
+            self._clock,
+            to_service=lambda event: self._inbox.put((None, event)),
+            tell=doors.tell if doors else lambda _packet: 0,
+            timing=timing,
+            timeout_ms=timeout_ms,
+        )
+
+    def _make_intake(self, before: LinkNote | None) -> Intake:
+        return Intake(
+            gate_id=self._gate_id,
+            topics=self._topics,
+            cache=self._cache,
+            follower=self._follower,
+            clock=self._clock,
+            heard=self._heard,
+            before_large=lambda: self._beat(self._clock.now()),  # it keeps the door waiting for the next one
+            before=before,
+        )
+
+    def _make_teller(self, identity: Identity) -> Teller:
+        return Teller(
+            identity=identity,
+            line=self._line,
+            claims=self.claims,
+            sender=self._sender,
+            intake=self._intake,
+            follower=self._follower,
+            cache=self._cache,
+            outbox=self._outbox,
+        )
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
         """Until `stop` is set; then a goodbye to the broker."""

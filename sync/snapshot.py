@@ -34,7 +34,7 @@ LINE_BYTES = 256 * 1024
 CONFIG_BYTES = 4 * 1024 * 1024
 """A configuration larger than this is none; a night takes about 400 bytes."""
 MOST_CHANGES = 5_000
-"""Changes read into memory, about 3 MB; a gate that lacks more loads all of the event."""
+"""Changes read into memory, about 3 MB; whoever lacks more, in however many pages, loads all."""
 
 
 class FetchError(MagueyError):
@@ -52,6 +52,7 @@ class Refused(FetchError):
 class Fetched(Value, frozen=True):
     """A whole snapshot (`spooled`) or what came after the version `since` (`changes`).
 
+    `newest`: what the hub has, where that is more than `version`.
     `went_back`: the hub has an older state than this gate had when it asked; nothing of it was read.
     """
 
@@ -62,11 +63,17 @@ class Fetched(Value, frozen=True):
     spooled: Spooled | None = None
     changes: tuple[Change, ...] = ()
     went_back: bool = False
+    newest: int = 0
 
     @property
     def place(self) -> Place:
         """How far it leads."""
         return Place(generation=self.generation, version=self.version)
+
+    @property
+    def newest_place(self) -> Place:
+        """How far the hub is."""
+        return Place(generation=self.generation, version=max(self.version, self.newest))
 
 
 class _Safe(HTTPAdapter):
@@ -165,10 +172,12 @@ class HubClient:
                 return msgspec.structs.replace(fetched, went_back=True)
             if not header.since:
                 return msgspec.structs.replace(fetched, spooled=spool.fill(lines.rows()))
-            if header.count > MOST_CHANGES:
+            if max(header.count, header.newest - header.since) > MOST_CHANGES:
                 return None
             lines.check_follows_on(held)
-            return msgspec.structs.replace(fetched, since=header.since, changes=tuple(lines.changes()))
+            return msgspec.structs.replace(
+                fetched, since=header.since, newest=header.newest, changes=tuple(lines.changes())
+            )
 
     def _get(self, path: str, **query: Any) -> requests.Response:
         url = self._base + path

@@ -1,28 +1,24 @@
 """Topics and messages between gates and hub: protocol 4.2 to 4.4. Pure; shared with the hub.
 
+Batches of scans are in `sync.scans`.
+
 Every message is JSON with a schema version ``"v": 1``. Unknown fields are ignored, unknown
 versions refused with `WireError`: the hub quarantines them, a gate logs them once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from gate.model import Entry, Event, FeedRow, Moment, ScanRecord, Status, Value
+from gate.model import Entry, Event, FeedRow, Moment, Status, Value
 
 M = TypeVar("M", bound=msgspec.Struct)
 
 VERSION = 1
-BATCH_LIMIT = 50
-"""Most scan records in one message (protocol 4.2)."""
-MESSAGE_LIMIT = 256 * 1024
-"""Longest batch of scans looked at, in bytes; 50 records take about 40 KiB."""
 SMALL_LIMIT = 4 * 1024
 """Longest question or answer about one ticket, in bytes; they take some 300."""
 LARGEST = 8 * 1024 * 1024
@@ -32,12 +28,6 @@ GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """What a gate may be called: it is a level of its topics and a key at the hub."""
 EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 """What a numbering may be called."""
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-_ERROR_CHARACTERS = 500
-_COUNTED = ("monotonic_ms", "clock_offset_ms", "clock_uncertainty_ms", "cache_age_s")
-_FARTHEST = 2**53
-"""Sums of such numbers still fit into what databases count with (and JSON's other readers, RFC 8259, 6)."""
 
 
 class WireError(ValueError):
@@ -239,6 +229,7 @@ class GateConfig(Value, frozen=True):
 class SnapshotHeader(Value, frozen=True):
     """First line of a snapshot or catch-up. `since` 0: a whole snapshot of `count` rows.
 
+    A catch-up comes by the page: it leads to `version`, while the hub is at `newest` (0: at `version`).
     Then follow `count` lines, each a `FeedRow` (snapshot) or a `Change` (catch-up), then a
     `SnapshotEnd`.
     """
@@ -248,6 +239,7 @@ class SnapshotHeader(Value, frozen=True):
     since: int
     count: int
     generation: int = 1
+    newest: int = 0
     v: int = VERSION
 
 
@@ -256,40 +248,6 @@ class SnapshotEnd(Value, frozen=True):
 
     sha256: str
     end: bool = True
-
-
-class _Batch(msgspec.Struct):
-    v: int
-    scans: list[msgspec.Raw]
-
-
-class Unreadable(Value, frozen=True):
-    """A record of a batch that is none. `epoch` and `seq` where at least those could be read."""
-
-    raw: bytes
-    error: str
-    epoch: str | None = None
-    seq: int | None = None
-
-
-class Spoiled(Value, frozen=True):
-    """In a batch, the place of a journal row that is no record any more; `error` says why.
-
-    It goes to the hub so that what is left of it is kept, in the quarantine, and the numbering has no
-    hole: an acknowledgement says "every scan up to here". `row`: its columns as far as they could be
-    read, empty if there is no such row.
-    """
-
-    gate_id: str
-    epoch: str
-    seq: int
-    error: str
-    row: dict[str, str | int | float | None]
-
-
-class _Place(msgspec.Struct):
-    epoch: str
-    seq: int
 
 
 class Topics(Value, frozen=True):
@@ -350,83 +308,6 @@ class Topics(Value, frozen=True):
 def encode(message: msgspec.Struct) -> bytes:
     """A message as it goes over the wire."""
     return msgspec.json.encode(message)
-
-
-def encode_scans(records: Sequence[ScanRecord | Spoiled]) -> bytes:
-    """A batch of one to `BATCH_LIMIT` scan records, or of the places of spoiled ones."""
-    if not 0 < len(records) <= BATCH_LIMIT:
-        raise WireError(f"a batch holds 1 to {BATCH_LIMIT} records, not {len(records)}")
-    return msgspec.json.encode({"v": VERSION, "scans": list(records)})
-
-
-def record_hash(record: ScanRecord) -> str:
-    """SHA-256 hex of a record as encoded: equal on both sides when nothing was altered."""
-    return hashlib.sha256(msgspec.json.encode(record)).hexdigest()
-
-
-def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[Unreadable]]:
-    """Read a batch; a record that is wrong spoils only itself.
-
-    :param gate_id: the gate whose topic it came on; a record of another gate is refused.
-    :raises WireError: the message as a whole cannot be read.
-    """
-    if len(payload) > MESSAGE_LIMIT:
-        raise WireError(f"{len(payload)} bytes, more than {MESSAGE_LIMIT}")
-    try:
-        batch = msgspec.json.decode(payload, type=_Batch)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"not a batch of scans: {error}") from None
-    if batch.v != VERSION:
-        raise WireError(f"schema version {batch.v}, this side reads {VERSION}")
-    if not 0 < len(batch.scans) <= BATCH_LIMIT:
-        raise WireError(f"{len(batch.scans)} records, a batch holds 1 to {BATCH_LIMIT}")
-    good: list[ScanRecord] = []
-    bad: list[Unreadable] = []
-    for raw in batch.scans:
-        found = _record(bytes(raw), gate_id)
-        good.append(found) if isinstance(found, ScanRecord) else bad.append(found)
-    return good, bad
-
-
-def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
-    try:
-        record = msgspec.json.decode(raw, type=ScanRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _unreadable(raw, _spoiled(raw) or str(error))
-    if record.gate_id != gate_id:
-        foreign = f"record of gate {record.gate_id[:64]!r} on the topic of {gate_id!r}"
-        return Unreadable(raw=raw, error=foreign)
-    if not _EARLIEST <= record.occurred_at < _LATEST:
-        return _unreadable(raw, f"occurred_at {record.occurred_at.isoformat()} is not within 1970 to 2199")
-    wild = next(
-        (name for name in _COUNTED if not -_FARTHEST <= (getattr(record, name) or 0) <= _FARTHEST), None
-    )
-    if wild is not None:
-        return _unreadable(raw, f"{wild} {getattr(record, wild)} is more than a clock can say")
-    if not EPOCH.fullmatch(record.epoch):
-        return _unreadable(raw, "epoch is not 1 to 64 letters, digits, '_', '.', ':' or '-'")
-    return record
-
-
-def _spoiled(raw: bytes) -> str | None:
-    """What the gate itself says is wrong with the row, if it does."""
-    try:
-        return f"spoiled in the gate's journal: {msgspec.json.decode(raw, type=Spoiled).error}"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _unreadable(raw: bytes, error: str) -> Unreadable:
-    """With its place, if that much can be read: without it the gate's acknowledgement stops here."""
-    error = error[:_ERROR_CHARACTERS]
-    try:
-        # not strict: a number written as text still says which record this is
-        place = msgspec.json.decode(raw, type=_Place, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Unreadable(raw=raw, error=error)
-    if not EPOCH.fullmatch(place.epoch):
-        return Unreadable(raw=raw, error=error)
-    return Unreadable(raw=raw, error=error, epoch=place.epoch, seq=place.seq)
 
 
 def decode(payload: bytes, shape: type[M]) -> M:

@@ -139,10 +139,11 @@ class StoppedClock:
     def __init__(self, wall: datetime = NOW, *, synced: bool = False) -> None:
         self.wall = wall
         self.monotonic_ms = 1_000_000
+        self.boot_id = "boot-1"
         self.synced = synced
 
     def now(self) -> Now:
-        now = Now(wall=self.wall, monotonic_ms=self.monotonic_ms, boot_id="boot-1")
+        now = Now(wall=self.wall, monotonic_ms=self.monotonic_ms, boot_id=self.boot_id)
         if not self.synced:
             return now
         return msgspec.structs.replace(now, clock="synced", offset_ms=0, uncertainty_ms=5)
@@ -153,3 +154,7 @@ class StoppedClock:
     def forward(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
         self.monotonic_ms += int(seconds * 1000)
+
+    def reboot(self) -> None:
+        """A new boot, in which the hub has not told the time yet."""
+        self.boot_id, self.monotonic_ms, self.synced = "boot-2", 5_000, False

@@ -25,6 +25,8 @@ class Proxy:
     """What the client says is swallowed; the connection stays."""
     loses_down: bool = False
     """What the server says is swallowed; the connection stays."""
+    tears_after: int = 0
+    """Every connection is torn after so many bytes from the server; 0: never."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop, repr=False)
     _open: set[asyncio.StreamWriter] = field(default_factory=set, repr=False)
 
@@ -73,8 +75,12 @@ class Proxy:
             writer.transport.abort()
 
     async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, lost: str) -> None:
+        passed = 0
         with contextlib.suppress(OSError):
             while piece := await source.read(PIECE_BYTES):
+                passed += len(piece)
+                if self.tears_after and lost == "loses_down" and passed > self.tears_after:
+                    return
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 if not getattr(self, lost):

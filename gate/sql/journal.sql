@@ -81,6 +81,11 @@ order by seq
 -- knows --
 select 1 from scans where scan_id = ?
 
+-- last_ordered --
+select {columns} from scans
+where record = 'event' and reason in ('held_open', 'closed', 'resumed')
+order by seq desc limit 1
+
 -- meta_get --
 select value from meta where key = ?
 

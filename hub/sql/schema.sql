@@ -63,7 +63,6 @@ CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boole
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
 CREATE TABLE public.scan_logs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
     scan_id uuid NOT NULL,
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -281,7 +280,8 @@ begin
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
-            last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id
+            last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id,
+            updated_at = now()
         from unnest(p_scans) as plain (scan_id)
         cross join lateral (select * from scan_logs l where l.scan_id = plain.scan_id offset 0) s
         where s.one_time_code_hash is not null and s.annulled_at is null
@@ -1188,6 +1188,37 @@ begin
     return coalesce(cardinality(v_events), 0);
 end
 $$;
+CREATE FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_ticket tickets;
+    v_claim claims;
+begin
+    select * into v_ticket from tickets
+    where event_id = p_event and (ticket_id = p_ticket or id::text = lower(p_ticket)) for no key update;
+    if not found then
+        return jsonb_build_object('outcome', 'no ticket');
+    elsif v_ticket.status = 'checked_in' then
+        return jsonb_build_object('outcome', 'used', 'gate', v_ticket.checked_in_by);
+    end if;
+    select * into v_claim from claims
+    where code_hash = v_ticket.code_hash and answer = 'granted' and released_at is null for update;
+    if not found then
+        return jsonb_build_object('outcome', 'no grant');
+    elsif exists (select from scan_logs where scan_id = v_claim.scan_id and annulled_at is null) then
+        return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
+    elsif may_still_use(v_claim, p_is_off, p_now) then
+        return jsonb_build_object('outcome', 'alive', 'gate', v_claim.gate_id);
+    end if;
+    update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'free', v_ticket.id::text, p_reason, jsonb_build_object('event_id', p_event,
+        'gate_id', v_claim.gate_id, 'epoch', v_claim.epoch, 'scan_id', v_claim.scan_id, 'is_off', p_is_off));
+    return jsonb_build_object('outcome', 'freed', 'gate', v_claim.gate_id);
+end
+$$;
 CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1225,6 +1256,9 @@ CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now t
         select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
     )
 $$;
+CREATE FUNCTION public.give_or_take(p_uncertainty_ms bigint) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((LEAST(GREATEST(COALESCE(p_uncertainty_ms, (3600000)::bigint), (0)::bigint), (3600000)::bigint))::double precision * '00:00:00.001'::interval);
 CREATE FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (p_now >= COALESCE((p_event).starts_at, (p_event).doors_open_at));
@@ -1234,6 +1268,15 @@ CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
 CREATE FUNCTION public.hash_of_text(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(p_text, 'UTF8'::name)), 'hex'::text);
+CREATE FUNCTION public.hash_ticket_code() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    new.code_hash := hash_of_code(new.qr_code_data);
+    return new;
+end
+$$;
 CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[] DEFAULT '{}'::text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT homes.gate FROM unnest(home_of.p_homes) homes(gate) WHERE (homes.gate <> ALL (home_of.p_retired)) ORDER BY (sha256(convert_to(((homes.gate || ' '::text) || home_of.p_code_hash), 'UTF8'::name))) DESC, (homes.gate COLLATE "C") DESC LIMIT 1);
@@ -1245,6 +1288,7 @@ CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS inte
     SET search_path TO 'public', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
 declare
@@ -1607,6 +1651,77 @@ begin
     );
 end
 $$;
+CREATE TABLE public.claims (
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text,
+    event_id uuid,
+    code_hash text,
+    answer text,
+    grant_message jsonb,
+    home text,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone,
+    released_at timestamp with time zone,
+    released_by text,
+    spent_at timestamp with time zone,
+    seen_boot text,
+    seen_ms bigint,
+    CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
+    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text, 'freed'::text])))
+);
+CREATE TABLE public.gate_status (
+    gate_id text NOT NULL,
+    online boolean NOT NULL,
+    version text DEFAULT ''::text NOT NULL,
+    event_id uuid,
+    cache_version bigint,
+    cache_age_s bigint,
+    epoch text,
+    last_seq bigint DEFAULT 0 NOT NULL,
+    acked bigint DEFAULT 0 NOT NULL,
+    unacked bigint DEFAULT 0 NOT NULL,
+    oldest_unacked_s bigint,
+    clock text DEFAULT 'untrusted'::text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    boot_id text DEFAULT ''::text NOT NULL,
+    monotonic_ms bigint,
+    isolated boolean DEFAULT false NOT NULL,
+    door boolean,
+    parts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    way text DEFAULT ''::text NOT NULL,
+    counters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    held jsonb DEFAULT '[]'::jsonb NOT NULL,
+    said_at timestamp with time zone,
+    heard_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
+    CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
+);
+CREATE TABLE public.gate_watermarks (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE public.scan_quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    topic text NOT NULL,
+    gate_id text,
+    epoch text,
+    seq bigint,
+    raw bytea NOT NULL,
+    raw_hash text NOT NULL,
+    raw_length integer NOT NULL,
+    error text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN (NOT (public.is_revoked((p_claim).gate_id) OR (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint)) AND (NOT (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = s.gate_id) AND (q.received_at >= (may_still_use.p_claim).asked_at)))))))) OR ((p_is_off OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates)))))) AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))));
 CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1662,6 +1777,7 @@ CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms 
     SET search_path TO 'public', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET jit TO 'off'
     AS $$
 declare
@@ -2350,7 +2466,7 @@ end
 $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
-    RETURN (to_jsonb(p_scan) - ARRAY['id'::text, 'epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
+    RETURN (to_jsonb(p_scan) - ARRAY['epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
 CREATE FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2412,6 +2528,7 @@ declare
     v_code text;
 begin
     if p_places is not null then
+        p_places := widened(p_places);
         v_moved := array(select scan_id from unsettled(p_places));
         v_scans := v_scans || v_moved;
     end if;
@@ -2677,27 +2794,49 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, is_heard
-            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start
+        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
+            count(base) over (
+                partition by gate_id, epoch, boot_id order by base
+                range between '30 seconds' preceding and '30 seconds' following
+            ) as company
         from link
     ), chained as (
         select marked.*,
-            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain
+            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
+            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
         from marked
-    ), settled as (
-        select chained.*, max(at) over (partition by gate_id, epoch, chain order by seq) as settled_at
+    ), compared as (
+        select chained.*,
+            is_heard and coalesce(base not between common - interval '30 seconds' - give
+                and common + interval '30 seconds' + give, false) as is_apart
         from chained
+    ), judged as (
+        select compared.*, is_apart and coalesce(
+            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
+            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
+        from compared
+        window earlier as (partition by gate_id, epoch, boot_id order by seq
+                rows between unbounded preceding and 1 preceding),
+            later as (partition by gate_id, epoch, boot_id order by seq
+                rows between 1 following and unbounded following)
+    ), settled as (
+        select judged.*, coalesce(
+            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
+            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+        ) as settled_at
+        from judged
     )
     select s.scan_id, s.settled_at, u.ms
     from settled s
     cross join lateral (
-        select s.uncertainty_ms + ceil(extract(epoch from s.settled_at - s.at) * 1000)::bigint as ms
+        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
     ) u
     where not s.is_anchor
         and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
@@ -2914,7 +3053,7 @@ CREATE TABLE public.tickets (
     is_used boolean DEFAULT false NOT NULL,
     qr_code_data text NOT NULL,
     qr_signature text,
-    code_hash text GENERATED ALWAYS AS (public.hash_of_code(qr_code_data)) STORED NOT NULL,
+    code_hash text NOT NULL,
     price_paid numeric(10,2),
     price_paid_cents integer,
     stripe_payment_id text,
@@ -2936,7 +3075,7 @@ CREATE TABLE public.tickets (
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
 )
-WITH (fillfactor='70');
+WITH (fillfactor='45');
 CREATE FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -3047,6 +3186,28 @@ begin
     end if;
     return null;
 end
+$$;
+CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
+        'seq', case when torn.is_so then before.first_seq else p.seq end))
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    left join lateral (
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
+        where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
+        order by l.seq desc limit 1
+    ) before on true
+    left join lateral (
+        select bool_or(t.at + give_or_take(t.uncertainty_ms) < greatest(t.latest, before.corrected_at)) as is_so
+        from (
+            select s.*, max(s.at) filter (where s.is_heard) over (order by s.seq) as latest from scan_times s
+            where s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq between p.seq and before.last_seq
+                and s.boot_id = before.boot_id
+        ) t where t.is_heard
+    ) torn on true
 $$;
 CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -3211,25 +3372,6 @@ CREATE TABLE public.boots (
     last_seq bigint NOT NULL,
     has_untrusted boolean NOT NULL
 );
-CREATE TABLE public.claims (
-    scan_id uuid NOT NULL,
-    gate_id text NOT NULL,
-    epoch text,
-    event_id uuid,
-    code_hash text,
-    answer text,
-    grant_message jsonb,
-    home text,
-    asked_at timestamp with time zone NOT NULL,
-    answered_at timestamp with time zone,
-    released_at timestamp with time zone,
-    released_by text,
-    spent_at timestamp with time zone,
-    seen_boot text,
-    seen_ms bigint,
-    CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
-    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text])))
-);
 CREATE TABLE public.commands (
     id uuid NOT NULL,
     venue text NOT NULL,
@@ -3366,36 +3508,6 @@ CREATE VIEW public.feed_tables AS
            FROM (public.vip_linked_tickets l
              JOIN public.tickets t ON ((t.id = l.ticket_id)))
           WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
-CREATE TABLE public.gate_status (
-    gate_id text NOT NULL,
-    online boolean NOT NULL,
-    version text DEFAULT ''::text NOT NULL,
-    event_id uuid,
-    cache_version bigint,
-    cache_age_s bigint,
-    epoch text,
-    last_seq bigint DEFAULT 0 NOT NULL,
-    acked bigint DEFAULT 0 NOT NULL,
-    unacked bigint DEFAULT 0 NOT NULL,
-    oldest_unacked_s bigint,
-    clock text DEFAULT 'untrusted'::text NOT NULL,
-    clock_offset_ms bigint,
-    clock_uncertainty_ms bigint,
-    boot_id text DEFAULT ''::text NOT NULL,
-    monotonic_ms bigint,
-    isolated boolean DEFAULT false NOT NULL,
-    door boolean,
-    parts jsonb DEFAULT '{}'::jsonb NOT NULL,
-    way text DEFAULT ''::text NOT NULL,
-    counters jsonb DEFAULT '{}'::jsonb NOT NULL,
-    held jsonb DEFAULT '[]'::jsonb NOT NULL,
-    said_at timestamp with time zone,
-    heard_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
-    CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
-);
 CREATE VIEW public.gate_nights AS
  SELECT COALESCE(served.gate_id, held.gate_id) AS gate_id,
     e.id AS event_id,
@@ -3414,7 +3526,12 @@ CREATE VIEW public.gate_nights AS
             WHEN ((held.generation < e.feed_generation) OR (late.changes > 0)) THEN 'behind'::text
             WHEN (d.digest IS NULL) THEN 'unknown'::text
             ELSE 'in sync'::text
-        END AS state
+        END AS state,
+    e.doors_open_at,
+    e.ends_at,
+    e.isolation_policy,
+    e.home_gates,
+    e.retired_gates
    FROM ((((public.gate_events served
      FULL JOIN ( SELECT s.gate_id,
             h.event_id,
@@ -3433,24 +3550,6 @@ CREATE VIEW public.gate_nights AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
-CREATE TABLE public.gate_watermarks (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint DEFAULT 0 NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-CREATE TABLE public.scan_quarantine (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    topic text NOT NULL,
-    gate_id text,
-    epoch text,
-    seq bigint,
-    raw bytea NOT NULL,
-    raw_hash text NOT NULL,
-    raw_length integer NOT NULL,
-    error text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -3645,7 +3744,12 @@ CREATE VIEW public.scan_times AS
             WHEN (s.clock = 'synced'::text) THEN s.clock_uncertainty_ms
             WHEN (c.base IS NOT NULL) THEN (c.uncertainty_ms + (ceil(((abs((s.monotonic_ms - c.monotonic_ms)))::numeric / 10000.0)))::bigint)
             ELSE NULL::bigint
-        END AS uncertainty_ms
+        END AS uncertainty_ms,
+        CASE
+            WHEN (NOT public.is_countable(s.monotonic_ms)) THEN NULL::timestamp with time zone
+            WHEN (s.clock = 'synced'::text) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
+            ELSE c.base
+        END AS base
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 CREATE TABLE public.staff (
@@ -3747,11 +3851,9 @@ ALTER TABLE ONLY public.refunds
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_pkey PRIMARY KEY (id);
-ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_place_key UNIQUE (gate_id, epoch, seq);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_scan_id_key UNIQUE (scan_id);
+    ADD CONSTRAINT scan_logs_scan_id_key PRIMARY KEY (scan_id);
 ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_repeats
@@ -3801,6 +3903,7 @@ CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
 CREATE INDEX boots_of_gate ON public.boots USING btree (gate_id, boot_id) WHERE has_untrusted;
 CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
+CREATE INDEX claims_event ON public.claims USING btree (event_id);
 CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
 CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
@@ -3858,13 +3961,14 @@ CREATE TRIGGER payments_touch BEFORE UPDATE ON public.payments FOR EACH ROW EXEC
 CREATE TRIGGER refunds_touch BEFORE UPDATE ON public.refunds FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER tickets_code_hash BEFORE INSERT OR UPDATE OF qr_code_data, code_hash ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.hash_ticket_code();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_one_winner BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN (((old.checked_in_at IS NOT NULL) AND ((old.checked_in_at IS DISTINCT FROM new.checked_in_at) OR (old.checked_in_by IS DISTINCT FROM new.checked_in_by) OR (old.checked_in_scan IS DISTINCT FROM new.checked_in_scan)))) EXECUTE FUNCTION public.one_winning_admission();
 CREATE TRIGGER tickets_state BEFORE UPDATE OF status ON public.tickets FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('ticket');
 CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_tables_counted();
-CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN ((old.updated_at = new.updated_at)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_winner_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER tickets_winner_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();

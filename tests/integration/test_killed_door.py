@@ -20,11 +20,12 @@ import pytest
 
 import gate
 from gate.model import Reason, ScanRecord
-from gate.passage import Rules
+from gate.passage import Rules, Way
 from gate.screen import Answer
 from hardware.fakes import RecordingTurnstile
 from tests.doors import SENSOR, Bench
 from tests.factories import code_id
+from tests.staff import Staff
 
 GATE = str(Path(gate.__file__).parent)
 BLIND = Rules(sensor=False)
@@ -193,3 +194,32 @@ def test_killed_at_any_statement_the_door_never_admits_twice_nor_pulses_without_
         assert ("first_entry",) in seen
         assert ("first_entry", "not_opened", "first_entry") in seen
         assert ("first_entry", "already_used") in seen
+
+
+EACH = 20
+"""Of so many statements of an order one is fatal: what is on the disk changes at one of them only."""
+
+
+def staff_closes_the_gate(bench: Bench) -> None:
+    """The next step follows the order."""
+    bench.clock.synced = True
+    staff = Staff(bench)
+    staff.send(staff.sealed("close"))
+
+
+@pytest.mark.timeout(600)
+def test_killed_anywhere_in_an_order_the_gate_is_afterwards_what_its_record_says(
+    folders: Callable[[int], Path],
+) -> None:
+    statements = in_a_process(folders(0), SENSOR, staff_closes_the_gate, None)
+    seen: set[tuple[Way, bool]] = set()
+    for fatal in range(1, statements + 1, EACH):
+        folder = folders(fatal)
+        in_a_process(folder, SENSOR, staff_closes_the_gate, fatal)
+        bench = a_gate(folder, SENSOR)
+        bench.wait(0.1)
+        is_recorded = Reason.CLOSED in {record.reason for record in bench.records()}
+        assert (bench.passing.state.way is Way.CLOSED) is is_recorded, f"statement {fatal}"
+        seen.add((bench.passing.state.way, is_recorded))
+        bench.close()
+    assert seen == {(Way.NORMAL, False), (Way.CLOSED, True)}

@@ -12,7 +12,7 @@ import pytest
 from demo.club import Club, await_true, open_club
 from demo.night import Ticket, phone
 from gate.model import Ruling, ScanRecord
-from sync.wire import record_hash
+from sync.scans import record_hash
 
 WAIT_S = 60.0
 

@@ -20,7 +20,7 @@ from demo.club import Building, Club, GateBox, Program, await_true, open_club
 from demo.night import Ticket, phone
 from gate.model import ScanRecord
 from gate.sqlfile import parse
-from sync.wire import record_hash
+from sync.scans import record_hash
 from tests.proxy import Proxy, proxy
 
 GATES = 3

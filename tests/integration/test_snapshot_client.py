@@ -318,6 +318,22 @@ def test_a_gate_that_lacks_very_much_loads_all_of_the_event(
     assert rows_of(fetched) == list(ROWS)
 
 
+def test_one_page_of_very_much_is_not_loaded_but_all_of_the_event(hub: type[Hub], client: Client) -> None:
+    page = (Change(version=6, row=an_admission()), Change(version=7, row=a_table()))
+    hub.bodies = {
+        "since=5&generation=1": snapshot(page, since=5, newest=5 + limits.MOST_CHANGES + 1),
+        "since=0&generation=1": snapshot(),
+    }
+    assert rows_of(client.fetch(5)) == list(ROWS)
+
+
+def test_a_page_tells_how_much_more_there_is(hub: type[Hub], client: Client) -> None:
+    page = (Change(version=6, row=an_admission()), Change(version=7, row=a_table()))
+    hub.body = snapshot(page, since=5, newest=400)
+    fetched = client.fetch(5)
+    assert (fetched.changes, fetched.place.version, fetched.newest_place.version) == (page, 7, 400)
+
+
 def test_the_hub_is_not_asked_while_a_snapshot_waits(hub: type[Hub], client: Client) -> None:
     hub.body = snapshot()
     fetched = client.fetch()

@@ -34,12 +34,9 @@ MUTANTS = (
     Mutant(
         "acknowledging before the commit",
         "hub/consumer.py",
-        "        acks = write(conn, batch)\n"
-        "        for message in self._pending:\n"
-        "            self._broker.acknowledge(message)\n",
+        "        acks = write(conn, batch)\n        self._broker.acknowledge(*self._pending)\n",
         "        acks = [(one.gate_id, Ack(epoch=one.epoch, seq=one.seq)) for one in batch.records]\n"
-        "        for message in self._pending:\n"
-        "            self._broker.acknowledge(message)\n"
+        "        self._broker.acknowledge(*self._pending)\n"
         "        for gate_id, ack in acks:\n"
         "            self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)\n"
         "        acks = write(conn, batch)\n",
@@ -56,7 +53,7 @@ MUTANTS = (
     Mutant(
         "dropping the unique key of scans",
         "hub/sql/migrations/20260101000200_gates_and_scans.sql",
-        "scan_id uuid not null constraint scan_logs_scan_id_key unique,",
+        "scan_id uuid constraint scan_logs_scan_id_key primary key,",
         "scan_id uuid not null,",
         (f"{HUB}/test_ingest.py", f"{HUB}/test_salvage.py"),
     ),

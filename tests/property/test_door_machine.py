@@ -302,14 +302,14 @@ class DoorMachine(RuleBasedStateMachine):
         self._restart()
 
     def _restart(self) -> None:
-        """What is in memory is gone; what counts afterwards is what the journal says."""
+        """What is in memory is gone; what counts afterwards, and what staff ordered, is in the journal."""
         self.crashes += 1
         self.bench.kill()
         while not self.bench.eye.exhausted():  # a frame nobody looked at is gone as well
             self.bench.eye.look(0)
         pulses = len(self.relay.releases)
         self.bench.start()
-        self.model.awaited, self.model.silent, self.model.ordered = [], 0, Way.NORMAL
+        self.model.awaited, self.model.silent = [], 0
         self._pass(FRAME_MS * 2)
         assert len(self.relay.releases) == pulses, "a pulse at the start"
         standing = Counter(one.code_hash for one in _standing(self.bench.records()))

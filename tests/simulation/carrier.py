@@ -38,6 +38,8 @@ TICK_US = S
 BUSY_TICK_US = 250 * MS
 """While it is not connected it looks this often."""
 POLL_US = 20 * MS
+HEARD_US = (50, 10 * MS)
+"""After how long it gets round to what came: a turn before, with its commits, may take that long."""
 
 Serve = Callable[[requests.PreparedRequest], tuple[int, bytes, dict[str, str]] | None]
 """The hub's answer to a request: status, body and headers; None: nothing answers."""
@@ -303,7 +305,7 @@ class Process:
     def _wake_both(self) -> None:
         """Whoever has something to read."""
         if not self._inbox.empty():
-            self.wake(self._random.randint(50, 500))
+            self.wake(self._random.randint(*HEARD_US))
         if not self.sync.claims.inbox.empty():
             self._wake_claims(self._random.randint(20, 300))
 

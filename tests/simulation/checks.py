@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gate.model import Flag, Ruling, ScanRecord
-from sync.wire import record_hash
+from sync.scans import record_hash
 from tests.simulation.database import Session
 from tests.simulation.gate import Place, Seen
 from tests.simulation.hub_checks import broken_at_the_hub
@@ -98,22 +98,30 @@ def _one_gate_once(mirror: Mirror) -> Iterator[str]:
 
 
 def _heard_is_not_repeated(mirror: Mirror) -> Iterator[str]:
-    """Also if it was annulled later: what counts is what had been heard by then."""
-    records = [seen.record for seen in mirror.values()]
-    annulments = {one.refers_to: one for one in records if one.record == "annulled"}
+    """Unless nobody had walked through, and that was recorded before.
+
+    Not "and that had been heard": `heard` may say too little (`sync.peers`), and the hub may have known it.
+    """
+    annulled = {
+        seen.record.refers_to: seen.since_us for seen in mirror.values() if seen.record.record == "annulled"
+    }
     entries = defaultdict(list)
-    for one in filter(is_first_entry, records):
-        entries[one.code_hash].append(one)
-    for one in (one for several in entries.values() for one in several):
-        for other in entries[one.code_hash]:
-            for heard in one.heard:
-                is_heard = (other.gate_id, other.epoch) == (heard.gate, heard.epoch)
-                if not is_heard or not heard.first <= other.seq <= heard.last:
-                    continue
-                annulled = annulments.get(other.scan_id)
-                if annulled is None or annulled.seq > heard.last:
-                    told = f"{other.gate_id} #{other.seq}, which it had heard of"
-                    yield f"7 first scan wins: {one.gate_id} #{one.seq} repeats {told}"
+    for seen in mirror.values():
+        if is_first_entry(seen.record):
+            entries[seen.record.code_hash].append(seen)
+    for seen in (seen for several in entries.values() for seen in several):
+        one = seen.record
+        for other in (other.record for other in entries[one.code_hash]):
+            if _has_heard(one, other) and annulled.get(other.scan_id, seen.until_us) >= seen.until_us:
+                told = f"{other.gate_id} #{other.seq}, which it had heard of"
+                yield f"7 first scan wins: {one.gate_id} #{one.seq} repeats {told}"
+
+
+def _has_heard(one: ScanRecord, other: ScanRecord) -> bool:
+    return any(
+        (other.gate_id, other.epoch) == (heard.gate, heard.epoch) and heard.first <= other.seq <= heard.last
+        for heard in one.heard
+    )
 
 
 def _granted_once(mirror: Mirror) -> Iterator[str]:

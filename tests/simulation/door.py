@@ -28,7 +28,7 @@ from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
 from gate.ports import Inputs, Keypad, Turnstile, Voice
-from gate.talk import Ordered, ToSync, to_door
+from gate.talk import Beat, Ordered, ToSync, to_door
 from hardware.fakes import RecordingTurnstile, RecordingVoice, ScriptedEye, ScriptedInputs, ScriptedKeypad
 from tests.doors import RecordingDisplay
 from tests.simulation.agenda import MS, Agenda, S
@@ -40,7 +40,7 @@ TICK_US = S
 CLAIM_US = 200 * MS
 SOCKET_US = 200
 A_MONTH, SECONDS = 30, 5 / 86_400
-RULES = Rules(sensor=True, timeout_ms=7_000)
+RULES = Rules(sensor=True, timeout_ms=4_000)
 Keys = Mapping[str, Ed25519PublicKey]
 
 
@@ -61,6 +61,8 @@ class Line(Hotline):
         message = to_door(packet)
         if isinstance(message, Ordered):
             self._orders.append(message.envelope.encode())
+        elif isinstance(message, Beat):
+            self._answered_ms = message.answered_ms
         elif message.scan_id == self._waits_for:
             self._answers[message.scan_id] = message
 

@@ -136,11 +136,12 @@ class HubLine:
     def _forget(self, number: int) -> None:
         self._unsent.pop(number, None)
 
-    def acknowledge(self, message: Message) -> None:
+    def acknowledge(self, *messages: Message) -> None:
         """See `Line`."""
-        self._trouble.said()
-        if self._line is not None and message.connection == self._connection:
-            self._broker.acknowledge(self._line, message.mid)
+        for message in messages:
+            self._trouble.said()
+            if self._line is not None and message.connection == self._connection:
+                self._broker.acknowledge(self._line, message.mid)
 
     def tend(self) -> None:
         """See `Line`."""

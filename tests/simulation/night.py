@@ -24,8 +24,8 @@ LONGEST_US = 900 * S
 """So long after everything was healed it has to be quiet."""
 LOOK_US = 1_037 * MS
 """Not in step with what happens every second."""
-STILL_US = 12 * S
-"""It is quiet if for so long nobody had anything to send."""
+STILL_US = 5 * S
+"""It is quiet if for so long nobody had anything to send, and nobody lacked anything."""
 
 
 class Night:
@@ -203,7 +203,20 @@ class Night:
                 return
 
     def _busy(self) -> list[str]:
-        return self.broker.waiting() + [one for gate in self.gates.values() for one in gate.busy()]
+        """Who has something to send. If nobody has, who lacks something: a timer may bring it yet."""
+        sending = self.broker.waiting() + [one for gate in self.gates.values() for one in gate.busy()]
+        return sending or self._lacking()
+
+    def _lacking(self) -> list[str]:
+        with self.hub.trouble.aside():
+            hub = self._session.execute(_HELD_BY_THE_HUB.encode()).fetchone()
+        assert hub is not None
+        behind = [
+            f"{gate.gate_id} is behind the hub"
+            for gate in self.gates.values()
+            if gate.versions().get(self.plan.event_id) != hub["version"]
+        ]
+        return behind + ["the hub has alerts to send"] * hub["has_alerts"]
 
     def _pruned(self, gone: list[Seen]) -> None:
         """Invariant 5: what goes from a journal is at the hub."""
@@ -226,6 +239,10 @@ _TELLING = {
     "sync killed": ("lines",), "clock jump": ("jump_us",),
     "slow disk": ("commit_us",), "revoke": ("ticket", "status"), "sale": ("ticket",),
 }  # fmt: skip
+_HELD_BY_THE_HUB = (
+    "select admission_version as version,"
+    " exists (select from alerts where sent_at is null and reason = 'conflict') as has_alerts from events"
+)
 _HAS = (
     "select 1 from scan_logs where (gate_id, epoch, seq) = (%s, %s, %s)"
     " union all select 1 from scan_quarantine where (gate_id, epoch, seq) = (%s, %s, %s)"

@@ -1,4 +1,4 @@
-"""Every command a person has on a gate is in docs/operations.md."""
+"""Every command a person has on a gate or at the hub is in docs/operations.md."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import pytest
 import typer.main
 
 from gate import cli as gate_cli
+from hub import cli as hub_cli
 from sync import cli as sync_cli
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 COMMANDS = [
     *(f"maguey-gate {name}" for name in typer.main.get_command(gate_cli.app).commands),  # type: ignore[attr-defined]
     *(f"maguey-sync {name}" for name in typer.main.get_command(sync_cli.app).commands),  # type: ignore[attr-defined]
+    *(f"maguey-hub {name}" for name in typer.main.get_command(hub_cli.app).commands if name != "seed-demo"),  # type: ignore[attr-defined]
 ]
 
 

@@ -59,7 +59,7 @@ create table if not exists tickets (
     is_used boolean not null default false,
     qr_code_data text not null constraint tickets_qr_code_data_key unique,
     qr_signature text,
-    code_hash text not null generated always as (hash_of_code(qr_code_data)) stored,
+    code_hash text not null,
     price_paid decimal(10, 2),
     price_paid_cents integer,
     stripe_payment_id text,
@@ -81,8 +81,7 @@ create table if not exists tickets (
 
 create index if not exists tickets_event on tickets (event_id);
 
--- Not unique: a generated column in a unique index makes every check-in lock the ticket as if its
--- key changed, and wait for whoever is linking it to a table.
+-- Not unique: in a unique index it would be a key of the ticket, and `tickets_code_any_case` says as much.
 create index if not exists tickets_code_hash on tickets (code_hash);
 
 create unique index if not exists tickets_code_any_case on tickets (upper(qr_code_data));
@@ -90,5 +89,18 @@ create unique index if not exists tickets_code_any_case on tickets (upper(qr_cod
 create or replace trigger events_touch before update on events
 for each row when (old.admission_version = new.admission_version) execute function touch_updated_at();
 
+-- What sets it itself need not be helped: a check-in is made hundreds of times a second.
 create or replace trigger tickets_touch before update on tickets
-for each row execute function touch_updated_at();
+for each row when (old.updated_at = new.updated_at) execute function touch_updated_at();
+
+-- By a trigger: a generated column would be worked out again at every check-in.
+create or replace function hash_ticket_code() returns trigger
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    new.code_hash := hash_of_code(new.qr_code_data);
+    return new;
+end
+$$;
+
+create or replace trigger tickets_code_hash before insert or update of qr_code_data, code_hash on tickets
+for each row execute function hash_ticket_code();

@@ -26,8 +26,7 @@ create table if not exists gate_events (
 
 -- Field by field the scan record of protocol 4.3. No foreign keys: a scan is kept whatever it names.
 create table if not exists scan_logs (
-    id uuid primary key default gen_random_uuid(),
-    scan_id uuid not null constraint scan_logs_scan_id_key unique,
+    scan_id uuid constraint scan_logs_scan_id_key primary key,
     gate_id text not null,
     epoch text not null,
     seq bigint not null constraint scan_logs_seq_positive check (seq > 0),

@@ -3,7 +3,7 @@
 -- A batch as rows. Each element is a scan record with its payload_hash, and its place in the batch.
 create or replace function scan_rows(p_records jsonb) returns setof scan_logs
 language sql stable set search_path = public, pg_temp as $$
-    select gen_random_uuid(), r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms,
+    select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms,
         r.verdict, r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
         r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
         r.released, r.record, r.refers_to, r.payload_hash, now()

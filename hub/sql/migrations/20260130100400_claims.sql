@@ -24,7 +24,9 @@ create table if not exists claims (
     answered_at timestamptz,
     released_at timestamptz,
     released_by text
-        constraint claims_released check (released_by in ('returned', 'superseded', 'annulled', 'unused', 'revoked')),
+        constraint claims_released check (
+            released_by in ('returned', 'superseded', 'annulled', 'unused', 'revoked', 'freed')
+        ),
     spent_at timestamptz,
     seen_boot text,
     seen_ms bigint
@@ -36,6 +38,7 @@ where answer = 'granted' and released_at is null;
 create index if not exists claims_open on claims (gate_id)
 where answer = 'granted' and released_at is null and spent_at is null;
 create index if not exists claims_asked on claims (asked_at);
+create index if not exists claims_event on claims (event_id);
 
 -- Tickets a home gate was asked to lend, written before it is asked. lent: it said that it will not admit the
 -- ticket alone any more, which holds for the night; null while it has not answered.

@@ -189,6 +189,7 @@ $$;
 
 -- What a record's own clocks say of when it was. Heard: by a clock that was measured, then or, of the same
 -- boot, before or after; two clocks run apart by 100 in a million. Otherwise nobody knows, but not after it came.
+-- base: what that makes of the beginning of its boot.
 create or replace view scan_times as
 select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
     s.clock = 'synced' or c.base is not null as is_heard,
@@ -199,13 +200,47 @@ select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.correc
     case when s.clock = 'synced' then s.clock_uncertainty_ms
         when c.base is not null
             then c.uncertainty_ms + ceil(abs(s.monotonic_ms - c.monotonic_ms) / 10000.0)::bigint
-        end as uncertainty_ms
+        end as uncertainty_ms,
+    case when not is_countable(s.monotonic_ms) then null
+        when s.clock = 'synced' then s.occurred_at - s.monotonic_ms * interval '1 millisecond'
+        else c.base end as base
 from scan_logs s
 left join boot_clocks c on s.clock <> 'synced' and is_countable(s.monotonic_ms)
     and c.gate_id = s.gate_id and c.boot_id = s.boot_id;
 
--- The times that are not what they should be, from these places on. Numbers are the order in which things
--- happened: no record is before the one before it, of the same boot, or, if nobody knows its time, of any.
+-- What a time may be off by, as far as anybody reckons with it: an hour where nobody knows.
+create or replace function give_or_take(p_uncertainty_ms bigint) returns interval
+language sql immutable parallel safe
+return least(greatest(coalesce(p_uncertainty_ms, 3600000), 0), 3600000) * interval '1 millisecond';
+
+-- These places; from the beginning of the boot where a measured time goes back beyond doubt: who was
+-- wrong then, those before or those after, is seen from all of the boot only (`unsettled`).
+create or replace function widened(p_places jsonb) returns jsonb
+language sql stable set search_path = public, pg_temp as $$
+    select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
+        'seq', case when torn.is_so then before.first_seq else p.seq end))
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    left join lateral (
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
+        where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
+        order by l.seq desc limit 1
+    ) before on true
+    left join lateral (
+        select bool_or(t.at + give_or_take(t.uncertainty_ms) < greatest(t.latest, before.corrected_at)) as is_so
+        from (
+            select s.*, max(s.at) filter (where s.is_heard) over (order by s.seq) as latest from scan_times s
+            where s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq between p.seq and before.last_seq
+                and s.boot_id = before.boot_id
+        ) t where t.is_heard
+    ) torn on true
+$$;
+
+-- The times that are not what they should be, from these places on (`widened`). Numbers are the order in which
+-- things happened: no record is before the one before it, of the same boot, or, if nobody knows its time, of any.
+-- Where measured times of one boot contradict that beyond doubt, the hub was wrong about its own time
+-- for a while: those that most of the boot does not agree with, by more than half a minute, do not count, and
+-- lie between their neighbours, as uncertain as they were wrong.
 create or replace function unsettled(p_places jsonb)
 returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
 language sql stable set search_path = public, pg_temp as $$
@@ -220,27 +255,49 @@ language sql stable set search_path = public, pg_temp as $$
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, is_heard
-            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start
+        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
+            count(base) over (
+                partition by gate_id, epoch, boot_id order by base
+                range between '30 seconds' preceding and '30 seconds' following
+            ) as company
         from link
     ), chained as (
         select marked.*,
-            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain
+            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
+            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
         from marked
-    ), settled as (
-        select chained.*, max(at) over (partition by gate_id, epoch, chain order by seq) as settled_at
+    ), compared as (
+        select chained.*,
+            is_heard and coalesce(base not between common - interval '30 seconds' - give
+                and common + interval '30 seconds' + give, false) as is_apart
         from chained
+    ), judged as (
+        select compared.*, is_apart and coalesce(
+            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
+            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
+        from compared
+        window earlier as (partition by gate_id, epoch, boot_id order by seq
+                rows between unbounded preceding and 1 preceding),
+            later as (partition by gate_id, epoch, boot_id order by seq
+                rows between 1 following and unbounded following)
+    ), settled as (
+        select judged.*, coalesce(
+            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
+            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+        ) as settled_at
+        from judged
     )
     select s.scan_id, s.settled_at, u.ms
     from settled s
     cross join lateral (
-        select s.uncertainty_ms + ceil(extract(epoch from s.settled_at - s.at) * 1000)::bigint as ms
+        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
     ) u
     where not s.is_anchor
         and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)

@@ -4,7 +4,7 @@
 -- What a record says, whatever its place in the journal and whatever was learnt of it since.
 create or replace function scan_content(p_scan scan_logs) returns jsonb
 language sql stable
-return to_jsonb(p_scan) - array['id', 'epoch', 'seq', 'payload_hash', 'received_at', 'actuated', 'annulled_at',
+return to_jsonb(p_scan) - array['epoch', 'seq', 'payload_hash', 'received_at', 'actuated', 'annulled_at',
     'corrected_at', 'corrected_uncertainty_ms', 'one_time_code_hash'];
 
 -- A record that differs from what its place holds, or reuses another's scan_id, is no duplicate. One whose
@@ -151,7 +151,8 @@ begin
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
-            last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id
+            last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id,
+            updated_at = now()
         from unnest(p_scans) as plain (scan_id)
         cross join lateral (select * from scan_logs l where l.scan_id = plain.scan_id offset 0) s
         where s.one_time_code_hash is not null and s.annulled_at is null

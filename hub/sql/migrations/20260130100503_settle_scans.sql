@@ -186,6 +186,7 @@ declare
     v_code text;
 begin
     if p_places is not null then
+        p_places := widened(p_places);
         v_moved := array(select scan_id from unsettled(p_places));
         v_scans := v_scans || v_moved;
     end if;
@@ -236,7 +237,7 @@ drop function if exists ingest_scans(jsonb, jsonb);
 -- before anybody has counted them again.
 create or replace function ingest_scans(p_records json, p_topics jsonb) returns integer
 language plpgsql set search_path = public, pg_temp
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 declare
     v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
     v_new record;
@@ -269,7 +270,7 @@ create or replace function note_boot_clock(
     p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamptz, p_uncertainty_ms bigint
 ) returns void
 language plpgsql set search_path = public, pg_temp
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 declare
     v_base timestamptz;
 begin

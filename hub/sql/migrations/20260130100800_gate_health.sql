@@ -3,7 +3,7 @@
 -- Each night a gate serves or holds, beside the hub's own. state: 'in sync' only where both computed the same
 -- digest at the same version; 'unknown' where the gate holds nothing yet, or nothing was compared yet. behind:
 -- changes it lacked when it was last heard, though they were more than 5 s old; a busy night's last ones are on
--- their way to everybody.
+-- their way to everybody. The last five columns are the night's own: what its gates do that cannot ask.
 create or replace view gate_nights as
 select coalesce(served.gate_id, held.gate_id) as gate_id, e.id as event_id, e.code, e.name,
     held.version, held.generation, held.count,
@@ -16,7 +16,8 @@ select coalesce(served.gate_id, held.gate_id) as gate_id, e.id as event_id, e.co
         when held.generation < e.feed_generation or late.changes > 0 then 'behind'
         when d.digest is null then 'unknown'
         else 'in sync'
-    end as state
+    end as state,
+    e.doors_open_at, e.ends_at, e.isolation_policy, e.home_gates, e.retired_gates
 from gate_events served
 full join (
     select s.gate_id, h.event_id, h.version, h.generation, h.count, h.digest,

@@ -26,3 +26,23 @@ ORDER BY numbers
 
 -- alert_sent --
 UPDATE alerts SET sent_at = now() WHERE number = ANY(%(numbers)s)
+
+-- unused_grants --
+-- Gates that were granted tickets lately and sent no scan with those grants. The newest do not count, for their
+-- scans may be on their way; nor those given back, for they keep nobody out.
+SELECT c.gate_id, count(*) AS unused FROM claims c JOIN gates g ON g.gate_id = c.gate_id
+WHERE g.venue = %(venue)s AND c.answer = 'granted' AND coalesce(c.released_by, 'unused') = 'unused'
+    AND c.asked_at > %(now)s::timestamptz - %(minutes)s * interval '1 minute'
+    AND c.asked_at < %(now)s::timestamptz - interval '1 minute'
+    AND NOT EXISTS (SELECT FROM scan_logs s WHERE s.scan_id = c.scan_id AND s.gate_id = c.gate_id)
+GROUP BY c.gate_id HAVING count(*) > %(most)s
+ORDER BY c.gate_id
+
+-- note_greedy --
+-- Once in so many minutes, as long as it goes on.
+INSERT INTO alerts (scan_id, venue, gate_id, reason, at)
+SELECT gen_random_uuid(), %(venue)s, %(gate_id)s, 'unused_grants', %(now)s
+WHERE NOT EXISTS (
+    SELECT FROM alerts a WHERE (a.venue, a.gate_id, a.reason) = (%(venue)s, %(gate_id)s, 'unused_grants')
+        AND a.at > %(now)s::timestamptz - %(minutes)s * interval '1 minute'
+)

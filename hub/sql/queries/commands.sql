@@ -20,3 +20,10 @@ WHERE id = %(id)s AND gate_id = %(gate_id)s AND outcome IS NULL
 -- command_outcomes --
 -- The newest orders to the gates of a venue, with what became of them.
 SELECT * FROM command_outcomes WHERE venue = %(venue)s ORDER BY issued_at DESC LIMIT %(limit)s
+
+-- orders_unanswered --
+-- Orders that expired within a span of time, and neither a reply nor a record tells what became of them.
+SELECT id::text AS id, gate_id, action, actor, expires_at FROM command_outcomes
+WHERE venue = %(venue)s AND expires_at > %(after)s AND expires_at <= %(until)s
+    AND outcome IS NULL AND recorded_at IS NULL
+ORDER BY expires_at LIMIT 100

@@ -53,4 +53,4 @@ ORDER BY part, key COLLATE "C"
 
 -- change_rows --
 SELECT jsonb_build_object('version', version, 'row', row)::text AS line FROM admission_changes
-WHERE event_id = %(event_id)s AND version > %(since)s ORDER BY version
+WHERE event_id = %(event_id)s AND version > %(since)s AND version <= %(version)s ORDER BY version

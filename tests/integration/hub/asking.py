@@ -113,8 +113,8 @@ class MemoryLine:
         assert gate_id is not None and topic == self._topics.grants(gate_id) and not retain
         self.said.append((gate_id, to_gate(payload)))
 
-    def acknowledge(self, message: Message) -> None:
-        self.acknowledged.append(message.mid)
+    def acknowledge(self, *messages: Message) -> None:
+        self.acknowledged += [message.mid for message in messages]
 
     def tend(self) -> None:
         pass

@@ -9,12 +9,14 @@ import pytest
 
 from demo.servers import free_port
 from gate.model import Reason, Ruling, ScanRecord
-from hub.alerts import Alerts
+from hub.alerts import Alerts, Greedy
 from hub.broker import Broker, Message
-from hub.config import HubConfig, Mqtt
+from hub.config import HubConfig, Mqtt, Watch
 from hub.database import Connection
 from hub.ingest import merge, read, write
-from sync.wire import Alert, Topics, decode, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Alert, Topics, decode
+from tests.integration.hub.asking import VENUE, Night, after, new_id
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.world import GateOnMqtt, World, later, record
 
@@ -133,3 +135,49 @@ def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn:
     finally:
         broker.close()
     assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 1
+
+
+@pytest.fixture
+def night(world: World) -> Night:
+    return Night(world, gates=2)
+
+
+def greedy(conn: Connection, seconds: float) -> list[tuple[str, str]]:
+    """Which gates are to be told of, if it is looked so long after the night's beginning."""
+    Greedy(VENUE, Watch(unused_grants=3, unused_minutes=10)).look(conn, after(seconds))
+    rows = conn.execute(b"SELECT gate_id, reason FROM alerts ORDER BY number").fetchall()
+    return [(row["gate_id"], row["reason"]) for row in rows]
+
+
+def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told_once_in_a_while(
+    night: Night, conn: Connection
+) -> None:
+    for _ in range(4):
+        night.ask("gate-1", night.code())
+    assert greedy(conn, 60) == []  # scans may be on their way
+    assert greedy(conn, 61) == [("gate-1", "unused_grants")]
+    assert greedy(conn, 599) == [("gate-1", "unused_grants")]
+    assert greedy(conn, 661) == [("gate-1", "unused_grants")]  # those of ten minutes ago are past
+
+
+@pytest.mark.parametrize("harmless", ["three only", "scanned", "given back"])
+def test_what_a_working_gate_does_is_not_told(night: Night, conn: Connection, harmless: str) -> None:
+    for _ in range(3):
+        night.ask("gate-1", night.code())
+        night.ask("gate-2", night.code())
+    scan, code = new_id(), night.code()
+    if harmless != "three only":
+        night.ask("gate-1", code, scan)
+    if harmless == "scanned":
+        night.ingest("gate-1", 1, code, scan)
+    elif harmless == "given back":
+        night.give_back("gate-1", scan)
+    assert greedy(conn, 90) == []
+
+
+def test_a_grant_the_gate_says_it_never_used_still_counts(night: Night, conn: Connection) -> None:
+    """Else a gate that takes every ticket for half a minute, again and again, would never be told of."""
+    for _ in range(4):
+        night.ask("gate-1", night.code())
+    night.world.run("UPDATE claims SET released_at = now(), released_by = 'unused'")
+    assert greedy(conn, 90) == [("gate-1", "unused_grants")]

@@ -20,6 +20,7 @@ from litestar.testing import TestClient
 
 from demo.servers import free_port
 from gate.model import Admission, FeedRow, Removed
+from hub import snapshot
 from hub.api import POOL_SIZE, make_app
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
@@ -90,6 +91,24 @@ def test_catching_up(client: TestClient[Any], world: World, event: str) -> None:
     assert [change.version for change in changes(lines)] == [3, 4, 5, 6]
     header, lines = read(client.get(path(event, 6), headers=AUTH))
     assert (header.version, header.since, lines) == (6, 6, [])
+
+
+def test_catching_up_goes_by_the_page(
+    client: TestClient[Any], world: World, event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "PAGE_CHANGES", 3)
+    for _ in range(5):
+        world.ticket(event)
+    first = client.get(path(event, 1), headers=AUTH)
+    header, lines = read(first)
+    assert (header.since, header.version, header.newest) == (1, 4, 6)
+    assert [change.version for change in changes(lines)] == [2, 3, 4]
+    world.ticket(event)
+    again = client.get(path(event, 1), headers=AUTH)
+    assert read(again)[0].newest == 7
+    assert again.headers["etag"] != first.headers["etag"]
+    header, lines = read(client.get(path(event, 4), headers=AUTH))
+    assert (header.since, header.version, header.newest, len(lines)) == (4, 7, 7, 3)
 
 
 @pytest.mark.parametrize("since", [2, 99])

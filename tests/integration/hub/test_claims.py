@@ -513,15 +513,6 @@ def test_a_gates_status_frees_what_it_cannot_use(night: Night, desk: Desk) -> No
     assert night.answer("gate-2", code) == "granted"
 
 
-def test_a_week_later_a_claim_is_forgotten(night: Night, desk: Desk) -> None:
-    night.ask("gate-1", night.code())
-    desk.turn()
-    assert night.world.one("SELECT count(*) FROM claims") == 1
-    desk.wait(8 * 86_400)
-    desk.turn()
-    assert night.world.one("SELECT count(*) FROM claims") == 0
-
-
 # --- real servers ---
 
 

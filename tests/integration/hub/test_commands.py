@@ -5,18 +5,19 @@ from __future__ import annotations
 import stat
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from structlog.testing import capture_logs
 
 from gate.command import Command, Reply, unseal
 from gate.model import Now, Reason, Ruling
 from hub import statuses
 from hub.broker import Message
-from hub.commands import decode_reply, take_reply
+from hub.commands import Unanswered, decode_reply, take_reply
 from hub.config import HubConfig
 from hub.database import Connection
 from hub.ingest import Batch, write
@@ -130,21 +131,22 @@ def test_an_order_that_nobody_took_expires_at_the_broker(config: HubConfig, orde
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "told"),
     [
-        (("gate-9", "release", *WHO), 1, "has no gate 'gate-9'"),
-        (("gate-1", "open", *WHO), 2, "'release'"),
-        (("gate-1", "release", "--actor", "Ana"), 2, "--reason"),
-        (("gate-1", "release", "--actor", "Ana", "--reason", " "), 1, "say who gives it and why"),
-        (("gate-1", "show_text", *WHO), 1, "show_text needs a text"),
-        (("gate-1", "release", *WHO, "--valid", "601"), 1, "1 to 600 s"),
+        (("gate-9", "release", *WHO), "has no gate 'gate-9'"),
+        (("gate-1", "release", "--actor", "Ana"), "--reason"),
+        (("gate-1", "show_text", *WHO), "show_text needs a text"),
+        (
+            ("gate-1", "open", "--actor", "Ana", "--reason", " ", "--valid", "601", "--wait", "61"),
+            "4 mistakes",
+        ),
     ],
 )
-def test_what_makes_no_sense_is_neither_sent_nor_written_down(
-    orders_file: Path, world: World, words: tuple[str, ...], code: int, told: str
+def test_what_makes_no_sense_is_2_and_neither_sent_nor_written_down(
+    orders_file: Path, world: World, words: tuple[str, ...], told: str
 ) -> None:
     answer = hub("command", *words, "--config", orders_file)
-    assert (answer.returncode, told in answer.stderr) == (code, True)
+    assert (answer.returncode, told in answer.stderr) == (2, True)
     assert world.one("SELECT count(*) FROM commands") == 0
     assert world.one("SELECT count(*) FROM audit_log") == 0
 
@@ -203,6 +205,37 @@ def test_the_journals_record_is_the_proof_whatever_was_replied(
     proof = record(1, scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE, rule=0)
     write(conn, Batch(records=(proof,), topics={"gate-1": "t"}))
     assert outcomes(conn, config.venue) == [("release", "recorded", "")]
+
+
+def test_an_order_that_expired_unanswered_is_told_once(
+    given: str, config: HubConfig, config_file: Path, conn: Connection
+) -> None:
+    told, now = Unanswered(config.venue), datetime.now(UTC)
+    with capture_logs() as logs:
+        for later in (0, 5, 20, 3600):
+            told.tell(conn, now + timedelta(seconds=later))
+    assert [(line["id"], line["gate_id"], line["log_level"]) for line in logs] == [
+        (given, "gate-1", "warning")
+    ]
+    assert "never answered, and expired" in hub("orders", "--config", config_file).stdout
+
+
+@pytest.mark.parametrize("seconds", [-27, -20])
+def test_an_order_is_not_told_as_unanswered_while_its_answer_may_be_on_its_way(
+    given: str, config: HubConfig, conn: Connection, seconds: int
+) -> None:
+    with capture_logs() as logs:
+        Unanswered(config.venue).tell(conn, datetime.now(UTC) + timedelta(seconds=seconds))
+    assert len(logs) == (seconds == -20)
+
+
+def test_an_order_that_was_answered_is_not_told_as_unanswered(
+    given: str, config: HubConfig, conn: Connection
+) -> None:
+    take_reply(conn, Reply(id=given, gate_id="gate-1", outcome="refused", why="w"), datetime.now(UTC))
+    with capture_logs() as logs:
+        Unanswered(config.venue).tell(conn, datetime.now(UTC))
+    assert logs == []
 
 
 def test_a_record_of_another_gate_proves_nothing(given: str, config: HubConfig, conn: Connection) -> None:

@@ -19,7 +19,8 @@ from hub.broker import Message
 from hub.config import HubConfig
 from hub.database import Connection, connect
 from hub.ingest import merge, read, write
-from sync.wire import Alert, Topics, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Alert, Topics
 from tests.integration.hub.test_alerts import alerts
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_consumer import running

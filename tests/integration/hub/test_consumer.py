@@ -6,12 +6,14 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, Postgres, postgres
 from gate.model import Reason, Ruling
@@ -145,6 +147,36 @@ def test_a_broker_restart_is_survived(config: HubConfig, world: World, tmp_path:
             # what was sent meanwhile may be gone; a gate sends again until it is acknowledged
             assert gate.resend(*(record(seq) for seq in range(2, 21)))
     assert world.all("SELECT seq FROM scan_logs ORDER BY seq") == [(seq,) for seq in range(1, 21)]
+
+
+def test_a_broker_that_is_away_is_one_line_in_the_log_and_its_return_another(
+    config: HubConfig, tmp_path: Path
+) -> None:
+    """Though the hub has three links to it."""
+    from demo.servers import mosquitto
+
+    with mosquitto(tmp_path / "mq") as broker, capture_logs() as logs:
+        mine = msgspec.structs.replace(config, mqtt=Mqtt(port=broker.port))
+        with GateOnMqtt(broker.port, config.venue) as gate, running(mine):
+            assert gate.resend(record(1))
+            broker.kill()
+            await_told(logs, 1)
+            broker.start()
+            await_told(logs, 2)
+    assert told_of_broker(logs) == ["warning", "info"]
+
+
+def told_of_broker(logs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [line["log_level"] for line in logs if line["event"].startswith("MQTT broker")]
+
+
+def await_told(logs: Sequence[Mapping[str, Any]], lines: int) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE * 20)):
+        if len(told_of_broker(logs)) >= lines:
+            return
+        pause.wait(0.05)
+    raise AssertionError(logs)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

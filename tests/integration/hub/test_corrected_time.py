@@ -174,3 +174,45 @@ def test_a_clock_beyond_all_counting_is_kept_apart_and_spoils_nobody_elses_time(
     take(conn, at(3, later(3), 30, clock="synced", clock_uncertainty_ms=2))
     assert times(world) == [(later(3), 2)]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 2
+
+
+def night_with_a_wrong_minute(minute: range, hours: float, boot: str = "boot") -> list[ScanRecord]:
+    """A scan every half minute for ten minutes; in that minute the hub's clock was wrong by `hours`."""
+    wrong = timedelta(hours=hours)
+    return [
+        at(
+            seq, later(seq / 2) + (wrong if seq in minute else timedelta(0)), seq * 30,
+            boot_id=boot, clock="synced", clock_uncertainty_ms=5,
+        )
+        for seq in range(1, 21)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hours", "minute"), [(1, range(1, 4)), (1, range(8, 11)), (-1, range(8, 11))])
+@pytest.mark.parametrize("size", [1, 20, -5], ids=["one by one", "at once", "late ones first"])
+def test_a_hub_that_is_an_hour_wrong_for_a_minute_spoils_that_minute_only(
+    world: World, conn: Connection, hours: float, minute: range, size: int
+) -> None:
+    scans = night_with_a_wrong_minute(minute, hours)
+    batches = [scans[begin : begin + abs(size)] for begin in range(0, len(scans), abs(size))]
+    for batch in batches[:: 1 if size > 0 else -1]:
+        take(conn, *batch)
+    found = times(world)
+    assert [when for when, _ in found] == sorted(when for when, _ in found)  # invariant 15
+    for seq, (when, unsure) in enumerate(found, 1):
+        if seq in minute:
+            assert unsure >= 3_500_000
+            assert later(minute.start / 2 - 0.5) <= when <= later(minute.stop / 2)
+        else:
+            assert (when, unsure) == (later(seq / 2), 5)
+
+
+def test_a_boot_that_began_in_the_wrong_minute_is_put_right_by_those_after(
+    world: World, conn: Connection
+) -> None:
+    scans = night_with_a_wrong_minute(range(1, 6), 1)
+    take(conn, *scans[:8])
+    assert times(world)[7][0] >= later(60)  # three that say so against five
+    take(conn, *scans[8:])
+    assert times(world)[5:] == [(later(seq / 2), 5) for seq in range(6, 21)]
+    assert times(world)[:5] == [(later(3), 5 + 3_600_000 - (6 - seq) * 30_000) for seq in range(1, 6)]

@@ -19,7 +19,8 @@ from hub.broker import MAXIMUM_PACKET, Broker, Message
 from hub.config import HubConfig, Mqtt
 from hub.database import Connection, connect
 from hub.ingest import Bad, Batch, merge, read, write
-from sync.wire import Ack, Head, Topics, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Ack, Head, Topics
 from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record
 

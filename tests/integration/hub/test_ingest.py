@@ -16,7 +16,8 @@ from hub.broker import Message
 from hub.database import Connection
 from hub.errors import DatabaseDownError
 from hub.ingest import merge, read, write
-from sync.wire import Ack, Topics, encode_scans, record_hash
+from sync.scans import encode_scans, record_hash
+from sync.wire import Ack, Topics
 from tests.integration.hub.world import World, later, record
 
 TOPICS = Topics(venue="main")

@@ -471,6 +471,8 @@ def test_the_command(config_file: Path, night: Night) -> None:
     done = subprocess.run([*command, "water in it"], capture_output=True, text=True, check=True)
     assert "gate-1 is out for 'Night PF'" in done.stdout
     assert subprocess.run([*command, " "], capture_output=True, check=False).returncode == 2
+    command[command.index("PF")] = "NO"
+    assert subprocess.run([*command, "water in it"], capture_output=True, check=False).returncode == 2
     assert night.world.one("SELECT retired_gates FROM events") == ["gate-1"]
 
 

@@ -14,7 +14,8 @@ from gate.journal import Journal
 from gate.model import Kind, Reason, ScanRecord
 from hub.database import Connection
 from sync.outbox import Outbox
-from sync.wire import Ack, Spoiled, encode_scans, record_hash
+from sync.scans import Spoiled, encode_scans, record_hash
+from sync.wire import Ack
 from tests.factories import a_record
 from tests.integration.hub.test_ingest import take, take_raw, ticket_state
 from tests.integration.hub.world import World, later, record

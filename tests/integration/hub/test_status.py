@@ -42,7 +42,7 @@ class Inbox:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002
         raise AssertionError("the hub says nothing of a status")
 
-    def acknowledge(self, message: Message) -> None:  # noqa: ARG002
+    def acknowledge(self, *messages: Message) -> None:  # noqa: ARG002
         self.acknowledged += 1
 
     def tend(self) -> None:
@@ -329,14 +329,17 @@ def listening(config: HubConfig, world: World) -> Iterator[HubConfig]:
         yield config
 
 
-def await_link(world: World, link: str) -> None:
-    """Postgres tells nobody of a change, so it is looked at."""
+def link_when_it_is(world: World, link: str) -> str:
+    """The link of gate-1 as soon as it is that; after a long time what it is instead.
+
+    Postgres tells nobody of a change, so it is looked at.
+    """
     pause = threading.Event()
     for _ in range(int(PATIENCE * 20)):
-        if world.one("SELECT link FROM gate_health WHERE gate_id = 'gate-1'") == link:
-            return
+        if (found := world.one("SELECT link FROM gate_health WHERE gate_id = 'gate-1'")) == link:
+            break
         pause.wait(0.05)
-    raise AssertionError(world.all("SELECT gate_id, link, heard_at FROM gate_health"))
+    return str(found)
 
 
 def publish(gate: GateOnMqtt, monotonic_ms: int, *, online: bool = True) -> None:
@@ -347,9 +350,9 @@ def publish(gate: GateOnMqtt, monotonic_ms: int, *, online: bool = True) -> None
 def test_over_a_real_broker(listening: HubConfig, world: World) -> None:
     with GateOnMqtt(listening.mqtt.port, listening.venue) as gate:
         publish(gate, 1)
-        await_link(world, "online")
+        assert link_when_it_is(world, "online") == "online"
         publish(gate, 2, online=False)
-        await_link(world, "offline")
+        assert link_when_it_is(world, "offline") == "offline"
 
 
 def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -360,23 +363,25 @@ def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory)
         with connect(server.dsn, autocommit=True) as conn:
             World(conn).gate("gate-1", "", venue="away")
         with statuses.hearing(config):
-            _say_until_heard(broker, server.dsn, 1)
+            assert newest_heard(broker, server.dsn, 1) >= 1
             broker.kill()
             server.kill()
             broker.start()
             server.start()
-            _say_until_heard(broker, server.dsn, 1000)
+            assert newest_heard(broker, server.dsn, 1000) >= 1000
 
 
-def _say_until_heard(broker: Mosquitto, dsn: str, start: int) -> None:
+def newest_heard(broker: Mosquitto, dsn: str, start: int) -> int:
+    """Speaks, from this number on, until it is heard or for a long time; the newest in Postgres then."""
     with GateOnMqtt(broker.port, "away") as gate, connect(dsn, autocommit=True) as conn:
         pause = threading.Event()
         for number in range(start, start + int(PATIENCE * 10)):
             publish(gate, number)
-            if World(conn).one("SELECT coalesce(max(monotonic_ms), 0) FROM gate_status") >= start:
-                return
+            found = int(World(conn).one("SELECT coalesce(max(monotonic_ms), 0) FROM gate_status"))
+            if found >= start:
+                break
             pause.wait(0.1)
-    raise AssertionError("not heard")
+    return found
 
 
 def test_the_table_and_the_json(config: HubConfig, config_file: Any, world: World) -> None:
@@ -388,3 +393,19 @@ def test_the_table_and_the_json(config: HubConfig, config_file: Any, world: Worl
     assert (told.returncode, "never heard" in line) == (1, True)
     (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
     assert (row["gate_id"], row["link"], row["worry"]) == ("gate-1", "never", True)
+
+
+def test_the_command_tells_policy_homes_and_that_a_revoked_home_is_to_be_retired(
+    config: HubConfig, config_file: Any, world: World
+) -> None:
+    event = world.event()
+    world.gate("gate-1", "", venue=config.venue)
+    world.run("INSERT INTO gate_events (gate_id, event_id) VALUES ('gate-1', %s)", event)
+    world.run("UPDATE gates SET status = 'revoked'")
+    world.run("UPDATE events SET isolation_policy = 'home_gate', home_gates = '{gate-1,gate-2}'")
+    told = hub("gates", "--config", config_file)
+    assert told.returncode == 1
+    for words in ("PF, policy home_gate", "homes: gate-1, gate-2", "maguey-hub retire gate-1 --event PF"):
+        assert words in told.stdout
+    (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
+    assert row["nights"][0]["home_gates"] == ["gate-1", "gate-2"]

@@ -16,7 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gate.model import FeedRow, Kind, Reason, Ruling, ScanRecord
 from hub.database import Connection
 from hub.queries import query
-from sync.wire import Ack, Change, Topics, decode, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Ack, Change, Topics, decode
 
 START = datetime(2026, 1, 30, 23, 0, tzinfo=UTC)
 PATIENCE = 30.0

@@ -33,7 +33,8 @@ from gate.journal import Journal
 from gate.link import LinkNote
 from sync.cache import Cache
 from sync.link import Broker, Connected, Link, LinkEvent, Message
-from sync.wire import Ack, GateConfig, Topics, decode_scans, encode
+from sync.scans import decode_scans
+from sync.wire import Ack, GateConfig, Topics, encode
 from tests.factories import a_record, an_event
 
 TOPICS = Topics(venue="maguey")

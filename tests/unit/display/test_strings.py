@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 import display.strings
-import display.words
+import display.verdicts
 from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, TABLE, ZONE, samples
 from display.strings import CATALOGUES, EN, ES, Lang
-from display.words import REFUSALS, compose
+from display.verdicts import REFUSALS
+from display.words import compose
 from gate.errors import Step
 from gate.model import Entry, Flag, Kind, Reason, Ruling, Verdict
 from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
@@ -124,7 +125,7 @@ def everything() -> Iterator[Screen]:
 def test_no_phrase_is_unused_and_none_is_missing(lang: Lang, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walks every value of every enum a screen can hold; a missing phrase would be a KeyError."""
     catalogue = Asked(CATALOGUES[lang])
-    for module in (display.strings, display.words):
+    for module in (display.strings, display.verdicts):
         monkeypatch.setattr(module, "CATALOGUES", {lang: catalogue})
     for screen in everything():
         compose(screen, lang, ZONE)

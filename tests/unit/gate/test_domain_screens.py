@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from structlog.testing import capture_logs
 
 from display.words import compose
 from gate.errors import HardwareError, Step
@@ -286,6 +287,19 @@ def test_a_gate_that_is_alone_says_so_and_a_merely_offline_one_does_not(bench: B
     told = read_live(bench.folder / "run" / "door.json", bench.clock.now()).live
     assert told is not None
     assert (told.isolated, told.clock) == (True, "untrusted")
+
+
+def test_the_log_says_once_that_the_gate_is_alone_and_once_that_it_is_not_any_more(bench: Bench) -> None:
+    online(bench, is_online=True)
+    bench.wait(2)
+    online(bench, is_online=False)
+    with capture_logs() as lines:
+        bench.wait(20)
+        online(bench, is_online=True)
+        bench.wait(3)
+    told = [line for line in lines if "alone" in line["event"]]
+    assert [line["event"] for line in told] == ["this gate is alone", "this gate is no longer alone"]
+    assert "isolation_policy 'admit'" in told[0]["reason"]
 
 
 # --- beside the screen

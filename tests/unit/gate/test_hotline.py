@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 
 from gate.cache import LinkState
 from gate.claim import Answer, Claim
-from gate.hotline import FRESH_MS, Hotline, may_ask
-from gate.talk import Ordered, ToDoor, Unused, encode, to_sync
+from gate.hotline import FRESH_MS, Hotline, may_ask, with_beat
+from gate.talk import Beat, Ordered, ToDoor, Unused, encode, to_sync
 from tests.factories import StoppedClock
 
 CLAIM = Claim(scan_id="scan-1", code_hash="c" * 64, event_id="event-1", epoch="epoch-1")
@@ -200,3 +201,36 @@ def test_a_wedged_sync_costs_one_guest_the_wait_and_the_next_nothing(tmp_path: P
             if hotline.is_up(UP):
                 hotline.ask(CLAIM)
         assert len(sync.heard) == 1
+
+
+STALE = LinkState(alive=False, cut_ms=6_000)
+
+
+def test_what_sync_says_over_the_line_counts_while_its_row_is_old(tmp_path: Path) -> None:
+    with talking(tmp_path, lambda *_: None) as (hotline, sync):
+        assert not hotline.is_up(STALE)
+        assert hotline.orders() == []
+        until(lambda: len(sync.lines) == 1)
+        sync.lines[0].send(encode(Beat(answered_ms=StoppedClock().now().monotonic_ms)))
+        until(lambda: hotline.orders() == [] and hotline.is_up(STALE))
+        sync.close()
+        until(lambda: hotline.orders() == [] and not hotline.is_up(STALE))
+
+
+def test_what_sync_said_long_ago_proves_nothing() -> None:
+    assert with_beat(STALE, 101, 101 + FRESH_MS - 1).alive
+    assert with_beat(STALE, 101, 101 + FRESH_MS) == STALE
+    assert with_beat(STALE, None, 101) == STALE
+
+
+def test_after_a_failed_claim_a_beat_of_before_is_not_enough() -> None:
+    assert not may_ask(with_beat(STALE, 100, 200), 150, 200)
+    assert may_ask(with_beat(STALE, 160, 200), 150, 200)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or the kernel does; only a failing test waits long."""
+    end = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)

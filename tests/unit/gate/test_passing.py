@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gate.errors import HardwareError, Step
+from gate.errors import HardwareError, Step, StoreError
+from gate.faults import DamagedError
+from gate.journal import Journal
+from gate.link import LinkNote
 from gate.model import Entry, Reason, Ruling, Status
 from gate.passage import MOST_SILENT, NotAllowed, Order, Rules
-from gate.passing import MOST_OWED
+from gate.passing import MOST_OWED, Passing, let_in
 from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
 from gate.signals import Signal
 from tests.doors import SENSOR, Bench, TreacherousTurnstile, guests
@@ -393,3 +398,49 @@ def test_whoever_did_not_walk_in_is_not_counted_as_in(bench: Bench) -> None:
     idle = bench.display.screens[-1]
     assert isinstance(idle, Idle)
     assert idle.inside == 0
+
+
+def test_a_release_beside_a_door_that_starts_is_either_given_or_annulled(bench: Bench) -> None:
+    """Domain 2.3: a command releases just while the starting door annuls what was never opened."""
+    journal, scan = opened(bench), a_record()
+    with journal.turn() as turn:
+        turn.append(scan)
+    with contextlib.closing(Journal(journal.path, "gate-1", "e")) as beside:
+        beside._db.execute("pragma busy_timeout=0")
+        given: list[str] = []
+
+        def release(count: int) -> bytes:
+            """For the annulment's id: after the look at what was opened, before the annulment is written."""
+            with contextlib.suppress(StoreError):
+                let_in(beside, bench.relay, scan, bench.clock.now(), "r")
+                given.append(scan.scan_id)
+            return os.urandom(count)
+
+        starting = Passing(gate_id="gate-1", parts=bench.parts, rules=SENSOR, random=release)
+        starting.write(journal)
+    annulled = [one.refers_to for one in bench.records() if one.record == "annulled"]
+    assert (given, annulled) == ([], [scan.scan_id])
+
+
+def test_what_is_owed_goes_into_no_journal_that_was_put_back_from_a_backup(bench: Bench) -> None:
+    """The hub would take its numbers for those of other records; it waits for the new numbering."""
+    bench.show(code_id(), seconds=0.5)
+    journal = opened(bench)
+    note = LinkNote(
+        connected=True, hub_heard=True, since_ms=0, beat_ms=bench.clock.now().monotonic_ms,
+        boot_id=bench.clock.now().boot_id, epoch=journal.epoch, acked_seq=1, hub_seq=40,
+    )  # fmt: skip
+    bench.hub.put_link(note, None)
+    bench.passing.event(Reason.TAMPER)
+    with pytest.raises(DamagedError, match="put back from a backup"):
+        bench.passing.write(journal)
+    assert bench.told() == [("scan", "first_entry")]
+    bench.wait(4)
+    assert ("event", "tamper") in bench.told()
+    assert {one.epoch for one in bench.records() if one.reason is Reason.TAMPER} == {"epoch-2"}
+
+
+def opened(bench: Bench) -> Journal:
+    journal = bench.journal.get(0)
+    assert journal is not None
+    return journal

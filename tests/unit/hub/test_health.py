@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.health import line_of, span
+from hub.health import line_of, order_line, span
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 NIGHT: dict[str, Any] = {"code": "PF", "version": 7, "state": "in sync", "behind": 0}
@@ -20,6 +20,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "said_at": NOW, "version": "0.1.0", "epoch": "e1", "last_seq": 40, "isolated": False, "door": True,
         "way": "normal", "parts": {"camera": "ok"}, "clock": "synced", "clock_offset_ms": -3,
         "clock_uncertainty_ms": 12, "lag": 0, "gap": 0, "oldest_unacked_s": None, "nights": [NIGHT],
+        "unused_grants": 0,
     } | changes  # fmt: skip
 
 
@@ -78,6 +79,11 @@ def test_what_is_told_and_worries_nobody(changes: dict[str, Any], field: str, wo
     assert (getattr(line, field), line.worry) == (words, False)
 
 
+def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told() -> None:
+    line = line_of(row(unused_grants=51), NOW)
+    assert (line.worry, line.door, "granted 51 tickets" in line.troubles[0]) == (True, "ok", True)
+
+
 def test_a_gates_own_words_move_no_terminal() -> None:
     line = line_of(row(way="\x1b[2J", version="\x1b]0;x", parts={"a\n": "b\x1b[31m"}), NOW)
     assert all(text.isprintable() for text in (line.door, line.version, *line.troubles))
@@ -88,3 +94,23 @@ def test_a_gates_own_words_move_no_terminal() -> None:
 )
 def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "why", "words"),
+    [
+        ("waiting", None, "", "not answered yet"),
+        ("no answer", None, "", "never answered, and expired"),
+        ("done", "done", "", "done; the gate's record of it is not here yet"),
+        ("refused", "refused", "it has expired", "refused: it has expired"),
+        ("recorded", None, "", "done; the gate's record of it is here"),
+        ("recorded", "refused", "it did not open\x1b[2J", "which said: refused, it did not open?[2J"),
+    ],
+)
+def test_what_became_of_an_order_is_told_in_words(
+    state: str, outcome: str | None, why: str, words: str
+) -> None:
+    order = {"gate_id": "gate-1", "action": "release", "actor": "Ana", "reason": "a pram", "issued_at": NOW}
+    given, told = order_line(order | {"state": state, "outcome": outcome, "why": why}).splitlines()
+    assert "gate-1 release, Ana: a pram" in given
+    assert words in told

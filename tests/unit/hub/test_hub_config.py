@@ -87,3 +87,9 @@ def test_a_key_for_orders_needs_file_and_id(tmp_path: Path) -> None:
     file = tmp_path / "hub.toml"
     file.write_text(text + 'key_file = "/k"\nkey_id = "C1"\n')
     assert read_config(file).commands.key_id == "C1"
+
+
+@pytest.mark.parametrize("line", ["unused_grants = 0", "unused_minutes = 100000"])
+def test_too_few_or_too_many_grants_to_watch_for(tmp_path: Path, line: str) -> None:
+    text = f'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[watch]\n{line}\n'
+    assert f"watch.{line.split(maxsplit=1)[0]}: expected 2 to 1000" in problems(tmp_path, text)

@@ -17,8 +17,9 @@ from gate.command import LONGEST_LIFE_S, Command, Refused, seal, unseal
 from gate.config import command_keys, read
 from gate.errors import ConfigError
 from gate.model import Now
-from hub.commands import ACTIONS, CommandError, Order, make_command
+from hub.commands import ACTIONS, Order, make_command
 from hub.config import Commands
+from hub.errors import UsageError
 from hub.signing import KeyFileError, make_key, public_line, read_key, signer
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
@@ -102,7 +103,7 @@ def test_an_order_is_refused_here_or_followed_there(key_file_of_all: Path, order
     key = read_key(key_file_of_all)
     try:
         command = make_command(order, NOW)
-    except CommandError:
+    except UsageError:
         return
     now = Now(wall=NOW, monotonic_ms=1, boot_id="b", clock="synced")
     followed = unseal(seal(command, "C1", key), {"C1": key.public_key()}, "gate-1", now)
@@ -123,20 +124,30 @@ def key_file_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("changes", "why"),
     [
         ({"action": "open"}, "expected one of release"),
-        ({"reason": "  "}, "say who gives it and why"),
-        ({"actor": ""}, "say who gives it and why"),
+        ({"reason": "  "}, "--reason: say why"),
+        ({"actor": ""}, "--actor: say who you are"),
         ({"action": "show_text"}, "needs a text"),
         ({"text": "hello"}, "needs a text"),
         ({"valid_s": 601}, "1 to 600 s"),
         ({"valid_s": 0}, "1 to 600 s"),
-        ({"reason": "x" * 201}, "longer than 200"),
+        ({"reason": "x" * 201}, "at most 200 characters, not 201"),
         ({"actor": "A\x1bB"}, "cannot be printed"),
+        ({"gate_id": "+"}, "is no gate's id"),
     ],
 )
 def test_what_makes_no_sense_is_not_signed(changes: dict[str, object], why: str) -> None:
     order = Order(gate_id="gate-1", action="release", reason="a pram", actor="Ana")
-    with pytest.raises(CommandError, match=why):
+    with pytest.raises(UsageError, match=why):
         make_command(msgspec.structs.replace(order, **changes), NOW)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    order = Order(gate_id="gate/1", action="open", reason=" ", actor="", text="hello", valid_s=0)
+    with pytest.raises(UsageError) as told:
+        make_command(order, NOW)
+    words = str(told.value)
+    assert "6 mistakes" in words
+    assert all(name in words for name in ("GATE:", "ACTION:", "--text:", "--reason:", "--actor:", "--valid:"))
 
 
 def test_an_order_of_another_key_is_refused_at_the_door(key_file: Path, key_file_of_all: Path) -> None:

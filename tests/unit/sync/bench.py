@@ -14,12 +14,13 @@ from gate.journal import Journal
 from gate.link import LinkNote
 from gate.live import Reading
 from gate.model import FeedRow, ScanRecord
-from gate.talk import ToDoor, ToSync, to_door
+from gate.talk import Beat, ToDoor, ToSync, to_door
 from sync.cache import Cache
 from sync.claims import FromDoor
 from sync.fetcher import Want
 from sync.link import Connected, Link, LinkEvent, Message
 from sync.outbox import Outbox
+from sync.scans import decode_scans
 from sync.service import Identity, Inbox, Sync
 from sync.snapshot import Fetched
 from sync.wire import (
@@ -34,7 +35,6 @@ from sync.wire import (
     ToHub,
     Topics,
     decode,
-    decode_scans,
     encode,
     to_hub,
 )
@@ -78,16 +78,21 @@ class MemoryLink(Link):
 
 
 class MemoryDoor:
-    """A door's connection: keeps what it was sent. `up` False: nobody takes anything."""
+    """A door's connection: keeps what it was sent, beats apart. `up` False: nobody takes anything."""
 
     def __init__(self) -> None:
         self.told: list[ToDoor] = []
+        self.beats: list[Beat] = []
         self.up, self.closed = True, False
         self.turns = 0
 
     def send(self, packet: bytes) -> bool:
         if self.up:
-            self.told.append(to_door(packet))
+            message = to_door(packet)
+            if isinstance(message, Beat):
+                self.beats.append(message)
+            else:
+                self.told.append(message)
         return self.up
 
     def tell(self, packet: bytes, /) -> int:

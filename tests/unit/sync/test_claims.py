@@ -8,12 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.claim import Answer, Claim
+from gate.hotline import may_ask, with_beat
 from gate.model import Entry, Status
 from gate.talk import Ordered, Refetch, Replied, Unused
-from sync.claims import ANSWERED_MS, MOST_ASKED, FromDoor
+from sync.claims import ANSWERED_MS, MOST_ASKED, FromDoor, FromHub
 from sync.fetcher import WantConfig, WantEvent
 from sync.link import Connected, Lost, Message
-from sync.wire import Claimed, Grant, HubTime, Probe, Returned
+from sync.wire import Claimed, Grant, HubTime, Probe, Returned, encode
 from tests.factories import NOW, an_admission
 from tests.unit.sync.bench import TOPICS, Bench, MemoryDoor
 
@@ -265,3 +266,28 @@ def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
     bench.ask(a_claim())
     bench.grant(a_grant())
     assert len(bench.line.told) == 1
+
+
+def test_while_a_large_snapshot_is_taken_over_claims_go_on(bench: Bench) -> None:
+    """For so long the cache has one writer, and nobody can tell the door in it that sync lives."""
+    for _ in range(7):
+        bench.clock.forward(1)
+        bench.sync.claims.turn()  # the service's own loop stands
+        probe = bench.to_hub(Probe)[-1]
+        told = encode(HubTime(id=probe.id, received_us=1, sent_us=1))
+        bench.sync.claims.inbox.put(FromHub(bench.links[-1], Message(TOPICS.grants("gate-1"), told)))
+        bench.sync.claims.turn()
+    now = bench.clock.now()
+    link = bench.reader.link(now)
+    assert (link.alive, may_ask(link, None, now.monotonic_ms)) == (False, False)
+    beat = bench.line.beats[-1].answered_ms
+    assert may_ask(with_beat(link, beat, now.monotonic_ms), None, now.monotonic_ms)
+
+
+def test_a_hub_that_does_not_answer_in_time_is_not_told_of_as_there(bench: Bench) -> None:
+    before = len(bench.line.beats)
+    bench.step(seconds=2)
+    bench.answer_probe(after_ms=201)
+    assert len(bench.line.beats) == before
+    bench.step(Lost("gone"), seconds=2)
+    assert len(bench.line.beats) == before

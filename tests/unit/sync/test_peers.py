@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from gate.model import Reason, Ruling, ScanRecord
 from sync.link import Message
-from sync.wire import Alert, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Alert
 from tests.factories import NOW, a_record
 from tests.unit.sync.bench import TOPICS, Bench
 

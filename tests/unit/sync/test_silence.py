@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from gate.model import Heard, Kind
 from sync.link import Connected, Lost, Message
-from sync.wire import Alert, GateStatus, encode_scans
+from sync.scans import encode_scans
+from sync.wire import Alert, GateStatus
 from tests.factories import NOW, a_record, an_admission
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 

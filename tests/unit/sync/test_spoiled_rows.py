@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from sync.wire import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans
+from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans
 from tests.unit.sync.bench import Bench, seqs
 
 

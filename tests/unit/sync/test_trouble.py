@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 from gate.model import Kind
 from sync.fetcher import WantConfig, WantEvent
 from sync.link import Connected, Lost, Message
+from sync.scans import encode_scans
 from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateConfig, Head, encode_scans
+from sync.wire import Change, Delta, GateConfig, Head
 from tests.factories import a_record, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 
@@ -101,6 +102,24 @@ def test_two_gates_with_one_name_do_not_fill_the_log(bench: Bench) -> None:
     assert len(bench.links) < 70  # 600 s with waits of up to 10 s
 
 
+def test_a_broker_that_is_back_is_told_at_once_and_one_that_comes_and_goes_is_not_told_again(
+    bench: Bench,
+) -> None:
+    bench.connect()
+    bench.step(seconds=25)
+    with capture_logs() as lines:
+        bench.step(Lost("cable"))
+        bench.step(seconds=16)
+        bench.step(Connected())
+        told = [line["event"] for line in lines if "broker" in line["event"]]
+        for _ in range(50):
+            bench.step(Lost("cable"))
+            bench.step(seconds=16)
+            bench.step(Connected())
+    assert told == ["broker is out; trying again until it is back", "broker is back"]
+    assert len([line for line in lines if line["log_level"] == "warning"]) == 2
+
+
 def test_a_connection_that_lasts_ends_the_outage_and_the_next_wait_is_short(bench: Bench) -> None:
     bench.step()
     for _ in range(8):
@@ -115,6 +134,16 @@ def test_a_connection_that_lasts_ends_the_outage_and_the_next_wait_is_short(benc
     bench.step(seconds=0.3)
     bench.step()
     assert len(bench.links) == before + 1
+
+
+def test_after_a_page_the_next_is_asked_for_though_no_head_told_of_it(bench: Bench) -> None:
+    bench.connect()
+    bench.serve(an_admission(), version=5)
+    bench.wanted.clear()
+    page = (Change(version=6, row=an_admission()),)
+    bench.step(Fetched(event_id="event-1", version=6, since=5, newest=9, changes=page))
+    assert bench.wanted == [WantEvent("event-1", 6)]
+    assert not bench.sync._follower.is_current()
 
 
 def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once(bench: Bench) -> None:

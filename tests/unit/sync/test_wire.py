@@ -9,21 +9,8 @@ from hypothesis import strategies as st
 
 from gate.model import FeedRow
 from gate.payload import code_hash
-from sync.wire import (
-    BATCH_LIMIT,
-    MESSAGE_LIMIT,
-    Ack,
-    Change,
-    Delta,
-    Topics,
-    Unreadable,
-    WireError,
-    decode,
-    decode_scans,
-    encode,
-    encode_scans,
-    record_hash,
-)
+from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans, encode_scans, record_hash
+from sync.wire import Ack, Change, Delta, Topics, WireError, decode, encode
 from tests.factories import a_record, a_table, an_admission, an_event, code_id
 
 TOPICS = Topics(venue="maguey")

@@ -1,0 +1,107 @@
+"""A gate that was away for long, on a line that breaks all the time: what came stays (protocol 4.4)."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.servers import free_port
+from gate.cache import CacheReader
+from gate.model import Admission
+from hub.snapshot import PAGE_CHANGES
+from sync.cache import Cache
+from sync.fetcher import Want, WantConfig
+from sync.follower import Follower
+from sync.snapshot import FetchError, HubClient
+from sync.spool import Spool
+from sync.wire import Head
+from tests.factories import StoppedClock
+from tests.integration.hub.test_api import TOKEN, hashed
+from tests.integration.hub.world import World
+from tests.proxy import Proxy, proxy
+
+MISSED = 2_000
+TEARS_AFTER = 60_000
+"""More than one page takes, less than all of them."""
+
+
+@pytest.fixture
+def line(config_file: Path) -> Iterator[Proxy]:
+    """To a hub's web server."""
+    port = free_port()
+    config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
+    command = [sys.executable, "-m", "hub.cli", "web", "--config", str(config_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as web:
+        try:
+            assert web.stdout is not None
+            assert web.stdout.readline() == f"listening on http://127.0.0.1:{port}\n"
+            with proxy(port) as made:
+                yield made
+        finally:
+            web.terminate()
+
+
+class Gate:
+    """The part of sync that follows the hub, without threads: one wish after another."""
+
+    def __init__(self, folder: Path, line: Proxy) -> None:
+        self.cache = Cache(folder / "cache.db")
+        self.client = HubClient(f"http://127.0.0.1:{line.port}", "gate-1", TOKEN, pause=lambda _seconds: None)
+        self.spool = Spool(folder / "spool.db")
+        self.wishes: deque[Want] = deque([WantConfig()])
+        self.follower = Follower(self.cache, self.wishes.append, StoppedClock())
+        self.cuts = 0
+
+    def follow(self) -> list[int]:
+        """Until nothing is wanted any more; the versions held after each answer."""
+        held: list[int] = []
+        while self.wishes:
+            wish = self.wishes.popleft()
+            try:
+                self._fulfil(wish)
+            except FetchError:
+                self.cuts += 1
+                self.wishes.append(wish)
+            held.append(self.follower.version or 0)
+        return held
+
+    def _fulfil(self, wish: Want) -> None:
+        if isinstance(wish, WantConfig):
+            self.follower.on_config(self.client.config())
+        else:
+            asked = (wish.event_id, wish.since, self.spool, wish.generation, wish.whole)
+            self.follower.on_fetched(self.client.admissions(*asked))
+
+
+def test_a_catch_up_that_is_cut_again_and_again_goes_on_with_the_next_page(
+    world: World, line: Proxy, tmp_path: Path
+) -> None:
+    event = world.event()
+    world.gate("gate-1", hashed(TOKEN), event)
+    gate = Gate(tmp_path, line)
+    begun = gate.follow()[-1]
+    world.run(
+        "INSERT INTO tickets (ticket_id, event_id, qr_code_data, guest_name)"
+        " SELECT n, %s, n, 'Ana' FROM generate_series(1, %s) n",
+        event,
+        MISSED,
+    )
+    line.tears_after = TEARS_AFTER
+    line.tear()
+    gate.follower.on_head(Head(event_id=event, version=begun + 1, count=1))  # an old one: it is enough
+    held = gate.follow()
+    assert gate.cuts > 0
+    steps = [after - before for before, after in zip([begun, *held], held, strict=False) if after > before]
+    assert steps == [PAGE_CHANGES] * (MISSED // PAGE_CHANGES)
+    assert gate.follower.is_current()
+    with contextlib.closing(CacheReader(tmp_path / "cache.db")) as reader:
+        admissions = [row for row in world.feed(event) if isinstance(row, Admission)]
+        assert len(admissions) == MISSED
+        assert all(reader.find(row.code_hash).admission == row for row in admissions)
+    gate.cache.close()

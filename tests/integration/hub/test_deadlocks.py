@@ -1,0 +1,66 @@
+"""Whoever loses a deadlock tries again: one helper for every transaction of the hub that locks rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from hub.database import ATTEMPTS, connect, insisting
+from hub.homes import retire
+from tests.integration.hub.asking import NOW, Night
+from tests.integration.hub.test_lending import until_blocked
+from tests.integration.hub.world import PATIENCE, World
+
+
+def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(dsn: str, world: World) -> None:
+    night = Night(world)
+    night.divide()
+    with connect(dsn) as first, connect(dsn) as other, connect(dsn, autocommit=True) as retiring:
+        other.execute("SET deadlock_timeout = '10min'")  # it is never the victim
+        retiring.execute("SET deadlock_timeout = '10ms'")
+        other.execute("LOCK TABLE lends")
+        first.execute("SELECT pg_advisory_xact_lock(homes_key(%s))", [night.event])
+        with capture_logs() as logs, ThreadPoolExecutor(2) as pool:
+            done = pool.submit(retire, retiring, "PF", "gate-1", "Eva", "water in it", NOW)
+            until_blocked(world, retiring.info.backend_pid)
+            waiting = pool.submit(other.execute, "SELECT FROM events FOR UPDATE")
+            until_blocked(world, other.info.backend_pid)
+            first.commit()  # from here on each waits for the other
+            waiting.result(PATIENCE)
+            other.commit()
+            assert "gate-1 is out" in done.result(PATIENCE)
+    assert {line["event"] for line in logs} == {"another writer was in the way; trying again"}
+    assert world.one("SELECT retired_gates FROM events") == ["gate-1"]
+    assert world.one("SELECT count(*) FROM audit_log") == 1
+
+
+def losing(times: int, error: psycopg.Error) -> tuple[Callable[[], int], list[int]]:
+    """A transaction that fails so often, and how often it was tried."""
+    tried: list[int] = []
+
+    def transact() -> int:
+        tried.append(1)
+        if len(tried) <= times:
+            raise error
+        return len(tried)
+
+    return transact, tried
+
+
+def test_who_loses_every_time_is_told() -> None:
+    transact, tried = losing(ATTEMPTS, psycopg.errors.DeadlockDetected("deadlock detected"))
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        insisting(transact)
+    assert len(tried) == ATTEMPTS
+    assert insisting(losing(ATTEMPTS - 1, psycopg.errors.SerializationFailure("again"))[0]) == ATTEMPTS
+
+
+def test_what_would_fail_again_is_not_tried_again() -> None:
+    transact, tried = losing(1, psycopg.errors.CheckViolation("never"))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        insisting(transact)
+    assert len(tried) == 1

@@ -1,0 +1,141 @@
+"""A ticket that a dead gate holds is freed by a person, and only when its scan can come no more (ADR 15)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hub.database import Connection
+from hub.errors import HubError, UsageError
+from hub.freeing import Wish, free
+from hub.homes import retire
+from tests.integration.hub.asking import NOW, Night, after, new_id
+from tests.integration.hub.world import World
+
+
+class Held:
+    """A night with one ticket, granted to gate-1, which then says nothing more."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.night = Night(world)
+        self.code = self.night.code()
+        self.ticket = str(world.one("SELECT ticket_id FROM tickets"))
+        self.scan = new_id()
+        assert self.night.answer("gate-1", self.code, self.scan) == "granted"
+
+    def wish(self, *, is_off: bool = False, ticket: str | None = None) -> Wish:
+        return Wish(
+            event="pf", ticket=ticket or self.ticket, is_off=is_off, actor="Ana", reason="its card is dead"
+        )
+
+    def free(self, *, is_off: bool = False, seconds: float = 120) -> str:
+        return free(self.world.conn, self.wish(is_off=is_off), after(seconds))
+
+    def says(
+        self, seconds: float, *, epoch: str = "e1", last_seq: int = 0, acked: int = 0, online: bool = True
+    ) -> None:
+        """Gate-1's status is heard."""
+        self.world.run("DELETE FROM gate_status")
+        self.world.run(
+            "INSERT INTO gate_status (gate_id, online, door, epoch, last_seq, acked, heard_at)"
+            " VALUES ('gate-1', %s, true, %s, %s, %s, %s)",
+            online, epoch, last_seq, acked, after(seconds),
+        )  # fmt: skip
+
+    def elsewhere(self) -> str:
+        return self.night.answer("gate-2", self.code)
+
+
+@pytest.fixture
+def held(world: World) -> Held:
+    return Held(world)
+
+
+def test_without_a_word_on_its_gate_a_grant_stays(held: Held) -> None:
+    held.says(5, online=False)
+    with pytest.raises(HubError, match="gate-1 holds it, and its scan may still come"):
+        held.free()
+    assert held.elsewhere() == "taken"
+    assert held.world.one("SELECT count(*) FROM audit_log") == 0
+
+
+def test_a_gate_that_is_off_by_a_persons_word_frees_it_and_that_is_recorded(held: Held) -> None:
+    held.says(5, online=False)
+    assert "gate-1 is to stay off" in held.free(is_off=True)
+    assert held.elsewhere() == "granted"
+    assert held.world.all("SELECT actor, action, reason, details ->> 'scan_id' FROM audit_log") == [
+        ("Ana", "free", "its card is dead", held.scan)
+    ]
+
+
+def test_a_gate_that_was_heard_within_a_minute_is_not_off(held: Held) -> None:
+    held.says(70)
+    with pytest.raises(HubError, match="may still come"):
+        held.free(is_off=True, seconds=120)
+    assert "free" in held.free(is_off=True, seconds=131)
+
+
+def test_a_retired_gate_frees_it(held: Held, conn: Connection) -> None:
+    held.night.divide()
+    retire(conn, "PF", "gate-1", "Eva", "water in it", NOW)
+    held.says(100)
+    assert held.elsewhere() == "taken"  # not by itself: who was admitted there last may be in
+    with pytest.raises(HubError, match="may still come"):
+        held.free(seconds=120)  # it runs
+    held.free(seconds=161)
+    assert held.elsewhere() == "granted"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "last_seq", "acked", "is_freed"), [("e2", 0, 0, True), ("e2", 3, 2, False), ("e1", 0, 0, False)]
+)
+def test_a_new_card_frees_it_once_all_it_holds_is_here(
+    held: Held, epoch: str, last_seq: int, acked: int, *, is_freed: bool
+) -> None:
+    """A journal that was salvaged has a new numbering, too, and brings the scan."""
+    held.says(100, epoch=epoch, last_seq=last_seq, acked=acked)
+    if is_freed:
+        held.free()
+    else:
+        with pytest.raises(HubError, match="may still come"):
+            held.free()
+    assert held.elsewhere() == ("granted" if is_freed else "taken")
+
+
+def test_a_ticket_whose_guest_is_in_is_never_freed(held: Held) -> None:
+    held.night.ingest("gate-1", 1, held.code, held.scan)
+    with pytest.raises(HubError, match="came in at gate-1"):
+        held.free(is_off=True)
+
+
+def test_a_scan_that_comes_after_all_is_kept_and_told_as_a_conflict(held: Held) -> None:
+    held.free(is_off=True)
+    second = new_id()
+    assert held.night.answer("gate-2", held.code, second) == "granted"
+    held.night.ingest("gate-2", 1, held.code, second)
+    held.night.ingest("gate-1", 1, held.code, held.scan)
+    assert held.world.one("SELECT count(*) FROM scan_conflicts") == 1
+
+
+def test_what_there_is_not_is_said(held: Held) -> None:
+    with pytest.raises(HubError, match="no such ticket"):
+        free(held.world.conn, held.wish(ticket="MGY-NOBODYS"), NOW)
+    held.night.give_back("gate-1", held.scan)
+    with pytest.raises(HubError, match="no gate holds it"):
+        held.free(is_off=True)
+    with pytest.raises(UsageError, match="no night 'xx'"):
+        free(held.world.conn, Wish(event="xx", ticket="t", is_off=True, actor="A", reason="r"), NOW)
+
+
+def test_the_command_frees_it(held: Held, config_file: Path) -> None:
+    command = [sys.executable, "-m", "hub.cli", "free", held.ticket, "--config", str(config_file)]
+    said = ["--event", "PF", "--reason", "its card is dead", "--actor", "Ana"]
+    refused = subprocess.run([*command, *said], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "--gate-is-off" in refused.stderr) == (1, True)
+    done = subprocess.run([*command, *said, "--gate-is-off"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert held.elsewhere() == "granted"

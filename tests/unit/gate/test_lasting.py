@@ -1,0 +1,176 @@
+"""Orders for everybody outlive the door's process; a hold-open does not outlive its night (domain 2.3)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gate.command import Action
+from gate.model import Event
+from gate.passage import Way
+from gate.screen import Notice
+from gate.tonight import night_ends
+from hardware.fakes import RecordingTurnstile
+from tests.doors import SENSOR, Bench, guests
+from tests.factories import DOORS, NOW, an_event, code_id
+from tests.staff import Staff
+
+MERIDA = ZoneInfo("America/Merida")
+ENDS = an_event().ends_at
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, SENSOR, feed=guests(5))
+    bench.clock.synced = True
+    yield bench
+    bench.close()
+
+
+def order(bench: Bench, *actions: Action) -> None:
+    staff = Staff(bench)
+    for action in actions:
+        reply = staff.order(action, id=str(uuid.uuid4()))
+        assert reply is not None
+        assert reply.outcome == "done"
+    staff.close()
+    (bench.folder / "sync.sock").unlink()
+
+
+def killed_and_started(bench: Bench, *, seconds: float = 5) -> None:
+    bench.kill()
+    bench.clock.forward(seconds)
+    bench.relay = RecordingTurnstile(lambda: bench.clock.monotonic_ms / 1000)
+    bench.start()
+    bench.wait(0.1)
+
+
+def way(bench: Bench) -> Way:
+    return bench.passing.state.way
+
+
+def word(bench: Bench) -> str:
+    screen = bench.display.screens[-1]
+    return screen.word if isinstance(screen, Notice) else type(screen).__name__
+
+
+def test_a_hold_open_is_so_again_after_a_restart(bench: Bench) -> None:
+    order(bench, "hold_open")
+    killed_and_started(bench)
+    assert (way(bench), word(bench), bench.relay.is_open) == (Way.HELD_OPEN, "held_open", True)
+    assert bench.told() == [("event", "held_open")]
+
+
+def test_a_closed_gate_is_closed_again_after_a_restart_and_answers_nobody(bench: Bench) -> None:
+    order(bench, "hold_open", "close")
+    killed_and_started(bench)
+    assert (way(bench), word(bench), bench.relay.is_open) == (Way.CLOSED, "closed", False)
+    bench.show(code_id())
+    assert bench.relay.releases == []
+    assert bench.told() == [("event", "held_open"), ("event", "closed")]
+
+
+def test_what_was_resumed_is_normal_after_a_restart(bench: Bench) -> None:
+    order(bench, "close", "resume")
+    killed_and_started(bench)
+    assert way(bench) is Way.NORMAL
+
+
+def test_the_first_scan_after_a_restart_finds_the_gate_closed_already(bench: Bench) -> None:
+    order(bench, "close")
+    bench.kill()
+    bench.start()
+    bench.show(code_id(), seconds=0)
+    assert bench.told() == [("event", "closed")]
+
+
+def test_the_order_after_a_restart_is_judged_by_what_was_so_before(bench: Bench) -> None:
+    order(bench, "close")
+    bench.kill()
+    bench.start()
+    order(bench, "resume")
+    assert way(bench) is Way.NORMAL
+
+
+def test_a_gate_held_open_works_normally_when_the_night_ends(bench: Bench) -> None:
+    order(bench, "hold_open")
+    bench.clock.forward((ENDS - bench.clock.wall).total_seconds() - 1)
+    bench.look()
+    assert way(bench) is Way.HELD_OPEN
+    bench.clock.forward(2)
+    bench.wait(0.1)
+    assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
+    assert bench.told() == [("event", "held_open"), ("event", "resumed")]
+
+
+def test_a_hold_open_of_last_night_is_not_so_again(bench: Bench) -> None:
+    order(bench, "hold_open")
+    killed_and_started(bench, seconds=12 * 3600)
+    assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
+    assert bench.told() == [("event", "held_open"), ("event", "resumed")]
+    killed_and_started(bench)
+    assert len(bench.records()) == 2
+
+
+def test_a_gate_closed_last_night_is_closed_until_staff_opens_it(bench: Bench) -> None:
+    order(bench, "close")
+    killed_and_started(bench, seconds=12 * 3600)
+    assert way(bench) is Way.CLOSED
+
+
+def test_after_a_boot_a_gate_is_not_held_open_before_it_knows_the_time(bench: Bench) -> None:
+    order(bench, "hold_open")
+    bench.kill()
+    bench.relay = RecordingTurnstile(lambda: bench.clock.monotonic_ms / 1000)
+    bench.clock.reboot()
+    bench.start()
+    bench.wait(1)
+    assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
+    bench.clock.synced = True
+    bench.wait(0.1)
+    assert (way(bench), bench.relay.is_open) == (Way.HELD_OPEN, True)
+
+
+def test_after_a_boot_a_closed_gate_is_closed_whatever_the_time_is(bench: Bench) -> None:
+    order(bench, "close")
+    bench.kill()
+    bench.clock.reboot()
+    bench.start()
+    bench.look()
+    assert way(bench) is Way.CLOSED
+
+
+def test_a_night_ends_with_its_event_and_without_one_at_six() -> None:
+    six = datetime(2026, 11, 21, 6, tzinfo=UTC)
+    late = an_event(ends_at=six + timedelta(hours=1))
+    cancelled = an_event(status="cancelled", ends_at=late.ends_at)
+    for at, events, ends in (
+        (NOW, [an_event(ends_at=DOORS + timedelta(hours=7))], DOORS + timedelta(hours=7)),
+        (NOW, [an_event(), late], late.ends_at),
+        (DOORS - timedelta(hours=6), [late], late.ends_at),
+        (six + timedelta(minutes=30), [late], late.ends_at),
+        (late.ends_at, [late], six + timedelta(days=1)),
+        (NOW, [], six),
+        (NOW, [cancelled], six),
+        (DOORS - timedelta(days=3), [late], six - timedelta(days=3)),
+    ):
+        assert night_ends(at, events, UTC) == ends
+
+
+@given(
+    st.integers(0, 100 * 365 * 24 * 60).map(lambda minutes: DOORS + timedelta(minutes=minutes)),
+    st.sampled_from([UTC, MERIDA, ZoneInfo("Europe/Madrid")]),
+)
+def test_a_night_without_an_event_ends_within_a_day_at_six_in_the_morning(
+    at: datetime, zone: ZoneInfo
+) -> None:
+    ends = night_ends(at, list[Event](), zone)
+    assert timedelta() < ends - at <= timedelta(hours=25)
+    assert (ends.astimezone(zone).hour, ends.astimezone(zone).minute) == (6, 0)

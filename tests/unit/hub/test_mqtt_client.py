@@ -1,0 +1,56 @@
+"""The hub's MQTT client reads ahead without losing, adding or reordering a byte."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.mqtt_client import READ_AHEAD, ReadAhead
+
+
+@given(sent=st.binary(min_size=1, max_size=300), sizes=st.lists(st.integers(1, 40), min_size=1))
+def test_small_pieces_are_all_of_what_came_in_order(sent: bytes, sizes: list[int]) -> None:
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        ahead = ReadAhead(ours)
+        theirs.sendall(sent)
+        theirs.shutdown(socket.SHUT_WR)
+        got = b""
+        for number in range(len(sent) + 1):
+            if not (part := ahead.recv(sizes[number % len(sizes)])):
+                break
+            got += part
+            assert ahead.pending() == len(sent) - len(got)
+    assert got == sent
+
+
+def test_nothing_there_is_no_end() -> None:
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        ours.setblocking(False)
+        ahead = ReadAhead(ours)
+        with pytest.raises(BlockingIOError):
+            ahead.recv(1)
+        theirs.sendall(b"ab")
+        assert (ahead.recv(1), ahead.pending(), ahead.recv(5)) == (b"a", 1, b"b")
+        with pytest.raises(BlockingIOError):
+            ahead.recv(1)
+
+
+def test_the_end_is_seen_after_everything_that_came_before_it() -> None:
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        ahead = ReadAhead(ours)
+        theirs.sendall(b"x" * 10)
+        theirs.close()
+        assert ahead.recv(READ_AHEAD) == b"x" * 10
+        assert ahead.recv(1) == b""
+
+
+def test_whatever_else_is_asked_is_the_sockets() -> None:
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        assert ReadAhead(ours).fileno() == ours.fileno()
