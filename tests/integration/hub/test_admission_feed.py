@@ -170,7 +170,7 @@ def test_a_change_that_is_undone_leaves_no_gap(world: World, conn: Connection) -
 
 def test_versions_are_gapless_under_parallel_writers(world: World, dsn: str) -> None:
     event = world.event()
-    reservation = world.reservation(event)
+    reservation = world.reservation(event, seats=48)
     passes = [world.guest_pass(reservation, number) for number in range(1, 9)]
     tickets = [world.ticket(event) for _ in range(40)]
     failures: list[BaseException] = []

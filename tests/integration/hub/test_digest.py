@@ -34,7 +34,7 @@ class Night:
     def __init__(self, world: World, conn: Connection, folder: Path, chance: random.Random) -> None:
         self.world, self.conn, self.chance = world, conn, chance
         self.event = world.event()
-        self.reservation = world.reservation(self.event)
+        self.reservation = world.reservation(self.event, seats=10_000)
         self.passes, self.seq = 0, 0
         self.cache = Cache(folder / "cache.db")
         self.cache.put_config(
