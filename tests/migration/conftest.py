@@ -10,10 +10,13 @@ import pytest
 
 from demo.servers import Postgres, postgres
 
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+"""Nothing of it outlives the tests."""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("migrations")) as running:
+    with postgres(tmp_path_factory.mktemp("migrations"), *FAST) as running:
         yield running
         running.kill()  # thrown away: a polite end first writes all its databases to the disk
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from demo.servers import _program
 from hub.errors import HubError
 from hub.migrate import dump_schema, load_schema, migrate
-from hub.queries import sql_folder
-
-FILES = sorted((Path(str(sql_folder())) / "migrations").glob("*.sql"))
-PG_DUMP = _program("pg_dump")
+from tests.migration.versions import FILES, PG_DUMP
 
 
 def test_an_empty_database_gets_all_and_again_nothing(new_database: Callable[[], str]) -> None:

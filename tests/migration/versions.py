@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from demo.servers import _program
 from hub.queries import sql_folder
 
 FOLDER = Path(str(sql_folder())) / "migrations"
 FILES = sorted(FOLDER.glob("*.sql"))
+PG_DUMP = _program("pg_dump")
 
 
 def _versions() -> dict[str, dict[str, str]]:
