@@ -62,7 +62,7 @@ def test_every_step_of_the_diagram_is_allowed_and_every_other_refused(
     known = transitions(conn)
     steps = {(step.from_state, step.to_state): step.condition for step in known if step.machine == machine}
     for one, other in itertools.permutations(states(known, machine), 2):
-        with conn.transaction(force_rollback=True):
+        with world.conn.transaction(force_rollback=True):
             thing_id, table = thing(world, machine, one)
             # what only an annulment does is shown below
             allowed = (one, other) in steps and steps[one, other] != "annulled"
