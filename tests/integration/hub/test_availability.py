@@ -96,8 +96,8 @@ def test_a_list_of_types_that_is_none_is_no_limit(world: World, types: Any) -> N
 def test_anybody_may_ask_and_see_no_more_than_numbers(world: World, conn: Connection) -> None:
     event = night(world)
     buy(conn, event)
-    with conn.transaction():
-        conn.execute("SET LOCAL ROLE anon")
+    with world.conn.transaction():
+        world.run("SET LOCAL ROLE anon")
         assert ask(world, event)["sold"] == 1
 
 

@@ -172,8 +172,8 @@ def test_everything_of_the_night_is_cancelled_and_the_tables_are_free(world: Wor
 def test_the_gates_are_told_of_all_of_it_in_the_same_transaction(world: World, conn: Connection) -> None:
     event = sold(world, conn)
     before = world.one("SELECT admission_version FROM events")
-    with conn.transaction(force_rollback=True):
-        assert cancel_event(conn, event, "Rosa", "storm").success
+    with world.conn.transaction(force_rollback=True):
+        assert cancel_event(world.conn, event, "Rosa", "storm").success
         rows = [change.row for change in world.changes(event, before)]
     assert [row.status for row in rows if isinstance(row, Event)] == ["cancelled"]
     assert Counter(row.status for row in rows if isinstance(row, Table)) >= Counter({"cancelled": 2})
@@ -321,11 +321,11 @@ def test_only_owners_cancel(world: World, conn: Connection) -> None:
     for role, allowed in (("staff", False), ("admin", True)):
         world.run("DELETE FROM staff")
         world.run("INSERT INTO staff (user_id, role) VALUES (%s, %s)", user, role)
-        with conn.transaction():
+        with world.conn.transaction():
             world.one("SELECT set_config('request.jwt.claims', %s, true)", f'{{"sub": "{user}"}}')
-            conn.execute("SET LOCAL ROLE authenticated")
-            preview = preview_event_cancellation(conn, event)
-            told = cancel_event(conn, event, "somebody else", "storm")
+            world.run("SET LOCAL ROLE authenticated")
+            preview = preview_event_cancellation(world.conn, event)
+            told = cancel_event(world.conn, event, "somebody else", "storm")
         errors = (preview.error, told.error)
         assert errors == ((None, None) if allowed else ("NOT_ALLOWED", "NOT_ALLOWED"))
     assert world.one("SELECT cancelled_by FROM events") == user

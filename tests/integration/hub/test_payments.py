@@ -45,24 +45,24 @@ DROP = {
 }
 
 
-def test_the_verification_passes_and_leaves_nothing(world: World, conn: Connection) -> None:
-    conn.execute(verification())
+def test_the_verification_passes_and_leaves_nothing(world: World) -> None:
+    world.conn.execute(verification())
     for table in ("events", "event_vip_tables", "tickets", "vip_reservations", "orders", "admission_changes"):
         assert world.one(f"SELECT count(*) FROM {table}") == 0
 
 
 @pytest.mark.parametrize("name", DROP)
-def test_the_verification_fails_when_a_constraint_is_missing(conn: Connection, name: str) -> None:
-    conn.execute(DROP[name].encode())
+def test_the_verification_fails_when_a_constraint_is_missing(world: World, name: str) -> None:
+    world.conn.execute(DROP[name].encode())
     with pytest.raises(psycopg.errors.CheckViolation, match=f"{name} does not hold: a duplicate was taken"):
-        conn.execute(verification())
+        world.conn.execute(verification())
 
 
-def test_the_verification_is_not_satisfied_by_another_constraint(conn: Connection) -> None:
-    conn.execute("DROP INDEX unique_vip_stripe_payment")
-    conn.execute("CREATE UNIQUE INDEX other ON vip_reservations (event_id, stripe_payment_intent_id)")
+def test_the_verification_is_not_satisfied_by_another_constraint(world: World) -> None:
+    world.conn.execute("DROP INDEX unique_vip_stripe_payment")
+    world.conn.execute("CREATE UNIQUE INDEX other ON vip_reservations (event_id, stripe_payment_intent_id)")
     with pytest.raises(psycopg.errors.CheckViolation, match="a duplicate was refused by other"):
-        conn.execute(verification())
+        world.conn.execute(verification())
 
 
 @pytest.mark.parametrize(
@@ -76,24 +76,24 @@ def test_the_verification_is_not_satisfied_by_another_constraint(conn: Connectio
         " ON orders (stripe_session_id) NULLS NOT DISTINCT",
     ],
 )
-def test_the_verification_fails_when_nulls_conflict(conn: Connection, weaker: str) -> None:
-    conn.execute(weaker.encode())
+def test_the_verification_fails_when_nulls_conflict(world: World, weaker: str) -> None:
+    world.conn.execute(weaker.encode())
     with pytest.raises(psycopg.errors.UniqueViolation):
-        conn.execute(verification())
+        world.conn.execute(verification())
 
 
-def test_the_verification_runs_on_a_database_full_of_other_things(world: World, conn: Connection) -> None:
+def test_the_verification_runs_on_a_database_full_of_other_things(world: World) -> None:
     """Nights with the codes it would use first, and everything it could be mistaken for."""
     night(world, code="QQQQQW")
     night(world, code="ZZVRFY")
-    conn.execute(verification())
+    world.conn.execute(verification())
 
 
-def test_the_migration_makes_what_was_dropped_again(conn: Connection) -> None:
+def test_the_migration_makes_what_was_dropped_again(world: World) -> None:
     for drop in DROP.values():
-        conn.execute(drop.encode())
-    conn.execute((sql_folder() / "migrations" / MIGRATION).read_bytes())
-    conn.execute(verification())
+        world.conn.execute(drop.encode())
+    world.conn.execute((sql_folder() / "migrations" / MIGRATION).read_bytes())
+    world.conn.execute(verification())
 
 
 def test_nulls_never_conflict(world: World) -> None:
@@ -111,9 +111,9 @@ def test_a_paid_ticket_has_a_line_number(world: World) -> None:
         world.run("UPDATE tickets SET stripe_payment_intent_id = 'pi_1'")
 
 
-def test_paid_tickets_of_an_old_database_get_line_numbers(world: World, conn: Connection) -> None:
+def test_paid_tickets_of_an_old_database_get_line_numbers(world: World) -> None:
     event = night(world)
-    conn.execute("ALTER TABLE tickets DROP CONSTRAINT tickets_paid_line")
+    world.conn.execute("ALTER TABLE tickets DROP CONSTRAINT tickets_paid_line")
     for line in (None, 4, None):
         ticket = world.ticket(event)
         world.run(
@@ -121,7 +121,7 @@ def test_paid_tickets_of_an_old_database_get_line_numbers(world: World, conn: Co
             line,
             ticket,
         )
-    conn.execute((sql_folder() / "migrations" / MIGRATION).read_bytes())
+    world.conn.execute((sql_folder() / "migrations" / MIGRATION).read_bytes())
     numbers = world.all("SELECT line_number FROM tickets ORDER BY line_number")
     assert numbers == [(4,), (5,), (6,)]
 
@@ -189,32 +189,30 @@ def owner(world: World, conn: Connection) -> str:
     return user
 
 
-def test_an_owner_sees_failures_and_settles_them(world: World, conn: Connection, owner: str) -> None:
+def test_an_owner_sees_failures_and_settles_them(world: World, owner: str) -> None:
     settle = "UPDATE payment_failures SET resolved = true, resolved_at = now(), resolved_by = 'me'"
-    with acting(conn, "authenticated", owner):
+    with acting(world.conn, "authenticated", owner):
         assert world.one("SELECT error_code FROM payment_failures") == "card_declined"
         world.run(settle)
     assert world.one("SELECT resolved_by FROM payment_failures WHERE resolved") == "me"
 
 
 @pytest.mark.parametrize("column", ["amount_cents = 1", "error_message = ''", "metadata = '{}'", "id = id"])
-def test_an_owner_does_not_change_what_failed(
-    world: World, conn: Connection, owner: str, column: str
-) -> None:
+def test_an_owner_does_not_change_what_failed(world: World, owner: str, column: str) -> None:
     for change in (f"UPDATE payment_failures SET {column}", "DELETE FROM payment_failures"):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege), acting(conn, "authenticated", owner):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), acting(world.conn, "authenticated", owner):
             world.run(change)
 
 
 @pytest.mark.usefixtures("owner")
-def test_nobody_else_sees_failures(world: World, conn: Connection) -> None:
+def test_nobody_else_sees_failures(world: World) -> None:
     stranger = str(uuid.uuid4())
     world.run("INSERT INTO staff (user_id, role) VALUES (%s, 'staff')", stranger)
-    with acting(conn, "authenticated", stranger):
+    with acting(world.conn, "authenticated", stranger):
         assert world.one("SELECT count(*) FROM payment_failures") == 0
         world.run("UPDATE payment_failures SET resolved = true, resolved_at = now()")
     assert world.one("SELECT count(*) FROM payment_failures WHERE resolved") == 0
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), acting(conn, "anon"):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), acting(world.conn, "anon"):
         world.one("SELECT count(*) FROM payment_failures")
 
 
