@@ -1,7 +1,7 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test soak bench pibox-camera check format lock pictures clean
+.PHONY: demo test soak bench pibox-camera postgres-versions check format lock pictures clean
 
 demo:
 	@tools/setup
@@ -25,6 +25,11 @@ bench:
 pibox-camera:
 	@tools/setup
 	@tools/pibox-camera
+
+# What is of Postgres, on versions 16 and 17 as well: docs/development.md.
+postgres-versions:
+	@tools/setup
+	@tools/postgres-versions
 
 check:
 	@tools/setup

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
 import psycopg
 import pytest
 
+from demo.servers import Postgres
 from hub.errors import HubError
 from hub.migrate import dump_schema, load_schema, migrate
 from tests.migration.versions import FILES, PG_DUMP
+
+
+def test_the_server_is_of_the_version_asked_for(server: Postgres) -> None:
+    """tools/postgres-versions asks for one; else whichever is installed, 15 or newer."""
+    wanted = os.environ.get("MAGUEY_POSTGRES")
+    with psycopg.connect(server.dsn) as conn:
+        major = conn.info.server_version // 10_000
+    assert major == int(wanted) if wanted else major >= 15
 
 
 def test_an_empty_database_gets_all_and_again_nothing(new_database: Callable[[], str]) -> None:
