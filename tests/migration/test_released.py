@@ -29,7 +29,7 @@ def test_a_new_migration_comes_after_all_released_ones() -> None:
     early = {file.name for file in FILES if file.name < last} - set(released()) - LATE
     assert not early, (
         f"{', '.join(sorted(early))}: sorts before {last}, which databases of {list(VERSIONS)[-1]} have. "
-        "Give it a later time; or show in test_old_database.py that both places do, and add it to LATE."
+        "Give it a later time; or show in test_old_database.py that it works there too, and add it to LATE."
     )
 
 
