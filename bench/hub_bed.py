@@ -56,8 +56,8 @@ class HubBed:
 
     @property
     def dsn(self) -> str:
-        """Of the hub's database."""
-        return self.config.postgres.dsn
+        """Of the hub's database, as its owner; the hub itself has a login of its own."""
+        return self.database.database("maguey")
 
     def connect(self) -> psycopg.Connection[Any]:
         """To the hub's database, each statement by itself."""
@@ -93,7 +93,7 @@ def open_hub(folder: Path, tickets: int, gates: int = 20) -> Iterator[HubBed]:
             admin.execute("create database maguey")
         config = HubConfig(
             venue=VENUE,
-            postgres=PostgresSection(dsn=database.database("maguey")),
+            postgres=PostgresSection(dsn=database.hub("maguey")),
             mqtt=Mqtt(port=broker.port),
             web=Web(port=free_port()),
         )
@@ -101,7 +101,8 @@ def open_hub(folder: Path, tickets: int, gates: int = 20) -> Iterator[HubBed]:
             f'venue = "{VENUE}"\n[postgres]\ndsn = "{config.postgres.dsn}"\n'
             f"[mqtt]\nport = {broker.port}\n[web]\nport = {config.web.port}\n"
         )
-        migrate(config.postgres.dsn)
+        migrate(database.database("maguey"))
+        database.make_hub_login()
         bed = HubBed(folder, broker, database, config)
         _sell(bed, tickets, gates)
         try:

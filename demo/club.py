@@ -207,11 +207,12 @@ def _furnish(
 ) -> Club:
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         admin.execute("create database maguey")
+    database.make_hub_login()
     dsn = database.database("maguey")
     web_port = free_port()
     config = folder / "hub.toml"
     config.write_text(
-        f'venue = "maguey"\n[postgres]\ndsn = "{dsn}"\n'
+        f'venue = "maguey"\n[postgres]\ndsn = "{database.hub("maguey")}"\nmigrate_dsn = "{dsn}"\n'
         f"[mqtt]\nport = {broker.port}\n[web]\nport = {web_port}\n"
     )
     say("migrating and seeding one night: 500 GA tickets, 6 VIP tables")

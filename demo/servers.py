@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
+
 _START_SECONDS = 60.0
 S = TypeVar("S", bound="Server")
 
@@ -118,7 +120,7 @@ class Mosquitto(Server):
 
 
 class Postgres(Server):
-    """A database server on 127.0.0.1 whose superuser is ``maguey``."""
+    """A database server on 127.0.0.1 whose superuser is ``maguey``, and lets in as ``maguey_hub`` too."""
 
     @property
     def dsn(self) -> str:
@@ -128,6 +130,22 @@ class Postgres(Server):
     def database(self, name: str) -> str:
         """Connection string of another database."""
         return f"host=127.0.0.1 port={self.port} user=maguey dbname={name}"
+
+    def hub(self, name: str) -> str:
+        """Connection string of another database, as the hub's own login (`make_hub_login`)."""
+        return f"host=127.0.0.1 port={self.port} user=maguey_hub dbname={name}"
+
+    def make_hub_login(self) -> None:
+        """The login the hub works with: a member of ``service_role`` and nothing more."""
+        sql = (
+            "do $$ begin\n"
+            "if to_regrole('service_role') is null then create role service_role; end if;\n"
+            "if to_regrole('maguey_hub') is null then\n"
+            "create role maguey_hub login in role service_role; end if;\n"
+            "end $$"
+        )
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            conn.execute(sql)
 
     def kill(self) -> None:
         """An immediate shutdown: all server processes end at once, recovery at the next start."""

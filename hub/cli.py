@@ -48,11 +48,12 @@ def main() -> None:
 
 @app.command()
 def migrate(config: ConfigOption) -> None:
-    """Bring the database up to date; may be repeated."""
+    """Bring the database up to date, as the owner of its tables ([postgres] migrate_dsn); may be repeated."""
     from hub.migrate import migrate as apply
 
     with plain_errors():
-        applied = apply(read_config(config).postgres.dsn)
+        place = read_config(config).postgres
+        applied = apply(place.migrate_dsn or place.dsn)
     typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
 

@@ -20,9 +20,14 @@ _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
-    """`dsn`: a libpq connection string or URI (libpq manual, 34.1.1). It may hold a password."""
+    """`dsn`: a libpq connection string or URI (libpq manual, 34.1.1). It may hold a password.
+
+    `migrate_dsn`: the same for the owner of the tables, as whom ``maguey-hub migrate`` works; without it
+    `dsn` has to have those rights.
+    """
 
     dsn: str
+    migrate_dsn: str | None = None
 
     def __repr__(self) -> str:
         return "Postgres(dsn=…)"
@@ -107,7 +112,9 @@ def read_config(path: Path) -> HubConfig:
 def _mistakes(config: HubConfig) -> Iterator[str]:
     if not _VENUE.fullmatch(config.venue):
         yield "venue: expected 1 to 64 letters, digits, '-', '_' or '.', because it is part of MQTT topics."
-    yield from _dsn_mistakes(config.postgres.dsn)
+    yield from _dsn_mistakes("postgres.dsn", config.postgres.dsn)
+    if config.postgres.migrate_dsn is not None:
+        yield from _dsn_mistakes("postgres.migrate_dsn", config.postgres.migrate_dsn)
     for name, host in (("mqtt.host", config.mqtt.host), ("web.host", config.web.host)):
         if not host.strip():
             yield f"{name}: is empty; expected a name or an address, for example '127.0.0.1'."
@@ -121,21 +128,21 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
             yield f"watch.unused_{name}: expected 2 to {_MOST_WATCHED}, not {number}."
 
 
-def _dsn_mistakes(dsn: str) -> Iterator[str]:
+def _dsn_mistakes(name: str, dsn: str) -> Iterator[str]:
     try:
         known = conninfo_to_dict(dsn)
     except psycopg.Error:
         # the text itself is not repeated: it may hold a password
-        yield "postgres.dsn: not a connection string; expected for example 'host=127.0.0.1 dbname=maguey'."
+        yield f"{name}: not a connection string; expected for example 'host=127.0.0.1 dbname=maguey'."
         return
     ports = str(known.get("port", "")).split(",")
     if any("@" in str(known.get(key, "")) for key in ("host", "dbname")) or not all(
         port.isdigit() or not port for port in ports
     ):
         # read like this, part of a password would be named in every error
-        yield "postgres.dsn: in a URI write '@', ':' and '/' of a password as %40, %3A and %2F."
+        yield f"{name}: in a URI write '@', ':' and '/' of a password as %40, %3A and %2F."
     elif "dbname" not in known:
-        yield "postgres.dsn: names no database; add for example 'dbname=maguey'."
+        yield f"{name}: names no database; add for example 'dbname=maguey'."
 
 
 def _command_mistakes(commands: Commands) -> Iterator[str]:

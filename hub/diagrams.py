@@ -73,18 +73,18 @@ def diagrams(conn: Connection) -> str:
     )
 
 
-def put_into(text: str, drawn: str) -> str:
+def put_into(text: str, drawn: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
     """`text` with `drawn` between its markers.
 
     :raises HubError: it has no markers.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not (begin and end):
         raise HubError(
-            f"There is no place for the diagrams: put '{BEGIN}' and '{END}' on lines of their own."
+            f"There is no place for what is drawn: put '{begin_mark}' and '{end_mark}' on lines of their own."
         )
-    return f"{before}{BEGIN}\n\n{drawn}\n\n{END}{after}"
+    return f"{before}{begin_mark}\n\n{drawn}\n\n{end_mark}{after}"
 
 
 def main() -> None:

@@ -21,11 +21,12 @@ import yoyo
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from hub.database import connect, conninfo, one_line
+from hub.database import Connection, connect, conninfo, one_line
 from hub.errors import HubError
 from hub.queries import query, sql_folder
 
 _NOISE = re.compile(r"^(--|SET |SELECT pg_catalog\.set_config|\\(un)?restrict|$)")
+_OWNER = re.compile(r"^(ALTER DEFAULT PRIVILEGES) FOR ROLE (?:\w+|\"[^\"]+\")")
 
 
 def migrate(dsn: str) -> list[str]:
@@ -54,13 +55,33 @@ def _alone(dsn: str) -> Iterator[None]:
     """Two hubs that start together migrate one after the other."""
     with connect(dsn, autocommit=True) as guard:
         guard.execute(query("migrate_alone"))
-        right = guard.execute(query("may_create")).fetchone()
-        if right is None or not right["allowed"]:
-            raise HubError(
-                f"User '{guard.info.user}' may not create tables in database '{guard.info.dbname}'. "
-                f'Have its owner run: GRANT CREATE ON SCHEMA public TO "{guard.info.user}".'
-            )
+        _check_rights(guard)
         yield
+
+
+_CURES = {
+    "tables": (
+        "create and change its tables",
+        'GRANT CREATE ON SCHEMA public TO "{user}", and have the tables belong to it if there are some',
+    ),
+    "roles": ("create the roles anon, authenticated and service_role", 'ALTER ROLE "{user}" CREATEROLE'),
+    "schemas": ("create the schema auth", 'GRANT CREATE ON DATABASE "{database}" TO "{user}"'),
+}
+"""What whoever migrates has to be able to do, and what makes it so."""
+
+
+def _check_rights(conn: Connection) -> None:
+    """Raise `HubError` with every right that is missing."""
+    rights = conn.execute(query("may_migrate")).fetchone() or {}
+    names = {"user": conn.info.user, "database": conn.info.dbname}
+    missing = [_CURES[right] for right in _CURES if not rights.get(right)]
+    if missing:
+        raise HubError(
+            f"In database '{conn.info.dbname}', user '{conn.info.user}' may not "
+            f"{', nor '.join(what for what, _ in missing)}. Migrate as the owner of the hub's tables: "
+            "name that login as [postgres] migrate_dsn. Or have an administrator run: "
+            f"{'; '.join(cure.format(**names) for _, cure in missing)}."
+        )
 
 
 @contextlib.contextmanager
@@ -75,11 +96,12 @@ def _backend(dsn: str) -> Iterator[Any]:
 
 
 def dump_schema(dsn: str, program: str = "pg_dump") -> str:
-    """The schema as SQL: pg_dump's words without comments, settings and the runner's own tables.
+    """The schema as SQL, privileges too: pg_dump's words without comments, settings and the runner's tables.
 
     With the rows of the tables that are rules: without them the schema would allow nothing.
     """
-    schema = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-table=*yoyo*"]
+    schema = ["--schema-only", "--no-owner", "--exclude-table=*yoyo*"]
+    schema.append("--exclude-table=scan_logs_[0-9]*")  # a part for each month there was
     rules = ["--data-only", "--inserts", "--table=state_transitions"]
     return normalise(_pg_dump(program, *schema, dsn) + _pg_dump(program, *rules, dsn))
 
@@ -92,16 +114,17 @@ def _pg_dump(program: str, *arguments: str) -> str:
 
 
 def normalise(dump: str) -> str:
-    """Only the statements: what differs between versions of pg_dump is left out."""
-    lines = [line for line in dump.splitlines() if not _NOISE.match(line)]
+    """Only the statements: what differs between versions of pg_dump, and who owns it, is left out."""
+    lines = [_OWNER.sub(r"\1", line) for line in dump.splitlines() if not _NOISE.match(line)]
     return "\n".join(lines) + "\n"
 
 
 def load_schema(dsn: str) -> None:
-    """Make an empty database what `schema.sql` says."""
+    """Make an empty database what `schema.sql` says; roles belong to the server and may be there."""
     text = (sql_folder() / "schema.sql").read_bytes()
     with psycopg.connect(dsn, row_factory=dict_row) as conn:
         conn.execute(query("trust_the_dump"))
+        conn.execute(query("make_roles"))
         conn.execute(text)
 
 

@@ -325,10 +325,14 @@ begin
 end
 $$;
 CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS json
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select coalesce((
+begin
+    if not (is_service() or is_staff()) then
+        return vip_refusal('NOT_ALLOWED', 'Only staff may ask whose table a ticket belongs to.');
+    end if;
+    return coalesce((
         select json_build_object(
             'is_vip_linked', true,
             'allow_reentry', r.status in ('confirmed', 'checked_in'),
@@ -341,7 +345,8 @@ CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS
         join vip_reservations r on r.id = l.vip_reservation_id
         join event_vip_tables v on v.id = r.event_vip_table_id
         where l.ticket_id = p_ticket_id
-    ), json_build_object('is_vip_linked', false))
+    ), json_build_object('is_vip_linked', false));
+end
 $$;
 CREATE FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -1725,7 +1730,10 @@ CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_
 CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    AS $$ select lower(email) from auth.users where id = auth.uid() and email_confirmed_at is not null $$;
+    AS $$
+    select nullif(lower(email collate "C"), '') from auth.users
+    where id = auth.uid() and email_confirmed_at is not null
+$$;
 CREATE FUNCTION public.named_actor(p_actor text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2047,9 +2055,17 @@ begin
 end
 $$;
 CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
-    AS $$ select vip_pass_scan(p_pass_id, coalesce(p_scanned_by, 'system'), now()) $$;
+    AS $$
+begin
+    if not (is_service() or is_staff()) then
+        return vip_refusal('NOT_ALLOWED', 'Only staff checks guests in.');
+    end if;
+    return vip_pass_scan(p_pass_id,
+        case when is_service() then coalesce(p_scanned_by, 'system') else acting_as() end, now());
+end
+$$;
 CREATE FUNCTION public.purchases_of(p_event_id uuid) RETURNS TABLE(order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2724,7 +2740,7 @@ CREATE FUNCTION public.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-    new.updated_at := now();
+    new.updated_at := pg_catalog.now();
     return new;
 end
 $$;
@@ -3394,7 +3410,7 @@ CREATE TABLE public.commands (
     CONSTRAINT commands_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'refused'::text]))),
     CONSTRAINT commands_reason CHECK ((reason <> ''::text))
 );
-CREATE VIEW public.command_outcomes AS
+CREATE VIEW public.command_outcomes WITH (security_invoker='true') AS
  SELECT c.id,
     c.venue,
     c.gate_id,
@@ -3448,7 +3464,7 @@ CREATE TABLE public.vip_scan_logs (
     CONSTRAINT vip_scan_logs_time CHECK (public.is_plausible(scanned_at)),
     CONSTRAINT vip_scan_logs_type CHECK ((scan_type = ANY (ARRAY['first_entry'::text, 'reentry'::text])))
 );
-CREATE VIEW public.feed_admissions AS
+CREATE VIEW public.feed_admissions WITH (security_invoker='true') AS
  SELECT t.event_id,
     t.id AS subject_id,
     jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', t.code_hash, 'subject_id', t.id, 'event_id', t.event_id, 'kind',
@@ -3491,11 +3507,11 @@ CREATE TABLE public.feed_digests (
     digest text NOT NULL,
     computed_at timestamp with time zone NOT NULL
 );
-CREATE VIEW public.feed_events AS
+CREATE VIEW public.feed_events WITH (security_invoker='true') AS
  SELECT e.id AS event_id,
     jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity, 'isolation', e.isolation_policy, 'homes', e.home_gates, 'retired', e.retired_gates) AS "row"
    FROM public.events e;
-CREATE VIEW public.feed_tables AS
+CREATE VIEW public.feed_tables WITH (security_invoker='true') AS
  SELECT r.event_id,
     r.id AS reservation_id,
     jsonb_build_object('t', 'table', 'reservation_id', r.id, 'event_id', r.event_id, 'number', (r.table_number)::text, 'name', v.table_name, 'tier', v.tier, 'status', r.status, 'host', r.purchaser_name, 'seats', public.vip_seats(r.package_snapshot, v.capacity), 'arrived', r.checked_in_guests, 'guests', (COALESCE(passes.names, '[]'::jsonb) || COALESCE(linked.names, '[]'::jsonb))) AS "row"
@@ -3508,7 +3524,7 @@ CREATE VIEW public.feed_tables AS
            FROM (public.vip_linked_tickets l
              JOIN public.tickets t ON ((t.id = l.ticket_id)))
           WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
-CREATE VIEW public.gate_nights AS
+CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
  SELECT COALESCE(served.gate_id, held.gate_id) AS gate_id,
     e.id AS event_id,
     e.code,
@@ -3559,7 +3575,7 @@ CREATE TABLE public.scan_repeats (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT scan_repeats_seq_positive CHECK ((seq > 0))
 );
-CREATE VIEW public.gate_health AS
+CREATE VIEW public.gate_health WITH (security_invoker='true') AS
  SELECT g.gate_id,
     g.venue,
     g.name,
@@ -3726,7 +3742,7 @@ CREATE TABLE public.scan_conflicts (
     CONSTRAINT scan_conflicts_rule CHECK ((rule = ANY (ARRAY['earlier'::text, 'gate'::text]))),
     CONSTRAINT scan_conflicts_two CHECK ((winner_scan <> loser_scan))
 );
-CREATE VIEW public.scan_times AS
+CREATE VIEW public.scan_times WITH (security_invoker='true') AS
  SELECT s.scan_id,
     s.gate_id,
     s.epoch,
@@ -4044,10 +4060,602 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
 ALTER TABLE ONLY public.winning_admissions
     ADD CONSTRAINT winning_admissions_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE CASCADE;
+ALTER TABLE public.admission_changes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.alerts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.boot_clocks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.boots ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.claims ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.commands ENABLE ROW LEVEL SECURITY;
+CREATE POLICY customers_see_their_own ON public.orders FOR SELECT TO authenticated USING ((lower(customer_email) = ( SELECT public.my_email() AS my_email)));
+CREATE POLICY customers_see_their_own ON public.payments FOR SELECT TO authenticated USING ((order_id IN ( SELECT orders.id
+   FROM public.orders
+  WHERE (lower(orders.customer_email) = ( SELECT public.my_email() AS my_email)))));
+CREATE POLICY customers_see_their_own ON public.tickets FOR SELECT TO authenticated USING (((lower(guest_email) = ( SELECT public.my_email() AS my_email)) OR (order_id IN ( SELECT orders.id
+   FROM public.orders
+  WHERE (lower(orders.customer_email) = ( SELECT public.my_email() AS my_email))))));
+CREATE POLICY customers_see_their_own ON public.vip_guest_passes FOR SELECT TO authenticated USING ((reservation_id IN ( SELECT vip_reservations.id
+   FROM public.vip_reservations
+  WHERE (lower(vip_reservations.purchaser_email) = ( SELECT public.my_email() AS my_email)))));
+CREATE POLICY customers_see_their_own ON public.vip_linked_tickets FOR SELECT TO authenticated USING ((vip_reservation_id IN ( SELECT vip_reservations.id
+   FROM public.vip_reservations
+  WHERE (lower(vip_reservations.purchaser_email) = ( SELECT public.my_email() AS my_email)))));
+CREATE POLICY customers_see_their_own ON public.vip_reservations FOR SELECT TO authenticated USING ((lower(purchaser_email) = ( SELECT public.my_email() AS my_email)));
+ALTER TABLE public.email_queue ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.event_vip_tables ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody_sees_what_is_on ON public.event_vip_tables FOR SELECT TO anon, authenticated USING ((event_id IN ( SELECT events.id
+   FROM public.events
+  WHERE (events.status = 'scheduled'::text))));
+CREATE POLICY everybody_sees_what_is_on ON public.events FOR SELECT TO anon, authenticated USING ((status = 'scheduled'::text));
+ALTER TABLE public.feed_digests ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.gate_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.gate_status ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.gate_watermarks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.gates ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.lends ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.owner_assignments ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owners_manage ON public.staff TO authenticated USING (( SELECT public.is_owner() AS is_owner)) WITH CHECK (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.audit_log FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.commands FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.orders FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.owner_assignments FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.payments FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.refunds FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.scan_quarantine FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
 CREATE POLICY owners_update_payment_failures ON public.payment_failures FOR UPDATE TO authenticated USING (public.is_owner()) WITH CHECK (public.is_owner());
 CREATE POLICY owners_view_payment_failures ON public.payment_failures FOR SELECT TO authenticated USING (public.is_owner());
 ALTER TABLE public.payment_failures ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.payments ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.refunds ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_conflicts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_logs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_quarantine ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_repeats ENABLE ROW LEVEL SECURITY;
 CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INSERT TO service_role WITH CHECK (true);
+CREATE POLICY service_works ON public.admission_changes TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.alerts TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.audit_log TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.boot_clocks TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.boots TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.claims TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.commands TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.email_queue TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.event_vip_tables TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.events TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.feed_digests TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.gate_events TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.gate_status TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.gate_watermarks TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.gates TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.lends TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.orders TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.owner_assignments TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.payment_failures TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.payments TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.refunds TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_conflicts TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_logs TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_quarantine TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_repeats TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.staff TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.state_transitions TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.tickets TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.vip_guest_passes TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.vip_linked_tickets TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.vip_reservations TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.vip_scan_logs TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.webhook_events TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.winning_admissions TO service_role USING (true) WITH CHECK (true);
+ALTER TABLE public.staff ENABLE ROW LEVEL SECURITY;
+CREATE POLICY staff_acknowledges ON public.scan_conflicts FOR UPDATE TO authenticated USING (((acknowledged_by IS NULL) AND ( SELECT public.is_staff() AS is_staff))) WITH CHECK (((acknowledged_by = ( SELECT public.acting_as() AS acting_as)) AND (acknowledged_at IS NOT NULL)));
+CREATE POLICY staff_sees ON public.event_vip_tables FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.events FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.gate_status FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.gates FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.scan_conflicts FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.scan_logs FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.tickets FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.vip_guest_passes FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.vip_linked_tickets FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.vip_reservations FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+CREATE POLICY staff_sees ON public.vip_scan_logs FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
+ALTER TABLE public.state_transitions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.tickets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.vip_guest_passes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.vip_linked_tickets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.vip_reservations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.vip_scan_logs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.webhook_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.winning_admissions ENABLE ROW LEVEL SECURITY;
+GRANT USAGE ON SCHEMA auth TO anon;
+GRANT USAGE ON SCHEMA auth TO authenticated;
+GRANT USAGE ON SCHEMA auth TO service_role;
+GRANT USAGE ON SCHEMA public TO anon;
+GRANT USAGE ON SCHEMA public TO authenticated;
+GRANT USAGE ON SCHEMA public TO service_role;
+REVOKE ALL ON FUNCTION public.acting_as() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.acting_as() TO service_role;
+GRANT ALL ON FUNCTION public.acting_as() TO authenticated;
+REVOKE ALL ON FUNCTION public.admitted_by(p_scans uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.admitted_by(p_scans uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) TO service_role;
+REVOKE ALL ON FUNCTION public.is_plausible(p_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_plausible(p_at timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
+GRANT SELECT ON TABLE public.scan_logs TO authenticated;
+REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
+GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
+REVOKE ALL ON FUNCTION public.cancel_event_at(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_event_at(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint, p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.events TO service_role;
+GRANT SELECT(id) ON TABLE public.events TO anon;
+GRANT SELECT(id) ON TABLE public.events TO authenticated;
+GRANT SELECT(name) ON TABLE public.events TO anon;
+GRANT SELECT(name) ON TABLE public.events TO authenticated;
+GRANT SELECT(code) ON TABLE public.events TO anon;
+GRANT SELECT(code) ON TABLE public.events TO authenticated;
+GRANT SELECT(description) ON TABLE public.events TO anon;
+GRANT SELECT(description) ON TABLE public.events TO authenticated;
+GRANT SELECT(event_date) ON TABLE public.events TO anon;
+GRANT SELECT(event_date) ON TABLE public.events TO authenticated;
+GRANT SELECT(doors_open_at) ON TABLE public.events TO anon;
+GRANT SELECT(doors_open_at) ON TABLE public.events TO authenticated;
+GRANT SELECT(starts_at) ON TABLE public.events TO anon;
+GRANT SELECT(starts_at) ON TABLE public.events TO authenticated;
+GRANT SELECT(ends_at) ON TABLE public.events TO anon;
+GRANT SELECT(ends_at) ON TABLE public.events TO authenticated;
+GRANT SELECT(venue_capacity) ON TABLE public.events TO anon;
+GRANT SELECT(venue_capacity) ON TABLE public.events TO authenticated;
+GRANT SELECT(ticket_types) ON TABLE public.events TO anon;
+GRANT SELECT(ticket_types) ON TABLE public.events TO authenticated;
+GRANT SELECT(status) ON TABLE public.events TO anon;
+GRANT SELECT(status) ON TABLE public.events TO authenticated;
+REVOKE ALL ON FUNCTION public.cancellation_numbers(p_event public.events) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancellation_numbers(p_event public.events) TO service_role;
+REVOKE ALL ON FUNCTION public.check_character(p_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_character(p_code text) TO service_role;
+REVOKE ALL ON FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.check_in_passes(p_scans uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_in_passes(p_scans uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO service_role;
+GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) TO service_role;
+GRANT ALL ON FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gates TO service_role;
+GRANT SELECT(id) ON TABLE public.gates TO authenticated;
+GRANT SELECT(gate_id) ON TABLE public.gates TO authenticated;
+GRANT SELECT(venue) ON TABLE public.gates TO authenticated;
+GRANT SELECT(name) ON TABLE public.gates TO authenticated;
+GRANT SELECT(epoch) ON TABLE public.gates TO authenticated;
+GRANT SELECT(version) ON TABLE public.gates TO authenticated;
+GRANT SELECT(last_seen_at) ON TABLE public.gates TO authenticated;
+GRANT SELECT(status) ON TABLE public.gates TO authenticated;
+GRANT SELECT(revoked_at) ON TABLE public.gates TO authenticated;
+GRANT SELECT(created_at) ON TABLE public.gates TO authenticated;
+GRANT SELECT(updated_at) ON TABLE public.gates TO authenticated;
+REVOKE ALL ON FUNCTION public.is_revoked(p_gate text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_revoked(p_gate text) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_events TO service_role;
+REVOKE ALL ON FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.claim_subject(p_code_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_subject(p_code_hash text) TO service_role;
+REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency() TO service_role;
+REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.complete_finished_events() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_finished_events() TO service_role;
+REVOKE ALL ON FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) TO service_role;
+REVOKE ALL ON FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.doubled(p_codes text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.doubled(p_codes text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.entangled(p_numberings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.entangled(p_numberings jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.event_availability(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO service_role;
+GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO anon;
+GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.event_cancellation_at(p_event_id uuid, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.event_cancellation_at(p_event_id uuid, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_append(p_events uuid[], p_reservations uuid[], p_subjects uuid[], p_removed_events uuid[], p_removed_codes text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_append(p_events uuid[], p_reservations uuid[], p_subjects uuid[], p_removed_events uuid[], p_removed_codes text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_digest(p_event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_digest(p_event uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_on_events() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_guest_passes() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_linked_tickets() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_reservations() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_tables() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_tickets() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_vip_scan_logs() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_restored(p_reason text, p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_restored(p_reason text, p_actor text) TO service_role;
+REVOKE ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.give_or_take(p_uncertainty_ms bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.give_or_take(p_uncertainty_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.hash_of_code(p_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.hash_of_code(p_code text) TO service_role;
+REVOKE ALL ON FUNCTION public.hash_of_text(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.hash_of_text(p_text text) TO service_role;
+REVOKE ALL ON FUNCTION public.hash_ticket_code() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.homes_key(p_event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.homes_key(p_event uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.is_countable(p_monotonic_ms bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_countable(p_monotonic_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) TO service_role;
+REVOKE ALL ON FUNCTION public.is_owner() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_owner() TO service_role;
+GRANT ALL ON FUNCTION public.is_owner() TO authenticated;
+REVOKE ALL ON FUNCTION public.is_service() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_service() TO service_role;
+REVOKE ALL ON FUNCTION public.is_spent(p_intent text, p_order_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_spent(p_intent text, p_order_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.is_staff() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_staff() TO service_role;
+GRANT ALL ON FUNCTION public.is_staff() TO authenticated;
+REVOKE ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) TO service_role;
+GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.keep_passes_counted() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.keep_repeats(p_records jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.keep_repeats(p_records jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.keep_tables_counted() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.keep_to_seats() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.keep_winning_admissions() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.link_ticket_at(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.link_ticket_at(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO service_role;
+GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.vip_linked_tickets TO service_role;
+GRANT SELECT(id) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(vip_reservation_id) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(order_id) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(ticket_id) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(purchased_by_name) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(is_booker_purchase) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(linked_by) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(created_at) ON TABLE public.vip_linked_tickets TO authenticated;
+GRANT SELECT(updated_at) ON TABLE public.vip_linked_tickets TO authenticated;
+REVOKE ALL ON FUNCTION public.link_told(p_link public.vip_linked_tickets) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.link_told(p_link public.vip_linked_tickets) TO service_role;
+REVOKE ALL ON FUNCTION public.lock_codes(p_codes text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lock_codes(p_codes text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.lock_events_of(p_subjects uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lock_events_of(p_subjects uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.lock_gates(p_gates text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lock_gates(p_gates text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.log_linked_entries(p_scans uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.log_linked_entries(p_scans uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.claims TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_status TO service_role;
+GRANT SELECT ON TABLE public.gate_status TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_watermarks TO service_role;
+GRANT SELECT,INSERT ON TABLE public.scan_quarantine TO service_role;
+GRANT SELECT ON TABLE public.scan_quarantine TO authenticated;
+REVOKE ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.my_email() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.my_email() TO service_role;
+GRANT ALL ON FUNCTION public.my_email() TO authenticated;
+REVOKE ALL ON FUNCTION public.named_actor(p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.named_actor(p_actor text) TO service_role;
+REVOKE ALL ON FUNCTION public.new_invite_code() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.new_invite_code() TO service_role;
+REVOKE ALL ON FUNCTION public.new_pass_code() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.new_pass_code() TO service_role;
+REVOKE ALL ON FUNCTION public.next_refunds(p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.next_refunds(p_limit integer) TO service_role;
+REVOKE ALL ON FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval) TO service_role;
+REVOKE ALL ON FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_reservations TO service_role;
+GRANT SELECT ON TABLE public.vip_reservations TO authenticated;
+REVOKE ALL ON FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) TO service_role;
+REVOKE ALL ON FUNCTION public.one_winning_admission() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.order_told(p_order_id uuid, p_already boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.order_told(p_order_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.places_of_boots(p_boots jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.places_of_boots(p_boots jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.preview_event_cancellation(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.preview_event_cancellation(p_event_id uuid) TO service_role;
+GRANT ALL ON FUNCTION public.preview_event_cancellation(p_event_id uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying) TO service_role;
+GRANT ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying) TO authenticated;
+REVOKE ALL ON FUNCTION public.purchases_of(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.purchases_of(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.random_letters(p_count integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.random_letters(p_count integer) TO service_role;
+REVOKE ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.refresh_tickets(p_tickets uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refresh_tickets(p_tickets uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.refund_done(p_refund_id uuid, p_stripe_refund_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refund_done(p_refund_id uuid, p_stripe_refund_id text) TO service_role;
+REVOKE ALL ON FUNCTION public.refund_failed(p_refund_id uuid, p_error text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refund_failed(p_refund_id uuid, p_error text) TO service_role;
+REVOKE ALL ON FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text) TO service_role;
+GRANT ALL ON FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text) TO authenticated;
+REVOKE ALL ON FUNCTION public.refundable_of(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refundable_of(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.refuse(p_error text, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refuse(p_error text, p_message text) TO service_role;
+REVOKE ALL ON FUNCTION public.release_expired_reservations(p_older interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.release_expired_reservations(p_older interval) TO service_role;
+REVOKE ALL ON FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) TO service_role;
+REVOKE ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
+REVOKE ALL ON FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.sold_of(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sold_of(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.ticket_types_of(p_types jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ticket_types_of(p_types jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.touch_updated_at() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO service_role;
+GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO authenticated;
+REVOKE ALL ON FUNCTION public.unsettled(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unsettled(p_places jsonb) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_guest_passes TO service_role;
+GRANT SELECT ON TABLE public.vip_guest_passes TO authenticated;
+REVOKE ALL ON FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_recount(p_reservations uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_recount(p_reservations uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_refusal(p_error text, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_refusal(p_error text, p_message text) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) TO service_role;
+REVOKE ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) TO service_role;
+REVOKE ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) TO service_role;
+REVOKE ALL ON FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.why_not_cancelled(p_event public.events, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_not_cancelled(p_event public.events, p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.tickets TO service_role;
+GRANT SELECT(id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(ticket_id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(order_id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(event_id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(event_name) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(ticket_type) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(status) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(is_used) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(qr_code_data) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(qr_signature) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(price_paid) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(price_paid_cents) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(guest_name) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(guest_email) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(guest_phone) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(checked_in_at) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(checked_in_by) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(last_entry_at) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(last_entry_gate) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(created_at) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(updated_at) ON TABLE public.tickets TO authenticated;
+REVOKE ALL ON FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.event_vip_tables TO service_role;
+GRANT SELECT(id) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(id) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(event_id) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(event_id) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(table_number) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(table_number) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(table_name) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(table_name) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(tier) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(tier) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(price) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(price) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(price_cents) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(price_cents) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(capacity) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(capacity) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(bottles_included) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(bottles_included) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(floor_section) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(floor_section) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(position_x) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(position_x) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(position_y) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(position_y) ON TABLE public.event_vip_tables TO authenticated;
+GRANT SELECT(is_available) ON TABLE public.event_vip_tables TO anon;
+GRANT SELECT(is_available) ON TABLE public.event_vip_tables TO authenticated;
+REVOKE ALL ON FUNCTION public.why_table_not_sold(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_table_not_sold(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
+REVOKE ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.write_reservation(p_table public.event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.write_reservation(p_table public.event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT ON TABLE public.admission_changes TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO service_role;
+GRANT SELECT,INSERT ON TABLE public.audit_log TO service_role;
+GRANT SELECT ON TABLE public.audit_log TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.boot_clocks TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.boots TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.commands TO service_role;
+GRANT SELECT ON TABLE public.commands TO authenticated;
+GRANT SELECT ON TABLE public.command_outcomes TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.email_queue TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.vip_scan_logs TO service_role;
+GRANT SELECT ON TABLE public.vip_scan_logs TO authenticated;
+GRANT SELECT ON TABLE public.feed_admissions TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_digests TO service_role;
+GRANT SELECT ON TABLE public.feed_events TO service_role;
+GRANT SELECT ON TABLE public.feed_tables TO service_role;
+GRANT SELECT ON TABLE public.gate_nights TO service_role;
+GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
+GRANT SELECT ON TABLE public.gate_health TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lends TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.orders TO service_role;
+GRANT SELECT(id) ON TABLE public.orders TO authenticated;
+GRANT SELECT(stripe_payment_intent_id) ON TABLE public.orders TO authenticated;
+GRANT SELECT(stripe_session_id) ON TABLE public.orders TO authenticated;
+GRANT SELECT(customer_email) ON TABLE public.orders TO authenticated;
+GRANT SELECT(customer_name) ON TABLE public.orders TO authenticated;
+GRANT SELECT(total_amount) ON TABLE public.orders TO authenticated;
+GRANT SELECT(total_amount_cents) ON TABLE public.orders TO authenticated;
+GRANT SELECT(currency) ON TABLE public.orders TO authenticated;
+GRANT SELECT(status) ON TABLE public.orders TO authenticated;
+GRANT SELECT(event_id) ON TABLE public.orders TO authenticated;
+GRANT SELECT(event_name) ON TABLE public.orders TO authenticated;
+GRANT SELECT(ticket_count) ON TABLE public.orders TO authenticated;
+GRANT SELECT(completed_at) ON TABLE public.orders TO authenticated;
+GRANT SELECT(created_at) ON TABLE public.orders TO authenticated;
+GRANT SELECT(updated_at) ON TABLE public.orders TO authenticated;
+GRANT SELECT ON TABLE public.owner_assignments TO service_role;
+GRANT SELECT ON TABLE public.owner_assignments TO authenticated;
+GRANT SELECT,INSERT ON TABLE public.payment_failures TO service_role;
+GRANT SELECT ON TABLE public.payment_failures TO authenticated;
+GRANT UPDATE(resolved) ON TABLE public.payment_failures TO authenticated;
+GRANT UPDATE(resolved_at) ON TABLE public.payment_failures TO authenticated;
+GRANT UPDATE(resolved_by) ON TABLE public.payment_failures TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO service_role;
+GRANT SELECT(id) ON TABLE public.payments TO authenticated;
+GRANT SELECT(order_id) ON TABLE public.payments TO authenticated;
+GRANT SELECT(stripe_payment_intent_id) ON TABLE public.payments TO authenticated;
+GRANT SELECT(amount) ON TABLE public.payments TO authenticated;
+GRANT SELECT(amount_cents) ON TABLE public.payments TO authenticated;
+GRANT SELECT(currency) ON TABLE public.payments TO authenticated;
+GRANT SELECT(status) ON TABLE public.payments TO authenticated;
+GRANT SELECT(created_at) ON TABLE public.payments TO authenticated;
+GRANT SELECT(updated_at) ON TABLE public.payments TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.refunds TO service_role;
+GRANT SELECT ON TABLE public.refunds TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_conflicts TO service_role;
+GRANT SELECT ON TABLE public.scan_conflicts TO authenticated;
+GRANT UPDATE(acknowledged_by) ON TABLE public.scan_conflicts TO authenticated;
+GRANT UPDATE(acknowledged_at) ON TABLE public.scan_conflicts TO authenticated;
+GRANT SELECT ON TABLE public.scan_times TO service_role;
+GRANT SELECT ON TABLE public.staff TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.staff TO authenticated;
+GRANT SELECT ON TABLE public.state_transitions TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_events TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.winning_admissions TO service_role;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON FUNCTIONS  FROM PUBLIC;
 INSERT INTO public.state_transitions VALUES ('event', 'scheduled', 'completed', '');
 INSERT INTO public.state_transitions VALUES ('event', 'scheduled', 'cancelled', 'before_start');
 INSERT INTO public.state_transitions VALUES ('order', 'pending', 'completed', '');

@@ -1,4 +1,7 @@
-"""A Postgres and a Mosquitto for the session; an empty, migrated database for each test."""
+"""A Postgres and a Mosquitto for the session; an empty, migrated database for each test.
+
+The hub works in it as its own login; tests set up and look as its owner.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from demo.servers import Mosquitto, Postgres, mosquitto, postgres
 from hub.config import HubConfig, Mqtt
@@ -25,6 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         with psycopg.connect(running.dsn, autocommit=True) as conn:
             conn.execute("CREATE DATABASE template_hub")
         migrate(running.database("template_hub"))
+        running.make_hub_login()
         yield running
         running.kill()  # thrown away: a polite end first writes all its databases to the disk
 
@@ -36,11 +41,18 @@ def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitt
 
 
 @pytest.fixture
-def dsn(server: Postgres) -> str:
+def owner_dsn(server: Postgres) -> str:
+    """An empty, migrated database as its owner: what sets a test up, and what looks at what came of it."""
     name = f"hub_{next(_number)}"
     with psycopg.connect(server.dsn, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub".encode())
     return server.database(name)
+
+
+@pytest.fixture
+def dsn(owner_dsn: str) -> str:
+    """The same database as the hub's own login, with no more rights than it is told to have."""
+    return make_conninfo(owner_dsn, user="maguey_hub")
 
 
 @pytest.fixture
@@ -50,8 +62,9 @@ def conn(dsn: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def world(conn: Connection) -> World:
-    return World(conn)
+def world(owner_dsn: str) -> Iterator[World]:
+    with connect(owner_dsn, autocommit=True) as owner:
+        yield World(owner)
 
 
 @pytest.fixture

@@ -159,10 +159,10 @@ def test_every_kind_of_change_is_told(world: World) -> None:
         assert_feed_leads_to_snapshot(world, event)
 
 
-def test_a_change_that_is_undone_leaves_no_gap(world: World, conn: Connection) -> None:
+def test_a_change_that_is_undone_leaves_no_gap(world: World) -> None:
     event = world.event()
     ticket = world.ticket(event)
-    with conn.transaction(force_rollback=True):
+    with world.conn.transaction(force_rollback=True):
         world.run("UPDATE tickets SET status = 'refunded' WHERE id = %s", ticket)
     world.run("UPDATE tickets SET status = 'cancelled' WHERE id = %s", ticket)
     assert_feed_leads_to_snapshot(world, event)

@@ -176,7 +176,7 @@ def test_nothing_new_is_304(client: TestClient[Any], event: str, world: World) -
 def test_the_same_version_is_the_same_bytes(
     client: TestClient[Any], config: HubConfig, world: World, event: str
 ) -> None:
-    reservation = world.reservation(event)
+    reservation = world.reservation(event, seats=60)
     for number in range(1, 60):
         world.ticket(event)
         world.guest_pass(reservation, number)

@@ -16,12 +16,20 @@ from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, World
 
 
-def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(dsn: str, world: World) -> None:
+def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(
+    dsn: str, owner_dsn: str, world: World
+) -> None:
     night = Night(world)
     night.divide()
-    with connect(dsn) as first, connect(dsn) as other, connect(dsn, autocommit=True) as retiring:
+    # how long before a deadlock is looked for, only an administrator may say
+    with (
+        connect(dsn) as first,
+        connect(owner_dsn) as other,
+        connect(owner_dsn, autocommit=True) as retiring,
+    ):
         other.execute("SET deadlock_timeout = '10min'")  # it is never the victim
         retiring.execute("SET deadlock_timeout = '10ms'")
+        retiring.execute("SET ROLE maguey_hub")
         other.execute("LOCK TABLE lends")
         first.execute("SELECT pg_advisory_xact_lock(homes_key(%s))", [night.event])
         with capture_logs() as logs, ThreadPoolExecutor(2) as pool:

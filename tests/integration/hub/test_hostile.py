@@ -228,6 +228,7 @@ def test_a_giant_message_is_not_delivered(config: HubConfig, gate: GateOnMqtt) -
 def test_a_deadlock_is_tried_again_on_the_same_connection(world: World, conn: Connection, dsn: str) -> None:
     """The database is made to report one, as it would to the loser of two."""
     world.run("CREATE SEQUENCE tries")
+    world.run("GRANT USAGE ON SEQUENCE tries TO service_role")
     world.run(
         "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " IF nextval('tries') < 3 THEN RAISE 'lost' USING errcode = 'deadlock_detected'; END IF;"

@@ -331,6 +331,7 @@ def test_a_database_that_refuses_everything_is_to_blame_and_not_the_records(
         "CREATE FUNCTION check_in_fresh(uuid[], text[]) RETURNS uuid[] LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'broken'; END $$"
     )
+    world.run("GRANT EXECUTE ON FUNCTION check_in_fresh TO service_role")
     with pytest.raises(DatabaseDownError, match="every one of 2 records: broken"):
         take(conn, *scans)
     assert world.all("SELECT seq FROM scan_quarantine UNION SELECT seq FROM gate_watermarks") == []

@@ -35,9 +35,11 @@ SELECT md5('order ' || n)::uuid, 'pi_old_' || n, 'cs_old_' || n, 'Guest' || n / 
 FROM generate_series(1, 50000) n;
 INSERT INTO payments (order_id, stripe_payment_intent_id, amount_cents, status)
 SELECT id, stripe_payment_intent_id, 5000, 'succeeded' FROM orders;
-INSERT INTO tickets (id, ticket_id, order_id, event_id, qr_code_data, stripe_payment_intent_id, line_number)
+INSERT INTO tickets (id, ticket_id, order_id, event_id, qr_code_data, code_hash, stripe_payment_intent_id,
+    line_number)
 SELECT md5('ticket ' || n)::uuid, 'T-' || n, md5('order ' || n / 2 + 1)::uuid,
-    md5('event ' || n / 2 % 50)::uuid, 'MGY-OLD-' || n, 'pi_old_' || n / 2 + 1, n % 2 + 1
+    md5('event ' || n / 2 % 50)::uuid, 'MGY-OLD-' || n, hash_of_code('MGY-OLD-' || n), 'pi_old_' || n / 2 + 1,
+    n % 2 + 1
 FROM generate_series(0, 99999) n;
 INSERT INTO admission_changes (event_id, version, row)
 SELECT md5('event ' || n % 50)::uuid, n / 50 + 1, '{"t": "removed"}' FROM generate_series(0, 99999) n;
@@ -47,6 +49,8 @@ SELECT md5('scan ' || n)::uuid, 'gate-' || n % 4, 'e1', n / 4 + 1, 'boot', now()
     11, 'ga', 'synced', md5('ticket ' || n)::uuid, hash_of_code('MGY-OLD-' || n), 'camera', true, 'scan', '',
     now()
 FROM generate_series(0, 99999) n;
+INSERT INTO scan_places (gate_id, epoch, seq, scan_id, received_at)
+SELECT gate_id, epoch, seq, scan_id, received_at FROM scan_logs;
 INSERT INTO refunds (event_id, stripe_payment_intent_id, amount_cents, reason, status)
 SELECT md5('event ' || n % 50)::uuid, 'pi_refund_' || n, 5000, 'storm',
     CASE WHEN n % 100 = 0 THEN 'queued' ELSE 'done' END FROM generate_series(1, 20000) n;
@@ -58,7 +62,7 @@ ANALYZE;
 
 @pytest.fixture(scope="module")
 def full(server: Postgres) -> Iterator[Connection]:
-    """A hub's database after some years, that tells its plans."""
+    """A hub's database after some years, that tells its plans to the hub's own login."""
     with psycopg.connect(server.dsn, autocommit=True) as admin:
         admin.execute("CREATE DATABASE hub_full TEMPLATE template_hub")
     with connect(server.database("hub_full"), autocommit=True) as conn:
@@ -66,6 +70,7 @@ def full(server: Postgres) -> Iterator[Connection]:
         conn.execute("RESET session_replication_role")
         for setting in ("log_min_duration = 0", "log_nested_statements = on", "log_format = json"):
             conn.execute(f"LOAD 'auto_explain'; SET auto_explain.{setting}".encode())
+        conn.execute("SET ROLE maguey_hub")
         yield conn
 
 
