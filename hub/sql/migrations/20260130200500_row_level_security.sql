@@ -79,8 +79,23 @@ end
 $$;
 
 grant select on state_transitions, owner_assignments, staff,
-    command_outcomes, feed_admissions, feed_events, feed_tables, gate_health, gate_nights, scan_times
+    command_outcomes, feed_admissions, feed_events, feed_tables, gate_health, gate_nights, scan_counts, scan_places,
+    scan_times
 to service_role;
+
+-- Written by functions that run as the owner.
+do $$
+begin
+    if to_regclass('scan_places') is not null then
+        grant select on scan_places to service_role;
+    end if;
+    if to_regclass('scan_counts') is not null then
+        grant select on scan_counts to service_role, authenticated;
+        drop policy if exists owners_see on scan_counts;
+        create policy owners_see on scan_counts for select to authenticated using ((select is_owner()));
+    end if;
+end
+$$;
 
 -- only ever added to
 grant select, insert on admission_changes, audit_log, payment_failures, scan_quarantine, scan_repeats to service_role;

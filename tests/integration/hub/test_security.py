@@ -38,6 +38,7 @@ SEES = {
     "refunds": (NO, 0, 0, 0, 1, 1),
     "audit_log": (NO, 0, 0, 0, 1, 1),
     "commands": (NO, 0, 0, 0, 1, 1),
+    "scan_counts": (NO, 0, 0, 0, 0, 0),
     "scan_quarantine": (NO, 0, 0, 0, 1, 1),
     "owner_assignments": (NO, 0, 0, 0, 1, 1),
     "staff": (NO, 0, 0, 0, 2, 2),
