@@ -16,6 +16,7 @@ from gate.settings import load
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as a key's id (`gate.config`)."""
 _MOST_WATCHED = 1000
+_MOST_MONTHS = 1200
 _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -83,6 +84,12 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     unused_minutes: int = 10
 
 
+class Archive(msgspec.Struct, frozen=True, kw_only=True):
+    """How long scans stay, in whole months beside the one that runs; then only their counts do."""
+
+    keep_months: int = 13
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All of `hub.toml`. `venue` is the level of the MQTT topics under which the gates live."""
 
@@ -92,6 +99,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     web: Web = Web()
     commands: Commands = Commands()
     watch: Watch = Watch()
+    archive: Archive = Archive()
 
 
 def read_config(path: Path) -> HubConfig:
@@ -126,6 +134,8 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
         if not 2 <= number <= _MOST_WATCHED:
             yield f"watch.unused_{name}: expected 2 to {_MOST_WATCHED}, not {number}."
+    if not 2 <= config.archive.keep_months <= _MOST_MONTHS:
+        yield f"archive.keep_months: expected 2 to {_MOST_MONTHS}, not {config.archive.keep_months}."
 
 
 def _dsn_mistakes(name: str, dsn: str) -> Iterator[str]:

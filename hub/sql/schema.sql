@@ -17,10 +17,10 @@ CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, s
     SET search_path TO 'public', 'pg_temp'
     AS $$
     select s.scan_id, coalesce(s.subject_id, t.id, p.id), s.corrected_at, s.gate_id
-    from scan_logs s
+    from scans_of(p_scans) s
     left join tickets t on s.subject_id is null and t.code_hash = s.code_hash
     left join vip_guest_passes p on s.subject_id is null and p.code_hash = s.code_hash
-    where s.scan_id = any (p_scans) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
+    where s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
 CREATE FUNCTION public.advance_watermark(p_gate text, p_epoch text) RETURNS bigint
     LANGUAGE plpgsql
@@ -38,7 +38,7 @@ begin
     loop
         select max(run.seq) into v_next from (
             select kept.seq, row_number() over (order by kept.seq) as n from (
-                (select seq from scan_logs where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                (select seq from scan_places where gate_id = p_gate and epoch = p_epoch and seq > v_seq
                     order by seq limit c_step)
                 union
                 (select seq from scan_repeats where gate_id = p_gate and epoch = p_epoch and seq > v_seq
@@ -59,6 +59,49 @@ begin
     return v_seq;
 end
 $$;
+CREATE FUNCTION public.archive_scans(p_before date) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select archive_scans_at(p_before, false, now()) $$;
+CREATE FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    v_before timestamptz := least(p_before::timestamp at time zone 'UTC', p_now - interval '60 days');
+    v_month record;
+    v_why text;
+    v_scans bigint;
+    v_gone jsonb := '[]';
+    v_kept jsonb := '[]';
+begin
+    -- as whoever makes a part: one at a time
+    perform pg_advisory_xact_lock(hashtextextended('maguey scan partitions', 0));
+    for v_month in
+        select name, since, since + interval '1 month' as until, to_char(since, 'YYYY-MM') as label from (
+            select c.relname as name, to_date(substr(c.relname, 11), 'YYYY_MM')::timestamp as since
+            from pg_inherits i join pg_class c on c.oid = i.inhrelid
+            where i.inhparent = 'public.scan_logs'::regclass and c.relname ~ '^scan_logs_\d{4}_\d{2}$'
+        ) parts where (since + interval '1 month') at time zone 'UTC' <= v_before order by since
+    loop
+        v_why := why_scans_stay(v_month.since at time zone 'UTC', v_month.until at time zone 'UTC', p_now);
+        if v_why is not null then
+            v_kept := v_kept || jsonb_build_object('month', v_month.label, 'why', v_why);
+            continue;
+        end if;
+        execute format('select count(*) from public.%I', v_month.name) into v_scans;
+        v_gone := v_gone || jsonb_build_object('month', v_month.label, 'scans', v_scans);
+        if not p_is_dry then
+            perform count_and_drop(v_month.name);
+        end if;
+    end loop;
+    if not p_is_dry and v_gone <> '[]' then
+        insert into audit_log (actor, action, target, reason, details)
+        values (acting_as(), 'archive', 'scan_logs', 'retention', jsonb_build_object('months', v_gone));
+    end if;
+    return jsonb_build_object('success', true, 'months', v_gone, 'kept', v_kept);
+end
+$_$;
 CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
@@ -103,7 +146,8 @@ CREATE TABLE public.scan_logs (
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
     CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
-);
+)
+PARTITION BY RANGE (received_at);
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
@@ -276,14 +320,20 @@ CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) RETURNS 
     AS $$
 declare
     v_tickets uuid[];
+    v_since timestamptz;
+    v_until timestamptz;
 begin
+    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
             last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id,
             updated_at = now()
         from unnest(p_scans) as plain (scan_id)
-        cross join lateral (select * from scan_logs l where l.scan_id = plain.scan_id offset 0) s
+        cross join lateral (
+            select * from scan_logs l
+            where l.scan_id = plain.scan_id and l.received_at between v_since and v_until offset 0
+        ) s
         where s.one_time_code_hash is not null and s.annulled_at is null
             and s.one_time_code_hash <> all (p_doubled)
             and t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null
@@ -383,7 +433,8 @@ begin
     v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
     if v_subject.status is null and v_entry is null then
         select claim_entry_of(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
-        from scan_logs s where s.one_time_code_hash = p_code_hash and s.annulled_at is null
+        from scans_of(array(select scan_id from scan_places where one_time_code_hash = p_code_hash)) s
+        where s.annulled_at is null
         order by s.corrected_at, s.gate_id limit 1;
     end if;
     if v_subject.status = 'checked_in' or v_entry is not null then
@@ -471,7 +522,7 @@ begin
     if not found then
         return null;
     end if;
-    select * into v_scan from scan_logs where scan_id = v_live.scan_id and gate_id = v_live.gate_id;
+    select * into v_scan from scans_of(array[v_live.scan_id]) where gate_id = v_live.gate_id;
     if v_scan.scan_id is null then
         v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded'
             when is_revoked(v_live.gate_id) then 'revoked' end;
@@ -593,7 +644,11 @@ CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT pla
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
+declare
+    v_since timestamptz;
+    v_until timestamptz;
 begin
+    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
     with named as (
         select s.scan_id, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
             s.subject_id is not null and s.one_time_code_hash is not null as is_plain,
@@ -602,6 +657,7 @@ begin
         -- one look into the index each (offset 0), whatever was planned when the table was empty
         cross join lateral (
             select * from scan_logs l where l.scan_id = asked.scan_id
+                and l.received_at between v_since and v_until
                 and (l.verdict = 'admit' or l.record = 'annulled') offset 0
         ) s
         -- nothing is looked up where a gate knew who it was
@@ -663,6 +719,24 @@ begin
     return reservation_told(p_reservation_id, false);
 end
 $$;
+CREATE FUNCTION public.count_and_drop(p_part text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+begin
+    -- nothing comes in between counting and dropping
+    execute format('lock table public.%I in access exclusive mode', p_part);
+    execute format($count$
+        insert into scan_counts as known (event_id, gate_id, day, record, verdict, reason, kind, count, annulled)
+        select event_id, gate_id, (coalesce(corrected_at, occurred_at) at time zone 'UTC')::date, record, verdict,
+            reason, kind, count(*), count(annulled_at)
+        from public.%I group by 1, 2, 3, 4, 5, 6, 7
+        on conflict on constraint scan_counts_key do update
+        set count = known.count + excluded.count, annulled = known.annulled + excluded.annulled
+    $count$, p_part);
+    execute format('drop table public.%I', p_part);
+end
+$_$;
 CREATE FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text DEFAULT NULL::text, p_package jsonb DEFAULT '{}'::jsonb, p_guest_passes integer DEFAULT 0) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -785,13 +859,21 @@ CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
+declare
+    v_codes text[];
 begin
-    return array(
+    v_codes := array(
         select code from unnest(p_codes) as asked (code) where (
-            select count(*) from (
-                select from scan_logs where one_time_code_hash = code and annulled_at is null limit 2
-            ) admission
+            select count(*) from (select from scan_places where one_time_code_hash = code limit 2) admission
         ) > 1
+    );
+    if cardinality(v_codes) = 0 then
+        return '{}';
+    end if;
+    return array(
+        select s.one_time_code_hash
+        from scans_of(array(select scan_id from scan_places where one_time_code_hash = any (v_codes))) s
+        where s.annulled_at is null group by s.one_time_code_hash having count(*) > 1
     );
 end
 $$;
@@ -824,6 +906,32 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.ensure_scan_partitions(p_months_ahead integer DEFAULT 3) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select ensure_scan_partitions_at(p_months_ahead, now()) $$;
+CREATE FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_made text[] := '{}';
+    v_month date;
+begin
+    for v_month in
+        select date_trunc('month', p_now at time zone 'UTC') + make_interval(months => n)
+        from generate_series(0, least(greatest(p_months_ahead, 0), 24)) n
+        union
+        select date_trunc('month', received_at at time zone 'UTC') from scan_logs_default
+        order by 1
+    loop
+        if make_scan_partition(v_month) then
+            v_made := v_made || to_char(v_month, 'YYYY-MM');
+        end if;
+    end loop;
+    return jsonb_build_object('success', true, 'made', to_jsonb(v_made));
+end
+$$;
 CREATE FUNCTION public.entangled(p_numberings jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -839,6 +947,162 @@ begin
     );
 end
 $$;
+CREATE FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_orders integer;
+    v_tickets integer;
+    v_reservations integer;
+    v_passes integer;
+    v_mails integer;
+    v_rows integer;
+begin
+    perform 1 from events where id = any (p_events) order by id for no key update;
+    update orders set customer_email = null, customer_name = null, stripe_customer_id = null, metadata = '{}'
+    where id = any (p_orders) and (customer_email, customer_name, stripe_customer_id, metadata)
+        is distinct from (null, null, null, '{}'::jsonb);
+    get diagnostics v_orders = row_count;
+    update payments set metadata = '{}' where order_id = any (p_orders) and metadata <> '{}';
+    update vip_reservations set purchaser_name = '', purchaser_email = null, purchaser_phone = null,
+        special_requests = null, package_snapshot = without_people(package_snapshot)
+    where id = any (p_reservations)
+        and (purchaser_name, purchaser_email, purchaser_phone, special_requests, package_snapshot)
+        is distinct from ('', null, null, null, without_people(package_snapshot));
+    get diagnostics v_reservations = row_count;
+    update vip_linked_tickets set purchased_by_email = null, purchased_by_name = null, linked_by = null
+    where (vip_reservation_id = any (p_reservations) or ticket_id = any (p_tickets))
+        and (purchased_by_email, purchased_by_name, linked_by) is distinct from (null, null, null);
+    update tickets set guest_name = null, guest_email = null, guest_phone = null, metadata = '{}'
+    where id = any (p_tickets) and (guest_name, guest_email, guest_phone, metadata)
+        is distinct from (null, null, null, '{}'::jsonb);
+    get diagnostics v_tickets = row_count;
+    update vip_guest_passes set guest_name = null
+    where reservation_id = any (p_reservations) and guest_name is not null;
+    get diagnostics v_passes = row_count;
+    delete from email_queue where payload ->> 'order_id' = any (p_orders::text[])
+        or payload ->> 'ticket_id' = any (p_tickets::text[])
+        or payload ->> 'reservation_id' = any (p_reservations::text[]);
+    get diagnostics v_mails = row_count;
+    update admission_changes set row = without_names(row)
+    where event_id = any (p_events) and row <> without_names(row) and (
+        row ->> 'subject_id' = any (p_tickets::text[]) or row ->> 'reservation_id' = any (
+            p_reservations::text[] || array(
+                select vip_reservation_id::text from vip_linked_tickets where ticket_id = any (p_tickets)
+            )
+        )
+    );
+    get diagnostics v_rows = row_count;
+    return jsonb_build_object('orders', v_orders, 'tickets', v_tickets, 'reservations', v_reservations,
+        'guest_passes', v_passes, 'mails', v_mails, 'feed_rows', v_rows);
+end
+$$;
+CREATE FUNCTION public.erase_person(p_email text, p_actor text) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select erase_person_at(p_email, p_actor, now()) $$;
+CREATE FUNCTION public.erase_person_at(p_email text, p_actor text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+declare
+    v_email text := lower(btrim(p_email));
+    v_orders uuid[];
+    v_tickets uuid[];
+    v_reservations uuid[];
+    v_events uuid[];
+    v_coming text;
+    v_done jsonb;
+    v_mails integer;
+    v_failures integer;
+begin
+    if coalesce(btrim(p_actor), '') = '' or coalesce(v_email, '') !~ '^\S+@\S+$' then
+        return erasure_refusal('INVALID_ARGUMENT', 'An e-mail address and who erases it are both needed.');
+    end if;
+    v_orders := array(select id from orders where lower(customer_email) = v_email);
+    v_reservations := array(select id from vip_reservations where lower(purchaser_email) = v_email);
+    v_tickets := array(
+        select id from tickets
+        where lower(guest_email) = v_email or order_id = any (v_orders) and guest_email is null
+        union
+        select ticket_id from vip_linked_tickets where lower(purchased_by_email) = v_email
+    );
+    v_events := array(
+        select event_id from orders where id = any (v_orders) and event_id is not null
+        union select event_id from tickets where id = any (v_tickets)
+        union select event_id from vip_reservations where id = any (v_reservations)
+    );
+    select string_agg(name, ', ' order by ends_at) into v_coming from events
+    where id = any (v_events) and ends_at > p_now;
+    if v_coming is not null then
+        return erasure_refusal('EVENT_NOT_OVER', format('This person is to come to %s. Erase them after it.', v_coming));
+    end if;
+    v_done := erase_people(v_events, v_orders, v_tickets, v_reservations);
+    update payment_failures set customer_email = null, metadata = '{}' where lower(customer_email) = v_email;
+    get diagnostics v_failures = row_count;
+    delete from email_queue where lower(recipient) = v_email;
+    get diagnostics v_mails = row_count;
+    v_done := v_done || jsonb_build_object('mails', (v_done ->> 'mails')::integer + v_mails);
+    if v_done <> '{"orders":0,"tickets":0,"reservations":0,"guest_passes":0,"mails":0,"feed_rows":0}' or v_failures > 0
+    then
+        insert into audit_log (actor, action, target, reason, details)
+        values (btrim(p_actor), 'erase', hash_of_text(v_email), 'a person asked for it', v_done);
+        return v_done || jsonb_build_object('success', true, 'already', false);
+    end if;
+    return v_done || jsonb_build_object('success', true, 'already', true);
+end
+$_$;
+CREATE FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ select erase_personal_data_at(p_event_id, p_actor, now()) $$;
+CREATE FUNCTION public.erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_already boolean;
+    v_done jsonb;
+    v_mails integer;
+begin
+    if coalesce(btrim(p_actor), '') = '' then
+        return erasure_refusal('INVALID_ARGUMENT', 'Say who erases it; it is recorded.');
+    end if;
+    select * into v_event from events where id = p_event_id for no key update;
+    if not found then
+        return erasure_refusal('EVENT_NOT_FOUND', 'There is no such night.');
+    elsif p_now < v_event.ends_at then
+        return erasure_refusal('EVENT_NOT_OVER', 'This night is not over: its guests still need their names.');
+    end if;
+    v_already := exists (select from audit_log where action = 'erase' and target = p_event_id::text);
+    v_done := erase_people(
+        array[p_event_id],
+        array(select id from orders where event_id = p_event_id),
+        array(select id from tickets where event_id = p_event_id),
+        array(select id from vip_reservations where event_id = p_event_id)
+    );
+    update payment_failures set customer_email = null, metadata = '{}'
+    where event_id = p_event_id and (customer_email is not null or metadata <> '{}');
+    delete from email_queue where payload ->> 'event_id' = p_event_id::text;
+    get diagnostics v_mails = row_count;
+    v_done := v_done || jsonb_build_object('mails', (v_done ->> 'mails')::integer + v_mails);
+    update admission_changes set row = without_names(row)
+    where event_id = p_event_id and row <> without_names(row);
+    -- what staff wrote to a scan may name a guest; who of the staff it was stays
+    update scan_logs set note = ''
+    where event_id = p_event_id and note <> '' and received_at > v_event.doors_open_at - interval '1 day';
+    if not v_already then
+        insert into audit_log (actor, action, target, reason, details)
+        values (btrim(p_actor), 'erase', p_event_id::text, 'personal data of a past night', v_done);
+    end if;
+    return v_done || jsonb_build_object('success', true, 'already', v_already, 'event_id', p_event_id);
+end
+$$;
+CREATE FUNCTION public.erasure_refusal(p_code text, p_message text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    RETURN jsonb_build_object('success', false, 'error', p_code, 'message', p_message);
 CREATE FUNCTION public.event_availability(p_event_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1212,7 +1476,7 @@ begin
     where code_hash = v_ticket.code_hash and answer = 'granted' and released_at is null for update;
     if not found then
         return jsonb_build_object('outcome', 'no grant');
-    elsif exists (select from scan_logs where scan_id = v_claim.scan_id and annulled_at is null) then
+    elsif exists (select from scans_of(array[v_claim.scan_id]) where annulled_at is null) then
         return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
     elsif may_still_use(v_claim, p_is_off, p_now) then
         return jsonb_build_object('outcome', 'alive', 'gate', v_claim.gate_id);
@@ -1258,7 +1522,7 @@ CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now t
     select p_scan, p_gate, p_now, p_now, 'returned' where claim_refusal(p_venue, p_gate, null) is null
     on conflict (scan_id) do update set released_at = p_now, released_by = 'returned'
     where claims.gate_id = p_gate and claims.released_at is null and not exists (
-        select from scan_logs s where s.scan_id = p_scan and s.verdict = 'admit' and s.annulled_at is null
+        select from scans_of(array[p_scan]) s where s.verdict = 'admit' and s.annulled_at is null
     )
 $$;
 CREATE FUNCTION public.give_or_take(p_uncertainty_ms bigint) RETURNS interval
@@ -1319,6 +1583,15 @@ begin
         perform note_alerts(v_new.fresh, p_topics);
     end if;
     return cardinality(v_new.fresh);
+end
+$$;
+CREATE FUNCTION public.is_archived(p_scan uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return exists (select from scan_places where scan_id = p_scan)
+        and not exists (select from scans_of(array[p_scan]));
 end
 $$;
 CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
@@ -1400,12 +1673,22 @@ CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     insert into scan_repeats (gate_id, epoch, seq, scan_id, payload_hash)
     select r.gate_id, r.epoch, r.seq, r.scan_id, r.payload_hash
     from jsonb_populate_recordset(null::scan_logs, p_records) r
-    join scan_logs s on s.scan_id = r.scan_id and (s.epoch, s.seq) <> (r.epoch, r.seq)
-    where scan_content(s) = scan_content(r) and not exists (
-        select from scan_logs o where (o.gate_id, o.epoch, o.seq) = (r.gate_id, r.epoch, r.seq)
+    cross join lateral scans_of(array[r.scan_id]) s
+    where (s.epoch, s.seq) <> (r.epoch, r.seq) and scan_content(s) = scan_content(r) and not exists (
+        select from scan_places o where (o.gate_id, o.epoch, o.seq) = (r.gate_id, r.epoch, r.seq)
     )
     order by r.gate_id, r.epoch, r.seq
     on conflict do nothing
+$$;
+CREATE FUNCTION public.keep_scan_places() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into scan_places (gate_id, epoch, seq, scan_id, received_at, refers_to, one_time_code_hash)
+    select gate_id, epoch, seq, scan_id, received_at, refers_to, one_time_code_hash from new_rows;
+    return null;
+end
 $$;
 CREATE FUNCTION public.keep_tables_counted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1638,6 +1921,29 @@ CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
         and r.status in ('confirmed', 'checked_in', 'completed')
     order by a.at, a.gate, a.scan_id
 $$;
+CREATE FUNCTION public.make_scan_partition(p_month date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_name text := 'scan_logs_' || to_char(p_month, 'YYYY_MM');
+    v_from timestamptz := date_trunc('month', p_month::timestamp) at time zone 'UTC';
+    v_to timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') at time zone 'UTC';
+begin
+    perform pg_advisory_xact_lock(hashtextextended('maguey scan partitions', 0));
+    if to_regclass('public.' || v_name) is not null then
+        return false;
+    end if;
+    execute format('create table public.%I (like public.scan_logs including defaults including constraints)', v_name);
+    execute format('with moved as (delete from public.scan_logs_default where received_at >= %L and received_at < %L'
+        ' returning *) insert into public.%I select * from moved', v_from, v_to, v_name);
+    execute format('alter table public.scan_logs attach partition public.%I for values from (%L) to (%L)',
+        v_name, v_from, v_to);
+    execute format('alter table public.%I enable row level security', v_name);
+    execute format('revoke all on public.%I from public, anon, authenticated', v_name);
+    return true;
+end
+$$;
 CREATE FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1752,6 +2058,20 @@ begin
     return v_code || check_character(v_code);
 end
 $$;
+CREATE FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_place scan_places;
+begin
+    select * into v_place from scan_places p
+    where p.gate_id = p_gate and p.epoch = p_epoch order by p.seq desc limit 1;
+    seq := v_place.seq;
+    select l.corrected_at into corrected_at from scan_logs l
+    where l.scan_id = v_place.scan_id and l.received_at = v_place.received_at;
+end
+$$;
 CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1774,8 +2094,8 @@ CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     AS $$
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
-    from scan_logs s
-    where s.scan_id = any (p_new) and s.record = 'event' and p_topics ? s.gate_id
+    from scans_of(p_new) s
+    where s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
     on conflict do nothing
@@ -1866,28 +2186,34 @@ CREATE FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) RETURNS uuid[]
     AS $$
 declare
     v_scans uuid[];
+    v_telling uuid[];
     v_taken_back uuid[];
 begin
     v_scans := p_told || array(
         select told.refers_to from unnest(p_new) as asked (scan_id)
         cross join lateral (
-            select l.refers_to from scan_logs l
-            where l.refers_to = asked.scan_id and l.record in ('passed', 'annulled') offset 0
+            select l.refers_to from scan_places l where l.refers_to = asked.scan_id offset 0
         ) told
     );
     if cardinality(v_scans) = 0 then
         return '{}';
     end if;
-    perform 1 from scan_logs where scan_id = any (v_scans) order by scan_id for no key update;
+    perform 1 from (
+        select scan_id, received_at from scan_places where scan_id = any (v_scans) order by scan_id offset 0
+    ) p cross join lateral (
+        select from scan_logs l where l.scan_id = p.scan_id and l.received_at = p.received_at
+        for no key update offset 0
+    ) locked;
+    v_telling := array(select scan_id from scan_places where refers_to = any (v_scans));
     with outcome as (
         select l.refers_to, l.gate_id, bool_or(l.reason <> 'not_opened') as actuated,
             min(l.occurred_at) filter (where l.record = 'annulled') as annulled_at
-        from scan_logs l where l.refers_to = any (v_scans) and l.record in ('passed', 'annulled')
+        from scans_of(v_telling) l where l.record in ('passed', 'annulled')
         group by l.refers_to, l.gate_id
     ), noted as (
         update scan_logs s set actuated = o.actuated, annulled_at = o.annulled_at
-        from outcome o join scan_logs before on before.scan_id = o.refers_to
-        where s.scan_id = o.refers_to and s.gate_id = o.gate_id
+        from outcome o cross join lateral scans_of(array[o.refers_to]) before
+        where s.scan_id = before.scan_id and s.received_at = before.received_at and s.gate_id = o.gate_id
             and s.record = 'scan' and s.verdict = 'admit'
             and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
         returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_taken_back
@@ -1913,8 +2239,8 @@ declare
     v_scan scan_logs;
 begin
     -- not new.code_hash: generated columns are made after this
-    select * into v_scan from scan_logs
-    where scan_id = coalesce(new.checked_in_scan, old.checked_in_scan) and verdict = 'admit' and record = 'scan'
+    select * into v_scan from scans_of(array[coalesce(new.checked_in_scan, old.checked_in_scan)])
+    where verdict = 'admit' and record = 'scan'
         and (subject_id = old.id or subject_id is null and code_hash = old.code_hash);
     if found and new.checked_in_scan is not null and v_scan.annulled_at is null
             and (new.checked_in_at, new.checked_in_by) = (v_scan.corrected_at, v_scan.gate_id)
@@ -1986,13 +2312,14 @@ declare
     v_winner uuid;
     v_rule text;
     v_losers uuid[];
+    v_scans uuid[] := array(select scan_id from scan_places where one_time_code_hash = p_code);
 begin
     select w.scan_id, w.rule into v_winner, v_rule from (
-        select jsonb_agg(as_admission(s)) as admissions from scan_logs s
-        where s.one_time_code_hash = p_code and s.annulled_at is null
+        select jsonb_agg(as_admission(s)) as admissions from scans_of(v_scans) s
+        where s.annulled_at is null
     ) a cross join lateral winner_of(a.admissions) w;
-    select coalesce(array_agg(s.scan_id), '{}') into v_losers from scan_logs s
-    where s.one_time_code_hash = p_code and s.annulled_at is null and s.scan_id <> v_winner;
+    select coalesce(array_agg(s.scan_id), '{}') into v_losers from scans_of(v_scans) s
+    where s.annulled_at is null and s.scan_id <> v_winner;
     with idle as (
         select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
         where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (v_losers)
@@ -2026,7 +2353,7 @@ begin
     )
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select m.id, p_venue, w.gate_id, 'conflict', w.corrected_at
-    from made m join scan_logs w on w.scan_id = m.winner_scan
+    from made m cross join lateral scans_of(array[m.winner_scan]) w
     where p_venue <> '';
     -- nobody need be told of what was over before anybody was
     delete from alerts a using scan_conflicts c
@@ -2087,25 +2414,41 @@ CREATE FUNCTION public.purchases_of(p_event_id uuid) RETURNS TABLE(order_id uuid
     from tickets where event_id = p_event_id and order_id is null and status in ('issued', 'checked_in')
     group by stripe_payment_intent_id
 $$;
+CREATE FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_count integer;
+begin
+    delete from email_queue
+    where sent_at < p_now - p_older or sent_at is null and attempts >= 5 and updated_at < p_now - p_older;
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
 CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS jsonb
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
     with misfit as (
         select coalesce(p_topics ->> r.gate_id, '') as topic, r.gate_id, r.epoch, r.seq, r.raw, r.payload_hash,
-            coalesce(s.scan_id, p.scan_id) is not null as is_taken
+            coalesce(o.scan_id, p.scan_id) is not null as is_taken
         from (
             select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
-                (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash
+                (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash,
+                (e.value ->> 'scan_id')::uuid as scan_id
             from jsonb_array_elements(p_records) e
         ) r
-        left join scan_logs s on s.gate_id = r.gate_id and s.epoch = r.epoch and s.seq = r.seq
+        left join scan_places o on o.gate_id = r.gate_id and o.epoch = r.epoch and o.seq = r.seq
+        left join lateral scans_of(array[o.scan_id]) s on true
         left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
         where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash and not exists (
-            select from scan_logs k
-            where k.scan_id = coalesce(s.scan_id, p.scan_id)
-                and scan_content(k) = scan_content(jsonb_populate_record(null::scan_logs, r.raw))
+            select from scans_of(array[coalesce(o.scan_id, p.scan_id)]) k
+            where scan_content(k) = scan_content(jsonb_populate_record(null::scan_logs, r.raw))
         )
+        -- what is archived is known by its name alone
+        and (o.scan_id is distinct from r.scan_id or s.scan_id is not null)
     ), kept as (
         insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
         select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
@@ -2127,6 +2470,24 @@ CREATE FUNCTION public.random_letters(p_count integer) RETURNS text
     select string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (get_byte(bytes, place) & 31) + 1, 1), ''
         order by place)
     from source, generate_series(0, p_count - 1) as place
+$$;
+CREATE FUNCTION public.received_since(p_places jsonb) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return (
+        select min(k.received_at) from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+        cross join lateral (
+            select o.received_at from scan_places o
+            where o.gate_id = p.gate_id and o.epoch = p.epoch and o.seq >= p.seq
+            union all (
+                select o.received_at from scan_places o
+                where o.gate_id = p.gate_id and o.epoch = p.epoch and o.seq < p.seq order by o.seq desc limit 1
+            )
+        ) k
+    );
+end
 $$;
 CREATE FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid DEFAULT NULL::uuid, p_metadata jsonb DEFAULT '{}'::jsonb) RETURNS jsonb
     LANGUAGE plpgsql
@@ -2251,15 +2612,17 @@ CREATE FUNCTION public.refresh_tickets(p_tickets uuid[]) RETURNS void
             select e.ticket_id, e.at, e.gate, e.scan_id from entry e
             where not e.is_one_time or e.scan_id in (select scan_id from winner)
             union all
-            select id, checked_in_at, checked_in_by, null from tickets
-            where id = any (p_tickets) and checked_in_at is not null and checked_in_scan is null
+            select id, checked_in_at, checked_in_by, checked_in_scan from tickets
+            where id = any (p_tickets) and checked_in_at is not null
+                and (checked_in_scan is null or is_archived(checked_in_scan))
         ) candidate order by ticket_id, at, gate collate "C", scan_id
     ), last_entry as (
         select distinct on (ticket_id) * from (
             select ticket_id, at, gate, scan_id from entry
             union all
-            select id, last_entry_at, last_entry_gate, null from tickets
-            where id = any (p_tickets) and last_entry_at is not null and last_entry_scan is null
+            select id, last_entry_at, last_entry_gate, last_entry_scan from tickets
+            where id = any (p_tickets) and last_entry_at is not null
+                and (last_entry_scan is null or is_archived(last_entry_scan))
         ) candidate order by ticket_id, at desc, gate collate "C" desc, scan_id desc
     ), outcome as (
         select t.id, f.at is not null or t.is_used and t.checked_in_scan is null as is_used,
@@ -2483,6 +2846,21 @@ $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
+CREATE FUNCTION public.scans_of(p_scans uuid[]) RETURNS SETOF public.scan_logs
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_since timestamptz;
+    v_until timestamptz;
+begin
+    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
+    return query select l.* from unnest(p_scans) as asked (scan_id) cross join lateral (
+        select * from scan_logs s
+        where s.scan_id = asked.scan_id and s.received_at between v_since and v_until offset 0
+    ) l;
+end
+$$;
 CREATE FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2555,7 +2933,8 @@ begin
     end if;
     if cardinality(v_moved) > 0 then
         update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
-        from unsettled(p_places) u where s.scan_id = u.scan_id;
+        from unsettled(p_places) u join scan_places p on p.scan_id = u.scan_id
+        where s.scan_id = p.scan_id and s.received_at = p.received_at;
     end if;
     v_taken_back := note_outcomes(p_fresh, p_told);
     v_doubled := doubled(v_concerned.codes);
@@ -2578,8 +2957,9 @@ begin
     for v_code in
         select unnest(v_doubled)
         union
-        select c.code_hash from scan_logs s join scan_conflicts c on c.code_hash = s.one_time_code_hash
-        where s.scan_id = any (v_moved || v_taken_back) and c.withdrawn_at is null
+        select c.code_hash from scans_of(v_moved || v_taken_back) s
+        join scan_conflicts c on c.code_hash = s.one_time_code_hash
+        where c.withdrawn_at is null
         order by 1
     loop
         perform pair_admissions(v_code, p_venue);
@@ -2593,8 +2973,8 @@ CREATE FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[
 begin
     perform 1 from vip_guest_passes where id = any (p_guests) order by qr_code_token for no key update;
     delete from vip_scan_logs where scan_id = any (p_taken_back);
-    update vip_scan_logs l set scanned_at = s.corrected_at from scan_logs s
-    where s.scan_id = any (p_moved) and l.scan_id = s.scan_id and l.scanned_at <> s.corrected_at;
+    update vip_scan_logs l set scanned_at = s.corrected_at from scans_of(p_moved) s
+    where l.scan_id = s.scan_id and l.scanned_at <> s.corrected_at;
     perform refresh_passes(p_guests);
     perform log_linked_entries(p_fresh);
     perform check_in_passes(p_fresh);
@@ -2635,6 +3015,9 @@ begin
         where not exists (
             select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
         )
+        -- one look into the index each, whatever was planned when the table was empty
+        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
+        and (select true from scan_places p where p.scan_id = r.scan_id) is null
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
         returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
@@ -2668,11 +3051,8 @@ begin
         ) s group by gate_id, epoch
     ), place as (
         select n.gate_id, n.epoch, n.seq from numbering n
-        left join lateral (
-            -- as it was before this statement
-            select l.seq, l.corrected_at from scan_logs l
-            where l.gate_id = n.gate_id and l.epoch = n.epoch order by l.seq desc limit 1
-        ) newest on true
+        -- as it was before this statement
+        cross join lateral newest_scan(n.gate_id, n.epoch) newest
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
     )
     select coalesce(array_agg(scan_id), '{}'),
@@ -2693,7 +3073,7 @@ CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint
 declare
     v_count integer := 0;
 begin
-    update claims c set spent_at = p_now from scan_logs s
+    update claims c set spent_at = p_now from scan_places s
     where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
         and s.scan_id = c.scan_id and s.gate_id = c.gate_id;
     if p_door and p_acked = p_last_seq and p_last_seq <= coalesce(
@@ -2796,23 +3176,29 @@ begin
 end
 $$;
 CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    with place as (
+#variable_conflict use_column
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    return query with place as (
         select gate_id, epoch, min(seq) as seq
         from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
     ), link as (
         -- offset 0: place by place, never all of the table
         select s.*, false as is_anchor from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq >= p.seq
+                and t.received_at >= v_since
             order by t.seq offset 0
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.received_at, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
+                and t.received_at >= v_since
             order by t.seq desc limit 1
         ) s
     ), marked as (
@@ -2855,7 +3241,8 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
         select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
     ) u
     where not s.is_anchor
-        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
+        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms);
+end
 $$;
 CREATE TABLE public.vip_guest_passes (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -3157,6 +3544,25 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.why_scans_stay(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select case
+        when exists (
+            select from scan_conflicts c
+            join scan_places p on p.scan_id in (c.winner_scan, c.loser_scan)
+            where c.withdrawn_at is null and c.acknowledged_at is null
+                and p.received_at >= p_from and p.received_at < p_to
+        ) then 'unacknowledged conflicts'
+        when exists (
+            select from events e where e.ends_at > p_now and exists (
+                select from scan_logs s
+                where s.event_id = e.id and s.received_at >= p_from and s.received_at < p_to
+            )
+        ) then 'a night that is not over'
+    end
+$$;
 CREATE TABLE public.event_vip_tables (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     event_id uuid NOT NULL,
@@ -3204,16 +3610,20 @@ begin
 end
 $$;
 CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
         'seq', case when torn.is_so then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
     left join lateral (
         select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
+            and l.received_at >= v_since
         order by l.seq desc limit 1
     ) before on true
     left join lateral (
@@ -3221,9 +3631,10 @@ CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
         from (
             select s.*, max(s.at) filter (where s.is_heard) over (order by s.seq) as latest from scan_times s
             where s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq between p.seq and before.last_seq
-                and s.boot_id = before.boot_id
+                and s.boot_id = before.boot_id and s.received_at >= v_since
         ) t where t.is_heard
-    ) torn on true
+    ) torn on true);
+end
 $$;
 CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -3240,6 +3651,12 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
 $$;
+CREATE FUNCTION public.without_names(p_row jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE (p_row ->> 't'::text) WHEN 'admission'::text THEN (p_row - 'holder'::text) WHEN 'table'::text THEN (p_row || '{"host": "", "guests": []}'::jsonb) ELSE p_row END;
+CREATE FUNCTION public.without_people(p_package jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE((SELECT jsonb_object_agg(jsonb_each.key, jsonb_each.value) AS jsonb_object_agg FROM jsonb_each(without_people.p_package) jsonb_each(key, value) WHERE (jsonb_each.key = ANY (ARRAY['guestCount'::text, 'tier'::text]))), '{}'::jsonb);
 CREATE FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3437,7 +3854,7 @@ CREATE VIEW public.command_outcomes WITH (security_invoker='true') AS
             ELSE 'waiting'::text
         END AS state
    FROM (public.commands c
-     LEFT JOIN public.scan_logs s ON (((s.scan_id = c.id) AND (s.record = 'event'::text) AND (s.gate_id = c.gate_id))));
+     LEFT JOIN LATERAL public.scans_of(ARRAY[c.id]) s(scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict, reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash, raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, payload_hash, received_at, actuated, annulled_at, heard, actor, note, corrected_at, corrected_uncertainty_ms, one_time_code_hash) ON (((s.record = 'event'::text) AND (s.gate_id = c.gate_id))));
 CREATE TABLE public.email_queue (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     recipient text NOT NULL,
@@ -3566,6 +3983,15 @@ CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
+CREATE TABLE public.scan_places (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    refers_to uuid,
+    one_time_code_hash text
+);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -3616,7 +4042,7 @@ CREATE VIEW public.gate_health WITH (security_invoker='true') AS
      LEFT JOIN LATERAL ( SELECT GREATEST((s.last_seq - COALESCE(w.seq, (0)::bigint)), (0)::bigint) AS lag) kept ON ((s.epoch IS NOT NULL)))
      LEFT JOIN LATERAL ( SELECT count(*) AS gap
            FROM (( SELECT l.seq
-                   FROM public.scan_logs l
+                   FROM public.scan_places l
                   WHERE ((l.gate_id = s.gate_id) AND (l.epoch = s.epoch) AND (l.seq > COALESCE(w.seq, (0)::bigint)))
                  LIMIT 10000)
                 UNION
@@ -3742,6 +4168,59 @@ CREATE TABLE public.scan_conflicts (
     CONSTRAINT scan_conflicts_rule CHECK ((rule = ANY (ARRAY['earlier'::text, 'gate'::text]))),
     CONSTRAINT scan_conflicts_two CHECK ((winner_scan <> loser_scan))
 );
+CREATE TABLE public.scan_counts (
+    event_id uuid,
+    gate_id text NOT NULL,
+    day date NOT NULL,
+    record text NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    kind text NOT NULL,
+    count bigint NOT NULL,
+    annulled bigint NOT NULL
+);
+CREATE TABLE public.scan_logs_default (
+    scan_id uuid NOT NULL,
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    boot_id text NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    monotonic_ms bigint NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    rule integer NOT NULL,
+    kind text NOT NULL,
+    clock text NOT NULL,
+    clock_offset_ms bigint,
+    clock_uncertainty_ms bigint,
+    event_id uuid,
+    subject_id uuid,
+    code_hash text,
+    raw_hash text,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    scan_method text NOT NULL,
+    cache_version bigint,
+    cache_age_s bigint,
+    released boolean NOT NULL,
+    record text NOT NULL,
+    refers_to uuid,
+    payload_hash text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    actuated boolean,
+    annulled_at timestamp with time zone,
+    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    corrected_at timestamp with time zone,
+    corrected_uncertainty_ms bigint,
+    one_time_code_hash text,
+    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
+    CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
+    CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
+    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
+    CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
+);
 CREATE VIEW public.scan_times WITH (security_invoker='true') AS
  SELECT s.scan_id,
     s.gate_id,
@@ -3765,7 +4244,8 @@ CREATE VIEW public.scan_times WITH (security_invoker='true') AS
             WHEN (NOT public.is_countable(s.monotonic_ms)) THEN NULL::timestamp with time zone
             WHEN (s.clock = 'synced'::text) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
             ELSE c.base
-        END AS base
+        END AS base,
+    s.received_at
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 CREATE TABLE public.staff (
@@ -3798,6 +4278,7 @@ CREATE TABLE public.winning_admissions (
     entered_at timestamp with time zone NOT NULL,
     entered_by text
 );
+ALTER TABLE ONLY public.scan_logs ATTACH PARTITION public.scan_logs_default DEFAULT;
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_email_key UNIQUE (email);
 ALTER TABLE ONLY auth.users
@@ -3866,10 +4347,20 @@ ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.scan_counts
+    ADD CONSTRAINT scan_counts_key UNIQUE NULLS NOT DISTINCT (event_id, gate_id, day, record, verdict, reason, kind);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_place_key UNIQUE (gate_id, epoch, seq);
+    ADD CONSTRAINT scan_logs_place_key UNIQUE (gate_id, epoch, seq, received_at);
+ALTER TABLE ONLY public.scan_logs_default
+    ADD CONSTRAINT scan_logs_default_gate_id_epoch_seq_received_at_key UNIQUE (gate_id, epoch, seq, received_at);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_scan_id_key PRIMARY KEY (scan_id);
+    ADD CONSTRAINT scan_logs_scan_id_key PRIMARY KEY (scan_id, received_at);
+ALTER TABLE ONLY public.scan_logs_default
+    ADD CONSTRAINT scan_logs_default_pkey PRIMARY KEY (scan_id, received_at);
+ALTER TABLE ONLY public.scan_places
+    ADD CONSTRAINT scan_places_pkey PRIMARY KEY (gate_id, epoch, seq);
+ALTER TABLE ONLY public.scan_places
+    ADD CONSTRAINT scan_places_scan_key UNIQUE (scan_id);
 ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_repeats
@@ -3936,10 +4427,12 @@ CREATE INDEX refunds_event ON public.refunds USING btree (event_id);
 CREATE INDEX scan_conflicts_code ON public.scan_conflicts USING btree (code_hash);
 CREATE UNIQUE INDEX scan_conflicts_loser ON public.scan_conflicts USING btree (loser_scan) WHERE (withdrawn_at IS NULL);
 CREATE INDEX scan_conflicts_ticket ON public.scan_conflicts USING btree (ticket_id) WHERE (ticket_id IS NOT NULL);
-CREATE INDEX scan_logs_one_time ON public.scan_logs USING btree (one_time_code_hash) WHERE (one_time_code_hash IS NOT NULL);
-CREATE INDEX scan_logs_refers_to ON public.scan_logs USING btree (refers_to) WHERE (refers_to IS NOT NULL);
-CREATE INDEX scan_logs_subject ON public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
-CREATE INDEX scan_logs_unsynced ON public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
+CREATE INDEX scan_logs_unsynced ON ONLY public.scan_logs USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
+CREATE INDEX scan_logs_default_code_hash_idx ON public.scan_logs_default USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
+CREATE INDEX scan_logs_subject ON ONLY public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
+CREATE INDEX scan_logs_default_subject_id_occurred_at_idx ON public.scan_logs_default USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
+CREATE INDEX scan_places_one_time ON public.scan_places USING btree (one_time_code_hash) WHERE (one_time_code_hash IS NOT NULL);
+CREATE INDEX scan_places_refers_to ON public.scan_places USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE UNIQUE INDEX scan_quarantine_once ON public.scan_quarantine USING btree (public.hash_of_text(((topic || ' '::text) || raw_hash)));
 CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
@@ -3959,6 +4452,10 @@ CREATE INDEX vip_scan_logs_reservation ON public.vip_scan_logs USING btree (rese
 CREATE UNIQUE INDEX vip_scan_logs_scan ON public.vip_scan_logs USING btree (scan_id) WHERE (scan_id IS NOT NULL);
 CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
 CREATE INDEX webhook_events_age ON public.webhook_events USING btree (processed_at);
+ALTER INDEX public.scan_logs_unsynced ATTACH PARTITION public.scan_logs_default_code_hash_idx;
+ALTER INDEX public.scan_logs_place_key ATTACH PARTITION public.scan_logs_default_gate_id_epoch_seq_received_at_key;
+ALTER INDEX public.scan_logs_scan_id_key ATTACH PARTITION public.scan_logs_default_pkey;
+ALTER INDEX public.scan_logs_subject ATTACH PARTITION public.scan_logs_default_subject_id_occurred_at_idx;
 CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER email_queue_touch BEFORE UPDATE ON public.email_queue FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
@@ -3976,6 +4473,7 @@ CREATE TRIGGER payment_failures_touch BEFORE UPDATE ON public.payment_failures F
 CREATE TRIGGER payments_touch BEFORE UPDATE ON public.payments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER refunds_touch BEFORE UPDATE ON public.refunds FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER scan_logs_places AFTER INSERT ON public.scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_scan_places();
 CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_code_hash BEFORE INSERT OR UPDATE OF qr_code_data, code_hash ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.hash_ticket_code();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
@@ -4103,6 +4601,7 @@ CREATE POLICY owners_see ON public.orders FOR SELECT TO authenticated USING (( S
 CREATE POLICY owners_see ON public.owner_assignments FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
 CREATE POLICY owners_see ON public.payments FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
 CREATE POLICY owners_see ON public.refunds FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
+CREATE POLICY owners_see ON public.scan_counts FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
 CREATE POLICY owners_see ON public.scan_quarantine FOR SELECT TO authenticated USING (( SELECT public.is_owner() AS is_owner));
 CREATE POLICY owners_update_payment_failures ON public.payment_failures FOR UPDATE TO authenticated USING (public.is_owner()) WITH CHECK (public.is_owner());
 CREATE POLICY owners_view_payment_failures ON public.payment_failures FOR SELECT TO authenticated USING (public.is_owner());
@@ -4110,7 +4609,10 @@ ALTER TABLE public.payment_failures ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.payments ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.refunds ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_conflicts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_counts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_logs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_logs_default ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_places ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_quarantine ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_repeats ENABLE ROW LEVEL SECURITY;
 CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INSERT TO service_role WITH CHECK (true);
@@ -4136,7 +4638,9 @@ CREATE POLICY service_works ON public.payment_failures TO service_role USING (tr
 CREATE POLICY service_works ON public.payments TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.refunds TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_conflicts TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_counts TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_logs TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_places TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_quarantine TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_repeats TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.staff TO service_role USING (true) WITH CHECK (true);
@@ -4182,6 +4686,10 @@ REVOKE ALL ON FUNCTION public.admitted_by(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.admitted_by(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) TO service_role;
+REVOKE ALL ON FUNCTION public.archive_scans(p_before date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.archive_scans(p_before date) TO service_role;
+REVOKE ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.is_plausible(p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_plausible(p_at timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
@@ -4277,6 +4785,8 @@ REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_s
 GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) TO service_role;
 REVOKE ALL ON FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.count_and_drop(p_part text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.count_and_drop(p_part text) TO service_role;
 REVOKE ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) TO service_role;
 REVOKE ALL ON FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
@@ -4288,8 +4798,24 @@ GRANT ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_ta
 REVOKE ALL ON FUNCTION public.doubled(p_codes text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.doubled(p_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) TO service_role;
+REVOKE ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.entangled(p_numberings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.entangled(p_numberings jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_person(p_email text, p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_person(p_email text, p_actor text) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_person_at(p_email text, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_person_at(p_email text, p_actor text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.erasure_refusal(p_code text, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erasure_refusal(p_code text, p_message text) TO service_role;
 REVOKE ALL ON FUNCTION public.event_availability(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO anon;
@@ -4332,6 +4858,8 @@ REVOKE ALL ON FUNCTION public.homes_key(p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.homes_key(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.is_archived(p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_archived(p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.is_countable(p_monotonic_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_countable(p_monotonic_ms bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) FROM PUBLIC;
@@ -4352,6 +4880,7 @@ GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id 
 REVOKE ALL ON FUNCTION public.keep_passes_counted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_repeats(p_records jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.keep_repeats(p_records jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.keep_scan_places() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_tables_counted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_to_seats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_winning_admissions() FROM PUBLIC;
@@ -4384,6 +4913,8 @@ REVOKE ALL ON FUNCTION public.lock_gates(p_gates text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.lock_gates(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.log_linked_entries(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.log_linked_entries(p_scans uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.make_scan_partition(p_month date) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.make_scan_partition(p_month date) TO service_role;
 REVOKE ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) FROM PUBLIC;
@@ -4405,6 +4936,8 @@ REVOKE ALL ON FUNCTION public.new_invite_code() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.new_invite_code() TO service_role;
 REVOKE ALL ON FUNCTION public.new_pass_code() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.new_pass_code() TO service_role;
+REVOKE ALL ON FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.next_refunds(p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.next_refunds(p_limit integer) TO service_role;
 REVOKE ALL ON FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval) FROM PUBLIC;
@@ -4440,10 +4973,14 @@ GRANT ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_sca
 GRANT ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying) TO authenticated;
 REVOKE ALL ON FUNCTION public.purchases_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purchases_of(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.random_letters(p_count integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.random_letters(p_count integer) TO service_role;
+REVOKE ALL ON FUNCTION public.received_since(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.received_since(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) FROM PUBLIC;
@@ -4477,6 +5014,8 @@ REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.scans_of(p_scans uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.scans_of(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
@@ -4551,6 +5090,8 @@ REVOKE ALL ON FUNCTION public.why_not_linked(p_event public.events, p_reservatio
 GRANT ALL ON FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.why_scans_stay(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.why_scans_stay(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.event_vip_tables TO service_role;
 GRANT SELECT(id) ON TABLE public.event_vip_tables TO anon;
 GRANT SELECT(id) ON TABLE public.event_vip_tables TO authenticated;
@@ -4584,6 +5125,10 @@ REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
+REVOKE ALL ON FUNCTION public.without_names(p_row jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.without_names(p_row jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.without_people(p_package jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.without_people(p_package jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;
@@ -4607,6 +5152,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_digests TO service_role;
 GRANT SELECT ON TABLE public.feed_events TO service_role;
 GRANT SELECT ON TABLE public.feed_tables TO service_role;
 GRANT SELECT ON TABLE public.gate_nights TO service_role;
+GRANT SELECT ON TABLE public.scan_places TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
 GRANT SELECT ON TABLE public.gate_health TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lends TO service_role;
@@ -4649,6 +5195,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_conflicts TO service_role;
 GRANT SELECT ON TABLE public.scan_conflicts TO authenticated;
 GRANT UPDATE(acknowledged_by) ON TABLE public.scan_conflicts TO authenticated;
 GRANT UPDATE(acknowledged_at) ON TABLE public.scan_conflicts TO authenticated;
+GRANT SELECT ON TABLE public.scan_counts TO service_role;
+GRANT SELECT ON TABLE public.scan_counts TO authenticated;
 GRANT SELECT ON TABLE public.scan_times TO service_role;
 GRANT SELECT ON TABLE public.staff TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.staff TO authenticated;

@@ -44,18 +44,17 @@ MUTANTS = (
     ),
     Mutant(
         "dropping the unique key of places",
-        "hub/sql/migrations/20260101000200_gates_and_scans.sql",
-        "    received_at timestamptz not null default now(),\n"
-        "    constraint scan_logs_place_key unique (gate_id, epoch, seq)\n",
-        "    received_at timestamptz not null default now()\n",
-        (f"{HUB}/test_clones.py", f"{HUB}/test_hostile.py"),
+        "hub/sql/migrations/20260130200400_archive.sql",
+        "    constraint scan_places_pkey primary key (gate_id, epoch, seq)\n",
+        "    constraint scan_places_pkey primary key (gate_id, epoch, seq, received_at)\n",
+        (f"{HUB}/test_archive.py",),
     ),
     Mutant(
         "dropping the unique key of scans",
-        "hub/sql/migrations/20260101000200_gates_and_scans.sql",
-        "scan_id uuid constraint scan_logs_scan_id_key primary key,",
+        "hub/sql/migrations/20260130200400_archive.sql",
+        "scan_id uuid not null constraint scan_places_scan_key unique,",
         "scan_id uuid not null,",
-        (f"{HUB}/test_ingest.py", f"{HUB}/test_salvage.py"),
+        (f"{HUB}/test_archive.py",),
     ),
     Mutant(
         "taking the broker's word for the hub's",

@@ -11,7 +11,9 @@ import pytest
 
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 RUNNING = ["maguey-hub-ingest.service", "maguey-hub-web.service"]
-UNITS = [*RUNNING, "maguey-hub-migrate.service"]
+STARTED = [*RUNNING, "maguey-hub-migrate.service"]
+UNITS = [*STARTED, "maguey-hub-housekeeping.service"]
+TIMER = "maguey-hub-housekeeping.timer"
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
@@ -35,7 +37,7 @@ def machine(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
     (root / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
-    for unit in UNITS:
+    for unit in (*UNITS, TIMER):
         shutil.copy(SYSTEMD / "hub" / unit, root / "etc/systemd/system")
     program = root / "opt/maguey/bin/maguey-hub"
     program.parent.mkdir(parents=True)
@@ -51,7 +53,7 @@ def machine(tmp_path: Path) -> Path:
 
 
 def test_systemd_reads_the_units_without_a_word(machine: Path) -> None:
-    done = call("systemd-analyze", "verify", f"--root={machine}", *UNITS)
+    done = call("systemd-analyze", "verify", f"--root={machine}", *UNITS, TIMER)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -71,10 +73,11 @@ def test_the_hardening_is_that_of_the_gates_service_with_a_network(unit: str) ->
 
 
 def test_enabled_they_start_with_the_machine(machine: Path) -> None:
-    done = call("systemctl", f"--root={machine}", "enable", *UNITS)
+    done = call("systemctl", f"--root={machine}", "enable", *STARTED, TIMER)
     assert done.returncode == 0, done.stderr
     wanted = machine / "etc/systemd/system/multi-user.target.wants"
-    assert sorted(link.name for link in wanted.iterdir()) == sorted(UNITS)
+    assert sorted(link.name for link in wanted.iterdir()) == sorted(STARTED)
+    assert (machine / "etc/systemd/system/timers.target.wants" / TIMER).is_symlink()
 
 
 def test_user_and_files_are_made_as_the_units_expect(machine: Path) -> None:
@@ -108,3 +111,12 @@ def test_a_migration_is_tried_until_postgres_is_there_but_not_with_a_wrong_confi
         ["on-failure"],
         ["2"],
     )
+
+
+def test_housekeeping_is_started_by_its_timer_every_hour_and_after_a_night_off() -> None:
+    timer = settings(SYSTEMD / "hub" / TIMER)
+    assert (timer["OnCalendar"], timer["Persistent"]) == (["hourly"], ["yes"])
+    found = settings(SYSTEMD / "hub" / "maguey-hub-housekeeping.service")
+    assert (found["Type"], "Restart" in found, "WantedBy" in found) == (["oneshot"], False, False)
+    assert "hub.toml" in found["ExecStart"][0]
+    assert " housekeeping " in found["ExecStart"][0]
