@@ -1,17 +1,58 @@
--- Who may do what; docs/security.md is drawn from the result, and says why. First everything is closed to everybody
--- but its owner, then opened by name. Only what belongs to whoever migrates, and to no extension: on a shared
--- database there may be more in `public` than ours.
+-- Who may do what; docs/security.md is drawn from the result, and says why. First everything of ours is closed to
+-- everybody but its owner, then opened by name. Only what is named here: in a Supabase project `public` holds other
+-- people's tables and functions too, owned by whoever migrates and open on purpose.
 
 do $$
 declare
+    c_tables constant text[] := regexp_split_to_array('
+        _yoyo_log, _yoyo_migration, _yoyo_version, admission_changes, alerts, alerts_number_seq, audit_log,
+        boot_clocks, boots, claims, command_outcomes, commands, email_queue, event_vip_tables, events,
+        feed_admissions, feed_digests, feed_events, feed_tables, gate_events, gate_health, gate_nights,
+        gate_status, gate_watermarks, gates, lends, orders, owner_assignments, payment_failures, payments,
+        refunds, scan_conflicts, scan_counts, scan_logs, scan_logs_default, scan_places, scan_quarantine,
+        scan_repeats, scan_times, staff, state_transitions, tickets, vip_guest_passes, vip_linked_tickets,
+        vip_reservations, vip_scan_logs, webhook_events, winning_admissions, yoyo_lock
+    ', '[,\s]+');
+    c_functions constant text[] := regexp_split_to_array('
+        acting_as, admitted_by, advance_watermark, archive_scans, archive_scans_at, as_admission, booking_mistake,
+        cancel_event, cancel_event_at, cancellation_numbers, check_character, check_in_fresh, check_in_passes,
+        check_vip_capacity, check_vip_linked_ticket_reentry, checkout_told, claim_answer, claim_entry,
+        claim_entry_of, claim_holder, claim_refusal, claim_subject, cleanup_expired_webhook_idempotency,
+        cleanup_expired_webhook_idempotency_at, complete_finished_events, complete_finished_events_at,
+        concerned_by, confirm_vip_reservation, confirm_vip_reservation_at, count_and_drop,
+        create_unified_vip_checkout, create_unified_vip_checkout_at, create_vip_reservation_at,
+        create_vip_reservation_atomic, doubled, enforce_transition, ensure_scan_partitions,
+        ensure_scan_partitions_at, entangled, erase_people, erase_person, erase_person_at, erase_personal_data,
+        erase_personal_data_at, erasure_refusal, event_availability, event_cancellation_at, feed_append,
+        feed_digest, feed_entry, feed_on_events, feed_on_guest_passes, feed_on_linked_tickets,
+        feed_on_reservations, feed_on_tables, feed_on_tickets, feed_on_vip_scan_logs, feed_restored, feed_time,
+        free_grant, freeze_homes, give_back, give_or_take, has_started, hash_of_code, hash_of_text,
+        hash_ticket_code, home_of, homes_key, ingest_scans, is_archived, is_countable, is_one_time, is_owner,
+        is_plausible, is_revoked, is_service, is_spent, is_staff, join_vip_by_invite, keep_passes_counted,
+        keep_repeats, keep_scan_places, keep_tables_counted, keep_to_seats, keep_winning_admissions, left_of,
+        lend_what_is_taken, link_ticket_at, link_ticket_to_vip, link_told, lock_codes, lock_events_of, lock_gates,
+        log_linked_entries, make_scan_partition, may_be_cancelled, may_keep_list, may_still_use, my_email,
+        named_actor, new_invite_code, new_pass_code, newest_scan, next_refunds, next_refunds_at, note_alerts,
+        note_boot_clock, note_clones, note_list_change, note_outcomes, note_table_paid, one_winning_admission,
+        order_mistake, order_told, pair_admissions, places_of_boots, preview_event_cancellation,
+        process_vip_scan_with_reentry, purchases_of, purge_mail_at, quarantine_misfits, random_letters,
+        received_since, record_payment_failure, record_ticket_order, record_ticket_order_at, refresh_passes,
+        refresh_tickets, refund_done, refund_failed, refund_order, refundable_of, refuse,
+        release_expired_reservations, release_expired_reservations_at, reservation_told, retire_gate,
+        revoke_admissions_of, scan_content, scans_of, seats_of, settle_lend, settle_scans, settle_vip, sold_of,
+        store_records, sweep_claims, ticket_entries, ticket_types_of, touch_updated_at, unlink_ticket_at,
+        unlink_ticket_from_vip, unsettled, vip_entry, vip_pass_scan, vip_recount, vip_refusal, vip_relabel,
+        vip_seats, webhook_begin, webhook_done, why_list_is_closed, why_not_cancelled, why_not_linked,
+        why_not_sold, why_scans_stay, why_table_not_sold, widened, winner_of, without_names, without_people,
+        write_checkout, write_order, write_reservation
+    ', '[,\s]+');
     v_name text;
     v_kind "char";
 begin
     for v_kind, v_name in
-        select relkind, oid::regclass from pg_class c
+        select relkind, oid::regclass from pg_class
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'S')
-            and pg_has_role(relowner, 'usage')
-            and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
+            and (relname = any (c_tables) or relname ~ '^scan_logs_[0-9]{4}_[0-9]{2}$')
     loop
         if v_kind in ('r', 'p') then
             execute format('alter table %s enable row level security', v_name);
@@ -23,11 +64,29 @@ begin
             case v_kind when 'S' then 'sequence' else 'table' end, v_name);
     end loop;
     for v_name in
-        select oid::regprocedure from pg_proc p
-        where pronamespace = 'public'::regnamespace and prokind = 'f' and pg_has_role(proowner, 'usage')
-            and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+        select oid::regprocedure from pg_proc
+        where pronamespace = 'public'::regnamespace and proname = any (c_functions)
     loop
         execute format('revoke all on function %s from public, anon, authenticated, service_role', v_name);
+    end loop;
+
+    -- THE HUB: a login that is a member of service_role and nothing more. The policy opens all rows; what may be done
+    -- with them, the grants below say.
+    for v_name in
+        select oid::regclass from pg_class
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname = any (c_tables)
+            and not relispartition and relname not like '%yoyo%'
+    loop
+        execute format('drop policy if exists service_works on %s', v_name);
+        execute format('create policy service_works on %s to service_role using (true) with check (true)', v_name);
+    end loop;
+    -- every function but those of triggers, which nobody calls
+    for v_name in
+        select oid::regprocedure from pg_proc
+        where pronamespace = 'public'::regnamespace and proname = any (c_functions)
+            and prorettype <> 'trigger'::regtype
+    loop
+        execute format('grant execute on function %s to service_role', v_name);
     end loop;
 end
 $$;
@@ -35,11 +94,15 @@ $$;
 revoke create on schema public from public, anon, authenticated, service_role;
 grant usage on schema public to anon, authenticated, service_role;
 
--- What is made later is closed as well, until a migration opens it. Some databases open everything by default.
-alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
-alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
-alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
-alter default privileges revoke execute on functions from public;
+-- What is made later is closed as well, until a migration opens it; where default privileges are somebody's already,
+-- as a Supabase project's are, they stay theirs.
+do $$
+begin
+    if not exists (select from pg_default_acl where defaclrole = current_user::regrole) then
+        alter default privileges revoke execute on functions from public;
+    end if;
+end
+$$;
 
 -- It runs with the rights and the search path of whoever updates.
 create or replace function touch_updated_at() returns trigger
@@ -47,34 +110,6 @@ language plpgsql as $$
 begin
     new.updated_at := pg_catalog.now();
     return new;
-end
-$$;
-
--- THE HUB: a login that is a member of service_role and nothing more
-
--- The policy opens all rows; what may be done with them, the grants say.
-do $$
-declare
-    v_table text;
-begin
-    for v_table in
-        select oid::regclass from pg_class c
-        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
-            and relname not like '%yoyo%' and pg_has_role(relowner, 'usage')
-            and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
-    loop
-        execute format('drop policy if exists service_works on %s', v_table);
-        execute format('create policy service_works on %s to service_role using (true) with check (true)', v_table);
-    end loop;
-    -- every function but those of triggers, which nobody calls
-    for v_table in
-        select oid::regprocedure from pg_proc p
-        where pronamespace = 'public'::regnamespace and prokind = 'f' and pg_has_role(proowner, 'usage')
-            and prorettype <> 'trigger'::regtype
-            and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
-    loop
-        execute format('grant execute on function %s to service_role', v_table);
-    end loop;
 end
 $$;
 
