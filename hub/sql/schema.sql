@@ -1940,7 +1940,7 @@ begin
     execute format('alter table public.scan_logs attach partition public.%I for values from (%L) to (%L)',
         v_name, v_from, v_to);
     execute format('alter table public.%I enable row level security', v_name);
-    execute format('revoke all on public.%I from public, anon, authenticated', v_name);
+    execute format('revoke all on public.%I from public, anon, authenticated, service_role', v_name);
     return true;
 end
 $$;
