@@ -129,9 +129,17 @@ def test_nothing_of_ours_is_open_by_their_default_privileges(
     assert not [right for right in found if right[1] == "anon" and right[2] not in ("SELECT", "EXECUTE")]
 
 
-def test_a_project_that_has_had_the_hub_for_long_is_closed_as_well(
-    conn: Connection, migrated: Postgres
-) -> None:
+def test_a_month_that_is_made_later_is_closed_as_well(conn: Connection) -> None:
+    with conn.transaction(force_rollback=True):
+        conn.execute("set local role postgres")
+        conn.execute("select public.make_scan_partition('2031-05-01')")
+        assert conn.execute("select to_regclass('public.scan_logs_2031_05') is null as none").fetchone() == {
+            "none": False
+        }
+        assert {right for right in _rights(conn) if right[0] == "public.scan_logs_2031_05"} == set()
+
+
+def test_a_project_that_had_the_hub_before_is_closed_as_well(conn: Connection, migrated: Postgres) -> None:
     """Since 0.4, when all of it was open."""
     dsn = make_conninfo(_as(migrated, "postgres"), dbname="long_ago")
     apply(dsn, released("0.4"))
