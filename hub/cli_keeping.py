@@ -130,6 +130,8 @@ def erased_in_words(done: Erased) -> str:
         "rows of the feed": done.feed_rows,
     }
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    if done.already and done.event_id is None:
+        return "There is nothing of that address, or nothing any more."
     if done.already:
         return f"It was erased before; since then: {told or 'nothing'}."
     return f"Erased: {told or 'there was nothing personal'}."

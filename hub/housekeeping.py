@@ -94,7 +94,7 @@ def _mail(what: str, conn: Connection, _settings: Archive, now: datetime) -> Ste
 
 def _retention(what: str, conn: Connection, settings: Archive, now: datetime) -> Step:
     done = archive(conn, months_before(now, settings.keep_months), now)
-    told = [f"{one.month} archived ({one.scans} scans)" for one in done.months]
+    told = [f"{one.month} archived ({one.scans:,} scans)" for one in done.months]
     told += [f"{one.month} stays: {one.why}" for one in done.kept]
     return _step(what, done, ", ".join(told) or f"nothing older than {settings.keep_months} months")
 
