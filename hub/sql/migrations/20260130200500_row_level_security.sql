@@ -118,20 +118,6 @@ grant select on state_transitions, owner_assignments, staff,
     scan_times
 to service_role;
 
--- Written by functions that run as the owner.
-do $$
-begin
-    if to_regclass('scan_places') is not null then
-        grant select on scan_places to service_role;
-    end if;
-    if to_regclass('scan_counts') is not null then
-        grant select on scan_counts to service_role, authenticated;
-        drop policy if exists owners_see on scan_counts;
-        create policy owners_see on scan_counts for select to authenticated using ((select is_owner()));
-    end if;
-end
-$$;
-
 -- only ever added to
 grant select, insert on admission_changes, audit_log, payment_failures, scan_quarantine, scan_repeats to service_role;
 
@@ -193,7 +179,7 @@ grant select on gate_status, scan_conflicts, scan_logs, vip_scan_logs to authent
 grant select (id, gate_id, venue, name, epoch, version, last_seen_at, status, revoked_at, created_at, updated_at)
 on gates to authenticated;
 
-grant select on audit_log, commands, owner_assignments, refunds, scan_quarantine to authenticated;
+grant select on audit_log, commands, owner_assignments, refunds, scan_counts, scan_quarantine to authenticated;
 
 grant select on payment_failures to authenticated;
 grant update (resolved, resolved_at, resolved_by) on payment_failures to authenticated;
@@ -243,8 +229,8 @@ begin
         execute format('drop policy if exists staff_sees on %I', v_table);
         execute format('create policy staff_sees on %I for select to authenticated using ((select is_staff()))', v_table);
     end loop;
-    foreach v_table in array array['orders', 'payments', 'refunds', 'audit_log', 'commands', 'scan_quarantine',
-        'owner_assignments']
+    foreach v_table in array array['orders', 'payments', 'refunds', 'audit_log', 'commands', 'scan_counts',
+        'scan_quarantine', 'owner_assignments']
     loop
         execute format('drop policy if exists owners_see on %I', v_table);
         execute format('create policy owners_see on %I for select to authenticated using ((select is_owner()))', v_table);

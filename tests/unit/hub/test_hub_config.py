@@ -93,3 +93,10 @@ def test_a_key_for_orders_needs_file_and_id(tmp_path: Path) -> None:
 def test_too_few_or_too_many_grants_to_watch_for(tmp_path: Path, line: str) -> None:
     text = f'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[watch]\n{line}\n'
     assert f"watch.{line.split(maxsplit=1)[0]}: expected 2 to 1000" in problems(tmp_path, text)
+
+
+def test_the_owners_dsn_is_checked_as_well_and_not_repeated(tmp_path: Path) -> None:
+    text = 'venue = "v"\n[postgres]\ndsn = "dbname=x"\nmigrate_dsn = "password=hunter2 nonsense"\n'
+    told = problems(tmp_path, text)
+    assert "postgres.migrate_dsn: not a connection string" in told
+    assert "hunter2" not in told
