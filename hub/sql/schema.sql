@@ -728,7 +728,8 @@ begin
     elsif exists (select from scan_logs where scan_id = v_claim.scan_id and annulled_at is null) then
         return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
     elsif may_still_use(v_claim, p_is_off, p_now) then
-        return jsonb_build_object('outcome', 'alive', 'gate', v_claim.gate_id);
+        return jsonb_build_object('gate', v_claim.gate_id,
+            'outcome', case when may_be_unread(v_claim) then 'unread' else 'alive' end);
     end if;
     update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
     insert into audit_log (actor, action, target, reason, details)
@@ -932,6 +933,22 @@ CREATE TABLE public.claims (
     CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
     CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text, 'freed'::text])))
 );
+CREATE TABLE public.scan_quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    topic text NOT NULL,
+    gate_id text,
+    epoch text,
+    seq bigint,
+    raw bytea NOT NULL,
+    raw_hash text NOT NULL,
+    raw_length integer NOT NULL,
+    error text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE FUNCTION public.may_be_unread(p_claim public.claims) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = (may_be_unread.p_claim).gate_id) AND (q.received_at >= (may_be_unread.p_claim).asked_at))));
 CREATE TABLE public.events (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL,
@@ -998,22 +1015,10 @@ CREATE TABLE public.gate_watermarks (
     seq bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
-CREATE TABLE public.scan_quarantine (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    topic text NOT NULL,
-    gate_id text,
-    epoch text,
-    seq bigint,
-    raw bytea NOT NULL,
-    raw_hash text NOT NULL,
-    raw_length integer NOT NULL,
-    error text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
-    RETURN (NOT (public.is_revoked((p_claim).gate_id) OR (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint)) AND (NOT (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = s.gate_id) AND (q.received_at >= (may_still_use.p_claim).asked_at)))))))) OR ((p_is_off OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates)))))) AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))));
+    RETURN (NOT (public.is_revoked((p_claim).gate_id) OR ((NOT public.may_be_unread(p_claim)) AND ((EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint))))) OR ((p_is_off OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates)))))) AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))))));
 CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
