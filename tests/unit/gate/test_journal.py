@@ -118,7 +118,10 @@ def test_staffs_last_order_and_what_follows_it_stay_while_it_holds(journal: Jour
     later = NOW + timedelta(days=1)
     for reason in (Reason.HELD_OPEN, Reason.CLOSED, Reason.TAMPER):
         write(journal, record="event", reason=reason)
-    assert (tidy(journal, 3, later), tidy(journal, 3, later)) == (1, 0)
+    assert tidy(journal, 3, later) == 1
+    written = journal._db.total_changes
+    assert tidy(journal, 3, later) == 0
+    assert journal._db.total_changes == written  # not a commit in vain, every few seconds for weeks
     assert [row.reason for row in rows(journal.path)] == [Reason.CLOSED, Reason.TAMPER]
     write(journal, record="event", reason=Reason.RESUMED)
     assert tidy(journal, 4, later) == 3

@@ -192,6 +192,16 @@ def test_a_hold_open_given_after_the_journals_loss_is_so_again(bench: Bench) -> 
     assert way(bench) is Way.HELD_OPEN
 
 
+def test_a_hold_open_this_door_was_ordered_itself_outlives_a_loss_of_its_journal(bench: Bench) -> None:
+    order(bench, "hold_open")
+    killed_and_started(bench)
+    order(bench, "resume", "hold_open")
+    hub_has(bench, 99)
+    bench.show(code_id(), seconds=10)
+    assert all(record.epoch != "epoch-1" for record in bench.records())
+    assert way(bench) is Way.HELD_OPEN
+
+
 def test_a_closed_gate_is_closed_again_whatever_its_journal_has_lost(bench: Bench) -> None:
     order(bench, "close")
     put_back(bench, "resume")
@@ -276,12 +286,17 @@ def test_a_night_ends_with_its_event_and_without_one_at_six() -> None:
     six = datetime(2026, 11, 21, 6, tzinfo=UTC)
     late = an_event(ends_at=six + timedelta(hours=1))
     cancelled = an_event(status="cancelled", ends_at=late.ends_at)
+    short = an_event(doors_open_at=DOORS + timedelta(hours=1), ends_at=six - timedelta(hours=3))
+    brunch = an_event(doors_open_at=late.ends_at + timedelta(minutes=15), ends_at=six + timedelta(hours=9))
     for at, events, ends in (
         (NOW, [an_event(ends_at=DOORS + timedelta(hours=7))], DOORS + timedelta(hours=7)),
         (NOW, [an_event(), late], late.ends_at),
         (DOORS - timedelta(hours=6), [late], late.ends_at),
         (six + timedelta(minutes=30), [late], late.ends_at),
         (late.ends_at, [late], late.ends_at + LINGER),
+        (short.ends_at, [short, late], late.ends_at),
+        (late.ends_at + timedelta(minutes=7), [late, brunch], brunch.doors_open_at),
+        (late.ends_at + timedelta(minutes=8), [late, brunch], brunch.ends_at),
         (late.ends_at + LINGER, [late], six + timedelta(days=1)),
         (late.ends_at, [cancelled], six + timedelta(days=1)),
         (NOW, [], six),
