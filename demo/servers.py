@@ -25,6 +25,9 @@ from typing import TypeVar
 import psycopg
 
 _START_SECONDS = 60.0
+UNSYNCED = ("fsync=off", "full_page_writes=off")
+"""Settings of a Postgres for tests: killed, it loses nothing; only a machine that loses its power would. It
+asks the disk for nothing, which otherwise is most of what a new database costs."""
 S = TypeVar("S", bound="Server")
 
 

@@ -27,16 +27,32 @@ def evening(doors: datetime, zone: tzinfo) -> date:
 def night_ends(at: datetime, events: Sequence[Event], zone: tzinfo) -> datetime:
     """When the night of a moment is over: with the last event that is on or of that evening, else at six.
 
+    What is ordered just after a night's end is still of that night: it lasts while that lingers, and never
+    into the next doors.
+
     :param zone: where the club is.
     """
-    ends = [event.ends_at for event in events if event.ends_at > at and _is_of_night(event, at, zone)]
+    nights = [event for event in events if event.served and event.status != "cancelled"]
+    lingering = _lingering_until(at, nights)
+    if lingering is not None:
+        return lingering
+    ends = [event.ends_at for event in nights if event.ends_at > at and _is_of_night(event, at, zone)]
     six = datetime.combine(evening(at, zone) + timedelta(days=1), time(), zone) + MORNING
     return max(ends, default=six)
 
 
+def _lingering_until(at: datetime, nights: Sequence[Event]) -> datetime | None:
+    """Until when a night that is over is still the night of a moment, as in `tonight`; None if none is."""
+    over = [night.ends_at for night in nights if night.ends_at <= at]
+    if not over or any(night.doors_open_at <= at < night.ends_at for night in nights):
+        return None
+    doors = min((night.doors_open_at for night in nights if night.doors_open_at > at), default=at + LINGER)
+    if at - max(over) >= min(LINGER, doors - at):
+        return None
+    return min(max(over) + LINGER, doors)
+
+
 def _is_of_night(event: Event, at: datetime, zone: tzinfo) -> bool:
-    if not event.served or event.status == "cancelled":
-        return False
     return event.doors_open_at <= at or evening(event.doors_open_at, zone) == evening(at, zone)
 
 

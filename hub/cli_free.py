@@ -29,7 +29,8 @@ def free(  # noqa: PLR0913, PLR0917 – a command line's options
     """Free a ticket that is taken by a gate which died before its guest came in.
 
     Only when its scan can come no more: the gate was revoked, has a new card and has sent all it has, or is
-    retired or off, and silent. Look first whether the guest is not in already: the gate that knew is dead.
+    retired or off, and silent for a minute; and nothing it has sent since was unreadable. Look first
+    whether the guest is not in already: the gate that knew is dead.
     """
     from hub.commands import said_mistakes
     from hub.database import connect

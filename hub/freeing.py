@@ -39,6 +39,11 @@ _WHY = {
     "no ticket": "that night has no such ticket. Give its ticket_id.",
     "no grant": "no gate holds it. Scan it again; the screen says what is wrong.",
     "used": "its guest came in at {gate}. Cancel nothing; ask who stands at the door.",
+    "unread": (
+        "{gate} holds it, and its scan may still come: something {gate} has sent since could not be read, "
+        "and may be that very scan. The newest rows of scan_quarantine say what is wrong with it. The ticket "
+        "stays taken; look whether its guest is in, and if not, order 'maguey-hub command GATE release'."
+    ),
     "alive": (
         "{gate} holds it, and its scan may still come. A gate that runs gives it back within a minute. "
         "If it is dead: switch it off for the night, then 'maguey-hub retire' it (policy home_gate), or "

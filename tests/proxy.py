@@ -78,14 +78,21 @@ class Proxy:
         passed = 0
         with contextlib.suppress(OSError):
             while piece := await source.read(PIECE_BYTES):
+                allowed = self._allowed(piece, passed, lost)
                 passed += len(piece)
-                if self.tears_after and lost == "loses_down" and passed > self.tears_after:
-                    return
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 if not getattr(self, lost):
-                    target.write(piece)
+                    target.write(allowed)
                     await target.drain()
+                if allowed != piece:
+                    return
+
+    def _allowed(self, piece: bytes, passed: int, lost: str) -> bytes:
+        """What of a piece gets through before the connection is torn."""
+        if not self.tears_after or lost == "loses_up":
+            return piece
+        return piece[: max(self.tears_after - passed, 0)]
 
     def run(self, is_up: threading.Event) -> None:
         """The proxy's own thread."""

@@ -123,15 +123,30 @@ where seq > ? and event_id = ? and verdict = 'admit' and reason = 'first_entry' 
   and not exists (select 1 from scans a where a.refers_to = s.scan_id and a.record = 'annulled')
 
 -- is_prunable --
-select 1 from (select * from scans order by seq limit 1)
+-- staff's last order stays while it holds (last_ordered): a gate that was closed is closed until it is opened
+select 1 from (select * from scans order by seq limit 1) s
 where seq <= :acked and occurred_at < :oldest and (boot_id <> :boot_id or monotonic_ms < :since_ms)
+  and not (
+      record = 'event' and reason in ('held_open', 'closed') and not exists (
+          select 1 from scans later where later.seq > s.seq
+          and later.record = 'event' and later.reason in ('held_open', 'closed', 'resumed')
+      )
+  )
 
 -- prune --
 -- from the oldest on, up to the first that is still needed: no gaps
 delete from scans where seq in (select seq from scans order by seq limit 500) and seq < coalesce(
     (
-        select seq from scans
-        where not (seq <= :acked and occurred_at < :oldest and (boot_id <> :boot_id or monotonic_ms < :since_ms))
+        select seq from scans s
+        where not (
+            seq <= :acked and occurred_at < :oldest and (boot_id <> :boot_id or monotonic_ms < :since_ms)
+            and not (
+                record = 'event' and reason in ('held_open', 'closed') and not exists (
+                    select 1 from scans later where later.seq > s.seq
+                    and later.record = 'event' and later.reason in ('held_open', 'closed', 'resumed')
+                )
+            )
+        )
         order by seq limit 1
     ),
     9223372036854775807

@@ -1952,16 +1952,6 @@ CREATE FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time 
         select from events e where e.id = p_event and (e.status = 'cancelled' or not has_started(e, p_now))
     )
 $$;
-CREATE FUNCTION public.may_keep_list(p_reservation_id uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    return is_service() or is_staff() or exists (
-        select from vip_reservations where id = p_reservation_id and lower(purchaser_email) = my_email()
-    );
-end
-$$;
 CREATE TABLE public.claims (
     scan_id uuid NOT NULL,
     gate_id text NOT NULL,
@@ -1981,6 +1971,32 @@ CREATE TABLE public.claims (
     CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
     CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text, 'freed'::text])))
 );
+CREATE TABLE public.scan_quarantine (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    topic text NOT NULL,
+    gate_id text,
+    epoch text,
+    seq bigint,
+    raw bytea NOT NULL,
+    raw_hash text NOT NULL,
+    raw_length integer NOT NULL,
+    error text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE FUNCTION public.may_be_unread(p_claim public.claims) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = (may_be_unread.p_claim).gate_id) AND (q.received_at >= (may_be_unread.p_claim).asked_at))));
+CREATE FUNCTION public.may_keep_list(p_reservation_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return is_service() or is_staff() or exists (
+        select from vip_reservations where id = p_reservation_id and lower(purchaser_email) = my_email()
+    );
+end
+$$;
 CREATE TABLE public.gate_status (
     gate_id text NOT NULL,
     online boolean NOT NULL,
@@ -2017,22 +2033,10 @@ CREATE TABLE public.gate_watermarks (
     seq bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
-CREATE TABLE public.scan_quarantine (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    topic text NOT NULL,
-    gate_id text,
-    epoch text,
-    seq bigint,
-    raw bytea NOT NULL,
-    raw_hash text NOT NULL,
-    raw_length integer NOT NULL,
-    error text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
-);
 CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
-    RETURN (NOT (public.is_revoked((p_claim).gate_id) OR (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint)) AND (NOT (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = s.gate_id) AND (q.received_at >= (may_still_use.p_claim).asked_at)))))))) OR ((p_is_off OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates)))))) AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))));
+    RETURN (NOT (public.is_revoked((p_claim).gate_id) OR ((NOT public.may_be_unread(p_claim)) AND ((EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint))))) OR ((p_is_off OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates)))))) AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))))));
 CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -4917,14 +4921,14 @@ REVOKE ALL ON FUNCTION public.make_scan_partition(p_month date) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_scan_partition(p_month date) TO service_role;
 REVOKE ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.claims TO service_role;
+GRANT SELECT,INSERT ON TABLE public.scan_quarantine TO service_role;
+GRANT SELECT ON TABLE public.scan_quarantine TO authenticated;
 REVOKE ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) TO service_role;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.claims TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_status TO service_role;
 GRANT SELECT ON TABLE public.gate_status TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_watermarks TO service_role;
-GRANT SELECT,INSERT ON TABLE public.scan_quarantine TO service_role;
-GRANT SELECT ON TABLE public.scan_quarantine TO authenticated;
 REVOKE ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.my_email() FROM PUBLIC;

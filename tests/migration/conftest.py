@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from demo.servers import Postgres, postgres
-
-FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-"""Nothing of it outlives the tests."""
+from demo.servers import UNSYNCED, Postgres, postgres
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("migrations"), *FAST) as running:
+    with postgres(tmp_path_factory.mktemp("migrations"), *UNSYNCED) as running:
         yield running
         running.kill()  # thrown away: a polite end first writes all its databases to the disk
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from demo.servers import Mosquitto, Postgres, mosquitto, postgres
+from demo.servers import UNSYNCED, Mosquitto, Postgres, mosquitto, postgres
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
@@ -25,7 +25,7 @@ _number = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as running:
+    with postgres(tmp_path_factory.mktemp("postgres"), *UNSYNCED) as running:
         with psycopg.connect(running.dsn, autocommit=True) as conn:
             conn.execute("CREATE DATABASE template_hub")
         migrate(running.database("template_hub"))

@@ -46,6 +46,15 @@ class Held:
             online, epoch, last_seq, acked, after(seconds),
         )  # fmt: skip
 
+    def unreadable(self, seconds: float) -> None:
+        """Something of gate-1 goes to the quarantine."""
+        self.world.run(
+            "INSERT INTO scan_quarantine"
+            " (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error, received_at)"
+            " VALUES ('t', 'gate-1', 'e1', 1, 'x', 'h', 1, 'e', %s)",
+            after(seconds),
+        )
+
     def elsewhere(self) -> str:
         return self.night.answer("gate-2", self.code)
 
@@ -77,6 +86,32 @@ def test_a_gate_that_was_heard_within_a_minute_is_not_off(held: Held) -> None:
     with pytest.raises(HubError, match="may still come"):
         held.free(is_off=True, seconds=120)
     assert "free" in held.free(is_off=True, seconds=131)
+
+
+def test_a_last_will_is_heard_too_for_the_door_may_live_on(held: Held) -> None:
+    """A goodbye or a last will says "offline" in the moment sync is restarted or its line breaks."""
+    held.says(119, online=False)
+    with pytest.raises(HubError, match="may still come"):
+        held.free(is_off=True, seconds=120)
+    assert "free" in held.free(is_off=True, seconds=180)
+
+
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_what_its_gate_sent_and_nobody_could_read_may_be_the_scan(
+    held: Held, conn: Connection, *, is_retired: bool
+) -> None:
+    if is_retired:
+        held.night.divide()
+        retire(conn, "PF", "gate-1", "Eva", "water in it", NOW)
+    held.unreadable(5)
+    with pytest.raises(HubError, match="may still come: something gate-1 has sent since could not be read"):
+        held.free(is_off=not is_retired, seconds=1200)
+    assert held.elsewhere() == "taken"
+
+
+def test_what_nobody_could_read_before_the_grant_is_not_its_scan(held: Held) -> None:
+    held.unreadable(-5)
+    assert "free" in held.free(is_off=True, seconds=1200)
 
 
 def test_a_retired_gate_frees_it(held: Held, conn: Connection) -> None:

@@ -113,6 +113,21 @@ def test_only_what_the_hub_has_and_nobody_needs_is_pruned(journal: Journal) -> N
     assert write(journal).seq == 5
 
 
+def test_staffs_last_order_and_what_follows_it_stay_while_it_holds(journal: Journal) -> None:
+    """The rows before it go, those after it wait: no gaps."""
+    later = NOW + timedelta(days=1)
+    for reason in (Reason.HELD_OPEN, Reason.CLOSED, Reason.TAMPER):
+        write(journal, record="event", reason=reason)
+    assert tidy(journal, 3, later) == 1
+    written = journal._db.total_changes
+    assert tidy(journal, 3, later) == 0
+    assert journal._db.total_changes == written  # not a commit in vain, every few seconds for weeks
+    assert [row.reason for row in rows(journal.path)] == [Reason.CLOSED, Reason.TAMPER]
+    write(journal, record="event", reason=Reason.RESUMED)
+    assert tidy(journal, 4, later) == 3
+    assert rows(journal.path) == []
+
+
 def test_a_clock_that_jumps_ahead_prunes_nothing_of_this_boot(journal: Journal) -> None:
     write(journal)
     jumped = Now(wall=NOW + timedelta(days=400), monotonic_ms=60_000, boot_id="boot-1")

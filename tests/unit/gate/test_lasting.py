@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.command import Action
+from gate.link import LinkNote
 from gate.model import Event
 from gate.passage import Way
 from gate.screen import Notice
-from gate.tonight import night_ends
+from gate.tonight import LINGER, night_ends, tonight
 from hardware.fakes import RecordingTurnstile
+from sync.wire import GateConfig
 from tests.doors import SENSOR, Bench, guests
 from tests.factories import DOORS, NOW, an_event, code_id
 from tests.staff import Staff
@@ -119,6 +121,139 @@ def test_a_hold_open_of_last_night_is_not_so_again(bench: Bench) -> None:
     assert len(bench.records()) == 2
 
 
+def put_back(bench: Bench, *actions: Action) -> None:
+    """The door is killed, and its journal is what it was before these orders."""
+    bench.kill()
+    backup = {file: file.read_bytes() for file in bench.folder.glob("journal.db*")}
+    bench.start()
+    order(bench, *actions)
+    bench.kill()
+    for file in bench.folder.glob("journal.db*"):
+        file.unlink()
+    for file, content in backup.items():
+        file.write_bytes(content)
+    bench.relay = RecordingTurnstile(lambda: bench.clock.monotonic_ms / 1000)
+
+
+def hub_has(bench: Bench, seq: int) -> None:
+    now = bench.clock.now()
+    bench.hub.put_link(
+        LinkNote(
+            boot_id=now.boot_id,
+            beat_ms=now.monotonic_ms,
+            connected=True,
+            hub_heard=True,
+            since_ms=0,
+            epoch="epoch-1",
+            acked_seq=seq,
+            hub_seq=seq,
+        ),
+        None,
+    )
+
+
+def test_a_hold_open_from_before_the_journals_lost_end_is_not_so_again(bench: Bench) -> None:
+    """Staff ended it; that record is lost, and nobody at the gate knows."""
+    order(bench, "hold_open")
+    put_back(bench, "resume")
+    hub_has(bench, 2)
+    bench.start()
+    bench.wait(5)
+    assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
+    assert bench.told() == [("event", "held_open"), ("event", "resumed")]
+    bench.journal.get(0).end_history_lost()  # type: ignore[union-attr]
+    killed_and_started(bench)
+    assert way(bench) is Way.NORMAL
+
+
+def test_a_hold_open_that_is_so_again_ends_when_its_journal_turns_out_to_have_lost_its_end(
+    bench: Bench,
+) -> None:
+    """As where the whole card was put back from an image, with what sync knew of the hub."""
+    order(bench, "hold_open")
+    put_back(bench, "resume")
+    bench.start()
+    bench.wait(1)
+    assert way(bench) is Way.HELD_OPEN
+    hub_has(bench, 2)
+    bench.show(code_id(), seconds=10)
+    assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
+
+
+def test_a_hold_open_given_after_the_journals_loss_is_so_again(bench: Bench) -> None:
+    order(bench, "hold_open")
+    put_back(bench, "resume")
+    hub_has(bench, 2)
+    bench.start()
+    bench.wait(1)
+    order(bench, "hold_open")
+    killed_and_started(bench)
+    assert bench.journal.get(0).history_lost() is not None  # type: ignore[union-attr]
+    assert way(bench) is Way.HELD_OPEN
+
+
+def test_a_hold_open_this_door_was_ordered_itself_outlives_a_loss_of_its_journal(bench: Bench) -> None:
+    order(bench, "hold_open")
+    killed_and_started(bench)
+    order(bench, "resume", "hold_open")
+    hub_has(bench, 99)
+    bench.show(code_id(), seconds=10)
+    assert all(record.epoch != "epoch-1" for record in bench.records())
+    assert way(bench) is Way.HELD_OPEN
+
+
+def test_a_closed_gate_is_closed_again_whatever_its_journal_has_lost(bench: Bench) -> None:
+    order(bench, "close")
+    put_back(bench, "resume")
+    hub_has(bench, 2)
+    bench.start()
+    bench.wait(5)
+    assert way(bench) is Way.CLOSED
+
+
+def test_a_hold_open_just_after_the_nights_end_does_not_last_into_the_next_night(bench: Bench) -> None:
+    """ "Let everybody out", at ten past six."""
+    tomorrow = an_event(
+        event_id="event-2",
+        code="PS",
+        doors_open_at=ENDS + timedelta(hours=15),
+        ends_at=ENDS + timedelta(days=1),
+    )
+    bench.hub.put_config(
+        GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(), tomorrow))
+    )
+    bench.clock.forward((ENDS - bench.clock.wall).total_seconds() + 600)
+    bench.look()
+    order(bench, "hold_open")
+    bench.clock.forward(LINGER.total_seconds() - 700)
+    bench.look()
+    assert way(bench) is Way.HELD_OPEN
+    bench.kill()
+    bench.start()
+    bench.look()
+    assert way(bench) is Way.HELD_OPEN
+    killed_and_started(bench, seconds=15 * 3600)
+    assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
+
+
+def test_closed_is_not_forgotten_when_its_time_to_be_pruned_comes(bench: Bench) -> None:
+    order(bench, "close")
+    bench.clock.forward(32 * 86_400)
+    tidied(bench)
+    killed_and_started(bench)
+    assert way(bench) is Way.CLOSED
+    order(bench, "resume")
+    bench.clock.forward(32 * 86_400)
+    tidied(bench)
+    assert bench.records() == []
+
+
+def tidied(bench: Bench) -> None:
+    journal, now = bench.journal.get(0), bench.clock.now()
+    assert journal is not None
+    journal.tidy(journal.last_seq(), now.wall - timedelta(days=30), now)
+
+
 def test_a_gate_closed_last_night_is_closed_until_staff_opens_it(bench: Bench) -> None:
     order(bench, "close")
     killed_and_started(bench, seconds=12 * 3600)
@@ -151,17 +286,41 @@ def test_a_night_ends_with_its_event_and_without_one_at_six() -> None:
     six = datetime(2026, 11, 21, 6, tzinfo=UTC)
     late = an_event(ends_at=six + timedelta(hours=1))
     cancelled = an_event(status="cancelled", ends_at=late.ends_at)
+    short = an_event(doors_open_at=DOORS + timedelta(hours=1), ends_at=six - timedelta(hours=3))
+    brunch = an_event(doors_open_at=late.ends_at + timedelta(minutes=15), ends_at=six + timedelta(hours=9))
     for at, events, ends in (
         (NOW, [an_event(ends_at=DOORS + timedelta(hours=7))], DOORS + timedelta(hours=7)),
         (NOW, [an_event(), late], late.ends_at),
         (DOORS - timedelta(hours=6), [late], late.ends_at),
         (six + timedelta(minutes=30), [late], late.ends_at),
-        (late.ends_at, [late], six + timedelta(days=1)),
+        (late.ends_at, [late], late.ends_at + LINGER),
+        (short.ends_at, [short, late], late.ends_at),
+        (late.ends_at + timedelta(minutes=7), [late, brunch], brunch.doors_open_at),
+        (late.ends_at + timedelta(minutes=8), [late, brunch], brunch.ends_at),
+        (late.ends_at + LINGER, [late], six + timedelta(days=1)),
+        (late.ends_at, [cancelled], six + timedelta(days=1)),
         (NOW, [], six),
         (NOW, [cancelled], six),
         (DOORS - timedelta(days=3), [late], six - timedelta(days=3)),
     ):
         assert night_ends(at, events, UTC) == ends
+
+
+@given(st.integers(1, 48 * 60), st.integers(0, 30 * 60), st.sampled_from([UTC, MERIDA]))
+def test_a_night_that_is_over_and_still_tonight_ends_before_the_next_doors(
+    minutes: int, later: int, zone: ZoneInfo
+) -> None:
+    doors = ENDS + timedelta(minutes=minutes)
+    events = [
+        an_event(),
+        an_event(event_id="event-2", doors_open_at=doors, ends_at=doors + timedelta(hours=8)),
+    ]
+    at = ENDS + timedelta(minutes=later)
+    ends = night_ends(at, events, zone)
+    if tonight(events, at) == events[0]:
+        assert at < ends <= min(doors, ENDS + LINGER)
+    else:
+        assert ends > at
 
 
 @given(
