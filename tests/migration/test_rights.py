@@ -8,10 +8,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from demo.servers import Postgres, postgres
+from demo.servers import UNSYNCED, Postgres, postgres
 from hub.errors import HubError
 from hub.migrate import migrate
-from tests.migration.conftest import FAST
 from tests.migration.versions import FILES
 
 CURES = (
@@ -24,7 +23,7 @@ CURES = (
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server that no hub was ever on: roles belong to all of it."""
-    with postgres(tmp_path_factory.mktemp("bare"), *FAST) as running:
+    with postgres(tmp_path_factory.mktemp("bare"), *UNSYNCED) as running:
         with psycopg.connect(running.dsn, autocommit=True) as conn:
             conn.execute("create database club")
             conn.execute("create role plain login")

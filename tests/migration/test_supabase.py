@@ -12,10 +12,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from demo.servers import Postgres, postgres
+from demo.servers import UNSYNCED, Postgres, postgres
 from hub.database import Connection, connect
 from hub.migrate import migrate
-from tests.migration.conftest import FAST
 from tests.migration.old import apply
 from tests.migration.versions import FILES, released
 
@@ -58,7 +57,7 @@ def catalog(conn: Connection) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A project before the hub came."""
-    with postgres(tmp_path_factory.mktemp("supabase"), *FAST) as running:
+    with postgres(tmp_path_factory.mktemp("supabase"), *UNSYNCED) as running:
         with psycopg.connect(running.dsn, autocommit=True) as conn:
             conn.execute(
                 "create role supabase_admin superuser createdb createrole replication bypassrls login"
