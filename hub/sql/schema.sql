@@ -45,6 +45,9 @@ begin
     return v_seq;
 end
 $$;
+CREATE FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN LEAST(GREATEST((p_base + ((p_monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone);
 CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
@@ -832,6 +835,9 @@ begin
     return cardinality(v_new.fresh);
 end
 $$;
+CREATE FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval DEFAULT '00:00:00'::interval) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (abs(EXTRACT(epoch FROM (p_base - p_other))) > (((30)::numeric + ((abs((p_monotonic_ms - p_other_monotonic_ms)))::numeric / '10000000'::numeric)) + EXTRACT(epoch FROM p_give)));
 CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_monotonic_ms >= 0) AND (p_monotonic_ms <= '315360000000'::bigint));
@@ -1110,6 +1116,22 @@ begin
     return coalesce(v_taken_back, '{}');
 end
 $$;
+CREATE FUNCTION public.note_torn(p_places jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    update boots b set is_torn = true
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    where b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn and exists (
+        select from scan_times t
+        left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
+        where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
+            and t.seq between greatest(b.first_seq, p.seq) and b.last_seq
+            and (is_apart(t.base, t.monotonic_ms, c.base, c.monotonic_ms)
+                or abs(extract(epoch from t.corrected_at - t.at)) > extract(epoch from
+                    case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
+    )
+$$;
 CREATE FUNCTION public.pair_admissions(p_code text, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1368,6 +1390,9 @@ begin
         update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
         from unsettled(p_places) u where s.scan_id = u.scan_id;
     end if;
+    if p_places is not null then
+        perform note_torn(p_places);
+    end if;
     v_taken_back := note_outcomes(p_fresh, p_told);
     v_doubled := doubled(v_concerned.codes);
     perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
@@ -1451,6 +1476,16 @@ begin
             first_seq = least(known.first_seq, excluded.first_seq),
             last_seq = greatest(known.last_seq, excluded.last_seq),
             has_untrusted = known.has_untrusted or excluded.has_untrusted
+        returning gate_id, epoch, boot_id, has_untrusted, is_torn
+    ), contested as (
+        -- clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and exists (
+            select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                    c.base, c.monotonic_ms)
+        )
     ), clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
         select distinct on (gate_id, boot_id) gate_id, boot_id,
@@ -1478,6 +1513,7 @@ begin
             where l.gate_id = n.gate_id and l.epoch = n.epoch order by l.seq desc limit 1
         ) newest on true
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
+            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
     )
     select coalesce(array_agg(scan_id), '{}'),
         coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
@@ -1553,13 +1589,13 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+        select link.*, is_heard
             and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
             count(base) over (
                 partition by gate_id, epoch, boot_id order by base
@@ -1569,13 +1605,25 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
     ), chained as (
         select marked.*,
             count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
-            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
+            first_value(base) over best as common, first_value(monotonic_ms) over best as common_monotonic_ms,
+            first_value(uncertainty_ms) over best as common_uncertainty_ms
         from marked
+        window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq)
+    ), placed as (
+        select scan_id, gate_id, epoch, seq, boot_id, corrected_at, corrected_uncertainty_ms, is_heard, is_anchor,
+            chain, base, monotonic_ms, common, common_monotonic_ms,
+            case when by_common.is_so then after_boot(common, monotonic_ms) else at end as at,
+            case when by_common.is_so
+                then common_uncertainty_ms + ceil(abs(monotonic_ms - common_monotonic_ms) / 10000.0)::bigint
+                else uncertainty_ms end as uncertainty_ms
+        from chained cross join lateral (
+            select coalesce(is_apart(clock_base, clock_monotonic_ms, common, common_monotonic_ms,
+                give_or_take(clock_uncertainty_ms)), false) as is_so
+        ) by_common
     ), compared as (
-        select chained.*,
-            is_heard and coalesce(base not between common - interval '30 seconds' - give
-                and common + interval '30 seconds' + give, false) as is_apart
-        from chained
+        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
+            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
+        from placed
     ), judged as (
         select compared.*, is_apart and coalesce(
             max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
@@ -1588,7 +1636,7 @@ CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at 
     ), settled as (
         select judged.*, coalesce(
             max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
-            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
         ) as settled_at
         from judged
     )
@@ -1776,10 +1824,11 @@ CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
     SET search_path TO 'public', 'pg_temp'
     AS $$
     select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so then before.first_seq else p.seq end))
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or before.has_untrusted)
+            then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn, b.has_untrusted from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
         order by l.seq desc limit 1
@@ -1856,7 +1905,8 @@ CREATE TABLE public.boots (
     boot_id text NOT NULL,
     first_seq bigint NOT NULL,
     last_seq bigint NOT NULL,
-    has_untrusted boolean NOT NULL
+    has_untrusted boolean NOT NULL,
+    is_torn boolean DEFAULT false NOT NULL
 );
 CREATE TABLE public.commands (
     id uuid NOT NULL,
@@ -2187,7 +2237,7 @@ CREATE VIEW public.scan_times AS
     ((s.clock = 'synced'::text) OR (c.base IS NOT NULL)) AS is_heard,
         CASE
             WHEN (s.clock = 'synced'::text) THEN s.occurred_at
-            WHEN (c.base IS NOT NULL) THEN LEAST(GREATEST((c.base + ((s.monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone)
+            WHEN (c.base IS NOT NULL) THEN public.after_boot(c.base, s.monotonic_ms)
             ELSE LEAST(s.occurred_at, s.received_at)
         END AS at,
         CASE
@@ -2196,10 +2246,13 @@ CREATE VIEW public.scan_times AS
             ELSE NULL::bigint
         END AS uncertainty_ms,
         CASE
-            WHEN (NOT public.is_countable(s.monotonic_ms)) THEN NULL::timestamp with time zone
-            WHEN (s.clock = 'synced'::text) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
-            ELSE c.base
-        END AS base
+            WHEN ((s.clock = 'synced'::text) AND public.is_countable(s.monotonic_ms)) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
+            ELSE NULL::timestamp with time zone
+        END AS base,
+    s.monotonic_ms,
+    c.base AS clock_base,
+    c.monotonic_ms AS clock_monotonic_ms,
+    c.uncertainty_ms AS clock_uncertainty_ms
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 ALTER TABLE ONLY public.admission_changes
