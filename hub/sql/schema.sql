@@ -837,7 +837,7 @@ end
 $$;
 CREATE FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval DEFAULT '00:00:00'::interval) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (abs(EXTRACT(epoch FROM (p_base - p_other))) > (((30)::numeric + ((abs((p_monotonic_ms - p_other_monotonic_ms)))::numeric / '10000000'::numeric)) + EXTRACT(epoch FROM p_give)));
+    RETURN (GREATEST((p_base - p_other), (p_other - p_base)) > (('00:00:30'::interval + (((abs((p_monotonic_ms - p_other_monotonic_ms)) / 10))::double precision * '00:00:00.000001'::interval)) + p_give));
 CREATE FUNCTION public.is_countable(p_monotonic_ms bigint) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_monotonic_ms >= 0) AND (p_monotonic_ms <= '315360000000'::bigint));

@@ -95,8 +95,8 @@ create or replace function is_apart(
     p_give interval default interval '0'
 ) returns boolean
 language sql immutable parallel safe
-return abs(extract(epoch from p_base - p_other))
-    > 30 + abs(p_monotonic_ms - p_other_monotonic_ms) / 1e7 + extract(epoch from p_give);
+return greatest(p_base - p_other, p_other - p_base)
+    > interval '30 seconds' + abs(p_monotonic_ms - p_other_monotonic_ms) / 10 * interval '1 microsecond' + p_give;
 
 -- Whether a record is the first entry of a ticket that is good once.
 create or replace function is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) returns boolean
