@@ -59,6 +59,9 @@ begin
     return v_seq;
 end
 $$;
+CREATE FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN LEAST(GREATEST((p_base + ((p_monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone);
 CREATE FUNCTION public.archive_scans(p_before date) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1479,7 +1482,8 @@ begin
     elsif exists (select from scans_of(array[v_claim.scan_id]) where annulled_at is null) then
         return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
     elsif may_still_use(v_claim, p_is_off, p_now) then
-        return jsonb_build_object('outcome', 'alive', 'gate', v_claim.gate_id);
+        return jsonb_build_object('gate', v_claim.gate_id,
+            'outcome', case when may_be_unread(v_claim) then 'unread' else 'alive' end);
     end if;
     update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
     insert into audit_log (actor, action, target, reason, details)
@@ -1585,6 +1589,9 @@ begin
     return cardinality(v_new.fresh);
 end
 $$;
+CREATE FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval DEFAULT '00:00:00'::interval) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (GREATEST((p_base - p_other), (p_other - p_base)) > (('00:00:30'::interval + (((abs((p_monotonic_ms - p_other_monotonic_ms)) / 10))::double precision * '00:00:00.000001'::interval)) + p_give));
 CREATE FUNCTION public.is_archived(p_scan uuid) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2234,6 +2241,26 @@ CREATE FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) RE
     select p_intent, p_amount_cents / 100.0, p_amount_cents, 'succeeded' where p_amount_cents > 0
     on conflict (stripe_payment_intent_id) do update set amount = excluded.amount,
         amount_cents = excluded.amount_cents, status = excluded.status
+$$;
+CREATE FUNCTION public.note_torn(p_places jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    update boots b set is_torn = true
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    where b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn and exists (
+        select from scan_times t
+        left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
+        where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
+            and t.seq between greatest(b.first_seq, p.seq) and b.last_seq and t.received_at >= v_since
+            and (is_apart(t.base, t.monotonic_ms, c.base, c.monotonic_ms)
+                or abs(extract(epoch from t.corrected_at - t.at)) > extract(epoch from
+                    case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
+    );
+end
 $$;
 CREATE FUNCTION public.one_winning_admission() RETURNS trigger
     LANGUAGE plpgsql
@@ -2940,6 +2967,9 @@ begin
         from unsettled(p_places) u join scan_places p on p.scan_id = u.scan_id
         where s.scan_id = p.scan_id and s.received_at = p.received_at;
     end if;
+    if p_places is not null then
+        perform note_torn(p_places);
+    end if;
     v_taken_back := note_outcomes(p_fresh, p_told);
     v_doubled := doubled(v_concerned.codes);
     perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
@@ -3034,6 +3064,16 @@ begin
             first_seq = least(known.first_seq, excluded.first_seq),
             last_seq = greatest(known.last_seq, excluded.last_seq),
             has_untrusted = known.has_untrusted or excluded.has_untrusted
+        returning gate_id, epoch, boot_id, has_untrusted, is_torn
+    ), contested as (
+        -- clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and exists (
+            select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                    c.base, c.monotonic_ms)
+        )
     ), clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
         select distinct on (gate_id, boot_id) gate_id, boot_id,
@@ -3058,6 +3098,7 @@ begin
         -- as it was before this statement
         cross join lateral newest_scan(n.gate_id, n.epoch) newest
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
+            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
     )
     select coalesce(array_agg(scan_id), '{}'),
         coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
@@ -3199,14 +3240,15 @@ begin
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.received_at, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null,
+            s.received_at, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
                 and t.received_at >= v_since
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+        select link.*, is_heard
             and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
             count(base) over (
                 partition by gate_id, epoch, boot_id order by base
@@ -3216,13 +3258,25 @@ begin
     ), chained as (
         select marked.*,
             count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
-            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
+            first_value(base) over best as common, first_value(monotonic_ms) over best as common_monotonic_ms,
+            first_value(uncertainty_ms) over best as common_uncertainty_ms
         from marked
+        window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq)
+    ), placed as (
+        select scan_id, gate_id, epoch, seq, boot_id, corrected_at, corrected_uncertainty_ms, is_heard, is_anchor,
+            chain, base, monotonic_ms, common, common_monotonic_ms,
+            case when by_common.is_so then after_boot(common, monotonic_ms) else at end as at,
+            case when by_common.is_so
+                then common_uncertainty_ms + ceil(abs(monotonic_ms - common_monotonic_ms) / 10000.0)::bigint
+                else uncertainty_ms end as uncertainty_ms
+        from chained cross join lateral (
+            select coalesce(is_apart(clock_base, clock_monotonic_ms, common, common_monotonic_ms,
+                give_or_take(clock_uncertainty_ms)), false) as is_so
+        ) by_common
     ), compared as (
-        select chained.*,
-            is_heard and coalesce(base not between common - interval '30 seconds' - give
-                and common + interval '30 seconds' + give, false) as is_apart
-        from chained
+        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
+            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
+        from placed
     ), judged as (
         select compared.*, is_apart and coalesce(
             max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
@@ -3235,7 +3289,7 @@ begin
     ), settled as (
         select judged.*, coalesce(
             max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
-            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
         ) as settled_at
         from judged
     )
@@ -3621,10 +3675,11 @@ declare
     v_since timestamptz := received_since(p_places);
 begin
     return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so then before.first_seq else p.seq end))
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or before.has_untrusted)
+            then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn, b.has_untrusted from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
             and l.received_at >= v_since
@@ -3807,7 +3862,8 @@ CREATE TABLE public.boots (
     boot_id text NOT NULL,
     first_seq bigint NOT NULL,
     last_seq bigint NOT NULL,
-    has_untrusted boolean NOT NULL
+    has_untrusted boolean NOT NULL,
+    is_torn boolean DEFAULT false NOT NULL
 );
 CREATE TABLE public.commands (
     id uuid NOT NULL,
@@ -4236,7 +4292,7 @@ CREATE VIEW public.scan_times WITH (security_invoker='true') AS
     ((s.clock = 'synced'::text) OR (c.base IS NOT NULL)) AS is_heard,
         CASE
             WHEN (s.clock = 'synced'::text) THEN s.occurred_at
-            WHEN (c.base IS NOT NULL) THEN LEAST(GREATEST((c.base + ((s.monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone)
+            WHEN (c.base IS NOT NULL) THEN public.after_boot(c.base, s.monotonic_ms)
             ELSE LEAST(s.occurred_at, s.received_at)
         END AS at,
         CASE
@@ -4245,10 +4301,13 @@ CREATE VIEW public.scan_times WITH (security_invoker='true') AS
             ELSE NULL::bigint
         END AS uncertainty_ms,
         CASE
-            WHEN (NOT public.is_countable(s.monotonic_ms)) THEN NULL::timestamp with time zone
-            WHEN (s.clock = 'synced'::text) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
-            ELSE c.base
+            WHEN ((s.clock = 'synced'::text) AND public.is_countable(s.monotonic_ms)) THEN (s.occurred_at - ((s.monotonic_ms)::double precision * '00:00:00.001'::interval))
+            ELSE NULL::timestamp with time zone
         END AS base,
+    s.monotonic_ms,
+    c.base AS clock_base,
+    c.monotonic_ms AS clock_monotonic_ms,
+    c.uncertainty_ms AS clock_uncertainty_ms,
     s.received_at
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
@@ -4690,6 +4749,8 @@ REVOKE ALL ON FUNCTION public.admitted_by(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.admitted_by(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) TO service_role;
+REVOKE ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.archive_scans(p_before date) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.archive_scans(p_before date) TO service_role;
 REVOKE ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
@@ -4862,6 +4923,8 @@ REVOKE ALL ON FUNCTION public.homes_key(p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.homes_key(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) TO service_role;
 REVOKE ALL ON FUNCTION public.is_archived(p_scan uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_archived(p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.is_countable(p_monotonic_ms bigint) FROM PUBLIC;
@@ -4924,6 +4987,8 @@ GRANT ALL ON FUNCTION public.may_be_cancelled(p_event uuid, p_now timestamp with
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.claims TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_quarantine TO service_role;
 GRANT SELECT ON TABLE public.scan_quarantine TO authenticated;
+REVOKE ALL ON FUNCTION public.may_be_unread(p_claim public.claims) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_be_unread(p_claim public.claims) TO service_role;
 REVOKE ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_status TO service_role;
@@ -4960,6 +5025,8 @@ REVOKE ALL ON FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) FROM PU
 GRANT ALL ON FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) TO service_role;
+REVOKE ALL ON FUNCTION public.note_torn(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_torn(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.one_winning_admission() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) TO service_role;

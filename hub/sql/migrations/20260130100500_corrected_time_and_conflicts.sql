@@ -33,7 +33,8 @@ create table if not exists boot_clocks (
 );
 
 -- Where in a numbering a boot's records stand. One that begins before another has ended is two machines.
--- has_untrusted: some of them must be placed by the boot's clock.
+-- has_untrusted: some of them must be placed by the boot's clock. is_torn: its clocks contradict each other, so
+-- that each record may change what becomes of all of them (`note_torn`).
 create table if not exists boots (
     gate_id text not null,
     epoch text not null,
@@ -41,6 +42,7 @@ create table if not exists boots (
     first_seq bigint not null,
     last_seq bigint not null,
     has_untrusted boolean not null,
+    is_torn boolean not null default false,
     primary key (gate_id, epoch, boot_id)
 );
 create index if not exists boots_of_gate on boots (gate_id, boot_id) where has_untrusted;
@@ -79,6 +81,22 @@ return p_at is null
 create or replace function is_countable(p_monotonic_ms bigint) returns boolean
 language sql immutable parallel safe
 return p_monotonic_ms between 0 and 315360000000;
+
+-- When it was that long after a boot began; within what everybody can write down.
+create or replace function after_boot(p_base timestamptz, p_monotonic_ms bigint) returns timestamptz
+language sql immutable parallel safe
+return least(greatest(p_base + p_monotonic_ms * interval '1 millisecond',
+    '1970-01-01 00:00:00+00'::timestamptz), '2199-12-31 00:00:00+00'::timestamptz);
+
+-- Whether two measures of when a boot began are more apart than half a minute, what its clock may have run off
+-- from one to the other (100 in a million), and p_give.
+create or replace function is_apart(
+    p_base timestamptz, p_monotonic_ms bigint, p_other timestamptz, p_other_monotonic_ms bigint,
+    p_give interval default interval '0'
+) returns boolean
+language sql immutable parallel safe
+return greatest(p_base - p_other, p_other - p_base)
+    > interval '30 seconds' + abs(p_monotonic_ms - p_other_monotonic_ms) / 10 * interval '1 microsecond' + p_give;
 
 -- Whether a record is the first entry of a ticket that is good once.
 create or replace function is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) returns boolean
@@ -137,6 +155,16 @@ begin
             first_seq = least(known.first_seq, excluded.first_seq),
             last_seq = greatest(known.last_seq, excluded.last_seq),
             has_untrusted = known.has_untrusted or excluded.has_untrusted
+        returning gate_id, epoch, boot_id, has_untrusted, is_torn
+    ), contested as (
+        -- clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and exists (
+            select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                    c.base, c.monotonic_ms)
+        )
     ), clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
         select distinct on (gate_id, boot_id) gate_id, boot_id,
@@ -164,6 +192,7 @@ begin
             where l.gate_id = n.gate_id and l.epoch = n.epoch order by l.seq desc limit 1
         ) newest on true
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
+            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
     )
     select coalesce(array_agg(scan_id), '{}'),
         coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
@@ -189,21 +218,21 @@ $$;
 
 -- What a record's own clocks say of when it was. Heard: by a clock that was measured, then or, of the same
 -- boot, before or after; two clocks run apart by 100 in a million. Otherwise nobody knows, but not after it came.
--- base: what that makes of the beginning of its boot.
+-- base: what a measured time makes of the beginning of its boot.
 create or replace view scan_times as
 select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
     s.clock = 'synced' or c.base is not null as is_heard,
     case when s.clock = 'synced' then s.occurred_at
-        when c.base is not null then least(greatest(c.base + s.monotonic_ms * interval '1 millisecond',
-            '1970-01-01 00:00:00+00'::timestamptz), '2199-12-31 00:00:00+00'::timestamptz)
+        when c.base is not null then after_boot(c.base, s.monotonic_ms)
         else least(s.occurred_at, s.received_at) end as at,
     case when s.clock = 'synced' then s.clock_uncertainty_ms
         when c.base is not null
             then c.uncertainty_ms + ceil(abs(s.monotonic_ms - c.monotonic_ms) / 10000.0)::bigint
         end as uncertainty_ms,
-    case when not is_countable(s.monotonic_ms) then null
-        when s.clock = 'synced' then s.occurred_at - s.monotonic_ms * interval '1 millisecond'
-        else c.base end as base
+    case when s.clock = 'synced' and is_countable(s.monotonic_ms)
+        then s.occurred_at - s.monotonic_ms * interval '1 millisecond' end as base,
+    s.monotonic_ms, c.base as clock_base, c.monotonic_ms as clock_monotonic_ms,
+    c.uncertainty_ms as clock_uncertainty_ms
 from scan_logs s
 left join boot_clocks c on s.clock <> 'synced' and is_countable(s.monotonic_ms)
     and c.gate_id = s.gate_id and c.boot_id = s.boot_id;
@@ -213,15 +242,16 @@ create or replace function give_or_take(p_uncertainty_ms bigint) returns interva
 language sql immutable parallel safe
 return least(greatest(coalesce(p_uncertainty_ms, 3600000), 0), 3600000) * interval '1 millisecond';
 
--- These places; from the beginning of the boot where a measured time goes back beyond doubt: who was
--- wrong then, those before or those after, is seen from all of the boot only (`unsettled`).
+-- These places; from the beginning of the boot where a measured time goes back beyond doubt, or where the boot's
+-- clocks may contradict each other: who was wrong is seen from all of the boot only (`unsettled`).
 create or replace function widened(p_places jsonb) returns jsonb
 language sql stable set search_path = public, pg_temp as $$
     select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so then before.first_seq else p.seq end))
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or before.has_untrusted)
+            then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn, b.has_untrusted from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
         order by l.seq desc limit 1
@@ -240,7 +270,8 @@ $$;
 -- things happened: no record is before the one before it, of the same boot, or, if nobody knows its time, of any.
 -- Where measured times of one boot contradict that beyond doubt, the hub was wrong about its own time
 -- for a while: those that most of the boot does not agree with, by more than half a minute, do not count, and
--- lie between their neighbours, as uncertain as they were wrong.
+-- lie between their neighbours, as uncertain as they were wrong. Where the boot's clock is not what most of the
+-- boot's measured times agree with, its unmeasured records are placed by the best of these.
 create or replace function unsettled(p_places jsonb)
 returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
 language sql stable set search_path = public, pg_temp as $$
@@ -255,13 +286,13 @@ language sql stable set search_path = public, pg_temp as $$
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+        select link.*, is_heard
             and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
             count(base) over (
                 partition by gate_id, epoch, boot_id order by base
@@ -271,13 +302,25 @@ language sql stable set search_path = public, pg_temp as $$
     ), chained as (
         select marked.*,
             count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
-            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
+            first_value(base) over best as common, first_value(monotonic_ms) over best as common_monotonic_ms,
+            first_value(uncertainty_ms) over best as common_uncertainty_ms
         from marked
+        window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq)
+    ), placed as (
+        select scan_id, gate_id, epoch, seq, boot_id, corrected_at, corrected_uncertainty_ms, is_heard, is_anchor,
+            chain, base, monotonic_ms, common, common_monotonic_ms,
+            case when by_common.is_so then after_boot(common, monotonic_ms) else at end as at,
+            case when by_common.is_so
+                then common_uncertainty_ms + ceil(abs(monotonic_ms - common_monotonic_ms) / 10000.0)::bigint
+                else uncertainty_ms end as uncertainty_ms
+        from chained cross join lateral (
+            select coalesce(is_apart(clock_base, clock_monotonic_ms, common, common_monotonic_ms,
+                give_or_take(clock_uncertainty_ms)), false) as is_so
+        ) by_common
     ), compared as (
-        select chained.*,
-            is_heard and coalesce(base not between common - interval '30 seconds' - give
-                and common + interval '30 seconds' + give, false) as is_apart
-        from chained
+        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
+            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
+        from placed
     ), judged as (
         select compared.*, is_apart and coalesce(
             max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
@@ -290,7 +333,7 @@ language sql stable set search_path = public, pg_temp as $$
     ), settled as (
         select judged.*, coalesce(
             max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
-            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
         ) as settled_at
         from judged
     )
@@ -301,6 +344,24 @@ language sql stable set search_path = public, pg_temp as $$
     ) u
     where not s.is_anchor
         and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms)
+$$;
+
+-- From these places on: keep of each boot whether its clocks contradict each other. They do where a measured
+-- time was moved by more than it may be off, or is apart from the clock that places the unmeasured; and where one
+-- of these was moved.
+create or replace function note_torn(p_places jsonb) returns void
+language sql set search_path = public, pg_temp as $$
+    update boots b set is_torn = true
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    where b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn and exists (
+        select from scan_times t
+        left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
+        where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
+            and t.seq between greatest(b.first_seq, p.seq) and b.last_seq
+            and (is_apart(t.base, t.monotonic_ms, c.base, c.monotonic_ms)
+                or abs(extract(epoch from t.corrected_at - t.at)) > extract(epoch from
+                    case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
+    )
 $$;
 
 -- Which of several admissions of one ticket counts: a function of nothing but the set (docs/adr/0016). Each is

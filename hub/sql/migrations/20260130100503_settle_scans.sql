@@ -199,6 +199,9 @@ begin
         update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
         from unsettled(p_places) u where s.scan_id = u.scan_id;
     end if;
+    if p_places is not null then
+        perform note_torn(p_places);
+    end if;
     v_taken_back := note_outcomes(p_fresh, p_told);
     v_doubled := doubled(v_concerned.codes);
     perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;

@@ -189,22 +189,21 @@ $$;
 
 -- What a record's own clocks say of when it was. Heard: by a clock that was measured, then or, of the same
 -- boot, before or after; two clocks run apart by 100 in a million. Otherwise nobody knows, but not after it came.
--- base: what that makes of the beginning of its boot.
+-- base: what a measured time makes of the beginning of its boot.
 create or replace view scan_times as
 select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
     s.clock = 'synced' or c.base is not null as is_heard,
     case when s.clock = 'synced' then s.occurred_at
-        when c.base is not null then least(greatest(c.base + s.monotonic_ms * interval '1 millisecond',
-            '1970-01-01 00:00:00+00'::timestamptz), '2199-12-31 00:00:00+00'::timestamptz)
+        when c.base is not null then after_boot(c.base, s.monotonic_ms)
         else least(s.occurred_at, s.received_at) end as at,
     case when s.clock = 'synced' then s.clock_uncertainty_ms
         when c.base is not null
             then c.uncertainty_ms + ceil(abs(s.monotonic_ms - c.monotonic_ms) / 10000.0)::bigint
         end as uncertainty_ms,
-    case when not is_countable(s.monotonic_ms) then null
-        when s.clock = 'synced' then s.occurred_at - s.monotonic_ms * interval '1 millisecond'
-        else c.base end as base,
-    s.received_at
+    case when s.clock = 'synced' and is_countable(s.monotonic_ms)
+        then s.occurred_at - s.monotonic_ms * interval '1 millisecond' end as base,
+    s.monotonic_ms, c.base as clock_base, c.monotonic_ms as clock_monotonic_ms,
+    c.uncertainty_ms as clock_uncertainty_ms, s.received_at
 from scan_logs s
 left join boot_clocks c on s.clock <> 'synced' and is_countable(s.monotonic_ms)
     and c.gate_id = s.gate_id and c.boot_id = s.boot_id;

@@ -63,6 +63,16 @@ begin
             first_seq = least(known.first_seq, excluded.first_seq),
             last_seq = greatest(known.last_seq, excluded.last_seq),
             has_untrusted = known.has_untrusted or excluded.has_untrusted
+        returning gate_id, epoch, boot_id, has_untrusted, is_torn
+    ), contested as (
+        -- clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and exists (
+            select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                    c.base, c.monotonic_ms)
+        )
     ), clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
         select distinct on (gate_id, boot_id) gate_id, boot_id,
@@ -87,6 +97,7 @@ begin
         -- as it was before this statement
         cross join lateral newest_scan(n.gate_id, n.epoch) newest
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
+            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
     )
     select coalesce(array_agg(scan_id), '{}'),
         coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
@@ -198,18 +209,19 @@ begin
 end
 $$;
 
--- These places; from the beginning of the boot where a measured time goes back beyond doubt: who was
--- wrong then, those before or those after, is seen from all of the boot only (`unsettled`).
+-- These places; from the beginning of the boot where a measured time goes back beyond doubt, or where the boot's
+-- clocks may contradict each other: who was wrong is seen from all of the boot only (`unsettled`).
 create or replace function widened(p_places jsonb) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
     v_since timestamptz := received_since(p_places);
 begin
     return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so then before.first_seq else p.seq end))
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or before.has_untrusted)
+            then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn, b.has_untrusted from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
             and l.received_at >= v_since
@@ -230,7 +242,8 @@ $$;
 -- things happened: no record is before the one before it, of the same boot, or, if nobody knows its time, of any.
 -- Where measured times of one boot contradict that beyond doubt, the hub was wrong about its own time
 -- for a while: those that most of the boot does not agree with, by more than half a minute, do not count, and
--- lie between their neighbours, as uncertain as they were wrong.
+-- lie between their neighbours, as uncertain as they were wrong. Where the boot's clock is not what most of the
+-- boot's measured times agree with, its unmeasured records are placed by the best of these.
 create or replace function unsettled(p_places jsonb)
 returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
 language plpgsql stable set search_path = public, pg_temp as $$
@@ -250,14 +263,15 @@ begin
         ) s
         union all
         select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.received_at, true
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null,
+            s.received_at, true
         from place p cross join lateral (
             select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
                 and t.received_at >= v_since
             order by t.seq desc limit 1
         ) s
     ), marked as (
-        select link.*, give_or_take(uncertainty_ms) as give, is_heard
+        select link.*, is_heard
             and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
             count(base) over (
                 partition by gate_id, epoch, boot_id order by base
@@ -267,13 +281,25 @@ begin
     ), chained as (
         select marked.*,
             count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
-            first_value(base) over (partition by gate_id, epoch, boot_id order by company desc, seq) as common
+            first_value(base) over best as common, first_value(monotonic_ms) over best as common_monotonic_ms,
+            first_value(uncertainty_ms) over best as common_uncertainty_ms
         from marked
+        window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq)
+    ), placed as (
+        select scan_id, gate_id, epoch, seq, boot_id, corrected_at, corrected_uncertainty_ms, is_heard, is_anchor,
+            chain, base, monotonic_ms, common, common_monotonic_ms,
+            case when by_common.is_so then after_boot(common, monotonic_ms) else at end as at,
+            case when by_common.is_so
+                then common_uncertainty_ms + ceil(abs(monotonic_ms - common_monotonic_ms) / 10000.0)::bigint
+                else uncertainty_ms end as uncertainty_ms
+        from chained cross join lateral (
+            select coalesce(is_apart(clock_base, clock_monotonic_ms, common, common_monotonic_ms,
+                give_or_take(clock_uncertainty_ms)), false) as is_so
+        ) by_common
     ), compared as (
-        select chained.*,
-            is_heard and coalesce(base not between common - interval '30 seconds' - give
-                and common + interval '30 seconds' + give, false) as is_apart
-        from chained
+        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
+            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
+        from placed
     ), judged as (
         select compared.*, is_apart and coalesce(
             max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
@@ -286,7 +312,7 @@ begin
     ), settled as (
         select judged.*, coalesce(
             max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
-            min(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain)
+            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
         ) as settled_at
         from judged
     )
@@ -297,6 +323,28 @@ begin
     ) u
     where not s.is_anchor
         and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms);
+end
+$$;
+
+-- From these places on: keep of each boot whether its clocks contradict each other. They do where a measured
+-- time was moved by more than it may be off, or is apart from the clock that places the unmeasured; and where one
+-- of these was moved.
+create or replace function note_torn(p_places jsonb) returns void
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    update boots b set is_torn = true
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    where b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn and exists (
+        select from scan_times t
+        left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
+        where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
+            and t.seq between greatest(b.first_seq, p.seq) and b.last_seq and t.received_at >= v_since
+            and (is_apart(t.base, t.monotonic_ms, c.base, c.monotonic_ms)
+                or abs(extract(epoch from t.corrected_at - t.at)) > extract(epoch from
+                    case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
+    );
 end
 $$;
 
@@ -560,6 +608,9 @@ begin
         from unsettled(p_places) u join scan_places p on p.scan_id = u.scan_id
         where s.scan_id = p.scan_id and s.received_at = p.received_at;
     end if;
+    if p_places is not null then
+        perform note_torn(p_places);
+    end if;
     v_taken_back := note_outcomes(p_fresh, p_told);
     v_doubled := doubled(v_concerned.codes);
     perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
@@ -736,7 +787,7 @@ end
 $$;
 
 -- A person frees a ticket whose grant came to nothing. Returns what came of it, {"outcome": 'freed', 'no ticket',
--- 'no grant', 'used' or 'alive', "gate": who has or had the grant}; nothing is changed unless it is 'freed'.
+-- 'no grant', 'used', 'unread' or 'alive', "gate": who has or had the grant}; nothing is changed unless it is 'freed'.
 create or replace function free_grant(
     p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamptz
 ) returns jsonb
@@ -759,7 +810,8 @@ begin
     elsif exists (select from scans_of(array[v_claim.scan_id]) where annulled_at is null) then
         return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
     elsif may_still_use(v_claim, p_is_off, p_now) then
-        return jsonb_build_object('outcome', 'alive', 'gate', v_claim.gate_id);
+        return jsonb_build_object('gate', v_claim.gate_id,
+            'outcome', case when may_be_unread(v_claim) then 'unread' else 'alive' end);
     end if;
     update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
     insert into audit_log (actor, action, target, reason, details)
