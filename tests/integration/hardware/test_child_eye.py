@@ -119,6 +119,7 @@ def test_a_decoder_that_eats_memory_is_replaced_again_and_again_and_goes_on_read
     eye = ChildEye(spec, decoder_headroom_mb=200)
     until(eye, lambda _: eye.restarts().decoder >= 2)
     read(eye, "STILL-READ")
+    assert eye.restarts().decoder >= 2
     eye.close()
 
 

@@ -45,6 +45,12 @@ DROP = {
 }
 
 
+def unique_indexes(world: World) -> set[str]:
+    """Those of the constraints that are there."""
+    found = world.all("SELECT indexname FROM pg_indexes WHERE indexname = ANY (%s)", list(DROP))
+    return {name for (name,) in found}
+
+
 def test_the_verification_passes_and_leaves_nothing(world: World) -> None:
     world.conn.execute(verification())
     for table in ("events", "event_vip_tables", "tickets", "vip_reservations", "orders", "admission_changes"):
@@ -84,16 +90,17 @@ def test_the_verification_fails_when_nulls_conflict(world: World, weaker: str) -
 
 def test_the_verification_runs_on_a_database_full_of_other_things(world: World) -> None:
     """Nights with the codes it would use first, and everything it could be mistaken for."""
-    night(world, code="QQQQQW")
-    night(world, code="ZZVRFY")
+    nights = {night(world, code="QQQQQW"), night(world, code="ZZVRFY")}
     world.conn.execute(verification())
+    assert {str(event) for (event,) in world.all("SELECT id FROM events")} == nights
 
 
 def test_the_migration_makes_what_was_dropped_again(world: World) -> None:
     for drop in DROP.values():
         world.conn.execute(drop.encode())
+    assert unique_indexes(world) == set()
     world.conn.execute((sql_folder() / "migrations" / MIGRATION).read_bytes())
-    world.conn.execute(verification())
+    assert unique_indexes(world) == set(DROP)
 
 
 def test_nulls_never_conflict(world: World) -> None:
@@ -102,6 +109,12 @@ def test_nulls_never_conflict(world: World) -> None:
         world.ticket(event)
         world.reservation(event)
         world.run("INSERT INTO orders (event_id) VALUES (%s)", event)
+    for table, payment in (
+        ("tickets", "stripe_payment_intent_id"),
+        ("vip_reservations", "stripe_payment_intent_id"),
+        ("orders", "stripe_session_id"),
+    ):
+        assert world.one(f"SELECT count(*) FROM {table} WHERE {payment} IS NULL") == 2
 
 
 def test_a_paid_ticket_has_a_line_number(world: World) -> None:
