@@ -8,6 +8,7 @@ as root: under root they run as the accounts Debian's packages made for them.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import random
@@ -24,8 +25,9 @@ from typing import TypeVar
 
 import psycopg
 
+_PREFIX, _LOCK = "maguey-server-", ".in-use"
 _START_SECONDS = 60.0
-UNSYNCED = ("fsync=off", "full_page_writes=off")
+UNSYNCED = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB")
 """Settings of a Postgres for tests: killed, it loses nothing; only a machine that loses its power would. It
 asks the disk for nothing, which otherwise is most of what a new database costs."""
 S = TypeVar("S", bound="Server")
@@ -251,9 +253,30 @@ def _home(wanted: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
     if subprocess.run(test, check=False).returncode == 0:
         yield wanted
         return
-    with tempfile.TemporaryDirectory(prefix="maguey-", ignore_cleanup_errors=True) as home:
+    _sweep(Path(tempfile.gettempdir()))
+    with passing_folder() as home:
         os.chown(home, account.pw_uid, account.pw_gid)
-        yield Path(home)
+        yield home
+
+
+@contextlib.contextmanager
+def passing_folder() -> Iterator[Path]:
+    """A folder that goes with the `with` block, or, if this process is killed, with the next one made."""
+    _sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        new = Path(name, f"{_LOCK}.new")
+        with new.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            new.rename(new.with_name(_LOCK))  # only now is there anything to sweep
+            yield Path(name)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what those left who were killed: their locks are free. A Postgres takes gigabytes."""
+    for left in folder.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError), left.open("rb") as lock:  # its maker may be removing it
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
 
 
 def _program(name: str) -> str:

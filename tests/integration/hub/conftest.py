@@ -41,12 +41,16 @@ def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitt
 
 
 @pytest.fixture
-def owner_dsn(server: Postgres) -> str:
-    """An empty, migrated database as its owner: what sets a test up, and what looks at what came of it."""
+def owner_dsn(server: Postgres) -> Iterator[str]:
+    """An empty, migrated database as its owner: what sets a test up, and what looks at what came of it.
+
+    It goes with its test: a thousand of them would fill a small disk.
+    """
     name = f"hub_{next(_number)}"
     with psycopg.connect(server.dsn, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub".encode())
-    return server.database(name)
+        yield server.database(name)
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture

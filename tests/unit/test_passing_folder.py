@@ -1,0 +1,42 @@
+"""Where the private servers of the demo and of the tests keep their files."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from demo.servers import passing_folder
+
+_ASKS = "from demo.servers import passing_folder\nwith passing_folder() as f: print(f, flush=True); input()"
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+def test_the_files_of_one_who_was_killed_go_with_the_next_and_those_of_the_living_stay() -> None:
+    living, killed = _somebody(), _somebody()
+    try:
+        killed[0].send_signal(signal.SIGKILL)
+        killed[0].wait()
+        assert living[1].is_dir() and killed[1].is_dir()
+        with passing_folder() as mine:
+            assert mine.is_dir() and living[1].is_dir()
+            assert not killed[1].exists()
+        assert not mine.exists()
+    finally:
+        living[0].communicate(b"\n")
+    assert not living[1].exists()
+
+
+def _somebody() -> tuple[subprocess.Popen[bytes], Path]:
+    process = subprocess.Popen([sys.executable, "-c", _ASKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().decode().strip())
