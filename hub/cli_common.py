@@ -11,7 +11,7 @@ import psycopg
 import typer
 
 from gate.errors import ConfigError, MagueyError
-from hub.database import one_line
+from hub.database import in_words
 from hub.errors import UsageError
 
 EXIT_FAILED = 1
@@ -31,10 +31,8 @@ def plain_errors() -> Iterator[None]:
         fail(str(error), EXIT_USAGE)
     except MagueyError as error:
         fail(str(error), EXIT_FAILED)
-    except psycopg.errors.UndefinedTable as error:
-        fail(f"{one_line(error)}. Run 'maguey-hub migrate' first.", EXIT_FAILED)
     except psycopg.Error as error:
-        fail(f"Postgres: {one_line(error)}.", EXIT_FAILED)
+        fail(f"Postgres: {in_words(error)}.", EXIT_FAILED)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -56,7 +56,9 @@ def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[St
 
     :param conn: in autocommit mode, with the service's rights.
     :param now: with its time zone UTC.
+    :raises psycopg.errors.UndefinedFunction: the database is not migrated; nothing was done.
     """
+    conn.execute(query("keeping_is_migrated"))
     for what, step in _STEPS:
         with conn.transaction():
             conn.execute(query("wait_briefly"))

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import structlog
 
-from hub.database import Connection, one_line
+from hub.database import Connection, in_words
 from hub.queries import query
 
 _log = structlog.get_logger()
@@ -40,5 +40,5 @@ def ask(conn: Connection, name: str, answer: type[A], **wanted: Any) -> A:
         assert row is not None  # a function call always gives one row
         return msgspec.convert(next(iter(row.values())), answer)
     except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
-        _log.error("database call failed", call=name, error=one_line(error))
-        return answer(success=False, error=RPC_ERROR, message=one_line(error))
+        _log.error("database call failed", call=name, error=in_words(error))
+        return answer(success=False, error=RPC_ERROR, message=in_words(error))

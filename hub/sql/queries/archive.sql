@@ -2,6 +2,9 @@
 -- One at a time, on however many machines; the lock ends with the transaction.
 SELECT pg_try_advisory_xact_lock(hashtextextended('maguey-hub housekeeping', 0)) AS mine
 
+-- keeping_is_migrated --
+SELECT 'archive_scans_at(date, boolean, timestamptz)'::regprocedure
+
 -- wait_briefly --
 -- Whoever is in the way at the door goes first.
 SELECT set_config('lock_timeout', '5s', true)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from demo.servers import Postgres
 from hub.cli import app
 from hub.config import Archive
 from hub.database import Connection, connect
@@ -98,7 +99,7 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
     world.run("DROP FUNCTION purge_mail_at(interval, timestamptz)")
     steps = list(housekeep(conn, Archive(), NOW))
     assert [step.failed for step in steps] == [False] * 4 + [True, False]
-    assert steps[4].line.startswith("mail: failed, and will be tried again: function purge_mail_at(")
+    assert steps[4].line.startswith("mail: failed, and will be tried again: the database is not migrated: run ")
     assert steps[5] == Step(line="old scans: 2026-02 archived (3 scans)")
 
 
@@ -107,6 +108,14 @@ def test_the_command_says_a_line_each_and_fails_if_a_step_did(world: World, conf
     assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
     world.run("DROP FUNCTION purge_mail_at(interval, timestamptz)")
     assert CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)]).exit_code == 1
+
+
+def test_a_database_that_is_not_migrated_is_told_once(server: Postgres, tmp_path: Path) -> None:
+    file = tmp_path / "empty.toml"
+    file.write_text(f'venue = "v"\n[postgres]\ndsn = "{server.dsn}"\n')
+    done = CliRunner().invoke(app, ["housekeeping", "--config", str(file)])
+    assert (done.exit_code, len(done.output.splitlines())) == (1, 1), done.output
+    assert done.output.startswith("Postgres: the database is not migrated: run 'maguey-hub migrate' (")
 
 
 def test_the_archive_command_tells_before_it_does(world: World, config_file: Path) -> None:
