@@ -25,11 +25,11 @@ from typing import TypeVar
 
 import psycopg
 
-_PREFIX, _LOCK = "maguey-server-", ".in-use"
+_PREFIX, _LOCK = "maguey-", ".in-use"
 _START_SECONDS = 60.0
-UNSYNCED = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB")
+UNSYNCED = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB", "dynamic_shared_memory_type=mmap")
 """Settings of a Postgres for tests: killed, it loses nothing; only a machine that loses its power would. It
-asks the disk for nothing, which otherwise is most of what a new database costs."""
+asks the disk for nothing, which otherwise is most of what a new database costs; killed, it leaves nothing."""
 S = TypeVar("S", bound="Server")
 
 
@@ -260,10 +260,14 @@ def _home(wanted: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def passing_folder() -> Iterator[Path]:
-    """A folder that goes with the `with` block, or, if this process is killed, with the next one made."""
-    _sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+def passing_folder(where: Path | None = None) -> Iterator[Path]:
+    """A folder that goes with the `with` block, or, if this process is killed, with the next one made.
+
+    :param where: in which folder; without it, where passing files usually are.
+    """
+    where = where or Path(tempfile.gettempdir())
+    _sweep(where)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True) as name:
         new = Path(name, f"{_LOCK}.new")
         with new.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -25,6 +25,7 @@ FAST = (
     "full_page_writes=off",
     "wal_level=minimal",
     "max_wal_senders=0",
+    "dynamic_shared_memory_type=mmap",
     "max_wal_size=1GB",
     "shared_buffers=256MB",
     "autovacuum=off",

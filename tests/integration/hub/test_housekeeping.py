@@ -99,7 +99,9 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
     world.run("DROP FUNCTION purge_mail_at(interval, timestamptz)")
     steps = list(housekeep(conn, Archive(), NOW))
     assert [step.failed for step in steps] == [False] * 4 + [True, False]
-    assert steps[4].line.startswith("mail: failed, and will be tried again: the database is not migrated: run ")
+    assert steps[4].line.startswith(
+        "mail: failed, and will be tried again: the database is not migrated: run "
+    )
     assert steps[5] == Step(line="old scans: 2026-02 archived (3 scans)")
 
 

@@ -134,11 +134,16 @@ OVERLAY = (
         (OVERLAY, "journal's disk", "in memory"),
     ],
 )
-def test_a_disk_that_would_lose_the_night_is_a_fault(
-    config: Path, tmp_path: Path, mount: str, check: str, words: str
-) -> None:
-    """Mounted for real, in a mount namespace of its own."""
-    command = mount.format(state=tmp_path / "state", work=tmp_path)
+def test_a_disk_that_would_lose_the_night_is_a_fault(mount: str, check: str, words: str) -> None:
+    """Mounted for real, in a mount namespace of its own; on a disk, where tests are not usually."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as disk:
+        _is_a_fault(Path(disk), mount, check, words)
+
+
+def _is_a_fault(disk: Path, mount: str, check: str, words: str) -> None:
+    (disk / "state").mkdir()
+    config = write(disk, disk / "state")
+    command = mount.format(state=disk / "state", work=disk)
     doctor = f"{sys.executable} -m gate.cli doctor --config {config} --json"
     told = found(call(*AS_ROOT, "unshare", "--mount", "sh", "-c", f"{command} && {doctor}"))
     assert told[check]["level"] == "fault"

@@ -1,0 +1,36 @@
+"""Where tests keep their files: in memory, if there is room. Set ``TMPDIR`` to have them elsewhere, and kept.
+
+Nothing they prove needs a disk: a process that is killed leaves in memory what it leaves on a disk. On a disk
+most of the time of a thousand small databases goes into making their files and into removing them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from demo.servers import passing_folder
+
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 4 << 30
+"""Four processes and their databases took 1 GB at most."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if "TMPDIR" in os.environ or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+        return
+    passing = contextlib.ExitStack()
+    _use(passing.enter_context(passing_folder(_MEMORY)))
+    config.add_cleanup(passing.close)
+
+
+def _use(folder: Path) -> None:
+    folder.chmod(0o711)  # the servers run as others, and have folders in it
+    os.environ["TMPDIR"] = str(folder)  # for child processes, too
+    tempfile.tempdir = None
