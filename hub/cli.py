@@ -1,4 +1,4 @@
-"""``maguey-hub``: migrate, ingest, web, seed-demo, and what `cli_gates`, `cli_operator` and `cli_free` add.
+"""``maguey-hub``: migrate, ingest, web, seed-demo, and what the other `cli_` files add.
 
 Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gate.log import configure
-from hub import cli_free, cli_gates, cli_keeping, cli_operator, cli_ticketing
+from hub import cli_conflicts, cli_free, cli_gates, cli_keeping, cli_operator, cli_ticketing
 from hub.cli_common import ConfigOption, plain_errors
 from hub.config import HubConfig, read_config
 from hub.errors import HubError
@@ -127,6 +127,7 @@ def seed_demo(
 app.add_typer(cli_gates.app)
 app.add_typer(cli_operator.app)
 app.add_typer(cli_free.app)
+app.add_typer(cli_conflicts.app)
 app.add_typer(cli_ticketing.app)
 app.add_typer(cli_keeping.app)
 

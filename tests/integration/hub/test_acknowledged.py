@@ -1,0 +1,113 @@
+"""A double admission is listed until somebody has looked at it, or its month stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gate.model import Kind
+from gate.payload import code_hash
+from hub.cli import app
+from hub.conflicts import Conflict, acknowledge, in_words, open_conflicts
+from hub.database import Connection
+from hub.errors import UsageError
+from tests.integration.hub.test_conflicts import admitted, send
+from tests.integration.hub.world import World, later
+
+NOW = later(600)
+
+
+def twice(world: World, conn: Connection, event: str) -> str:
+    """A ticket that came in at gate-2, and a minute later at gate-1."""
+    ticket = world.ticket(event)
+    for scan in (admitted("gate-2", 1, ticket, epoch=ticket), admitted("gate-1", 2, ticket, epoch=ticket)):
+        send(conn, scan)
+    return str(world.one("SELECT ticket_id FROM tickets WHERE id = %s", ticket))
+
+
+def test_it_is_listed_with_both_gates_and_times(world: World, conn: Connection) -> None:
+    number = twice(world, conn, world.event("PF"))
+    (found,) = open_conflicts(conn)
+    assert (found.night, found.ticket, found.rule) == ("PF", number, "earlier")
+    assert (found.winner_gate, found.winner_at, found.winner_uncertainty_ms) == ("gate-2", later(1), 10)
+    assert (found.loser_gate, found.loser_at) == ("gate-1", later(2))
+
+
+def test_acknowledged_it_is_listed_no_more_and_says_by_whom(world: World, conn: Connection) -> None:
+    event = world.event()
+    twice(world, conn, event)
+    twice(world, conn, event)
+    first, second = open_conflicts(conn)
+    assert [one.id for one in acknowledge(conn, [first.id], "", "Ana", NOW)] == [first.id]
+    assert [one.id for one in open_conflicts(conn)] == [second.id]
+    assert world.all(
+        "SELECT id::text, acknowledged_at FROM scan_conflicts WHERE acknowledged_by = 'Ana'"
+    ) == [(first.id, NOW)]
+
+
+def test_all_of_a_night_at_once_and_none_of_another(world: World, conn: Connection) -> None:
+    night, other = world.event("PF"), world.event("PS")
+    for event in (night, night, other):
+        twice(world, conn, event)
+    assert len(acknowledge(conn, [], "pf", "Ana", NOW)) == 2
+    assert [one.night for one in open_conflicts(conn)] == ["PS"]
+
+
+def test_what_is_not_open_or_means_several_changes_nothing(world: World, conn: Connection) -> None:
+    twice(world, conn, world.event("PF"))
+    (found,) = open_conflicts(conn)
+    with pytest.raises(UsageError, match="3 mistakes") as refused:
+        acknowledge(conn, [found.id, "00000000", found.id[:3]], "NONE", "Ana", NOW)
+    assert "'NONE' has no open double admission" in str(refused.value)
+    assert open_conflicts(conn) == [found]
+    acknowledge(conn, [found.id[:8].upper()], "", "Ana", NOW)
+    with pytest.raises(UsageError, match="no open double admission has this id"):
+        acknowledge(conn, [found.id], "", "Berta", NOW)
+
+
+def test_a_code_nobody_sold_is_listed_too(conn: Connection) -> None:
+    for gate in ("gate-1", "gate-2"):
+        unknown: dict[str, Any] = {
+            "code_hash": code_hash("MGY-PF-20260130-NOBODY"),
+            "kind": Kind.UNKNOWN,
+            "rule": 6,
+        }
+        send(conn, admitted(gate, int(gate[-1]), None, **unknown))
+    (found,) = open_conflicts(conn)
+    assert (found.night, found.ticket) == (None, None)
+    assert "a code nobody sold" in in_words(found)
+
+
+def test_an_archived_scan_and_an_unknown_clock_have_words() -> None:
+    told = in_words(
+        Conflict(
+            id="0c8e4f7a-0000-0000-0000-000000000000",
+            rule="gate",
+            night="PF",
+            ticket="MGY-1",
+            winner_gate="gate-1",
+            winner_at=later(1),
+            winner_uncertainty_ms=None,
+            loser_gate=None,
+            loser_at=None,
+            loser_uncertainty_ms=None,
+        )
+    )
+    assert told.startswith("0c8e4f7a  PF ticket MGY-1\n    gate-1 at ")
+    assert "(by a clock nobody knows)" in told and told.endswith("; and a scan that is archived")
+
+
+def test_the_commands_list_and_acknowledge(world: World, conn: Connection, config_file: Path) -> None:
+    number = twice(world, conn, world.event("PF"))
+    listed = CliRunner().invoke(app, ["conflicts", "--config", str(config_file)])
+    assert listed.exit_code == 0 and f"PF ticket {number}" in listed.output
+    told = ["acknowledge", "--config", str(config_file), "--actor", "Ana"]
+    assert CliRunner().invoke(app, told).exit_code == 2
+    done = CliRunner().invoke(app, [*told, listed.output.split()[0]])
+    assert done.exit_code == 0 and done.output.startswith("acknowledged: "), done.output
+    assert (
+        "no double admission" in CliRunner().invoke(app, ["conflicts", "--config", str(config_file)]).output
+    )
