@@ -43,6 +43,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(_FILE, size, layout_engine=ImageFont.Layout.BASIC)
 
 
+@lru_cache(maxsize=4096)
 def width(text: str, size: int) -> int:
     """Pixels across; every character is equally wide."""
     return int(font(size).getlength(text))
@@ -103,7 +104,12 @@ def wrap(text: str, limit: int, size: int) -> list[str]:
     Breaks stand between words, or after a hyphen where a word alone is too wide. A single
     word that is still too wide is a line of its own: it has to scroll, it is never cut.
     """
-    cells = limit // width("M", size)
+    return list(_wrapped(text, limit // width("M", size)))
+
+
+@lru_cache(maxsize=1024)
+def _wrapped(text: str, cells: int) -> tuple[str, ...]:
+    """As `wrap`, counted in characters. Kept, for a layout tries the same words hundreds of times."""
     pieces = [piece for word in text.split() for piece in _pieces(word, cells)]
     lines = _greedy(pieces, cells)
     for fewer in range(cells - 1, 0, -1):
@@ -111,7 +117,7 @@ def wrap(text: str, limit: int, size: int) -> list[str]:
         if len(tighter) > len(lines) or max(map(len, tighter), default=0) > fewer:
             break
         lines = tighter
-    return lines
+    return tuple(lines)
 
 
 def _pieces(word: str, cells: int) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Where tests keep their files: in memory, if there is room. Set ``TMPDIR`` to have them elsewhere, and kept.
+"""In what order tests run, and where they keep their files: in memory, if there is room. Set ``TMPDIR`` to have them elsewhere, and kept.
 
 Nothing they prove needs a disk: a process that is killed leaves in memory what it leaves on a disk. On a disk
 most of the time of a thousand small databases goes into making their files and into removing them.
@@ -7,6 +7,7 @@ most of the time of a thousand small databases goes into making their files and 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -34,3 +35,15 @@ def _use(folder: Path) -> None:
     folder.chmod(0o711)  # the servers run as others, and have folders in it
     os.environ["TMPDIR"] = str(folder)  # for child processes, too
     tempfile.tempdir = None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The nights come first: two processes play them while two others wait for servers."""
+    items.sort(key=lambda item: "/test_nights_" not in item.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests are collected and stay: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()

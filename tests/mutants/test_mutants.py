@@ -40,7 +40,7 @@ MUTANTS = (
         "        for gate_id, ack in acks:\n"
         "            self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)\n"
         "        acks = write(conn, batch)\n",
-        (f"{HUB}/test_consumer.py::test_no_ack_while_postgres_is_away",),
+        (f"{HUB}/test_consumer.py::test_neither_broker_nor_gate_is_told_before_the_commit",),
     ),
     Mutant(
         "dropping the unique key of places",

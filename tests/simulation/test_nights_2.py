@@ -1,4 +1,4 @@
-"""Every fourth night: see `tests.simulation.nights`."""
+"""Every second night: see `tests.simulation.nights`."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import subprocess
 import sys
 import threading
@@ -18,11 +19,13 @@ from structlog.testing import capture_logs
 from demo.servers import Mosquitto, Postgres, postgres
 from gate.model import Reason, Ruling
 from hub import consumer
+from hub.broker import Message
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
 from hub.migrate import migrate
-from sync.wire import Ack, Delta, Head, decode
+from sync.scans import encode_scans
+from sync.wire import Ack, Delta, Head, Topics, decode
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 
 
@@ -128,6 +131,39 @@ def test_no_ack_while_postgres_is_away(shared_broker: Mosquitto, tmp_path: Path)
             server.start()
             assert gate.wait_for_ack(49)
             assert stored(server) == list(range(1, 50))
+
+
+class Watching:
+    """A broker's end that looks, whenever it is told something, how many scans are committed by then."""
+
+    def __init__(self, world: World, *messages: Message) -> None:
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        for message in messages:
+            self.inbox.put(message)
+        self.connects, self.is_up = 1, True
+        self.seen: list[tuple[str, int]] = []
+        self._world = world
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002 - a `Line`'s
+        self._look(topic.rsplit("/", 1)[1])
+
+    def acknowledge(self, *messages: Message) -> None:
+        self._look(f"{len(messages)} PUBACKs")
+
+    def tend(self) -> None:
+        pass
+
+    def _look(self, told: str) -> None:
+        self.seen.append((told, self._world.one("SELECT count(*) FROM scan_logs")))
+
+
+def test_neither_broker_nor_gate_is_told_before_the_commit(
+    config: HubConfig, conn: Connection, world: World
+) -> None:
+    topic = Topics(venue=config.venue).scans("gate-1")
+    line = Watching(world, *(Message(topic, encode_scans([record(seq)]), seq, 1) for seq in (1, 2, 3)))
+    consumer.Consumer(config, line).turn(conn, PATIENCE)
+    assert line.seen == [("3 PUBACKs", 3), ("ack", 3)]
 
 
 def stored(server: Postgres) -> list[int]:
