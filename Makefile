@@ -7,7 +7,7 @@ demo:
 	@tools/setup
 	@$(PY) -m demo
 
-# Four at once on two cores: tests with servers mostly wait. Each file stays in one process; the small ones come last.
+# Four at once on two cores: tests with servers mostly wait. Each file stays in one process; the nights come first.
 test: check
 	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 

@@ -1,7 +1,8 @@
-"""In what order tests run, and where they keep their files: in memory, if there is room. Set ``TMPDIR`` to have them elsewhere, and kept.
+"""In what order tests run, and where they keep their files: in memory, if there is room.
 
 Nothing they prove needs a disk: a process that is killed leaves in memory what it leaves on a disk. On a disk
-most of the time of a thousand small databases goes into making their files and into removing them.
+most of the time of a thousand small databases goes into making their files and into removing them. Set
+``TMPDIR`` to have the files elsewhere, and kept.
 """
 
 from __future__ import annotations
@@ -44,6 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Thousands of tests are collected and stay: the garbage collector need not look at them again and again."""
+    """Thousands of tests are collected and stay: the garbage collector need not look at them ever again."""
     gc.collect()
     gc.freeze()
