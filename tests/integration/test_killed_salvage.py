@@ -22,6 +22,7 @@ from gate.opening import Opening
 from gate.payload import code_hash
 from tests.damage import root_of, set_aside, zero_page
 from tests.factories import StoppedClock, a_record, code_id
+from tests.lean import lean
 
 GUESTS = 3
 STEPS = {module.__file__ for module in (opening, salvage, journal)}
@@ -136,16 +137,21 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_killed_at_any_step_and_once_more_nothing_is_lost(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
+    assert lean(killed_at_each_twice, tmp_path, damage) > 30
+
+
+def killed_at_each_twice(tmp_path: Path, damage: Callable[[Path], None]) -> int:
+    """How many statements there were."""
     damage(tmp_path / "damaged")
     damaged = files_of(tmp_path / "damaged")
     statements = opened_in_a_process(Path(shutil.copytree(tmp_path / "damaged", tmp_path / "0")), None)
-    assert statements > 30
     for fatal in range(1, statements + 1):
         folder = Path(shutil.copytree(tmp_path / "damaged", tmp_path / str(fatal)))
         opened_in_a_process(folder, fatal)
         opened_in_a_process(folder, max(1, fatal // 2))
         nothing_is_lost(folder, damaged, fatal)
         shutil.rmtree(folder)
+    return statements
 
 
 def nothing_is_lost(folder: Path, damaged: dict[str, bytes], fatal: int) -> None:
