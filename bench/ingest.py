@@ -26,7 +26,9 @@ BATCHED = 30_000
 BACKLOG = 100_000
 PACE_PER_S = 500
 PACED_S = 10
-TICKETS = 3 * SINGLE + 3 * BATCHED + BACKLOG + PACE_PER_S * PACED_S + 1_000
+WARM_S = 2
+"""Not counted: who comes first after the start waits for plans, and would be the whole hundredth."""
+TICKETS = 3 * SINGLE + 3 * BATCHED + BACKLOG + PACE_PER_S * (PACED_S + WARM_S) + 1_000
 
 
 def rows(context: Context) -> Iterator[Row]:
@@ -174,7 +176,7 @@ def _copied(bed: HubBed, scans: int) -> float:
 def _paced(bed: HubBed, seconds: int) -> Row:
     """From a gate's hands to the hub's word that it is committed, at 500 a second."""
     gates = _gates(bed, GATES[-1])
-    wanted = packets(bed, gates, PACE_PER_S * seconds, 1)
+    wanted = packets(bed, gates, PACE_PER_S * (WARM_S + seconds), 1)
     places = {gate.gate_id: gate for gate in gates}
     program = bed.program("ingest")
     listener = Client(bed.broker.port, "listener", TOPICS.ack("+"))
@@ -184,7 +186,7 @@ def _paced(bed: HubBed, seconds: int) -> Row:
     time.sleep(1.0)  # whatever it does at its start is over
     sent = _say_paced(publisher, wanted)
     until(lambda: all(_acked(bed, gate) == gate.seq for gate in gates), "everything acknowledged")
-    taken = _waits(listener, places, sent)
+    taken = _waits(listener, places, sent)[PACE_PER_S * WARM_S :]
     program.stop()
     listener.close()
     publisher.close()

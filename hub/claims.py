@@ -94,6 +94,7 @@ class Claims:
         self._heard: dict[str, int] = {}
         self._asked: deque[tuple[str, ToHub | GateStatus, int]] = deque(maxlen=_AT_ONCE)
         self._returned: dict[tuple[str, str], Message] = {}
+        self._heard_now: list[Message] = []
         self._told: set[tuple[str, str]] = set()
         self._second = 0
         self._said: Counter[str] = Counter()
@@ -112,11 +113,13 @@ class Claims:
         self._give_back(conn)
         while self._asked:
             self._answer(conn, *self._asked.popleft())
+        self._acknowledge_heard()
         self._forget_old(conn)
 
     def hear(self, wait_s: float) -> None:
         """Take what has arrived; also while Postgres is away, or the broker would drop what is returned."""
         self._line.tend()
+        self._acknowledge_heard()  # what a failed turn left
         with contextlib.suppress(queue.Empty):
             self._take(self._line.inbox.get(timeout=wait_s))
             for _ in range(_AT_ONCE):
@@ -141,9 +144,15 @@ class Claims:
                 self._line.acknowledge(earlier)  # said again: one of them is enough
             self._returned[gate_id, said.scan_id] = message
             return
-        self._line.acknowledge(message)
+        self._heard_now.append(message)
         self._note_heard(gate_id, said, message)
         self._asked.append((gate_id, said, message.at_us or self._clock()))
+
+    def _acknowledge_heard(self) -> None:
+        """After the answers: the thread that writes it would be in the way of who waits at a door."""
+        if self._heard_now:
+            self._line.acknowledge(*self._heard_now)
+            self._heard_now = []
 
     def _answer(self, conn: Connection, gate_id: str, said: ToHub | GateStatus, at_us: int) -> None:
         match said:
