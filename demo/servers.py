@@ -15,6 +15,7 @@ import random
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -271,6 +272,7 @@ def passing_folder(where: Path | None = None) -> Iterator[Path]:
         new = Path(name, f"{_LOCK}.new")
         with new.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            new.chmod(0o600)  # nobody else can hold it
             new.rename(new.with_name(_LOCK))  # only now is there anything to sweep
             yield Path(name)
 
@@ -278,9 +280,28 @@ def passing_folder(where: Path | None = None) -> Iterator[Path]:
 def _sweep(folder: Path) -> None:
     """Remove what those left who were killed: their locks are free. A Postgres takes gigabytes."""
     for left in folder.glob(f"{_PREFIX}*/{_LOCK}"):
-        with contextlib.suppress(OSError), left.open("rb") as lock:  # its maker may be removing it
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left.parent, ignore_errors=True)
+        with contextlib.suppress(OSError):  # its maker may be removing it
+            # anybody may put something here: what is not ours, or no file, is neither waited for nor removed
+            lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                kind = os.fstat(lock)
+                if stat.S_ISREG(kind.st_mode) and kind.st_uid == os.geteuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(left.parent)
+            finally:
+                os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """The lock last: who is killed before it can still be swept."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != _LOCK:
+            entry.unlink(missing_ok=True)
+    if [entry.name for entry in folder.iterdir()] == [_LOCK]:
+        (folder / _LOCK).unlink()
+        folder.rmdir()
 
 
 def _program(name: str) -> str:

@@ -319,7 +319,8 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
             if not outage.is_on:
                 _log.error("answering claims failed; trying again", exc_info=error)
             outage.began(one_line(error))
-        claims.hear(_RETRY_SECONDS)
+        if not stop.is_set():
+            claims.hear(_RETRY_SECONDS)
 
 
 @contextlib.contextmanager

@@ -59,5 +59,7 @@ def acknowledge(
         settings = read_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             done = look_at(conn, ids or (), night, actor, datetime.now(UTC))
+    if not done:
+        typer.echo("somebody else acknowledged that just now")
     for one in done:
         typer.echo(f"acknowledged: {in_words(one)}")

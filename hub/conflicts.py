@@ -9,6 +9,7 @@ import msgspec
 
 from hub.database import Connection, insisting
 from hub.errors import UsageError
+from hub.health import printable
 from hub.queries import query
 
 SHORTEST = 4
@@ -78,14 +79,14 @@ def _meant(known: Sequence[Conflict], wanted: Sequence[str], night: str) -> list
 
 
 _WHY = {
-    0: f"no open double admission has this id; give at least {SHORTEST} characters of one that is listed.",
+    0: f"not listed, or not any more; give at least {SHORTEST} characters of one that 'conflicts' lists.",
     2: "several begin like this; give more of it.",
 }
 
 
 def in_words(one: Conflict) -> str:
     """Two lines: which ticket, and both admissions with their gates and times."""
-    which = " ".join(part for part in (one.night, one.ticket and f"ticket {one.ticket}") if part)
+    which = printable(" ".join(part for part in (one.night, one.ticket and f"ticket {one.ticket}") if part))
     why = "was earlier" if one.rule == "earlier" else "counts by its name, nobody knows which was earlier"
     first = _admission(one.winner_gate, one.winner_at, one.winner_uncertainty_ms)
     second = _admission(one.loser_gate, one.loser_at, one.loser_uncertainty_ms)
@@ -97,4 +98,4 @@ def _admission(gate: str | None, at: datetime | None, uncertainty_ms: int | None
         return "a scan that is archived"
     when = at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     doubt = "by a clock nobody knows" if uncertainty_ms is None else f"± {uncertainty_ms / 1000:.1f} s"
-    return f"{gate} at {when} ({doubt})"
+    return f"{printable(gate)} at {when} ({doubt})"

@@ -40,7 +40,7 @@ def line_of(row: Row, now: datetime) -> Line:
         nights=nights,
         clock=clock,
         door=door,
-        version=_printable(row["version"] or "-"),
+        version=printable(row["version"] or "-"),
         troubles=(*_troubles(row), *_greed(row)),
         worry=any(worry for _, worry in parts) or bool(row["unused_grants"]),
     )
@@ -49,8 +49,8 @@ def line_of(row: Row, now: datetime) -> Line:
 def order_line(row: Row) -> str:
     """A row of `command_outcomes` in words."""
     given = row["issued_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    who = _printable(f"{row['gate_id']} {row['action']}, {row['actor']}: {row['reason']}")
-    return f"{given}  {who}\n    {_printable(_outcome(row))}"
+    who = printable(f"{row['gate_id']} {row['action']}, {row['actor']}: {row['reason']}")
+    return f"{given}  {who}\n    {printable(_outcome(row))}"
 
 
 def _outcome(row: Row) -> str:
@@ -156,12 +156,12 @@ def _door(row: Row) -> tuple[str, bool]:
     if not row["door"]:
         return "NOT RUNNING", True
     count = len(list(_troubles(row)))
-    words = [] if row["way"] in ("", "normal") else [_printable(row["way"].replace("_", " "))]
+    words = [] if row["way"] in ("", "normal") else [printable(row["way"].replace("_", " "))]
     words += [f"{count} trouble{'s' if count > 1 else ''}"] if count else []
     return ", ".join(words) or OK, count > 0
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A gate's own words, without what a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
@@ -169,7 +169,7 @@ def _printable(text: str) -> str:
 def _troubles(row: Row) -> Iterator[str]:
     for name, said in (row["parts"] or {}).items():
         if said != OK:
-            yield _printable(f"{name}: {said}")
+            yield printable(f"{name}: {said}")
 
 
 def _greed(row: Row) -> Iterator[str]:

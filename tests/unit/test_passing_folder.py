@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -34,6 +35,16 @@ def test_the_files_of_one_who_was_killed_go_with_the_next_and_those_of_the_livin
     finally:
         living[0].communicate(b"\n")
     assert not living[1].exists()
+
+
+def test_what_somebody_else_put_there_is_neither_waited_for_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "maguey-pipe").mkdir()
+    os.mkfifo(tmp_path / "maguey-pipe" / ".in-use")
+    (tmp_path / "maguey-link").mkdir()
+    (tmp_path / "maguey-link" / ".in-use").symlink_to("/dev/zero")
+    with passing_folder():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maguey-link", "maguey-pipe"]
 
 
 def _somebody() -> tuple[subprocess.Popen[bytes], Path]:

@@ -549,7 +549,10 @@ begin
             winner_scan = case when paired.is_over then c.winner_scan else v_winner end,
             loser_scan = coalesce(paired.loser_scan, c.loser_scan),
             rule = case when paired.is_over then c.rule else v_rule end,
-            withdrawn_at = case when paired.is_over then now() end
+            withdrawn_at = case when paired.is_over then now() end,
+            -- who looked at it did not see this one
+            acknowledged_by = case when paired.loser_scan is null then c.acknowledged_by end,
+            acknowledged_at = case when paired.loser_scan is null then c.acknowledged_at end
         from (
             select kept.id, u.scan_id as loser_scan, i.id is not null and u.scan_id is null as is_over
             from scan_conflicts kept

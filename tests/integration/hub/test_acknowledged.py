@@ -14,6 +14,7 @@ from hub.cli import app
 from hub.conflicts import Conflict, acknowledge, in_words, open_conflicts
 from hub.database import Connection
 from hub.errors import UsageError
+from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_conflicts import admitted, send
 from tests.integration.hub.world import World, later
 
@@ -64,8 +65,20 @@ def test_what_is_not_open_or_means_several_changes_nothing(world: World, conn: C
     assert "'NONE' has no open double admission" in str(refused.value)
     assert open_conflicts(conn) == [found]
     acknowledge(conn, [found.id[:8].upper()], "", "Ana", NOW)
-    with pytest.raises(UsageError, match="no open double admission has this id"):
+    with pytest.raises(UsageError, match="not listed, or not any more"):
         acknowledge(conn, [found.id], "", "Berta", NOW)
+
+
+def test_another_admission_in_the_place_of_an_annulled_one_is_open_again(
+    world: World, conn: Connection
+) -> None:
+    ticket = world.ticket(world.event())
+    scans = [admitted(f"gate-{n}", n, ticket) for n in (1, 2, 3)]
+    send(conn, *scans[:2])
+    acknowledge(conn, [open_conflicts(conn)[0].id], "", "Ana", NOW)
+    send(conn, outcome(scans[1], 2), scans[2])
+    (found,) = open_conflicts(conn)
+    assert (found.winner_gate, found.loser_gate) == ("gate-1", "gate-3")
 
 
 def test_a_code_nobody_sold_is_listed_too(conn: Connection) -> None:
