@@ -137,17 +137,17 @@ OVERLAY = (
 def test_a_disk_that_would_lose_the_night_is_a_fault(mount: str, check: str, words: str) -> None:
     """Mounted for real, in a mount namespace of its own; on a disk, where tests are not usually."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as disk:
-        _is_a_fault(Path(disk), mount, check, words)
+        told = _told_of(Path(disk), mount)
+    assert told[check]["level"] == "fault"
+    assert words in told[check]["result"]
 
 
-def _is_a_fault(disk: Path, mount: str, check: str, words: str) -> None:
+def _told_of(disk: Path, mount: str) -> dict[str, dict[str, str]]:
     (disk / "state").mkdir()
     config = write(disk, disk / "state")
     command = mount.format(state=disk / "state", work=disk)
     doctor = f"{sys.executable} -m gate.cli doctor --config {config} --json"
-    told = found(call(*AS_ROOT, "unshare", "--mount", "sh", "-c", f"{command} && {doctor}"))
-    assert told[check]["level"] == "fault"
-    assert words in told[check]["result"]
+    return found(call(*AS_ROOT, "unshare", "--mount", "sh", "-c", f"{command} && {doctor}"))
 
 
 # --- trials ---
