@@ -16,6 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from gate.foreign import read_json
 from gate.model import Moment, Now, Value
 
 Action = Literal["release", "hold_open", "close", "resume", "show_text", "refetch", "restart"]
@@ -87,7 +88,7 @@ def unseal(sealed: bytes, keys: Mapping[str, Ed25519PublicKey], gate_id: str, no
     if len(sealed) > LONGEST_ENVELOPE:
         return Refused(why="it is too long")
     try:
-        envelope = msgspec.json.decode(sealed, type=Envelope)
+        envelope = read_json(sealed, Envelope, limit=LONGEST_ENVELOPE)
         body = base64.b64decode(envelope.body, validate=True)
         signature = base64.b64decode(envelope.signature, validate=True)
     except ValueError:
@@ -97,7 +98,7 @@ def unseal(sealed: bytes, keys: Mapping[str, Ed25519PublicKey], gate_id: str, no
         return Refused(why=f"its key {envelope.key[:16]!r} is not known here: see [command_keys]")
     try:
         key.verify(signature, body)
-        command = msgspec.json.decode(body, type=Command)
+        command = read_json(body, Command, limit=LONGEST_ENVELOPE)
     except InvalidSignature:
         return Refused(why="its signature is wrong")
     except ValueError:

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from gate import checks
 from gate.clock import Clock
 from gate.config import GateFile
 from gate.credentials import check_credentials
 from gate.findings import Check, Finding, examine, fault
+from gate.foreign import UnreadableError, read_json
 from gate.live import read_live
 from gate.status import gather
 
 NETWORK_S = 90.0
 """Longer than all that `maguey-sync doctor` waits for, one after the other."""
+_LONGEST_REPORT = 1024 * 1024
 DeviceChecks = Callable[[bool], Sequence[tuple[str, Check]]]
 
 
@@ -58,9 +58,9 @@ def ask_sync(file: Path, patience_s: float = NETWORK_S) -> Iterator[Finding]:
     command = [sys.executable, "-m", "sync.cli", "doctor", "--json", "--config", str(file)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
-        yield from msgspec.json.decode(done.stdout, type=list[Finding])
+        yield from read_json(done.stdout, list[Finding], limit=_LONGEST_REPORT)
     except subprocess.TimeoutExpired:
         yield fault("network", f"No answer within {patience_s:g} s.", "Call maguey-sync doctor yourself.")
-    except msgspec.DecodeError:
+    except UnreadableError:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         yield fault("network", said[-1] if said else "maguey-sync doctor said nothing.", "")

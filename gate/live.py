@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from gate.foreign import read_json
 from gate.model import Moment, Now, Value
 from gate.outage import Outage
 from gate.passage import Way
@@ -22,6 +23,8 @@ from gate.passage import Way
 EVERY_MS = 1_000
 FRESH_MS = 5_000
 """A door that has written nothing for this long is not running, or stands still."""
+LONGEST = 64 * 1024
+"""Longest file that is read, in bytes; the door writes about one thousand."""
 OK: Literal["ok"] = "ok"
 
 
@@ -147,7 +150,7 @@ def _state(live: Live) -> tuple[object, ...]:
 def read_live(path: Path, now: Now) -> Reading:
     """The door as it last was, and whether it still is. Never raises; `Reading.why` says what is wrong."""
     try:
-        live = msgspec.json.decode(path.read_bytes(), type=Live)
+        live = read_json(path.read_bytes(), Live, limit=LONGEST)
     except FileNotFoundError:
         return Reading(why="The door is not running.")
     except OSError as error:
@@ -156,8 +159,9 @@ def read_live(path: Path, now: Now) -> Reading:
         return Reading(why=f"{path}: not what the door writes: {error}. Is the door of the same version?")
     if live.boot_id != now.boot_id:
         return Reading(live=live, why="The door has not run since the machine was started.")
-    age = now.monotonic_ms - live.monotonic_ms
-    if not 0 <= age <= FRESH_MS:
+    # the door may have written it after `now` was taken: that is as fresh as can be
+    age = max(now.monotonic_ms - live.monotonic_ms, 0)
+    if age > FRESH_MS:
         why = f"The door has written nothing for {age // 1000} s: it ended, or it stands still."
         return Reading(live=live, age_ms=age, why=why)
     return Reading(live=live, age_ms=age, is_fresh=True)

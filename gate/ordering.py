@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.command import LONGEST_ENVELOPE, Action, Command, Envelope, Refused, Reply, unseal
 from gate.errors import StoreError
+from gate.foreign import read_json
 from gate.journal import Journal
 from gate.model import Now
 from gate.parts import Parts
@@ -218,10 +219,8 @@ class Ordering:
 
 def _claimed(sealed: bytes) -> Command | None:
     """The order as it reads, though nobody vouches for it."""
-    if len(sealed) > LONGEST_ENVELOPE:
-        return None
     try:
-        envelope = msgspec.json.decode(sealed, type=Envelope)
-        return msgspec.json.decode(base64.b64decode(envelope.body, validate=True), type=Command)
+        envelope = read_json(sealed, Envelope, limit=LONGEST_ENVELOPE)
+        return read_json(base64.b64decode(envelope.body, validate=True), Command, limit=LONGEST_ENVELOPE)
     except ValueError:
         return None

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from stdnum.exceptions import ValidationError
 from stdnum.iso7064 import mod_37_36
 
+from gate.foreign import UnreadableError, read_json
+
 MAX_BYTES = 1024
 """Longest input that is looked at (protocol 4.1)."""
 
@@ -183,8 +185,8 @@ def _from_base32(text: str) -> bytes | None:
 
 def _read_json(text: str) -> Code | Malformed:
     try:
-        body = msgspec.json.decode(text, type=_Json)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        body = read_json(text, _Json, limit=MAX_BYTES)
+    except UnreadableError:
         return Malformed("JSON, but not a Maguey ticket")
     return _code(body.token, "json", signature=body.signature.encode() if body.signature else None)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from gate.claim import Answer, Claim
+from gate.foreign import read_json
 from gate.model import Value
 
 LONGEST = 16 * 1024
+"""Longest packet, in bytes."""
 
 
 class Unused(Value, frozen=True, tag="unused", tag_field="t"):
@@ -50,6 +52,8 @@ class Beat(Value, frozen=True, tag="beat", tag_field="t"):
 ToSync = Claim | Unused | Replied | Refetch
 ToDoor = Answer | Ordered | Beat
 
+_to_sync, _to_door = msgspec.json.Decoder(ToSync), msgspec.json.Decoder(ToDoor)
+
 
 def encode(message: ToSync | ToDoor) -> bytes:
     """A message as one packet."""
@@ -57,12 +61,12 @@ def encode(message: ToSync | ToDoor) -> bytes:
 
 
 def to_sync(packet: bytes) -> ToSync:
-    """Read a packet of the door. Raises `ValueError`."""
-    message: ToSync = msgspec.json.decode(packet, type=ToSync)
+    """Read a packet of the door. Raises `UnreadableError`."""
+    message: ToSync = read_json(packet, _to_sync, limit=LONGEST)
     return message
 
 
 def to_door(packet: bytes) -> ToDoor:
-    """Read a packet of sync. Raises `ValueError`."""
-    message: ToDoor = msgspec.json.decode(packet, type=ToDoor)
+    """Read a packet of sync. Raises `UnreadableError`."""
+    message: ToDoor = read_json(packet, _to_door, limit=LONGEST)
     return message

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gate.errors import Step
+from gate.foreign import read_packed
 from hardware.freshness import Stale
 
 
@@ -95,11 +96,11 @@ def pack(message: Request | Reply) -> bytes:
 
 def request(packet: bytes) -> Request:
     """The message of a packet to a child."""
-    message: Request = _requests.decode(packet)
+    message: Request = read_packed(packet, _requests, limit=LARGEST)
     return message
 
 
 def reply(packet: bytes) -> Reply:
-    """The message of a packet from a child. Raises `msgspec.DecodeError` on anything else."""
-    message: Reply = _replies.decode(packet)
+    """The message of a packet from a child. Raises `UnreadableError` on anything else."""
+    message: Reply = read_packed(packet, _replies, limit=LARGEST)
     return message

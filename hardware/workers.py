@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from gate.errors import HardwareError, Step
+from gate.foreign import UnreadableError
 from hardware import messages as m
 from hardware.child import Assignment
 from hardware.failures import SLOW_RETRY_S, Failures
@@ -125,7 +126,7 @@ class Worker:
             answer = m.reply(packet) if packet else None
         except BlockingIOError:
             return None
-        except (OSError, msgspec.DecodeError):
+        except (OSError, UnreadableError):
             answer = None
         return self._take(answer)
 

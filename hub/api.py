@@ -26,13 +26,14 @@ from litestar.response import Stream
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from gate.foreign import read_json
 from gate.model import Event
 from hub.config import HubConfig
 from hub.database import Connection, conninfo, insisting
 from hub.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.queries import query
 from hub.snapshot import Body, Found, Shelf, body_of, etag, look_up
-from sync.wire import GATE_ID, GateConfig
+from sync.wire import GATE_ID, LARGEST, GateConfig
 
 Pool = ConnectionPool[psycopg.Connection[DictRow]]
 NDJSON = "application/x-ndjson"
@@ -123,7 +124,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
         gate_id=gate.gate_id,
         gate_name=gate.name,
         venue=gate.venue,
-        events=tuple(msgspec.json.decode(row["event"], type=Event) for row in events),
+        events=tuple(read_json(row["event"], Event, limit=LARGEST) for row in events),
         gate_names={row["gate_id"]: row["name"] for row in names},
         lent={row["event_id"]: tuple(row["codes"]) for row in lent},
     )

@@ -11,18 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import msgspec
 import psycopg
 import structlog
 from psycopg.rows import DictRow
 
+from gate.foreign import UnreadableError, read_json
 from gate.outage import Outage
 from hub.broker import Line
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
-from sync.wire import Change, Delta, Head, Topics, encode
+from sync.wire import LARGEST, Change, Delta, Head, Topics, encode
 
 CHANGES_PER_MESSAGE = 50
 HEAD_SECONDS = 0.2
@@ -125,8 +125,8 @@ def _parts(event_id: str, rows: list[DictRow]) -> Iterator[tuple[Change, ...]]:
 
 def _readable(event_id: str, row: DictRow) -> Change | None:
     try:
-        return msgspec.json.decode(row["change"], type=Change)
-    except msgspec.MsgspecError as error:
+        return read_json(row["change"], Change, limit=LARGEST)
+    except UnreadableError as error:
         _log.error(
             "a change no gate can read is left out",
             event_id=event_id,

@@ -24,13 +24,14 @@ from sqlite_utils.migrations import Migrations
 from gate.digest import of_rows
 from gate.errors import MagueyError, StoreError
 from gate.faults import DamagedError, in_words
+from gate.foreign import read_json
 from gate.link import LinkNote
 from gate.model import FeedRow, Ruling, ScanRecord
 from gate.sharing import share
 from sync.feed import Place
 from sync.rows import SQL, as_json, put_counted
 from sync.spool import Spool, Spooled
-from sync.wire import Alert, Change, GateConfig, Held
+from sync.wire import LARGEST, Alert, Change, GateConfig, Held
 
 LOG_BYTES = 4 * 1024 * 1024
 """What the cache's log keeps of the disk; taking over a large night makes it grow beyond that for a while."""
@@ -284,7 +285,7 @@ class Cache:
 def _read_note(text: str) -> LinkNote | None:
     """What a version before this one wrote is worth nothing: it is written anew within a second."""
     try:
-        return msgspec.json.decode(text, type=LinkNote)
+        return read_json(text, LinkNote, limit=LARGEST)
     except ValueError:
         return None
 

@@ -34,6 +34,8 @@ class Door:
 
     def __init__(self, line: socket.socket) -> None:
         self.line = line
+        self.is_garbled = False
+        """Whether it has sent something that cannot be read."""
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -152,7 +154,9 @@ class Hotline:
                 raise ValueError(f"longer than {LONGEST} bytes")
             message = to_sync(packet)
         except ValueError as error:
-            self._log.warning("a packet of the door is not understood", error=str(error))
+            if not door.is_garbled:  # told once a connection: whoever sends such packets sends many
+                self._log.warning("a packet of the door is not understood", error=str(error))
+            door.is_garbled = True
         else:
             self._put(door, message)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from gate.foreign import UnreadableError, read_json
 from gate.model import ScanRecord, Value
 from sync.wire import EPOCH, VERSION, WireError
 
@@ -79,11 +80,9 @@ def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[U
     :param gate_id: the gate whose topic it came on; a record of another gate is refused.
     :raises WireError: the message as a whole cannot be read.
     """
-    if len(payload) > MESSAGE_LIMIT:
-        raise WireError(f"{len(payload)} bytes, more than {MESSAGE_LIMIT}")
     try:
-        batch = msgspec.json.decode(payload, type=_Batch)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        batch = read_json(payload, _Batch, limit=MESSAGE_LIMIT)
+    except UnreadableError as error:
         raise WireError(f"not a batch of scans: {error}") from None
     if batch.v != VERSION:
         raise WireError(f"schema version {batch.v}, this side reads {VERSION}")
@@ -99,8 +98,8 @@ def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[U
 
 def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
     try:
-        record = msgspec.json.decode(raw, type=ScanRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        record = read_json(raw, ScanRecord, limit=MESSAGE_LIMIT)
+    except UnreadableError as error:
         return _unreadable(raw, _spoiled(raw) or str(error))
     if record.gate_id != gate_id:
         foreign = f"record of gate {record.gate_id[:64]!r} on the topic of {gate_id!r}"
@@ -120,8 +119,8 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
 def _spoiled(raw: bytes) -> str | None:
     """What the gate itself says is wrong with the row, if it does."""
     try:
-        return f"spoiled in the gate's journal: {msgspec.json.decode(raw, type=Spoiled).error}"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"spoiled in the gate's journal: {read_json(raw, Spoiled, limit=MESSAGE_LIMIT).error}"
+    except UnreadableError:
         return None
 
 
@@ -130,8 +129,8 @@ def _unreadable(raw: bytes, error: str) -> Unreadable:
     error = error[:_ERROR_CHARACTERS]
     try:
         # not strict: a number written as text still says which record this is
-        place = msgspec.json.decode(raw, type=_Place, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        place = read_json(raw, _Place, limit=MESSAGE_LIMIT, strict=False)
+    except UnreadableError:
         return Unreadable(raw=raw, error=error)
     if not EPOCH.fullmatch(place.epoch):
         return Unreadable(raw=raw, error=error)

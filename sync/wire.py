@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from gate.foreign import UnreadableError, read_json
 from gate.model import Entry, Event, FeedRow, Moment, Status, Value
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -315,11 +316,9 @@ def decode(payload: bytes, shape: type[M]) -> M:
 
     :raises WireError: not that shape, or another schema version.
     """
-    if len(payload) > LARGEST:
-        raise WireError(f"{len(payload)} bytes, more than {LARGEST}")
     try:
-        message = msgspec.json.decode(payload, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = read_json(payload, shape, limit=LARGEST)
+    except UnreadableError as error:
         raise WireError(f"not a {shape.__name__}: {error}") from None
     _check_version(message)
     return message
@@ -338,11 +337,9 @@ def to_gate(payload: bytes) -> ToGate:
 
 
 def _one_of(payload: bytes, shapes: Any) -> Any:
-    if len(payload) > SMALL_LIMIT:
-        raise WireError(f"{len(payload)} bytes, more than {SMALL_LIMIT}")
     try:
-        message = msgspec.json.decode(payload, type=shapes)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = read_json(payload, shapes, limit=SMALL_LIMIT)
+    except UnreadableError as error:
         raise WireError(f"cannot be read: {error}") from None
     _check_version(message)
     return message

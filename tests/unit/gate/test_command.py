@@ -100,3 +100,14 @@ def test_an_order_for_longer_than_ten_minutes_or_for_the_future_is_refused(issue
 )
 def test_an_id_that_could_not_be_a_records_is_refused(wrong: str) -> None:
     assert why(seal(an_order(id=wrong), "S1", KEY)) == "its id is no UUID"
+
+
+@pytest.mark.parametrize("text", [b"[" * 1_500, b'{"zz":' + b"[" * 1_500, b'{"body":' + b'{"a":' * 400])
+def test_nesting_is_refused_in_words_outside_and_inside_the_signature(text: bytes) -> None:
+    assert why(text) == "it cannot be read"
+    inside = Envelope(
+        body=base64.b64encode(text).decode(),
+        key="S1",
+        signature=base64.b64encode(KEY.sign(text)).decode(),
+    )
+    assert "cannot be read" in why(msgspec.json.encode(inside))

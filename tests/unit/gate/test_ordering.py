@@ -321,3 +321,10 @@ def test_without_a_journal_no_order_is_followed(bench: Bench, staff: Staff) -> N
     journal._db.close()
     assert "cannot be recorded" in refused(staff.order("release"))
     assert bench.relay.releases == []
+
+
+def test_a_nested_order_is_dropped_and_the_next_one_is_followed(bench: Bench, staff: Staff) -> None:
+    staff.give(b'{"zz":' + b"[" * 1_500)
+    reply = staff.order("release")
+    assert reply is not None
+    assert reply.outcome == "done"

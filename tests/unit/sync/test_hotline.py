@@ -186,3 +186,13 @@ def test_no_more_lines_than_anybody_needs(place: Place) -> None:
     place.await_true(lambda: len(place.hotline._doors) == MOST_DOORS - 1)
     place.connect().send(encode(Refetch()))
     place.hear()
+
+
+def test_a_packet_nested_beyond_all_measure_is_told_once_and_ends_nothing(place: Place) -> None:
+    line = place.connect()
+    with capture_logs() as logs:
+        for _ in range(3):
+            line.send(b'{"zz":' + b"[" * 1_500)
+        line.send(encode(Refetch()))
+        assert place.hear()[1] == Refetch()
+    assert [entry["event"] for entry in logs].count("a packet of the door is not understood") == 1
