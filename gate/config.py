@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from gate import textfile
 from gate.errors import ConfigError
 from gate.model import Value
 from gate.settings import load
+from gate.textfile import NotTextError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -187,15 +189,15 @@ def read(path: Path) -> GateFile:
 def read_text(path: Path, command: str) -> str:
     """The file's text. Raises `ConfigError` that says which option to give."""
     try:
-        return path.read_text("utf-8")
+        return textfile.read_text(path)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file. Give the configuration with {command} … --config FILE."
         ) from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: a folder. Give the configuration file in it.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file, so no configuration.") from None
+    except NotTextError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from None
 

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -25,7 +26,9 @@ from stdnum.iso7064 import mod_37_36
 from gate.foreign import UnreadableError, read_json
 
 MAX_BYTES = 1024
-"""Longest input that is looked at (protocol 4.1)."""
+"""Longest code that is looked at (protocol 4.1), without the invisible bytes around it."""
+MAX_AROUND = 64
+"""So many of those more: nobody prints more, and what is longer is refused unread."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TICKET = re.compile(r"MGY-(?P<event>[A-Z]{2,6})-(?P<date>\d{8})-[A-Z0-9]{6,40}", re.ASCII)
@@ -121,7 +124,7 @@ def code_hash(code_id: str) -> str:
 def parse(raw: bytes) -> Code | Malformed:
     """Read what a scanner or a keypad gave. Total: nothing is raised.
 
-    :param raw: the bytes; more than `MAX_BYTES` are refused unread.
+    :param raw: the bytes; invisible ones around the code are taken off (domain 2.3, "Invisible bytes").
     """
     text = _text(raw)
     if isinstance(text, Malformed):
@@ -144,15 +147,42 @@ def prove(code: Code, signature_hash: str | None, keys: Keys) -> Proof:
 
 
 def _text(raw: bytes) -> str | Malformed:
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_BYTES + MAX_AROUND:
         return Malformed(f"{len(raw)} bytes, more than {MAX_BYTES}")
     try:
-        text = raw.decode("utf-8")
+        text = visible(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return Malformed("not UTF-8")
+    length = len(text.encode())
+    if length > MAX_BYTES:
+        return Malformed(f"{length} bytes, more than {MAX_BYTES}")
     if _CONTROL.search(text):
         return Malformed("control characters")
     return text
+
+
+def visible(text: str) -> str:
+    """The text without what nobody sees at its ends: byte-order marks, zero-width characters, white space.
+
+    Some web libraries put a mark before what has an accent in it, some keyboards a zero-width space.
+    """
+    start, end = 0, len(text)
+    while start < end and _is_invisible(text[start]):
+        start += 1
+    while start < end and _is_invisible(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def _is_invisible(character: str) -> bool:
+    """White space; format characters (Unicode's Cf: marks, joiners, directions); variation selectors.
+
+    Not the separators of ASCII (FS to US), which Python takes for white space: whoever puts them there
+    means something else.
+    """
+    if character <= "\x7f":
+        return character in " \t\n\r\v\f"
+    return character.isspace() or unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
 
 
 def _upper(text: str) -> str:

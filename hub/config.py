@@ -11,7 +11,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from gate.errors import ConfigError
+from gate.payload import visible
 from gate.settings import load
+from gate.textfile import NotTextError, read_text
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as a key's id (`gate.config`)."""
@@ -50,13 +52,11 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
         if self.password_file is None:
             return None
         try:
-            return Path(self.password_file).read_text(encoding="utf-8").strip()
+            return visible(read_text(Path(self.password_file)))
         except OSError as error:
             raise ConfigError(f"mqtt.password_file: {error}. Give the hub's user read access.") from None
-        except UnicodeDecodeError:
-            raise ConfigError(
-                f"mqtt.password_file: {self.password_file} is not text. Write the password into it as UTF-8."
-            ) from None
+        except NotTextError as error:
+            raise ConfigError(f"mqtt.password_file: {self.password_file}: {error}") from None
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,11 +108,12 @@ def read_config(path: Path) -> HubConfig:
     :raises ConfigError: it cannot be read, or cannot be used; the message lists every mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        text = read_text(path)
+    except NotTextError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except OSError as error:
         raise ConfigError(
-            f"{path}: {reason}. Copy config/hub.toml there and name it with --config."
+            f"{path}: {error.strerror}. Copy config/hub.toml there and name it with --config."
         ) from None
     return load(text, HubConfig, str(path), _mistakes)
 

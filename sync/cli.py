@@ -23,6 +23,8 @@ from gate.heart import Heart
 from gate.live import read_live
 from gate.log import configure
 from gate.notify import Notifier, watchdog_ms
+from gate.payload import visible
+from gate.textfile import NotTextError, read_text
 from sync.cache import Cache
 from sync.claims import FromDoor
 from sync.doctor import diagnose
@@ -119,13 +121,17 @@ def doctor(
 
 def _token(path: Path) -> str:
     try:
-        token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        token = visible(read_text(path))
+    except NotTextError as error:
+        raise ConfigError(f"hub.token_file: {path}: {error}") from None
+    except OSError as error:
         raise ConfigError(
-            f"hub.token_file: {path} cannot be read: {error}. Enrol the gate at the hub."
+            f"hub.token_file: {path} cannot be read: {error.strerror}. Enrol the gate at the hub."
         ) from None
     if not token:
         raise ConfigError(f"hub.token_file: {path} is empty. Enrol the gate at the hub.")
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError(f"hub.token_file: {path} holds no token. Enrol the gate at the hub.")
     return token
 
 

@@ -133,4 +133,4 @@ def test_a_password_file_that_is_not_text_is_a_config_mistake(config_file: Path,
         config_file.read_text() + f'username = "hub"\npassword_file = "{tmp_path / "password"}"\n'
     )
     answer = hub("ingest", "--config", config_file)
-    assert (answer.returncode, "is not text" in answer.stderr) == (2, True)
+    assert (answer.returncode, "Save it as UTF-8" in answer.stderr) == (2, True)

@@ -29,7 +29,7 @@ CARRIED = {
 }
 BROKEN = {
     "too long": code_id() + "A" * 1100,
-    "control character": code_id() + "\n",
+    "control character": code_id() + "\x00",
     "not the shape": code_id() + "/",
     "broken signature": signed()[:-1] + "1",
     "signature spelt otherwise": signed()[:-1] + "B",
