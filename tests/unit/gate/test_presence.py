@@ -134,7 +134,7 @@ def test_another_carrier_of_a_code_held_in_view_is_not_a_new_presentation() -> N
     assert Camera().raws(*[(carrier,) for carrier in CARRIERS * 5]) == [CARRIERS[0]]
 
 
-@pytest.mark.parametrize("foreign", [MENU, POSTER, b"\xff\x00", b"{}", code_id(1).encode() + b"\n"])
+@pytest.mark.parametrize("foreign", [MENU, POSTER, b"\xff\x00", b"{}", code_id(1).encode() + b"\x00"])
 def test_however_central_a_foreign_code_is_ours_wins(foreign: bytes) -> None:
     for frame in ((foreign, A), (foreign, foreign, foreign, A), (A, foreign)):
         assert Camera().raws(frame) == [A]
