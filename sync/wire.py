@@ -25,6 +25,9 @@ SMALL_LIMIT = 4 * 1024
 LARGEST = 8 * 1024 * 1024
 """Longest message of any kind; a configuration with every lent ticket of a night is the largest."""
 
+MOST_NAMED = 64
+"""Most gates that a status names as flooding; more than any venue has."""
+
 GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """What a gate may be called: it is a level of its topics and a key at the hub."""
 EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -91,6 +94,7 @@ class GateStatus(Value, frozen=True):
     `last_seq`, `acked`: of the journal `epoch`; `oldest_unacked_s`: age of the first above `acked`, None
     if there is none. `clock`: whether the hub's clock was measured in this boot, how far the machine's own
     is off and how sure that is. `boot_id`, `monotonic_ms`: of this message. `held`: each night served.
+    `flooding`: the gates that sent this one more than a door can lately, at most `MOST_NAMED`.
     """
 
     gate_id: str
@@ -116,6 +120,7 @@ class GateStatus(Value, frozen=True):
     monotonic_ms: int | None = None
     isolated: bool = False
     held: tuple[Held, ...] = ()
+    flooding: tuple[str, ...] = ()
     v: int = VERSION
 
 
@@ -216,6 +221,7 @@ class GateConfig(Value, frozen=True):
     `events` holds every night of the venue a guest might hold a ticket for; `Event.served`
     marks those this gate admits to. `gate_names`: what screens call the other gates. `lent`: code hashes
     by event of this gate's own tickets that the hub has ever asked it to lend (policy ``home_gate``).
+    `revoked`: gates whose scans count for nothing any more (protocol 4.5).
     """
 
     gate_id: str
@@ -224,6 +230,7 @@ class GateConfig(Value, frozen=True):
     events: tuple[Event, ...]
     gate_names: dict[str, str] = {}
     lent: dict[str, tuple[str, ...]] = {}
+    revoked: tuple[str, ...] = ()
     v: int = VERSION
 
 
