@@ -17,6 +17,7 @@ from paho.mqtt.properties import Properties
 from bench.context import Context
 from bench.figures import Aim, Row, percentile
 from bench.hub_bed import PATIENCE_S, TOPICS, Client, Gate, HubBed, Packet, open_hub, packets, until
+from hub.broker import client_id
 from sync.scans import BATCH_LIMIT
 from sync.wire import Ack, decode
 
@@ -116,7 +117,7 @@ def _with_session(bed: HubBed) -> None:
     program.start()
     log = bed.broker.log
     place = log.stat().st_size
-    until(lambda: f"as maguey-hub-{TOPICS.venue} " in log.read_text()[place:], "the hub's session")
+    until(lambda: f"as {client_id(TOPICS.venue)} " in log.read_text()[place:], "the hub's session")
     time.sleep(0.5)  # its subscription follows the connection at once
     program.stop()
 
@@ -182,7 +183,7 @@ def _paced(bed: HubBed, seconds: int) -> Row:
     listener = Client(bed.broker.port, "listener", TOPICS.ack("+"))
     publisher = Client(bed.broker.port, "paced")
     program.start()
-    until(lambda: f"as maguey-hub-{TOPICS.venue} " in bed.broker.log.read_text(), "the hub")
+    until(lambda: f"as {client_id(TOPICS.venue)} " in bed.broker.log.read_text(), "the hub")
     time.sleep(1.0)  # whatever it does at its start is over
     sent = _say_paced(publisher, wanted)
     until(lambda: all(_acked(bed, gate) == gate.seq for gate in gates), "everything acknowledged")

@@ -27,7 +27,8 @@ CONFLICTS_AT_ONCE = 100
 """Each double admission is a message of its own; after hours of isolation there may be many."""
 GREEDY_EVERY = timedelta(seconds=30)
 """So often is looked for gates that take grants and do not use them."""
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
+"""A gate that was revoked is told of within a second."""
 
 _log = structlog.get_logger()
 

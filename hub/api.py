@@ -120,6 +120,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
         # after the nights: what is lent is never older than the homes it is told with
         lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
         names = conn.execute(query("gate_names"), {"venue": gate.venue}).fetchall()
+        revoked = conn.execute(query("revoked_gates"), {"venue": gate.venue}).fetchall()
     return GateConfig(
         gate_id=gate.gate_id,
         gate_name=gate.name,
@@ -127,6 +128,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
         events=tuple(read_json(row["event"], Event, limit=LARGEST) for row in events),
         gate_names={row["gate_id"]: row["name"] for row in names},
         lent={row["event_id"]: tuple(row["codes"]) for row in lent},
+        revoked=tuple(row["gate_id"] for row in revoked),
     )
 
 

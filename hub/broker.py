@@ -76,6 +76,14 @@ class Line(Protocol):
         """Look after the connection. Call every second or so."""
 
 
+def client_id(venue: str, duty: str = "") -> str:
+    """The name of one of the hub's clients, which no gate can have, or it took the hub's place.
+
+    A gate's client is named after its certificate, and no gate's id has a slash (`sync.wire.GATE_ID`).
+    """
+    return "/".join(filter(None, ("maguey-hub", duty, venue)))
+
+
 def outage_of(config: Mqtt) -> SharedOutage:
     """What is logged of this broker, for all links to it."""
     return SharedOutage(f"MQTT broker {config.host}:{config.port}")

@@ -23,7 +23,7 @@ import psycopg
 import structlog
 
 from gate.outage import Outage
-from hub.broker import Broker, Line, Message
+from hub.broker import Broker, Line, Message, client_id
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
@@ -327,8 +327,8 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
 def answering(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
     """A thread that answers claims while the block runs, over connections of its own."""
     topics = Topics(venue=config.venue)
-    client_id = f"maguey-hub-claims-{config.venue}"
-    broker = Broker(config.mqtt, client_id, topics.claims(), topics.status(), outage=outage)
+    name = client_id(config.venue, "claims")
+    broker = Broker(config.mqtt, name, topics.claims(), topics.status(), outage=outage)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="claims", daemon=True)
     thread.start()

@@ -88,10 +88,10 @@ def _orders(settings: HubConfig, gate: str) -> Iterator[Orders]:
 @contextlib.contextmanager
 def _broker(settings: HubConfig, topic: str) -> Iterator[Broker]:
     """A connection of its own for a moment; without a session, which nobody would come back for."""
-    from hub.broker import Broker
+    from hub.broker import Broker, client_id
 
-    client_id = f"maguey-hub-command-{secrets.token_hex(6)}"
-    broker = Broker(settings.mqtt, client_id, topic, session_s=0)
+    name = client_id(secrets.token_hex(6), "command")
+    broker = Broker(settings.mqtt, name, topic, session_s=0)
     try:
         broker.wait_until_up(CONNECT_SECONDS)
         yield broker
@@ -191,4 +191,30 @@ def retire(
         settings = read_config(config)
         with connect(settings.postgres.dsn) as conn:
             answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))
+    typer.echo(answer)
+
+
+@app.command()
+def revoke(
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
+    config: ConfigOption,
+    reason: Reason,
+    actor: Actor,
+) -> None:
+    """Revoke a gate, for one that was stolen: from now on nothing counts that it sends.
+
+    Its scans are kept as evidence; its claims, statuses and answers are not heeded, its token opens nothing,
+    and the other gates are told at once. What it was granted and has not used is free. Its certificate is
+    the broker's matter: crl.pem (docs/operations.md). There is no way back; one that is found is a new gate.
+    """
+    from hub.commands import said_mistakes
+    from hub.database import connect
+    from hub.revoking import NOT_REVOKED
+    from hub.revoking import revoke as take_away
+
+    with plain_errors():
+        _stop_at(NOT_REVOKED, list(said_mistakes(reason, actor)))
+        settings = read_config(config)
+        with connect(settings.postgres.dsn, autocommit=True) as conn:
+            answer = take_away(conn, settings.venue, gate, actor, reason, datetime.now(UTC))
     typer.echo(answer)

@@ -113,13 +113,16 @@ class Orders:
         """Write an order down, then send it.
 
         :raises UsageError: it makes no sense, or there is no such gate; nothing was sent.
-        :raises CommandError: there is no broker; nothing was sent.
+        :raises CommandError: there is no broker, or the gate was revoked; nothing was sent.
         :raises psycopg.Error: it could not be written down; nothing was sent.
         """
         command = make_command(order, now)
         if not self._broker.is_up:
             raise CommandError(f"{NOT_GIVEN}: the MQTT broker does not answer. Check [mqtt].")
-        if self.gate(conn, command.gate_id) is None:
+        gate = self.gate(conn, command.gate_id)
+        if gate is not None and gate["revoked"]:
+            raise CommandError(f"{NOT_GIVEN}: {command.gate_id} was revoked, and is told nothing any more.")
+        if gate is None:
             unknown = (
                 f"GATE: venue '{self._venue}' has no gate '{command.gate_id}'; maguey-hub gates lists them."
             )

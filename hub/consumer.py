@@ -18,7 +18,7 @@ import structlog
 
 from gate.outage import Outage
 from hub.alerts import Alerts
-from hub.broker import Broker, Line, Message, outage_of
+from hub.broker import Broker, Line, Message, client_id, outage_of
 from hub.claims import answering
 from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
@@ -175,7 +175,7 @@ def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
 def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
     away = outage_of(config.mqtt)
     scans = Topics(venue=config.venue).scans()
-    broker = Broker(config.mqtt, f"maguey-hub-{config.venue}", scans, outage=away)
+    broker = Broker(config.mqtt, client_id(config.venue), scans, outage=away)
     active.callback(broker.close)
     active.enter_context(publishing(config, broker))
     active.enter_context(hearing(config, away))

@@ -42,7 +42,8 @@ def line_of(row: Row, now: datetime) -> Line:
         door=door,
         version=printable(row["version"] or "-"),
         troubles=(*_troubles(row), *_greed(row)),
-        worry=any(worry for _, worry in parts) or bool(row["unused_grants"]),
+        # nobody waits for what a revoked gate says of itself
+        worry=not row["revoked"] and (any(worry for _, worry in parts) or bool(row["unused_grants"])),
     )
 
 
@@ -90,7 +91,8 @@ def _gate(row: Row) -> str:
 
 def _link(row: Row, now: datetime) -> tuple[str, bool]:
     if row["revoked"]:
-        return "revoked", False
+        since = f" {ago(row['revoked_at'], now)} ago" if row["revoked_at"] is not None else ""
+        return f"revoked{since}", False
     match row["link"]:
         case "online":
             return ("online, on its own", True) if row["isolated"] else ("online", False)
@@ -103,6 +105,8 @@ def _link(row: Row, now: datetime) -> tuple[str, bool]:
 
 
 def _scans(row: Row) -> tuple[str, bool]:
+    if row["revoked"]:
+        return f"{row['evidence']} since, as evidence" if row["evidence"] else "none since", False
     if row["epoch"] is None:
         return "-", False
     if not row["last_seq"] and not row["lag"]:

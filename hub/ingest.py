@@ -66,6 +66,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 def read(message: Message, topics: Topics) -> Batch:
     """Decode one message; what cannot be read becomes `Bad`, nothing is raised."""
     gate_id = topics.gate_of(message.topic)
+    if message.retained:
+        # no gate has its scans kept by the broker, and nobody knows how old these are (protocol 4.5)
+        _log.warning("scans that the broker had kept are ignored", topic=message.topic[:_LOGGED])
+        return Batch()
     if gate_id is None:
         bad = Bad(
             topic=message.topic, gate_id=None, raw=message.payload, error="not a topic of this venue's gates"

@@ -22,7 +22,7 @@ from psycopg.rows import DictRow
 from gate.command import Reply
 from gate.outage import Outage
 from hub.alerts import Greedy
-from hub.broker import Broker, Line, Message
+from hub.broker import Broker, Line, Message, client_id
 from hub.commands import Unanswered, decode_reply, take_reply
 from hub.config import HubConfig, Watch
 from hub.database import Connection, connect, in_words, is_conflict, is_outage, one_line
@@ -192,6 +192,8 @@ def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: da
     row = conn.execute(query("kept_status"), {"gate_id": status.gate_id, "venue": venue}).fetchone()
     if row is None:
         return "this venue has no such gate"
+    if row["revoked"]:
+        return "the gate was revoked: what it says of itself does not count"
     wanted = {
         "gate_id": status.gate_id,
         "version": status.version,
@@ -250,9 +252,8 @@ def hearing(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[N
     the broker would have kept meanwhile is of no use later.
     """
     topics = Topics(venue=config.venue)
-    client_id = f"maguey-hub-status-{config.venue}"
     subscribe = (topics.status(), topics.replies())
-    broker = Broker(config.mqtt, client_id, *subscribe, session_s=0, outage=outage)
+    broker = Broker(config.mqtt, client_id(config.venue, "status"), *subscribe, session_s=0, outage=outage)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
     thread.start()

@@ -275,6 +275,9 @@ class Sync:
         elif message.topic.endswith("/status"):
             understand(message, self._on_peer_status)
         else:
+            if message.topic == self._topics.alerts():
+                # one of them says that a gate was revoked, and which that are the configuration names
+                self._config_at = 0
             self._intake.put(message)
 
     # --- out: the journal ---

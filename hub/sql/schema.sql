@@ -154,6 +154,16 @@ PARTITION BY RANGE (received_at);
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
+CREATE FUNCTION public.believed(p_gates text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return array(
+        select gate_id from gates where gate_id = any (p_gates) and status = 'active' and revoked_at is null
+    );
+end
+$$;
 CREATE FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -1569,6 +1579,7 @@ declare
     v_new record;
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
+    p_records := without_revoked(p_records, p_topics);
     select * into v_new from store_records(p_records);
     if cardinality(v_new.fresh) < json_array_length(p_records) then
         perform keep_repeats(p_records::jsonb);
@@ -2877,6 +2888,34 @@ begin
         and exists (select from vip_reservations r where r.event_vip_table_id = t.id);
 end
 $$;
+CREATE FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_free bigint;
+begin
+    -- after a batch that is being taken in, and before the next
+    perform lock_gates(array[p_gate]);
+    if not exists (select from gates where gate_id = p_gate and venue = p_venue) then
+        return 'no gate';
+    end if;
+    update gates set status = 'revoked', revoked_at = coalesce(revoked_at, p_now)
+    where gate_id = p_gate and (status <> 'revoked' or revoked_at is null);
+    if not found then
+        return 'already';
+    end if;
+    update claims set released_at = p_now, released_by = 'revoked'
+    where gate_id = p_gate and answer = 'granted' and released_at is null
+        and not exists (select from scan_places s where s.scan_id = claims.scan_id and s.gate_id = p_gate);
+    get diagnostics v_free = row_count;
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    values (gen_random_uuid(), p_venue, p_gate, 'revoked', p_now);
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'revoke gate', p_gate, p_reason, jsonb_build_object('venue', p_venue, 'freed', v_free));
+    return 'revoked';
+end
+$$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
@@ -3719,6 +3758,45 @@ CREATE FUNCTION public.without_names(p_row jsonb) RETURNS jsonb
 CREATE FUNCTION public.without_people(p_package jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE((SELECT jsonb_object_agg(jsonb_each.key, jsonb_each.value) AS jsonb_object_agg FROM jsonb_each(without_people.p_package) jsonb_each(key, value) WHERE (jsonb_each.key = ANY (ARRAY['guestCount'::text, 'tier'::text]))), '{}'::jsonb);
+CREATE FUNCTION public.without_revoked(p_records json, p_topics jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_revoked text[] := array(
+        select gate_id from gates
+        where gate_id = any (array(select jsonb_object_keys(p_topics)))
+            and (status = 'revoked' or revoked_at is not null)
+    );
+    v_rest json;
+begin
+    if cardinality(v_revoked) = 0 then
+        return p_records;
+    end if;
+    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+    select p_topics ->> r.gate_id, r.gate_id, r.epoch, r.seq, substring(convert_to(r.raw, 'UTF8') for 65536),
+        r.payload_hash, octet_length(r.raw), 'the gate was revoked before this came'
+    from (
+        select e.value::text as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
+            (e.value ->> 'seq')::bigint as seq, (e.value ->> 'scan_id')::uuid as scan_id,
+            e.value ->> 'payload_hash' as payload_hash
+        from json_array_elements(p_records) e
+    ) r
+    where r.gate_id = any (v_revoked) and not exists (
+        select from scan_places o left join lateral scans_of(array[o.scan_id]) s on true
+        where (o.gate_id, o.epoch, o.seq, o.scan_id) = (r.gate_id, r.epoch, r.seq, r.scan_id)
+            -- what is archived is known by its name alone
+            and coalesce(s.payload_hash, r.payload_hash) = r.payload_hash
+    ) and not exists (
+        select from scan_repeats p
+        where (p.gate_id, p.epoch, p.seq, p.payload_hash) = (r.gate_id, r.epoch, r.seq, r.payload_hash)
+    )
+    on conflict do nothing;
+    select json_agg(e.value) into v_rest from json_array_elements(p_records) e
+    where e.value ->> 'gate_id' <> all (v_revoked);
+    return coalesce(v_rest, '[]');
+end
+$$;
 CREATE FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -4387,6 +4465,8 @@ ALTER TABLE ONLY public.gate_watermarks
     ADD CONSTRAINT gate_watermarks_pkey PRIMARY KEY (gate_id, epoch);
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_gate_id_key UNIQUE (gate_id);
+ALTER TABLE public.gates
+    ADD CONSTRAINT gates_not_the_hub CHECK ((gate_id !~* '^maguey-hub'::text)) NOT VALID;
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.lends
@@ -4764,6 +4844,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
 GRANT SELECT ON TABLE public.scan_logs TO authenticated;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
 REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
@@ -5086,6 +5168,8 @@ REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor tex
 GRANT ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) TO service_role;
 REVOKE ALL ON FUNCTION public.scans_of(p_scans uuid[]) FROM PUBLIC;
@@ -5203,6 +5287,8 @@ REVOKE ALL ON FUNCTION public.without_names(p_row jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.without_names(p_row jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_people(p_package jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.without_people(p_package jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.without_revoked(p_records json, p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.without_revoked(p_records json, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;

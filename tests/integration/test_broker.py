@@ -22,6 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from demo.servers import Mosquitto, free_port, mosquitto_of
+from hub.broker import client_id
 from sync.link import Broker as LinkBroker
 from sync.link import Connected, Link, LinkEvent, Lost
 from sync.wire import Topics
@@ -72,15 +73,13 @@ def said_to(gate: str) -> set[str]:
 MAY_SAY = {
     "gate-1": said_by("gate-1"),
     "gate-2": said_by("gate-2"),
-    # the patterns give the hub a gate's own topics, too; no gate has its name
-    "maguey-hub": said_by("maguey-hub")
-    | {topic for gate in GATES for topic in said_to(gate)}
+    "maguey-hub": {topic for gate in GATES for topic in said_to(gate)}
     | {OURS.deltas(NIGHT), OURS.head(NIGHT), OURS.alerts()},
 }
 MAY_HEAR = {
     "gate-1": said_to("gate-1") | ALL_HEAR,
     "gate-2": said_to("gate-2") | ALL_HEAR,
-    "maguey-hub": said_to("maguey-hub") | ALL_HEAR | {topic for gate in GATES for topic in said_by(gate)},
+    "maguey-hub": {topic for gate in GATES for topic in said_by(gate)},
 }
 
 
@@ -91,13 +90,15 @@ class Club:
     broker: Mosquitto
     hub_port: int
     authority: Authority
+    hub_authority: Authority
     witness: Client
 
     def port(self, name: str) -> int:
         return self.hub_port if name == "maguey-hub" else self.broker.port
 
     def client(self, name: str, identity: Identity | None = None) -> Client:
-        return Client(self.authority, identity or self.authority.issue(name), self.port(name), name)
+        issuer = self.hub_authority if name == "maguey-hub" else self.authority
+        return Client(self.authority, identity or issuer.issue(name), self.port(name), name)
 
 
 class Client:
@@ -151,13 +152,15 @@ class Client:
         self._client.loop_stop()
 
 
-def _production(authority: Authority, home: Path, port: int, hub_port: int) -> str:
-    """config/mosquitto/maguey.conf with the paths and ports of a test, and a witness in the ACL."""
+def _production(authority: Authority, hub_authority: Authority, home: Path, port: int, hub_port: int) -> str:
+    """config/mosquitto/maguey.conf with the paths and ports of a test, and a witness beside the hub."""
     for name in ("ca.pem", "broker.pem", "broker.key", "crl.pem"):
         shutil.copy(authority.folder / name, home)
         shutil.chown(home / name, home.owner())
-    acl = (CONFIG / "maguey.acl").read_text() + "\nuser witness\ntopic readwrite #\n"
-    (home / "maguey.acl").write_text(acl)
+    shutil.copy(hub_authority.file, home / "hub-ca.pem")
+    shutil.copy(CONFIG / "maguey.acl", home)
+    acl = (CONFIG / "maguey-hub.acl").read_text() + "\nuser witness\ntopic readwrite #\n"
+    (home / "maguey-hub.acl").write_text(acl)
     text = (CONFIG / "maguey.conf").read_text()
     text = text.replace("/etc/mosquitto/maguey", str(home)).replace("/var/lib/mosquitto", str(home))
     text = text.replace("listener 8883\n", f"listener {port} 127.0.0.1\n")
@@ -170,12 +173,15 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
     authority.issue("127.0.0.1", file="broker", address="127.0.0.1")
     authority.revoke(authority.issue("gate-9", file="revoked"))
     authority.list_revoked()
+    hub_authority = Authority(tmp_path_factory.mktemp("hub-authority"), "Maguey test hub authority")
     hub_port = free_port()
     folder = tmp_path_factory.mktemp("broker")
-    with mosquitto_of(folder, lambda home, port: _production(authority, home, port, hub_port)) as broker:
-        witness = Client(authority, authority.issue("witness"), hub_port, "witness").connected()
+    with mosquitto_of(
+        folder, lambda home, port: _production(authority, hub_authority, home, port, hub_port)
+    ) as broker:
+        witness = Client(authority, hub_authority.issue("witness"), hub_port, "witness").connected()
         witness.hear("#")
-        yield Club(broker, hub_port, authority, witness)
+        yield Club(broker, hub_port, authority, hub_authority, witness)
         witness.close()
 
 
@@ -194,15 +200,16 @@ def test_each_says_what_it_may_and_nothing_else(club: Club, name: str) -> None:
 @pytest.mark.parametrize("name", MAY_HEAR)
 def test_each_hears_what_it_may_and_nothing_else(club: Club, name: str, filters: tuple[str, ...]) -> None:
     client = club.client(name).connected()
-    client.hear(*filters, OURS.alerts())
+    end = OURS.scans("gate-1")
+    client.hear(*filters, end)
     for topic in TOPICS:
-        if topic != OURS.alerts():
+        if topic != end:
             club.witness.say(topic, b"for whoever hears it")
-    club.witness.say(OURS.alerts(), b"the last")
+    club.witness.say(end, b"the last")
     possible = {
         topic for topic in MAY_HEAR[name] if any(mqtt.topic_matches_sub(one, topic) for one in filters)
     }
-    assert client.until(b"the last") == possible - {OURS.alerts()}
+    assert client.until(b"the last") == possible - {end}
     club.witness.until(b"the last")
     client.close()
 
@@ -240,6 +247,60 @@ def test_who_shows_no_certificate_or_a_strangers_or_a_revoked_one_does_not_get_i
             client = Client(club.authority, identity, port, "gate-1")
             assert client.told.get(timeout=WAIT_S) != "connected"
             client.close()
+
+
+def comes_in(club: Club, identity: Identity, port: int, client_id: str) -> bool:
+    client = Client(club.authority, identity, port, client_id)
+    told = client.told.get(timeout=WAIT_S)
+    client.close()
+    return told == "connected"
+
+
+@pytest.mark.parametrize("name", ["gate-1", "maguey-hub", "maguey-hub-maguey"])
+def test_which_listener_opens_is_a_matter_of_the_authority_never_of_the_name(club: Club, name: str) -> None:
+    ours, the_hubs = club.authority.issue(name, "of-a-gate"), club.hub_authority.issue(name, "of-the-hub")
+    another = club.authority.folder / "another"
+    self_made = Authority(another, "Maguey test hub authority").issue(name)
+    opened = {
+        (whose, where): comes_in(club, identity, port, f"{name} {whose}")
+        for whose, identity in (("gate", ours), ("hub", the_hubs), ("nobody", self_made))
+        for where, port in (("gates", club.broker.port), ("hub", club.hub_port))
+    }
+    assert {place for place, is_open in opened.items() if is_open} == {("gate", "gates"), ("hub", "hub")}
+
+
+@pytest.mark.parametrize("duty", ["", "status", "claims"])
+@pytest.mark.parametrize("slash", ["/", "-"])
+def test_no_gate_takes_the_hubs_session_whatever_its_name(club: Club, duty: str, slash: str) -> None:
+    wanted = client_id(OURS.venue, duty)
+    identity = club.hub_authority.issue("maguey-hub")
+    hub = Client(club.authority, identity, club.hub_port, wanted).connected()
+    hub.hear(OURS.scans())
+    name = wanted.replace("/", "-")
+    # by its certificate, which the enrolment refuses as well, and by what it calls itself
+    gates = [Client(club.authority, club.authority.issue(name), club.broker.port, wanted.replace("/", slash))]
+    gates += [Client(club.authority, club.authority.issue("gate-1"), club.broker.port, wanted)]
+    for gate in gates:
+        gate.connected()
+    gates[1].say(OURS.scans("gate-1"), b"still heard")
+    assert hub.until(b"still heard") == set()
+    assert hub.told.empty()
+    club.witness.say(OURS.alerts(), b"done")
+    club.witness.until(b"done")
+    for one in (*gates, hub):
+        one.close()
+
+
+@pytest.mark.parametrize("name", ["maguey-hub", "maguey-hub-maguey"])
+def test_a_gate_that_is_named_as_the_hub_has_a_gates_rights(club: Club, name: str) -> None:
+    gate = Client(
+        club.authority, club.authority.issue(name, "a-namesake"), club.broker.port, name
+    ).connected()
+    for topic in TOPICS:
+        gate.say(topic, b"said")
+    gate.say(gate_topic(OURS, name, "claims"), b"the last")
+    assert club.witness.until(b"the last") <= said_by(name)
+    gate.close()
 
 
 def test_a_gate_revoked_in_the_night_does_not_get_in_again(club: Club) -> None:

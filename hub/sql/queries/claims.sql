@@ -1,20 +1,21 @@
 -- claim_entry --
 SELECT claim_entry(
-    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(event_id)s, %(epoch)s, %(heard)s, %(now)s
+    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(event_id)s, %(epoch)s, believed(%(heard)s), %(now)s
 ) AS told
 
 -- settle_lend --
-SELECT settle_lend(
-    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(lent)s, %(used)s, %(heard)s, %(now)s
-) AS told
+-- Not of a gate that was revoked: it would say "used" of every ticket.
+SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN settle_lend(
+    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(lent)s, %(used)s, believed(%(heard)s), %(now)s
+) END AS told
 
 -- give_back --
 SELECT give_back(%(venue)s, %(gate_id)s, %(scan_id)s, %(now)s)
 
 -- sweep_claims --
-SELECT sweep_claims(
+SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN sweep_claims(
     %(gate_id)s, %(epoch)s, %(last_seq)s, %(acked)s, %(door)s, %(boot_id)s, %(monotonic_ms)s, %(now)s
-) AS released
+) END AS released
 
 -- claims_ready --
 -- Not only that Postgres answers: that a claim could be written.

@@ -1,5 +1,5 @@
 -- gate_to_order --
-SELECT g.gate_id, g.name, h.link, h.heard_at, h.door
+SELECT g.gate_id, g.name, h.link, h.heard_at, h.door, h.revoked
 FROM gates g JOIN gate_health h ON h.gate_id = g.gate_id
 WHERE g.venue = %(venue)s AND g.gate_id = %(gate_id)s
 
@@ -13,9 +13,9 @@ INSERT INTO audit_log (actor, action, target, reason, details)
 VALUES (%(actor)s, %(action)s, %(target)s, %(reason)s, %(details)s::text::jsonb)
 
 -- take_reply --
--- The first reply counts. Only the gate that was ordered can reply.
+-- The first reply counts. Only the gate that was ordered can reply, and none that was revoked.
 UPDATE commands SET outcome = %(outcome)s, why = %(why)s, replied_at = %(now)s
-WHERE id = %(id)s AND gate_id = %(gate_id)s AND outcome IS NULL
+WHERE id = %(id)s AND gate_id = %(gate_id)s AND outcome IS NULL AND NOT is_revoked(%(gate_id)s)
 
 -- command_outcomes --
 -- The newest orders to the gates of a venue, with what became of them.

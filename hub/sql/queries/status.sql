@@ -1,6 +1,6 @@
 -- kept_status --
 -- What is known of a gate of this venue; no row if there is no such gate.
-SELECT g.gate_id, s.gate_id IS NOT NULL AS has_status, s.boot_id, s.monotonic_ms, s.clock, s.said_at
+SELECT g.gate_id, is_revoked(g.gate_id) AS revoked, s.gate_id IS NOT NULL AS has_status, s.boot_id, s.monotonic_ms, s.clock, s.said_at
 FROM gates g LEFT JOIN gate_status s ON s.gate_id = g.gate_id
 WHERE g.gate_id = %(gate_id)s AND g.venue = %(venue)s
 
@@ -67,4 +67,9 @@ SELECT gate_id, event_id::text AS event_id, code, state, version FROM gate_night
 WHERE gate_id = ANY (%(gates)s) AND version IS NOT NULL
 
 -- gate_health --
-SELECT * FROM gate_health WHERE venue = %(venue)s ORDER BY name, gate_id
+-- evidence: what a revoked gate has sent since, which changes nothing.
+SELECT h.*, g.revoked_at, CASE WHEN h.revoked THEN (
+    SELECT count(*) FROM scan_quarantine q WHERE q.gate_id = h.gate_id AND q.received_at >= g.revoked_at
+) ELSE 0 END AS evidence
+FROM gate_health h JOIN gates g ON g.gate_id = h.gate_id
+WHERE h.venue = %(venue)s ORDER BY h.name, h.gate_id

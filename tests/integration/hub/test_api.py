@@ -337,6 +337,17 @@ def test_a_gate_reads_only_what_is_its_own(client: TestClient[Any], world: World
     assert_problem(client.get("/api/gates/gate-1/config", headers=AUTH), 403)
 
 
+@pytest.mark.parametrize("how", ["status = 'revoked'", "revoked_at = now()"])
+def test_the_configuration_names_the_gates_that_were_revoked(
+    client: TestClient[Any], world: World, event: str, how: str
+) -> None:
+    for gate_id, venue in (("gate-3", "main"), ("gate-2", "main"), ("gate-4", "main"), ("bar-1", "cantina")):
+        world.gate(gate_id, "", venue=venue)
+    world.run(f"UPDATE gates SET {how} WHERE gate_id IN ('gate-2', 'gate-3', 'bar-1')")
+    answer = decode(client.get("/api/gates/gate-1/config", headers=AUTH).content, GateConfig)
+    assert answer.revoked == ("gate-2", "gate-3")
+
+
 def test_a_gate_without_a_token_hash_lets_nobody_in(client: TestClient[Any], world: World) -> None:
     world.run("INSERT INTO gates (gate_id, venue, name) VALUES ('bare', 'main', 'BARE')")
     for shown in (AUTH["Authorization"], "Bearer \xa0", "Bearer \x85", "Bearer  "):

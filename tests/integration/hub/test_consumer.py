@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from demo.servers import Mosquitto, Postgres, postgres
 from gate.model import Reason, Ruling
 from hub import consumer
-from hub.broker import Message
+from hub.broker import Message, client_id
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
@@ -219,9 +219,7 @@ def await_told(logs: Sequence[Mapping[str, Any]], lines: int) -> None:
 def test_a_dead_mqtt_thread_is_replaced(config: HubConfig, gate: GateOnMqtt) -> None:
     with running(config):
         assert gate.resend(record(1))
-        (thread,) = [
-            found for found in threading.enumerate() if found.name.endswith(f"maguey-hub-{config.venue}")
-        ]
+        (thread,) = [found for found in threading.enumerate() if found.name.endswith(client_id(config.venue))]
         raise_in(thread)
         assert gate.resend(record(2))
         assert not thread.is_alive()

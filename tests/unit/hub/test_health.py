@@ -20,7 +20,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "said_at": NOW, "version": "0.1.0", "epoch": "e1", "last_seq": 40, "isolated": False, "door": True,
         "way": "normal", "parts": {"camera": "ok"}, "clock": "synced", "clock_offset_ms": -3,
         "clock_uncertainty_ms": 12, "lag": 0, "gap": 0, "oldest_unacked_s": None, "nights": [NIGHT],
-        "unused_grants": 0,
+        "unused_grants": 0, "revoked_at": None, "evidence": 0,
     } | changes  # fmt: skip
 
 
@@ -65,6 +65,10 @@ def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words
     ("changes", "field", "words"),
     [
         ({"revoked": True, "link": "offline"}, "link", "revoked"),
+        ({"revoked": True, "revoked_at": NOW - timedelta(hours=2)}, "link", "revoked 2 h ago"),
+        ({"revoked": True, "lag": 7, "evidence": 12}, "scans", "12 since, as evidence"),
+        ({"revoked": True, "lag": 7}, "scans", "none since"),
+        ({"revoked": True, "clock": "untrusted", "door": False}, "door", "NOT RUNNING"),
         ({"nights": [NIGHT | {"state": "unknown"}]}, "nights", "not compared yet"),
         ({"nights": []}, "nights", "none"),
         ({"way": "closed"}, "door", "closed"),

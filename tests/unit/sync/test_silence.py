@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from gate.model import Heard, Kind
+from sync.fetcher import WantConfig
 from sync.link import Connected, Lost, Message
 from sync.scans import encode_scans
 from sync.wire import Alert, GateStatus
@@ -230,3 +231,14 @@ def test_of_a_journal_that_cannot_be_read_status_claims_nothing(bench: Bench) ->
     bench.step(seconds=11)
     status = bench.status()
     assert (status.epoch, status.last_seq, status.acked) == (None, 0, 0)
+
+
+def test_whatever_the_hub_alerts_of_the_configuration_is_asked_for_at_once(bench: Bench) -> None:
+    """It names the gates that are revoked, and their scans must not count a minute longer."""
+    bench.connect()
+    bench.step()
+    bench.wanted.clear()
+    bench.step()
+    assert WantConfig() not in bench.wanted
+    bench.hear(TOPICS.alerts(), Alert(id="a-2", gate="gate-2", reason="revoked", at=NOW))
+    assert bench.wanted == [WantConfig()]

@@ -1,0 +1,341 @@
+"""From the moment a gate is revoked, nothing it sends counts, and everybody knows (protocol 4.5)."""
+
+from __future__ import annotations
+
+import queue
+import re
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gate.command import Reply
+from gate.model import Ruling, ScanRecord
+from hub.alerts import Alerts
+from hub.broker import Message
+from hub.commands import take_reply
+from hub.config import HubConfig
+from hub.database import Connection, connect
+from hub.errors import UsageError
+from hub.ingest import Batch, read, write
+from hub.queries import query
+from hub.revoking import revoke
+from hub.signing import make_key
+from hub.statuses import Statuses
+from sync.scans import encode_scans
+from sync.wire import Ack, Alert, GateStatus, Topics, decode, encode
+from tests.integration.hub.asking import NOW, VENUE, Night, new_id
+from tests.integration.hub.test_cli import hub
+from tests.integration.hub.test_lending import until_blocked
+from tests.integration.hub.world import GateOnMqtt, World, record
+
+
+@pytest.fixture
+def night(world: World) -> Night:
+    return Night(world)
+
+
+class Line:
+    """A `hub.broker.Line` without a network."""
+
+    def __init__(self) -> None:
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.connects = 1
+        self.is_up = True
+        self.said: list[tuple[str, bytes]] = []
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002
+        self.said.append((topic, payload))
+
+    def acknowledge(self, *messages: Message) -> None:
+        pass
+
+    def tend(self) -> None:
+        pass
+
+
+def take(conn: Connection, *records: ScanRecord) -> list[tuple[str, Ack]]:
+    topics = {r.gate_id: Topics(venue=VENUE).scans(r.gate_id) for r in records}
+    return write(conn, Batch(records=records, topics=topics))
+
+
+def revoked(conn: Connection, gate_id: str = "gate-1") -> str:
+    return revoke(conn, VENUE, gate_id, "Eva", "stolen from the door", datetime.now(UTC))
+
+
+EFFECTS = (
+    "SELECT * FROM tickets ORDER BY id",
+    "SELECT * FROM vip_guest_passes ORDER BY id",
+    "SELECT * FROM vip_reservations ORDER BY id",
+    "SELECT * FROM vip_scan_logs ORDER BY id",
+    "SELECT * FROM winning_admissions ORDER BY ticket_id",
+    "SELECT * FROM scan_conflicts ORDER BY id",
+    "SELECT * FROM admission_changes ORDER BY event_id, version",
+    "SELECT * FROM scan_logs ORDER BY scan_id",
+    "SELECT * FROM scan_places ORDER BY scan_id",
+    "SELECT * FROM boots ORDER BY 1, 2, 3",
+    "SELECT * FROM boot_clocks ORDER BY 1, 2",
+    "SELECT * FROM claims ORDER BY scan_id",
+    "SELECT * FROM alerts ORDER BY number",
+)
+
+
+def effects(world: World) -> list[Any]:
+    return [world.all(sql) for sql in EFFECTS]
+
+
+def code_of(number: uuid.UUID) -> str:
+    """A night's code that no other has."""
+    return "".join(chr(ord("A") + int(digit, 16)) for digit in number.hex[:6])
+
+
+def evidence(world: World, gate_id: str = "gate-1") -> int:
+    found = world.one("SELECT count(*) FROM scan_quarantine WHERE gate_id = %s", gate_id)
+    assert isinstance(found, int)
+    return found
+
+
+def test_a_revoked_gates_scans_are_evidence_and_change_nothing(
+    night: Night, world: World, conn: Connection
+) -> None:
+    known, other = world.ticket(night.event), world.ticket(night.event)
+    table = world.reservation(night.event)
+    guest = world.guest_pass(table)
+    before = record(1, event_id=night.event, subject_id=known)
+    take(conn, before)
+    revoked(conn)
+    counted = effects(world)
+    late = [
+        record(2, event_id=night.event, subject_id=other),
+        record(3, event_id=night.event, subject_id=guest, kind="vip_pass"),
+        record(4, event_id=night.event, subject_id=known),
+        record(5, record="annulled", refers_to=before.scan_id, verdict=Ruling.NONE, reason="passage_timeout"),
+        record(6, record="event", verdict=Ruling.NONE, reason="tamper"),
+        record(7, code_hash="e" * 64, event_id=night.event),
+    ]
+    assert take(conn, before, *late) == [("gate-1", Ack(epoch="e1", seq=7))]
+    assert effects(world) == counted
+    assert evidence(world) == len(late)
+    assert world.one("SELECT checked_in_by FROM tickets WHERE id = %s", known) == "gate-1"
+    # said again it is no more of it
+    take(conn, before, *late)
+    assert evidence(world) == len(late)
+
+
+def test_the_others_of_a_batch_with_a_revoked_gate_count(
+    night: Night, world: World, conn: Connection
+) -> None:
+    ticket = world.ticket(night.event)
+    revoked(conn)
+    take(
+        conn,
+        record(1, event_id=night.event, subject_id=ticket),
+        record(1, gate_id="gate-2", event_id=night.event, subject_id=ticket),
+    )
+    assert world.all("SELECT checked_in_by FROM tickets") == [("gate-2",)]
+    assert world.all("SELECT gate_id FROM scan_logs") == [("gate-2",)]
+    assert world.one("SELECT count(*) FROM scan_conflicts") == 0
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scans=st.lists(
+        st.tuples(st.sampled_from(["gate-1", "gate-2"]), st.integers(0, 3), st.booleans()),
+        min_size=1,
+        max_size=12,
+    ),
+    at=st.integers(0, 12),
+)
+def test_whatever_comes_around_a_revocation_only_what_came_before_counts(
+    world: World, conn: Connection, scans: list[tuple[str, int, bool]], at: int
+) -> None:
+    event = world.event(code_of(uuid.uuid4()))
+    gates = {name: f"{name}-{uuid.uuid4().hex[:8]}" for name in ("gate-1", "gate-2")}
+    for gate_id in gates.values():
+        world.gate(gate_id, "", event, VENUE)
+    tickets = [world.ticket(event, code=f"MGY-PF-{uuid.uuid4().hex.upper()}") for _ in range(4)]
+    seq = dict.fromkeys(gates, 0)
+    counts: dict[str, int] = {}
+    for number, (name, ticket, enters) in enumerate(scans):
+        if number == at:
+            revoked(conn, gates["gate-1"])
+        seq[name] += 1
+        one = record(seq[name], gate_id=gates[name], event_id=event, subject_id=tickets[ticket])
+        take(conn, one if enters else msgspec.structs.replace(one, verdict=Ruling.DENY))
+        if name == "gate-1" and number >= at:
+            continue
+        counts[gates[name]] = counts.get(gates[name], 0) + 1
+    names = list(gates.values())
+    kept = dict(
+        world.all("SELECT gate_id, count(*) FROM scan_logs WHERE gate_id = ANY(%s) GROUP BY 1", names)
+    )
+    assert kept == counts
+    late = seq["gate-1"] - counts.get(gates["gate-1"], 0)
+    assert evidence(world, gates["gate-1"]) == late
+    entered = world.one(
+        "SELECT count(*) FROM tickets t JOIN scan_logs s ON s.scan_id = t.checked_in_scan"
+        " WHERE t.event_id = %s AND t.status = 'checked_in'",
+        event,
+    )
+    assert entered == world.one("SELECT count(*) FROM tickets WHERE event_id = %s AND is_used", event)
+
+
+def test_a_revoked_gate_is_granted_nothing_and_what_it_held_is_free_at_once(
+    night: Night, world: World, conn: Connection
+) -> None:
+    held, used = night.code(), night.code()
+    scan = new_id()
+    assert [night.answer("gate-1", held), night.answer("gate-1", used, scan)] == ["granted", "granted"]
+    night.ingest("gate-1", 1, used, scan)
+    revoked(conn)
+    free = world.all("SELECT code_hash, released_by FROM claims WHERE released_at IS NOT NULL")
+    assert free == [(held, "revoked")]
+    assert night.ask("gate-1", night.code()) == {"refused": "the gate was revoked"}
+    assert [night.answer("gate-2", held), night.answer("gate-2", used)] == ["granted", "taken"]
+
+
+def test_its_word_about_a_ticket_that_is_at_home_there_does_not_count(
+    night: Night, world: World, conn: Connection
+) -> None:
+    """It would say "used" of every ticket, and its guests would be refused everywhere."""
+    night.divide("gate-1")
+    code, scan = night.code(), new_id()
+    told = night.ask("gate-2", code, scan, heard=["gate-1", "gate-2"])
+    assert told is not None
+    assert told["lend"] == "gate-1"
+    revoked(conn)
+    wanted = {"venue": VENUE, "gate_id": "gate-1", "scan_id": scan, "code_hash": code, "lent": False}
+    row = conn.execute(
+        query("settle_lend"), wanted | {"used": True, "heard": ["gate-1"], "now": NOW}
+    ).fetchone()
+    assert row == {"told": None}
+    assert world.one("SELECT answer FROM claims WHERE scan_id = %s", scan) is None
+    # nor is it asked any more, heard or not
+    asked = {"gate_id": "gate-2", "scan_id": new_id(), "code_hash": night.code(), "epoch": "e1", "now": NOW}
+    asked |= {"venue": VENUE, "event_id": night.event, "heard": ["gate-1", "gate-2"]}
+    row = conn.execute(query("claim_entry"), asked).fetchone()
+    assert row is not None
+    assert row["told"]["grant"] == {"answer": "elsewhere", "home": "gate-1"}
+
+
+def test_its_statuses_and_its_answers_to_orders_do_not_count(
+    night: Night, world: World, conn: Connection
+) -> None:
+    order = new_id()
+    world.run(
+        "INSERT INTO commands (id, venue, gate_id, action, text, reason, actor, key_id, issued_at,"
+        " expires_at)"
+        " VALUES (%s, %s, 'gate-1', 'release', '', 'r', 'a', 'C1', %s, %s)", order, VENUE, NOW,
+        NOW + timedelta(seconds=30),
+    )  # fmt: skip
+    revoked(conn)
+    status = GateStatus(
+        gate_id="gate-1", online=True, version="1", boot_id="b", clock="synced", at=NOW, monotonic_ms=5,
+        clock_uncertainty_ms=3, epoch="e1", last_seq=0, acked=0, door=True,
+    )  # fmt: skip
+    line = Line()
+    statuses = Statuses(line, Topics(venue=VENUE))
+    line.inbox.put(Message(Topics(venue=VENUE).status("gate-1"), encode(status), 1, 1))
+    statuses.turn(conn, 0.0, NOW)
+    assert world.all("SELECT gate_id FROM gate_status") == []
+    assert world.all("SELECT gate_id FROM boot_clocks") == []
+    take_reply(conn, Reply(id=order, gate_id="gate-1", outcome="done", why=""), NOW)
+    assert world.all("SELECT outcome FROM commands") == [(None,)]
+
+
+def test_its_status_gives_no_grant_back(night: Night, world: World, conn: Connection) -> None:
+    code = night.code()
+    night.answer("gate-1", code)
+    world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
+    wanted = {"gate_id": "gate-1", "epoch": "e1", "last_seq": 0, "acked": 0, "door": True, "boot_id": "b"}
+    row = conn.execute(query("sweep_claims"), wanted | {"monotonic_ms": 5, "now": NOW}).fetchone()
+    assert row == {"released": None}
+    assert world.one("SELECT seen_boot FROM claims") is None
+
+
+def test_the_others_are_told_at_once_and_whoever_did_it_is_written_down(
+    night: Night, world: World, conn: Connection
+) -> None:
+    said = revoked(conn)
+    assert said.startswith("gate-1 is revoked")
+    line = Line()
+    Alerts(line, Topics(venue=VENUE), lambda: 10.0).tell(conn)
+    told = [decode(payload, Alert) for topic, payload in line.said if topic == Topics(venue=VENUE).alerts()]
+    assert [(alert.gate, alert.reason) for alert in told] == [("gate-1", "revoked")]
+    audit = world.all("SELECT actor, action, target, reason FROM audit_log")
+    assert audit == [("Eva", "revoke gate", "gate-1", "stolen from the door")]
+    assert "was revoked before" in revoked(conn)
+    assert world.one("SELECT count(*) FROM audit_log") == 1
+
+
+def test_no_gate_of_another_venue_or_of_none_is_revoked(night: Night, world: World, conn: Connection) -> None:
+    world.gate("elsewhere-1", "", None, "cantina")
+    for gate_id in ("elsewhere-1", "nobody"):
+        with pytest.raises(UsageError, match="has no gate"):
+            revoked(conn, gate_id)
+    assert world.one("SELECT count(*) FROM gates WHERE status = 'revoked'") == 0
+
+
+@pytest.mark.parametrize("name", ["maguey-hub", "maguey-hub-main", "Maguey-Hub-claims-main"])
+def test_no_gate_bears_a_name_of_the_hubs(world: World, name: str) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="gates_not_the_hub"):
+        world.gate(name, "")
+
+
+def test_a_scan_in_an_open_batch_is_before_or_after_a_revocation_never_both(
+    night: Night, world: World, conn: Connection, dsn: str
+) -> None:
+    ticket = world.ticket(night.event)
+    with connect(dsn, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
+        with conn.transaction():
+            take(conn, record(1, event_id=night.event, subject_id=ticket))
+            waiting = pool.submit(revoked, other)
+            until_blocked(world, other.info.backend_pid)
+        waiting.result(30)
+    assert world.one("SELECT status FROM tickets") == "checked_in"
+    assert evidence(world) == 0
+
+
+def test_scans_that_the_broker_kept_are_ignored(night: Night, world: World, conn: Connection) -> None:
+    scan = record(1, event_id=night.event, subject_id=world.ticket(night.event))
+    topic = Topics(venue=VENUE).scans("gate-1")
+    message = Message(topic, encode_scans([scan]), 1, 1, retained=True)
+    assert write(conn, read(message, Topics(venue=VENUE))) == []
+    assert world.all("SELECT status FROM tickets") == [("issued",)]
+    assert world.one("SELECT count(*) FROM scan_logs") == 0
+
+
+def test_the_command_revokes_and_gates_says_so(config_file: Path, config: HubConfig, world: World) -> None:
+    world.gate("gate-1", "", venue=config.venue)
+    who = ("--reason", "stolen", "--actor", "Eva", "--config", str(config_file))
+    done = hub("revoke", "gate-1", *who)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gate-1 is revoked" in done.stdout
+    told = hub("gates", "--config", str(config_file))
+    assert re.search(r"gate-1 +revoked \d+ \w+ ago +none since", told.stdout)
+    assert hub("revoke", "gate-9", *who).returncode == 2
+    assert hub("revoke", "gate-1", "--reason", " ", *who[2:]).returncode == 2
+
+
+def test_a_revoked_gate_is_ordered_nothing(
+    config_file: Path, config: HubConfig, world: World, tmp_path: Path
+) -> None:
+    key = tmp_path / "command.key"
+    make_key(key)
+    config_file.write_text(f'{config_file.read_text()}[commands]\nkey_file = "{key}"\nkey_id = "C1"\n')
+    world.gate("gate-1", "", venue=config.venue)
+    world.run("UPDATE gates SET status = 'revoked', revoked_at = now()")
+    with GateOnMqtt(config.mqtt.port, config.venue) as gate:
+        who = ("--reason", "a pram", "--actor", "Ana", "--config", str(config_file))
+        done = hub("command", "gate-1", "release", *who)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "gate-1 was revoked" in done.stderr
+        assert [topic for topic, _ in gate.heard if topic.endswith("/commands")] == []
+    assert world.one("SELECT count(*) FROM commands") == 0
