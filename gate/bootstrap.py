@@ -37,7 +37,8 @@ from gate.passage import Rules
 from gate.passing import Passing
 from gate.ports import Dark, Display, Eye, Inputs, Keypad, Look, Turnstile, Voice
 from gate.screen import Screen
-from hardware.decode import Decoded, decode
+from hardware.apart import decode_apart
+from hardware.decode import Decoded
 from hardware.exposure import Controls, controls_for
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.gpio import choose_factory
@@ -52,7 +53,6 @@ from hardware.health import (
 from hardware.inputs import make_inputs
 from hardware.keypad import make_keypad
 from hardware.lights import make_voice
-from hardware.pictures import load
 from hardware.spec import CameraSpec
 from hardware.turnstile import make_turnstile
 
@@ -198,8 +198,8 @@ def pictures_eye(files: Sequence[Path]) -> ChildEye:
 
 
 def decode_picture(file: Path) -> Decoded:
-    """The codes in one picture, read in this process. Raises `PictureError`."""
-    return decode(load(file))
+    """The codes in one picture, read in a process of its own. Raises `PictureError`."""
+    return decode_apart(file)
 
 
 def draw_screens(out: Path, lang: Literal["es", "en"]) -> list[Path]:

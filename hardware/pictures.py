@@ -1,20 +1,22 @@
 """Read a picture file as grey values, or say in words why not.
 
-Files come from strangers (a customer's screenshot, a dropped download), so the size is
-judged from the header, before any pixel is decompressed.
+Files come from strangers (a customer's screenshot, a dropped download). What they may cost is judged
+before any pixel is decompressed: the file's size, the sides and pixels its header tells of, and how often a
+JPEG goes over its pixels. Whatever the library raises after that makes the file a damaged one, so a caller
+handles one error. Native code may still crash or take long: `hardware.apart` and the camera's process
+contain that.
 """
 
 from __future__ import annotations
 
+import mmap
 import stat
-import struct
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from gate.errors import MagueyError
 
@@ -24,10 +26,23 @@ Grey = npt.NDArray[np.uint8]
 MAX_PIXELS = 40_000_000
 """Largest picture read. Phones make 12 to 50 megapixels; decompressed, 40 are 160 MB in colour."""
 
+MAX_SIDE = 20_000
+"""Longest side read, in pixels. A phone's panorama has 16,000; zxing-cpp ends the process at 40 million."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Largest file read. 40 megapixels without any compression are 120 MB, and nobody sends such."""
+
+MAX_SCANS = 100
+"""How often a JPEG may go over its pixels. Progressive ones do some ten times; each pass over a large picture
+costs up to a second, and 3,000 were made to cost 90 (the libjpeg authors' "LJT-01-004", 2018)."""
+
 _MEGAPIXELS = MAX_PIXELS // 1_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
-# what Pillow's three readers were seen to raise on damaged files
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+_BAND = 256
+"""Rows turned into grey at once, so that only the picture itself is in memory as a whole."""
+_START_OF_SCAN = b"\xff\xda"
+_ORIENTATION = 0x0112
+"""The EXIF tag (CIPA DC-008, 4.6.5)."""
 
 
 class PictureError(MagueyError, ValueError):
@@ -42,21 +57,24 @@ class PictureError(MagueyError, ValueError):
 
 
 def load(path: Path) -> Grey:
-    """Read a PNG, JPEG or WebP file.
+    """Read a PNG, JPEG or WebP file; of an animation, its first picture.
 
-    Turned as its EXIF orientation says; transparent parts become white, as on a page.
+    Turned as its EXIF orientation says; transparent parts become white, as on a page. Takes about five
+    bytes a pixel, of 16 bits three.
 
     :returns: grey values, height × width, writable, contiguous.
-    :raises PictureError: saying what is wrong with the file and what to do.
+    :raises PictureError: saying what is wrong with the file and what to do; nothing else.
     """
     _check_file(path)
     with _open(path) as image:
-        _check_size(path, image)
         try:
+            _check_size(path, image)
             return _grey(image)
+        except PictureError:
+            raise
         except MemoryError:
             raise PictureError(path, "not enough memory to read it. Send a smaller picture.") from None
-        except _DAMAGE as error:
+        except Exception as error:  # a decoder raises whatever its author did not think of
             raise PictureError(path, _damaged(error)) from None
 
 
@@ -72,6 +90,9 @@ def _check_file(path: Path) -> None:
         raise PictureError(path, "is not a regular file. Give a picture file.")
     if found.st_size == 0:
         raise PictureError(path, "the file is empty. Copy it again.")
+    if found.st_size > MAX_BYTES:
+        why = f"the file has {found.st_size >> 20} MiB, more than the {MAX_BYTES >> 20} this gate reads."
+        raise PictureError(path, f"{why} Send a smaller picture.")
 
 
 def _open(path: Path) -> Image.Image:
@@ -85,7 +106,7 @@ def _open(path: Path) -> Image.Image:
         raise PictureError(path, why) from None
     except OSError as error:
         raise PictureError(path, _why_not(error)) from None
-    except _DAMAGE:
+    except Exception:
         raise PictureError(path, "the picture is damaged. Copy it again.") from None
 
 
@@ -116,14 +137,62 @@ def _check_size(path: Path, image: Image.Image) -> None:
     if pixels > MAX_PIXELS:
         why = f"it has {pixels / 1e6:.0f} megapixels, more than the {_MEGAPIXELS} this gate reads."
         raise PictureError(path, f"{why} Send a smaller picture.")
+    if max(image.size) > MAX_SIDE:
+        why = f"a side of {max(image.size)} pixels is more than the {MAX_SIDE} this gate reads."
+        raise PictureError(path, f"{why} Send a smaller picture.")
+    if image.format not in ("PNG", "WEBP"):  # JPEG, or several of them in one file (MPO)
+        _check_scans(path)
+
+
+def _check_scans(path: Path) -> None:
+    """In the compressed pixels each 0xFF is followed by a zero, so this pair of bytes always means a pass.
+
+    ITU-T T.81, B.1.1.5. Thumbnails in the header are counted, too; there are one or two.
+    """
+    count, at = 0, 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        while count <= MAX_SCANS and (at := content.find(_START_OF_SCAN, at) + 1):
+            count += 1
+    if count > MAX_SCANS:
+        why = f"this JPEG is made of more than {MAX_SCANS} passes, which would keep the gate busy."
+        raise PictureError(path, f"{why} Take a screenshot of it and send that.")
 
 
 def _grey(image: Image.Image) -> Grey:
+    """As `load`. The picture is decompressed once, and turned into grey by the band."""
+    turned = _orientation(image)
     image.draft("L", image.size)  # a JPEG need not be turned into colour first
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):  # 16 bit; Pillow would clip instead of scaling
-        return (np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-    if upright.has_transparency_data:
-        clear = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-    return np.array(upright.convert("L"))
+    image.load()
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top in range(0, image.height, _BAND):
+        bottom = min(top + _BAND, image.height)
+        grey[top:bottom] = _grey_band(image.crop((0, top, image.width, bottom)))
+    return np.ascontiguousarray(_upright(grey, turned))
+
+
+def _grey_band(band: Image.Image) -> Grey:
+    if band.mode.startswith("I"):  # 16 bit; Pillow would clip instead of scaling
+        return (np.asarray(band).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+    if band.has_transparency_data:
+        clear = band.convert("RGBA")
+        band = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    return np.asarray(band.convert("L"))
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8 as EXIF numbers them; 1, upright, also where it cannot be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _upright(grey: Grey, orientation: int) -> Grey:
+    """Turned and mirrored so that the first row is the top, and the first column the left."""
+    if orientation in (5, 6, 7, 8):
+        grey = grey.T
+    if orientation in (3, 4, 7, 8):
+        grey = grey[::-1]
+    if orientation in (2, 3, 6, 7):
+        grey = grey[:, ::-1]
+    return grey

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from gate.errors import MagueyError
-from hardware.pictures import PictureError, load
+from hardware.apart import answer_of, decode_apart
+from hardware.pictures import MAX_BYTES, MAX_SCANS, PictureError, load
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
@@ -115,3 +120,108 @@ def test_the_reason_for_a_log_never_has_the_path(tmp_path: Path) -> None:
         with pytest.raises(PictureError) as refused:
             load(path)
         assert "secret" not in refused.value.why
+
+
+def _png(width: int, height: int, depth: int, colour: int) -> bytes:
+    """A grey PNG of any shape, made without holding it in memory."""
+    samples = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    packer, row = zlib.compressobj(1), b"\0" + b"\x80" * (width * samples * depth // 8)
+    body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)), (b"IDAT", body))
+    chunks = (
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in (*parts, (b"IEND", b""))
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("size", [(20_001, 1), (1, 20_001), (30_000_000, 1)])
+def test_a_side_that_no_camera_makes_is_refused_from_the_header(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "long.png"
+    path.write_bytes(_png(size[0], 1, 8, 0) if size[1] == 1 else _png(1, size[1], 8, 0))
+    with pytest.raises(PictureError, match=r"a side of \d+ pixels is more than the 20000"):
+        load(path)
+
+
+def _jpeg_of(scans: int) -> bytes:
+    """A progressive JPEG whose last pass, which changes nothing, comes again and again."""
+    file = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    usual, last = content.count(b"\xff\xda"), content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (scans - usual) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_more_passes_than_anybody_needs_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "passes.jpg"
+    path.write_bytes(_jpeg_of(MAX_SCANS))
+    assert load(path).shape == (64, 64)
+    path.write_bytes(_jpeg_of(MAX_SCANS + 1))
+    with pytest.raises(PictureError, match="more than 100 passes"):
+        load(path)
+
+
+def test_a_file_larger_than_anybody_sends_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(PictureError, match="more than the 64 this gate reads"):
+        load(path)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(orientation).integers(0, 255, (300, 17), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("L"))
+    assert np.array_equal(load(tmp_path / "turned.png"), expected)
+
+
+@given(
+    place=st.integers(0, 600),
+    junk=st.binary(min_size=1, max_size=8),
+    kind=st.sampled_from(["PNG", "JPEG", "WEBP"]),
+)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(place: int, junk: bytes, kind: str) -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30), "white").save(file, kind, exif=exif)
+    content = file.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged"
+        path.write_bytes(content[:place] + junk + content[place + len(junk) :])
+        try:
+            assert load(path).ndim == 2
+        except PictureError as error:
+            assert error.why
+
+
+@pytest.mark.parametrize(("depth", "colour"), [(8, 0), (16, 0), (8, 6), (16, 6), (16, 4)])
+def test_a_picture_takes_a_bounded_number_of_bytes_a_pixel(tmp_path: Path, depth: int, colour: int) -> None:
+    """Sixteen bits once took twenty-one, transparency sixteen."""
+    path, megapixels = tmp_path / "deep.png", 6
+    path.write_bytes(_png(3000, 2000, depth, colour))
+    assert decode_apart(path, headroom_mb=megapixels * 9 + 20).found == ()
+
+
+def test_a_file_that_ends_its_decoder_is_named_and_the_next_one_is_read(tmp_path: Path) -> None:
+    Image.new("L", (2000, 2000)).save(tmp_path / "large.png")
+    with pytest.raises(PictureError, match="not enough memory"):
+        decode_apart(tmp_path / "large.png", headroom_mb=1)
+    with pytest.raises(PictureError, match="takes too long"):
+        decode_apart(tmp_path / "large.png", patience_s=0)
+    assert decode_apart(tmp_path / "large.png").found == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "how"), [(-11, "SIGSEGV"), (-9, "SIGKILL"), (1, "status 1"), (None, "status None")]
+)
+def test_how_a_decoder_ended_is_told(status: int | None, how: str) -> None:
+    with pytest.raises(PictureError, match=how):
+        answer_of(Path("ticket.png"), b"", status)
