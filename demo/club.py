@@ -27,7 +27,7 @@ from gate.model import ScanRecord
 from gate.rows import COLUMNS, from_row
 from gate.status import GateStatus, gather
 
-START_S = 60.0
+START_S = 300.0
 
 
 class ClubError(RuntimeError):

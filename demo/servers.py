@@ -27,7 +27,8 @@ from typing import TypeVar
 import psycopg
 
 _PREFIX, _LOCK = "maguey-", ".in-use"
-_START_SECONDS = 60.0
+_PATIENCE_SECONDS = 300.0
+"""Only ends a hang: a server starts in seconds, and stops in less."""
 UNSYNCED = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB", "dynamic_shared_memory_type=mmap")
 """Settings of a Postgres for tests: killed, it loses nothing; only a machine that loses its power would. It
 asks the disk for nothing, which otherwise is most of what a new database costs; killed, it leaves nothing."""
@@ -103,7 +104,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self.is_ready(self.port):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise ServerError(f"{self.command[0]} does not answer: {self.log.read_text()[-800:]}")
@@ -113,7 +114,7 @@ class Server:
         """End it, politely or with `how`; nothing happens if it is not running."""
         if self.process is not None:
             self.process.send_signal(how or self.polite)
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=_PATIENCE_SECONDS)
             self.process = None
 
     def kill(self) -> None:

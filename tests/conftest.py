@@ -15,8 +15,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from demo.servers import passing_folder
+
+# a case that takes long says something of the machine, and nothing of the rule
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 4 << 30

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.patience import PATIENCE_S
+
 PIECE_BYTES = 64 * 1024
 
 
@@ -119,9 +121,9 @@ def proxy(to_port: int) -> Iterator[Proxy]:
     made, is_up = Proxy(to_port), threading.Event()
     thread = threading.Thread(target=made.run, args=(is_up,), name=f"proxy to {to_port}", daemon=True)
     thread.start()
-    assert is_up.wait(10)
+    assert is_up.wait(PATIENCE_S)
     try:
         yield made
     finally:
         made.stop()
-        thread.join(10)
+        thread.join(PATIENCE_S)

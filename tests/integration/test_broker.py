@@ -27,9 +27,9 @@ from sync.link import Broker as LinkBroker
 from sync.link import Connected, Link, LinkEvent, Lost
 from sync.wire import Topics
 from tests.certificates import Authority, Identity
+from tests.patience import PATIENCE_S
 
 CONFIG = Path(__file__).parents[2] / "config" / "mosquitto"
-WAIT_S = 20.0
 OURS, OTHERS = Topics(venue="maguey"), Topics(venue="cantina")
 LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
 GATES = ("gate-1", "gate-2", "maguey-hub")
@@ -126,23 +126,23 @@ class Client:
         self.told.put("connected" if not code.is_failure else f"refused: {code}")
 
     def connected(self) -> Client:
-        while (told := self.told.get(timeout=WAIT_S)) != "connected":
+        while (told := self.told.get(timeout=PATIENCE_S)) != "connected":
             assert told.startswith("lost"), told
         return self
 
     def hear(self, *filters: str) -> None:
         self._subscribed.clear()
         self._client.subscribe([(one, SubscribeOptions(qos=1)) for one in filters])
-        assert self._subscribed.wait(WAIT_S)
+        assert self._subscribed.wait(PATIENCE_S)
 
     def say(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(WAIT_S)
+        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
 
     def until(self, last: bytes) -> set[str]:
         """The topics of everything heard before a payload."""
         topics: set[str] = set()
         while True:
-            topic, payload = self.heard.get(timeout=WAIT_S)
+            topic, payload = self.heard.get(timeout=PATIENCE_S)
             if payload == last:
                 return topics
             topics.add(topic)
@@ -225,12 +225,12 @@ def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
         key_file=str(identity.key),
     )
     link = Link(broker, "gate-1", lambda _link, event: told.put(event), (OURS.status("gate-2"), b"gone"), ())
-    first = told.get(timeout=WAIT_S)
+    first = told.get(timeout=PATIENCE_S)
     if first == Connected():  # Mosquitto lets it in, and is to hold the will back
         torn = link._client.socket()  # without a goodbye
         assert torn is not None
         cast(socket.socket, torn).shutdown(socket.SHUT_RDWR)
-        assert isinstance(told.get(timeout=WAIT_S), Lost)
+        assert isinstance(told.get(timeout=PATIENCE_S), Lost)
     club.witness.say(OURS.alerts(), b"after the will")
     assert OURS.status("gate-2") not in club.witness.until(b"after the will")
     link.close()
@@ -245,7 +245,7 @@ def test_who_shows_no_certificate_or_a_strangers_or_a_revoked_one_does_not_get_i
     for identity in (None, stranger.issue("gate-1"), revoked):
         for port in (club.broker.port, club.hub_port):
             client = Client(club.authority, identity, port, "gate-1")
-            assert client.told.get(timeout=WAIT_S) != "connected"
+            assert client.told.get(timeout=PATIENCE_S) != "connected"
             client.close()
 
 
@@ -314,7 +314,7 @@ def test_a_gate_revoked_in_the_night_does_not_get_in_again(club: Club) -> None:
     club.witness.connected()
     club.witness.hear("#")
     client = club.client("gate-3", identity)
-    assert client.told.get(timeout=WAIT_S) != "connected"
+    assert client.told.get(timeout=PATIENCE_S) != "connected"
     client.close()
 
 
@@ -332,6 +332,6 @@ def test_two_with_one_certificate_throw_each_other_out(club: Club) -> None:
     identity = club.authority.issue("gate-1")
     first = club.client("gate-1", identity).connected()
     second = Client(club.authority, identity, club.broker.port, "a clone").connected()
-    assert "lost" in first.told.get(timeout=WAIT_S)
+    assert "lost" in first.told.get(timeout=PATIENCE_S)
     first.close()
     second.close()

@@ -22,13 +22,12 @@ from gate.only import only_door
 from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import NOW, a_table, an_admission, an_event, code_id
-
-WAIT_S = 60.0
+from tests.patience import PATIENCE_S
 
 
 def call(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def gate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -253,7 +252,7 @@ class Door:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        _, rest = self.process.communicate(timeout=WAIT_S)
+        _, rest = self.process.communicate(timeout=PATIENCE_S)
         assert "Traceback" not in rest
         return self.process.returncode
 

@@ -28,9 +28,9 @@ from gate.hotline import Hotline
 from gate.talk import Replied
 from sync.link import Broker, Connected, Link, LinkEvent, Message
 from sync.wire import Claimed, Grant, HubTime, Probe, Returned, ToGate, ToHub, Topics, encode, to_hub
+from tests.patience import PATIENCE_S
 
 TOPICS = Topics(venue="maguey")
-WAIT_S = 60.0
 AN_HOUR = 3600.0
 
 
@@ -45,7 +45,7 @@ class Hub:
         at = Broker(host="127.0.0.1", port=broker.port)
         self.is_mute = False
         self.link = Link(at, "hub", lambda _link, event: self._told.put(event), ("hub", b""), wanted)
-        assert self._told.get(timeout=WAIT_S) == Connected()
+        assert self._told.get(timeout=PATIENCE_S) == Connected()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -118,7 +118,7 @@ class Gate:
         return Hotline(self.folder / "run" / "sync.sock", timeout_s, self._clock)
 
     def await_true(self, condition: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + WAIT_S
+        until = time.monotonic() + PATIENCE_S
         while not condition():
             if time.monotonic() > until:
                 pytest.fail(f"never: {what}. {(self.folder / 'sync.log').read_text()[-2000:]}")
@@ -134,7 +134,7 @@ class Gate:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
-            self._process.wait(timeout=WAIT_S)
+            self._process.wait(timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -172,14 +172,14 @@ def test_a_claim_is_granted_an_unused_one_given_back_and_a_reply_carried(gate: G
     gate.answered()
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
-    assert isinstance(hub.said.get(timeout=WAIT_S), Claimed)
+    assert isinstance(hub.said.get(timeout=PATIENCE_S), Claimed)
     door.unused("scan-1")
-    assert hub.said.get(timeout=WAIT_S) == Returned(scan_id="scan-1")
+    assert hub.said.get(timeout=PATIENCE_S) == Returned(scan_id="scan-1")
     hub.link.publish(TOPICS.commands("gate-1"), b"sealed")
     gate.await_true(lambda: door.orders() == [b"sealed"], "the order at the door")
     reply = encode(Reply(id="1", gate_id="gate-1", outcome="done")).decode()
     assert door.send(Replied(reply=reply))
-    assert hub.replies.get(timeout=WAIT_S) == reply.encode()
+    assert hub.replies.get(timeout=PATIENCE_S) == reply.encode()
     door.close()
 
 
@@ -228,7 +228,7 @@ def test_a_claim_under_way_when_the_broker_goes_is_turned_down_at_once(
     hub.is_mute = True
 
     def kill_it_once_asked() -> None:
-        hub.said.get(timeout=WAIT_S)
+        hub.said.get(timeout=PATIENCE_S)
         broker.kill()
 
     killer = threading.Thread(target=kill_it_once_asked)

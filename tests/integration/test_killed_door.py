@@ -168,7 +168,6 @@ def the_promise_holds(folder: Path, at: int) -> list[ScanRecord]:
     return records
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("scene", "rules"),
     [
@@ -214,7 +213,6 @@ def staff_closes_the_gate(bench: Bench) -> None:
     staff.send(staff.sealed("close"))
 
 
-@pytest.mark.timeout(600)
 def test_killed_anywhere_in_an_order_the_gate_is_afterwards_what_its_record_says(tmp_path: Path) -> None:
     assert lean(killed_in_an_order, tmp_path) == {(Way.NORMAL, False), (Way.CLOSED, True)}
 

@@ -132,7 +132,6 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("damage", [index_lost, notes_lost, log_spoiled, deleted_under_the_door])
 def test_killed_at_any_step_and_once_more_nothing_is_lost(
     tmp_path: Path, damage: Callable[[Path], None]

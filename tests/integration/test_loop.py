@@ -13,8 +13,7 @@ from demo.club import Club, await_true, open_club
 from demo.night import Ticket, phone
 from gate.model import Ruling, ScanRecord
 from sync.scans import record_hash
-
-WAIT_S = 60.0
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ class Queue:
 
     def scanned(self) -> None:
         """Wait until every presentation is in a journal."""
-        await_true(lambda: len(records(self.club)) >= self.expected, WAIT_S, "all scanned", self.club)
+        await_true(lambda: len(records(self.club)) >= self.expected, PATIENCE_S, "all scanned", self.club)
 
 
 def records(club: Club) -> list[ScanRecord]:
@@ -52,7 +51,7 @@ def records(club: Club) -> list[ScanRecord]:
 def drained(club: Club) -> None:
     """Wait until the hub has acknowledged everything."""
     waiting: Callable[[], int] = lambda: sum(gate.status().journal.waiting for gate in club.gates)  # noqa: E731
-    await_true(lambda: waiting() == 0, WAIT_S, "everything acknowledged", club)
+    await_true(lambda: waiting() == 0, PATIENCE_S, "everything acknowledged", club)
 
 
 def committed(club: Club) -> list[tuple[str, str]]:
@@ -91,7 +90,7 @@ def test_kill_nine_of_any_part_beyond_the_door_loses_nothing_and_doubles_nothing
         "postgres": (club.database.kill, club.database.start),
         "sync": (club.gates[0].sync.kill, club.gates[0].sync.start),
     }[victim]
-    await_true(lambda: len(records(club)) > 3, WAIT_S, "first scans", club)
+    await_true(lambda: len(records(club)) > 3, PATIENCE_S, "first scans", club)
     kill()
     queue.come(12)
     queue.scanned()  # the door goes on whatever is gone
@@ -115,8 +114,8 @@ def test_a_door_that_is_killed_admits_nobody_twice_and_loses_no_scan(club: Club)
     queue.show(once, 0)
     queue.come(2)
     # a picture still held up when the door died is seen a second time, so scans are not counted here
-    await_true(lambda: len(admitted(club)) >= 8, WAIT_S, "the two newcomers", club)
-    await_true(lambda: not any((gate.folder / "camera").glob("*.*")), WAIT_S, "all looked at", club)
+    await_true(lambda: len(admitted(club)) >= 8, PATIENCE_S, "the two newcomers", club)
+    await_true(lambda: not any((gate.folder / "camera").glob("*.*")), PATIENCE_S, "all looked at", club)
     drained(club)
     assert len(admitted(club)) == len(set(admitted(club))) == 8
     assert_nothing_lost_doubled_or_altered(club)
@@ -130,7 +129,7 @@ def test_a_gate_that_starts_without_broker_and_hub_runs_says_so_and_catches_up(c
         gate.door.kill()
         gate.door.start()
         gate.sync.start()
-    await_true(lambda: not any(gate.status().online for gate in club.gates), WAIT_S, "offline", club)
+    await_true(lambda: not any(gate.status().online for gate in club.gates), PATIENCE_S, "offline", club)
     queue = Queue(club)
     queue.come(4)
     queue.scanned()
@@ -140,7 +139,7 @@ def test_a_gate_that_starts_without_broker_and_hub_runs_says_so_and_catches_up(c
     club.ingest.start()
     club.web.start()
     drained(club)
-    await_true(lambda: all(gate.status().online for gate in club.gates), WAIT_S, "online again", club)
+    await_true(lambda: all(gate.status().online for gate in club.gates), PATIENCE_S, "online again", club)
     assert_nothing_lost_doubled_or_altered(club)
 
 
@@ -158,7 +157,7 @@ def test_each_admission_gave_one_pulse_and_no_refusal_did(club: Club) -> None:
         pulses += sum(gate.pulses() for gate in club.gates)
         return pulses >= 6
 
-    await_true(given, WAIT_S, "six pulses", club)
+    await_true(given, PATIENCE_S, "six pulses", club)
     assert pulses == len(admitted(club)) == 6
     assert len(records(club)) == 8
 
@@ -176,7 +175,7 @@ def test_a_refund_at_the_hub_is_refused_at_the_door(club: Club) -> None:
     with psycopg.connect(club.dsn) as db:
         db.execute("update tickets set status = 'refunded' where id = %s", (ticket.subject_id,))
     assert before is not None
-    await_true(lambda: _version(club) > (before.cache_version or 0), WAIT_S, "the delta", club)
+    await_true(lambda: _version(club) > (before.cache_version or 0), PATIENCE_S, "the delta", club)
     queue = Queue(club)
     queue.show(ticket, 0)
     queue.scanned()
@@ -204,9 +203,9 @@ def test_hostile_pictures_stop_nothing_and_the_next_scan_works(club: Club) -> No
     gate.present_file(refused)
     (club.folder / "text.png").write_text("this is no picture")
     gate.present_file(club.folder / "text.png")
-    await_true(lambda: not any((gate.folder / "camera").glob("*.*")), WAIT_S, "all looked at", club)
+    await_true(lambda: not any((gate.folder / "camera").glob("*.*")), PATIENCE_S, "all looked at", club)
     queue.come(1)
-    await_true(lambda: len(admitted(club)) == 1, WAIT_S, "the good ticket", club)
+    await_true(lambda: len(admitted(club)) == 1, PATIENCE_S, "the good ticket", club)
     assert {record.reason for record in records(club) if record.verdict is Ruling.DENY} == {"malformed"}
 
 

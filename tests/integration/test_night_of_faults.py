@@ -21,13 +21,13 @@ from demo.night import Ticket, phone
 from gate.model import ScanRecord
 from gate.sqlfile import parse
 from sync.scans import record_hash
+from tests.patience import PATIENCE_S
 from tests.proxy import Proxy, proxy
 
 GATES = 3
 SCANS = 2_000
 CONTESTED = 200
 SEED = 20261121
-QUIET_S = 400.0
 
 
 class Night:
@@ -153,7 +153,7 @@ def _let_come(night: Night, turns: Sequence[Sequence[tuple[int, Ticket]]]) -> No
         for gate, ticket in turn:
             night.club.gates[gate].present_file(night.picture(ticket))
     # asked anew each time: the gate that was quickest when the guests came may be the one that is stopped
-    await_true(lambda: min(map(_waiting, night.club.gates)) < 5, QUIET_S, "guests answered", night.club)
+    await_true(lambda: min(map(_waiting, night.club.gates)) < 5, PATIENCE_S, "guests answered", night.club)
 
 
 def journals(night: Night) -> list[ScanRecord]:
@@ -163,9 +163,11 @@ def journals(night: Night) -> list[ScanRecord]:
 def quiet(night: Night) -> None:
     """All guests answered, all of it in Postgres, every gate in step with the hub again."""
     club = night.club
-    await_true(lambda: not any(map(_waiting, club.gates)), QUIET_S, "all answered", club)
-    await_true(lambda: all(_is_quiet(gate) for gate in club.gates), QUIET_S, "everything acknowledged", club)
-    await_true(lambda: _are_in_sync(club), QUIET_S, "every cache in step", club)
+    await_true(lambda: not any(map(_waiting, club.gates)), PATIENCE_S, "all answered", club)
+    await_true(
+        lambda: all(_is_quiet(gate) for gate in club.gates), PATIENCE_S, "everything acknowledged", club
+    )
+    await_true(lambda: _are_in_sync(club), PATIENCE_S, "every cache in step", club)
 
 
 def _is_quiet(gate: GateBox) -> bool:
@@ -195,7 +197,6 @@ def broken(night: Night) -> dict[str, list[tuple[object, ...]]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-@pytest.mark.timeout(1200)
 def test_a_night_of_faults_loses_nothing_and_admits_nobody_unseen(night: Night) -> None:
     play(night)
     quiet(night)

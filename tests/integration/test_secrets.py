@@ -13,8 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.club import Club, await_true, open_club
 from demo.night import Ticket, phone
+from tests.patience import PATIENCE_S
 
-WAIT_S = 60.0
 KINDS = ("ga", "vip_host", "vip_pass", "vip_linked")
 
 
@@ -73,10 +73,13 @@ def test_no_secret_of_a_ticket_is_in_a_gates_files_its_logs_or_any_message(club:
     forged = [forgery(ticket) for ticket in shown]
     for number, text in enumerate([*(t.printed for t in shown), *forged]):
         club.gates[number % 2].present(phone(text, rng))
-    await_true(lambda: scans(club) >= len(shown), WAIT_S, "the night's scans", club)
-    await_true(lambda: all_looked_at(club), WAIT_S, "all looked at", club)
+    await_true(lambda: scans(club) >= len(shown), PATIENCE_S, "the night's scans", club)
+    await_true(lambda: all_looked_at(club), PATIENCE_S, "all looked at", club)
     await_true(
-        lambda: all(gate.status().journal.waiting == 0 for gate in club.gates), WAIT_S, "acknowledged", club
+        lambda: all(gate.status().journal.waiting == 0 for gate in club.gates),
+        PATIENCE_S,
+        "acknowledged",
+        club,
     )
     client.loop_stop()
     assert any(b"/scans" in message for message in heard), "the eavesdropper heard no scan"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from gate import bootstrap
 from gate.config import GateFile, read
 from gate.door import Door
 from hardware.inputs import GpioInputs
+from tests.patience import PATIENCE_S, until
 
-WAIT_S = 20.0
 CONFIG = """
 gate_id = "gate-1"
 venue = "maguey"
@@ -67,11 +66,8 @@ def states(folder: Path) -> list[int]:
     return [json.loads(line)["state"] for line in (folder / "relay").read_text().splitlines()]
 
 
-def until(folder: Path, wanted: list[int]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while states(folder) != wanted and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert states(folder) == wanted
+def await_states(folder: Path, wanted: list[int]) -> None:
+    until(lambda: states(folder) == wanted, lambda: str(states(folder)))
 
 
 def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, tmp_path: Path) -> None:
@@ -80,7 +76,7 @@ def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, 
     pin = fire_pin(parts.inputs.get(0))
     assert states(tmp_path) == []
     pin.drive_high()  # the normally closed contact opens
-    until(tmp_path, [1])
+    await_states(tmp_path, [1])
 
 
 def test_an_alarm_that_is_heard_before_there_is_a_relay_opens_it_as_soon_as_there_is(
@@ -89,20 +85,19 @@ def test_an_alarm_that_is_heard_before_there_is_a_relay_opens_it_as_soon_as_ther
     parts = door.parts
     fire_pin(parts.inputs.get(0)).drive_high()
     assert parts.turnstile.get(0) is not None
-    until(tmp_path, [1])
+    await_states(tmp_path, [1])
 
 
 def test_after_the_alarm_the_loop_locks_again_and_has_recorded_both(door: Door, tmp_path: Path) -> None:
-    deadline = time.monotonic() + WAIT_S
     door.step()
     pin = fire_pin(door.parts.inputs.get(0))
     pin.drive_high()
-    until(tmp_path, [1])
+    await_states(tmp_path, [1])
     door.step()
     pin.drive_low()
-    while states(tmp_path) == [1] and time.monotonic() < deadline:
+    while states(tmp_path) == [1]:
         door.step()
-    until(tmp_path, [1, 0])
+    await_states(tmp_path, [1, 0])
     journal = door.parts.journal.part
     assert journal is not None
     rows = journal._db.execute("select record, reason from scans order by seq").fetchall()
@@ -116,7 +111,7 @@ def test_a_door_starts_although_the_driver_of_its_panel_never_comes_back(
 
     def hanging(*_: Any, **__: Any) -> Any:
         called.set()
-        comes_back.wait(WAIT_S)
+        comes_back.wait(PATIENCE_S)
         back.set()
         raise OSError("no panel after all")
 
@@ -126,7 +121,7 @@ def test_a_door_starts_although_the_driver_of_its_panel_never_comes_back(
     screen = msgspec.structs.replace(config.screen, driver="ssd1322")
     door = bootstrap.make_door(msgspec.structs.replace(config, screen=screen))
     try:
-        assert called.wait(WAIT_S)
+        assert called.wait(PATIENCE_S)
         assert not back.is_set()
         assert gpiozero.Device.pin_factory is not None, "chosen before the panel's thread uses it"
     finally:

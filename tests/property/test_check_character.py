@@ -38,7 +38,7 @@ def swapped(code: str, at: int) -> str:
     return code[:at] + code[at + 1] + code[at] + code[at + 2 :]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CODES)
 def test_every_single_wrong_character_at_every_place_is_found(code: str) -> None:
     assert holds(code)
@@ -62,7 +62,6 @@ def test_of_neighbours_swapped_exactly_one_pair_at_each_sum_is_not_found() -> No
         assert second - first in (1, 35)
 
 
-@settings(deadline=None)
 @given(CODES, st.data())
 def test_neighbours_swapped_are_found_or_make_another_code_that_is_not_the_ticket(
     code: str, data: st.DataObject
@@ -76,7 +75,6 @@ def test_neighbours_swapped_are_found_or_make_another_code_that_is_not_the_ticke
     assert code_hash(swapped(code, at)) != code_hash(code)
 
 
-@settings(deadline=None)
 @given(CODES, st.booleans(), st.data())
 def test_of_a_ticket_the_cache_knows_the_wrong_character_is_pointed_at(
     code: str, only_random: bool, data: st.DataObject
@@ -88,7 +86,6 @@ def test_of_a_ticket_the_cache_knows_the_wrong_character_is_pointed_at(
     point_at(code, wrong, at, start if only_random else 0)
 
 
-@settings(deadline=None)
 @given(CODES, st.booleans(), st.data())
 def test_of_a_ticket_the_cache_knows_swapped_neighbours_are_pointed_at(
     code: str, only_random: bool, data: st.DataObject

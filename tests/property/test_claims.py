@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, settings
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -32,6 +32,7 @@ from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
+from tests.machines import play
 
 TICKETS = [code_id(number) for number in (1, 2)]
 GATES = st.integers(0, 2)
@@ -212,12 +213,7 @@ class ClaimsMachine(RuleBasedStateMachine):
             assert all(count <= 1 for count in one_gate.values()), one_gate
 
 
-TestClaimsMachine = ClaimsMachine.TestCase
-TestClaimsMachine.settings = settings(
-    max_examples=30,
-    stateful_step_count=25,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    print_blob=True,
-)
+class TestClaimsMachine:
+    @pytest.mark.parametrize("part", range(2))
+    def test_no_run_breaks_a_rule(self, part: int) -> None:
+        play(ClaimsMachine, part, examples=15, steps=25)

@@ -114,10 +114,10 @@ def rows(path: Path) -> list[Row]:
         return [Row(*row) for row in db.execute(f"select {', '.join(Row._fields)} from scans order by seq")]
 
 
+@pytest.mark.parametrize("part", range(4))
 @settings(
-    max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     print_blob=True,
 )
 @given(night=st.integers(0, 2), blows=st.lists(st.tuples(FILES, BLOWS), min_size=1, max_size=3))
@@ -127,7 +127,7 @@ def rows(path: Path) -> list[Row]:
 @example(night=0, blows=[("journal.db-wal", ("cut", 997, 0, 1))])  # the mark of the last opening
 @example(night=2, blows=[("journal.db", ("cut", 0, 0, 1))])
 def test_whatever_is_damaged_nothing_is_forgotten_in_silence(
-    nights: list[Night], night: int, blows: list[tuple[str, Blow]]
+    nights: list[Night], part: int, night: int, blows: list[tuple[str, Blow]]
 ) -> None:
     before = nights[night].files
     after = dict(before)

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -30,6 +30,7 @@ from sync.wire import Change
 from tests.claims import HubInMemory, Line, Mood
 from tests.doors import Bench, WitnessedTurnstile
 from tests.factories import a_table, an_admission, an_event, code_id, pass_id
+from tests.machines import play
 
 FRAME_MS = 250
 TIMEOUT_MS = 7_000
@@ -388,14 +389,7 @@ def _killer(statement: int) -> Any:
     return called
 
 
-TestDoorMachine = DoorMachine.TestCase
-TestDoorMachine.settings = settings(
-    max_examples=100,
-    stateful_step_count=40,
-    deadline=None,
-    # without shrinking: a door machine shrinks for longer than a test may take; to get the shortest
-    # night that fails, take this line out and run with --timeout=0
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    print_blob=True,
-)
+class TestDoorMachine:
+    @pytest.mark.parametrize("part", range(5))
+    def test_no_run_breaks_a_rule(self, part: int) -> None:
+        play(DoorMachine, part, examples=20, steps=40)

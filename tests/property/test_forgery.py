@@ -175,7 +175,7 @@ MUTATED = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=1100) | st.text(max_size=400).map(str.encode) | BODIES | MUTATED)
 @example(b"")
 @example(b"{" * 1024)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gate.guessing import GUESSES, Guessing, note
@@ -36,7 +36,6 @@ class Watchman:
         return True
 
 
-@settings(deadline=None)
 @given(SCANS)
 @example([(0, Reason.UNKNOWN)] * 40)
 @example([(10_000, Reason.MALFORMED)] * 20)
@@ -54,7 +53,6 @@ def test_five_guesses_in_a_minute_lock_for_30_seconds_and_the_lock_ends(
         assert len(guessing.refused_ms) < 5
 
 
-@settings(deadline=None)
 @given(STEPS)
 @example([0] * 12)
 @example([0, 0, 0, 0, 0, 59_999, 1, 0, 0, 0, 0, 0])

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from gate.heart import PINGS, Beats, Heart, Rhythm, pulse
 from gate.notify import Notifier
+from tests.patience import PATIENCE_S
 
 NAMES = Beats.__struct_fields__
 INTERVAL_MS = 1_000
@@ -113,7 +114,7 @@ def test_ready_is_told_again_until_it_is_heard(tmp_path: Path) -> None:
     heart.ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(20)
+        listening.settimeout(PATIENCE_S)
         heart.beat(1, beats(1))
         assert listening.recv(64) == b"READY=1"
         heart.stopping()

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -40,6 +39,7 @@ from sync.outbox import Outbox
 from sync.wire import GateConfig, Lend
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
+from tests.machines import play
 
 HOMES = ("gate-1", "gate-2", "gate-3")
 BY_HOME = {home_of(code_hash(code), HOMES): code for code in map(code_id, range(1, 60))}
@@ -291,15 +291,10 @@ class HomeGateMachine(RuleBasedStateMachine):
             assert all(count <= 1 for count in every.values()), every
 
 
-TestHomeGateMachine = HomeGateMachine.TestCase
-TestHomeGateMachine.settings = settings(
-    max_examples=40,
-    stateful_step_count=25,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    print_blob=True,
-)
+class TestHomeGateMachine:
+    @pytest.mark.parametrize("part", range(2))
+    def test_no_run_breaks_a_rule(self, part: int) -> None:
+        play(HomeGateMachine, part, examples=20, steps=25)
 
 
 def test_a_decision_that_is_stopped_at_any_place_admits_nobody_twice(tmp_path: Path) -> None:

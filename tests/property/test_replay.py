@@ -18,7 +18,7 @@ WHAT = st.sampled_from(["scan", "scan", "scan", "annul", "locked"])
 steps = st.lists(st.tuples(WHAT, st.sampled_from(CODES)), max_size=25)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps)
 def test_any_night_replayed_unchanged_gives_no_difference(evening: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

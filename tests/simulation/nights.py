@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NIGHTS = 500
+NIGHTS = 120
 PARTS = 2
 
 

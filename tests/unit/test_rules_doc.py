@@ -35,14 +35,11 @@ def headings() -> list[str]:
 
 @cache
 def names_in(path: str) -> set[str]:
-    """Names of the tests in a file: functions, methods, and state machines given a name."""
+    """Names of the tests in a file: functions, methods, classes."""
     found = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.lower().startswith("test"):
             found.add(node.name)
-        if isinstance(node, ast.Assign):
-            names = {name.id for name in node.targets if isinstance(name, ast.Name)}
-            found |= {name for name in names if name.endswith("Machine")}
     return found
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from hardware import freshness
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.names import alias
 from hardware.spec import CameraSpec, Driver
-from tests.integration.hardware.watching import PATIENCE_S, is_running, present, raws, read, until
+from tests import patience
+from tests.integration.hardware.watching import is_running, present, raws, read, until
 from tests.unit.hardware.scenes import code, shared
 
 
@@ -330,10 +330,7 @@ def test_children_die_with_the_door_and_leave_its_interrupts_to_it(folder: Path)
     door.kill()
     door.wait()
     door.stdout.close()
-    deadline = time.monotonic() + PATIENCE_S
-    while any(is_running(pid) for pid in pids):
-        assert time.monotonic() < deadline
-        os.sched_yield()
+    patience.until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_the_eye_beats_without_a_camera_too_and_stops_when_closed(tmp_path: Path) -> None:

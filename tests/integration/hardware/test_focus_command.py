@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.hardware.live_kernel import Camera
 from tests.integration.hardware.watching import present
+from tests.patience import PATIENCE_S
 
 _CONFIG = """gate_id = "gate-1"
 venue = "maguey"
@@ -53,7 +54,7 @@ def test_it_tells_how_sharp_each_frame_is_until_it_is_stopped(tmp_path: Path) ->
 def test_it_stops_by_itself_after_its_time(tmp_path: Path) -> None:
     (tmp_path / "camera").mkdir()
     command = [*_command(tmp_path, "folder"), "--seconds", "5"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, "")
     assert "no code" in done.stdout
 
@@ -63,7 +64,7 @@ def test_while_the_door_has_the_camera_it_says_how_to_stop_the_door(
 ) -> None:
     Camera(tmp_path, monkeypatch).give("busy")
     command = _command(tmp_path, "v4l2")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(
         "is being used by another program. The door has it while it runs. Run: systemctl stop maguey-gate"
@@ -71,6 +72,8 @@ def test_while_the_door_has_the_camera_it_says_how_to_stop_the_door(
 
 
 def test_a_missing_camera_is_named(tmp_path: Path) -> None:
-    done = subprocess.run(_command(tmp_path, "v4l2"), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        _command(tmp_path, "v4l2"), capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert done.returncode == 1
     assert f"There is no camera at {tmp_path}/video0. Plug it in" in done.stderr

@@ -14,6 +14,7 @@ from gate.ports import Look
 from hardware.eye import NOT_A_PICTURE, ChildEye
 from hardware.spec import CameraSpec, Driver
 from tests.integration.hardware.watching import raws, until
+from tests.patience import PATIENCE_S
 from tests.unit.hardware.mutations import picture
 from tests.unit.hardware.scenes import code
 
@@ -23,7 +24,7 @@ MANY, SHARE, GOOD_EVERY = 2000, 120, 20
 
 def test_two_thousand_mutated_pictures_stop_no_decoder() -> None:
     command = [sys.executable, "-m", "tests.unit.hardware.mutations", str(MANY)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=115)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=PATIENCE_S)
     assert done.returncode == 0, f"after these seeds: {done.stderr[-2000:]}"
     counted = json.loads(done.stdout)
     assert sum(counted.values()) == MANY

@@ -10,9 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from gate.ports import Eye, Look
+from tests.patience import PATIENCE_S
 from tests.unit.hardware.scenes import code
-
-PATIENCE_S = 30.0
 
 
 def until(eye: Eye, done: Callable[[Look | None], bool]) -> Look | None:

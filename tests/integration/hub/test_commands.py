@@ -26,6 +26,7 @@ from hub.signing import make_key, read_key
 from sync.wire import Topics, WireError, encode
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+from tests.patience import until
 
 WHO = ("--reason", "a pram", "--actor", "Ana")
 
@@ -280,11 +281,10 @@ def test_the_active_hub_notes_a_reply_that_nobody_waits_for(
     given: str, config: HubConfig, hearing: None, conn: Connection
 ) -> None:
     reply = encode(Reply(id=given, gate_id="gate-1", outcome="done"))
-    pause = threading.Event()
     with GateOnMqtt(config.mqtt.port, config.venue) as gate:
-        for _ in range(int(PATIENCE * 10)):
+
+        def noted() -> bool:
             gate.send_raw(reply, gate.topics.replies("gate-1"))
-            if outcomes(conn, config.venue)[0][1] == "done":
-                return
-            pause.wait(0.1)
-    raise AssertionError("not noted")
+            return bool(outcomes(conn, config.venue)[0][1] == "done")
+
+        until(noted)

@@ -27,6 +27,7 @@ from hub.migrate import migrate
 from sync.scans import encode_scans
 from sync.wire import Ack, Delta, Head, Topics, decode
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+from tests.patience import until
 
 
 @contextlib.contextmanager
@@ -207,12 +208,7 @@ def told_of_broker(logs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def await_told(logs: Sequence[Mapping[str, Any]], lines: int) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 20)):
-        if len(told_of_broker(logs)) >= lines:
-            return
-        pause.wait(0.05)
-    raise AssertionError(logs)
+    until(lambda: len(told_of_broker(logs)) >= lines, lambda: str(logs))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -79,7 +79,7 @@ GATES = st.lists(st.text("aZ09_.-é", min_size=1, max_size=8), max_size=6, uniqu
 
 
 @given(code=st.text("0123456789abcdef", min_size=64, max_size=64), homes=GATES, data=st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_hub_and_gate_agree_on_every_tickets_home(
     world: World, code: str, homes: list[str], data: st.DataObject
 ) -> None:

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from demo.servers import Postgres
 from hub.database import Connection, connect
 from tests.integration.hub.roles import Club, answer, attempt, open_club, register
+from tests.patience import PATIENCE_S
 
 PRIVATE = ("orders", "payments", "tickets", "vip_reservations", "vip_guest_passes", "vip_linked_tickets",
            "payment_failures", "refunds", "audit_log", "staff", "scan_logs", "gates")  # fmt: skip
@@ -328,7 +329,7 @@ def test_the_hub_may_wait_lock_and_keep_what_it_needs_for_a_moment(club: Club) -
     with connect(make_conninfo(club.dsn, user="maguey_hub"), autocommit=True) as conn:
         conn.execute("LISTEN maguey_admissions")
         conn.execute("SELECT pg_notify('maguey_admissions', 'x')")
-        assert [notice.payload for notice in conn.notifies(timeout=30, stop_after=1)] == ["x"]
+        assert [notice.payload for notice in conn.notifies(timeout=PATIENCE_S, stop_after=1)] == ["x"]
         assert answer(conn, "SELECT pg_try_advisory_lock(1)") is True
         conn.execute("CREATE TEMP TABLE kept AS SELECT 1 AS x")
         assert answer(conn, "SELECT is_service()") is True

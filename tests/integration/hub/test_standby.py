@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,8 @@ from psycopg.rows import DictRow
 from hub.config import HubConfig
 from hub.database import Connection
 from sync.wire import Ack
-from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+from tests.integration.hub.world import GateOnMqtt, World, record
+from tests.patience import until
 
 HOLDER = (
     b"SELECT a.pid, a.client_port FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
@@ -41,9 +41,9 @@ class Pair:
         self._venue = venue
         command = [sys.executable, "-m", "hub.cli", "ingest", "--config", str(config_file)]
         self.active = subprocess.Popen(command)
-        await_true(lambda: self.holder() is not None)
+        until(lambda: self.holder() is not None)
         self.standby = subprocess.Popen(command)
-        await_true(self.has_standby)
+        until(self.has_standby)
 
     def has_standby(self) -> bool:
         """Whether another session than the holder's asks for the lock, again and again."""
@@ -63,7 +63,7 @@ class Pair:
         return self._conn.execute(HOLDER, {"venue": self._venue}).fetchall()
 
     def await_another(self, before: int | None) -> int:
-        await_true(lambda: self.holder() not in (None, before))
+        until(lambda: self.holder() not in (None, before))
         found = self.holder()
         assert found is not None
         return found
@@ -74,16 +74,6 @@ class Pair:
                 os.kill(process.pid, signal.SIGCONT)
                 process.kill()
             process.wait()
-
-
-def await_true(condition: Callable[[], bool]) -> None:
-    """Postgres and processes tell nobody of a change, so they are looked at."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 20)):
-        if condition():
-            return
-        pause.wait(0.05)
-    raise AssertionError("in vain")
 
 
 @pytest.fixture
@@ -145,7 +135,7 @@ def test_a_stopped_hub_is_followed_by_the_other_and_does_nothing_when_it_wakes(
     heard = len(gate.acks)
     os.kill(pair.active.pid, signal.SIGCONT)
     # awake, it looks for the lock like any other that stands by
-    await_true(pair.has_standby)
+    until(pair.has_standby)
     assert gate.resend(*(record(seq) for seq in range(41, 61)))
     assert pair.holder() == second
     assert kept(world) == list(range(1, 61))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from hub.statuses import DIGEST_SECONDS, Statuses
 from sync.wire import GateStatus, Held, Topics, encode
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+from tests.patience import until
 
 TOPICS = Topics(venue="main")
 
@@ -329,17 +330,13 @@ def listening(config: HubConfig, world: World) -> Iterator[HubConfig]:
         yield config
 
 
-def link_when_it_is(world: World, link: str) -> str:
-    """The link of gate-1 as soon as it is that; after a long time what it is instead.
+def await_link(world: World, wanted: str) -> None:
+    """Until the link of gate-1 is that."""
 
-    Postgres tells nobody of a change, so it is looked at.
-    """
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 20)):
-        if (found := world.one("SELECT link FROM gate_health WHERE gate_id = 'gate-1'")) == link:
-            break
-        pause.wait(0.05)
-    return str(found)
+    def link() -> str:
+        return str(world.one("SELECT link FROM gate_health WHERE gate_id = 'gate-1'"))
+
+    until(lambda: link() == wanted, link)
 
 
 def publish(gate: GateOnMqtt, monotonic_ms: int, *, online: bool = True) -> None:
@@ -350,9 +347,9 @@ def publish(gate: GateOnMqtt, monotonic_ms: int, *, online: bool = True) -> None
 def test_over_a_real_broker(listening: HubConfig, world: World) -> None:
     with GateOnMqtt(listening.mqtt.port, listening.venue) as gate:
         publish(gate, 1)
-        assert link_when_it_is(world, "online") == "online"
+        await_link(world, "online")
         publish(gate, 2, online=False)
-        assert link_when_it_is(world, "offline") == "offline"
+        await_link(world, "offline")
 
 
 def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -363,25 +360,24 @@ def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory)
         with connect(server.dsn, autocommit=True) as conn:
             World(conn).gate("gate-1", "", venue="away")
         with statuses.hearing(config):
-            assert newest_heard(broker, server.dsn, 1) >= 1
+            speak_until_heard(broker, server.dsn, 1)
             broker.kill()
             server.kill()
             broker.start()
             server.start()
-            assert newest_heard(broker, server.dsn, 1000) >= 1000
+            speak_until_heard(broker, server.dsn, 1000)
 
 
-def newest_heard(broker: Mosquitto, dsn: str, start: int) -> int:
-    """Speaks, from this number on, until it is heard or for a long time; the newest in Postgres then."""
+def speak_until_heard(broker: Mosquitto, dsn: str, start: int) -> None:
+    """Numbers from this one on, until one of them is in Postgres."""
+    numbers = itertools.count(start)
     with GateOnMqtt(broker.port, "away") as gate, connect(dsn, autocommit=True) as conn:
-        pause = threading.Event()
-        for number in range(start, start + int(PATIENCE * 10)):
-            publish(gate, number)
-            found = int(World(conn).one("SELECT coalesce(max(monotonic_ms), 0) FROM gate_status"))
-            if found >= start:
-                break
-            pause.wait(0.1)
-    return found
+
+        def heard() -> bool:
+            publish(gate, next(numbers))
+            return bool(World(conn).one("SELECT max(monotonic_ms) >= %s FROM gate_status", start))
+
+        until(heard)
 
 
 def test_the_table_and_the_json(config: HubConfig, config_file: Any, world: World) -> None:

@@ -141,7 +141,6 @@ def check(world: World, records: list[ScanRecord], tickets: dict[str, str]) -> N
 
 @settings(
     max_examples=100,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(night=nights(), luck=st.randoms(use_true_random=False))

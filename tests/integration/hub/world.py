@@ -18,10 +18,10 @@ from hub.database import Connection
 from hub.queries import query
 from sync.scans import encode_scans
 from sync.wire import Ack, Change, Topics, decode
+from tests.patience import PATIENCE_S
 
 START = datetime(2026, 1, 30, 23, 0, tzinfo=UTC)
-PATIENCE = 30.0
-"""Longest wait for an event, in seconds; only a failing test takes it."""
+PATIENCE = PATIENCE_S
 
 
 def later(minutes: float) -> datetime:

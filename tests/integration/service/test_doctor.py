@@ -18,14 +18,14 @@ from gate.payload import code_hash
 from sync.cache import Cache
 from sync.wire import Change, GateConfig
 from tests.factories import NOW, a_record, an_admission, an_event, code_id
+from tests.patience import PATIENCE_S
 
-WAIT_S = 120.0
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
 def call(*command: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*map(str, command)], input=stdin, capture_output=True, text=True, timeout=WAIT_S, check=False
+        [*map(str, command)], input=stdin, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 RUNNING = ["maguey-hub-ingest.service", "maguey-hub-web.service"]
 STARTED = [*RUNNING, "maguey-hub-migrate.service"]
@@ -18,7 +20,9 @@ AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
 def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 def settings(unit: Path) -> dict[str, list[str]]:

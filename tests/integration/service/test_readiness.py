@@ -22,8 +22,8 @@ from gate.model import Now
 from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import NOW, an_admission, an_event, code_id
+from tests.patience import PATIENCE_S
 
-WAIT_S = 60.0
 STOP_S = 2.0
 """What issue and units promise: a clean stop takes no longer."""
 
@@ -34,7 +34,7 @@ class Service:
     def __init__(self, folder: Path, module: str, config: Path, watchdog_s: float = 3.0) -> None:
         self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.heard.bind(str(folder / "notify"))
-        self.heard.settimeout(WAIT_S)
+        self.heard.settimeout(PATIENCE_S)
         environ = {
             **os.environ,
             "NOTIFY_SOCKET": str(folder / "notify"),
@@ -138,7 +138,7 @@ def door(gate: Gate, services: list[Service]) -> Service:
 
 def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gate.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def test_the_door_is_ready_once_it_can_decide_then_pings_then_stops(gate: Gate, door: Service) -> None:
@@ -181,7 +181,7 @@ def test_a_door_that_is_stopped_dead_pings_no_more(door: Service) -> None:
     with pytest.raises(TimeoutError):
         door.next()
     door.process.send_signal(signal.SIGCONT)
-    door.heard.settimeout(WAIT_S)
+    door.heard.settimeout(PATIENCE_S)
     assert door.next() == "WATCHDOG=1"
 
 

@@ -36,9 +36,9 @@ from sync.link import Broker, Connected, Link, LinkEvent, Message
 from sync.scans import decode_scans
 from sync.wire import Ack, GateConfig, Topics, encode
 from tests.factories import a_record, an_event
+from tests.patience import PATIENCE_S
 
 TOPICS = Topics(venue="maguey")
-WAIT_S = 60.0
 
 
 class HubPages(BaseHTTPRequestHandler):
@@ -74,7 +74,7 @@ def acknowledging(broker: Broker) -> Iterator[None]:
     told: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
     will = ("maguey/v1/maguey/hub", b"")
     link = Link(broker, "hub", lambda _link, event: told.put(event), will, [TOPICS.scans()])
-    assert told.get(timeout=WAIT_S) == Connected()
+    assert told.get(timeout=PATIENCE_S) == Connected()
 
     def answer() -> None:
         while (event := told.get()) is not None:
@@ -144,7 +144,7 @@ def gate(tmp_path: Path) -> Gate:
 def doctor(config: Path) -> tuple[int, dict[str, dict[str, str]]]:
     """Its exit code, and its lines by what they are about."""
     command = [sys.executable, "-m", "sync.cli", "doctor", "--json", "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert "Traceback" not in done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return done.returncode, {one["check"]: one for one in found}
@@ -207,7 +207,7 @@ def test_beside_a_running_sync_nobody_is_thrown_out(
         broker = Broker(host="127.0.0.1", port=server.port)
         wanted = [TOPICS.scans(), "maguey/v1/maguey/gates/gate-1/status"]
         running = Link(broker, "gate-1", lambda _link, event: told.put(event), ("will", b""), wanted)
-        assert told.get(timeout=WAIT_S) == Connected()
+        assert told.get(timeout=PATIENCE_S) == Connected()
         _, found = doctor(gate.write(hub_port, server.port))
         assert running.is_alive()
         assert told.empty()

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
     """Changing users needs root; an ordinary user's sudo gives it, as for `make demo`."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     command = [*sudo, sys.executable, "-m", "tests.integration.service.two_users"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 UNITS = ["maguey-gate.service", "maguey-sync.service"]
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
 def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,13 +16,15 @@ import pytest
 
 from demo.night import phone
 from tests.factories import code_id
-from tests.integration.service.test_readiness import WAIT_S, Gate
+from tests.integration.service.test_readiness import Gate
+from tests.patience import PATIENCE_S, until
 
 RELAY = """
 import sys, time
 from gate.log import configure
 from hardware.gpio import mock_factory
 from hardware.turnstile import RelayTurnstile
+from tests.patience import PATIENCE_S
 
 configure("text", service="maguey-gate")
 relay = RelayTurnstile(17, pulse_s=0.1, factory=mock_factory())
@@ -37,8 +38,7 @@ def switch_off_fails_once(*, on):
 
 output.switch = switch_off_fails_once
 relay.release()
-deadline = time.monotonic() + 20
-while (failures or output._device.value or relay.trouble()) and time.monotonic() < deadline:
+while failures or output._device.value or relay.trouble():
     time.sleep(0.01)
 print(not failures, output._device.value, relay.trouble(), relay._thread.is_alive())
 """
@@ -73,7 +73,7 @@ def test_a_relay_that_fails_once_is_switched_off_all_the_same(sink: Sink) -> Non
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            timeout=WAIT_S,
+            timeout=PATIENCE_S,
             check=False,
         )
     assert done.stdout == "True 0 None True\n"
@@ -92,13 +92,11 @@ def test_a_guest_is_let_in_and_the_turnstile_locks_again(sink: Sink, tmp_path: P
         door = subprocess.Popen(command, stderr=stderr)
     try:
         phone(code_id(), Random(5)).save(gate.camera / "1.png")
-        deadline = time.monotonic() + WAIT_S
-        while len(edges()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: len(edges()) >= 2)
         assert edges() == [1, 0]
         assert gate.reading().is_fresh
         door.send_signal(signal.SIGTERM)
-        door.wait(WAIT_S)
+        door.wait(PATIENCE_S)
         assert (edges(), gate.live.exists()) == ([1, 0], False)
     finally:
         door.kill()
@@ -111,7 +109,7 @@ def test_a_program_that_was_started_without_stderr_logs_nowhere() -> None:
         ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, says],
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")

@@ -22,10 +22,9 @@ from display.words import compose, veiled
 from gate.errors import HardwareError, Step
 from gate.ports import Display
 from gate.screen import Typing
-from tests.unit.hardware.pins import wait_until
+from tests.patience import PATIENCE_S, until
 
 SCREENS = samples()
-PATIENCE = 20.0
 
 
 class Clock:
@@ -81,7 +80,7 @@ class Glass:
             with self.changed:
                 self.stuck += 1
                 self.changed.notify_all()
-            assert self.answers.wait(PATIENCE)
+            assert self.answers.wait(PATIENCE_S)
 
     def _answer(self) -> None:
         self.changed.notify_all()
@@ -91,7 +90,7 @@ class Glass:
 
     def until(self, what: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(what, PATIENCE)
+            assert self.changed.wait_for(what, PATIENCE_S)
 
     def shows(self, picture: bytes) -> None:
         self.until(lambda: bool(self.pictures) and self.pictures[-1] == picture)
@@ -140,7 +139,7 @@ def test_on_lumas_own_dummy_device() -> None:
     device = Noticing(width=128, height=64, mode="1")
     panel = OledDisplay(lambda: device, "en", ZONE)
     panel.show(SCREENS["welcome"])
-    assert taken.wait(PATIENCE)
+    assert taken.wait(PATIENCE_S)
     assert device.image.tobytes() == picture("welcome")
     panel.close()
     assert device.image.tobytes() == bytes(128 * 64 // 8)
@@ -248,7 +247,7 @@ def test_a_panel_that_fails_is_told_once_and_comes_back(
 def test_a_panel_missing_at_the_start_is_found_later(glass: Glass, clock: Clock) -> None:
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
-    wait_until(lambda: panel.trouble() is not None)
+    until(lambda: panel.trouble() is not None)
     glass.unplugged = False
     clock.now += RETRY_S
     panel.show(SCREENS["welcome"])
@@ -272,7 +271,7 @@ def test_a_panel_that_hangs_when_it_is_made_holds_up_nobody_and_is_told_of(
     assert "does not answer" in str(trouble)
     glass.answers.set()
     glass.shows(picture("welcome"))
-    wait_until(lambda: panel.trouble() is None)
+    until(lambda: panel.trouble() is None)
     panel.close()
 
 
@@ -291,7 +290,7 @@ def test_a_panel_that_worked_and_hangs_is_trouble_until_it_answers(
     assert "does not answer" in str(panel.trouble())
     glass.answers.set()
     glass.shows(picture("welcome"))
-    wait_until(lambda: panel.trouble() is None)
+    until(lambda: panel.trouble() is None)
 
 
 CODES = ("MGY-PF-20250115-7K3M9QX2VD5RTA0HQ", "MGY-GA-20260228-0000ZZZZ1111WWWWX")
@@ -364,7 +363,7 @@ def test_nor_do_they_when_they_failed_in_between(keeping: Keeping, glass: Glass,
 def test_a_code_is_not_written_before_it_is_known_what_shows_it(glass: Glass, clock: Clock) -> None:
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
-    wait_until(lambda: panel.trouble() is not None)
+    until(lambda: panel.trouble() is not None)
     panel.show(Typing(text=CODES[0][:-1]))
     glass.unplugged = False
     clock.now += RETRY_S
@@ -461,7 +460,7 @@ def test_a_lost_panel_is_found_without_a_new_screen(
     monkeypatch.setattr(display.oled, "RETRY_S", 0.01)
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
-    wait_until(lambda: panel.trouble() is not None)
+    until(lambda: panel.trouble() is not None)
     panel.show(SCREENS["welcome"])
     glass.unplugged = False
     clock.now += 1

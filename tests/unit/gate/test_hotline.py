@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from gate.claim import Answer, Claim
 from gate.hotline import FRESH_MS, Hotline, may_ask, with_beat
 from gate.talk import Beat, Ordered, ToDoor, Unused, encode, to_sync
 from tests.factories import StoppedClock
+from tests.patience import PATIENCE_S, until
 
 CLAIM = Claim(scan_id="scan-1", code_hash="c" * 64, event_id="event-1", epoch="epoch-1")
 GRANTED = Answer(scan_id="scan-1", answer="granted")
 UP = LinkState(alive=True, online=True, cut_ms=0)
 TIMEOUT_S = 0.05
-PATIENT_S = 5.0
 Reply = Callable[[socket.socket, bytes], None]
 
 
@@ -69,7 +68,7 @@ def replies(*messages: ToDoor) -> Reply:
 
 
 @contextlib.contextmanager
-def talking(folder: Path, reply: Reply, timeout_s: float = PATIENT_S) -> Iterator[tuple[Hotline, Sync]]:
+def talking(folder: Path, reply: Reply, timeout_s: float = PATIENCE_S) -> Iterator[tuple[Hotline, Sync]]:
     sync = Sync(folder / "sync.sock", reply)
     hotline = Hotline(folder / "sync.sock", timeout_s, StoppedClock())
     try:
@@ -226,11 +225,3 @@ def test_what_sync_said_long_ago_proves_nothing() -> None:
 def test_after_a_failed_claim_a_beat_of_before_is_not_enough() -> None:
     assert not may_ask(with_beat(STALE, 100, 200), 150, 200)
     assert may_ask(with_beat(STALE, 160, 200), 150, 200)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread or the kernel does; only a failing test waits long."""
-    end = time.monotonic() + 30.0
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)

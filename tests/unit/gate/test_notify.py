@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.notify import Notifier, watchdog_ms
+from tests.patience import PATIENCE_S
 
 ABSTRACT = "@maguey-" + uuid.uuid4().hex
 
@@ -21,7 +22,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
     address = str(tmp_path / "notify") if request.param == "path" else ABSTRACT
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(address if request.param == "path" else "\0" + address[1:])
-        listening.settimeout(20)
+        listening.settimeout(PATIENCE_S)
         yield address, listening
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from gpiozero.pins.mock import MockPin, MockPWMPin
 
-PATIENCE_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 class Watched:
@@ -55,10 +53,3 @@ class WatchedPWMPin(Watched, MockPWMPin):  # type: ignore[misc]
 
 def levels(pin: Any) -> list[float]:
     return [state.state for state in pin.states]
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < deadline
-        os.sched_yield()

@@ -23,7 +23,8 @@ from hardware.gpio import Output, choose_factory
 from hardware.lights import PinVoice
 from hardware.patterns import HIGH_HZ, PATTERNS, Moment
 from hardware.turnstile import RelayTurnstile
-from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, wait_until
+from tests.patience import PATIENCE_S, until
+from tests.unit.hardware.pins import WatchedPin
 
 
 class Chip(ModuleType):
@@ -142,7 +143,7 @@ def test_a_kept_pin_is_left_as_it_is_at_the_end_of_the_program(chip: Chip, facto
 def test_a_light_is_dark_before_its_pin_is_let_go_of(chip: Chip, factory: Any) -> None:
     voice = PinVoice(red_pin=23, factory=factory)
     voice.play(Signal.CLOSED)
-    wait_until(lambda: chip.driven.get(23) == [None, 0, 1])
+    until(lambda: chip.driven.get(23) == [None, 0, 1])
     voice.close()
     assert chip.driven[23] == [None, 0, 1, 0, None]
 
@@ -153,7 +154,7 @@ def test_a_tone_is_half_of_each_period_and_silence_is_no_pulses_at_all(
     monkeypatch.setitem(PATTERNS, Signal.ADMIT, (Moment(green=True, tone_hz=HIGH_HZ, ms=10),))
     voice = PinVoice(buzzer_pin=18, factory=factory)
     voice.play(Signal.ADMIT)
-    wait_until(lambda: len(chip.pwm) == 3)
+    until(lambda: len(chip.pwm) == 3)
     voice.close()
     assert chip.pwm == [(HIGH_HZ, 0), (HIGH_HZ, 50), (0, 0)]
     assert chip.driven[18] == [None, 0, None]

@@ -18,7 +18,8 @@ from hardware import fire, inputs
 from hardware.duty import Duty
 from hardware.inputs import BLOCKED_S, BODY_S, CONTACT_S, GpioInputs, make_inputs
 from hardware.turnstile import RelayTurnstile
-from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, levels, wait_until
+from tests.patience import PATIENCE_S, until
+from tests.unit.hardware.pins import WatchedPin, levels
 
 PASSAGE, EXIT, FIRE, TAMPER = 5, 6, 13, 19
 
@@ -235,9 +236,9 @@ def test_what_only_the_second_thread_heard_of_is_read_of_as_well(wires: Wires) -
     connected = wires.connect(on_fire=heard)
     wires.factory.pin(FIRE).when_changed = None
     wires.open(FIRE)
-    wait_until(lambda: heard == [True])
+    until(lambda: heard == [True])
     wires.close(FIRE)
-    wait_until(lambda: heard == [True, False])
+    until(lambda: heard == [True, False])
     assert connected.read() == Sensed(fire=True)
     assert connected.read() == Sensed()
 
@@ -269,7 +270,7 @@ def test_who_opens_late_for_an_alarm_is_read_of_until_after_that(wires: Wires) -
     assert asked.wait(PATIENCE_S)
     quiet = threading.Thread(target=wires.close, args=(FIRE,))
     quiet.start()
-    wait_until(lambda: wires.factory.pin(FIRE).state == 0)
+    until(lambda: wires.factory.pin(FIRE).state == 0)
     assert [connected.read().fire for _ in range(3)] == [True] * 3
     goes_on.set()
     pins.join(PATIENCE_S)
@@ -290,8 +291,8 @@ def test_an_alarm_nobody_could_hear_is_told_of_again_and_logged_once(wires: Wire
     with capture_logs() as logs:
         wires.connect(on_fire=heard)
         wires.open(FIRE)
-        wait_until(lambda: heard == [True])
-        wait_until(lambda: len(logs) == 2)
+        until(lambda: heard == [True])
+        until(lambda: len(logs) == 2)
     assert heard.asked == 4
     assert "is out" in logs[0]["event"]
     assert "is back" in logs[1]["event"]
@@ -304,7 +305,7 @@ def test_an_alarm_is_told_of_although_the_pin_drivers_thread_has_died(wires: Wir
     wires.connect(on_fire=heard)
     wires.factory.pin(FIRE).when_changed = None
     wires.open(FIRE)
-    wait_until(lambda: heard == [True])
+    until(lambda: heard == [True])
 
 
 def test_after_closing_nobody_is_told(wires: Wires) -> None:
@@ -418,7 +419,7 @@ def test_a_contact_is_made_as_soon_as_its_pin_is_free_and_each_is_logged_once(wi
         assert connected.read() == Sensed(blocked=True)
         for other in others:
             other.free()
-        wait_until(lambda: connected.read() == Sensed())
+        until(lambda: connected.read() == Sensed())
         assert connected.trouble() is None
     wires.body()
     wires.open(TAMPER)
@@ -439,7 +440,7 @@ def test_a_fire_contact_made_late_tells_of_an_alarm_that_is_on_already(wires: Wi
     assert inputs.FIRE in str(connected.trouble())
     wires.open(FIRE)
     other.free()
-    wait_until(lambda: heard == [True])
+    until(lambda: heard == [True])
     assert connected.read().fire
 
 

@@ -15,7 +15,8 @@ from gate.signals import Signal
 from hardware import lights
 from hardware.lights import PinVoice, make_voice
 from hardware.patterns import HIGH_HZ, LOW_HZ, PATTERNS, Moment
-from tests.unit.hardware.pins import Watched, WatchedPWMPin, levels, wait_until
+from tests.patience import until
+from tests.unit.hardware.pins import Watched, WatchedPWMPin, levels
 
 GREEN, RED, BUZZER = 22, 23, 18
 
@@ -42,7 +43,7 @@ def factory() -> Iterator[Any]:
 
 def _voice(factory: Any) -> PinVoice:
     voice = PinVoice(green_pin=GREEN, red_pin=RED, buzzer_pin=BUZZER, factory=factory)
-    wait_until(lambda: factory.pin(BUZZER).function == "output")
+    until(lambda: factory.pin(BUZZER).function == "output")
     return voice
 
 
@@ -135,7 +136,7 @@ def test_a_broken_light_stops_nothing_and_comes_back(factory: Any, monkeypatch: 
         voice.play(Signal.FREE_PASSAGE)
         green.refuses = False
         green.wait_for(lambda seen: seen[-1] == 1)
-        wait_until(lambda: voice.trouble() is None)
+        until(lambda: voice.trouble() is None)
         voice.close()
     assert trouble is not None
     assert trouble.part == "lights"
@@ -151,7 +152,7 @@ def test_a_machine_without_gpio_is_trouble_and_no_error(monkeypatch: pytest.Monk
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     voice = make_voice(green_pin=GREEN, buzzer_pin=BUZZER)
     voice.play(Signal.ADMIT)
-    wait_until(lambda: voice.trouble() is not None)
+    until(lambda: voice.trouble() is not None)
     assert "no usable GPIO" in str(voice.trouble())
     voice.close()
 

@@ -35,7 +35,7 @@ def test_every_turn_away_from_the_focus_is_less_sharp(path: Path) -> None:
     assert len(set(measured)) == len(measured)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(2, 12), st.sampled_from(RADII), st.text("ABCDEFGHJKMNPQRSTVWXYZ0123456789", min_size=1))
 def test_a_blurred_code_is_less_sharp_than_itself(scale: int, radius: float, text: str) -> None:
     grey = fit(code(text, scale=scale), (640, 480))

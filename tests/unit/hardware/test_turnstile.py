@@ -20,7 +20,8 @@ from gate.errors import HardwareError, Step
 from hardware import turnstile
 from hardware.duty import GAP_S, Duty
 from hardware.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
-from tests.unit.hardware.pins import PATIENCE_S, WatchedPin, levels, wait_until
+from tests.patience import PATIENCE_S, until
+from tests.unit.hardware.pins import WatchedPin, levels
 
 PULSE_S = 0.05
 FAIL_SAFE = "fail_safe"
@@ -136,7 +137,7 @@ def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
         pin.wait_for_refusals(2)
         pin.stays_on = False
         pin.wait_for(lambda seen: len(seen) == 3)
-        wait_until(lambda: relay.trouble() is None)
+        until(lambda: relay.trouble() is None)
         relay.release()
         pin.wait_for(lambda seen: len(seen) == 5)
         relay.close()
@@ -154,7 +155,7 @@ def test_pulses_promised_and_not_begun_before_the_relay_broke_are_lost_and_told_
     for _ in range(3):
         relay.release()
     pin.wait_for_refusals(1)
-    wait_until(lambda: relay.trouble() is not None)
+    until(lambda: relay.trouble() is not None)
     assert relay.lost() == 2
     assert relay.lost() == 0
     relay.close()
@@ -167,7 +168,7 @@ def test_a_pulse_that_was_to_follow_and_cannot_be_begun_is_lost(factory: Any) ->
     relay.release()
     pin.wait_for(lambda seen: seen == [False, True, False])
     pin.refuses = True
-    wait_until(lambda: relay.trouble() is not None)
+    until(lambda: relay.trouble() is not None)
     assert relay.lost() == 1
     pin.refuses = False
     relay.close()
@@ -203,7 +204,7 @@ def test_a_release_that_raised_is_not_lost_as_well(factory: Any, monkeypatch: py
         relay.release()
     pin.refuses = True
     pin.answers.set()
-    wait_until(lambda: (trouble := relay.trouble()) is not None and "switched" in str(trouble))
+    until(lambda: (trouble := relay.trouble()) is not None and "switched" in str(trouble))
     with pytest.raises(HardwareError, match="cannot be switched"):
         relay.release()
     relay.close()
@@ -229,7 +230,7 @@ def test_of_two_who_wait_for_a_relay_that_fails_each_is_told_and_neither_twice(
     asking = [threading.Thread(target=ask) for _ in range(2)]
     for thread in asking:
         thread.start()
-    wait_until(lambda: relay._duty.owed == 2)
+    until(lambda: relay._duty.owed == 2)
     pin.refuses = True
     pin.answers.set()
     for thread in asking:
@@ -289,7 +290,7 @@ def test_the_promise_before_a_release_that_raised_is_lost_every_time(
                 relay.release()
         assert relay.lost() == 1
         pin.refuses = False
-        wait_until(lambda: relay.trouble() is None)
+        until(lambda: relay.trouble() is None)
     relay.close()
     assert levels(pin) == [False]
 
@@ -307,7 +308,7 @@ def test_a_promise_made_while_the_driver_is_stuck_in_locking_is_lost(factory: An
 
     locking = threading.Thread(target=lock)
     locking.start()
-    wait_until(lambda: relay._busy_since is not None)
+    until(lambda: relay._busy_since is not None)
     relay.release()
     locking.join(PATIENCE_S)
     assert len(raised) == relay.lost() == 1
@@ -320,7 +321,7 @@ def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any) -> None:
     """The pulse's end does not come back from the driver."""
     relay.release()
     pin.answers.clear()
-    wait_until(lambda: relay.trouble() is not None)
+    until(lambda: relay.trouble() is not None)
 
 
 def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
@@ -365,7 +366,7 @@ def test_a_pulse_given_up_as_stuck_is_ended_at_once_and_not_given_later(
     with pytest.raises(HardwareError, match="does not answer"):
         relay.release()
     pin.answers.set()
-    wait_until(lambda: levels(pin) == [False, True, False])
+    until(lambda: levels(pin) == [False, True, False])
     relay.close()
     assert levels(pin) == [False, True, False]
 
@@ -377,13 +378,13 @@ def test_the_relay_beats_with_nothing_to_do_and_not_while_it_is_stuck(
     monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
     relay, pin = _relay(factory), factory.pin(17)
     before = relay.beats()
-    wait_until(lambda: relay.beats() > before + 3)
+    until(lambda: relay.beats() > before + 3)
     _stuck_in_a_pulse(relay, pin)
     stuck = relay.beats()
     assert not threading.Event().wait(0.1)  # ten beats of a loop that turns
     assert relay.beats() == stuck
     pin.answers.set()
-    wait_until(lambda: relay.beats() > stuck)
+    until(lambda: relay.beats() > stuck)
     relay.close()
 
 
@@ -391,7 +392,7 @@ def test_an_idle_relay_turns_at_least_every_half_second_and_does_not_spin(factor
     relay = _relay(factory)
     assert turnstile.BEAT_S <= 0.5
     before = relay.beats()
-    wait_until(lambda: relay.beats() > before)
+    until(lambda: relay.beats() > before)
     assert relay.beats() < 100
     relay.close()
 
@@ -418,7 +419,7 @@ def test_the_fire_alarm_takes_over_a_running_pulse_without_an_edge(factory: Any)
     alarm.start()
     alarm.join(PATIENCE_S)
     beats = relay.beats()
-    wait_until(lambda: relay.beats() > beats + 1)  # longer than the pulse would have lasted
+    until(lambda: relay.beats() > beats + 1)  # longer than the pulse would have lasted
     assert levels(pin) == [False, True]
     relay.rest()
     assert levels(pin) == [False, True, False], "the pulse that was owed is not given after the alarm"
@@ -433,10 +434,10 @@ def test_the_fire_alarm_opens_while_the_door_is_caught_in_the_relay(
     pin.answers.clear()
     door = threading.Thread(target=relay.release)
     door.start()
-    wait_until(lambda: relay._busy_since is not None)
+    until(lambda: relay._busy_since is not None)
     alarm = threading.Thread(target=relay.hold_open)
     alarm.start()
-    wait_until(lambda: relay._duty.is_held)
+    until(lambda: relay._duty.is_held)
     pin.answers.set()
     alarm.join(PATIENCE_S)
     door.join(PATIENCE_S)
@@ -457,7 +458,7 @@ def test_a_fire_wins_over_a_relay_in_trouble(factory: Any, monkeypatch: pytest.M
         relay.release()
     pin.refuses = False
     pin.wait_for(lambda seen: seen == [False, True])
-    wait_until(lambda: relay.trouble() is None)
+    until(lambda: relay.trouble() is None)
     relay.rest()
     relay.close()
     assert levels(pin) == [False, True, False]

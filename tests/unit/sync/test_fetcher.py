@@ -14,8 +14,8 @@ from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
 from sync.spool import Spool
 from sync.wire import GateConfig
 from tests.factories import an_admission
+from tests.patience import PATIENCE_S
 
-WAIT_S = 20.0
 CONFIG = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=())
 
 
@@ -54,10 +54,10 @@ class Bench:
         self.fetcher = Fetcher(self.hub, self.spool, self.got.put, retry_s=0.001)
 
     def next(self) -> GateConfig | Fetched:
-        return self.got.get(timeout=WAIT_S)
+        return self.got.get(timeout=PATIENCE_S)
 
     def asked(self) -> tuple[str, int]:
-        return self.hub.asked.get(timeout=WAIT_S)
+        return self.hub.asked.get(timeout=PATIENCE_S)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from gate.claim import Answer
 from gate.talk import LONGEST, Ordered, Refetch, ToSync, Unused, encode, to_door
 from sync.hotline import MOST_DOORS, Door, Hotline
+from tests.patience import PATIENCE_S
 
-WAIT_S = 30.0
 LOOK_S = 0.02
 Said = queue.SimpleQueue["tuple[Door, ToSync]"]
 
@@ -38,16 +38,16 @@ class Place:
     def connect(self) -> socket.socket:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lines.append(line)
-        line.settimeout(WAIT_S)
+        line.settimeout(PATIENCE_S)
         line.connect(str(self.path))
         return line
 
     def hear(self) -> tuple[Door, ToSync]:
-        return self.said.get(timeout=WAIT_S)
+        return self.said.get(timeout=PATIENCE_S)
 
     def await_true(self, condition: Callable[[], bool]) -> None:
         """Looked at after each turn of the hotline's loop."""
-        for _ in range(round(WAIT_S / LOOK_S)):
+        for _ in range(round(PATIENCE_S / LOOK_S)):
             if condition():
                 return
             threading.Event().wait(LOOK_S)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sync.cache import Cache
 from tests.factories import NOW, an_admission
+from tests.patience import PATIENCE_S
 from tests.unit.sync.killed_spool import ROWS
 
 OLD = an_admission()
@@ -18,7 +19,7 @@ OLD = an_admission()
 def kill_at(folder: Path, statement: int) -> int:
     """How far it came, or minus the signal that ended it."""
     program = [sys.executable, "-m", "tests.unit.sync.killed_spool", str(folder), str(statement)]
-    ended = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(program, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     return ended.returncode or int(ended.stdout)
 
 

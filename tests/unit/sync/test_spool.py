@@ -22,6 +22,7 @@ from sync.cache import Cache, DamagedCacheError
 from sync.snapshot import Fetched
 from sync.spool import LEFT_BYTES, PORTION, Spool, SpoolBusy
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
+from tests.patience import PATIENCE_S
 from tests.unit.sync.bench import Bench
 
 GUEST, FRIEND = an_admission(), an_admission(code_id(2))
@@ -117,14 +118,14 @@ def test_heartbeats_and_other_gates_entries_are_written_while_a_snapshot_arrives
     filling.start()
     arrived.put(GUEST)
     arrived.put(FRIEND)
-    assert taken.wait(20)
+    assert taken.wait(PATIENCE_S)
     gate.cache._db.execute("pragma busy_timeout = 1")
     gate.cache.put_link(a_note(), None)
     there = a_record(gate_id="gate-2")
     gate.cache.put_peers([there])
     assert [entry.gate for entry in gate.door.find(there.code_hash or "").peers] == ["gate-2"]
     arrived.put(None)
-    filling.join(20)
+    filling.join(PATIENCE_S)
 
 
 def test_the_door_hears_of_sync_at_once_before_a_snapshot_is_taken_over(bench: Bench) -> None:

@@ -14,6 +14,7 @@ import pytest
 from sync.snapshot import FetchError, HubClient
 from sync.tls import BUILT, context, is_lost
 from tests.certificates import Authority, Identity
+from tests.patience import PATIENCE_S
 
 NOW = datetime.now(UTC)
 LOST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +45,7 @@ def greets(server: Identity, client: ssl.SSLContext) -> str:
     except ssl.SSLError as error:
         return str(error)
     finally:
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 def test_a_clock_before_this_was_built_or_the_own_certificate_is_lost(authority: Authority) -> None:
@@ -104,5 +105,5 @@ def test_the_configuration_is_asked_for_in_1970_too(authority: Authority) -> Non
             client.config()
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         server.server_close()

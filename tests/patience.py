@@ -1,0 +1,28 @@
+"""How long a test waits for something: until it happens.
+
+No test knows how fast the machine is. The limit here and the one in `pyproject.toml` only end a hang: more
+than ten times what a test takes on a machine 2.5 times slower than a developer's, with others at work on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PATIENCE_S = 300.0
+"""For every wait, queue, socket and child process of a test. Only a failing test takes it."""
+
+LOOK_S = 0.005
+"""How often something is looked at that tells nobody of its change."""
+
+
+def until(happened: Callable[[], object], what: Callable[[], object] = lambda: "it never came to be") -> None:
+    """Look until this is true.
+
+    :param what: asked after a hang, for the message.
+    """
+    gives_up = time.monotonic() + PATIENCE_S
+    while not happened():
+        if time.monotonic() > gives_up:
+            raise AssertionError(what())
+        time.sleep(LOOK_S)
