@@ -251,7 +251,7 @@ def test_who_shows_no_certificate_or_a_strangers_or_a_revoked_one_does_not_get_i
 
 def comes_in(club: Club, identity: Identity, port: int, client_id: str) -> bool:
     client = Client(club.authority, identity, port, client_id)
-    told = client.told.get(timeout=WAIT_S)
+    told = client.told.get(timeout=PATIENCE_S)
     client.close()
     return told == "connected"
 

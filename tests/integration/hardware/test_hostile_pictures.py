@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,14 +31,22 @@ class Gate:
             CameraSpec(driver="folder", path=str(folder), size=hostile.FRAME, fps=1000, hold_ms=hold_ms)
         )
 
-    def show(self, grey: Grey, name: str) -> Look:
-        """Hold a picture up; the first look at it."""
+    def show(self, grey: Grey, name: str) -> list[bytes]:
+        """Hold a picture up until it is taken away; all that was read of it."""
         with (self._folder / f".{name}.part").open("wb") as file:
             Image.fromarray(grey).save(file, format="PNG", compress_level=1)
         (self._folder / f".{name}.part").rename(self._folder / f"{name}.png")
-        look = until(self.eye, lambda look: look is not None and look.source == alias(f"{name}.png"))
-        assert look is not None
-        return look
+        seen: list[bytes] = []
+        sources: set[str] = set()
+
+        def over(look: Look | None) -> bool:
+            if look is not None and (look.source == alias(f"{name}.png") or sources):
+                sources.add(look.source)
+                seen.extend(raws(look))
+            return len(sources) == 2
+
+        until(self.eye, over)
+        return seen
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +58,18 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_hostile_picture_opens_nothing_and_a_good_code_beside_it_is_read(gate: Gate, name: str) -> None:
-    seen = raws(gate.show(PICTURES[name], name))
-    assert not any(isinstance(parse(raw), Code) for raw in seen)
-    good = f"GOOD-{name}"
-    if good.encode() not in raws(gate.show(hostile.with_good(PICTURES[name], good), good)):
-        read(gate.eye, good)
+    assert not any(isinstance(parse(raw), Code) for raw in gate.show(PICTURES[name], name))
+    for turn in itertools.count():  # a slow eye looks only once before the picture is taken away
+        good = f"GOOD-{name}-{turn}"
+        if good.encode() in gate.show(hostile.with_good(PICTURES[name], good), good):
+            break
     assert gate.eye.trouble() is None
 
 
 def test_a_hundred_codes_in_one_frame_stop_nothing(gate: Gate) -> None:
-    assert raws(gate.show(hostile.wall(), "wall"))
+    assert gate.show(hostile.wall(), "wall")
     read_after = "AFTER-THE-WALL"
-    assert raws(gate.show(code(read_after), read_after)) == [read_after.encode()]
+    assert set(gate.show(code(read_after), read_after)) == {read_after.encode()}
 
 
 def test_a_code_amid_a_hundred_others_is_read(tmp_path: Path) -> None:
@@ -73,4 +82,4 @@ def test_a_code_amid_a_hundred_others_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["inverted", "mirrored", "mirrored-inverted", "upside-down"])
 def test_a_code_shown_the_wrong_way_is_read(gate: Gate, name: str) -> None:
-    assert raws(gate.show(PICTURES[name], f"again-{name}")) == [b"MGY-PLAIN"]
+    assert set(gate.show(PICTURES[name], f"again-{name}")) == {b"MGY-PLAIN"}

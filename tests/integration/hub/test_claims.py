@@ -28,6 +28,7 @@ from hub.migrate import migrate
 from sync.wire import Claimed, GateStatus, Grant, HubTime, Probe, Returned, ToGate, WireError, encode, to_gate
 from tests.integration.hub.asking import Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+from tests.patience import until
 
 
 @pytest.fixture
@@ -81,10 +82,7 @@ def test_a_claim_waits_for_whoever_is_changing_the_ticket(dsn: str, night: Night
 
 def until_blocked(world: World, pid: int) -> None:
     """Wait until that connection waits for another."""
-    for _ in range(100_000):
-        if world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid):
-            return
-    raise AssertionError("it never waited")
+    until(lambda: world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid))
 
 
 def test_a_claim_never_waits_for_the_nights_own_row(dsn: str, night: Night) -> None:
@@ -92,7 +90,7 @@ def test_a_claim_never_waits_for_the_nights_own_row(dsn: str, night: Night) -> N
     code = night.code()
     with connect(dsn) as ingest:
         ingest.execute("SELECT FROM events FOR UPDATE")
-        night.world.run("SET statement_timeout = '20s'")
+        night.world.run(f"SET statement_timeout = '{PATIENCE}s'")
         assert night.answer("gate-1", code) == "granted"
         assert night.answer("gate-2", code) == "taken"
 
@@ -396,6 +394,7 @@ def test_after_a_claim_failed_probes_are_not_answered_for_a_while(
         desk.hear("gate-1", claimed(night, code))
         desk.hear("gate-1", Probe(id=1))
         assert desk.turn() == []
+    conn.execute("RESET statement_timeout")
     desk.wait(5.1)
     desk.hear("gate-1", Probe(id=2))
     desk.hear("gate-1", claimed(night, code))
@@ -424,6 +423,7 @@ def test_the_hubs_clock_is_set_back_and_claims_are_answered_as_before(
         other.execute("SELECT FROM tickets FOR UPDATE")
         desk.hear("gate-1", claimed(night, night.code()))
         desk.turn()
+    conn.execute("RESET statement_timeout")
     desk.wait(-3600)
     desk.hear("gate-2", Probe(id=2))
     desk.hear("gate-2", claimed(night, night.code()))

@@ -119,8 +119,26 @@ class Gate:
             turn.append(a_record())
         journal.close()
 
-    def beat(self, *, online: bool) -> None:
-        """As a running sync does."""
+    @contextlib.contextmanager
+    def beating(self, *, online: bool) -> Iterator[None]:
+        """As a running sync does, for as long as it takes."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.is_set():
+                self._beat(online=online)
+                over.wait(0.5)
+
+        self._beat(online=online)
+        thread = threading.Thread(target=beat)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _beat(self, *, online: bool) -> None:
         now = SystemClock().now()
         note = LinkNote(
             connected=online,
@@ -201,14 +219,14 @@ def test_beside_a_running_sync_nobody_is_thrown_out(
 ) -> None:
     """Two clients of one name throw each other out: the doctor does not connect, sync's account is told."""
     gate.scan()
-    gate.beat(online=online)
     told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     with mosquitto(tmp_path / "mosquitto") as server:
         broker = Broker(host="127.0.0.1", port=server.port)
         wanted = [TOPICS.scans(), "maguey/v1/maguey/gates/gate-1/status"]
         running = Link(broker, "gate-1", lambda _link, event: told.put(event), ("will", b""), wanted)
         assert told.get(timeout=PATIENCE_S) == Connected()
-        _, found = doctor(gate.write(hub_port, server.port))
+        with gate.beating(online=online):
+            _, found = doctor(gate.write(hub_port, server.port))
         assert running.is_alive()
         assert told.empty()
         running.close()

@@ -25,10 +25,11 @@ Reply = Callable[[socket.socket, bytes], None]
 
 
 class Sync:
-    """The other end. `heard`: every packet; `reply` says what follows each."""
+    """The other end. `heard`: every packet; `reply` says what follows each. `ended`: lines hung up on it."""
 
     def __init__(self, path: Path, reply: Reply) -> None:
         self.heard: list[bytes] = []
+        self.ended = 0
         self.lines: list[socket.socket] = []
         self._reply = reply
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -49,6 +50,7 @@ class Sync:
             while packet := line.recv(65536):
                 self.heard.append(packet)
                 self._reply(line, packet)
+            self.ended += 1
 
     def close(self) -> None:
         for one in (self._listener, *self.lines):
@@ -95,6 +97,7 @@ def test_an_answer_to_another_claim_is_dropped_and_the_wait_goes_on(tmp_path: Pa
 def test_an_answer_that_comes_too_late_answers_nothing_else(tmp_path: Path) -> None:
     with talking(tmp_path, lambda *_: None, TIMEOUT_S) as (hotline, sync):
         assert hotline.ask(CLAIM) is None
+        until(lambda: sync.lines)
         sync.lines[0].send(encode(GRANTED))
         assert hotline.ask(Claim(scan_id="scan-2", code_hash="d" * 64, event_id="e", epoch="f")) is None
 
@@ -199,6 +202,8 @@ def test_a_wedged_sync_costs_one_guest_the_wait_and_the_next_nothing(tmp_path: P
         for _ in range(5):  # five guests
             if hotline.is_up(UP):
                 hotline.ask(CLAIM)
+        hotline.close()
+        until(lambda: sync.ended == 1)
         assert len(sync.heard) == 1
 
 

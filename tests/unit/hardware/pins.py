@@ -12,7 +12,7 @@ from tests.patience import PATIENCE_S
 
 
 class Watched:
-    """What is added to a simulated pin: waiting, refusing, being stuck."""
+    """What a simulated pin can do besides: be waited for, refuse, be stuck, or so in locking alone."""
 
     def __init__(self, factory: Any, info: Any) -> None:
         self.news = threading.Condition()
@@ -20,10 +20,11 @@ class Watched:
         self.refused = 0
         self.answers = threading.Event()
         self.answers.set()
+        self.still_opens = False
         super().__init__(factory, info)  # type: ignore[call-arg]
 
     def _change_state(self, value: float) -> bool:
-        assert self.answers.wait(PATIENCE_S)
+        assert (value and self.still_opens) or self.answers.wait(PATIENCE_S)
         if self.refuses or (self.stays_on and not value):
             with self.news:
                 self.refused += 1

@@ -24,11 +24,15 @@ from tests.patience import PATIENCE_S, until
 from tests.unit.hardware.pins import WatchedPin, levels
 
 PULSE_S = 0.05
+SOON_S = 1.0
+"""What a driver is given to answer where a test has it give up: any thread gets its turn in that time."""
 FAIL_SAFE = "fail_safe"
 
 
 @pytest.fixture
-def factory() -> Iterator[Any]:
+def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for limit in ("ANSWER_S", "CLOSE_S"):  # where a test is about one, it sets it
+        monkeypatch.setattr(turnstile, limit, PATIENCE_S)
     factory = MockFactory(pin_class=WatchedPin)
     yield factory
     factory.reset()
@@ -197,7 +201,7 @@ def test_pulses_that_an_open_way_took_over_are_not_lost(factory: Any) -> None:
 
 
 def test_a_release_that_raised_is_not_lost_as_well(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turnstile, "ANSWER_S", 0.05)
+    monkeypatch.setattr(turnstile, "ANSWER_S", SOON_S)
     relay, pin = _relay(factory), factory.pin(17)
     pin.answers.clear()
     with pytest.raises(HardwareError, match="does not answer"):
@@ -216,7 +220,6 @@ def test_a_release_that_raised_is_not_lost_as_well(factory: Any, monkeypatch: py
 def test_of_two_who_wait_for_a_relay_that_fails_each_is_told_and_neither_twice(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turnstile, "ANSWER_S", PATIENCE_S)
     relay, pin = _relay(factory), factory.pin(17)
     pin.answers.clear()
     raised: list[HardwareError] = []
@@ -295,7 +298,10 @@ def test_the_promise_before_a_release_that_raised_is_lost_every_time(
     assert levels(pin) == [False]
 
 
-def test_a_promise_made_while_the_driver_is_stuck_in_locking_is_lost(factory: Any) -> None:
+def test_a_promise_made_while_the_driver_is_stuck_in_locking_is_lost(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", SOON_S)
     relay, pin = _relay(factory), factory.pin(17)
     relay.hold_open()
     pin.answers.clear()
@@ -317,10 +323,12 @@ def test_a_promise_made_while_the_driver_is_stuck_in_locking_is_lost(factory: An
     assert levels(pin) == [False, True, False]
 
 
-def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any) -> None:
+def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pulse's end does not come back from the driver."""
-    relay.release()
+    pin.still_opens = True
     pin.answers.clear()
+    relay.release()
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
     until(lambda: relay.trouble() is not None)
 
 
@@ -328,9 +336,8 @@ def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turnstile, "CLOSE_S", 0.01)
-    monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
     relay, pin = _relay(factory), factory.pin(17)
-    _stuck_in_a_pulse(relay, pin)
+    _stuck_in_a_pulse(relay, pin, monkeypatch)
     with capture_logs() as logs:
         relay.close()
     assert [line["event"] for line in logs] == ["turnstile_stuck"]
@@ -343,9 +350,8 @@ def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
 def test_a_driver_that_does_not_answer_is_trouble_and_holds_up_nobody(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turnstile, "ANSWER_S", 0.05)
     relay, pin = _relay(factory), factory.pin(17)
-    _stuck_in_a_pulse(relay, pin)
+    _stuck_in_a_pulse(relay, pin, monkeypatch)
     for ask in (relay.release, relay.hold_open):
         with pytest.raises(HardwareError, match="does not answer") as broken:
             ask()
@@ -359,7 +365,7 @@ def test_a_driver_that_does_not_answer_is_trouble_and_holds_up_nobody(
 def test_a_pulse_given_up_as_stuck_is_ended_at_once_and_not_given_later(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turnstile, "ANSWER_S", 0.05)
+    monkeypatch.setattr(turnstile, "ANSWER_S", SOON_S)
     relay = RelayTurnstile(17, pulse_s=60, factory=factory)
     pin = factory.pin(17)
     pin.answers.clear()
@@ -375,11 +381,10 @@ def test_the_relay_beats_with_nothing_to_do_and_not_while_it_is_stuck(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turnstile, "BEAT_S", 0.01)
-    monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
     relay, pin = _relay(factory), factory.pin(17)
     before = relay.beats()
     until(lambda: relay.beats() > before + 3)
-    _stuck_in_a_pulse(relay, pin)
+    _stuck_in_a_pulse(relay, pin, monkeypatch)
     stuck = relay.beats()
     assert not threading.Event().wait(0.1)  # ten beats of a loop that turns
     assert relay.beats() == stuck
