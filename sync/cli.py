@@ -73,6 +73,7 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         clock=SystemClock(),
         door=lambda now: read_live(settings.live, now),
         jitter=random.random,
+        fetched=fetcher.turns,
         doors=hotline,
         claim_timeout_s=settings.door.claim_timeout,
     )

@@ -8,12 +8,15 @@ packed ones.
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 
 import requests
 from urllib3.exceptions import HTTPError
+
+from sync.meter import Meter
 
 PIECE_BYTES = 64 * 1024
 """Of a body that is held at once, packed and unpacked."""
@@ -31,12 +34,20 @@ class Download:
     """The body of an answer.
 
     :param answer: what came first; closed by the caller.
-    :param get: asks for the rest.
+    :param meter: is told what came out of it.
+    :param get: asks for the rest; None: what is cut stays cut.
     :param pause: waits so many seconds.
     """
 
-    def __init__(self, answer: requests.Response, get: Get, pause: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        answer: requests.Response,
+        meter: Meter,
+        get: Get | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._answer = answer
+        self._meter = meter
         self._get = get
         self._pause = pause
         self._etag = answer.headers.get("ETag", "")
@@ -47,7 +58,13 @@ class Download:
 
         :raises requests.RequestException, HTTPError, OSError: the line is cut and cannot be mended.
         :raises ValueError: it is not packed as it says, or packed as nothing that is known here.
+        :raises TooMuch: it costs more than the meter allows.
         """
+        for piece in self._whole():
+            self._meter.used(len(piece))
+            yield piece
+
+    def _whole(self) -> Iterator[bytes]:
         packing = self._answer.headers.get("Content-Encoding", "identity")
         if packing == "gzip":
             yield from _unpacked(self._packed())
@@ -74,13 +91,14 @@ class Download:
     @property
     def _can_go_on(self) -> bool:
         """Whether the hub said how to name what it sent, and some of it came."""
-        return bool(self._etag) and self._received > 0
+        return self._get is not None and bool(self._etag) and self._received > 0
 
     def _rest(self) -> requests.Response:
         """The answer that goes on where the last one broke off."""
         for tries in range(TRIES):
             self._pause(min(0.2 * 2**tries, LONGEST_WAIT_S))
             try:
+                assert self._get is not None  # else nothing goes on
                 answer = self._get({"Range": f"bytes={self._received}-", "If-Range": self._etag})
             except _CUT as error:
                 cut = error
@@ -98,11 +116,20 @@ class Download:
 
 
 def _unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
+    """What was packed as one gzip member, which ends where the body does.
+
+    zlib keeps whatever comes after the end, and all of it: nothing is given to it then.
+    """
     unpack = zlib.decompressobj(wbits=_GZIP_FORMAT)
     try:
         for piece in packed:
-            yield unpack.decompress(piece, PIECE_BYTES)
-            while unpack.unconsumed_tail:
-                yield unpack.decompress(unpack.unconsumed_tail, PIECE_BYTES)
+            rest = piece
+            while rest and not unpack.eof:
+                yield unpack.decompress(rest, PIECE_BYTES)
+                rest = unpack.unconsumed_tail or unpack.unused_data
+            if rest:
+                raise ValueError("it goes on after the end of what was packed")
     except zlib.error as error:
         raise ValueError(f"not gzip: {error}") from None
+    if not unpack.eof:
+        raise ValueError("it breaks off before the end of what was packed")

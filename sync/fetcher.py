@@ -19,6 +19,8 @@ from sync.spool import Spool, SpoolBusy
 from sync.wire import GateConfig
 
 RETRY_S = 2.0
+LOOK_S = 1.0
+"""How often it turns while nothing is due."""
 
 
 class WantConfig(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class Fetcher:
         self._wishes: dict[str, _Wish] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._turns = self._unwatched = 0
         self._hub = Outage("hub")
         self._outages: dict[str, Outage] = {}
         self._thread = threading.Thread(target=self._run, name="fetcher", daemon=True)
@@ -75,6 +78,14 @@ class Fetcher:
             earlier = self._wishes.get(_key(what))
             self._wishes[_key(what)] = _Wish(what, earlier.due if earlier else 0.0)
             self._changed.notify()
+
+    def turns(self) -> int:
+        """Grows while its thread turns or something comes from the hub; for the watchdog.
+
+        A look-up of a name takes as long as the system likes, and is not watched. Asked by one thread only.
+        """
+        self._unwatched += self._client.is_looking_up
+        return self._turns + self._client.turns + self._unwatched
 
     def close(self) -> None:
         """Stop asking. A request under way is left to its time-out."""
@@ -91,12 +102,13 @@ class Fetcher:
         """Wait for a wish that is due; None once closed."""
         with self._changed:
             while not self._closed:
+                self._turns += 1
                 now = time.monotonic()
                 due = [wish for wish in self._wishes.values() if wish.due <= now]
                 if due:
                     return min(due, key=lambda wish: isinstance(wish.what, WantEvent))
                 first = min((wish.due for wish in self._wishes.values()), default=None)
-                self._changed.wait(None if first is None else first - now)
+                self._changed.wait(LOOK_S if first is None else min(first - now, LOOK_S))
         return None
 
     def _fulfil(self, what: Want) -> None:

@@ -64,6 +64,7 @@ class Turns(Value, frozen=True):
     link: int
     claims: int
     hotline: int
+    fetcher: int
 
 
 class Doors(Protocol):
@@ -82,6 +83,7 @@ class Sync:
     :param want: asks for something over HTTP; the answer is put into the inbox.
     :param door: how the door is, by its own account.
     :param jitter: gives a random number from 0 to 1.
+    :param fetched: how often the thread behind `want` has turned. None: there is none.
     :param doors: the local line; what comes on it is put into the inbox of `claims`. None: there is none.
     :param claim_timeout_s: how long the door waits for the hub's answer.
     """
@@ -98,6 +100,7 @@ class Sync:
         clock: Clock,
         door: Callable[[Now], Reading],
         jitter: Callable[[], float],
+        fetched: Callable[[], int] | None = None,
         doors: Doors | None = None,
         claim_timeout_s: float = 0.2,
     ) -> None:
@@ -105,7 +108,7 @@ class Sync:
         self._topics = Topics(venue=identity.venue)
         self._cache, self._outbox, self._inbox = cache, outbox, inbox
         self._want, self._clock, self._jitter = want, clock, jitter
-        self._door, self._doors = door, doors
+        self._door, self._doors, self._fetched = door, doors, fetched
         before, now = cache.link(), clock.now()
         self.claims = self._make_claims(kept(before, now.boot_id), round(claim_timeout_s * 1000))
         self._line = Connection(make_link, self._will, self._wanted(), cut_since(before, now), jitter)
@@ -207,6 +210,7 @@ class Sync:
             link=self._turns if link is None else link.beats(),
             claims=self.claims.turns,
             hotline=self._turns if self._doors is None else self._doors.turns,
+            fetcher=self._turns if self._fetched is None else self._fetched(),
         )
 
     def deliver(self, link: Link, event: LinkEvent) -> None:

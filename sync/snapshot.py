@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -13,20 +12,24 @@ from typing import Any
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
-from urllib3.util.retry import Retry
 
 from gate.errors import MagueyError, StoreError
 from gate.model import Admission, Event, FeedRow, Table, Value
-from sync.download import PIECE_BYTES, Download
+from sync.download import Download
 from sync.feed import Place
+from sync.meter import Meter, TooMuch
+from sync.session import Session
 from sync.spool import Spool, Spooled
 from sync.tls import context, is_lost
 from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, WireError, decode
 
-TIMEOUT_S = (3.0, 20.0)
-"""To connect, and between two pieces of an answer."""
+READ_S = 20.0
+"""Between two pieces of an answer."""
+CONFIG_S = 60.0
+"""For all of a configuration, and the tries it takes."""
+NIGHT_S = 900.0
+"""For all of a night's list: 100,000 admissions, 12 MB packed, at 14 KB/s."""
 MAX_BYTES = 512 * 1024 * 1024
 """A snapshot larger than this is none; a million admissions take about 400 MB."""
 LINE_BYTES = 256 * 1024
@@ -76,18 +79,6 @@ class Fetched(Value, frozen=True):
         return Place(generation=self.generation, version=max(self.version, self.newest))
 
 
-class _Safe(HTTPAdapter):
-    """Checks the hub as `sync.tls` says."""
-
-    def __init__(self, checks: ssl.SSLContext, retry: Retry) -> None:
-        self._checks = checks
-        super().__init__(max_retries=retry)
-
-    def init_poolmanager(self, *args: Any, **others: Any) -> None:
-        """See `HTTPAdapter`."""
-        super().init_poolmanager(*args, ssl_context=self._checks, **others)
-
-
 class HubClient:
     """Asks the hub as one gate.
 
@@ -95,6 +86,7 @@ class HubClient:
     :param token: the gate's secret; sent in the Authorization header only.
     :param pause: waits so many seconds, before a download that was cut goes on.
     :param wall: the machine's clock, right or wrong.
+    :param ticks: seconds, of any origin, for what an answer may take.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 – who asks whom, and how
@@ -105,31 +97,36 @@ class HubClient:
         ca_file: str = "",
         pause: Callable[[float], None] = time.sleep,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gate_id = gate_id
         self._pause = pause
         self._wall = wall
         self._base = f"{url.rstrip('/')}/api/gates/{gate_id}"
-        self._session = requests.Session()
+        self._meter = Meter(ticks)
+        self._session = Session(self._meter)
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.headers["Accept-Encoding"] = "gzip"
         self._session.verify = ca_file or True
         self._ca_file = ca_file
         self._clock_was_lost: bool | None = None
-        self._retry = Retry(
-            total=2,
-            backoff_factor=0.2,
-            status_forcelist=(502, 503, 504),
-            allowed_methods=("GET",),
-            respect_retry_after_header=False,  # it could hold up everything else for hours
-        )
-        self._session.mount("http://", HTTPAdapter(max_retries=self._retry))
+
+    @property
+    def turns(self) -> int:
+        """Grows while something comes from the hub, or is tried; for the watchdog."""
+        return self._meter.turns
+
+    @property
+    def is_looking_up(self) -> bool:
+        """Whether it waits for the look-up of a name, which has a time-out of its own."""
+        return self._meter.is_looking_up
 
     def config(self) -> GateConfig:
         """The gate's configuration. Raises `FetchError`."""
+        self._meter.begin(CONFIG_S)
         with self._get("/config") as answer, _in_words(answer.url):
             try:
-                config = decode(_whole(answer), GateConfig)
+                config = decode(_whole(answer.url, Download(answer, self._meter)), GateConfig)
             except WireError as error:
                 raise FetchError(f"{answer.url}: {error}. Are hub and gate of the same version?") from None
             if config.gate_id != self._gate_id:
@@ -160,10 +157,13 @@ class HubClient:
 
     def _fetch(self, event_id: str, held: Place, since: int, spool: Spool) -> Fetched | None:
         """None: more changes than are held in memory."""
+        self._meter.begin(NIGHT_S)
         path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
         with self._get(path, **asked) as answer, _in_words(answer.url):
             url = self._base + path
-            download = Download(answer, lambda headers: self._send(url, asked, headers), self._pause)
+            download = Download(
+                answer, self._meter, lambda headers: self._send(url, asked, headers), self._pause
+            )
             lines = _Lines(download.pieces(), event_id)
             header = lines.header
             place = Place(generation=header.generation, version=header.version)
@@ -205,14 +205,14 @@ class HubClient:
         except OSError as error:  # ssl.SSLError is one
             raise FetchError(f"hub.ca_file: {self._ca_file} cannot be used: {error}.") from None
         self._clock_was_lost = is_lost(now)
-        self._session.mount("https://", _Safe(checks, self._retry))
+        self._session.check_with(checks)
 
     def _send(self, url: str, query: dict[str, Any], headers: dict[str, str]) -> requests.Response:
         now = self._wall()
         if is_lost(now) != self._clock_was_lost:
             self._mount(now)
         return self._session.get(
-            url, params=query, headers=headers, timeout=TIMEOUT_S, stream=True, allow_redirects=False
+            url, params=query, headers=headers, timeout=READ_S, stream=True, allow_redirects=False
         )
 
 
@@ -223,6 +223,8 @@ def _in_words(url: str) -> Iterator[None]:
         yield
     except StoreError as error:
         raise FetchError(str(error)) from error
+    except TooMuch as error:
+        raise FetchError(f"{url}: given up: {error}. It is asked again. Is that the hub?") from None
     except (
         requests.RequestException,
         HTTPError,
@@ -244,14 +246,14 @@ def _hint(status: int) -> str:
     return " Check that the hub is migrated and knows this gate." if status == 404 else ""
 
 
-def _whole(answer: requests.Response) -> bytes:
+def _whole(url: str, download: Download) -> bytes:
     """A body that is to fit into memory."""
-    whole = b""
-    for piece in answer.iter_content(PIECE_BYTES):
+    whole = bytearray()
+    for piece in download.pieces():
         whole += piece
         if len(whole) > CONFIG_BYTES:
-            raise FetchError(f"{answer.url}: more than {CONFIG_BYTES} bytes; not read to the end.")
-    return whole
+            raise FetchError(f"{url}: more than {CONFIG_BYTES} bytes; not read to the end.")
+    return bytes(whole)
 
 
 class _Lines:

@@ -113,6 +113,8 @@ class Bench:
         self.wanted: list[Want] = []
         self.door = Reading()
         self.line = MemoryDoor()
+        self.fetched = 0
+        """How often the fetcher has turned."""
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
         self.sync = self.start()
@@ -129,6 +131,7 @@ class Bench:
             clock=self.clock,
             door=lambda _now: self.door,
             jitter=lambda: 0.0,
+            fetched=lambda: self.fetched,
             doors=self.line,
         )
 

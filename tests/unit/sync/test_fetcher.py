@@ -22,6 +22,8 @@ CONFIG = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events
 class MemoryHub(HubClient):
     """A hub in memory. `troubles`: what is raised, by event id; "" is the configuration."""
 
+    turns, is_looking_up = 0, False
+
     def __init__(self) -> None:
         self.troubles: dict[str, Exception] = {}
         self.asked: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()

@@ -273,3 +273,10 @@ def test_a_link_that_stands_while_connected_is_seen_by_the_watchdog(bench: Bench
     assert (second.link, second.service) == (first.link, first.service + 1)
     bench.links[-1].turns += 1
     assert bench.sync.turns().link == first.link + 1
+
+
+def test_a_fetcher_that_stands_is_seen_by_the_watchdog(bench: Bench) -> None:
+    first, second = bench.sync.turns(), bench.sync.turns()
+    assert second.fetcher == first.fetcher
+    bench.fetched += 1
+    assert bench.sync.turns().fetcher == first.fetcher + 1
