@@ -6,9 +6,11 @@ keeps the token's SHA-256 only.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -32,13 +34,17 @@ from hub.config import HubConfig
 from hub.database import Connection, conninfo, insisting
 from hub.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.queries import query
+from hub.seldom import Seldom
 from hub.snapshot import Body, Found, Shelf, body_of, etag, look_up
+from hub.strangers import wait_of
 from sync.wire import GATE_ID, LARGEST, GateConfig
 
 Pool = ConnectionPool[psycopg.Connection[DictRow]]
 NDJSON = "application/x-ndjson"
 POOL_SIZE = 8
 _POOL_SECONDS = 3.0
+_LOOK_S = 5.0
+"""How often the log is looked after."""
 _RANGE = re.compile(r"bytes=(\d{1,15})-")
 """What of a Range is understood: from a byte to the end. Any other is answered with all (RFC 9110, 14.2)."""
 _NOBODY = secrets.token_hex(32)
@@ -53,8 +59,12 @@ class Gate(msgspec.Struct, frozen=True):
     name: str
 
 
-def make_app(config: HubConfig) -> Litestar:
-    """The application; it connects to Postgres when it starts, and starts without one too."""
+def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
+    """The application; it connects to Postgres when it starts, and starts without one too.
+
+    :param seldom: takes the log lines that anybody can cause.
+    """
+    seldom = seldom or Seldom()
     pool: Pool = ConnectionPool(
         conninfo(config.postgres.dsn),
         kwargs={"row_factory": dict_row},
@@ -68,14 +78,16 @@ def make_app(config: HubConfig) -> Litestar:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         pool.open(wait=False)
+        looking = asyncio.create_task(_look_after(seldom))
         try:
             yield
         finally:
+            looking.cancel()
             pool.close(timeout=1.0)
 
     return Litestar(
         [healthz, readyz, gate_config, admissions],
-        state=State({"pool": pool, "shelf": Shelf()}),
+        state=State({"pool": pool, "shelf": Shelf(), "seldom": seldom}),
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
         exception_handlers={
@@ -85,6 +97,18 @@ def make_app(config: HubConfig) -> Litestar:
             Exception: on_any_error,
         },
     )
+
+
+async def _look_after(seldom: Seldom) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        seldom.look()
+
+
+def token_hashes(app: Litestar) -> dict[str, str]:
+    """The SHA-256 of the token of every gate that may ask, by gate. Raises what Postgres raises."""
+    with _pool(app.state).connection() as conn:
+        return {row["gate_id"]: row["token_hash"] for row in conn.execute(query("gate_tokens"))}
 
 
 @get("/healthz", media_type=MediaType.TEXT, sync_to_thread=False)
@@ -242,6 +266,10 @@ def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, Sta
     if row["revoked"]:
         detail = f"Gate '{gate_id}' was revoked. Ask the owner; a new enrolment is needed."
         raise Problem(403, "Gate revoked", detail)
+    wait = wait_of(request.scope["state"], gate_id)
+    if wait:
+        detail = f"Gate '{gate_id}' asks too often. Is somebody else using its token?"
+        raise Problem(429, "Too many requests", detail, {"Retry-After": str(math.ceil(wait))})
     return Gate(row["gate_id"], row["venue"], row["name"])
 
 

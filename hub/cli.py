@@ -72,20 +72,17 @@ def ingest(config: ConfigOption) -> None:
 @app.command()
 def web(config: ConfigOption) -> None:
     """Serve snapshots and configuration to the gates over HTTP; OpenAPI at /schema."""
-    import uvicorn
-
-    from hub.api import make_app
+    from hub.api import make_app, token_hashes
+    from hub.seldom import Seldom
+    from hub.strangers import Strangers
+    from hub.web import server_config
 
     with plain_errors():
         settings = read_config(config)
-        place = settings.web
-        server = uvicorn.Config(
-            make_app(settings),
-            host=place.host,
-            port=place.port,
-            log_level="warning",
-            timeout_graceful_shutdown=1,
-        )
+        place, seldom = settings.web, Seldom()
+        inner = make_app(settings, seldom)
+        guarded = Strangers(inner, lambda: token_hashes(inner))
+        server = server_config(guarded, place, seldom)
         try:
             _serve(server)
         except SystemExit as stopped:

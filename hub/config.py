@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +61,14 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the HTTP interface listens."""
+    """Where the HTTP interface listens.
+
+    `proxies`: addresses or networks in front of it, who are believed for whom they ask (`X-Forwarded-For`).
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    proxies: tuple[str, ...] = ("127.0.0.1",)
 
 
 class Commands(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +135,9 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     for name, port in (("mqtt.port", config.mqtt.port), ("web.port", config.web.port)):
         if not 0 < port < 65536:
             yield f"{name}: expected a port from 1 to 65535, not {port}."
+    for proxy in config.web.proxies:
+        if not _is_network(proxy):
+            yield f"web.proxies: {proxy!r} is no address and no network; expected for example '192.168.7.5'."
     yield from _file_mistakes(config.mqtt)
     yield from _command_mistakes(config.commands)
     for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
@@ -137,6 +145,14 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
             yield f"watch.unused_{name}: expected 2 to {_MOST_WATCHED}, not {number}."
     if not 2 <= config.archive.keep_months <= _MOST_MONTHS:
         yield f"archive.keep_months: expected 2 to {_MOST_MONTHS}, not {config.archive.keep_months}."
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _dsn_mistakes(name: str, dsn: str) -> Iterator[str]:

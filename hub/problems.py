@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from psycopg_pool import PoolTimeout
 
 from hub.database import is_outage, one_line
-
-_log = structlog.get_logger()
+from hub.seldom import Seldom
 
 
 class Problem(HTTPException):
     """A refusal. `detail` says what to do."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(detail=detail, status_code=status)
+    def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail=detail, status_code=status, headers=headers)
         self.title = title
 
 
@@ -35,15 +33,21 @@ def on_database_error(
     """Postgres is away: the gate goes on with what it has, and asks again."""
     if isinstance(error, psycopg.Error) and not is_outage(error):
         return on_any_error(request, error)
-    _log.warning("no answer from Postgres", path=request.url.path, error=one_line(error))
+    _say(request, "warning", "no answer from Postgres", error=one_line(error))
     detail = "The hub's database does not answer. Nothing is lost; ask again in a few seconds."
     return _response(503, "Database unavailable", detail, {"Retry-After": "5"})
 
 
 def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A bug: logged with everything, answered with nothing that could be secret."""
-    _log.error("request failed", path=request.url.path, exc_info=error)
+    _say(request, "error", f"request failed: {type(error).__name__}", exc_info=error)
     return _response(500, "Internal error", "This is a fault of the hub; its log says more.", None)
+
+
+def _say(request: Request[Any, Any, Any], level: str, event: str, **fields: Any) -> None:
+    """Seldom, for whoever asks can ask again."""
+    seldom: Seldom = request.app.state.seldom
+    seldom.say(level, event, path=request.url.path, **fields)
 
 
 def _response(

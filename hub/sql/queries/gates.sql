@@ -2,6 +2,10 @@
 SELECT gate_id, venue, name, token_hash, (status = 'revoked' OR revoked_at IS NOT NULL) AS revoked
 FROM gates WHERE gate_id = %(gate_id)s
 
+-- gate_tokens --
+SELECT gate_id, token_hash FROM gates
+WHERE token_hash IS NOT NULL AND status <> 'revoked' AND revoked_at IS NULL
+
 -- gate_names --
 SELECT gate_id, name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
 
