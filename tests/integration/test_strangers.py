@@ -1,0 +1,243 @@
+"""Strangers at the gates' port: Mosquitto on the production configuration, behind config/nftables, on a network.
+
+The hub's machine and the world are network namespaces. The gates connect with their certificates from addresses of
+their own, and what they say is heard at the hub; the strangers connect and say nothing, which costs Mosquitto a
+place for 90 s each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import selectors
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from demo.servers import Mosquitto, free_port, mosquitto_of
+from sync.wire import Topics
+from tests.certificates import Authority, Identity
+from tests.integration.test_broker import _production
+from tests.namespaces import HUB, HUB6, Net, net, run, within
+
+RULES = Path(__file__).parents[2] / "config" / "nftables" / "maguey.nft"
+TOPICS = Topics(venue="maguey")
+WAIT_S = 60.0
+OF_ADDRESS, OF_STRANGERS, WEB_OF_ADDRESS = 8, 150, 200
+STRANGER, UNNAMED, NAMED = "10.77.1.1", "10.77.1.2", "10.77.1.3"
+WEB = 8080
+
+
+class Client:
+    """An MQTT client somewhere, over TLS, with its certificate."""
+
+    def __init__(self, authority: Authority, identity: Identity, name: str) -> None:
+        self.heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self.told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
+        checks = ssl.create_default_context(cafile=str(authority.file))
+        checks.load_cert_chain(identity.certificate, identity.key)
+        self._client.tls_set_context(checks)
+        self._client.on_connect = lambda _c, _u, _f, code, _p: self.told.put(
+            "refused" if code.is_failure else "connected"
+        )
+        self._client.on_disconnect = lambda *_args: self.told.put("lost")
+        self._client.on_subscribe = lambda *_args: self.told.put("listens")
+        self._client.on_message = lambda _c, _u, got: self.heard.put((got.topic, bytes(got.payload)))
+
+    def connect(self, port: int, address: str = "") -> Client:
+        self._client.connect(HUB, port, bind_address=address)
+        self._client.loop_start()
+        assert self.told.get(timeout=WAIT_S) == "connected"
+        return self
+
+    def hear(self, topic: str) -> None:
+        self._client.subscribe(topic, qos=1)
+        assert self.told.get(timeout=WAIT_S) == "listens"
+
+    def say(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(WAIT_S)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class Club:
+    """The broker, the hub's ear, and gates."""
+
+    def __init__(self, net: Net, broker: Mosquitto, hub_port: int, authority: Authority, hubs: Authority) -> None:
+        self.net, self.broker, self._authority = net, broker, authority
+        self._gates: dict[str, Client] = {}
+        self._said = 0
+        self._hub = Client(authority, hubs.issue("maguey-hub"), "maguey-hub-test")
+        with within(net.hub):
+            self._hub.connect(hub_port)
+        self._hub.hear(TOPICS.scans("+"))
+
+    def gate(self, name: str, address: str) -> None:
+        """A gate that comes now, from this address."""
+        self._gates[name] = Client(self._authority, self._authority.issue(name), name)
+        with within(self.net.world):
+            self._gates[name].connect(self.broker.port, address)
+
+    def hears_every_gate(self) -> None:
+        """Each of them says something, over the connection it has had all the time, and the hub hears it."""
+        for name, gate in self._gates.items():
+            self._said += 1
+            gate.say(TOPICS.scans(name), b"%d" % self._said)
+            assert self._hub.heard.get(timeout=WAIT_S) == (TOPICS.scans(name), b"%d" % self._said)
+            assert gate.told.empty()
+
+    def close(self) -> None:
+        for client in (*self._gates.values(), self._hub):
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Net]:
+    with net() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def club(machines: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    authority.issue(HUB, file="broker", address=HUB)
+    authority.list_revoked()
+    hubs = Authority(tmp_path_factory.mktemp("hubs"), "Maguey test hub authority")
+    hub_port = free_port()
+
+    def production(home: Path, port: int) -> str:
+        text = _production(authority, hubs, home, port, hub_port)
+        text = text.replace(f"listener {port} 127.0.0.1\n", f"listener {port}\n")
+        return text.replace(f"listener {hub_port} 127.0.0.1\n", f"listener {hub_port} {HUB}\n")
+
+    with contextlib.ExitStack() as stack:
+        with within(machines.hub):
+            broker = stack.enter_context(mosquitto_of(tmp_path_factory.mktemp("broker"), production))
+        made = Club(machines, broker, hub_port, authority, hubs)
+        stack.callback(made.close)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def rules(machines: Net, club: Club, tmp_path: Path) -> None:
+    """The file as it is shipped, loaded anew, with the broker's port and one gate's address."""
+    text = RULES.read_text()
+    for shipped, here in (
+        ("define broker = 8883", f"define broker = {club.broker.port}"),
+        ("# elements = { 192.168.7.11, 192.168.7.12 }", f"elements = {{ {NAMED} }}"),
+    ):
+        assert text.count(shipped) == 1
+        text = text.replace(shipped, here)
+    file = tmp_path / "maguey.nft"
+    file.write_text(text)
+    with within(machines.hub):
+        run("nft", "-f", str(file))
+
+
+def refused(machines: Net) -> dict[str, int]:
+    """By each counter of the rules."""
+    with within(machines.hub):
+        listed = json.loads(run("nft", "-j", "list", "counters", "table", "inet", "maguey_hub"))
+    return {one["counter"]["name"]: one["counter"]["packets"] for one in listed["nftables"] if "counter" in one}
+
+
+class Strangers:
+    """Connections without a word."""
+
+    def __init__(self, machines: Net, port: int) -> None:
+        self._machines, self._port = machines, port
+        self._selector = selectors.DefaultSelector()
+        self._lines: list[socket.socket] = []
+        self.turned_away = 0
+        self.open = 0
+
+    def come(self, addresses: Iterable[str]) -> None:
+        """One from each, and wait until of each it is known whether it was let in."""
+        before = sum(refused(self._machines).values())
+        with within(self._machines.world):
+            for address in addresses:
+                is_6 = ":" in address
+                line = socket.socket(socket.AF_INET6 if is_6 else socket.AF_INET, socket.SOCK_STREAM)
+                line.setblocking(False)
+                line.bind((address, 0))
+                line.connect_ex((HUB6 if is_6 else HUB, self._port))
+                self._selector.register(line, selectors.EVENT_WRITE)
+                self._lines.append(line)
+        self._await(lambda: self.open + sum(refused(self._machines).values()) - before >= len(self._lines))
+
+    def _await(self, is_known: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not is_known():
+            assert time.monotonic() < deadline
+            for key, _ in self._selector.select(0.02):
+                line: Any = key.fileobj
+                self._selector.unregister(line)
+                if line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    self.turned_away += 1
+                else:
+                    self.open += 1
+
+    def close(self) -> None:
+        self._selector.close()
+        for line in self._lines:
+            line.close()
+
+
+@pytest.fixture
+def strangers(machines: Net, club: Club) -> Iterator[Strangers]:
+    made = Strangers(machines, club.broker.port)
+    yield made
+    made.close()
+
+
+def test_260_connections_of_one_address_take_8_places_and_no_gates(club: Club, strangers: Strangers) -> None:
+    club.gate("gate-1", UNNAMED)
+    written = club.broker.log.stat().st_size
+    strangers.come([STRANGER] * 260)
+    assert strangers.open == OF_ADDRESS
+    club.hears_every_gate()
+    club.gate("gate-2", "10.77.1.4")  # nobody named it either
+    club.gate("gate-3", NAMED)
+    club.hears_every_gate()
+    assert club.broker.log.stat().st_size - written < 10_000
+
+
+def test_strangers_of_any_number_of_addresses_leave_places_for_the_gates_that_are_named(
+    club: Club, strangers: Strangers
+) -> None:
+    strangers.come(f"10.77.1.{100 + number % 50}" for number in range(400))
+    assert OF_STRANGERS - 10 <= strangers.open <= OF_STRANGERS
+    club.gate("gate-4", NAMED)
+    club.hears_every_gate()
+
+
+def test_an_ipv6_network_counts_as_one_address(club: Club, strangers: Strangers) -> None:
+    strangers.come(f"fd77:1:0:5::{number + 1:x}" for number in range(40))
+    assert strangers.open == OF_ADDRESS
+    club.hears_every_gate()
+
+
+def test_the_web_servers_port_takes_more_and_no_end_of_them(machines: Net) -> None:
+    with within(machines.hub):
+        server = socket.create_server((HUB, WEB), backlog=500)
+    with contextlib.closing(server), contextlib.closing(Strangers(machines, WEB)) as strangers:
+        strangers.come([STRANGER] * (WEB_OF_ADDRESS + 50))
+        assert strangers.open == WEB_OF_ADDRESS
+
+
+def test_the_broker_has_more_places_than_the_rules_leave_to_strangers() -> None:
+    text = (RULES.parents[1] / "mosquitto" / "maguey.conf").read_text()
+    places = int(text.partition("\nlistener 8883\nmax_connections ")[2].split()[0])
+    assert places >= OF_STRANGERS + 200
+    assert f"ct count over {OF_STRANGERS} " in RULES.read_text()
