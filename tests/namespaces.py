@@ -1,7 +1,7 @@
-"""Machines of their own on this one: network namespaces, joined by a cable. For tests of what a firewall does.
+"""Two machines on this one: network namespaces, joined by a cable. For tests of what a firewall does.
 
-They need root, and are gone when the block ends. A thread is in one while `within` runs; what it opens or starts
-there stays there.
+They need root, and are gone when the block ends. A thread is in one while `within` runs; what it opens or
+starts there stays there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Net:
-    """The hub's machine, and the rest of the world, in which all of 10.77.1.0/24 and fd77:1::/48 is at home."""
+    """The hub's machine, and the rest of the world, where all of 10.77.1.0/24 and fd77:1::/48 is at home."""
 
     hub: str
     world: str
@@ -64,7 +64,21 @@ def net() -> Iterator[Net]:
         for name in (made.hub, made.world):
             _make(name)
             stack.callback(run, "ip", "netns", "del", name)
-        run("ip", "-n", made.hub, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", made.world)
+        run(
+            "ip",
+            "-n",
+            made.hub,
+            "link",
+            "add",
+            "cable",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "cable",
+            "netns",
+            made.world,
+        )
         for name, address, address6 in ((made.hub, HUB, HUB6), (made.world, "10.77.0.2", "fd77::2")):
             run("ip", "-n", name, "link", "set", "lo", "up")
             run("ip", "-n", name, "link", "set", "cable", "up")

@@ -1,8 +1,8 @@
-"""Strangers at the gates' port: Mosquitto on the production configuration, behind config/nftables, on a network.
+"""Strangers at the gates' port: Mosquitto on the production configuration, behind config/nftables.
 
-The hub's machine and the world are network namespaces. The gates connect with their certificates from addresses of
-their own, and what they say is heard at the hub; the strangers connect and say nothing, which costs Mosquitto a
-place for 90 s each.
+The hub's machine and the world are network namespaces. The gates connect with their certificates from
+addresses of their own, and what they say is heard at the hub; the strangers connect and say nothing, which
+costs Mosquitto a place for 90 s each.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ WAIT_S = 60.0
 OF_ADDRESS, OF_STRANGERS, WEB_OF_ADDRESS = 8, 150, 200
 STRANGER, UNNAMED, NAMED = "10.77.1.1", "10.77.1.2", "10.77.1.3"
 WEB = 8080
+FREEBIND = 15
+"""IP_FREEBIND (ip(7)): all addresses of a network may be one's own."""
 
 
 class Client:
@@ -74,7 +76,9 @@ class Client:
 class Club:
     """The broker, the hub's ear, and gates."""
 
-    def __init__(self, net: Net, broker: Mosquitto, hub_port: int, authority: Authority, hubs: Authority) -> None:
+    def __init__(
+        self, net: Net, broker: Mosquitto, hub_port: int, authority: Authority, hubs: Authority
+    ) -> None:
         self.net, self.broker, self._authority = net, broker, authority
         self._gates: dict[str, Client] = {}
         self._said = 0
@@ -145,11 +149,12 @@ def rules(machines: Net, club: Club, tmp_path: Path) -> None:
         run("nft", "-f", str(file))
 
 
-def refused(machines: Net) -> dict[str, int]:
-    """By each counter of the rules."""
+def dropped(machines: Net) -> int:
+    """How many got no answer, because their address comes too often; they call again after 1 s."""
     with within(machines.hub):
         listed = json.loads(run("nft", "-j", "list", "counters", "table", "inet", "maguey_hub"))
-    return {one["counter"]["name"]: one["counter"]["packets"] for one in listed["nftables"] if "counter" in one}
+    counters = [one["counter"] for one in listed["nftables"] if "counter" in one]
+    return sum(one["packets"] for one in counters if one["name"].endswith("too_often"))
 
 
 class Strangers:
@@ -164,17 +169,20 @@ class Strangers:
 
     def come(self, addresses: Iterable[str]) -> None:
         """One from each, and wait until of each it is known whether it was let in."""
-        before = sum(refused(self._machines).values())
+        before = dropped(self._machines)
         with within(self._machines.world):
             for address in addresses:
                 is_6 = ":" in address
                 line = socket.socket(socket.AF_INET6 if is_6 else socket.AF_INET, socket.SOCK_STREAM)
                 line.setblocking(False)
+                line.setsockopt(socket.IPPROTO_IP, FREEBIND, 1)
                 line.bind((address, 0))
                 line.connect_ex((HUB6 if is_6 else HUB, self._port))
                 self._selector.register(line, selectors.EVENT_WRITE)
                 self._lines.append(line)
-        self._await(lambda: self.open + sum(refused(self._machines).values()) - before >= len(self._lines))
+        self._await(
+            lambda: self.open + self.turned_away + dropped(self._machines) - before >= len(self._lines)
+        )
 
     def _await(self, is_known: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_S
