@@ -23,6 +23,7 @@ from gate.link import Alert, LinkNote, Measure, last_known
 from gate.model import Admission, Entry, Event, Heard, Now, Table, Value
 from gate.rows import moment
 from gate.screen import Link
+from gate.sharing import Identity, identity
 from gate.sqlfile import load
 
 SQL = load("gate", "cache.sql")
@@ -80,7 +81,7 @@ class CacheReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        self._identity: Identity | None = None
         self._viewing = False
         self.trouble: CacheError | None = None
 
@@ -197,17 +198,16 @@ class CacheReader:
 
     def _open(self) -> None:
         """Open the file, or open it again after it was replaced by another."""
-        try:
-            inode = self.path.stat().st_ino
-        except FileNotFoundError:
+        found = identity(self.path)
+        if not found[0]:
             self.close()
-            return
-        if self._db is None or inode != self._inode:
+        elif self._db is None or found != self._identity:
             self.close()
             self._db = sqlite3.connect(
                 f"file:{self.path}?mode=ro", uri=True, timeout=0.2, isolation_level=None
             )
-            self._inode = inode
+            self._db.execute(SQL["data_version"]).fetchone()  # makes the companions, if nobody has yet
+            self._identity = identity(self.path)
 
 
 def _known(rows: Rows) -> Known:

@@ -26,6 +26,7 @@ from gate.faults import DamagedError, check_place, in_words, reading_values
 from gate.model import Entry, Now, ScanRecord, Value
 from gate.pages import PAGE
 from gate.rows import COLUMNS, from_row, moment, to_row
+from gate.sharing import identity
 from gate.sqlfile import load
 
 SQL = load("gate", "journal.sql")
@@ -127,8 +128,8 @@ class Journal:
             try:
                 with reading_values(path):
                     self.epoch = self._identify(gate_id, new_epoch)
-                self._inode = path.stat().st_ino
                 self._db.execute(SQL["settle"])  # a disk that takes nothing is told of here, not to a guest
+                self._identity = identity(path)
             except BaseException:
                 self._db.close()
                 raise
@@ -154,9 +155,7 @@ class Journal:
 
         :raises StoreError: the disk is full or broken; nothing was written.
         """
-        if not self.is_in_place():
-            # a file that was deleted under us goes on taking writes that nobody will ever read
-            raise StoreError(f"{self.path}: was moved or deleted while in use. It is put back.")
+        self._check_in_place()
         try:
             self._db.execute("begin immediate")
             yield Turn(self.path, self._db, self.epoch)
@@ -168,11 +167,15 @@ class Journal:
                 raise
 
     def is_in_place(self) -> bool:
-        """Whether the file that is open is still the one under its name."""
-        try:
-            return self.path.stat().st_ino == self._inode
-        except OSError:
-            return False
+        """Whether the files that are open, its log included, are still those under their names."""
+        return identity(self.path) == self._identity
+
+    def _check_in_place(self) -> None:
+        """A file that was deleted under us goes on taking writes that nobody will ever read."""
+        if not self.is_in_place():
+            raise StoreError(
+                f"{self.path}: it, or its -wal or -shm, was moved or deleted while in use. It is put back."
+            )
 
     def copy_to(self, path: Path) -> None:
         """All of it into another file, also after this one was deleted.
@@ -294,6 +297,7 @@ class Journal:
             "boot_id": now.boot_id,
             "since_ms": now.monotonic_ms - int((now.wall - older_than).total_seconds() * 1000),
         }
+        self._check_in_place()
         with self._in_words():
             pruned = 0
             if self._db.execute(SQL["is_prunable"], limits).fetchone():

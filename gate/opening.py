@@ -92,7 +92,7 @@ class Opening:
         return Journal(self._path, self._gate_id, self._new_epoch())
 
     def let_go(self, journal: Journal) -> None:
-        """Close a journal. One that was deleted or replaced while it was open is put back first.
+        """Close a journal. One of which a file was deleted or replaced while it was open is put back first.
 
         :raises StoreError: it could not be put back; it counts as lost.
         """
@@ -138,7 +138,9 @@ class Opening:
         self._tell(found, aside)
 
     def _put_back(self, journal: Journal) -> None:
-        self._log.error("the journal was deleted or replaced while in use: the door puts its own back")
+        self._log.error(
+            "the journal, its -wal or its -shm was deleted or replaced in use: the door puts its own back"
+        )
         building = self._beside("building")
         with in_words(building):
             discard(building)

@@ -16,6 +16,28 @@ SHARED = 0o660
 """Read and write for owner and group, nothing for others."""
 
 
+Identity = tuple[int, int, int]
+"""Which files stand under a database's three names: their inodes, 0 for one that is not there."""
+
+
+def identity(database: Path) -> Identity:
+    """The files under the names of a database, of its ``-wal`` and of its ``-shm``, right now.
+
+    SQLite never looks at the names again once it has the files open. Whoever deletes or replaces one of them
+    thereby parts those who have it open from those who open it later: each writes what the other never sees.
+    So it is for us to look. While anybody has the database open these do not change by themselves.
+    """
+    main, wal, shm = (_inode(database.with_name(database.name + end)) for end in ("", "-wal", "-shm"))
+    return main, wal, shm
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
 def share(database: Path) -> None:
     """Make sure that the group may open this database; an empty one is made if there is none.
 

@@ -27,7 +27,7 @@ from gate.faults import DamagedError, in_words
 from gate.foreign import read_json
 from gate.link import LinkNote
 from gate.model import FeedRow, Ruling, ScanRecord
-from gate.sharing import share
+from gate.sharing import identity, share
 from sync.feed import Place
 from sync.rows import SQL, as_json, put_counted
 from sync.spool import Spool, Spooled
@@ -90,6 +90,7 @@ class Cache:
             self._db.execute("pragma synchronous=normal")
             self._db.execute(f"pragma journal_size_limit={LOG_BYTES}")
             _MIGRATIONS.apply(Database(self._db))
+            self._identity = identity(path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -258,6 +259,11 @@ class Cache:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._in_words():
+            if identity(self.path) != self._identity:
+                raise DamagedCacheError(
+                    f"{self.path}: it, its -wal or its -shm was moved or deleted while in use. maguey-sync "
+                    "has to start anew; it fetches from the hub what is missing."
+                )
             self._db.execute("begin immediate")
             try:
                 yield self._db

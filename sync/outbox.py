@@ -17,6 +17,7 @@ import structlog
 from gate.errors import StoreError
 from gate.model import Now, ScanRecord
 from gate.rows import COLUMNS, from_row, moment
+from gate.sharing import Identity, identity
 from gate.sqlfile import load
 from sync.scans import Spoiled
 
@@ -40,9 +41,9 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        self._identity: Identity | None = None
         self._is_made = False
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[Identity | None, int] | None = None
         self._told: set[tuple[str, int]] = set()
         self._log = structlog.get_logger()
 
@@ -89,7 +90,7 @@ class Outbox:
             db = self._open()
             if db is None:
                 return False
-            version = (self._inode, int(db.execute(SQL["version"]).fetchone()[0]))
+            version = (self._identity, int(db.execute(SQL["version"]).fetchone()[0]))
             changed = version != self._seen
             self._seen = version
             return changed
@@ -139,21 +140,32 @@ class Outbox:
             ) from error
 
     def _open(self) -> sqlite3.Connection | None:
-        try:
-            inode = self._path.stat().st_ino
-        except FileNotFoundError:
+        found = identity(self._path)
+        if not found[0]:
             self.close()
             return None
-        if self._db is None or inode != self._inode:
+        if self._db is None or found != self._identity:
+            self._tell_of_a_removed_log(found)
             self.close()
             self._db = sqlite3.connect(
                 f"file:{self._path}?mode=ro", uri=True, timeout=1, isolation_level=None
             )
             self._db.text_factory = _text
-            self._inode = inode
+            self._db.execute(SQL["version"]).fetchone()  # makes the companions, if nobody has yet
+            self._identity = identity(self._path)
         if not self._is_made:  # the door makes the file first and its tables a moment later
             self._is_made = bool(self._db.execute(SQL["is_made"]).fetchone()[0])
         return self._db if self._is_made else None
+
+    def _tell_of_a_removed_log(self, found: Identity) -> None:
+        """The door puts its journal back when it notices; until then its newest records are out of reach."""
+        before = self._identity
+        if self._db is not None and before is not None and found[0] == before[0] and before[1] and before[2]:
+            self._log.error(
+                "the journal's -wal or -shm was deleted or replaced beside it. It is opened again; the door "
+                "puts its journal back with all its records. Find out what deletes files in state_dir.",
+                journal=str(self._path),
+            )
 
     def close(self) -> None:
         """Let go of the file."""

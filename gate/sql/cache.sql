@@ -1,5 +1,8 @@
 What the door reads of the cache. The tables are made and written by sync (sync/sql/cache.sql).
 
+-- data_version --
+pragma data_version
+
 -- known --
 -- what the hub says of a code, if anything, and what other gates told of it
 select a.row, t.row, null as at, null as gate_id, null as scan_id from admissions a

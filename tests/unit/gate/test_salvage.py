@@ -319,6 +319,26 @@ def test_a_journal_replaced_under_the_door_is_set_aside_and_the_doors_own_put_ba
     assert {record.epoch for record in bench.records()} == {"epoch-1"}
 
 
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_log_deleted_under_the_door_loses_no_record(bench: Bench, end: str) -> None:
+    """Whoever opens the journal after that, sync for one, would never see what the door writes."""
+    bench.show(code_id(1))
+    journal_file(bench).with_name(f"journal.db{end}").unlink()
+    bench.show(code_id(2), seconds=4)  # see staff
+    assert answer(bench.show(code_id(1))) == (Reason.ALREADY_USED, ())
+    assert answer(bench.show(code_id(2))) == (Reason.FIRST_ENTRY, ())
+    assert [record.seq for record in bench.records()] == [1, 2, 3]
+    with closing(sqlite3.connect(f"file:{journal_file(bench)}?mode=ro", uri=True)) as later:
+        assert later.execute("select count(*) from scans").fetchone() == (3,)
+
+
+def test_a_log_that_is_deleted_while_nobody_comes_is_noticed_all_the_same(bench: Bench) -> None:
+    bench.show(code_id(1))
+    journal_file(bench).with_name("journal.db-wal").unlink()
+    bench.wait(seconds=60)
+    assert answer(bench.show(code_id(2))) == (Reason.FIRST_ENTRY, ())
+
+
 def test_damage_found_in_use_refuses_that_guest_and_is_salvaged(bench: Bench) -> None:
     bench.show(code_id(1))
     with closing(sqlite3.connect(journal_file(bench), isolation_level=None)) as db:

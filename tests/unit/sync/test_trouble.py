@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
+from gate.journal import Journal
 from gate.model import Kind
+from sync.cache import DamagedCacheError
 from sync.fetcher import WantConfig, WantEvent
 from sync.link import Connected, Lost, Message
 from sync.scans import encode_scans
@@ -49,6 +51,50 @@ def test_a_journal_that_cannot_be_read_stops_only_the_scans(
     assert WantConfig() in bench.wanted
     assert [topic for topic, _, _ in bench.links[-1].published if topic.endswith("/status")]
     assert [line["log_level"] for line in lines].count("warning") == 1
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_log_removed_beside_the_journal_is_told_once_and_waited_for_by_nobody(
+    bench: Bench, end: str
+) -> None:
+    """Whoever has the old log open reads it for ever, and what the door writes now is in another."""
+    bench.connect()
+    bench.scan(2)
+    bench.step()
+    with capture_logs() as lines:
+        (bench.folder / f"journal.db{end}").unlink()
+        for _ in range(3):
+            bench.step(seconds=2)
+        put_back(bench)
+        bench.scan(1)
+        for _ in range(3):
+            bench.step(seconds=2)
+    assert set(seqs(bench.sent())) == {1, 2, 3}
+    errors = [line["event"] for line in lines if line["log_level"] == "error"]
+    assert len(errors) == 1
+    assert "deleted or replaced beside it" in errors[0]
+
+
+def put_back(bench: Bench) -> None:
+    """What the door does when it notices (`gate.opening`)."""
+    new = bench.folder / "journal.new.db"
+    bench.journal.copy_to(new)
+    bench.journal.close()
+    for file in bench.folder.glob("journal.db*"):
+        file.unlink()
+    new.rename(bench.folder / "journal.db")
+    bench.journal = Journal(bench.folder / "journal.db", "gate-1", "epoch-1")
+
+
+@pytest.mark.parametrize("name", ["cache.db", "cache.db-wal", "cache.db-shm"])
+def test_a_cache_of_which_a_file_was_removed_ends_sync_which_then_begins_anew(
+    bench: Bench, name: str
+) -> None:
+    bench.connect()
+    bench.serve(an_admission())
+    (bench.folder / name).unlink()
+    with pytest.raises(DamagedCacheError, match="moved or deleted while in use"):
+        bench.step(seconds=2)
 
 
 class LockedCache:
