@@ -21,6 +21,7 @@ from gate.findings import Finding, fault, fine, warning
 from gate.live import OK, Reading
 from gate.model import Now
 from gate.mounts import IN_MEMORY, REMOTE, mount_of
+from gate.owned import create_own
 from gate.status import GateStatus
 
 FSYNCS = 20
@@ -104,7 +105,7 @@ def _account() -> str:
 def _fsyncs(folder: Path) -> Iterator[float]:
     trial = folder / f".doctor-{os.getpid()}"
     try:
-        with trial.open("wb", buffering=0) as file:
+        with os.fdopen(create_own(trial), "wb", buffering=0) as file:
             for _ in range(FSYNCS):
                 file.write(b"\0" * 4096)
                 begun = time.perf_counter()

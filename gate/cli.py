@@ -26,7 +26,7 @@ from gate.ids import uuid7
 from gate.journal import Journal
 from gate.live import OK, Live
 from gate.log import configure
-from gate.only import only_door
+from gate.only import only_one
 from gate.passing import let_in
 from gate.payload import parse
 from gate.ports import Look, Turnstile
@@ -63,7 +63,7 @@ def run(config: Config) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with only_door(settings.journal.parent):
+    with only_one("door", settings.journal.parent):
         again = bootstrap.make_door(settings).run(stop)
     if again:
         raise typer.Exit(os.EX_TEMPFAIL)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from msgspec import Meta
 from gate import textfile
 from gate.errors import ConfigError
 from gate.model import Value
+from gate.public_key import read_public_key
 from gate.settings import load
 from gate.textfile import NotTextError
 
@@ -204,16 +203,12 @@ def read_text(path: Path, command: str) -> str:
 
 def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
     """The keys ticket signatures are checked with, by key id. The configuration was checked before."""
-    return {name: _public_key(text) for name, text in config.keys.items()}
+    return {name: read_public_key(text) for name, text in config.keys.items()}
 
 
 def command_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
     """The keys staff's orders are checked with, by key id. The configuration was checked before."""
-    return {name: _public_key(text) for name, text in config.command_keys.items()}
-
-
-def _public_key(text: str) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+    return {name: read_public_key(text) for name, text in config.command_keys.items()}
 
 
 def _mistakes(config: GateFile) -> Iterator[str]:
@@ -245,6 +240,6 @@ def _key_mistakes(config: GateFile) -> Iterator[str]:
             if not re.fullmatch(r"[A-Z0-9]{1,8}", name):
                 yield f"{section}.{name}: not a key id; expected 1 to 8 upper-case letters and digits."
             try:
-                _public_key(text)
-            except (binascii.Error, ValueError):
-                yield f"{section}.{name}: not an Ed25519 public key; expected its 32 bytes in base64."
+                read_public_key(text)
+            except ValueError as error:
+                yield f"{section}.{name}: {error}."

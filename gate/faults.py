@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gate.errors import Step, StoreError
+from gate.owned import refuse_links
+from gate.sharing import companions
 
 LEAST_FREE = 256 * 1024
 """Bytes. With less a commit and the companions of its database (a -shm is 32 KiB) may find no room."""
@@ -75,10 +77,11 @@ def reading_values(path: Path) -> Iterator[None]:
 
 
 def check_place(path: Path) -> None:
-    """Tell of a disk that takes nothing before anything is tried on it.
+    """Tell of a place that takes nothing, or leads elsewhere, before anything is tried on it.
 
-    :raises StoreError: the folder's file system is read-only or full.
+    :raises StoreError: the folder's file system is read-only or full, or a file of the database is a link.
     """
+    refuse_links(*companions(path))
     number = _place(path)
     if number is not None:
         raise _of_disk(path, os.strerror(number), number)

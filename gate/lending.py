@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gate.errors import MagueyError
+from gate.owned import open_own
 from gate.sharing import SHARED
 
 LOCK_FILE = "lending.lock"
@@ -46,7 +47,7 @@ def lending_lock(path: Path, timeout_s: float) -> Iterator[None]:
 def _open(path: Path) -> int:
     """Whoever comes first makes the file, for both users."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, SHARED)
+        fd = open_own(path, os.O_RDONLY | os.O_CREAT, SHARED)
     except OSError as error:
         raise LendingBusy(
             f"{path}: {error.strerror}. No ticket is lent or admitted alone. Check the folder and its rights."

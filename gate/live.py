@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ import msgspec
 from gate.foreign import read_json
 from gate.model import Moment, Now, Value
 from gate.outage import Outage
+from gate.owned import create_own, read_own
 from gate.passage import Way
 
 EVERY_MS = 1_000
@@ -126,11 +128,9 @@ class LiveWriter:
 
     def _write(self, text: bytes) -> None:
         fresh = self._path.with_name(f".{self._path.name}.new")
-        try:
-            fresh.write_bytes(text)
-        except FileNotFoundError:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(text)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(create_own(fresh), "wb") as file:
+            file.write(text)
         fresh.replace(self._path)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ def _state(live: Live) -> tuple[object, ...]:
 def read_live(path: Path, now: Now) -> Reading:
     """The door as it last was, and whether it still is. Never raises; `Reading.why` says what is wrong."""
     try:
-        live = read_json(path.read_bytes(), Live, limit=LONGEST)
+        live = read_json(read_own(path, LONGEST), Live, limit=LONGEST)
     except FileNotFoundError:
         return Reading(why="The door is not running.")
     except OSError as error:

@@ -20,6 +20,11 @@ Identity = tuple[int, int, int]
 """Which files stand under a database's three names: their inodes, 0 for one that is not there."""
 
 
+def companions(database: Path) -> tuple[Path, Path, Path]:
+    """The database, and what SQLite keeps beside it in WAL mode."""
+    return database, database.with_name(f"{database.name}-wal"), database.with_name(f"{database.name}-shm")
+
+
 def identity(database: Path) -> Identity:
     """The files under the names of a database, of its ``-wal`` and of its ``-shm``, right now.
 
@@ -27,7 +32,7 @@ def identity(database: Path) -> Identity:
     thereby parts those who have it open from those who open it later: each writes what the other never sees.
     So it is for us to look. While anybody has the database open these do not change by themselves.
     """
-    main, wal, shm = (_inode(database.with_name(database.name + end)) for end in ("", "-wal", "-shm"))
+    main, wal, shm = (_inode(file) for file in companions(database))
     return main, wal, shm
 
 
@@ -48,6 +53,7 @@ def share(database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
         # Only a new file is opened here: closing one that SQLite has open would drop its locks (fcntl(2)).
         os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED))
-    for end in ("", "-wal", "-shm"):
+    for file in companions(database):
         with contextlib.suppress(OSError):
-            database.with_name(database.name + end).chmod(SHARED)
+            if not file.is_symlink():
+                file.chmod(SHARED)

@@ -27,7 +27,8 @@ from gate.faults import DamagedError, in_words
 from gate.foreign import read_json
 from gate.link import LinkNote
 from gate.model import FeedRow, Ruling, ScanRecord
-from gate.sharing import identity, share
+from gate.owned import refuse_links
+from gate.sharing import companions, identity, share
 from sync.feed import Place
 from sync.rows import SQL, as_json, put_counted
 from sync.spool import Spool, Spooled
@@ -81,6 +82,7 @@ class Cache:
         self.path = path
         self.spool = Spool(path.with_name(f"{path.stem}.fetched{path.suffix}"))
         with self._in_words():
+            refuse_links(*companions(path), *companions(self.spool.path))
             why = _damage(path)
             if why is not None:
                 _set_aside(path, why, f"{now():%Y%m%dT%H%M%SZ}")
@@ -277,6 +279,8 @@ class Cache:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
+        except StoreError:
+            raise
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
                 raise DamagedCacheError(

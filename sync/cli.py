@@ -23,6 +23,7 @@ from gate.heart import Heart
 from gate.live import read_live
 from gate.log import configure
 from gate.notify import Notifier, watchdog_ms
+from gate.only import only_one
 from gate.payload import visible
 from gate.textfile import NotTextError, read_text
 from sync.cache import Cache
@@ -53,7 +54,8 @@ def run(config: Annotated[Path, typer.Option(help="The gate's configuration, con
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    _serve(settings, token, stop)
+    with only_one("sync", settings.cache.parent):
+        _serve(settings, token, stop)
 
 
 def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:

@@ -18,7 +18,7 @@ from demo.night import phone
 from gate.config import read
 from gate.journal import Journal
 from gate.model import Kind
-from gate.only import only_door
+from gate.only import only_one
 from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import NOW, a_table, an_admission, an_event, code_id
@@ -314,7 +314,7 @@ def _children(pid: int) -> list[int]:
 
 
 def test_a_second_door_on_the_same_folder_is_refused(config: Path) -> None:
-    with only_door(read(config).journal.parent):
+    with only_one("door", read(config).journal.parent):
         refused = gate("run", "--config", config)
     assert refused.returncode == 1
     assert "another door runs" in refused.stderr

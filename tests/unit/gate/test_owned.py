@@ -1,0 +1,143 @@
+"""In folders that two users share, no name leads the gate to another place (ADR 0014)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gate.errors import MagueyError, StoreError
+from gate.journal import Journal
+from gate.lending import LOCK_FILE, LendingBusy, lending_lock
+from gate.live import Live, LiveWriter, read_live
+from gate.only import Service, only_one
+from gate.sharing import share
+from sync.cache import Cache
+from tests.factories import StoppedClock
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A file of somebody else."""
+    file = tmp_path / "elsewhere"
+    file.write_bytes(b"precious")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+def make_journal(folder: Path) -> None:
+    Journal(folder / "journal.db", "gate-1", "epoch-1").close()
+
+
+def make_cache(folder: Path) -> None:
+    Cache(folder / "cache.db").close()
+
+
+def take_lending_lock(folder: Path) -> None:
+    with lending_lock(folder / LOCK_FILE, 0.0):
+        pass
+
+
+Place = tuple[str, Callable[[Path], None], type[Exception]]
+PLACES: list[Place] = [
+    *((f"journal.db{end}", make_journal, StoreError) for end in ("", "-wal", "-shm")),
+    *((f"cache.db{end}", make_cache, StoreError) for end in ("", "-wal", "-shm")),
+    *((f"cache.fetched.db{end}", make_cache, StoreError) for end in ("-wal", "-shm")),
+    (LOCK_FILE, take_lending_lock, LendingBusy),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=[name for name, _, _ in PLACES])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_untouched(
+    folder: Path, elsewhere: Path, place: Place, is_there: bool
+) -> None:
+    name, use, refusal = place
+    if not is_there:
+        elsewhere.unlink()
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(refusal):
+        use(folder)
+    untouched(elsewhere, is_there)
+
+
+def test_a_link_in_the_place_of_a_snapshot_being_fetched_is_removed(folder: Path, elsewhere: Path) -> None:
+    (folder / "cache.fetched.db").symlink_to(elsewhere)
+    make_cache(folder)
+    untouched(elsewhere)
+    assert not (folder / "cache.fetched.db").is_symlink()
+
+
+def untouched(file: Path, is_there: bool = True) -> None:
+    assert file.exists() is is_there
+    if is_there:
+        assert file.read_bytes() == b"precious"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("service", ["door", "sync"])
+def test_a_link_in_the_place_of_the_services_lock_is_not_followed(
+    folder: Path, elsewhere: Path, service: Service
+) -> None:
+    (folder / f"{service}.lock").symlink_to(elsewhere)
+    with only_one(service, folder):
+        pass
+    untouched(elsewhere)
+
+
+def test_rights_are_not_given_through_a_link(folder: Path, elsewhere: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        (folder / f"journal.db{end}").symlink_to(elsewhere)
+    share(folder / "journal.db")
+    untouched(elsewhere)
+
+
+def a_live() -> Live:
+    now = StoppedClock().now()
+    return Live(at=now.wall, monotonic_ms=now.monotonic_ms, boot_id=now.boot_id, pid=1, version="1")
+
+
+def test_how_the_door_is_replaces_a_link_and_does_not_follow_it(folder: Path, elsewhere: Path) -> None:
+    for name in ("door.json", ".door.json.new"):
+        (folder / name).symlink_to(elsewhere)
+    LiveWriter(folder / "door.json").put(a_live())
+    untouched(elsewhere)
+    assert read_live(folder / "door.json", StoppedClock().now()).is_fresh
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: Path(path).symlink_to("/dev/zero"), os.mkdir])
+def test_what_is_no_file_in_the_doors_place_keeps_nobody_who_reads_it(
+    folder: Path, make: Callable[[Path], None]
+) -> None:
+    make(folder / "door.json")
+    assert "cannot be read" in read_live(folder / "door.json", StoppedClock().now()).why
+
+
+@pytest.mark.parametrize("service", ["door", "sync"])
+def test_a_second_one_on_the_same_folder_is_refused_in_words(folder: Path, service: Service) -> None:
+    with (
+        only_one(service, folder),
+        pytest.raises(MagueyError, match=f"another {service} runs on this folder"),
+    ):
+        hold(service, folder)
+    hold(service, folder)
+
+
+def hold(service: Service, folder: Path) -> None:
+    with only_one(service, folder):
+        pass
+
+
+def test_door_and_sync_share_a_folder(folder: Path) -> None:
+    with only_one("door", folder), only_one("sync", folder):
+        assert {path.name for path in folder.iterdir()} == {"door.lock", "sync.lock"}
