@@ -11,8 +11,8 @@ from gate.parts import Parts
 from gate.ports import Typed
 from gate.screen import Typing
 from gate.showing import Showing
-from gate.tonight import tonight
-from gate.typed import Typist, may_type, prefix_of, read
+from gate.starts import starts_of
+from gate.typed import Typist, may_type, read
 from gate.typo import likely
 
 
@@ -59,10 +59,10 @@ class Keying:
         if not may:
             self._showing.notice("slower", now.monotonic_ms)
             return
-        prefix = prefix_of(tonight(self._parts.cache.events(), now.wall), self._zone)
-        presented = read(text, prefix, self._knows)
+        starts = starts_of(self._parts.cache.events(), now.wall, self._zone)
+        presented = read(text, starts, self._knows)
         if presented is not None:
-            self._answering.answer(presented, now, "manual", lambda: likely(text, prefix, self._knows))
+            self._answering.answer(presented, now, "manual", lambda: likely(text, starts, self._knows))
 
     def _knows(self, code_hash: str) -> bool:
         return self._parts.cache.find(code_hash).admission is not None

@@ -4,24 +4,27 @@ Domain 2.3 ("Guessing"): at most 5 typed codes a minute. People leave out hyphen
 spaces, leave out what every ticket of the night begins with, and cannot tell 0 from O. Each
 reading is a *candidate*; the first one the cache knows is the one that was meant. A candidate
 is only another spelling of what was typed: a wrong character is never put right here, only
-pointed at (`gate.typo`).
+pointed at (`gate.typo`). A date that was not typed may be any (`gate.starts`): up to `MOST_FAR`
+further codes are looked up then, which finds a guesser nothing new, for every ticket has one date.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from datetime import tzinfo
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from stdnum.iso7064 import mod_37_36
 
-from gate.model import Event, Value
-from gate.payload import Code, parse
+from gate.model import Value
+from gate.payload import Code, code_hash, parse
 from gate.presence import Presented
-from gate.tonight import evening
+from gate.starts import Starts
 
 MOST_CANDIDATES = 6
+MOST_FAR = 2000
+"""Codes looked up under other dates: an old id, without a check character, on every date of two nights."""
 MOST_TYPED = 5
 WINDOW_MS = 60_000
 NEW_CHARS = 17
@@ -31,6 +34,7 @@ CROCKFORD = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 _PASS = "VIP-PASS-"
 _NIGHT = re.compile(r"(?:MGY)?(?P<event>[A-Z]{2,6})(?P<date>2[0O][0-9OIL]{6})(?P<rest>[A-Z0-9]+)")
+_DATED = re.compile(r"(?P<date>2[0O][0-9OIL]{6})(?P<rest>[A-Z0-9]{6,})")
 _WORDS = re.compile(r"[^\W_]+")
 _LOOK_ALIKE = str.maketrans("OIL", "011")
 """Crockford's base32 has neither O, I nor L: whoever writes them means 0 and 1."""
@@ -53,28 +57,62 @@ def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
     return Typist(typed_ms=(*recent, now_ms)), True
 
 
-def prefix_of(event: Event | None, zone: tzinfo) -> str:
-    """What the codes of a night begin with: ``MGY-PF-20250115-``; empty without a night.
-
-    :param zone: where the club is; see `gate.tonight.evening`.
-    """
-    if event is None:
-        return ""
-    return f"MGY-{event.code}-{evening(event.doors_open_at, zone):%Y%m%d}-"
-
-
-def read(text: str, prefix: str, known: Callable[[str], bool]) -> Presented | None:
+def read(text: str, starts: Starts, known: Callable[[str], bool]) -> Presented | None:
     """What was typed, as something to decide.
 
-    :param prefix: tonight's, see `prefix_of`.
-    :param known: whether the cache knows a code's hash; asked at most `MOST_CANDIDATES` times.
+    :param starts: of the nights served, see `gate.starts.starts_of`.
+    :param known: whether the cache knows a code's hash; asked at most `MOST_CANDIDATES` times, and
+        `MOST_FAR` times more where no date was typed, or no event with it.
     :returns: the first candidate the cache knows, else the likeliest; None if nothing was typed.
     """
-    found = [Presented(parse(raw), raw) for raw in candidates(text, prefix)]
+    found = [Presented(parse(raw), raw) for raw in candidates(text, starts.tonight)]
     for one in found:
         if isinstance(one.what, Code) and known(one.what.code_hash):
             return one
-    return _likeliest(found)
+    elsewhere = next((one for one in islice(_elsewhere(text, starts), MOST_FAR) if known(code_hash(one))), "")
+    if elsewhere:
+        return Presented(parse(elsewhere.encode()), elsewhere.encode())
+    return _likeliest([*found, *_nearby(text, starts)])
+
+
+def _elsewhere(text: str, starts: Starts) -> Iterator[str]:
+    """The ids that a random part typed alone may be of, on other dates than tonight's: the nearest first.
+
+    With a check character that is the id on one date in 36; without, on any.
+    """
+    compact = "".join(_words(text))
+    dated = _DATED.fullmatch(compact)
+    if dated is not None:
+        yield from _ids(starts.on(dated["date"].translate(_LOOK_ALIKE)), dated["rest"])
+    if is_random_part(text, starts.tonight):
+        far = _ids(starts.far(), compact)
+        yield from _ids(starts.near(), compact)
+        yield from filter(holds, far) if len(compact) >= NEW_CHARS else far
+
+
+def _ids(starts: Iterable[str], rest: str) -> Iterator[str]:
+    """Whole ids of this random part."""
+    for start in starts:
+        yield from dict.fromkeys((crockford(start + rest), start + rest))
+
+
+def _nearby(text: str, starts: Starts) -> list[Presented]:
+    """A random part typed alone that holds on a day beside tonight is not damaged, only not in the list."""
+    if not is_random_part(text, starts.tonight):
+        return []
+    ids = _ids(starts.near(), "".join(_words(text)))
+    return [Presented(parse(one.encode()), one.encode()) for one in ids if holds(one)]
+
+
+def is_random_part(text: str, prefix: str) -> bool:
+    """Whether nothing was typed of what stands before an id's random part, so that its date may be any."""
+    compact = "".join(_words(text))
+    return compact.isascii() and 6 <= len(compact) <= 40 and not _begun(compact, prefix)
+
+
+def holds(code_id: str) -> bool:
+    """Whether an id's check character does."""
+    return bool(mod_37_36.checksum(code_id.replace("-", "")) == 1)
 
 
 def _likeliest(found: Sequence[Presented]) -> Presented | None:
@@ -98,12 +136,17 @@ def candidates(text: str, prefix: str) -> tuple[bytes, ...]:
     What cannot be completed is given back as it is: a foreign text, to be refused as such, and
     what a hand scanner types, whose signature stays with its id.
     """
-    words = _WORDS.findall(unicodedata.normalize("NFKC", text).upper())
+    words = _words(text)
     spelt = [*_completed("".join(words), prefix), "-".join(words)]
     ours = [code_id.encode() for code_id in spelt if isinstance(parse(code_id.encode()), Code)]
     found = tuple(dict.fromkeys(ours))[:MOST_CANDIDATES]
     verbatim = text.strip().encode("utf-8", "replace")
     return found or ((verbatim,) if verbatim else ())
+
+
+def _words(text: str) -> list[str]:
+    """What was typed, in capitals, without what parts it."""
+    return _WORDS.findall(unicodedata.normalize("NFKC", text).upper())
 
 
 def _completed(compact: str, prefix: str) -> Iterator[str]:
@@ -117,12 +160,17 @@ def _completed(compact: str, prefix: str) -> Iterator[str]:
 
 def _split(compact: str, prefix: str) -> list[tuple[str, str]]:
     """What may stand before an id's random part, and that part."""
+    return _begun(compact, prefix) or [(start, compact) for start in (prefix, _PASS) if start]
+
+
+def _begun(compact: str, prefix: str) -> list[tuple[str, str]]:
+    """The same, where something of what stands before it was typed."""
     starts = [start for start in (prefix, _PASS) if start]
     begun = [(start, rest) for start in starts if (rest := _after(compact, start))]
     night = _NIGHT.fullmatch(compact)
     if night is not None:
         begun.append((f"MGY-{night['event']}-{night['date'].translate(_LOOK_ALIKE)}-", night["rest"]))
-    return begun or [(start, compact) for start in starts]
+    return begun
 
 
 def _after(compact: str, start: str) -> str:

@@ -9,13 +9,16 @@ is told, in this order, by
 3. characters that look alike, 4. neighbours swapped.
 
 Where the first of these that applies leaves more than one place, nothing is said. And nothing is
-ever put right: the guest looks at the ticket again and types it again. Neighbours on the keyboard
+ever put right: the guest looks at the ticket again and types it again. Where the random part was
+typed alone its date is not known, and with it what the check character should be: then only the cache
+(on tonight's date, and those beside it) and a letter that no code has say anything, or a right character
+would be accused. Neighbours on the keyboard
 are no fifth: each key has so many that, measured, they found 6 % of slips of just that kind and
 named a false place for 11 % of the others.
 
 What somebody who makes codes up learns: 2 to 4 follow from the typed code alone. 1 says that a
 ticket lies one slip away, and where, which with the check character is the whole of it. So one
-typed code tries up to `MOST_LOOKUPS` codes instead of one: at 5 a minute (`gate.typed`) 320 a
+typed code tries up to `MOST_LOOKUPS` codes instead of one: at 5 a minute (`gate.typed`) 1,280 a
 minute, against the 80 random bits of a code; with a million tickets and a whole night that is a
 chance below 1 in 10**12. Only codes long enough to have a check character are looked up, and the
 door counts each damaged one as a guess (`gate.guessing`): while that lock holds, it must not ask.
@@ -27,14 +30,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 
-from stdnum.iso7064 import mod_37_36
-
 from gate.payload import Code, Secret, code_hash, parse
 from gate.screen import Typo
-from gate.typed import CROCKFORD, NEW_CHARS, candidates
+from gate.starts import Starts
+from gate.typed import CROCKFORD, NEW_CHARS, candidates, holds, is_random_part
 
-MOST_LOOKUPS = 64
-"""Corrections looked up for one typed code; a random part, read as ticket and as pass, has some 50."""
+MOST_LOOKUPS = 256
+"""Corrections looked up for one typed code; a random part has some 50 on each of three dates."""
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -76,27 +78,34 @@ class Correction(Secret, frozen=True, kw_only=True):
         return Typo(group=before.count("-") + 1, place=place, wrote=self.wrong[self.at])
 
 
-def likely(text: str, prefix: str, known: Callable[[str], bool]) -> Typo | None:
+def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | None:
     """Where a typed code is likely wrong; None if nothing stands out.
 
-    :param prefix: tonight's, see `gate.typed.prefix_of`.
+    :param starts: of the nights served, see `gate.starts.starts_of`.
     :param known: whether the cache knows a code's hash; asked at most `MOST_LOOKUPS` times.
     """
-    codes = [code for raw in candidates(text, prefix) if isinstance(code := parse(raw), Code)]
+    is_dated = not is_random_part(text, starts.tonight)
+    read = [
+        raw for start in ([starts.tonight] if is_dated else starts.near()) for raw in candidates(text, start)
+    ]
+    codes = [code for raw in dict.fromkeys(read) if isinstance(code := parse(raw), Code)]
     every = chain.from_iterable(corrections(code.id) for code in codes)
     tickets = [one for one in islice(every, MOST_LOOKUPS) if known(code_hash(one.right))]
     if tickets:
         return _only(tickets)
-    return _standing_out(list(corrections(codes[0].id)), prefix) if codes else None
+    if not codes:
+        return None
+    found = list(corrections(codes[0].id))
+    return _standing_out(found, starts) if is_dated else _foreign_letter(found)
 
 
 def corrections(wrong: str) -> Iterator[Correction]:
     """Every single slip that can have made `wrong` of a code that holds; none for an old, short id."""
     parts = _ID.fullmatch(wrong)
-    if parts is None or _holds(wrong):
+    if parts is None or holds(wrong):
         return
     for one in chain(_replaced(wrong, parts), _swapped(wrong, parts)):
-        if CROCKFORD.issuperset(one.right[slice(*parts.span("body"))]) and _holds(one.right):
+        if CROCKFORD.issuperset(one.right[slice(*parts.span("body"))]) and holds(one.right):
             yield one
 
 
@@ -120,14 +129,22 @@ def _before_a_neighbour(parts: re.Match[str]) -> Iterator[int]:
     yield from range(parts.start("body"), parts.end("check") - 1)
 
 
-def _holds(code_id: str) -> bool:
-    return bool(mod_37_36.checksum(code_id.replace("-", "")) == 1)
+def _foreign_letter(found: Sequence[Correction]) -> Typo | None:
+    """A letter that no random part has is wrong whatever the date."""
+    random = [one for one in found if not one.swapped and one.at > one.wrong.rfind("-")]
+    foreign = [one for one in random if one.at < len(one.wrong) - 1 and one.wrong[one.at] not in CROCKFORD]
+    return _only(foreign) if foreign else None
 
 
-def _standing_out(found: Sequence[Correction], prefix: str) -> Typo | None:
-    """The one place that remains when the night, or how people slip, rules out the others."""
-    tonights = [one for one in found if prefix and one.right.startswith(prefix)]
-    corrected = [one for one in tonights if not one.wrong.startswith(prefix)]
+def _standing_out(found: Sequence[Correction], starts: Starts) -> Typo | None:
+    """The one place that remains when the night, or how people slip, rules out the others.
+
+    A date beside tonight's may well be right: then nothing is called wrong.
+    """
+    tonights = [one for one in found if starts.tonight and one.right.startswith(starts.tonight)]
+    corrected = [one for one in tonights if not one.wrong.startswith(starts.tonight)]
+    if corrected and corrected[0].wrong.startswith(starts.near()):
+        return None
     if corrected:
         return _only(corrected)
     random = [one for one in found if one.at > one.wrong.rfind("-")]

@@ -18,12 +18,13 @@ from stdnum.iso7064 import mod_37_36
 
 from gate.payload import Code, code_hash, parse
 from gate.screen import Typo
+from gate.starts import Night, Starts
 from gate.typed import read
 from gate.typo import likely
 from hub.codes import CROCKFORD, pass_code, ticket_code
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-TONIGHT = "MGY-PF-20261120-"
+NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))
 TICKETS = st.integers(0, 10**9).map(lambda seed: ticket_code("PF", date(2026, 11, 20), random.Random(seed)))
 PASSES = st.integers(0, 10**9).map(lambda seed: pass_code(random.Random(seed)))
 CODES = TICKETS | PASSES
@@ -102,10 +103,10 @@ def point_at(code: str, wrong: str, at: int, typed_from: int) -> None:
     def known(hashed: str) -> bool:
         return hashed == code_hash(code)
 
-    presented = read(wrong[typed_from:], TONIGHT, known)
+    presented = read(wrong[typed_from:], NIGHT, known)
     assert presented is not None
     assert isinstance(presented.what, Code)
     assume(not known(presented.what.code_hash))  # 0 typed for a check character O means O
     assume(not holds(wrong))  # see above: 1 swap of 630
     expected = Typo(group=wrong[:at].count("-") + 1, place=at - wrong.rindex("-"), wrote=wrong[at])
-    assert likely(wrong[typed_from:], TONIGHT, known) == expected
+    assert likely(wrong[typed_from:], NIGHT, known) == expected

@@ -1,0 +1,135 @@
+"""The random part typed alone is found whatever date its code carries; no right character is accused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gate.model import Reason
+from gate.payload import Code, code_hash
+from gate.screen import Answer
+from gate.starts import FARTHEST_DAYS, Night, Starts, starts_of
+from gate.typed import MOST_CANDIDATES, MOST_FAR, read
+from gate.typo import likely
+from hub.codes import CROCKFORD, ticket_code
+from tests.doors import Bench
+from tests.factories import NOW, an_admission, an_event
+
+DAY = date(2026, 11, 20)
+MEXICO = ZoneInfo("America/Mexico_City")
+STARTS = Starts(nights=(Night(code="PF", day=DAY), Night(code="PS", day=DAY + timedelta(days=1))))
+MOVED = [0, 1, -1, 2, -2, 7, -7, 30, -59, 180, FARTHEST_DAYS - 1, 1 - FARTHEST_DAYS]
+
+
+def ticket(days: int = 0, seed: int = 7, event: str = "PF") -> str:
+    return ticket_code(event, DAY + timedelta(days=days), random.Random(seed))
+
+
+def found(text: str, *cache: str, starts: Starts = STARTS) -> Code | None:
+    hashes = {code_hash(code) for code in cache}
+    presented = read(text, starts, lambda hashed: hashed in hashes)
+    return presented.what if presented and isinstance(presented.what, Code) else None
+
+
+@pytest.mark.parametrize("days", MOVED)
+@pytest.mark.parametrize("event", ["PF", "PS"])
+def test_a_random_part_typed_alone_is_found_whatever_the_date_says(days: int, event: str) -> None:
+    code = ticket(days, event=event)
+    for text in (code[-17:], code[-17:].lower(), f"{code[-17:-9]} {code[-9:]}", code[-17:].replace("0", "O")):
+        what = found(text, code)
+        assert what is not None
+        assert what.id == code
+
+
+@pytest.mark.parametrize("days", MOVED)
+def test_so_is_an_old_one_without_a_check_character(days: int) -> None:
+    old = f"MGY-PF-{DAY + timedelta(days=days):%Y%m%d}-ABC123XYZ"
+    what = found("abc123xyz", old)
+    assert what is not None
+    assert what.id == old
+
+
+@pytest.mark.parametrize("event", ["PF", "PS"])
+def test_a_date_typed_without_its_event_is_believed(event: str) -> None:
+    code = ticket(400, event=event)
+    what = found(code.split("-", 2)[2], code)
+    assert what is not None
+    assert what.id == code
+
+
+def test_a_right_random_part_accuses_no_character_whatever_its_date() -> None:
+    for seed in range(15):
+        for days in (1, -1, 3, -40):
+            assert likely(ticket(days, seed)[-17:], STARTS, lambda _: False) is None
+
+
+def test_a_right_date_beside_tonights_is_not_accused() -> None:
+    for seed in range(20):
+        for days in (1, -1):
+            code = ticket(days, seed)
+            wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
+            typo = likely(wrong, STARTS, lambda _: False)
+            assert typo is None or typo.group == 4
+
+
+def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_pointed_at() -> None:
+    for days in (0, 1, -1):
+        code = ticket(days)
+        wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
+        typo = likely(wrong[-17:], STARTS, {code_hash(code)}.__contains__)
+        assert typo is not None
+        assert (typo.group, typo.place, typo.wrote) == (4, 5, wrong[20])
+
+
+def test_what_is_looked_up_for_one_typed_code_is_bounded() -> None:
+    asked = 0
+
+    def known(_hashed: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    for text in ("7K3M9QX2VD5RTA0HQ", "ABC123", "20261120ABC123", "X" * 40, "Z" * 41, "HOLA", "Ñ" * 9):
+        read(text, STARTS, known)
+        assert asked <= MOST_CANDIDATES + MOST_FAR
+        asked = 0
+
+
+def test_tonight_comes_first_then_the_nights_around_it() -> None:
+    later = an_event(
+        event_id="e2", code="PS", doors_open_at=NOW + timedelta(hours=20), ends_at=NOW + timedelta(hours=28)
+    )
+    far = an_event(
+        event_id="e3", code="PT", doors_open_at=NOW + timedelta(days=9), ends_at=NOW + timedelta(days=9.3)
+    )
+    other = an_event(event_id="e4", code="XX", served=False)
+    codes = [night.code for night in starts_of((far, later, other, an_event()), NOW, MEXICO).nights]
+    assert codes == ["PF", "PS"]
+
+
+def test_doors_after_midnight_and_dates_in_utc_are_near() -> None:
+    doors = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)  # half past midnight in Mexico City
+    near = starts_of((an_event(doors_open_at=doors),), doors, MEXICO).near()
+    assert near == ("MGY-PF-20261120-", "MGY-PF-20261121-", "MGY-PF-20261119-")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(
+        tmp_path, feed=tuple(an_admission(ticket(days), subject_id=f"t{days}") for days in (1, -35))
+    )
+    yield bench
+    bench.close()
+
+
+def test_at_the_door_a_moved_nights_random_part_is_admitted(bench: Bench) -> None:
+    for days in (1, -35):
+        shown = bench.type(ticket(days)[-17:] + "\n")
+        assert isinstance(shown, Answer)
+        assert shown.verdict.reason is Reason.FIRST_ENTRY
+        bench.wait(2)
