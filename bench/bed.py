@@ -37,7 +37,7 @@ from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
 from gate.payload import code_hash
-from gate.ports import Eye, NoInputs, NoKeypad, Silent, Turnstile
+from gate.ports import Eye, NoInputs, NoKeypad, NoScanner, Silent, Turnstile
 from gate.rows import to_row
 from hardware.fakes import RecordingTurnstile
 from sync.cache import Cache
@@ -208,6 +208,7 @@ def open_door(
         inputs=Mending("inputs", NoInputs, lambda part: part.close()),
         voice=Mending("lights", Silent, lambda part: part.close()),
         keypad=Mending("keypad", NoKeypad, lambda part: part.close()),
+        scanner=Mending("scanner", NoScanner, lambda part: part.close()),
         cache=gate.cache,
         clock=gate.clock,
         hotline=gate.hotline,

@@ -35,7 +35,7 @@ from gate.opening import Opening, Patient
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
-from gate.ports import Dark, Display, Eye, Inputs, Keypad, Look, Turnstile, Voice
+from gate.ports import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
 from gate.screen import Screen
 from hardware.apart import decode_apart
 from hardware.decode import Decoded
@@ -49,10 +49,12 @@ from hardware.health import (
     check_keypad,
     check_pins,
     check_power,
+    check_scanner,
 )
 from hardware.inputs import make_inputs
 from hardware.keypad import make_keypad
 from hardware.lights import make_voice
+from hardware.scanner import make_scanner
 from hardware.spec import CameraSpec
 from hardware.turnstile import make_turnstile
 
@@ -100,6 +102,7 @@ def _parts(config: GateFile) -> Parts:
         inputs=Mending("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Mending("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Mending("keypad", lambda: keypad(config), lambda part: part.close()),
+        scanner=Mending("scanner", lambda: scanner(config), lambda part: part.close()),
         cache=CacheReader(config.cache),
         clock=clock,
         hotline=_hotline(config, clock),
@@ -192,6 +195,18 @@ def keypad(config: GateFile) -> Keypad:
     return make_keypad(config.keypad.driver, device=config.keypad.device)
 
 
+def scanner(config: GateFile) -> Scanner:
+    """The hand scanner; one that is not plugged in is tried again."""
+    section = config.scanner
+    return make_scanner(
+        section.driver,
+        device=section.device,
+        layout=section.layout,
+        prefix=section.prefix,
+        suffix=section.suffix,
+    )
+
+
 def pictures_eye(files: Sequence[Path]) -> ChildEye:
     """An eye that looks at each of these pictures once."""
     return ChildEye(CameraSpec(driver="files", files=tuple(str(file) for file in files)))
@@ -237,6 +252,7 @@ def device_checks(config: GateFile, *, is_running: bool) -> list[tuple[str, Chec
         ("camera", lambda: check_camera(lambda: ChildEye(camera, measures_sharpness=True))),
         *_panel_check(config),
         *_keypad_check(config),
+        *_scanner_check(config),
         *always,
     ]
 
@@ -246,6 +262,12 @@ def _keypad_check(config: GateFile) -> list[tuple[str, Check]]:
     if section.driver != "evdev":
         return []
     return [("keypad", lambda: check_keypad(lambda: make_keypad(section.driver, device=section.device)))]
+
+
+def _scanner_check(config: GateFile) -> list[tuple[str, Check]]:
+    if config.scanner.driver == "none":
+        return []
+    return [("scanner", lambda: check_scanner(lambda: scanner(config)))]
 
 
 def _panel_check(config: GateFile) -> list[tuple[str, Check]]:

@@ -108,6 +108,26 @@ def test_lights(config: Config, each: Each = 3.0) -> None:
         voice.close()
 
 
+@app.command("test-scanner")
+def test_scanner(
+    config: Config,
+    seconds: Annotated[float, typer.Option(min=0.05, help="How long.")] = 30.0,
+) -> None:
+    """Tell what the hand scanner reads, with dots for letters and digits. Not while the door runs.
+
+    Signs that differ from those printed below the code mean another `scanner.layout`.
+    """
+    settings = _alone(config)
+    if settings.scanner.driver == "none":
+        raise trials.nothing_wired("scanner", "scanner")
+    scanner = bootstrap.scanner(settings)
+    try:
+        count = trials.read_codes(scanner, seconds, typer.echo, threading.Event().wait)
+    finally:
+        scanner.close()
+    typer.echo(f"{count} codes read")
+
+
 @app.command()
 def journal(
     config: Config,

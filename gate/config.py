@@ -105,6 +105,20 @@ class KeypadSection(Value, frozen=True):
     device: str = ""
 
 
+class ScannerSection(Value, frozen=True):
+    """A USB hand scanner (domain 2.3, "Sources of codes"). `device`: its node in /dev.
+
+    `layout`: what its keyboard is set to, ``evdev`` only. `prefix`, `suffix`: what it was set to send
+    around each code, besides Enter, Tab and AIM identifier, which are known.
+    """
+
+    driver: Literal["none", "evdev", "serial"] = "none"
+    device: str = ""
+    layout: Literal["us", "gb", "es", "latam", "de", "fr"] = "us"
+    prefix: Annotated[str, Meta(max_length=32)] = ""
+    suffix: Annotated[str, Meta(max_length=32)] = ""
+
+
 class DoorSection(Value, frozen=True):
     """Policies of the door; times in seconds (domain 2.2, 2.3)."""
 
@@ -147,6 +161,7 @@ class GateFile(Value, frozen=True):
     inputs: InputsSection = InputsSection()
     lights: LightsSection = LightsSection()
     keypad: KeypadSection = KeypadSection()
+    scanner: ScannerSection = ScannerSection()
     door: DoorSection = DoorSection()
     keys: dict[str, str] = {}
     command_keys: dict[str, str] = {}
@@ -225,8 +240,21 @@ def _mistakes(config: GateFile) -> Iterator[str]:
         yield "screen.path: missing; the driver 'file' needs the picture file to write."
     if not config.hub.url.startswith(("http://", "https://")):
         yield f"hub.url: {config.hub.url!r} is no address; expected one that begins with https://."
+    yield from _scanner_mistakes(config.scanner, config.keypad)
     yield from _tls_mistakes(config.hub)
     yield from _key_mistakes(config)
+
+
+def _scanner_mistakes(scanner: ScannerSection, keypad: KeypadSection) -> Iterator[str]:
+    """Both may be keyboards to the kernel: which is which has to be said, or one is taken for the other."""
+    if scanner.driver == "none":
+        return
+    if not scanner.device:
+        yield "scanner.device: missing; `ls /dev/input/by-id /dev/serial/by-id` shows what it may be."
+    if keypad.driver == "evdev" and not keypad.device:
+        yield "keypad.device: missing; beside a hand scanner the keypad has to be named too."
+    elif keypad.driver == "evdev" and keypad.device == scanner.device:
+        yield "keypad.device: the same as scanner.device; one device cannot be both."
 
 
 def _tls_mistakes(hub: HubSection) -> Iterator[str]:

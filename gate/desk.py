@@ -38,7 +38,7 @@ from gate.payload import Code, Proof, prove
 from gate.presence import Presented
 from gate.tonight import margin, tonight
 
-Method = Literal["camera", "manual", "staff"]
+Method = Literal["camera", "scanner", "manual", "staff"]
 RELIABLE_MS = 1_000
 """A grant this old is not used. The hub takes one back no sooner than 30 s after it, and only one that a gate
 seems to have made nothing of: this process may have been stopped in between."""

@@ -2,10 +2,11 @@
 
 No network and no hardware library here: eyes, turnstile and screen are protocols
 (`gate.ports`). What a turn does, in its order: inputs and passage (`gate.passing`), the camera
-(`gate.seeing`) and the keypad (`gate.keying`), whose codes are answered by `gate.answering`, the
-screen between guests (`gate.showing`), staff's orders (`gate.ordering`, `gate.lasting`) and what the
-hub tells everybody (`gate.alerting`), and telling others how the door is (`gate.report`). Each of
-these may fail because of a mistake of ours: that is told once, and the others go on.
+(`gate.seeing`), the keypad (`gate.keying`) and the hand scanner (`gate.scanning`), whose codes are
+answered by `gate.answering`, the screen between guests (`gate.showing`), staff's orders
+(`gate.ordering`, `gate.lasting`) and what the hub tells everybody (`gate.alerting`), and telling
+others how the door is (`gate.report`). Each of these may fail because of a mistake of ours: that is
+told once, and the others go on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from gate.passage import Order, Outcome
 from gate.passing import Passing
 from gate.ports import Look
 from gate.report import Report
+from gate.scanning import Scanning
 from gate.screen import Notice
 from gate.seeing import Seeing
 from gate.showing import Showing
@@ -51,6 +53,7 @@ DUTIES = (
     "orders",
     "camera",
     "keypad",
+    "scanner",
     "alerts",
     "screen",
     "report",
@@ -84,6 +87,7 @@ class Door:
         self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
         self._seeing = Seeing(settings, parts)
         self._keying = Keying(parts, self._front, self._showing, self._answering, zone)
+        self._scanning = Scanning(settings, parts, self._answering)
         self._ordering = Ordering(
             gate_id=settings.gate_id,
             keys=settings.command_keys,
@@ -135,6 +139,7 @@ class Door:
         answers = self._passing.state.answers
         self._safely("camera", lambda: self._looked(look, now, answers=answers))
         self._safely("keypad", lambda: self._keying.turn(now, answers=answers))
+        self._safely("scanner", lambda: self._scanning.turn(now, answers=answers))
         now = self.parts.clock.now()
         self._safely("alerts", lambda: self._alerting.turn(now))
         self._safely("screen", lambda: self._showing.rest(now.monotonic_ms))

@@ -26,6 +26,7 @@ class Step(StrEnum):
     SCREEN_CABLE = "screen_cable"
     SCREEN_SETTINGS = "screen_settings"
     KEYPAD_CABLE = "keypad_cable"
+    SCANNER_CABLE = "scanner_cable"
     SENSOR_WIRING = "sensor_wiring"
     CLOSE_HOUSING = "close_housing"
     DISK_FULL = "disk_full"

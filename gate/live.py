@@ -40,6 +40,7 @@ class Parts(Value, frozen=True):
     inputs: str = OK
     lights: str = OK
     keypad: str = OK
+    scanner: str = OK
     journal: str = OK
     cache: str = OK
 

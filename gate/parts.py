@@ -13,7 +13,7 @@ from gate.clock import Clock
 from gate.hotline import Hotline
 from gate.journal import Journal
 from gate.mending import Mending
-from gate.ports import Display, Eye, Inputs, Keypad, Turnstile, Voice
+from gate.ports import Display, Eye, Inputs, Keypad, Scanner, Turnstile, Voice
 
 CLOSE_S = 1.8
 """What closing may take: the service manager is promised that the door stops within 2 s."""
@@ -30,6 +30,7 @@ class Parts:
     inputs: Mending[Inputs]
     voice: Mending[Voice]
     keypad: Mending[Keypad]
+    scanner: Mending[Scanner]
     cache: CacheReader
     clock: Clock
     hotline: Hotline
@@ -45,6 +46,7 @@ class Parts:
                 ("voice", self.voice.close),
                 ("inputs", self.inputs.close),
                 ("keypad", self.keypad.close),
+                ("scanner", self.scanner.close),
             )
         ]
         until = self.clock.now().monotonic_ms + CLOSE_S * 1000

@@ -146,6 +146,19 @@ class Keypad(Protocol):
         """Let go of the device."""
 
 
+class Scanner(Protocol):
+    """A USB hand scanner. Each pull of its trigger reads one code."""
+
+    def read(self) -> bytes | None:
+        """The oldest code read and not taken yet, None if there is none. Never blocks. It is a secret."""
+
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well."""
+
+    def close(self) -> None:
+        """Let go of the device."""
+
+
 class NoInputs:
     """A gate without inputs: a working `Inputs` that never senses anything."""
 
@@ -184,6 +197,21 @@ class NoKeypad:
 
     def trouble(self) -> HardwareError | None:
         """A keypad that nobody plugged in is no trouble."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class NoScanner:
+    """A gate without a hand scanner: a working `Scanner` that reads nothing."""
+
+    def read(self) -> bytes | None:
+        """Nothing to read with."""
+        return None
+
+    def trouble(self) -> HardwareError | None:
+        """A scanner that nobody plugged in is no trouble."""
         return None
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from gate.mending import Mending
 from gate.model import Now
 from gate.parts import Parts
 from gate.passing import Passing
-from gate.ports import Inputs, Keypad, Turnstile, Voice
+from gate.ports import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.tally import Tally
 
 LOST = "The journal was damaged and a part of it is lost; admissions are flagged. See: maguey-gate journal."
@@ -104,13 +104,14 @@ class Report:
             inputs=DOUBT if self._passing.state.doubts_sensor else _said(parts.inputs),
             lights=_said(parts.voice),
             keypad=_said(parts.keypad),
+            scanner=_said(parts.scanner),
             journal=str(parts.journal.trouble or (LOST if self._front.history_is_lost else OK)),
             cache=str(self._front.cache_fault or parts.cache.trouble or OK),
         )
 
 
 def _said(
-    mending: Mending[Turnstile] | Mending[Inputs] | Mending[Voice] | Mending[Keypad],
+    mending: Mending[Turnstile] | Mending[Inputs] | Mending[Voice] | Mending[Keypad] | Mending[Scanner],
 ) -> str:
     part = mending.part
     trouble: MagueyError | None = part.trouble() if part is not None else mending.trouble

@@ -1,4 +1,4 @@
-"""Trials of single devices for whoever looks after a gate: one pulse, every signal."""
+"""Trials of single devices for whoever looks after a gate: one pulse, every signal, what a scanner reads."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from gate.journal import Journal
 from gate.live import Reading
 from gate.model import Reason, ScanRecord
 from gate.passage import Outcome
-from gate.ports import Turnstile, Voice
+from gate.payload import Malformed, parse
+from gate.ports import Scanner, Turnstile, Voice
 from gate.records import record_of
 from gate.signals import Signal
 
 Wait = Callable[[float], object]
 """Waits that many seconds."""
+LOOK_S = 0.05
+_SHOWN = 60
 
 
 def refuse_beside(door: Reading) -> None:
@@ -60,6 +63,37 @@ def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wa
         if trouble is not None:
             raise trouble
     voice.play(Signal.REST)
+
+
+def read_codes(scanner: Scanner, seconds: float, tell: Callable[[str], object], wait: Wait) -> int:
+    """What a hand scanner reads within so many seconds.
+
+    :param tell: is told of each code, which stays a secret: dots stand for its letters and digits.
+    :returns: how many codes.
+    :raises HardwareError: it is not there.
+    """
+    count = 0
+    for _ in range(round(seconds / LOOK_S)):
+        trouble = scanner.trouble()
+        if trouble is not None:
+            raise trouble
+        raw = scanner.read()
+        if raw is None:
+            wait(LOOK_S)
+        else:
+            count += 1
+            tell(_described(raw))
+    return count
+
+
+def _described(raw: bytes) -> str:
+    what = parse(raw)
+    kind = (
+        f"no code of ours ({what.why})" if isinstance(what, Malformed) else f"a ticket's code, {what.carrier}"
+    )
+    text = raw[:_SHOWN].decode("utf-8", "replace")
+    dots = "".join("•" if character.isalnum() else character for character in text)
+    return f"{kind}, {len(raw)} bytes: {dots}{'…' if len(raw) > _SHOWN else ''}"
 
 
 def nothing_wired(what: str, section: str) -> HardwareError:

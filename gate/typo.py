@@ -11,7 +11,7 @@ is told, in this order, by
 Where the first of these that applies leaves more than one place, nothing is said. And nothing is
 ever put right: the guest looks at the ticket again and types it again. Where the random part was
 typed alone its date is not known, and with it what the check character should be: then only the cache
-(on tonight's date, and those beside it) and a letter that no code has say anything, or a right character
+(on tonight's date, and on those beside it) and a letter that no code has say anything, or a right character
 would be accused. Neighbours on the keyboard
 are no fifth: each key has so many that, measured, they found 6 % of slips of just that kind and
 named a false place for 11 % of the others.
@@ -36,7 +36,9 @@ from gate.starts import Starts
 from gate.typed import CROCKFORD, NEW_CHARS, candidates, holds, is_random_part
 
 MOST_LOOKUPS = 256
-"""Corrections looked up for one typed code; a random part has some 50 on each of three dates."""
+"""Corrections looked up for one typed code; a random part has some 50 on each date it may be of."""
+MOST_DATES = 4
+"""Dates a slip is looked for on; each takes a thousand check characters."""
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -1,4 +1,4 @@
-"""The part of Linux' ``linux/input.h`` and ``linux/input-event-codes.h`` that a keypad needs.
+"""The part of Linux' ``linux/input.h`` and ``linux/input-event-codes.h`` that keypads and scanners need.
 
 Key codes name places on a keyboard, not letters: the letters below are those of the usual
 QWERTY boards, which Spanish ones share. The hyphen is on two of its places: where US boards have
@@ -8,7 +8,11 @@ it, and where Spanish ones do; no code has an apostrophe or a slash.
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import os
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 
 EVENT = struct.Struct("llHHi")
 """``struct input_event``: seconds, microseconds, type, code, value; longs as wide as the platform's."""
@@ -22,6 +26,12 @@ DROPPED = 3
 UP, DOWN, REPEAT = 0, 1, 2
 
 ESC, BACKSPACE, ENTER, KEYPAD_ENTER, DELETE = 1, 14, 28, 96, 111
+TAB, SPACE, CAPS_LOCK = 15, 57, 58
+SHIFTS = frozenset({42, 54})
+CTRLS = frozenset({29, 97})
+ALT_GR = 100
+ALTS = frozenset({56, ALT_GR, 125, 126})
+"""Left Alt, AltGr, left and right Meta."""
 
 
 def _row(first: int, characters: str) -> dict[int, str]:
@@ -38,3 +48,33 @@ CHARACTERS: dict[int, str] = {
     **_row(71, "789-456"),  # KEY_KP7 … KEY_KP6 with KEY_KPMINUS
     **_row(79, "1230"),  # KEY_KP1 …
 }
+
+
+class Events:
+    """Cuts what is read from an event device into its events."""
+
+    def __init__(self) -> None:
+        self._rest = b""  # an event that was not read whole
+
+    def cut(self, some: bytes) -> Iterator[tuple[int, int, int]]:
+        """Type, code and value of each event."""
+        data = self._rest + some
+        whole = len(data) // EVENT.size * EVENT.size
+        self._rest = data[whole:]
+        for _sec, _usec, kind, code, value in EVENT.iter_unpack(data[:whole]):
+            yield kind, code, value
+
+    def forget(self) -> None:
+        """The device is gone."""
+        self._rest = b""
+
+
+def opened(path: Path) -> int:
+    """An event device, for this process alone. Raises `OSError`."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, GRAB, 1)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd

@@ -14,6 +14,7 @@ from gate.ports import Look, Restarts, Sensed, Typed
 from gate.presence import Sighting
 from gate.signals import Signal
 from hardware.keys import Line
+from hardware.scanned import MOST_CODES
 
 
 class _Pulse:
@@ -262,6 +263,35 @@ class RecordingVoice:
     def break_down(self, error: HardwareError | None) -> None:
         """Report this trouble from now on; None: all is well again."""
         self._trouble = error
+
+    def trouble(self) -> HardwareError | None:
+        """What `break_down` was told."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Record that it was closed."""
+        self.closed = True
+
+
+class ScriptedScanner:
+    """A `Scanner` that reads what a script holds before it. Safe to feed from another thread."""
+
+    def __init__(self) -> None:
+        self._codes: deque[bytes] = deque(maxlen=MOST_CODES)
+        self._trouble: HardwareError | None = None
+        self.closed = False
+
+    def scan(self, text: str) -> None:
+        """Pull the trigger before a code."""
+        self._codes.append(text.encode())
+
+    def break_down(self, error: HardwareError | None) -> None:
+        """Report this trouble from now on; None: all is well again."""
+        self._trouble = error
+
+    def read(self) -> bytes | None:
+        """The oldest code that was not taken."""
+        return self._codes.popleft() if self._codes else None
 
     def trouble(self) -> HardwareError | None:
         """What `break_down` was told."""

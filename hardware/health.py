@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from gate.findings import Finding, fault, fine, of_error, warning
-from gate.ports import Eye, Keypad
+from gate.ports import Eye, Keypad, Scanner
 from hardware import gpiochip
 from hardware.eye import ChildEye
 from hardware.spec import CameraSpec
@@ -65,6 +65,16 @@ def check_keypad(open_keypad: Callable[[], Keypad]) -> Iterator[Finding]:
     finally:
         keypad.close()
     yield of_error(trouble) if trouble else fine("keypad", "It is there.")
+
+
+def check_scanner(open_scanner: Callable[[], Scanner]) -> Iterator[Finding]:
+    """Whether the hand scanner is there and nobody else has it; what it reads, `test-scanner` tells."""
+    scanner = open_scanner()
+    try:
+        trouble = scanner.trouble()
+    finally:
+        scanner.close()
+    yield of_error(trouble) if trouble else fine("scanner", "It is there; maguey-gate test-scanner tries it.")
 
 
 def check_decoder() -> Iterator[Finding]:

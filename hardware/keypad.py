@@ -7,8 +7,6 @@ once a second. What is typed is forgotten as `hardware.keys` says, and never log
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import select
 import sys
@@ -18,16 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from gate.errors import HardwareError, Step
-from gate.outage import Outage
 from gate.ports import Keypad, NoKeypad, Typed
 from hardware import evdev
 from hardware.keys import Line
+from hardware.source import READ_BYTES, Source
 
-RETRY_S = 1.0
-"""Between two attempts to find a keypad that is not there."""
-READ_BYTES = 64 * evdev.EVENT.size
-MOST_READS = 16
-"""A device that floods the gate is read on at the next look."""
 BY_ID = Path("/dev/input/by-id")
 
 KeypadDriver = Literal["none", "evdev", "terminal"]
@@ -62,74 +55,37 @@ class EventKeypad:
         clock: Callable[[], float] = time.monotonic,
         open_device: Callable[[str], int] | None = None,
     ) -> None:
-        self._name = device
+        opens = open_device or _opened
         self._clock = clock
-        self._open_device = open_device or _opened
         self._line = Line()
-        self._fd: int | None = None
-        self._rest = b""  # an event that was not read whole
-        self._retry_at = 0.0
-        self._trouble: HardwareError | None = None
-        self._outage = Outage("keypad")
-        self._is_closed = False
-        self._open(clock())
+        self._events = evdev.Events()
+        self._source = Source(
+            "keypad", lambda: opens(device), lambda error: _translated(device, error), clock
+        )
 
     def read(self) -> Typed | None:
         """What is new since the last reading; see `hardware.keys.Line.read`."""
         now = self._clock()
-        if self._fd is None and not self._is_closed and now >= self._retry_at:
-            self._open(now)
-        if self._fd is not None:
-            try:
-                self._take(self._fd, now)
-            except OSError as error:  # ENODEV when it is unplugged
-                self._lose(error, now)
+        some = self._source.read(now)
+        if some is None:
+            self._forget()
+        else:
+            for kind, code, value in self._events.cut(some):
+                self._event(kind, code, value, now)
         return self._line.read(now)
 
     def trouble(self) -> HardwareError | None:
         """Why nothing can be typed, None while it can."""
-        return self._trouble
+        return self._source.trouble
 
     def close(self) -> None:
         """Forget what was typed, and give the device back."""
-        self._is_closed = True
+        self._forget()
+        self._source.close()
+
+    def _forget(self) -> None:
         self._line.forget()
-        self._let_go()
-
-    def _open(self, now: float) -> None:
-        try:
-            self._fd = self._open_device(self._name)
-        except OSError as error:
-            self._lose(error, now)
-        else:
-            self._trouble = None
-            self._outage.over()
-
-    def _lose(self, error: OSError, now: float) -> None:
-        self._let_go()
-        self._line.forget()
-        self._retry_at = now + RETRY_S
-        self._trouble = _translated(self._name, error)
-        self._outage.began(self._trouble)
-
-    def _let_go(self) -> None:
-        fd, self._fd, self._rest = self._fd, None, b""
-        if fd is not None:
-            with contextlib.suppress(OSError):  # it is gone already
-                os.close(fd)
-
-    def _take(self, fd: int, now: float) -> None:
-        for _ in range(MOST_READS):
-            try:
-                some = os.read(fd, READ_BYTES)
-            except BlockingIOError:
-                return
-            if not some:
-                raise OSError("it gives no more events")
-            whole = len(self._rest + some) // evdev.EVENT.size * evdev.EVENT.size
-            events, self._rest = (self._rest + some)[:whole], (self._rest + some)[whole:]
-            for _sec, _usec, kind, code, value in evdev.EVENT.iter_unpack(events):
-                self._event(kind, code, value, now)
+        self._events.forget()
 
     def _event(self, kind: int, code: int, value: int, now: float) -> None:
         if kind == evdev.SYN and code == evdev.DROPPED:
@@ -196,13 +152,7 @@ def _can_repeat(code: int) -> bool:
 
 
 def _opened(name: str) -> int:
-    fd = os.open(_path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(fd, evdev.GRAB, 1)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+    return evdev.opened(_path(name))
 
 
 def _path(name: str) -> Path:

@@ -31,10 +31,17 @@ from gate.opening import Opening
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
-from gate.ports import Inputs, Keypad, Turnstile, Voice
+from gate.ports import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.rows import COLUMNS, from_row
 from gate.screen import Screen
-from hardware.fakes import RecordingTurnstile, RecordingVoice, ScriptedEye, ScriptedInputs, ScriptedKeypad
+from hardware.fakes import (
+    RecordingTurnstile,
+    RecordingVoice,
+    ScriptedEye,
+    ScriptedInputs,
+    ScriptedKeypad,
+    ScriptedScanner,
+)
 from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import StoppedClock, an_admission, an_event, code_id
@@ -129,6 +136,7 @@ class Bench:
         self.voice = RecordingVoice()
         self.inputs = ScriptedInputs()
         self.keypad = ScriptedKeypad(lambda: self.clock.monotonic_ms / 1000)
+        self.scanner = ScriptedScanner()
         self.relay_is_there = True
         self.hub = Cache(folder / "cache.db")
         self.hub.put_config(
@@ -157,6 +165,7 @@ class Bench:
             inputs=Mending[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
             voice=Mending[Voice]("lights", lambda: self.voice, lambda part: part.close()),
             keypad=Mending[Keypad]("keypad", lambda: self.keypad, lambda part: part.close()),
+            scanner=Mending[Scanner]("scanner", lambda: self.scanner, lambda part: part.close()),
             cache=self.cache,
             clock=self.clock,
             hotline=Hotline(self.folder / "sync.sock", 0.2, self.clock),

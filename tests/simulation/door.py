@@ -27,9 +27,16 @@ from gate.opening import Opening
 from gate.parts import Parts
 from gate.passage import Rules
 from gate.passing import Passing
-from gate.ports import Inputs, Keypad, Turnstile, Voice
+from gate.ports import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.talk import Beat, Ordered, ToSync, to_door
-from hardware.fakes import RecordingTurnstile, RecordingVoice, ScriptedEye, ScriptedInputs, ScriptedKeypad
+from hardware.fakes import (
+    RecordingTurnstile,
+    RecordingVoice,
+    ScriptedEye,
+    ScriptedInputs,
+    ScriptedKeypad,
+    ScriptedScanner,
+)
 from tests.doors import RecordingDisplay
 from tests.simulation.agenda import MS, Agenda, S
 from tests.simulation.database import Killed
@@ -135,6 +142,7 @@ class Process:
             inputs=Mending[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
             voice=Mending[Voice]("lights", RecordingVoice, lambda part: part.close()),
             keypad=Mending[Keypad]("keypad", lambda: ScriptedKeypad(lambda: 0.0), lambda part: part.close()),
+            scanner=Mending[Scanner]("scanner", ScriptedScanner, lambda part: part.close()),
             cache=self._cache,
             clock=self.clock,
             hotline=self.line,

@@ -63,13 +63,13 @@ def test_a_date_typed_without_its_event_is_believed(event: str) -> None:
 
 
 def test_a_right_random_part_accuses_no_character_whatever_its_date() -> None:
-    for seed in range(15):
+    for seed in range(4):
         for days in (1, -1, 3, -40):
             assert likely(ticket(days, seed)[-17:], STARTS, lambda _: False) is None
 
 
 def test_a_right_date_beside_tonights_is_not_accused() -> None:
-    for seed in range(20):
+    for seed in range(10):
         for days in (1, -1):
             code = ticket(days, seed)
             wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]

@@ -175,7 +175,7 @@ def test_what_a_guesser_can_have_looked_up_is_bounded() -> None:
         assert len(asked.hashes) <= MOST_LOOKUPS
     asked = Asked()
     likely("0" * 39 + "1", Starts(nights=(*NIGHT.nights, Night(code="PS", day=date(2026, 11, 19)))), asked)
-    assert len(asked.hashes) == MOST_LOOKUPS
+    assert 64 < len(asked.hashes) <= MOST_LOOKUPS
 
 
 def test_a_correction_is_one_slip_and_its_check_character_holds() -> None:

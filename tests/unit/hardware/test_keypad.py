@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from gate.errors import Step
 from gate.ports import Keypad, NoKeypad, Typed
 from hardware import evdev, keypad
-from hardware.keypad import RETRY_S, EventKeypad, TerminalKeypad, make_keypad
+from hardware.keypad import EventKeypad, TerminalKeypad, make_keypad
+from hardware.source import RETRY_S
 
 KEYS = {character: code for code, character in reversed(evdev.CHARACTERS.items())}
 

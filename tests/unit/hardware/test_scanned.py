@@ -1,0 +1,124 @@
+"""What a hand scanner sends, cut into codes: prefixes, suffixes, AIM identifiers, pauses, floods."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gate.payload import MAX_BYTES, Code, Malformed, parse
+from hardware.scanned import ENDLESS_BYTES, MOST_BYTES, MOST_CODES, PAUSE_S, STALE_S, Codes
+from tests.codes import printed, signed
+from tests.factories import code_id
+
+CARRIERS = [code_id(), signed(), printed()]
+
+
+def read(some: bytes, prefix: str = "", suffix: str = "") -> list[bytes]:
+    codes = Codes(prefix.encode(), suffix.encode())
+    codes.feed(some, 1.0)
+    codes.silence(1.0 + PAUSE_S)
+    return taken(codes, 1.0 + PAUSE_S)
+
+
+def taken(codes: Codes, now: float = 1.0) -> list[bytes]:
+    found = []
+    while (code := codes.take(now)) is not None:
+        found.append(code)
+    return found
+
+
+@pytest.mark.parametrize("text", CARRIERS)
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\t", "\x03", "\x04", ""])
+@pytest.mark.parametrize("start", ["", "]Q1", "]Q3\x1d", "]d2", "\x02", "\x02]Q1"])
+def test_what_scanners_add_by_themselves_is_taken_off(text: str, end: str, start: str) -> None:
+    assert read((start + text + end).encode()) == [text.encode()]
+
+
+@pytest.mark.parametrize("text", CARRIERS)
+@pytest.mark.parametrize(
+    "sent", ["<{}>\n", "]Q1<{}>\n", "<]Q1{}>\t", "{}\n", "<{}\n", "{}>\n", " <{}> \n", "<{}>"]
+)
+def test_what_it_was_set_to_add_is_taken_off_where_it_is(text: str, sent: str) -> None:
+    assert read(sent.replace("{}", text, 1).encode(), "<", ">") == [text.encode()]
+
+
+def test_two_codes_are_two() -> None:
+    assert read(b"ONE\nTWO\n\n\r\n") == [b"ONE", b"TWO"]
+
+
+def test_without_enter_a_pause_ends_a_code_and_nothing_shorter() -> None:
+    codes = Codes()
+    codes.feed(b"MGY-", 1.0)
+    codes.silence(1.0 + PAUSE_S / 2)
+    codes.feed(b"PF", 1.0 + PAUSE_S / 2)
+    codes.silence(1.2 + PAUSE_S)
+    assert taken(codes) == []
+    codes.silence(1.6 + PAUSE_S)
+    assert taken(codes, 2.2) == [b"MGY-PF"]
+
+
+def test_half_of_a_code_is_no_code() -> None:
+    codes = Codes()
+    codes.feed(b"MGY-PF-2026", 1.0)
+    codes.forget()
+    codes.feed(code_id().encode() + b"\n", 2.0)
+    codes.feed(b"MGY-PF", 2.0)
+    codes.spoil()
+    codes.feed(b"-2026\nWHOLE\n", 2.0)
+    assert taken(codes, 2.0) == [code_id().encode(), b"WHOLE"]
+
+
+def test_the_largest_json_code_is_read_and_a_larger_one_is_too_long() -> None:
+    ticket = printed()
+    longest = ticket[:-1] + " " * (MAX_BYTES - len(ticket)) + "}"
+    (whole,) = read(b"]Q1" + longest.encode() + b"\r\n")
+    assert isinstance(parse(whole), Code)
+    (cut,) = read(b"x" * (MOST_BYTES * 3) + b"\n")
+    assert isinstance(parse(cut), Malformed)
+
+
+def test_a_stuck_key_takes_no_memory_and_is_told_of_until_it_ends() -> None:
+    codes = Codes()
+    for _ in range(40):
+        codes.feed(b"7" * 1024, 1.0)
+    assert codes.is_endless
+    assert codes._sent > ENDLESS_BYTES
+    assert len(codes._code) == MOST_BYTES
+    codes.feed(b"\n", 1.0)
+    assert not codes.is_endless
+
+
+def test_of_codes_nobody_takes_the_newest_are_kept_and_none_for_long() -> None:
+    codes = Codes()
+    codes.feed(b"".join(b"%d\n" % number for number in range(100)), 1.0)
+    assert taken(codes) == [b"%d" % number for number in range(100 - MOST_CODES, 100)]
+    codes.feed(b"LATE\n", 1.0)
+    assert codes.take(1.0 + STALE_S) is None
+
+
+@pytest.mark.parametrize("text", CARRIERS)
+def test_caps_lock_does_no_harm(text: str) -> None:
+    """A plain or signed code has no case; the JSON's comes out right."""
+    (code,) = read(text.swapcase().encode() + b"\n")
+    assert parse(code) == parse(text.encode())
+
+
+def test_json_in_capitals_alone_is_not_called_forged() -> None:
+    """Its signature cannot be had back: it is no ticket, and nobody is accused."""
+    (code,) = read(printed(signature="aBc=").upper().encode() + b"\n")
+    assert isinstance(parse(code), Malformed)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=12), st.binary(max_size=3), st.binary(max_size=3))
+def test_whatever_is_sent_is_cut_and_shown_nowhere(parts: list[bytes], prefix: bytes, suffix: bytes) -> None:
+    codes = Codes(prefix, suffix)
+    for number, part in enumerate(parts):
+        codes.feed(part, number / 10)
+        codes.silence(number / 10)
+    for code in taken(codes, len(parts) / 10):
+        assert len(code) <= MOST_BYTES
+        assert not set(code) & set(b"\r\n\t\x03\x04")
+        parse(code)
+    codes.feed(b"SECRET", 9.0)
+    assert "SECRET" not in repr(codes)
