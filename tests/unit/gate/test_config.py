@@ -31,7 +31,7 @@ def mistakes(tmp_path: Path, text: str) -> str:
 def test_the_example_is_valid_and_shows_every_key() -> None:
     config = read(EXAMPLE)
     text = EXAMPLE.read_text()
-    for section in ("", "camera", "screen", "turnstile", "door", "hub"):
+    for section in ("", "camera", "screen", "turnstile", "keypad", "scanner", "door", "hub"):
         value = getattr(config, section) if section else config
         for key in value.__struct_fields__:
             assert key in text, f"{section}.{key} is not in {EXAMPLE}"
@@ -84,3 +84,21 @@ def test_a_file_that_is_no_toml_or_not_there_is_told_in_words(tmp_path: Path) ->
     assert "not valid TOML" in mistakes(tmp_path, "gate_id = ")
     with pytest.raises(ConfigError, match="no such file"):
         read(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("sections", "mistake"),
+    [
+        ('[scanner]\ndriver = "evdev"', "scanner.device: missing"),
+        ('[scanner]\ndriver = "serial"', "scanner.device: missing"),
+        ('[scanner]\ndriver = "evdev"\ndevice = "x"\n[keypad]\ndriver = "evdev"', "keypad.device: missing"),
+        (
+            '[scanner]\ndriver = "evdev"\ndevice = "x"\n[keypad]\ndriver = "evdev"\ndevice = "x"',
+            "cannot be both",
+        ),
+        ('[scanner]\nlayout = "dvorak"', "expected one of 'us', 'gb'"),
+        (f'[scanner]\nprefix = "{"x" * 33}"', "scanner.prefix"),
+    ],
+)
+def test_a_scanner_and_a_keypad_have_to_be_told_apart(tmp_path: Path, sections: str, mistake: str) -> None:
+    assert mistake in mistakes(tmp_path, GOOD + sections)
