@@ -13,7 +13,7 @@ from hardware import messages as m
 from hardware.cameras import open_camera
 from hardware.child import Assignment
 from hardware.frames import FrameSource
-from hardware.freshness import stale
+from hardware.freshness import fingerprint, stale
 from hardware.slots import Slots
 from hardware.spec import CameraSpec
 
@@ -56,4 +56,5 @@ def _capture(camera: FrameSource, slots: Slots, request: m.Capture, before: floa
         refused=frame.refused,
         exhausted=camera.exhausted(),
         taken_at=now if frame.taken_at is None else frame.taken_at,
+        picture=0 if frame.taken_at is None else fingerprint(frame.grey),
     )

@@ -23,6 +23,7 @@ import numpy as np
 import zxingcpp
 
 from hardware.effort import Effort
+from hardware.freshness import FLAT
 from hardware.pictures import Grey
 from hardware.symbol import looks_like_part
 
@@ -31,9 +32,6 @@ MOST_CODES = 16
 
 LARGE = 1600
 """Longer side in pixels above which a still picture is looked at in reduced size first."""
-
-FLAT = 8
-"""A frame whose grey values all lie closer together shows nothing; zxing-cpp wants 24 within a code."""
 
 QUIET, NOISY = 2, 5
 """Grain below which a frame is not smoothed, and from which on it is only looked at smoothed.

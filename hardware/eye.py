@@ -31,7 +31,7 @@ from gate.ports import Look, Restarts
 from gate.presence import Sighting
 from hardware import messages as m
 from hardware.effort import Effort, effort
-from hardware.freshness import OLD_S, Stale, is_past
+from hardware.freshness import OLD_S, Stale, Stillness, is_past
 from hardware.names import alias, file_url
 from hardware.pace import REST_AFTER_S, Pace
 from hardware.series import Series
@@ -52,6 +52,7 @@ _NOTHING: dict[Stale, str] = {
     "": "no picture",
     "old": "only pictures more than a second old",
     "repeated": "the same picture over and over",
+    "frozen": "the same picture, to the pixel, under new times,",
 }
 
 GRAB_S = 1.0
@@ -117,6 +118,7 @@ class ChildEye:
         self._decoder_was = 0  # restarts when the frame being decoded was sent
         self._heard_camera, self._watched = 0.0, 0
         self._stale: Stale = ""
+        self._stillness = Stillness(camera_deadline_s)
         self._exhausted = self._done = False
         self._crashed: HardwareError | None = None
         self._look: Look | None = None
@@ -259,12 +261,14 @@ class ChildEye:
     def _camera_said(self, answer: m.Captured | m.Read | None) -> None:
         if not isinstance(answer, m.Captured):
             return
-        if answer.width:
+        self._stale = answer.stale
+        if answer.width and self._stillness.is_frozen(answer.picture, time.monotonic()):
+            self._stale = "frozen"
+        elif answer.width:
             self._heard_camera = time.monotonic()
             self._series.shown()
             self._camera.delivered()
             self._take_frame(answer)
-        self._stale = answer.stale
         self._exhausted = answer.exhausted
 
     def _take_frame(self, answer: m.Captured) -> None:

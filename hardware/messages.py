@@ -43,7 +43,8 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
     """From the camera. No frame to look at came if `width` is 0.
 
     `refused` and `exhausted`: see `hardware.frames`. `taken_at`: as in `Frame`, of a source
-    that does not tell when it was grabbed. `stale`: the frame that came was not fresh.
+    that does not tell when it was grabbed. `stale`: the frame that came was not fresh. `picture`: see
+    `hardware.freshness.fingerprint`; 0 for a source that may show one picture for ever.
     """
 
     slot: int
@@ -54,6 +55,7 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
     exhausted: bool = False
     taken_at: float = 0.0
     stale: Stale = ""
+    picture: int = 0
 
 
 class Read(msgspec.Struct, frozen=True, tag="read"):

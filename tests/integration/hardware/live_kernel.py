@@ -20,7 +20,7 @@ from tests.unit.hardware.scenes import code
 SIZE = (240, 240)
 FRAME_S = 0.01
 
-How = Literal["fresh", "old", "repeated", "silent", "silent_once", "hanging", "busy"]
+How = Literal["fresh", "old", "repeated", "frozen", "silent", "silent_once", "hanging", "busy"]
 
 _CUSTOMIZE = """
 import fcntl
@@ -34,7 +34,7 @@ class Scene(msgspec.Struct, frozen=True):
     """What the camera gives, and the code in view.
 
     `silent_once`: silent until its process is replaced. `hanging`: the driver does not return.
-    `busy`: another program has the camera.
+    `frozen`: the same pixels for ever, under new times. `busy`: another program has the camera.
     """
 
     how: How = "fresh"
@@ -112,7 +112,9 @@ class LiveKernel(Kernel):
     def _fill(self, scene: Scene, now: float) -> None:
         self._sequence += scene.how != "repeated"
         stamp = {"old": now - 5, "repeated": None}.get(scene.how, now)
-        grey = fit(code(scene.text), SIZE) if scene.text else dark(SIZE)
+        grey = (fit(code(scene.text), SIZE) if scene.text else dark(SIZE)).copy()
+        if scene.how != "frozen":
+            grey[0, 0] ^= self._sequence & 7  # a sensor's noise
         with (self._folder / "given").open("a") as given:
             given.write(f"{now} {scene.text}\n")
         self.show(grey.tobytes(), taken_at=stamp, sequence=self._sequence)

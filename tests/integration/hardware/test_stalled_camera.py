@@ -37,6 +37,7 @@ def _events(logs: list[MutableMapping[str, Any]]) -> list[str]:
         ("silent", "no picture"),
         ("old", "only pictures more than a second old"),
         ("repeated", "the same picture over and over"),
+        ("frozen", "the same picture, to the pixel, under new times"),
     ],
 )
 def test_a_stalled_camera_is_replaced_then_reported_until_it_gives_fresh_pictures(
