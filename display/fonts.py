@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from anyascii import anyascii
 from PIL import ImageFont
 
 SIZES = (32, 28, 24, 22, 20, 18, 16, 14, 12)
@@ -21,6 +22,7 @@ SMALLEST = SIZES[-1]
 
 _FILE = Path(__file__).with_name("fonts") / "terminus-bold.otb"
 _NO_SUCH_CHARACTER = "\U0010ffff"
+_WORD = re.compile(r"[A-Za-z0-9]+")
 _WITHOUT_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"})
 
 
@@ -69,10 +71,18 @@ def _bounds(character: str, size: int) -> tuple[int, int, int, int]:
 def plain(text: str) -> str:
     """The text in characters the font has: "Ǻ" becomes "Å" or "A", never an empty box.
 
-    Letters of scripts the font lacks become "?", other signs (emoji) vanish.
+    Letters of scripts the font lacks are transliterated, and so are those written from right to left: the
+    font would set them in the wrong order. Other signs (emoji) vanish, unless there is nothing else: then
+    they are spelt out. Empty only where there is nothing that anybody could read.
     """
     composed = unicodedata.normalize("NFC", text)
-    return " ".join("".join(_plain(character) for character in composed).split())
+    return " ".join("".join(_plain(character) for character in composed).split()) or _spelt(composed)
+
+
+def _spelt(signs: str) -> str:
+    """Each sign by its name, once: ``fire party popper``; a letter without any is ``?``."""
+    names = " ".join(dict.fromkeys(_WORD.findall(anyascii(signs).replace("_", " "))))
+    return names or "?" * any(unicodedata.category(sign)[0] in "LN" for sign in signs)
 
 
 @lru_cache(maxsize=2048)
@@ -86,11 +96,18 @@ def _plain(character: str) -> str:
         return character
     simpler = unicodedata.normalize("NFKD", character.translate(_WITHOUT_DECOMPOSITION))
     kept = "".join(c for c in simpler if unicodedata.category(c)[0] not in "CM" and _has(c))
-    return kept or ("?" if category[0] in "LN" else "")
+    return kept or (_latin(character) if category[0] in "LN" else "")
+
+
+def _latin(character: str) -> str:
+    """One letter or number transliterated; empty for one that is not spoken (an alef, a long-vowel mark)."""
+    return "".join(c for c in anyascii(character) if c.isalnum() or c in " -")
 
 
 def _has(character: str) -> bool:
-    return _pixels(character) != _pixels(_NO_SUCH_CHARACTER)
+    """Whether the font can set it, from left to right."""
+    is_leftward = unicodedata.bidirectional(character) in ("R", "AL", "AN")
+    return not is_leftward and _pixels(character) != _pixels(_NO_SUCH_CHARACTER)
 
 
 @lru_cache(maxsize=2048)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
+from display.fonts import plain
 from display.strings import CATALOGUES, Lang, clock_time, day_of, say
-from gate.model import Entry, Flag, Kind, Reason, Table, Verdict
+from gate.model import Entry, Event, Flag, Kind, Reason, Table, Verdict
 from gate.screen import Answer, Typo
 
 
@@ -18,7 +19,7 @@ def welcome_headline(verdict: Verdict, lang: Lang) -> str:
         return say(lang, "let_in")
     if verdict.reason is Reason.REENTRY:
         return say(lang, "reentry")
-    number = verdict.table.number if verdict.table else ""
+    number = plain(verdict.table.number) if verdict.table else ""
     match verdict.kind:
         case Kind.VIP_HOST:
             return say(lang, "table_headline", number=number) if number else say(lang, "vip_host")
@@ -51,13 +52,13 @@ def _first_entry_lines(verdict: Verdict, lang: Lang) -> list[str]:
         return [verdict.ticket_type]
     match verdict.kind:
         case Kind.VIP_HOST:
-            holder = verdict.holder or table.host
+            holder = plain(verdict.holder) or plain(table.host)
             host = say(lang, "host", name=holder) if holder else ""
             return [table.name, _arrived(table, lang), _tier(table, lang), host]
         case Kind.VIP_PASS:
             number = _number(table, lang)
             count = " · ".join(_present((number, _arrived(table, lang))))
-            return [count, table.name if table.name != number else ""]
+            return [count, table.name if plain(table.name) != number else ""]
         case _:
             return [table.name, _arrived(table, lang)]
 
@@ -69,10 +70,11 @@ def guest_list(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _number(table: Table | None, lang: Lang) -> str:
-    """What people call the table: its number, or its name where it has none."""
+    """What people call the table: its number, or its name where it has none that can be read."""
     if table is None:
         return ""
-    return say(lang, "table", number=table.number) if table.number else table.name
+    number = plain(table.number)
+    return say(lang, "table", number=number) if number else plain(table.name)
 
 
 def _arrived(table: Table, lang: Lang) -> str:
@@ -126,7 +128,7 @@ def refusal_headline(screen: Answer, lang: Lang) -> str:
     if verdict.reason is Reason.CANCELLED and verdict.kind is Kind.VIP_PASS:
         return say(lang, "pass_cancelled")
     if verdict.reason is Reason.OTHER_GATE:
-        place = screen.place or verdict.other_gate
+        place = plain(screen.place) or plain(verdict.other_gate)
         return say(lang, "reason_other_gate", place=place) if place else say(lang, "another_gate")
     return say(lang, f"reason_{verdict.reason.value}")
 
@@ -138,7 +140,7 @@ def refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
         case Reason.WRONG_EVENT:
             lines = _ticket_for(verdict, lang, tz)
         case Reason.EVENT_CANCELLED:
-            lines = [verdict.event.name if verdict.event else ""]
+            lines = [_name(verdict.event) if verdict.event else ""]
         case Reason.CANCELLED if verdict.kind is Kind.VIP_PASS:
             lines = [_number(verdict.table, lang)]
         case Reason.TABLE_NOT_CONFIRMED:
@@ -171,13 +173,17 @@ _ADVICE = {
 def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> list[str]:
     if verdict.event is None:
         return [say(lang, "ticket_for_another")]
-    return [say(lang, "ticket_for", day=day_of(verdict.event.doors_open_at, lang, tz)), verdict.event.name]
+    return [say(lang, "ticket_for", day=day_of(verdict.event.doors_open_at, lang, tz)), _name(verdict.event)]
+
+
+def _name(event: Event) -> str:
+    """Of a night, or its code where nobody could read that."""
+    return plain(event.name) or plain(event.code)
 
 
 def _not_confirmed(table: Table | None, lang: Lang) -> str:
-    if table is None or not table.number:
-        return say(lang, "host_has_not_paid")
-    return say(lang, "table_is_not_confirmed", number=table.number)
+    number = plain(table.number) if table else ""
+    return say(lang, "table_is_not_confirmed", number=number) if number else say(lang, "host_has_not_paid")
 
 
 def _hours(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
@@ -193,7 +199,7 @@ def _used(screen: Answer, lang: Lang, tz: tzinfo) -> str:
     entry = screen.verdict.entry
     if entry is None:
         return say(lang, "used_unknown")
-    place, time = screen.place or entry.gate, clock_time(entry.at, tz)
+    place, time = plain(screen.place) or plain(entry.gate), clock_time(entry.at, tz)
     return say(lang, "used_at", time=time, place=place) if place else say(lang, "used_when", time=time)
 
 
@@ -202,4 +208,5 @@ def _check_character(typo: Typo, lang: Lang) -> str:
 
 
 def _present(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(line.strip() for line in lines if line.strip())
+    """Those of them that can be read."""
+    return tuple(shown for line in lines if (shown := plain(line)))

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from display.fonts import plain
 from display.strings import Lang, clock_time, say, weekday
 from display.verdicts import (
     NOT_HERE,
@@ -107,11 +108,16 @@ def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:  # noqa: PLR0911 – 
 def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
     header = _header(screen, lang, tz)
     return Page(
-        headline=(screen.event or "").strip() or say(lang, "no_event"),
+        headline=_night(screen) or say(lang, "no_event"),
         lines=(header.gate, header.count, header.clock),
         banner=_banner(screen.link, lang) + _waiting(screen.link, lang),
         header=header,
     )
+
+
+def _night(screen: Idle) -> str:
+    """Its name, or its code where nobody could read that."""
+    return plain(screen.event or "") or plain(screen.event_code)
 
 
 def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
@@ -243,7 +249,8 @@ def _place(place: Place, tz: tzinfo) -> str:
 
 
 def _staff_text(screen: StaffText, lang: Lang) -> Page:
-    return Page(headline=say(lang, "staff_says"), lines=(screen.text,), banner=_banner(screen.link, lang))
+    lines = (screen.text,) if plain(screen.text) else ()
+    return Page(headline=say(lang, "staff_says"), lines=lines, banner=_banner(screen.link, lang))
 
 
 def _focus(screen: Focus, lang: Lang) -> Page:

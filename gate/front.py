@@ -102,6 +102,7 @@ class Front:
         event = tonight(parts.cache.events(), now.wall)
         return Idle(
             event=event.name if event else None,
+            event_code=event.code if event else "",
             gate_name=self._settings.gate_name,
             inside=self._inside(event.event_id, now_ms) if event else 0,
             capacity=event.capacity if event else 0,

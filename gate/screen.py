@@ -28,7 +28,8 @@ class Link(Value, frozen=True):
 
 
 class Idle(Value, frozen=True, tag="idle"):
-    """Nobody in front of the camera. `event` is None when no night is loaded.
+    """Nobody in front of the camera. `event` is None when no night is loaded; `event_code` is shown where
+    nobody could read its name.
 
     `doors`: of the event. `knows_time`: the hub has confirmed the clock; if not, `event` is what this gate
     takes for tonight's, and may be another night's.
@@ -40,6 +41,7 @@ class Idle(Value, frozen=True, tag="idle"):
     capacity: int
     now: datetime
     doors: datetime | None = None
+    event_code: str = ""
     knows_time: bool = True
     link: Link = Link()
 

@@ -1,0 +1,139 @@
+"""There is something to read on every screen, whatever people are called: emoji, Arabic, Hebrew, nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from display import fonts
+from display.draw import NORM, WIDE, draw
+from display.layout import layout
+from display.strings import Lang
+from display.words import Page, compose
+from gate.model import Kind, Reason, Ruling, Verdict
+from gate.screen import Answer, DoubleEntry, Idle, Place, Screen, StaffText
+from tests.factories import NOW, a_table, an_event
+
+LANGUAGES: tuple[Lang, ...] = get_args(Lang)
+UNREADABLE = ["\U000f0000", "\u2066\u2069", "\u0301", "٪", " \u200b ", ""]
+NAMES = ["🔥🔥🔥", "حفلة الجمعة", "מסיבת שישי", "派对之夜", "파티", "пятница", "Ana 🎉"]
+IDLE = Idle(event="Perreo Fridays", gate_name="GATE 1", inside=1, capacity=9, now=NOW, event_code="PF")
+
+
+def idle(name: str) -> Idle:
+    return replace(IDLE, event=name)
+
+
+def answer(name: str, kind: Kind = Kind.VIP_HOST, reason: Reason = Reason.FIRST_ENTRY) -> Answer:
+    """A verdict in which everything that people named is called so."""
+    admits = reason in (Reason.FIRST_ENTRY, Reason.REENTRY)
+    table = a_table(number=name, name=name, host=name, guests=(name, "Ana", name), tier=name)
+    verdict = Verdict(
+        ruling=Ruling.ADMIT if admits else Ruling.DENY,
+        reason=reason,
+        rule=1,
+        kind=kind,
+        event=an_event(name=name),
+        table=table,
+        holder=name,
+        ticket_type=name,
+        other_gate=name,
+    )
+    return Answer(verdict=verdict, place=name)
+
+
+def screens(name: str) -> list[Screen]:
+    place = Place(gate=name, at=NOW)
+    shown: list[Screen] = [idle(name), DoubleEntry(counts=place, other=place), StaffText(text=name)]
+    shown += [answer(name, kind) for kind in Kind]
+    return shown + [answer(name, Kind.VIP_PASS, reason) for reason in Reason]
+
+
+def painted(page: Page, size: tuple[int, int]) -> list[str]:
+    plan = layout(page, size)
+    return [text.text for text in plan.texts] + [text.text for leaf in plan.leaves for text in leaf.texts]
+
+
+def headline_is_painted(page: Page) -> bool:
+    head = set(fonts.plain(page.headline).replace("-", " ").split())
+    shown = [set(" ".join(painted(page, size)).replace("-", " ").split()) for size in (NORM, WIDE)]
+    return bool(head) and all(head <= words for words in shown)
+
+
+@pytest.mark.parametrize("name", NAMES + UNREADABLE, ids=ascii)
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_screen_has_a_headline_whatever_people_are_called(name: str, lang: Lang) -> None:
+    for screen in screens(name):
+        page = compose(screen, lang, UTC)
+        assert fonts.plain(page.headline), screen
+        assert all(fonts.plain(line) for line in (*page.lines[:2], *page.roll) if not page.header), screen
+
+
+@given(st.text(max_size=60), st.sampled_from(LANGUAGES))
+def test_any_text_of_the_database_leaves_a_headline(name: str, lang: Lang) -> None:
+    for screen in (idle(name), answer(name), answer(name, reason=Reason.OTHER_GATE)):
+        page = compose(screen, lang, UTC)
+        assert page.headline.strip()
+        assert fonts.plain(page.headline)
+        assert all(fonts.plain(line) for line in (*page.lines[:1], *page.roll))
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_what_is_said_is_what_is_painted(name: str) -> None:
+    for screen in (idle(name), answer(name)):
+        assert headline_is_painted(compose(screen, "es", UTC))
+        assert draw(compose(screen, "es", UTC)).getbbox() is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "headline"),
+    [
+        ("🔥🔥🔥", "fire"),
+        ("🔥 Noche 🔥", "Noche"),
+        ("חגיגה", "hgygh"),
+        ("حفلة", "hflh"),
+        ("派对之夜", "PaiDuiZhiYe"),
+        ("Жара", "Жара"),
+        *((name, "PF") for name in UNREADABLE),
+    ],
+    ids=ascii,
+)
+def test_the_nights_name_is_transliterated_or_its_code_stands_for_it(name: str, headline: str) -> None:
+    assert compose(idle(name), "es", UTC).headline == headline
+    lines = compose(answer(name, reason=Reason.WRONG_EVENT), "es", UTC).lines
+    assert lines[-1] == headline
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [("١٢", "12"), ("12️⃣", "12"), ("⑫", "12"), ("🐉", "dragon"), ("七", "Qi")]
+)
+def test_a_table_always_has_a_number_that_can_be_read(number: str, shown: str) -> None:
+    table = a_table(number=number)
+    for kind, headline in ((Kind.VIP_HOST, f"TABLE {shown}"), (Kind.VIP_LINKED, f"GUEST OF TABLE {shown}")):
+        screen = answer("Ana", kind)
+        said = compose(replace(screen, verdict=replace(screen.verdict, table=table)), "en", UTC)
+        assert said.headline == headline
+
+
+@pytest.mark.parametrize("number", UNREADABLE)
+def test_a_table_whose_number_nobody_could_read_is_called_by_its_name(number: str) -> None:
+    screen = answer("Ana", Kind.VIP_HOST, Reason.REENTRY)
+    said = compose(replace(screen, verdict=replace(screen.verdict, table=a_table(number=number))), "en", UTC)
+    assert said.lines[-1] == "Terraza Norte"
+    host = answer("Ana")
+    said = compose(replace(host, verdict=replace(host.verdict, table=a_table(number=number))), "en", UTC)
+    assert said.headline == "VIP HOST"
+
+
+def test_right_to_left_letters_and_digits_stand_in_the_order_they_are_read() -> None:
+    assert fonts.plain("Mesa \u05d3\u05d5\u05d3 12") == "Mesa dvd 12"
+    assert fonts.plain("\u202bשרה\u202c & Ana") == "srh & Ana"
+
+
+def test_nothing_at_all_is_still_no_event() -> None:
+    assert compose(replace(IDLE, event=None, event_code=""), "en", UTC).headline == "NO EVENT"
