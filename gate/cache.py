@@ -107,6 +107,10 @@ class CacheReader:
         """How current the cache is for an event."""
         return self._read("feed", lambda rows: _feed(rows, now), event_id)
 
+    def unread(self) -> dict[str, str]:
+        """What of the hub's lists sync could not read, in words, by event id."""
+        return self._read("unread", dict)
+
     def companions(self, reservation_id: str) -> dict[str, bool]:
         """Guests of a table, by code hash, of whom the hub does not know that they are in.
 

@@ -169,8 +169,10 @@ def line_5_unknown(q: Question) -> Verdict | None:
     """Unknown to the cache and unsigned. `Policy.unknown` may let it on to the other lines.
 
     A signature says nothing of the night where the id does not: a guest pass the cache does not
-    know stays unknown.
+    know stays unknown. And so does one of which the hub's list says something that could not be read here.
     """
+    if q.admission is not None and q.admission.kind is Kind.UNKNOWN:
+        return _deny(q, Reason.UNKNOWN, 5)
     if q.admission is not None or q.policy.unknown == "admit":
         return None
     names_its_night = isinstance(q.presented, Code) and q.presented.event_code is not None

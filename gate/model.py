@@ -133,6 +133,11 @@ class Entry(Value, frozen=True):
     scan: str = ""
 
 
+Name = Annotated[str, msgspec.Meta(max_length=64)]
+"""An id, a hash, what a gate or a numbering is called."""
+Words = Annotated[str, msgspec.Meta(max_length=200)]
+"""What somebody said of an order."""
+
 IsolationPolicy = Literal["admit", "home_gate", "deny"]
 """What becomes of a one-time ticket at a gate that cannot ask (domain 2.3, situation 3)."""
 
@@ -255,8 +260,8 @@ class Now(Value, frozen=True):
 class Heard(Value, frozen=True):
     """What a gate had heard of another: every record of this epoch from `first` to `last`, both included."""
 
-    gate: str
-    epoch: str
+    gate: Name
+    epoch: Name
     first: int
     last: int
 
@@ -270,13 +275,15 @@ class ScanRecord(Value, frozen=True):
     hex of the bytes presented, also when they were no code of ours. `released`: the verdict
     commands the turnstile. `heard`: of a first entry of a one-time ticket, what this gate knew of the
     others by then (quality 7.1, invariant 7). `actor`, `note`: who ordered it, and why, in their words.
+
+    Texts are bounded when one is read, from the journal or the wire: so a batch has a largest size.
     """
 
-    scan_id: str
-    gate_id: str
-    epoch: str
+    scan_id: Name
+    gate_id: Name
+    epoch: Name
     seq: int
-    boot_id: str
+    boot_id: Name
     occurred_at: Moment
     monotonic_ms: int
     verdict: Ruling
@@ -286,17 +293,17 @@ class ScanRecord(Value, frozen=True):
     clock: Literal["synced", "untrusted"] = "untrusted"
     clock_offset_ms: int | None = None
     clock_uncertainty_ms: int | None = None
-    event_id: str | None = None
-    subject_id: str | None = None
-    code_hash: str | None = None
-    raw_hash: str | None = None
-    flags: tuple[Flag, ...] = ()
+    event_id: Name | None = None
+    subject_id: Name | None = None
+    code_hash: Name | None = None
+    raw_hash: Name | None = None
+    flags: Annotated[tuple[Flag, ...], msgspec.Meta(max_length=32)] = ()
     scan_method: Literal["camera", "scanner", "manual", "staff"] = "camera"
     cache_version: int | None = None
     cache_age_s: int | None = None
     released: bool = False
     record: Literal["scan", "passed", "annulled", "event"] = "scan"
-    refers_to: str | None = None
-    heard: tuple[Heard, ...] = ()
-    actor: str = ""
-    note: str = ""
+    refers_to: Name | None = None
+    heard: Annotated[tuple[Heard, ...], msgspec.Meta(max_length=64)] = ()
+    actor: Words = ""
+    note: Words = ""

@@ -25,6 +25,7 @@ from gate.errors import ConfigError
 from hub.config import Mqtt
 from hub.mqtt_client import Client
 from hub.shared_outage import SharedOutage
+from sync.wire import PACKET
 
 RECEIVE_MAXIMUM = 1000
 """Messages the broker may have outstanding here: bounds memory while Postgres is away."""
@@ -32,8 +33,11 @@ SESSION_SECONDS = 3600
 """How long the broker keeps messages for a hub that is gone (MQTT 5, 3.1.2.11.2)."""
 MAXIMUM_PACKET = 1024 * 1024
 """Longer messages are not delivered at all (MQTT 5, 3.1.2.11.4); a batch takes about 40 KiB."""
+HEADER = 64
+"""More than a packet takes beside topic and payload (MQTT 5, 3.3)."""
 CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 15
+_TOPICS_TOLD = 100
 BROKE_OFF = 0x80
 """Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
 
@@ -115,6 +119,9 @@ class Broker:
         self._connection = 0
         self.connects = 0
         self._told_of_qos_0 = False
+        self._largest = PACKET
+        self._set_aside: set[str] = set()
+        """Topics of which it was told that a message was too large."""
         self._reason = "not connected yet"
         self._up = threading.Event()
         self._quiet_since = time.monotonic()
@@ -134,8 +141,14 @@ class Broker:
     def publish(self, topic: str, payload: bytes, retain: bool = False, expires_s: int | None = None) -> None:
         """Publish at QoS 1; while the broker is away it is kept and sent later.
 
+        A message the broker would not take is set aside: it would end the connection, and come again on the
+        next, and nothing would ever come after it (MQTT 5, 3.1.2.11.4).
+
         :param expires_s: after so long the broker delivers it to nobody any more (MQTT 5, 3.3.2.3.3).
         """
+        if HEADER + len(topic) + len(payload) > self._largest:
+            self._tell_too_large(topic, len(payload))
+            return
         properties = None
         if expires_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -204,18 +217,41 @@ class Broker:
             except (OSError, ssl.SSLError) as error:
                 raise ConfigError(f"mqtt: the TLS files cannot be used: {error}.") from None
 
-    def _on_connect(
-        self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
-    ) -> None:
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, props: Any) -> None:
         if code.is_failure:
             self._reason = str(code)
             return
         self._connection += 1
+        self._bound(getattr(props, "MaximumPacketSize", None) or PACKET)
         if self._subscribe:
             # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
             client.subscribe([(topic, 1) for topic in self._subscribe])
         self.connects += 1
         self._up.set()
+
+    def _bound(self, broker_takes: int) -> None:
+        """Before anything is sent on this connection: what waits was measured by another broker's limit."""
+        if broker_takes < PACKET and broker_takes != self._largest:
+            _log.error(
+                "the broker takes smaller messages than gates may need: what is larger is not sent. Raise "
+                "its max_packet_size to 1 MiB, as in config/mosquitto.",
+                takes=broker_takes,
+                needed=PACKET,
+            )
+        self._largest = min(broker_takes, PACKET)
+        for topic, size in self._client.drop_larger(self._largest - HEADER):
+            self._tell_too_large(topic, size)
+
+    def _tell_too_large(self, topic: str, size: int) -> None:
+        """Of each topic once, of so many at most."""
+        if topic not in self._set_aside and len(self._set_aside) < _TOPICS_TOLD:
+            self._set_aside.add(topic)
+            _log.error(
+                "a message is larger than the broker takes: it is set aside, and what comes after it goes on",
+                topic=topic[:200],
+                bytes=size,
+                takes=self._largest,
+            )
 
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any

@@ -22,9 +22,10 @@ from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
-from sync.wire import LARGEST, Change, Delta, Head, Topics, encode
+from sync.wire import DELTA_BYTES, Change, Delta, Head, Topics, encode
 
 CHANGES_PER_MESSAGE = 50
+"""Fewer where they are large: see `DELTA_BYTES`."""
 HEAD_SECONDS = 0.2
 """A head counts all of a night's admissions, so it is not sent with every change of a rush."""
 _POLL_SECONDS = 2.0
@@ -110,22 +111,28 @@ class Publisher:
 
 
 def _parts(event_id: str, rows: list[DictRow]) -> Iterator[tuple[Change, ...]]:
-    """Changes by the message; one that no gate could read is left out, and ends its message."""
+    """Changes by the message; one that no gate could read is left out, and ends its message.
+
+    Gates see the gap, ask over HTTP, and load all of the night if they cannot read it there either.
+    """
     part: list[Change] = []
+    size = 0
     for row in rows:
-        change = _readable(event_id, row)
+        change, length = _readable(event_id, row), len(row["change"].encode())
+        has_room = len(part) < CHANGES_PER_MESSAGE and size + length <= DELTA_BYTES
+        if part and (change is None or not has_room):
+            yield tuple(part)
+            part, size = [], 0
         if change is not None:
             part.append(change)
-        if part and (change is None or len(part) == CHANGES_PER_MESSAGE):
-            yield tuple(part)
-            part = []
+            size += length
     if part:
         yield tuple(part)
 
 
 def _readable(event_id: str, row: DictRow) -> Change | None:
     try:
-        return read_json(row["change"], Change, limit=LARGEST)
+        return read_json(row["change"], Change, limit=DELTA_BYTES)
     except UnreadableError as error:
         _log.error(
             "a change no gate can read is left out",

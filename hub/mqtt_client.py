@@ -63,6 +63,19 @@ class Client(paho.Client):
     def _is_ahead(self) -> bool:
         return self._sock is not None and self._ahead is not None and self._ahead.pending() > 0
 
+    def drop_larger(self, most: int) -> list[tuple[str, int]]:
+        """Forget what waits to be sent, or sent again, and is longer than so many bytes, topic and payload.
+
+        To be called from `on_connect`, after which paho sends all of it again.
+
+        :returns: topic and length of the payload of each.
+        """
+        with self._out_message_mutex:
+            large = [m for m in self._out_messages.values() if len(m.topic) + len(m.payload) > most]
+            for message in large:
+                del self._out_messages[message.mid]
+        return [(message.topic, len(message.payload)) for message in large]
+
     def ack_all(self, mids: Iterable[int]) -> None:
         """As `ack` of each, of messages at QoS 1, sent together."""
         if packets := b"".join(struct.pack("!BBH", _PUBACK, 2, mid) for mid in mids):

@@ -9,12 +9,9 @@ from typing import Any
 
 import msgspec
 
-from sync.wire import GateStatus, WireError, decode
+from sync.wire import MOST_NIGHTS, STATUS_BYTES, STATUS_PARTS, STATUS_TEXT, GateStatus, WireError, decode
 
-LONGEST = 64 * 1024
-"""Longest status looked at, in bytes; one of three nights takes about 2 KiB."""
-_TEXT = 500
-_MANY = 64
+_MOST = {"held": MOST_NIGHTS}
 _LARGEST = 2**53
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -67,8 +64,8 @@ def decode_status(payload: bytes, gate_id: str) -> GateStatus:
 
     :raises WireError: it cannot be read, is of another gate, or holds what the database cannot keep.
     """
-    if len(payload) > LONGEST:
-        raise WireError(f"{len(payload)} bytes, more than {LONGEST}")
+    if len(payload) > STATUS_BYTES:
+        raise WireError(f"{len(payload)} bytes, more than {STATUS_BYTES}")
     status = decode(payload, GateStatus)
     if status.gate_id != gate_id:
         raise WireError(f"status of gate {status.gate_id[:64]!r} on the topic of {gate_id!r}")
@@ -82,12 +79,13 @@ def decode_status(payload: bytes, gate_id: str) -> GateStatus:
 
 def _mistakes(status: GateStatus) -> Iterator[str]:
     for name, value in msgspec.structs.asdict(status).items():
-        if isinstance(value, str) and len(value) > _TEXT:
-            yield f"{name}: longer than {_TEXT} characters"
+        texts = (value, *value, *value.values()) if isinstance(value, dict) else (value,)
+        if any(isinstance(text, str) and len(text) > STATUS_TEXT for text in texts):
+            yield f"{name}: longer than {STATUS_TEXT} characters"
         if isinstance(value, int) and not -_LARGEST < value < _LARGEST:
             yield f"{name}: {value} is too large"
-        if isinstance(value, dict | tuple) and len(value) > _MANY:
-            yield f"{name}: more than {_MANY}"
+        if isinstance(value, dict | tuple) and len(value) > _MOST.get(name, STATUS_PARTS):
+            yield f"{name}: more than {_MOST.get(name, STATUS_PARTS)}"
     if status.at is not None and (status.at.tzinfo is None or not _EARLIEST <= status.at < _LATEST):
         yield f"at: {status.at.isoformat()} is not within 1970 to 2199, or has no time zone"
     for event_id in (status.event_id, *(held.event_id for held in status.held)):

@@ -32,7 +32,7 @@ from gate.sharing import companions, identity, share
 from sync.feed import Place
 from sync.rows import SQL, as_json, put_counted
 from sync.spool import Spool, Spooled
-from sync.wire import LARGEST, Alert, Change, GateConfig, Held
+from sync.wire import LARGEST, MOST_NIGHTS, Alert, Change, GateConfig, Held
 
 LOG_BYTES = 4 * 1024 * 1024
 """What the cache's log keeps of the disk; taking over a large night makes it grow beyond that for a while."""
@@ -59,6 +59,12 @@ def annulments(db: Database) -> None:
 def second_layout(db: Database) -> None:
     """The link as one row, lent tickets, alerts; generations and shares of the feed."""
     _run(db, "second_layout")
+
+
+@_MIGRATIONS()
+def third_layout(db: Database) -> None:
+    """What of a night's list could not be read here."""
+    _run(db, "third_layout")
 
 
 def _run(db: Database, name: str) -> None:
@@ -110,10 +116,19 @@ class Cache:
         """Feed version held, by event id."""
         return {event_id: place.version for event_id, place in self.places().items()}
 
-    def held(self) -> tuple[Held, ...]:
-        """What is held of each night that is followed, as the hub's `feed_digest` has it."""
+    def unread(self) -> dict[str, str]:
+        """What of the lists held could not be read, in words, by event id."""
         with self._in_words():
-            rows = self._db.execute(SQL["held"]).fetchall()
+            return dict(self._db.execute(SQL["unread"]).fetchall())
+
+    def held(self, now: datetime | None = None) -> tuple[Held, ...]:
+        """What is held of each night that is followed, as the hub's `feed_digest` has it.
+
+        Of more than `MOST_NIGHTS` those that are not over and come next.
+        """
+        over = now.astimezone(UTC).isoformat() if now else ""
+        with self._in_words():
+            rows = self._db.execute(SQL["held"], (over, MOST_NIGHTS)).fetchall()
         return tuple(
             Held(
                 event_id=event_id,
@@ -158,17 +173,28 @@ class Cache:
         """Replace all of an event by rows that are at hand."""
         self.take(event_id, version, self.spool.fill(rows), at)
 
-    def take(self, event_id: str, version: int, spooled: Spooled, at: datetime, generation: int = 1) -> None:
+    def take(  # noqa: PLR0913, PLR0917 – a row of `feed`, and what it is of
+        self,
+        event_id: str,
+        version: int,
+        spooled: Spooled,
+        at: datetime,
+        generation: int = 1,
+        unread: str = "",
+    ) -> None:
         """Replace all of an event by a spooled snapshot in one transaction, then let go of it.
 
         What has not changed is not written again. After a `StoreError` it can be given again.
+
+        :param unread: in words, what of it could not be read.
         """
+        moment = at.isoformat()
         with self._in_words(), self._attached(spooled.path), self._transaction() as db:
             db.execute(SQL["drop_admissions"], (event_id,))
             db.execute(SQL["drop_tables"], (event_id,))
             for name in ("take_events", "take_tables", "take_admissions"):
                 db.execute(SQL[name])
-            db.execute(SQL["put_feed"], (event_id, version, generation, at.isoformat(), at.isoformat()))
+            db.execute(SQL["put_feed"], (event_id, version, generation, moment, moment, unread))
             # of every night: a code may have come from another
             db.execute(SQL["count_all_admissions"])
             db.execute(SQL["count_all_others"])

@@ -33,6 +33,7 @@ def diagnose(config: GateFile, broker: Broker, client: HubClient, clock: Clock) 
     return examine(
         [
             ("hub", lambda: check_hub(client)),
+            ("tickets", lambda: check_tickets(config)),
             ("broker", lambda: check_line(broker)),
             ("acknowledgement", lambda: check_acknowledgement(config, broker, clock)),
         ]
@@ -50,6 +51,24 @@ def check_hub(client: HubClient) -> Iterator[Finding]:
     else:
         served = sum(event.served for event in config.events)
         yield fine("hub", f"Takes the token of {config.gate_id}; {served} nights for this gate.")
+
+
+def check_tickets(config: GateFile) -> Iterator[Finding]:
+    """What of the hub's lists could not be read here; nothing is said if all could."""
+    reader = CacheReader(config.cache)
+    try:
+        unread = reader.unread()
+        codes = {event.event_id: event.code for event in reader.events()}
+    finally:
+        reader.close()
+    for event_id, what in unread.items():
+        advice = "Look at the hub's log and names, and whether hub and gate are of the same version."
+        where = codes.get(event_id, event_id)
+        yield fault(
+            "tickets",
+            f"Night {where}: {what}: cannot be read. The rest is loaded; whom these are about is refused.",
+            advice,
+        )
 
 
 def check_line(broker: Broker) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -18,6 +19,8 @@ from sync.wire import Change, Delta, GateConfig, Head
 
 ASK_AGAIN_MS = 2_000
 """When an answer brought nothing new although there is more."""
+RELOAD_MS = 5 * 60_000
+"""Between two looks whether what could not be read of a night can be by now; only when something changed."""
 FORGET_MS = 6 * 3_600_000
 """Between two looks for what is long past."""
 
@@ -47,6 +50,9 @@ class Follower:
         """Events to be loaded as a whole, whatever is held of them."""
         self._went_back: dict[str, str] = {}
         """Events whose feed went back at the hub, in words. Told once; over when it is ahead again."""
+        self._unread = cache.unread()
+        """Events of whose list something could not be read, in words. Told once for each snapshot."""
+        self._reload_at: dict[str, int] = {}
         self._again_at: dict[str, int] = {}
         self._forget_at = 0
 
@@ -62,8 +68,8 @@ class Follower:
 
     @property
     def trouble(self) -> str:
-        """In words, if the hub has less than this gate; else empty."""
-        return " ".join(self._went_back.values())
+        """In words, if the hub has less than this gate, or what cannot be read here; else empty."""
+        return " ".join([*self._went_back.values(), *map(_told, self._unread.values())])
 
     def is_current(self) -> bool:
         """Whether the newest version the hub told of is held, for every event served here."""
@@ -80,7 +86,10 @@ class Follower:
         self._cache.put_config(config)
         self._served = {event.event_id for event in config.events if event.served}
         self._held = self._cache.places()
-        for known in (self._newest, self._went_back, self._again_at):
+        maps: tuple[dict[str, Any], ...] = (
+            self._newest, self._went_back, self._again_at, self._unread, self._reload_at,
+        )  # fmt: skip
+        for known in maps:
             for event_id in known.keys() - self._served:
                 del known[event_id]
         self._anew &= self._served
@@ -165,12 +174,31 @@ class Follower:
         if place < self._held.get(event_id, place):
             spooled.discard()
             return
-        self._cache.take(event_id, place.version, spooled, self._clock.now().wall, place.generation)
+        now = self._clock.now().wall
+        self._cache.take(event_id, place.version, spooled, now, place.generation, fetched.unread)
         self._held[event_id] = place
+        self._note_unread(event_id, fetched.unread)
         self._anew.discard(event_id)
         if self._went_back.pop(event_id, None):
             self._log.info("the hub has what this gate has again: loaded anew", event_id=event_id)
         self._log.info("snapshot", event_id=event_id, version=place.version, rows=spooled.count)
+
+    def _note_unread(self, event_id: str, unread: str) -> None:
+        before = self._unread.pop(event_id, "")
+        if unread:
+            self._unread[event_id] = unread
+            if unread != before:
+                self._log.error(_told(unread), event_id=event_id)
+        elif before:
+            self._log.info("everything of the hub's list can be read again", event_id=event_id)
+
+    def _reload_if_unread(self, event_id: str) -> None:
+        """Something changed: maybe what could not be read."""
+        now_ms = self._clock.now().monotonic_ms
+        if event_id in self._unread and now_ms >= self._reload_at.get(event_id, now_ms):
+            self._reload_at[event_id] = now_ms + RELOAD_MS
+            self._anew.add(event_id)
+            self._ask(event_id)
 
     def _refuse(self, event_id: str, place: Place, held: Place) -> None:
         """The hub itself is behind. From now on the same number may mean something else there than here,
@@ -197,6 +225,7 @@ class Follower:
         if step.apply and held:
             self._cache.put_changes(event_id, step.apply, self._clock.now().wall)
             self._held[event_id] = msgspec.structs.replace(held, version=step.apply[-1].version)
+            self._reload_if_unread(event_id)
             if any(isinstance(change.row, Event) for change in step.apply):
                 self._want(WantConfig())  # its tickets may be divided anew: what is lent comes with that
         return step.gap
@@ -221,6 +250,13 @@ class Follower:
         if now.clock == "synced" and now.monotonic_ms >= self._forget_at:
             self._cache.forget_peers(now.wall)
             self._forget_at = now.monotonic_ms + FORGET_MS
+
+
+def _told(unread: str) -> str:
+    return (
+        f"{unread}: cannot be read here. The rest is loaded; whom these are about is refused as not found. "
+        "Look at the hub's log, and whether hub and gate are of the same version."
+    )
 
 
 def _discard(fetched: Fetched) -> None:

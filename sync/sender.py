@@ -9,9 +9,11 @@ import structlog
 from gate.link import LinkNote
 from sync import window as win
 from sync.outbox import Outbox, Place
-from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, encode_scans
+from sync.scans import BATCH_LIMIT, encode_scans
 from sync.wire import Ack
 
+SENT_LIMIT = 64 * 1024
+"""Longest batch that is sent, in bytes: a quarter of what the hub reads. The largest record takes 20 KB."""
 HUB_SILENT_WAITS = 2
 """So many resends in a row without an answer, and the hub counts as not heard (6 s and more)."""
 
@@ -152,6 +154,6 @@ class Sender:
 def _batch(places: Sequence[Place]) -> tuple[bytes, int]:
     """As many of the first as one message holds, and the number of the last of them."""
     batch = encode_scans(places)
-    if len(batch) > MESSAGE_LIMIT and len(places) > 1:
+    if len(batch) > SENT_LIMIT and len(places) > 1:
         return _batch(places[: len(places) // 2])
     return batch, places[-1].seq

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any
 
 import msgspec
 import requests
+import structlog
 from urllib3.exceptions import HTTPError
 
-from gate.errors import MagueyError, StoreError
-from gate.model import Admission, Event, FeedRow, Table, Value
+from gate.errors import StoreError
+from gate.model import Value
 from sync.download import Download
 from sync.feed import Place
+from sync.lines import FetchError, Lines, Unreadable
 from sync.meter import Meter, TooMuch
 from sync.session import Session
 from sync.spool import Spool, Spooled
 from sync.tls import context, is_lost
-from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, WireError, decode
+from sync.wire import LARGEST, Change, GateConfig, WireError, decode
+
+__all__ = ["FetchError", "Fetched", "HubClient", "NoAnswer", "Refused"]
 
 READ_S = 20.0
 """Between two pieces of an answer."""
@@ -30,18 +33,13 @@ CONFIG_S = 60.0
 """For all of a configuration, and the tries it takes."""
 NIGHT_S = 900.0
 """For all of a night's list: 100,000 admissions, 12 MB packed, at 14 KB/s."""
-MAX_BYTES = 512 * 1024 * 1024
-"""A snapshot larger than this is none; a million admissions take about 400 MB."""
-LINE_BYTES = 256 * 1024
-"""A row longer than this is none; they take about 400 bytes."""
-CONFIG_BYTES = 4 * 1024 * 1024
+CONFIG_BYTES = LARGEST
 """A configuration larger than this is none; a night takes about 400 bytes."""
 MOST_CHANGES = 5_000
 """Changes read into memory, about 3 MB; whoever lacks more, in however many pages, loads all."""
 
 
-class FetchError(MagueyError):
-    """The hub could not be asked, or its answer cannot be used."""
+_log = structlog.get_logger()
 
 
 class NoAnswer(FetchError):
@@ -57,6 +55,7 @@ class Fetched(Value, frozen=True):
 
     `newest`: what the hub has, where that is more than `version`.
     `went_back`: the hub has an older state than this gate had when it asked; nothing of it was read.
+    `unread`: in words, what of a whole snapshot could not be read here; empty if everything could.
     """
 
     event_id: str
@@ -67,6 +66,7 @@ class Fetched(Value, frozen=True):
     changes: tuple[Change, ...] = ()
     went_back: bool = False
     newest: int = 0
+    unread: str = ""
 
     @property
     def place(self) -> Place:
@@ -138,8 +138,8 @@ class HubClient:
     ) -> Fetched:
         """All of an event, or what changed after `since`; checked against its digest.
 
-        More than `MOST_CHANGES` are not read: all of the event is asked for instead. Nor is anything of a hub
-        that is behind what this gate has.
+        All of the event is asked for instead of more than `MOST_CHANGES`, or of changes one of which cannot
+        be read. Nothing is read of a hub that is behind what this gate has.
 
         :param since: the version this gate has of `generation`; 0: none.
         :param spool: takes the rows of a whole snapshot, which memory need not hold.
@@ -156,7 +156,7 @@ class HubClient:
         return fetched
 
     def _fetch(self, event_id: str, held: Place, since: int, spool: Spool) -> Fetched | None:
-        """None: more changes than are held in memory."""
+        """None: more changes than are held in memory, or one that cannot be read."""
         self._meter.begin(NIGHT_S)
         path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
         with self._get(path, **asked) as answer, _in_words(answer.url):
@@ -164,20 +164,24 @@ class HubClient:
             download = Download(
                 answer, self._meter, lambda headers: self._send(url, asked, headers), self._pause
             )
-            lines = _Lines(download.pieces(), event_id)
+            lines = Lines(download.pieces(), event_id)
             header = lines.header
             place = Place(generation=header.generation, version=header.version)
             fetched = Fetched(event_id=event_id, version=header.version, generation=header.generation)
             if place < held:
                 return msgspec.structs.replace(fetched, went_back=True)
             if not header.since:
-                return msgspec.structs.replace(fetched, spooled=spool.fill(lines.rows()))
+                spooled = spool.fill(lines.rows())
+                return msgspec.structs.replace(fetched, spooled=spooled, unread=lines.unread)
             if max(header.count, header.newest - header.since) > MOST_CHANGES:
                 return None
             lines.check_follows_on(held)
-            return msgspec.structs.replace(
-                fetched, since=header.since, newest=header.newest, changes=tuple(lines.changes())
-            )
+            try:
+                changes = tuple(lines.changes())
+            except Unreadable as error:
+                _log.warning("all of the night is loaded instead of what changed", reason=str(error))
+                return None
+            return msgspec.structs.replace(fetched, since=header.since, newest=header.newest, changes=changes)
 
     def _get(self, path: str, **query: Any) -> requests.Response:
         url = self._base + path
@@ -254,89 +258,3 @@ def _whole(url: str, download: Download) -> bytes:
         if len(whole) > CONFIG_BYTES:
             raise FetchError(f"{url}: more than {CONFIG_BYTES} bytes; not read to the end.")
     return bytes(whole)
-
-
-class _Lines:
-    """The lines of one answer about an event: `header` at once, the rest as they come.
-
-    Held are the lines of one piece, and one more: which is the last is known when it is over.
-    """
-
-    def __init__(self, pieces: Iterable[bytes], event_id: str) -> None:
-        self._digest = hashlib.sha256()
-        self._lines = self._split(pieces)
-        self.header = msgspec.json.decode(next(self._lines, b""), type=SnapshotHeader)
-        if self.header.event_id != event_id:
-            raise FetchError(f"asked for event {event_id}, the hub answered with {self.header.event_id}.")
-
-    def rows(self) -> Iterator[FeedRow]:
-        """Those of a whole snapshot. Raises `FetchError` after the last if not all of them came."""
-        decode = msgspec.json.Decoder(Event | Table | Admission).decode
-        for line in self._between():
-            row = decode(line)
-            self._check_event(row)
-            yield row
-
-    def changes(self) -> Iterator[Change]:
-        """Those of a catch-up, gapless. Raises `FetchError` after the last if not all of them came."""
-        decode = msgspec.json.Decoder(Change).decode
-        for version, line in enumerate(self._between(), self.header.since + 1):
-            change = decode(line)
-            self._check_event(change.row)
-            if change.version != version:
-                raise self._mixed_up(f"version {change.version} where {version} has its place")
-            yield change
-
-    def check_follows_on(self, held: Place) -> None:
-        """Raise `FetchError` unless the changes announced are those after what this gate has."""
-        of = self.header
-        if (of.generation, of.since, of.count) != (held.generation, held.version, of.version - of.since):
-            raise self._mixed_up(f"{of.count} changes after {of.since} are to lead to {of.version}")
-
-    def _between(self) -> Iterator[bytes]:
-        """What stands between header and end, never more than announced; the end is checked last."""
-        for count, line in enumerate(self._lines):
-            if count == self.header.count:
-                if self._is_end(line):
-                    return
-                break
-            yield line
-        raise FetchError(
-            f"event {self.header.event_id}: not the {self.header.count} rows that were announced, or "
-            "altered ones; asked again."
-        )
-
-    def _is_end(self, line: bytes) -> bool:
-        """Whether it is the last line, and has the digest of everything before it."""
-        if next(self._lines, None) is not None:
-            return False
-        return msgspec.json.decode(line, type=SnapshotEnd).sha256 == self._digest.hexdigest()
-
-    def _split(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """The lines of a body without their ends. All but the last are in the digest when it is over."""
-        size, rest, last = 0, b"", b""
-        for piece in pieces:
-            size += len(piece)
-            text = rest + piece
-            end = text.rfind(b"\n") + 1
-            rest = text[end:]
-            if size > MAX_BYTES:
-                raise FetchError(f"more than {MAX_BYTES} bytes; not read to the end.")
-            if len(rest) > LINE_BYTES:
-                raise FetchError(f"a line of more than {LINE_BYTES} bytes; not read to the end.")
-            if end:
-                begin = text.rfind(b"\n", 0, end - 1) + 1
-                self._digest.update(last + text[:begin])
-                last = text[begin:end]
-                yield from text[: end - 1].split(b"\n")
-        if rest:
-            self._digest.update(last)
-            yield rest
-
-    def _check_event(self, row: FeedRow) -> None:
-        """A row of another event would let this event's snapshot change that one."""
-        if row.event_id != self.header.event_id:
-            raise self._mixed_up(f"a row of event {row.event_id} among its own")
-
-    def _mixed_up(self, what: str) -> FetchError:
-        return FetchError(f"event {self.header.event_id}: {what}. Nothing of it is used; asked again.")

@@ -15,7 +15,7 @@ from sync.follower import Follower
 from sync.intake import Intake
 from sync.outbox import Outbox
 from sync.sender import Sender
-from sync.wire import GateStatus, Held
+from sync.wire import STATUS_TEXT, GateStatus, Held
 
 
 class Identity(Value, frozen=True):
@@ -83,7 +83,7 @@ class Teller:
             at=now.wall,
             event_id=self._follower.event_id,
             cache_version=self._follower.version,
-            held=self._held(),
+            held=self._held(now),
             clock=now.clock,
             clock_offset_ms=now.offset_ms,
             clock_uncertainty_ms=now.uncertainty_ms,
@@ -91,7 +91,8 @@ class Teller:
             monotonic_ms=now.monotonic_ms,
         )
         if self._follower.trouble:
-            status = msgspec.structs.replace(status, parts=status.parts | {"tickets": self._follower.trouble})
+            tickets = {"tickets": self._follower.trouble[:STATUS_TEXT]}
+            status = msgspec.structs.replace(status, parts=status.parts | tickets)
         return self._with_journal(status, now) if journal_is_read else status
 
     def _with_journal(self, status: GateStatus, now: Now) -> GateStatus:
@@ -109,9 +110,9 @@ class Teller:
             oldest_unacked_s=age_s,
         )
 
-    def _held(self) -> tuple[Held, ...]:
+    def _held(self, now: Now) -> tuple[Held, ...]:
         try:
-            return self._cache.held()
+            return self._cache.held(now.wall)
         except StoreError:  # told of by whoever writes it next
             return ()
 
@@ -124,7 +125,8 @@ def _with_door(status: GateStatus, door: Reading) -> GateStatus:
     return msgspec.structs.replace(
         status,
         door=True,
-        parts=msgspec.structs.asdict(live.parts),
+        # the hub refuses a status with a longer text, and nobody would know how this gate is
+        parts={name: said[:STATUS_TEXT] for name, said in msgspec.structs.asdict(live.parts).items()},
         way=live.way.value,
         counters=msgspec.structs.asdict(live.counters),
         isolated=live.isolated,

@@ -24,6 +24,18 @@ SMALL_LIMIT = 4 * 1024
 """Longest question or answer about one ticket, in bytes; they take some 300."""
 LARGEST = 8 * 1024 * 1024
 """Longest message of any kind; a configuration with every lent ticket of a night is the largest."""
+PACKET = 256 * 1024
+"""Longest message over MQTT that this product sends, topic and all: a quarter of what the broker takes."""
+DELTA_BYTES = 128 * 1024
+"""Longest delta, in bytes; a change more begins another."""
+STATUS_BYTES = 128 * 1024
+"""Longest status, in bytes; one of three nights takes about 2 KiB, one of `MOST_NIGHTS` some 80."""
+STATUS_TEXT = 500
+"""Longest text in a status, in characters."""
+STATUS_PARTS = 64
+"""Most parts, and most counters, of a status."""
+MOST_NIGHTS = 400
+"""Most nights in a configuration or a status: a month back, and a year ahead."""
 
 MOST_NAMED = 64
 """Most gates that a status names as flooding; more than any venue has."""

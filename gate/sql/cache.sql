@@ -41,3 +41,6 @@ select number, row from alerts where number > ? order by number
 
 -- newest_alert --
 select coalesce(max(number), 0) from alerts
+
+-- unread --
+select event_id, unread from feed where unread <> ''

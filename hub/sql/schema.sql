@@ -173,11 +173,14 @@ begin
         or length(btrim(coalesce(p_purchaser ->> 'name', ''))) not between 1 and 200
         or length(p_purchaser ->> 'email') > 320 or length(p_purchaser ->> 'phone') > 50
     then
-        return refuse('INVALID_ARGUMENT', 'A purchaser has a name, and may have email and phone.');
+        return refuse('INVALID_ARGUMENT', 'A purchaser has a name of at most 200 characters, and may have an email of'
+            ' at most 320 and a phone of at most 50.');
     elsif coalesce(jsonb_typeof(p_package), '') <> 'object'
         or p_package ? 'guestCount' and coalesce(p_package ->> 'guestCount', '') !~ '^[1-9][0-9]{0,5}$'
     then
         return refuse('INVALID_ARGUMENT', 'A package is an object; its guestCount is a number of guests.');
+    elsif octet_length(p_package::text) > 16384 then
+        return refuse('INVALID_ARGUMENT', 'A package has at most 16384 bytes.');
     elsif coalesce(p_guest_passes, -1) not between 0 and 1000 then
         return refuse('INVALID_ARGUMENT', 'guest_passes is how many passes to make, 0 or more.');
     elsif coalesce(p_amount_cents, -1) not between 0 and 999999999 then
@@ -520,7 +523,7 @@ CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
     RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
 CREATE FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text), 'scan', COALESCE((p_scan)::text, ''::text)) ELSE NULL::jsonb END;
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', COALESCE((p_scan)::text, ''::text)) ELSE NULL::jsonb END;
 CREATE FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -867,6 +870,57 @@ CREATE FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id
     AS $$
     select create_vip_reservation_at(p_event_id, p_table_id, p_purchaser, p_amount_cents,
         nullif(p_stripe_payment_intent_id, ''), p_package, p_guest_passes, now())
+$$;
+CREATE FUNCTION public.cut_name(p_text text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select coalesce(string_agg(letter, '' order by place), left(p_text, 80)) from (
+        select m[1] as letter, place, sum(length(m[1])) over (order by place) as characters
+        from (select
+            -- Mn, Me, Mc, joining Hangul, skin tones and tags: what belongs to the letter before
+            '\u0300-\u036F\u0483-\u0489\u0591-\u05BD\u05BF\u05C1-\u05C2\u05C4-\u05C5\u05C7\u0610-\u061A\u064B-\u065F'
+            || '\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7-\u06E8\u06EA-\u06ED\u0711\u0730-\u074A\u07A6-\u07B0\u07EB-\u07F3'
+            || '\u07FD\u0816-\u0819\u081B-\u0823\u0825-\u0827\u0829-\u082D\u0859-\u085B\u0898-\u089F\u08CA-\u08E1'
+            || '\u08E3-\u0903\u093A-\u093C\u093E-\u094F\u0951-\u0957\u0962-\u0963\u0981-\u0983\u09BC\u09BE-\u09CD\u09D7'
+            || '\u09E2-\u09E3\u09FE-\u0A03\u0A3C-\u0A51\u0A70-\u0A71\u0A75\u0A81-\u0A83\u0ABC\u0ABE-\u0ACD\u0AE2-\u0AE3'
+            || '\u0AFA-\u0B03\u0B3C\u0B3E-\u0B57\u0B62-\u0B63\u0B82\u0BBE-\u0BCD\u0BD7\u0C00-\u0C04\u0C3C\u0C3E-\u0C56'
+            || '\u0C62-\u0C63\u0C81-\u0C83\u0CBC\u0CBE-\u0CD6\u0CE2-\u0CE3\u0D00-\u0D03\u0D3B-\u0D3C\u0D3E-\u0D4D\u0D57'
+            || '\u0D62-\u0D63\u0D81-\u0D83\u0DCA-\u0DDF\u0DF2-\u0DF3\u0E31\u0E34-\u0E3A\u0E47-\u0E4E\u0EB1\u0EB4-\u0EBC'
+            || '\u0EC8-\u0ECD\u0F18-\u0F19\u0F35\u0F37\u0F39\u0F3E-\u0F3F\u0F71-\u0F84\u0F86-\u0F87\u0F8D-\u0FBC\u0FC6'
+            || '\u102B-\u103E\u1056-\u1059\u105E-\u1060\u1062-\u1064\u1067-\u106D\u1071-\u1074\u1082-\u108D\u108F'
+            || '\u109A-\u109D\u1160-\u11FF\u135D-\u135F\u1712-\u1715\u1732-\u1734\u1752-\u1753\u1772-\u1773\u17B4-\u17D3'
+            || '\u17DD\u180B-\u180D\u180F\u1885-\u1886\u18A9\u1920-\u193B\u1A17-\u1A1B\u1A55-\u1A7F\u1AB0-\u1B04'
+            || '\u1B34-\u1B44\u1B6B-\u1B73\u1B80-\u1B82\u1BA1-\u1BAD\u1BE6-\u1BF3\u1C24-\u1C37\u1CD0-\u1CD2\u1CD4-\u1CE8'
+            || '\u1CED\u1CF4\u1CF7-\u1CF9\u1DC0-\u1DFF\u200C\u20D0-\u20F0\u2CEF-\u2CF1\u2D7F\u2DE0-\u2DFF\u302A-\u302F'
+            || '\u3099-\u309A\uA66F-\uA672\uA674-\uA67D\uA69E-\uA69F\uA6F0-\uA6F1\uA802\uA806\uA80B\uA823-\uA827\uA82C'
+            || '\uA880-\uA881\uA8B4-\uA8C5\uA8E0-\uA8F1\uA8FF\uA926-\uA92D\uA947-\uA953\uA980-\uA983\uA9B3-\uA9C0\uA9E5'
+            || '\uAA29-\uAA36\uAA43\uAA4C-\uAA4D\uAA7B-\uAA7D\uAAB0\uAAB2-\uAAB4\uAAB7-\uAAB8\uAABE-\uAABF\uAAC1'
+            || '\uAAEB-\uAAEF\uAAF5-\uAAF6\uABE3-\uABEA\uABEC-\uABED\uFB1E\uFE00-\uFE0F\uFE20-\uFE2F\U000101FD\U000102E0'
+            || '\U00010376-\U0001037A\U00010A01-\U00010A0F\U00010A38-\U00010A3F\U00010AE5-\U00010AE6'
+            || '\U00010D24-\U00010D27\U00010EAB-\U00010EAC\U00010F46-\U00010F50\U00010F82-\U00010F85'
+            || '\U00011000-\U00011002\U00011038-\U00011046\U00011070\U00011073-\U00011074\U0001107F-\U00011082'
+            || '\U000110B0-\U000110BA\U000110C2\U00011100-\U00011102\U00011127-\U00011134\U00011145-\U00011146\U00011173'
+            || '\U00011180-\U00011182\U000111B3-\U000111C0\U000111C9-\U000111CC\U000111CE-\U000111CF'
+            || '\U0001122C-\U00011237\U0001123E\U000112DF-\U000112EA\U00011300-\U00011303\U0001133B-\U0001133C'
+            || '\U0001133E-\U0001134D\U00011357\U00011362-\U00011374\U00011435-\U00011446\U0001145E\U000114B0-\U000114C3'
+            || '\U000115AF-\U000115C0\U000115DC-\U000115DD\U00011630-\U00011640\U000116AB-\U000116B7'
+            || '\U0001171D-\U0001172B\U0001182C-\U0001183A\U00011930-\U0001193E\U00011940\U00011942-\U00011943'
+            || '\U000119D1-\U000119E0\U000119E4\U00011A01-\U00011A0A\U00011A33-\U00011A39\U00011A3B-\U00011A3E\U00011A47'
+            || '\U00011A51-\U00011A5B\U00011A8A-\U00011A99\U00011C2F-\U00011C3F\U00011C92-\U00011CB6'
+            || '\U00011D31-\U00011D45\U00011D47\U00011D8A-\U00011D97\U00011EF3-\U00011EF6\U00016AF0-\U00016AF4'
+            || '\U00016B30-\U00016B36\U00016F4F\U00016F51-\U00016F92\U00016FE4-\U00016FF1\U0001BC9D-\U0001BC9E'
+            || '\U0001CF00-\U0001CF46\U0001D165-\U0001D169\U0001D16D-\U0001D172\U0001D17B-\U0001D182'
+            || '\U0001D185-\U0001D18B\U0001D1AA-\U0001D1AD\U0001D242-\U0001D244\U0001DA00-\U0001DA36'
+            || '\U0001DA3B-\U0001DA6C\U0001DA75\U0001DA84\U0001DA9B-\U0001DAAF\U0001E000-\U0001E02A\U0001E130-\U0001E136'
+            || '\U0001E2AE\U0001E2EC-\U0001E2EF\U0001E8D0-\U0001E8D6\U0001E944-\U0001E94A\U0001F3FB-\U0001F3FF'
+            || '\U000E0020-\U000E01EF'
+            as marks
+        ) c
+        cross join regexp_matches(left(p_text, 400),
+            '(?:[\U0001F1E6-\U0001F1FF]{2}|.)(?:[' || marks || ']|\u200D[^' || marks || '\u200D]?)*', 'g') with ordinality as l (m, place)
+    ) cut
+    where place <= 40 and characters <= 80
 $$;
 CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
     LANGUAGE plpgsql STABLE
@@ -1245,7 +1299,7 @@ CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
 $$;
 CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', COALESCE(p_gate, ''::text), 'scan', p_scan) ELSE NULL::jsonb END;
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', p_scan) ELSE NULL::jsonb END;
 CREATE FUNCTION public.feed_on_events() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1470,6 +1524,9 @@ begin
     return coalesce(cardinality(v_events), 0);
 end
 $$;
+CREATE FUNCTION public.feed_text(p_text text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (length(p_text) > 40) THEN public.cut_name(p_text) ELSE p_text END;
 CREATE FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1742,6 +1799,27 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.keep_to_gates() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    c_most constant integer := 256;
+    v_count bigint;
+begin
+    if tg_table_name = 'gates' then
+        select count(*) into v_count from gates where venue = new.venue;
+    else
+        select count(*) into v_count from gate_events where event_id = new.event_id;
+    end if;
+    if v_count > c_most then
+        raise exception 'one % has at most % gates',
+            case tg_table_name when 'gates' then 'venue' else 'night' end, c_most
+            using errcode = 'check_violation', constraint = tg_table_name || '_bound';
+    end if;
+    return null;
+end
+$$;
 CREATE FUNCTION public.keep_to_seats() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1848,7 +1926,8 @@ begin
     end if;
     insert into vip_linked_tickets (vip_reservation_id, order_id, ticket_id, purchased_by_email, purchased_by_name,
         linked_by)
-    values (p_reservation_id, v_ticket.order_id, p_ticket_id, v_ticket.guest_email, v_ticket.guest_name, p_actor)
+    values (p_reservation_id, v_ticket.order_id, p_ticket_id, left(v_ticket.guest_email, 320),
+        left(v_ticket.guest_name, 200), p_actor)
     on conflict (ticket_id) do update set vip_reservation_id = excluded.vip_reservation_id,
         is_booker_purchase = false, linked_by = excluded.linked_by
     returning * into v_link;
@@ -2320,6 +2399,16 @@ begin
             or coalesce(jsonb_typeof(one -> 'metadata'), 'object') <> 'object'
     ) then
         return refuse('INVALID_ARGUMENT', 'Each ticket has ticket_id, qr_code_data and ticket_type.');
+    elsif length(p_order ->> 'customer_name') > 200 or length(p_order ->> 'customer_email') > 320 or exists (
+        select from jsonb_array_elements(p_lines) as l (one)
+        where length(one ->> 'guest_name') > 200 or length(one ->> 'guest_email') > 320
+            or length(one ->> 'guest_phone') > 50 or length(one ->> 'qr_signature') > 1024
+            or octet_length(one ->> 'metadata') > 16384
+    ) or octet_length(p_order ->> 'metadata') > 16384 or greatest(length(p_order ->> 'stripe_payment_intent_id'),
+        length(p_order ->> 'stripe_session_id'), length(p_order ->> 'stripe_customer_id')) > 255
+    then
+        return refuse('INVALID_ARGUMENT', 'Too long: a name has at most 200 characters, an email 320, a phone 50,'
+            ' a signature 1024, an id of the payment service 255, metadata 16384 bytes.');
     elsif coalesce(p_order ->> 'total_amount_cents', '') !~ c_cents or exists (
         select from jsonb_array_elements(p_lines) as l (one) where coalesce(one ->> 'price_cents', '') !~ c_cents
     ) then
@@ -2547,6 +2636,10 @@ begin
         return refuse('INVALID_AMOUNT', 'An amount is whole cents, 0 or more.');
     elsif p_event_id is not null and not exists (select from events where id = p_event_id) then
         return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    elsif length(p_customer_email) > 320 or greatest(length(p_stripe_event_id), length(p_stripe_payment_intent_id)) > 255
+            or octet_length(p_metadata::text) > 16384 then
+        return refuse('INVALID_ARGUMENT',
+            'Too long: an email has at most 320 characters, an id 255, metadata 16384 bytes.');
     end if;
     insert into payment_failures (stripe_event_id, stripe_payment_intent_id, customer_email, amount_cents,
         error_message, error_code, payment_type, event_id, metadata)
@@ -2801,6 +2894,36 @@ $$;
 CREATE FUNCTION public.refuse(p_error text, p_message text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN jsonb_build_object('success', false, 'error', p_error, 'message', p_message);
+CREATE FUNCTION public.refuse_too_long() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_new jsonb := to_jsonb(new);
+    v_old jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
+    v_column text;
+    v_most integer;
+    v_size integer;
+begin
+    for v_place in 0 .. tg_nargs / 3 - 1 loop
+        v_column := tg_argv[3 * v_place];
+        v_most := tg_argv[3 * v_place + 1];
+        v_size := case tg_argv[3 * v_place + 2]
+            when 'characters' then length(v_new ->> v_column)
+            when 'bytes' then octet_length(v_new ->> v_column)
+            else jsonb_array_length(nullif(v_new -> v_column, 'null'))
+        end;
+        if v_size > v_most and v_new -> v_column is distinct from v_old -> v_column then
+            raise exception '% of % holds at most % %, not %',
+                v_column, tg_table_name, v_most, tg_argv[3 * v_place + 2], v_size
+                using errcode = 'check_violation', table = tg_table_name, column = v_column,
+                    constraint = tg_table_name || '_' || v_column || '_bound',
+                    hint = 'Shorten it; docs/security.md lists the bounds.';
+        end if;
+    end loop;
+    return new;
+end
+$$;
 CREATE FUNCTION public.release_expired_reservations(p_older interval DEFAULT '00:30:00'::interval) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -3484,8 +3607,8 @@ CREATE FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) RETURN
 declare
     v_event webhook_events;
 begin
-    if coalesce(p_stripe_event_id, '') = '' then
-        return refuse('INVALID_ARGUMENT', 'A message has an id.');
+    if length(coalesce(p_stripe_event_id, '')) not between 1 and 255 or length(p_kind) > 200 then
+        return refuse('INVALID_ARGUMENT', 'A message has an id of at most 255 characters, and a kind of at most 200.');
     end if;
     insert into webhook_events (stripe_event_id, kind) values (p_stripe_event_id, coalesce(p_kind, ''))
     on conflict (stripe_event_id) do nothing;
@@ -3500,8 +3623,8 @@ CREATE FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) RETU
 declare
     v_outcome text;
 begin
-    if coalesce(p_outcome, '') = '' then
-        return refuse('INVALID_ARGUMENT', 'An outcome is a word or more.');
+    if length(coalesce(p_outcome, '')) not between 1 and 500 then
+        return refuse('INVALID_ARGUMENT', 'An outcome is a word or more, and at most 500 characters.');
     end if;
     update webhook_events set processed_at = case when outcome is null then now() else processed_at end,
         outcome = coalesce(outcome, p_outcome)
@@ -3752,6 +3875,18 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
 $$;
+CREATE FUNCTION public.without_long_texts(p_row jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_object_agg(key, case
+        when jsonb_typeof(value) = 'string' then to_jsonb(left(value #>> '{}', 80))
+        when key = 'guests' then '[]'
+        when value ? 'gate' then value || jsonb_build_object('gate', left(value ->> 'gate', 64))
+        else value
+    end)
+    from jsonb_each(p_row)
+$$;
 CREATE FUNCTION public.without_names(p_row jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE (p_row ->> 't'::text) WHEN 'admission'::text THEN (p_row - 'holder'::text) WHEN 'table'::text THEN (p_row || '{"host": "", "guests": []}'::jsonb) ELSE p_row END;
@@ -3835,7 +3970,7 @@ begin
         completed_at, metadata)
     values (v_id, v_intent, nullif(p_order ->> 'stripe_session_id', ''), p_order ->> 'stripe_customer_id',
         p_order ->> 'customer_email', p_order ->> 'customer_name', v_cents / 100.0, v_cents, v_currency,
-        'completed', p_event.id, p_event.name, jsonb_array_length(p_lines), p_now,
+        'completed', p_event.id, left(p_event.name, 200), jsonb_array_length(p_lines), p_now,
         coalesce(p_order -> 'metadata', '{}'))
     on conflict (id) do update set
         stripe_payment_intent_id = coalesce(excluded.stripe_payment_intent_id, o.stripe_payment_intent_id),
@@ -3858,7 +3993,7 @@ begin
     insert into tickets (ticket_id, order_id, event_id, event_name, ticket_type, qr_code_data, qr_signature,
         price_paid, price_paid_cents, stripe_payment_intent_id, line_number, guest_name, guest_email, guest_phone,
         metadata)
-    select l.one ->> 'ticket_id', v_id, p_event.id, p_event.name, l.one ->> 'ticket_type',
+    select l.one ->> 'ticket_id', v_id, p_event.id, left(p_event.name, 200), l.one ->> 'ticket_type',
         l.one ->> 'qr_code_data', l.one ->> 'qr_signature', (l.one ->> 'price_cents')::integer / 100.0,
         (l.one ->> 'price_cents')::integer, v_intent, l.place,
         coalesce(l.one ->> 'guest_name', p_order ->> 'customer_name'),
@@ -4030,7 +4165,7 @@ CREATE VIEW public.feed_admissions WITH (security_invoker='true') AS
             WHEN l.is_booker_purchase THEN 'vip_host'::text
             WHEN (l.id IS NOT NULL) THEN 'vip_linked'::text
             ELSE 'ga'::text
-        END, 'status', t.status, 'ticket_type', t.ticket_type, 'holder', t.guest_name, 'reservation_id', l.vip_reservation_id, 'signature_hash',
+        END, 'status', t.status, 'ticket_type', public.feed_text(t.ticket_type), 'holder', public.feed_text(t.guest_name), 'reservation_id', l.vip_reservation_id, 'signature_hash',
         CASE
             WHEN (t.qr_signature IS NOT NULL) THEN public.hash_of_text(t.qr_signature)
             ELSE NULL::text
@@ -4044,7 +4179,7 @@ CREATE VIEW public.feed_admissions WITH (security_invoker='true') AS
 UNION ALL
  SELECT r.event_id,
     p.id AS subject_id,
-    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', p.guest_name, 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan), 'last_entry',
+    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p.code_hash, 'subject_id', p.id, 'event_id', r.event_id, 'kind', 'vip_pass', 'status', p.status, 'holder', public.feed_text(p.guest_name), 'reservation_id', p.reservation_id, 'guest_number', p.guest_number, 'signature_hash', public.hash_of_text(p.qr_signature), 'first_entry', public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan), 'last_entry',
         CASE
             WHEN (last.scanned_at IS NULL) THEN public.feed_entry(p.checked_in_at, p.checked_in_by, p.checked_in_scan)
             ELSE public.feed_entry(last.scanned_at, last.scanned_by, last.scan_id)
@@ -4067,21 +4202,30 @@ CREATE TABLE public.feed_digests (
 );
 CREATE VIEW public.feed_events WITH (security_invoker='true') AS
  SELECT e.id AS event_id,
-    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', e.name, 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity, 'isolation', e.isolation_policy, 'homes', e.home_gates, 'retired', e.retired_gates) AS "row"
+    jsonb_build_object('t', 'event', 'event_id', e.id, 'code', e.code, 'name', public.feed_text(e.name), 'doors_open_at', public.feed_time(e.doors_open_at), 'ends_at', public.feed_time(e.ends_at), 'status', e.status, 'capacity', e.venue_capacity, 'isolation', e.isolation_policy, 'homes', e.home_gates, 'retired', e.retired_gates) AS "row"
    FROM public.events e;
 CREATE VIEW public.feed_tables WITH (security_invoker='true') AS
  SELECT r.event_id,
     r.id AS reservation_id,
-    jsonb_build_object('t', 'table', 'reservation_id', r.id, 'event_id', r.event_id, 'number', (r.table_number)::text, 'name', v.table_name, 'tier', v.tier, 'status', r.status, 'host', r.purchaser_name, 'seats', public.vip_seats(r.package_snapshot, v.capacity), 'arrived', r.checked_in_guests, 'guests', (COALESCE(passes.names, '[]'::jsonb) || COALESCE(linked.names, '[]'::jsonb))) AS "row"
+    jsonb_build_object('t', 'table', 'reservation_id', r.id, 'event_id', r.event_id, 'number', (r.table_number)::text, 'name', public.feed_text(v.table_name), 'tier', v.tier, 'status', r.status, 'host', public.feed_text(r.purchaser_name), 'seats', public.vip_seats(r.package_snapshot, v.capacity), 'arrived', r.checked_in_guests, 'guests', jsonb_path_query_array((COALESCE(passes.names, '[]'::jsonb) || COALESCE(linked.names, '[]'::jsonb)), '$[0 to 59]'::jsonpath)) AS "row"
    FROM (((public.vip_reservations r
      JOIN public.event_vip_tables v ON ((v.id = r.event_vip_table_id)))
-     LEFT JOIN LATERAL ( SELECT jsonb_agg(p.guest_name ORDER BY p.guest_number) AS names
-           FROM public.vip_guest_passes p
-          WHERE ((p.reservation_id = r.id) AND (p.status <> 'cancelled'::text) AND (p.guest_name <> ''::text))) passes ON (true))
-     LEFT JOIN LATERAL ( SELECT jsonb_agg(t.guest_name ORDER BY l.created_at, l.id) AS names
-           FROM (public.vip_linked_tickets l
-             JOIN public.tickets t ON ((t.id = l.ticket_id)))
-          WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))) linked ON (true));
+     LEFT JOIN LATERAL ( SELECT jsonb_agg(public.feed_text(first.guest_name) ORDER BY first.guest_number) AS names
+           FROM ( SELECT p.guest_name,
+                    p.guest_number
+                   FROM public.vip_guest_passes p
+                  WHERE ((p.reservation_id = r.id) AND (p.status <> 'cancelled'::text) AND (p.guest_name <> ''::text))
+                  ORDER BY p.guest_number
+                 LIMIT 60) first) passes ON (true))
+     LEFT JOIN LATERAL ( SELECT jsonb_agg(public.feed_text(first.guest_name) ORDER BY first.created_at, first.id) AS names
+           FROM ( SELECT t.guest_name,
+                    l.created_at,
+                    l.id
+                   FROM (public.vip_linked_tickets l
+                     JOIN public.tickets t ON ((t.id = l.ticket_id)))
+                  WHERE ((l.vip_reservation_id = r.id) AND (NOT l.is_booker_purchase) AND (t.guest_name <> ''::text))
+                  ORDER BY l.created_at, l.id
+                 LIMIT 60) first) linked ON (true));
 CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
  SELECT COALESCE(served.gate_id, held.gate_id) AS gate_id,
     e.id AS event_id,
@@ -4602,25 +4746,40 @@ ALTER INDEX public.scan_logs_unsynced ATTACH PARTITION public.scan_logs_default_
 ALTER INDEX public.scan_logs_place_key ATTACH PARTITION public.scan_logs_default_gate_id_epoch_seq_received_at_key;
 ALTER INDEX public.scan_logs_scan_id_key ATTACH PARTITION public.scan_logs_default_pkey;
 ALTER INDEX public.scan_logs_subject ATTACH PARTITION public.scan_logs_default_subject_id_occurred_at_idx;
+CREATE TRIGGER audit_log_bounds BEFORE INSERT OR UPDATE ON public.audit_log FOR EACH ROW WHEN (((length(new.actor) > 200) OR (length(new.action) > 200) OR (length(new.target) > 500) OR (length(new.reason) > 500) OR (octet_length((new.details)::text) > 65536))) EXECUTE FUNCTION public.refuse_too_long('actor', '200', 'characters', 'action', '200', 'characters', 'target', '500', 'characters', 'reason', '500', 'characters', 'details', '65536', 'bytes');
+CREATE TRIGGER commands_bounds BEFORE INSERT OR UPDATE ON public.commands FOR EACH ROW WHEN (((length(new.text) > 200) OR (length(new.reason) > 500) OR (length(new.actor) > 200) OR (length(new.why) > 500) OR (length(new.key_id) > 64))) EXECUTE FUNCTION public.refuse_too_long('text', '200', 'characters', 'reason', '500', 'characters', 'actor', '200', 'characters', 'why', '500', 'characters', 'key_id', '64', 'characters');
 CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER email_queue_bounds BEFORE INSERT OR UPDATE ON public.email_queue FOR EACH ROW WHEN (((length(new.recipient) > 320) OR (length(new.kind) > 200) OR (octet_length((new.payload)::text) > 65536) OR (length(new.last_error) > 2000))) EXECUTE FUNCTION public.refuse_too_long('recipient', '320', 'characters', 'kind', '200', 'characters', 'payload', '65536', 'bytes', 'last_error', '2000', 'characters');
 CREATE TRIGGER email_queue_touch BEFORE UPDATE ON public.email_queue FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER event_vip_tables_bounds BEFORE INSERT OR UPDATE ON public.event_vip_tables FOR EACH ROW WHEN (((length(new.table_name) > 120) OR (length(new.floor_section) > 120))) EXECUTE FUNCTION public.refuse_too_long('table_name', '120', 'characters', 'floor_section', '120', 'characters');
 CREATE TRIGGER event_vip_tables_feed_update AFTER UPDATE ON public.event_vip_tables REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tables();
 CREATE TRIGGER event_vip_tables_touch BEFORE UPDATE ON public.event_vip_tables FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER events_bounds BEFORE INSERT OR UPDATE ON public.events FOR EACH ROW WHEN (((length(new.name) > 120) OR (length(new.description) > 5000) OR (octet_length((new.ticket_types)::text) > 16384) OR (length(new.cancelled_by) > 200) OR (length(new.cancellation_reason) > 500) OR (octet_length((new.cancellation)::text) > 65536) OR (cardinality(new.home_gates) > 256) OR (cardinality(new.retired_gates) > 256))) EXECUTE FUNCTION public.refuse_too_long('name', '120', 'characters', 'description', '5000', 'characters', 'ticket_types', '16384', 'bytes', 'cancelled_by', '200', 'characters', 'cancellation_reason', '500', 'characters', 'cancellation', '65536', 'bytes', 'home_gates', '256', 'items', 'retired_gates', '256', 'items');
 CREATE TRIGGER events_feed_insert AFTER INSERT ON public.events REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
 CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
 CREATE TRIGGER events_state BEFORE UPDATE OF status ON public.events FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('event');
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER gate_events_at_most AFTER INSERT ON public.gate_events FOR EACH ROW EXECUTE FUNCTION public.keep_to_gates();
 CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER gates_at_most AFTER INSERT ON public.gates FOR EACH ROW EXECUTE FUNCTION public.keep_to_gates();
+CREATE TRIGGER gates_bounds BEFORE INSERT OR UPDATE ON public.gates FOR EACH ROW WHEN (((length(new.name) > 120) OR (length(new.venue) > 64) OR (length(new.certificate_fingerprint) > 255) OR (length(new.token_hash) > 255) OR (length(new.epoch) > 500) OR (length(new.version) > 500))) EXECUTE FUNCTION public.refuse_too_long('name', '120', 'characters', 'venue', '64', 'characters', 'certificate_fingerprint', '255', 'characters', 'token_hash', '255', 'characters', 'epoch', '500', 'characters', 'version', '500', 'characters');
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER orders_bounds BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW WHEN (((length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_session_id) > 255) OR (length(new.stripe_customer_id) > 255) OR (length(new.customer_email) > 320) OR (length(new.customer_name) > 200) OR (length(new.event_name) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('stripe_payment_intent_id', '255', 'characters', 'stripe_session_id', '255', 'characters', 'stripe_customer_id', '255', 'characters', 'customer_email', '320', 'characters', 'customer_name', '200', 'characters', 'event_name', '200', 'characters', 'metadata', '16384', 'bytes');
 CREATE TRIGGER orders_state BEFORE UPDATE OF status ON public.orders FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('order');
 CREATE TRIGGER orders_touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER owner_assignments_touch BEFORE UPDATE ON public.owner_assignments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER payment_failures_bounds BEFORE INSERT OR UPDATE ON public.payment_failures FOR EACH ROW WHEN (((length(new.stripe_event_id) > 255) OR (length(new.stripe_payment_intent_id) > 255) OR (length(new.customer_email) > 320) OR (length(new.error_message) > 2000) OR (length(new.error_code) > 200) OR (length(new.resolved_by) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('stripe_event_id', '255', 'characters', 'stripe_payment_intent_id', '255', 'characters', 'customer_email', '320', 'characters', 'error_message', '2000', 'characters', 'error_code', '200', 'characters', 'resolved_by', '200', 'characters', 'metadata', '16384', 'bytes');
 CREATE TRIGGER payment_failures_touch BEFORE UPDATE ON public.payment_failures FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER payments_bounds BEFORE INSERT OR UPDATE ON public.payments FOR EACH ROW WHEN (((length(new.stripe_payment_intent_id) > 255) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('stripe_payment_intent_id', '255', 'characters', 'metadata', '16384', 'bytes');
 CREATE TRIGGER payments_touch BEFORE UPDATE ON public.payments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER refunds_bounds BEFORE INSERT OR UPDATE ON public.refunds FOR EACH ROW WHEN (((length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_refund_id) > 255) OR (length(new.reason) > 500) OR (length(new.last_error) > 2000))) EXECUTE FUNCTION public.refuse_too_long('stripe_payment_intent_id', '255', 'characters', 'stripe_refund_id', '255', 'characters', 'reason', '500', 'characters', 'last_error', '2000', 'characters');
 CREATE TRIGGER refunds_touch BEFORE UPDATE ON public.refunds FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER scan_conflicts_bounds BEFORE INSERT OR UPDATE ON public.scan_conflicts FOR EACH ROW WHEN ((length(new.acknowledged_by) > 200)) EXECUTE FUNCTION public.refuse_too_long('acknowledged_by', '200', 'characters');
 CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER scan_logs_places AFTER INSERT ON public.scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_scan_places();
+CREATE TRIGGER staff_bounds BEFORE INSERT OR UPDATE ON public.staff FOR EACH ROW WHEN ((length(new.name) > 200)) EXECUTE FUNCTION public.refuse_too_long('name', '200', 'characters');
 CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER tickets_bounds BEFORE INSERT OR UPDATE ON public.tickets FOR EACH ROW WHEN (((length(new.ticket_id) > 200) OR (length(new.event_name) > 200) OR (length(new.ticket_type) > 200) OR (length(new.qr_code_data) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.stripe_payment_id) > 255) OR (length(new.stripe_payment_intent_id) > 255) OR (length(new.guest_name) > 200) OR (length(new.guest_email) > 320) OR (length(new.guest_phone) > 50) OR (length(new.checked_in_by) > 200) OR (length(new.last_entry_gate) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('ticket_id', '200', 'characters', 'event_name', '200', 'characters', 'ticket_type', '200', 'characters', 'qr_code_data', '1024', 'characters', 'qr_signature', '1024', 'characters', 'stripe_payment_id', '255', 'characters', 'stripe_payment_intent_id', '255', 'characters', 'guest_name', '200', 'characters', 'guest_email', '320', 'characters', 'guest_phone', '50', 'characters', 'checked_in_by', '200', 'characters', 'last_entry_gate', '200', 'characters', 'metadata', '16384', 'bytes');
 CREATE TRIGGER tickets_code_hash BEFORE INSERT OR UPDATE OF qr_code_data, code_hash ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.hash_ticket_code();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
@@ -4631,6 +4790,7 @@ CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING O
 CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN ((old.updated_at = new.updated_at)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER tickets_winner_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER tickets_winner_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
+CREATE TRIGGER vip_guest_passes_bounds BEFORE INSERT OR UPDATE ON public.vip_guest_passes FOR EACH ROW WHEN (((length(new.guest_name) > 200) OR (length(new.qr_code_token) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.checked_in_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('guest_name', '200', 'characters', 'qr_code_token', '1024', 'characters', 'qr_signature', '1024', 'characters', 'checked_in_by', '200', 'characters');
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
@@ -4639,19 +4799,23 @@ CREATE TRIGGER vip_guest_passes_seats_update AFTER UPDATE ON public.vip_guest_pa
 CREATE TRIGGER vip_guest_passes_state BEFORE UPDATE OF status ON public.vip_guest_passes FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('guest_pass');
 CREATE TRIGGER vip_guest_passes_table_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_passes_counted();
 CREATE TRIGGER vip_guest_passes_touch BEFORE UPDATE ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_linked_tickets_bounds BEFORE INSERT OR UPDATE ON public.vip_linked_tickets FOR EACH ROW WHEN (((length(new.purchased_by_email) > 320) OR (length(new.purchased_by_name) > 200) OR (length(new.linked_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('purchased_by_email', '320', 'characters', 'purchased_by_name', '200', 'characters', 'linked_by', '200', 'characters');
 CREATE TRIGGER vip_linked_tickets_feed_delete AFTER DELETE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_seats_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('vip_reservation_id');
 CREATE TRIGGER vip_linked_tickets_seats_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('vip_reservation_id');
 CREATE TRIGGER vip_linked_tickets_touch BEFORE UPDATE ON public.vip_linked_tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_reservations_bounds BEFORE INSERT OR UPDATE ON public.vip_reservations FOR EACH ROW WHEN (((length(new.purchaser_name) > 200) OR (length(new.purchaser_email) > 320) OR (length(new.purchaser_phone) > 50) OR (length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_refund_id) > 255) OR (length(new.qr_code_token) > 1024) OR (length(new.invite_code) > 64) OR (octet_length((new.package_snapshot)::text) > 16384) OR (length(new.special_requests) > 2000) OR (length(new.checked_in_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('purchaser_name', '200', 'characters', 'purchaser_email', '320', 'characters', 'purchaser_phone', '50', 'characters', 'stripe_payment_intent_id', '255', 'characters', 'stripe_refund_id', '255', 'characters', 'qr_code_token', '1024', 'characters', 'invite_code', '64', 'characters', 'package_snapshot', '16384', 'bytes', 'special_requests', '2000', 'characters', 'checked_in_by', '200', 'characters');
 CREATE TRIGGER vip_reservations_feed_insert AFTER INSERT ON public.vip_reservations REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
 CREATE TRIGGER vip_reservations_feed_update AFTER UPDATE ON public.vip_reservations REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
 CREATE TRIGGER vip_reservations_state BEFORE UPDATE OF status ON public.vip_reservations FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('reservation');
 CREATE TRIGGER vip_reservations_touch BEFORE UPDATE ON public.vip_reservations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER vip_scan_logs_bounds BEFORE INSERT OR UPDATE ON public.vip_scan_logs FOR EACH ROW WHEN ((length(new.scanned_by) > 200)) EXECUTE FUNCTION public.refuse_too_long('scanned_by', '200', 'characters');
 CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_update AFTER UPDATE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
+CREATE TRIGGER webhook_events_bounds BEFORE INSERT OR UPDATE ON public.webhook_events FOR EACH ROW WHEN (((length(new.stripe_event_id) > 255) OR (length(new.kind) > 200) OR (length(new.outcome) > 500))) EXECUTE FUNCTION public.refuse_too_long('stripe_event_id', '255', 'characters', 'kind', '200', 'characters', 'outcome', '500', 'characters');
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.commands
@@ -4945,6 +5109,8 @@ REVOKE ALL ON FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table
 GRANT ALL ON FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.cut_name(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cut_name(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.doubled(p_codes text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.doubled(p_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
@@ -4987,6 +5153,8 @@ REVOKE ALL ON FUNCTION public.feed_on_tickets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_on_vip_scan_logs() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_restored(p_reason text, p_actor text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_restored(p_reason text, p_actor text) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_text(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_text(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) FROM PUBLIC;
@@ -5034,6 +5202,7 @@ REVOKE ALL ON FUNCTION public.keep_repeats(p_records jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.keep_repeats(p_records jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.keep_scan_places() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_tables_counted() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.keep_to_gates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_to_seats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_winning_admissions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) FROM PUBLIC;
@@ -5158,6 +5327,7 @@ REVOKE ALL ON FUNCTION public.refundable_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refundable_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.refuse(p_error text, p_message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse(p_error text, p_message text) TO service_role;
+REVOKE ALL ON FUNCTION public.refuse_too_long() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.release_expired_reservations(p_older interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.release_expired_reservations(p_older interval) TO service_role;
 REVOKE ALL ON FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
@@ -5283,6 +5453,8 @@ REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
+REVOKE ALL ON FUNCTION public.without_long_texts(p_row jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.without_long_texts(p_row jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_names(p_row jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.without_names(p_row jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_people(p_package jsonb) FROM PUBLIC;

@@ -91,6 +91,10 @@ create index shares_of_an_event on admissions (event_id, entered, code_hash, sha
 alter table peer_entries add column noted_at text;
 alter table peer_annulments add column noted_at text
 
+-- third_layout --
+-- of a night's list what could not be read here, in words
+alter table feed add column unread text not null default ''
+
 -- put_event --
 insert into events values (?, ?, ?) on conflict (event_id) do update set row = excluded.row, share = excluded.share
 
@@ -169,10 +173,10 @@ insert into peer_annulments (scan_id, gate_id) values (?, ?) on conflict do noth
 delete from peer_entries where scan_id = ? and gate_id = ?
 
 -- put_feed --
-insert into feed (event_id, version, generation, fetched_at, current_at) values (?, ?, ?, ?, ?)
+insert into feed (event_id, version, generation, fetched_at, current_at, unread) values (?, ?, ?, ?, ?, ?)
 on conflict (event_id) do update
 set version = excluded.version, generation = excluded.generation,
-    fetched_at = excluded.fetched_at, current_at = excluded.current_at
+    fetched_at = excluded.fetched_at, current_at = excluded.current_at, unread = excluded.unread
 
 -- step_feed --
 update feed set version = ?, fetched_at = ?, current_at = ? where event_id = ?
@@ -183,8 +187,15 @@ update feed set current_at = ?
 -- feed_places --
 select event_id, generation, version from feed
 
+-- unread --
+select event_id, unread from feed where unread <> ''
+
 -- held --
-select event_id, version, generation, count, upper, lower from feed
+-- those that are not over first, the next of them first
+select event_id, version, generation, count, upper, lower
+from feed left join events using (event_id)
+order by coalesce(json_extract(row, '$.ends_at'), '~') < ?, coalesce(json_extract(row, '$.ends_at'), '~'), event_id
+limit ?
 
 -- count_all_admissions --
 update feed set (count, upper, lower) = (

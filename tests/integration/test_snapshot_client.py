@@ -13,15 +13,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gate.model import FeedRow, Removed
-from gate.payload import code_hash
+from gate.decide import Policy, Question, decide
+from gate.model import Admission, FeedRow, Reason, Removed, Ruling
+from gate.payload import Proof, code_hash
 from sync import download
+from sync import lines as lines_of
 from sync import snapshot as limits
 from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
 from sync.spool import Spool, SpoolBusy
 from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
-from tests.factories import a_table, an_admission, an_event, code_id
+from tests.factories import NOW, a_code, a_table, an_admission, an_event, code_id
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -266,7 +270,6 @@ CHANGES = (Change(version=6, row=an_admission()), Change(version=7, row=a_table(
         snapshot(CHANGES, since=5, generation=2),
         snapshot((CHANGES[1], CHANGES[0]), since=5),
         snapshot((CHANGES[0], CHANGES[0]), since=5),
-        snapshot((*ROWS, Removed(code_hash="0" * 64, event_id="event-1"))),
     ],
 )
 def test_rows_that_contradict_their_header_are_not_used(
@@ -289,7 +292,7 @@ def test_a_line_without_an_end_is_not_read_to_its_end(hub: type[Hub], client: Cl
 def test_a_snapshot_without_an_end_is_not_read_to_its_end(
     hub: type[Hub], client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_BYTES", 1000)
+    monkeypatch.setattr(lines_of, "MAX_BYTES", 1000)
     hub.body = snapshot()
     with pytest.raises(FetchError, match="more than 1000 bytes"):
         client.fetch()
@@ -383,10 +386,91 @@ def test_a_redirect_is_not_followed_wherever_it_leads(hub: type[Hub], client: Cl
 
 
 @pytest.mark.parametrize("line", [b'{"t":"admission","code_hash":"\xff"}', b'{"x":' + b"[" * 50_000])
-def test_a_row_that_no_parser_can_read_is_told_in_words(hub: type[Hub], client: Client, line: bytes) -> None:
+def test_a_row_that_no_parser_can_read_hides_in_no_count(hub: type[Hub], client: Client, line: bytes) -> None:
     hub.body = snapshot().replace(b"\n", b"\n" + line + b"\n", 1)
-    with pytest.raises(FetchError, match="cannot be used"):
+    with pytest.raises(FetchError, match="not the 4 rows"):
         client.fetch()
+
+
+DOUBTFUL = code_id(9)
+UNREADABLE = [
+    b'{"t":"admission","code_hash":"\xff"}',
+    b'{"x":' + b"[" * 50_000,
+    b'{"t":"admission","holder":"' + b"x" * 1_100_000 + b'"}',
+    b'"' + b"y" * lines_of.LINE_BYTES + b'"',
+    b'{"t":"admission","holder":"\\ud800"}',
+    b'{"t":"table","seats":' + b"9" * 400 + b"}",
+    msgspec.json.encode(Removed(code_hash="0" * 64, event_id="event-1")),
+    b"",
+    b"null",
+    b"\x00",
+]
+
+
+def as_lines(*lines: bytes, since: int = 0, count: int | None = None, version: int = 7) -> bytes:
+    """An answer with these lines, whatever they hold."""
+    header = SnapshotHeader(event_id="event-1", version=version, since=since, count=len(lines))
+    body = b"".join(line + b"\n" for line in (encode(header), *lines))
+    return body + encode(SnapshotEnd(sha256=hashlib.sha256(body).hexdigest())) + b"\n"
+
+
+@pytest.mark.parametrize("line", UNREADABLE, ids=lambda line: repr(line[:24]))
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_line_that_cannot_be_read_spoils_only_itself(
+    hub: type[Hub], client: Client, line: bytes, place: int
+) -> None:
+    lines = [msgspec.json.encode(row) for row in ROWS]
+    hub.body = as_lines(*lines[:place], line, *lines[place:])
+    fetched = client.fetch()
+    assert rows_of(fetched) == list(ROWS)
+    assert fetched.unread.startswith(f"1 of 5 lines, first line {place + 2}: ")
+
+
+def test_of_a_line_that_cannot_be_read_the_code_is_kept_out(hub: type[Hub], client: Client) -> None:
+    """A signed code that is not in the list at all would be let in once."""
+    subject = "0f0e0d0c-0b0a-4908-8706-050403020100"
+    of = {"t": "admission", "code_hash": code_hash(DOUBTFUL), "subject_id": subject, "event_id": "event-1"}
+    hub.body = as_lines(msgspec.json.encode(of | {"kind": "of a later version", "status": "issued"}))
+    [row] = rows_of(client.fetch())
+    assert isinstance(row, Admission)
+    verdict = decide(
+        Question(
+            presented=a_code(DOUBTFUL),
+            now=NOW,
+            event=an_event(),
+            admission=row,
+            proof=Proof.VALID,
+            policy=Policy(unknown="admit"),
+        )
+    )
+    assert (verdict.ruling, verdict.reason) == (Ruling.DENY, Reason.UNKNOWN)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.one_of(st.sampled_from(UNREADABLE), st.sampled_from(ROWS)), max_size=12), st.data())
+def test_any_mixture_of_lines_in_any_pieces_gives_those_that_can_be_read(
+    mixed: list[bytes | FeedRow], data: st.DataObject
+) -> None:
+    lines = [one if isinstance(one, bytes) else msgspec.json.encode(one) for one in mixed]
+    body = as_lines(*lines)
+    size = data.draw(st.sampled_from([1_000, 4_096, 65_536, 300_000]))
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    found = lines_of.Lines(pieces, "event-1")
+    assert list(found.rows()) == [one for one in mixed if not isinstance(one, bytes)]
+    assert bool(found.unread) == any(isinstance(one, bytes) for one in mixed)
+
+
+@pytest.mark.parametrize("line", UNREADABLE, ids=lambda line: repr(line[:24]))
+def test_a_gate_that_cannot_read_a_change_loads_the_whole_night(
+    hub: type[Hub], client: Client, line: bytes
+) -> None:
+    """Else it would stay behind, also once the change was corrected by the next."""
+    hub.bodies = {
+        "since=5&generation=1": as_lines(msgspec.json.encode(CHANGES[0]), line, since=5),
+        "since=0&generation=1": snapshot(),
+    }
+    fetched = client.fetch(5)
+    assert (fetched.since, rows_of(fetched)) == (0, list(ROWS))
 
 
 def test_a_hub_that_is_busy_cannot_tell_the_gate_to_wait_for_hours(hub: type[Hub], client: Client) -> None:

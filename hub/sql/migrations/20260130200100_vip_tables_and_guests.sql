@@ -252,7 +252,8 @@ begin
     end if;
     insert into vip_linked_tickets (vip_reservation_id, order_id, ticket_id, purchased_by_email, purchased_by_name,
         linked_by)
-    values (p_reservation_id, v_ticket.order_id, p_ticket_id, v_ticket.guest_email, v_ticket.guest_name, p_actor)
+    values (p_reservation_id, v_ticket.order_id, p_ticket_id, left(v_ticket.guest_email, 320),
+        left(v_ticket.guest_name, 200), p_actor)
     on conflict (ticket_id) do update set vip_reservation_id = excluded.vip_reservation_id,
         is_booker_purchase = false, linked_by = excluded.linked_by
     returning * into v_link;
@@ -419,11 +420,14 @@ begin
         or length(btrim(coalesce(p_purchaser ->> 'name', ''))) not between 1 and 200
         or length(p_purchaser ->> 'email') > 320 or length(p_purchaser ->> 'phone') > 50
     then
-        return refuse('INVALID_ARGUMENT', 'A purchaser has a name, and may have email and phone.');
+        return refuse('INVALID_ARGUMENT', 'A purchaser has a name of at most 200 characters, and may have an email of'
+            ' at most 320 and a phone of at most 50.');
     elsif coalesce(jsonb_typeof(p_package), '') <> 'object'
         or p_package ? 'guestCount' and coalesce(p_package ->> 'guestCount', '') !~ '^[1-9][0-9]{0,5}$'
     then
         return refuse('INVALID_ARGUMENT', 'A package is an object; its guestCount is a number of guests.');
+    elsif octet_length(p_package::text) > 16384 then
+        return refuse('INVALID_ARGUMENT', 'A package has at most 16384 bytes.');
     elsif coalesce(p_guest_passes, -1) not between 0 and 1000 then
         return refuse('INVALID_ARGUMENT', 'guest_passes is how many passes to make, 0 or more.');
     elsif coalesce(p_amount_cents, -1) not between 0 and 999999999 then

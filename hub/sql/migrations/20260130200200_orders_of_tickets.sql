@@ -124,6 +124,16 @@ begin
             or coalesce(jsonb_typeof(one -> 'metadata'), 'object') <> 'object'
     ) then
         return refuse('INVALID_ARGUMENT', 'Each ticket has ticket_id, qr_code_data and ticket_type.');
+    elsif length(p_order ->> 'customer_name') > 200 or length(p_order ->> 'customer_email') > 320 or exists (
+        select from jsonb_array_elements(p_lines) as l (one)
+        where length(one ->> 'guest_name') > 200 or length(one ->> 'guest_email') > 320
+            or length(one ->> 'guest_phone') > 50 or length(one ->> 'qr_signature') > 1024
+            or octet_length(one ->> 'metadata') > 16384
+    ) or octet_length(p_order ->> 'metadata') > 16384 or greatest(length(p_order ->> 'stripe_payment_intent_id'),
+        length(p_order ->> 'stripe_session_id'), length(p_order ->> 'stripe_customer_id')) > 255
+    then
+        return refuse('INVALID_ARGUMENT', 'Too long: a name has at most 200 characters, an email 320, a phone 50,'
+            ' a signature 1024, an id of the payment service 255, metadata 16384 bytes.');
     elsif coalesce(p_order ->> 'total_amount_cents', '') !~ c_cents or exists (
         select from jsonb_array_elements(p_lines) as l (one) where coalesce(one ->> 'price_cents', '') !~ c_cents
     ) then
@@ -181,7 +191,7 @@ begin
         completed_at, metadata)
     values (v_id, v_intent, nullif(p_order ->> 'stripe_session_id', ''), p_order ->> 'stripe_customer_id',
         p_order ->> 'customer_email', p_order ->> 'customer_name', v_cents / 100.0, v_cents, v_currency,
-        'completed', p_event.id, p_event.name, jsonb_array_length(p_lines), p_now,
+        'completed', p_event.id, left(p_event.name, 200), jsonb_array_length(p_lines), p_now,
         coalesce(p_order -> 'metadata', '{}'))
     on conflict (id) do update set
         stripe_payment_intent_id = coalesce(excluded.stripe_payment_intent_id, o.stripe_payment_intent_id),
@@ -204,7 +214,7 @@ begin
     insert into tickets (ticket_id, order_id, event_id, event_name, ticket_type, qr_code_data, qr_signature,
         price_paid, price_paid_cents, stripe_payment_intent_id, line_number, guest_name, guest_email, guest_phone,
         metadata)
-    select l.one ->> 'ticket_id', v_id, p_event.id, p_event.name, l.one ->> 'ticket_type',
+    select l.one ->> 'ticket_id', v_id, p_event.id, left(p_event.name, 200), l.one ->> 'ticket_type',
         l.one ->> 'qr_code_data', l.one ->> 'qr_signature', (l.one ->> 'price_cents')::integer / 100.0,
         (l.one ->> 'price_cents')::integer, v_intent, l.place,
         coalesce(l.one ->> 'guest_name', p_order ->> 'customer_name'),
@@ -289,6 +299,10 @@ begin
         return refuse('INVALID_AMOUNT', 'An amount is whole cents, 0 or more.');
     elsif p_event_id is not null and not exists (select from events where id = p_event_id) then
         return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    elsif length(p_customer_email) > 320 or greatest(length(p_stripe_event_id), length(p_stripe_payment_intent_id)) > 255
+            or octet_length(p_metadata::text) > 16384 then
+        return refuse('INVALID_ARGUMENT',
+            'Too long: an email has at most 320 characters, an id 255, metadata 16384 bytes.');
     end if;
     insert into payment_failures (stripe_event_id, stripe_payment_intent_id, customer_email, amount_cents,
         error_message, error_code, payment_type, event_id, metadata)
@@ -311,8 +325,8 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_event webhook_events;
 begin
-    if coalesce(p_stripe_event_id, '') = '' then
-        return refuse('INVALID_ARGUMENT', 'A message has an id.');
+    if length(coalesce(p_stripe_event_id, '')) not between 1 and 255 or length(p_kind) > 200 then
+        return refuse('INVALID_ARGUMENT', 'A message has an id of at most 255 characters, and a kind of at most 200.');
     end if;
     insert into webhook_events (stripe_event_id, kind) values (p_stripe_event_id, coalesce(p_kind, ''))
     on conflict (stripe_event_id) do nothing;
@@ -327,8 +341,8 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_outcome text;
 begin
-    if coalesce(p_outcome, '') = '' then
-        return refuse('INVALID_ARGUMENT', 'An outcome is a word or more.');
+    if length(coalesce(p_outcome, '')) not between 1 and 500 then
+        return refuse('INVALID_ARGUMENT', 'An outcome is a word or more, and at most 500 characters.');
     end if;
     update webhook_events set processed_at = case when outcome is null then now() else processed_at end,
         outcome = coalesce(outcome, p_outcome)

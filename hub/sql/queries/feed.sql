@@ -8,8 +8,9 @@ WHERE ends_at > now() - interval '1 day'
 ORDER BY ends_at
 
 -- changes_since --
--- Whole changes as JSON, in version order.
-SELECT version, jsonb_build_object('version', version, 'row', row)::text AS change
+-- Whole changes as JSON, in version order. What is kept from before names were cut is cut here.
+SELECT version, jsonb_build_object('version', version, 'row', CASE
+    WHEN octet_length(row::text) > 65536 THEN without_long_texts(row) ELSE row END)::text AS change
 FROM admission_changes
 WHERE event_id = %(event_id)s AND version > %(since)s
 ORDER BY version LIMIT %(limit)s

@@ -62,5 +62,7 @@ SELECT line FROM (
 ORDER BY part, key COLLATE "C"
 
 -- change_rows --
-SELECT jsonb_build_object('version', version, 'row', row)::text AS line FROM admission_changes
+SELECT jsonb_build_object('version', version, 'row', CASE
+    WHEN octet_length(row::text) > 65536 THEN without_long_texts(row) ELSE row END)::text AS line
+FROM admission_changes
 WHERE event_id = %(event_id)s AND version > %(since)s AND version <= %(version)s ORDER BY version

@@ -6,6 +6,8 @@ The hub works in it as its own login; tests set up and look as its owner.
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +15,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from demo.servers import UNSYNCED, Mosquitto, Postgres, mosquitto, postgres
+from demo.servers import UNSYNCED, Mosquitto, Postgres, free_port, mosquitto, postgres
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
 from hub.migrate import migrate
 from tests.integration.hub.world import World
+from tests.proxy import Proxy, proxy
 
 _number = itertools.count(1)
 
@@ -86,3 +89,19 @@ def config_file(config: HubConfig, tmp_path: Path) -> Path:
         f"[mqtt]\nport = {config.mqtt.port}\n"
     )
     return file
+
+
+@pytest.fixture
+def line(config_file: Path) -> Iterator[Proxy]:
+    """To a hub's web server."""
+    port = free_port()
+    config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
+    command = [sys.executable, "-m", "hub.cli", "web", "--config", str(config_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as web:
+        try:
+            assert web.stdout is not None
+            assert web.stdout.readline() == f"listening on http://127.0.0.1:{port}\n"
+            with proxy(port) as made:
+                yield made
+        finally:
+            web.terminate()

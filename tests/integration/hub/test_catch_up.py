@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from demo.servers import free_port
 from gate.cache import CacheReader
 from gate.model import Admission
 from hub.snapshot import PAGE_CHANGES
@@ -24,27 +18,11 @@ from sync.wire import Head
 from tests.factories import StoppedClock
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.world import World
-from tests.proxy import Proxy, proxy
+from tests.proxy import Proxy
 
 MISSED = 2_000
 TEARS_AFTER = 60_000
 """More than one page takes, less than all of them."""
-
-
-@pytest.fixture
-def line(config_file: Path) -> Iterator[Proxy]:
-    """To a hub's web server."""
-    port = free_port()
-    config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
-    command = [sys.executable, "-m", "hub.cli", "web", "--config", str(config_file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as web:
-        try:
-            assert web.stdout is not None
-            assert web.stdout.readline() == f"listening on http://127.0.0.1:{port}\n"
-            with proxy(port) as made:
-                yield made
-        finally:
-            web.terminate()
 
 
 class Gate:

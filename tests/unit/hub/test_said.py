@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.said import LONGEST, Kept, decode_status, is_older
-from sync.wire import GateStatus, Held, WireError, encode
+from hub.said import Kept, decode_status, is_older
+from sync.wire import STATUS_BYTES, GateStatus, Held, WireError, encode
 
 NIGHT = str(uuid.UUID(int=7))
 NOON = datetime(2026, 1, 30, 12, tzinfo=UTC)
@@ -104,7 +104,8 @@ def test_a_good_one_is_read_as_it_is() -> None:
         ({"held": (Held(event_id=NIGHT, version=2**60, generation=1, count=1, digest=""),)}, "held"),
         ({"held": (Held(event_id=NIGHT, version=1, generation=1, count=2**62, digest=""),)}, "held"),
         ({"held": (Held(event_id=NIGHT, version=1, generation=1, count=1, digest=""),) * 2}, "twice"),
-        ({"parts": {"camera": "x" * LONGEST}}, "more than"),
+        ({"parts": {"camera": "x" * STATUS_BYTES}}, "more than"),
+        ({"parts": {"camera": "x" * 501}}, "parts: longer than 500"),
     ],
 )
 def test_what_the_database_could_not_keep_is_refused(changes: dict[str, Any], why: str) -> None:
