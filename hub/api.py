@@ -30,6 +30,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gate.foreign import read_json
 from gate.model import Event
+from hub.bounds import bounded
 from hub.config import HubConfig
 from hub.database import Connection, conninfo, insisting
 from hub.problems import Problem, on_any_error, on_database_error, on_http_error
@@ -145,15 +146,16 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
         lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
         names = conn.execute(query("gate_names"), {"venue": gate.venue}).fetchall()
         revoked = conn.execute(query("revoked_gates"), {"venue": gate.venue}).fetchall()
-    return GateConfig(
+    config = GateConfig(
         gate_id=gate.gate_id,
-        gate_name=gate.name,
+        gate_name=gate.name[:120],
         venue=gate.venue,
         events=tuple(read_json(row["event"], Event, limit=LARGEST) for row in events),
         gate_names={row["gate_id"]: row["name"] for row in names},
         lent={row["event_id"]: tuple(row["codes"]) for row in lent},
         revoked=tuple(row["gate_id"] for row in revoked),
     )
+    return bounded(config)
 
 
 @get("/api/gates/{gate_id:str}/events/{event_id:uuid}/admissions", media_type=NDJSON, sync_to_thread=True)

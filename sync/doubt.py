@@ -12,10 +12,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gate.foreign import UnreadableError, read_json
 from gate.model import Admission, Kind, Status
-
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""Whatever reading one line raises; `UnicodeDecodeError` is a `ValueError`."""
 
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -28,11 +26,11 @@ class _Core(msgspec.Struct):
     signature_hash: _Hash | None = None
 
 
-def in_doubt(line: bytes | None) -> Admission | None:
-    """What keeps its code out, if it can be told which that is. `line` None: it was too long to be kept."""
+def in_doubt(line: bytes) -> Admission | None:
+    """What keeps its code out, if it can be told which that is. `line`: empty if it was too long to be kept."""
     try:
-        core = msgspec.json.decode(line or b"", type=_Core)
-    except UNREADABLE:
+        core = read_json(line, _Core, limit=len(line))
+    except UnreadableError:
         return None
     return Admission(
         code_hash=core.code_hash,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
 
 from gate.errors import MagueyError
+from gate.foreign import UnreadableError, read_json
 from gate.model import Admission, Event, FeedRow, Table
-from sync.doubt import UNREADABLE, in_doubt
+from sync.doubt import in_doubt
+from sync.download import PIECE_BYTES
 from sync.feed import Place
 from sync.wire import Change, SnapshotEnd, SnapshotHeader
 
+S = TypeVar("S")
 MAX_BYTES = 512 * 1024 * 1024
 """A snapshot larger than this is none; a million admissions take about 400 MB."""
 LINE_BYTES = 256 * 1024
@@ -27,14 +31,14 @@ class FetchError(MagueyError):
     """The hub could not be asked, or its answer cannot be used."""
 
 
-class Unreadable(FetchError):
+class UnreadableChangeError(FetchError):
     """Changes that came as they were sent, and of which one cannot be read here."""
 
 
-def _whole_line(line: bytes | None) -> bytes:
+def _read(line: bytes | None, decoder: msgspec.json.Decoder[S]) -> S:
     if line is None:
-        raise ValueError(f"more than {LINE_BYTES} bytes")
-    return line
+        raise UnreadableError(f"more than {LINE_BYTES} bytes")
+    return read_json(line, decoder, limit=LINE_BYTES + PIECE_BYTES)
 
 
 class Lines:
@@ -48,7 +52,7 @@ class Lines:
         self._unread = 0
         self._first_unread = ""
         self._lines = self._split(pieces)
-        self.header = msgspec.json.decode(next(self._lines, None) or b"", type=SnapshotHeader)
+        self.header = read_json(next(self._lines, None) or b"", SnapshotHeader, limit=LINE_BYTES)
         if self.header.event_id != event_id:
             raise FetchError(f"asked for event {event_id}, the hub answered with {self.header.event_id}.")
 
@@ -64,31 +68,33 @@ class Lines:
 
         A line that cannot be read spoils only itself: without the others nobody would get in.
         """
-        decode = msgspec.json.Decoder(Event | Table | Admission).decode
+        decoder = msgspec.json.Decoder(Event | Table | Admission)
         for number, line in enumerate(self._between(), 2):
             row: FeedRow | None
             try:
-                row = decode(_whole_line(line))
-            except UNREADABLE as error:
+                row = _read(line, decoder)
+            except UnreadableError as error:
                 self._unread += 1
-                self._first_unread = self._first_unread or f"line {number}: {error}"[:200]
-                row = in_doubt(line)
+                self._first_unread = self._first_unread or f"line {number}: {error}"
+                row = in_doubt(line or b"")
             if row is not None:
                 self._check_event(row)
                 yield row
 
     def changes(self) -> Iterator[Change]:
         """Those of a catch-up, gapless. Raises `FetchError` after the last if not all of them came."""
-        decode = msgspec.json.Decoder(Change).decode
+        decoder = msgspec.json.Decoder(Change)
         size = 0
         for version, line in enumerate(self._between(), self.header.since + 1):
             try:
-                size += len(_whole_line(line))
-                change = decode(_whole_line(line))
-            except UNREADABLE as error:
-                raise Unreadable(f"event {self.header.event_id}, version {version}: {error}") from None
+                change = _read(line, decoder)
+            except UnreadableError as error:
+                told = f"event {self.header.event_id}, version {version}: {error}"
+                raise UnreadableChangeError(told) from None
+            size += len(line or b"")
             if size > CHANGES_BYTES:
-                raise Unreadable(f"event {self.header.event_id}: changes of more than {CHANGES_BYTES} bytes")
+                told = f"event {self.header.event_id}: changes of more than {CHANGES_BYTES} bytes"
+                raise UnreadableChangeError(told)
             self._check_event(change.row)
             if change.version != version:
                 raise self._mixed_up(f"version {change.version} where {version} has its place")
@@ -115,9 +121,9 @@ class Lines:
 
     def _is_end(self, line: bytes | None) -> bool:
         """Whether it is the last line, and has the digest of everything before it."""
-        if line is None or next(self._lines, b"") != b"":
+        if line is None or any(True for _ in self._lines):
             return False
-        return msgspec.json.decode(line, type=SnapshotEnd).sha256 == self._digest.hexdigest()
+        return read_json(line, SnapshotEnd, limit=LINE_BYTES).sha256 == self._digest.hexdigest()
 
     def _split(self, pieces: Iterable[bytes]) -> Iterator[bytes | None]:
         """The lines of a body without their ends. All but the last are in the digest when it is over.

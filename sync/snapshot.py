@@ -18,7 +18,7 @@ from gate.errors import StoreError
 from gate.model import Value
 from sync.download import Download
 from sync.feed import Place
-from sync.lines import FetchError, Lines, Unreadable
+from sync.lines import FetchError, Lines, UnreadableChangeError
 from sync.meter import Meter, TooMuch
 from sync.session import Session
 from sync.spool import Spool, Spooled
@@ -178,7 +178,7 @@ class HubClient:
             lines.check_follows_on(held)
             try:
                 changes = tuple(lines.changes())
-            except Unreadable as error:
+            except UnreadableChangeError as error:
                 _log.warning("all of the night is loaded instead of what changed", reason=str(error))
                 return None
             return msgspec.structs.replace(fetched, since=header.since, newest=header.newest, changes=changes)

@@ -7,7 +7,9 @@ SELECT gate_id, token_hash FROM gates
 WHERE token_hash IS NOT NULL AND status <> 'revoked' AND revoked_at IS NULL
 
 -- gate_names --
-SELECT gate_id, name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
+-- Not more than a configuration has room for (sync.wire).
+SELECT gate_id, left(name, 120) AS name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
+LIMIT 256
 
 -- revoked_gates --
 SELECT gate_id FROM gates WHERE venue = %(venue)s AND (status = 'revoked' OR revoked_at IS NOT NULL) ORDER BY gate_id
@@ -18,14 +20,19 @@ SELECT revoke_gate(%(venue)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS ou
 -- gate_config_events --
 -- Every night a guest may hold a ticket for, with whether this gate serves it, as the JSON of the gate's Event.
 -- What is over is served for a week, so that its tickets are still known, and named for a month: what a
--- gate keeps does not grow with the season.
-SELECT (f.row || jsonb_build_object(
-    'served', g.event_id IS NOT NULL AND e.ends_at > now() - interval '7 days'
-))::text AS event
-FROM events e
+-- gate keeps does not grow with the season. Of more than 400 (`sync.wire.MOST_NIGHTS`) first its own, then the
+-- nearest. Of a night that is over nobody asks any more whose ticket is at home where.
+SELECT (f.row || jsonb_build_object('served', e.is_served)
+    || CASE WHEN e.ends_at < now() - interval '1 day' THEN '{"homes": [], "retired": []}' ELSE '{}'::jsonb END
+)::text AS event
+FROM (
+    SELECT n.id, n.doors_open_at, n.ends_at,
+        g.event_id IS NOT NULL AND n.ends_at > now() - interval '7 days' AS is_served
+    FROM events n LEFT JOIN gate_events g ON g.event_id = n.id AND g.gate_id = %(gate_id)s
+    WHERE n.ends_at > now() - interval '30 days'
+    ORDER BY is_served DESC, greatest(n.doors_open_at - now(), now() - n.doors_open_at) LIMIT 400
+) e
 JOIN feed_events f ON f.event_id = e.id
-LEFT JOIN gate_events g ON g.event_id = e.id AND g.gate_id = %(gate_id)s
-WHERE e.ends_at > now() - interval '30 days'
 ORDER BY e.doors_open_at
 
 -- gate_serves --
