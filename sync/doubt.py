@@ -27,7 +27,7 @@ class _Core(msgspec.Struct):
 
 
 def in_doubt(line: bytes) -> Admission | None:
-    """What keeps its code out, if it can be told which that is. `line`: empty if it was too long to be kept."""
+    """What keeps its code out, if that can be told. `line`: empty if it was too long to be kept."""
     try:
         core = read_json(line, _Core, limit=len(line))
     except UnreadableError:
