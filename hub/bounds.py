@@ -10,8 +10,8 @@ from sync.wire import GateConfig
 MOST_LENT = 50_000
 """Lent tickets in one configuration, some 3.4 MB."""
 MOST_DIVIDED = 8
-"""Nights in one configuration whose tickets are divided among gates, each of which is named. Homes are final an
-hour before the doors, and of no use once a night is over."""
+"""Nights in one configuration whose tickets are divided among gates, each of which is named. Homes are final
+an hour before the doors, and of no use once a night is over."""
 
 
 def bounded(config: GateConfig) -> GateConfig:
