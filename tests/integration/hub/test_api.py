@@ -366,7 +366,7 @@ def test_stalled_downloads_keep_no_connection_to_postgres(
     """More gates than the pool has connections read nothing of a long snapshot, and go on."""
     world.run(
         "INSERT INTO tickets (ticket_id, event_id, qr_code_data, guest_name)"
-        " SELECT n, %s, n, repeat('x', 500) FROM generate_series(1, 20000) n",
+        " SELECT n, %s, n, repeat('x', 40) FROM generate_series(1, 40000) n",
         event,
     )
     port = free_port()
