@@ -917,7 +917,7 @@ CREATE FUNCTION public.cut_name(p_text text) RETURNS text
             || '\U000E0020-\U000E01EF'
             as marks
         ) c
-        cross join regexp_matches(left(p_text, 400),
+        cross join regexp_matches(left(p_text, 81),
             '(?:[\U0001F1E6-\U0001F1FF]{2}|.)(?:[' || marks || ']|\u200D[^' || marks || '\u200D]?)*', 'g') with ordinality as l (m, place)
     ) cut
     where place <= 40 and characters <= 80

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gate.model import Event
 from hub import snapshot
 from hub.bounds import MOST_DIVIDED, MOST_LENT, bounded
 from hub.broker import HEADER, Message
@@ -21,7 +22,7 @@ from hub.queries import query
 from hub.ticketing.orders import record_ticket_order
 from sync.lines import CHANGES_BYTES, LINE_BYTES, Lines
 from sync.snapshot import CONFIG_BYTES
-from sync.wire import DELTA_BYTES, MOST_NIGHTS, PACKET, Event, GateConfig, Topics, decode, encode
+from sync.wire import DELTA_BYTES, MOST_NIGHTS, PACKET, GateConfig, Topics, decode, encode
 from tests.factories import an_event
 from tests.integration.hub.shop import lines, order
 from tests.integration.hub.world import World
@@ -88,7 +89,7 @@ def largest_night(world: World, conn: Connection, dear: str) -> str:
         )
         for line in lines(61)
     ]
-    tickets = []
+    tickets: list[str] = []
     for line in sold:
         told = record_ticket_order(conn, order(event, customer_name=filled(dear, 200)), (line,))
         assert told.success, told.message
