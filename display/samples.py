@@ -34,6 +34,7 @@ ZONE = ZoneInfo("America/Mexico_City")
 ONLINE = Link(online=True, cache_age_s=4)
 OFFLINE = Link(online=False, waiting=37, cache_age_s=12 * 60 + 20)
 ALONE = replace(OFFLINE, isolated=True)
+STALE = Link(online=True, cache_age_s=83, stale=True)
 
 FRIDAY = Event(
     event_id="0d3c1f6e-6d0e-4b7e-9f52-0c6ad0f6b001",
@@ -126,6 +127,8 @@ def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
     yield from _attention()
     yield from _for_staff(data["gate"], data["text"])
     yield from _at_work()
+    yield from _two_nights(data["gate"])
+    yield from _old_list(data["ticket_type"], data["gate"])
 
 
 def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity) -> Idle:
@@ -314,3 +317,15 @@ def _at_work() -> Iterator[tuple[str, Screen]]:
     yield "typing-pass", Typing(text="VIP-PASS-4F7QK2ZD9MXA", link=ONLINE)
     yield "focus", Focus(sharpness=287, best=412, read=False)
     yield "focus-sharp", Focus(sharpness=412, best=412, read=True)
+
+
+def _two_nights(gate: str) -> Iterator[tuple[str, Screen]]:
+    idle = _idle(gate, ONLINE)
+    yield "idle-two-nights", replace(idle, counted="MAT", inside=88, capacity=120)
+    yield "idle-two-nights-no-capacity", replace(idle, counted="FIESTA", inside=1088, capacity=0)
+
+
+def _old_list(ticket_type: str, gate: str) -> Iterator[tuple[str, Screen]]:
+    yield "idle-old-list", _idle(gate, STALE)
+    yield "welcome-old-list", _admit(Kind.GA, STALE, ticket_type, None)
+    yield "reentry-old-list", _back(gate, STALE)

@@ -65,6 +65,8 @@ EN: Mapping[str, str] = {
     # lines
     "inside": "In {inside}",
     "inside_of": "In {inside}/{capacity}",
+    "night_inside": "{night} {inside}",
+    "night_inside_of": "{night} {inside}/{capacity}",
     "arrived": "{arrived} in",
     "arrived_of": "{arrived} of {seats} in",
     "table": "Table {number}",
@@ -130,6 +132,7 @@ EN: Mapping[str, str] = {
     # the mark
     "offline": "OFFLINE · {age}",
     "alone": "ALONE · {age}",
+    "old_list": "OLD LIST · {age}",
     "no_time": "Clock not set",
     "no_time_night": "No time · {day}?",
     "no_cache": "no list",
@@ -193,6 +196,8 @@ ES: Mapping[str, str] = {
     "no_event": "SIN EVENTO",
     "inside": "Van {inside}",
     "inside_of": "Van {inside}/{capacity}",
+    "night_inside": "{night} {inside}",
+    "night_inside_of": "{night} {inside}/{capacity}",
     "arrived": "Van {arrived}",
     "arrived_of": "Van {arrived} de {seats}",
     "table": "Mesa {number}",
@@ -257,6 +262,7 @@ ES: Mapping[str, str] = {
     "step_two_gates": "Apague el otro equipo",
     "offline": "SIN RED · {age}",
     "alone": "AISLADA · {age}",
+    "old_list": "LISTA VIEJA · {age}",
     "no_time": "Reloj sin hora",
     "no_time_night": "Sin hora · {day}?",
     "no_cache": "sin lista",

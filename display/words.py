@@ -53,9 +53,10 @@ class Page(Value, frozen=True):
 
     `headline` and `lines` are all there is to read, in reading order; `roll` is a further
     list that has to be seen within the page's `seconds` (a table's guests). `banner` is empty while
-    online; its lines are what the inverted bar says. `header` is set on the idle page only, whose
-    `lines` repeat it. `typed`: the headline is a code being typed. `share`: how sharp the camera
-    sees, of the best so far; such a page has no mark. `standing`: it may stay for hours.
+    online with a list that is not known to be behind; its lines are what the inverted bar says. `header`
+    is set on the idle page only, whose `lines` repeat it. `typed`: the headline is a code being typed.
+    `share`: how sharp the camera sees, of the best so far; such a page has no mark. `standing`: it may
+    stay for hours.
     """
 
     headline: str
@@ -71,7 +72,7 @@ class Page(Value, frozen=True):
 
     @property
     def online(self) -> bool:
-        """Whether the mark says that the hub hears this gate."""
+        """Whether the mark says that the hub hears this gate and that its list is up to date."""
         return not self.banner and self.share is None
 
 
@@ -127,15 +128,17 @@ def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
         if screen.doors is not None:
             unsure = say(lang, "no_time_night", day=weekday(screen.doors, lang, tz))
         return Header(gate=screen.gate_name, clock="--:--", count=unsure)
-    key = "inside_of" if screen.capacity > 0 else "inside"
-    count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity)
+    key = ("night_" if screen.counted else "") + ("inside_of" if screen.capacity > 0 else "inside")
+    count = say(lang, key, inside=max(screen.inside, 0), capacity=screen.capacity, night=screen.counted)
     return Header(gate=screen.gate_name, clock=clock_time(screen.now, tz), count=count)
 
 
 def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
-    if link.online:
+    """Offline already means a list as old as it says, so only an online gate has a word for that."""
+    if link.online and not link.stale:
         return ()
-    return (say(lang, "alone" if link.isolated else "offline", age=_age(link.cache_age_s, lang)),)
+    word = "old_list" if link.online else "alone" if link.isolated else "offline"
+    return (say(lang, word, age=_age(link.cache_age_s, lang)),)
 
 
 def _waiting(link: Link, lang: Lang) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import msgspec
 from gate.errors import CacheError
 from gate.history import ends, without
 from gate.homes import Division
-from gate.link import Alert, LinkNote, Measure, last_known
+from gate.link import Alert, Behind, LinkNote, Measure, last_known
 from gate.model import Admission, Entry, Event, Heard, Now, Table, Value
 from gate.rows import moment
 from gate.screen import Link
@@ -37,6 +37,9 @@ _LINK = msgspec.json.Decoder(LinkNote)
 _ALERT = msgspec.json.Decoder(Alert)
 BEAT_LOST_MS = 5_000
 """Sync writes its heartbeat every second; one this old means sync is gone or wedged."""
+
+STALE_MS = 10_000
+"""A list that has been known to be behind for this long says so (domain 2.3)."""
 
 
 class Known(Value, frozen=True):
@@ -60,7 +63,7 @@ class LinkState(Value, frozen=True):
     `alive`: sync runs. `online`: broker and hub are heard. `cut_ms`: how long there has been no broker,
     0 while there is one, None if there was none since boot. `answered_ms`: when the hub last answered
     what claims go through, None unless sync is connected now. `measure`, `heard`, `hub_seq`,
-    `lent_as_of`: as in `gate.link.LinkNote`.
+    `lent_as_of`, `behind`: as in `gate.link.LinkNote`.
     """
 
     alive: bool = False
@@ -73,6 +76,7 @@ class LinkState(Value, frozen=True):
     measure: Measure | None = None
     heard: tuple[Heard, ...] = ()
     lent_as_of: dict[str, Division] = {}
+    behind: dict[str, Behind] = {}
 
 
 class CacheReader:
@@ -247,9 +251,10 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
             measure=note.measure,
             heard=note.heard,
             lent_as_of=note.lent_as_of,
+            behind=note.behind,
         )
         if note.boot_id != now.boot_id:
-            return msgspec.structs.replace(known, measure=last_known(note))
+            return msgspec.structs.replace(known, measure=last_known(note), behind=_since_before(note, now))
         alive = now.monotonic_ms - note.beat_ms < BEAT_LOST_MS
         broker = alive and note.connected
         return msgspec.structs.replace(
@@ -262,16 +267,32 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
     return LinkState()
 
 
+def _since_before(note: LinkNote, now: Now) -> dict[str, Behind]:
+    """What was lacking in an earlier boot still is, and has been for longer than anybody waits."""
+    since_ms = now.monotonic_ms - STALE_MS
+    return {
+        event_id: msgspec.structs.replace(behind, since_ms=since_ms)
+        for event_id, behind in note.behind.items()
+    }
+
+
+def is_stale(state: LinkState, event_id: str, now_ms: int) -> bool:
+    """Whether a night's list has been known to be behind for so long that it is told (domain 2.3)."""
+    behind = state.behind.get(event_id)
+    return behind is not None and now_ms - behind.since_ms >= STALE_MS
+
+
 def is_isolated(state: LinkState, after_ms: float) -> bool:
     """Whether there has been no broker for so long (domain 2.3, situation 3), or none since boot."""
     return state.cut_ms is None or state.cut_ms > after_ms
 
 
-def screen_link(state: LinkState, waiting: int, feed: Feed, isolated_after_ms: float) -> Link:
+def screen_link(state: LinkState, waiting: int, feed: Feed, isolated_after_ms: float, *, stale: bool) -> Link:
     """The link as the screen tells it."""
     return Link(
         online=state.online,
         waiting=waiting,
         cache_age_s=feed.age_s,
         isolated=is_isolated(state, isolated_after_ms),
+        stale=stale,
     )

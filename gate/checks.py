@@ -22,7 +22,7 @@ from gate.live import OK, Reading
 from gate.model import Now
 from gate.mounts import IN_MEMORY, REMOTE, mount_of
 from gate.owned import create_own
-from gate.status import GateStatus
+from gate.status import CATCH_UP, EventStatus, GateStatus
 
 FSYNCS = 20
 SLOW_FSYNC_MS, BAD_FSYNC_MS = 50.0, 500.0
@@ -136,22 +136,26 @@ def check_sharing(config: GateFile) -> Iterator[Finding]:
 
 def check_files(status: GateStatus) -> Iterator[Finding]:
     """What is in journal and cache."""
-    journal, event = status.journal, status.event
+    journal = status.journal
     if journal.problem:
         yield warning("journal", journal.problem, "")
     else:
         yield fine("journal", f"{journal.last_seq} records, {journal.waiting} waiting for the hub.")
-    if event is None:
+    if not status.nights:
         yield fault("cache", "No night is loaded.", "Start maguey-sync and look at its log.")
-        return
-    age = event.cache_age_s
-    result = f"{event.name}, {event.inside} of {event.capacity} in, version {event.cache_version}"
+    yield from map(_list_of, status.nights)
+
+
+def _list_of(night: EventStatus) -> Finding:
+    age = night.cache_age_s
+    result = f"{night.name}, {night.inside} of {night.capacity} in, version {night.cache_version or '-'}"
+    if night.behind_s is not None:
+        return warning("cache", f"{result}, {night.told}.", CATCH_UP)
     if age is None or age > OLD_CACHE_S:
         since = "never" if age is None else f"{age // 60} min ago"
         advice = "Sales and refunds since then are not known here. Look at maguey-sync's log."
-        yield warning("cache", f"{result}, last known to be current {since}.", advice)
-    else:
-        yield fine("cache", f"{result}, current {age} s ago.")
+        return warning("cache", f"{result}, last known to be current {since}.", advice)
+    return fine("cache", f"{result}, {night.told}.")
 
 
 def check_clock(

@@ -206,15 +206,15 @@ def status(
 
 
 def _status_lines(status: GateStatus) -> Iterator[str]:
-    journal, event = status.journal, status.event
+    journal = status.journal
     link = "online" if status.online else "OFFLINE, ALONE" if status.isolated else "OFFLINE"
     yield f"gate      {status.gate_id}  {link}"
     yield f"clock     {_clock(status)}"
     yield f"journal   {journal.last_seq} records, {journal.waiting} waiting for the hub"
     yield f"last scan {journal.last_scan or '-'}"
-    if event is not None:
-        yield f"event     {event.name}, {event.inside} of {event.capacity} in, by the hub's count"
-        yield f"cache     version {event.cache_version}, current {event.cache_age_s} s ago"
+    for night in status.nights:
+        yield f"event     {night.name}, {night.inside} of {night.capacity} in, by the hub's count"
+        yield f"cache     version {night.cache_version or '-'}, {night.told}"
     if status.door.live is not None and status.door.is_fresh:
         yield from _door_lines(status.door.live, (status.door.age_ms or 0) / 1000)
     for problem in status.problems:

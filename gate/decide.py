@@ -9,7 +9,7 @@ a one-time ticket (lines 6 and 11) needs leave besides: `gate.leave`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -31,6 +31,7 @@ from gate.model import (
     Verdict,
 )
 from gate.payload import Code, Malformed, Proof
+from gate.tonight import names
 
 
 class Several(msgspec.Struct, frozen=True):
@@ -49,8 +50,9 @@ class Policy(Value, frozen=True):
 class Question(Value, frozen=True):
     """All that one decision depends on.
 
-    `event` is tonight's, None if the cache knows of none. `ticket_event` is the night the
-    ticket is for where the cache can tell. `history` is what cache, own journal and the
+    `event` is the night it is judged by (`gate.tonight.night_of`), None if the cache knows of none: the
+    ticket's own where this gate serves that now, else tonight's. `ticket_event` is the night the ticket
+    is for where the cache can tell. `history` is what cache, own journal and the
     other gates know of earlier admissions of this code. `margin`: so far `now` may be wrong.
     `standing` is towards the hub and the other gates.
     """
@@ -81,14 +83,14 @@ def kind_of(q: Question) -> Kind:
     """The kind the guest enters as.
 
     A ticket that hosts, or is linked to, a table nobody has paid for enters as plain GA
-    (domain 2.2); a guest pass has no ticket of its own to fall back on and keeps its kind.
+    (domain 2.2), by the cache or by the hub just now; a guest pass has no ticket of its own to fall back
+    on and keeps its kind.
     """
     if q.admission is None:
         return Kind.UNKNOWN
     kind = q.admission.kind
-    if kind in (Kind.VIP_HOST, Kind.VIP_LINKED) and not _paid(q.table):
-        return Kind.GA
-    return kind
+    has_perk = _paid(q.table) and not (q.standing.answer and q.standing.answer.is_one_time)
+    return Kind.GA if kind in (Kind.VIP_HOST, Kind.VIP_LINKED) and not has_perk else kind
 
 
 def _paid(table: Table | None) -> bool:
@@ -127,6 +129,8 @@ def _flags(q: Question, ruling: Ruling, reason: Reason, kind: Kind) -> tuple[Fla
         flags.append(Flag.UNSYNCED)
     if q.standing.isolated:
         flags.append(Flag.ISOLATED)
+    if q.standing.stale:
+        flags.append(Flag.STALE)
     if reason is Reason.REENTRY and _came_straight_back(q):
         flags.append(Flag.PASSBACK_SUSPECT)
     if reason is Reason.FIRST_ENTRY and kind in ONE_TIME:
@@ -184,7 +188,7 @@ def line_6_unsynced(q: Question) -> Verdict | None:
 
     Admitted once: the same code again, or a code outside the event's hours, falls through.
     """
-    if q.admission is not None or not _is_tonights(q) or _entered(q):
+    if q.admission is not None or not _is_served(q) or _entered(q):
         return None
     if line_8_revoked(q) or line_10_hours(q):
         return None
@@ -192,11 +196,11 @@ def line_6_unsynced(q: Question) -> Verdict | None:
 
 
 def line_7_wrong_event(q: Question) -> Verdict | None:
-    """For an event that is not tonight's at this gate, by the cache or by the hub just now."""
-    return None if _is_tonights(q) else _deny(q, Reason.WRONG_EVENT, 7)
+    """For an event this gate does not serve now, by the cache or by the hub just now."""
+    return None if _is_served(q) else _deny(q, Reason.WRONG_EVENT, 7)
 
 
-def _is_tonights(q: Question) -> bool:
+def _is_served(q: Question) -> bool:
     if q.event is None or not q.event.served or q.standing.revoked is Reason.WRONG_EVENT:
         return False
     if q.admission is not None:
@@ -206,35 +210,30 @@ def _is_tonights(q: Question) -> bool:
 
 
 def _names(code: Code, event: Event) -> bool:
-    """Whether event and date in a code are those of a night; a guest pass names none.
-
-    The date is the evening's where the club is, which is never more than a day from the doors' in UTC:
-    enough to tell last week's ticket from tonight's, should a code ever be used for a second night.
-    """
-    if code.event_code is None:
-        return True
-    doors = event.doors_open_at.astimezone(UTC)
-    dates = {f"{doors + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
-    return code.event_code == event.code and code.event_date in dates
+    """Whether a code is for a night by what it says itself; a guest pass names none."""
+    return code.event_code is None or names(code.event_code, code.event_date, event)
 
 
 def _other_night(q: Question) -> Event | None:
-    """The night a ticket is for that is not for tonight, None if nobody knows which it is."""
+    """The night a ticket is for that is not served now, None if nobody knows which it is."""
     return None if q.ticket_event == q.event else q.ticket_event
 
 
 def line_8_revoked(q: Question) -> Verdict | None:
     """Event cancelled, or ticket or pass cancelled or refunded, by the cache or by the hub just now."""
-    if q.event is not None and q.event.status == "cancelled":
+    by_hub = q.standing.revoked
+    if by_hub is Reason.EVENT_CANCELLED or (q.event is not None and q.event.status == "cancelled"):
         return _deny(q, Reason.EVENT_CANCELLED, 8)
-    reason = q.standing.revoked or (REVOKED.get(q.admission.status) if q.admission else None)
+    by_hub = by_hub if by_hub in REVOKED.values() else None
+    reason = by_hub or (REVOKED.get(q.admission.status) if q.admission else None)
     return _deny(q, reason, 8) if reason else None
 
 
 def line_9_table_not_confirmed(q: Question) -> Verdict | None:
-    """Guest pass of a reservation that is neither confirmed nor checked in."""
+    """Guest pass of a reservation that is neither confirmed nor checked in, also by the hub just now."""
     unpaid_pass = kind_of(q) is Kind.VIP_PASS and not _paid(q.table)
-    return _deny(q, Reason.TABLE_NOT_CONFIRMED, 9) if unpaid_pass else None
+    is_unpaid = unpaid_pass or q.standing.revoked is Reason.TABLE_NOT_CONFIRMED
+    return _deny(q, Reason.TABLE_NOT_CONFIRMED, 9) if is_unpaid else None
 
 
 def line_10_hours(q: Question) -> Verdict | None:

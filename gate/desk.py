@@ -2,8 +2,9 @@
 
 The order is the promise: when `Desk.answer` returns, the record is on disk, so whoever
 calls it may move the turnstile. A first entry of a one-time ticket is claimed at the hub before
-that (domain 2.3, situation 1), so that a committed verdict is final: the journal's turn is
-left without a word, the hub is asked, and the turn decides again with its answer.
+that (domain 2.3, situation 1), and so is every entry by a list that is known to be behind, so that a
+committed verdict is final: the journal's turn is left without a word, the hub is asked, and the turn
+decides again with its answer.
 See docs/adr/0020-claims-at-the-door.md.
 """
 
@@ -12,14 +13,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.cache import CacheReader, Feed, Known, LinkState, is_isolated, screen_link
+from gate.cache import CacheReader, Feed, Known, LinkState, is_isolated, is_stale, screen_link
 from gate.claim import Answer, Claim
 from gate.clock import Clock
 from gate.decide import Policy, Question, Several, decide
@@ -36,12 +37,13 @@ from gate.lending import LOCK_FILE, LendingBusy, lending_lock
 from gate.model import Admission, Event, Now, ScanRecord, Value, Verdict
 from gate.payload import Code, Proof, prove
 from gate.presence import Presented
-from gate.tonight import margin, tonight
+from gate.tonight import margin, names, night_of, serving
 
 Method = Literal["camera", "scanner", "manual", "staff"]
 RELIABLE_MS = 1_000
 """A grant this old is not used. The hub takes one back no sooner than 30 s after it, and only one that a gate
 seems to have made nothing of: this process may have been stopped in between."""
+NO_LIST = "A guest list of tonight has not been fetched yet. Start maguey-sync and look at its log."
 LENDING_S = 0.05
 """The longest a guest waits for sync to be done with a ticket it lends; it takes one commit."""
 
@@ -221,7 +223,8 @@ class Desk:
     def _answered(self, case: _Case, verdict: Verdict, record: ScanRecord | None, started: float) -> Answered:
         acked = case.link.acked_seq if case.link.epoch == self._journal.epoch else 0
         last = record.seq if record else self._journal.last_seq()
-        link = screen_link(case.link, last - acked, case.feed, self._isolated_ms)
+        stale = _is_stale(case.link, case.question.event, case.now)
+        link = screen_link(case.link, last - acked, case.feed, self._isolated_ms, stale=stale)
         names = self._cache.gate_names() if verdict.entry or verdict.other_gate else {}
         return Answered(
             verdict=verdict,
@@ -237,13 +240,16 @@ class Desk:
             self._clock.learn(link.measure)
             now = self._clock.now()
             events = self._cache.events()
-            event = tonight(events, now.wall)
             known = self._cache.find(code.code_hash) if code else Known()
+            wanted = _ticket_event(events, known, code)
+            event = night_of(wanted, events, now.wall)
             feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
             companions = self._cache.companions(known.table.reservation_id) if known.table else {}
+            lists = (event,) if event is not None and event is wanted else serving(events, now.wall)
+            has_lists = bool(events) and all(self._has_list(night, now) for night in lists)
         proof = self._proof(code, known.admission)
-        if code is not None and known.admission is None and proof is not Proof.VALID:
-            _check_list(events, event, feed)
+        if code is not None and known.admission is None and proof is not Proof.VALID and not has_lists:
+            raise CacheError(NO_LIST)
         return _Case(
             now=now,
             known=known,
@@ -257,11 +263,15 @@ class Desk:
                 event=event,
                 admission=known.admission,
                 table=known.table,
-                ticket_event=_ticket_event(events, known, code),
+                ticket_event=wanted,
                 proof=proof,
                 policy=strict(self._policy, locked=locked),
             ),
         )
+
+    def _has_list(self, night: Event, now: Now) -> bool:
+        """A gate that never had a night's list cannot say that a ticket is not on it."""
+        return self._cache.feed(night.event_id, now.wall).version is not None
 
     def _proof(self, code: Code | None, admission: Admission | None) -> Proof:
         if code is None:
@@ -291,6 +301,7 @@ class Desk:
             isolated=answer is None and is_isolated(case.link, self._isolated_ms),
             history_lost=past.lost,
             keeps=leave.is_sure and answer is None and self._is_home(case) and self._keeps(case),
+            stale=_is_stale(case.link, case.question.event, case.now),
         )
 
     def _is_late(self, leave: _Leave) -> bool:
@@ -340,6 +351,10 @@ class Desk:
         )
 
 
+def _is_stale(link: LinkState, event: Event | None, now: Now) -> bool:
+    return event is not None and is_stale(link, event.event_id, now.monotonic_ms)
+
+
 def _entered_unseen(case: _Case, turn: Turn) -> int:
     """Guests of the same table whom a peer or this gate let in, and the hub has not counted."""
     unseen = [code_hash for code_hash, there in case.companions.items() if not there]
@@ -354,22 +369,13 @@ def _believed(answer: Answer | None, past: Past) -> Answer | None:
     return None if any(is_same(answer.entry, gone) for gone in past.annulled) else answer
 
 
-def _check_list(events: tuple[Event, ...], event: Event | None, feed: Feed) -> None:
-    """A gate that has never had tonight's list cannot say that a ticket is not on it.
-
-    :raises CacheError: it has none.
-    """
-    if not events or (event is not None and event.served and feed.version is None):
-        raise CacheError(
-            "No guest list of tonight has been fetched yet. Start maguey-sync and look at its log."
-        )
-
-
-def _ticket_event(events: tuple[Event, ...], known: Known, code: Code | None) -> Event | None:
+def _ticket_event(events: Sequence[Event], known: Known, code: Code | None) -> Event | None:
     """The night a ticket is for: by the cache, or by the event code and date it carries."""
     if known.admission is not None:
         wanted = known.admission.event_id
         return next((event for event in events if event.event_id == wanted), None)
     if code is None or code.event_code is None:
         return None
-    return next((event for event in events if event.code == code.event_code), None)
+    of_code = [event for event in events if event.code == code.event_code]
+    named = [event for event in of_code if names(code.event_code, code.event_date, event)]
+    return next(iter(named or of_code), None)

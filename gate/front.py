@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.cache import Feed, is_isolated, screen_link
+from gate.cache import Feed, is_isolated, is_stale, screen_link
 from gate.errors import CacheError, HardwareError, MagueyError, Step, StoreError
 from gate.journal import Journal
 from gate.model import Value
@@ -16,12 +16,14 @@ from gate.outage import Outage
 from gate.parts import Parts
 from gate.passage import Passage, Way
 from gate.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
-from gate.tonight import tonight
+from gate.tonight import nights_now, taking_place, tonight
 
 TIDY_MS = 5_000
 CLONED_MS = 10 * 60 * 1000
 """How long a gate that was said to be cloned shows it."""
 FOREVER = datetime(1970, 1, 1, tzinfo=UTC)
+COUNT_MS = 4_000
+"""How long the idle screen shows who is in at each of several nights."""
 HUB_MS = 10_000
 """Longer than the hub takes to tell of what it has just been sent (1 s, quality 7.3)."""
 Fault = tuple[Part, Step]
@@ -99,13 +101,17 @@ class Front:
 
     def _idle(self, now_ms: int) -> Screen:
         parts, now = self._parts, self._parts.clock.now()
-        event = tonight(parts.cache.events(), now.wall)
+        events = parts.cache.events()
+        event = tonight(events, now.wall)
+        on = taking_place(events, now.wall)
+        counted = on[now_ms // COUNT_MS % len(on)] if len(on) > 1 else event
         return Idle(
             event=event.name if event else None,
             event_code=event.code if event else "",
             gate_name=self._settings.gate_name,
-            inside=self._inside(event.event_id, now_ms) if event else 0,
-            capacity=event.capacity if event else 0,
+            inside=self._inside(counted.event_id, now_ms) if counted else 0,
+            capacity=counted.capacity if counted else 0,
+            counted=counted.code if counted and len(on) > 1 else "",
             now=now.wall,
             doors=event.doors_open_at if event else None,
             knows_time=now.clock == "synced",
@@ -157,12 +163,12 @@ class Front:
         try:
             with cache.view():
                 events = cache.events()
-                event = tonight(events, now.wall)
-                feed = cache.feed(event.event_id, now.wall) if event else Feed()
+                nights = nights_now(events, now.wall)
+                lacking = [one.name for one in nights if cache.feed(one.event_id, now.wall).version is None]
                 cache.find("")
                 cache.link(now)
-            if not events or (event is not None and event.served and feed.version is None):
-                name = event.name if event else "any night"
+            if not events or lacking:
+                name = ", ".join(lacking) or "any night"
                 raise CacheError(f"{cache.path}: holds no guest list of {name} yet. Look at sync's log.")
         except CacheError as error:
             self._cache_outage.began(error)
@@ -180,9 +186,12 @@ class Front:
         """The gate's view of the hub, as the screen tells it."""
         cache, now = self._parts.cache, self._parts.clock.now()
         waiting = self._from_journal(lambda journal: journal.last_seq() - self._acked(journal), now_ms)
-        event = tonight(cache.events(), now.wall)
-        feed = cache.feed(event.event_id, now.wall) if event else Feed()
-        return screen_link(cache.link(now), max(0, waiting), feed, self._settings.isolated_after_ms)
+        state, nights = cache.link(now), nights_now(cache.events(), now.wall)
+        stale = [night for night in nights if is_stale(state, night.event_id, now.monotonic_ms)]
+        told = next(iter(stale or nights), None)
+        feed = cache.feed(told.event_id, now.wall) if told else Feed()
+        after_ms = self._settings.isolated_after_ms
+        return screen_link(state, max(0, waiting), feed, after_ms, stale=bool(stale))
 
     def tidy(self, now_ms: int) -> None:
         """The housekeeping of the journal, every few seconds."""

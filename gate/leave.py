@@ -15,6 +15,8 @@ from gate.model import Event, Flag, IsolationPolicy, Kind, Reason, Status, Value
 ONE_TIME = frozenset({Kind.GA, Kind.UNKNOWN})
 """Kinds that enter once; whoever has the VIP perk comes and goes."""
 REVOKED = {Status.CANCELLED: Reason.CANCELLED, Status.REFUNDED: Reason.REFUNDED}
+LACKING = frozenset({Flag.UNCLAIMED, Flag.STALE})
+"""Flags of admissions that the hub is asked about first, where it answers."""
 WITHOUT_LEAVE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
 
 
@@ -25,6 +27,7 @@ class Standing(Value, frozen=True):
     `is_late`: it did, and was left lying for so long that it is not to be relied on. `isolated`: no broker
     for a while. `history_lost`: some of this gate's own admissions are not known any more. `keeps`: a
     ticket this gate is the home of has not been lent, and will not be before this scan is on disk.
+    `stale`: the list is known to be behind the hub's (domain 2.3, "A list that is behind").
     """
 
     gate: str = ""
@@ -33,6 +36,7 @@ class Standing(Value, frozen=True):
     isolated: bool = False
     history_lost: bool = False
     keeps: bool = False
+    stale: bool = False
 
     def says(self, answer: str) -> bool:
         """Whether the hub has answered this."""
@@ -40,9 +44,11 @@ class Standing(Value, frozen=True):
 
     @property
     def revoked(self) -> Reason | None:
-        """Why the hub takes back a ticket the cache still takes for good: cancelled, refunded, or moved."""
+        """Why the hub takes back a ticket the cache still takes for good: cancelled, moved, not paid."""
         if self.answer is None or self.answer.answer != "revoked":
             return None
+        if self.answer.reason is not None:
+            return self.answer.reason
         return REVOKED.get(self.answer.status or Status.ISSUED, Reason.WRONG_EVENT)
 
 
@@ -115,7 +121,7 @@ def flags_of_first_entry(standing: Standing) -> list[Flag]:
 
 def lacks_leave(verdict: Verdict) -> bool:
     """Whether the hub's answer to a claim could change this verdict, which was made without one."""
-    return verdict.reason in WITHOUT_LEAVE or Flag.UNCLAIMED in verdict.flags
+    return verdict.reason in WITHOUT_LEAVE or not LACKING.isdisjoint(verdict.flags)
 
 
 def is_first_of_one_time(verdict: Verdict) -> bool:

@@ -21,6 +21,21 @@ class Measure(Value, frozen=True):
     uncertainty_ms: int
 
 
+class Behind(Value, frozen=True):
+    """What a night's list is known to lack, since `since_ms`.
+
+    `generation`, `version`: the newest place known of, 0 if none is. `missing`: changes up to there,
+    None where they cannot be counted: nothing is held, or it is of an earlier generation. `whole`: all
+    of it is to be loaded anew.
+    """
+
+    since_ms: int
+    generation: int = 0
+    version: int = 0
+    missing: int | None = None
+    whole: bool = False
+
+
 class LinkNote(Value, frozen=True):
     """What the door is to know of the link; times are monotonic milliseconds of this boot.
 
@@ -30,7 +45,8 @@ class LinkNote(Value, frozen=True):
     backup. `answered_ms`: when the hub last answered what claims go through, None if not since this
     boot. `measure`: the best known of its clock, also of an earlier boot. `heard`: what was heard of the
     other gates. `lent_as_of`: by event, for which division of its tickets the hub has told what this gate
-    may not admit alone; who goes by another, later one does not know all of that.
+    may not admit alone; who goes by another, later one does not know all of that. `behind`: by event, the
+    lists that are known to be behind the hub's (domain 2.3).
     """
 
     connected: bool
@@ -45,6 +61,7 @@ class LinkNote(Value, frozen=True):
     measure: Measure | None = None
     heard: tuple[Heard, ...] = ()
     lent_as_of: dict[str, Division] = {}
+    behind: dict[str, Behind] = {}
 
 
 class Alert(Value, frozen=True):

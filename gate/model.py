@@ -106,11 +106,13 @@ class Flag(StrEnum):
     """Circumstances of an admission that somebody may want to look at later.
 
     `UNCLAIMED`: a first entry of a one-time ticket without the hub's grant, for it did not answer in time.
+    `STALE`: the list was known to be behind the hub's, whether the hub answered or not.
     """
 
     UNSYNCED = "unsynced"
     ISOLATED = "isolated"
     UNCLAIMED = "unclaimed"
+    STALE = "stale"
     PASSBACK_SUSPECT = "passback_suspect"
     FORCED = "forced"
     LOCKED = "locked"

@@ -35,7 +35,7 @@ from gate.model import (
     Verdict,
 )
 from gate.payload import Code, Malformed, Proof
-from gate.tonight import margin, tonight
+from gate.tonight import margin, night_of
 
 GRANTED = Claimed(scan_id="", answer="granted")
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -193,10 +193,11 @@ def _admission(admission: Admission | None, was_so: Callable[[Entry], bool]) -> 
 def _question(
     record: ScanRecord, known: Known, past: _Past, events: Sequence[Event], policy: Policy
 ) -> Question:
-    event = tonight(events, record.occurred_at)
     code_hash = record.code_hash or ""
     admission = without(known.admission, past.annulled(code_hash))
-    wanted = admission.event_id if admission else None
+    # a code the cache does not know is taken to name the night it was judged by
+    wanted = _night(events, admission.event_id if admission else record.event_id)
+    event = night_of(wanted, events, record.occurred_at)
     return Question(
         presented=_presented(record, event) if record.code_hash else Malformed("as recorded"),
         now=record.occurred_at,
@@ -204,7 +205,7 @@ def _question(
         event=event,
         admission=admission,
         table=known.table,
-        ticket_event=next((one for one in events if one.event_id == wanted), None),
+        ticket_event=wanted if admission else None,
         history=combine(admission, [*past.entries(code_hash), *known.peers]),
         proof=_proof(record),
         # whatever it rested on then: a scan that was refused for want of leave is not judged again
@@ -213,12 +214,17 @@ def _question(
     )
 
 
+def _night(events: Sequence[Event], event_id: str | None) -> Event | None:
+    return next((event for event in events if event.event_id == event_id), None)
+
+
 def _presented(record: ScanRecord, event: Event | None) -> Code:
-    was_foreign = record.reason is Reason.WRONG_EVENT
+    named = None if record.reason is Reason.WRONG_EVENT else event
     return _Recalled(
         id="",
         code_hash=record.code_hash or "",
-        event_code="" if was_foreign or event is None else event.code,
+        event_code=named.code if named else "",
+        event_date=f"{named.doors_open_at:%Y%m%d}" if named else "",
         is_well_made=record.reason is not Reason.BAD_CHECKSUM,
     )
 

@@ -18,13 +18,15 @@ class Link(Value, frozen=True):
     """The gate's view of the hub. `waiting`: scans the hub has not acknowledged yet.
 
     `cache_age_s`: seconds since the cache was last known to be current, None if never. `isolated`: it hears
-    no other gate either, and has not for a while (domain 2.3, situation 3); never while online.
+    no other gate either, and has not for a while (domain 2.3, situation 3); never while online. `stale`: the
+    list the screen goes by is known to be behind the hub's.
     """
 
     online: bool = False
     waiting: int = 0
     cache_age_s: int | None = None
     isolated: bool = False
+    stale: bool = False
 
 
 class Idle(Value, frozen=True, tag="idle"):
@@ -32,7 +34,9 @@ class Idle(Value, frozen=True, tag="idle"):
     nobody could read its name.
 
     `doors`: of the event. `knows_time`: the hub has confirmed the clock; if not, `event` is what this gate
-    takes for tonight's, and may be another night's.
+    takes for tonight's, and may be another night's. `counted`: the code of the night that `inside` and
+    `capacity` are of, where several are on: `event` is then the one whose doors opened last, and each is
+    counted in turn.
     """
 
     event: str | None
@@ -43,6 +47,7 @@ class Idle(Value, frozen=True, tag="idle"):
     doors: datetime | None = None
     event_code: str = ""
     knows_time: bool = True
+    counted: str = ""
     link: Link = Link()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gate.front import DoorSettings
 from gate.model import Event, Now, Status
 from gate.parts import Parts
 from gate.payload import Code, Malformed, Proof, parse, prove
 from gate.ports import Look
 from gate.presence import Presence, Presented, Sighting, observe
-from gate.tonight import tonight
+from gate.tonight import serving
 
 Seen = list[tuple[Sighting, Code | Malformed]]
 
@@ -37,8 +39,8 @@ class Seeing:
         codes = {what.code_hash: what for _, what in seen if isinstance(what, Code)}
         if len(codes) < 2:
             return seen
-        event = tonight(self._parts.cache.events(), now.wall)
-        valid = {one for one, code in codes.items() if self._is_valid(code, event)}
+        nights = serving(self._parts.cache.events(), now.wall)
+        valid = {one for one, code in codes.items() if self._is_valid(code, nights)}
         if not valid:
             return seen
         foreign = Malformed("not valid tonight, beside a ticket that is")
@@ -47,10 +49,10 @@ class Seeing:
             for sighting, what in seen
         ]
 
-    def _is_valid(self, code: Code, event: Event | None) -> bool:
+    def _is_valid(self, code: Code, nights: Sequence[Event]) -> bool:
         """Whether it may let somebody in tonight, used or not."""
         admission = self._parts.cache.find(code.code_hash).admission
         if admission is None:
             return prove(code, None, self._keys) is Proof.VALID
-        is_tonights = event is None or admission.event_id == event.event_id
-        return is_tonights and admission.status not in (Status.CANCELLED, Status.REFUNDED)
+        is_served = not nights or any(admission.event_id == night.event_id for night in nights)
+        return is_served and admission.status not in (Status.CANCELLED, Status.REFUNDED)

@@ -8,19 +8,23 @@ from typing import Literal
 
 import msgspec
 
-from gate.cache import CacheReader, is_isolated
+from gate.cache import CacheReader, LinkState, is_isolated, is_stale
 from gate.clock import Clock
 from gate.config import GateFile
 from gate.errors import StoreError
 from gate.live import OK, Reading, read_live
-from gate.model import Now, Value
+from gate.model import Event, Now, Value
 from gate.sqlfile import load
-from gate.tonight import tonight
+from gate.tonight import nights_now
 
 SQL = load("gate", "status.sql")
 UNSURE_CLOCK = (
     "The hub has not confirmed the clock since the machine was started: until then doors open "
     "10 minutes later at this gate, and close 10 minutes sooner. Is maguey-sync connected?"
+)
+CATCH_UP = (
+    "Guests are admitted by it, flagged 'stale'; the hub is asked first while it answers. Can this gate "
+    "reach the hub's web side? maguey-sync doctor says."
 )
 
 
@@ -35,19 +39,34 @@ class JournalStatus(Value, frozen=True):
 
 
 class EventStatus(Value, frozen=True):
-    """Tonight as the cache has it. `cache_age_s`: since it was last known to be current."""
+    """A night as the cache has it. `cache_age_s`: since it was last known to be current. `behind_s`: for how
+    long it has been known that it is not, `missing` changes where they can be counted; None: it is not
+    known to be behind, or only since a moment ago."""
 
     name: str
     inside: int
     capacity: int
     cache_version: int | None
     cache_age_s: int | None
+    behind_s: int | None = None
+    missing: int | None = None
+
+    @property
+    def told(self) -> str:
+        """How its list is, in words."""
+        if self.behind_s is not None:
+            by = "" if self.missing is None else f" by {self.missing} change{'s' * (self.missing != 1)}"
+            return f"BEHIND the hub's{by}, for {self.behind_s} s"
+        return (
+            "never known to be current" if self.cache_age_s is None else f"current {self.cache_age_s} s ago"
+        )
 
 
 class GateStatus(Value, frozen=True):
     """The whole answer; `problems` is empty when all is well. `door`: by its own account, fresh or not.
 
-    `isolated`: it has reached no broker for a while. `clock`: as in `gate.model.Now`.
+    `event`: tonight's, `also`: other nights that are on. `isolated`: it has reached no broker for a while.
+    `clock`: as in `gate.model.Now`.
     """
 
     gate_id: str
@@ -60,6 +79,12 @@ class GateStatus(Value, frozen=True):
     clock: Literal["synced", "untrusted"] = "untrusted"
     clock_offset_ms: int | None = None
     clock_uncertainty_ms: int | None = None
+    also: tuple[EventStatus, ...] = ()
+
+    @property
+    def nights(self) -> tuple[EventStatus, ...]:
+        """All that are told of, tonight's first."""
+        return (self.event, *self.also) if self.event is not None else ()
 
 
 def gather(config: GateFile, clock: Clock) -> GateStatus:
@@ -70,12 +95,15 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
         clock.learn(link.measure)
         now = clock.now()
         journal = _journal(config.journal, link.epoch, link.acked_seq)
-        event = _event(cache, now)
+        nights = tuple(_night(cache, night, link, now) for night in nights_now(cache.events(), now.wall))
         problems = [journal.problem, str(cache.trouble) if cache.trouble else None]
     finally:
         cache.close()
-    if event is None:
+    if not nights:
         problems.append(f"{config.cache}: no night loaded. Start maguey-sync and look at its log.")
+    problems += [
+        f"The list of {one.name} is {one.told}. {CATCH_UP}" for one in nights if one.behind_s is not None
+    ]
     if not link.online:
         problems.append("The hub is not heard. Scans wait on this gate. What is wrong: maguey-sync doctor.")
     if now.clock != "synced":
@@ -86,7 +114,8 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
         gate_id=config.gate_id,
         online=link.online,
         journal=journal,
-        event=event,
+        event=nights[0] if nights else None,
+        also=nights[1:],
         door=door,
         problems=tuple(problem for problem in problems if problem),
         isolated=is_isolated(link, config.door.isolated_after * 1000),
@@ -104,17 +133,17 @@ def door_problems(door: Reading) -> list[str]:
     return [f"{name}: {trouble}" for name, trouble in parts.items() if trouble != OK]
 
 
-def _event(cache: CacheReader, now: Now) -> EventStatus | None:
-    event = tonight(cache.events(), now.wall)
-    if event is None:
-        return None
+def _night(cache: CacheReader, event: Event, link: LinkState, now: Now) -> EventStatus:
     feed = cache.feed(event.event_id, now.wall)
+    behind = link.behind[event.event_id] if is_stale(link, event.event_id, now.monotonic_ms) else None
     return EventStatus(
         name=event.name,
         inside=cache.entered(event.event_id),
         capacity=event.capacity,
         cache_version=feed.version,
         cache_age_s=feed.age_s,
+        behind_s=(now.monotonic_ms - behind.since_ms) // 1000 if behind else None,
+        missing=behind.missing if behind else None,
     )
 
 

@@ -1,9 +1,9 @@
-"""Which night it is at this gate. Pure."""
+"""Which nights it is at this gate, and by which of them a ticket is judged (domain 2.3). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
 from gate.model import Event
@@ -85,8 +85,67 @@ def tonight(events: Sequence[Event], now: datetime) -> Event | None:
     return coming[0] if coming else (served[-1] if served else None)
 
 
+def serving(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
+    """The nights this gate serves now, in the order their doors open (domain 2.3, line 7).
+
+    They are `tonight` and those that have hours in common with it; and whoever comes to one that ended
+    less than `LINGER` ago still reads "event over", though another has begun.
+    """
+    main = tonight(events, now)
+    if main is None:
+        return ()
+    served = sorted((event for event in events if event.served), key=_order)
+    return tuple(event for event in served if _overlap(event, main) or _just_ended(event, now))
+
+
+def _overlap(one: Event, other: Event) -> bool:
+    """Whether there is a moment of both; one that has no hours at all overlaps itself."""
+    return one == other or (one.doors_open_at < other.ends_at and other.doors_open_at < one.ends_at)
+
+
+def _just_ended(event: Event, now: datetime) -> bool:
+    return event.ends_at <= now < event.ends_at + LINGER
+
+
+def taking_place(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
+    """The nights that are on: whose doors are open, and which are not called off."""
+    return tuple(
+        event
+        for event in serving(events, now)
+        if event.doors_open_at <= now < event.ends_at and event.status == "scheduled"
+    )
+
+
+def nights_now(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
+    """The nights whose lists are needed now: `tonight`, first, and the others that are on."""
+    main = tonight(events, now)
+    others = tuple(event for event in taking_place(events, now) if event != main)
+    return (main, *others) if main is not None else ()
+
+
+def night_of(wanted: Event | None, events: Sequence[Event], now: datetime) -> Event | None:
+    """The night a ticket is judged by: its own where this gate serves that now, else tonight's.
+
+    :param wanted: the night the ticket is for, None if nobody knows.
+    """
+    if wanted is not None and any(wanted.event_id == event.event_id for event in serving(events, now)):
+        return wanted
+    return tonight(events, now)
+
+
 def _lingers(over: Event, coming: Event, now: datetime) -> bool:
     return now - over.ends_at < min(LINGER, coming.doors_open_at - now)
+
+
+def names(code_event: str, code_date: str | None, event: Event) -> bool:
+    """Whether event and date in a ticket's code are those of a night.
+
+    The date is the evening's where the club is, which is never more than a day from the doors' in UTC:
+    enough to tell last week's ticket from tonight's, should a code ever be used for a second night.
+    """
+    doors = event.doors_open_at.astimezone(UTC)
+    dates = {f"{doors + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
+    return code_event == event.code and code_date in dates
 
 
 def _order(event: Event) -> tuple[datetime, bool, str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -181,12 +181,15 @@ class Cache:
         at: datetime,
         generation: int = 1,
         unread: str = "",
+        *,
+        is_newest: bool = True,
     ) -> None:
         """Replace all of an event by a spooled snapshot in one transaction, then let go of it.
 
         What has not changed is not written again. After a `StoreError` it can be given again.
 
         :param unread: in words, what of it could not be read.
+        :param is_newest: nothing newer is known of: what is held is current as of now.
         """
         moment = at.isoformat()
         with self._in_words(), self._attached(spooled.path), self._transaction() as db:
@@ -194,19 +197,26 @@ class Cache:
             db.execute(SQL["drop_tables"], (event_id,))
             for name in ("take_events", "take_tables", "take_admissions"):
                 db.execute(SQL[name])
-            db.execute(SQL["put_feed"], (event_id, version, generation, moment, moment, unread))
+            row = (event_id, version, generation, moment, moment, unread, is_newest)
+            db.execute(SQL["put_feed"], row)
             # of every night: a code may have come from another
             db.execute(SQL["count_all_admissions"])
             db.execute(SQL["count_all_others"])
         spooled.discard()
 
-    def put_changes(self, event_id: str, changes: Sequence[Change], at: datetime) -> None:
-        """Apply changes that follow on what is held of an event; then the version of the last is held."""
+    def put_changes(
+        self, event_id: str, changes: Sequence[Change], at: datetime, *, is_newest: bool = True
+    ) -> None:
+        """Apply changes that follow on what is held of an event; then the version of the last is held.
+
+        :param is_newest: nothing newer is known of: what is held is current as of now.
+        """
         with self._transaction() as db:
             for change in changes:
                 put_counted(db, change.row)
             moment = at.isoformat()
-            db.execute(SQL["step_feed"], (changes[-1].version, moment, moment, event_id))
+            current_at = moment if is_newest else None
+            db.execute(SQL["step_feed"], (changes[-1].version, moment, current_at, event_id))
 
     def put_peers(self, records: Iterable[ScanRecord]) -> None:
         """Remember what other gates admitted; an annulment takes its admission back.
@@ -237,12 +247,20 @@ class Cache:
                 db.execute(SQL[f"note_{table}"], (noted,))
                 db.execute(SQL[f"forget_{table}"], (since,))
 
-    def put_link(self, note: LinkNote, current_at: datetime | None) -> None:
-        """Tell the door how the link is. `current_at`: the cache is known to be current as of then."""
+    def put_link(
+        self, note: LinkNote, current_at: datetime | None, nights: Collection[str] | None = None
+    ) -> None:
+        """Tell the door how the link is.
+
+        :param current_at: as of then what is held is known to be current.
+        :param nights: of these nights, None: of every one.
+        """
         with self._transaction() as db:
             db.execute(SQL["put_link"], (as_json(note),))
             if current_at is not None:
-                db.execute(SQL["feed_is_current"], (current_at.isoformat(),))
+                current = self.places() if nights is None else nights
+                these = msgspec.json.encode(list(current)).decode()
+                db.execute(SQL["feed_is_current"], (current_at.isoformat(), these))
 
     def put_lent(self, code_hash: str, event_id: str, to_gate: str, at: datetime) -> None:
         """One of this gate's own tickets is the hub's to give to another gate, for good.

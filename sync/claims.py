@@ -255,6 +255,8 @@ class Claims:
                 entry=grant.entry,
                 status=grant.status,
                 home=grant.home,
+                reason=grant.reason,
+                reentry=grant.reentry,
             )
             door.send(encode(answer))
 

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from gate.clock import Clock
+from gate.link import Behind, LinkNote
 from gate.model import Event
 from sync.cache import Cache
 from sync.feed import Place, plan
@@ -32,12 +33,16 @@ class Follower:
     changed by it.
 
     :param want: asks for something over HTTP; the answer comes back to `on_config` or `on_fetched`.
+    :param before: what was so when sync last ran. What a list was known to lack then it still lacks, whoever
+        else has forgotten it: a broker that crashed keeps no head.
 
     :raises StoreError: from every `on_` method, when the cache cannot be written; what came
         can be given again.
     """
 
-    def __init__(self, cache: Cache, want: Callable[[Want], None], clock: Clock) -> None:
+    def __init__(
+        self, cache: Cache, want: Callable[[Want], None], clock: Clock, before: LinkNote | None = None
+    ) -> None:
         self._cache = cache
         self._want = want
         self._clock = clock
@@ -45,7 +50,11 @@ class Follower:
         self._held = cache.places()
         self._served = set(cache.served())
         self._newest: dict[str, Place] = {}
-        """Newest known of, by event, however it became known."""
+        """Newest known of, by event, however and whenever it became known."""
+        self._heard: set[str] = set()
+        """Events of which the hub, or the broker for it, has told on this connection how far they are."""
+        self._since: dict[str, int] = {}
+        """Since when each event's list is known to be behind."""
         self._anew: set[str] = set()
         """Events to be loaded as a whole, whatever is held of them."""
         self._went_back: dict[str, str] = {}
@@ -55,6 +64,19 @@ class Follower:
         self._reload_at: dict[str, int] = {}
         self._again_at: dict[str, int] = {}
         self._forget_at = 0
+        self._remember(before)
+
+    def _remember(self, before: LinkNote | None) -> None:
+        """Go on with what was lacking; the milliseconds of another boot say only that it is long ago."""
+        behind = {} if before is None else before.behind
+        for event_id in behind.keys() & self._served:
+            lacks = behind[event_id]
+            is_this_boot = before is not None and before.boot_id == self._clock.now().boot_id
+            self._since[event_id] = lacks.since_ms if is_this_boot else 0
+            if lacks.version:
+                self._newest[event_id] = Place(generation=lacks.generation, version=lacks.version)
+            if lacks.whole:
+                self._anew.add(event_id)
 
     @property
     def event_id(self) -> str | None:
@@ -71,15 +93,34 @@ class Follower:
         """In words, if the hub has less than this gate, or what cannot be read here; else empty."""
         return " ".join([*self._went_back.values(), *map(_told, self._unread.values())])
 
+    @property
+    def behind(self) -> dict[str, Behind]:
+        """What is known to be lacking of the lists, by event, as of the last `keep_time`."""
+        return {event_id: self._lacks(event_id, since_ms) for event_id, since_ms in self._since.items()}
+
+    def _lacks(self, event_id: str, since_ms: int) -> Behind:
+        held, newest = self._held.get(event_id), self._newest.get(event_id, Place(generation=0, version=0))
+        whole = event_id in self._anew or event_id in self._went_back
+        is_counted = held is not None and held.generation == newest.generation and not whole
+        return Behind(
+            since_ms=since_ms,
+            generation=newest.generation,
+            version=newest.version,
+            missing=newest.version - held.version if held is not None and is_counted else None,
+            whole=whole,
+        )
+
     def is_current(self) -> bool:
         """Whether the newest version the hub told of is held, for every event served here."""
-        return bool(self._served) and all(
-            event_id in self._newest and not self._is_behind(event_id) for event_id in self._served
-        )
+        return bool(self._served) and self.current() == self._served
+
+    def current(self) -> set[str]:
+        """The events of which the newest version the hub told of is held."""
+        return {event_id for event_id in self._served & self._heard if not self._is_behind(event_id)}
 
     def on_connect(self) -> None:
         """A new connection: what the broker told before may be long past."""
-        self._newest.clear()
+        self._heard.clear()
 
     def on_config(self, config: GateConfig) -> None:
         """Another configuration."""
@@ -87,12 +128,13 @@ class Follower:
         self._served = {event.event_id for event in config.events if event.served}
         self._held = self._cache.places()
         maps: tuple[dict[str, Any], ...] = (
-            self._newest, self._went_back, self._again_at, self._unread, self._reload_at,
+            self._newest, self._went_back, self._again_at, self._unread, self._reload_at, self._since,
         )  # fmt: skip
         for known in maps:
             for event_id in known.keys() - self._served:
                 del known[event_id]
         self._anew &= self._served
+        self._heard &= self._served
         for event_id in self._served:
             # asked on every connection: a broker that crashed has forgotten the head that would tell
             self._ask(event_id)
@@ -108,7 +150,7 @@ class Follower:
         if event_id not in self._served:
             return
         if place < self._held.get(event_id, place):
-            self._newest.pop(event_id, None)
+            self._heard.discard(event_id)
             self._ask(event_id)
         else:
             self._hear_of(event_id, place)
@@ -143,11 +185,11 @@ class Follower:
         if fetched.went_back and before is not None and fetched.place < before:
             self._refuse(event_id, fetched.place, before)
             return
+        self._hear_of(event_id, fetched.newest_place)
         if fetched.spooled is not None:
             self._replace(fetched, fetched.spooled)
         elif not self._cannot_apply(event_id, fetched.generation):
             self._has_gap(event_id, fetched.changes)  # seen again below, as being behind
-        self._hear_of(event_id, fetched.newest_place)
         if self._held.get(event_id) != before:
             self._ask_if_behind(event_id)
         elif self._is_behind(event_id):
@@ -160,12 +202,15 @@ class Follower:
             self._ask(event_id)
 
     def keep_time(self, now_ms: int) -> None:
-        """Ask again for what an answer did not bring."""
+        """Ask again for what an answer did not bring, and note since when something is lacking."""
         for event_id in [e for e, at in self._again_at.items() if now_ms >= at]:
             del self._again_at[event_id]
             self._ask_if_behind(event_id)
+        behind = filter(self._is_behind, self._served)
+        self._since = {event_id: self._since.get(event_id, now_ms) for event_id in behind}
 
     def _hear_of(self, event_id: str, place: Place) -> None:
+        self._heard.add(event_id)
         self._newest[event_id] = max(self._newest.get(event_id, place), place)
 
     def _replace(self, fetched: Fetched, spooled: Spooled) -> None:
@@ -174,8 +219,10 @@ class Follower:
         if place < self._held.get(event_id, place):
             spooled.discard()
             return
-        now = self._clock.now().wall
-        self._cache.take(event_id, place.version, spooled, now, place.generation, fetched.unread)
+        is_newest, now = place >= self._newest[event_id], self._clock.now().wall
+        self._cache.take(
+            event_id, place.version, spooled, now, place.generation, fetched.unread, is_newest=is_newest
+        )
         self._held[event_id] = place
         self._note_unread(event_id, fetched.unread)
         self._anew.discard(event_id)
@@ -204,7 +251,7 @@ class Follower:
         """The hub itself is behind. From now on the same number may mean something else there than here,
         so all of the event is loaded once the hub is ahead again.
         """
-        self._newest.pop(event_id, None)
+        self._heard.discard(event_id)
         told = (
             f"the hub went back to version {place.version}, this gate has {held.version} and goes on with "
             "it: run `maguey-hub restored` if its database was put back."
@@ -223,8 +270,10 @@ class Follower:
         held = self._held.get(event_id)
         step = plan(held.version if held else None, changes)
         if step.apply and held:
-            self._cache.put_changes(event_id, step.apply, self._clock.now().wall)
-            self._held[event_id] = msgspec.structs.replace(held, version=step.apply[-1].version)
+            reached = msgspec.structs.replace(held, version=step.apply[-1].version)
+            is_newest, now = reached >= self._newest.get(event_id, reached), self._clock.now().wall
+            self._cache.put_changes(event_id, step.apply, now, is_newest=is_newest)
+            self._held[event_id] = reached
             self._reload_if_unread(event_id)
             if any(isinstance(change.row, Event) for change in step.apply):
                 self._want(WantConfig())  # its tickets may be divided anew: what is lent comes with that

@@ -113,7 +113,7 @@ class Sync:
         self.claims = self._make_claims(kept(before, now.boot_id), round(claim_timeout_s * 1000))
         self._line = Connection(make_link, self._will, self._wanted(), cut_since(before, now), jitter)
         self._sender = Sender(outbox, before)
-        self._follower = Follower(cache, want, clock)
+        self._follower = Follower(cache, want, clock, before)
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
         self._intake = self._make_intake(before)
         self._teller = self._make_teller(identity)
@@ -367,17 +367,17 @@ class Sync:
 
     def _beat(self, now: Now) -> None:
         try:
-            self._cache.put_link(self._teller.note(now), now.wall if self._is_current(now) else None)
+            self._cache.put_link(self._teller.note(now), now.wall, self._current(now))
         except StoreError as error:
             self._beat_outage.began(error)
         else:
             self._beat_outage.over()
 
-    def _is_current(self, now: Now) -> bool:
-        """Connected, and holding all that a hub which was heard lately told of."""
+    def _current(self, now: Now) -> set[str]:
+        """The nights of which all is held that a hub told of, which is connected and was heard lately."""
         is_heard = self._heard_ms is not None and now.monotonic_ms - self._heard_ms <= HEARD_MS
         is_there = self._line.connected and self.claims.hears_hub(now.monotonic_ms)
-        return is_there and is_heard and self._follower.is_current()
+        return self._follower.current() if is_there and is_heard else set()
 
     def _will(self) -> tuple[str, bytes]:
         return self._topics.status(self._gate_id), encode(self._teller.offline())

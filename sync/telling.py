@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from gate.cache import STALE_MS
 from gate.errors import StoreError
-from gate.link import LinkNote
+from gate.link import Behind, LinkNote
 from gate.live import Reading
 from gate.model import Now, Value
 from sync.cache import Cache
@@ -65,6 +68,7 @@ class Teller:
             measure=self._claims.timing.best,
             heard=self._intake.peers.heard(),
             lent_as_of=self._intake.lent_as_of,
+            behind=self._follower.behind,
         )
 
     def offline(self) -> GateStatus:
@@ -90,8 +94,9 @@ class Teller:
             boot_id=now.boot_id,
             monotonic_ms=now.monotonic_ms,
         )
-        if self._follower.trouble:
-            tickets = {"tickets": self._follower.trouble[:STATUS_TEXT]}
+        trouble = self._follower.trouble or _of_lists(self._follower.behind, now.monotonic_ms)
+        if trouble:
+            tickets = {"tickets": trouble[:STATUS_TEXT]}
             status = msgspec.structs.replace(status, parts=status.parts | tickets)
         return self._with_journal(status, now) if journal_is_read else status
 
@@ -115,6 +120,19 @@ class Teller:
             return self._cache.held(now.wall)
         except StoreError:  # told of by whoever writes it next
             return ()
+
+
+def _of_lists(behind: Mapping[str, Behind], now_ms: int) -> str:
+    """What is wrong with the lists, empty if nothing is: a change that is on its way is no trouble."""
+    waits = [now_ms - one.since_ms for one in behind.values()]
+    late = [ms for ms in waits if ms >= STALE_MS]
+    if not late:
+        return ""
+    which = "one night's list is" if len(late) == 1 else f"the lists of {len(late)} nights are"
+    return (
+        f"{which} behind for {max(late) // 1000} s and the gate cannot catch up: can it reach the hub's web "
+        "side? maguey-sync doctor on the gate says."
+    )
 
 
 def _with_door(status: GateStatus, door: Reading) -> GateStatus:

@@ -36,7 +36,7 @@ class Grant:
 
 @dataclass
 class HubInMemory:
-    """Grants each one-time ticket once.
+    """Grants each one-time ticket once, and each of `perks` to whoever asks.
 
     :param lend: asks the home gate of a ticket for it, None where it cannot be asked.
     """
@@ -47,12 +47,15 @@ class HubInMemory:
     live: dict[str, Grant] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     lends: set[str] = field(default_factory=set)
+    perks: set[str] = field(default_factory=set)
     lend: Callable[[str, Claim, str], bool | None] = lambda _home, _claim, _to: None
 
     def claim(self, gate: str, claim: Claim) -> Answer:
         code, live = claim.code_hash, self.live.get(claim.code_hash)
         if code in self.revoked:
             return msgspec.structs.replace(self.revoked[code], scan_id=claim.scan_id)
+        if code in self.perks:
+            return Answer(scan_id=claim.scan_id, answer="granted", reentry=True)
         if code in self.entries:
             return Answer(scan_id=claim.scan_id, answer="taken", entry=self.entries[code])
         if live is not None and (live.gate, live.epoch) != (gate, claim.epoch):
@@ -61,7 +64,7 @@ class HubInMemory:
         if refusal is not None:
             return refusal
         self.live[code] = Grant(gate, claim.epoch, claim.scan_id)
-        return Answer(scan_id=claim.scan_id, answer="granted")
+        return Answer(scan_id=claim.scan_id, answer="granted", reentry=False)
 
     def _not_home(self, gate: str, claim: Claim) -> Answer | None:
         """Of the policy ``home_gate``: the home is asked first, once a night."""

@@ -435,16 +435,22 @@ declare
     v_event events;
     v_entry jsonb;
     v_home text;
+    v_reason text;
 begin
     select * into v_subject from claim_subject(p_code_hash);
     perform pg_advisory_xact_lock_shared(homes_key(p_event));
     select * into v_event from events where id = p_event;
-    if v_subject.event_id <> p_event or v_subject.is_unpaid or v_subject.status in ('cancelled', 'refunded') then
-        return jsonb_build_object('answer', 'revoked', 'status', v_subject.status);
-    elsif v_event.status = 'cancelled' then
-        return jsonb_build_object('answer', 'revoked', 'status', 'cancelled');
+    v_reason := case
+        when v_subject.event_id <> p_event then 'wrong_event'
+        when v_event.status = 'cancelled' then 'event_cancelled'
+        when v_subject.status in ('cancelled', 'refunded') then v_subject.status
+        when v_subject.is_unpaid then 'table_not_confirmed'
+    end;
+    if v_reason is not null then
+        return jsonb_build_object('answer', 'revoked', 'reason', v_reason, 'status',
+            case v_reason when 'event_cancelled' then 'cancelled' else v_subject.status end);
     elsif v_subject.is_perk then
-        return jsonb_build_object('answer', 'granted', 'perk', true);
+        return jsonb_build_object('answer', 'granted', 'perk', true, 'reentry', true);
     end if;
     v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
     if v_subject.status is null and v_entry is null then
@@ -465,7 +471,8 @@ begin
                 || jsonb_build_object('answer', 'elsewhere');
         end if;
     end if;
-    return jsonb_build_object('answer', 'granted');
+    -- of a code nobody knows here the gate's own list says more
+    return jsonb_strip_nulls(jsonb_build_object('answer', 'granted', 'reentry', v_subject.is_perk));
 end
 $$;
 CREATE FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) RETURNS jsonb

@@ -176,13 +176,14 @@ delete from peer_entries where scan_id = ? and gate_id = ?
 insert into feed (event_id, version, generation, fetched_at, current_at, unread) values (?, ?, ?, ?, ?, ?)
 on conflict (event_id) do update
 set version = excluded.version, generation = excluded.generation,
-    fetched_at = excluded.fetched_at, current_at = excluded.current_at, unread = excluded.unread
+    fetched_at = excluded.fetched_at, current_at = iif(?, excluded.current_at, current_at),
+    unread = excluded.unread
 
 -- step_feed --
-update feed set version = ?, fetched_at = ?, current_at = ? where event_id = ?
+update feed set version = ?, fetched_at = ?, current_at = coalesce(?, current_at) where event_id = ?
 
 -- feed_is_current --
-update feed set current_at = ?
+update feed set current_at = ? where event_id in (select value from json_each(?))
 
 -- feed_places --
 select event_id, generation, version from feed

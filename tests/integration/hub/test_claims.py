@@ -219,20 +219,23 @@ def test_a_refusal_under_the_grants_own_scan_frees_it(night: Night) -> None:
 @pytest.mark.parametrize("status", ["cancelled", "refunded"])
 def test_a_ticket_out_of_use_is_revoked(night: Night, status: str) -> None:
     told = night.ask("gate-1", night.code(status=status))
-    assert told == {"to": "gate-1", "grant": {"answer": "revoked", "status": status}}
+    assert told == {"to": "gate-1", "grant": {"answer": "revoked", "reason": status, "status": status}}
 
 
 def test_a_ticket_of_another_night_is_revoked(night: Night, world: World) -> None:
     other = world.event("PS")
     world.run("INSERT INTO gate_events (gate_id, event_id) VALUES ('gate-1', %s)", other)
     told = night.ask("gate-1", night.code(), event_id=other)
-    assert told == {"to": "gate-1", "grant": {"answer": "revoked", "status": "issued"}}
+    grant = {"answer": "revoked", "reason": "wrong_event", "status": "issued"}
+    assert told == {"to": "gate-1", "grant": grant}
 
 
 def test_nobody_is_admitted_to_a_cancelled_night(night: Night, world: World) -> None:
     code = night.code()
     world.run("UPDATE events SET status = 'cancelled'")
-    assert night.answer("gate-1", code) == "revoked"
+    told = night.ask("gate-1", code)
+    grant = {"answer": "revoked", "reason": "event_cancelled", "status": "cancelled"}
+    assert told == {"to": "gate-1", "grant": grant}
 
 
 def test_a_code_nobody_knows_is_granted_once(night: Night) -> None:
@@ -250,7 +253,8 @@ def test_who_may_come_and_go_is_granted_everywhere(night: Night, world: World) -
     reservation = world.reservation(night.event)
     guest = world.guest_pass(reservation)
     code = world.one("SELECT code_hash FROM vip_guest_passes WHERE id = %s", guest)
-    assert [night.answer(gate_id, code) for gate_id in night.gates] == ["granted"] * 3
+    told = [night.ask(gate_id, code) for gate_id in night.gates]
+    assert [one and one["grant"] for one in told] == [{"answer": "granted", "reentry": True}] * 3
     world.run("UPDATE vip_guest_passes SET status = 'cancelled'")
     assert night.answer("gate-1", code) == "revoked"
 
@@ -258,7 +262,25 @@ def test_who_may_come_and_go_is_granted_everywhere(night: Night, world: World) -
 def test_a_pass_of_a_table_that_is_not_paid_is_revoked(night: Night, world: World) -> None:
     guest = world.guest_pass(world.reservation(night.event, "pending"))
     code = world.one("SELECT code_hash FROM vip_guest_passes WHERE id = %s", guest)
-    assert night.answer("gate-1", code) == "revoked"
+    told = night.ask("gate-1", code)
+    grant = {"answer": "revoked", "reason": "table_not_confirmed", "status": "issued"}
+    assert told == {"to": "gate-1", "grant": grant}
+
+
+def test_a_gate_whose_list_is_behind_hears_whether_a_ticket_has_the_perk(night: Night, world: World) -> None:
+    """Of host and linked guest; what has come in already is still granted, and kept from nobody."""
+    table = world.reservation(night.event)
+    code = night.code()
+    ticket = world.one("SELECT id FROM tickets WHERE code_hash = %s", code)
+    world.link(table, ticket)
+    night.ingest("gate-2", 1, code)
+    for gate_id in night.gates:
+        told = night.ask(gate_id, code)
+        assert told == {"to": gate_id, "grant": {"answer": "granted", "reentry": True}}
+    world.run("DELETE FROM vip_linked_tickets")
+    assert night.answer("gate-1", code) == "taken"
+    told = night.ask("gate-1", night.code())
+    assert told == {"to": "gate-1", "grant": {"answer": "granted", "reentry": False}}
 
 
 @pytest.mark.parametrize(
@@ -352,7 +374,7 @@ def claimed(night: Night, code: str, scan: str | None = None) -> Claimed:
 def test_a_claim_is_answered_and_acknowledged(night: Night, desk: Desk) -> None:
     claim = claimed(night, night.code())
     desk.hear("gate-1", claim)
-    assert desk.turn() == [("gate-1", Grant(scan_id=claim.scan_id, answer="granted"))]
+    assert desk.turn() == [("gate-1", Grant(scan_id=claim.scan_id, answer="granted", reentry=False))]
     assert desk.line.acknowledged == [1]
 
 

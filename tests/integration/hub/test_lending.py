@@ -117,7 +117,7 @@ def test_a_ticket_is_lent_before_it_is_granted_elsewhere(night: Night, desk: Des
     # before the home was asked it was written down that it may have lent it
     assert not is_alone(night, "gate-1", code)
     desk.hear("gate-1", lent_to(lend))
-    assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="granted"))]
+    assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="granted", reentry=False))]
 
 
 def test_what_its_home_admitted_is_taken(night: Night, desk: Desk) -> None:
@@ -176,7 +176,7 @@ def test_a_silent_home_has_not_lent(night: Night, desk: Desk) -> None:
     assert desk.turn() == []
     # asked again, with the same or another claim, there is nothing left to ask
     desk.hear("gate-2", claim)
-    assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="granted"))]
+    assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="granted", reentry=False))]
 
 
 def test_a_claim_returned_meanwhile_gets_no_grant(night: Night, desk: Desk) -> None:
@@ -199,7 +199,7 @@ def test_of_its_home_and_another_that_ask_at_once_one_gets_it(night: Night, desk
     desk.hear("gate-2", claim)
     desk.hear("gate-1", own)
     said = desk.turn()
-    assert said[1] == ("gate-1", Grant(scan_id=own.scan_id, answer="granted"))
+    assert said[1] == ("gate-1", Grant(scan_id=own.scan_id, answer="granted", reentry=False))
     assert isinstance(said[0][1], Lend)
     desk.hear("gate-1", lent_to(said[0][1]))
     gate_id, told = one_of(desk.turn())

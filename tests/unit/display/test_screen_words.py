@@ -345,6 +345,22 @@ def test_alone_is_another_word_than_offline() -> None:
     assert compose(Notice(word="closed", link=alone), "es", ZONE).banner == ("AISLADA · 12 min",)
 
 
+def test_an_old_list_is_told_instead_of_full_reception() -> None:
+    """Offline says how old the list is anyway."""
+    old = Link(online=True, cache_age_s=83, stale=True)
+    for screen in (idle(old), Notice(word="closed", link=old)):
+        page = compose(screen, "en", ZONE)
+        assert (page.banner, page.online) == (("OLD LIST · 1 min",), False)
+    assert compose(idle(old), "es", ZONE).banner == ("LISTA VIEJA · 1 min",)
+    assert compose(idle(replace(OFFLINE, stale=True)), "en", ZONE).banner[0] == "OFFLINE · 12 min"
+
+
+def test_of_several_nights_the_count_names_its_own() -> None:
+    matinee = replace(idle(), counted="MAT", inside=88, capacity=120)
+    assert said(matinee) == ("PERREO FRIDAYS", "GATE 1", "MAT 88/120", "23:41")
+    assert said(replace(matinee, capacity=0))[2] == "MAT 88"
+
+
 def test_without_the_time_idle_says_so_and_which_night_it_takes_for_tonight() -> None:
     unsure = replace(idle(), knows_time=False, doors=datetime(2025, 2, 1, 4, 0, tzinfo=UTC))
     assert said(unsure) == ("PERREO FRIDAYS", "GATE 1", "No time · Fri 31?", "--:--")
@@ -402,8 +418,8 @@ def test_every_screen_carries_the_mark(lang: Lang) -> None:
     for screen in samples(lang).values():
         page = compose(screen, lang, ZONE)
         if not isinstance(screen, Focus):  # for whoever sets up the camera, before there is a link
-            assert page.online is screen.link.online
-            assert bool(page.banner) is not screen.link.online
+            assert page.online is (screen.link.online and not screen.link.stale)
+            assert bool(page.banner) is not page.online
 
 
 def test_out_of_order_says_what_is_broken_and_the_next_step_in_both_languages() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.cache import CacheReader
+from gate.cache import STALE_MS, CacheReader
 from gate.claim import Answer
 from gate.decide import Policy
 from gate.desk import LENDING_S, RELIABLE_MS, Desk
@@ -19,7 +19,7 @@ from gate.faults import DamagedError
 from gate.homes import division_of, home_of
 from gate.journal import Journal
 from gate.lending import LOCK_FILE, lending_lock
-from gate.link import LinkNote
+from gate.link import Behind, LinkNote
 from gate.model import (
     Entry,
     Event,
@@ -73,7 +73,7 @@ class Gate:
         self.cache.put_snapshot("event-1", 1, FEED, NOW)
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
-        self.line = Line(HubInMemory(an_event()), "gate-1")
+        self.line = Line(HubInMemory(an_event(), perks={code_hash(VIP)}), "gate-1")
         self.link()
         self.desk = Desk(
             gate_id="gate-1",
@@ -353,3 +353,92 @@ def test_no_gate_annuls_for_another(gate: Gate) -> None:
     annulled = a_record(10, gate_id="gate-3", record="annulled", refers_to=a_record(9).scan_id)
     gate.cache.put_peers([annulled])
     assert gate.scan(USED).reason is Reason.ALREADY_USED
+
+
+# --- a list that is known to be behind ---
+
+
+@pytest.fixture
+def old(gate: Gate) -> Gate:
+    """Sync has known for ten seconds that the hub has four changes more."""
+    behind = Behind(since_ms=gate.clock.monotonic_ms - STALE_MS, generation=1, version=6, missing=4)
+    gate.link(behind={"event-1": behind})
+    return gate
+
+
+@pytest.mark.parametrize("code", [GA, VIP])
+def test_from_a_list_that_is_behind_everybody_is_asked_about_perks_included(old: Gate, code: str) -> None:
+    record = old.scan(code)
+    assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, (Flag.STALE,))
+    assert old.line.asked == [record.scan_id]
+
+
+def test_from_a_list_that_is_behind_a_reentry_is_asked_about(old: Gate) -> None:
+    old.cache.put_peers([a_record(7, gate_id="gate-2", code_hash=code_hash(VIP))])
+    record = old.scan(VIP)
+    assert (record.reason, record.kind, record.flags) == (
+        Reason.REENTRY,
+        Kind.VIP_LINKED,
+        (Flag.STALE, Flag.PASSBACK_SUSPECT),
+    )
+    assert old.line.asked == [record.scan_id]
+
+
+@pytest.mark.parametrize("mood", ["is silent", "is late"])
+def test_a_hub_that_does_not_answer_leaves_the_list_that_is_behind_and_the_flag(
+    old: Gate, mood: Mood
+) -> None:
+    old.mood(mood)
+    assert (old.scan(VIP).reason, old.records()[-1].flags) == (Reason.FIRST_ENTRY, (Flag.STALE,))
+    assert old.scan(GA).flags == (Flag.STALE, Flag.UNCLAIMED)
+
+
+def test_a_gate_that_cannot_ask_decides_at_once_and_flags(old: Gate) -> None:
+    old.line.is_connected = False
+    assert (old.scan(VIP).reason, old.records()[-1].flags) == (Reason.FIRST_ENTRY, (Flag.STALE,))
+    assert old.line.asked == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "rule"),
+    [
+        (Reason.WRONG_EVENT, Status.ISSUED, 7),
+        (Reason.EVENT_CANCELLED, Status.CANCELLED, 8),
+        (Reason.CANCELLED, Status.CANCELLED, 8),
+        (Reason.REFUNDED, Status.REFUNDED, 8),
+        (Reason.TABLE_NOT_CONFIRMED, Status.ISSUED, 9),
+    ],
+)
+@pytest.mark.parametrize("code", [GA, VIP])
+def test_what_the_hub_has_taken_back_is_refused_though_the_list_that_is_behind_says_otherwise(
+    old: Gate, code: str, reason: Reason, status: Status, rule: int
+) -> None:
+    answer = Answer(scan_id="", answer="revoked", reason=reason, status=status)
+    old.line.hub.revoked[code_hash(code)] = answer
+    record = old.scan(code)
+    assert (record.reason, record.rule, record.flags) == (reason, rule, ())
+
+
+def test_a_perk_the_hub_has_taken_back_leaves_a_one_time_ticket(old: Gate) -> None:
+    """Unlinked, or its table cancelled, since: plain GA, once and no more (domain 2.2)."""
+    old.line.hub.perks.clear()
+    first = old.scan(VIP)
+    assert (first.reason, first.kind) == (Reason.FIRST_ENTRY, Kind.GA)
+    old.line.hub.ingest(old.records())
+    again = old.scan(VIP)
+    assert (again.reason, again.rule) == (Reason.ALREADY_USED, 13)
+    assert old.line.asked == [first.scan_id, again.scan_id]
+
+
+def test_before_ten_seconds_and_once_it_has_caught_up_perks_are_decided_here(gate: Gate) -> None:
+    fresh = Behind(since_ms=gate.clock.monotonic_ms - STALE_MS + 100, generation=1, version=6)
+    for behind in ({"event-1": fresh}, {}, {"event-2": Behind(since_ms=0)}):
+        gate.link(behind=behind)
+        assert gate.scan(VIP).flags in ((), (Flag.PASSBACK_SUSPECT,))
+    assert gate.line.asked == []
+
+
+@pytest.mark.parametrize("code", [USED, GONE, STRANGER])
+def test_nobody_is_asked_about_who_is_refused_anyway(old: Gate, code: str) -> None:
+    assert not old.desk.answer(Presented(parse(code.encode()), code.encode())).verdict.admits
+    assert old.line.asked == []

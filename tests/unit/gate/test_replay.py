@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gate.decide import Policy
 from gate.errors import StoreError
 from gate.model import (
     Admission,
@@ -24,6 +25,7 @@ from gate.model import (
 )
 from gate.payload import code_hash
 from gate.recorded import replay_night
+from gate.replay import Known, replay
 from tests.factories import (
     DOORS,
     NOW,
@@ -214,3 +216,22 @@ def test_a_file_that_is_no_journal_is_told_in_words(night: Night, tmp_path: Path
     other.write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match="Is it a journal"):
         replay_night(night.config, other)
+
+
+def test_a_signed_ticket_the_cache_never_knew_is_taken_to_be_of_the_night_it_was_judged_by() -> None:
+    """Of several at once, too: the journal says which."""
+    matinee = an_event(event_id="event-0", code="MAT", doors_open_at=DOORS - timedelta(hours=4))
+    recorded = [
+        a_record(
+            seq,
+            event_id=event.event_id,
+            kind=Kind.UNKNOWN,
+            subject_id=None,
+            code_hash=code_hash(code_id(seq)),
+            rule=6,
+            flags=(Flag.UNSYNCED,),
+        )
+        for seq, event in enumerate((matinee, an_event()), start=1)
+    ]
+    replayed = replay(recorded, lambda _hash: Known(), (an_event(), matinee), Policy())
+    assert (replayed.scans, replayed.differences) == (2, ())

@@ -1,0 +1,271 @@
+"""Nights may overlap (domain 2.3): a matinee that runs late, and the evening whose doors are open already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gate.cache import STALE_MS
+from gate.config import read
+from gate.front import COUNT_MS
+from gate.link import Behind, LinkNote
+from gate.model import Event, FeedRow, Kind, Reason, Status
+from gate.screen import Answer, Idle, OutOfOrder, Screen
+from gate.status import gather
+from gate.tonight import LINGER, night_of, serving, taking_place
+from sync.wire import GateConfig
+from tests.codes import KEYS, signed
+from tests.doors import Bench, guests
+from tests.factories import DOORS, NOW, a_table, an_admission, an_event, code_id, pass_id
+
+HOUR = timedelta(hours=1)
+MATINEE = an_event(
+    event_id="event-0",
+    code="MAT",
+    name="Matinee",
+    doors_open_at=DOORS - 4 * HOUR,
+    ends_at=DOORS + 2 * HOUR,
+    capacity=120,
+)
+EVENING = an_event()
+NEXT_WEEK = an_event(
+    event_id="event-7", doors_open_at=DOORS + timedelta(days=7), ends_at=DOORS + timedelta(days=7, hours=8)
+)
+EARLY, PASS, STRANGER = code_id(11, "MAT"), pass_id(12), code_id(13, "MAT")
+LATE = code_id(1)
+
+
+def guest(code: str, kind: Kind = Kind.GA, table: str | None = None) -> FeedRow:
+    return an_admission(code, event_id="event-0", kind=kind, reservation_id=table)
+
+
+class TwoNights(Bench):
+    """The door, at eleven: both nights are on."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, feed=(EVENING, *guests(2)), keys=KEYS)
+        self.serve(NEXT_WEEK, EVENING, MATINEE)
+        table = a_table(reservation_id="reservation-0", event_id="event-0")
+        rows = (MATINEE, table, guest(EARLY), guest(PASS, Kind.VIP_PASS, "reservation-0"))
+        self.hub.put_snapshot("event-0", 3, rows, self.clock.wall)
+        self.hub.put_snapshot("event-7", 1, (NEXT_WEEK,), self.clock.wall)
+        self.clock.synced = True
+        self.link()
+
+    def serve(self, *events: Event) -> None:
+        self.hub.put_config(GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=events))
+
+    def link(self, *behind: str) -> None:
+        now_ms = self.clock.monotonic_ms
+        note = LinkNote(
+            connected=True,
+            hub_heard=True,
+            since_ms=now_ms,
+            beat_ms=now_ms,
+            boot_id="boot-1",
+            epoch=None,
+            acked_seq=0,
+            behind=dict.fromkeys(behind, Behind(since_ms=now_ms - STALE_MS, missing=4)),
+        )
+        self.hub.put_link(note, None)
+
+    def reason(self, code: str) -> Reason:
+        answer = self.show(code)
+        assert isinstance(answer, Answer)
+        return answer.verdict.reason
+
+    def at(self, when: datetime) -> None:
+        self.clock.forward((when - self.clock.wall).total_seconds())
+        self.link()
+
+    def idle(self) -> Screen:
+        self.wait(1.1)
+        self.link()
+        self.wait(1.1)
+        return self.display.screens[-1]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[TwoNights]:
+    bench = TwoNights(tmp_path)
+    yield bench
+    bench.close()
+
+
+def test_guests_of_both_nights_enter_and_a_vip_comes_back(two: TwoNights) -> None:
+    assert [two.reason(code) for code in (LATE, EARLY, EARLY, PASS, PASS)] == [
+        Reason.FIRST_ENTRY,
+        Reason.FIRST_ENTRY,
+        Reason.ALREADY_USED,
+        Reason.FIRST_ENTRY,
+        Reason.REENTRY,
+    ]
+    assert [one.event_id for one in two.records()] == ["event-1", *["event-0"] * 4]
+    assert [one.cache_version for one in two.records()] == [1, *[3] * 4]
+
+
+def test_each_night_ends_by_its_own_hours_and_next_week_is_another_event(two: TwoNights) -> None:
+    two.at(MATINEE.ends_at + LINGER + HOUR)
+    assert [two.reason(code) for code in (LATE, EARLY, PASS)] == [
+        Reason.FIRST_ENTRY,
+        Reason.EVENT_OVER,
+        Reason.EVENT_OVER,
+    ]
+    two.at(NEXT_WEEK.doors_open_at + HOUR)
+    assert two.reason(EARLY) is Reason.WRONG_EVENT
+
+
+def test_who_is_early_for_the_second_reads_when_its_doors_open(two: TwoNights) -> None:
+    two.clock.wall = MATINEE.doors_open_at + HOUR
+    assert [two.reason(code) for code in (EARLY, LATE)] == [Reason.FIRST_ENTRY, Reason.TOO_EARLY]
+
+
+def test_a_night_that_was_called_off_says_so_beside_one_that_is_on(two: TwoNights) -> None:
+    """It gives way to the other as tonight's; its guests still read why."""
+    called_off = an_event(
+        event_id="event-0", code="MAT", status="cancelled", doors_open_at=DOORS, ends_at=EVENING.ends_at
+    )
+    two.hub.put_snapshot("event-0", 4, (called_off, guest(EARLY)), two.clock.wall)
+    assert two.reason(EARLY) is Reason.EVENT_CANCELLED
+    assert two.reason(LATE) is Reason.FIRST_ENTRY
+
+
+def test_a_signed_ticket_nobody_knows_is_of_the_night_it_names(two: TwoNights) -> None:
+    assert two.reason(signed(STRANGER)) is Reason.FIRST_ENTRY
+    assert two.records()[-1].event_id == "event-0"
+    assert two.reason(signed(code_id(14, "PS"))) is Reason.WRONG_EVENT
+
+
+def test_of_two_nights_with_one_code_the_date_says_which(two: TwoNights) -> None:
+    """Whichever of them the configuration names first."""
+    assert two.reason(signed(code_id(15))) is Reason.FIRST_ENTRY
+    two.serve(EVENING, MATINEE, NEXT_WEEK)
+    assert two.reason(signed(code_id(16))) is Reason.FIRST_ENTRY
+    assert two.reason(signed(code_id(16, date="20261127"))) is Reason.WRONG_EVENT
+
+
+def test_two_tickets_of_two_nights_in_one_frame_are_two_valid_tickets(two: TwoNights) -> None:
+    answer = two.show(EARLY, LATE)
+    assert isinstance(answer, Answer)
+    assert answer.verdict.reason is Reason.AMBIGUOUS
+
+
+def test_a_code_unknown_to_a_night_that_has_its_list_is_not_found_though_another_has_none(
+    two: TwoNights,
+) -> None:
+    two.serve(EVENING, NEXT_WEEK)
+    two.serve(NEXT_WEEK, EVENING, MATINEE)
+    two.at(NOW + timedelta(minutes=5))
+    assert two.reason(code_id(17)) is Reason.UNKNOWN
+    seen = two.show(STRANGER)  # nobody can say
+    assert not isinstance(seen, Answer)
+    assert isinstance(two.idle(), OutOfOrder)
+
+
+def test_the_idle_screen_shows_the_night_whose_doors_opened_last_and_counts_each_in_turn(
+    two: TwoNights,
+) -> None:
+    two.show(EARLY)
+    told = []
+    for _ in range(8):
+        two.wait(COUNT_MS / 2000)
+        two.link()
+        idle = two.idle()
+        assert isinstance(idle, Idle)
+        assert idle.event == EVENING.name
+        told.append((idle.counted, idle.inside, idle.capacity))
+    assert set(told) == {("MAT", 1, 120), ("PF", 0, 500)}
+
+
+def test_a_single_night_is_counted_without_its_code(two: TwoNights) -> None:
+    two.at(MATINEE.ends_at + HOUR)
+    idle = two.idle()
+    assert isinstance(idle, Idle)
+    assert (idle.event, idle.counted, idle.capacity) == (EVENING.name, "", 500)
+
+
+@pytest.mark.parametrize("behind", ["event-0", "event-1"])
+def test_a_list_of_either_night_that_is_behind_shows_and_flags_only_its_own(
+    two: TwoNights, behind: str
+) -> None:
+    two.link(behind)
+    two.wait(1.1)
+    idle = two.display.screens[-1]
+    assert isinstance(idle, Idle)
+    assert (idle.link.online, idle.link.stale) == (True, True)
+    for code in (LATE, EARLY):
+        two.link(behind)
+        answer = two.show(code, seconds=0.1)
+        record = two.records()[-1]
+        assert isinstance(answer, Answer)
+        assert answer.link.stale is ("stale" in record.flags) is (record.event_id == behind)
+
+
+def test_a_list_of_a_night_that_is_not_on_does_not_worry_the_idle_screen(two: TwoNights) -> None:
+    two.link("event-7")
+    two.wait(1.1)
+    idle = two.display.screens[-1]
+    assert isinstance(idle, Idle)
+    assert not idle.link.stale
+
+
+def test_status_tells_of_both_nights_and_of_the_one_that_is_behind(two: TwoNights) -> None:
+    config = two.folder / "gate.toml"
+    config.write_text(
+        f'gate_id = "gate-1"\nvenue = "maguey"\nstate_dir = "{two.folder}"\n'
+        f'runtime_dir = "{two.folder}/run"\n'
+        f'[camera]\ndriver = "folder"\npath = "{two.folder}"\n[turnstile]\ndriver = "mock"\n'
+        f'[screen]\ndriver = "dummy"\n[hub]\nurl = "http://127.0.0.1:9"\ntoken_file = "{two.folder}/token"\n'
+        'broker = "127.0.0.1"\n'
+    )
+    two.link("event-0")
+    status = gather(read(config), two.clock)
+    assert [(night.name, night.behind_s) for night in status.nights] == [
+        (EVENING.name, None),
+        (MATINEE.name, STALE_MS // 1000),
+    ]
+    (told,) = [problem for problem in status.problems if "BEHIND" in problem]
+    assert told.startswith("The list of Matinee is BEHIND the hub's by 4 changes, for 10 s.")
+
+
+def test_a_refund_of_the_other_night_is_refused_as_one(two: TwoNights) -> None:
+    refunded = an_admission(EARLY, event_id="event-0", status=Status.REFUNDED)
+    two.hub.put_snapshot("event-0", 5, (MATINEE, refunded), two.clock.wall)
+    assert two.reason(EARLY) is Reason.REFUNDED
+
+
+# --- which nights are served ---
+
+BRUNCH = an_event(
+    event_id="event-8", doors_open_at=EVENING.ends_at + HOUR, ends_at=EVENING.ends_at + 6 * HOUR
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "events", "expected"),
+    [
+        (NOW, (EVENING, NEXT_WEEK), (EVENING,)),
+        (NOW, (EVENING, BRUNCH), (EVENING,)),
+        (NOW - 6 * HOUR, (MATINEE, EVENING), (MATINEE, EVENING)),
+        (EVENING.ends_at + HOUR, (MATINEE, EVENING, NEXT_WEEK), (MATINEE, EVENING)),
+        (BRUNCH.doors_open_at, (EVENING, BRUNCH), (EVENING, BRUNCH)),
+        (EVENING.ends_at + LINGER, (EVENING, BRUNCH), (BRUNCH,)),
+        (NOW, (an_event(served=False),), ()),
+        (NOW, (), ()),
+    ],
+)
+def test_the_nights_a_gate_serves_share_hours_with_tonights_or_have_just_ended(
+    at: datetime, events: tuple[Event, ...], expected: tuple[Event, ...]
+) -> None:
+    assert serving(events, at) == expected
+    assert serving(events[::-1], at) == expected
+    for event in events:
+        assert (night_of(event, events, at) == event) is (event in expected)
+
+
+def test_a_night_that_is_over_or_called_off_does_not_take_place() -> None:
+    over, off = an_event(status="completed"), an_event(event_id="event-9", status="cancelled")
+    assert taking_place((over, off, MATINEE), NOW) == (MATINEE,)
