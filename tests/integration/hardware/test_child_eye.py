@@ -66,15 +66,18 @@ def test_a_killed_child_is_replaced_and_the_next_pictureread(
     assert eye.trouble() is None
 
 
-def test_a_decoder_that_hangs_is_replaced_and_the_picture_stillread(eye: ChildEye, folder: Path) -> None:
+def test_a_decoder_that_hangs_is_replaced_and_the_picture_stillread(folder: Path) -> None:
+    eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), decoder_deadline_s=1.0)
+    until(eye, lambda look: look is not None)
     os.kill(eye.pids()[1], signal.SIGSTOP)
     present(folder, "PATIENT")
     read(eye, "PATIENT")
     assert eye.restarts().decoder >= 1
+    eye.close()
 
 
 def test_a_camera_that_hangs_is_replaced(folder: Path) -> None:
-    eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), camera_deadline_s=0.5)
+    eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), camera_deadline_s=2.0)
     until(eye, lambda look: look is not None)
     os.kill(eye.pids()[0], signal.SIGSTOP)
     present(folder, "PATIENT")

@@ -44,7 +44,7 @@ def test_a_stalled_camera_is_replaced_then_reported_until_it_gives_fresh_picture
     camera: Camera, how: How, says: str
 ) -> None:
     with capture_logs() as logs:
-        eye = ChildEye(camera.spec(), camera_deadline_s=1.0)
+        eye = ChildEye(camera.spec(), camera_deadline_s=2.0)
         until(eye, lambda _: len(camera.given()) > 10)
         camera.give(how, "STALE")
         until(eye, lambda _: eye.trouble() is not None)
@@ -87,7 +87,7 @@ def _collect(eye: ChildEye, done: Callable[[], bool]) -> list[bytes]:
 
 def test_a_stall_that_a_new_process_cures_is_not_reported(camera: Camera) -> None:
     with capture_logs() as logs:
-        eye = ChildEye(camera.spec(), camera_deadline_s=1.0)
+        eye = ChildEye(camera.spec(), camera_deadline_s=2.0)
         until(eye, lambda _: len(camera.given()) > 10)
         camera.give("silent_once", "CURED")
         read(eye, "CURED")
@@ -97,7 +97,7 @@ def test_a_stall_that_a_new_process_cures_is_not_reported(camera: Camera) -> Non
 
 
 def test_a_camera_process_that_hangs_whenever_it_is_started_is_reported(camera: Camera) -> None:
-    eye = ChildEye(camera.spec(), camera_deadline_s=1.0)
+    eye = ChildEye(camera.spec(), camera_deadline_s=2.0)
     until(eye, lambda look: look is not None)
     camera.give("hanging")
     until(eye, lambda _: eye.trouble() is not None)
@@ -110,7 +110,7 @@ def test_a_camera_process_that_hangs_whenever_it_is_started_is_reported(camera: 
 
 def test_a_frame_that_waited_for_a_hanging_decoder_too_long_is_not_read(camera: Camera) -> None:
     """Else a guest who has gone on would be let in when the decoder is replaced."""
-    eye = ChildEye(camera.spec(), decoder_deadline_s=2.0, camera_deadline_s=60.0)
+    eye = ChildEye(camera.spec(), decoder_deadline_s=2.0)
     until(eye, lambda look: look is not None)
     pid, decoder = eye.pids()
     os.kill(decoder, signal.SIGSTOP)

@@ -20,7 +20,7 @@ from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
 from hub.migrate import migrate
-from tests.integration.hub.world import World
+from tests.integration.hub.world import PATIENCE, World
 from tests.proxy import Proxy, proxy
 
 _number = itertools.count(1)
@@ -52,7 +52,7 @@ def owner_dsn(server: Postgres) -> Iterator[str]:
     name = f"hub_{next(_number)}"
     with psycopg.connect(server.dsn, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub".encode())
-        yield server.database(name)
+        yield make_conninfo(server.database(name), connect_timeout=round(PATIENCE))
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 

@@ -28,6 +28,7 @@ from hub.queries import query
 from sync.wire import Claimed, GateConfig, GateStatus, Grant, Lend, LentTo, Probe, Returned, decode
 from tests.integration.hub.asking import NOW, Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.world import PATIENCE, World
+from tests.patience import until
 
 TOKEN = "a-token"
 
@@ -400,10 +401,7 @@ def test_no_claim_is_granted_by_the_old_homes_while_new_ones_are_made(night: Nig
 
 
 def until_blocked(world: World, pid: int) -> None:
-    for _ in range(100_000):
-        if world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid):
-            return
-    raise AssertionError("it never waited")
+    until(lambda: world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid))
 
 
 def test_homes_lend_while_everybody_races(dsn: str, world: World) -> None:

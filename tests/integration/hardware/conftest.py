@@ -1,0 +1,24 @@
+"""Eyes that wait for their children: a child that is slow to start or to answer is none that hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hardware import workers
+from hardware.eye import ChildEye
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Where a test is about a limit, it sets it."""
+    defaults = ChildEye.__init__.__kwdefaults__
+    assert defaults is not None
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in ("decoder_deadline_s", "camera_deadline_s"):
+            patch.setitem(defaults, limit, PATIENCE_S)
+        for role in workers.START_S:
+            patch.setitem(workers.START_S, role, PATIENCE_S)
+        yield
