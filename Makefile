@@ -1,15 +1,23 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test soak bench pibox-camera postgres-versions check format lock pictures clean
+.PHONY: demo test test-slow soak bench pibox-camera postgres-versions check format lock pictures clean
 
 demo:
 	@tools/setup
 	@$(PY) -m demo
 
 # Four at once on two cores: tests with servers mostly wait. Each file stays in one process; the nights come first.
+SHARED := -n 4 --dist loadfile --no-loadscope-reorder
+
 test: check
-	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest $(SHARED)
+
+# The same on one core, then beside four busy loops: nothing may fail because a machine is slow.
+test-slow: check
+	@taskset -c 0 $(PY) -m pytest $(SHARED)
+	@loops=; for n in 1 2 3 4; do while :; do :; done & loops="$$loops $$!"; done; \
+	  trap "kill $$loops" EXIT; trap "exit 1" INT TERM; $(PY) -m pytest $(SHARED)
 
 # Many nights of the simulator, on two cores: docs/development.md. SEEDS=20000 takes hours; FROM=500 begins there.
 soak:

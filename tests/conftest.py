@@ -41,6 +41,9 @@ def _use(folder: Path) -> None:
     folder.chmod(0o711)  # the servers run as others, and have folders in it
     os.environ["TMPDIR"] = str(folder)  # for child processes, too
     tempfile.tempdir = None
+    # hundreds of processes are started: each reads what the first has compiled, and the tree stays as it is
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -84,7 +84,7 @@ MUTANTS = (
         '            yield Turn(self.path, self._db, self.epoch)\n            self._db.execute("commit")\n',
         "            yield Turn(self.path, self._db, self.epoch)\n"
         "            import threading\n\n"
-        '            threading.Timer(0.05, lambda: self._db.execute("commit")).start()\n',
+        '            threading.Timer(2.0, lambda: self._db.execute("commit")).start()\n',
         ("tests/unit/gate/test_door.py",),
     ),
     Mutant(

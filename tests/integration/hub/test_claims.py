@@ -27,8 +27,8 @@ from hub.database import Connection, connect
 from hub.migrate import migrate
 from sync.wire import Claimed, GateStatus, Grant, HubTime, Probe, Returned, ToGate, WireError, encode, to_gate
 from tests.integration.hub.asking import Desk, Night, after, ask, new_id, one_of
+from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
-from tests.patience import until
 
 
 @pytest.fixture
@@ -73,16 +73,11 @@ def test_a_claim_waits_for_whoever_is_changing_the_ticket(dsn: str, night: Night
             "UPDATE tickets SET status = 'checked_in', checked_in_at = now(), checked_in_by = 'Eva'"
         )
         asked = pool.submit(ask, mine, night, "gate-1", code)
-        until_blocked(night.world, mine.info.backend_pid)
+        until_blocked(night.world, mine.info.backend_pid, asked)
         other.commit()
         told = asked.result(PATIENCE)
     assert told is not None
     assert (told["grant"]["answer"], told["grant"]["entry"]["gate"]) == ("taken", "Eva")
-
-
-def until_blocked(world: World, pid: int) -> None:
-    """Wait until that connection waits for another."""
-    until(lambda: world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid))
 
 
 def test_a_claim_never_waits_for_the_nights_own_row(dsn: str, night: Night) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -394,14 +394,20 @@ def test_no_claim_is_granted_by_the_old_homes_while_new_ones_are_made(night: Nig
         assert told is not None
         assert told["grant"]["answer"] == "granted"
         done = pool.submit(retire, retiring, "PF", "gate-2", "Eva", "water in it", NOW)
-        until_blocked(night.world, retiring.info.backend_pid)
+        until_blocked(night.world, retiring.info.backend_pid, done)
         claiming.commit()
         done.result(PATIENCE)
     assert not is_alone(night, "gate-1", code)
 
 
-def until_blocked(world: World, pid: int) -> None:
-    until(lambda: world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid))
+def until_blocked(world: World, pid: int, asked: Future[Any] | None = None) -> None:
+    """Wait until that connection waits for another; what was asked on it must not be done before."""
+
+    def is_blocked() -> bool:
+        return bool(world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid))
+
+    until(lambda: is_blocked() or (asked is not None and asked.done()))
+    assert asked is None or not asked.done(), "it never waited"
 
 
 def test_homes_lend_while_everybody_races(dsn: str, world: World) -> None:
