@@ -27,6 +27,7 @@ from hub.feed import publishing
 from hub.ingest import Batch, merge, read, write
 from hub.queries import query
 from hub.statuses import hearing
+from hub.waiting import watching
 from sync.wire import Ack, Topics, encode
 
 BATCH_RECORDS = 500
@@ -73,7 +74,10 @@ class Consumer:
         """
         while not stop.is_set() and not self.was_frozen:
             self.trying()
-            self.turn(conn, _POLL_SECONDS)
+            try:
+                self.turn(conn, _POLL_SECONDS)
+            except psycopg.errors.LockNotAvailable:
+                continue  # what was not committed is kept; `hub.waiting` says who is in the way
             outage.over()
 
     def turn(self, conn: Connection, wait_s: float) -> None:
@@ -163,7 +167,7 @@ def _keep_going(error: Exception, outage: Outage) -> None:
 
 def _is_active(conn: Connection, venue: str) -> bool:
     row = conn.execute(query("become_active"), {"venue": venue}).fetchone()
-    return row is not None and bool(row["pg_try_advisory_lock"])
+    return row is not None and bool(row["mine"])
 
 
 def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
@@ -180,5 +184,6 @@ def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
     active.enter_context(publishing(config, broker))
     active.enter_context(hearing(config, away))
     active.enter_context(answering(config, away))
+    active.enter_context(watching(config))
     _log.info("taking in scans", venue=config.venue)
     return Consumer(config, broker)

@@ -18,6 +18,9 @@ T = TypeVar("T")
 ATTEMPTS = 5
 """A deadlock or a serialization failure goes away by itself; who loses five in a row is told."""
 
+LOCK_SECONDS = 5
+"""Nobody's lock is waited for longer at once: what does not come to its end is told and tried again."""
+
 _LIVELY: dict[str, str | int] = {
     "connect_timeout": 3,
     "keepalives_idle": 5,
@@ -42,7 +45,8 @@ def conninfo(dsn: str) -> str:
     known = conninfo_to_dict(dsn)
     wanted = {key: value for key, value in _LIVELY.items() if key not in known}
     # times are written and read in UTC whatever the server's or the user's setting
-    wanted["options"] = f"{known.get('options') or ''} -c timezone=UTC".strip()
+    own = known.get("options") or ""
+    wanted["options"] = f"-c lock_timeout={LOCK_SECONDS}s {own} -c timezone=UTC"
     return make_conninfo(dsn, **wanted)
 
 
@@ -96,6 +100,11 @@ def in_words(error: BaseException) -> str:
     """What an outage is, for the log: a database without our tables is told as that."""
     if getattr(error, "sqlstate", None) in _NOT_MIGRATED:
         return f"the database is not migrated: run 'maguey-hub migrate' ({one_line(error)})"
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return (
+            "somebody else's session holds what this needs; the log of 'maguey-hub ingest' says whose "
+            f"({one_line(error)})"
+        )
     return one_line(error)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import re
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from importlib import resources
@@ -17,13 +18,18 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
+import structlog
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from hub.database import Connection, connect, conninfo, one_line
+from hub.database import Connection, connect, conninfo, in_words
 from hub.errors import HubError
 from hub.queries import query, sql_folder
+
+_LOOK_S = 0.5
+_TOLD_AFTER_S = 2.0
+_log = structlog.get_logger()
 
 _NOISE = re.compile(r"^(--|SET |SELECT pg_catalog\.set_config|\\(un)?restrict|$)")
 _OWNER = re.compile(r"^(ALTER DEFAULT PRIVILEGES) FOR ROLE (?:\w+|\"[^\"]+\")")
@@ -44,7 +50,7 @@ def migrate(dsn: str) -> list[str]:
                 backend.apply_migrations(pending)
         except psycopg.Error as error:
             raise HubError(
-                f"A migration failed and was undone: {one_line(error)}. Nothing was changed by it; "
+                f"A migration failed and was undone: {in_words(error)}. Nothing was changed by it; "
                 "compare the database with hub/sql/schema.sql."
             ) from error
         return [migration.id for migration in pending]
@@ -54,9 +60,24 @@ def migrate(dsn: str) -> list[str]:
 def _alone(dsn: str) -> Iterator[None]:
     """Two hubs that start together migrate one after the other."""
     with connect(dsn, autocommit=True) as guard:
-        guard.execute(query("migrate_alone"))
+        _await_turn(guard)
         _check_rights(guard)
         yield
+
+
+def _await_turn(guard: Connection) -> None:
+    """Wait until nobody else migrates, and say after two seconds who does."""
+    pause, waited = threading.Event(), 0.0
+    while not (guard.execute(query("migrate_alone")).fetchone() or {})["mine"]:
+        pause.wait(_LOOK_S)
+        waited += _LOOK_S
+        if waited == _TOLD_AFTER_S:
+            holder = guard.execute(query("migrating")).fetchone() or {}
+            _log.warning(
+                "another session migrates this database, or holds the lock of who does; waiting. If it is no "
+                "maguey-hub: an administrator ends it with SELECT pg_terminate_backend(pid)",
+                **holder,
+            )
 
 
 _CURES = {

@@ -232,8 +232,10 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
             with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                 conn.execute(query("end_when_frozen"), {"frozen_s": str(_FROZEN_SECONDS)})
                 while not stop.is_set():
-                    statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
-                    outage.over()
+                    # in case somebody is in the way: what was heard is kept, and `hub.waiting` says who it is
+                    with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                        statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
+                        outage.over()
         except (psycopg.Error, DatabaseDownError) as error:
             outage.began(in_words(error))
         except Exception as error:

@@ -79,7 +79,7 @@ declare
     v_kept jsonb := '[]';
 begin
     -- as whoever makes a part: one at a time
-    perform pg_advisory_xact_lock(hashtextextended('maguey scan partitions', 0));
+    perform take_locks(array['scan partitions']);
     for v_month in
         select name, since, since + interval '1 month' as until, to_char(since, 'YYYY-MM') as label from (
             select c.relname as name, to_date(substr(c.relname, 11), 'YYYY_MM')::timestamp as since
@@ -154,6 +154,33 @@ PARTITION BY RANGE (received_at);
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
+CREATE FUNCTION public.become_active(p_venue text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_now active_hubs;
+    v_mine timestamptz := (select backend_start from pg_stat_activity where pid = pg_backend_pid());
+begin
+    insert into active_hubs (venue) select p_venue
+    where not exists (select from active_hubs where venue = p_venue) on conflict do nothing;
+    select * into v_now from active_hubs where venue = p_venue for update skip locked;
+    if not found then
+        return false;
+    elsif (v_now.pid, v_now.backend_start) = (pg_backend_pid(), v_mine) then
+        return true;
+    elsif exists (
+        select from pg_stat_activity
+        where pid = v_now.pid and usename = v_now.login
+            and (backend_start is null or backend_start = v_now.backend_start)
+    ) then
+        return false;
+    end if;
+    update active_hubs set pid = pg_backend_pid(), backend_start = v_mine, login = session_user, since = now()
+    where venue = p_venue;
+    return true;
+end
+$$;
 CREATE FUNCTION public.believed(p_gates text[]) RETURNS text[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -438,7 +465,7 @@ declare
     v_reason text;
 begin
     select * into v_subject from claim_subject(p_code_hash);
-    perform pg_advisory_xact_lock_shared(homes_key(p_event));
+    perform take_locks(array[homes_lock(p_event)], true);
     select * into v_event from events where id = p_event;
     v_reason := case
         when v_subject.event_id <> p_event then 'wrong_event'
@@ -618,7 +645,7 @@ begin
             v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
         return;
     end if;
-    perform pg_advisory_xact_lock(hashtextextended('maguey code ' || p_code_hash, 0));
+    perform take_locks(array[code_lock(p_code_hash)]);
 end
 $$;
 CREATE FUNCTION public.cleanup_expired_webhook_idempotency() RETURNS integer
@@ -634,6 +661,9 @@ CREATE FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp wi
     )
     select count(*)::integer from forgotten
 $$;
+CREATE FUNCTION public.code_lock(p_code text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('code '::text || ((hashtextextended(p_code, (0)::bigint) & (1023)::bigint))::text);
 CREATE FUNCTION public.complete_finished_events() RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -928,6 +958,21 @@ CREATE FUNCTION public.cut_name(p_text text) RETURNS text
             '(?:[\U0001F1E6-\U0001F1FF]{2}|.)(?:[' || marks || ']|\u200D[^' || marks || '\u200D]?)*', 'g') with ordinality as l (m, place)
     ) cut
     where place <= 40 and characters <= 80
+$$;
+CREATE FUNCTION public.dismiss_staff(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not is_owner() then
+        return refuse('NOT_ALLOWED', 'Only an owner says who works here.');
+    end if;
+    delete from staff where user_id = p_user_id;
+    if not found then
+        return refuse('STAFF_NOT_FOUND', 'Nobody with this id works here.');
+    end if;
+    return jsonb_build_object('success', true, 'message', 'Does not work here any more.');
+end
 $$;
 CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
     LANGUAGE plpgsql STABLE
@@ -1581,7 +1626,7 @@ begin
         order by e.id
     loop
         perform 1 from events where id = v_event for no key update;
-        perform pg_advisory_xact_lock(homes_key(v_event));
+        perform take_locks(array[homes_lock(v_event)]);
         select array_agg(g.gate_id order by g.gate_id collate "C") into v_homes
         from gate_events s join gates g on g.gate_id = s.gate_id
         where s.event_id = v_event and g.status = 'active' and g.revoked_at is null
@@ -1627,9 +1672,9 @@ $$;
 CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[] DEFAULT '{}'::text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT homes.gate FROM unnest(home_of.p_homes) homes(gate) WHERE (homes.gate <> ALL (home_of.p_retired)) ORDER BY (sha256(convert_to(((homes.gate || ' '::text) || home_of.p_code_hash), 'UTF8'::name))) DESC, (homes.gate COLLATE "C") DESC LIMIT 1);
-CREATE FUNCTION public.homes_key(p_event uuid) RETURNS bigint
+CREATE FUNCTION public.homes_lock(p_event uuid) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN hashtextextended(('maguey homes '::text || (p_event)::text), (0)::bigint);
+    RETURN ('homes '::text || (p_event)::text);
 CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1982,10 +2027,7 @@ CREATE FUNCTION public.lock_codes(p_codes text[]) RETURNS void
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    perform pg_advisory_xact_lock(key) from (
-        select distinct hashtextextended('maguey code ' || code, 0) as key from unnest(p_codes) as c (code)
-        order by key offset 0
-    ) keys;
+    perform take_locks(array(select code_lock(code) from unnest(p_codes) as c (code)));
 end
 $$;
 CREATE FUNCTION public.lock_events_of(p_subjects uuid[]) RETURNS void
@@ -2006,10 +2048,7 @@ CREATE FUNCTION public.lock_gates(p_gates text[]) RETURNS void
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    perform pg_advisory_xact_lock(key) from (
-        select distinct hashtextextended('maguey gate ' || gate_id, 0) as key from unnest(p_gates) as g (gate_id)
-        order by key offset 0
-    ) keys;
+    perform take_locks(array(select 'gate ' || gate from unnest(p_gates) as g (gate)));
 end
 $$;
 CREATE FUNCTION public.log_linked_entries(p_scans uuid[]) RETURNS void
@@ -2034,7 +2073,7 @@ declare
     v_from timestamptz := date_trunc('month', p_month::timestamp) at time zone 'UTC';
     v_to timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') at time zone 'UTC';
 begin
-    perform pg_advisory_xact_lock(hashtextextended('maguey scan partitions', 0));
+    perform take_locks(array['scan partitions']);
     if to_regclass('public.' || v_name) is not null then
         return false;
     end if;
@@ -2986,7 +3025,7 @@ begin
     elsif v_event.home_gates <@ (v_event.retired_gates || p_gate) then
         return 'last';
     end if;
-    perform pg_advisory_xact_lock(homes_key(p_event));
+    perform take_locks(array[homes_lock(p_event)]);
     perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
     update events set retired_gates = retired_gates || p_gate where id = p_event;
     insert into audit_log (actor, action, target, reason, details)
@@ -3313,6 +3352,22 @@ begin
     return v_count;
 end
 $$;
+CREATE FUNCTION public.take_locks(p_names text[], p_shared boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into hub_locks (name)
+    select distinct n.name from unnest(p_names) as n (name)
+    where not exists (select from hub_locks k where k.name = n.name)
+    order by n.name on conflict do nothing;
+    if p_shared then
+        perform 1 from hub_locks where name = any (p_names) order by name for share;
+    else
+        perform 1 from hub_locks where name = any (p_names) order by name for update;
+    end if;
+end
+$$;
 CREATE FUNCTION public.ticket_entries(p_tickets uuid[]) RETURNS TABLE(ticket_id uuid, scan public.scan_logs)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -3339,6 +3394,17 @@ CREATE FUNCTION public.touch_updated_at() RETURNS trigger
 begin
     new.updated_at := pg_catalog.now();
     return new;
+end
+$$;
+CREATE FUNCTION public.try_lock(p_name text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into hub_locks (name) select p_name
+    where not exists (select from hub_locks where name = p_name) on conflict do nothing;
+    perform 1 from hub_locks where name = p_name for update skip locked;
+    return found;
 end
 $$;
 CREATE FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
@@ -4037,6 +4103,13 @@ CREATE TABLE auth.users (
     email_confirmed_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.active_hubs (
+    venue text NOT NULL,
+    pid integer,
+    backend_start timestamp with time zone,
+    login name,
+    since timestamp with time zone
+);
 CREATE TABLE public.admission_changes (
     event_id uuid NOT NULL,
     version bigint NOT NULL,
@@ -4350,6 +4423,9 @@ CREATE VIEW public.gate_health WITH (security_invoker='true') AS
      LEFT JOIN LATERAL ( SELECT jsonb_agg((to_jsonb(n.*) - 'gate_id'::text) ORDER BY n.code) AS nights
            FROM public.gate_nights n
           WHERE (n.gate_id = g.gate_id)) nights ON (true));
+CREATE TABLE public.hub_locks (
+    name text NOT NULL
+);
 CREATE TABLE public.lends (
     code_hash text NOT NULL,
     gate_id text NOT NULL,
@@ -4578,6 +4654,8 @@ ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_email_key UNIQUE (email);
 ALTER TABLE ONLY auth.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.active_hubs
+    ADD CONSTRAINT active_hubs_pkey PRIMARY KEY (venue);
 ALTER TABLE ONLY public.admission_changes
     ADD CONSTRAINT admission_changes_pkey PRIMARY KEY (event_id, version);
 ALTER TABLE ONLY public.alerts
@@ -4620,6 +4698,8 @@ ALTER TABLE public.gates
     ADD CONSTRAINT gates_not_the_hub CHECK ((gate_id !~* '^maguey-hub'::text)) NOT VALID;
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.hub_locks
+    ADD CONSTRAINT hub_locks_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY public.lends
     ADD CONSTRAINT lends_pkey PRIMARY KEY (code_hash, gate_id);
 ALTER TABLE ONLY public.orders
@@ -4875,6 +4955,7 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
 ALTER TABLE ONLY public.winning_admissions
     ADD CONSTRAINT winning_admissions_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE CASCADE;
+ALTER TABLE public.active_hubs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.admission_changes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.alerts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
@@ -4908,6 +4989,7 @@ ALTER TABLE public.gate_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.gate_status ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.gate_watermarks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.gates ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.hub_locks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.lends ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.owner_assignments ENABLE ROW LEVEL SECURITY;
@@ -4933,6 +5015,7 @@ ALTER TABLE public.scan_places ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_quarantine ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_repeats ENABLE ROW LEVEL SECURITY;
 CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INSERT TO service_role WITH CHECK (true);
+CREATE POLICY service_works ON public.active_hubs TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.admission_changes TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.alerts TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.audit_log TO service_role USING (true) WITH CHECK (true);
@@ -4948,6 +5031,7 @@ CREATE POLICY service_works ON public.gate_events TO service_role USING (true) W
 CREATE POLICY service_works ON public.gate_status TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.gate_watermarks TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.gates TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.hub_locks TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.lends TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.orders TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.owner_assignments TO service_role USING (true) WITH CHECK (true);
@@ -5015,6 +5099,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
 GRANT SELECT ON TABLE public.scan_logs TO authenticated;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.become_active(p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.become_active(p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
@@ -5096,6 +5182,8 @@ REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency() TO service_role;
 REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.code_lock(p_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.code_lock(p_code text) TO service_role;
 REVOKE ALL ON FUNCTION public.complete_finished_events() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.complete_finished_events() TO service_role;
 REVOKE ALL ON FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) FROM PUBLIC;
@@ -5118,6 +5206,8 @@ REVOKE ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_t
 GRANT ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) TO service_role;
 REVOKE ALL ON FUNCTION public.cut_name(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cut_name(p_text text) TO service_role;
+REVOKE ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) TO authenticated;
 REVOKE ALL ON FUNCTION public.doubled(p_codes text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.doubled(p_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
@@ -5179,8 +5269,8 @@ GRANT ALL ON FUNCTION public.hash_of_text(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.hash_ticket_code() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) TO service_role;
-REVOKE ALL ON FUNCTION public.homes_key(p_event uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.homes_key(p_event uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.homes_lock(p_event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.homes_lock(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) FROM PUBLIC;
@@ -5365,11 +5455,15 @@ REVOKE ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OU
 GRANT ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_types_of(p_types jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_types_of(p_types jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.touch_updated_at() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.try_lock(p_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.try_lock(p_name text) TO service_role;
 REVOKE ALL ON FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) FROM PUBLIC;
@@ -5474,6 +5568,7 @@ REVOKE ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events
 GRANT ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.write_reservation(p_table public.event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.write_reservation(p_table public.event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.active_hubs TO service_role;
 GRANT SELECT,INSERT ON TABLE public.admission_changes TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO service_role;
 GRANT SELECT,INSERT ON TABLE public.audit_log TO service_role;
@@ -5494,6 +5589,7 @@ GRANT SELECT ON TABLE public.gate_nights TO service_role;
 GRANT SELECT ON TABLE public.scan_places TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
 GRANT SELECT ON TABLE public.gate_health TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.hub_locks TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.lends TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.orders TO service_role;
 GRANT SELECT(id) ON TABLE public.orders TO authenticated;
@@ -5538,7 +5634,11 @@ GRANT SELECT ON TABLE public.scan_counts TO service_role;
 GRANT SELECT ON TABLE public.scan_counts TO authenticated;
 GRANT SELECT ON TABLE public.scan_times TO service_role;
 GRANT SELECT ON TABLE public.staff TO service_role;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.staff TO authenticated;
+GRANT SELECT ON TABLE public.staff TO authenticated;
+GRANT INSERT(id) ON TABLE public.staff TO authenticated;
+GRANT INSERT(user_id),UPDATE(user_id) ON TABLE public.staff TO authenticated;
+GRANT INSERT(name),UPDATE(name) ON TABLE public.staff TO authenticated;
+GRANT INSERT(role),UPDATE(role) ON TABLE public.staff TO authenticated;
 GRANT SELECT ON TABLE public.state_transitions TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_events TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.winning_admissions TO service_role;

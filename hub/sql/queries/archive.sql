@@ -1,6 +1,6 @@
 -- housekeeping_alone --
 -- One at a time, on however many machines; the lock ends with the transaction.
-SELECT pg_try_advisory_xact_lock(hashtextextended('maguey-hub housekeeping', 0)) AS mine
+SELECT try_lock('housekeeping') AS mine
 
 -- keeping_is_migrated --
 SELECT 'archive_scans_at(date, boolean, timestamptz)'::regprocedure

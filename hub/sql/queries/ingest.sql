@@ -25,13 +25,15 @@ ORDER BY w.gate_id, w.updated_at DESC
 SELECT FROM events, scan_quarantine, alerts WHERE false
 
 -- become_active --
--- One consumer per venue; the lock ends with the connection, however that ends.
-SELECT pg_try_advisory_lock(hashtextextended('maguey-hub ingest ' || %(venue)s, 0))
+-- One consumer per venue, for as long as its connection lasts, however that ends.
+SELECT become_active(%(venue)s) AS mine
 
 -- end_when_frozen --
--- A hub that is stopped keeps its connection, its lock and whatever it had locked: the server ends that for it.
+-- A hub that is stopped keeps its connection and whatever it had locked: the server ends that for it. And it waits
+-- for nobody's lock for so long that it would seem frozen: what it did not get done it tries again.
 SELECT set_config('idle_session_timeout', %(frozen_s)s || 's', false),
-    set_config('idle_in_transaction_session_timeout', %(frozen_s)s || 's', false)
+    set_config('idle_in_transaction_session_timeout', %(frozen_s)s || 's', false),
+    set_config('lock_timeout', '2s', false)
 
 -- still_there --
 SELECT 1

@@ -1,5 +1,16 @@
 -- migrate_alone --
-SELECT pg_advisory_lock(hashtextextended('maguey-hub migrate', 0))
+-- Before there is a table of ours to lock a row of. Anybody who can connect could have it: so it is not waited for
+-- without a word (`migrating`).
+SELECT pg_try_advisory_lock(hashtextextended('maguey-hub migrate', 0)) AS mine
+
+-- migrating --
+SELECT l.pid, a.usename AS login, a.application_name AS application
+FROM pg_locks l
+JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+CROSS JOIN hashtextextended('maguey-hub migrate', 0) AS k (key)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND (l.classid::bigint << 32) + l.objid::bigint = k.key
 
 -- trust_the_dump --
 -- A dump creates functions before the tables they name.

@@ -31,7 +31,7 @@ def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(
         retiring.execute("SET deadlock_timeout = '10ms'")
         retiring.execute("SET ROLE maguey_hub")
         other.execute("LOCK TABLE lends")
-        first.execute("SELECT pg_advisory_xact_lock(homes_key(%s))", [night.event])
+        first.execute("SELECT take_locks(ARRAY[homes_lock(%s)])", [night.event])
         with capture_logs() as logs, ThreadPoolExecutor(2) as pool:
             done = pool.submit(retire, retiring, "PF", "gate-1", "Eva", "water in it", NOW)
             until_blocked(world, retiring.info.backend_pid)

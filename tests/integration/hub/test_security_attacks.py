@@ -224,7 +224,6 @@ def _trapped(club: Club, conn: Connection) -> dict[str, str]:
         "SELECT customer_email FROM orders WHERE pg_temp.leak(customer_email) AND id = id",
         "SELECT 1 FROM vip_guest_passes GROUP BY qr_code_token HAVING pg_temp.leak(qr_code_token)",
         "UPDATE staff SET name = name WHERE pg_temp.leak(name)",
-        "DELETE FROM staff WHERE pg_temp.leak(name)",
         "UPDATE scan_conflicts SET acknowledged_by = 'x' WHERE pg_temp.leak(code_hash)",
     ],
 )

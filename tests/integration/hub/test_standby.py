@@ -1,6 +1,6 @@
 """Hot standby: of two hubs one works, whatever becomes of it (protocol 4.2).
 
-Real processes. The active one is the one whose session holds the venue's lock in Postgres.
+Real processes. The active one is the one whose session stands in `active_hubs`, and is connected.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from tests.integration.hub.world import GateOnMqtt, World, record
 from tests.patience import until
 
 HOLDER = (
-    b"SELECT a.pid, a.client_port FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
-    b" WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database()"
-    b" AND (l.classid::bigint << 32) + l.objid::bigint"
-    b" = hashtextextended('maguey-hub ingest ' || %(venue)s, 0)"
+    b"SELECT a.pid, a.client_port FROM active_hubs h"
+    b" JOIN pg_stat_activity a ON (a.pid, a.backend_start) = (h.pid, h.backend_start)"
+    b" WHERE h.venue = %(venue)s"
 )
 STANDING_BY = (
     b"SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    b" AND pid IS DISTINCT FROM %(holder)s AND query LIKE '%%pg_try_advisory_lock%%'"
+    b" AND pid IS DISTINCT FROM %(holder)s AND query LIKE '%%become_active%%'"
 )
 
 
