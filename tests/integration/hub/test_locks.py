@@ -22,8 +22,8 @@ from hub.migrate import migrate
 from hub.queries import query
 from tests.integration.hub.asking import NOW, VENUE, Night
 from tests.integration.hub.roles import Club, attempt, open_club
-from tests.integration.hub.test_standby import await_true
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
+from tests.patience import until
 
 PEOPLE = ("anon", "mallory", "ana", "sam", "adam", "olga", "nobody")
 """As in `test_security`; and a login without any role."""
@@ -124,7 +124,7 @@ def test_of_two_sessions_one_is_the_active_one_until_it_is_gone(conn: Connection
     assert not active(conn)
     assert active(first)
     first.close()
-    await_true(lambda: active(conn))
+    until(lambda: active(conn))
     with connect(dsn, autocommit=True) as third:
         assert not active(third)
 
@@ -173,11 +173,11 @@ def test_a_session_that_holds_a_ticket_is_named_once_and_nothing_is_lost(
         with connect(f"{owner_dsn} application_name=psql") as lunch:
             lunch.execute(b"UPDATE tickets SET guest_name = 'x' WHERE id = %s", [ticket])
             gate.send(record(2, event_id=world.one("SELECT id FROM events"), subject_id=ticket))
-            await_true(lambda: bool(lines(told, IN_THE_WAY)))
+            until(lambda: bool(lines(told, IN_THE_WAY)))
             pid = lunch.info.backend_pid
             lunch.rollback()
         assert gate.wait_for_ack(2)
-        await_true(lambda: bool(lines(told, "held up the hub does not any more")))
+        until(lambda: bool(lines(told, "held up the hub does not any more")))
     assert world.one("SELECT checked_in_by FROM tickets WHERE id = %s", ticket) == "gate-1"
     (line,) = lines(told, IN_THE_WAY)
     assert (line["pid"], line["application"], line["login"]) == (pid, "psql", "maguey")
@@ -190,7 +190,7 @@ def test_whoever_holds_the_migrations_lock_is_named(owner_dsn: str) -> None:
         other.execute("SELECT pg_advisory_lock(hashtextextended('maguey-hub migrate', 0))")
         thread = threading.Thread(target=migrate, args=(owner_dsn,), daemon=True)
         thread.start()
-        await_true(lambda: bool(lines(logs, "another session migrates")))
+        until(lambda: bool(lines(logs, "another session migrates")))
         other.execute("SELECT pg_advisory_unlock_all()")
         thread.join(PATIENCE)
         assert not thread.is_alive()
