@@ -245,10 +245,9 @@ class Desk:
             event = night_of(wanted, events, now.wall)
             feed = self._cache.feed(event.event_id, now.wall) if event else Feed()
             companions = self._cache.companions(known.table.reservation_id) if known.table else {}
-            lists = (event,) if event is not None and event is wanted else serving(events, now.wall)
-            has_lists = bool(events) and all(self._has_list(night, now) for night in lists)
+            is_told = known.admission is not None or self._has_lists(event, wanted, events, now)
         proof = self._proof(code, known.admission)
-        if code is not None and known.admission is None and proof is not Proof.VALID and not has_lists:
+        if code is not None and proof is not Proof.VALID and not is_told:
             raise CacheError(NO_LIST)
         return _Case(
             now=now,
@@ -269,9 +268,14 @@ class Desk:
             ),
         )
 
-    def _has_list(self, night: Event, now: Now) -> bool:
+    def _has_lists(
+        self, event: Event | None, wanted: Event | None, events: Sequence[Event], now: Now
+    ) -> bool:
         """A gate that never had a night's list cannot say that a ticket is not on it."""
-        return self._cache.feed(night.event_id, now.wall).version is not None
+        named = event is not None and event is wanted
+        nights = (event,) if named else serving(events, now.wall)
+        feeds = (self._cache.feed(night.event_id, now.wall) for night in nights if night is not None)
+        return bool(events) and all(feed.version is not None for feed in feeds)
 
     def _proof(self, code: Code | None, admission: Admission | None) -> Proof:
         if code is None:

@@ -74,8 +74,9 @@ class Front:
             self._alone.over()
 
     def _why_alone(self) -> str:
-        event = tonight(self._parts.cache.events(), self._parts.clock.now().wall)
-        policy = f"isolation_policy '{event.isolation}'" if event else "the night's isolation_policy"
+        nights = nights_now(self._parts.cache.events(), self._parts.clock.now().wall)
+        policies = sorted({f"'{night.isolation}'" for night in nights})
+        policy = f"isolation_policy {' and '.join(policies)}" if policies else "the night's isolation_policy"
         return (
             f"No broker for {self._settings.isolated_after_ms / 1000:g} s: neither hub nor other gates are "
             f"heard. First entries of one-time tickets go by {policy}, scans wait in the journal. Look at "

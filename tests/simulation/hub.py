@@ -322,7 +322,8 @@ class Hub:
         parts = str(place.path).split("/")
         headers = {key.lower(): value for key, value in request.headers.items()}
         state = SimpleNamespace(pool=SimpleNamespace(connection=self._connection), shelf=self._shelf)
-        stub: Any = SimpleNamespace(headers=headers, app=SimpleNamespace(state=state))
+        scope: dict[str, Any] = {"state": {}}  # nobody counts strangers here
+        stub: Any = SimpleNamespace(headers=headers, app=SimpleNamespace(state=state), scope=scope)
         if parts[4] == "config":
             return api.gate_config.fn(parts[3], stub)
         asked = {key: int(values[0]) for key, values in parse_qs(str(place.query)).items()}

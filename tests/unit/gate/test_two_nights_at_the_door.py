@@ -147,6 +147,14 @@ def test_of_two_nights_with_one_code_the_date_says_which(two: TwoNights) -> None
     assert two.reason(signed(code_id(16, date="20261127"))) is Reason.WRONG_EVENT
 
 
+def test_the_random_part_typed_alone_is_found_in_either_night(two: TwoNights) -> None:
+    for code in (EARLY, LATE):
+        answer = two.type(code.rpartition("-")[2] + "\n")
+        assert isinstance(answer, Answer)
+        assert answer.verdict.reason is Reason.FIRST_ENTRY
+    assert [one.event_id for one in two.records()] == ["event-0", "event-1"]
+
+
 def test_two_tickets_of_two_nights_in_one_frame_are_two_valid_tickets(two: TwoNights) -> None:
     answer = two.show(EARLY, LATE)
     assert isinstance(answer, Answer)
