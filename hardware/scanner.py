@@ -217,7 +217,7 @@ class HandScanner:
 def _explained(path: Path, error: OSError) -> HardwareError:
     what = f"The hand scanner {path} does not answer ({error.strerror or error})."
     if isinstance(error, PermissionError):
-        advice = "Add this account to the group `input`, for a serial one `dialout`."
+        advice = "Add this account to the group `input`, for a serial one `dialout`; see docs/scanner.md."
         return HardwareError("scanner", what, advice, Step.RIGHTS)
     advice = "Plug it in again; `ls /dev/input/by-id /dev/serial/by-id` shows what scanner.device may be."
     return HardwareError("scanner", what, advice, Step.SCANNER_CABLE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +11,31 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.errors import Step
-from gate.ports import NoScanner
+from gate.ports import NoScanner, Scanner
 from hardware import evdev
 from hardware.scanned import ENDLESS_BYTES, PAUSE_S, Codes
 from hardware.scanner import AsKeyboard, AsSerial, HandScanner, Kind, Reader, make_scanner
 from hardware.source import RETRY_S
 from tests.codes import printed, signed
 from tests.factories import code_id
+from tests.patience import until
 from tests.unit.hardware.test_keypad import Socket
 from tests.unit.hardware.wedge import event, press, typed
 
 CARRIERS = [code_id(), signed(), printed()]
-PATIENCE_S = 30.0
+
+
+def awaited(scanner: Scanner) -> bytes:
+    """The next code that it reads."""
+    found: list[bytes] = []
+
+    def is_there() -> bool:
+        code = scanner.read()
+        found.extend([code] if code is not None else [])
+        return bool(found)
+
+    until(is_there)
+    return found[0]
 
 
 class Plugged(AsKeyboard):
@@ -186,10 +198,7 @@ def test_a_serial_scanners_bytes_become_the_code_through_a_thread(line: Line, te
     try:
         assert scanner.trouble() is None
         line.send(b"#]Q1" + text.encode() + b"\r")
-        deadline, code = time.monotonic() + PATIENCE_S, None
-        while code is None and time.monotonic() < deadline:
-            code = scanner.read()
-        assert code == text.encode()
+        assert awaited(scanner) == text.encode()
     finally:
         scanner.close()
 
@@ -244,13 +253,9 @@ def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -
     with capture_logs() as logs:
         scanner = HandScanner(reader)
         socket.feed(typed("LOST\n"))
-        deadline = time.monotonic() + PATIENCE_S
-        while not logs and time.monotonic() < deadline:
-            assert scanner.read() is None
+        until(lambda: logs)
         socket.feed(typed(code_id() + "\n"))
-        code = None
-        while code is None and time.monotonic() < deadline:
-            code = scanner.read()
+        code = awaited(scanner)
         scanner.close()
     assert code == code_id().encode()
     assert logs[0]["event"].startswith("the scanner's thread is out")
