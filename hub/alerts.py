@@ -125,6 +125,12 @@ def _log_one(alert: Alert) -> None:
             "Look whether it is where it should be and works. If it is stolen: revoke it, which frees them",
             gate_id=alert.gate,
         )
+    elif alert.reason == "flooding":
+        _log.error(
+            "a gate sends more than any door can. What goes beyond its share is not taken in, and the other "
+            "gates go on. Look whether it is where it should be and works. If it is stolen: revoke it",
+            gate_id=alert.gate,
+        )
     elif alert.reason == "conflict":
         _log.warning(
             "a one-time ticket was admitted twice",

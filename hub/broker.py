@@ -6,7 +6,6 @@ callback, and `tend` looks after the thread.
 
 from __future__ import annotations
 
-import queue
 import socket
 import ssl
 import threading
@@ -23,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gate.errors import ConfigError
 from hub.config import Mqtt
+from hub.inbox import Inbox
 from hub.mqtt_client import Client
 from hub.shared_outage import SharedOutage
 from sync.wire import PACKET
@@ -63,7 +63,7 @@ class Line(Protocol):
     `inbox`: messages, each to be acknowledged; `connects`: as in `Broker`.
     """
 
-    inbox: queue.SimpleQueue[Message]
+    inbox: Inbox
     connects: int
 
     @property
@@ -111,7 +111,7 @@ class Broker:
         session_s: int = SESSION_SECONDS,
         outage: SharedOutage | None = None,
     ) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self._config = config
         self._client_id = client_id
         self._subscribe = subscribe
@@ -276,7 +276,10 @@ class Broker:
             return
         at_us = time.time_ns() // 1000
         payload = bytes(message.payload)
-        self.inbox.put(Message(message.topic, payload, message.mid, self._connection, message.retain, at_us))
+        arrived = Message(message.topic, payload, message.mid, self._connection, message.retain, at_us)
+        if not self.inbox.put(arrived):
+            # too much of its sender waits; who sends it again holds up nobody else meanwhile
+            self.acknowledge(arrived)
 
 
 def _at_once(_client: paho.Client, _data: Any, sock: Any) -> None:

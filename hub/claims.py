@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,12 +24,15 @@ import structlog
 
 from gate.outage import Outage
 from hub.broker import Broker, Line, Message, client_id
-from hub.config import HubConfig
+from hub.budget import Rate
+from hub.config import WATCH, HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import decode_status
 from hub.shared_outage import SharedOutage
+from hub.shares import Floods, Shares
+from hub.told import Seldom
 from sync.wire import (
     EPOCH,
     Claimed,
@@ -58,14 +61,21 @@ FORGET_PORTION = 1000
 _DOUBT_US = 5_000_000
 """After a claim failed, probes are not answered for so long: doors would ask again at once, and in vain."""
 MOST_A_SECOND = 200
-"""Messages of one gate that are looked at; a crowd of fifty guests a second makes half of that. More is a
-defect or a stolen gate, and would keep all others waiting. What is dropped of returns, the sweep finds."""
+"""Messages of one gate that are looked at, of all kinds: it answers for the tickets of others, too."""
+BURST_S = 30.0
+"""So long may a gate claim twice as fast as people can walk through it; then it has to keep quiet for as long
+as `hub.budget` says. What is dropped of returns, the sweep finds."""
+TAKEN_BACK = timedelta(minutes=10)
+"""Of a gate that claims too fast, what it was granted since then and has not used is taken back."""
+RETURNS_HELD = 500
+"""While Postgres is away; half of what the broker may have outstanding here, so that claims still arrive."""
 _FORGET_US = 3_600_000_000
 _AT_ONCE = 1000
-_TOLD_LIMIT = 1000
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 0.5
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+_KINDS: dict[type[object], str] = {Claimed: "claims", Returned: "returns", GateStatus: "statuses"}
 
 _log = structlog.get_logger()
 Wanted = dict[str, Any]
@@ -81,13 +91,31 @@ _OF_ONE_TICKET = (psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolatio
 """Says nothing of other tickets: their claims are answered, and every door goes on asking."""
 
 
+def rates_of_claims(guests_per_second: float) -> dict[str, Rate]:
+    """Budgets of what a gate asks and says, beside which it may not harm the others."""
+    at_once = BURST_S * guests_per_second
+    return {
+        "messages": Rate(per_s=MOST_A_SECOND, at_once=MOST_A_SECOND),
+        "claims": Rate(per_s=guests_per_second, at_once=at_once),
+        "returns": Rate(per_s=guests_per_second, at_once=at_once),
+        "statuses": Rate(per_s=2, at_once=20),
+    }
+
+
 class Claims:
     """Answers one venue's claims. Used from one thread.
 
     :param clock: the hub's time in microseconds since 1970.
+    :param guests_per_second: the most that can walk through one gate.
     """
 
-    def __init__(self, venue: str, line: Line, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        venue: str,
+        line: Line,
+        clock: Callable[[], int],
+        guests_per_second: float = WATCH.guests_per_second,
+    ) -> None:
         self._topics = Topics(venue=venue)
         self._line = line
         self._clock = clock
@@ -95,9 +123,10 @@ class Claims:
         self._asked: deque[tuple[str, ToHub | GateStatus, int]] = deque(maxlen=_AT_ONCE)
         self._returned: dict[tuple[str, str], Message] = {}
         self._heard_now: list[Message] = []
-        self._told: set[tuple[str, str]] = set()
-        self._second = 0
-        self._said: Counter[str] = Counter()
+        self._seldom = Seldom(self._seconds)
+        self._shares = Shares(rates_of_claims(guests_per_second), self._seconds)
+        self._floods = Floods(venue, "claims", self._seconds)
+        self._flooding: set[str] = set()
         self._doubt_until = 0
         self._forget_at = 0
 
@@ -114,6 +143,8 @@ class Claims:
         while self._asked:
             self._answer(conn, *self._asked.popleft())
         self._acknowledge_heard()
+        self._take_back(conn)
+        self._floods.tell(conn)
         self._forget_old(conn)
 
     def hear(self, wait_s: float) -> None:
@@ -130,14 +161,15 @@ class Claims:
         try:
             if gate_id is None:
                 raise WireError("not a topic of this venue's gates")
-            if self._is_flood(gate_id):
-                raise WireError(f"more than {MOST_A_SECOND} messages in a second")
-            said = _read(message, self._topics, gate_id)
+            said = None if self._is_beyond(gate_id, "messages") else _read(message, self._topics, gate_id)
         except WireError as error:
             self._line.acknowledge(message)
-            self._tell_once(gate_id or "", str(error))
+            self._say(gate_id or "", str(error))
             return
-        if isinstance(said, Returned):
+        if said is None or self._is_beyond(gate_id, _KINDS.get(type(said))):
+            self._line.acknowledge(message)
+            return
+        if isinstance(said, Returned) and len(self._returned) < RETURNS_HELD:
             # the only one that must not get lost: the broker has it until it is in Postgres
             earlier = self._returned.get((gate_id, said.scan_id))
             if earlier is not None:
@@ -156,6 +188,8 @@ class Claims:
 
     def _answer(self, conn: Connection, gate_id: str, said: ToHub | GateStatus, at_us: int) -> None:
         match said:
+            case Claimed() | Probe() if self._shares.spent(gate_id, "claims"):
+                pass  # there is no hub for a gate that claims too fast: it goes by its policy
             case Claimed() if self._clock() - at_us <= STALE_US:
                 self._claim(conn, gate_id, said)
             case LentTo():
@@ -165,13 +199,29 @@ class Claims:
             case GateStatus():
                 self._sweep(conn, said)
 
-    def _is_flood(self, gate_id: str) -> bool:
-        second = self._clock() // 1_000_000
-        if second != self._second:
-            self._second = second
-            self._said.clear()
-        self._said[gate_id] += 1
-        return self._said[gate_id] > MOST_A_SECOND
+    def _seconds(self) -> float:
+        return self._clock() / 1_000_000
+
+    def _is_beyond(self, gate_id: str, kind: str | None) -> bool:
+        """Whether a message goes beyond its gate's share, and is not looked at any further."""
+        if kind is None:
+            return False
+        if not self._shares.spent(gate_id, kind):
+            self._shares.take(gate_id, kind)
+            return False
+        self._shares.insist(gate_id, kind)
+        self._floods.turned_away(gate_id)
+        if kind == "claims":
+            self._flooding.add(gate_id)
+        return True
+
+    def _take_back(self, conn: Connection) -> None:
+        """Guests at other gates are not refused for what nobody came in with."""
+        for gate_id in list(self._flooding):
+            wanted = self._always() | {"gate_id": gate_id, "since": self._always()["now"] - TAKEN_BACK}
+            with contextlib.suppress(*_IN_THE_WAY):  # the next turn, then
+                conn.execute(query("take_back_grants"), wanted)
+                self._flooding.discard(gate_id)
 
     def _note_heard(self, gate_id: str, said: ToHub | GateStatus, message: Message) -> None:
         if isinstance(said, GateStatus) and not said.online:
@@ -201,7 +251,7 @@ class Claims:
         if told is None:
             return
         if "refused" in told:
-            self._tell_once(gate_id, told["refused"])
+            self._say(gate_id, told["refused"])
         elif "lend" in told:
             lend = Lend(
                 scan_id=said.scan_id, code_hash=said.code_hash, event_id=told["event_id"], to=told["to"]
@@ -231,7 +281,7 @@ class Claims:
             try:
                 conn.execute(query("give_back"), wanted)
             except _IN_THE_WAY as error:
-                self._tell_once(key[0], one_line(error))
+                self._say(key[0], one_line(error))
                 continue
             self._line.acknowledge(message)
             del self._returned[key]
@@ -246,7 +296,7 @@ class Claims:
                     self._doubt_until = self._clock() + _DOUBT_US
                 if is_outage(error) and not isinstance(error, _IN_THE_WAY):
                     raise
-                self._tell_once(wanted["gate_id"], one_line(error))
+                self._say(wanted["gate_id"], one_line(error))
                 if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation)):
                     continue
                 return None
@@ -273,10 +323,8 @@ class Claims:
         if max(gone) < FORGET_PORTION:
             self._forget_at = now_us + _FORGET_US
 
-    def _tell_once(self, gate_id: str, why: str) -> None:
-        if (gate_id, why) not in self._told and len(self._told) < _TOLD_LIMIT:
-            self._told.add((gate_id, why))
-            _log.warning("a gate's claim is not answered", gate=gate_id, error=why[:200])
+    def _say(self, gate_id: str, why: str) -> None:
+        self._seldom.say(_log.warning, "a gate's claim is not answered", gate_id, error=why[:200])
 
 
 def _read(message: Message, topics: Topics, gate_id: str) -> ToHub | GateStatus:
@@ -303,7 +351,7 @@ def _is_uuid(text: str | None) -> bool:
 
 def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
     """Answer claims until `stop`, whatever Postgres does in between."""
-    claims = Claims(config.venue, line, lambda: time.time_ns() // 1000)
+    claims = Claims(config.venue, line, lambda: time.time_ns() // 1000, config.watch.guests_per_second)
     outage = Outage("Postgres (claims)")
     while not stop.is_set():
         try:

@@ -22,6 +22,9 @@ from hub.policy import Night, nights_of
 _WIDE = 200
 """Characters of a line that goes to a file or a pipe: one line a gate."""
 
+FLOODING_LATELY_S = 3600
+"""A gate that sent more than its share is named for so long; as long as it does, anew every ten minutes."""
+
 app = typer.Typer()
 
 
@@ -46,8 +49,14 @@ def gates(
             rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
             wanted = greed(settings.venue, settings.watch, now)
             unused = conn.execute(query("unused_grants"), wanted).fetchall()
+            lately = {"venue": settings.venue, "lately_s": FLOODING_LATELY_S}
+            floods = conn.execute(query("flooding_lately"), lately).fetchall()
     grants = {row["gate_id"]: row["unused"] for row in unused}
-    rows = [row | {"unused_grants": grants.get(row["gate_id"], 0)} for row in rows]
+    since = {row["gate_id"]: row["flooding_at"] for row in floods}
+    rows = [
+        row | {"unused_grants": grants.get(row["gate_id"], 0), "flooding_at": since.get(row["gate_id"])}
+        for row in rows
+    ]
     lines, nights = [line_of(row, now) for row in rows], nights_of(rows, now)
     if as_json:
         told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]

@@ -19,6 +19,7 @@ from gate.textfile import NotTextError, read_text
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as a key's id (`gate.config`)."""
 _MOST_WATCHED = 1000
+_MOST_GUESTS = 1000
 _MOST_MONTHS = 1200
 _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -83,10 +84,17 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What staff is alerted of: a gate that was granted more than `unused_grants` tickets within
-    `unused_minutes` and sent no scan with them."""
+    `unused_minutes` and sent no scan with them; and one that lets in, or asks for, more than
+    `guests_per_second`: the most that can walk through one gate, hour after hour. What goes beyond waits
+    (`hub.shares`)."""
 
     unused_grants: int = 50
     unused_minutes: int = 10
+    guests_per_second: int = 3
+
+
+WATCH = Watch()
+"""What is watched where nobody says otherwise."""
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +151,8 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
         if not 2 <= number <= _MOST_WATCHED:
             yield f"watch.unused_{name}: expected 2 to {_MOST_WATCHED}, not {number}."
+    if not 1 <= config.watch.guests_per_second <= _MOST_GUESTS:
+        yield f"watch.guests_per_second: expected 1 to {_MOST_GUESTS}, not {config.watch.guests_per_second}."
     if not 2 <= config.archive.keep_months <= _MOST_MONTHS:
         yield f"archive.keep_months: expected 2 to {_MOST_MONTHS}, not {config.archive.keep_months}."
 

@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from itertools import groupby
 
 import psycopg
 import structlog
@@ -24,14 +25,20 @@ from hub.config import HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.feed import publishing
-from hub.ingest import Batch, merge, read, write
+from hub.ingest import LOGGED, Bad, Batch, Written, merge, read, write
 from hub.queries import query
+from hub.shares import Floods, Shares, cost_of, rates_of_scans
 from hub.statuses import hearing
+from hub.told import Seldom
 from hub.waiting import watching
 from sync.wire import Ack, Topics, encode
 
 BATCH_RECORDS = 500
 """About as many records as one transaction takes; more gain nothing (measured, quality 7.3)."""
+LOOKED_AT = 1000
+"""Messages looked at before what was found is committed, however many of them are turned away."""
+KNOW_EVERY_S = 5.0
+"""So often is asked which gates are away, and since when."""
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 FROZEN_SECONDS = 5
@@ -53,6 +60,13 @@ class Consumer:
         self._alerts = Alerts(broker, self._topics, now)
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
+        self._count = 0
+        self._gates: set[str] = set()
+        self._undecided: Message | None = None
+        self._shares = Shares(rates_of_scans(config.watch.guests_per_second), now)
+        self._floods = Floods(config.venue, "scans", now)
+        self._seldom = Seldom(now)
+        self._knows_until = now()
         self._greeted = 0
         self._now = now
         self._began = now()
@@ -88,11 +102,14 @@ class Consumer:
         """
         self._broker.tend()
         self._acknowledge_again(conn)
+        self._know_who_is_away(conn)
         if self._take(wait_s):
             self._commit(conn)
         else:
             # a lock held by a dead connection is no lock: notice while idle, too
             conn.execute(query("still_there"))
+        if self._floods.tell(conn):
+            self._alerts.hurry()
         self._alerts.tell(conn)
 
     def _acknowledge_again(self, conn: Connection) -> None:
@@ -104,29 +121,88 @@ class Consumer:
             self._broker.publish(self._topics.ack(row["gate_id"]), encode(ack), retain=True)
         self._greeted = connects
 
+    def _know_who_is_away(self, conn: Connection) -> None:
+        if (now := self._now()) < self._knows_until:
+            return
+        rows = conn.execute(query("complete_gates"), {"venue": self._config.venue}).fetchall()
+        self._shares.know({row["gate_id"]: row["away_s"] for row in rows})
+        self._knows_until = now + KNOW_EVERY_S
+
     def _take(self, wait_s: float) -> bool:
-        """Wait for a message, then take whatever else is there; no lingering for more."""
-        if not self._pending:
-            with contextlib.suppress(queue.Empty):
-                self._add(self._broker.inbox.get(timeout=wait_s))
+        """Wait for a message, then take what else is there, each gate in turn; no lingering for more."""
+        turned_away: list[Message] = []
         with contextlib.suppress(queue.Empty):
-            while self._pending and sum(len(batch.records) for batch in self._contents) < BATCH_RECORDS:
-                self._add(self._broker.inbox.get_nowait())
+            if not self._pending:
+                self._look_at(self._next(wait_s), turned_away)
+            for _ in range(LOOKED_AT):
+                if self._count >= BATCH_RECORDS or self._undecided is not None:
+                    break
+                self._look_at(self._next(), turned_away)
+        if turned_away:
+            self._broker.acknowledge(*turned_away)
         return bool(self._pending)
 
-    def _add(self, message: Message) -> None:
+    def _next(self, wait_s: float | None = None) -> Message:
+        if self._undecided is not None:
+            message, self._undecided = self._undecided, None
+            return message
+        inbox = self._broker.inbox
+        return inbox.get_nowait() if wait_s is None else inbox.get(timeout=wait_s)
+
+    def _look_at(self, message: Message, turned_away: list[Message]) -> None:
+        """What is beyond its gate's share is forgotten here: the gate has it, and sends it again."""
+        gate_id = self._topics.gate_of(message.topic) or ""
+        if not self._shares.spent(gate_id):
+            self._add(gate_id, message)
+        elif gate_id in self._gates:
+            # what waits of it here may be nothing new, which is known after the commit
+            self._undecided = message
+        else:
+            self._floods.turned_away(gate_id)
+            turned_away.append(message)
+
+    def _add(self, gate_id: str, message: Message) -> None:
+        batch = read(message, self._topics)
+        for kind, count in cost_of(batch, len(message.payload)).items():
+            self._shares.take(gate_id, kind, count)
         self._pending.append(message)
-        self._contents.append(read(message, self._topics))
+        self._contents.append(batch)
+        self._count += len(batch.records)
+        self._gates.add(gate_id)
 
     def _commit(self, conn: Connection) -> None:
         batch = merge(self._contents)
-        acks = write(conn, batch)
+        written = write(conn, batch)
         self._broker.acknowledge(*self._pending)
-        self._pending, self._contents = [], []
-        for gate_id, ack in acks:
+        self._give_back(written)
+        self._say(written)
+        self._pending, self._contents, self._count, self._gates = [], [], 0, set()
+        for gate_id, ack in written.acks:
             self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)
         if any(record.record == "event" for record in batch.records):
             self._alerts.hurry()
+
+    def _say(self, written: Written) -> None:
+        for gate_id, bads in groupby(sorted(written.bad, key=_gate_of), key=_gate_of):
+            first, *others = bads
+            about = {"topic": first.topic[:LOGGED], "seq": first.seq, "error": first.error[:LOGGED]}
+            self._seldom.say(_log.warning, "quarantined", gate_id, 1 + len(others), **about)
+        if written.refusal:
+            refused = "a batch held a record the database refuses; took them one by one"
+            self._seldom.say(_log.warning, refused, "", error=written.refusal)
+
+    def _give_back(self, written: Written) -> None:
+        """What the hub had already was nothing new: a journal may come again, all of it."""
+        for message, batch in zip(self._pending, self._contents, strict=True):
+            gate_id = self._topics.gate_of(message.topic) or ""
+            if known := written.known.get(gate_id):
+                taken, right = (cost_of(batch, len(message.payload), ids) for ids in (frozenset(), known))
+                for kind, count in right.items():
+                    self._shares.take(gate_id, kind, count - taken[kind])
+
+
+def _gate_of(bad: Bad) -> str:
+    return bad.gate_id or ""
 
 
 def run(config: HubConfig, stop: threading.Event) -> None:

@@ -30,7 +30,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def line_of(row: Row, now: datetime) -> Line:
-    """A row of `gate_health`, with its `unused_grants` if those are too many, in words."""
+    """A row of `gate_health` in words.
+
+    :param row: with its `unused_grants` if those are too many, and `flooding_at`: when it was last found to
+        send more than its share, if that was lately.
+    """
     parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
     link, scans, nights, clock, door = (words for words, _ in parts)
     return Line(
@@ -41,9 +45,9 @@ def line_of(row: Row, now: datetime) -> Line:
         clock=clock,
         door=door,
         version=printable(row["version"] or "-"),
-        troubles=(*_troubles(row), *_greed(row)),
+        troubles=(*_troubles(row), *_greed(row), *_flood(row, now), *_witness(row)),
         # nobody waits for what a revoked gate says of itself
-        worry=not row["revoked"] and (any(worry for _, worry in parts) or bool(row["unused_grants"])),
+        worry=not row["revoked"] and (any(worry for _, worry in parts) or _is_suspect(row)),
     )
 
 
@@ -181,4 +185,22 @@ def _greed(row: Row) -> Iterator[str]:
         yield (
             f"it was granted {row['unused_grants']} tickets and sent no scan with them: broken, or stolen? "
             "Their guests are refused elsewhere until it is revoked"
+        )
+
+
+def _is_suspect(row: Row) -> bool:
+    return bool(row["unused_grants"] or row["flooding_at"] or row["sees_flooding"])
+
+
+def _witness(row: Row) -> Iterator[str]:
+    if row["sees_flooding"]:
+        named = ", ".join(sorted(row["sees_flooding"]))
+        yield f"it says that these gates send more than any door can: {named}"
+
+
+def _flood(row: Row, now: datetime) -> Iterator[str]:
+    if row["flooding_at"] is not None:
+        yield (
+            f"it sent more than any door can, seen {ago(row['flooding_at'], now)} ago: broken, or stolen? "
+            "What goes beyond its share is not taken in, and the other gates go on"
         )

@@ -22,10 +22,10 @@ from sync.scans import Unreadable, decode_scans
 from sync.wire import Ack, Topics, WireError
 
 _BIGINT_MAX = 2**63 - 1
-_RAW_BYTES = 64 * 1024
+RAW_BYTES = 64 * 1024
 """How much of what cannot be read is kept; its hash and length are those of all of it."""
 
-_LOGGED = 200
+LOGGED = 200
 """Characters of somebody else's text in a line of the log."""
 
 _OF_THE_RECORD = ("22", "23505", "23514")
@@ -63,12 +63,23 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(found))
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a batch. `acks`: for each gate and epoch in it, how far the gate's scans are committed;
+    `known`: of each gate, the ids of the scans that were here before; `bad`: what went to the quarantine;
+    `refusal`: why they were taken one by one, if they were."""
+
+    acks: list[tuple[str, Ack]]
+    known: dict[str, frozenset[str]] = {}
+    bad: tuple[Bad, ...] = ()
+    refusal: str = ""
+
+
 def read(message: Message, topics: Topics) -> Batch:
     """Decode one message; what cannot be read becomes `Bad`, nothing is raised."""
     gate_id = topics.gate_of(message.topic)
     if message.retained:
         # no gate has its scans kept by the broker, and nobody knows how old these are (protocol 4.5)
-        _log.warning("scans that the broker had kept are ignored", topic=message.topic[:_LOGGED])
+        _log.warning("scans that the broker had kept are ignored", topic=message.topic[:LOGGED])
         return Batch()
     if gate_id is None:
         bad = Bad(
@@ -99,21 +110,20 @@ def merge(batches: Iterable[Batch]) -> Batch:
     return Batch(records=tuple(records), bad=tuple(bad), topics=topics)
 
 
-def write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
+def write(conn: Connection, batch: Batch) -> Written:
     """Put a batch into Postgres and commit.
 
-    :returns: for each gate and epoch in it, how far the gate's scans are committed.
     :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
         written.
     """
     return insisting(lambda: _write(conn, batch))
 
 
-def _write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
+def _write(conn: Connection, batch: Batch) -> Written:
     try:
         with conn.transaction():
-            _store(conn, batch.records, batch.topics)
-            return _finish(conn, batch)
+            known = _store(conn, batch.records, batch.topics)
+            return Written(acks=_finish(conn, batch), known=known, bad=batch.bad)
     except psycopg.Error as error:
         if is_outage(error):
             raise
@@ -121,15 +131,14 @@ def _write(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     with conn.transaction():
         errors = [_store_alone(conn, record, batch.topics) for record in batch.records]
         _blame_the_database(errors)
-        _log.warning(
-            "a batch held a record the database refuses; took them one by one", error=one_line(first)
-        )
         refused = [
             _refused(record, error, batch.topics)
             for record, error in zip(batch.records, errors, strict=True)
             if error is not None
         ]
-        return _finish(conn, msgspec.structs.replace(batch, bad=(*batch.bad, *refused)))
+        bad = (*batch.bad, *refused)
+        acks = _finish(conn, msgspec.structs.replace(batch, bad=bad))
+        return Written(acks=acks, bad=bad, refusal=one_line(first))
 
 
 def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
@@ -148,13 +157,21 @@ def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
     )
 
 
-def _store(conn: Connection, records: Sequence[ScanRecord], topics: dict[str, str]) -> None:
-    if records:
-        wanted = {
-            "records": (b"[%s]" % b",".join(map(_row, records))).decode(),
-            "topics": msgspec.json.encode(topics).decode(),
-        }
-        conn.execute(query("ingest_scans"), wanted)
+def _store(
+    conn: Connection, records: Sequence[ScanRecord], topics: dict[str, str]
+) -> dict[str, frozenset[str]]:
+    """Returns what was here before, in this very transaction."""
+    if not records:
+        return {}
+    wanted = {
+        "records": (b"[%s]" % b",".join(map(_row, records))).decode(),
+        "topics": msgspec.json.encode(topics).decode(),
+    }
+    row = conn.execute(query("ingest_scans"), wanted).fetchone()
+    if row is None or row["ingest_scans"] == len(records):
+        return {}
+    rows = conn.execute(query("known_scans"), wanted).fetchall()
+    return {row["gate_id"]: frozenset(row["scan_ids"]) for row in rows}
 
 
 def _row(record: ScanRecord) -> bytes:
@@ -206,12 +223,12 @@ def _finish(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
 def _quarantine(conn: Connection, bad: Bad) -> None:
     """Keep it; what not even the quarantine takes is logged, and holds up nobody else."""
     wanted = asdict(bad) | {
-        "raw": bad.raw[:_RAW_BYTES],
+        "raw": bad.raw[:RAW_BYTES],
         "raw_hash": hashlib.sha256(bad.raw).hexdigest(),
         "raw_length": len(bad.raw),
         "error": bad.error.replace("\0", ""),
     }
-    about = {"topic": bad.topic[:_LOGGED], "seq": bad.seq, "error": bad.error[:_LOGGED]}
+    about = {"topic": bad.topic[:LOGGED], "seq": bad.seq, "error": bad.error[:LOGGED]}
     try:
         with conn.transaction():
             conn.execute(query("quarantine"), wanted)
@@ -219,5 +236,3 @@ def _quarantine(conn: Connection, bad: Bad) -> None:
         if is_outage(error):
             raise
         _log.error("cannot even be quarantined; dropped", **about, reason=one_line(error))
-        return
-    _log.warning("quarantined", **about)

@@ -9,7 +9,16 @@ from typing import Any
 
 import msgspec
 
-from sync.wire import MOST_NIGHTS, STATUS_BYTES, STATUS_PARTS, STATUS_TEXT, GateStatus, WireError, decode
+from sync.wire import (
+    GATE_ID,
+    MOST_NIGHTS,
+    STATUS_BYTES,
+    STATUS_PARTS,
+    STATUS_TEXT,
+    GateStatus,
+    WireError,
+    decode,
+)
 
 _MOST = {"held": MOST_NIGHTS}
 _LARGEST = 2**53
@@ -91,6 +100,8 @@ def _mistakes(status: GateStatus) -> Iterator[str]:
     for event_id in (status.event_id, *(held.event_id for held in status.held)):
         if event_id is not None and not _is_uuid(event_id):
             yield f"event_id: {event_id[:64]!r} is no id"
+    if not all(GATE_ID.fullmatch(gate_id) for gate_id in status.flooding):
+        yield "flooding: names what is no gate's id"
     if len({held.event_id for held in status.held}) < len(status.held):
         yield "held: a night twice"
     for held in status.held:

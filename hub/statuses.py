@@ -23,19 +23,24 @@ from gate.command import Reply
 from gate.outage import Outage
 from hub.alerts import Greedy
 from hub.broker import Broker, Line, Message, client_id
+from hub.budget import Rate
 from hub.commands import Unanswered, decode_reply, take_reply
-from hub.config import HubConfig, Watch
+from hub.config import WATCH, HubConfig, Watch
 from hub.database import Connection, connect, in_words, is_conflict, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.queries import query
 from hub.said import Kept, decode_status, is_older
 from hub.shared_outage import SharedOutage
+from hub.shares import Floods, Shares
+from hub.told import Seldom
+from sync.scans import BATCH_LIMIT
 from sync.wire import GateStatus, Topics, WireError
 
 DIGEST_SECONDS = 10
 """How often at most the digest of one night is computed: it reads all of it."""
 _DIGESTS_KEPT = 20
-WATCH = Watch()
+RATES = {"status": Rate(per_s=2, at_once=60), "replies": Rate(per_s=1, at_once=60)}
+"""Of each gate, which says how it is every ten seconds, and what became of an order."""
 _GATES_LIMIT = 1000
 _REPLIES_LIMIT = 1000
 _AT_ONCE = 1000
@@ -56,6 +61,10 @@ class Statuses:
         self._replies: deque[Reply] = deque(maxlen=_REPLIES_LIMIT)
         self._unanswered = Unanswered(topics.venue)
         self._greedy = Greedy(topics.venue, watch)
+        self._now_s = 0.0
+        self._shares = Shares(RATES, self._seconds)
+        self._floods = Floods(topics.venue, "statuses", self._seconds)
+        self._seldom = Seldom(self._seconds)
         self._refused = _Told()
         self._differs = _Told()
 
@@ -73,6 +82,7 @@ class Statuses:
     def hear(self, wait_s: float, now: datetime) -> None:
         """Take what has arrived; also while Postgres is away, so that it is known when it was heard."""
         self._broker.tend()
+        self._now_s = now.timestamp()
         with contextlib.suppress(queue.Empty):
             self._take(self._broker.inbox.get(timeout=wait_s), now)
             for _ in range(_AT_ONCE):
@@ -85,6 +95,7 @@ class Statuses:
             self._replies.popleft()
         self._unanswered.tell(conn, now)
         self._greedy.look(conn, now)
+        self._floods.tell(conn)
         gates = sorted({gate_id for gate_id, _ in self._said})
         while self._said:
             key = next(iter(self._said))
@@ -102,6 +113,8 @@ class Statuses:
         try:
             if gate_id is None:
                 raise WireError("not a topic of this venue's gates")
+            if self._is_beyond(gate_id, message.topic):
+                return
             if message.topic == self._topics.replies(gate_id):
                 self._replies.append(decode_reply(message, self._topics))
                 return
@@ -110,6 +123,18 @@ class Statuses:
             self._refuse(gate_id or "", str(error))
             return
         self._keep(status, _heard_at(message, now))
+
+    def _seconds(self) -> float:
+        return self._now_s
+
+    def _is_beyond(self, gate_id: str, topic: str) -> bool:
+        """Whether this is more than its share: it says the rest again, or nobody asked."""
+        kind = topic.rpartition("/")[2]
+        if not self._shares.spent(gate_id, kind):
+            self._shares.take(gate_id, kind)
+            return False
+        self._floods.turned_away(gate_id)
+        return True
 
     def _keep(self, status: GateStatus, heard_at: datetime | None) -> None:
         """The newest of each gate, and its newest goodbye, in the order they came."""
@@ -137,7 +162,8 @@ class Statuses:
 
     def _refuse(self, gate_id: str, why: str) -> None:
         if self._refused.is_new(gate_id, why):
-            _log.warning("what a gate says of itself is refused", gate=gate_id, error=why[:200])
+            refused = "what a gate says of itself is refused"
+            self._seldom.say(_log.warning, refused, gate_id, error=why[:200])
 
     def _compare(self, conn: Connection, gates: list[str], now: datetime) -> None:
         wanted = {"gates": gates, "now": now, "every_s": DIGEST_SECONDS, "keep": _DIGESTS_KEPT}
@@ -205,6 +231,7 @@ def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: da
     elif not is_older(status, Kept.of(row), heard_at):
         encoded = msgspec.json.encode(status).decode()
         conn.execute(query("take_status"), wanted | {"status": encoded, "said_at": status.at})
+        conn.execute(query("note_complete"), wanted | {"slack": BATCH_LIMIT})
         conn.execute(query("gate_seen"), wanted)
     return None
 

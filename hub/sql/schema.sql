@@ -465,7 +465,7 @@ declare
     v_reason text;
 begin
     select * into v_subject from claim_subject(p_code_hash);
-    perform take_locks(array[homes_lock(p_event)], true);
+    perform pg_advisory_xact_lock_shared(homes_key(p_event));
     select * into v_event from events where id = p_event;
     v_reason := case
         when v_subject.event_id <> p_event then 'wrong_event'
@@ -2112,7 +2112,7 @@ CREATE TABLE public.claims (
     seen_boot text,
     seen_ms bigint,
     CONSTRAINT claims_answer CHECK ((answer = ANY (ARRAY['granted'::text, 'taken'::text, 'revoked'::text, 'elsewhere'::text]))),
-    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text, 'freed'::text])))
+    CONSTRAINT claims_released CHECK ((released_by = ANY (ARRAY['returned'::text, 'superseded'::text, 'annulled'::text, 'unused'::text, 'revoked'::text, 'freed'::text, 'flooding'::text])))
 );
 CREATE TABLE public.scan_quarantine (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -2167,6 +2167,8 @@ CREATE TABLE public.gate_status (
     heard_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    complete_at timestamp with time zone,
+    flooding text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
     CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
 );

@@ -6,7 +6,6 @@ its time is up, and tries again a second after it failed, as its thread would.
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from hub.config import Postgres as PostgresConfig
 from hub.consumer import Consumer
 from hub.errors import DatabaseDownError
 from hub.feed import HEAD_SECONDS, Publisher
+from hub.inbox import Inbox
 from hub.problems import Problem
 from hub.snapshot import Shelf
 from hub.statuses import Statuses
@@ -66,7 +66,7 @@ class HubLine:
         heard: Callable[[], None],
         persistent: bool,
     ) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.connects = 0
         self.is_over = False
         self._agenda, self._random, self._broker, self._trouble = agenda, random, broker, trouble

@@ -46,3 +46,18 @@ WHERE NOT EXISTS (
     SELECT FROM alerts a WHERE (a.venue, a.gate_id, a.reason) = (%(venue)s, %(gate_id)s, 'unused_grants')
         AND a.at > %(now)s::timestamptz - %(minutes)s * interval '1 minute'
 )
+
+-- note_flooding --
+-- Once in so many seconds, as long as it goes on, whichever part of the hub sees it.
+INSERT INTO alerts (scan_id, venue, gate_id, reason, at)
+SELECT gen_random_uuid(), %(venue)s, %(gate_id)s, 'flooding', now()
+WHERE NOT EXISTS (
+    SELECT FROM alerts a WHERE (a.venue, a.gate_id, a.reason) = (%(venue)s, %(gate_id)s, 'flooding')
+        AND a.at > now() - %(again_s)s * interval '1 second'
+)
+
+-- flooding_lately --
+-- Gates that sent more than their share, and when they were last found to.
+SELECT a.gate_id, max(a.at) AS flooding_at FROM alerts a
+WHERE a.venue = %(venue)s AND a.reason = 'flooding' AND a.at > now() - %(lately_s)s * interval '1 second'
+GROUP BY a.gate_id

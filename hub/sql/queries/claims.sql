@@ -12,6 +12,12 @@ SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN settle_lend(
 -- give_back --
 SELECT give_back(%(venue)s, %(gate_id)s, %(scan_id)s, %(now)s)
 
+-- take_back_grants --
+-- What a gate was granted since then and sent no scan with: nobody is in with it, as far as anybody knows.
+UPDATE claims c SET released_at = %(now)s, released_by = 'flooding'
+WHERE c.gate_id = %(gate_id)s AND c.answer = 'granted' AND c.released_at IS NULL AND c.spent_at IS NULL
+    AND c.asked_at >= %(since)s AND NOT EXISTS (SELECT FROM scan_places s WHERE s.scan_id = c.scan_id)
+
 -- sweep_claims --
 SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN sweep_claims(
     %(gate_id)s, %(epoch)s, %(last_seq)s, %(acked)s, %(door)s, %(boot_id)s, %(monotonic_ms)s, %(now)s

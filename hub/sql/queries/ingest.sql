@@ -2,6 +2,22 @@
 -- One batch: every record once, with what it does to check-ins. Returns how many were new.
 SELECT ingest_scans(%(records)s::text::json, %(topics)s::text::jsonb)
 
+-- known_scans --
+-- Asked in the transaction that has just stored these records: which of them an earlier one had, by gate.
+SELECT r.gate_id, array_agg(r.scan_id::text) AS scan_ids
+FROM json_to_recordset(%(records)s::text::json) AS r (gate_id text, scan_id uuid)
+JOIN scan_places p ON p.scan_id = r.scan_id
+WHERE p.received_at < now()
+GROUP BY r.gate_id
+
+-- complete_gates --
+-- Of each gate of this venue, how long ago everything it had recorded is known to have been here: since then it
+-- may have made what it brings now. Of one that never said so, since it was made known to the hub.
+SELECT g.gate_id,
+    greatest(extract(epoch FROM now() - coalesce(s.complete_at, g.created_at)), 0)::float8 AS away_s
+FROM gates g LEFT JOIN gate_status s ON s.gate_id = g.gate_id
+WHERE g.venue = %(venue)s
+
 -- quarantine --
 -- What cannot be read or stored, as it came. The same bytes again change nothing.
 INSERT INTO scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)

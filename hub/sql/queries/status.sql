@@ -8,19 +8,27 @@ WHERE g.gate_id = %(gate_id)s AND g.venue = %(venue)s
 -- All a gate says of itself. A retained one does not change when the gate was heard.
 INSERT INTO gate_status (gate_id, online, version, event_id, cache_version, cache_age_s, epoch, last_seq, acked,
     unacked, oldest_unacked_s, clock, clock_offset_ms, clock_uncertainty_ms, boot_id, monotonic_ms, isolated, door,
-    parts, way, counters, held, said_at, heard_at)
+    parts, way, counters, held, flooding, said_at, heard_at)
 SELECT r.gate_id, r.online, r.version, r.event_id, r.cache_version, r.cache_age_s, r.epoch, r.last_seq, r.acked,
     r.unacked, r.oldest_unacked_s, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.boot_id, r.monotonic_ms,
-    r.isolated, r.door, r.parts, r.way, r.counters, r.held, %(said_at)s, %(heard_at)s
+    r.isolated, r.door, r.parts, r.way, r.counters, r.held, coalesce(r.flooding, '{}'), %(said_at)s, %(heard_at)s
 FROM jsonb_populate_record(NULL::gate_status, %(status)s::text::jsonb) r
 ON CONFLICT (gate_id) DO UPDATE SET (online, version, event_id, cache_version, cache_age_s, epoch, last_seq, acked,
     unacked, oldest_unacked_s, clock, clock_offset_ms, clock_uncertainty_ms, boot_id, monotonic_ms, isolated, door,
-    parts, way, counters, held, said_at, heard_at) = (excluded.online, excluded.version, excluded.event_id,
+    parts, way, counters, held, flooding, said_at, heard_at) = (excluded.online, excluded.version, excluded.event_id,
     excluded.cache_version, excluded.cache_age_s, excluded.epoch, excluded.last_seq, excluded.acked,
     excluded.unacked, excluded.oldest_unacked_s, excluded.clock, excluded.clock_offset_ms,
     excluded.clock_uncertainty_ms, excluded.boot_id, excluded.monotonic_ms, excluded.isolated, excluded.door,
-    excluded.parts, excluded.way, excluded.counters, excluded.held, excluded.said_at,
+    excluded.parts, excluded.way, excluded.counters, excluded.held, excluded.flooding,
+    excluded.said_at,
     coalesce(excluded.heard_at, gate_status.heard_at))
+
+-- note_complete --
+-- Everything it has recorded was here when it said so, but for what may just be on its way.
+UPDATE gate_status s SET complete_at = s.heard_at
+WHERE s.gate_id = %(gate_id)s AND s.heard_at IS NOT NULL AND s.last_seq <= %(slack)s + coalesce(
+    (SELECT w.seq FROM gate_watermarks w WHERE (w.gate_id, w.epoch) = (s.gate_id, s.epoch)), 0
+)
 
 -- take_goodbye --
 -- A goodbye or a last will says one thing; the rest stays as it was last said.
@@ -68,8 +76,8 @@ WHERE gate_id = ANY (%(gates)s) AND version IS NOT NULL
 
 -- gate_health --
 -- evidence: what a revoked gate has sent since, which changes nothing.
-SELECT h.*, g.revoked_at, CASE WHEN h.revoked THEN (
+SELECT h.*, g.revoked_at, coalesce(s.flooding, '{}') AS sees_flooding, CASE WHEN h.revoked THEN (
     SELECT count(*) FROM scan_quarantine q WHERE q.gate_id = h.gate_id AND q.received_at >= g.revoked_at
 ) ELSE 0 END AS evidence
-FROM gate_health h JOIN gates g ON g.gate_id = h.gate_id
+FROM gate_health h JOIN gates g ON g.gate_id = h.gate_id LEFT JOIN gate_status s ON s.gate_id = h.gate_id
 WHERE h.venue = %(venue)s ORDER BY h.name, h.gate_id

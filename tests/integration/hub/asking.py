@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from gate.model import Reason, Ruling
 from hub.broker import Message
 from hub.claims import Claims
 from hub.database import Connection
+from hub.inbox import Inbox
 from hub.ingest import Batch, write
 from hub.queries import query
 from sync.wire import GateStatus, ToGate, ToHub, Topics, encode, to_gate
@@ -101,7 +101,7 @@ class MemoryLine:
     """A `hub.broker.Line` without a network. `said`: what the hub published, by gate."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.connects = 1
         self.is_up = True
         self.said: list[tuple[str, ToGate]] = []

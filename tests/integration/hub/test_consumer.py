@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from hub.broker import Message, client_id
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
+from hub.inbox import Inbox
 from hub.migrate import migrate
 from sync.scans import encode_scans
 from sync.wire import Ack, Delta, Head, Topics, decode
@@ -138,7 +138,7 @@ class Watching:
     """A broker's end that looks, whenever it is told something, how many scans are committed by then."""
 
     def __init__(self, world: World, *messages: Message) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         for message in messages:
             self.inbox.put(message)
         self.connects, self.is_up = 1, True
@@ -247,6 +247,7 @@ def test_kill_9_in_mid_stream_loses_and_doubles_nothing(
     config: HubConfig, config_file: Path, gate: GateOnMqtt, world: World
 ) -> None:
     event = world.event()
+    world.gate("gate-1", "", event, config.venue)
     tickets = [world.ticket(event) for _ in range(100)]
     scans = [record(seq, subject_id=tickets[seq % 100]) for seq in range(1, 2001)]
     kills = 0

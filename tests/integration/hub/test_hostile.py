@@ -34,7 +34,7 @@ def gate(config: HubConfig) -> Iterator[GateOnMqtt]:
 
 
 def take(conn: Connection, *messages: Message) -> list[tuple[str, Ack]]:
-    return write(conn, merge([read(message, TOPICS) for message in messages]))
+    return write(conn, merge([read(message, TOPICS) for message in messages])).acks
 
 
 def message(payload: bytes, gate: str = "gate-1") -> Message:
@@ -63,7 +63,7 @@ def test_what_not_even_the_quarantine_takes_is_logged_and_passed_over(world: Wor
         Bad(topic="t", gate_id="\0", raw=b"x", error="e"),
     )
     with capture_logs() as logs:
-        acks = write(conn, Batch(records=(record(1),), bad=impossible[1:], topics={"gate-1": "t"}))
+        acks = write(conn, Batch(records=(record(1),), bad=impossible[1:], topics={"gate-1": "t"})).acks
         ingest._quarantine(conn, impossible[0])
     assert acks == [("gate-1", Ack(epoch="e1", seq=1))]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0

@@ -29,7 +29,7 @@ def take(conn: Connection, *records: ScanRecord, gate: str = "gate-1") -> list[t
 
 def take_raw(conn: Connection, payload: bytes, gate: str = "gate-1") -> list[tuple[str, Ack]]:
     message = Message(TOPICS.scans(gate), payload, 1, 1)
-    return write(conn, merge([read(message, TOPICS)]))
+    return write(conn, merge([read(message, TOPICS)])).acks
 
 
 def ticket_state(world: World, ticket: str) -> tuple[Any, ...]:

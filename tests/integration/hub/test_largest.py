@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import queue
 import unicodedata
 
 import msgspec
@@ -18,6 +17,7 @@ from hub.bounds import MOST_DIVIDED, MOST_LENT, bounded
 from hub.broker import HEADER, Message
 from hub.database import Connection
 from hub.feed import Publisher
+from hub.inbox import Inbox
 from hub.queries import query
 from hub.ticketing.orders import record_ticket_order
 from sync.lines import CHANGES_BYTES, LINE_BYTES, Lines
@@ -50,7 +50,7 @@ class Line:
     """A broker in memory that keeps how large each message was."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.connects = 1
         self.is_up = True
         self.sizes: list[int] = []

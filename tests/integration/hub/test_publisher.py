@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from hub import feed
 from hub.broker import Broker, Message
 from hub.config import HubConfig
 from hub.database import Connection
+from hub.inbox import Inbox
 from sync.wire import Delta, Head, Topics, decode
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World
 
@@ -25,7 +25,7 @@ class Line:
     """A broker in memory: keeps what was published, in order."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.connects = 1
         self.is_up = True
         self.out: list[Any] = []

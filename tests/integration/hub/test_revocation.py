@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from hub.commands import take_reply
 from hub.config import HubConfig
 from hub.database import Connection, connect
 from hub.errors import UsageError
+from hub.inbox import Inbox
 from hub.ingest import Batch, read, write
 from hub.queries import query
 from hub.revoking import revoke
@@ -46,7 +46,7 @@ class Line:
     """A `hub.broker.Line` without a network."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.connects = 1
         self.is_up = True
         self.said: list[tuple[str, bytes]] = []
@@ -63,7 +63,7 @@ class Line:
 
 def take(conn: Connection, *records: ScanRecord) -> list[tuple[str, Ack]]:
     topics = {r.gate_id: Topics(venue=VENUE).scans(r.gate_id) for r in records}
-    return write(conn, Batch(records=records, topics=topics))
+    return write(conn, Batch(records=records, topics=topics)).acks
 
 
 def revoked(conn: Connection, gate_id: str = "gate-1") -> str:
@@ -307,7 +307,7 @@ def test_scans_that_the_broker_kept_are_ignored(night: Night, world: World, conn
     scan = record(1, event_id=night.event, subject_id=world.ticket(night.event))
     topic = Topics(venue=VENUE).scans("gate-1")
     message = Message(topic, encode_scans([scan]), 1, 1, retained=True)
-    assert write(conn, read(message, Topics(venue=VENUE))) == []
+    assert write(conn, read(message, Topics(venue=VENUE))).acks == []
     assert world.all("SELECT status FROM tickets") == [("issued",)]
     assert world.one("SELECT count(*) FROM scan_logs") == 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import queue
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from hub.broker import Message
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
+from hub.inbox import Inbox
 from hub.ingest import Batch, write
 from hub.migrate import migrate
 from hub.statuses import DIGEST_SECONDS, Statuses
@@ -31,11 +31,11 @@ from tests.patience import until
 TOPICS = Topics(venue="main")
 
 
-class Inbox:
+class ByHand:
     """A link to a broker on which a test puts messages by hand."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.connects = 1
         self.is_up = True
         self.acknowledged = 0
@@ -55,7 +55,7 @@ class Desk:
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
-        self.line = Inbox()
+        self.line = ByHand()
         self.statuses = Statuses(self.line, TOPICS)
         self.now = datetime.now(UTC)
         self._ms = 0
@@ -172,7 +172,7 @@ def test_what_is_not_the_gates_own_is_refused_and_told_once(desk: Desk, world: W
             desk.say("gate-9")
             desk.turn()
     assert world.one("SELECT count(*) FROM gate_status") == 0
-    assert sorted(line["gate"] for line in logs) == ["gate-1", "gate-2", "gate-9"]
+    assert sorted(line["gate_id"] for line in logs) == ["gate-1", "gate-2", "gate-9"]
 
 
 def test_a_gate_of_another_venue_is_refused(desk: Desk, world: World) -> None:

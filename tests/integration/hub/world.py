@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gate.model import FeedRow, Kind, Reason, Ruling, ScanRecord
 from hub.database import Connection
@@ -157,8 +159,10 @@ class World:
         )
 
     def gate(self, gate_id: str, token_hash: str, event_id: str | None = None, venue: str = "main") -> None:
+        """A gate of yesterday: it may have been away since then, so that all it brings is a backlog."""
         self.run(
-            "INSERT INTO gates (gate_id, venue, name, token_hash) VALUES (%s, %s, %s, %s)",
+            "INSERT INTO gates (gate_id, venue, name, token_hash, created_at)"
+            " VALUES (%s, %s, %s, %s, now() - interval '1 day')",
             gate_id,
             venue,
             gate_id.upper(),
@@ -178,9 +182,20 @@ class World:
 
 
 class GateOnMqtt:
-    """A gate's end of MQTT: publishes scans, hears acks; `heard` keeps every other message."""
+    """A gate's end of MQTT: publishes scans, hears acks; `heard` keeps every other message.
 
-    def __init__(self, port: int, venue: str, gate_id: str = "gate-1") -> None:
+    :param tls: how it shows who it is, to a broker that asks.
+    :param hears: the filters below its venue.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        venue: str,
+        gate_id: str = "gate-1",
+        tls: ssl.SSLContext | None = None,
+        hears: Sequence[str] = ("#",),
+    ) -> None:
         self.topics = Topics(venue=venue)
         self.gate_id = gate_id
         self.acks: list[Ack] = []
@@ -189,7 +204,10 @@ class GateOnMqtt:
         self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, f"{venue}-{gate_id}", protocol=paho.MQTTv5)
         self._client.on_message = self._on_message
-        self._client.on_connect = lambda client, *_: client.subscribe(f"maguey/v1/{venue}/#", qos=1)
+        if tls is not None:
+            self._client.tls_set_context(tls)
+        wanted = [(f"maguey/v1/{venue}/{one}", SubscribeOptions(qos=1)) for one in hears]
+        self._client.on_connect = lambda client, *_: client.subscribe(wanted)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.connect_async("127.0.0.1", port)
         self._client.loop_start()

@@ -20,7 +20,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "said_at": NOW, "version": "0.1.0", "epoch": "e1", "last_seq": 40, "isolated": False, "door": True,
         "way": "normal", "parts": {"camera": "ok"}, "clock": "synced", "clock_offset_ms": -3,
         "clock_uncertainty_ms": 12, "lag": 0, "gap": 0, "oldest_unacked_s": None, "nights": [NIGHT],
-        "unused_grants": 0, "revoked_at": None, "evidence": 0,
+        "unused_grants": 0, "flooding_at": None, "sees_flooding": [], "revoked_at": None, "evidence": 0,
     } | changes  # fmt: skip
 
 
@@ -86,6 +86,19 @@ def test_what_is_told_and_worries_nobody(changes: dict[str, Any], field: str, wo
 def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told() -> None:
     line = line_of(row(unused_grants=51), NOW)
     assert (line.worry, line.door, "granted 51 tickets" in line.troubles[0]) == (True, "ok", True)
+
+
+def test_a_gate_that_sends_too_much_is_told() -> None:
+    line = line_of(row(flooding_at=NOW - timedelta(minutes=3)), NOW)
+    assert (line.worry, line.door) == (True, "ok")
+    assert "more than any door can, seen 3 min ago" in line.troubles[0]
+
+
+def test_what_a_gate_says_of_others_that_send_too_much_is_told() -> None:
+    line = line_of(row(sees_flooding=["gate-9", "gate-3"]), NOW)
+    assert (line.worry, line.troubles) == (
+        True, ("it says that these gates send more than any door can: gate-3, gate-9",),
+    )  # fmt: skip
 
 
 def test_a_gates_own_words_move_no_terminal() -> None:

@@ -34,6 +34,12 @@ statuses = st.builds(
 )
 
 
+def test_whoever_is_said_to_flood_has_a_gates_name() -> None:
+    assert decode_status(encode(said(flooding=("gate-2",))), "gate-1").flooding == ("gate-2",)
+    with pytest.raises(WireError, match="flooding"):
+        decode_status(encode(said(flooding=("gate-2", "x" * 65))), "gate-1")
+
+
 @given(statuses, statuses)
 def test_of_two_words_at_most_one_is_the_older(one: GateStatus, other: GateStatus) -> None:
     is_same = (one.boot_id, one.monotonic_ms) == (other.boot_id, other.monotonic_ms)

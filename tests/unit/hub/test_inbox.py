@@ -1,0 +1,104 @@
+"""What has arrived is handed out in turn, whoever sends most (protocol 4.5, Fairness)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.broker import Message
+from hub.inbox import HELD_BYTES, HELD_MESSAGES, Inbox
+
+
+def message(gate: str, mid: int = 1, payload: bytes = b"", leaf: str = "scans") -> Message:
+    return Message(f"maguey/v1/main/gates/{gate}/{leaf}", payload, mid, 1)
+
+
+def drained(inbox: Inbox) -> list[Message]:
+    found: list[Message] = []
+    while not inbox.empty():
+        found.append(inbox.get_nowait())
+    return found
+
+
+def test_an_honest_gates_one_message_waits_for_one_of_a_flooder() -> None:
+    inbox = Inbox()
+    for mid in range(50_000):
+        inbox.put(message("flooder", mid))
+    assert inbox.put(message("honest"))
+    assert [found.topic.split("/")[4] for found in drained(inbox)[:2]] == ["flooder", "honest"]
+
+
+def test_what_goes_beyond_a_gates_place_is_not_kept() -> None:
+    inbox = Inbox()
+    kept = [inbox.put(message("gate-1", mid)) for mid in range(HELD_MESSAGES + 5)]
+    assert kept == [True] * HELD_MESSAGES + [False] * 5
+    assert inbox.put(message("gate-2"))
+
+
+def test_a_gates_bytes_are_bounded_however_few_its_messages() -> None:
+    inbox = Inbox()
+    large = message("gate-1", payload=bytes(HELD_BYTES // 4))
+    assert [inbox.put(large) for _ in range(5)] == [True] * 4 + [False]
+    inbox.get_nowait()
+    assert inbox.put(large)
+
+
+def test_one_message_larger_than_the_bound_is_taken_alone() -> None:
+    inbox = Inbox()
+    assert inbox.put(message("gate-1", payload=bytes(HELD_BYTES + 1)))
+    assert not inbox.put(message("gate-1"))
+
+
+def test_all_that_a_gate_says_is_in_one_order() -> None:
+    inbox = Inbox()
+    for mid, leaf in enumerate(("claims", "status", "claims")):
+        inbox.put(message("gate-1", mid, leaf=leaf))
+    assert [found.mid for found in drained(inbox)] == [0, 1, 2]
+
+
+def test_nothing_comes_out_of_an_empty_one() -> None:
+    inbox = Inbox()
+    with pytest.raises(queue.Empty):
+        inbox.get_nowait()
+    with pytest.raises(queue.Empty):
+        inbox.get(timeout=0.0)
+
+
+def test_whoever_waits_is_woken() -> None:
+    inbox = Inbox()
+    found: list[Message] = []
+    waiting = threading.Thread(target=lambda: found.append(inbox.get(timeout=600)))
+    waiting.start()
+    inbox.put(message("gate-1", 7))
+    waiting.join(600)
+    assert [one.mid for one in found] == [7]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=200))
+def test_each_gates_order_is_kept_and_nobody_waits_for_two_of_another(
+    steps: list[tuple[str, bool]],
+) -> None:
+    inbox, number = Inbox(), 0
+    waiting: dict[str, list[int]] = {}
+    passed: dict[str, dict[str, int]] = {}
+    for gate, is_put in steps:
+        if is_put:
+            number += 1
+            if not waiting.get(gate):
+                passed[gate] = {}
+            assert inbox.put(message(gate, number))
+            waiting.setdefault(gate, []).append(number)
+        elif not inbox.empty():
+            found = inbox.get_nowait()
+            of = found.topic.split("/")[4]
+            assert found.mid == waiting[of].pop(0)
+            passed[of] = {}
+            for other, before in passed.items():
+                if other != of and waiting.get(other):
+                    before[of] = before.get(of, 0) + 1
+                    assert before[of] <= 1
+    assert len(drained(inbox)) == sum(map(len, waiting.values()))

@@ -1,0 +1,132 @@
+"""What a gate may send the hub: far above the busiest door, and bounded (protocol 4.5, Fairness)."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from gate.model import Ruling
+from hub.ingest import Bad, Batch
+from hub.shares import GATES_LIMIT, RECORD_BYTES, Shares, cost_of, rates_of_scans
+from hub.told import EVERY_S, Seldom
+from sync.scans import BATCH_LIMIT
+from tests.integration.hub.world import record
+
+GUESTS_PER_S = 3
+NIGHT_S = 10 * 3600
+RECORD = 750
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def batch(records: int, admissions: int) -> Batch:
+    verdicts = [Ruling.ADMIT] * admissions + [Ruling.DENY] * (records - admissions)
+    return Batch(records=tuple(record(n + 1, verdict=verdict) for n, verdict in enumerate(verdicts)))
+
+
+def sends(shares: Shares, gate: str, cost: dict[str, float]) -> bool:
+    if shares.spent(gate):
+        return False
+    for kind, count in cost.items():
+        shares.take(gate, kind, count)
+    return True
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.0, 5.0), min_size=1, max_size=300))
+def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
+    """Two guests a second, each a scan and a passage, a message each, in any rhythm."""
+    clock = Clock()
+    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    one = {"messages": 1.0, "records": 1.0, "admissions": 0.0, "repeats": 0.0}
+    owed = 0.0
+    for wait in waits:
+        clock.now += wait
+        owed += 2 * wait
+        while owed >= 1:
+            owed -= 1
+            assert sends(shares, "gate-1", one | {"admissions": 1.0})
+            assert sends(shares, "gate-1", one)
+
+
+def test_a_nights_backlog_comes_at_once() -> None:
+    """A gate that let in two a second all night, and was alone: every batch is taken when it is back."""
+    clock = Clock()
+    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares.know({"gate-1": NIGHT_S})
+    cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT // 2), BATCH_LIMIT * RECORD)
+    assert all(sends(shares, "gate-1", cost) for _ in range(2 * 2 * NIGHT_S // BATCH_LIMIT))
+
+
+def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
+    clock = Clock()
+    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares.know({f"gate-{n}": 3600.0 for n in range(20)})
+    cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
+    assert all(sends(shares, f"gate-{n % 20}", cost) for n in range(100_000 // BATCH_LIMIT))
+
+
+def test_a_flood_is_stopped_within_seconds_and_harms_no_other_gate() -> None:
+    clock = Clock()
+    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares.know({"flooder": 1.0, "honest": 1.0})
+    cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
+    taken = [sends(shares, "flooder", cost) for _ in range(150)]
+    assert taken.index(False) * BATCH_LIMIT <= 400
+    assert not any(taken[taken.index(False) :])
+    assert sends(shares, "honest", cost)
+
+
+def test_records_without_admissions_are_bounded_too() -> None:
+    shares = Shares(rates_of_scans(GUESTS_PER_S), Clock())
+    cost = cost_of(batch(BATCH_LIMIT, 0), BATCH_LIMIT * RECORD)
+    assert sum(sends(shares, "gate-1", cost) for _ in range(1000)) * BATCH_LIMIT <= 1250
+
+
+def test_what_the_hub_had_already_is_nothing_new() -> None:
+    """A salvaged journal comes again, all of it, under other numbers."""
+    shares = Shares(rates_of_scans(GUESTS_PER_S), Clock())
+    again = batch(BATCH_LIMIT, BATCH_LIMIT)
+    cost = cost_of(again, BATCH_LIMIT * RECORD, frozenset(one.scan_id for one in again.records))
+    assert cost == {"messages": 1, "records": 0, "admissions": 0, "repeats": BATCH_LIMIT}
+    assert all(sends(shares, "gate-1", cost) for _ in range(1500))
+
+
+def test_long_records_and_what_cannot_be_read_count_by_their_length() -> None:
+    assert cost_of(batch(1, 1), 10 * RECORD_BYTES)["records"] == 10
+    bad = Batch(bad=(Bad(topic="t", gate_id="gate-1", raw=b"x" * 1_000_000, error="?"),))
+    assert cost_of(bad, 1_000_000)["records"] == 32  # the quarantine keeps 64 KiB of it
+
+
+def test_a_thousand_and_more_names_take_a_bounded_memory() -> None:
+    shares = Shares(rates_of_scans(GUESTS_PER_S), Clock())
+    for number in range(GATES_LIMIT + 500):
+        sends(shares, f"gate-{number}", {"messages": 1.0})
+    assert len(shares._levels) == GATES_LIMIT
+
+
+def test_a_flood_of_one_kind_is_one_line_a_minute() -> None:
+    clock = Clock()
+    seldom = Seldom(clock)
+    said: list[tuple[str, dict[str, object]]] = []
+    for second in range(180):
+        clock.now = float(second)
+        for _ in range(100):
+            seldom.say(lambda event, **about: said.append((event, about)), "quarantined", "gate-1")
+    assert [about.get("count", 1) for _, about in said] == [1, int(EVERY_S) * 100, int(EVERY_S) * 100]
+
+
+def test_another_gate_is_told_of_all_the_same() -> None:
+    seldom = Seldom(Clock())
+    with capture_logs():
+        said: list[str] = []
+        for gate in ("gate-1", "gate-1", "gate-2"):
+            seldom.say(lambda _event, gate_id: said.append(gate_id), "quarantined", gate)
+    assert said == ["gate-1", "gate-2"]
