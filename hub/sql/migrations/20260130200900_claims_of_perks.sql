@@ -14,7 +14,7 @@ declare
     v_reason text;
 begin
     select * into v_subject from claim_subject(p_code_hash);
-    perform pg_advisory_xact_lock_shared(homes_key(p_event));
+    perform take_locks(array[homes_lock(p_event)], true);
     select * into v_event from events where id = p_event;
     v_reason := case
         when v_subject.event_id <> p_event then 'wrong_event'
