@@ -308,6 +308,7 @@ def test_1100_half_sent_requests_silence_nobody_and_fill_no_log(config_file: Pat
             assert web.stdout.readline() == f"listening on http://127.0.0.1:{port}\n"
             server = Server.__new__(Server)
             server.port = port
+            before = peak_kb(web.pid)
             half = "GET /healthz HTTP/1.1\r\nX:"
             from_where = [PROXY if number % 2 else f"127.0.0.{2 + number % 100}" for number in range(1100)]
             with futures.ThreadPoolExecutor(50) as crowd:
@@ -318,10 +319,15 @@ def test_1100_half_sent_requests_silence_nobody_and_fill_no_log(config_file: Pat
                 assert server.ask(address, "/healthz")[0] == 200
                 assert server.ask(address, CONFIG, TOKEN)[0] == 200
             assert files < 1024
+            assert peak_kb(web.pid) - before < 60_000
             assert len(list(Path(f"/proc/{web.pid}/fd").iterdir())) < MOST + 64
         assert log.stat().st_size < 10_000
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def peak_kb(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
 # --- requests ---
