@@ -29,8 +29,8 @@ _LIVELY: dict[str, str | int] = {
     "tcp_user_timeout": 11_000,
     "application_name": "maguey-hub",
 }
-"""So that a silent network is noticed in about ten seconds, also while a question is under way: not in two hours,
-and not in a quarter of one (libpq defaults; tcp(7), tcp_retries2)."""
+"""So that a silent network is noticed in about ten seconds, not in two hours, and not in a quarter of an hour
+while a question is under way (libpq defaults; tcp(7), tcp_retries2)."""
 
 _OUTAGE_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
 """SQLSTATE classes that say nothing about the data: connection, rights, schema, locks, resources.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-HUB, HUB6 = "10.77.0.1", "fd77::1"
+HUB, HUB6, WORLD = "10.77.0.1", "fd77::1", "10.77.0.2"
 _NETWORK = 0x40000000
 """CLONE_NEWNET, sched.h."""
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -79,7 +79,7 @@ def net() -> Iterator[Net]:
             "netns",
             made.world,
         )
-        for name, address, address6 in ((made.hub, HUB, HUB6), (made.world, "10.77.0.2", "fd77::2")):
+        for name, address, address6 in ((made.hub, HUB, HUB6), (made.world, WORLD, "fd77::2")):
             run("ip", "-n", name, "link", "set", "lo", "up")
             run("ip", "-n", name, "link", "set", "cable", "up")
             run("ip", "-n", name, "addr", "add", f"{address}/16", "dev", "cable")

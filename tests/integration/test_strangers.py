@@ -2,7 +2,7 @@
 
 The hub's machine and the world are network namespaces. The gates connect with their certificates from
 addresses of their own, and what they say is heard at the hub; the strangers connect and say nothing, which
-costs Mosquitto a place for 90 s each.
+costs Mosquitto a place for 90 s each. At the end all of the hub and of two gates is real.
 """
 
 from __future__ import annotations
@@ -12,25 +12,40 @@ import json
 import queue
 import selectors
 import socket
+import sqlite3
 import ssl
+import subprocess
+import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from demo.servers import Mosquitto, free_port, mosquitto_of
+from demo.servers import UNSYNCED, Mosquitto, free_port, mosquitto_of, postgres
+from gate.cache import CacheReader, LinkState
+from gate.claim import Answer, Claim
+from gate.clock import SystemClock
+from gate.hotline import Hotline
+from gate.journal import Journal
+from gate.link import LinkNote
+from gate.payload import code_hash
+from hub.database import connect
+from hub.migrate import migrate
 from sync.wire import Topics
 from tests.certificates import Authority, Identity
+from tests.integration.hub.world import World, record
 from tests.integration.test_broker import _production
-from tests.namespaces import HUB, HUB6, Net, net, run, within
+from tests.namespaces import HUB, HUB6, WORLD, Net, net, run, within
+from tests.patience import PATIENCE_S, until
 
 RULES = Path(__file__).parents[2] / "config" / "nftables" / "maguey.nft"
 TOPICS = Topics(venue="maguey")
-WAIT_S = 60.0
 OF_ADDRESS, OF_STRANGERS, WEB_OF_ADDRESS = 8, 150, 200
 STRANGER, UNNAMED, NAMED = "10.77.1.1", "10.77.1.2", "10.77.1.3"
 WEB = 8080
@@ -58,15 +73,15 @@ class Client:
     def connect(self, port: int, address: str = "") -> Client:
         self._client.connect(HUB, port, bind_address=address)
         self._client.loop_start()
-        assert self.told.get(timeout=WAIT_S) == "connected"
+        assert self.told.get(timeout=PATIENCE_S) == "connected"
         return self
 
     def hear(self, topic: str) -> None:
         self._client.subscribe(topic, qos=1)
-        assert self.told.get(timeout=WAIT_S) == "listens"
+        assert self.told.get(timeout=PATIENCE_S) == "listens"
 
     def say(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(WAIT_S)
+        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -79,17 +94,19 @@ class Club:
     def __init__(
         self, net: Net, broker: Mosquitto, hub_port: int, authority: Authority, hubs: Authority
     ) -> None:
-        self.net, self.broker, self._authority = net, broker, authority
+        self.net, self.broker, self.hub_port = net, broker, hub_port
+        self.authority, self.hubs = authority, hubs
         self._gates: dict[str, Client] = {}
         self._said = 0
         self._hub = Client(authority, hubs.issue("maguey-hub"), "maguey-hub-test")
         with within(net.hub):
+            until(lambda: is_heard_at(hub_port))
             self._hub.connect(hub_port)
         self._hub.hear(TOPICS.scans("+"))
 
     def gate(self, name: str, address: str) -> None:
         """A gate that comes now, from this address."""
-        self._gates[name] = Client(self._authority, self._authority.issue(name), name)
+        self._gates[name] = Client(self.authority, self.authority.issue(name), name)
         with within(self.net.world):
             self._gates[name].connect(self.broker.port, address)
 
@@ -98,12 +115,18 @@ class Club:
         for name, gate in self._gates.items():
             self._said += 1
             gate.say(TOPICS.scans(name), b"%d" % self._said)
-            assert self._hub.heard.get(timeout=WAIT_S) == (TOPICS.scans(name), b"%d" % self._said)
+            assert self._hub.heard.get(timeout=PATIENCE_S) == (TOPICS.scans(name), b"%d" % self._said)
             assert gate.told.empty()
 
     def close(self) -> None:
         for client in (*self._gates.values(), self._hub):
             client.close()
+
+
+def is_heard_at(port: int) -> bool:
+    """Whether somebody listens there; a broker opens one port after the other."""
+    with socket.socket() as line:
+        return line.connect_ex((HUB, port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +158,11 @@ def club(machines: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 @pytest.fixture(autouse=True)
 def rules(machines: Net, club: Club, tmp_path: Path) -> None:
-    """The file as it is shipped, loaded anew, with the broker's port and one gate's address."""
+    """The file as it is shipped, loaded anew, with the broker's port and the gates' addresses."""
     text = RULES.read_text()
     for shipped, here in (
         ("define broker = 8883", f"define broker = {club.broker.port}"),
-        ("# elements = { 192.168.7.11, 192.168.7.12 }", f"elements = {{ {NAMED} }}"),
+        ("# elements = { 192.168.7.11, 192.168.7.12 }", f"elements = {{ {NAMED}, {WORLD} }}"),
     ):
         assert text.count(shipped) == 1
         text = text.replace(shipped, here)
@@ -149,12 +172,17 @@ def rules(machines: Net, club: Club, tmp_path: Path) -> None:
         run("nft", "-f", str(file))
 
 
-def dropped(machines: Net) -> int:
-    """How many got no answer, because their address comes too often; they call again after 1 s."""
+def refused(machines: Net, *counters: str) -> int:
+    """How many packets were refused by these rules."""
     with within(machines.hub):
         listed = json.loads(run("nft", "-j", "list", "counters", "table", "inet", "maguey_hub"))
-    counters = [one["counter"] for one in listed["nftables"] if "counter" in one]
-    return sum(one["packets"] for one in counters if one["name"].endswith("too_often"))
+    all_of_them = [one["counter"] for one in listed["nftables"] if "counter" in one]
+    return sum(one["packets"] for one in all_of_them if one["name"] in counters)
+
+
+def dropped(machines: Net) -> int:
+    """How many got no answer, because their address comes too often; they call again after 1 s."""
+    return refused(machines, "too_often", "web_too_often")
 
 
 class Strangers:
@@ -185,9 +213,9 @@ class Strangers:
         )
 
     def _await(self, is_known: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_S
+        gives_up = time.monotonic() + PATIENCE_S
         while not is_known():
-            assert time.monotonic() < deadline
+            assert time.monotonic() < gives_up
             for key, _ in self._selector.select(0.02):
                 line: Any = key.fileobj
                 self._selector.unregister(line)
@@ -225,7 +253,8 @@ def test_strangers_of_any_number_of_addresses_leave_places_for_the_gates_that_ar
     club: Club, strangers: Strangers
 ) -> None:
     strangers.come(f"10.77.1.{100 + number % 50}" for number in range(400))
-    assert OF_STRANGERS - 10 <= strangers.open <= OF_STRANGERS
+    assert strangers.open <= OF_STRANGERS
+    assert refused(club.net, "strangers_full") > 0
     club.gate("gate-4", NAMED)
     club.hears_every_gate()
 
@@ -234,6 +263,126 @@ def test_an_ipv6_network_counts_as_one_address(club: Club, strangers: Strangers)
     strangers.come(f"fd77:1:0:5::{number + 1:x}" for number in range(40))
     assert strangers.open == OF_ADDRESS
     club.hears_every_gate()
+
+
+class Gate:
+    """A journal, a `maguey-sync` out in the world, and the door's end of its line."""
+
+    def __init__(self, club: Club, name: str, folder: Path) -> None:
+        self.name, self._club, self._folder = name, club, folder
+        identity = club.authority.issue(name)
+        (folder / "token").write_text("the-token")
+        (folder / "gate.toml").write_text(
+            f'gate_id = "{name}"\nvenue = "maguey"\nstate_dir = "{folder}"\nruntime_dir = "{folder}/run"\n'
+            f'[door]\nclaim_timeout = 5.0\n[hub]\nurl = "http://127.0.0.1:9"\ntoken_file = "{folder}/token"\n'
+            f'broker = "{HUB}"\nbroker_port = {club.broker.port}\nca_file = "{club.authority.file}"\n'
+            f'cert_file = "{identity.certificate}"\nkey_file = "{identity.key}"\n'
+        )
+        self._clock = SystemClock()
+        self._reader = CacheReader(folder / "cache.db")
+        self._journal = Journal(folder / "journal.db", name, "epoch-1")
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with (
+            within(self._club.net.world),
+            running(self._folder, "sync.cli", "run", self._folder / "gate.toml"),
+        ):
+            try:
+                yield
+            finally:
+                self._journal.close()
+                self._reader.close()
+
+    def link(self) -> LinkState:
+        return self._reader.link(self._clock.now())
+
+    def note(self) -> LinkNote:
+        with contextlib.closing(sqlite3.connect(self._folder / "cache.db")) as db:
+            ((row,),) = db.execute("select row from link").fetchall()
+        return msgspec.json.decode(row, type=LinkNote)
+
+    def scan(self, count: int) -> None:
+        for _ in range(count):
+            with self._journal.turn() as turn:
+                number = self._journal.last_seq() + 1
+                turn.append(record(number, gate_id=self.name, epoch="epoch-1"))
+
+    def claim(self, event: str, code: str) -> Answer | None:
+        line = Hotline(self._folder / "run" / "sync.sock", PATIENCE_S, self._clock)
+        with contextlib.closing(line):
+            return line.ask(Claim(str(uuid.uuid4()), code_hash(code), event, "epoch-1"))
+
+    def answered(self) -> None:
+        """Wait until the hub answers it, by a beat that is written only now."""
+        since = self._clock.now().monotonic_ms
+        until(lambda: (self.link().answered_ms or 0) > since, (self._folder / "log").read_text)
+
+
+@contextlib.contextmanager
+def running(folder: Path, module: str, command: str, config: Path) -> Iterator[None]:
+    """A program of ours, where this thread is."""
+    words = [sys.executable, "-m", module, command, "--config", str(config)]
+    with (folder / "log").open("ab") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def hub_of(club: Club, folder: Path) -> Iterator[World]:
+    """Postgres and `maguey-hub ingest` on the hub's machine."""
+    identity = club.hubs.issue("maguey-hub")
+    with within(club.net.hub), postgres(folder / "postgres", *UNSYNCED) as server:
+        migrate(server.dsn)
+        server.make_hub_login()
+        config = folder / "hub.toml"
+        config.write_text(
+            f'venue = "maguey"\n[postgres]\ndsn = "{server.hub("postgres")}"\n[mqtt]\nhost = "{HUB}"\n'
+            f'port = {club.hub_port}\nca_file = "{club.authority.file}"\n'
+            f'cert_file = "{identity.certificate}"\nkey_file = "{identity.key}"\n'
+        )
+        with connect(server.dsn, autocommit=True) as conn, running(folder, "hub.cli", "ingest", config):
+            yield World(conn)
+            server.kill()
+
+
+def test_beside_strangers_gates_lose_no_scan_and_no_connection_and_no_ticket_enters_twice(
+    club: Club, strangers: Strangers, tmp_path: Path
+) -> None:
+    with hub_of(club, tmp_path) as world, contextlib.ExitStack() as stack:
+        event = world.event()
+        gates = []
+        for name in ("gate-5", "gate-6", "gate-7"):
+            world.gate(name, "", event, venue="maguey")
+            (tmp_path / name).mkdir()
+            gates.append(Gate(club, name, tmp_path / name))
+        for gate in gates[:2]:
+            stack.enter_context(gate.running())
+        for gate in gates[:2]:
+            gate.answered()
+        before = [gate.note() for gate in gates[:2]]
+        strangers.come([STRANGER] * 260)
+        strangers.come(f"10.77.1.{100 + number % 50}" for number in range(400))
+        stack.enter_context(gates[2].running())  # one that comes only now
+        for gate in gates:
+            gate.answered()
+            gate.scan(60)
+        for number in range(5):
+            code = f"MGY-PF-20260130-{number:016d}"
+            world.ticket(event, code=code)
+            answers = [gate.claim(event, code) for gate in gates]
+            assert [answer and answer.answer for answer in answers] == ["granted", "taken", "taken"]
+        until(
+            lambda: world.one("SELECT count(*) FROM scan_logs") == 180,
+            lambda: world.all("SELECT error, count(*) FROM scan_quarantine GROUP BY 1"),
+        )
+        assert world.one("SELECT count(DISTINCT scan_id) FROM scan_logs") == 180
+        for gate, then in zip(gates, before, strict=False):
+            gate.answered()
+            now = gate.note()
+            assert (now.connected, now.since_ms) == (True, then.since_ms)  # never lost in between
 
 
 def test_the_web_servers_port_takes_more_and_no_end_of_them(machines: Net) -> None:

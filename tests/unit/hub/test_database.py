@@ -1,0 +1,19 @@
+"""How the hub connects to Postgres."""
+
+from __future__ import annotations
+
+from psycopg.conninfo import conninfo_to_dict
+
+from hub.database import conninfo
+
+
+def test_a_network_that_goes_silent_is_noticed_in_seconds_whether_something_is_asked_or_not() -> None:
+    made = conninfo_to_dict(conninfo("host=h dbname=d"))
+    silent = int(made["keepalives_idle"]) + int(made["keepalives_interval"]) * int(made["keepalives_count"])
+    assert silent == 11
+    assert int(made["tcp_user_timeout"]) == silent * 1000
+    assert int(made["connect_timeout"]) < silent
+
+
+def test_what_the_dsn_says_goes_before() -> None:
+    assert conninfo_to_dict(conninfo("host=h dbname=d tcp_user_timeout=5"))["tcp_user_timeout"] == "5"
