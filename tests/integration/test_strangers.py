@@ -28,7 +28,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.servers import UNSYNCED, Mosquitto, free_port, mosquitto_of, postgres
-from gate.cache import CacheReader, LinkState
+from gate.cache import CacheReader
 from gate.claim import Answer, Claim
 from gate.clock import SystemClock
 from gate.hotline import Hotline
@@ -49,8 +49,7 @@ TOPICS = Topics(venue="maguey")
 OF_ADDRESS, OF_STRANGERS, WEB_OF_ADDRESS = 8, 150, 200
 STRANGER, UNNAMED, NAMED = "10.77.1.1", "10.77.1.2", "10.77.1.3"
 WEB = 8080
-FREEBIND = 15
-"""IP_FREEBIND (ip(7)): all addresses of a network may be one's own."""
+FREEBIND = 15  # IP_FREEBIND, ip(7): all addresses of a network may be one's own
 
 
 class Client:
@@ -111,7 +110,7 @@ class Club:
             self._gates[name].connect(self.broker.port, address)
 
     def hears_every_gate(self) -> None:
-        """Each of them says something, over the connection it has had all the time, and the hub hears it."""
+        """What each of them says, over the connection it has had all the time."""
         for name, gate in self._gates.items():
             self._said += 1
             gate.say(TOPICS.scans(name), b"%d" % self._said)
@@ -294,9 +293,6 @@ class Gate:
                 self._journal.close()
                 self._reader.close()
 
-    def link(self) -> LinkState:
-        return self._reader.link(self._clock.now())
-
     def note(self) -> LinkNote:
         with contextlib.closing(sqlite3.connect(self._folder / "cache.db")) as db:
             ((row,),) = db.execute("select row from link").fetchall()
@@ -316,7 +312,10 @@ class Gate:
     def answered(self) -> None:
         """Wait until the hub answers it, by a beat that is written only now."""
         since = self._clock.now().monotonic_ms
-        until(lambda: (self.link().answered_ms or 0) > since, (self._folder / "log").read_text)
+        until(
+            lambda: (self._reader.link(self._clock.now()).answered_ms or 0) > since,
+            (self._folder / "log").read_text,
+        )
 
 
 @contextlib.contextmanager

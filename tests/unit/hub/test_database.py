@@ -8,7 +8,7 @@ from hub.database import conninfo
 
 
 def test_a_network_that_goes_silent_is_noticed_in_seconds_whether_something_is_asked_or_not() -> None:
-    made = conninfo_to_dict(conninfo("host=h dbname=d"))
+    made = {key: str(value) for key, value in conninfo_to_dict(conninfo("host=h dbname=d")).items()}
     silent = int(made["keepalives_idle"]) + int(made["keepalives_interval"]) * int(made["keepalives_count"])
     assert silent == 11
     assert int(made["tcp_user_timeout"]) == silent * 1000
