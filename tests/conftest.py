@@ -30,6 +30,7 @@ _ROOM_BYTES = 4 << 30
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes read what the first has compiled
     if "TMPDIR" in os.environ or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
         return
     passing = contextlib.ExitStack()
@@ -41,9 +42,6 @@ def _use(folder: Path) -> None:
     folder.chmod(0o711)  # the servers run as others, and have folders in it
     os.environ["TMPDIR"] = str(folder)  # for child processes, too
     tempfile.tempdir = None
-    # hundreds of processes are started: each reads what the first has compiled, and the tree stays as it is
-    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

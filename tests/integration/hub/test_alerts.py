@@ -9,6 +9,7 @@ import pytest
 
 from demo.servers import free_port
 from gate.model import Reason, Ruling, ScanRecord
+from hub import alerts as alerting
 from hub.alerts import Alerts, Greedy
 from hub.broker import Broker, Message
 from hub.config import HubConfig, Mqtt, Watch
@@ -88,7 +89,10 @@ def test_what_nobody_has_to_act_on_is_kept_and_not_told(
     assert world.one("SELECT count(*) FROM scan_logs WHERE record = 'event'") == 6
 
 
-def test_what_comes_often_is_told_together(config: HubConfig, gate: GateOnMqtt, world: World) -> None:
+def test_what_comes_often_is_told_together(
+    config: HubConfig, gate: GateOnMqtt, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "EVERY_SECONDS", 1800)  # all of it comes within that time
     with running(config):
         assert gate.resend(happened(1, Reason.INTRUSION))
         assert gate.wait(lambda: bool(alerts(gate)))
