@@ -21,7 +21,7 @@ from gate import bootstrap, cli_focus, cli_service
 from gate.clock import Clock, SystemClock
 from gate.config import GateFile, read
 from gate.desk import Answered, Desk
-from gate.errors import ConfigError, MagueyError
+from gate.errors import CallError, ConfigError, MagueyError
 from gate.ids import uuid7
 from gate.journal import Journal
 from gate.live import OK, Live
@@ -261,7 +261,7 @@ def main() -> None:
     """Entry point: errors in words, exit code 2 for the call and the configuration, 1 for the rest."""
     try:
         app()
-    except ConfigError as error:
+    except (ConfigError, CallError) as error:
         _fail(error, 2)
     except MagueyError as error:
         _fail(error, 1)

@@ -161,7 +161,7 @@ def journal(
 def replay(
     config: Config,
     journal: Annotated[Path | None, typer.Option(help="A journal; left out: this gate's own.")] = None,
-    event: Annotated[str | None, typer.Option(help="Only scans of the event with this id.")] = None,
+    event: Annotated[str | None, typer.Option(help="Only scans of this night, by code or id.")] = None,
     as_json: Json = False,
 ) -> None:
     """Decide a recorded night again with the cache as it is now; tell what would differ. Writes nothing.

@@ -45,6 +45,10 @@ class ConfigError(MagueyError, ValueError):
     """The configuration cannot be used; the message lists every mistake, one per line."""
 
 
+class CallError(MagueyError):
+    """What was asked for on the command line cannot be meant; nothing was done."""
+
+
 class HardwareError(MagueyError, OSError):
     """A device is missing or does not answer.
 

@@ -69,18 +69,19 @@ class Front:
         self._parts.clock.learn(link.measure)
         self.is_isolated = is_isolated(link, self._settings.isolated_after_ms)
         if self.is_isolated:
-            self._alone.began(self._why_alone())
+            self._alone.began(self._why_alone(link.cut_ms))
         else:
             self._alone.over()
 
-    def _why_alone(self) -> str:
+    def _why_alone(self, cut_ms: int | None) -> str:
         nights = nights_now(self._parts.cache.events(), self._parts.clock.now().wall)
         policies = sorted({f"'{night.isolation}'" for night in nights})
         policy = f"isolation_policy {' and '.join(policies)}" if policies else "the night's isolation_policy"
+        since = "No broker was found yet" if cut_ms is None else f"No broker for {cut_ms // 1000} s"
         return (
-            f"No broker for {self._settings.isolated_after_ms / 1000:g} s: neither hub nor other gates are "
-            f"heard. First entries of one-time tickets go by {policy}, scans wait in the journal. Look at "
-            "maguey-sync's log, then at the network and the broker."
+            f"{since}: neither hub nor other gates are heard. First entries of one-time tickets go by "
+            f"{policy}, scans wait in the journal. Look at maguey-sync's log, then at the network and the "
+            "broker."
         )
 
     def cloned(self, now_ms: int) -> None:

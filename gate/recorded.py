@@ -12,8 +12,8 @@ import msgspec
 from gate.cache import CacheReader
 from gate.config import GateFile
 from gate.decide import Policy
-from gate.errors import StoreError
-from gate.model import ScanRecord
+from gate.errors import CallError, StoreError
+from gate.model import Event, ScanRecord
 from gate.replay import Known, Replayed, replay
 from gate.rows import COLUMNS, from_row
 from gate.sqlfile import load
@@ -21,21 +21,35 @@ from gate.sqlfile import load
 SQL = load("gate", "replay.sql")
 
 
-def replay_night(config: GateFile, journal: Path, event_id: str | None = None) -> Replayed:
+def replay_night(config: GateFile, journal: Path, event: str | None = None) -> Replayed:
     """Decide a journal's scans again, with this gate's cache and policy.
 
-    :param event_id: tell only of scans decided for this event; the past is that of all.
+    :param event: tell only of scans decided for this night, by its code or its id; the past is that of all.
     :raises StoreError: journal or cache cannot be read.
+    :raises CallError: neither knows such a night.
     """
     cache = CacheReader(config.cache)
     policy = Policy(unknown=config.door.unknown, passback_window=config.door.passback_window)
     try:
         with cache.view(), _records(journal) as records:
+            event_id = None if event is None else _night(event, cache.events(), records)
             return replay(
                 records, lambda code_hash: _known(cache, code_hash), cache.events(), policy, event_id
             )
     finally:
         cache.close()
+
+
+def _night(name: str, events: Iterable[Event], records: Iterable[ScanRecord]) -> str:
+    """A night of the cache by its code or its id, or one the journal alone still knows, by its id."""
+    known = {event.event_id for event in events if name.lower() in (event.code.lower(), event.event_id)}
+    if known:
+        return known.pop()
+    if not any(record.event_id == name for record in records):
+        raise CallError(
+            f"--event: neither guest list nor journal knows a night {name[:40]!r}; give its code or its id."
+        )
+    return name
 
 
 def _known(cache: CacheReader, code_hash: str) -> Known:

@@ -51,13 +51,14 @@ def gates(
             unused = conn.execute(query("unused_grants"), wanted).fetchall()
             lately = {"venue": settings.venue, "lately_s": FLOODING_LATELY_S}
             floods = conn.execute(query("flooding_lately"), lately).fetchall()
+            cancelled = {row["event_id"] for row in conn.execute(query("cancelled_nights")).fetchall()}
     grants = {row["gate_id"]: row["unused"] for row in unused}
     since = {row["gate_id"]: row["flooding_at"] for row in floods}
     rows = [
         row | {"unused_grants": grants.get(row["gate_id"], 0), "flooding_at": since.get(row["gate_id"])}
         for row in rows
     ]
-    lines, nights = [line_of(row, now) for row in rows], nights_of(rows, now)
+    lines, nights = [line_of(row, now) for row in rows], nights_of(rows, now, cancelled)
     if as_json:
         told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
         typer.echo(msgspec.json.encode(told).decode())

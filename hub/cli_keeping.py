@@ -13,7 +13,6 @@ from hub.config import read_config
 
 if TYPE_CHECKING:
     from hub.archive import Archived, Erased
-    from hub.database import Connection
 
 app = typer.Typer()
 
@@ -85,13 +84,14 @@ def erase(
     """
     from hub.archive import erase_event, erase_person
     from hub.database import connect
+    from hub.homes import night_named
 
     if bool(event) == bool(email):
         fail("Give either a night or --email.", EXIT_USAGE)
     with plain_errors():
         settings = read_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
-            event_id = _event(conn, event) if event else ""
+            event_id = str(night_named(conn, event, "EVENT")["event_id"]) if event else ""
             asked = f"Erase everybody's names of {event}?" if event else f"Erase {email} from all nights?"
             if not yes and not typer.confirm(f"{asked} There is no way back."):
                 fail("Nothing was erased.", EXIT_FAILED)
@@ -100,15 +100,6 @@ def erase(
     if not done.success:
         fail(f"{done.message} Nothing was changed. [{done.error}]", EXIT_FAILED)
     typer.echo(erased_in_words(done))
-
-
-def _event(conn: Connection, name: str) -> str:
-    from hub.queries import query
-
-    row = conn.execute(query("event_named"), {"name": name}).fetchone()
-    if row is None:
-        fail(f"There is no night '{name[:40]}'. Give its code, for example PF, or its id.", EXIT_FAILED)
-    return str(row["event_id"])
 
 
 def archived_in_words(done: Archived, before: str, *, dry: bool) -> str:

@@ -184,12 +184,14 @@ def retire(
     """
     from hub.commands import said_mistakes
     from hub.database import connect
+    from hub.homes import gate_named
     from hub.homes import retire as take_out
 
     with plain_errors():
         _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
         settings = read_config(config)
         with connect(settings.postgres.dsn) as conn:
+            gate_named(conn, settings.venue, gate)
             answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))
     typer.echo(answer)
 

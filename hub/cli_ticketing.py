@@ -34,28 +34,20 @@ def cancel_event(
     Shows first what it would come to, and asks. Exit code 1 if nothing was cancelled.
     """
     from hub.database import connect
+    from hub.homes import night_named
 
     if not reason.strip():
         fail("--reason: say why; it is recorded.", EXIT_USAGE)
     with plain_errors():
         settings = read_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
-            event_id = _event(conn, code)
+            event_id = str(night_named(conn, code, "EVENT")["event_id"])
             told = _preview(conn, event_id)
             typer.echo(in_words(told))
             if not yes and not typer.confirm("Cancel this night? There is no way back."):
                 fail("Nothing was cancelled.", EXIT_FAILED)
             who = actor.strip() or getpass.getuser()
             typer.echo(_cancel(conn, event_id, who, reason.strip(), told.refund_total_cents))
-
-
-def _event(conn: Connection, name: str) -> str:
-    from hub.queries import query
-
-    row = conn.execute(query("event_named"), {"name": name}).fetchone()
-    if row is None:
-        fail(f"There is no night '{name[:40]}'. Give its code, for example PF, or its id.", EXIT_FAILED)
-    return str(row["event_id"])
 
 
 def _preview(conn: Connection, event_id: str) -> Preview:

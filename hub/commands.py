@@ -21,6 +21,7 @@ from gate.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, LONGEST_TEXT, Action,
 from hub.broker import Broker, Message
 from hub.database import Connection
 from hub.errors import HubError, UsageError
+from hub.homes import gate_named
 from hub.queries import query
 from hub.signing import Signer
 from sync.wire import GATE_ID, Topics, WireError, decode
@@ -119,14 +120,8 @@ class Orders:
         command = make_command(order, now)
         if not self._broker.is_up:
             raise CommandError(f"{NOT_GIVEN}: the MQTT broker does not answer. Check [mqtt].")
-        gate = self.gate(conn, command.gate_id)
-        if gate is not None and gate["revoked"]:
+        if gate_named(conn, self._venue, command.gate_id, NOT_GIVEN)["revoked"]:
             raise CommandError(f"{NOT_GIVEN}: {command.gate_id} was revoked, and is told nothing any more.")
-        if gate is None:
-            unknown = (
-                f"GATE: venue '{self._venue}' has no gate '{command.gate_id}'; maguey-hub gates lists them."
-            )
-            raise UsageError(NOT_GIVEN, [unknown])
         self._write_down(conn, command)
         sealed = seal(command, self._signer.key_id, self._signer.key)
         topic = Topics(venue=self._venue).commands(command.gate_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from hub.database import Connection, insisting
-from hub.errors import HubError
+from hub.errors import HubError, UsageError
 from hub.homes import night_named
 from hub.queries import query
 
@@ -26,17 +26,20 @@ def free(conn: Connection, wish: Wish, now: datetime) -> str:
     """Free a ticket that is held by a grant, and write down who did it and why.
 
     :returns: what came of it, in words.
-    :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
+    :raises HubError: nothing was changed; the message says why. UsageError: there is no such night or ticket.
     """
     told = insisting(lambda: _free(conn, wish, now))
     gate = told.get("gate", "")
     if told["outcome"] == "freed":
         return f"The ticket is free: the next gate that scans it admits it. {gate} is to stay off tonight."
+    if told["outcome"] == "no ticket":
+        raise UsageError(
+            "Nothing was changed", ["TICKET: that night has no such ticket. Give its ticket_id."]
+        )
     raise HubError(f"Nothing was changed: {_WHY[told['outcome']].format(gate=gate)}")
 
 
 _WHY = {
-    "no ticket": "that night has no such ticket. Give its ticket_id.",
     "no grant": "no gate holds it. Scan it again; the screen says what is wrong.",
     "used": "its guest came in at {gate}. Cancel nothing; ask who stands at the door.",
     "unread": (

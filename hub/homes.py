@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 
 from hub.database import Connection, insisting
 from hub.errors import HubError, UsageError
+from hub.health import printable
 from hub.queries import query
 
 
@@ -35,14 +36,32 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     return f"{gate_id} is out for '{night['name']}': its tickets are at the other gates now. Leave it off."
 
 
-def night_named(conn: Connection, name: str) -> DictRow:
-    """A night by its code or its id. Raises `UsageError`: there is none."""
+def night_named(conn: Connection, name: str, option: str = "--event") -> DictRow:
+    """A night by its code or its id.
+
+    :param option: how the command line calls it.
+    :raises UsageError: there is none.
+    """
     night = conn.execute(query("event_named"), {"name": name}).fetchone()
     if night is None:
-        raise UsageError(
-            "Nothing was changed", [f"--event: no night '{name[:40]}'; give its code or its id."]
+        unknown = (
+            f"{option}: there is no night '{printable(name[:40])}'; give its code, for example PF, or its id."
         )
+        raise UsageError("Nothing was changed", [unknown])
     return night
+
+
+def gate_named(conn: Connection, venue: str, gate_id: str, what: str = "Nothing was changed") -> DictRow:
+    """A gate of the venue, as the query `gate_to_order` tells of it.
+
+    :param what: what is not done, should there be none.
+    :raises UsageError: there is none.
+    """
+    gate = conn.execute(query("gate_to_order"), {"venue": venue, "gate_id": gate_id}).fetchone()
+    if gate is None:
+        named = printable(gate_id[:64])
+        raise UsageError(what, [f"GATE: venue '{venue}' has no gate '{named}'; maguey-hub gates lists them."])
+    return gate
 
 
 def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictRow, str]:

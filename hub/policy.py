@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,12 +29,22 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[str, ...]
 
 
-def nights_of(gates: Sequence[Row], now: datetime) -> list[Night]:
-    """The nights that are not over, of all rows of `gate_health` of a venue; the next first."""
+def nights_of(gates: Sequence[Row], now: datetime, cancelled: Collection[str] = ()) -> list[Night]:
+    """The nights that are not over, of all rows of `gate_health` of a venue; the next first.
+
+    :param cancelled: ids of the nights that were.
+    """
     nights = {night["event_id"]: night for gate in gates for night in gate["nights"]}
     ahead = [night for night in nights.values() if datetime.fromisoformat(night["ends_at"]) > now]
     ahead.sort(key=lambda night: (night["doors_open_at"], night["code"]))
-    return [_night(night, gates, now) for night in ahead]
+    return [
+        _cancelled(night) if night["event_id"] in cancelled else _night(night, gates, now) for night in ahead
+    ]
+
+
+def _cancelled(night: Row) -> Night:
+    """Whatever its policy is: no gate admits anybody, so nobody has to look after its gates."""
+    return Night(title=f"{night['code']}, cancelled: no gate admits anybody.", facts=(), troubles=())
 
 
 def _night(night: Row, gates: Sequence[Row], now: datetime) -> Night:

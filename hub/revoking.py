@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hub.database import Connection, insisting
-from hub.errors import UsageError
+from hub.homes import gate_named
 from hub.queries import query
 
 NOT_REVOKED = "Nothing was changed"
@@ -24,11 +24,9 @@ def revoke(  # noqa: PLR0913, PLR0917 - what is recorded of it
     :returns: what came of it, in words, and what is left to do.
     :raises UsageError: the venue has no such gate; nothing was changed.
     """
+    gate_named(conn, venue, gate_id, NOT_REVOKED)
     wanted = {"venue": venue, "gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
     outcome = insisting(lambda: _revoke(conn, wanted))
-    if outcome == "no gate":
-        unknown = f"GATE: venue '{venue}' has no gate '{gate_id[:64]}'; maguey-hub gates lists them."
-        raise UsageError(NOT_REVOKED, [unknown])
     if outcome == "already":
         return f"{gate_id} was revoked before; nothing was changed. {_STILL_TO_DO}"
     return (

@@ -81,3 +81,6 @@ SELECT h.*, g.revoked_at, coalesce(s.flooding, '{}') AS sees_flooding, CASE WHEN
 ) ELSE 0 END AS evidence
 FROM gate_health h JOIN gates g ON g.gate_id = h.gate_id LEFT JOIN gate_status s ON s.gate_id = h.gate_id
 WHERE h.venue = %(venue)s ORDER BY h.name, h.gate_id
+
+-- cancelled_nights --
+SELECT id::text AS event_id FROM events WHERE status = 'cancelled'

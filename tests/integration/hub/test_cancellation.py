@@ -477,6 +477,6 @@ def test_the_command_says_what_is_wrong(world: World, config_file: Path) -> None
     started = hub("PF", "--config", config_file, "--reason", "storm", "--yes")
     assert (started.returncode, "has started" in started.stderr) == (1, True)
     unknown = hub("XX", "--config", config_file, "--reason", "storm", "--yes")
-    assert (unknown.returncode, "There is no night 'XX'" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "there is no night 'XX'" in unknown.stderr) == (2, True)
     assert hub("PF", "--config", config_file, "--reason", " ").returncode == 2
     assert "Traceback" not in started.stderr + unknown.stderr

@@ -249,7 +249,9 @@ def test_replay_tells_a_refund_since_and_exits_with_1(config: Path) -> None:
     assert "It was refunded since." in done.stdout
     (difference,) = json.loads(gate("replay", "--config", config, "--json").stdout)["differences"]
     assert difference["seq"] == 1
-    assert gate("replay", "--config", config, "--event", "another").returncode == 0
+    assert gate("replay", "--config", config, "--event", "pf").returncode == 1
+    nowhere = gate("replay", "--config", config, "--event", "nope")
+    assert (nowhere.returncode, "knows a night 'nope'" in nowhere.stderr) == (2, True)
 
 
 def test_replay_without_a_journal_says_so(config: Path) -> None:
