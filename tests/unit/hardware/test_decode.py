@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from segno import encoder
 
 from hardware import decode as module
 from hardware.decode import LARGE, decode, has_second_opinion
 from hardware.effort import Effort, effort
 from hardware.pictures import Grey, load
+from tests.codes import printed, signed
+from tests.factories import code_id
 from tests.unit.hardware.hostile import wall, with_good
 from tests.unit.hardware.scenes import beside, code, parts, shared
 
@@ -182,3 +186,17 @@ def test_every_third_missed_frame_gets_a_second_opinion() -> None:
 
 def test_the_second_decoder_is_installed_here() -> None:
     assert has_second_opinion(), "Run: apt install libzbar0"
+
+
+@pytest.mark.parametrize("text", [code_id(), signed(), printed()])
+def test_a_code_in_a_gs1_symbol_is_read_as_it_is(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FNC1 in first position (ISO/IEC 18004, 7.4.8): some label software makes nothing else."""
+    write: Any = encoder.write_segment
+
+    def marked(buffer: Any, *others: Any, **named: Any) -> None:
+        if len(buffer) == 0:
+            buffer.append_bits(0b0101, 4)
+        write(buffer, *others, **named)
+
+    monkeypatch.setattr(encoder, "write_segment", marked)
+    assert [found.raw for found in decode(code(text, version=12)).found] == [text.encode()]
