@@ -46,7 +46,8 @@ class LinkNote(Value, frozen=True):
     boot. `measure`: the best known of its clock, also of an earlier boot. `heard`: what was heard of the
     other gates. `lent_as_of`: by event, for which division of its tickets the hub has told what this gate
     may not admit alone; who goes by another, later one does not know all of that. `behind`: by event, the
-    lists that are known to be behind the hub's (domain 2.3).
+    lists that are known to be behind the hub's (domain 2.3). `flooding`: gates that send more than a door
+    can.
     """
 
     connected: bool
@@ -62,6 +63,7 @@ class LinkNote(Value, frozen=True):
     heard: tuple[Heard, ...] = ()
     lent_as_of: dict[str, Division] = {}
     behind: dict[str, Behind] = {}
+    flooding: tuple[str, ...] = ()
 
 
 class Alert(Value, frozen=True):

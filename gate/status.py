@@ -26,6 +26,10 @@ CATCH_UP = (
     "Guests are admitted by it, flagged 'stale'; the hub is asked first while it answers. Can this gate "
     "reach the hub's web side? maguey-sync doctor says."
 )
+FLOODING = (
+    "More than a door can send comes from {}: what is said there to be admitted does not count here. "
+    "Revoke a gate that is in the wrong hands, at the hub."
+)
 
 
 class JournalStatus(Value, frozen=True):
@@ -106,6 +110,8 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
     ]
     if not link.online:
         problems.append("The hub is not heard. Scans wait on this gate. What is wrong: maguey-sync doctor.")
+    if link.flooding:
+        problems.append(FLOODING.format(", ".join(link.flooding)))
     if now.clock != "synced":
         problems.append(UNSURE_CLOCK)
     door = read_live(config.live, now)

@@ -26,9 +26,10 @@ from gate.errors import MagueyError, StoreError
 from gate.faults import DamagedError, in_words
 from gate.foreign import read_json
 from gate.link import LinkNote
-from gate.model import FeedRow, Ruling, ScanRecord
+from gate.model import FeedRow, ScanRecord
 from gate.owned import refuse_links
 from gate.sharing import companions, identity, share
+from sync import hearsay
 from sync.feed import Place
 from sync.rows import SQL, as_json, put_counted
 from sync.spool import Spool, Spooled
@@ -67,6 +68,12 @@ def third_layout(db: Database) -> None:
     _run(db, "third_layout")
 
 
+@_MIGRATIONS()
+def fourth_layout(db: Database) -> None:
+    """What other gates said: numbered, each gate's by itself; the gates that are revoked."""
+    _run(db, "fourth_layout")
+
+
 def _run(db: Database, name: str) -> None:
     for statement in SQL[name].split(";\n"):
         db.execute(statement)
@@ -99,6 +106,8 @@ class Cache:
             self._db.execute(f"pragma journal_size_limit={LOG_BYTES}")
             _MIGRATIONS.apply(Database(self._db))
             self._identity = identity(path)
+        self.hearsay = hearsay.Hearsay(self._transaction)
+        """What other gates said."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -152,7 +161,7 @@ class Cache:
             return _read_note(row[0]) if row else None
 
     def put_config(self, config: GateConfig) -> None:
-        """Replace the nights and the names of the gates.
+        """Replace the nights, the names of the gates, and which of them are revoked.
 
         A night that is followed by its feed keeps what the feed said: the configuration may have
         been asked for before, and have arrived after, its cancellation. Of a night that is not served any
@@ -168,6 +177,7 @@ class Cache:
             db.execute(SQL["clear_gate_names"])
             db.executemany(SQL["add_event"], [(e.event_id, as_json(e)) for e in config.events])
             db.executemany(SQL["put_gate_name"], list(config.gate_names.items()))
+            hearsay.revoke(db, config.revoked)
 
     def put_snapshot(self, event_id: str, version: int, rows: Iterable[FeedRow], at: datetime) -> None:
         """Replace all of an event by rows that are at hand."""
@@ -218,21 +228,15 @@ class Cache:
             current_at = moment if is_newest else None
             db.execute(SQL["step_feed"], (changes[-1].version, moment, current_at, event_id))
 
-    def put_peers(self, records: Iterable[ScanRecord]) -> None:
-        """Remember what other gates admitted; an annulment takes its admission back.
+    def put_peers(self, records: Iterable[ScanRecord]) -> set[str]:
+        """Remember what other gates admitted; an annulment takes its admission back (`sync.hearsay`).
 
-        In whatever order they come, and only if both are of one gate: no other knows whether
-        somebody walked through. The caller vouches for `gate_id`.
+        The caller vouches for `gate_id`. Gives the gates of which something had to go to make room.
         """
+        told = list(records)
         with self._transaction() as db:
-            for record in records:
-                if record.record == "annulled" and record.refers_to:
-                    db.execute(SQL["put_peer_annulment"], (record.refers_to, record.gate_id))
-                    db.execute(SQL["remove_peer_entry"], (record.refers_to, record.gate_id))
-                elif record.record == "scan" and record.verdict is Ruling.ADMIT and record.code_hash:
-                    at = record.occurred_at.isoformat()
-                    entry = (record.scan_id, record.code_hash, record.gate_id, at)
-                    db.execute(SQL["put_peer_entry"], (*entry, record.scan_id, record.gate_id))
+            hearsay.put(db, told)
+            return self.hearsay.room.make(db, {record.gate_id for record in told}, len(told))
 
     def forget_peers(self, now: datetime) -> None:
         """Let go of what other gates admitted long ago.
@@ -243,7 +247,7 @@ class Cache:
         """
         noted, since = now.astimezone(UTC).isoformat(), (now - KEPT_PEERS).astimezone(UTC).isoformat()
         with self._transaction() as db:
-            for table in ("peer_entries", "peer_annulments"):
+            for table in hearsay.TABLES:
                 db.execute(SQL[f"note_{table}"], (noted,))
                 db.execute(SQL[f"forget_{table}"], (since,))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import random
 import signal
 import sys
@@ -31,9 +30,10 @@ from sync.claims import FromDoor
 from sync.doctor import diagnose
 from sync.fetcher import Fetcher
 from sync.hotline import Hotline
+from sync.inbox import Inbox
 from sync.link import Broker, Link
 from sync.outbox import Outbox
-from sync.service import Identity, Inbox, Sync
+from sync.service import Identity, Sync
 from sync.snapshot import HubClient
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def run(config: Annotated[Path, typer.Option(help="The gate's configuration, con
 
 def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     hub, broker = settings.hub, _broker(settings)
-    inbox: Inbox = queue.SimpleQueue()
+    inbox = Inbox()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
     cache = Cache(settings.cache)
     fetcher = Fetcher(client, cache.spool, lambda answer: inbox.put((None, answer)))

@@ -95,6 +95,9 @@ def check_line(broker: Broker) -> Iterator[Finding]:
 def check_acknowledgement(config: GateFile, broker: Broker, clock: Clock) -> Iterator[Finding]:
     """Whether the hub has what this gate records: by sync's account if it runs, else by trying."""
     link = _link(config, clock)
+    if link.flooding:
+        advice = "At the hub: are they ours, and in the right hands? If not, revoke them."
+        yield warning("gates", f"More than a door can send comes from {', '.join(link.flooding)}.", advice)
     if not link.alive:
         yield from _try(config, broker)
     elif link.online:

@@ -1,9 +1,9 @@
-"""What comes in for the cache, in the order it came, also while the cache cannot be written."""
+"""What the hub says for the cache, in the order it came, also while the cache cannot be written."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -14,24 +14,26 @@ from gate.link import LinkNote
 from gate.outage import Outage
 from sync.cache import Cache
 from sync.follower import Follower
+from sync.hearing import STORE_RETRY_MS
 from sync.link import Message
-from sync.peers import Peers
 from sync.reading import understand
-from sync.scans import decode_scans
 from sync.snapshot import Fetched
 from sync.wire import Alert, Delta, GateConfig, Head, Topics, WireError, decode
 
-STORE_RETRY_MS = 1_000
 KEPT = 10_000
 """Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""
+KEPT_BYTES = 32 * 1024 * 1024
+"""The same, in bytes."""
 
 Incoming = Message | GateConfig | Fetched
 
 
 class Intake:
-    """Writes what the hub and other gates say.
+    """Writes what the hub says.
 
+    :param outage: of the cache, which others write to as well.
     :param heard: called when something shows that the hub lives.
+    :param revoke: called with the gates that are revoked, once the cache knows.
     :param before_large: called before a write that may take seconds.
     :param before: what was so when sync last ran.
     """
@@ -39,34 +41,37 @@ class Intake:
     def __init__(  # noqa: PLR0913 – the parts it brings together, by name
         self,
         *,
-        gate_id: str,
         topics: Topics,
         cache: Cache,
         follower: Follower,
         clock: Clock,
+        outage: Outage,
         heard: Callable[[], None],
+        revoke: Callable[[Sequence[str]], None],
         before_large: Callable[[], None],
         before: LinkNote | None,
     ) -> None:
-        self._gate_id = gate_id
         self._topics = topics
         self._cache = cache
         self._follower = follower
         self._clock = clock
+        self._outage = outage
         self._heard = heard
+        self._revoke = revoke
         self._before_large = before_large
-        self.peers = Peers(before.heard if before else ())
-        """What was heard of the other gates and is in the cache."""
         self.lent_as_of: dict[str, Division] = before.lent_as_of if before else {}
         """By night, for which division of its tickets this cache has every one that is lent."""
         self._log = structlog.get_logger()
-        self._outage = Outage("cache")
-        self._kept: deque[Incoming] = deque(maxlen=KEPT)
+        self._kept: deque[Incoming] = deque()
+        self._kept_bytes = 0
         self._again_at = 0
 
     def put(self, message: Incoming) -> None:
         """Whatever comes waits behind what could not be written yet, so that the order stays."""
         self._kept.append(message)
+        self._kept_bytes += _size(message)
+        while len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES:
+            self._let_go()
         if len(self._kept) == 1:
             self._write_kept()
 
@@ -79,18 +84,22 @@ class Intake:
         try:
             while self._kept:
                 understand(self._kept[0], self._write)
-                self._kept.popleft()
+                self._let_go()
         except StoreError as error:
             self._outage.began(error)
             self._again_at = self._clock.now().monotonic_ms + STORE_RETRY_MS
         else:
             self._outage.over()
 
+    def _let_go(self) -> None:
+        self._kept_bytes -= _size(self._kept.popleft())
+
     def _write(self, message: Incoming) -> None:
         match message:
             case GateConfig():
                 self._follower.on_config(message)
                 self._cache.add_lent(message, self._clock.now().wall)
+                self._revoke(message.revoked)
                 self.lent_as_of = {e.event_id: division_of(e) for e in message.events if e.homes}
             case Fetched():
                 self._before_large()
@@ -105,17 +114,8 @@ class Intake:
                 _check_event(topic, self._topics.deltas(delta.event_id))
                 self._follower.on_delta(delta)
                 self._heard()
-            case Message(topic, payload) if topic.endswith("/scans"):
-                self._on_peer(topic, payload)
             case Message(topic, payload) if topic == self._topics.alerts():
                 self._on_alert(decode(payload, Alert))
-
-    def _on_peer(self, topic: str, payload: bytes) -> None:
-        gate_id = self._topics.gate_of(topic)
-        if gate_id is not None and gate_id != self._gate_id:
-            records, _unreadable = decode_scans(payload, gate_id)  # the hub quarantines those
-            self._cache.put_peers(records)
-            self.peers.hear(records)
 
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)
@@ -128,6 +128,10 @@ class Intake:
             subject_id=alert.subject_id,
             **other,
         )
+
+
+def _size(message: Incoming) -> int:
+    return len(message.payload) if isinstance(message, Message) else 0
 
 
 def _check_event(topic: str, wanted: str) -> None:

@@ -1,6 +1,6 @@
 """How fast people come in at one door: how much of what a gate says it admitted can be so. Pure.
 
-Shared by gates and hub. A gate may tell of many admissions at once, for it may have been cut off for hours;
+A gate may tell of many admissions at once, for it may have been cut off for hours;
 so the pace of messages says nothing. Two things do:
 
 - *When it was*, by the gate's own account: no more in one minute than people can walk. Each minute is counted

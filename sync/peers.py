@@ -12,6 +12,8 @@ from gate.model import Heard, ScanRecord
 
 MOST_PEERS = 64
 """More gates and numberings than any venue has; of more, those heard last."""
+MOST_EPOCHS = 4
+"""Numberings of one gate that are remembered: a new card's, and the one before. Of more, those heard last."""
 MOST_RUNS = 32
 """Gaps remembered of each, to be closed by what is sent again; of more, those with the highest numbers."""
 _LARGEST = 2**63 - 1
@@ -38,7 +40,20 @@ class Peers:
                 peer = (record.gate_id, record.epoch)
                 runs = self._runs.pop(peer, ())  # to the end: heard last
                 self._runs[peer] = add(runs, record.seq)[-MOST_RUNS:]
-        while len(self._runs) > MOST_PEERS:
+                if not runs:
+                    self._let_go(record.gate_id)
+
+    def forget(self, gate_id: str) -> None:
+        """Not all that was heard of a gate is known any more."""
+        for peer in [peer for peer in self._runs if peer[0] == gate_id]:
+            del self._runs[peer]
+
+    def _let_go(self, gate_id: str) -> None:
+        """Of its own, if one gate has too many numberings; else of what was heard longest ago."""
+        its = [peer for peer in self._runs if peer[0] == gate_id]
+        if len(its) > MOST_EPOCHS:
+            del self._runs[its[0]]
+        elif len(self._runs) > MOST_PEERS:
             del self._runs[next(iter(self._runs))]
 
     def heard(self) -> tuple[Heard, ...]:

@@ -1,10 +1,11 @@
 """Sync: carries the journal to the hub and the hub's knowledge into the cache.
 
-One loop owns all state. Everything from outside (broker, hub) comes in through one queue;
+One loop owns all state. Everything from outside (broker, hub) comes in through one inbox;
 the journal is looked at when it has changed. A scan is sent until the hub has acknowledged
 it, whatever the broker said. The parts: `connection` keeps the line to the broker, `sender` is the way
-out, `intake` and `follower` the way in, `lending` answers the hub about one ticket, `telling` says how it
-all is; here is who gets what, and when. `claims`, between door and hub, has a loop of its own.
+out, `intake` and `follower` the hub's way in, `hearing` the other gates', `lending` answers the hub about one
+ticket, `telling` says how it all is; here is who gets what, and when. `claims`, between door and hub, has a
+loop of its own.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from gate.model import Now, Value
 from gate.outage import Outage
 from gate.talk import Refetch
 from sync.cache import Cache
-from sync.claims import Claims, Down, FromHub, ToService, Up
+from sync.claims import Claims, Down, FromHub, Up
+from sync.company import Company
 from sync.connection import Connection, MakeLink, cut_since
 from sync.fetcher import Want, WantConfig
 from sync.follower import Follower
-from sync.intake import STORE_RETRY_MS, Intake
+from sync.hearing import STORE_RETRY_MS, Hearing
+from sync.inbox import Event, Heard, Inbox
+from sync.intake import Intake
 from sync.lending import Lender
 from sync.link import Connected, Link, LinkEvent, Lost, Message
 from sync.outbox import Outbox
@@ -40,7 +44,7 @@ from sync.telling import Identity, Teller
 from sync.timing import Timing, kept
 from sync.wire import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
 
-__all__ = ["Doors", "Identity", "Inbox", "Sync", "Turns"]
+__all__ = ["Doors", "Identity", "Sync", "Turns"]
 
 POLL_S = 0.02
 """How long a new scan may wait before it is noticed."""
@@ -51,10 +55,8 @@ HEARD_MS = 90_000
 """A living hub answers for the configuration more often than this; a silent one proves nothing."""
 ACK_SILENT_MS = 60_000
 """Twice the longest wait of `sync.window`: the line may be at fault, whatever it says of itself."""
-MOST_PEERS = 64
-
-Event = LinkEvent | GateConfig | Fetched | ToService
-Inbox = queue.SimpleQueue["tuple[Link | None, Event]"]
+OWN_PIECE = 100
+"""Most of the hub's messages in one turn: between two beats there is time for several."""
 
 
 class Turns(Value, frozen=True):
@@ -115,13 +117,14 @@ class Sync:
         self._sender = Sender(outbox, before)
         self._follower = Follower(cache, want, clock, before)
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
+        self._hearing = self._make_hearing(before)
         self._intake = self._make_intake(before)
         self._teller = self._make_teller(identity)
         self._journal_outage = Outage("journal")
         self._beat_outage = Outage("heartbeat")
         self._ack_outage = Outage("the hub's acknowledgement")
         self._heard_ms: int | None = None
-        self._peers_online: set[str] = set()
+        self._company = Company()
         self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
 
@@ -141,13 +144,25 @@ class Sync:
 
     def _make_intake(self, before: LinkNote | None) -> Intake:
         return Intake(
-            gate_id=self._gate_id,
             topics=self._topics,
             cache=self._cache,
             follower=self._follower,
             clock=self._clock,
+            outage=self._hearing.outage,
             heard=self._heard,
+            revoke=self._hearing.revoke,
             before_large=lambda: self._beat(self._clock.now()),  # it keeps the door waiting for the next one
+            before=before,
+        )
+
+    def _make_hearing(self, before: LinkNote | None) -> Hearing:
+        return Hearing(
+            gate_id=self._gate_id,
+            topics=self._topics,
+            cache=self._cache,
+            inbox=self._inbox,
+            clock=self._clock,
+            on_status=self._on_peer_status,
             before=before,
         )
 
@@ -158,6 +173,7 @@ class Sync:
             claims=self.claims,
             sender=self._sender,
             intake=self._intake,
+            hearing=self._hearing,
             follower=self._follower,
             cache=self._cache,
             outbox=self._outbox,
@@ -183,12 +199,11 @@ class Sync:
 
     def step(self) -> None:
         """Wait briefly for an event, then take a turn."""
-        with contextlib.suppress(queue.Empty):
-            self._handle(*self._inbox.get(timeout=POLL_S))
+        self._inbox.wait(POLL_S)
         self.turn()
 
     def turn(self) -> None:
-        """Handle all events there are, then send and keep time. Does not wait.
+        """Handle events, a piece of those there are, then send and keep time. Does not wait.
 
         A file that cannot be used stops only the part that needs it. The claims have turns of their own.
         """
@@ -197,6 +212,8 @@ class Sync:
         lost = self._line.keep(now.monotonic_ms)
         if lost is not None:
             self._on_link(lost)
+        if self._hearing.turn(now):
+            self._status_at = 0
         self._send_scans(now.monotonic_ms)
         self._renew_if_silent(now.monotonic_ms)
         self._keep_time(now)
@@ -215,14 +232,18 @@ class Sync:
 
     def deliver(self, link: Link, event: LinkEvent) -> None:
         """Take an event of a link to who handles it; from any thread, only enqueues."""
-        if isinstance(event, Message) and event.topic in self.claims.topics:
+        if not isinstance(event, Message):
+            self._inbox.put((link, event))
+        elif event.topic in self.claims.topics:
             self.claims.inbox.put(FromHub(link, event))
+        elif event.topic.endswith(("/scans", "/status")):
+            self._hearing.put(link, event)
         else:
             self._inbox.put((link, event))
 
     def _take_events(self) -> None:
         with contextlib.suppress(queue.Empty):
-            while True:
+            for _ in range(OWN_PIECE):
                 self._handle(*self._inbox.get_nowait())
 
     def _handle(self, source: Link | None, event: Event) -> None:
@@ -266,7 +287,7 @@ class Sync:
             self.claims.inbox.put(Up(self._line.link))
         self._sender.on_connect(now_ms)
         self._follower.on_connect()
-        self._peers_online.clear()
+        self._company.on_connect()
         self._beat_at = self._status_at = self._config_at = 0
 
     def _on_down(self) -> None:
@@ -276,8 +297,6 @@ class Sync:
     def _on_message(self, message: Message) -> None:
         if message.topic.endswith("/ack"):
             understand(message, self._on_ack)
-        elif message.topic.endswith("/status"):
-            understand(message, self._on_peer_status)
         else:
             if message.topic == self._topics.alerts():
                 # one of them says that a gate was revoked, and which that are the configuration names
@@ -296,19 +315,14 @@ class Sync:
             self._ack_outage.over()
         self._beat_at = 0
 
-    def _on_peer_status(self, message: Message) -> None:
+    def _on_peer_status(self, heard: Heard, status: GateStatus) -> None:
         """A gate that appears while the hub is silent is told at once what it cannot know from the hub."""
-        gate_id = self._topics.gate_of(message.topic)
-        if gate_id is None or gate_id == self._gate_id:
-            return
-        if not decode(message.payload, GateStatus).online:
-            self._peers_online.discard(gate_id)
-        elif gate_id not in self._peers_online and len(self._peers_online) < MOST_PEERS:
-            self._peers_online.add(gate_id)
-            if not self._sender.is_answered:
-                self._sender.resend(self._clock.now().monotonic_ms)
+        if heard.link is self._line.link:
+            self._company.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)
 
     def _send_scans(self, now_ms: int) -> None:
+        if self._company.has_grown() and not self._sender.is_answered:
+            self._sender.resend(now_ms)
         if now_ms < self._journal_at:
             return
         try:
@@ -366,8 +380,10 @@ class Sync:
         self._line.publish(self._topics.status(self._gate_id), encode(status), retain=True)
 
     def _beat(self, now: Now) -> None:
+        current = self._current(now)
+        self._hearing.tell_current(now, is_current=bool(current) and self._follower.is_current())
         try:
-            self._cache.put_link(self._teller.note(now), now.wall, self._current(now))
+            self._cache.put_link(self._teller.note(now), now.wall, current)
         except StoreError as error:
             self._beat_outage.began(error)
         else:

@@ -15,6 +15,7 @@ from sync.cache import Cache
 from sync.claims import Claims
 from sync.connection import Connection
 from sync.follower import Follower
+from sync.hearing import Hearing
 from sync.intake import Intake
 from sync.outbox import Outbox
 from sync.sender import Sender
@@ -40,6 +41,7 @@ class Teller:
         claims: Claims,
         sender: Sender,
         intake: Intake,
+        hearing: Hearing,
         follower: Follower,
         cache: Cache,
         outbox: Outbox,
@@ -49,6 +51,7 @@ class Teller:
         self._claims = claims
         self._sender = sender
         self._intake = intake
+        self._hearing = hearing
         self._follower = follower
         self._cache = cache
         self._outbox = outbox
@@ -66,7 +69,8 @@ class Teller:
             hub_seq=self._sender.hub_seq,
             answered_ms=self._claims.answered_ms,
             measure=self._claims.timing.best,
-            heard=self._intake.peers.heard(),
+            heard=self._hearing.peers.heard(),
+            flooding=self._hearing.flooding(),
             lent_as_of=self._intake.lent_as_of,
             behind=self._follower.behind,
         )
@@ -88,6 +92,7 @@ class Teller:
             event_id=self._follower.event_id,
             cache_version=self._follower.version,
             held=self._held(now),
+            flooding=self._hearing.flooding(),
             clock=now.clock,
             clock_offset_ms=now.offset_ms,
             clock_uncertainty_ms=now.uncertainty_ms,

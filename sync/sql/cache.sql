@@ -95,6 +95,41 @@ alter table peer_annulments add column noted_at text
 -- of a night's list what could not be read here, in words
 alter table feed add column unread text not null default ''
 
+-- fourth_layout --
+-- what other gates said: numbered as it came, and each gate's under its own name, so that nobody keeps
+-- another's out by saying its number first. The gates whose scans count for nothing
+drop index peer_entries_of_a_code;
+alter table peer_entries rename to older_entries;
+create table peer_entries (
+    number integer primary key autoincrement,
+    gate_id text not null,
+    scan_id text not null,
+    code_hash text not null,
+    at text not null,
+    noted_at text,
+    unique (gate_id, scan_id)
+);
+insert into peer_entries (gate_id, scan_id, code_hash, at, noted_at)
+select gate_id, scan_id, code_hash, at, noted_at from older_entries order by at;
+drop table older_entries;
+create index peer_entries_of_a_code on peer_entries (code_hash);
+create index peer_entries_of_a_gate on peer_entries (gate_id);
+
+alter table peer_annulments rename to older_annulments;
+create table peer_annulments (
+    number integer primary key autoincrement,
+    gate_id text not null,
+    scan_id text not null,
+    noted_at text,
+    unique (gate_id, scan_id)
+);
+insert into peer_annulments (gate_id, scan_id, noted_at)
+select gate_id, scan_id, noted_at from older_annulments order by scan_id;
+drop table older_annulments;
+create index peer_annulments_of_a_gate on peer_annulments (gate_id);
+
+create table revoked (gate_id text primary key) without rowid
+
 -- put_event --
 insert into events values (?, ?, ?) on conflict (event_id) do update set row = excluded.row, share = excluded.share
 
@@ -162,15 +197,71 @@ insert into events (event_id, row) values (?, ?) on conflict (event_id) do nothi
 delete from events where event_id not in (select value from json_each(?))
 
 -- put_peer_entry --
-insert into peer_entries (scan_id, code_hash, gate_id, at) select ?, ?, ?, ?
-where not exists (select 1 from peer_annulments where scan_id = ? and gate_id = ?)
-on conflict (scan_id) do nothing
+insert into peer_entries (gate_id, scan_id, code_hash, at) select :gate_id, :scan_id, :code_hash, :at
+where not exists (select 1 from peer_annulments where gate_id = :gate_id and scan_id = :scan_id)
+on conflict (gate_id, scan_id) do nothing
 
 -- put_peer_annulment --
-insert into peer_annulments (scan_id, gate_id) values (?, ?) on conflict do nothing
+insert into peer_annulments (gate_id, scan_id) values (:gate_id, :scan_id) on conflict do nothing
 
 -- remove_peer_entry --
-delete from peer_entries where scan_id = ? and gate_id = ?
+delete from peer_entries where gate_id = :gate_id and scan_id = :scan_id
+
+-- known_of_peers --
+-- of pairs of gate and scan, those told of before, and whether as annulled
+select gate_id, scan_id, 0 from peer_entries
+where (gate_id, scan_id) in (select json_extract(value, '$[0]'), json_extract(value, '$[1]') from json_each(:pairs))
+union all
+select gate_id, scan_id, 1 from peer_annulments
+where (gate_id, scan_id) in (select json_extract(value, '$[0]'), json_extract(value, '$[1]') from json_each(:pairs))
+
+-- last_of_peers --
+select coalesce((select max(number) from peer_entries), 0), coalesce((select max(number) from peer_annulments), 0)
+
+-- count_peer_entries --
+select count(*) from peer_entries where gate_id = :gate_id
+
+-- count_peer_annulments --
+select count(*) from peer_annulments where gate_id = :gate_id
+
+-- crowd_peer_entries --
+-- first what is of no ticket known here, then the oldest
+delete from peer_entries where number in (
+    select number from peer_entries p where gate_id = :gate_id
+    order by exists (select 1 from admissions a where a.code_hash = p.code_hash), number limit :most
+)
+
+-- crowd_peer_annulments --
+delete from peer_annulments where number in (
+    select number from peer_annulments where gate_id = :gate_id order by number limit :most
+)
+
+-- take_back_peer_entries --
+delete from peer_entries where gate_id = :gate_id and number > :above
+
+-- take_back_peer_annulments --
+delete from peer_annulments where gate_id = :gate_id and number > :above
+
+-- settle_peer_entries --
+delete from peer_entries where number <= :up_to
+
+-- settle_peer_annulments --
+delete from peer_annulments where number <= :up_to
+
+-- revoked --
+select gate_id from revoked
+
+-- clear_revoked --
+delete from revoked
+
+-- put_revoked --
+insert into revoked values (?) on conflict do nothing
+
+-- forget_entries_of_revoked --
+delete from peer_entries where gate_id in (select gate_id from revoked)
+
+-- forget_annulments_of_revoked --
+delete from peer_annulments where gate_id in (select gate_id from revoked)
 
 -- put_feed --
 insert into feed (event_id, version, generation, fetched_at, current_at, unread) values (?, ?, ?, ?, ?, ?)

@@ -136,7 +136,11 @@ class Client:
         assert self._subscribed.wait(PATIENCE_S)
 
     def say(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
+        self.hand_over(topic, payload).wait_for_publish(PATIENCE_S)
+
+    def hand_over(self, topic: str, payload: bytes) -> mqtt.MQTTMessageInfo:
+        """Say something without waiting for the broker."""
+        return self._client.publish(topic, payload, qos=1)
 
     def until(self, last: bytes) -> set[str]:
         """The topics of everything heard before a payload."""

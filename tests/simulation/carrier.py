@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import queue
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from random import Random
@@ -20,9 +19,10 @@ from gate.talk import ToSync
 from sync.cache import Cache
 from sync.claims import DoorLine, FromDoor
 from sync.fetcher import RETRY_S, Want, WantConfig
+from sync.inbox import Inbox
 from sync.link import Connected, Link, LinkEvent, Lost, Message
 from sync.outbox import Outbox
-from sync.service import Identity, Inbox, Sync
+from sync.service import Identity, Sync
 from sync.snapshot import Fetched, FetchError, HubClient, Refused
 from sync.spool import SpoolBusy
 from sync.tls import is_lost
@@ -254,7 +254,7 @@ class Process:
         self._random = random
         self._broker = broker
         self._identity = identity
-        self._inbox: Inbox = queue.SimpleQueue()
+        self._inbox = Inbox()
         self._links: list[SimulatedLink] = []
         self._is_due = False
         folder = machine.folder

@@ -180,7 +180,11 @@ def test_situation_2_without_an_answer_a_ticket_enters_unclaimed(gate: Gate, moo
 
 def test_situation_2_what_another_gate_told_while_we_waited_counts(gate: Gate) -> None:
     gate.mood("is silent")
-    gate.line.while_waiting = lambda: gate.cache.put_peers([a_record(7, gate_id="gate-2")])
+
+    def is_heard() -> None:
+        gate.cache.put_peers([a_record(7, gate_id="gate-2")])
+
+    gate.line.while_waiting = is_heard
     assert gate.scan().reason is Reason.ALREADY_USED
     assert gate.line.returned == gate.line.asked
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +17,11 @@ from gate.talk import Beat, ToDoor, ToSync, to_door
 from sync.cache import Cache
 from sync.claims import FromDoor
 from sync.fetcher import Want
+from sync.inbox import Inbox
 from sync.link import Connected, Link, LinkEvent, Message
 from sync.outbox import Outbox
 from sync.scans import decode_scans
-from sync.service import Identity, Inbox, Sync
+from sync.service import Identity, Sync
 from sync.snapshot import Fetched
 from sync.wire import (
     Ack,
@@ -108,7 +108,7 @@ class Bench:
         self.hub_is_there = False
         """Probes are answered by themselves, at once."""
         self.clock = StoppedClock()
-        self.inbox: Inbox = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.links: list[MemoryLink] = []
         self.wanted: list[Want] = []
         self.door = Reading()

@@ -56,10 +56,10 @@ def test_what_was_heard_is_not_told_before_it_is_written(bench: Bench) -> None:
     with closing(lock):
         lock.execute("begin immediate")
         bench.step(Message(TOPICS.scans("gate-2"), encode_scans([a_record(1, gate_id="gate-2")])))
-        assert bench.sync._intake.peers.heard() == ()
+        assert bench.sync._hearing.peers.heard() == ()
         lock.execute("rollback")
     bench.step(seconds=2)
-    assert len(bench.sync._intake.peers.heard()) == 1
+    assert len(bench.sync._hearing.peers.heard()) == 1
 
 
 def test_a_restart_goes_on_from_what_was_heard(bench: Bench) -> None:
