@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -88,6 +90,18 @@ def test_nobody_but_the_hub_has_its_own_locks(club: Club, who: str) -> None:
             "SELECT become_active('main')",
         ):
             assert attempt(conn, sql) == "denied", sql
+
+
+def test_no_function_and_no_query_takes_a_lock_that_anybody_can_take(world: World) -> None:
+    found = world.all(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'"
+        " AND pg_get_functiondef(oid) ~ 'pg_(try_)?advisory'"
+    )
+    assert found == []
+    folder = Path(consumer.__file__).parent / "sql" / "queries"
+    takers = {file.name for file in folder.glob("*.sql") if re.search("pg_(try_)?advisory", file.read_text())}
+    # before there is a table of ours; said who has it
+    assert takers == {"migrate.sql"}
 
 
 def test_who_holds_every_advisory_lock_there_was_holds_up_nothing(
