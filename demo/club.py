@@ -172,11 +172,12 @@ class Club:
 class Building:
     """How the club is built. `line`: gives the port by which a gate reaches a port of the hub's machine.
 
-    `hold_ms`: how long a picture is held up to a camera.
+    `hold_ms`: how long a picture is held up to a camera. `claim_timeout`: seconds a guest waits for the hub.
     """
 
     gates: int = 2
     hold_ms: int = 120
+    claim_timeout: float = 0.2
     line: Callable[[str, int], int] = lambda _gate_id, port: port
 
 
@@ -256,6 +257,8 @@ log = "json"
 driver = "folder"
 path = "{home}/camera"
 hold_ms = {building.hold_ms}
+[door]
+claim_timeout = {building.claim_timeout}
 [screen]
 driver = "file"
 path = "{home}/screen.png"
