@@ -70,7 +70,7 @@ def test_a_gate_that_was_restarted_without_the_hubs_web_side_knows_that_its_list
             ([asked.subject_id, unasked.subject_id],),
         )
     gate.sync.start()
-    await_true(lambda: tonight(club).behind_s is not None, PATIENCE_S, "known to be behind", club)
+    await_true(lambda: bool(tonight(club).missing), PATIENCE_S, "known to be behind", club)
     await_true(lambda: gate.status().online, PATIENCE_S, "online, for all that", club)
     await_true(lambda: is_answered(gate), PATIENCE_S, "claims are answered", club)
     assert any("BEHIND" in problem for problem in gate.status().problems)
