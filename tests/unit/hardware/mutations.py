@@ -1,7 +1,7 @@
 """Pictures gone wrong in every way a file can, each from its own seed.
 
 As a program it reads and decodes many of them in one process, which a picture that crashes
-a library ends: ``python -m tests.unit.hardware.mutations COUNT``. The last seed is printed.
+a library ends: ``python -m tests.unit.hardware.mutations FIRST COUNT``. The last seed is printed.
 """
 
 from __future__ import annotations
@@ -204,11 +204,11 @@ def outcome(path: Path, missed: int) -> str:
     return "read" if decode(grey, effort(missed)).found else "empty"
 
 
-def main(count: int) -> None:
+def main(first: int, count: int) -> None:
     """Print how many had which outcome, as JSON; before that, to stderr, the seed at work."""
     counted: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(count):
+        for seed in range(first, first + count):
             sys.stderr.write(f"{seed}\n")
             path = Path(folder) / "picture"
             path.write_bytes(picture(seed))
@@ -217,4 +217,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
