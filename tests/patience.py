@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 """For every wait, queue, socket and child process of a test. Only a failing test takes it."""
 
 LOOK_S = 0.005

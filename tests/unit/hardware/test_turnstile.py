@@ -30,9 +30,7 @@ FAIL_SAFE = "fail_safe"
 
 
 @pytest.fixture
-def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for limit in ("ANSWER_S", "CLOSE_S"):  # where a test is about one, it sets it
-        monkeypatch.setattr(turnstile, limit, PATIENCE_S)
+def factory() -> Iterator[Any]:
     factory = MockFactory(pin_class=WatchedPin)
     yield factory
     factory.reset()
