@@ -95,6 +95,12 @@ def test_too_few_or_too_many_grants_to_watch_for(tmp_path: Path, line: str) -> N
     assert f"watch.{line.split(maxsplit=1)[0]}: expected 2 to 1000" in problems(tmp_path, text)
 
 
+def test_a_pace_at_which_nobody_or_a_crowd_could_walk_is_refused(tmp_path: Path) -> None:
+    for pace in (0, 1001):
+        text = f'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[watch]\nguests_per_second = {pace}\n'
+        assert f"watch.guests_per_second: expected 1 to 1000, not {pace}." in problems(tmp_path, text)
+
+
 def test_the_owners_dsn_is_checked_as_well_and_not_repeated(tmp_path: Path) -> None:
     text = 'venue = "v"\n[postgres]\ndsn = "dbname=x"\nmigrate_dsn = "password=hunter2 nonsense"\n'
     told = problems(tmp_path, text)
