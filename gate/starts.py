@@ -19,6 +19,7 @@ FARTHEST_DAYS = 366
 AROUND = timedelta(hours=36)
 """Nights that begin or end no farther from now are those whose guests may stand at the door."""
 _DAY = timedelta(days=1)
+_CENTURY = timedelta(days=36_525)
 
 
 class Night(Value, frozen=True):
@@ -66,6 +67,11 @@ def starts_of(events: Sequence[Event], now: datetime, zone: tzinfo) -> Starts:
     """
     first = tonight(events, now)
     served = sorted((event for event in events if event.served), key=lambda event: event.doors_open_at)
-    around = [event for event in served if event.doors_open_at - AROUND <= now <= event.ends_at + AROUND]
-    chosen = ([first] if first else []) + [event for event in around if event != first]
-    return Starts(nights=tuple(Night(code=one.code, day=evening(one.doors_open_at, zone)) for one in chosen))
+    chosen = ([first] if first else []) + [one for one in served if one != first and _is_around(one, now)]
+    # at the two ends of time there are no dates beside a night's own
+    dated = [one for one in chosen if abs(one.doors_open_at - now) < _CENTURY]
+    return Starts(nights=tuple(Night(code=one.code, day=evening(one.doors_open_at, zone)) for one in dated))
+
+
+def _is_around(event: Event, now: datetime) -> bool:
+    return event.doors_open_at - now <= AROUND and now - event.ends_at <= AROUND

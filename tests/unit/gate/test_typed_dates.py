@@ -112,6 +112,19 @@ def test_tonight_comes_first_then_the_nights_around_it() -> None:
     assert codes == ["PF", "PS"]
 
 
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_night_at_the_end_of_time_stops_nobody_from_typing(year: int) -> None:
+    """Some shops write such a date for "no end", or for "not known yet"."""
+    doors, ends = datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, 23, 59, tzinfo=UTC)
+    wild = an_event(event_id="wild", code="XX", doors_open_at=doors, ends_at=ends)
+    endless = an_event(event_id="endless", doors_open_at=min(doors, NOW), ends_at=max(ends, NOW))
+    assert starts_of((an_event(ends_at=max(ends, NOW)),), NOW, MEXICO).tonight == "MGY-PF-20261120-"
+    for events in ((wild,), (an_event(), wild), (endless,), (endless, wild)):
+        starts = starts_of(events, NOW, MEXICO)
+        assert found("7K3M9QX2VD5RTA0HQ", starts=starts) is not None
+        assert likely("7K3M9QX2VD5RTA0HQ", starts, lambda _: False) is None
+
+
 def test_doors_after_midnight_and_dates_in_utc_are_near() -> None:
     doors = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)  # half past midnight in Mexico City
     near = starts_of((an_event(doors_open_at=doors),), doors, MEXICO).near()
