@@ -14,8 +14,10 @@ import pytest
 from sqlite_utils import Database
 from structlog.testing import capture_logs
 
+from gate.config import read
 from gate.model import Reason, Ruling, ScanRecord
 from gate.payload import code_hash
+from gate.status import gather
 from sync import cache as caches
 from sync import hearing, hearsay, inbox
 from sync.cache import Cache
@@ -25,6 +27,7 @@ from sync.scans import encode_scans
 from sync.wire import Change, Delta, GateConfig, GateStatus
 from tests.factories import NOW, a_record, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench
+from tests.unit.sync.test_behind import CONFIG
 from tests.unit.sync.test_trouble import LockedCache
 
 SOURCE = random.Random(5)
@@ -98,6 +101,9 @@ def test_a_flood_is_named_once_in_the_log_to_the_hub_and_to_the_operator_and_its
         assert bench.status().flooding == ("gate-2",)
         bench.step(seconds=1)
         assert bench.reader.link(bench.clock.now()).flooding == ("gate-2",)
+        (bench.folder / "gate.toml").write_text(CONFIG.format(folder=bench.folder))
+        told = gather(read(bench.folder / "gate.toml"), bench.clock).problems
+        assert [one for one in told if one.startswith("More than a door can send comes from gate-2")]
         for _ in range(70):
             bench.step(seconds=1)
     assert (bench.status().flooding, bench.note().flooding) == ((), ())

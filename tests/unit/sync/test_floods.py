@@ -1,0 +1,78 @@
+"""The budget of each gate (protocol 4.5): a night's whole backlog fits, and no gate spends another's."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sync.floods import (
+    BYTES_A_SECOND,
+    BYTES_AT_ONCE,
+    CALM_MS,
+    MESSAGES_A_SECOND,
+    MESSAGES_AT_ONCE,
+    Budget,
+    Floods,
+)
+from sync.inbox import Arrived, Heard
+from sync.link import Link, Message
+from sync.scans import encode_scans
+from tests.factories import a_record
+
+BATCH = encode_scans([a_record(n, gate_id="gate-2") for n in range(1, 51)])
+A_NIGHT = 2 * 3600 * 8
+"""Scans of the busiest door."""
+
+
+def a_batch(gate: str) -> Heard:
+    return Heard(gate, cast(Link, None), Message(f"gates/{gate}/scans", BATCH))
+
+
+def test_a_whole_night_of_one_gate_at_once_is_taken_at_once_and_no_flood() -> None:
+    floods = Floods()
+    for _ in range(A_NIGHT // 50):
+        floods.arrived("gate-2", Arrived(messages=1, bytes=len(BATCH)), 0)
+        assert floods.may_take(a_batch("gate-2"), 0)
+    assert floods.flooding(0) == ()
+
+
+def test_scans_of_the_busiest_door_one_by_one_are_no_flood_however_long_it_goes_on() -> None:
+    floods = Floods()
+    for second in range(3_600):  # two scans, two passages, and a status now and then
+        floods.arrived("gate-2", Arrived(messages=5, bytes=5 * 1_200), second * 1000)
+        assert floods.may_take(a_batch("gate-2"), second * 1000)
+    assert floods.flooding(3_600_000) == ()
+
+
+def test_what_one_gate_spends_is_missing_to_no_other() -> None:
+    floods = Floods()
+    while floods.may_take(a_batch("gate-2"), 0):
+        pass
+    floods.arrived("gate-2", Arrived(messages=10 * MESSAGES_AT_ONCE), 0)
+    assert floods.may_take(a_batch("gate-3"), 0)
+    assert floods.flooding(0) == ("gate-2",)
+
+
+def test_a_flood_is_named_within_ten_seconds_and_its_end_told_with_how_much_it_was() -> None:
+    """At 150 batches a second, whatever is in them."""
+    floods = Floods()
+    second = 0
+    while not floods.flooding(second * 1000):
+        floods.arrived("gate-2", Arrived(messages=150, bytes=150 * len(BATCH), dropped=100), second * 1000)
+        second += 1
+    assert second <= 10
+    (began,) = floods.episodes(second * 1000)
+    assert (began.gate_id, began.began) == ("gate-2", True)
+    assert floods.episodes(second * 1000) == []
+    (over,) = floods.episodes(second * 1000 + CALM_MS)
+    assert (over.gate_id, over.began, over.refused >= 100) == ("gate-2", False, True)
+
+
+def test_a_budget_comes_back_with_time_and_never_beyond_its_whole() -> None:
+    budget = Budget(MESSAGES_A_SECOND, MESSAGES_AT_ONCE, 0)
+    assert budget.spend(MESSAGES_AT_ONCE, 0)
+    assert not budget.is_left(0)
+    assert budget.spend(MESSAGES_A_SECOND, 1000)
+    assert not budget.is_left(1000)
+    assert not budget.is_left(500)  # a clock that goes back gives nothing
+    assert not budget.spend(MESSAGES_AT_ONCE + 1, 10**9)
+    assert Budget(BYTES_A_SECOND, BYTES_AT_ONCE, 0).spend(BYTES_AT_ONCE, 0)
