@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from psycopg.rows import DictRow
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -52,6 +53,7 @@ def gates(
             lately = {"venue": settings.venue, "lately_s": FLOODING_LATELY_S}
             floods = conn.execute(query("flooding_lately"), lately).fetchall()
             cancelled = {row["event_id"] for row in conn.execute(query("cancelled_nights")).fetchall()}
+            too_long = conn.execute(query("too_long")).fetchall()
     grants = {row["gate_id"]: row["unused"] for row in unused}
     since = {row["gate_id"]: row["flooding_at"] for row in floods}
     rows = [
@@ -64,7 +66,8 @@ def gates(
         typer.echo(msgspec.json.encode(told).decode())
     else:
         _print(lines, nights, settings.venue)
-    if any(line.worry for line in lines) or any(night.troubles for night in nights):
+        _print_too_long(too_long)
+    if too_long or any(line.worry for line in lines) or any(night.troubles for night in nights):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -112,6 +115,14 @@ def _print(lines: Sequence[Line], nights: Sequence[Night], venue: str) -> None:
             _say(console, fact, indent=4)
         for trouble in night.troubles:
             _say(console, trouble, indent=4, style="bold")
+
+
+def _print_too_long(rows: Sequence[DictRow]) -> None:
+    for row in rows:
+        typer.echo(
+            f"  {row['code']}, {row['what']} of {row['id']}: {row['characters']} characters, at most "
+            f"{row['most']}. Gates are told its beginning. Correct it."
+        )
 
 
 def _table(lines: Sequence[Line]) -> Table:

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as mqtt
+import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -26,6 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from gate.errors import MagueyError
 from gate.model import Value
 from sync.tls import context
+from sync.wire import PACKET
 
 KEEPALIVE_S = 10
 """The broker is asked this often whether it is there; a dead line is noticed within 1.5 times that."""
@@ -33,6 +35,8 @@ CONNECT_TIMEOUT_S = 5.0
 IN_FLIGHT = 100
 """Messages paho has on the way at once; 20 to 100 publishes fastest (quality 7.3)."""
 
+HEADER = 64
+"""More than a packet takes beside topic and payload (MQTT 5, 3.3)."""
 BROKE_OFF = 0x80
 """Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
 
@@ -112,6 +116,9 @@ class Link:
     ) -> None:
         self._put = put
         self._topics = topics
+        self._largest = PACKET
+        self._set_aside = False
+        """Whether it was told that a message is larger than the broker takes."""
         self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -137,14 +144,31 @@ class Link:
     ) -> bool:
         """Hand over a message. False if the connection is gone; the caller sends it again later.
 
+        One that the broker would not take would end the connection (MQTT 5, 3.2.2.3.6), and the next as
+        well: it is set aside, for to send it again would change nothing.
+
         :param expires_s: after so long the broker forgets it (MQTT 5, 3.3.2.3.3).
         """
+        if HEADER + len(topic) + len(payload) > self._largest:
+            self._tell_too_large(topic, len(payload))
+            return True
         properties = None
         if expires_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expires_s
         told = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
         return told.rc == mqtt.MQTT_ERR_SUCCESS
+
+    def _tell_too_large(self, topic: str, size: int) -> None:
+        if not self._set_aside:
+            structlog.get_logger().error(
+                "a message is larger than the broker takes: it is set aside, and the rest goes on. "
+                "Raise the broker's max_packet_size to 1 MiB, as in config/mosquitto.",
+                topic=topic,
+                bytes=size,
+                takes=self._largest,
+            )
+        self._set_aside = True
 
     def is_alive(self) -> bool:
         """Whether paho's thread still runs; a dead one never reports anything again."""
@@ -170,10 +194,11 @@ class Link:
         if was_connected:
             stopper.join(timeout=1.0)
 
-    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
+    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, props: Any) -> None:
         if code.is_failure:
             self._put(self, Lost(f"refused: {code}"))
             return
+        self._largest = min(getattr(props, "MaximumPacketSize", None) or PACKET, PACKET)
         if not self._topics:
             self._put(self, Connected())
             return

@@ -11,12 +11,14 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from demo.servers import mosquitto
 from gate.cache import CacheReader
 from gate.model import Admission, Status, Table
 from hub import feed
 from hub.broker import Broker
+from hub.cli import app
 from hub.config import HubConfig, Mqtt
 from hub.database import Connection
 from hub.ticketing.orders import record_ticket_order
@@ -187,6 +189,16 @@ def test_a_gate_that_was_away_catches_up_over_a_name_from_before(
     assert gate.cuts == 0
     assert gate.cache.versions()[event] == version
     assert gate.cache.held()[0].digest == world.one("SELECT feed_digest(%s)", event)
+
+
+def test_a_name_from_before_the_bounds_is_listed_with_what_to_do(config_file: Path, world: World) -> None:
+    event = world.event()
+    assert "Correct it" not in CliRunner().invoke(app, ["gates", "--config", str(config_file)]).output
+    from_before(world)
+    named = long_pass(world, event, 5_000)
+    told = CliRunner().invoke(app, ["gates", "--config", str(config_file)])
+    assert told.exit_code == 1
+    assert f"PF, guest pass: guest_name of {named}: 5000 characters, at most 200" in told.output
 
 
 def test_names_are_cut_for_the_gate_at_whole_letters(world: World) -> None:

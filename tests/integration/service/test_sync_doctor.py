@@ -35,7 +35,7 @@ from sync.cache import Cache
 from sync.link import Broker, Connected, Link, LinkEvent, Message
 from sync.scans import decode_scans
 from sync.wire import Ack, GateConfig, Topics, encode
-from tests.factories import a_record, an_event
+from tests.factories import NOW, a_record, an_event
 from tests.patience import PATIENCE_S
 
 TOPICS = Topics(venue="maguey")
@@ -196,6 +196,16 @@ def test_a_broker_and_a_hub_that_are_not_there_are_told_each_by_itself(gate: Gat
     assert {one["level"] for one in found.values()} == {"fault"}
     assert "no answer" in found["hub"]["result"]
     assert "Connection refused" in found["broker"]["result"]
+
+
+def test_what_could_not_be_read_of_a_night_is_told_with_its_name(gate: Gate, hub_port: int) -> None:
+    cache = Cache(gate.state / "cache.db")
+    unread = "1 of 5 lines, first line 3: Expected `str`"
+    cache.take("event-1", 7, cache.spool.fill([an_event()]), NOW, unread=unread)
+    cache.close()
+    _, found = doctor(gate.write(hub_port, free_port()))
+    assert found["tickets"]["level"] == "fault"
+    assert found["tickets"]["result"].startswith(f"Night PF: {unread}: cannot be read.")
 
 
 def test_a_token_the_hub_does_not_take_is_told(gate: Gate, hub_port: int) -> None:

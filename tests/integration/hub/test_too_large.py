@@ -1,0 +1,79 @@
+"""A message larger than the broker takes is set aside and named, and holds up nothing (protocol 4.5)."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from demo.servers import Mosquitto, mosquitto
+from hub.broker import Broker
+from hub.config import Mqtt
+from sync.link import Broker as At
+from sync.link import Connected, Link, LinkEvent
+from sync.wire import PACKET
+from tests.integration.hub.world import PATIENCE, GateOnMqtt
+
+TAKES = 100_000
+TOO_LARGE = b"x" * TAKES
+TOPIC = "maguey/v1/main/alerts"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path / "small", f"allow_anonymous true\nmax_packet_size {TAKES}") as broker:
+        yield broker
+
+
+def heard(gate: GateOnMqtt) -> list[bytes]:
+    return [payload for topic, payload in gate.heard if topic == TOPIC]
+
+
+def test_what_comes_after_a_message_that_is_too_large_arrives(server: Mosquitto) -> None:
+    """It would end the connection, which sent it again first thing on the next: for ever."""
+    with GateOnMqtt(server.port, "main") as gate, capture_logs() as lines:
+        broker = Broker(Mqtt(port=server.port), "maguey-hub-test")
+        broker.publish(TOPIC, TOO_LARGE)  # before it is known how much this broker takes
+        broker.publish(TOPIC, b"first")
+        assert gate.wait(lambda: heard(gate) == [b"first"])
+        for _ in range(3):
+            broker.publish(TOPIC, TOO_LARGE)
+        broker.publish(TOPIC, b"second")
+        assert gate.wait(lambda: heard(gate) == [b"first", b"second"])
+        assert broker.connects == 1
+        broker.close()
+    aside = [line for line in lines if "set aside" in line["event"]]
+    assert [(line["topic"], line["bytes"]) for line in aside] == [(TOPIC, TAKES)]  # named once
+    assert [line["takes"] for line in lines if "max_packet_size" in line["event"]] == [TAKES]
+
+
+def test_nothing_larger_than_our_own_bound_goes_to_a_broker_that_takes_anything(tmp_path: Path) -> None:
+    with (
+        mosquitto(tmp_path / "large") as server,
+        GateOnMqtt(server.port, "main") as gate,
+        capture_logs() as lines,
+    ):
+        broker = Broker(Mqtt(port=server.port), "maguey-hub-test")
+        broker.publish(TOPIC, b"x" * PACKET)
+        broker.publish(TOPIC, b"next")
+        assert gate.wait(lambda: heard(gate) == [b"next"])
+        broker.close()
+    assert [line["takes"] for line in lines if "set aside" in line["event"]] == [PACKET]
+
+
+def test_a_gate_that_says_too_much_for_its_broker_keeps_its_connection(server: Mosquitto) -> None:
+    events: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
+    with GateOnMqtt(server.port, "main") as listener, capture_logs() as lines:
+        at = At(host="127.0.0.1", port=server.port)
+        link = Link(at, "gate-9", lambda _link, event: events.put(event), (TOPIC, b""), [])
+        assert events.get(timeout=PATIENCE) == Connected()
+        for _ in range(3):
+            assert link.publish(TOPIC, TOO_LARGE)  # handed over: to send it again would change nothing
+        assert link.publish(TOPIC, b"next")
+        assert listener.wait(lambda: heard(listener) == [b"next"])
+        assert events.empty()
+        link.close()
+    assert len([line for line in lines if "set aside" in line["event"]]) == 1
