@@ -34,16 +34,23 @@ $$;
 -- Until the end of the transaction, in one order. p_shared: others may share them, and nobody have them alone.
 create or replace function take_locks(p_names text[], p_shared boolean default false) returns void
 language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_had bigint;
 begin
-    insert into hub_locks (name)
-    select distinct n.name from unnest(p_names) as n (name)
-    where not exists (select from hub_locks k where k.name = n.name)
-    order by n.name on conflict do nothing;
-    if p_shared then
-        perform 1 from hub_locks where name = any (p_names) order by name for share;
-    else
-        perform 1 from hub_locks where name = any (p_names) order by name for update;
-    end if;
+    for v_round in 1..2 loop
+        if p_shared then
+            perform 1 from hub_locks where name = any (p_names) order by name for share;
+        else
+            perform 1 from hub_locks where name = any (p_names) order by name for update;
+        end if;
+        get diagnostics v_had = row_count;
+        exit when v_had = cardinality(p_names);
+        -- the first time only (or a name is there twice); whoever else was faster has it first
+        insert into hub_locks (name)
+        select distinct n.name from unnest(p_names) as n (name)
+        where not exists (select from hub_locks k where k.name = n.name)
+        order by n.name on conflict do nothing;
+    end loop;
 end
 $$;
 

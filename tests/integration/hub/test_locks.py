@@ -6,6 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,7 @@ from hub.migrate import migrate
 from hub.queries import query
 from tests.integration.hub.asking import NOW, VENUE, Night
 from tests.integration.hub.roles import Club, attempt, open_club
+from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until
 
@@ -124,6 +126,23 @@ def test_who_holds_every_advisory_lock_there_was_holds_up_nothing(
         assert not [step for step in housekeep(conn, Archive(), NOW) if "somebody else" in step.line]
         row = conn.execute(query("become_active"), {"venue": VENUE}).fetchone()
         assert row == {"mine": True}
+
+
+def test_of_two_who_take_a_lock_for_the_first_time_one_waits_for_the_other(
+    conn: Connection, dsn: str, world: World
+) -> None:
+    take = b"SELECT take_locks(ARRAY['gate new', 'gate new', 'gate newer'])"
+    with connect(dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(take)
+        waiting = pool.submit(conn.execute, take)
+        until_blocked(world, conn.info.backend_pid)
+        other.commit()
+        waiting.result(PATIENCE)
+        with conn.transaction():
+            conn.execute(take)
+            other.execute("SET lock_timeout = '10ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(take)
 
 
 def active(conn: Connection) -> bool:
