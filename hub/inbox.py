@@ -1,9 +1,8 @@
 """What has arrived from the broker, handed out gate by gate in turn (protocol 4.5).
 
 A gate that sends without end fills its own place here and nobody else's: what goes beyond is not kept, and
-the broker is told at once that it may forget it, so that it takes up none of the messages the broker may
-have outstanding here. Nothing is lost by that: a gate sends again whatever the hub itself has not
-acknowledged.
+the broker is told at once that it may forget it. Nothing is lost by that: a gate sends again whatever the hub
+itself has not acknowledged.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hub.broker import Message
 
-HELD_MESSAGES = 100
-"""Messages of one gate that wait here; a gate amid a backlog has 20 on their way (`sync.window`)."""
-HELD_BYTES = 4 * 1024 * 1024
-"""And their bytes; 20 batches take 1 MiB. One message more than that is taken if nothing else waits."""
+HELD_MESSAGES = 1000
+"""Messages of one gate that wait here: as many as it has records on their way (`sync.window`)."""
+HELD_BYTES = 48 * 1024 * 1024
+"""And their bytes; 1,000 batches take 40 MiB. One message more than that is taken if nothing else waits."""
 
 
 class Inbox:

@@ -24,7 +24,6 @@ from hub.claims import MOST_A_SECOND
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.database import Connection, connect
-from hub.inbox import HELD_MESSAGES
 from hub.migrate import migrate
 from sync.wire import Claimed, GateStatus, Grant, HubTime, Probe, Returned, ToGate, WireError, encode, to_gate
 from tests.integration.hub.asking import Desk, Night, after, ask, new_id, one_of
@@ -484,21 +483,14 @@ def test_what_was_said_during_an_outage_is_heard_and_bounded(night: Night, desk:
 def test_a_gate_that_floods_the_hub_keeps_no_other_waiting(night: Night, desk: Desk) -> None:
     code = night.code()
     with capture_logs() as logs:
-        for number in range(1_000):
+        for number in range(900):
             desk.hear("gate-1", Probe(id=number))
         desk.hear("gate-2", claimed(night, code))
-        said = desk.turn()
-        assert [gate for gate, _ in said].count("gate-1") == HELD_MESSAGES
-        assert [gate for gate, _ in said][1] == "gate-2"
-        for number in range(1_000):
-            desk.hear("gate-1", Probe(id=number))
-        assert len(desk.turn()) <= HELD_MESSAGES
-        for number in range(10):
-            desk.hear("gate-1", Probe(id=number))
-        assert len(desk.turn()) == MOST_A_SECOND - 2 * HELD_MESSAGES
+        said = [gate for gate, _ in desk.turn()]
+    assert (said[1], said.count("gate-1")) == ("gate-2", MOST_A_SECOND)
     assert logs == []
     assert night.world.all("SELECT gate_id, reason FROM alerts") == [("gate-1", "flooding")]
-    desk.wait(1)
+    desk.wait(10)
     desk.hear("gate-1", Probe(id=1))
     assert len(desk.turn()) == 1
 
