@@ -104,7 +104,7 @@ def _overlap(one: Event, other: Event) -> bool:
 
 
 def _just_ended(event: Event, now: datetime) -> bool:
-    return event.ends_at <= now < event.ends_at + LINGER
+    return timedelta() <= now - event.ends_at < LINGER
 
 
 def taking_place(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
@@ -143,9 +143,11 @@ def names(code_event: str, code_date: str | None, event: Event) -> bool:
     The date is the evening's where the club is, which is never more than a day from the doors' in UTC:
     enough to tell last week's ticket from tonight's, should a code ever be used for a second night.
     """
-    doors = event.doors_open_at.astimezone(UTC)
-    dates = {f"{doors + timedelta(days=days):%Y%m%d}" for days in (-1, 0, 1)}
-    return code_event == event.code and code_date in dates
+    try:
+        apart = date.fromisoformat(code_date or "") - event.doors_open_at.astimezone(UTC).date()
+    except ValueError:  # eight digits, and no day
+        return False
+    return code_event == event.code and abs(apart.days) <= 1
 
 
 def _order(event: Event) -> tuple[datetime, bool, str]:

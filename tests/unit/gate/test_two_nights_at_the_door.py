@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from gate.link import Behind, LinkNote
 from gate.model import Event, FeedRow, Kind, Reason, Status
 from gate.screen import Answer, Idle, OutOfOrder, Screen
 from gate.status import gather
-from gate.tonight import LINGER, night_of, serving, taking_place
+from gate.tonight import LINGER, names, night_of, serving, taking_place
 from sync.wire import GateConfig
 from tests.codes import KEYS, signed
 from tests.doors import Bench, guests
@@ -247,6 +247,7 @@ def test_a_refund_of_the_other_night_is_refused_as_one(two: TwoNights) -> None:
 
 # --- which nights are served ---
 
+LAST = datetime.max.replace(tzinfo=UTC)
 BRUNCH = an_event(
     event_id="event-8", doors_open_at=EVENING.ends_at + HOUR, ends_at=EVENING.ends_at + 6 * HOUR
 )
@@ -272,6 +273,14 @@ def test_the_nights_a_gate_serves_share_hours_with_tonights_or_have_just_ended(
     assert serving(events[::-1], at) == expected
     for event in events:
         assert (night_of(event, events, at) == event) is (event in expected)
+
+
+def test_a_night_dated_at_the_end_of_time_stops_no_other() -> None:
+    never = an_event(event_id="event-9", doors_open_at=LAST - HOUR, ends_at=LAST)
+    assert serving((EVENING, never), NOW) == (EVENING,)
+    assert serving((never,), LAST) == (never,)
+    assert names("PF", "99991231", never)
+    assert not names("PF", "99999999", never)
 
 
 def test_a_night_that_is_over_or_called_off_does_not_take_place() -> None:
