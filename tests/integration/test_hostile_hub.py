@@ -29,6 +29,7 @@ from sync.wire import GateConfig, encode
 from tests.certificates import Authority
 from tests.integration.test_snapshot_client import ROWS, rows_of
 from tests.integration.test_snapshot_client import snapshot as a_night
+from tests.patience import PATIENCE_S
 
 CONFIG = encode(GateConfig(gate_id="gate-1", gate_name="GATE", venue="maguey", events=()))
 BUFFERS = 16 * 1024 * 1024
@@ -276,8 +277,8 @@ def test_the_fetcher_goes_on_turning_for_the_watchdog_and_asks_again(hub: Hostil
     fetcher = Fetcher(client, client.spool, lambda _answer: answered.set(), retry_s=0.01)
     before = fetcher.turns()
     fetcher.want(WantConfig())
-    assert asked.wait(60)
-    assert answered.wait(60)  # the second time
+    assert asked.wait(PATIENCE_S)
+    assert answered.wait(PATIENCE_S)  # the second time
     assert fetcher.turns() > before
     fetcher.close()
 
@@ -290,14 +291,14 @@ def test_a_look_up_that_takes_long_is_not_taken_for_a_dead_thread(
 
     def slow(*args: object, **others: object) -> object:
         looking.set()
-        go_on.wait(60)
+        go_on.wait(PATIENCE_S)
         return look_up(*args, **others)  # type: ignore[arg-type]
 
     client = Client(hub, tmp_path)
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     fetcher = Fetcher(client, client.spool, lambda _answer: None)
     fetcher.want(WantConfig())
-    assert looking.wait(60)
+    assert looking.wait(PATIENCE_S)
     counts = [fetcher.turns() for _ in range(3)]
     assert counts == sorted(set(counts))
     go_on.set()
@@ -319,7 +320,7 @@ def cut(text: bytes, places: list[int]) -> list[bytes]:
 PLACES = st.lists(st.integers(0, 5000), max_size=12)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     packed=st.booleans(),
     chunks=st.none() | PLACES,

@@ -121,7 +121,7 @@ def told(event: Event, verdict: Verdict) -> Verdict:
     return verdict
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(nights=overlapping(), instants=st.lists(st.integers(-5 * 60, 32 * 60), min_size=1, max_size=4))
 def test_of_two_nights_that_overlap_every_ticket_is_judged_as_if_its_night_were_alone(
     nights: tuple[Sold, Sold], instants: list[int]

@@ -158,7 +158,7 @@ def is_of_the_letter_before(character: str) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*DEAR, "A", "b", " ", "\U0001f3fd", "\U0001f1fd", "\u0e33"]), max_size=120))
 def test_a_name_is_cut_where_a_letter_ends(conn: Connection, parts: list[str]) -> None:
     name = "".join(parts)

@@ -144,7 +144,7 @@ def test_the_others_of_a_batch_with_a_revoked_gate_count(
     assert world.one("SELECT count(*) FROM scan_conflicts") == 0
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     scans=st.lists(
         st.tuples(st.sampled_from(["gate-1", "gate-2"]), st.integers(0, 3), st.booleans()),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hub.broker import Message
 from hub.inbox import HELD_BYTES, HELD_MESSAGES, Inbox
+from tests.patience import PATIENCE_S
 
 
 def message(gate: str, mid: int = 1, payload: bytes = b"", leaf: str = "scans") -> Message:
@@ -71,10 +72,10 @@ def test_nothing_comes_out_of_an_empty_one() -> None:
 def test_whoever_waits_is_woken() -> None:
     inbox = Inbox()
     found: list[Message] = []
-    waiting = threading.Thread(target=lambda: found.append(inbox.get(timeout=600)))
+    waiting = threading.Thread(target=lambda: found.append(inbox.get(timeout=PATIENCE_S)))
     waiting.start()
     inbox.put(message("gate-1", 7))
-    waiting.join(600)
+    waiting.join(PATIENCE_S)
     assert [one.mid for one in found] == [7]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -39,7 +39,6 @@ def sends(shares: Shares, gate: str, cost: dict[str, float]) -> bool:
     return True
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 5.0), min_size=1, max_size=300))
 def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
     """Two guests a second, each a scan and a passage, a message each, in any rhythm."""
