@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hub.broker import Message
 
-HELD_MESSAGES = 2000
-"""Messages of one gate that wait here. It has half as many records on their way (`sync.window`), and the
-broker half as many outstanding, by its word: Mosquitto 2.0.11 was seen to send 1,600 out of a session."""
+HELD_MESSAGES = 10_000
+"""Messages of one gate that wait here: as many as the broker keeps (config/mosquitto). Mosquitto 2.0.11 sends
+more of them than the hub says it takes, once some were acknowledged."""
 HELD_BYTES = 48 * 1024 * 1024
 """And their bytes; 1,000 batches take 40 MiB. One message more than that is taken if nothing else waits."""
 
