@@ -12,16 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from anyascii import anyascii
 from PIL import ImageFont
-
-try:
-    from anyascii import anyascii
-except ImportError:  # an installation that was not brought up to date: a name is less than a screen
-
-    def anyascii(string: str) -> str:
-        """Nothing is transliterated."""
-        return "?" * len(string)
-
 
 SIZES = (32, 28, 24, 22, 20, 18, 16, 14, 12)
 """Heights the font has, largest first."""

@@ -98,6 +98,7 @@ class Door:
         )
         self._lasting = Lasting(parts, passing, zone, self._way_changed)
         self._alerting = Alerting(settings.gate_id, parts, self._front, self._showing)
+        self._heart = heart
         self._report = Report(parts, passing, self._front, self._tally, heart, live)
         self._outages = {duty: Outage(duty) for duty in DUTIES}
 
@@ -108,11 +109,12 @@ class Door:
         """
         self._safely("start", lambda: self.parts.display.show(Notice(word="starting")))
         self._safely("start", self._front.look_at_link)
-        try:
-            while not stop.is_set() and not self._ordering.restarts:
-                self.step()
-        finally:
-            self.close()
+        with self._heart.watching_threads():
+            try:
+                while not stop.is_set() and not self._ordering.restarts:
+                    self.step()
+            finally:
+                self.close()
         return self._ordering.restarts
 
     def close(self) -> None:

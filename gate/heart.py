@@ -5,9 +5,16 @@ of the watchdog's time after the last ping the next is due, and it is sent as so
 has changed since that last ping. So one loop that stands still stops the pings, whichever it is,
 and after `WatchdogSec` systemd starts the service anew. A part that is known to be missing
 and is being tried again turns: a broken camera is told on the screen, not cured by restarts.
+
+A thread that ends by an error nobody thought of has no turns to count, and some threads have no count:
+`Heart.watching_threads` takes any such end for a loop that stands still.
 """
 
 from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
 
 import msgspec
 import structlog
@@ -66,7 +73,26 @@ class Heart:
         self._rhythm = Rhythm(interval_ms=max(1, watchdog_ms // PINGS)) if watchdog_ms else None
         self._standing: tuple[str, ...] = ()
         self._is_ready = self._is_told = False
+        self._ended = False
+        """Whether a thread has ended by an error."""
         self._log = structlog.get_logger()
+
+    @contextlib.contextmanager
+    def watching_threads(self) -> Iterator[None]:
+        """While the block runs, a thread that ends by an error is told of, and the pings stop."""
+        before = threading.excepthook
+
+        def ended(args: threading.ExceptHookArgs) -> None:
+            name = args.thread.name if args.thread is not None else "unknown"
+            self._log.error("a thread ended by an error; systemd starts the service anew", thread=name)
+            self._ended = True
+            before(args)
+
+        threading.excepthook = ended
+        try:
+            yield
+        finally:
+            threading.excepthook = before
 
     def ready(self) -> None:
         """The service does its work. Asked again it changes nothing."""
@@ -81,7 +107,7 @@ class Heart:
         """
         if self._is_ready and not self._is_told:
             self.ready()
-        if self._rhythm is None:
+        if self._rhythm is None or self._ended:
             return
         self._rhythm, now = pulse(self._rhythm, now_ms, msgspec.structs.asdict(counts))
         if now.ping:

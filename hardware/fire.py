@@ -36,15 +36,14 @@ class FireWatch:
         with self._telling:
             if self._closing.is_set():
                 return
-            on = self._is_on()
-            if on == self._told:
-                return
             try:
-                self._on_fire(on)
-            except Exception as error:  # whatever it is: the alarm is told of again
+                on = self._is_on()
+                if on != self._told:
+                    self._on_fire(on)
+                    self._told = on
+            except Exception as error:  # whatever it is: the alarm is looked at and told of again
                 self._outage.began(error)
             else:
-                self._told = on
                 self._outage.over()
 
     def _run(self) -> None:

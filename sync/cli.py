@@ -82,7 +82,9 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     hotline.start()
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
     try:
-        service.run(stop, Heart(notifier, watchdog_ms(os.environ, os.getpid())))
+        heart = Heart(notifier, watchdog_ms(os.environ, os.getpid()))
+        with heart.watching_threads():
+            service.run(stop, heart)
     finally:
         hotline.close()
         fetcher.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +128,20 @@ def test_a_service_that_nobody_watches_pings_nobody(tmp_path: Path) -> None:
         heart.beat(turn * INTERVAL_MS, beats(turn))
     assert manager.told() == []
     manager.listening.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_by_an_error_is_told_of_and_stops_the_pings(manager: Manager) -> None:
+    def fail() -> None:
+        raise RecursionError("nobody thought of it")
+
+    before = threading.excepthook
+    with capture_logs() as log, manager.heart.watching_threads():
+        thread = threading.Thread(target=fail, name="voice")
+        thread.start()
+        thread.join()
+        for turn in range(1, 5):
+            manager.heart.beat(turn * INTERVAL_MS, beats(turn))
+    assert manager.told() == []
+    assert [line["thread"] for line in log if "thread" in line] == ["voice"]
+    assert threading.excepthook is before

@@ -47,7 +47,6 @@ def test_spanish_is_kept_as_it_is() -> None:
     ],
 )
 def test_characters_the_font_lacks_become_ones_it_has(text: str, shown: str) -> None:
-    pytest.importorskip("anyascii")
     assert fonts.plain(text) == shown
 
 

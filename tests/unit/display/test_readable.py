@@ -19,8 +19,6 @@ from gate.model import Kind, Reason, Ruling, Verdict
 from gate.screen import Answer, DoubleEntry, Idle, Place, Screen, StaffText
 from tests.factories import NOW, a_table, an_event
 
-pytest.importorskip("anyascii")
-
 LANGUAGES: tuple[Lang, ...] = get_args(Lang)
 UNREADABLE = ["\U000f0000", "\u2066\u2069", "\u0301", "٪", " \u200b ", ""]
 NAMES = ["🔥🔥🔥", "حفلة الجمعة", "מסיבת שישי", "派对之夜", "파티", "пятница", "Ana 🎉"]
