@@ -469,7 +469,8 @@ def test_retiring_where_nothing_is_divided(night: Night, conn: Connection, world
         retire(conn, "PF", "gate-1", "Eva", "water in it", NOW)
 
 
-def test_the_command(config_file: Path, night: Night) -> None:
+def test_the_command(config_file: Path, config: HubConfig, night: Night) -> None:
+    night.world.run("UPDATE gates SET venue = %s", config.venue)
     command = [sys.executable, "-m", "hub.cli", "retire", "gate-1", "--config", str(config_file)]
     command += ["--event", "PF", "--actor", "Eva", "--reason"]
     done = subprocess.run([*command, "water in it"], capture_output=True, text=True, check=True)
