@@ -15,6 +15,8 @@ from gate.model import Value
 _ICONS = (40, 36, 32, 28, 24, 20, 16, 14, 12)
 _LINES = (20, 18, 16, 14, 12)
 _TIGHT = 3
+BOLD = 16
+"""Height from which on the font's strokes are two pixels: what is thinner is not read at two metres."""
 
 
 class _Try(Value, frozen=True):
@@ -61,8 +63,9 @@ def best(page: Page, area: Box) -> Layout | None:
 def _score(attempt: _Try) -> float:
     """How well it reads from afar: the headline counts most, then the sign, then the small print."""
     small_print = 1.2 * attempt.line_size - 3 * len(attempt.body) if attempt.body else 0
+    small_print -= 40 * (0 < attempt.line_size < BOLD)
     weak = 3 * max(20 - attempt.icon, 0) if attempt.icon else 0
-    weak += 10 * (attempt.stacked and 0 < attempt.icon < 28) + 40 * (attempt.size < 14)
+    weak += 10 * (attempt.stacked and 0 < attempt.icon < 28) + 80 * (attempt.size < 14)
     lonely = 8 * any(len(line) <= 2 for line in attempt.head)
     cramped = 2 * (GAP - attempt.gap)
     headline = 2 * attempt.size - 6 * len(attempt.head) - lonely

@@ -21,7 +21,10 @@ UNHURRIED = 2.0
 _FIRST = 0.25  # of the time, at least, is the first leaf's: it says whose table this is
 _LEGIBLE = 0.7  # seconds a leaf needs; a screen that has fewer gives up its headline, then its size
 _HEADS = (15, 24)  # heights of a headline in one line, and in two
+_SIGN = 16
+"""Side of the sign beside a leaf without a headline: whoever looks up then still sees whether to go in."""
 _SIZES = (14, 12)
+_SIGN_GAP = 3
 
 
 def turning(page: Page, area: Box) -> Layout:
@@ -49,22 +52,32 @@ def _seconds(page: Page, leaves: tuple[Leaf, ...]) -> float:
 
 
 def _try(page: Page, area: Box, size: int, whole: bool) -> tuple[tuple[Leaf, ...], bool]:
-    """The leaves at this size, and whether a line had to be broken in two leaves.
+    """The leaves at this size, and whether a line had to be broken in two leaves, or is too wide to stand.
 
     `whole`: leaves after the first have no headline.
     """
     head, icon, below = _head(page, area)
-    after = area.after(MARK_ROOM * page.online) if whole else below
-    items = [wrapped(line, min(below.w, after.w), size) for line in (*page.lines, *page.roll)]
+    sign = _sign(page, area)
+    after = area.after(sign.w + _SIGN_GAP if sign else MARK_ROOM * page.online) if whole else below
+    width = min(below.w, after.w)
+    items = [wrapped(line, width, size) for line in (*page.lines, *page.roll)]
     leaves = [Leaf(texts=head, icon_box=icon)]
     for number, rows in enumerate(_packed(items, size, below.h, after.h)):
         if number == 0:
             leaves = [Leaf(texts=head + _rows(rows, size, below), icon_box=icon)]
         elif whole:
-            leaves.append(Leaf(texts=_rows(rows, size, after, 0)))
+            leaves.append(Leaf(texts=_rows(rows, size, after, 0), icon_box=sign))
         else:
             leaves.append(Leaf(texts=head + _rows(rows, size, after), icon_box=icon))
-    return tuple(leaves), any(_height(item, size) > after.h for item in items)
+    broken = any(_height(item, size) > after.h or not fonts.fits(item, width, size) for item in items)
+    return tuple(leaves), broken
+
+
+def _sign(page: Page, area: Box) -> Box | None:
+    """Where a leaf without a headline has its sign: left, below the online mark."""
+    if page.icon == "none":
+        return None
+    return Box(x=area.x, y=area.y + (area.h - _SIGN) // 2, w=_SIGN, h=_SIGN)
 
 
 def _advance(above: str, below: str, size: int) -> int:

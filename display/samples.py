@@ -254,7 +254,7 @@ def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
         yield f"{name}-offline", _deny(reason, gate, OFFLINE)
         if reason in (Reason.ISOLATED, Reason.OTHER_GATE):
             yield f"{name}-alone", _deny(reason, gate, ALONE)
-    typo = replace(_deny(Reason.BAD_CHECKSUM, gate), typo=Typo(group=4, place=9, wrote="8"))
+    typo = replace(_deny(Reason.BAD_CHECKSUM, gate), typo=Typo(group=6, place=1, wrote="8"))
     yield "deny-typo", typo
     yield "deny-typo-offline", replace(typo, link=OFFLINE)
     locked = _deny(Reason.UNKNOWN, gate)

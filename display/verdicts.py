@@ -39,10 +39,6 @@ def welcome_lines(verdict: Verdict, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
         lines = _first_entry_lines(verdict, lang)
     if Flag.FORCED in verdict.flags:
         lines.append(say(lang, "by_staff"))
-    if Flag.UNSYNCED in verdict.flags:
-        lines.append(say(lang, "not_in_list"))
-    if Flag.HISTORY_LOST in verdict.flags:
-        lines.append(say(lang, "without_history"))
     return _present(lines)
 
 
@@ -152,7 +148,7 @@ def refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
         case Reason.BAD_CHECKSUM if screen.typo is not None:
             lines = [_check_character(screen.typo, lang)]
         case Reason.ISOLATED:
-            lines = [say(lang, "ask_staff"), say(lang, "gate_is_alone")]
+            lines = [say(lang, "ask_staff")]
         case reason:
             lines = [say(lang, _ADVICE[reason])] if reason in _ADVICE else []
     return _present(lines)

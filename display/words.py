@@ -36,6 +36,7 @@ from gate.screen import (
     Typing,
     stays,
 )
+from gate.typed import groups
 
 Icon = Literal["check", "cross", "attention", "none"]
 
@@ -212,17 +213,9 @@ def _typing(screen: Typing, lang: Lang) -> Page:
 
 
 def grouped(code: str) -> str:
-    """A typed code with gaps, where a reader finds the place again: after hyphens, and in every four.
-
-    The hyphens stand as the code has them; event and date are not torn apart (protocol 4.1).
-    """
-    groups = code.split("-")
-    named = 3 if groups[0] == "MGY" else 2
-    shown = [
-        group if number < named and len(group) <= 8 else _in_fours(group)
-        for number, group in enumerate(groups)
-    ]
-    return "- ".join(shown).strip()
+    """A typed code with gaps between its groups, where a reader finds the place again; hyphens stay."""
+    shown = (code[start:end] + ("-" if code[end : end + 1] == "-" else "") for start, end in groups(code))
+    return " ".join(shown).strip()
 
 
 def veiled(page: Page) -> Page:
@@ -231,10 +224,6 @@ def veiled(page: Page) -> Page:
         return page
     code, cursor = page.headline[:-1], page.headline[-1]
     return replace(page, headline="".join(c if c in " -" else _DOT for c in code) + cursor)
-
-
-def _in_fours(group: str) -> str:
-    return " ".join(group[start : start + 4] for start in range(0, len(group), 4))
 
 
 def _double_entry(screen: DoubleEntry, lang: Lang, tz: tzinfo) -> Page:

@@ -54,7 +54,7 @@ class Idle(Value, frozen=True, tag="idle"):
 class Typo(Value, frozen=True):
     """Where a typed code is likely wrong: the `place`th character of its `group`th group, both from 1.
 
-    Groups are what hyphens part: ``MGY-PF-20250115-7K3M…`` has four. `wrote`: what stands there.
+    Groups are those the screen shows while somebody types (`gate.typed.groups`). `wrote`: what stands there.
     """
 
     group: int

@@ -33,7 +33,7 @@ from itertools import chain, islice
 from gate.payload import Code, Secret, code_hash, parse
 from gate.screen import Typo
 from gate.starts import Starts
-from gate.typed import CROCKFORD, NEW_CHARS, candidates, holds, is_random_part
+from gate.typed import CROCKFORD, NEW_CHARS, candidates, groups, holds, is_random_part
 
 MOST_LOOKUPS = 256
 """Corrections looked up for one typed code; a random part has some 50 on each date it may be of."""
@@ -72,12 +72,20 @@ class Correction(Secret, frozen=True, kw_only=True):
         """What stands there, and what should."""
         return self.wrong[self.at] + self.right[self.at]
 
-    @property
-    def typo(self) -> Typo:
-        """The place, as people count it."""
-        before = self.wrong[: self.at]
-        place = self.at - before.rfind("-")
-        return Typo(group=before.count("-") + 1, place=place, wrote=self.wrong[self.at])
+    def typo(self, text: str) -> Typo | None:
+        """The place, as people count it in what they typed and the screen showed; None if it is not there.
+
+        Hyphens may be missing, and what every ticket of the night begins with: hence counted from the end.
+        """
+        typed = [at for at, char in enumerate(text) if char.isalnum()]
+        from_end = sum(map(str.isalnum, self.wrong[self.at :]))
+        if from_end > len(typed):
+            return None
+        at = typed[-from_end]
+        number, begin = next(
+            (number, begin) for number, (begin, end) in enumerate(groups(text), 1) if begin <= at < end
+        )
+        return Typo(group=number, place=at - begin + 1, wrote=self.wrong[self.at])
 
 
 def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | None:
@@ -94,11 +102,11 @@ def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | No
     every = chain.from_iterable(corrections(code.id) for code in codes)
     tickets = [one for one in islice(every, MOST_LOOKUPS) if known(code_hash(one.right))]
     if tickets:
-        return _only(tickets)
+        return _only(tickets, text)
     if not codes:
         return None
     found = list(corrections(codes[0].id))
-    return _standing_out(found, starts) if is_dated else _foreign_letter(found)
+    return _only(_standing_out(found, starts) if is_dated else _foreign_letters(found), text)
 
 
 def corrections(wrong: str) -> Iterator[Correction]:
@@ -131,37 +139,34 @@ def _before_a_neighbour(parts: re.Match[str]) -> Iterator[int]:
     yield from range(parts.start("body"), parts.end("check") - 1)
 
 
-def _foreign_letter(found: Sequence[Correction]) -> Typo | None:
+def _foreign_letters(found: Sequence[Correction]) -> list[Correction]:
     """A letter that no random part has is wrong whatever the date."""
     random = [one for one in found if not one.swapped and one.at > one.wrong.rfind("-")]
-    foreign = [one for one in random if one.at < len(one.wrong) - 1 and one.wrong[one.at] not in CROCKFORD]
-    return _only(foreign) if foreign else None
+    return [one for one in random if one.at < len(one.wrong) - 1 and one.wrong[one.at] not in CROCKFORD]
 
 
-def _standing_out(found: Sequence[Correction], starts: Starts) -> Typo | None:
-    """The one place that remains when the night, or how people slip, rules out the others.
+def _standing_out(found: Sequence[Correction], starts: Starts) -> list[Correction]:
+    """What remains when the night, or how people slip, rules out the others.
 
     A date beside tonight's may well be right: then nothing is called wrong.
     """
     tonights = [one for one in found if starts.tonight and one.right.startswith(starts.tonight)]
     corrected = [one for one in tonights if not one.wrong.startswith(starts.tonight)]
     if corrected and corrected[0].wrong.startswith(starts.near()):
-        return None
+        return []
     if corrected:
-        return _only(corrected)
+        return corrected
     random = [one for one in found if one.at > one.wrong.rfind("-")]
     if len(random) == 1:
-        return random[0].typo
-    for slip in (_looks_alike, _is_swapped):
-        slips = [one for one in random if slip(one)]
-        if slips:
-            return _only(slips)
-    return None
+        return random
+    by_kind = ([one for one in random if slip(one)] for slip in (_looks_alike, _is_swapped))
+    return next((slips for slips in by_kind if slips), [])
 
 
-def _only(found: Sequence[Correction]) -> Typo | None:
+def _only(found: Sequence[Correction], text: str) -> Typo | None:
+    """The one place they name, if it is one."""
     places = {one.at for one in found}
-    return found[0].typo if len(places) == 1 else None
+    return found[0].typo(text) if len(places) == 1 else None
 
 
 def _looks_alike(one: Correction) -> bool:

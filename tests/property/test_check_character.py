@@ -108,5 +108,8 @@ def point_at(code: str, wrong: str, at: int, typed_from: int) -> None:
     assert isinstance(presented.what, Code)
     assume(not known(presented.what.code_hash))  # 0 typed for a check character O means O
     assume(not holds(wrong))  # see above: 1 swap of 630
-    expected = Typo(group=wrong[:at].count("-") + 1, place=at - wrong.rindex("-"), wrote=wrong[at])
+    start = wrong.rindex("-") + 1
+    before = 0 if typed_from else wrong.count("-")  # groups: what hyphens part, then the random part in fours
+    group, place = divmod(at - start, 4)
+    expected = Typo(group=before + group + 1, place=place + 1, wrote=wrong[at])
     assert likely(wrong[typed_from:], NIGHT, known) == expected

@@ -123,8 +123,8 @@ ROWS = [
         ruling=Ruling.NONE,
         signal=Signal.ATTENTION,
     ),
-    refuse(5, STRANGER, Reason.UNKNOWN, "TICKET NOT FOUND", "Please see staff"),
-    admit(6, SOLD_SINCE, Reason.FIRST_ENTRY, Signal.ADMIT, "WELCOME", "Not in the list yet"),
+    refuse(5, STRANGER, Reason.UNKNOWN, "TICKET NOT FOUND", "Ask staff"),
+    admit(6, SOLD_SINCE, Reason.FIRST_ENTRY, Signal.ADMIT, "WELCOME"),
     refuse(
         7, OTHER_NIGHT, Reason.WRONG_EVENT, "WRONG EVENT", "Ticket is for Sat 21 Nov:", "PERREO SATURDAYS"
     ),
@@ -138,7 +138,7 @@ ROWS = [
     admit(11, GA, Reason.FIRST_ENTRY, Signal.ADMIT, "WELCOME", "General"),
     admit(11, GUEST, Reason.FIRST_ENTRY, Signal.VIP, "VIP GUEST", "Table 12 · 2 of 8 in", "Terraza Norte"),
     admit(12, BACK, Reason.REENTRY, Signal.VIP, "RE-ENTRY GRANTED", "Last entry 22:04", "Table 12"),
-    refuse(11, GA, Reason.ISOLATED, "ONE MOMENT", "Please see staff", "This gate is alone", isolation="deny"),
+    refuse(11, GA, Reason.ISOLATED, "ONE MOMENT", "Ask staff", isolation="deny"),
     refuse(
         11, GA, Reason.OTHER_GATE, "PLEASE USE GATE 2", "Your ticket is checked there", isolation="home_gate"
     ),

@@ -72,7 +72,7 @@ def test_enter_alone_is_no_scan(bench: Bench) -> None:
 def test_the_check_character_tells_which_character_is_likely_wrong(bench: Bench) -> None:
     screen = answer(bench.type(PRINTED.replace("QX", "QK") + "\n"))
     assert screen.verdict.reason is Reason.BAD_CHECKSUM
-    assert screen.typo == Typo(group=4, place=7, wrote="K")
+    assert screen.typo == Typo(group=5, place=3, wrote="K")
     assert not bench.relay.releases
 
 

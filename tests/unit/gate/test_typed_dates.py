@@ -74,7 +74,7 @@ def test_a_right_date_beside_tonights_is_not_accused() -> None:
             code = ticket(days, seed)
             wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
             typo = likely(wrong, STARTS, lambda _: False)
-            assert typo is None or typo.group == 4
+            assert typo is None or typo.group >= 4
 
 
 def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_pointed_at() -> None:
@@ -83,7 +83,7 @@ def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_pointed_at() -> None:
         wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
         typo = likely(wrong[-17:], STARTS, {code_hash(code)}.__contains__)
         assert typo is not None
-        assert (typo.group, typo.place, typo.wrote) == (4, 5, wrong[20])
+        assert (typo.group, typo.place, typo.wrote) == (2, 1, wrong[20])
 
 
 def test_what_is_looked_up_for_one_typed_code_is_bounded() -> None:

@@ -89,3 +89,11 @@ def test_the_next_night_comes_first_and_one_that_is_over_not_at_all() -> None:
     later = night(event_id="e-a", code="AA", doors_open_at=(NOW + timedelta(days=1)).isoformat())
     told = nights_of([gate(1, over, later), gate(2, night())], NOW)
     assert [line.title[:2] for line in told] == ["PF", "AA"]
+
+
+def test_a_cancelled_night_admits_nobody_whatever_its_policy_and_gates() -> None:
+    """Listed as any other it seemed to admit; and nobody has to retire a gate for it."""
+    off = night(home_gates=[], retired_gates=["gate-2"])
+    (told,) = nights_of([gate(1, off, isolated=True), gate(2, off, revoked=True)], NOW, cancelled={"e-pf"})
+    assert told == Night(title="PF, cancelled: no gate admits anybody.", facts=(), troubles=())
+    assert nights_of([gate(1, off)], NOW, cancelled={"e-other"}) == [only(gate(1, off))]

@@ -1,0 +1,110 @@
+"""One screen, one message, to be read at two metres (domain 2.4); a check mark asks nobody for anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from display.draw import NORM, WIDE
+from display.fitting import BOLD
+from display.layout import layout
+from display.samples import FULL_TABLE, OFFLINE, ONLINE, TABLE, ZONE, samples
+from display.shapes import Layout, Text
+from display.strings import CATALOGUES, EN, Lang, say
+from display.words import Page, compose
+from gate.errors import Step
+from gate.model import Flag, Kind, Reason, Ruling, Verdict
+from gate.screen import Answer, OutOfOrder, Part, Screen
+
+LANGS: tuple[Lang, ...] = get_args(Lang)
+ADVICE = (
+    "type_it_in",
+    "ask_staff",
+    "see_staff",
+    "scan_again",
+    "use_another_gate",
+    "good_there",
+    "wait_a_minute",
+    *(key for key in EN if key.startswith("step_")),
+)
+"""What asks somebody to do something."""
+
+ASKS = re.compile(
+    r"\b(check|look|ask|see|stop|type|in the list|revise|vea|pida|consulte|avise|teclee|en la lista)\b", re.I
+)
+
+
+def shown() -> Iterator[Screen]:
+    """Every sample that is online, and every fault with every next step."""
+    yield from (screen for name, screen in samples().items() if "-offline" not in name)
+    yield from (OutOfOrder(part=part, step=step, link=ONLINE) for part, step in product(Part, Step))
+
+
+def pages_with(key: str, lang: Lang) -> list[Page]:
+    pages = [compose(screen, lang, ZONE) for screen in shown()]
+    return [page for page in pages if page.online and say(lang, key) in page.lines]
+
+
+def drawn(plan: Layout) -> list[Text]:
+    return [*plan.texts, *(text for leaf in plan.leaves for text in leaf.texts)]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("key", ADVICE)
+def test_whoever_is_to_act_reads_it_at_two_metres(key: str, lang: Lang) -> None:
+    """Strokes of two pixels. Offline the bar takes a third of the height: there the headline goes first."""
+    pages = pages_with(key, lang)
+    assert pages
+    for page in pages:
+        assert [text for text in drawn(layout(page, NORM)) if text.size < BOLD] == [], page.headline
+
+
+def admissions() -> Iterator[Answer]:
+    """Whoever is let in, with every flag an admission can have."""
+    reasons = (Reason.FIRST_ENTRY, Reason.REENTRY, Reason.ALREADY_USED)
+    for kind, reason, flag in product(Kind, reasons, Flag):
+        verdict = Verdict(
+            ruling=Ruling.ADMIT,
+            reason=reason,
+            rule=11,
+            kind=kind,
+            table=TABLE,
+            flags=(flag,),
+            ticket_type="GA",
+        )
+        yield Answer(verdict=verdict, link=ONLINE)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_page_with_a_check_mark_asks_nobody_for_anything(lang: Lang) -> None:
+    asked = {CATALOGUES[lang][key] for key in ADVICE}
+    pages = [compose(screen, lang, ZONE) for screen in (*shown(), *admissions())]
+    checked = [page for page in pages if page.icon == "check"]
+    assert len(checked) > 20
+    for page in checked:
+        words = (page.headline, *page.lines)
+        assert not asked.intersection(words), words
+        assert not any(ASKS.search(word) for word in words), words
+
+
+@pytest.mark.parametrize("size", [NORM, WIDE])
+@pytest.mark.parametrize("lang", LANGS)
+@given(count=st.integers(0, 12), offline=st.booleans())
+def test_every_leaf_of_a_hosts_page_carries_the_check_mark(
+    lang: Lang, size: tuple[int, int], count: int, offline: bool
+) -> None:
+    screen = samples(lang)["vip-host"]
+    assert isinstance(screen, Answer)
+    verdict = replace(screen.verdict, table=replace(FULL_TABLE, guests=FULL_TABLE.guests[:count]))
+    page = compose(replace(screen, verdict=verdict, link=OFFLINE if offline else ONLINE), lang, ZONE)
+    plan = layout(page, size)
+    assert plan.icon == "check"
+    marks = [leaf.icon_box for leaf in plan.leaves] or [plan.icon_box]
+    assert all(mark is not None and mark.w >= 15 for mark in marks)
