@@ -6,8 +6,11 @@ than ten times what a test takes on a machine 2.5 times slower than a developer'
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PATIENCE_S = 600.0
 """For every wait, queue, socket and child process of a test. Only a failing test takes it."""
@@ -26,3 +29,13 @@ def until(happened: Callable[[], object], what: Callable[[], object] = lambda: "
         if time.monotonic() > gives_up:
             raise AssertionError(what())
         time.sleep(LOOK_S)
+
+
+def stop_dead(pid: int) -> None:
+    """SIGSTOP, and wait until it is so: until then each of its threads may still do something."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def states() -> list[str]:  # the one letter behind the name (proc(5))
+        return [task.read_text().rpartition(") ")[2][0] for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+
+    until(lambda: set(states()) == {"T"}, lambda: str(states()))

@@ -22,6 +22,7 @@ from gate.only import only_one
 from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import NOW, a_table, an_admission, an_event, code_id
+from tests.integration.hardware.watching import hold_up
 from tests.patience import PATIENCE_S
 
 
@@ -298,7 +299,7 @@ def test_the_door_stops_cleanly_and_leaves_no_process(config: Path, doors: list[
     door = Door(config)
     doors.append(door)
     (config.parent / "camera").mkdir(exist_ok=True)
-    phone(code_id(), Random(1)).save(config.parent / "camera" / "one.png")
+    hold_up(config.parent / "camera", "one", phone(code_id(), Random(1)))
     door.await_words('"scan"', "first_entry")
     children = _children(door.process.pid)
     assert len(children) == 2

@@ -28,7 +28,7 @@ from gate.hotline import Hotline
 from gate.talk import Replied
 from sync.link import Broker, Connected, Link, LinkEvent, Message
 from sync.wire import Claimed, Grant, HubTime, Probe, Returned, ToGate, ToHub, Topics, encode, to_hub
-from tests.patience import PATIENCE_S, until
+from tests.patience import PATIENCE_S, stop_dead, until
 
 TOPICS = Topics(venue="maguey")
 AN_HOUR = 3600.0
@@ -111,6 +111,10 @@ class Gate:
         self._process.send_signal(number)
         if number == signal.SIGKILL:
             self._process.wait()
+
+    def stop_dead(self) -> None:
+        assert self._process is not None
+        stop_dead(self._process.pid)
 
     def link(self) -> LinkState:
         return self.reader.link(self._clock.now())
@@ -204,7 +208,7 @@ def test_a_sync_that_stands_still_costs_one_time_out_and_is_asked_again_when_it_
     gate.answered()
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
-    gate.signal(signal.SIGSTOP)
+    gate.stop_dead()
     door._timeout_s = 0.2
     assert door.ask(a_claim(2)) is None
     assert not door.is_up(gate.link())

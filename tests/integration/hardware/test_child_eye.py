@@ -69,7 +69,7 @@ def test_a_killed_child_is_replaced_and_the_next_pictureread(
 def test_a_decoder_that_hangs_is_replaced_and_the_picture_stillread(folder: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), decoder_deadline_s=1.0)
     until(eye, lambda look: look is not None)
-    os.kill(eye.pids()[1], signal.SIGSTOP)
+    patience.stop_dead(eye.pids()[1])
     present(folder, "PATIENT")
     read(eye, "PATIENT")
     assert eye.restarts().decoder >= 1
@@ -79,7 +79,7 @@ def test_a_decoder_that_hangs_is_replaced_and_the_picture_stillread(folder: Path
 def test_a_camera_that_hangs_is_replaced(folder: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), camera_deadline_s=2.0)
     until(eye, lambda look: look is not None)
-    os.kill(eye.pids()[0], signal.SIGSTOP)
+    patience.stop_dead(eye.pids()[0])
     present(folder, "PATIENT")
     read(eye, "PATIENT")
     assert eye.restarts().camera >= 1

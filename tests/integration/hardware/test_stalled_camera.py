@@ -20,6 +20,7 @@ from gate.ports import Look, Restarts
 from hardware.eye import ChildEye
 from tests.integration.hardware.live_kernel import Camera, How
 from tests.integration.hardware.watching import raws, read, until
+from tests.patience import stop_dead
 
 
 @pytest.fixture
@@ -113,10 +114,10 @@ def test_a_frame_that_waited_for_a_hanging_decoder_too_long_is_not_read(camera: 
     eye = ChildEye(camera.spec(), decoder_deadline_s=2.0)
     until(eye, lambda look: look is not None)
     pid, decoder = eye.pids()
-    os.kill(decoder, signal.SIGSTOP)
+    stop_dead(decoder)
     camera.give("fresh", "GONE")
     until(eye, lambda _: len([text for _, text in camera.given() if text == "GONE"]) >= 2)
-    os.kill(pid, signal.SIGSTOP)
+    stop_dead(pid)
     until(eye, lambda _: eye.pids()[1] != decoder)
     before = eye.beats()
     seen = _collect(eye, lambda: eye.beats() > before + 3)

@@ -25,10 +25,15 @@ def until(eye: Eye, done: Callable[[Look | None], bool]) -> Look | None:
 
 
 def present(folder: Path, text: str) -> None:
-    """Hold a code up: written under a hidden name, then renamed, so that it is whole at once."""
-    hidden = folder / f".{text}.part"
-    Image.fromarray(code(text)).save(hidden, format="PNG")
-    hidden.rename(folder / f"{text}.png")
+    """Hold a code up."""
+    hold_up(folder, text, Image.fromarray(code(text)))
+
+
+def hold_up(folder: Path, name: str, picture: Image.Image) -> None:
+    """Put a picture there: written under a hidden name, then renamed, so that it is whole at once."""
+    hidden = folder / f".{name}.part"
+    picture.save(hidden, format="PNG")
+    hidden.rename(folder / f"{name}.png")
 
 
 def read(eye: Eye, text: str) -> Look:

@@ -19,7 +19,7 @@ from hub.config import HubConfig
 from hub.database import Connection
 from sync.wire import Ack
 from tests.integration.hub.world import GateOnMqtt, World, record
-from tests.patience import until
+from tests.patience import stop_dead, until
 
 HOLDER = (
     b"SELECT a.pid, a.client_port FROM active_hubs h"
@@ -126,7 +126,7 @@ def test_a_stopped_hub_is_followed_by_the_other_and_does_nothing_when_it_wakes(
 ) -> None:
     assert gate.resend(*(record(seq) for seq in range(1, 21)))
     before = pair.holder()
-    os.kill(pair.active.pid, signal.SIGSTOP)
+    stop_dead(pair.active.pid)
     second = pair.await_another(before)
     assert pair.is_held_by(pair.standby)
     more = [record(seq) for seq in range(21, 41)]

@@ -22,7 +22,8 @@ from gate.model import Now
 from sync.cache import Cache
 from sync.wire import GateConfig
 from tests.factories import NOW, an_admission, an_event, code_id
-from tests.patience import PATIENCE_S, until
+from tests.integration.hardware.watching import hold_up
+from tests.patience import PATIENCE_S, stop_dead, until
 
 
 class Service:
@@ -52,6 +53,11 @@ class Service:
         while told[-1] != wanted:
             told.append(self.next())
         return told
+
+    def await_pings(self) -> None:
+        """Until it is ready and pings; a slow one pings before, its loops turn already."""
+        self.await_message("READY=1")
+        self.await_message("WATCHDOG=1")
 
     def stop(self) -> int:
         """SIGTERM, and what it then exits with."""
@@ -139,9 +145,9 @@ def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_door_is_ready_once_it_can_decide_then_pings_then_stops(gate: Gate, door: Service) -> None:
-    assert door.next() == "READY=1"
+    door.await_message("READY=1")
     assert (gate.folder / "state" / "journal.db").exists()
-    phone(code_id(), Random(1)).save(gate.camera / "ticket.png")
+    hold_up(gate.camera, "ticket", phone(code_id(), Random(1)))
     while gate.scans() == 0:
         assert door.next() == "WATCHDOG=1"
     code = door.stop()
@@ -156,7 +162,7 @@ def test_a_missing_camera_is_known_trouble_and_no_reason_to_be_restarted(
 ) -> None:
     door = Service(gate.folder, "gate.cli", gate.write(camera="v4l2"))
     services.append(door)
-    assert door.next() == "READY=1"
+    door.await_message("READY=1")
     assert [door.next() for _ in range(4)] == ["WATCHDOG=1"] * 4
     until(lambda: gate.reading().is_fresh)
     reading = gate.reading()
@@ -167,9 +173,8 @@ def test_a_missing_camera_is_known_trouble_and_no_reason_to_be_restarted(
 
 def test_a_door_that_is_stopped_dead_pings_no_more(door: Service) -> None:
     """SIGSTOP stops every loop at once, as a kernel that hangs would; what systemd then does is its own."""
-    door.await_message("WATCHDOG=1")
-    door.process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, door.process.pid, os.WSTOPPED | os.WNOWAIT)
+    door.await_pings()
+    stop_dead(door.process.pid)
     door.heard.setblocking(False)
     with pytest.raises(BlockingIOError):
         while True:
@@ -183,7 +188,7 @@ def test_a_door_that_is_stopped_dead_pings_no_more(door: Service) -> None:
 
 
 def test_status_tells_of_the_running_door_and_that_it_has_ended(gate: Gate, door: Service) -> None:
-    door.await_message("WATCHDOG=1")
+    door.await_pings()
     config = gate.folder / "gate.toml"
     told: dict[str, Any] = json.loads(call("status", "--config", config, "--json").stdout)
     assert told["door"]["is_fresh"]
@@ -198,7 +203,7 @@ def test_status_tells_of_the_running_door_and_that_it_has_ended(gate: Gate, door
 
 @pytest.mark.parametrize("command", ["test-relay", "test-screen", "test-lights"])
 def test_nothing_is_tried_that_the_running_door_has(gate: Gate, door: Service, command: str) -> None:
-    door.await_message("WATCHDOG=1")
+    door.await_pings()
     options = ["--yes"] if command == "test-relay" else []
     done = call(command, "--config", gate.folder / "gate.toml", *options)
     assert done.returncode == 1
@@ -207,7 +212,7 @@ def test_nothing_is_tried_that_the_running_door_has(gate: Gate, door: Service, c
 
 
 def test_the_doctor_asks_the_running_door_and_leaves_it_alone(gate: Gate, door: Service) -> None:
-    door.await_message("WATCHDOG=1")
+    door.await_pings()
     done = call("doctor", "--config", gate.folder / "gate.toml", "--json")
     found = {one["check"]: one for one in json.loads(done.stdout)}
     assert found["door"]["level"] == "ok"
@@ -220,7 +225,7 @@ def test_sync_is_ready_pings_without_a_hub_and_stops(gate: Gate, services: list[
     """Neither hub nor broker is there: sync is well all the same."""
     sync = Service(gate.folder, "sync.cli", gate.write())
     services.append(sync)
-    assert sync.next() == "READY=1"
+    sync.await_message("READY=1")
     assert [sync.next() for _ in range(3)] == ["WATCHDOG=1"] * 3
     assert sync.stop() == 0
     assert sync.await_message("STOPPING=1")[-1] == "STOPPING=1"

@@ -16,6 +16,7 @@ import pytest
 
 from demo.night import phone
 from tests.factories import code_id
+from tests.integration.hardware.watching import hold_up
 from tests.integration.service.test_readiness import Gate
 from tests.patience import PATIENCE_S, until
 
@@ -91,7 +92,7 @@ def test_a_guest_is_let_in_and_the_turnstile_locks_again(sink: Sink, tmp_path: P
         command = [sys.executable, "-m", "gate.cli", "run", "--config", str(gate.write())]
         door = subprocess.Popen(command, stderr=stderr)
     try:
-        phone(code_id(), Random(5)).save(gate.camera / "1.png")
+        hold_up(gate.camera, "1", phone(code_id(), Random(5)))
         until(lambda: len(edges()) >= 2)
         assert edges() == [1, 0]
         until(lambda: gate.reading().is_fresh)
