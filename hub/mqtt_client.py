@@ -10,8 +10,9 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
+
+from sync.plain import PlainClient
 
 READ_AHEAD = 64 * 1024
 """Bytes asked for at once: some hundred messages of one record."""
@@ -44,7 +45,7 @@ class ReadAhead:
         return getattr(self._sock, name)
 
 
-class Client(paho.Client):
+class Client(PlainClient):
     """Should another paho not know the names used here, it is as slow as any, and nothing else changes."""
 
     _ahead: ReadAhead | None = None

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.utils.path import normalize_path
 
 from hub.rates import Rates, home_of
 
@@ -93,14 +94,14 @@ class Strangers:
         """What counts the request; None: nothing does."""
         if scope["type"] != "http":
             return None
-        path: str = scope["path"]
+        path = _as_routed(scope)
         if path.startswith(_WEBHOOKS):
             return None
         is_reading = scope["method"] in _READING and not path.startswith(_GATES)
         return self._reads if is_reading else self._pay_or_show
 
     async def _is_gate(self, scope: Any) -> bool:
-        path: str = scope["path"]
+        path = _as_routed(scope)
         if not path.startswith(_GATES):
             return False
         shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -117,6 +118,11 @@ class Strangers:
             return self._gates.take(gate_id, self._clock())
 
         return show
+
+
+def _as_routed(scope: Any) -> str:
+    """The path as the application will take it, ending in a slash: doubled slashes lead to the same place."""
+    return normalize_path(scope["path"]).rstrip("/") + "/"
 
 
 class _Counting:

@@ -26,6 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gate.errors import MagueyError
 from gate.model import Value
+from sync.plain import PlainClient
 from sync.tls import context
 from sync.wire import PACKET
 
@@ -88,7 +89,7 @@ class Message(msgspec.Struct, frozen=True):
 LinkEvent = Connected | Lost | Message
 
 
-class _Client(mqtt.Client):
+class _Client(PlainClient):
     """Counts the turns of paho's loop: the last thing each does is to look after such matters."""
 
     turns = 0

@@ -60,6 +60,13 @@ def test_650_wrong_tokens_are_refused_by_the_minute_and_the_gate_behind_the_same
     assert len(logged) < 5
 
 
+@pytest.mark.parametrize("path", ["/" + CONFIG, CONFIG.replace("/api/gates", "/api//gates"), CONFIG + "/"])
+def test_a_path_written_otherwise_is_counted_as_the_path_it_leads_to(hub: Server, path: str) -> None:
+    answers = [hub.ask(STRANGER, path, f"wrong-{number}") for number in range(2 * PAY_OR_SHOW_PER_MINUTE)]
+    assert statuses(answers) == {401: PAY_OR_SHOW_PER_MINUTE, 429: PAY_OR_SHOW_PER_MINUTE}
+    assert hub.ask(STRANGER, path, TOKEN)[0] == 200
+
+
 def test_a_right_token_never_counts(hub: Server) -> None:
     for _ in range(3 * PAY_OR_SHOW_PER_MINUTE):
         assert hub.ask(GATE, CONFIG, TOKEN)[0] == 200
