@@ -87,10 +87,19 @@ class Turn:
         return int(count)
 
     def append(self, record: ScanRecord) -> ScanRecord:
-        """Write a record; it comes back with its `epoch` and `seq`."""
+        """Write a record; it comes back with its `epoch` and `seq`.
+
+        :raises DamagedError: it does not stand there afterwards: a trigger somebody put into the file can
+            drop a row without an error, and a turnstile would open for what no record tells of.
+        """
         ((seq,),) = self._db.execute(SQL["next_seq"]).fetchall()
         placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
-        self._db.execute(INSERT, to_row(placed))
+        written = self._db.execute(INSERT, to_row(placed)).rowcount
+        if written != 1 or self._db.execute(SQL["knows"], (placed.scan_id,)).fetchone() is None:
+            raise DamagedError(
+                f"{self._path}: took a record and did not keep it: somebody changed its tables. "
+                "Nobody is admitted until it is salvaged."
+            )
         return placed
 
 

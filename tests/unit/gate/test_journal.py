@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -190,3 +191,22 @@ def test_numbers_the_hub_has_and_this_file_has_not_were_given_before(
     with pytest.raises(DamagedError, match=r"ends at number 1, and the hub has 2 of this numbering"):
         journal.check_numbering(epoch, hub_seq)
     assert journal.damage is not None
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "before insert on scans begin select raise(ignore); end",
+        "after insert on scans begin delete from scans where scan_id = new.scan_id; end",
+    ],
+)
+def test_a_record_the_file_does_not_keep_is_damage_and_not_a_success(journal: Journal, trigger: str) -> None:
+    """Somebody of the group may change the file's tables; no turnstile opens for what was not recorded."""
+    write(journal)
+    with contextlib.closing(sqlite3.connect(journal.path)) as other:
+        other.execute(f"create trigger swallow {trigger}")
+        other.commit()
+    with pytest.raises(DamagedError, match="did not keep it"):
+        write(journal)
+    assert journal.damage is not None
+    assert [record.seq for record in rows(journal.path)] == [1]
