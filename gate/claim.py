@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gate.model import Entry, Reason, Status, Value
+from gate.model import Entry, Status, Value
 
 
 class Claim(Value, frozen=True, tag="claim", tag_field="t"):
@@ -26,7 +26,8 @@ class Answer(Value, frozen=True, tag="answer", tag_field="t"):
     """What the hub says to a claim.
 
     ``granted``: it is this gate's. ``taken``: `entry` says by whom and when. ``revoked``: the hub knows
-    better than the cache, `reason` says what, or `status` alone where the hub is an older one.
+    better than the cache, `reason` says what (a word this gate need not know: it is refused all the same),
+    or `status` alone where the hub is an older one.
     ``elsewhere``: policy ``home_gate``, only `home` could admit it and the hub cannot reach it.
     `reentry`: whether it has the VIP perk by the hub's knowledge, None if that is not said.
     """
@@ -36,7 +37,7 @@ class Answer(Value, frozen=True, tag="answer", tag_field="t"):
     entry: Entry | None = None
     status: Status | None = None
     home: str = ""
-    reason: Reason | None = None
+    reason: str | None = None
     reentry: bool | None = None
 
     @property

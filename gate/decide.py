@@ -190,7 +190,7 @@ def line_6_unsynced(q: Question) -> Verdict | None:
     """
     if q.admission is not None or not _is_served(q) or _entered(q):
         return None
-    if line_8_revoked(q) or line_10_hours(q):
+    if line_8_revoked(q) or line_9_table_not_confirmed(q) or line_10_hours(q):
         return None
     return _first_entry(q, 6)
 

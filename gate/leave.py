@@ -15,6 +15,10 @@ from gate.model import Event, Flag, IsolationPolicy, Kind, Reason, Status, Value
 ONE_TIME = frozenset({Kind.GA, Kind.UNKNOWN})
 """Kinds that enter once; whoever has the VIP perk comes and goes."""
 REVOKED = {Status.CANCELLED: Reason.CANCELLED, Status.REFUNDED: Reason.REFUNDED}
+TAKEN_BACK = frozenset(
+    {*REVOKED.values(), Reason.WRONG_EVENT, Reason.EVENT_CANCELLED, Reason.TABLE_NOT_CONFIRMED}
+)
+"""What the decision table refuses on the hub's word."""
 LACKING = frozenset({Flag.UNCLAIMED, Flag.STALE})
 """Flags of admissions that the hub is asked about first, where it answers."""
 WITHOUT_LEAVE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
@@ -44,11 +48,14 @@ class Standing(Value, frozen=True):
 
     @property
     def revoked(self) -> Reason | None:
-        """Why the hub takes back a ticket the cache still takes for good: cancelled, moved, not paid."""
+        """Why the hub takes back a ticket the cache still takes for good: cancelled, moved, not paid.
+
+        A reason this gate does not expect is a refusal all the same, and reads as cancelled.
+        """
         if self.answer is None or self.answer.answer != "revoked":
             return None
         if self.answer.reason is not None:
-            return self.answer.reason
+            return next((r for r in TAKEN_BACK if r == self.answer.reason), Reason.CANCELLED)
         return REVOKED.get(self.answer.status or Status.ISSUED, Reason.WRONG_EVENT)
 
 

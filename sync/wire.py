@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from gate.foreign import UnreadableError, read_json
-from gate.model import Entry, Event, FeedRow, Moment, Reason, Status, Value
+from gate.model import Entry, Event, FeedRow, Moment, Status, Value
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -202,7 +202,7 @@ class Grant(Value, frozen=True, tag="grant", tag_field="t"):
     entry: Entry | None = None
     status: Status | None = None
     home: str = ""
-    reason: Reason | None = None
+    reason: str | None = None
     reentry: bool | None = None
     v: int = VERSION
 

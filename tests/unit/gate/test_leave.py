@@ -144,3 +144,19 @@ def test_vip_needs_no_leave_whatever_the_policy(policy: IsolationPolicy, kind: K
     )
     assert (verdict.reason, verdict.flags) == (Reason.FIRST_ENTRY, (Flag.ISOLATED,))
     assert not lacks_leave(verdict)
+
+
+@pytest.mark.parametrize("reason", [*(reason.value for reason in Reason), "a_word_of_a_later_hub", "", None])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_the_hub_has_revoked_is_refused_whatever_reason_it_gives(
+    reason: str | None, is_known: bool
+) -> None:
+    standing = Standing(gate=HOME, answer=answer("revoked", reason=reason))
+    known = {} if is_known else {"admission": None, "proof": Proof.VALID}
+    verdict = decide(
+        a_question(event=night("admit"), ticket_event=night("admit"), standing=standing, **known)
+    )
+    assert verdict.ruling is Ruling.DENY
+    assert verdict.reason not in (Reason.FIRST_ENTRY, Reason.REENTRY)
+    if reason == "a_word_of_a_later_hub":
+        assert verdict.reason is Reason.CANCELLED

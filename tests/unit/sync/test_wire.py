@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gate.model import FeedRow
 from gate.payload import code_hash
 from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans, encode_scans, record_hash
-from sync.wire import Ack, Change, Delta, Topics, WireError, decode, encode
+from sync.wire import VERSION, Ack, Change, Delta, Grant, Topics, WireError, decode, encode, to_gate
 from tests.factories import a_record, a_table, an_admission, an_event, code_id
 
 TOPICS = Topics(venue="maguey")
@@ -144,3 +144,10 @@ def test_a_place_written_as_text_is_still_a_place() -> None:
 def test_a_removal_names_its_event() -> None:
     with pytest.raises(msgspec.ValidationError, match="event_id"):
         msgspec.json.decode(b'{"t": "removed", "code_hash": "x"}', type=FeedRow)
+
+
+def test_a_grant_with_a_reason_nobody_knows_here_is_read_all_the_same() -> None:
+    said = b'{"t":"grant","scan_id":"scan-1","answer":"revoked","reason":"a_word_of_a_later_hub","v":1}'
+    grant = to_gate(said.replace(b'"v":1', f'"v":{VERSION}'.encode()))
+    assert isinstance(grant, Grant)
+    assert grant.reason == "a_word_of_a_later_hub"
