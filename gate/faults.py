@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gate.errors import Step, StoreError
-from gate.owned import refuse_links
+from gate.owned import refuse_others
 from gate.sharing import companions
 
 LEAST_FREE = 256 * 1024
@@ -79,9 +79,9 @@ def reading_values(path: Path) -> Iterator[None]:
 def check_place(path: Path) -> None:
     """Tell of a place that takes nothing, or leads elsewhere, before anything is tried on it.
 
-    :raises StoreError: the folder's file system is read-only or full, or a file of the database is a link.
+    :raises StoreError: the folder's file system is read-only or full, or a file of the database is none.
     """
-    refuse_links(*companions(path))
+    refuse_others(*companions(path))
     number = _place(path)
     if number is not None:
         raise _of_disk(path, os.strerror(number), number)

@@ -15,16 +15,21 @@ from pathlib import Path
 from gate.errors import StoreError
 
 
-def refuse_links(*paths: Path) -> None:
-    """Before a library opens files by their names: SQLite follows a link, and makes companions beside it.
+def refuse_others(*paths: Path) -> None:
+    """Before a library opens files by their names: SQLite follows a link, and waits at a pipe for ever.
 
-    :raises StoreError: one of them is a symbolic link.
+    :raises StoreError: one of them is a symbolic link, or anything else that is no regular file.
     """
     for path in paths:
         if path.is_symlink():
             raise StoreError(
                 f"{path}: is a symbolic link, and the gate follows none: whoever may write to this folder "
                 "could make it write anywhere. Find out who made the link, and remove it."
+            )
+        if path.exists() and not path.is_file():
+            raise StoreError(
+                f"{path}: is not a regular file but a folder, a pipe or the like, and who opens it may "
+                "wait for ever. Find out who made it, and remove it."
             )
 
 

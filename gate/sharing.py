@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 SHARED = 0o660
@@ -17,7 +18,7 @@ SHARED = 0o660
 
 
 Identity = tuple[int, int, int]
-"""Which files stand under a database's three names: their inodes, 0 for one that is not there."""
+"""Which files stand under a database's three names: their inodes, 0 for none, or for what is no file."""
 
 
 def companions(database: Path) -> tuple[Path, Path, Path]:
@@ -37,10 +38,12 @@ def identity(database: Path) -> Identity:
 
 
 def _inode(path: Path) -> int:
+    """Only a regular file counts: nobody follows a link put there, or waits at a pipe for its other end."""
     try:
-        return path.stat().st_ino
+        found = path.lstat()
     except OSError:
         return 0
+    return found.st_ino if stat.S_ISREG(found.st_mode) else 0
 
 
 def share(database: Path) -> None:

@@ -7,6 +7,7 @@ of a write-ahead log with a spoiled frame without a word, and knows nothing of n
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from gate.cache import LinkState
 from gate.errors import StoreError
 from gate.faults import DamagedError, in_words, reading_values
 from gate.journal import migrate
+from gate.owned import open_own
 from gate.sqlfile import load
 
 SQL = load("gate", "salvage.sql")
@@ -58,7 +60,7 @@ def first_spoiled(path: Path) -> int | None:
     """As `gate.pages.first_spoiled`, of the write-ahead log beside a database."""
     with in_words(path):
         try:
-            file = companion(path, "-wal").open("rb")
+            file = os.fdopen(open_own(companion(path, "-wal"), os.O_RDONLY), "rb")
         except FileNotFoundError:
             return None
         with file:
@@ -77,7 +79,7 @@ def companion(path: Path, end: str) -> Path:
 
 
 def _in_file(path: Path, gate_id: str, hub: LinkState) -> str | None:
-    with in_words(path), path.open("rb") as file:
+    with in_words(path), os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         mode = file.read(pages.HEADER)[18:20]
     if mode != _WAL_MODE:
         return f"{path}: its header is none; its write-ahead log would be forgotten."

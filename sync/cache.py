@@ -27,7 +27,7 @@ from gate.faults import DamagedError, in_words
 from gate.foreign import read_json
 from gate.link import LinkNote
 from gate.model import FeedRow, ScanRecord
-from gate.owned import refuse_links
+from gate.owned import refuse_others
 from gate.sharing import companions, identity, share
 from sync import hearsay
 from sync.feed import Place
@@ -95,7 +95,7 @@ class Cache:
         self.path = path
         self.spool = Spool(path.with_name(f"{path.stem}.fetched{path.suffix}"))
         with self._in_words():
-            refuse_links(*companions(path), *companions(self.spool.path))
+            refuse_others(*companions(path), *companions(self.spool.path))
             why = _damage(path)
             if why is not None:
                 _set_aside(path, why, f"{now():%Y%m%dT%H%M%SZ}")

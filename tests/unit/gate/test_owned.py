@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from gate.cache import CacheReader
 from gate.errors import MagueyError, StoreError
 from gate.journal import Journal
 from gate.lending import LOCK_FILE, LendingBusy, lending_lock
 from gate.live import Live, LiveWriter, read_live
 from gate.only import Service, only_one
-from gate.sharing import share
+from gate.sharing import identity, share
+from gate.soundness import first_spoiled
 from sync.cache import Cache
+from sync.outbox import Outbox
 from tests.factories import StoppedClock
 
 
@@ -141,3 +144,32 @@ def hold(service: Service, folder: Path) -> None:
 def test_door_and_sync_share_a_folder(folder: Path) -> None:
     with only_one("door", folder), only_one("sync", folder):
         assert {path.name for path in folder.iterdir()} == {"door.lock", "sync.lock"}
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("place", PLACES[:6], ids=[name for name, _, _ in PLACES[:6]])
+def test_what_is_no_file_in_a_databases_place_is_refused_in_words(
+    folder: Path, place: Place, make: Callable[[Path], None]
+) -> None:
+    name, use, refusal = place
+    make(folder / name)
+    with pytest.raises(refusal, match="not a regular file"):
+        use(folder)
+
+
+def test_a_pipe_counts_as_no_database_and_nobody_who_reads_waits_at_it(folder: Path) -> None:
+    for name in ("cache.db", "journal.db"):
+        os.mkfifo(folder / name)
+        assert identity(folder / name) == (0, 0, 0)
+    reader = CacheReader(folder / "cache.db")
+    with reader.view():
+        assert reader.events() == ()
+    assert not Outbox(folder / "journal.db").has_changed()
+
+
+def test_a_pipe_in_the_place_of_the_log_is_told_before_the_journal_is_opened(folder: Path) -> None:
+    make_journal(folder)
+    (folder / "journal.db-wal").unlink(missing_ok=True)
+    os.mkfifo(folder / "journal.db-wal")
+    with pytest.raises(StoreError, match="not a regular file"):
+        first_spoiled(folder / "journal.db")
