@@ -307,8 +307,8 @@ begin
         from compared
         window earlier as (partition by gate_id, epoch, boot_id order by seq
                 rows between unbounded preceding and 1 preceding),
-            later as (partition by gate_id, epoch, boot_id order by seq
-                rows between 1 following and unbounded following)
+            later as (partition by gate_id, epoch, boot_id order by seq desc
+                rows between unbounded preceding and 1 preceding)
     ), settled as (
         select judged.*, coalesce(
             max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
