@@ -297,12 +297,15 @@ class Gate:
                 turn.append(record(number, gate_id=self.name, epoch="epoch-1"))
 
     def claim(self, event: str, code: str) -> str:
-        """What the hub answers; a claim that came to it late is not answered, and is asked again."""
+        """What the hub answers; a claim that came to it late is not answered, and is asked again.
+
+        Once the hub has answered a probe: who asks without a pause is taken for a flood and hears nothing.
+        """
         asked = Claim(str(uuid.uuid4()), code_hash(code), event, "epoch-1")
-        line = Hotline(self._folder / "run" / "sync.sock", 2.0, self._clock)
-        answers = iter(lambda: line.ask(asked), ())
-        with contextlib.closing(line):
-            return next(answer.answer for answer in answers if isinstance(answer, Answer))
+        with contextlib.closing(Hotline(self._folder / "run" / "sync.sock", 2.0, self._clock)) as line:
+            while not isinstance(answer := line.ask(asked), Answer):
+                self.answered()
+            return answer.answer
 
     def answered(self) -> None:
         """Wait until the hub answers it, by a beat that is written only now."""
