@@ -297,15 +297,16 @@ class Gate:
                 turn.append(record(number, gate_id=self.name, epoch="epoch-1"))
 
     def claim(self, event: str, code: str) -> str:
-        """What the hub answers; a claim that came to it late is not answered, and is asked again.
+        """What the hub answers. A claim that came to it late was given back, so another one is made.
 
-        Once the hub has answered a probe: who asks without a pause is taken for a flood and hears nothing.
+        Only once the hub has answered a probe: whoever asks without a pause is taken for a flood.
         """
-        asked = Claim(str(uuid.uuid4()), code_hash(code), event, "epoch-1")
         with contextlib.closing(Hotline(self._folder / "run" / "sync.sock", 2.0, self._clock)) as line:
-            while not isinstance(answer := line.ask(asked), Answer):
+            while True:
+                answer = line.ask(Claim(str(uuid.uuid4()), code_hash(code), event, "epoch-1"))
+                if isinstance(answer, Answer):
+                    return answer.answer
                 self.answered()
-            return answer.answer
 
     def answered(self) -> None:
         """Wait until the hub answers it, by a beat that is written only now."""
