@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE_S = 600.0
-"""For every wait, queue, socket and child process of a test. Only a failing test takes it."""
+PATIENCE_S = float(os.environ.get("MAGUEY_PATIENCE_S", "600"))
+"""For every wait, queue, socket and child process of a test. Only a failing test takes it: where one is meant
+to fail, as in `tests/mutants`, the environment makes it shorter."""
 
 LOOK_S = 0.005
 """How often something is looked at that tells nobody of its change."""
