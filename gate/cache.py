@@ -63,7 +63,7 @@ class LinkState(Value, frozen=True):
     `alive`: sync runs. `online`: broker and hub are heard. `cut_ms`: how long there has been no broker,
     0 while there is one, None if there was none since boot. `answered_ms`: when the hub last answered
     what claims go through, None unless sync is connected now. `measure`, `heard`, `hub_seq`,
-    `lent_as_of`, `behind`, `flooding`: as in `gate.link.LinkNote`.
+    `lent_as_of`, `behind`, `flooding`, `unlisted`: as in `gate.link.LinkNote`.
     """
 
     alive: bool = False
@@ -78,6 +78,7 @@ class LinkState(Value, frozen=True):
     lent_as_of: dict[str, Division] = {}
     behind: dict[str, Behind] = {}
     flooding: tuple[str, ...] = ()
+    unlisted: bool = False
 
 
 class CacheReader:
@@ -265,6 +266,7 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
             cut_ms=0 if broker else now.monotonic_ms - (note.since_ms if alive else note.beat_ms),
             answered_ms=note.answered_ms if broker else None,
             flooding=note.flooding if alive else (),
+            unlisted=alive and note.unlisted,
         )
     return LinkState()
 

@@ -47,7 +47,7 @@ class LinkNote(Value, frozen=True):
     other gates. `lent_as_of`: by event, for which division of its tickets the hub has told what this gate
     may not admit alone; who goes by another, later one does not know all of that. `behind`: by event, the
     lists that are known to be behind the hub's (domain 2.3). `flooding`: gates that send more than a door
-    can.
+    can. `unlisted`: the broker lets this gate in and refuses all it asks for.
     """
 
     connected: bool
@@ -64,6 +64,7 @@ class LinkNote(Value, frozen=True):
     lent_as_of: dict[str, Division] = {}
     behind: dict[str, Behind] = {}
     flooding: tuple[str, ...] = ()
+    unlisted: bool = False
 
 
 class Alert(Value, frozen=True):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gate.log import configure
-from hub import cli_conflicts, cli_free, cli_gates, cli_keeping, cli_operator, cli_ticketing
+from hub import cli_broker, cli_conflicts, cli_free, cli_gates, cli_keeping, cli_operator, cli_ticketing
 from hub.cli_common import ConfigOption, plain_errors
 from hub.config import HubConfig, read_config
 from hub.errors import HubError
@@ -122,6 +122,7 @@ def seed_demo(
 
 
 app.add_typer(cli_gates.app)
+app.add_typer(cli_broker.app)
 app.add_typer(cli_operator.app)
 app.add_typer(cli_free.app)
 app.add_typer(cli_conflicts.app)

@@ -206,8 +206,9 @@ def revoke(
     """Revoke a gate, for one that was stolen: from now on nothing counts that it sends.
 
     Its scans are kept as evidence; its claims, statuses and answers are not heeded, its token opens nothing,
-    and the other gates are told at once. What it was granted and has not used is free. Its certificate is
-    the broker's matter: crl.pem (docs/operations.md). There is no way back; one that is found is a new gate.
+    and the other gates are told at once. What it was granted and has not used is free. Then close the
+    broker to it: broker-list, and crl.pem (docs/operations.md). There is no way back; one that is found is a
+    new gate.
     """
     from hub.commands import said_mistakes
     from hub.database import connect

@@ -10,8 +10,9 @@ from hub.queries import query
 
 NOT_REVOKED = "Nothing was changed"
 _STILL_TO_DO = (
-    "Its certificate still opens the broker: write it into crl.pem and restart Mosquitto. If a night's "
-    "tickets are divided among gates (policy home_gate), also retire it."
+    "Its certificate still opens the broker: write the broker's list anew (maguey-hub broker-list), its "
+    "certificate into crl.pem, and restart Mosquitto. If a night's tickets are divided among gates (policy "
+    "home_gate), also retire it."
 )
 
 

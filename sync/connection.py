@@ -52,6 +52,8 @@ class Connection:
         self.link: Link | None = None
         """The link that is, or is being made."""
         self.connected = False
+        self.unlisted = False
+        """Whether the broker lets this gate in and refuses all it asks for."""
         self.since_ms = since_ms
         """Since when it is as `connected` says; monotonic."""
 
@@ -71,6 +73,7 @@ class Connection:
     def on_connected(self, now_ms: int) -> None:
         """The broker has accepted the link: told at once, unless the one before did not last."""
         self.connected, self.since_ms = True, now_ms
+        self.unlisted = False
         if not self._put_out:
             self._outage.over()
 
@@ -80,6 +83,8 @@ class Connection:
         self._put_out += self.connected and not self._is_settled(now_ms)
         if lost.taken_over or self._put_out >= MOST_PUT_OUT:
             self._tell_of_namesake()
+        if lost.unlisted:
+            self._tell_of_list(lost)
         self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
         self._give_up(now_ms)
         self._failures = min(self._failures + 1, 10)
@@ -111,6 +116,12 @@ class Connection:
                 "this gate's certificate and enrol anew."
             )
         self._is_told = True
+
+    def _tell_of_list(self, lost: Lost) -> None:
+        """Once, until it is let in; the outage may have begun with a broker that was restarted."""
+        if self._outage.is_on and not self.unlisted:
+            structlog.get_logger().error(lost.why)
+        self.unlisted = True
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand over a message; False if nothing takes it now."""

@@ -15,7 +15,7 @@ from gate.config import GateFile
 from gate.errors import StoreError
 from gate.findings import Finding, examine, fault, fine, warning
 from gate.model import ScanRecord
-from sync.link import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message, tls
+from sync.link import LIST_ANEW, UNLISTED, Broker, Connected, Link, LinkError, LinkEvent, Lost, Message, tls
 from sync.outbox import Outbox
 from sync.scans import encode_scans
 from sync.snapshot import FetchError, HubClient, NoAnswer
@@ -102,9 +102,15 @@ def check_acknowledgement(config: GateFile, broker: Broker, clock: Clock) -> Ite
         yield from _try(config, broker)
     elif link.online:
         yield fine("acknowledgement", f"maguey-sync runs; the hub has records up to {link.acked_seq}.")
+    elif link.unlisted:
+        yield _unlisted()
     else:
         advice = "Is maguey-hub ingest running at the hub? See journalctl -u maguey-sync, too."
         yield fault("acknowledgement", "maguey-sync runs, and the hub is not heard.", advice)
+
+
+def _unlisted() -> Finding:
+    return fault("acknowledgement", f"The broker refuses every subscription: {UNLISTED}", f"{LIST_ANEW}.")
 
 
 def _link(config: GateFile, clock: Clock) -> LinkState:
@@ -146,6 +152,9 @@ def _converse(
 ) -> Iterator[Finding]:
     first = _next(events, time.monotonic() + ANSWER_S)
     if not isinstance(first, Connected):
+        if isinstance(first, Lost) and first.unlisted:
+            yield _unlisted()
+            return
         why = first.why if isinstance(first, Lost) else "no answer"
         advice = "Look at the broker's log; is the certificate this gate's, and not revoked?"
         yield fault("acknowledgement", f"The broker does not let this gate in: {why}.", advice)

@@ -41,8 +41,15 @@ HEADER = 64
 BROKE_OFF = 0x80
 """Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
 
+NOT_AUTHORIZED = 0x87
+"""Reason code "Not authorized" (MQTT 5, 3.9.3)."""
 TAKEN_OVER = 0x8E
 """Reason code "Session taken over" (MQTT 5, 3.14.2.1)."""
+
+
+UNLISTED = "this gate is not in the broker's list."
+LIST_ANEW = "At the hub run maguey-hub broker-list, and restart Mosquitto"
+"""What there is to do where the broker's list is not the one this gate needs."""
 
 
 class LinkError(MagueyError):
@@ -71,11 +78,13 @@ class Connected(msgspec.Struct, frozen=True):
 class Lost(msgspec.Struct, frozen=True):
     """The connection is gone or was never made; `why` in the library's words.
 
-    `taken_over`: the broker ended it because another client came with the same id.
+    `taken_over`: the broker ended it because another client came with the same id. `unlisted`: it lets this
+    gate in, and refuses all it asks for.
     """
 
     why: str
     taken_over: bool = False
+    unlisted: bool = False
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -208,11 +217,18 @@ class Link:
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, codes: Any, _props: Any) -> None:
         """Only now does nothing go past this gate any more."""
+        if any(code.is_failure for code in codes):
+            self._put(self, self._refused(codes))
+        else:
+            self._put(self, Connected())
+
+    def _refused(self, codes: Sequence[Any]) -> Lost:
+        if all(code.value == NOT_AUTHORIZED for code in codes):
+            return Lost(f"the broker refuses every subscription: {UNLISTED} {LIST_ANEW}", unlisted=True)
         refused = [
             f"{topic}: {code}" for topic, code in zip(self._topics, codes, strict=False) if code.is_failure
         ]
-        why = f"may not listen to {', '.join(refused)}"
-        self._put(self, Lost(why) if refused else Connected())
+        return Lost(f"may not listen to {', '.join(refused)}. {LIST_ANEW}")
 
     def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
         self._put(self, Lost("no connection"))

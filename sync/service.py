@@ -113,7 +113,9 @@ class Sync:
         self._door, self._doors, self._fetched = door, doors, fetched
         before, now = cache.link(), clock.now()
         self.claims = self._make_claims(kept(before, now.boot_id), round(claim_timeout_s * 1000))
-        self._line = Connection(make_link, self._will, self._wanted(), cut_since(before, now), jitter)
+        self._line = Connection(
+            make_link, self._will, self._topics.heard_at(self._gate_id), cut_since(before, now), jitter
+        )
         self._sender = Sender(outbox, before)
         self._follower = Follower(cache, want, clock, before)
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
@@ -262,13 +264,6 @@ class Sync:
         self._heard_ms = self._clock.now().monotonic_ms
 
     # --- the broker ---
-
-    def _wanted(self) -> list[str]:
-        topics, mine = self._topics, self._gate_id
-        return [
-            topics.ack(mine), topics.grants(mine), topics.commands(mine),
-            topics.scans(), topics.status(), topics.head(), topics.deltas(), topics.alerts(),
-        ]  # fmt: skip
 
     def _on_link(self, event: LinkEvent) -> None:
         match event:

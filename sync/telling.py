@@ -60,6 +60,7 @@ class Teller:
         """For the door."""
         return LinkNote(
             connected=self._line.connected,
+            unlisted=self._line.unlisted,
             hub_heard=self._sender.is_answered and self._claims.hears_hub(now.monotonic_ms),
             since_ms=self._line.since_ms,
             beat_ms=now.monotonic_ms,

@@ -320,6 +320,17 @@ class Topics(Value, frozen=True):
         """What staff and gates should know at once."""
         return f"maguey/v1/{self.venue}/alerts"
 
+    def heard_at(self, gate_id: str) -> list[str]:
+        """Every filter a gate listens to; it asks for no other, and the broker's list grants no other."""
+        return [
+            self.ack(gate_id), self.grants(gate_id), self.commands(gate_id),
+            self.scans(), self.status(), self.head(), self.deltas(), self.alerts(),
+        ]  # fmt: skip
+
+    def said_by(self, gate_id: str) -> list[str]:
+        """Every topic a gate speaks on."""
+        return [self.scans(gate_id), self.status(gate_id), self.claims(gate_id), self.replies(gate_id)]
+
     def gate_of(self, topic: str) -> str | None:
         """The gate a topic belongs to, None if it is no gate's topic of this venue or no gate's id."""
         parts = topic.split("/")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.servers import free_port, mosquitto_of
+from demo.servers import free_port
 from gate.cache import CacheReader, LinkState
 from gate.clock import SystemClock
 from gate.journal import Journal
@@ -28,9 +28,8 @@ from gate.model import ScanRecord
 from gate.payload import code_hash
 from sync.scans import encode_scans
 from sync.wire import GateStatus, decode
-from tests.certificates import Authority
 from tests.factories import a_record, code_id
-from tests.integration.test_broker import OURS, Client, Club, _production
+from tests.integration.test_broker import OURS, Client, Club, open_club
 from tests.patience import PATIENCE_S, until
 
 A_SECOND = 150
@@ -154,21 +153,9 @@ def forged(gate_id: str, count: int) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
-    """The broker as config/mosquitto runs it."""
-    authority = Authority(tmp_path_factory.mktemp("authority"))
-    authority.issue("127.0.0.1", file="broker", address="127.0.0.1")
-    authority.list_revoked()
-    hubs = Authority(tmp_path_factory.mktemp("hub-authority"), "Maguey test hub authority")
-    hub_port = free_port()
-
-    def conf(home: Path, port: int) -> str:
-        return _production(authority, hubs, home, port, hub_port)
-
-    with mosquitto_of(tmp_path_factory.mktemp("broker"), conf) as broker:
-        witness = Client(authority, hubs.issue("witness"), hub_port, "witness").connected()
-        witness.hear(OURS.status())
-        yield Club(broker, hub_port, authority, hubs, witness)
-        witness.close()
+    with open_club(tmp_path_factory) as club:
+        club.witness.hear(OURS.status())
+        yield club
 
 
 @pytest.fixture

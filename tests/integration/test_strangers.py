@@ -140,7 +140,8 @@ def club(machines: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     hub_port = free_port()
 
     def production(home: Path, port: int) -> str:
-        text = _production(authority, hubs, home, port, hub_port)
+        listed = [f"gate-{n}" for n in range(1, 8)]
+        text = _production(authority, hubs, home, port, hub_port, gates=listed)
         text = text.replace(f"listener {port} 127.0.0.1\n", f"listener {port}\n")
         return text.replace(f"listener {hub_port} 127.0.0.1\n", f"listener {hub_port} {HUB}\n")
 

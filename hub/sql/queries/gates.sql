@@ -11,6 +11,11 @@ WHERE token_hash IS NOT NULL AND status <> 'revoked' AND revoked_at IS NULL
 SELECT gate_id, left(name, 120) AS name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
 LIMIT 256
 
+-- listed_gates --
+-- Whom the broker lets speak: as many as a venue has (`keep_to_gates`), each but the revoked.
+SELECT gate_id FROM gates WHERE venue = %(venue)s AND status <> 'revoked' AND revoked_at IS NULL
+ORDER BY gate_id COLLATE "C"
+
 -- revoked_gates --
 SELECT gate_id FROM gates WHERE venue = %(venue)s AND (status = 'revoked' OR revoked_at IS NOT NULL) ORDER BY gate_id
 

@@ -1,0 +1,53 @@
+"""A file that another program reads is there whole: the one of before, or the new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hub.errors import HubError
+
+MODE = 0o640
+"""Who runs the command writes, one group reads."""
+
+
+class FileError(HubError):
+    """The file was not written; what was there is as it was."""
+
+
+def write_whole(file: Path, text: str, group: str) -> bool:
+    """Put a text in the place of what was there.
+
+    :param group: who may read it, beside who runs this.
+    :returns: whether it says something new.
+    """
+    try:
+        is_new = not file.is_file() or file.read_bytes() != text.encode()
+        _replace(file, text, group)
+    except LookupError:
+        raise FileError(
+            f"There is no group '{group}'. Nothing was written. Name another with --group."
+        ) from None
+    except OSError as error:
+        raise FileError(
+            f"{file}: {error.strerror}. Nothing was written. Run this as a user who may write there and give "
+            f"a file to the group '{group}', for example as root."
+        ) from None
+    return is_new
+
+
+def _replace(file: Path, text: str, group: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(handle)
+        shutil.chown(new, group=group)
+        new.chmod(MODE)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

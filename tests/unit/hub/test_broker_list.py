@@ -1,0 +1,113 @@
+"""The broker's list: for any gates the database permits, each may do what the protocol says, and no more."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.broker_list import ListError, document
+from sync.wire import Topics
+
+NIGHT = "11111111-1111-1111-1111-111111111111"
+LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
+names = st.from_regex(r"\A[A-Za-z0-9_.-]{1,64}\Z").filter(
+    lambda name: not name.lower().startswith("maguey-hub")
+)
+"""What a gate may be called (`gates_gate_id_topic`, `gates_not_the_hub`)."""
+venues = st.from_regex(r"\A[A-Za-z0-9_.-]{1,64}\Z")
+
+
+class Plugin:
+    """What Mosquitto's plugin does with the file (2.0.11, plugins/dynamic-security/acl.c)."""
+
+    def __init__(self, text: str) -> None:
+        made = json.loads(text)
+        assert not any(made["defaultACLAccess"].values())
+        assert len(made["defaultACLAccess"]) == 4
+        self._roles = {role["rolename"]: role["acls"] for role in made["roles"]}
+        self._clients = {one["username"]: [r["rolename"] for r in one["roles"]] for one in made["clients"]}
+
+    def _acls(self, name: str) -> list[dict[str, Any]]:
+        return list(itertools.chain.from_iterable(self._roles[role] for role in self._clients.get(name, [])))
+
+    def may(self, name: str, way: str, topic: str) -> bool:
+        """Publish or receive."""
+        return any(
+            acl["acltype"] == way and mqtt.topic_matches_sub(acl["topic"], topic) for acl in self._acls(name)
+        )
+
+    def may_ask_for(self, name: str, wanted: str) -> bool:
+        return any(
+            acl["acltype"] == "subscribeLiteral" and acl["topic"] == wanted for acl in self._acls(name)
+        )
+
+    def kinds(self) -> set[str]:
+        return {acl["acltype"] for acls in self._roles.values() for acl in acls}
+
+
+def topics_of(venue: str, gates: Sequence[str]) -> list[str]:
+    topics = Topics(venue=venue)
+    of_gates = [getattr(topics, leaf)(gate) for leaf in LEAVES for gate in gates]
+    return [*of_gates, topics.head(NIGHT), topics.deltas(NIGHT), topics.alerts()]
+
+
+@given(venue=venues, other=venues, gates=st.lists(names, min_size=1, max_size=4, unique=True), stranger=names)
+def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_else(
+    venue: str, other: str, gates: list[str], stranger: str
+) -> None:
+    plugin, topics = Plugin(document(venue, gates)), Topics(venue=venue)
+    assert plugin.kinds() == {"subscribeLiteral", "publishClientSend", "publishClientReceive"}
+    everybody = [*gates, stranger]
+    where = {*topics_of(venue, everybody), *topics_of(other, everybody), "$SYS/broker/uptime", "$CONTROL/a"}
+    common = {getattr(topics, leaf)(one) for leaf in ("scans", "status") for one in everybody}
+    common |= {topics.head(NIGHT), topics.deltas(NIGHT), topics.alerts()}
+    for one in everybody:
+        said, heard = set[str](), set[str]()
+        if one in gates:
+            said = set(topics.said_by(one))
+            heard = common | {topics.ack(one), topics.grants(one), topics.commands(one)}
+        assert {topic for topic in where if plugin.may(one, "publishClientSend", topic)} == said
+        assert {topic for topic in where if plugin.may(one, "publishClientReceive", topic)} == heard
+        wanted = {*where, *itertools.chain.from_iterable(map(topics.heard_at, everybody)), "#", "+/#"}
+        wanted |= {f"$share/x/{one}" for one in topics.heard_at(one)}
+        granted = {one_filter for one_filter in wanted if plugin.may_ask_for(one, one_filter)}
+        assert granted == (set(topics.heard_at(one)) if one in gates else set())
+
+
+@given(gates=st.lists(names, max_size=5), shuffled=st.randoms(use_true_random=False))
+def test_the_same_gates_are_the_same_text(gates: list[str], shuffled: Any) -> None:
+    again = [*gates, *gates]
+    shuffled.shuffle(again)
+    assert document("maguey", again) == document("maguey", gates)
+
+
+def test_another_gate_is_lines_more_and_changes_none() -> None:
+    before, after = (document("maguey", gates).splitlines() for gates in (["a", "c"], ["a", "b", "c"]))
+    left = iter(after)
+    assert all(line in left for line in before)
+
+
+@given(
+    where=st.integers(0, 64),
+    name=st.text("ab", max_size=63),
+    wrong=st.sampled_from(["+", "#", "/", "$", "%u", " ", "\0", "\n", "ñ", "\ud800", '"', "\\"]),
+)
+def test_a_name_that_could_stand_for_others_is_refused(where: int, name: str, wrong: str) -> None:
+    bad = name[:where] + wrong + name[where:]
+    with pytest.raises(ListError, match="Nothing was written"):
+        document("maguey", ["gate-1", bad])
+    with pytest.raises(ListError, match="Nothing was written"):
+        document(bad, ["gate-1"])
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "maguey-hub", "Maguey-Hub-2", "+", "gates/+", "gate-1\n"])
+def test_no_id_and_the_hubs_own_are_refused(name: str) -> None:
+    with pytest.raises(ListError):
+        document("maguey", [name])
