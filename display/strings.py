@@ -279,17 +279,26 @@ def say(lang: Lang, key: str, **values: object) -> str:
 
 
 def clock_time(at: datetime, tz: tzinfo) -> str:
-    """Hours and minutes."""
-    return at.astimezone(tz).strftime("%H:%M")
+    """Hours and minutes; a time at the end of the calendar has none in every zone."""
+    try:
+        return at.astimezone(tz).strftime("%H:%M")
+    except (OverflowError, ValueError):
+        return "--:--"
 
 
 def day_of(at: datetime, lang: Lang, tz: tzinfo) -> str:
     """The evening's date, as on the ticket."""
-    month = CATALOGUES[lang]["months"].split()[evening(at, tz).month - 1]
+    try:
+        month = CATALOGUES[lang]["months"].split()[evening(at, tz).month - 1]
+    except (OverflowError, ValueError):
+        return "--"
     return f"{weekday(at, lang, tz)} {month}"
 
 
 def weekday(at: datetime, lang: Lang, tz: tzinfo) -> str:
     """The evening's day. Not strftime's names: those depend on the machine's locale."""
-    night = evening(at, tz)
+    try:
+        night = evening(at, tz)
+    except (OverflowError, ValueError):
+        return "--"
     return f"{CATALOGUES[lang]['days'].split()[night.weekday()]} {night.day}"

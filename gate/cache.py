@@ -29,7 +29,7 @@ from gate.sqlfile import load
 SQL = load("gate", "cache.sql")
 Rows = list[tuple[Any, ...]]
 T = TypeVar("T")
-_UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError)
+_UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError, RecursionError)
 _ADMISSION = msgspec.json.Decoder(Admission)
 _EVENT = msgspec.json.Decoder(Event)
 _TABLE = msgspec.json.Decoder(Table)

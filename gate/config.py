@@ -19,7 +19,7 @@ from gate.settings import load
 from gate.textfile import NotTextError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Positive = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Pin = Annotated[int, Meta(ge=0, le=27)]
 """A GPIO by its Broadcom number."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -123,12 +123,12 @@ class DoorSection(Value, frozen=True):
     """Policies of the door; times in seconds (domain 2.2, 2.3)."""
 
     unknown: Literal["deny", "admit"] = "deny"
-    passback_window: Positive = 60.0
-    rescan_after: Positive = 1.5
-    isolated_after: Positive = 10.0
+    passback_window: Seconds = 60.0
+    rescan_after: Seconds = 1.5
+    isolated_after: Seconds = 10.0
     claim_timeout: Annotated[float, Meta(gt=0, le=5)] = 0.2
-    passage_timeout: Positive = 7.0
-    retain_days: Annotated[int, Meta(ge=1)] = 30
+    passage_timeout: Seconds = 7.0
+    retain_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
 
 class HubSection(Value, frozen=True):
@@ -232,7 +232,7 @@ def _mistakes(config: GateFile) -> Iterator[str]:
             yield f"{key}: {value!r} is not an id; expected up to 32 of a-z, 0-9 and hyphens."
     try:
         ZoneInfo(config.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         yield f"timezone: {config.timezone!r} is unknown; expected a name such as 'America/Mexico_City'."
     if config.camera.driver == "folder" and not config.camera.path:
         yield "camera.path: missing; the driver 'folder' needs the folder to look into."

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from gate.foreign import read_json
 from gate.model import ScanRecord
 
 COLUMNS = ScanRecord.__struct_fields__
 """Columns of the journal's table `scans`, in order."""
+_LONGEST_HEARD = 1 << 20
 
 
 def to_row(record: ScanRecord) -> list[Any]:
@@ -25,7 +27,7 @@ def from_row(row: tuple[Any, ...]) -> ScanRecord:
     """The record a row was made from."""
     plain = dict(zip(COLUMNS, row, strict=True))
     plain["flags"] = [flag for flag in plain["flags"].split(",") if flag]
-    plain["heard"] = msgspec.json.decode(plain["heard"]) if plain["heard"] else []
+    plain["heard"] = read_json(plain["heard"], list, limit=_LONGEST_HEARD) if plain["heard"] else []
     plain["released"] = bool(plain["released"])
     return msgspec.convert(plain, ScanRecord)
 

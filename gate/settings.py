@@ -32,6 +32,8 @@ def load(text: str, shape: type[T], name: str, check: Check | None = None) -> T:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not valid TOML: {error}. Mend that line and try again.") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid TOML: nested too deeply.") from None
     problems = list(_problems(data, shape, ""))
     if not problems:
         value = msgspec.convert(data, shape)

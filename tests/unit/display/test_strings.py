@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import get_args, get_type_hints
 
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 import display.strings
 import display.verdicts
 from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, TABLE, ZONE, samples
-from display.strings import CATALOGUES, EN, ES, Lang
+from display.strings import CATALOGUES, EN, ES, Lang, clock_time, day_of, weekday
 from display.verdicts import REFUSALS
 from display.words import compose
 from gate.errors import Step
@@ -141,3 +142,10 @@ def test_the_samples_show_every_part_and_every_notice_online_and_offline() -> No
         assert {screen.word for screen in shown if isinstance(screen, Notice)} == set(WORDS)
         answers = [screen.verdict for screen in shown if isinstance(screen, Answer)]
         assert {verdict.reason for verdict in answers if not verdict.admits} == REFUSALS
+
+
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+@pytest.mark.parametrize("hours", [-12, 12])
+def test_a_time_at_the_end_of_the_calendar_costs_no_screen(at: datetime, hours: int) -> None:
+    zone = timezone(timedelta(hours=hours))
+    assert all((clock_time(at, zone), day_of(at, "es", zone), weekday(at, "es", zone)))

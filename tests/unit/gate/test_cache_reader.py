@@ -189,3 +189,8 @@ def test_the_link_is_as_sync_says_in_this_boot(
     clock = StoppedClock()
     put_link(path, clock, **changes)
     assert reader.link(clock.now()) == then
+
+
+def test_a_row_nested_too_deeply_is_trouble_of_the_cache(path: Path, reader: CacheReader) -> None:
+    with pytest.raises(CacheError), reader.view():
+        reader._read("events", lambda rows: msgspec.json.decode(b"[" * 100_000) if rows else ())

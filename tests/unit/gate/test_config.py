@@ -102,3 +102,15 @@ def test_a_file_that_is_no_toml_or_not_there_is_told_in_words(tmp_path: Path) ->
 )
 def test_a_scanner_and_a_keypad_have_to_be_told_apart(tmp_path: Path, sections: str, mistake: str) -> None:
     assert mistake in mistakes(tmp_path, GOOD + sections)
+
+
+@pytest.mark.parametrize("key", ["rescan_after", "isolated_after", "passage_timeout", "passback_window"])
+@pytest.mark.parametrize("value", ["inf", "1e300"])
+def test_a_time_longer_than_a_day_is_a_mistake(tmp_path: Path, key: str, value: str) -> None:
+    assert f"door.{key}:" in mistakes(tmp_path, f"{GOOD}[door]\n{key} = {value}\n")
+
+
+def test_what_no_calendar_zone_or_reader_can_take_is_a_mistake(tmp_path: Path) -> None:
+    assert "door.retain_days:" in mistakes(tmp_path, f"{GOOD}[door]\nretain_days = 1000000\n")
+    assert "timezone:" in mistakes(tmp_path, f'timezone = "America"\n{GOOD}')
+    assert "nested too deeply" in mistakes(tmp_path, "a = " + "[" * 5000 + "]" * 5000)
