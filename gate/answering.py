@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gate.desk import Answered, Desk, Method
 from gate.errors import CacheError, StoreError
-from gate.guessing import Guessing
+from gate.guessing import Guessing, is_guess
 from gate.guessing import note as note_guess
 from gate.journal import Journal
 from gate.model import Flag, Now, Reason
@@ -23,6 +23,7 @@ from gate.ports import Turnstile
 from gate.presence import Presented
 from gate.screen import Typo
 from gate.showing import Showing
+from gate.sparing import Sparing
 from gate.tally import Tally
 
 FindTypo = Callable[[], Typo | None]
@@ -48,6 +49,7 @@ class Answering:
         self._tally = tally
         self._make_desk = make_desk
         self._guessing = Guessing()
+        self._sparing = Sparing()
         self._log = structlog.get_logger()
 
     def answer(
@@ -81,14 +83,17 @@ class Answering:
             self._see_staff(presented, "not recorded", now_ms)
             return
         self._perform(_with_typo(answered, find_typo), journal, turnstile, now_ms)
-        self._log.info("scan", **log_fields(answered, presented))
+        self._note_record(answered, presented, method, now_ms)
         self._tally.scan(answered)
         self._note_guess(answered, now_ms)
 
     def _decided(self, journal: Journal, presented: Presented, method: Method, now_ms: int) -> Answered:
         release = not self._passing.state.is_open
         locked = self._guessing.is_locked(now_ms)
-        return self._make_desk(journal).answer(presented, method, release=release, locked=locked)
+        spares = not self._sparing.has_room(method, now_ms)
+        return self._make_desk(journal).answer(
+            presented, method, release=release, locked=locked, spares=spares
+        )
 
     def _perform(self, answered: Answered, journal: Journal, turnstile: Turnstile, now_ms: int) -> None:
         record, effects = answered.record, answered.effects
@@ -102,6 +107,32 @@ class Answering:
             self._tally.counts["annulled"] += 1
             self._showing.notice("see_staff", now_ms)
             self._passing.write(journal)  # at once: until then the ticket would count as used
+
+    def _note_record(self, answered: Answered, presented: Presented, method: Method, now_ms: int) -> None:
+        """What has no record has no line in the log either, but for the first of many."""
+        if answered.record is not None or not is_guess(answered.verdict):
+            self._log.info("scan", **log_fields(answered, presented))
+        if not is_guess(answered.verdict):
+            return
+        if answered.record is not None:
+            self._sparing = self._sparing.recorded(method, now_ms)
+            return
+        if not self._sparing.left_out:
+            self._log.warning("more unknown codes than are recorded one by one: now counted", source=method)
+        self._sparing = self._sparing.one_left_out(now_ms)
+
+    def turn(self, now_ms: int) -> None:
+        """Record from time to time how many refusals had no record of their own."""
+        if self._sparing.is_due(now_ms):
+            self.tell_left_out()
+
+    def tell_left_out(self) -> None:
+        """Record it now, if there were any."""
+        count = self._sparing.left_out
+        if count:
+            self._log.warning("refusals of unknown codes counted, not recorded one by one", count=count)
+            self._passing.event(Reason.GUESSING, f"{count} more refused, not recorded one by one")
+            self._sparing = self._sparing.told()
 
     def _note_guess(self, answered: Answered, now_ms: int) -> None:
         self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)

@@ -26,7 +26,7 @@ from gate.clock import Clock
 from gate.decide import Policy, Question, Several, decide
 from gate.effects import Effects, effects, with_arrivals
 from gate.errors import CacheError
-from gate.guessing import covered, strict
+from gate.guessing import covered, is_guess, strict
 from gate.history import combine, is_same, without
 from gate.homes import division_of, home_of
 from gate.hotline import Claims
@@ -49,7 +49,7 @@ LENDING_S = 0.05
 
 
 class Answered(Value, frozen=True):
-    """A decided scan. `record` is None when nothing was decided (two codes at once).
+    """A decided scan. `record` is None of two codes at once (nothing was decided) and of what is spared.
 
     `decision_ms`: from the presented code to the durable commit.
     """
@@ -60,7 +60,7 @@ class Answered(Value, frozen=True):
     decision_ms: float
 
 
-class _Scan(Value, frozen=True):
+class _Scan(Value, frozen=True, kw_only=False):
     """One presentation, and how it came."""
 
     presented: Presented
@@ -68,6 +68,7 @@ class _Scan(Value, frozen=True):
     method: Method
     release: bool
     locked: bool
+    spares: bool
 
     @property
     def code(self) -> Code | None:
@@ -133,12 +134,19 @@ class Desk:
         self._log = structlog.get_logger()
 
     def answer(
-        self, presented: Presented, method: Method = "camera", *, release: bool = True, locked: bool = False
+        self,
+        presented: Presented,
+        method: Method = "camera",
+        *,
+        release: bool = True,
+        locked: bool = False,
+        spares: bool = False,
     ) -> Answered:
         """Decide and record one presentation.
 
         :param release: whether an admission will move a turnstile; recorded as `released`.
         :param locked: the gate is locked against guessing (`gate.guessing`).
+        :param spares: a refusal of a code nobody knows gets no record of its own (`gate.sparing`).
         :raises CacheError: the cache cannot be read; nothing was decided or recorded.
         :raises StoreError: the journal cannot be written; nothing was recorded, nobody is admitted.
         """
@@ -147,16 +155,18 @@ class Desk:
         if isinstance(presented.what, Several):
             return self._answered(case, decide(case.question), None, started)
         scan_id = uuid7(int(case.now.wall.timestamp() * 1000), self._random(10))
-        scan = _Scan(presented=presented, scan_id=scan_id, method=method, release=release, locked=locked)
+        scan = _Scan(presented, scan_id, method, release, locked, spares)
         verdict, record = self._turn(case, scan, None)
-        if record is None:
+        if record is None and not _is_spared(case, scan, verdict):
             case, verdict, record = self._with_leave(case, scan)
         return self._answered(case, verdict, record, started)
 
     def _turn(self, case: _Case, scan: _Scan, leave: _Leave | None) -> tuple[Verdict, ScanRecord | None]:
-        """Decide and record. No record: leave has to be found first, and nothing was written."""
+        """Decide and record. No record: it is spared, or leave has to be found first; nothing was written."""
         with self._journal.turn() as turn:
             verdict = covered(self._decide(case, turn, leave or _Leave()), locked=scan.locked)
+            if _is_spared(case, scan, verdict):
+                return verdict, None
             if leave is None and lacks_leave(verdict) and self._may_find_leave(case):
                 return verdict, None
             record = turn.append(self._record(case, scan, verdict))
@@ -353,6 +363,10 @@ class Desk:
             released=scan.release and verdict.admits,
             heard=case.link.heard if is_first_of_one_time(verdict) else (),
         )
+
+
+def _is_spared(case: _Case, scan: _Scan, verdict: Verdict) -> bool:
+    return scan.spares and is_guess(verdict) and case.known.admission is None
 
 
 def _is_stale(link: LinkState, event: Event | None, now: Now) -> bool:

@@ -54,6 +54,7 @@ DUTIES = (
     "camera",
     "keypad",
     "scanner",
+    "left out",
     "alerts",
     "screen",
     "report",
@@ -120,6 +121,7 @@ class Door:
     def close(self) -> None:
         """Put everything to rest, the turnstile first; what is then known of it is still recorded."""
         self._safely("goodbye", self._report.stopping)
+        self._safely("goodbye", self._answering.tell_left_out)
         turnstile = self.parts.turnstile.part
         self.parts.close_devices()
         self._safely("goodbye", lambda: self._last_words(turnstile.lost() if turnstile else 0))
@@ -143,6 +145,7 @@ class Door:
         self._safely("keypad", lambda: self._keying.turn(now, answers=answers))
         self._safely("scanner", lambda: self._scanning.turn(now, answers=answers))
         now = self.parts.clock.now()
+        self._safely("left out", lambda: self._answering.turn(now.monotonic_ms))
         self._safely("alerts", lambda: self._alerting.turn(now))
         self._safely("screen", lambda: self._showing.rest(now.monotonic_ms))
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))

@@ -2,8 +2,8 @@
 
 Pure. Five refusals with reasons of lines 1 to 3 or 5 within a minute lock it for 30 s. Tickets
 the cache knows, and validly signed ones, are answered all the same: a queue behind a guesser
-goes on moving. Every scan is decided and recorded as always; the lock only keeps the answer
-from the guesser, who reads "please see staff".
+goes on moving. Every scan is decided as always, and recorded up to a pace (`gate.sparing`); the lock
+only keeps the answer from the guesser, who reads "please see staff".
 """
 
 from __future__ import annotations
@@ -38,12 +38,17 @@ def note(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, b
 
     :returns: the state for the next scan, and whether this verdict has locked the gate.
     """
-    if verdict.reason not in GUESSES or verdict.admits or guessing.is_locked(now_ms):
+    if not is_guess(verdict) or guessing.is_locked(now_ms):
         return guessing, False
     recent = (*(at for at in guessing.refused_ms if now_ms - at < WINDOW_MS), now_ms)
     if len(recent) < MOST_REFUSALS:
         return msgspec.structs.replace(guessing, refused_ms=recent), False
     return Guessing(locked_until_ms=now_ms + LOCK_MS), True
+
+
+def is_guess(verdict: Verdict) -> bool:
+    """Whether somebody reads this who makes codes up."""
+    return verdict.reason in GUESSES and not verdict.admits
 
 
 def strict(policy: Policy, *, locked: bool) -> Policy:
@@ -53,6 +58,6 @@ def strict(policy: Policy, *, locked: bool) -> Policy:
 
 def covered(verdict: Verdict, *, locked: bool) -> Verdict:
     """The verdict as a locked gate gives it: a guess is flagged, and its screen says only "see staff"."""
-    if not locked or verdict.admits or verdict.reason not in GUESSES:
+    if not locked or not is_guess(verdict):
         return verdict
     return msgspec.structs.replace(verdict, flags=(*verdict.flags, Flag.LOCKED))

@@ -102,11 +102,15 @@ class Rules(Value, frozen=True):
 
 
 class Outcome(Value, frozen=True):
-    """Something to be recorded. `scan`: the admission it is about, None for an event of the door."""
+    """Something to be recorded. `scan`: the admission it is about, None for an event of the door.
+
+    `note`: what else there is to say of an event.
+    """
 
     record: Literal["passed", "annulled", "event"]
     reason: Reason
     scan: ScanRecord | None = None
+    note: str = ""
 
 
 class Passage(Value, frozen=True):

@@ -112,9 +112,9 @@ class Passing:
         self._move(self._parts.clock.now().monotonic_ms)
         return outcomes
 
-    def event(self, reason: Reason) -> None:
+    def event(self, reason: Reason, note: str = "") -> None:
         """Record something that happened at the door."""
-        self._owe(self._parts.clock.now(), [Outcome(record="event", reason=reason)])
+        self._owe(self._parts.clock.now(), [Outcome(record="event", reason=reason, note=note)])
 
     def write(self, journal: Journal) -> None:
         """Put what is owed into the journal, and make the marks of pulses durable.

@@ -48,6 +48,7 @@ def record_of(outcome: Outcome, now: Now, scan_id: str, gate_id: str) -> ScanRec
         code_hash=scan.code_hash if scan else None,
         record=outcome.record,
         refers_to=scan.scan_id if scan else None,
+        note=outcome.note,
     )
 
 

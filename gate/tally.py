@@ -19,7 +19,7 @@ class Tally:
         self.decisions_ms: deque[float] = deque(maxlen=LAST_DECISIONS)
 
     def scan(self, answered: Answered) -> None:
-        """One scan was answered. Two codes at once are no scan."""
+        """One scan was answered and recorded. Two codes at once are no scan."""
         if answered.record is None:
             return
         self.counts["scans"] += 1
