@@ -23,7 +23,7 @@ from gate.outage import Outage
 from gate.ports import NoScanner, Scanner
 from hardware import evdev
 from hardware.layouts import Keyboard, LayoutName
-from hardware.scanned import ENDLESS_BYTES, Codes
+from hardware.scanned import ENDLESS_BYTES, JOIN_S, Codes
 from hardware.source import RETRY_S, Source
 
 WAIT_S = 0.2
@@ -144,7 +144,7 @@ class Reader:
         """Take in what the scanner sent. Whether it is there."""
         some = self._source.read(self._clock())
         if some == b"":
-            self._source.wait(wait_s)
+            self._source.wait(min(wait_s, JOIN_S) if self._codes.is_ended else wait_s)
             some = self._source.read(self._clock())
         with self._lock:
             self._put(some)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.payload import MAX_BYTES, Code, Malformed, parse
-from hardware.scanned import ENDLESS_BYTES, MOST_BYTES, MOST_CODES, PAUSE_S, STALE_S, Codes
+from hardware.scanned import ENDLESS_BYTES, JOIN_S, MOST_BYTES, MOST_CODES, PAUSE_S, STALE_S, Codes
 from tests.codes import printed, signed
 from tests.factories import code_id
 
@@ -44,7 +44,43 @@ def test_what_it_was_set_to_add_is_taken_off_where_it_is(text: str, sent: str) -
 
 
 def test_two_codes_are_two() -> None:
-    assert read(b"ONE\nTWO\n\n\r\n") == [b"ONE", b"TWO"]
+    codes = Codes()
+    codes.feed(b"ONE\r\n", 1.0)
+    codes.feed(b"TWO\n\n\r\n", 1.0 + JOIN_S)
+    codes.silence(1.1 + JOIN_S)
+    assert taken(codes) == [b"ONE", b"TWO"]
+
+
+CARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nN:Perez;Ana\r\nTEL:555\r\nEMAIL:a@b.c\r\nEND:VCARD\r"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4096])
+def test_a_foreign_code_of_several_lines_is_one_code(piece: int) -> None:
+    codes = Codes()
+    for number, start in enumerate(range(0, len(CARD), piece)):
+        codes.feed(CARD[start : start + piece], 1.0 + number / 100)
+        codes.silence(1.0 + number / 100 + JOIN_S / 2)
+    codes.silence(1.0 + len(CARD) / 100 + JOIN_S)
+    (code,) = taken(codes)
+    assert isinstance(parse(code), Malformed)
+
+
+@pytest.mark.parametrize("text", CARRIERS)
+def test_a_ticket_among_other_lines_is_foreign_and_the_next_one_is_read(text: str) -> None:
+    codes = Codes()
+    codes.feed(f"NOTE\n{text}\n".encode(), 1.0)
+    codes.feed(f"{text}\n".encode(), 1.1)
+    codes.silence(1.2)
+    first, second = taken(codes)
+    assert isinstance(parse(first), Malformed)
+    assert second == text.encode()
+
+
+def test_the_same_code_sent_without_a_pause_is_that_code_and_does_not_wait_for_ever() -> None:
+    codes = Codes()
+    for number in range(100):
+        codes.feed(b"SAME\r\n", number / 100)
+    assert set(taken(codes)) == {b"SAME"}
 
 
 def test_without_enter_a_pause_ends_a_code_and_nothing_shorter() -> None:
@@ -62,11 +98,13 @@ def test_half_of_a_code_is_no_code() -> None:
     codes = Codes()
     codes.feed(b"MGY-PF-2026", 1.0)
     codes.forget()
-    codes.feed(code_id().encode() + b"\n", 2.0)
+    codes.feed(code_id().encode() + b"\n", 1.9)
     codes.feed(b"MGY-PF", 2.0)
     codes.spoil()
-    codes.feed(b"-2026\nWHOLE\n", 2.0)
-    assert taken(codes, 2.0) == [code_id().encode(), b"WHOLE"]
+    codes.feed(b"-2026\n", 2.0)
+    codes.feed(b"WHOLE\n", 2.1)
+    codes.silence(2.2)
+    assert taken(codes, 2.2) == [code_id().encode(), b"WHOLE"]
 
 
 def test_the_largest_json_code_is_read_and_a_larger_one_is_too_long() -> None:
@@ -86,15 +124,17 @@ def test_a_stuck_key_takes_no_memory_and_is_told_of_until_it_ends() -> None:
     assert codes._sent > ENDLESS_BYTES
     assert len(codes._code) == MOST_BYTES
     codes.feed(b"\n", 1.0)
+    codes.silence(1.0 + JOIN_S)
     assert not codes.is_endless
 
 
 def test_of_codes_nobody_takes_the_newest_are_kept_and_none_for_long() -> None:
     codes = Codes()
-    codes.feed(b"".join(b"%d\n" % number for number in range(100)), 1.0)
-    assert taken(codes) == [b"%d" % number for number in range(100 - MOST_CODES, 100)]
-    codes.feed(b"LATE\n", 1.0)
-    assert codes.take(1.0 + STALE_S) is None
+    for number in range(101):
+        codes.feed(b"%d\n" % number, number / 10)
+    assert taken(codes, 10.0) == [b"%d" % number for number in range(100 - MOST_CODES, 100)]
+    codes.silence(10.1)
+    assert codes.take(10.1 + STALE_S) is None
 
 
 @pytest.mark.parametrize("text", CARRIERS)
@@ -118,7 +158,7 @@ def test_whatever_is_sent_is_cut_and_shown_nowhere(parts: list[bytes], prefix: b
         codes.silence(number / 10)
     for code in taken(codes, len(parts) / 10):
         assert len(code) <= MOST_BYTES
-        assert not set(code) & set(b"\r\n\t\x03\x04")
+        assert not set(code) & set(b"\r\t\x03\x04")
         parse(code)
     codes.feed(b"SECRET", 9.0)
     assert "SECRET" not in repr(codes)

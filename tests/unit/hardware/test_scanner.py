@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from gate.errors import Step
 from gate.ports import NoScanner, Scanner
 from hardware import evdev
-from hardware.scanned import ENDLESS_BYTES, PAUSE_S, Codes
+from hardware.scanned import ENDLESS_BYTES, JOIN_S, PAUSE_S, Codes
 from hardware.scanner import AsKeyboard, AsSerial, HandScanner, Kind, Reader, make_scanner
 from hardware.source import RETRY_S
 from tests.codes import printed, signed
@@ -64,6 +64,8 @@ def read(reader: Reader, socket: Socket, some: bytes) -> bytes | None:
     for start in range(0, len(some), 4096):  # a pipe holds more, the kernel gives less
         socket.feed(some[start : start + 4096])
         reader.turn(0)
+    socket.now += 2 * JOIN_S
+    reader.turn(0)
     return reader.take()
 
 
@@ -99,6 +101,8 @@ def test_an_event_that_comes_in_two_parts_is_one(socket: Socket) -> None:
     for start in range(0, len(some), 7):
         socket.feed(some[start : start + 7])
         reader.turn(0)
+    socket.now += 2 * JOIN_S
+    reader.turn(0)
     assert reader.take() == code_id().encode()
     reader.close()
 
@@ -249,7 +253,7 @@ def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -
                 raise ValueError("a mistake")
             super().feed(some, codes, now_s)
 
-    reader = a_reader(socket, Wrong(socket))
+    reader = Reader("event7", Wrong(socket), Codes())  # a clock that runs: a code is whole after a pause
     with capture_logs() as logs:
         scanner = HandScanner(reader)
         socket.feed(typed("LOST\n"))
