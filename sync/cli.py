@@ -63,7 +63,13 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     inbox = Inbox()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
     cache = Cache(settings.cache)
-    fetcher = Fetcher(client, cache.spool, lambda answer: inbox.put((None, answer)))
+    clock = SystemClock()
+    fetcher = Fetcher(
+        client,
+        cache.spool,
+        lambda answer: inbox.put((None, answer)),
+        now_ms=lambda: clock.now().monotonic_ms,
+    )
     hotline = Hotline(settings.socket, lambda door, said: service.claims.inbox.put(FromDoor(door, said)))
     service = Sync(
         identity=Identity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
@@ -72,7 +78,7 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         inbox=inbox,
         make_link=lambda will, topics: Link(broker, settings.gate_id, service.deliver, will, topics),
         want=fetcher.want,
-        clock=SystemClock(),
+        clock=clock,
         door=lambda now: read_live(settings.live, now),
         jitter=random.random,
         fetched=fetcher.turns,

@@ -50,6 +50,7 @@ class Fetcher:
     :param spool: where a snapshot waits until it is taken over; meanwhile no event is asked for.
     :param deliver: called in the fetcher's thread with each answer.
     :param retry_s: seconds until a wish that failed is due again.
+    :param now_ms: the clock that what the broker says is dated by, monotonic.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Fetcher:
         spool: Spool,
         deliver: Callable[[GateConfig | Fetched], None],
         retry_s: float = RETRY_S,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self._client = client
+        self._now_ms = now_ms
         self._spool = spool
         self._deliver = deliver
         self._retry_s = retry_s
@@ -159,9 +162,11 @@ class Fetcher:
     def _ask(self, what: Want) -> GateConfig | Fetched:
         if isinstance(what, WantConfig):
             return self._client.config()
-        return self._client.admissions(
+        asked_ms = self._now_ms()
+        fetched = self._client.admissions(
             what.event_id, what.since, self._spool, generation=what.generation, whole=what.whole
         )
+        return msgspec.structs.replace(fetched, asked_ms=asked_ms)
 
 
 def _key(what: Want) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +23,10 @@ ASK_AGAIN_MS = 2_000
 """When an answer brought nothing new although there is more."""
 RELOAD_MS = 5 * 60_000
 """Between two looks whether what could not be read of a night can be by now; only when something changed."""
+AHEAD = timedelta(days=1)
+"""A generation is a moment, in microseconds; one that knows the time takes none later than this."""
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
+"""Beyond any generation, also for a gate that does not know the time."""
 FORGET_MS = 6 * 3_600_000
 """Between two looks for what is long past."""
 
@@ -51,6 +56,10 @@ class Follower:
         self._served = set(cache.served())
         self._newest: dict[str, Place] = {}
         """Newest known of, by event, however and whenever it became known."""
+        self._told_ms: dict[str, int] = {}
+        """When the broker last told of more than is held, by event. An answer asked for later ends that."""
+        self._false: set[str] = set()
+        """Events of which an answer had a generation that cannot be. Told once, until one comes that can."""
         self._heard: set[str] = set()
         """Events of which the hub, or the broker for it, has told on this connection how far they are."""
         self._since: dict[str, int] = {}
@@ -128,13 +137,15 @@ class Follower:
         self._served = {event.event_id for event in config.events if event.served}
         self._held = self._cache.places()
         maps: tuple[dict[str, Any], ...] = (
-            self._newest, self._went_back, self._again_at, self._unread, self._reload_at, self._since,
+            self._newest, self._told_ms, self._went_back, self._again_at, self._unread, self._reload_at,
+            self._since,
         )  # fmt: skip
         for known in maps:
             for event_id in known.keys() - self._served:
                 del known[event_id]
         self._anew &= self._served
         self._heard &= self._served
+        self._false &= self._served
         for event_id in self._served:
             # asked on every connection: a broker that crashed has forgotten the head that would tell
             self._ask(event_id)
@@ -154,6 +165,8 @@ class Follower:
             self._ask(event_id)
         else:
             self._hear_of(event_id, place)
+            if place != self._held.get(event_id):
+                self._told_ms[event_id] = self._clock.now().monotonic_ms
             self._ask_if_behind(event_id)
 
     def on_delta(self, delta: Delta) -> None:
@@ -173,18 +186,21 @@ class Follower:
             return  # known already, or late
         self._hear_of(event_id, place)
         if self._cannot_apply(event_id, delta.generation) or self._has_gap(event_id, delta.changes):
+            self._told_ms[event_id] = self._clock.now().monotonic_ms
             self._ask(event_id)
 
     def on_fetched(self, fetched: Fetched) -> None:
         """An answer over HTTP: one page of changes, and the next is asked for, or all of a night."""
         event_id = fetched.event_id
         before = self._held.get(event_id)
-        if event_id not in self._served:
+        if event_id not in self._served or self._is_false(fetched):
             _discard(fetched)
             return
         if fetched.went_back and before is not None and fetched.place < before:
             self._refuse(event_id, fetched.place, before)
             return
+        if fetched.asked_ms > self._told_ms.get(event_id, 0):  # whatever a broker said, also before a restart
+            self._newest[event_id] = self._held.get(event_id, fetched.newest_place)
         self._hear_of(event_id, fetched.newest_place)
         if fetched.spooled is not None:
             self._replace(fetched, fetched.spooled)
@@ -212,6 +228,23 @@ class Follower:
     def _hear_of(self, event_id: str, place: Place) -> None:
         self._heard.add(event_id)
         self._newest[event_id] = max(self._newest.get(event_id, place), place)
+
+    def _is_false(self, fetched: Fetched) -> bool:
+        """Whether its generation cannot be yet: once taken, it would lock out every later one."""
+        now, event_id = self._clock.now(), fetched.event_id
+        latest = now.wall + AHEAD if now.clock == "synced" else FAR
+        if fetched.generation <= latest.timestamp() * 1_000_000:
+            self._false.discard(event_id)
+            return False
+        if event_id not in self._false:
+            self._log.error(
+                "the hub's list has a generation that lies in the future: refused, and this gate goes on "
+                "with what it has. Is that the hub, and is its clock right?",
+                event_id=event_id,
+                generation=fetched.generation,
+            )
+        self._false.add(event_id)
+        return True
 
     def _replace(self, fetched: Fetched, spooled: Spooled) -> None:
         """Take a whole snapshot, unless it is late: asked for before what is held by now."""

@@ -56,6 +56,7 @@ class Fetched(Value, frozen=True):
     `newest`: what the hub has, where that is more than `version`.
     `went_back`: the hub has an older state than this gate had when it asked; nothing of it was read.
     `unread`: in words, what of a whole snapshot could not be read here; empty if everything could.
+    `asked_ms`: when it was asked for, monotonic; 0: not known, so before everything.
     """
 
     event_id: str
@@ -67,6 +68,7 @@ class Fetched(Value, frozen=True):
     went_back: bool = False
     newest: int = 0
     unread: str = ""
+    asked_ms: int = 0
 
     @property
     def place(self) -> Place:

@@ -160,3 +160,15 @@ def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_pa
         ("warning", "hub is out; trying again until it is back"),
         ("info", "hub is back"),
     ]
+
+
+def test_an_answer_is_dated_by_when_it_was_asked_for_not_by_when_it_came(tmp_path: Path) -> None:
+    now_ms = [7_000]
+    hub, got = MemoryHub(), queue.SimpleQueue[GateConfig | Fetched]()
+    hub.at_once = lambda: now_ms.__setitem__(0, 9_000)
+    fetcher = Fetcher(hub, Spool(tmp_path / "spool.db"), got.put, now_ms=lambda: now_ms[0])
+    fetcher.want(WantEvent("event-1", 5))
+    fetched = got.get(timeout=PATIENCE_S)
+    assert isinstance(fetched, Fetched)
+    assert fetched.asked_ms == 7_000
+    fetcher.close()
