@@ -15,6 +15,8 @@ RECONNECT_MS = (250, 10_000)
 SETTLED_MS = 20_000
 """Longer than the longest wait: two gates with one name, who throw each other out, never settle."""
 
+ANSWER_MS = 15_000
+"""From the line to the broker's answer to the subscriptions; a broker may answer its pings all the while."""
 MOST_PUT_OUT = 5
 """A broker that is restarted, or a bad cable, ends fewer connections in a row so soon."""
 
@@ -48,7 +50,7 @@ class Connection:
         self._is_told = False
         """Whether somebody was told of that."""
         self._failures = 0
-        self._connect_at = 0
+        self._connect_at = self._asked_at = 0
         self.link: Link | None = None
         """The link that is, or is being made."""
         self.connected = False
@@ -61,13 +63,23 @@ class Connection:
         """Make the link if it is time to; what became known of it, if it is lost."""
         self._settle(now_ms)
         if self.link is not None:
-            return None if self.link.is_alive() else Lost("the connection's thread died")
+            return self._trouble(self.link, now_ms)
         if now_ms < self._connect_at:
             return None
         try:
             self.link = self._make_link(self._will(), self._topics)
         except LinkError as error:
             return Lost(str(error))
+        self._asked_at = now_ms
+        return None
+
+    def _trouble(self, link: Link, now_ms: int) -> Lost | None:
+        if not link.is_alive():
+            return Lost("the connection's thread died")
+        if self.connected or not link.is_open():  # a look-up of a name takes as long as the system likes
+            self._asked_at = now_ms
+        if now_ms - self._asked_at >= ANSWER_MS:
+            return Lost("the broker does not answer to the subscriptions")
         return None
 
     def on_connected(self, now_ms: int) -> None:

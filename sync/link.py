@@ -185,6 +185,10 @@ class Link:
         thread = self._client._thread
         return thread is not None and thread.is_alive()
 
+    def is_open(self) -> bool:
+        """Whether there is a line, however far the two have got on it."""
+        return self._client.socket() is not None
+
     def beats(self) -> int:
         """Grows while the connection's own loop turns, about once a second; for the watchdog."""
         return self._client.turns

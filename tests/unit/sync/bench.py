@@ -45,12 +45,12 @@ H = TypeVar("H", bound=ToHub)
 
 
 class MemoryLink(Link):
-    """A link to nowhere: keeps what was published. `up` False: publishing fails."""
+    """A link to nowhere: keeps what was published. `up` False: publishing fails; `reached` False: no line."""
 
     def __init__(self, will: tuple[str, bytes], topics: Sequence[str]) -> None:
         self.will, self.topics = will, topics
         self.published: list[tuple[str, bytes, bool]] = []
-        self.up, self.closed = True, False
+        self.up, self.closed, self.reached = True, False, True
         self.turns = 0
 
     def publish(
@@ -67,6 +67,9 @@ class MemoryLink(Link):
 
     def is_alive(self) -> bool:
         return not self.closed
+
+    def is_open(self) -> bool:
+        return self.reached
 
     def beats(self) -> int:
         return self.turns

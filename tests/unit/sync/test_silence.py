@@ -138,6 +138,46 @@ def test_a_backlog_that_is_acknowledged_bit_by_bit_keeps_its_line(bench: Bench) 
     assert len(bench.links) == 1
 
 
+def test_a_broker_that_never_answers_to_the_subscriptions_is_told_of_once_and_tried_anew(
+    bench: Bench,
+) -> None:
+    bench.step(Lost("cable"))
+    with capture_logs() as lines:
+        for _ in range(300):
+            bench.step(seconds=1)
+    assert 5 <= len(bench.links) <= 20
+    assert all(link.closed for link in bench.links[:-1])
+    assert lines == []  # the outage that the cable began goes on
+    bench.step(Connected())
+    with capture_logs() as lines:
+        for _ in range(30):
+            bench.step(seconds=1)
+    assert [line["event"] for line in lines] == ["broker is back"]
+    assert not bench.links[-1].closed
+
+
+def test_a_first_broker_that_never_answers_is_named_in_the_log(bench: Bench) -> None:
+    bench.sync = bench.start()
+    with capture_logs() as lines:
+        for _ in range(60):
+            bench.step(seconds=1)
+    [told] = [line for line in lines if line["event"].startswith("broker is out")]
+    assert "does not answer to the subscriptions" in told["reason"]
+
+
+def test_a_name_that_is_long_looked_up_is_waited_for(bench: Bench) -> None:
+    bench.step(Lost("cable"))
+    bench.step(seconds=1)
+    bench.links[-1].reached, count = False, len(bench.links)
+    for _ in range(60):
+        bench.step(seconds=1)
+    bench.links[-1].reached = True
+    bench.step(seconds=14)
+    assert len(bench.links) == count
+    bench.step(Connected())
+    assert not bench.links[-1].closed
+
+
 @pytest.mark.parametrize("reason", [True, False])
 def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench, reason: bool) -> None:
     with capture_logs() as lines:
