@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,9 +26,9 @@ from gate.clock import Clock
 from gate.command import LONGEST_ENVELOPE
 from gate.talk import Beat, Ordered, Refetch, Replied, ToSync, Unused, encode
 from sync.link import Link, Message
-from sync.reading import understand
+from sync.reading import Rarely, understand
 from sync.timing import Timing, measure, take
-from sync.wire import Claimed, Grant, HubTime, Lend, Probe, Returned, Topics, to_gate
+from sync.wire import SMALL_LIMIT, Claimed, Grant, HubTime, Lend, Probe, Returned, Topics, WireError, to_gate
 from sync.wire import encode as to_wire
 
 POLL_S = 0.2
@@ -44,6 +45,13 @@ MOST_ASKED = 256
 MOST_LATER = 256
 """What is kept for the hub while there is no broker; the oldest goes."""
 MOST_PROBES = 16
+MOST_OF_HUB = 1_000
+"""Messages of the hub that wait; more than it answers and asks while this loop stands for a moment."""
+MOST_OF_DOORS = 1_000
+LONGEST = max(SMALL_LIMIT, LONGEST_ENVELOPE)
+"""Of a message of the hub, in bytes; one that is longer is refused, whatever it says."""
+PIECE = 100
+"""Handled before the next probe: a few milliseconds, however much comes."""
 
 
 class DoorLine(Protocol):
@@ -81,8 +89,56 @@ class Down(msgspec.Struct, frozen=True):
 
 
 Event = FromDoor | FromHub | Up | Down
-Inbox = queue.SimpleQueue[Event]
 ToService = Lend | Refetch
+
+
+class Inbox:
+    """What waits, in its order; put into from any thread. Of the hub, and of the doors, no more than a bound:
+    what is beyond it is dropped, as on a line that fails. What became of the line is never dropped.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._counts: Counter[type[Event]] = Counter()
+        self._dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Does not wait."""
+        with self._lock:
+            if self._counts[type(event)] >= _MOST.get(type(event), sys.maxsize):
+                self._dropped += 1
+                return
+            self._counts[type(event)] += 1
+            self._waiting.put(_cut(event) if isinstance(event, FromHub) else event)
+
+    def get(self, timeout: float) -> Event:
+        """The oldest; 0: without waiting for one. Raises `queue.Empty`."""
+        event = self._waiting.get(timeout=timeout) if timeout else self._waiting.get_nowait()
+        with self._lock:
+            self._counts[type(event)] -= 1
+        return event
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._waiting.empty()
+
+    def take_dropped(self) -> int:
+        """How many there was no room for since this was last called."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        return dropped
+
+
+_MOST: dict[type[Event], int] = {FromHub: MOST_OF_HUB, FromDoor: MOST_OF_DOORS}
+
+
+def _cut(event: FromHub) -> FromHub:
+    """As much of it as shows that it is too long."""
+    message = event.message
+    if len(message.payload) <= LONGEST:
+        return event
+    return FromHub(event.link, msgspec.structs.replace(message, payload=message.payload[: LONGEST + 1]))
 
 
 class Claims:
@@ -114,7 +170,7 @@ class Claims:
         self._to_service = to_service
         self._tell = tell
         self._timeout_ms = timeout_ms
-        self.inbox: Inbox = queue.SimpleQueue()
+        self.inbox = Inbox()
         """Put here from any thread."""
         self.timing = timing
         """What is known of the hub's clock; read from any thread."""
@@ -130,30 +186,38 @@ class Claims:
         self._later: deque[tuple[str, bytes]] = deque(maxlen=MOST_LATER)
         self._probes: deque[int] = deque(maxlen=MOST_PROBES)
         self._probe_at = 0
+        self._rarely = Rarely(clock)
         self._log = structlog.get_logger()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set."""
         while not stop.is_set():
             with contextlib.suppress(queue.Empty):
-                self._handle(self.inbox.get(timeout=POLL_S))
+                self._handle(self.inbox.get(POLL_S))
             self.turn()
 
     def turn(self) -> None:
-        """Handle all there is, and ask the hub whether it is there. Does not wait."""
+        """Handle a piece of what there is, and ask the hub whether it is there. Does not wait."""
         self.turns += 1
-        try:
-            while True:
-                self._handle(self.inbox.get_nowait())
-        except queue.Empty:
-            self._probe()
+        with contextlib.suppress(queue.Empty):
+            for _ in range(PIECE):
+                self._handle(self.inbox.get(0))
+        self._probe()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        dropped = self.inbox.take_dropped()
+        if dropped and (count := self._rarely.due("dropped", dropped)):
+            self._log.warning(
+                "hub or door say more than can be taken in: dropped; claims may go unanswered", count=count
+            )
 
     def _handle(self, event: Event) -> None:
         match event:
             case FromDoor(door, message):
                 self._on_door(door, message)
             case FromHub(link, message) if link is self._link:
-                understand(message, self._on_hub)
+                understand(message, self._on_hub, self._rarely)
             case Up(link):
                 self._on_up(link)
             case Down():
@@ -263,11 +327,10 @@ class Claims:
     def _on_command(self, message: Message) -> None:
         """As it came: the door verifies it. One that was there before this connection is not for now."""
         if message.retained or len(message.payload) > LONGEST_ENVELOPE:
-            self._log.warning("an order that is none: it was kept by the broker, or is too long")
-            return
+            raise WireError("an order that is none: it was kept by the broker, or is too long")
         packet = encode(Ordered(envelope=message.payload.decode(errors="replace")))
-        if not self._tell(packet):
-            self._log.warning("an order of staff came, and no door is there to follow it")
+        if not self._tell(packet) and (count := self._rarely.due("no door")):
+            self._log.warning("an order of staff came, and no door is there to follow it", count=count)
 
     # --- the hub's clock ---
 

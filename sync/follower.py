@@ -17,7 +17,7 @@ from sync.feed import Place, plan
 from sync.fetcher import Want, WantConfig, WantEvent
 from sync.snapshot import Fetched
 from sync.spool import Spooled
-from sync.wire import Change, Delta, GateConfig, Head
+from sync.wire import Change, Delta, GateConfig, Head, WireError
 
 ASK_AGAIN_MS = 2_000
 """When an answer brought nothing new although there is more."""
@@ -171,15 +171,14 @@ class Follower:
 
     def on_delta(self, delta: Delta) -> None:
         """Changes. Those of another generation, or with one of another event among them, are not applied;
-        the gap they leave is asked for.
+        the gap they leave is asked for. Raises `WireError` for the latter.
         """
         event_id, held = delta.event_id, self._held.get(delta.event_id)
         if event_id not in self._served or not delta.changes:
             return
         if any(change.row.event_id != event_id for change in delta.changes):
-            self._log.warning("changes of another event among an event's own, refused", event_id=event_id)
             self._ask(event_id)
-            return
+            raise WireError("changes of another event among an event's own")
         newest = max(change.version for change in delta.changes)
         place = Place(generation=delta.generation, version=newest)
         if held is not None and place <= held:

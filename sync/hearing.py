@@ -23,12 +23,11 @@ from sync.hearsay import Pair, is_admission, is_annulment, pair
 from sync.inbox import Heard, Inbox
 from sync.link import Link, Message
 from sync.peers import Peers
-from sync.reading import understand
+from sync.reading import Rarely, understand
 from sync.scans import decode_scans
 from sync.wire import MOST_NAMED, GateStatus, Topics, decode
 
 STORE_RETRY_MS = 1_000
-UNREAD_MS = 60_000
 MARK_MS = 20_000
 TAKE_BACK_MS = 60_000
 """What a gate said so shortly before it was found to flood does not count either."""
@@ -85,7 +84,7 @@ class Hearing:
         self._floods = Floods()
         self._taken: list[Said] = []
         self._read = _Read()
-        self._unread_at: dict[str, int] = {}
+        self._rarely = Rarely(clock)
         self._marks: deque[_Mark] = deque()
         self._again_at = self._mark_at = self._lost_ms = 0
         self._current_since: int | None = None
@@ -149,27 +148,18 @@ class Hearing:
     def _hear(self, now_ms: int) -> list[Said]:
         """Messages, with the records in them."""
         heard = self._inbox.take_heard(lambda one: self._floods.may_take(one, now_ms))
-        return [(one, self._records(one, now_ms)) for one in heard]
+        return [(one, self._records(one)) for one in heard]
 
-    def _records(self, heard: Heard, now_ms: int) -> list[ScanRecord]:
+    def _records(self, heard: Heard) -> list[ScanRecord]:
         """Those that can be read; the hub quarantines the others."""
         records: list[ScanRecord] = []
         if heard.message.topic.endswith("/scans"):
-            self._understand(
-                heard, lambda said: records.extend(decode_scans(said.payload, heard.gate_id)[0]), now_ms
-            )
+            self._understand(heard, lambda said: records.extend(decode_scans(said.payload, heard.gate_id)[0]))
         return records
 
-    def _understand(self, heard: Heard, use: Callable[[Message], None], now_ms: int) -> None:
+    def _understand(self, heard: Heard, use: Callable[[Message], None]) -> None:
         """Use its message, if it can be read; of one gate the log is told of one a minute that cannot."""
-
-        def may_tell() -> bool:
-            is_time = now_ms >= self._unread_at.get(heard.gate_id, 0)
-            if is_time:
-                self._unread_at[heard.gate_id] = now_ms + UNREAD_MS
-            return is_time
-
-        understand(heard.message, use, may_tell)
+        understand(heard.message, use, self._rarely, heard.gate_id)
 
     def _known(self) -> Known:
         """What of it was told before, by kind of record: it is not new, and costs nothing."""
@@ -198,7 +188,7 @@ class Hearing:
             read.heard.append(record)
 
     def _hear_status(self, heard: Heard, now_ms: int) -> None:
-        self._understand(heard, lambda message: self._use_status(heard, message, now_ms), now_ms)
+        self._understand(heard, lambda message: self._use_status(heard, message, now_ms))
 
     def _use_status(self, heard: Heard, message: Message, now_ms: int) -> None:
         status = decode(message.payload, GateStatus)

@@ -16,7 +16,7 @@ from sync.cache import Cache
 from sync.follower import Follower
 from sync.hearing import STORE_RETRY_MS
 from sync.link import Message
-from sync.reading import understand
+from sync.reading import Rarely, understand
 from sync.snapshot import Fetched
 from sync.wire import Alert, Delta, GateConfig, Head, Topics, WireError, decode
 
@@ -61,6 +61,7 @@ class Intake:
         self._before_large = before_large
         self.lent_as_of: dict[str, Division] = before.lent_as_of if before else {}
         """By night, for which division of its tickets this cache has every one that is lent."""
+        self._rarely = Rarely(clock)
         self._log = structlog.get_logger()
         self._kept: deque[Incoming] = deque()
         self._kept_bytes = 0
@@ -83,7 +84,7 @@ class Intake:
     def _write_kept(self) -> None:
         try:
             while self._kept:
-                understand(self._kept[0], self._write)
+                understand(self._kept[0], self._write, self._rarely)
                 self._let_go()
         except StoreError as error:
             self._outage.began(error)

@@ -28,7 +28,7 @@ from gate.errors import MagueyError
 from gate.model import Value
 from sync.plain import PlainClient
 from sync.tls import context
-from sync.wire import PACKET
+from sync.wire import LARGEST, PACKET
 
 KEEPALIVE_S = 10
 """The broker is asked this often whether it is there; a dead line is noticed within 1.5 times that."""
@@ -103,6 +103,16 @@ class _Client(PlainClient):
 
     turns = 0
 
+    refused = 0
+    """Length of the packet that was larger than any message; 0: there was none."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """As paho's, which asks for all that is left of a packet, 256 MiB if the broker says so."""
+        if bufsize > LARGEST:
+            self.refused = bufsize
+            raise ConnectionError(f"a packet of {bufsize} bytes")
+        return super()._sock_recv(bufsize)
+
     def loop_misc(self) -> MQTTErrorCode:
         self.turns += 1
         return super().loop_misc()
@@ -146,7 +156,11 @@ class Link:
         self._client.will_set(will[0], will[1], qos=1, retain=True)
         if broker.is_tls:
             self._client.tls_set_context(tls(broker, datetime.now(UTC)))
-        self._client.connect_async(broker.host, broker.port, keepalive=KEEPALIVE_S, clean_start=True)
+        wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        wishes.MaximumPacketSize = LARGEST
+        self._client.connect_async(
+            broker.host, broker.port, keepalive=KEEPALIVE_S, clean_start=True, properties=wishes
+        )
         self._client.loop_start()
 
     def publish(
@@ -239,6 +253,8 @@ class Link:
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
         why = "the connection broke off" if code.value == BROKE_OFF else str(code)
+        if self._client.refused:
+            why = f"it sent a packet of {self._client.refused} bytes, more than any message takes"
         self._put(self, Lost(why, taken_over=code.value == TAKEN_OVER))
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:

@@ -37,7 +37,7 @@ from sync.intake import Intake
 from sync.lending import Lender
 from sync.link import Connected, Link, LinkEvent, Lost, Message
 from sync.outbox import Outbox
-from sync.reading import understand
+from sync.reading import Rarely, understand
 from sync.sender import Sender
 from sync.snapshot import Fetched
 from sync.telling import Identity, Teller
@@ -125,6 +125,7 @@ class Sync:
         self._journal_outage = Outage("journal")
         self._beat_outage = Outage("heartbeat")
         self._ack_outage = Outage("the hub's acknowledgement")
+        self._rarely = Rarely(clock)
         self._heard_ms: int | None = None
         self._company = Company()
         self._turns = self._renewals = self._journal_at = 0
@@ -291,7 +292,7 @@ class Sync:
 
     def _on_message(self, message: Message) -> None:
         if message.topic.endswith("/ack"):
-            understand(message, self._on_ack)
+            understand(message, self._on_ack, self._rarely)
         else:
             if message.topic == self._topics.alerts():
                 # one of them says that a gate was revoked, and which that are the configuration names

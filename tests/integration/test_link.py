@@ -11,6 +11,7 @@ import pytest
 
 from demo.servers import Mosquitto, free_port, mosquitto
 from sync.link import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message
+from sync.wire import LARGEST
 from tests.patience import PATIENCE_S, until
 
 WILL = ("maguey/v1/maguey/gates/gate-1/status", b'{"online":false}')
@@ -123,3 +124,19 @@ def test_what_was_there_before_is_known_from_what_is_new(broker: Mosquitto) -> N
     assert late.next() == Message("a/b", b"new")
     for listener in (here, witness, late):
         listener.link.close()
+
+
+def test_a_packet_larger_than_any_message_ends_the_line_before_any_of_it_is_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listener = Listener(server.getsockname()[1], "gate-1")
+        line, _ = server.accept()
+        with line:
+            asked = line.recv(1000)
+            assert b"\x27" + LARGEST.to_bytes(4, "big") in asked  # Maximum Packet Size (MQTT 5, 3.1.2.11.4)
+            line.sendall(bytes.fromhex("2003000000"))  # CONNACK
+            assert listener.next() == Connected()
+            line.sendall(bytes.fromhex("32ffffff7f") + b"\x00\x05a/b/c")  # PUBLISH of 256 MiB
+            told = listener.next()
+    assert isinstance(told, Lost)
+    assert "268435455 bytes" in told.why
+    listener.link.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from random import Random
 
+import msgspec
 import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
@@ -109,6 +110,10 @@ class SimulatedLink(Link):
     def is_alive(self) -> bool:
         """See `Link`."""
         return not self._is_closed
+
+    def is_open(self) -> bool:
+        """See `Link`."""
+        return self._line is not None
 
     def beats(self) -> int:
         """See `Link`."""
@@ -266,7 +271,7 @@ class Process:
         self.fetching = Fetching(
             agenda,
             random,
-            lambda what: _ask(client, what, self._cache),
+            lambda what: _ask(client, what, self._cache, self.clock.now().monotonic_ms),
             self._answered,
         )
         self.sync = Sync(
@@ -364,10 +369,11 @@ class Process:
         self._outbox.close()
 
 
-def _ask(client: HubClient, what: Want, cache: Cache) -> GateConfig | Fetched:
+def _ask(client: HubClient, what: Want, cache: Cache, asked_ms: int) -> GateConfig | Fetched:
     if isinstance(what, WantConfig):
         return client.config()
-    return client.admissions(what.event_id, what.since, cache.spool, what.generation, what.whole)
+    fetched = client.admissions(what.event_id, what.since, cache.spool, what.generation, what.whole)
+    return msgspec.structs.replace(fetched, asked_ms=asked_ms)
 
 
 def token_of(gate_id: str) -> str:

@@ -262,7 +262,7 @@ def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
             b"x" * 5000,
         ):
             bench.step(Message(TOPICS.grants("gate-1"), payload))
-    assert [line["log_level"] for line in lines] == ["warning"] * 3
+    assert [line["log_level"] for line in lines] == ["warning"]  # tells of the others in a minute
     bench.ask(a_claim())
     bench.grant(a_grant())
     assert len(bench.line.told) == 1
