@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from gate.claim import Claim
 from gate.errors import MagueyError
 from gate.outage import Outage
 from gate.sharing import SHARED
@@ -34,6 +35,8 @@ class Door:
 
     def __init__(self, line: socket.socket) -> None:
         self.line = line
+        self.has_claimed = False
+        """Whether it has asked for a guest, as only a door does."""
         self.is_garbled = False
         """Whether it has sent something that cannot be read."""
         self._lock = threading.Lock()
@@ -121,7 +124,8 @@ class Hotline:
 
     def _ready(self, key: selectors.SelectorKey) -> None:
         if isinstance(key.data, Door):
-            self._read(key.data)
+            if key.data in self._doors:  # it may have given way in this very turn
+                self._read(key.data)
         elif key.fileobj is self._listener:
             self._accept(self._listener)
 
@@ -130,14 +134,21 @@ class Hotline:
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):  # gone again
             line, _ = listener.accept()
-            if len(self._doors) >= MOST_DOORS:
-                self._crowd.began(f"{MOST_DOORS} connections; who else comes is turned away")
+            if len(self._doors) >= MOST_DOORS and not self._make_room():
                 line.close()
                 return
             line.setblocking(False)
             door = Door(line)
             self._doors = (*self._doors, door)
             self._selector.register(line, selectors.EVENT_READ, door)
+
+    def _make_room(self) -> bool:
+        """The oldest that never claimed gives way: it may be anybody, and a door comes again by itself."""
+        self._crowd.began(f"{MOST_DOORS} connections; the oldest that never claimed gives way, or who comes")
+        idle = next((door for door in self._doors if not door.has_claimed), None)
+        if idle is not None:
+            self._let_go(idle)
+        return idle is not None
 
     def _read(self, door: Door) -> None:
         try:
@@ -158,13 +169,17 @@ class Hotline:
                 self._log.warning("a packet of the door is not understood", error=str(error))
             door.is_garbled = True
         else:
+            door.has_claimed |= isinstance(message, Claim)
             self._put(door, message)
 
     def _drop(self, door: Door) -> None:
+        self._let_go(door)
+        self._crowd.over()
+
+    def _let_go(self, door: Door) -> None:
         self._selector.unregister(door.line)
         self._doors = tuple(other for other in self._doors if other is not door)
         door.release()
-        self._crowd.over()
 
     # --- the socket's place ---
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.claim import Answer
+from gate.claim import Answer, Claim
 from gate.talk import LONGEST, Ordered, Refetch, ToSync, Unused, encode, to_door
 from sync.hotline import MOST_DOORS, Door, Hotline
 from tests.patience import PATIENCE_S
@@ -52,6 +52,10 @@ class Place:
                 return
             threading.Event().wait(LOOK_S)
         pytest.fail("it never came to be")
+
+    def await_turn(self, turns: int) -> None:
+        """Until who has come by then is let in, or is not."""
+        self.await_true(lambda: self.hotline.turns > turns + 1)
 
     def close(self) -> None:
         for line in self._lines:
@@ -176,10 +180,36 @@ def test_a_line_that_is_closed_is_seen_at_the_other_end_at_once(place: Place) ->
     assert not door.send(b"x")
 
 
+CLAIM = Claim(scan_id="scan-1", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
+
+
+@pytest.mark.parametrize("said", [(), (b"junk",), (encode(Refetch()),)])
+def test_lines_on_which_nothing_is_claimed_keep_no_door_out(place: Place, said: tuple[bytes, ...]) -> None:
+    with capture_logs() as logs:
+        door = place.connect()
+        door.send(encode(CLAIM))
+        place.hear()
+        for _ in range(2 * MOST_DOORS):
+            line, turns = place.connect(), place.hotline.turns
+            for packet in said:
+                line.send(packet)
+            place.await_turn(turns)
+        late, turns = place.connect(), place.hotline.turns
+        place.await_turn(turns)
+        late.send(encode(Unused(scan_id="scan-2")))
+        while place.hear()[1] != Unused(scan_id="scan-2"):
+            pass
+        assert len(place.hotline._doors) <= MOST_DOORS
+        door.send(encode(Unused(scan_id="scan-3")))
+        while place.hear()[1] != Unused(scan_id="scan-3"):
+            pass
+    assert [entry["event"] for entry in logs if "room" in entry["event"]][1:] == []
+
+
 def test_no_more_lines_than_anybody_needs(place: Place) -> None:
     lines = [place.connect() for _ in range(MOST_DOORS)]
     for line in lines:
-        line.send(encode(Refetch()))
+        line.send(encode(CLAIM))
         place.hear()
     assert place.connect().recv(LONGEST) == b""
     lines[0].close()
