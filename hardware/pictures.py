@@ -1,10 +1,10 @@
 """Read a picture file as grey values, or say in words why not.
 
 Files come from strangers (a customer's screenshot, a dropped download). What they may cost is judged
-before any pixel is decompressed: the file's size, the sides and pixels its header tells of, and how often a
-JPEG goes over its pixels. Whatever the library raises after that makes the file a damaged one, so a caller
-handles one error. Native code may still crash or take long: `hardware.apart` and the camera's process
-contain that.
+before any pixel is decompressed: the file's size, how many pieces it is made of, the sides and pixels its
+header tells of, and how often a JPEG goes over its pixels. Whatever the library raises after that makes the
+file a damaged one, so a caller handles one error. Native code may still crash or take long: `hardware.apart`
+and the camera's process contain that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from gate.errors import MagueyError
+from hardware.pieces import has_more
 
 Grey = npt.NDArray[np.uint8]
 """Grey values, height × width, 0 black to 255 white."""
@@ -35,6 +36,9 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_SCANS = 100
 """How often a JPEG may go over its pixels. Progressive ones do some ten times; each pass over a large picture
 costs up to a second, and 3,000 were made to cost 90 (the libjpeg authors' "LJT-01-004", 2018)."""
+
+MAX_PIECES = 20_000
+"""Of how many chunks or segments a file may be. The largest file read has 8,000 as libpng writes it."""
 
 _MEGAPIXELS = MAX_PIXELS // 1_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -93,6 +97,18 @@ def _check_file(path: Path) -> None:
     if found.st_size > MAX_BYTES:
         why = f"the file has {found.st_size >> 20} MiB, more than the {MAX_BYTES >> 20} this gate reads."
         raise PictureError(path, f"{why} Send a smaller picture.")
+    _check_pieces(path)
+
+
+def _check_pieces(path: Path) -> None:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            has_too_many = has_more(content, MAX_PIECES)
+    except (OSError, ValueError) as error:  # ValueError: cut to nothing since it was looked at
+        raise PictureError(path, _why_not(error) if isinstance(error, OSError) else _damaged(error)) from None
+    if has_too_many:
+        why = f"the file is made of more than {MAX_PIECES:,} pieces, which would keep the gate busy."
+        raise PictureError(path, f"{why} Take a screenshot of it and send that.")
 
 
 def _open(path: Path) -> Image.Image:

@@ -17,7 +17,8 @@ from PIL import Image, ImageOps
 
 from gate.errors import MagueyError
 from hardware.apart import answer_of, decode_apart
-from hardware.pictures import MAX_BYTES, MAX_SCANS, PictureError, load
+from hardware.pictures import MAX_BYTES, MAX_PIECES, MAX_SCANS, PictureError, load
+from hardware.pieces import has_more
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
@@ -152,6 +153,48 @@ def _jpeg_of(scans: int) -> bytes:
     content = file.getvalue()
     usual, last = content.count(b"\xff\xda"), content[content.rindex(b"\xff\xda") : -2]
     return content[:-2] + last * (scans - usual) + b"\xff\xd9"
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png_of(chunks: int) -> bytes:
+    pixels = _chunk(b"IDAT", zlib.compress(b"\0" * 110)) + _chunk(b"IEND", b"")
+    header = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 0, 0, 0, 0))
+    return header + _chunk(b"tEXt", b"k\0") * (chunks - 3) + pixels
+
+
+def _jpeg_with(filling: bytes) -> bytes:
+    """A good JPEG with this after its first marker."""
+    file = io.BytesIO()
+    Image.new("L", (10, 10)).save(file, "JPEG")
+    return file.getvalue()[:2] + filling + file.getvalue()[2:]
+
+
+def test_a_file_of_far_more_pieces_than_any_picture_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "pieces"
+    path.write_bytes(_png_of(MAX_PIECES))
+    assert load(path).shape == (10, 10)
+    one_more = (
+        _png_of(MAX_PIECES + 1),
+        _jpeg_with(b"\xff\xfe\0\2" * MAX_PIECES),  # empty comments
+        _jpeg_with(b"\xff\xd8" * MAX_PIECES),  # markers without a length
+        _jpeg_with(b"\xff" * MAX_PIECES),  # filling
+        _jpeg_with(b"\xff\xfe\0\2" + b"\0" * MAX_PIECES),  # what belongs to no segment
+    )
+    for content in one_more:
+        path.write_bytes(content)
+        with pytest.raises(PictureError, match="more than 20,000 pieces"):
+            load(path)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_no_picture_of_a_library_is_near_the_bound_of_pieces(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"large.{ending}"
+    noise = np.random.default_rng(1).integers(0, 256, (1500, 2000), np.uint8)
+    Image.fromarray(noise).save(path)
+    assert not has_more(path.read_bytes(), MAX_PIECES // 10)
 
 
 def test_a_jpeg_of_more_passes_than_anybody_needs_is_refused_unread(tmp_path: Path) -> None:
