@@ -10,16 +10,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
 from PIL import Image
 
 from demo import night
-from demo.servers import Mosquitto, Postgres, free_port, mosquitto, postgres
+from demo.servers import Mosquitto, Postgres, free_port, mosquitto, passing_folder, postgres
 from gate.cache import CacheReader
 from gate.clock import SystemClock
 from gate.config import read
@@ -173,12 +174,14 @@ class Building:
     """How the club is built. `line`: gives the port by which a gate reaches a port of the hub's machine.
 
     `hold_ms`: how long a picture is held up to a camera. `claim_timeout`: seconds a guest waits for the hub.
+    `run`: where the gates' `runtime_dir`s are; short, wherever the club is, for they have sockets in them.
     """
 
     gates: int = 2
     hold_ms: int = 120
     claim_timeout: float = 0.2
     line: Callable[[str, int], int] = lambda _gate_id, port: port
+    run: Path = Path(tempfile.gettempdir())
 
 
 @contextlib.contextmanager
@@ -194,6 +197,7 @@ def open_club(folder: Path, say: Callable[[str], None], building: Building = Bui
         broker = stack.enter_context(mosquitto(folder / "mosquitto"))
         database = stack.enter_context(postgres(folder / "postgres"))
         say(f"Mosquitto on port {broker.port}, Postgres on port {database.port}")
+        building = replace(building, run=stack.enter_context(passing_folder()))
         club = _furnish(folder, broker, database, say, building)
         try:
             _start(club)
@@ -249,7 +253,7 @@ def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], bu
     config.write_text(f"""gate_id = "{gate.gate_id}"
 venue = "{venue}"
 state_dir = "{home}/state"
-runtime_dir = "{home}/run"
+runtime_dir = "{building.run}/{gate.gate_id}"
 lang = "en"
 timezone = "UTC"
 log = "json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Pin = Annotated[int, Meta(ge=0, le=27)]
 """A GPIO by its Broadcom number."""
+LONGEST_SOCKET = 107
+"""Bytes of a local socket's path: `sun_path` has 108, and the last is the end (unix(7))."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -240,6 +243,11 @@ def _mistakes(config: GateFile) -> Iterator[str]:
         yield "screen.path: missing; the driver 'file' needs the picture file to write."
     if not config.hub.url.startswith(("http://", "https://")):
         yield f"hub.url: {config.hub.url!r} is no address; expected one that begins with https://."
+    if (length := len(os.fsencode(config.socket))) > LONGEST_SOCKET:
+        yield (
+            f"runtime_dir: too long; {config.socket} has {length} bytes, and the path of a socket may have "
+            f"{LONGEST_SOCKET}. Choose a shorter one, such as /run/maguey."
+        )
     yield from _scanner_mistakes(config.scanner, config.keypad)
     yield from _tls_mistakes(config.hub)
     yield from _key_mistakes(config)

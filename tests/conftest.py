@@ -12,6 +12,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def _use(folder: Path) -> None:
     folder.chmod(0o711)  # the servers run as others, and have folders in it
     os.environ["TMPDIR"] = str(folder)  # for child processes, too
     tempfile.tempdir = None
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of the test's own, gone after it.
+
+    With a short name: pytest's own is that of the test, and, where it runs in several processes, that of its
+    process besides. A local socket below it would then have a longer path than the 107 bytes one may have.
+    """
+    with tempfile.TemporaryDirectory(prefix="test-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from gate.config import read
+from gate.config import LONGEST_SOCKET, read
 from gate.errors import ConfigError
 
 EXAMPLE = Path("config/gate.toml")
@@ -114,3 +115,14 @@ def test_what_no_calendar_zone_or_reader_can_take_is_a_mistake(tmp_path: Path) -
     assert "door.retain_days:" in mistakes(tmp_path, f"{GOOD}[door]\nretain_days = 1000000\n")
     assert "timezone:" in mistakes(tmp_path, f'timezone = "America"\n{GOOD}')
     assert "nested too deeply" in mistakes(tmp_path, "a = " + "[" * 5000 + "]" * 5000)
+
+
+def test_a_folder_too_deep_for_a_socket_is_a_mistake(tmp_path: Path) -> None:
+    longest = "/ñ".ljust(LONGEST_SOCKET - len("/sync.sock") - 1, "x")  # ñ has two bytes
+    told = mistakes(tmp_path, f'runtime_dir = "{longest}x"\n{GOOD}')
+    assert "runtime_dir: too long" in told
+    assert "108 bytes" in told
+    path = tmp_path / "good.toml"
+    path.write_text(f'runtime_dir = "{longest}"\n{GOOD}')
+    with socket.socket(socket.AF_UNIX) as line, pytest.raises(FileNotFoundError):
+        line.connect(str(read(path).socket))  # Python takes it
