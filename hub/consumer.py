@@ -27,6 +27,7 @@ from hub.errors import DatabaseDownError
 from hub.feed import publishing
 from hub.ingest import LOGGED, Bad, Batch, Written, merge, read, write
 from hub.queries import query
+from hub.settling import settling
 from hub.shares import Floods, Shares, cost_of, rates_of_scans
 from hub.statuses import hearing
 from hub.told import Seldom
@@ -39,10 +40,16 @@ LOOKED_AT = 1000
 """Messages looked at before what was found is committed, however many of them are turned away."""
 KNOW_EVERY_S = 5.0
 """So often is asked which gates are away, and since when."""
+HANG_SECONDS = 20
+"""No statement takes so long, a hundred times what a batch takes: whose scans need more are set aside."""
+APART_S = 600.0
+"""So long nothing is taken in of a gate whose scans never came to an end."""
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 FROZEN_SECONDS = 5
 """A hub that says nothing to Postgres for so long is the active one no more; it looks twice a second."""
+
+_MANNERS = {"frozen_s": str(FROZEN_SECONDS), "hang_s": str(HANG_SECONDS)}
 
 _log = structlog.get_logger()
 
@@ -66,6 +73,7 @@ class Consumer:
         self._shares = Shares(rates_of_scans(config.watch.guests_per_second), now)
         self._floods = Floods(config.venue, "scans", now)
         self._seldom = Seldom(now)
+        self._apart_until: dict[str, float] = {}
         self._knows_until = now()
         self._greeted = 0
         self._now = now
@@ -152,7 +160,10 @@ class Consumer:
     def _look_at(self, message: Message, turned_away: list[Message]) -> None:
         """What is beyond its gate's share is forgotten here: the gate has it, and sends it again."""
         gate_id = self._topics.gate_of(message.topic) or ""
-        if not self._shares.spent(gate_id):
+        if self._now() < self._apart_until.get(gate_id, 0.0):
+            self._floods.turned_away(gate_id)
+            turned_away.append(message)
+        elif not self._shares.spent(gate_id):
             self._add(gate_id, message)
         elif gate_id in self._gates:
             # what waits of it here may be nothing new, which is known after the commit
@@ -174,6 +185,7 @@ class Consumer:
         batch = merge(self._contents)
         written = write(conn, batch)
         self._broker.acknowledge(*self._pending)
+        self._set_apart(written)
         self._give_back(written)
         self._say(written)
         self._pending, self._contents, self._count, self._gates = [], [], 0, set()
@@ -181,6 +193,21 @@ class Consumer:
             self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)
         if any(record.record == "event" for record in batch.records):
             self._alerts.hurry()
+
+    def _set_apart(self, written: Written) -> None:
+        """What did not come to an end is the gate's still, which sends it again; until then others go on."""
+        if written.hanging:
+            self.trying()  # Postgres answered over this very session: nobody else became the active one
+        for gate_id in written.hanging:
+            self._apart_until[gate_id] = self._now() + APART_S
+            self._floods.turned_away(gate_id)
+            _log.error(
+                "taking in what a gate sent does not come to an end. Nothing is lost: it is set aside, so "
+                "that others go on, and tried again. Look what this gate sends; if need be, revoke it",
+                gate_id=gate_id,
+                longer_than_s=HANG_SECONDS,
+                again_in_s=round(APART_S),
+            )
 
     def _say(self, written: Written) -> None:
         for gate_id, bads in groupby(sorted(written.bad, key=_gate_of), key=_gate_of):
@@ -220,7 +247,7 @@ def run(config: HubConfig, stop: threading.Event) -> None:
             try:
                 with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                     conn.execute(query("is_migrated"))
-                    conn.execute(query("end_when_frozen"), {"frozen_s": str(FROZEN_SECONDS)})
+                    conn.execute(query("end_when_frozen"), _MANNERS)
                     if not _is_active(conn, config.venue):
                         # somebody else took over while we were away: let go of the session too
                         active.close()
@@ -261,5 +288,6 @@ def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
     active.enter_context(hearing(config, away))
     active.enter_context(answering(config, away))
     active.enter_context(watching(config))
+    active.enter_context(settling(config))
     _log.info("taking in scans", venue=config.venue)
     return Consumer(config, broker)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 
@@ -66,12 +67,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch. `acks`: for each gate and epoch in it, how far the gate's scans are committed;
     `known`: of each gate, the ids of the scans that were here before; `bad`: what went to the quarantine;
-    `refusal`: why they were taken one by one, if they were."""
+    `refusal`: why they were taken one by one, if they were; `hanging`: gates whose scans Postgres did not get
+    done with, of which nothing is committed."""
 
     acks: list[tuple[str, Ack]]
     known: dict[str, frozenset[str]] = {}
     bad: tuple[Bad, ...] = ()
     refusal: str = ""
+    hanging: tuple[str, ...] = ()
 
 
 def read(message: Message, topics: Topics) -> Batch:
@@ -113,10 +116,47 @@ def merge(batches: Iterable[Batch]) -> Batch:
 def write(conn: Connection, batch: Batch) -> Written:
     """Put a batch into Postgres and commit.
 
+    What Postgres does not get done with in the time it has for a statement (``statement_timeout``) is tried
+    again gate by gate, each by itself: then it is one gate that waits, and the others' scans are committed.
+
     :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
         written.
     """
-    return insisting(lambda: _write(conn, batch))
+    try:
+        return insisting(lambda: _write(conn, batch))
+    except psycopg.errors.QueryCanceled:
+        return _write_apart(conn, batch)
+
+
+def _write_apart(conn: Connection, batch: Batch) -> Written:
+    done, hanging = Written(acks=[]), []
+    for gate_id, part in _by_gate(batch).items():
+        try:
+            done = _together(done, insisting(functools.partial(_write, conn, part)))
+        except psycopg.errors.QueryCanceled:
+            hanging.append(gate_id)
+    return msgspec.structs.replace(done, hanging=tuple(hanging))
+
+
+def _by_gate(batch: Batch) -> dict[str, Batch]:
+    gates = dict.fromkeys([one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.bad])
+    return {
+        gate_id: Batch(
+            records=tuple(one for one in batch.records if one.gate_id == gate_id),
+            bad=tuple(one for one in batch.bad if (one.gate_id or "") == gate_id),
+            topics={gate: topic for gate, topic in batch.topics.items() if gate == gate_id},
+        )
+        for gate_id in gates
+    }
+
+
+def _together(one: Written, other: Written) -> Written:
+    return Written(
+        acks=one.acks + other.acks,
+        known=one.known | other.known,
+        bad=one.bad + other.bad,
+        refusal=one.refusal or other.refusal,
+    )
 
 
 def _write(conn: Connection, batch: Batch) -> Written:

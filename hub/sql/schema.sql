@@ -154,6 +154,14 @@ PARTITION BY RANGE (received_at);
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
+CREATE FUNCTION public.ask_again(p_numberings jsonb) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    update settlings s set asked = s.asked + 1
+    from jsonb_to_recordset(p_numberings) as p (gate_id text, epoch text)
+    where s.gate_id = p.gate_id and s.epoch = p.epoch
+$$;
 CREATE FUNCTION public.become_active(p_venue text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -216,6 +224,29 @@ begin
     return null;
 end
 $_$;
+CREATE FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    v_since timestamptz;
+    v_until timestamptz;
+begin
+    if p_places is null then
+        return;
+    end if;
+    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
+    return query select t.scan_id, t.at, t.uncertainty_ms from unnest(p_scans) as asked (scan_id)
+    cross join lateral (
+        select s.* from scan_times s
+        where s.scan_id = asked.scan_id and s.received_at between v_since and v_until offset 0
+    ) t
+    where (t.gate_id, t.epoch) in (
+        select p.gate_id, p.epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
+    ) and (t.at, t.uncertainty_ms) is distinct from (t.corrected_at, t.corrected_uncertainty_ms);
+end
+$$;
 CREATE FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint DEFAULT NULL::bigint) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1695,6 +1726,7 @@ begin
         perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
     end if;
     if cardinality(v_new.fresh) > 0 then
+        perform ask_again(v_new.numberings);
         perform note_clones(entangled(v_new.numberings), v_venue);
         if v_new.learnt is not null then
             v_new.places := nullif(
@@ -2381,24 +2413,11 @@ CREATE FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) RE
         amount_cents = excluded.amount_cents, status = excluded.status
 $$;
 CREATE FUNCTION public.note_torn(p_places jsonb) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
-declare
-    v_since timestamptz := received_since(p_places);
-begin
-    update boots b set is_torn = true
-    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
-    where b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn and exists (
-        select from scan_times t
-        left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
-        where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
-            and t.seq between greatest(b.first_seq, p.seq) and b.last_seq and t.received_at >= v_since
-            and (is_apart(t.base, t.monotonic_ms, c.base, c.monotonic_ms)
-                or abs(extract(epoch from t.corrected_at - t.at)) > extract(epoch from
-                    case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
-    );
-end
+    update boots b set is_torn = true from torn_boots(p_places) t
+    where (b.gate_id, b.epoch, b.boot_id) = (t.gate_id, t.epoch, t.boot_id)
 $$;
 CREATE FUNCTION public.one_winning_admission() RETURNS trigger
     LANGUAGE plpgsql
@@ -2549,7 +2568,11 @@ CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
     select jsonb_agg(place) from (
         select b.gate_id, b.epoch, b.first_seq as seq
         from jsonb_to_recordset(p_boots) as learnt (gate_id text, boot_id text)
-        join boots b on b.gate_id = learnt.gate_id and b.boot_id = learnt.boot_id and b.has_untrusted
+        cross join lateral (
+            select k.gate_id, k.epoch, k.first_seq from boots k
+            where k.gate_id = learnt.gate_id and k.boot_id = learnt.boot_id and k.has_untrusted
+            order by k.last_seq desc, k.epoch limit 8
+        ) b
     ) place
 $$;
 CREATE FUNCTION public.preview_event_cancellation(p_event_id uuid) RETURNS jsonb
@@ -2607,6 +2630,27 @@ begin
     where sent_at < p_now - p_older or sent_at is null and attempts >= 5 and updated_at < p_now - p_older;
     get diagnostics v_count = row_count;
     return v_count;
+end
+$$;
+CREATE FUNCTION public.put_off(p_places jsonb, OUT near jsonb, OUT far jsonb) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_first record;
+    v_then record;
+begin
+    select * into v_first from within_bound(p_places);
+    select * into v_then from within_bound(widened(v_first.near));
+    near := v_then.near;
+    far := nullif(coalesce(v_first.far, '[]') || coalesce(v_then.far, '[]'), '[]');
+    insert into settlings as s (gate_id, epoch, seq, whole)
+    select gate_id, epoch, seq, whole
+    from jsonb_to_recordset(far) as p (gate_id text, epoch text, seq bigint, whole boolean)
+    order by gate_id, epoch
+    on conflict (gate_id, epoch) do update set seq = least(s.seq, excluded.seq),
+        whole = s.whole or excluded.whole, asked = s.asked + 1;
+    perform ask_again(near);
 end
 $$;
 CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS jsonb
@@ -3151,66 +3195,52 @@ begin
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
 end
 $$;
+CREATE FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    v_moved uuid[];
+    v_at timestamptz[];
+    v_ms bigint[];
+begin
+    perform lock_gates(array[p_gate]);
+    select array_agg(t.scan_id), array_agg(t.at), array_agg(t.uncertainty_ms) into v_moved, v_at, v_ms
+    from json_to_recordset(p_times) as t (scan_id uuid, at timestamptz, uncertainty_ms bigint)
+    cross join lateral scans_of(array[t.scan_id]) s
+    where (s.corrected_at, s.corrected_uncertainty_ms) is distinct from (t.at, t.uncertainty_ms);
+    if v_moved is not null then
+        perform take_effect('{}', '{}', '{}', v_moved, v_at, v_ms, null, p_venue);
+    end if;
+    return coalesce(cardinality(v_moved), 0);
+end
+$$;
 CREATE FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
+    v_near jsonb;
+    v_far jsonb;
     v_moved uuid[] := '{}';
-    v_scans uuid[] := p_fresh || p_annulled;
-    v_concerned record;
-    v_taken_back uuid[];
-    v_doubled text[];
-    v_done uuid[];
-    v_guests uuid[];
-    v_code text;
+    v_at timestamptz[] := '{}';
+    v_ms bigint[] := '{}';
 begin
     if p_places is not null then
-        p_places := widened(p_places);
-        v_moved := array(select scan_id from unsettled(p_places));
-        v_scans := v_scans || v_moved;
+        select near, far into v_near, v_far from put_off(p_places);
+        select coalesce(array_agg(u.scan_id), '{}'), coalesce(array_agg(u.at), '{}'),
+            coalesce(array_agg(u.uncertainty_ms), '{}')
+        into v_moved, v_at, v_ms from (
+            select * from unsettled(v_near)
+            union all
+            select * from by_themselves(p_fresh, v_far)
+        ) u;
     end if;
-    select * into v_concerned from concerned_by(v_scans);
-    perform lock_events_of(v_concerned.subjects);
-    if cardinality(v_concerned.strangers) > 0 then
-        perform lock_codes(v_concerned.strangers);
-    end if;
-    if cardinality(v_moved) > 0 then
-        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
-        from unsettled(p_places) u join scan_places p on p.scan_id = u.scan_id
-        where s.scan_id = p.scan_id and s.received_at = p.received_at;
-    end if;
-    if p_places is not null then
-        perform note_torn(p_places);
-    end if;
-    v_taken_back := note_outcomes(p_fresh, p_told);
-    v_doubled := doubled(v_concerned.codes);
-    perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
-    if cardinality(v_scans) > cardinality(p_fresh) then
-        v_concerned.plain := array(select unnest(v_concerned.plain) intersect select unnest(p_fresh));
-    end if;
-    v_done := check_in_fresh(v_concerned.plain, v_doubled);
-    if cardinality(v_done) < cardinality(v_concerned.subjects) then
-        perform refresh_tickets(array(select unnest(v_concerned.subjects) except select unnest(v_done)));
-    end if;
-    v_guests := array(
-        select ticket_id from vip_linked_tickets where ticket_id = any (v_concerned.subjects)
-        union
-        select id from vip_guest_passes where id = any (v_concerned.subjects)
-    );
-    if cardinality(v_guests) > 0 then
-        perform settle_vip(v_guests, p_fresh, v_moved, v_taken_back);
-    end if;
-    for v_code in
-        select unnest(v_doubled)
-        union
-        select c.code_hash from scans_of(v_moved || v_taken_back) s
-        join scan_conflicts c on c.code_hash = s.one_time_code_hash
-        where c.withdrawn_at is null
-        order by 1
-    loop
-        perform pair_admissions(v_code, p_venue);
-    end loop;
+    perform take_effect(p_fresh, p_told, p_annulled, v_moved, v_at, v_ms, v_near, p_venue);
 end
 $$;
 CREATE FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) RETURNS void
@@ -3231,6 +3261,31 @@ begin
         union
         select reservation_id from vip_guest_passes where id = any (p_guests)
     ));
+end
+$$;
+CREATE FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+    -- before the lock: it looks at all there is
+    v_torn text[] := array(
+        select boot_id from torn_boots(widened(jsonb_build_array(
+            jsonb_build_object('gate_id', p_gate, 'epoch', p_epoch, 'seq', p_seq, 'whole', p_whole)
+        )))
+    );
+begin
+    perform lock_gates(array[p_gate]);
+    update boots set is_torn = true where gate_id = p_gate and epoch = p_epoch and boot_id = any (v_torn);
+    delete from settlings where gate_id = p_gate and epoch = p_epoch and asked = p_asked;
+    if not found then
+        update settlings set since = clock_timestamp() where gate_id = p_gate and epoch = p_epoch;
+    end if;
+    return not exists (select from settlings where gate_id = p_gate and epoch = p_epoch);
 end
 $$;
 CREATE FUNCTION public.sold_of(p_event_id uuid) RETURNS TABLE(name text, sold bigint)
@@ -3279,13 +3334,18 @@ begin
             has_untrusted = known.has_untrusted or excluded.has_untrusted
         returning gate_id, epoch, boot_id, has_untrusted, is_torn
     ), contested as (
-        -- clocks: as they were before this statement
-        select gate_id, epoch from spans b where is_torn or has_untrusted and exists (
-            select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
-            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
-                and s.clock = 'synced' and is_countable(s.monotonic_ms)
-                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
-                    c.base, c.monotonic_ms)
+        -- boots and clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and (
+            not exists (
+                select from boots o
+                where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
+            ) or exists (
+                select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+                where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                    and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                    and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                        c.base, c.monotonic_ms)
+            )
         )
     ), clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
@@ -3307,7 +3367,8 @@ begin
             from stored
         ) s group by gate_id, epoch
     ), place as (
-        select n.gate_id, n.epoch, n.seq from numbering n
+        select n.gate_id, n.epoch, n.seq, (n.gate_id, n.epoch) in (select gate_id, epoch from contested) as whole
+        from numbering n
         -- as it was before this statement
         cross join lateral newest_scan(n.gate_id, n.epoch) newest
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
@@ -3354,6 +3415,62 @@ begin
     return v_count;
 end
 $$;
+CREATE FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_scans uuid[] := p_fresh || p_annulled || p_moved;
+    v_concerned record;
+    v_taken_back uuid[];
+    v_doubled text[];
+    v_done uuid[];
+    v_guests uuid[];
+    v_code text;
+begin
+    select * into v_concerned from concerned_by(v_scans);
+    perform lock_events_of(v_concerned.subjects);
+    if cardinality(v_concerned.strangers) > 0 then
+        perform lock_codes(v_concerned.strangers);
+    end if;
+    if cardinality(p_moved) > 0 then
+        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.ms
+        from unnest(p_moved, p_at, p_ms) as u (scan_id, at, ms) join scan_places p on p.scan_id = u.scan_id
+        where s.scan_id = p.scan_id and s.received_at = p.received_at;
+    end if;
+    if p_places is not null then
+        perform note_torn(p_places);
+    end if;
+    v_taken_back := note_outcomes(p_fresh, p_told);
+    v_doubled := doubled(v_concerned.codes);
+    perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
+    if cardinality(v_scans) > cardinality(p_fresh) then
+        v_concerned.plain := array(select unnest(v_concerned.plain) intersect select unnest(p_fresh));
+    end if;
+    v_done := check_in_fresh(v_concerned.plain, v_doubled);
+    if cardinality(v_done) < cardinality(v_concerned.subjects) then
+        perform refresh_tickets(array(select unnest(v_concerned.subjects) except select unnest(v_done)));
+    end if;
+    v_guests := array(
+        select ticket_id from vip_linked_tickets where ticket_id = any (v_concerned.subjects)
+        union
+        select id from vip_guest_passes where id = any (v_concerned.subjects)
+    );
+    if cardinality(v_guests) > 0 then
+        perform settle_vip(v_guests, p_fresh, p_moved, v_taken_back);
+    end if;
+    for v_code in
+        select unnest(v_doubled)
+        union
+        select c.code_hash from scans_of(p_moved || v_taken_back) s
+        join scan_conflicts c on c.code_hash = s.one_time_code_hash
+        where c.withdrawn_at is null
+        order by 1
+    loop
+        perform pair_admissions(v_code, p_venue);
+    end loop;
+end
+$$;
 CREATE FUNCTION public.take_locks(p_names text[], p_shared boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3397,6 +3514,42 @@ CREATE FUNCTION public.ticket_types_of(p_types jsonb) RETURNS TABLE(place bigint
         with ordinality as listed (one, place)
     where listed.one ->> 'name' <> ''
 $_$;
+CREATE FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+    return query select * from unsettled(widened(jsonb_build_array(
+        jsonb_build_object('gate_id', p_gate, 'epoch', p_epoch, 'seq', p_seq, 'whole', p_whole)
+    )));
+end
+$$;
+CREATE FUNCTION public.torn_boots(p_places jsonb) RETURNS TABLE(gate_id text, epoch text, boot_id text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    return query select b.gate_id, b.epoch, b.boot_id
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    join boots b on b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn
+    where exists (
+        select from scan_times t
+        left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
+        where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
+            and t.seq between greatest(b.first_seq, p.seq) and b.last_seq and t.received_at >= v_since
+            and (is_apart(t.base, t.monotonic_ms, c.base, c.monotonic_ms)
+                or abs(extract(epoch from t.corrected_at - t.at)) > extract(epoch from
+                    case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
+    );
+end
+$$;
 CREATE FUNCTION public.touch_updated_at() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -3922,11 +4075,11 @@ declare
     v_since timestamptz := received_since(p_places);
 begin
     return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or before.has_untrusted)
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or p.whole)
             then before.first_seq else p.seq end))
-    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn, b.has_untrusted from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
             and l.received_at >= v_since
@@ -3956,6 +4109,33 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     from admission a
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
+$$;
+CREATE FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    c_most constant integer := 1000;
+begin
+    with place as (
+        select gate_id, epoch, min(seq) as seq, bool_or(coalesce(whole, false)) as whole
+        from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
+        group by gate_id, epoch
+    ), sized as (
+        select place.*, counted.rows from place cross join lateral (
+            select count(*) as rows from (
+                select from scan_places k
+                where k.gate_id = place.gate_id and k.epoch = place.epoch and k.seq >= place.seq limit c_most + 1
+            ) kept
+        ) counted
+    ), summed as (
+        select gate_id, epoch, seq, whole, sum(rows) over (order by rows, gate_id, epoch) <= c_most as is_near
+        from sized
+    )
+    select jsonb_agg(to_jsonb(s) - 'is_near') filter (where is_near),
+        jsonb_agg(to_jsonb(s) - 'is_near') filter (where not is_near)
+    into near, far from summed s;
+end
 $$;
 CREATE FUNCTION public.without_long_texts(p_row jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4628,6 +4808,14 @@ CREATE VIEW public.scan_times WITH (security_invoker='true') AS
     s.received_at
    FROM (public.scan_logs s
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
+CREATE TABLE public.settlings (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    whole boolean NOT NULL,
+    asked bigint DEFAULT 1 NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
 CREATE TABLE public.staff (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     user_id uuid NOT NULL,
@@ -4751,6 +4939,8 @@ ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_repeats
     ADD CONSTRAINT scan_repeats_pkey PRIMARY KEY (gate_id, epoch, seq);
+ALTER TABLE ONLY public.settlings
+    ADD CONSTRAINT settlings_pkey PRIMARY KEY (gate_id, epoch);
 ALTER TABLE ONLY public.staff
     ADD CONSTRAINT staff_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.staff
@@ -5053,6 +5243,7 @@ CREATE POLICY service_works ON public.scan_logs TO service_role USING (true) WIT
 CREATE POLICY service_works ON public.scan_places TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_quarantine TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_repeats TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.settlings TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.staff TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.state_transitions TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.tickets TO service_role USING (true) WITH CHECK (true);
@@ -5062,6 +5253,7 @@ CREATE POLICY service_works ON public.vip_reservations TO service_role USING (tr
 CREATE POLICY service_works ON public.vip_scan_logs TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.webhook_events TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.winning_admissions TO service_role USING (true) WITH CHECK (true);
+ALTER TABLE public.settlings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.staff ENABLE ROW LEVEL SECURITY;
 CREATE POLICY staff_acknowledges ON public.scan_conflicts FOR UPDATE TO authenticated USING (((acknowledged_by IS NULL) AND ( SELECT public.is_staff() AS is_staff))) WITH CHECK (((acknowledged_by = ( SELECT public.acting_as() AS acting_as)) AND (acknowledged_at IS NOT NULL)));
 CREATE POLICY staff_sees ON public.event_vip_tables FOR SELECT TO authenticated USING (( SELECT public.is_staff() AS is_staff));
@@ -5108,12 +5300,16 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
 GRANT SELECT ON TABLE public.scan_logs TO authenticated;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.ask_again(p_numberings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ask_again(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.become_active(p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.become_active(p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
@@ -5406,6 +5602,8 @@ REVOKE ALL ON FUNCTION public.purchases_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purchases_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.put_off(p_places jsonb, OUT near jsonb, OUT far jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.put_off(p_places jsonb, OUT near jsonb, OUT far jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.random_letters(p_count integer) FROM PUBLIC;
@@ -5454,22 +5652,32 @@ REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integ
 GRANT ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
+REVOKE ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.sold_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sold_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_types_of(p_types jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_types_of(p_types jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.torn_boots(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.torn_boots(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.touch_updated_at() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.try_lock(p_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.try_lock(p_name text) TO service_role;
@@ -5563,6 +5771,8 @@ REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
+REVOKE ALL ON FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_long_texts(p_row jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.without_long_texts(p_row jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_names(p_row jsonb) FROM PUBLIC;
@@ -5642,6 +5852,7 @@ GRANT UPDATE(acknowledged_at) ON TABLE public.scan_conflicts TO authenticated;
 GRANT SELECT ON TABLE public.scan_counts TO service_role;
 GRANT SELECT ON TABLE public.scan_counts TO authenticated;
 GRANT SELECT ON TABLE public.scan_times TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.settlings TO service_role;
 GRANT SELECT ON TABLE public.staff TO service_role;
 GRANT SELECT ON TABLE public.staff TO authenticated;
 GRANT INSERT(id) ON TABLE public.staff TO authenticated;

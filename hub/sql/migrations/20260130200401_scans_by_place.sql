@@ -65,13 +65,18 @@ begin
             has_untrusted = known.has_untrusted or excluded.has_untrusted
         returning gate_id, epoch, boot_id, has_untrusted, is_torn
     ), contested as (
-        -- clocks: as they were before this statement
-        select gate_id, epoch from spans b where is_torn or has_untrusted and exists (
-            select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
-            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
-                and s.clock = 'synced' and is_countable(s.monotonic_ms)
-                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
-                    c.base, c.monotonic_ms)
+        -- boots and clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and (
+            not exists (
+                select from boots o
+                where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
+            ) or exists (
+                select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+                where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                    and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                    and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                        c.base, c.monotonic_ms)
+            )
         )
     ), clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
@@ -93,7 +98,8 @@ begin
             from stored
         ) s group by gate_id, epoch
     ), place as (
-        select n.gate_id, n.epoch, n.seq from numbering n
+        select n.gate_id, n.epoch, n.seq, (n.gate_id, n.epoch) in (select gate_id, epoch from contested) as whole
+        from numbering n
         -- as it was before this statement
         cross join lateral newest_scan(n.gate_id, n.epoch) newest
         where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
@@ -210,18 +216,18 @@ end
 $$;
 
 -- These places; from the beginning of the boot where a measured time goes back beyond doubt, or where the boot's
--- clocks may contradict each other: who was wrong is seen from all of the boot only (`unsettled`).
+-- clocks may contradict each other (`whole`, or torn): who was wrong is seen from all of the boot only (`unsettled`).
 create or replace function widened(p_places jsonb) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
     v_since timestamptz := received_since(p_places);
 begin
     return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or before.has_untrusted)
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or p.whole)
             then before.first_seq else p.seq end))
-    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn, b.has_untrusted from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_logs l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
             and l.received_at >= v_since
@@ -326,17 +332,20 @@ begin
 end
 $$;
 
--- From these places on: keep of each boot whether its clocks contradict each other. They do where a measured
--- time was moved by more than it may be off, or is apart from the clock that places the unmeasured; and where one
--- of these was moved.
-create or replace function note_torn(p_places jsonb) returns void
-language plpgsql set search_path = public, pg_temp as $$
+-- From these places on, boots whose clocks contradict each other and are not yet known for it. They do where a
+-- measured time was moved by more than it may be off, or is apart from the clock that places the unmeasured; and where
+-- one of these was moved.
+create or replace function torn_boots(p_places jsonb)
+returns table (gate_id text, epoch text, boot_id text)
+language plpgsql stable set search_path = public, pg_temp as $$
+#variable_conflict use_column
 declare
     v_since timestamptz := received_since(p_places);
 begin
-    update boots b set is_torn = true
+    return query select b.gate_id, b.epoch, b.boot_id
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint)
-    where b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn and exists (
+    join boots b on b.gate_id = p.gate_id and b.epoch = p.epoch and b.last_seq >= p.seq and not b.is_torn
+    where exists (
         select from scan_times t
         left join boot_clocks c on b.has_untrusted and c.gate_id = b.gate_id and c.boot_id = b.boot_id
         where t.gate_id = b.gate_id and t.epoch = b.epoch and t.boot_id = b.boot_id and t.is_heard
@@ -346,6 +355,13 @@ begin
                     case when t.base is null then interval '0' else give_or_take(t.uncertainty_ms) end))
     );
 end
+$$;
+
+-- Keep of each boot from these places on whether its clocks contradict each other (`torn_boots`).
+create or replace function note_torn(p_places jsonb) returns void
+language sql set search_path = public, pg_temp as $$
+    update boots b set is_torn = true from torn_boots(p_places) t
+    where (b.gate_id, b.epoch, b.boot_id) = (t.gate_id, t.epoch, t.boot_id)
 $$;
 
 create or replace function admitted_by(p_scans uuid[])
@@ -581,14 +597,15 @@ end
 $$;
 
 -- Let these new scans, and what was learnt of older ones' times, take effect. p_told, p_annulled: the scans of
--- which the new ones say so. p_places: as for `unsettled`, or null. p_venue: whom to tell of a conflict.
-create or replace function settle_scans(
-    p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text
+-- which the new ones say so. p_moved: scans that were at p_at, give or take p_ms. p_places: as for `note_torn`, or null.
+-- p_venue: whom to tell of a conflict.
+create or replace function take_effect(
+    p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamptz[], p_ms bigint[],
+    p_places jsonb, p_venue text
 ) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
-    v_moved uuid[] := '{}';
-    v_scans uuid[] := p_fresh || p_annulled;
+    v_scans uuid[] := p_fresh || p_annulled || p_moved;
     v_concerned record;
     v_taken_back uuid[];
     v_doubled text[];
@@ -596,19 +613,14 @@ declare
     v_guests uuid[];
     v_code text;
 begin
-    if p_places is not null then
-        p_places := widened(p_places);
-        v_moved := array(select scan_id from unsettled(p_places));
-        v_scans := v_scans || v_moved;
-    end if;
     select * into v_concerned from concerned_by(v_scans);
     perform lock_events_of(v_concerned.subjects);
     if cardinality(v_concerned.strangers) > 0 then
         perform lock_codes(v_concerned.strangers);
     end if;
-    if cardinality(v_moved) > 0 then
-        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.uncertainty_ms
-        from unsettled(p_places) u join scan_places p on p.scan_id = u.scan_id
+    if cardinality(p_moved) > 0 then
+        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.ms
+        from unnest(p_moved, p_at, p_ms) as u (scan_id, at, ms) join scan_places p on p.scan_id = u.scan_id
         where s.scan_id = p.scan_id and s.received_at = p.received_at;
     end if;
     if p_places is not null then
@@ -630,18 +642,45 @@ begin
         select id from vip_guest_passes where id = any (v_concerned.subjects)
     );
     if cardinality(v_guests) > 0 then
-        perform settle_vip(v_guests, p_fresh, v_moved, v_taken_back);
+        perform settle_vip(v_guests, p_fresh, p_moved, v_taken_back);
     end if;
     for v_code in
         select unnest(v_doubled)
         union
-        select c.code_hash from scans_of(v_moved || v_taken_back) s
+        select c.code_hash from scans_of(p_moved || v_taken_back) s
         join scan_conflicts c on c.code_hash = s.one_time_code_hash
         where c.withdrawn_at is null
         order by 1
     loop
         perform pair_admissions(v_code, p_venue);
     end loop;
+end
+$$;
+
+-- The same for what a batch brought. p_places: from where on times are to be settled, or null: at once where that
+-- looks at few scans, later where it looks at many (`put_off`).
+create or replace function settle_scans(
+    p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text
+) returns void
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_near jsonb;
+    v_far jsonb;
+    v_moved uuid[] := '{}';
+    v_at timestamptz[] := '{}';
+    v_ms bigint[] := '{}';
+begin
+    if p_places is not null then
+        select near, far into v_near, v_far from put_off(p_places);
+        select coalesce(array_agg(u.scan_id), '{}'), coalesce(array_agg(u.at), '{}'),
+            coalesce(array_agg(u.uncertainty_ms), '{}')
+        into v_moved, v_at, v_ms from (
+            select * from unsettled(v_near)
+            union all
+            select * from by_themselves(p_fresh, v_far)
+        ) u;
+    end if;
+    perform take_effect(p_fresh, p_told, p_annulled, v_moved, v_at, v_ms, v_near, p_venue);
 end
 $$;
 

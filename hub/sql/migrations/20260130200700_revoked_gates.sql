@@ -68,6 +68,7 @@ begin
         perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
     end if;
     if cardinality(v_new.fresh) > 0 then
+        perform ask_again(v_new.numberings);
         perform note_clones(entangled(v_new.numberings), v_venue);
         if v_new.learnt is not null then
             v_new.places := nullif(
