@@ -234,7 +234,7 @@ class Broker:
         if broker_takes < PACKET and broker_takes != self._largest:
             _log.error(
                 "the broker takes smaller messages than gates may need: what is larger is not sent. Raise "
-                "its max_packet_size to 1 MiB, as in config/mosquitto.",
+                "its max_packet_size to 256 KiB, as in config/mosquitto.",
                 takes=broker_takes,
                 needed=PACKET,
             )

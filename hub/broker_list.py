@@ -31,7 +31,8 @@ def document(venue: str, gate_ids: Iterable[str]) -> str:
     """The file's text: the same for the same gates, in whatever order.
 
     Everything is denied but what a gate says and listens to (`sync.wire.Topics`), letter by letter: no filter
-    is granted by a pattern, and nobody administers the plugin (``$CONTROL``).
+    is granted by a pattern, and nobody administers the plugin (``$CONTROL``). Nobody hears itself: who sends
+    much and reads nothing would have the broker keep it all.
 
     :raises ListError: a name would be more than one level of a topic, or is kept for the hub.
     """
@@ -58,7 +59,9 @@ def _check(venue: str, gates: list[str]) -> None:
 
 
 def _client(gate: str) -> dict[str, Any]:
-    return {"username": gate, "roles": [{"rolename": gate}, {"rolename": EVERY_GATE}]}
+    """What is its own comes first: the plugin goes by the first that applies."""
+    roles = [{"rolename": gate, "priority": 1}, {"rolename": EVERY_GATE, "priority": 0}]
+    return {"username": gate, "roles": roles}
 
 
 def _common(topics: Topics) -> list[str]:
@@ -74,8 +77,12 @@ def _own(topics: Topics, gate: str) -> dict[str, Any]:
 
 
 def _role(name: str, heard: list[str], said: list[str]) -> dict[str, Any]:
-    granted = [("subscribeLiteral", topic) for topic in heard]
-    granted += [("publishClientReceive", topic) for topic in heard]
-    granted += [("publishClientSend", topic) for topic in said]
-    acls = [{"acltype": kind, "topic": topic, "allow": True} for kind, topic in granted]
+    acls = [_acl("subscribeLiteral", topic) for topic in heard]
+    acls += [_acl("publishClientReceive", topic) for topic in heard]
+    acls += [_acl("publishClientSend", topic) for topic in said]
+    acls += [_acl("publishClientReceive", topic, allow=False) for topic in said]
     return {"rolename": name, "acls": acls}
+
+
+def _acl(kind: str, topic: str, *, allow: bool = True) -> dict[str, Any]:
+    return {"acltype": kind, "topic": topic, "allow": allow}

@@ -187,7 +187,7 @@ class Link:
         if not self._set_aside:
             structlog.get_logger().error(
                 "a message is larger than the broker takes: it is set aside, and the rest goes on. "
-                "Raise the broker's max_packet_size to 1 MiB, as in config/mosquitto.",
+                "Raise the broker's max_packet_size to 256 KiB, as in config/mosquitto.",
                 topic=topic,
                 bytes=size,
                 takes=self._largest,

@@ -30,7 +30,7 @@ from tests.integration.hub.world import PATIENCE, GateOnMqtt, World
 from tests.proxy import Proxy
 
 MEGABYTE = 1_100_000
-PACKET = 1024 * 1024
+PACKET = 256 * 1024
 """config/mosquitto/maguey.conf, max_packet_size."""
 
 

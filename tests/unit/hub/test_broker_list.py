@@ -32,15 +32,21 @@ class Plugin:
         assert not any(made["defaultACLAccess"].values())
         assert len(made["defaultACLAccess"]) == 4
         self._roles = {role["rolename"]: role["acls"] for role in made["roles"]}
-        self._clients = {one["username"]: [r["rolename"] for r in one["roles"]] for one in made["clients"]}
+        self._clients = {one["username"]: one["roles"] for one in made["clients"]}
 
     def _acls(self, name: str) -> list[dict[str, Any]]:
-        return list(itertools.chain.from_iterable(self._roles[role] for role in self._clients.get(name, [])))
+        roles = sorted(self._clients.get(name, []), key=lambda role: -role["priority"])
+        return list(itertools.chain.from_iterable(self._roles[role["rolename"]] for role in roles))
 
     def may(self, name: str, way: str, topic: str) -> bool:
-        """Publish or receive."""
-        return any(
-            acl["acltype"] == way and mqtt.topic_matches_sub(acl["topic"], topic) for acl in self._acls(name)
+        """Publish or receive: the first that applies."""
+        return next(
+            (
+                acl["allow"]
+                for acl in self._acls(name)
+                if acl["acltype"] == way and mqtt.topic_matches_sub(acl["topic"], topic)
+            ),
+            False,
         )
 
     def may_ask_for(self, name: str, wanted: str) -> bool:
@@ -73,6 +79,7 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
         if one in gates:
             said = set(topics.said_by(one))
             heard = common | {topics.ack(one), topics.grants(one), topics.commands(one)}
+            heard -= said  # nobody hears itself
         assert {topic for topic in where if plugin.may(one, "publishClientSend", topic)} == said
         assert {topic for topic in where if plugin.may(one, "publishClientReceive", topic)} == heard
         wanted = {*where, *itertools.chain.from_iterable(map(topics.heard_at, everybody)), "#", "+/#"}
