@@ -60,6 +60,7 @@ def _enter(namespace: int) -> None:
 def net() -> Iterator[Net]:
     """Both, with a cable between. Skips the test where nobody may make them."""
     made = Net(f"maguey-hub-{os.getpid()}", f"maguey-world-{os.getpid()}")
+    _sweep()
     with contextlib.ExitStack() as stack:
         for name in (made.hub, made.world):
             _make(name)
@@ -88,6 +89,13 @@ def net() -> Iterator[Net]:
         run("ip", "-n", made.world, "route", "add", "local", "fd77:1::/48", "dev", "lo")
         run("ip", "-n", made.hub, "route", "add", "fd77:1::/48", "via", "fd77::2")
         yield made
+
+
+def _sweep() -> None:
+    """Remove what those left who were killed: their process is gone."""
+    for left in Path("/run/netns").glob("maguey-*-*"):
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            subprocess.run(["ip", "netns", "del", left.name], check=False)  # somebody else may be faster
 
 
 def _make(name: str) -> None:
