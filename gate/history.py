@@ -14,15 +14,18 @@ import msgspec
 from gate.model import Admission, Entry, History, Status
 
 
-def _identity(entry: Entry) -> str | tuple[datetime, str]:
-    """What one admission is known by; the hub may have moved its time (`gate.model.Entry`)."""
-    return entry.scan or (entry.at, entry.gate)
+def _identity(entry: Entry) -> tuple[str | datetime, str]:
+    """What one admission is known by; the hub may have moved its time (`gate.model.Entry`).
+
+    A scan's id is its gate's alone: what another gate calls so is another admission.
+    """
+    return entry.scan or entry.at, entry.gate
 
 
 def is_same(one: Entry, other: Entry) -> bool:
     """Whether two sources tell of one admission: by its record's id where both know it."""
     if one.scan and other.scan:
-        return one.scan == other.scan
+        return (one.scan, one.gate) == (other.scan, other.gate)
     return (one.at, one.gate) == (other.at, other.gate)
 
 

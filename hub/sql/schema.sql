@@ -144,6 +144,7 @@ CREATE TABLE public.scan_logs (
     corrected_at timestamp with time zone,
     corrected_uncertainty_ms bigint,
     one_time_code_hash text,
+    said_id uuid,
     CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
     CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
@@ -548,12 +549,11 @@ begin
     end if;
     -- before any claim: whoever has the ticket's row goes on to the claims of it
     perform claim_subject(p_code_hash);
-    select * into v_mine from claims where scan_id = p_scan for update;
+    select * into v_mine from claims where gate_id = p_gate and scan_id = p_scan for update;
     if found then
-        if v_mine.gate_id = p_gate and v_mine.code_hash is null or v_mine.released_at is not null then
+        if v_mine.code_hash is null or v_mine.released_at is not null then
             return null;
-        elsif (v_mine.gate_id, v_mine.code_hash, v_mine.epoch, v_mine.event_id)
-                is distinct from (p_gate, p_code_hash, p_epoch, p_event) then
+        elsif (v_mine.code_hash, v_mine.epoch, v_mine.event_id) is distinct from (p_code_hash, p_epoch, p_event) then
             return jsonb_build_object('refused', 'its scan_id is that of another claim');
         elsif v_mine.answer is not null then
             return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
@@ -569,7 +569,7 @@ begin
         case when v_lender is null then v_answer - 'perk' end,
         case when v_lender is null then p_now end,
         case when v_answer ? 'perk' then p_now end
-    on conflict (scan_id) do update set asked_at = excluded.asked_at, home = excluded.home,
+    on conflict (gate_id, scan_id) do update set asked_at = excluded.asked_at, home = excluded.home,
         answer = excluded.answer, grant_message = excluded.grant_message, answered_at = excluded.answered_at,
         released_at = excluded.released_at
     where claims.released_at is null;
@@ -586,9 +586,17 @@ $$;
 CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
+CREATE FUNCTION public.said_of(p_scan uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
+end
+$$;
 CREATE FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', COALESCE((p_scan)::text, ''::text)) ELSE NULL::jsonb END;
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', COALESCE((public.said_of(p_scan))::text, ''::text)) ELSE NULL::jsonb END;
 CREATE FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -603,7 +611,7 @@ begin
     if not found then
         return null;
     end if;
-    select * into v_scan from scans_of(array[v_live.scan_id]) where gate_id = v_live.gate_id;
+    select * into v_scan from scans_of(array[scan_key(v_live.gate_id, v_live.scan_id)]);
     if v_scan.scan_id is null then
         v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded'
             when is_revoked(v_live.gate_id) then 'revoked' end;
@@ -616,7 +624,8 @@ begin
         return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
             v_live.gate_id, v_live.scan_id);
     end if;
-    update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    update claims set released_at = p_now, released_by = v_why
+    where gate_id = v_live.gate_id and scan_id = v_live.scan_id;
     return null;
 end
 $$;
@@ -1382,7 +1391,7 @@ CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
 $$;
 CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', p_scan) ELSE NULL::jsonb END;
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', public.said_of(p_scan)) ELSE NULL::jsonb END;
 CREATE FUNCTION public.feed_on_events() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1629,13 +1638,16 @@ begin
     where code_hash = v_ticket.code_hash and answer = 'granted' and released_at is null for update;
     if not found then
         return jsonb_build_object('outcome', 'no grant');
-    elsif exists (select from scans_of(array[v_claim.scan_id]) where annulled_at is null) then
+    elsif exists (
+        select from scans_of(array[scan_key(v_claim.gate_id, v_claim.scan_id)]) where annulled_at is null
+    ) then
         return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
     elsif may_still_use(v_claim, p_is_off, p_now) then
         return jsonb_build_object('gate', v_claim.gate_id,
             'outcome', case when may_be_unread(v_claim) then 'unread' else 'alive' end);
     end if;
-    update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
+    update claims set released_at = p_now, released_by = 'freed'
+    where gate_id = v_claim.gate_id and scan_id = v_claim.scan_id;
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'free', v_ticket.id::text, p_reason, jsonb_build_object('event_id', p_event,
         'gate_id', v_claim.gate_id, 'epoch', v_claim.epoch, 'scan_id', v_claim.scan_id, 'is_off', p_is_off));
@@ -1674,9 +1686,9 @@ CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now t
     AS $$
     insert into claims (scan_id, gate_id, asked_at, released_at, released_by)
     select p_scan, p_gate, p_now, p_now, 'returned' where claim_refusal(p_venue, p_gate, null) is null
-    on conflict (scan_id) do update set released_at = p_now, released_by = 'returned'
-    where claims.gate_id = p_gate and claims.released_at is null and not exists (
-        select from scans_of(array[p_scan]) s where s.verdict = 'admit' and s.annulled_at is null
+    on conflict (gate_id, scan_id) do update set released_at = p_now, released_by = 'returned'
+    where claims.released_at is null and not exists (
+        select from scans_of(array[scan_key(p_gate, p_scan)]) s where s.verdict = 'admit' and s.annulled_at is null
     )
 $$;
 CREATE FUNCTION public.give_or_take(p_uncertainty_ms bigint) RETURNS interval
@@ -1719,7 +1731,7 @@ declare
     v_new record;
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
-    p_records := without_revoked(p_records, p_topics);
+    p_records := without_revoked(with_keys(p_records), p_topics);
     select * into v_new from store_records(p_records);
     if cardinality(v_new.fresh) < json_array_length(p_records) then
         perform keep_repeats(p_records::jsonb);
@@ -1844,8 +1856,8 @@ CREATE FUNCTION public.keep_scan_places() RETURNS trigger
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    insert into scan_places (gate_id, epoch, seq, scan_id, received_at, refers_to, one_time_code_hash)
-    select gate_id, epoch, seq, scan_id, received_at, refers_to, one_time_code_hash from new_rows;
+    insert into scan_places (gate_id, epoch, seq, scan_id, said_id, received_at, refers_to, one_time_code_hash)
+    select gate_id, epoch, seq, scan_id, said_id, received_at, refers_to, one_time_code_hash from new_rows;
     return null;
 end
 $$;
@@ -2370,10 +2382,15 @@ declare
     v_telling uuid[];
     v_taken_back uuid[];
 begin
-    v_scans := p_told || array(
-        select told.refers_to from unnest(p_new) as asked (scan_id)
+    v_scans := array_remove(p_told, null) || array(
+        select asked.scan_id from unnest(p_new) as asked (scan_id)
+        -- one look into the index each (offset 0)
         cross join lateral (
-            select l.refers_to from scan_places l where l.refers_to = asked.scan_id offset 0
+            select p.gate_id, coalesce(p.said_id, p.scan_id) as said from scan_places p
+            where p.scan_id = asked.scan_id offset 0
+        ) k
+        cross join lateral (
+            select from scan_places l where l.refers_to = k.said and l.gate_id = k.gate_id offset 0
         ) told
     );
     if cardinality(v_scans) = 0 then
@@ -2385,7 +2402,11 @@ begin
         select from scan_logs l where l.scan_id = p.scan_id and l.received_at = p.received_at
         for no key update offset 0
     ) locked;
-    v_telling := array(select scan_id from scan_places where refers_to = any (v_scans));
+    v_telling := array(
+        select distinct l.scan_id from scan_places k
+        join scan_places l on l.refers_to = coalesce(k.said_id, k.scan_id) and l.gate_id = k.gate_id
+        where k.scan_id = any (v_scans)
+    );
     with outcome as (
         select l.refers_to, l.gate_id, bool_or(l.reason <> 'not_opened') as actuated,
             min(l.occurred_at) filter (where l.record = 'annulled') as annulled_at
@@ -2393,7 +2414,7 @@ begin
         group by l.refers_to, l.gate_id
     ), noted as (
         update scan_logs s set actuated = o.actuated, annulled_at = o.annulled_at
-        from outcome o cross join lateral scans_of(array[o.refers_to]) before
+        from outcome o cross join lateral scans_of(array[scan_key(o.gate_id, o.refers_to)]) before
         where s.scan_id = before.scan_id and s.received_at = before.received_at and s.gate_id = o.gate_id
             and s.record = 'scan' and s.verdict = 'admit'
             and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
@@ -3122,7 +3143,7 @@ begin
     end if;
     update claims set released_at = p_now, released_by = 'revoked'
     where gate_id = p_gate and answer = 'granted' and released_at is null
-        and not exists (select from scan_places s where s.scan_id = claims.scan_id and s.gate_id = p_gate);
+        and scan_key(p_gate, claims.scan_id) is null;
     get diagnostics v_free = row_count;
     insert into alerts (scan_id, venue, gate_id, reason, at)
     values (gen_random_uuid(), p_venue, p_gate, 'revoked', p_now);
@@ -3134,6 +3155,17 @@ $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN (to_jsonb(p_scan) - ARRAY['epoch'::text, 'seq'::text, 'payload_hash'::text, 'received_at'::text, 'actuated'::text, 'annulled_at'::text, 'corrected_at'::text, 'corrected_uncertainty_ms'::text, 'one_time_code_hash'::text]);
+CREATE FUNCTION public.scan_key(p_gate text, p_said uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return coalesce(
+        (select scan_id from scan_places where gate_id = p_gate and said_id = p_said),
+        (select scan_id from scan_places where scan_id = p_said and gate_id = p_gate and said_id is null)
+    );
+end
+$$;
 CREATE FUNCTION public.scans_of(p_scans uuid[]) RETURNS SETOF public.scan_logs
     LANGUAGE plpgsql STABLE ROWS 10
     SET search_path TO 'public', 'pg_temp'
@@ -3178,7 +3210,7 @@ begin
     select * into v_claim from claims
     where scan_id = p_scan and code_hash = p_code_hash and home = p_home and answer is null
         and released_at is null and asked_at > p_now - p_fresh
-    for update;
+    order by asked_at, gate_id limit 1 for update;
     if not found then
         return null;
     elsif p_lent then
@@ -3190,7 +3222,7 @@ begin
     update claims set answer = v_answer, answered_at = p_now,
         grant_message = jsonb_strip_nulls(jsonb_build_object('answer', v_answer, 'home', p_home, 'entry',
             claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
-    where scan_id = p_scan
+    where gate_id = v_claim.gate_id and scan_id = p_scan
     returning * into v_claim;
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
 end
@@ -3301,11 +3333,11 @@ CREATE FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told 
     AS $$
 begin
     with stored as (
-        insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
+        insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
             raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
             actor, note, payload_hash, corrected_at, corrected_uncertainty_ms, one_time_code_hash)
-        select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
+        select r.scan_id, r.said_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
             r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
             r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
@@ -3375,8 +3407,8 @@ begin
             or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
     )
     select coalesce(array_agg(scan_id), '{}'),
-        coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
-        coalesce(array_agg(refers_to) filter (where record = 'annulled'), '{}'),
+        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record in ('passed', 'annulled')), '{}'),
+        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record = 'annulled'), '{}'),
         (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
         (select jsonb_agg(place) from place),
         (select jsonb_agg(clocks) from clocks),
@@ -3392,9 +3424,9 @@ CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint
 declare
     v_count integer := 0;
 begin
-    update claims c set spent_at = p_now from scan_places s
+    update claims c set spent_at = p_now
     where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
-        and s.scan_id = c.scan_id and s.gate_id = c.gate_id;
+        and scan_key(c.gate_id, c.scan_id) is not null;
     if p_door and p_acked = p_last_seq and p_last_seq <= coalesce(
         (select seq from gate_watermarks where gate_id = p_gate and epoch = p_epoch), 0
     ) then
@@ -4110,6 +4142,42 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
 $$;
+CREATE FUNCTION public.with_keys(p_records json) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_apart jsonb;
+begin
+    with said as (
+        select distinct r.gate_id, r.scan_id from json_to_recordset(p_records) as r (gate_id text, scan_id uuid)
+    ), shared as (
+        select said.*, min(gate_id) over (partition by scan_id) < gate_id as is_second from said
+    ), judged as (
+        select s.gate_id, s.scan_id, s.is_second, (
+            select p.scan_id from scan_places p where p.gate_id = s.gate_id and p.said_id = s.scan_id
+        ) as known, (
+            select (p.gate_id, p.said_id is null) = (s.gate_id, true) from scan_places p where p.scan_id = s.scan_id
+        ) as is_own
+        from shared s
+    )
+    select jsonb_object_agg(gate_id || ' ' || scan_id, coalesce(known, gen_random_uuid())) into v_apart
+    from judged where known is not null or not is_own or is_own is null and is_second;
+    if v_apart is null then
+        return p_records;
+    end if;
+    return (
+        select json_agg(coalesce(
+            (e.value::jsonb || jsonb_build_object('said_id', e.value ->> 'scan_id', 'scan_id', k.scan_id))::json, e.value
+        ) order by e.place)
+        from json_array_elements(p_records) with ordinality as e (value, place)
+        left join lateral (
+            select v_apart ->> ((e.value ->> 'gate_id') || ' ' || (e.value ->> 'scan_id')::uuid) as scan_id
+        ) named on true
+        left join lateral (select named.scan_id where named.scan_id is not null) k on true
+    );
+end
+$$;
 CREATE FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -4372,7 +4440,7 @@ CREATE TABLE public.commands (
     CONSTRAINT commands_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'refused'::text]))),
     CONSTRAINT commands_reason CHECK ((reason <> ''::text))
 );
-CREATE VIEW public.command_outcomes WITH (security_invoker='true') AS
+CREATE VIEW public.command_outcomes AS
  SELECT c.id,
     c.venue,
     c.gate_id,
@@ -4399,7 +4467,7 @@ CREATE VIEW public.command_outcomes WITH (security_invoker='true') AS
             ELSE 'waiting'::text
         END AS state
    FROM (public.commands c
-     LEFT JOIN LATERAL public.scans_of(ARRAY[c.id]) s(scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict, reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash, raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, payload_hash, received_at, actuated, annulled_at, heard, actor, note, corrected_at, corrected_uncertainty_ms, one_time_code_hash) ON (((s.record = 'event'::text) AND (s.gate_id = c.gate_id))));
+     LEFT JOIN LATERAL public.scans_of(ARRAY[public.scan_key(c.gate_id, c.id)]) s(scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict, reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash, raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, payload_hash, received_at, actuated, annulled_at, heard, actor, note, corrected_at, corrected_uncertainty_ms, one_time_code_hash, said_id) ON ((s.record = 'event'::text)));
 CREATE TABLE public.email_queue (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     recipient text NOT NULL,
@@ -4544,7 +4612,8 @@ CREATE TABLE public.scan_places (
     scan_id uuid NOT NULL,
     received_at timestamp with time zone NOT NULL,
     refers_to uuid,
-    one_time_code_hash text
+    one_time_code_hash text,
+    said_id uuid
 );
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
@@ -4772,6 +4841,7 @@ CREATE TABLE public.scan_logs_default (
     corrected_at timestamp with time zone,
     corrected_uncertainty_ms bigint,
     one_time_code_hash text,
+    said_id uuid,
     CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
     CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
@@ -4866,7 +4936,7 @@ ALTER TABLE ONLY public.boot_clocks
 ALTER TABLE ONLY public.boots
     ADD CONSTRAINT boots_pkey PRIMARY KEY (gate_id, epoch, boot_id);
 ALTER TABLE ONLY public.claims
-    ADD CONSTRAINT claims_pkey PRIMARY KEY (scan_id);
+    ADD CONSTRAINT claims_pkey PRIMARY KEY (gate_id, scan_id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.email_queue
@@ -5007,8 +5077,10 @@ CREATE INDEX scan_logs_unsynced ON ONLY public.scan_logs USING btree (code_hash)
 CREATE INDEX scan_logs_default_code_hash_idx ON public.scan_logs_default USING btree (code_hash) WHERE ((subject_id IS NULL) AND (verdict = 'admit'::text) AND (record = 'scan'::text));
 CREATE INDEX scan_logs_subject ON ONLY public.scan_logs USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
 CREATE INDEX scan_logs_default_subject_id_occurred_at_idx ON public.scan_logs_default USING btree (subject_id, occurred_at) WHERE (subject_id IS NOT NULL);
+CREATE INDEX scan_places_apart ON public.scan_places USING btree (scan_id) WHERE (said_id IS NOT NULL);
 CREATE INDEX scan_places_one_time ON public.scan_places USING btree (one_time_code_hash) WHERE (one_time_code_hash IS NOT NULL);
 CREATE INDEX scan_places_refers_to ON public.scan_places USING btree (refers_to) WHERE (refers_to IS NOT NULL);
+CREATE UNIQUE INDEX scan_places_said ON public.scan_places USING btree (gate_id, said_id) WHERE (said_id IS NOT NULL);
 CREATE UNIQUE INDEX scan_quarantine_once ON public.scan_quarantine USING btree (public.hash_of_text(((topic || ' '::text) || raw_hash)));
 CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
@@ -5360,6 +5432,8 @@ REVOKE ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid
 GRANT ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.said_of(p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.said_of(p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) FROM PUBLIC;
@@ -5646,6 +5720,8 @@ REVOKE ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor tex
 GRANT ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) TO service_role;
+REVOKE ALL ON FUNCTION public.scan_key(p_gate text, p_said uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.scan_key(p_gate text, p_said uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.scans_of(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scans_of(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) FROM PUBLIC;
@@ -5771,6 +5847,8 @@ REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
+REVOKE ALL ON FUNCTION public.with_keys(p_records json) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.with_keys(p_records json) TO service_role;
 REVOKE ALL ON FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_long_texts(p_row jsonb) FROM PUBLIC;

@@ -32,11 +32,11 @@ create or replace function store_records(
 language plpgsql set search_path = public, pg_temp as $$
 begin
     with stored as (
-        insert into scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
+        insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
             raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
             actor, note, payload_hash, corrected_at, corrected_uncertainty_ms, one_time_code_hash)
-        select r.scan_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
+        select r.scan_id, r.said_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
             r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
             r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
@@ -106,8 +106,8 @@ begin
             or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
     )
     select coalesce(array_agg(scan_id), '{}'),
-        coalesce(array_agg(refers_to) filter (where record in ('passed', 'annulled')), '{}'),
-        coalesce(array_agg(refers_to) filter (where record = 'annulled'), '{}'),
+        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record in ('passed', 'annulled')), '{}'),
+        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record = 'annulled'), '{}'),
         (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
         (select jsonb_agg(place) from place),
         (select jsonb_agg(clocks) from clocks),
@@ -410,10 +410,15 @@ declare
     v_telling uuid[];
     v_taken_back uuid[];
 begin
-    v_scans := p_told || array(
-        select told.refers_to from unnest(p_new) as asked (scan_id)
+    v_scans := array_remove(p_told, null) || array(
+        select asked.scan_id from unnest(p_new) as asked (scan_id)
+        -- one look into the index each (offset 0)
         cross join lateral (
-            select l.refers_to from scan_places l where l.refers_to = asked.scan_id offset 0
+            select p.gate_id, coalesce(p.said_id, p.scan_id) as said from scan_places p
+            where p.scan_id = asked.scan_id offset 0
+        ) k
+        cross join lateral (
+            select from scan_places l where l.refers_to = k.said and l.gate_id = k.gate_id offset 0
         ) told
     );
     if cardinality(v_scans) = 0 then
@@ -425,7 +430,11 @@ begin
         select from scan_logs l where l.scan_id = p.scan_id and l.received_at = p.received_at
         for no key update offset 0
     ) locked;
-    v_telling := array(select scan_id from scan_places where refers_to = any (v_scans));
+    v_telling := array(
+        select distinct l.scan_id from scan_places k
+        join scan_places l on l.refers_to = coalesce(k.said_id, k.scan_id) and l.gate_id = k.gate_id
+        where k.scan_id = any (v_scans)
+    );
     with outcome as (
         select l.refers_to, l.gate_id, bool_or(l.reason <> 'not_opened') as actuated,
             min(l.occurred_at) filter (where l.record = 'annulled') as annulled_at
@@ -433,7 +442,7 @@ begin
         group by l.refers_to, l.gate_id
     ), noted as (
         update scan_logs s set actuated = o.actuated, annulled_at = o.annulled_at
-        from outcome o cross join lateral scans_of(array[o.refers_to]) before
+        from outcome o cross join lateral scans_of(array[scan_key(o.gate_id, o.refers_to)]) before
         where s.scan_id = before.scan_id and s.received_at = before.received_at and s.gate_id = o.gate_id
             and s.record = 'scan' and s.verdict = 'admit'
             and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
@@ -761,7 +770,7 @@ begin
     if not found then
         return null;
     end if;
-    select * into v_scan from scans_of(array[v_live.scan_id]) where gate_id = v_live.gate_id;
+    select * into v_scan from scans_of(array[scan_key(v_live.gate_id, v_live.scan_id)]);
     if v_scan.scan_id is null then
         v_why := case when (v_live.gate_id, v_live.epoch) = (p_gate, p_epoch) then 'superseded'
             when is_revoked(v_live.gate_id) then 'revoked' end;
@@ -774,21 +783,10 @@ begin
         return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
             v_live.gate_id, v_live.scan_id);
     end if;
-    update claims set released_at = p_now, released_by = v_why where scan_id = v_live.scan_id;
+    update claims set released_at = p_now, released_by = v_why
+    where gate_id = v_live.gate_id and scan_id = v_live.scan_id;
     return null;
 end
-$$;
-
--- Nobody came in with this claim, or will. Before the claim itself came, it is remembered for it. A gate whose
--- record says the opposite is believed that.
-create or replace function give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamptz) returns void
-language sql set search_path = public, pg_temp as $$
-    insert into claims (scan_id, gate_id, asked_at, released_at, released_by)
-    select p_scan, p_gate, p_now, p_now, 'returned' where claim_refusal(p_venue, p_gate, null) is null
-    on conflict (scan_id) do update set released_at = p_now, released_by = 'returned'
-    where claims.gate_id = p_gate and claims.released_at is null and not exists (
-        select from scans_of(array[p_scan]) s where s.verdict = 'admit' and s.annulled_at is null
-    )
 $$;
 
 -- What a gate says of itself (GateStatus), for its grants: those whose record came are spent; those it cannot use
@@ -804,9 +802,9 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_count integer := 0;
 begin
-    update claims c set spent_at = p_now from scan_places s
+    update claims c set spent_at = p_now
     where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
-        and s.scan_id = c.scan_id and s.gate_id = c.gate_id;
+        and scan_key(c.gate_id, c.scan_id) is not null;
     if p_door and p_acked = p_last_seq and p_last_seq <= coalesce(
         (select seq from gate_watermarks where gate_id = p_gate and epoch = p_epoch), 0
     ) then
@@ -849,13 +847,16 @@ begin
     where code_hash = v_ticket.code_hash and answer = 'granted' and released_at is null for update;
     if not found then
         return jsonb_build_object('outcome', 'no grant');
-    elsif exists (select from scans_of(array[v_claim.scan_id]) where annulled_at is null) then
+    elsif exists (
+        select from scans_of(array[scan_key(v_claim.gate_id, v_claim.scan_id)]) where annulled_at is null
+    ) then
         return jsonb_build_object('outcome', 'used', 'gate', v_claim.gate_id);
     elsif may_still_use(v_claim, p_is_off, p_now) then
         return jsonb_build_object('gate', v_claim.gate_id,
             'outcome', case when may_be_unread(v_claim) then 'unread' else 'alive' end);
     end if;
-    update claims set released_at = p_now, released_by = 'freed' where scan_id = v_claim.scan_id;
+    update claims set released_at = p_now, released_by = 'freed'
+    where gate_id = v_claim.gate_id and scan_id = v_claim.scan_id;
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'free', v_ticket.id::text, p_reason, jsonb_build_object('event_id', p_event,
         'gate_id', v_claim.gate_id, 'epoch', v_claim.epoch, 'scan_id', v_claim.scan_id, 'is_off', p_is_off));

@@ -61,7 +61,7 @@ declare
     v_new record;
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
-    p_records := without_revoked(p_records, p_topics);
+    p_records := without_revoked(with_keys(p_records), p_topics);
     select * into v_new from store_records(p_records);
     if cardinality(v_new.fresh) < json_array_length(p_records) then
         perform keep_repeats(p_records::jsonb);
@@ -115,7 +115,7 @@ begin
     end if;
     update claims set released_at = p_now, released_by = 'revoked'
     where gate_id = p_gate and answer = 'granted' and released_at is null
-        and not exists (select from scan_places s where s.scan_id = claims.scan_id and s.gate_id = p_gate);
+        and scan_key(p_gate, claims.scan_id) is null;
     get diagnostics v_free = row_count;
     insert into alerts (scan_id, venue, gate_id, reason, at)
     values (gen_random_uuid(), p_venue, p_gate, 'revoked', p_now);

@@ -34,7 +34,7 @@ SELECT c.gate_id, count(*) AS unused FROM claims c JOIN gates g ON g.gate_id = c
 WHERE g.venue = %(venue)s AND c.answer = 'granted' AND coalesce(c.released_by, 'unused') = 'unused'
     AND c.asked_at > %(now)s::timestamptz - %(minutes)s * interval '1 minute'
     AND c.asked_at < %(now)s::timestamptz - interval '1 minute'
-    AND NOT EXISTS (SELECT FROM scan_logs s WHERE s.scan_id = c.scan_id AND s.gate_id = c.gate_id)
+    AND scan_key(c.gate_id, c.scan_id) IS NULL
 GROUP BY c.gate_id HAVING count(*) > %(most)s
 ORDER BY c.gate_id
 

@@ -16,7 +16,7 @@ SELECT give_back(%(venue)s, %(gate_id)s, %(scan_id)s, %(now)s)
 -- What a gate was granted since then and sent no scan with: nobody is in with it, as far as anybody knows.
 UPDATE claims c SET released_at = %(now)s, released_by = 'flooding'
 WHERE c.gate_id = %(gate_id)s AND c.answer = 'granted' AND c.released_at IS NULL AND c.spent_at IS NULL
-    AND c.asked_at >= %(since)s AND NOT EXISTS (SELECT FROM scan_places s WHERE s.scan_id = c.scan_id)
+    AND c.asked_at >= %(since)s AND scan_key(c.gate_id, c.scan_id) IS NULL
 
 -- sweep_claims --
 SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN sweep_claims(
@@ -40,8 +40,8 @@ WITH latest AS (
     SELECT max(e.doors_open_at) AS doors_open_at FROM events e
     WHERE EXISTS (SELECT FROM claims c WHERE c.event_id = e.id)
 )
-DELETE FROM claims WHERE scan_id IN (
-    SELECT c.scan_id FROM claims c LEFT JOIN events e ON e.id = c.event_id CROSS JOIN latest
+DELETE FROM claims WHERE (gate_id, scan_id) IN (
+    SELECT c.gate_id, c.scan_id FROM claims c LEFT JOIN events e ON e.id = c.event_id CROSS JOIN latest
     WHERE c.asked_at < %(before)s
         AND (e.id IS NULL OR e.ends_at < %(before)s AND e.ends_at <= latest.doors_open_at)
     ORDER BY c.asked_at LIMIT %(portion)s

@@ -6,7 +6,8 @@ SELECT ingest_scans(%(records)s::text::json, %(topics)s::text::jsonb)
 -- Asked in the transaction that has just stored these records: which of them an earlier one had, by gate.
 SELECT r.gate_id, array_agg(r.scan_id::text) AS scan_ids
 FROM json_to_recordset(%(records)s::text::json) AS r (gate_id text, scan_id uuid)
-JOIN scan_places p ON p.scan_id = r.scan_id
+CROSS JOIN LATERAL (SELECT scan_key(r.gate_id, r.scan_id) AS scan_id) k
+JOIN scan_places p ON p.scan_id = k.scan_id
 WHERE p.received_at < now()
 GROUP BY r.gate_id
 

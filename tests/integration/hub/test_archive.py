@@ -300,7 +300,7 @@ def test_a_filled_database_loses_nothing(server: Postgres) -> None:
         ticket = world.ticket(event)
         take(conn, record(1, event_id=event, subject_id=ticket))
         take(conn, record(1, gate_id="gate-2", subject_id=ticket), gate="gate-2")
-        whole = "SELECT to_jsonb(l) FROM scan_logs l ORDER BY gate_id, epoch, seq"
+        whole = "SELECT to_jsonb(l) - 'said_id' FROM scan_logs l ORDER BY gate_id, epoch, seq"
         views = "SELECT to_jsonb(t) - 'received_at' FROM scan_times t ORDER BY gate_id, epoch, seq"
         before = (json.dumps(world.all(whole)), json.dumps(world.all(views)))
         for file in MIGRATIONS:

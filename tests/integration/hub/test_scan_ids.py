@@ -1,0 +1,182 @@
+"""A gate's name for a scan is that gate's: nobody takes it away by bringing it first (protocol 4.5)."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from gate.model import Reason, Ruling, ScanRecord
+from hub.broker import Message
+from hub.database import Connection
+from hub.ingest import Written, merge, read, write
+from hub.queries import query
+from sync.scans import encode_scans
+from sync.wire import Ack
+from tests.integration.hub.test_annulment import feed_of, outcome
+from tests.integration.hub.test_conflicts import SURE
+from tests.integration.hub.test_ingest import TOPICS, ticket_state
+from tests.integration.hub.world import World, later, record
+
+THIEVES = ("a-thief", "z-thief")
+"""One is before the honest gate in every order, one after it."""
+
+
+def send(conn: Connection, *batches: list[ScanRecord]) -> Written:
+    """In one transaction."""
+    messages = [Message(TOPICS.scans(one[0].gate_id), encode_scans(one), 1, 1) for one in batches]
+    return write(conn, merge(read(message, TOPICS) for message in messages))
+
+
+def honest(world: World, event: str, count: int = 3) -> list[ScanRecord]:
+    return [
+        record(seq, **SURE, gate_id="gate-3", event_id=event, subject_id=world.ticket(event))
+        for seq in range(1, count + 1)
+    ]
+
+
+def stolen(scans: list[ScanRecord], thief: str, shift: int = 0) -> list[ScanRecord]:
+    """The same ids under another gate's name, of refusals."""
+    return [
+        msgspec.structs.replace(
+            one, gate_id=thief, epoch="e1", seq=one.seq + shift, verdict=Ruling.DENY, reason=Reason.UNKNOWN,
+            subject_id=None, code_hash="0" * 64,
+        )
+        for one in scans
+    ]  # fmt: skip
+
+
+def assert_all_count(world: World, written: Written, scans: list[ScanRecord]) -> None:
+    assert ("gate-3", Ack(epoch="e1", seq=len(scans))) in written.acks
+    kept = world.all(
+        "SELECT coalesce(said_id, scan_id)::text FROM scan_logs WHERE gate_id = 'gate-3' ORDER BY seq"
+    )
+    assert kept == [(one.scan_id,) for one in scans]
+    assert world.one("SELECT count(*) FROM scan_quarantine") == 0
+    for one in scans:
+        assert ticket_state(world, str(one.subject_id))[:4] == ("checked_in", True, later(one.seq), "gate-3")
+
+
+@pytest.mark.parametrize("thief", THIEVES)
+@pytest.mark.parametrize("shift", [0, 40], ids=["the same places", "other places"])
+@pytest.mark.parametrize("when", ["same batch", "earlier batch", "later batch"])
+def test_a_gate_that_brings_anothers_ids_keeps_none_of_its_scans_out(
+    world: World, conn: Connection, when: str, shift: int, thief: str
+) -> None:
+    scans = honest(world, world.event())
+    copies = stolen(scans, thief, shift)
+    if when == "same batch":
+        written = send(conn, copies, scans)
+    elif when == "earlier batch":
+        send(conn, copies)
+        written = send(conn, scans)
+    else:
+        written = send(conn, scans)
+        send(conn, copies)
+    assert_all_count(world, written, scans)
+    assert world.one("SELECT count(*) FROM scan_logs WHERE gate_id = %s", thief) == len(copies)
+    # again, by both: nothing new, and known as such
+    again = send(conn, copies, scans)
+    assert_all_count(world, again, scans)
+    assert again.known["gate-3"] == {one.scan_id for one in scans}
+    assert world.one("SELECT count(*) FROM scan_logs") == 6
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_however_the_batches_are_mingled_all_of_every_gate_is_kept(
+    world: World, conn: Connection, seed: int
+) -> None:
+    luck = random.Random(seed)
+    event = world.event()
+    scans = honest(world, event, 6)
+    sent = [[one] for one in scans] + [[one] for thief in THIEVES for one in stolen(scans, thief)]
+    sent += [[one] for one in luck.sample(scans, 3)]
+    luck.shuffle(sent)
+    while sent:
+        size = luck.randint(1, 5)
+        send(conn, *sent[:size])
+        sent = sent[size:]
+    assert_all_count(world, send(conn, scans), scans)
+    assert world.all("SELECT gate_id, count(*) FROM scan_logs GROUP BY 1 ORDER BY 1") == [
+        ("a-thief", 6),
+        ("gate-3", 6),
+        ("z-thief", 6),
+    ]
+    assert world.one("SELECT count(*) - count(DISTINCT scan_id) FROM scan_logs") == 0
+
+
+@pytest.mark.parametrize("first", ["the scan", "the annulment"])
+def test_a_scan_whose_id_was_taken_is_annulled_by_its_own_gate_alone(
+    world: World, conn: Connection, first: str
+) -> None:
+    (one,) = scans = honest(world, world.event(), 1)
+    send(conn, stolen(scans, "a-thief"))
+    annulled = outcome(one, 2, reason=Reason.NOT_OPENED)
+    forged = outcome(msgspec.structs.replace(one, gate_id="a-thief"), 2, reason=Reason.NOT_OPENED)
+    send(conn, [forged])
+    for batch in ([one], [annulled]) if first == "the scan" else ([annulled], [one]):
+        send(conn, batch)
+    assert ticket_state(world, str(one.subject_id))[:3] == ("issued", False, None)
+    assert world.all("SELECT gate_id FROM scan_logs WHERE annulled_at IS NOT NULL") == [("gate-3",)]
+
+
+def test_a_forged_annulment_under_a_stolen_id_annuls_nothing(world: World, conn: Connection) -> None:
+    (one,) = scans = honest(world, world.event(), 1)
+    send(conn, stolen(scans, "a-thief"))
+    send(conn, scans, [outcome(msgspec.structs.replace(one, gate_id="a-thief"), 2, reason=Reason.NOT_OPENED)])
+    assert ticket_state(world, str(one.subject_id))[:2] == ("checked_in", True)
+
+
+def test_a_gate_is_told_of_its_scan_by_its_own_name_for_it(world: World, conn: Connection) -> None:
+    event = world.event()
+    (one,) = scans = honest(world, event, 1)
+    send(conn, stolen(scans, "a-thief"))
+    send(conn, scans)
+    entry = feed_of(world, event, str(one.subject_id)).first_entry
+    assert entry is not None
+    assert (entry.gate, entry.scan) == ("gate-3", one.scan_id)
+
+
+def test_a_double_admission_under_one_id_is_a_conflict(world: World, conn: Connection) -> None:
+    """Two gates, one ticket, one id: two scans, the earlier of which counts."""
+    (one,) = scans = honest(world, world.event(), 1)
+    copy = msgspec.structs.replace(one, gate_id="a-thief", occurred_at=one.occurred_at + timedelta(minutes=5))
+    send(conn, [copy])
+    send(conn, scans)
+    assert ticket_state(world, str(one.subject_id))[2:4] == (one.occurred_at, "gate-3")
+    assert world.one("SELECT count(*) FROM scan_conflicts WHERE withdrawn_at IS NULL") == 1
+
+
+def test_a_salvaged_journal_with_stolen_ids_comes_again_and_is_known(world: World, conn: Connection) -> None:
+    scans = honest(world, world.event())
+    send(conn, stolen(scans, "a-thief"))
+    send(conn, scans)
+    send(conn, [msgspec.structs.replace(one, epoch="e2") for one in scans])
+    assert world.one("SELECT count(*) FROM scan_repeats") == 3
+    assert world.one("SELECT count(*) FROM scan_quarantine") == 0
+
+
+def test_a_claim_under_anothers_id_is_answered_by_itself(world: World, conn: Connection) -> None:
+    event = world.event()
+    for gate in ("a-thief", "gate-3"):
+        world.gate(gate, "", event)
+    codes = [
+        str(world.one("SELECT code_hash FROM tickets WHERE id = %s", world.ticket(event))) for _ in range(2)
+    ]
+    scan_id, told = record().scan_id, {}
+    for gate, code in zip(("a-thief", "gate-3"), codes, strict=True):
+        row = conn.execute(
+            b"SELECT claim_entry((SELECT venue FROM gates WHERE gate_id = %s), %s, %s, %s, %s, 'e1', '{}',"
+            b" now()) AS told",
+            (gate, gate, scan_id, code, event),
+        ).fetchone()
+        assert row is not None
+        told[gate] = row["told"]["grant"]["answer"]
+    assert told == {"a-thief": "granted", "gate-3": "granted"}
+    # what one of them gives back is its own
+    venue = world.one("SELECT venue FROM gates LIMIT 1")
+    wanted = {"venue": venue, "gate_id": "a-thief", "scan_id": scan_id, "now": later(0)}
+    conn.execute(query("give_back"), wanted)
+    assert world.all("SELECT gate_id FROM claims WHERE released_at IS NULL") == [("gate-3",)]
