@@ -301,7 +301,9 @@ def test_a_scan_id_is_of_one_claim_of_its_gate(night: Night) -> None:
     night.ask("gate-1", code, scan)
     assert night.ask("gate-1", night.code(), scan) == {"refused": "its scan_id is that of another claim"}
     # another gate's is another claim, whatever it calls it
-    assert night.ask("gate-2", code, scan)["grant"]["answer"] == "taken"
+    told = night.ask("gate-2", code, scan)
+    assert told is not None
+    assert told["grant"]["answer"] == "taken"
     assert night.ask("gate-2", night.code(), scan) == {"refused": "its scan_id is that of another claim"}
 
 
