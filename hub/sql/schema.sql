@@ -4928,7 +4928,7 @@ ALTER TABLE ONLY public.admission_changes
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_pkey PRIMARY KEY (number);
 ALTER TABLE ONLY public.alerts
-    ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id);
+    ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id, gate_id, reason);
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.boot_clocks

@@ -205,6 +205,16 @@ select c.*, s.occurred_at as recorded_at, s.reason as recorded_as, s.epoch as re
 from commands c
 left join lateral scans_of(array[scan_key(c.gate_id, c.id)]) s on s.record = 'event';
 
+-- An alert's id may be one that can be foretold (`note_clones`): it is taken by another of that gate and reason only.
+do $$
+begin
+    if (select cardinality(conkey) from pg_constraint where conname = 'alerts_scan_key') = 1 then
+        alter table alerts drop constraint alerts_scan_key,
+            add constraint alerts_scan_key unique (scan_id, gate_id, reason);
+    end if;
+end
+$$;
+
 -- Where somebody has other default privileges, what is made is everybody's at first.
 do $$
 declare

@@ -180,3 +180,17 @@ def test_a_claim_under_anothers_id_is_answered_by_itself(world: World, conn: Con
     wanted = {"venue": venue, "gate_id": "a-thief", "scan_id": scan_id, "now": later(0)}
     conn.execute(query("give_back"), wanted)
     assert world.all("SELECT gate_id FROM claims WHERE released_at IS NULL") == [("gate-3",)]
+
+
+@pytest.mark.parametrize("thief", ["a-thief", "gate-3"])
+def test_no_event_takes_the_place_of_another_alert(world: World, conn: Connection, thief: str) -> None:
+    """Not even one of the gate itself: of two machines under one name, one is the thief."""
+    foretold = str(world.one("SELECT md5('cloned gate-3 e1')::uuid"))
+    event = {"verdict": Ruling.DENY, "record": "event", "reason": Reason.GUESSING}
+    send(conn, [record(1, gate_id=thief, scan_id=foretold, epoch="e0", **event)])
+    send(conn, [record(1, gate_id="gate-3")])
+    send(conn, [record(1, gate_id="gate-3")])
+    assert world.all("SELECT gate_id, reason FROM alerts ORDER BY number") == [
+        (thief, "guessing"),
+        ("gate-3", "cloned"),
+    ]
