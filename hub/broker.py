@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gate.errors import ConfigError
 from hub.config import Mqtt
 from hub.inbox import Inbox
+from hub.listening import Company, Listening
 from hub.mqtt_client import Client
 from hub.shared_outage import SharedOutage
 from sync.wire import PACKET
@@ -101,20 +103,26 @@ class Broker:
     :param subscribe: the topic filters; none for a link that only publishes.
     :param session_s: how long the broker keeps messages while it is away.
     :param outage: that of the same broker, if several links to it are to be told of as one.
+    :param company: the venue's gates, as the database has them.
+    :param now: seconds, of a clock that never jumps.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 – what a link needs, by name
         self,
         config: Mqtt,
         client_id: str,
         *subscribe: str,
         session_s: int = SESSION_SECONDS,
         outage: SharedOutage | None = None,
+        company: Company | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inbox = Inbox()
         self._config = config
         self._client_id = client_id
-        self._subscribe = subscribe
+        self._listening = Listening(subscribe, company, now)
+        self._telling = threading.Lock()
+        """Held while the broker is told whom to listen to, so that it is told in order."""
         self._session_s = session_s
         self._connection = 0
         self.connects = 0
@@ -166,6 +174,7 @@ class Broker:
     def tend(self) -> None:
         """Log outages, and replace the thread if it died. Call every second or so."""
         if self._up.is_set():
+            self._listen()
             self._quiet_since = time.monotonic()
             self._outage.over(self._client_id)
         elif time.monotonic() - self._quiet_since > 1.0:
@@ -217,17 +226,27 @@ class Broker:
             except (OSError, ssl.SSLError) as error:
                 raise ConfigError(f"mqtt: the TLS files cannot be used: {error}.") from None
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, props: Any) -> None:
+    def _on_connect(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, props: Any) -> None:
         if code.is_failure:
             self._reason = str(code)
             return
         self._connection += 1
         self._bound(getattr(props, "MaximumPacketSize", None) or PACKET)
-        if self._subscribe:
-            # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
-            client.subscribe([(topic, 1) for topic in self._subscribe])
+        # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
+        self._listening.connected(session=flags.session_present)
+        self._listen()
         self.connects += 1
         self._up.set()
+
+    def _listen(self) -> None:
+        """To all gates but those that send beyond all measure. What is wanted first: nothing is missed."""
+        with self._telling:
+            told = self._listening.change()
+            if told.subscribe:
+                self._client.subscribe([(topic, 1) for topic in told.subscribe])
+            if told.unsubscribe:
+                self._client.unsubscribe(list(told.unsubscribe))
+            self.inbox.cut_off = self._listening.cut_off()
 
     def _bound(self, broker_takes: int) -> None:
         """Before anything is sent on this connection: what waits was measured by another broker's limit."""
@@ -268,6 +287,8 @@ class Broker:
         self._reason = "connection refused or timed out"
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if self._listening.arrived(message.topic, len(message.payload), message.qos):
+            self._listen()
         if message.qos == 0:
             # has no number to acknowledge: the broker hangs up on who does; gates send at QoS 1
             if not self._told_of_qos_0:
@@ -277,8 +298,8 @@ class Broker:
         at_us = time.time_ns() // 1000
         payload = bytes(message.payload)
         arrived = Message(message.topic, payload, message.mid, self._connection, message.retain, at_us)
-        if not self.inbox.put(arrived):
-            # too much of its sender waits; who sends it again holds up nobody else meanwhile
+        if self._listening.is_left_out(message.topic) or not self.inbox.put(arrived):
+            # too much of its sender waits, here or there; who sends it again holds up nobody else meanwhile
             self.acknowledge(arrived)
 
 

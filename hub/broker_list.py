@@ -42,7 +42,10 @@ def document(venue: str, gate_ids: Iterable[str]) -> str:
     made = {
         "defaultACLAccess": dict.fromkeys(_WAYS, False),
         "clients": [_client(gate) for gate in gates],
-        "roles": [_role(EVERY_GATE, _common(topics), []), *(_own(topics, gate) for gate in gates)],
+        "roles": [
+            _role(EVERY_GATE, _common(topics), [], topics.heard_by_name(gates)),
+            *(_own(topics, gate) for gate in gates),
+        ],
     }
     return json.dumps(made, indent=1) + "\n"
 
@@ -76,8 +79,10 @@ def _own(topics: Topics, gate: str) -> dict[str, Any]:
     return _role(gate, heard, topics.said_by(gate))
 
 
-def _role(name: str, heard: list[str], said: list[str]) -> dict[str, Any]:
-    acls = [_acl("subscribeLiteral", topic) for topic in heard]
+def _role(name: str, heard: list[str], said: list[str], chosen: list[str] | None = None) -> dict[str, Any]:
+    """`chosen`: what may be listened to in the place of something that is heard; it falls under that."""
+    filters = [*heard, *(chosen or [])]
+    acls = [_acl(kind, topic) for topic in filters for kind in ("subscribeLiteral", "unsubscribeLiteral")]
     acls += [_acl("publishClientReceive", topic) for topic in heard]
     acls += [_acl("publishClientSend", topic) for topic in said]
     acls += [_acl("publishClientReceive", topic, allow=False) for topic in said]

@@ -28,6 +28,7 @@ from hub.budget import Rate
 from hub.config import WATCH, HubConfig
 from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
+from hub.listening import Company
 from hub.queries import query
 from hub.said import decode_status
 from hub.shared_outage import SharedOutage
@@ -144,6 +145,7 @@ class Claims:
             self._answer(conn, *self._asked.popleft())
         self._acknowledge_heard()
         self._take_back(conn)
+        self._floods.cut_off(self._line.inbox.cut_off)
         self._floods.tell(conn)
         self._forget_old(conn)
 
@@ -372,11 +374,13 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def answering(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
+def answering(
+    config: HubConfig, outage: SharedOutage | None = None, company: Company | None = None
+) -> Iterator[None]:
     """A thread that answers claims while the block runs, over connections of its own."""
     topics = Topics(venue=config.venue)
     name = client_id(config.venue, "claims")
-    broker = Broker(config.mqtt, name, topics.claims(), topics.status(), outage=outage)
+    broker = Broker(config.mqtt, name, topics.claims(), topics.status(), outage=outage, company=company)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="claims", daemon=True)
     thread.start()

@@ -26,6 +26,7 @@ from hub.database import Connection, connect, in_words, is_outage, one_line
 from hub.errors import DatabaseDownError
 from hub.feed import publishing
 from hub.ingest import LOGGED, Bad, Batch, Written, merge, read, write
+from hub.listening import Company
 from hub.queries import query
 from hub.settling import settling
 from hub.shares import Floods, Shares, cost_of, rates_of_scans
@@ -58,13 +59,21 @@ class Consumer:
     """Runs in its own thread until `stop`; survives the broker's and the database's absence.
 
     :param now: seconds, of a clock that never jumps.
+    :param company: is told which gates the venue has.
     """
 
-    def __init__(self, config: HubConfig, broker: Line, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: HubConfig,
+        broker: Line,
+        now: Callable[[], float] = time.monotonic,
+        company: Company | None = None,
+    ) -> None:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
         self._alerts = Alerts(broker, self._topics, now)
+        self._company = company or Company()
         self._pending: list[Message] = []
         self._contents: list[Batch] = []
         self._count = 0
@@ -116,6 +125,7 @@ class Consumer:
         else:
             # a lock held by a dead connection is no lock: notice while idle, too
             conn.execute(query("still_there"))
+        self._floods.cut_off(self._broker.inbox.cut_off)
         if self._floods.tell(conn):
             self._alerts.hurry()
         self._alerts.tell(conn)
@@ -133,6 +143,7 @@ class Consumer:
         if (now := self._now()) < self._knows_until:
             return
         rows = conn.execute(query("complete_gates"), {"venue": self._config.venue}).fetchall()
+        self._company.names = frozenset(row["gate_id"] for row in rows)
         self._shares.know({row["gate_id"]: row["away_s"] for row in rows})
         self._knows_until = now + KNOW_EVERY_S
 
@@ -280,14 +291,14 @@ def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
 
 
 def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
-    away = outage_of(config.mqtt)
+    away, company = outage_of(config.mqtt), Company()
     scans = Topics(venue=config.venue).scans()
-    broker = Broker(config.mqtt, client_id(config.venue), scans, outage=away)
+    broker = Broker(config.mqtt, client_id(config.venue), scans, outage=away, company=company)
     active.callback(broker.close)
     active.enter_context(publishing(config, broker))
-    active.enter_context(hearing(config, away))
-    active.enter_context(answering(config, away))
+    active.enter_context(hearing(config, away, company))
+    active.enter_context(answering(config, away, company))
     active.enter_context(watching(config))
     active.enter_context(settling(config))
     _log.info("taking in scans", venue=config.venue)
-    return Consumer(config, broker)
+    return Consumer(config, broker, company=company)

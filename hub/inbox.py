@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hub.broker import Message
 
 HELD_MESSAGES = 10_000
-"""Messages of one gate that wait here: as many as the broker keeps (config/mosquitto). Mosquitto 2.0.11 sends
+"""Messages of one gate that wait here: more than the broker keeps (config/mosquitto). Mosquitto 2.0.11 sends
 more of them than the hub says it takes, once some were acknowledged."""
 HELD_BYTES = 48 * 1024 * 1024
 """And their bytes; 1,000 batches take 40 MiB. One message more than that is taken if nothing else waits."""
@@ -26,7 +26,8 @@ HELD_BYTES = 48 * 1024 * 1024
 class Inbox:
     """As `queue.SimpleQueue`, but in turn of who sent it, within bounds, oldest first of each.
 
-    Filled from one thread, emptied from another.
+    Filled from one thread, emptied from another. `cut_off`: gates that are not listened to for now, for they
+    send beyond all measure; said by who fills it.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Inbox:
         self._waiting: dict[str, deque[Message]] = {}
         self._bytes: dict[str, int] = {}
         self._turns: deque[str] = deque()
+        self.cut_off: frozenset[str] = frozenset()
 
     def put(self, message: Message) -> bool:
         """Keep a message until its turn; False if too much of its sender waits already."""

@@ -7,7 +7,7 @@ flood: see `hub.budget`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import structlog
@@ -132,8 +132,13 @@ class Floods:
         self._now = now
         self._floods: dict[str, _Flood] = {}
 
-    def turned_away(self, gate_id: str) -> bool:
-        """A message of this gate was not taken in. Returns whether a flood began with it."""
+    def cut_off(self, gates: Iterable[str]) -> None:
+        """These are not listened to: nobody can tell how much of theirs is turned away."""
+        for gate_id in gates:
+            self.turned_away(gate_id, 0)
+
+    def turned_away(self, gate_id: str, messages: int = 1) -> bool:
+        """So many of this gate were not taken in. Returns whether a flood began with it."""
         now = self._now()
         flood = self._floods.get(gate_id)
         is_new = flood is None
@@ -142,7 +147,7 @@ class Floods:
                 return False
             flood = self._floods[gate_id] = _Flood(began=now, last=now)
         flood.last = now
-        flood.turned_away += 1
+        flood.turned_away += messages
         return is_new
 
     def tell(self, conn: Connection) -> bool:

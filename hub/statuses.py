@@ -28,6 +28,7 @@ from hub.commands import Unanswered, decode_reply, take_reply
 from hub.config import WATCH, HubConfig, Watch
 from hub.database import Connection, connect, in_words, is_conflict, is_outage, one_line
 from hub.errors import DatabaseDownError
+from hub.listening import Company
 from hub.queries import query
 from hub.said import Kept, decode_status, is_older
 from hub.shared_outage import SharedOutage
@@ -95,6 +96,7 @@ class Statuses:
             self._replies.popleft()
         self._unanswered.tell(conn, now)
         self._greedy.look(conn, now)
+        self._floods.cut_off(self._broker.inbox.cut_off)
         self._floods.tell(conn)
         gates = sorted({gate_id for gate_id, _ in self._said})
         while self._said:
@@ -274,7 +276,9 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def hearing(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[None]:
+def hearing(
+    config: HubConfig, outage: SharedOutage | None = None, company: Company | None = None
+) -> Iterator[None]:
     """A thread that hears the gates while the block runs, over a connection of its own.
 
     Its own, so that a gate is heard while a night's backlog is taken in; without a session, because what
@@ -282,7 +286,8 @@ def hearing(config: HubConfig, outage: SharedOutage | None = None) -> Iterator[N
     """
     topics = Topics(venue=config.venue)
     subscribe = (topics.status(), topics.replies())
-    broker = Broker(config.mqtt, client_id(config.venue, "status"), *subscribe, session_s=0, outage=outage)
+    name = client_id(config.venue, "status")
+    broker = Broker(config.mqtt, name, *subscribe, session_s=0, outage=outage, company=company)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
     thread.start()

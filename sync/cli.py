@@ -35,6 +35,7 @@ from sync.link import Broker, Link
 from sync.outbox import Outbox
 from sync.service import Identity, Sync
 from sync.snapshot import HubClient
+from sync.wire import Topics
 
 app = typer.Typer(
     help="Carries a gate's scans to the hub and the hub's tickets to the gate.",
@@ -70,13 +71,16 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         lambda answer: inbox.put((None, answer)),
         now_ms=lambda: clock.now().monotonic_ms,
     )
+    own_scans = Topics(venue=settings.venue).scans(settings.gate_id)
     hotline = Hotline(settings.socket, lambda door, said: service.claims.inbox.put(FromDoor(door, said)))
     service = Sync(
         identity=Identity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
         cache=cache,
         outbox=Outbox(settings.journal),
         inbox=inbox,
-        make_link=lambda will, topics: Link(broker, settings.gate_id, service.deliver, will, topics),
+        make_link=lambda will, topics: Link(
+            broker, settings.gate_id, service.deliver, will, topics, choice=own_scans
+        ),
         want=fetcher.want,
         clock=clock,
         door=lambda now: read_live(settings.live, now),

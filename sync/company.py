@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync.floods import Budget
+from sync.budget import Budget
 
 MOST_GATES = 64
 A_SECOND, AT_ONCE = 0.1, 5

@@ -141,6 +141,11 @@ class Connection:
             return False
         return self.link.publish(topic, payload, retain=retain)
 
+    def listen(self, topics: Sequence[str]) -> None:
+        """To these instead of those it was made with; another connection begins with those again."""
+        if self.connected and self.link is not None:
+            self.link.listen(topics)
+
     def _settle(self, now_ms: int) -> None:
         """Only a connection that lasts is one: else the log fills and the waits never grow."""
         if self._is_settled(now_ms):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gate.model import ScanRecord
+from sync.budget import Budget
 from sync.inbox import COST, MOST_GATES, Arrived, Heard
 from sync.pace import Pace
 
@@ -18,28 +19,6 @@ BYTES_A_SECOND, BYTES_AT_ONCE = 512 * 1024, 48 * 1024 * 1024
 """The same, at most 800 bytes a record."""
 CALM_MS = 60_000
 """So long within its budget, and a gate does not flood any more."""
-
-
-class Budget:
-    """So much at once, and so much more each second."""
-
-    def __init__(self, a_second: float, at_once: float, now_ms: int) -> None:
-        self._a_second, self._at_once = a_second, at_once
-        self._left, self._at_ms = at_once, now_ms
-
-    def is_left(self, now_ms: int) -> bool:
-        """Whether anything is."""
-        passed_ms = max(0, now_ms - self._at_ms)
-        self._left = min(self._left + self._a_second * passed_ms / 1000, self._at_once)
-        self._at_ms = max(self._at_ms, now_ms)
-        return self._left > 0
-
-    def spend(self, amount: float, now_ms: int) -> bool:
-        """Whether it was enough; what was not is owed by nobody."""
-        self.is_left(now_ms)
-        was_enough = amount <= self._left
-        self._left = max(0.0, self._left - amount)
-        return was_enough
 
 
 class _Means:
@@ -93,6 +72,10 @@ class Floods:
         if not gate.coming.spend(arrived.messages, arrived.bytes, now_ms):
             gate.over_ms = now_ms
             gate.refused += arrived.dropped
+
+    def goes_on(self, gate_id: str, now_ms: int) -> None:
+        """It is not listened to, so nobody can tell whether it still floods: till then it does."""
+        self._gate(gate_id, now_ms).over_ms = now_ms
 
     def may_take(self, heard: Heard, now_ms: int) -> bool:
         """Whether a message is to be looked at now, which then counts; else later."""

@@ -7,7 +7,7 @@ scans of several gates are written together. While the cache cannot be written t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ from gate.link import LinkNote
 from gate.model import Now, ScanRecord, Value
 from gate.outage import Outage
 from sync.cache import Cache
+from sync.cutoff import Cutoff, by_name
 from sync.floods import CALM_MS, Floods
 from sync.hearsay import Pair, is_admission, is_annulment, pair
 from sync.inbox import Heard, Inbox
@@ -81,7 +82,9 @@ class Hearing:
         """Of the cache, which others write to as well."""
         self.peers = Peers(before.heard if before else ())
         """What was heard of the other gates and is in the cache."""
-        self._floods = Floods()
+        self._floods, self._cutoff = Floods(), Cutoff()
+        self._wide = topics.heard_at(gate_id)
+        self._cut_off: frozenset[str] = frozenset()
         self._taken: list[Said] = []
         self._read = _Read()
         self._rarely = Rarely(clock)
@@ -113,6 +116,14 @@ class Hearing:
         for gate_id in gates:
             self.peers.forget(gate_id)
 
+    def listens_to(self, named: Collection[str]) -> tuple[str, ...]:
+        """The filters to listen to: of all gates, or of each but those that send beyond all measure.
+
+        :param named: the gates that the configuration names.
+        """
+        gates = {*named, *self._inbox.heard_of()} - {self._gate_id} if self._cut_off else ()
+        return by_name(self._wide, gates, self._cut_off)
+
     def tell_current(self, now: Now, *, is_current: bool) -> None:
         """Whether all is held here that a hub which is heard has told of."""
         if not is_current:
@@ -125,6 +136,10 @@ class Hearing:
         now_ms = now.monotonic_ms
         for gate_id, arrived in self._inbox.take_arrived().items():
             self._floods.arrived(gate_id, arrived, now_ms)
+            self._cutoff.arrived(gate_id, arrived.messages, arrived.bytes, now_ms)
+        self._cut_off = self._cutoff.cut_off(now_ms)
+        for gate_id in self._cut_off:
+            self._floods.goes_on(gate_id, now_ms)
         if now_ms < self._again_at:
             self._inbox.take_heard(lambda _heard: False)
         else:

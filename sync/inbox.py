@@ -171,6 +171,11 @@ class Inbox:
             arrived, self._arrived = self._arrived, {gate_id: Arrived() for gate_id in self._lanes}
         return {gate_id: told for gate_id, told in arrived.items() if told.messages}
 
+    def heard_of(self) -> frozenset[str]:
+        """The other gates of which something came, and may."""
+        with self._lock:
+            return frozenset(self._lanes)
+
     def take_lost(self) -> int:
         """For how many of the hub's messages there was no room since this was last called."""
         with self._lock:

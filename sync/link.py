@@ -26,6 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gate.errors import MagueyError
 from gate.model import Value
+from sync.cutoff import change
 from sync.plain import PlainClient
 from sync.tls import context
 from sync.wire import LARGEST, PACKET
@@ -124,18 +125,25 @@ class Link:
     :param put: called with this link and each of its events, in paho's thread; must only enqueue.
     :param will: topic and payload the broker publishes, retained, when this gate vanishes.
     :param topics: filters to subscribe to, without one's own messages coming back.
+    :param choice: a filter that is granted if `listen` may ask for filters by name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 – what a connection is made with
         self,
         broker: Broker,
         client_id: str,
         put: Callable[[Link, LinkEvent], None],
         will: tuple[str, bytes],
         topics: Sequence[str],
+        *,
+        choice: str = "",
     ) -> None:
         self._put = put
-        self._topics = topics
+        self._topics = tuple(topics)
+        """What is subscribed to."""
+        self._choice = choice
+        self._may_choose = bool(choice)
+        self._is_answered = False
         self._largest = PACKET
         self._set_aside = False
         """Whether it was told that a message is larger than the broker takes."""
@@ -194,6 +202,22 @@ class Link:
             )
         self._set_aside = True
 
+    def listen(self, topics: Sequence[str]) -> None:
+        """Once it is connected: other filters in the place of those there are; nothing is missed meanwhile.
+
+        Nobody waits for the broker's answer: it would come after all that waits there of whom it is about.
+        Where no filter by name is granted it stays as it is.
+        """
+        wanted = tuple(topics)
+        if wanted == self._topics or not self._may_choose:
+            return
+        told = change(self._topics, wanted)
+        self._topics = wanted
+        if told.subscribe:
+            self._subscribe(told.subscribe)
+        if told.unsubscribe:
+            self._client.unsubscribe(list(told.unsubscribe))
+
     def is_alive(self) -> bool:
         """Whether paho's thread still runs; a dead one never reports anything again."""
         thread = self._client._thread
@@ -222,7 +246,7 @@ class Link:
         if was_connected:
             stopper.join(timeout=1.0)
 
-    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, props: Any) -> None:
+    def _on_connect(self, _client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, props: Any) -> None:
         if code.is_failure:
             self._put(self, Lost(f"refused: {code}"))
             return
@@ -230,11 +254,20 @@ class Link:
         if not self._topics:
             self._put(self, Connected())
             return
+        self._subscribe([*self._topics, *filter(None, [self._choice])])
+
+    def _subscribe(self, topics: Sequence[str]) -> None:
         options = SubscribeOptions(qos=1, noLocal=True)
-        client.subscribe([(topic, options) for topic in self._topics])
+        self._client.subscribe([(topic, options) for topic in topics])
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, codes: Any, _props: Any) -> None:
         """Only now does nothing go past this gate any more."""
+        if self._is_answered:
+            return  # of filters by name: whom the broker's list does not name yet is not heard meanwhile
+        self._is_answered = True
+        if self._choice:
+            *codes, choice = codes
+            self._may_choose = not choice.is_failure
         if any(code.is_failure for code in codes):
             self._put(self, self._refused(codes))
         else:

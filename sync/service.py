@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from gate.clock import Clock
@@ -128,6 +128,7 @@ class Sync:
         self._rarely = Rarely(clock)
         self._heard_ms: int | None = None
         self._company = Company()
+        self._named: Collection[str] = ()
         self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
 
@@ -217,6 +218,7 @@ class Sync:
             self._on_link(lost)
         if self._hearing.turn(now):
             self._status_at = 0
+        self._line.listen(self._hearing.listens_to(self._named))
         self._send_scans(now.monotonic_ms)
         self._renew_if_silent(now.monotonic_ms)
         self._keep_time(now)
@@ -252,6 +254,8 @@ class Sync:
     def _handle(self, source: Link | None, event: Event) -> None:
         match event:
             case GateConfig() | Fetched():
+                if isinstance(event, GateConfig):
+                    self._named = event.gate_names
                 self._heard()
                 self._intake.put(event)
             case Lend():

@@ -9,6 +9,7 @@ versions refused with `WireError`: the hub quarantines them, a gate logs them on
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -326,6 +327,10 @@ class Topics(Value, frozen=True):
             self.ack(gate_id), self.grants(gate_id), self.commands(gate_id),
             self.scans(), self.status(), self.head(), self.deltas(), self.alerts(),
         ]  # fmt: skip
+
+    def heard_by_name(self, gates: Iterable[str]) -> list[str]:
+        """What a gate listens to of these in the place of all, while one of them floods (`sync.cutoff`)."""
+        return [topic for gate_id in gates for topic in (self.scans(gate_id), self.status(gate_id))]
 
     def said_by(self, gate_id: str) -> list[str]:
         """Every topic a gate speaks on."""

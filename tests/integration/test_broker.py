@@ -103,6 +103,13 @@ class Club:
     def port(self, name: str) -> int:
         return self.hub_port if name == "maguey-hub" else self.broker.port
 
+    def tls(self, name: str) -> ssl.SSLContext:
+        """How a gate shows who it is."""
+        mine = self.authority.issue(name)
+        context = ssl.create_default_context(cafile=str(self.authority.file))
+        context.load_cert_chain(mine.certificate, mine.key)
+        return context
+
     def client(self, name: str, identity: Identity | None = None) -> Client:
         issuer = self.hub_authority if name == "maguey-hub" else self.authority
         return Client(self.authority, identity or issuer.issue(name), self.port(name), name)

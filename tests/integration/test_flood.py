@@ -29,8 +29,9 @@ from gate.payload import code_hash
 from sync.scans import encode_scans
 from sync.wire import GateStatus, decode
 from tests.factories import a_record, code_id
-from tests.integration.test_broker import OURS, Client, Club, open_club
+from tests.integration.test_broker import OURS, Client, Club, gate_topic, open_club
 from tests.patience import PATIENCE_S, until
+from tests.raw_mqtt import RawGate
 
 A_SECOND = 150
 """Batches of 50 that the flooding gate sends."""
@@ -201,4 +202,30 @@ def test_beside_a_gate_that_floods_the_honest_beat_hear_each_other_and_name_it(
                 assert gate.link().cut_ms == 0  # it never counts as isolated
     finally:
         flooder.close()
+    assert [gate.log().count("a gate sends more than a door can") for gate in gates] == [1, 1]
+
+
+@pytest.mark.parametrize(("leaf", "qos"), [("scans", 0), ("status", 1)])
+def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_honest(
+    club: Club, gates: list[Gate], leaf: str, qos: int
+) -> None:
+    """Held against what is sent meanwhile, as fast as the broker takes it."""
+    here, there = gates
+    topic = gate_topic(OURS, "gate-3", leaf)
+    with RawGate(club.broker.port, "gate-3", club.tls("gate-3")) as flooder:
+        flooder.flood([topic], qos)
+        for gate in gates:
+            gate.until_it_names("gate-3")
+            gate.until_a_beat_after(gate.beat_ms())
+        heard = list[int]()
+        for number in range(1, ROUNDS + 1):
+            ticket = code_id(number)
+            assert here.admits(ticket)
+            heard.append(flooder.meanwhile(lambda ticket=ticket: there.until_it_knows(ticket)))  # type: ignore[misc]
+            assert not there.admits(ticket)
+            there.until_a_beat_after(there.beat_ms())
+            assert [gate.link().cut_ms for gate in gates] == [0, 0]
+        flooder.stop()
+    # who is still listened to is in front of all that: before, up to 300,000 were sent meanwhile
+    assert sorted(heard)[ROUNDS // 2] < 10_000
     assert [gate.log().count("a gate sends more than a door can") for gate in gates] == [1, 1]

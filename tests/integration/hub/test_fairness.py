@@ -33,13 +33,14 @@ from hub.ingest import Batch, write
 from hub.shares import Floods
 from hub.statuses import Statuses
 from sync.scans import BATCH_LIMIT, encode_scans
-from sync.wire import Alert, Claimed, GateStatus, Probe, Returned, Topics, decode, encode
+from sync.wire import Alert, Claimed, GateStatus, Grant, Probe, Returned, Topics, decode, encode
 from tests.certificates import Authority
 from tests.integration.hub.asking import Desk, Night, new_id
 from tests.integration.hub.test_claims import Asking
 from tests.integration.hub.test_consumer import Watching
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.integration.test_broker import _production
+from tests.raw_mqtt import RawGate
 
 VENUE = "maguey"
 HONEST = ("gate-1", "gate-2")
@@ -47,6 +48,8 @@ FLOODER = "gate-3"
 AT_ONCE = 300
 """Admissions a gate may bring at once (`hub.shares`), and the batch with which it goes beyond."""
 MOST = AT_ONCE + BATCH_LIMIT
+BEHIND = 10_000
+"""Messages of a flood that are sent while a claim is answered which need not wait for them, and many more."""
 GROWTH_KIB = 96 * 1024
 
 
@@ -55,10 +58,15 @@ class Door(Asking):
 
     seq = 0
 
-    def admit(self, night: Night, code: str) -> bool:
-        claim = Claimed(scan_id=new_id(), code_hash=code, event_id=night.event, epoch="e1")
+    def ask(self, night: Night, code: str = "") -> tuple[Claimed, Grant]:
+        """For a ticket, or for another one."""
+        claim = Claimed(scan_id=new_id(), code_hash=code or night.code(), event_id=night.event, epoch="e1")
         grant = self.claim(claim)
         assert grant is not None
+        return claim, grant
+
+    def admit(self, night: Night, code: str) -> bool:
+        claim, grant = self.ask(night, code)
         if grant.answer != "granted":
             return False
         self.seq += 1
@@ -249,6 +257,32 @@ def test_junk_is_bounded_in_rows_and_lines(club: Club, hub: Hub, night: Night, w
         lasted = time.monotonic() - began
     assert world.one("SELECT count(*) FROM scan_quarantine") <= 1250 + 12 * (lasted + 10)
     assert len(hub.lines()) < 20
+
+
+@pytest.mark.parametrize(
+    ("leaves", "qos"), [(("claims",), 0), (("claims",), 1), (("scans", "status", "claims", "replies"), 0)]
+)
+def test_beside_a_flood_of_small_messages_claims_are_answered_and_it_is_named_and_taken_back(
+    club: Club, hub: Hub, night: Night, leaves: tuple[str, ...], qos: int
+) -> None:
+    """As fast as the broker takes them. What a claim waits behind is told by what was sent meanwhile: the hub
+    cannot take a fifth of it.
+    """
+    topics = [f"maguey/v1/{VENUE}/gates/{FLOODER}/{leaf}" for leaf in leaves]
+    with club.gate(HONEST[0]) as one, RawGate(club.port, FLOODER, club.tls(FLOODER)) as three:
+        assert one.admit(night, night.code())
+        before = hub.memory_kib()
+        three.flood(topics, qos)
+        assert one.wait(lambda: named(one) == [FLOODER])
+        waited = [three.meanwhile(lambda: one.ask(night)) for _ in range(30)]
+        assert one.admit(night, night.code())
+        three.stop()
+    assert len([sent for sent in waited if sent < BEHIND]) > 20
+    assert hub.memory_kib() - before < GROWTH_KIB
+    assert len(hub.lines()) < 20
+    if (leaves, qos) == (("claims",), 0):
+        with club.gate(FLOODER) as three_again:
+            assert three_again.admit(night, night.code())
 
 
 # --- turn by turn ---

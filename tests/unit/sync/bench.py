@@ -65,6 +65,9 @@ class MemoryLink(Link):
             self.published.append((topic, payload, retain))
         return self.up
 
+    def listen(self, topics: Sequence[str]) -> None:
+        self.topics = topics
+
     def is_alive(self) -> bool:
         return not self.closed
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
+from sync.budget import Budget
 from sync.floods import (
     BYTES_A_SECOND,
     BYTES_AT_ONCE,
     CALM_MS,
     MESSAGES_A_SECOND,
     MESSAGES_AT_ONCE,
-    Budget,
     Floods,
 )
 from sync.inbox import Arrived, Heard

@@ -1,0 +1,97 @@
+"""Which gates a link of the hub listens to: all, but those that send beyond all measure (protocol 4.5).
+
+What comes is counted here by name before anything else is done with it, whatever its topic, QoS and size: see
+`sync.cutoff`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from sync.cutoff import UNNUMBERED, Change, Cutoff, by_name, change, gate_in
+
+KEPT_MESSAGES = 2_000
+KEPT_S = 60.0
+"""What the broker kept for a session comes at once, and is nobody's flood (max_queued_messages in
+config/mosquitto)."""
+
+
+class Company:
+    """The gates that the venue has, by its database; one for all links of a hub. From any thread."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+
+
+class Listening:
+    """Of one link. From any thread.
+
+    :param wide: its filters while nobody is left out.
+    :param company: a gate that floods for others to be heard by name needs those names.
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(
+        self,
+        wide: Sequence[str],
+        company: Company | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wide = tuple(wide)
+        self._company = company or Company()
+        self._now = now
+        self._lock = threading.Lock()
+        self._cutoff = Cutoff()
+        self._held: tuple[str, ...] = ()
+        self._earlier = False
+        """Whether the session may still have filters of another process of the hub."""
+        self._kept_left, self._kept_until = 0, 0.0
+
+    def arrived(self, topic: str, size: int, qos: int) -> bool:
+        """A message came; whether somebody is to be left out from now on."""
+        gate_id = gate_in(topic)
+        with self._lock:
+            now = self._now()
+            if not gate_id:
+                return False
+            if self._kept_left and now < self._kept_until:
+                self._kept_left -= 1
+                return False
+            return self._cutoff.arrived(gate_id, 1 if qos else UNNUMBERED, size, _ms(now))
+
+    def connected(self, *, session: bool) -> None:
+        """A new connection; `session`: the broker has kept what was subscribed to, and what came of it."""
+        with self._lock:
+            self._held, self._earlier = (), session
+            self._kept_left = KEPT_MESSAGES if session else 0
+            self._kept_until = self._now() + KEPT_S
+
+    def change(self) -> Change:
+        """What the broker is to be told now; it is taken as told."""
+        with self._lock:
+            names = self._company.names | self._cutoff.heard()
+            wanted = by_name(self._wide, names, self._cutoff.cut_off(_ms(self._now())))
+            held: Collection[str] = self._held
+            told = change(held, wanted)
+            if self._earlier and self._company.names:
+                earlier = {*self._wide, *by_name(self._wide, names, {""})}
+                told = Change(told.subscribe, tuple(sorted(earlier - set(wanted))))
+                self._earlier = False
+            self._held = wanted
+            return told
+
+    def is_left_out(self, topic: str) -> bool:
+        """Whether it is of a gate that is not listened to: it was on its way."""
+        with self._lock:
+            return self._cutoff.is_cut_off(gate_in(topic), _ms(self._now()))
+
+    def cut_off(self) -> frozenset[str]:
+        """Who is left out."""
+        with self._lock:
+            return self._cutoff.cut_off(_ms(self._now()))
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

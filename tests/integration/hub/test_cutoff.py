@@ -1,0 +1,170 @@
+"""A gate beyond all measure is cut off at the source: the broker sends the hub none of it (protocol 4.5)."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from hub.broker import Broker, Message
+from hub.config import Mqtt
+from hub.listening import Company
+from sync.cutoff import MESSAGES_AT_ONCE, PAUSE_MS
+from sync.wire import Topics
+from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
+from tests.integration.hub.world import PATIENCE, GateOnMqtt
+from tests.patience import until
+from tests.raw_mqtt import RawGate
+
+__all__ = ["club"]
+
+TOPICS = Topics(venue=VENUE)
+SHORTEST, LONGEST = (ms / 1000 for ms in PAUSE_MS)
+
+
+@dataclass
+class Link:
+    """One of the hub's, and the clock it goes by."""
+
+    broker: Broker
+    company: Company
+    clock: list[float]
+    heard: list[Message] = field(default_factory=list)
+
+    def forward(self, seconds: float) -> None:
+        self.clock[0] += seconds
+        self.broker.tend()
+
+    def until_it_hears(self, payload: bytes) -> None:
+        """And whatever came before it."""
+        while not any(message.payload == payload for message in self.heard):
+            self.hear(self.broker.inbox.get(timeout=PATIENCE))
+        self.drain()
+
+    def until_cut_off(self) -> None:
+        def is_cut_off() -> bool:
+            self.drain()
+            return self.broker.inbox.cut_off == {FLOODER}
+
+        until(is_cut_off)
+
+    def drain(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.hear(self.broker.inbox.get_nowait())
+
+    def hear(self, message: Message) -> None:
+        self.broker.acknowledge(message)
+        self.heard.append(message)
+
+    def until_the_broker_knows(self, gate: GateOnMqtt) -> None:
+        """Whatever this link told the broker so far: it takes one thing after another."""
+        before = len(gate.acks)
+        self.broker.publish(TOPICS.ack(gate.gate_id), b'{"v":1,"epoch":"e","seq":1}')
+        assert gate.wait(lambda: len(gate.acks) > before)
+
+    def said_by(self, gate_id: str) -> int:
+        return sum(message.topic.split("/")[4] == gate_id for message in self.heard)
+
+
+@pytest.fixture
+def link(club: Club) -> Iterator[Link]:
+    mine = club.hub_authority.issue("maguey-hub")
+    config = Mqtt(
+        port=club.hub_port,
+        ca_file=str(club.authority.file),
+        cert_file=str(mine.certificate),
+        key_file=str(mine.key),
+    )
+    clock, company = [1000.0], Company()
+    company.names = frozenset({"gate-1", FLOODER})
+    wide = (TOPICS.claims(), TOPICS.status(), TOPICS.scans())
+    broker = Broker(
+        config, "maguey-hub/cutoff/test", *wide, session_s=0, company=company, now=lambda: clock[0]
+    )
+    assert broker.wait_until_up(PATIENCE)
+    yield Link(broker, company, clock)
+    broker.close()
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("leaf", ["claims", "status", "scans"])
+def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_hub(
+    club: Club, link: Link, leaf: str, qos: int
+) -> None:
+    topic = getattr(TOPICS, leaf)(FLOODER)
+    with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
+        link.until_the_broker_knows(honest)
+        flooder.send([topic], qos, 2 * MESSAGES_AT_ONCE)
+        link.until_cut_off()
+        link.until_the_broker_knows(honest)
+        honest.send_raw(b"first", TOPICS.claims("gate-1"))
+        link.until_it_hears(b"first")
+        before = link.said_by(FLOODER)
+        flooder.send([topic], qos, 5 * MESSAGES_AT_ONCE)
+        honest.send_raw(b"second", TOPICS.claims("gate-1"))
+        link.until_it_hears(b"second")
+        assert link.said_by(FLOODER) == before
+        # it ends, and a while after the gate is listened to again by itself
+        link.forward(SHORTEST + 1)
+        link.until_the_broker_knows(honest)
+        flooder.send([topic], 1, 1, b"in earnest")
+        link.until_it_hears(b"in earnest")
+    assert link.broker.inbox.cut_off == frozenset()
+
+
+def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link) -> None:
+    with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
+        flooder.send([TOPICS.claims(FLOODER)], 1, 2 * MESSAGES_AT_ONCE)
+        link.until_cut_off()
+        with club.gate("gate-2") as new:
+            link.company.names |= {"gate-2"}
+            link.broker.tend()
+            link.until_the_broker_knows(honest)
+            new.send_raw(b"I am new", TOPICS.claims("gate-2"))
+            link.until_it_hears(b"I am new")
+
+
+def test_a_message_at_qos_0_which_no_gate_sends_counts_for_many(club: Club, link: Link) -> None:
+    with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
+        link.until_the_broker_knows(honest)
+        flooder.send([TOPICS.claims(FLOODER)], 0, 500)
+        link.until_cut_off()
+
+
+def test_what_the_broker_kept_for_an_absent_hub_is_nobodys_flood(club: Club) -> None:
+    mine = club.hub_authority.issue("maguey-hub")
+    config = Mqtt(
+        port=club.hub_port,
+        ca_file=str(club.authority.file),
+        cert_file=str(mine.certificate),
+        key_file=str(mine.key),
+    )
+
+    def start() -> Broker:
+        broker = Broker(config, "maguey-hub/cutoff/kept", TOPICS.scans(), session_s=600)
+        assert broker.wait_until_up(PATIENCE)
+        return broker
+
+    away = start()
+    with club.gate("gate-1") as honest:
+        Link(away, Company(), [0.0]).until_the_broker_knows(honest)
+        away.close()
+        for n in range(10):
+            honest.send_raw(b"%d" % n)
+    with RawGate(club.port, FLOODER, club.tls(FLOODER)) as busy:
+        busy.send([TOPICS.scans(FLOODER)], 1, 2 * MESSAGES_AT_ONCE, b"scan")
+    back = start()
+    link = Link(back, Company(), [0.0])
+    with club.gate("gate-1") as honest:
+        honest.send_raw(b"the last", TOPICS.scans("gate-1"))
+        link.until_it_hears(b"the last")
+        # of a session nobody knows which filters another process left there
+        link.company.names = frozenset({"gate-1"})
+    while link.said_by(FLOODER) < 2 * MESSAGES_AT_ONCE:
+        link.hear(back.inbox.get(timeout=PATIENCE))
+    assert back.inbox.cut_off == frozenset()
+    back.close()
