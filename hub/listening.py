@@ -12,11 +12,6 @@ from collections.abc import Callable, Collection, Sequence
 
 from sync.cutoff import UNNUMBERED, Change, Cutoff, by_name, change, gate_in
 
-KEPT_MESSAGES = 2_000
-KEPT_S = 60.0
-"""What the broker kept for a session comes at once, and is nobody's flood (max_queued_messages in
-config/mosquitto)."""
-
 
 class Company:
     """The gates that the venue has, by its database; one for all links of a hub. From any thread."""
@@ -47,26 +42,19 @@ class Listening:
         self._held: tuple[str, ...] = ()
         self._earlier = False
         """Whether the session may still have filters of another process of the hub."""
-        self._kept_left, self._kept_until = 0, 0.0
 
     def arrived(self, topic: str, size: int, qos: int) -> bool:
         """A message came; whether somebody is to be left out from now on."""
         gate_id = gate_in(topic)
         with self._lock:
-            now = self._now()
             if not gate_id:
                 return False
-            if self._kept_left and now < self._kept_until:
-                self._kept_left -= 1
-                return False
-            return self._cutoff.arrived(gate_id, 1 if qos else UNNUMBERED, size, _ms(now))
+            return self._cutoff.arrived(gate_id, 1 if qos else UNNUMBERED, size, _ms(self._now()))
 
     def connected(self, *, session: bool) -> None:
-        """A new connection; `session`: the broker has kept what was subscribed to, and what came of it."""
+        """A new connection; `session`: the broker has kept what was subscribed to."""
         with self._lock:
             self._held, self._earlier = (), session
-            self._kept_left = KEPT_MESSAGES if session else 0
-            self._kept_until = self._now() + KEPT_S
 
     def change(self) -> Change:
         """What the broker is to be told now; it is taken as told."""

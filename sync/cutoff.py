@@ -18,7 +18,8 @@ from sync.wire import GATE_ID
 
 MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 200, 3_000
 """A door makes five a second, and as a home answers for the tickets of 19 others; at once, a journal of
-100,000 records in batches of 50, and all that a bad line makes it send again."""
+100,000 records in batches of 50, and all that a bad line makes it send again; or what the broker keeps for
+a hub that was away (max_queued_messages in config/mosquitto)."""
 BYTES_A_SECOND, BYTES_AT_ONCE = 2 * 1024 * 1024, 128 * 1024 * 1024
 """The same journal takes 80 MB."""
 UNNUMBERED = 20

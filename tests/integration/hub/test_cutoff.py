@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,11 +12,12 @@ import pytest
 
 from hub.broker import Broker, Message
 from hub.config import Mqtt
-from hub.listening import Company
-from sync.cutoff import MESSAGES_AT_ONCE, PAUSE_MS
+from hub.listening import Company, Listening
+from sync.cutoff import MESSAGES_AT_ONCE, PAUSE_MS, UNNUMBERED, Change
 from sync.wire import Topics
 from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
+from tests.integration.test_broker import CONFIG
 from tests.patience import until
 from tests.raw_mqtt import RawGate
 
@@ -44,12 +46,11 @@ class Link:
             self.hear(self.broker.inbox.get(timeout=PATIENCE))
         self.drain()
 
-    def until_cut_off(self) -> None:
-        def is_cut_off() -> bool:
+    def until_cut_off(self, flooder: RawGate, topic: str, qos: int) -> None:
+        """However many of its messages the broker has no room for."""
+        while self.broker.inbox.cut_off != {FLOODER}:
+            flooder.send([topic], qos, 500)
             self.drain()
-            return self.broker.inbox.cut_off == {FLOODER}
-
-        until(is_cut_off)
 
     def drain(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -98,8 +99,7 @@ def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_hub(
     topic = getattr(TOPICS, leaf)(FLOODER)
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_the_broker_knows(honest)
-        flooder.send([topic], qos, 2 * MESSAGES_AT_ONCE)
-        link.until_cut_off()
+        link.until_cut_off(flooder, topic, qos)
         link.until_the_broker_knows(honest)
         honest.send_raw(b"first", TOPICS.claims("gate-1"))
         link.until_it_hears(b"first")
@@ -118,8 +118,7 @@ def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_hub(
 
 def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link) -> None:
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
-        flooder.send([TOPICS.claims(FLOODER)], 1, 2 * MESSAGES_AT_ONCE)
-        link.until_cut_off()
+        link.until_cut_off(flooder, TOPICS.claims(FLOODER), 1)
         with club.gate("gate-2") as new:
             link.company.names |= {"gate-2"}
             link.broker.tend()
@@ -131,40 +130,25 @@ def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link
 def test_a_message_at_qos_0_which_no_gate_sends_counts_for_many(club: Club, link: Link) -> None:
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_the_broker_knows(honest)
-        flooder.send([TOPICS.claims(FLOODER)], 0, 500)
-        link.until_cut_off()
+        flooder.send([TOPICS.claims(FLOODER)], 0, MESSAGES_AT_ONCE // UNNUMBERED + 1)
+        until(lambda: link.broker.inbox.cut_off == {FLOODER})
 
 
-def test_what_the_broker_kept_for_an_absent_hub_is_nobodys_flood(club: Club) -> None:
-    mine = club.hub_authority.issue("maguey-hub")
-    config = Mqtt(
-        port=club.hub_port,
-        ca_file=str(club.authority.file),
-        cert_file=str(mine.certificate),
-        key_file=str(mine.key),
-    )
+def test_what_the_broker_keeps_for_an_absent_hub_is_nobodys_flood() -> None:
+    text = (CONFIG / "maguey.conf").read_text()
+    (kept,) = re.findall(r"^max_queued_messages (\d+)$", text, re.MULTILINE)
+    (on_the_way,) = re.findall(r"^max_inflight_messages (\d+)$", text, re.MULTILINE)
+    assert int(kept) + int(on_the_way) < MESSAGES_AT_ONCE
 
-    def start() -> Broker:
-        broker = Broker(config, "maguey-hub/cutoff/kept", TOPICS.scans(), session_s=600)
-        assert broker.wait_until_up(PATIENCE)
-        return broker
 
-    away = start()
-    with club.gate("gate-1") as honest:
-        Link(away, Company(), [0.0]).until_the_broker_knows(honest)
-        away.close()
-        for n in range(10):
-            honest.send_raw(b"%d" % n)
-    with RawGate(club.port, FLOODER, club.tls(FLOODER)) as busy:
-        busy.send([TOPICS.scans(FLOODER)], 1, 2 * MESSAGES_AT_ONCE, b"scan")
-    back = start()
-    link = Link(back, Company(), [0.0])
-    with club.gate("gate-1") as honest:
-        honest.send_raw(b"the last", TOPICS.scans("gate-1"))
-        link.until_it_hears(b"the last")
-        # of a session nobody knows which filters another process left there
-        link.company.names = frozenset({"gate-1"})
-    while link.said_by(FLOODER) < 2 * MESSAGES_AT_ONCE:
-        link.hear(back.inbox.get(timeout=PATIENCE))
-    assert back.inbox.cut_off == frozenset()
-    back.close()
+def test_filters_that_another_process_of_the_hub_left_in_its_session_are_given_up() -> None:
+    company = Company()
+    listening = Listening([TOPICS.scans()], company, lambda: 1000.0)
+    listening.connected(session=True)
+    assert listening.change() == Change(subscribe=(TOPICS.scans(),))
+    company.names = frozenset({"gate-1", FLOODER})
+    assert listening.change() == Change(unsubscribe=(TOPICS.scans("gate-1"), TOPICS.scans(FLOODER)))
+    assert listening.change() == Change()
+    listening.arrived(TOPICS.scans(FLOODER), 1 << 30, 1)
+    told = listening.change()
+    assert told == Change((TOPICS.scans("gate-1"),), (TOPICS.scans(),))

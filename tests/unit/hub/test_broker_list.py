@@ -54,6 +54,11 @@ class Plugin:
             acl["acltype"] == "subscribeLiteral" and acl["topic"] == wanted for acl in self._acls(name)
         )
 
+    def may_give_up(self, name: str, wanted: str) -> bool:
+        return any(
+            acl["acltype"] == "unsubscribeLiteral" and acl["topic"] == wanted for acl in self._acls(name)
+        )
+
     def kinds(self) -> set[str]:
         return {acl["acltype"] for acls in self._roles.values() for acl in acls}
 
@@ -69,7 +74,12 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
     venue: str, other: str, gates: list[str], stranger: str
 ) -> None:
     plugin, topics = Plugin(document(venue, gates)), Topics(venue=venue)
-    assert plugin.kinds() == {"subscribeLiteral", "publishClientSend", "publishClientReceive"}
+    assert plugin.kinds() == {
+        "subscribeLiteral",
+        "unsubscribeLiteral",
+        "publishClientSend",
+        "publishClientReceive",
+    }
     everybody = [*gates, stranger]
     where = {*topics_of(venue, everybody), *topics_of(other, everybody), "$SYS/broker/uptime", "$CONTROL/a"}
     common = {getattr(topics, leaf)(one) for leaf in ("scans", "status") for one in everybody}
@@ -85,7 +95,9 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
         wanted = {*where, *itertools.chain.from_iterable(map(topics.heard_at, everybody)), "#", "+/#"}
         wanted |= {f"$share/x/{one}" for one in topics.heard_at(one)}
         granted = {one_filter for one_filter in wanted if plugin.may_ask_for(one, one_filter)}
-        assert granted == (set(topics.heard_at(one)) if one in gates else set())
+        allowed = {*topics.heard_at(one), *topics.heard_by_name(gates)}
+        assert granted == (allowed if one in gates else set())
+        assert granted == {one_filter for one_filter in wanted if plugin.may_give_up(one, one_filter)}
 
 
 @given(gates=st.lists(names, max_size=5), shuffled=st.randoms(use_true_random=False))
