@@ -21,6 +21,7 @@ from gate.status import gather
 from sync import cache as caches
 from sync import hearing, hearsay, inbox
 from sync.cache import Cache
+from sync.cutoff import MESSAGES_AT_ONCE, PAUSE_MS
 from sync.link import Message
 from sync.peers import MOST_EPOCHS, Peers
 from sync.scans import encode_scans
@@ -337,3 +338,27 @@ def test_a_cache_of_the_version_before_keeps_what_it_heard(tmp_path: Path) -> No
         {("gate-2", "s1")},
         {("gate-3", "s2")},
     )
+
+
+def test_a_gate_beyond_all_measure_is_not_listened_to_for_a_while_and_every_other_by_name(
+    bench: Bench,
+) -> None:
+    """Whom the configuration names, and of whom something was heard."""
+    bench.step(
+        GateConfig(
+            gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),),
+            gate_names={"gate-1": "GATE 1", "gate-2": "GATE 2", "gate-3": "GATE 3"},
+        )
+    )  # fmt: skip
+    everybody = bench.links[-1].topics
+    bench.step(batch("gate-4", [admission(1, "gate-4")]))
+    for message in [Message(TOPICS.scans("gate-2"), b"x")] * (MESSAGES_AT_ONCE + 1):
+        bench.put(message)
+    bench.step()
+    others = {topic for gate in ("gate-3", "gate-4") for topic in (TOPICS.scans(gate), TOPICS.status(gate))}
+    own = set(TOPICS.heard_at("gate-1")) - {TOPICS.scans(), TOPICS.status()}
+    assert set(bench.links[-1].topics) == own | others
+    bench.step(seconds=PAUSE_MS[0] / 1000 + 1)
+    bench.step()
+    assert list(bench.links[-1].topics) == list(everybody) == TOPICS.heard_at("gate-1")
+    assert bench.sync._hearing.flooding() == ("gate-2",)
