@@ -50,8 +50,6 @@ _RETRY_SECONDS = 1.0
 FROZEN_SECONDS = 5
 """A hub that says nothing to Postgres for so long is the active one no more; it looks twice a second."""
 
-_MANNERS = {"frozen_s": str(FROZEN_SECONDS), "hang_s": str(HANG_SECONDS)}
-
 _log = structlog.get_logger()
 
 
@@ -258,7 +256,8 @@ def run(config: HubConfig, stop: threading.Event) -> None:
             try:
                 with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                     conn.execute(query("is_migrated"))
-                    conn.execute(query("end_when_frozen"), _MANNERS)
+                    conn.execute(query("end_when_frozen"), {"frozen_s": str(FROZEN_SECONDS)})
+                    conn.execute(query("end_what_hangs"), {"hang_s": str(HANG_SECONDS)})
                     if not _is_active(conn, config.venue):
                         # somebody else took over while we were away: let go of the session too
                         active.close()

@@ -47,11 +47,14 @@ SELECT become_active(%(venue)s) AS mine
 
 -- end_when_frozen --
 -- A hub that is stopped keeps its connection and whatever it had locked: the server ends that for it. And it waits
--- for nobody's lock for so long that it would seem frozen: what it did not get done it tries again. What does not
--- come to an end at all is ended: see `hub.ingest.write`.
+-- for nobody's lock for so long that it would seem frozen: what it did not get done it tries again.
 SELECT set_config('idle_session_timeout', %(frozen_s)s || 's', false),
     set_config('idle_in_transaction_session_timeout', %(frozen_s)s || 's', false),
-    set_config('lock_timeout', '2s', false), set_config('statement_timeout', %(hang_s)s || 's', false)
+    set_config('lock_timeout', '2s', false)
+
+-- end_what_hangs --
+-- What does not come to an end is ended: see `hub.ingest.write`.
+SELECT set_config('statement_timeout', %(hang_s)s || 's', false)
 
 -- still_there --
 SELECT 1
