@@ -83,10 +83,11 @@ class Program:
 
 @dataclass
 class GateBox:
-    """One simulated Pi: its folder holds camera, screen, relay trace, journal and cache."""
+    """One simulated Pi: its folder holds camera, screen, relay trace, journal, cache; `run` is its /run."""
 
     gate: night.Gate
     folder: Path
+    run: Path
     door: Program
     sync: Program
     shown: int = 0
@@ -244,7 +245,7 @@ def _once(command: list[str]) -> None:
 
 def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], building: Building) -> GateBox:
     broker_port, web_port = (building.line(gate.gate_id, port) for port in ports)
-    home = folder / gate.gate_id
+    home, run = folder / gate.gate_id, building.run / gate.gate_id
     (home / "camera").mkdir(parents=True)
     token = home / "token"
     token.touch(mode=0o600)
@@ -253,7 +254,7 @@ def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], bu
     config.write_text(f"""gate_id = "{gate.gate_id}"
 venue = "{venue}"
 state_dir = "{home}/state"
-runtime_dir = "{building.run}/{gate.gate_id}"
+runtime_dir = "{run}"
 lang = "en"
 timezone = "UTC"
 log = "json"
@@ -277,7 +278,7 @@ broker_port = {broker_port}
 """)
     door = Program(f"{gate.gate_id} door", ["gate.cli", "run", "--config", str(config)], home / "door.log")
     sync = Program(f"{gate.gate_id} sync", ["sync.cli", "run", "--config", str(config)], home / "sync.log")
-    return GateBox(gate, home, door, sync)
+    return GateBox(gate, home, run, door, sync)
 
 
 def _start(club: Club) -> None:

@@ -11,7 +11,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from demo.club import Club, await_true, open_club
+from demo.club import Club, GateBox, await_true, open_club
 from demo.night import Ticket, phone
 from tests.patience import PATIENCE_S
 
@@ -59,10 +59,10 @@ def all_looked_at(club: Club) -> bool:
     return not [picture for gate in club.gates for picture in (gate.folder / "camera").glob("*.*")]
 
 
-def kept_by(gate_folder: Path) -> list[Path]:
+def kept_by(gate: GateBox) -> list[Path]:
     """Every file of a gate but the pictures held up to its camera, which are the tickets themselves."""
-    files = [file for file in gate_folder.rglob("*") if file.is_file()]
-    return [file for file in files if gate_folder / "camera" not in file.parents]
+    files = [file for folder in (gate.folder, gate.run) for file in folder.rglob("*") if file.is_file()]
+    return [file for file in files if gate.folder / "camera" not in file.parents]
 
 
 def test_no_secret_of_a_ticket_is_in_a_gates_files_its_logs_or_any_message(club: Club) -> None:
@@ -86,7 +86,7 @@ def test_no_secret_of_a_ticket_is_in_a_gates_files_its_logs_or_any_message(club:
     carriers = {bytes([text.printed.encode()[0]]) for text in shown}
     assert carriers == {b"M", b"V", b"{"}, "not every carrier was shown"
     for gate in club.gates:
-        files = {file: file.read_bytes() for file in kept_by(gate.folder)}
+        files = {file: file.read_bytes() for file in kept_by(gate)}
         assert {"journal.db", "cache.db", "door.log", "sync.log", "door.json"} <= {
             file.name for file in files
         }

@@ -39,11 +39,12 @@ def test_what_comes_after_a_message_that_is_too_large_arrives(server: Mosquitto)
         broker.publish(TOPIC, TOO_LARGE)  # before it is known how much this broker takes
         broker.publish(TOPIC, b"first")
         assert gate.wait(lambda: heard(gate) == [b"first"])
+        connects = broker.connects  # 2 where the first one was sent before the broker had said what it takes
         for _ in range(3):
             broker.publish(TOPIC, TOO_LARGE)
         broker.publish(TOPIC, b"second")
         assert gate.wait(lambda: heard(gate) == [b"first", b"second"])
-        assert broker.connects == 1
+        assert broker.connects == connects
         broker.close()
     aside = [line for line in lines if "set aside" in line["event"]]
     assert [(line["topic"], line["bytes"]) for line in aside] == [(TOPIC, TAKES)]  # named once
