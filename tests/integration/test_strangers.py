@@ -13,8 +13,10 @@ import queue
 import selectors
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +48,8 @@ TOPICS = Topics(venue="maguey")
 OF_ADDRESS, OF_STRANGERS, WEB_OF_ADDRESS = 8, 150, 200
 STRANGER, UNNAMED, NAMED = "10.77.1.1", "10.77.1.2", "10.77.1.3"
 WEB = 8080
+OUTAGE_BYTES = 16_000_000
+"""Some 20,000 scans."""
 FREEBIND = 15  # IP_FREEBIND, ip(7): all addresses of a network may be one's own
 
 
@@ -156,9 +160,14 @@ def club(machines: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 @pytest.fixture(autouse=True)
 def rules(machines: Net, club: Club, tmp_path: Path) -> None:
     """The file as it is shipped, loaded anew, with the broker's port and the gates' addresses."""
+    load_rules(machines, tmp_path, club.broker.port)
+
+
+def load_rules(machines: Net, tmp_path: Path, port: int) -> None:
+    """As a club does, with the broker on this port."""
     text = RULES.read_text()
     for shipped, here in (
-        ("define broker = 8883", f"define broker = {club.broker.port}"),
+        ("define broker = 8883", f"define broker = {port}"),
         ("# elements = { 192.168.7.11, 192.168.7.12 }", f"elements = {{ {NAMED}, {WORLD} }}"),
     ):
         assert text.count(shipped) == 1
@@ -260,6 +269,44 @@ def test_an_ipv6_network_counts_as_one_address(club: Club, strangers: Strangers)
     strangers.come(f"fd77:1:0:5::{number + 1:x}" for number in range(40))
     assert strangers.open == OF_ADDRESS
     club.hears_every_gate()
+
+
+class Sink:
+    """Takes in what is sent to it, on the hub's machine."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server((HUB, 0))
+        self.port: int = self._server.getsockname()[1]
+        self.took = 0
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self) -> None:
+        line, _ = self._server.accept()
+        with line, contextlib.suppress(ConnectionError):
+            while some := line.recv(1 << 16):
+                self.took += len(some)
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.mark.parametrize("address", [STRANGER, NAMED])
+def test_what_an_outage_leaves_to_send_passes_at_once_and_what_no_gate_has_is_held_up(
+    machines: Net, tmp_path: Path, address: str
+) -> None:
+    with within(machines.hub):
+        sink = Sink()
+    load_rules(machines, tmp_path, sink.port)
+    with contextlib.closing(sink), within(machines.world), socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # what is held up goes
+        line.settimeout(PATIENCE_S)
+        line.bind((address, 0))
+        line.connect((HUB, sink.port))
+        line.sendall(bytes(OUTAGE_BYTES))
+        until(lambda: sink.took == OUTAGE_BYTES)
+        assert refused(machines, "too_much") == 0
+        while not refused(machines, "too_much"):
+            line.sendall(bytes(1 << 20))
 
 
 class Gate:
