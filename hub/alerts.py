@@ -19,6 +19,7 @@ from hub.broker import Line
 from hub.config import Watch
 from hub.database import Connection
 from hub.queries import query
+from hub.told import Seldom
 from sync.wire import Alert, Topics, encode
 
 EVERY_SECONDS = 30
@@ -44,6 +45,7 @@ class Alerts:
         self._topics = topics
         self._now = now
         self._look_at = 0.0
+        self._seldom = Seldom(now)
 
     def hurry(self) -> None:
         """Something was written down: look at once."""
@@ -62,7 +64,7 @@ class Alerts:
         wanted = {"venue": self._topics.venue, "every_s": EVERY_SECONDS, "conflicts": CONFLICTS_AT_ONCE}
         for row in conn.execute(query("due_alerts"), wanted).fetchall():
             alert = _alert(row)
-            _log_one(alert)
+            _log_one(alert, self._seldom)
             self._broker.publish(self._topics.alerts(), encode(alert))
             conn.execute(query("alert_sent"), {"numbers": row["numbers"]})
 
@@ -110,7 +112,7 @@ def _alert(row: DictRow) -> Alert:
     )
 
 
-def _log_one(alert: Alert) -> None:
+def _log_one(alert: Alert, seldom: Seldom) -> None:
     """The hub's own log says what each is about, in case nobody looks at a screen."""
     if alert.reason == "cloned":
         _log.error(
@@ -132,9 +134,10 @@ def _log_one(alert: Alert) -> None:
             gate_id=alert.gate,
         )
     elif alert.reason == "conflict":
-        _log.warning(
+        seldom.say(
+            _log.warning,
             "a one-time ticket was admitted twice",
-            gate_id=alert.gate,
+            alert.gate,
             at=alert.at.isoformat(),
             other_gate=alert.other_gate,
             other_at=alert.other_at and alert.other_at.isoformat(),

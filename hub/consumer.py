@@ -193,6 +193,7 @@ class Consumer:
     def _commit(self, conn: Connection) -> None:
         batch = merge(self._contents)
         written = write(conn, batch)
+        self.trying()  # Postgres answered over this very session: nobody else became the active one
         self._broker.acknowledge(*self._pending)
         self._set_apart(written)
         self._give_back(written)
@@ -205,8 +206,6 @@ class Consumer:
 
     def _set_apart(self, written: Written) -> None:
         """What did not come to an end is the gate's still, which sends it again; until then others go on."""
-        if written.hanging:
-            self.trying()  # Postgres answered over this very session: nobody else became the active one
         for gate_id in written.hanging:
             self._apart_until[gate_id] = self._now() + APART_S
             self._floods.turned_away(gate_id)
@@ -223,9 +222,9 @@ class Consumer:
             first, *others = bads
             about = {"topic": first.topic[:LOGGED], "seq": first.seq, "error": first.error[:LOGGED]}
             self._seldom.say(_log.warning, "quarantined", gate_id, 1 + len(others), **about)
-        if written.refusal:
-            refused = "a batch held a record the database refuses; took them one by one"
-            self._seldom.say(_log.warning, refused, "", error=written.refusal)
+        for gate_id, why in written.refused.items():
+            refused = "the database refuses a record of a gate; took its records one by one"
+            self._seldom.say(_log.warning, refused, gate_id, error=why)
 
     def _give_back(self, written: Written) -> None:
         """What the hub had already was nothing new: a journal may come again, all of it."""

@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 import structlog
 from msgspec.structs import asdict
+from psycopg.rows import DictRow
 
 from gate.model import ScanRecord
 from hub.broker import Message
@@ -67,13 +68,13 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch. `acks`: for each gate and epoch in it, how far the gate's scans are committed;
     `known`: of each gate, the ids of the scans that were here before; `bad`: what went to the quarantine;
-    `refusal`: why they were taken one by one, if they were; `hanging`: gates whose scans Postgres did not get
-    done with, of which nothing is committed."""
+    `refused`: gates whose records were taken one by one, and why; `hanging`: gates whose scans Postgres did
+    not get done with, of which nothing is committed."""
 
     acks: list[tuple[str, Ack]]
     known: dict[str, frozenset[str]] = {}
     bad: tuple[Bad, ...] = ()
-    refusal: str = ""
+    refused: dict[str, str] = {}
     hanging: tuple[str, ...] = ()
 
 
@@ -116,25 +117,35 @@ def merge(batches: Iterable[Batch]) -> Batch:
 def write(conn: Connection, batch: Batch) -> Written:
     """Put a batch into Postgres and commit.
 
-    What Postgres does not get done with in the time it has for a statement (``statement_timeout``) is tried
-    again gate by gate, each by itself: then it is one gate that waits, and the others' scans are committed.
+    What Postgres refuses, or does not get done with in the time of a statement (``statement_timeout``), is
+    tried again gate by gate, each by itself: then it is one gate that waits, or whose records are taken one
+    by one, and the others' scans are committed.
 
     :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
         written.
     """
     try:
-        return insisting(lambda: _write(conn, batch))
+        return insisting(lambda: _write_together(conn, batch))
     except psycopg.errors.QueryCanceled:
+        return _write_apart(conn, batch)
+    except psycopg.Error as error:
+        if is_outage(error):
+            raise
         return _write_apart(conn, batch)
 
 
 def _write_apart(conn: Connection, batch: Batch) -> Written:
-    done, hanging = Written(acks=[]), []
+    done, hanging, down = Written(acks=[]), [], None
     for gate_id, part in _by_gate(batch).items():
         try:
-            done = _together(done, insisting(functools.partial(_write, conn, part)))
+            done = _sum(done, insisting(functools.partial(_write, conn, part)))
         except psycopg.errors.QueryCanceled:
             hanging.append(gate_id)
+        except DatabaseDownError as error:
+            hanging.append(gate_id)
+            down = error
+    if down is not None and not done.acks:
+        raise down
     return msgspec.structs.replace(done, hanging=tuple(hanging))
 
 
@@ -150,26 +161,32 @@ def _by_gate(batch: Batch) -> dict[str, Batch]:
     }
 
 
-def _together(one: Written, other: Written) -> Written:
+def _sum(one: Written, other: Written) -> Written:
     return Written(
         acks=one.acks + other.acks,
         known=one.known | other.known,
         bad=one.bad + other.bad,
-        refusal=one.refusal or other.refusal,
+        refused=one.refused | other.refused,
     )
 
 
+def _write_together(conn: Connection, batch: Batch) -> Written:
+    with conn.transaction():
+        known = _store(conn, batch.records, batch.topics)
+        return Written(acks=_finish(conn, batch), known=known, bad=batch.bad)
+
+
 def _write(conn: Connection, batch: Batch) -> Written:
+    """Of one gate: together if Postgres takes it so, else one by one, for which there is as much time."""
     try:
-        with conn.transaction():
-            known = _store(conn, batch.records, batch.topics)
-            return Written(acks=_finish(conn, batch), known=known, bad=batch.bad)
+        return _write_together(conn, batch)
     except psycopg.Error as error:
         if is_outage(error):
             raise
         first = error
     with conn.transaction():
-        errors = [_store_alone(conn, record, batch.topics) for record in batch.records]
+        time = conn.execute(query("time_of_a_statement")).fetchone()
+        errors = [_store_alone(conn, record, batch.topics, time) for record in batch.records]
         _blame_the_database(errors)
         refused = [
             _refused(record, error, batch.topics)
@@ -178,7 +195,7 @@ def _write(conn: Connection, batch: Batch) -> Written:
         ]
         bad = (*batch.bad, *refused)
         acks = _finish(conn, msgspec.structs.replace(batch, bad=bad))
-        return Written(acks=acks, bad=bad, refusal=one_line(first))
+        return Written(acks=acks, bad=bad, refused={next(iter(batch.topics), ""): one_line(first)})
 
 
 def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
@@ -220,9 +237,12 @@ def _row(record: ScanRecord) -> bytes:
     return b'%s,"payload_hash":"%s"}' % (encoded[:-1], hashlib.sha256(encoded).hexdigest().encode())
 
 
-def _store_alone(conn: Connection, record: ScanRecord, topics: dict[str, str]) -> psycopg.Error | None:
+def _store_alone(
+    conn: Connection, record: ScanRecord, topics: dict[str, str], time: DictRow | None
+) -> psycopg.Error | None:
     try:
         with conn.transaction():
+            conn.execute(query("leave_what_is_left"), time)
             _store(conn, [record], topics)
     except psycopg.Error as error:
         if is_outage(error):

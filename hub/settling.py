@@ -30,6 +30,7 @@ PORTION = 200
 REST = 10
 """Times as long as settling one of its numberings took, a gate waits for the next."""
 LEAST_REST_S = 2.0
+_LONGEST_PAUSE_S = 10.0
 _LOOK_S = 0.5
 _RETRY_S = 2.0
 
@@ -124,9 +125,8 @@ def _turn(
     last = [now()]
 
     def pause() -> None:
-        stop.wait(
-            min(1.0, now() - last[0])
-        )  # as long as the portion took: others have half the time at least
+        # as long as the portion took: others have half the time at least
+        stop.wait(min(_LONGEST_PAUSE_S, now() - last[0]))
         last[0] = now()
 
     try:

@@ -12,6 +12,23 @@ CREATE FUNCTION public.acting_as() RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$ select coalesce(auth.uid()::text, session_user::text) $$;
+CREATE FUNCTION public.most_of_one_code() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 200;
+CREATE TABLE public.scan_places (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    refers_to uuid,
+    one_time_code_hash text,
+    said_id uuid
+);
+CREATE FUNCTION public.admitted_already(p_gate text, p_code text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    RETURN (SELECT count(*) AS count FROM (SELECT FROM public.scan_places WHERE ((scan_places.one_time_code_hash = admitted_already.p_code) AND (scan_places.gate_id = admitted_already.p_gate)) LIMIT public.most_of_one_code()) k);
 CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2680,7 +2697,8 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
     AS $$
     with misfit as (
         select coalesce(p_topics ->> r.gate_id, '') as topic, r.gate_id, r.epoch, r.seq, r.raw, r.payload_hash,
-            coalesce(o.scan_id, p.scan_id) is not null as is_taken
+            coalesce(o.scan_id, p.scan_id) is not null as is_taken,
+            not exists (select from scan_places t where t.scan_id = r.scan_id) as is_surplus
         from (
             select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
                 (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash,
@@ -2701,8 +2719,15 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
         select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
             octet_length(raw::text),
             case when is_taken then 'another record is already kept for this gate, epoch and seq'
+                when is_surplus then 'this gate has admitted this one-time ticket too often to be believed'
                 else 'this scan_id belongs to another scan' end
         from misfit
+        on conflict do nothing
+    ), told as (
+        insert into alerts (scan_id, venue, gate_id, reason, at)
+        select distinct md5(gate_id || ' admits ' || date_trunc('hour', now()))::uuid, split_part(topic, '/', 3),
+            gate_id, 'flooding', now()
+        from misfit where is_surplus and not is_taken and split_part(topic, '/', 3) <> ''
         on conflict do nothing
     )
     select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from misfit where is_taken
@@ -3332,7 +3357,20 @@ CREATE FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told 
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    with stored as (
+    with new as (
+        select r.*, case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+            r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+        ) end as code
+        from json_populate_recordset(null::scan_logs, p_records) r
+        where not exists (
+            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
+        )
+        -- one look into the index each, whatever was planned when the table was empty
+        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
+        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+    ), counted as (
+        select *, row_number() over (partition by gate_id, code order by epoch, seq) as nth from new
+    ), stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
             raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
@@ -3341,17 +3379,9 @@ begin
             r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
             r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
-            case when r.clock = 'synced' then r.clock_uncertainty_ms end,
-            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
-                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
-            ) end
-        from json_populate_recordset(null::scan_logs, p_records) r
-        where not exists (
-            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
-        )
-        -- one look into the index each, whatever was planned when the table was empty
-        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
-        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
+        from counted r
+        where r.code is null or r.nth <= most_of_one_code() - admitted_already(r.gate_id, r.code)
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
         returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
@@ -4167,14 +4197,13 @@ begin
         return p_records;
     end if;
     return (
-        select json_agg(coalesce(
-            (e.value::jsonb || jsonb_build_object('said_id', e.value ->> 'scan_id', 'scan_id', k.scan_id))::json, e.value
-        ) order by e.place)
+        select json_agg(case when k.scan_id is null then e.value else
+            (e.value::jsonb || jsonb_build_object('said_id', e.value ->> 'scan_id', 'scan_id', k.scan_id))::json
+        end order by e.place)
         from json_array_elements(p_records) with ordinality as e (value, place)
-        left join lateral (
+        cross join lateral (
             select v_apart ->> ((e.value ->> 'gate_id') || ' ' || (e.value ->> 'scan_id')::uuid) as scan_id
-        ) named on true
-        left join lateral (select named.scan_id where named.scan_id is not null) k on true
+        ) k
     );
 end
 $$;
@@ -4440,7 +4469,7 @@ CREATE TABLE public.commands (
     CONSTRAINT commands_outcome CHECK ((outcome = ANY (ARRAY['done'::text, 'refused'::text]))),
     CONSTRAINT commands_reason CHECK ((reason <> ''::text))
 );
-CREATE VIEW public.command_outcomes AS
+CREATE VIEW public.command_outcomes WITH (security_invoker='true') AS
  SELECT c.id,
     c.venue,
     c.gate_id,
@@ -4605,16 +4634,6 @@ CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
-CREATE TABLE public.scan_places (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    scan_id uuid NOT NULL,
-    received_at timestamp with time zone NOT NULL,
-    refers_to uuid,
-    one_time_code_hash text,
-    said_id uuid
-);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -5356,6 +5375,11 @@ GRANT USAGE ON SCHEMA public TO service_role;
 REVOKE ALL ON FUNCTION public.acting_as() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.acting_as() TO service_role;
 GRANT ALL ON FUNCTION public.acting_as() TO authenticated;
+REVOKE ALL ON FUNCTION public.most_of_one_code() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.most_of_one_code() TO service_role;
+GRANT SELECT ON TABLE public.scan_places TO service_role;
+REVOKE ALL ON FUNCTION public.admitted_already(p_gate text, p_code text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.admitted_already(p_gate text, p_code text) TO service_role;
 REVOKE ALL ON FUNCTION public.admitted_by(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.admitted_by(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM PUBLIC;
@@ -5883,7 +5907,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_digests TO service_role;
 GRANT SELECT ON TABLE public.feed_events TO service_role;
 GRANT SELECT ON TABLE public.feed_tables TO service_role;
 GRANT SELECT ON TABLE public.gate_nights TO service_role;
-GRANT SELECT ON TABLE public.scan_places TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
 GRANT SELECT ON TABLE public.gate_health TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.hub_locks TO service_role;

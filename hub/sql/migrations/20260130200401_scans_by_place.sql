@@ -20,6 +20,16 @@ begin
 end
 $$;
 
+-- How often one gate may admit one one-time ticket, annulled or not: nobody does so in earnest, and whatever concerns
+-- that ticket later looks at all of it. What is beyond is in the quarantine (`quarantine_misfits`).
+create or replace function most_of_one_code() returns bigint language sql immutable parallel safe return 200;
+
+create or replace function admitted_already(p_gate text, p_code text) returns bigint
+language sql stable set search_path = public, pg_temp
+return (select count(*) from (
+    select from scan_places where one_time_code_hash = p_code and gate_id = p_gate limit most_of_one_code()
+) k);
+
 -- Keep what is new, where its boot stands, and what it tells of its boot's clock. `fresh`: the scans that
 -- were new; `told`: those of which they tell what became, `annulled`: that they were none; `numberings`: gates and epochs;
 -- `places`: from where on times are to be settled, null if they are in order as they came; `learnt`: boots
@@ -31,7 +41,20 @@ create or replace function store_records(
 )
 language plpgsql set search_path = public, pg_temp as $$
 begin
-    with stored as (
+    with new as (
+        select r.*, case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+            r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+        ) end as code
+        from json_populate_recordset(null::scan_logs, p_records) r
+        where not exists (
+            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
+        )
+        -- one look into the index each, whatever was planned when the table was empty
+        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
+        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+    ), counted as (
+        select *, row_number() over (partition by gate_id, code order by epoch, seq) as nth from new
+    ), stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
             raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
@@ -40,17 +63,9 @@ begin
             r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
             r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
-            case when r.clock = 'synced' then r.clock_uncertainty_ms end,
-            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
-                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
-            ) end
-        from json_populate_recordset(null::scan_logs, p_records) r
-        where not exists (
-            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
-        )
-        -- one look into the index each, whatever was planned when the table was empty
-        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
-        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
+        from counted r
+        where r.code is null or r.nth <= most_of_one_code() - admitted_already(r.gate_id, r.code)
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
         returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
@@ -135,7 +150,8 @@ create or replace function quarantine_misfits(p_records jsonb, p_topics jsonb) r
 language sql set search_path = public, pg_temp as $$
     with misfit as (
         select coalesce(p_topics ->> r.gate_id, '') as topic, r.gate_id, r.epoch, r.seq, r.raw, r.payload_hash,
-            coalesce(o.scan_id, p.scan_id) is not null as is_taken
+            coalesce(o.scan_id, p.scan_id) is not null as is_taken,
+            not exists (select from scan_places t where t.scan_id = r.scan_id) as is_surplus
         from (
             select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
                 (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash,
@@ -156,8 +172,15 @@ language sql set search_path = public, pg_temp as $$
         select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
             octet_length(raw::text),
             case when is_taken then 'another record is already kept for this gate, epoch and seq'
+                when is_surplus then 'this gate has admitted this one-time ticket too often to be believed'
                 else 'this scan_id belongs to another scan' end
         from misfit
+        on conflict do nothing
+    ), told as (
+        insert into alerts (scan_id, venue, gate_id, reason, at)
+        select distinct md5(gate_id || ' admits ' || date_trunc('hour', now()))::uuid, split_part(topic, '/', 3),
+            gate_id, 'flooding', now()
+        from misfit where is_surplus and not is_taken and split_part(topic, '/', 3) <> ''
         on conflict do nothing
     )
     select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from misfit where is_taken

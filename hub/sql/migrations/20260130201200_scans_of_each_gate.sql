@@ -61,14 +61,13 @@ begin
         return p_records;
     end if;
     return (
-        select json_agg(coalesce(
-            (e.value::jsonb || jsonb_build_object('said_id', e.value ->> 'scan_id', 'scan_id', k.scan_id))::json, e.value
-        ) order by e.place)
+        select json_agg(case when k.scan_id is null then e.value else
+            (e.value::jsonb || jsonb_build_object('said_id', e.value ->> 'scan_id', 'scan_id', k.scan_id))::json
+        end order by e.place)
         from json_array_elements(p_records) with ordinality as e (value, place)
-        left join lateral (
+        cross join lateral (
             select v_apart ->> ((e.value ->> 'gate_id') || ' ' || (e.value ->> 'scan_id')::uuid) as scan_id
-        ) named on true
-        left join lateral (select named.scan_id where named.scan_id is not null) k on true
+        ) k
     );
 end
 $$;
@@ -193,7 +192,7 @@ language sql set search_path = public, pg_temp as $$
 $$;
 
 -- An order's record is what its gate calls by the order's id.
-create or replace view command_outcomes as
+create or replace view command_outcomes with (security_invoker = true) as
 select c.*, s.occurred_at as recorded_at, s.reason as recorded_as, s.epoch as recorded_epoch,
     s.seq as recorded_seq,
     case

@@ -56,5 +56,16 @@ SELECT set_config('idle_session_timeout', %(frozen_s)s || 's', false),
 -- What does not come to an end is ended: see `hub.ingest.write`.
 SELECT set_config('statement_timeout', %(hang_s)s || 's', false)
 
+-- time_of_a_statement --
+SELECT current_setting('statement_timeout') AS time
+
+-- leave_what_is_left --
+-- Several statements have together the time of one; 0 is no end of it.
+SELECT set_config('statement_timeout', CASE
+    WHEN %(time)s::interval = interval '0' THEN '0'
+    ELSE greatest(1, extract(epoch FROM
+        %(time)s::interval - (clock_timestamp() - transaction_timestamp())) * 1000)::bigint::text
+END, true)
+
 -- still_there --
 SELECT 1

@@ -29,6 +29,8 @@ from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, reco
 
 SURE: dict[str, Any] = {"clock": "synced", "clock_uncertainty_ms": 10}
 _number = itertools.count(1)
+MOST = 200
+"""Admissions of one one-time ticket that are believed of one gate."""
 
 
 def admitted(gate: str, minute: float, ticket: str | None, seq: int = 1, **changes: Any) -> ScanRecord:
@@ -68,6 +70,29 @@ def test_the_earlier_admission_counts_whichever_comes_first(world: World, conn: 
         assert (both[0].scan_id, both[1].scan_id, "earlier") in pairs(world)
         assert world.one("SELECT checked_in_scan::text FROM tickets WHERE id = %s", ticket) == both[0].scan_id
     assert told(world) == len(pairs(world)) == 3
+
+
+def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
+    world: World, conn: Connection
+) -> None:
+    """Whatever concerns that ticket later would look at all of it, and keep everybody's scans waiting."""
+    ticket, other = world.ticket(event := world.event()), world.ticket(event)
+    forged = [admitted("gate-2", 5 + seq / 1000, ticket, seq) for seq in range(1, MOST + 51)]
+    for start in range(0, len(forged), 60):
+        send(conn, *forged[start : start + 60])
+    send(conn, *forged)  # again, all of it: nothing new
+    send(conn, admitted("gate-1", 1, ticket), admitted("gate-2", 1, other, MOST + 51))
+    assert world.one("SELECT count(*) FROM scan_logs WHERE subject_id = %s", ticket) == MOST + 1
+    assert len(pairs(world)) == MOST
+    assert world.all("SELECT gate_id, min(seq), max(seq), count(*) FROM scan_quarantine GROUP BY 1") == [
+        ("gate-2", MOST + 1, MOST + 50, 50)
+    ]
+    assert "too often to be believed" in world.one("SELECT min(error) FROM scan_quarantine")
+    assert world.all("SELECT gate_id, count(*) FROM alerts WHERE reason = 'flooding' GROUP BY 1") == [
+        ("gate-2", 1)
+    ]
+    assert ticket_state(world, ticket)[:4] == ("checked_in", True, later(1), "gate-1")
+    assert ticket_state(world, other)[3] == "gate-2"
 
 
 def test_within_the_clocks_uncertainty_the_gates_name_decides(world: World, conn: Connection) -> None:

@@ -8,7 +8,9 @@ from hub.broker import Message
 from hub.config import HubConfig
 from hub.consumer import HANG_SECONDS, Consumer
 from hub.database import Connection
-from hub.ingest import merge, read, write
+from hub.errors import DatabaseDownError
+from hub.ingest import Batch, merge, read, write
+from hub.queries import query
 from sync.scans import encode_scans
 from sync.wire import Ack
 from tests.integration.hub.test_consumer import running
@@ -39,6 +41,66 @@ def test_the_others_of_its_batch_are_committed(hanging: World, conn: Connection)
     assert written.acks == [("gate-1", Ack(epoch="e1", seq=1)), ("gate-3", Ack(epoch="e1", seq=1))]
     assert hanging.all("SELECT gate_id FROM scan_logs ORDER BY 1") == [("gate-1",), ("gate-3",)]
     assert hanging.one("SELECT count(*) FROM scan_quarantine") == 0
+
+
+def test_records_taken_one_by_one_have_together_the_time_of_one_statement(conn: Connection) -> None:
+    def left(whole: str) -> int:
+        conn.execute(query("leave_what_is_left"), {"time": whole})
+        row = conn.execute(
+            b"SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'"
+        ).fetchone()
+        assert row is not None
+        return int(row["setting"])
+
+    with conn.transaction():
+        first = left("1h")
+        conn.execute(b"SELECT pg_sleep(0.01)")
+        assert left("1h") <= first - 10 <= 3_599_990
+        assert left("1ms") == 1
+        assert left("0") == 0
+
+
+def test_of_a_refused_batch_only_the_gate_that_brought_it_is_taken_one_by_one(
+    world: World, conn: Connection
+) -> None:
+    refuse(world, "22023")
+    written = write(conn, batch_of("gate-1", "gate-2", "gate-3"))
+    assert set(written.refused) == {"gate-2"}
+    assert [gate for gate, _ in written.acks] == ["gate-1", "gate-2", "gate-3"]
+    assert world.all("SELECT gate_id FROM scan_quarantine") == [("gate-2",), ("gate-2",)]
+
+
+def test_what_is_refused_of_one_gate_alone_is_not_taken_for_a_broken_database(
+    world: World, conn: Connection
+) -> None:
+    refuse(world, "P0001")
+    written = write(conn, batch_of("gate-1", "gate-2", "gate-3"))
+    assert written.hanging == ("gate-2",)
+    assert [gate for gate, _ in written.acks] == ["gate-1", "gate-3"]
+    with pytest.raises(DatabaseDownError):
+        write(conn, batch_of("gate-2"))
+
+
+def refuse(world: World, state: str) -> None:
+    """Postgres refuses whatever gate-2 sends."""
+    world.run(
+        "CREATE FUNCTION refuse_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE EXCEPTION 'not that' USING ERRCODE = '{state}'; END $$"
+    )
+    world.run(
+        "CREATE TRIGGER refuse_it BEFORE INSERT ON scan_logs FOR EACH ROW WHEN (new.gate_id = 'gate-2')"
+        " EXECUTE FUNCTION refuse_it()"
+    )
+
+
+def batch_of(*gates: str) -> Batch:
+    """Two scans of each."""
+    return merge(
+        read(
+            Message(TOPICS.scans(gate), encode_scans([record(n, gate_id=gate) for n in (1, 2)]), 1, 1), TOPICS
+        )
+        for gate in gates
+    )
 
 
 def test_a_hub_goes_on_names_the_gate_and_loses_nothing(

@@ -84,6 +84,14 @@ def test_a_gate_that_brings_anothers_ids_keeps_none_of_its_scans_out(
     assert world.one("SELECT count(*) FROM scan_logs") == 6
 
 
+def test_an_id_that_was_taken_is_no_reason_to_take_a_batch_one_by_one(world: World, conn: Connection) -> None:
+    first, *others = honest(world, world.event())
+    send(conn, [first])
+    written = send(conn, stolen([first], "a-thief"), others)
+    assert not written.refused
+    assert world.one("SELECT count(*) FROM scan_logs") == 4
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_however_the_batches_are_mingled_all_of_every_gate_is_kept(
     world: World, conn: Connection, seed: int
