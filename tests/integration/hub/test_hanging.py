@@ -45,19 +45,16 @@ def test_the_others_of_its_batch_are_committed(hanging: World, conn: Connection)
 
 def test_records_taken_one_by_one_have_together_the_time_of_one_statement(conn: Connection) -> None:
     def left(whole: str) -> int:
-        conn.execute(query("leave_what_is_left"), {"time": whole})
-        row = conn.execute(
-            b"SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'"
-        ).fetchone()
+        row = conn.execute(query("leave_what_is_left"), {"time": whole}).fetchone()
         assert row is not None
-        return int(row["setting"])
+        return int(row["set_config"])
 
     with conn.transaction():
         first = left("1h")
         conn.execute(b"SELECT pg_sleep(0.01)")
         assert left("1h") <= first - 10 <= 3_599_990
-        assert left("1ms") == 1
         assert left("0") == 0
+        assert left("1ms") == 1  # the next statement may end by it
 
 
 def test_of_a_refused_batch_only_the_gate_that_brought_it_is_taken_one_by_one(
