@@ -12,23 +12,22 @@ CREATE FUNCTION public.acting_as() RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$ select coalesce(auth.uid()::text, session_user::text) $$;
-CREATE FUNCTION public.most_of_one_code() RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 200;
-CREATE TABLE public.scan_places (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    scan_id uuid NOT NULL,
-    received_at timestamp with time zone NOT NULL,
-    refers_to uuid,
-    one_time_code_hash text,
-    said_id uuid
-);
-CREATE FUNCTION public.admitted_already(p_gate text, p_code text) RETURNS bigint
-    LANGUAGE sql STABLE
+CREATE FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
-    RETURN (SELECT count(*) AS count FROM (SELECT FROM public.scan_places WHERE ((scan_places.one_time_code_hash = admitted_already.p_code) AND (scan_places.gate_id = admitted_already.p_gate)) LIMIT public.most_of_one_code()) k);
+    AS $$
+begin
+    if p_code is not null then
+        return (select count(*) from (
+            select from scan_places where one_time_code_hash = p_code and gate_id = p_gate limit most_of_one_guest()
+        ) k);
+    end if;
+    return (select count(*) from (
+        select from scan_logs where subject_id = p_subject and gate_id = p_gate
+            and verdict = 'admit' and one_time_code_hash is null limit most_of_one_guest()
+    ) k);
+end
+$$;
 CREATE FUNCTION public.admitted_by(p_scans uuid[]) RETURNS TABLE(scan_id uuid, subject_id uuid, at timestamp with time zone, gate text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2243,6 +2242,9 @@ CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     RETURN (NOT (public.is_revoked((p_claim).gate_id) OR ((NOT public.may_be_unread(p_claim)) AND ((EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND s.online AND s.door AND (s.heard_at > (may_still_use.p_claim).asked_at) AND (s.epoch <> (may_still_use.p_claim).epoch) AND (s.acked = s.last_seq) AND (s.last_seq <= COALESCE((SELECT w.seq FROM public.gate_watermarks w WHERE ((w.gate_id = s.gate_id) AND (w.epoch = s.epoch))), (0)::bigint))))) OR ((p_is_off OR (EXISTS (SELECT FROM public.events WHERE ((events.id = (may_still_use.p_claim).event_id) AND ((may_still_use.p_claim).gate_id = ANY (events.retired_gates)))))) AND (NOT (EXISTS (SELECT FROM public.gate_status s WHERE ((s.gate_id = (may_still_use.p_claim).gate_id) AND (abs(EXTRACT(epoch FROM (may_still_use.p_now - s.heard_at))) < (60)::numeric))))))))));
+CREATE FUNCTION public.most_of_one_guest() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 200;
 CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -2719,7 +2721,7 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
         select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
             octet_length(raw::text),
             case when is_taken then 'another record is already kept for this gate, epoch and seq'
-                when is_surplus then 'this gate has admitted this one-time ticket too often to be believed'
+                when is_surplus then 'this gate has admitted this guest too often to be believed'
                 else 'this scan_id belongs to another scan' end
         from misfit
         on conflict do nothing
@@ -3369,7 +3371,9 @@ begin
         and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
         and (select true from scan_places p where p.scan_id = r.scan_id) is null
     ), counted as (
-        select *, row_number() over (partition by gate_id, code order by epoch, seq) as nth from new
+        select *, row_number() over (
+            partition by gate_id, coalesce(code, subject_id::text), verdict, record order by epoch, seq
+        ) as nth from new
     ), stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
@@ -3381,7 +3385,8 @@ begin
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
             case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
         from counted r
-        where r.code is null or r.nth <= most_of_one_code() - admitted_already(r.gate_id, r.code)
+        where r.verdict <> 'admit' or r.record <> 'scan' or r.code is null and r.subject_id is null
+            or r.nth <= most_of_one_guest() - admitted_already(r.gate_id, r.code, r.subject_id)
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
         returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
@@ -4634,6 +4639,16 @@ CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
+CREATE TABLE public.scan_places (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    refers_to uuid,
+    one_time_code_hash text,
+    said_id uuid
+);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -5375,11 +5390,8 @@ GRANT USAGE ON SCHEMA public TO service_role;
 REVOKE ALL ON FUNCTION public.acting_as() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.acting_as() TO service_role;
 GRANT ALL ON FUNCTION public.acting_as() TO authenticated;
-REVOKE ALL ON FUNCTION public.most_of_one_code() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.most_of_one_code() TO service_role;
-GRANT SELECT ON TABLE public.scan_places TO service_role;
-REVOKE ALL ON FUNCTION public.admitted_already(p_gate text, p_code text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.admitted_already(p_gate text, p_code text) TO service_role;
+REVOKE ALL ON FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.admitted_by(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.admitted_by(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM PUBLIC;
@@ -5650,6 +5662,8 @@ GRANT SELECT ON TABLE public.gate_status TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_watermarks TO service_role;
 REVOKE ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.most_of_one_guest() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.most_of_one_guest() TO service_role;
 REVOKE ALL ON FUNCTION public.my_email() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.my_email() TO service_role;
 GRANT ALL ON FUNCTION public.my_email() TO authenticated;
@@ -5907,6 +5921,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_digests TO service_role;
 GRANT SELECT ON TABLE public.feed_events TO service_role;
 GRANT SELECT ON TABLE public.feed_tables TO service_role;
 GRANT SELECT ON TABLE public.gate_nights TO service_role;
+GRANT SELECT ON TABLE public.scan_places TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
 GRANT SELECT ON TABLE public.gate_health TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.hub_locks TO service_role;

@@ -20,15 +20,25 @@ begin
 end
 $$;
 
--- How often one gate may admit one one-time ticket, annulled or not: nobody does so in earnest, and whatever concerns
--- that ticket later looks at all of it. What is beyond is in the quarantine (`quarantine_misfits`).
-create or replace function most_of_one_code() returns bigint language sql immutable parallel safe return 200;
+-- How often one gate may admit one guest, annulled or not: nobody does so in earnest, and whatever concerns that guest
+-- later looks at all of it. What is beyond is in the quarantine (`quarantine_misfits`).
+create or replace function most_of_one_guest() returns bigint language sql immutable parallel safe return 200;
 
-create or replace function admitted_already(p_gate text, p_code text) returns bigint
-language sql stable set search_path = public, pg_temp
-return (select count(*) from (
-    select from scan_places where one_time_code_hash = p_code and gate_id = p_gate limit most_of_one_code()
-) k);
+-- How often it has by now, no further than that; first entries of a one-time ticket, or the others.
+create or replace function admitted_already(p_gate text, p_code text, p_subject uuid) returns bigint
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    if p_code is not null then
+        return (select count(*) from (
+            select from scan_places where one_time_code_hash = p_code and gate_id = p_gate limit most_of_one_guest()
+        ) k);
+    end if;
+    return (select count(*) from (
+        select from scan_logs where subject_id = p_subject and gate_id = p_gate
+            and verdict = 'admit' and one_time_code_hash is null limit most_of_one_guest()
+    ) k);
+end
+$$;
 
 -- Keep what is new, where its boot stands, and what it tells of its boot's clock. `fresh`: the scans that
 -- were new; `told`: those of which they tell what became, `annulled`: that they were none; `numberings`: gates and epochs;
@@ -53,7 +63,9 @@ begin
         and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
         and (select true from scan_places p where p.scan_id = r.scan_id) is null
     ), counted as (
-        select *, row_number() over (partition by gate_id, code order by epoch, seq) as nth from new
+        select *, row_number() over (
+            partition by gate_id, coalesce(code, subject_id::text), verdict, record order by epoch, seq
+        ) as nth from new
     ), stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
@@ -65,7 +77,8 @@ begin
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
             case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
         from counted r
-        where r.code is null or r.nth <= most_of_one_code() - admitted_already(r.gate_id, r.code)
+        where r.verdict <> 'admit' or r.record <> 'scan' or r.code is null and r.subject_id is null
+            or r.nth <= most_of_one_guest() - admitted_already(r.gate_id, r.code, r.subject_id)
         order by r.gate_id, r.epoch, r.seq
         on conflict do nothing
         returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
@@ -172,7 +185,7 @@ language sql set search_path = public, pg_temp as $$
         select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
             octet_length(raw::text),
             case when is_taken then 'another record is already kept for this gate, epoch and seq'
-                when is_surplus then 'this gate has admitted this one-time ticket too often to be believed'
+                when is_surplus then 'this gate has admitted this guest too often to be believed'
                 else 'this scan_id belongs to another scan' end
         from misfit
         on conflict do nothing

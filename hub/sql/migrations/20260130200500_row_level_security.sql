@@ -31,7 +31,7 @@ declare
         is_plausible, is_revoked, is_service, is_spent, is_staff, join_vip_by_invite, keep_passes_counted,
         keep_repeats, keep_scan_places, keep_tables_counted, keep_to_seats, keep_winning_admissions, left_of,
         lend_what_is_taken, link_ticket_at, link_ticket_to_vip, link_told, lock_codes, lock_events_of, lock_gates,
-        log_linked_entries, make_scan_partition, may_be_cancelled, may_be_unread, may_keep_list, may_still_use, most_of_one_code, my_email,
+        log_linked_entries, make_scan_partition, may_be_cancelled, may_be_unread, may_keep_list, may_still_use, most_of_one_guest, my_email,
         named_actor, new_invite_code, new_pass_code, newest_scan, next_refunds, next_refunds_at, note_alerts,
         note_boot_clock, note_clones, note_list_change, note_outcomes, note_table_paid, note_torn, one_winning_admission,
         order_mistake, order_told, pair_admissions, places_of_boots, preview_event_cancellation,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.model import Admission, Flag, Kind, ScanRecord
+from gate.model import Admission, Flag, Kind, Reason, ScanRecord
 from gate.payload import code_hash
 from hub.alerts import Alerts
 from hub.broker import Message
@@ -30,7 +30,7 @@ from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, reco
 SURE: dict[str, Any] = {"clock": "synced", "clock_uncertainty_ms": 10}
 _number = itertools.count(1)
 MOST = 200
-"""Admissions of one one-time ticket that are believed of one gate."""
+"""Admissions of one guest that are believed of one gate."""
 
 
 def admitted(gate: str, minute: float, ticket: str | None, seq: int = 1, **changes: Any) -> ScanRecord:
@@ -75,7 +75,7 @@ def test_the_earlier_admission_counts_whichever_comes_first(world: World, conn: 
 def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
     world: World, conn: Connection
 ) -> None:
-    """Whatever concerns that ticket later would look at all of it, and keep everybody's scans waiting."""
+    """Whatever concerns that guest later would look at all of it, and keep everybody's scans waiting."""
     ticket, other = world.ticket(event := world.event()), world.ticket(event)
     forged = [admitted("gate-2", 5 + seq / 1000, ticket, seq) for seq in range(1, MOST + 51)]
     for start in range(0, len(forged), 60):
@@ -93,6 +93,23 @@ def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
     ]
     assert ticket_state(world, ticket)[:4] == ("checked_in", True, later(1), "gate-1")
     assert ticket_state(world, other)[3] == "gate-2"
+
+
+def test_a_gate_that_lets_one_guest_back_in_without_end_is_not_believed(
+    world: World, conn: Connection
+) -> None:
+    guest = world.guest_pass(world.reservation(event := world.event()))
+    again = [
+        admitted(
+            "gate-2", 5 + seq / 1000, guest, seq, event_id=event, kind=Kind.VIP_PASS, reason=Reason.REENTRY
+        )
+        for seq in range(1, MOST + 51)
+    ]
+    for start in range(0, len(again), 60):
+        send(conn, *again[start : start + 60])
+    send(conn, admitted("gate-1", 9, guest, kind=Kind.VIP_PASS, reason=Reason.REENTRY))
+    assert world.one("SELECT count(*) FROM vip_scan_logs WHERE pass_id = %s", guest) == MOST + 1
+    assert world.one("SELECT count(*) FROM scan_quarantine WHERE gate_id = 'gate-2'") == 50
 
 
 def test_within_the_clocks_uncertainty_the_gates_name_decides(world: World, conn: Connection) -> None:
