@@ -193,8 +193,8 @@ class Consumer:
     def _commit(self, conn: Connection) -> None:
         batch = merge(self._contents)
         written = write(conn, batch)
-        self.trying()  # Postgres answered over this very session: nobody else became the active one
         self._broker.acknowledge(*self._pending)
+        self.trying()  # Postgres answered over this very session: nobody else became the active one
         self._set_apart(written)
         self._give_back(written)
         self._say(written)
