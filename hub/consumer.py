@@ -123,7 +123,7 @@ class Consumer:
         else:
             # a lock held by a dead connection is no lock: notice while idle, too
             conn.execute(query("still_there"))
-        self._floods.cut_off(self._broker.inbox.cut_off)
+        self._floods.cut_off({*self._broker.inbox.cut_off, *self._apart()})
         if self._floods.tell(conn):
             self._alerts.hurry()
         self._alerts.tell(conn)
@@ -205,17 +205,21 @@ class Consumer:
             self._alerts.hurry()
 
     def _set_apart(self, written: Written) -> None:
-        """What did not come to an end is the gate's still, which sends it again; until then others go on."""
-        for gate_id in written.hanging:
+        """What was not committed is the gate's still, which sends it again; until then others go on."""
+        for gate_id, why in written.failed.items():
             self._apart_until[gate_id] = self._now() + APART_S
             self._floods.turned_away(gate_id)
             _log.error(
-                "taking in what a gate sent does not come to an end. Nothing is lost: it is set aside, so "
-                "that others go on, and tried again. Look what this gate sends; if need be, revoke it",
+                "Postgres does not take what a gate sent, or not in time. Nothing is lost: it is set aside, "
+                "so that others go on, and tried again. Look what this gate sends; if need be, revoke it",
                 gate_id=gate_id,
-                longer_than_s=HANG_SECONDS,
+                error=why,
                 again_in_s=round(APART_S),
             )
+
+    def _apart(self) -> list[str]:
+        """Whose scans are set aside right now."""
+        return [gate_id for gate_id, until in self._apart_until.items() if self._now() < until]
 
     def _say(self, written: Written) -> None:
         for gate_id, bads in groupby(sorted(written.bad, key=_gate_of), key=_gate_of):

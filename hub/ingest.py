@@ -68,14 +68,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch. `acks`: for each gate and epoch in it, how far the gate's scans are committed;
     `known`: of each gate, the ids of the scans that were here before; `bad`: what went to the quarantine;
-    `refused`: gates whose records were taken one by one, and why; `hanging`: gates whose scans Postgres did
-    not get done with, of which nothing is committed."""
+    `refused`: gates whose records were taken one by one, and why; `failed`: gates of which nothing is
+    committed, and why."""
 
     acks: list[tuple[str, Ack]]
     known: dict[str, frozenset[str]] = {}
     bad: tuple[Bad, ...] = ()
     refused: dict[str, str] = {}
-    hanging: tuple[str, ...] = ()
+    failed: dict[str, str] = {}
 
 
 def read(message: Message, topics: Topics) -> Batch:
@@ -124,33 +124,32 @@ def write(conn: Connection, batch: Batch) -> Written:
     :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
         written.
     """
-    try:
-        return insisting(lambda: _write_together(conn, batch))
-    except psycopg.errors.QueryCanceled:
-        return _write_apart(conn, batch)
-    except psycopg.Error as error:
-        if is_outage(error):
-            raise
-        return _write_apart(conn, batch)
+    gates = dict.fromkeys([one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.bad])
+    if len(gates) != 1:
+        try:
+            return insisting(lambda: _write_together(conn, batch))
+        except psycopg.Error as error:
+            if is_outage(error) and not isinstance(error, psycopg.errors.QueryCanceled):
+                raise
+    return _write_apart(conn, _by_gate(batch, gates))
 
 
-def _write_apart(conn: Connection, batch: Batch) -> Written:
-    done, hanging, down = Written(acks=[]), [], None
-    for gate_id, part in _by_gate(batch).items():
+def _write_apart(conn: Connection, parts: dict[str, Batch]) -> Written:
+    done, failed, down = Written(acks=[]), {}, None
+    for gate_id, part in parts.items():
         try:
             done = _sum(done, insisting(functools.partial(_write, conn, part)))
-        except psycopg.errors.QueryCanceled:
-            hanging.append(gate_id)
+        except psycopg.errors.QueryCanceled as error:
+            failed[gate_id] = one_line(error)
         except DatabaseDownError as error:
-            hanging.append(gate_id)
+            failed[gate_id] = str(error)
             down = error
     if down is not None and not done.acks:
         raise down
-    return msgspec.structs.replace(done, hanging=tuple(hanging))
+    return msgspec.structs.replace(done, failed=failed)
 
 
-def _by_gate(batch: Batch) -> dict[str, Batch]:
-    gates = dict.fromkeys([one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.bad])
+def _by_gate(batch: Batch, gates: Iterable[str]) -> dict[str, Batch]:
     return {
         gate_id: Batch(
             records=tuple(one for one in batch.records if one.gate_id == gate_id),

@@ -10,7 +10,7 @@ one core for it.
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -86,19 +86,10 @@ def settle(conn: Connection, one: Settling, venue: str, pause: Callable[[], obje
         times.execute(query("times_to_settle"), about)
         while portion := times.fetchmany(PORTION):
             wanted = {"gate_id": one.gate_id, "times": msgspec.json.encode(portion).decode(), "venue": venue}
-            insisting(lambda wanted=wanted: conn.execute(query("settle_portion"), wanted))  # type: ignore[misc]
+            insisting(functools.partial(conn.execute, query("settle_portion"), wanted))
             pause()
     row = conn.execute(query("settling_done"), about).fetchone()
     return row is not None and bool(row["done"])
-
-
-def settle_all(conn: Connection, venue: str) -> int:
-    """Until nothing waits; returns how many turns that took."""
-    for count in itertools.count():
-        if not (found := waiting(conn, venue)):
-            return count
-        settle(conn, found[0], venue)
-    raise AssertionError  # unreachable
 
 
 def run(config: HubConfig, stop: threading.Event, now: Callable[[], float] = time.monotonic) -> None:

@@ -47,8 +47,7 @@ _REPLIES_LIMIT = 1000
 _AT_ONCE = 1000
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
-_MANNERS = {"frozen_s": "5", "hang_s": "20"}
-"""After how many seconds Postgres ends a session that went to sleep, and a statement."""
+_FROZEN_SECONDS = 5
 
 _log = structlog.get_logger()
 
@@ -260,7 +259,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                conn.execute(query("end_when_frozen"), _MANNERS)
+                conn.execute(query("end_when_frozen"), {"frozen_s": str(_FROZEN_SECONDS)})
                 while not stop.is_set():
                     # in case somebody is in the way: what was heard is kept, and `hub.waiting` says who it is
                     with contextlib.suppress(psycopg.errors.LockNotAvailable):

@@ -11,7 +11,6 @@ from gate.clock import Clock
 from gate.errors import StoreError
 from gate.homes import Division, division_of
 from gate.link import LinkNote
-from gate.model import Reason
 from gate.outage import Outage
 from sync.cache import Cache
 from sync.follower import Follower
@@ -25,9 +24,6 @@ KEPT = 10_000
 """Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""
 KEPT_BYTES = 32 * 1024 * 1024
 """The same, in bytes."""
-
-_REASONS = frozenset(Reason) | {"conflict", "cloned", "flooding", "unused_grants"}
-"""Why there is an alert: of each the log is told once a minute, of any others together."""
 
 Incoming = Message | GateConfig | Fetched
 
@@ -125,7 +121,7 @@ class Intake:
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)
         # a gate that does so by the thousand, or a broker that makes them up, fills no log
-        if not (count := self._rarely.due(f"alert {alert.reason}" if alert.reason in _REASONS else "alert")):
+        if not (count := self._rarely.due(f"alert {alert.reason}")):
             return
         other = {"other_gate": alert.other_gate, "other_at": str(alert.other_at)} if alert.other_gate else {}
         self._log.warning(

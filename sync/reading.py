@@ -14,13 +14,12 @@ from sync.wire import WireError
 M = TypeVar("M")
 
 TELL_MS = 60_000
+MOST_KINDS = 400
+"""More than this program and a venue's gates make; what a broker makes up beyond that is told together."""
 
 
 class Rarely:
-    """When the log is told of something that may come in any number. Used from one thread.
-
-    Kinds are few and not a stranger's to name: each is remembered.
-    """
+    """When the log is told of something that may come in any number. Used from one thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,6 +28,8 @@ class Rarely:
 
     def due(self, kind: str, count: int = 1) -> int:
         """So many of a kind came: how many since the log was last told of it, or 0 if it is not time yet."""
+        if kind not in self._due_ms and len(self._due_ms) >= MOST_KINDS:
+            kind = "other"
         counted = self._counts.get(kind, 0) + count
         now_ms = self._clock.now().monotonic_ms
         if now_ms < self._due_ms.get(kind, now_ms):

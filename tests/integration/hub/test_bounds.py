@@ -80,6 +80,8 @@ def test_a_row_from_before_the_bounds_can_still_be_cancelled(world: World) -> No
     root = Path(feed.__file__).parent / "sql" / "migrations"
     world.conn.execute((root / "20260130200800_bounds.sql").read_bytes())
     world.run("UPDATE vip_guest_passes SET status = 'cancelled' WHERE id = %s", guest_pass)
+    row = "SELECT status, length(guest_name) FROM vip_guest_passes WHERE id = %s"
+    assert world.all(row, guest_pass) == [("cancelled", MEGABYTE)]
 
 
 # --- what is there already ---

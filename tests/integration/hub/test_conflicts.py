@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from gate.model import Admission, Flag, Kind, Reason, ScanRecord
 from gate.payload import code_hash
@@ -93,6 +94,13 @@ def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
     ]
     assert ticket_state(world, ticket)[:4] == ("checked_in", True, later(1), "gate-1")
     assert ticket_state(world, other)[3] == "gate-2"
+    wall, seconds = Wall(), [0.0]
+    told_by = Alerts(wall, TOPICS, now=lambda: seconds[0])  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        while len(wall.said) < MOST:
+            told_by.tell(conn)
+            seconds[0] += 1
+    assert len([line for line in lines if "admitted twice" in line["event"]]) == 1
 
 
 def test_a_gate_that_lets_one_guest_back_in_without_end_is_not_believed(

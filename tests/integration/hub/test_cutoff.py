@@ -125,12 +125,18 @@ def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link
             link.until_the_broker_knows(honest)
             new.send_raw(b"I am new", TOPICS.claims("gate-2"))
             link.until_it_hears(b"I am new")
+            assert link.broker.inbox.cut_off == {FLOODER}
 
 
 def test_a_message_at_qos_0_which_no_gate_sends_counts_for_many(club: Club, link: Link) -> None:
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_the_broker_knows(honest)
-        flooder.send([TOPICS.claims(FLOODER)], 0, MESSAGES_AT_ONCE // UNNUMBERED + 1)
+        few = MESSAGES_AT_ONCE // UNNUMBERED + 1
+        flooder.send([TOPICS.claims(FLOODER)], 1, few)
+        honest.send_raw(b"after them", TOPICS.claims("gate-1"))
+        link.until_it_hears(b"after them")
+        assert link.broker.inbox.cut_off == frozenset()
+        flooder.send([TOPICS.claims(FLOODER)], 0, few)
         until(lambda: link.broker.inbox.cut_off == {FLOODER})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from hub.broker import Message
 from hub.config import HubConfig
@@ -13,7 +14,8 @@ from hub.ingest import Batch, merge, read, write
 from hub.queries import query
 from sync.scans import encode_scans
 from sync.wire import Ack
-from tests.integration.hub.test_consumer import running
+from tests.integration.hub.test_consumer import Watching, running
+from tests.integration.hub.test_fairness import Clock, batch, put
 from tests.integration.hub.test_ingest import TOPICS
 from tests.integration.hub.world import GateOnMqtt, World, record
 from tests.patience import until
@@ -37,7 +39,7 @@ def test_the_others_of_its_batch_are_committed(hanging: World, conn: Connection)
     gates = ("gate-1", "gate-2", "gate-3")
     messages = [Message(TOPICS.scans(gate), encode_scans([record(1, gate_id=gate)]), 1, 1) for gate in gates]
     written = write(conn, merge(read(message, TOPICS) for message in messages))
-    assert written.hanging == ("gate-2",)
+    assert list(written.failed) == ["gate-2"]
     assert written.acks == [("gate-1", Ack(epoch="e1", seq=1)), ("gate-3", Ack(epoch="e1", seq=1))]
     assert hanging.all("SELECT gate_id FROM scan_logs ORDER BY 1") == [("gate-1",), ("gate-3",)]
     assert hanging.one("SELECT count(*) FROM scan_quarantine") == 0
@@ -72,7 +74,7 @@ def test_what_is_refused_of_one_gate_alone_is_not_taken_for_a_broken_database(
 ) -> None:
     refuse(world, "P0001")
     written = write(conn, batch_of("gate-1", "gate-2", "gate-3"))
-    assert written.hanging == ("gate-2",)
+    assert list(written.failed) == ["gate-2"]
     assert [gate for gate, _ in written.acks] == ["gate-1", "gate-3"]
     with pytest.raises(DatabaseDownError):
         write(conn, batch_of("gate-2"))
@@ -115,7 +117,29 @@ def test_a_hub_goes_on_names_the_gate_and_loses_nothing(
         assert honest.resend(record(2))
         hanging.run("DROP TRIGGER hang ON scan_logs")
         assert other.resend(record(1, gate_id="gate-2"))
-    assert "does not come to an end" in capsys.readouterr().out
+    assert "does not take what a gate sent" in capsys.readouterr().out
+
+
+def test_who_is_set_aside_is_not_called_within_its_share_meanwhile(
+    hanging: World, config: HubConfig, conn: Connection
+) -> None:
+    clock, line = Clock(), Watching(hanging)
+    hanging.gate("gate-2", "", venue=config.venue)
+    hub = Consumer(config, line, clock)
+    put(line, config, "gate-2", batch("gate-2", 1, 2)[0])
+    with capture_logs() as lines:
+        for _ in range(20):
+            hub.turn(conn, 0.0)
+            clock.now += 25
+        aside = [one for one in lines if "does not take what a gate sent" in one["event"]]
+        assert [(line["gate_id"], "canceling statement" in line["error"]) for line in aside] == [
+            ("gate-2", True)
+        ]
+        assert not [line for line in lines if "within its share" in line["event"]]
+        for _ in range(20):
+            hub.turn(conn, 0.0)
+            clock.now += 25
+    assert len([line for line in lines if "within its share" in line["event"]]) == 1
 
 
 def test_no_statement_of_ingest_goes_on_for_ever(

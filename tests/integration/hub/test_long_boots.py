@@ -12,7 +12,7 @@ from gate.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig
 from hub.database import Connection, connect
 from hub.ingest import Batch, write
-from hub.settling import LEAST_REST_S, REST, Settling, Turns, settle, settle_all, waiting
+from hub.settling import LEAST_REST_S, REST, Settling, Turns, settle, waiting
 from tests.integration.hub.test_conflicts import pairs
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.test_corrected_time import EPOCH, at, times
@@ -52,6 +52,15 @@ def rows(conn: Connection, gate: str, *records: ScanRecord) -> int:
         after = conn.execute(READ).fetchone()
     assert before is not None and after is not None
     return int(after["rows"] or 0) - int(before["rows"] or 0)
+
+
+def settle_all(conn: Connection, venue: str) -> int:
+    """Until nothing waits; how many turns that took."""
+    turns = 0
+    while found := waiting(conn, venue):
+        settle(conn, found[0], venue)
+        turns += 1
+    return turns
 
 
 def test_what_a_batch_reads_and_writes_does_not_grow_with_what_its_boot_has(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from structlog.testing import capture_logs
 
 from gate.talk import Unused
 from sync.claims import MOST_OF_DOORS, MOST_OF_HUB, PIECE, FromDoor, FromHub, Up
 from sync.link import Message
-from sync.wire import Change, Delta, Probe, Returned, encode
+from sync.reading import MOST_KINDS
+from sync.wire import Alert, Change, Delta, Probe, Returned, encode
 from tests.factories import an_admission
 from tests.unit.sync.bench import TOPICS, Bench
 
@@ -49,6 +52,25 @@ def test_one_kind_of_junk_hides_no_other(bench: Bench) -> None:
         for _ in range(3):
             bench.step(JUNK[0], JUNK[1], JUNK[3])
     assert [line["topic"] for line in lines] == [JUNK[0].topic, JUNK[1].topic, JUNK[3].topic]
+
+
+def alert(reason: str) -> Message:
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    return Message(TOPICS.alerts(), encode(Alert(id="a", gate="gate-2", reason=reason, at=at)))
+
+
+def test_of_alerts_of_a_reason_the_log_is_told_once_a_minute_with_how_many_there_were(bench: Bench) -> None:
+    with capture_logs() as lines:
+        for _ in range(150):
+            bench.step(alert("conflict"), alert("guessing"), seconds=0.5)
+    told = [(line["reason"], line["count"]) for line in lines if line["event"] == "the hub alerts"]
+    assert told == [("conflict", 1), ("guessing", 1), ("conflict", 120), ("guessing", 120)]
+
+
+def test_kinds_that_a_broker_makes_up_are_told_together(bench: Bench) -> None:
+    with capture_logs() as lines:
+        bench.step(*(alert(f"made up {number}") for number in range(MOST_KINDS + 200)))
+    assert MOST_KINDS / 2 < len(lines) <= MOST_KINDS + 1
 
 
 # --- the claims' own inbox ---
