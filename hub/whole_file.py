@@ -30,6 +30,10 @@ def write_whole(file: Path, text: str, group: str) -> bool:
         raise FileError(
             f"There is no group '{group}'. Nothing was written. Name another with --group."
         ) from None
+    except FileNotFoundError:
+        raise FileError(
+            f"{file.parent}: there is no such folder. Nothing was written. Make it, or correct --out."
+        ) from None
     except OSError as error:
         raise FileError(
             f"{file}: {error.strerror}. Nothing was written. Run this as a user who may write there and give "
