@@ -17,7 +17,7 @@ from bench.bed import GATE_ID
 from bench.context import Context
 from bench.figures import Row
 from bench.report import document, markdown, show
-from gate.log import configure
+from gate.common.log import configure
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS: dict[str, Callable[[Context], Iterable[Row]]] = {

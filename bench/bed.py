@@ -17,31 +17,31 @@ import msgspec
 
 from bench import night
 from bench.figures import Contestant
-from display.devices import Device
-from display.oled import OledDisplay
-from gate.cache import CacheReader
+from display.panel.devices import Device
+from display.panel.oled import OledDisplay
 from gate.clock import Clock, SystemClock
-from gate.decide import Policy
-from gate.desk import Desk
-from gate.door import Door
-from gate.front import DoorSettings
-from gate.heart import Heart
-from gate.hotline import Hotline
-from gate.journal import INSERT, Journal, Turn, connect
-from gate.link import LinkNote
-from gate.live import LiveWriter
-from gate.mending import Mending
-from gate.model import Now, ScanRecord
-from gate.notify import Notifier
-from gate.parts import Parts
-from gate.passage import Rules
-from gate.passing import Passing
-from gate.payload import code_hash
-from gate.ports import Eye, NoInputs, NoKeypad, NoScanner, Silent, Turnstile
-from gate.rows import to_row
+from gate.common.retried import Mending
+from gate.common.systemd import Notifier
+from gate.common.watchdog import Heart
+from gate.door.desk import Desk
+from gate.door.idle import DoorSettings
+from gate.door.loop import Door
+from gate.door.parts import Parts
+from gate.door.turnstile import Passing
+from gate.hotline.client import Hotline
+from gate.ports.devices import Eye, NoInputs, NoKeypad, NoScanner, Silent, Turnstile
+from gate.rules.decide import Policy
+from gate.rules.model import Now, ScanRecord
+from gate.rules.passage import Rules
+from gate.rules.payload import code_hash
+from gate.store.cache import CacheReader
+from gate.store.journal import INSERT, Journal, Turn, connect
+from gate.store.link_row import LinkNote
+from gate.store.live_file import LiveWriter
+from gate.store.rows import to_row
 from hardware.fakes import RecordingTurnstile
-from sync.cache import Cache
-from sync.wire import GateConfig
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 
 GATE_ID = "gate-1"
 TIDY_EVERY = 500

@@ -24,11 +24,11 @@ from bench.bed import TIDY_EVERY, Gate, put_link
 from bench.context import Context
 from bench.figures import Aim, Row, percentile
 from gate.clock import SystemClock
-from gate.model import Admission
-from sync.cache import Cache
-from sync.outbox import Outbox
-from sync.scans import BATCH_LIMIT
-from sync.wire import Change
+from gate.rules.model import Admission
+from sync.cache.writer import Cache
+from sync.upload.outbox import Outbox
+from sync.wire.messages import Change
+from sync.wire.scans import BATCH_LIMIT
 
 TICKETS = 100_000
 DELTAS = 100

@@ -13,7 +13,7 @@ import psycopg
 from bench.context import Context
 from bench.figures import Aim, Row, compared, percentile
 from bench.hub_bed import PATIENCE_S, TOPICS, Client, HubBed, Ticket, open_hub, until
-from sync.wire import Claimed, Delta, Grant, Probe, decode, encode, to_gate
+from sync.wire.messages import Claimed, Delta, Grant, Probe, decode, encode, to_gate
 
 GATES = (1, 3, 20)
 ROUNDS = 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gate.model import Value
+from gate.common.value import Value
 
 
 class Context(Value, frozen=True):

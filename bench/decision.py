@@ -10,7 +10,7 @@ from bench import night
 from bench.bed import Gate, OneInsert, UncommittedJournal, one_select
 from bench.context import Context
 from bench.figures import Contestant, Row, compared, in_turn
-from gate.model import ScanRecord
+from gate.rules.model import ScanRecord
 
 TICKETS = 100_000
 SMALL, LARGE = 10_000, 1_000_000

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from gate.model import Value
+from gate.common.value import Value
 
 State = Literal["ok", "missed", "not measured", ""]
 Contestant = Callable[[], float]

@@ -20,15 +20,15 @@ from bench.figures import Aim, Contestant, Row, compared, in_turn, percentile
 from bench.pictures import empty_frames
 from bench.readers import pyzbar_alone
 from demo.night import phone
-from display.devices import make_device
-from gate.door import Door
-from hardware import messages as m
-from hardware.decode import decode
-from hardware.effort import SECOND_OPINION_EVERY, Effort, effort
-from hardware.eye import ChildEye
+from display.panel.devices import make_device
+from gate.door.loop import Door
+from hardware.camera.spec import CameraSpec
+from hardware.decoder.decode import decode
+from hardware.decoder.effort import SECOND_OPINION_EVERY, Effort, effort
+from hardware.decoder.picture_file import Grey
+from hardware.eye import messages as m
+from hardware.eye.eye import ChildEye
 from hardware.fakes import RecordingTurnstile
-from hardware.pictures import Grey
-from hardware.spec import CameraSpec
 
 TICKETS = 10_000
 PICTURES = 200

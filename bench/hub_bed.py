@@ -20,12 +20,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.club import Program
 from demo.servers import Mosquitto, Postgres, free_port, mosquitto, postgres
-from gate.model import Kind, Reason, Ruling, ScanRecord
+from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Web
 from hub.config import Postgres as PostgresSection
-from hub.migrate import migrate
-from sync.scans import encode_scans
-from sync.wire import Topics
+from hub.db.migrate import migrate
+from sync.wire.messages import Topics
+from sync.wire.scans import encode_scans
 
 VENUE = "bench"
 TOKEN = "a token for measuring only"
@@ -66,7 +66,9 @@ class HubBed:
     def program(self, name: str) -> Program:
         """One of the hub's own commands, not started yet."""
         toml = self.folder / "hub.toml"
-        made = Program(f"hub {name}", ["hub.cli", name, "--config", str(toml)], self.folder / f"{name}.log")
+        made = Program(
+            f"hub {name}", ["hub.cli.main", name, "--config", str(toml)], self.folder / f"{name}.log"
+        )
         self._programs.append(made)
         return made
 

@@ -17,9 +17,9 @@ from paho.mqtt.properties import Properties
 from bench.context import Context
 from bench.figures import Aim, Row, percentile
 from bench.hub_bed import PATIENCE_S, TOPICS, Client, Gate, HubBed, Packet, open_hub, packets, until
-from hub.broker import client_id
-from sync.scans import BATCH_LIMIT
-from sync.wire import Ack, decode
+from hub.mqtt.link import client_id
+from sync.wire.messages import Ack, decode
+from sync.wire.scans import BATCH_LIMIT
 
 GATES = (1, 3, 20)
 SINGLE = 5_000

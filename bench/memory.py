@@ -19,7 +19,7 @@ from bench.figures import Aim, Row
 from bench.standin import hub
 from demo.night import phone
 from demo.servers import ServerError, mosquitto
-from gate.model import Value
+from gate.common.value import Value
 
 TICKETS = 100_000
 GUESTS = 20
@@ -62,7 +62,7 @@ def rows(context: Context) -> Iterator[Row]:
             config = _config(home, stack.enter_context(hub(TICKETS)), broker.port)
             sync = Watched(["sync.cli", "run", "--config", str(config)], home / "sync.log")
             stack.callback(sync.stop)
-            door = Watched(["gate.cli", "run", "--config", str(config)], home / "door.log")
+            door = Watched(["gate.cli.main", "run", "--config", str(config)], home / "door.log")
             stack.callback(door.stop)
             _live(home, door, sync)
     except ServerError as error:

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from stdnum.iso7064 import mod_37_36
 
-from gate.model import Admission, Event, FeedRow, Kind, ReservationStatus, Status, Table
-from gate.payload import code_hash, parse
-from gate.presence import Presented
+from gate.rules.model import Admission, Event, FeedRow, Kind, ReservationStatus, Status, Table
+from gate.rules.payload import code_hash, parse
+from gate.rules.presence import Presented
 
 EVENT_ID = "019300aa-0000-7000-8000-000000000001"
 PRINTED = 20_000

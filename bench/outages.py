@@ -15,13 +15,12 @@ from bench import night
 from bench.bed import Gate, open_door, put_link
 from bench.context import Context
 from bench.figures import Contestant, Row, compared, in_turn
-from display.devices import Device, make_device
+from display.panel.devices import Device, make_device
 from gate.clock import Clock, SystemClock
-from gate.errors import HardwareError
-from gate.link import Measure
-from gate.model import Now
+from gate.common.errors import HardwareError
+from gate.rules.model import Measure, Now
 from hardware.fakes import RecordingTurnstile, ScriptedEye
-from sync.cache import Cache
+from sync.cache.writer import Cache
 
 TICKETS = 10_000
 NAMES = ("all there", "no hub, broker, network", "no sync", "no clock", "no screen", "all of these gone")

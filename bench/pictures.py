@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hardware.pictures import Grey, load
+from hardware.decoder.picture_file import Grey, load
 
 ENDINGS = (".png", ".jpg", ".webp")
 CHARSETS = ("utf-8", "cp932", "gb18030", "latin-1")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import zxingcpp
 from pyzbar import pyzbar
 
-from hardware.decode import decode
-from hardware.effort import Effort
-from hardware.pictures import Grey
+from hardware.decoder.decode import decode
+from hardware.decoder.effort import Effort
+from hardware.decoder.picture_file import Grey
 
 Reader = Callable[[Grey], list[bytes]]
 

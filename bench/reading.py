@@ -17,7 +17,7 @@ from bench.figures import Aim, Row, in_turn
 from bench.pictures import Sample, door_scenes, photographs, texts, without_codes
 from bench.readers import READERS, Reader
 from bench.scenes import Scene, scene
-from hardware.pictures import Grey, load
+from hardware.decoder.picture_file import Grey, load
 
 OURS = ("one frame", "third frame", "still")
 ALONE = ("zxing-cpp", "pyzbar")

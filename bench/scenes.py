@@ -15,7 +15,7 @@ import segno
 from PIL import Image, ImageFilter
 
 from bench import night
-from hardware.pictures import Grey
+from hardware.decoder.picture_file import Grey
 
 NOISE = (0, 2, 5, 8, 12, 18, 25)
 """Standard deviations of the sensor's noise in grey values, each for as many scenes as the others."""

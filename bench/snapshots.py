@@ -12,8 +12,8 @@ from pathlib import Path
 from bench.context import Context
 from bench.figures import Row, compared
 from bench.hub_bed import TOKEN, HubBed, open_hub, until
-from sync.cache import Cache
-from sync.snapshot import HubClient, NoAnswer
+from sync.cache.writer import Cache
+from sync.feed.snapshot import HubClient, NoAnswer
 
 TICKETS = 100_000
 ROUNDS = 5

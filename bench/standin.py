@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from bench import night
 from bench.bed import GATE_ID, config_of
 from gate.clock import SystemClock
-from sync.wire import SnapshotEnd, SnapshotHeader, encode
+from sync.wire.messages import SnapshotEnd, SnapshotHeader, encode
 
 
 @contextlib.contextmanager

@@ -21,12 +21,12 @@ from PIL import Image
 
 from demo import night
 from demo.servers import Mosquitto, Postgres, free_port, mosquitto, passing_folder, postgres
-from gate.cache import CacheReader
 from gate.clock import SystemClock
 from gate.config import read
-from gate.model import ScanRecord
-from gate.rows import COLUMNS, from_row
-from gate.status import GateStatus, gather
+from gate.diagnostics.status import GateStatus, gather
+from gate.rules.model import ScanRecord
+from gate.store.cache import CacheReader
+from gate.store.rows import COLUMNS, from_row
 
 START_S = 300.0
 
@@ -222,13 +222,15 @@ def _furnish(
         f"[mqtt]\nport = {broker.port}\n[web]\nport = {web_port}\n"
     )
     say("migrating and seeding one night: 500 GA tickets, 6 VIP tables")
-    _once(["hub.cli", "migrate", "--config", str(config)])
+    _once(["hub.cli.main", "migrate", "--config", str(config)])
     seeded = folder / "night.json"
-    seed = ["hub.cli", "seed-demo", "--config", str(config), "--out", str(seeded), "--seed", "1"]
+    seed = ["hub.cli.main", "seed-demo", "--config", str(config), "--out", str(seeded), "--seed", "1"]
     _once([*seed, "--gates", str(building.gates)])
     tonight = night.load(seeded)
     hub = {
-        name: Program(f"hub {name}", ["hub.cli", name, "--config", str(config)], folder / f"hub-{name}.log")
+        name: Program(
+            f"hub {name}", ["hub.cli.main", name, "--config", str(config)], folder / f"hub-{name}.log"
+        )
         for name in ("ingest", "web")
     }
     gates = tuple(
@@ -276,7 +278,9 @@ url = "http://127.0.0.1:{web_port}"
 token_file = "{token}"
 broker_port = {broker_port}
 """)
-    door = Program(f"{gate.gate_id} door", ["gate.cli", "run", "--config", str(config)], home / "door.log")
+    door = Program(
+        f"{gate.gate_id} door", ["gate.cli.main", "run", "--config", str(config)], home / "door.log"
+    )
     sync = Program(f"{gate.gate_id} sync", ["sync.cli", "run", "--config", str(config)], home / "sync.log")
     return GateBox(gate, home, run, door, sync)
 

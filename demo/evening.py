@@ -56,7 +56,7 @@ def _shown(ticket: Ticket, gate: int, what: str, rng: random.Random) -> Guest:
 
 
 def _scenes(night: Night, folder: Path, rng: random.Random) -> Iterator[list[Guest]]:
-    """Each screen of the door at least once. Numbers: see hub/seed.py."""
+    """Each screen of the door at least once. Numbers: see hub/demo_night.py."""
     by_number = {ticket.number: ticket for ticket in night.tickets}
 
     def shows(number: int, gate: int, what: str) -> Guest:

@@ -15,7 +15,7 @@ _GLARE = 235
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """One code of the night; see hub/seed.py. `printed`: what the QR holds."""
+    """One code of the night; see hub/demo_night.py. `printed`: what the QR holds."""
 
     number: int
     code: str

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 
 from demo.club import Club
-from gate.model import Kind, Reason, Ruling
+from gate.rules.model import Kind, Reason, Ruling
 
 _VIP = (Kind.VIP_HOST, Kind.VIP_PASS, Kind.VIP_LINKED)
 

@@ -8,10 +8,10 @@ from typing import Literal
 
 from PIL import Image
 
-from display.draw import NORM, WIDE, Size, draw, turns
+from display.picture.draw import NORM, WIDE, Size, draw, turns
 from display.samples import ZONE, samples
-from display.strings import Lang
-from display.words import compose
+from display.text.catalogue import Lang
+from display.text.words import compose
 
 MAGNIFIED = 4
 """How many times larger the pictures for people are."""

@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from display.strings import Lang
-from gate.errors import Step
-from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
-from gate.screen import (
+from display.text.catalogue import Lang
+from gate.common.errors import Step
+from gate.ports.screen import (
     Answer,
     DoubleEntry,
     Focus,
@@ -25,8 +24,9 @@ from gate.screen import (
     Screen,
     StaffText,
     Typing,
-    Typo,
 )
+from gate.rules.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
+from gate.rules.typo import Typo
 
 ZONE = ZoneInfo("America/Mexico_City")
 """Where the sample night takes place."""

@@ -10,38 +10,38 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from display.devices import Device, make_device
-from display.oled import OledDisplay
+from display.panel.devices import Device, make_device
+from display.panel.oled import OledDisplay
+from display.panel.self_test import show_test
 from display.preview import write_all
-from display.selftest import show_test
-from display.words import Page, compose
-from gate.cache import CacheReader, LinkState
-from gate.checks import wired_pins
+from display.text.words import Page, compose
 from gate.clock import Clock, SystemClock
+from gate.common.errors import ConfigError, HardwareError, MagueyError, Step
+from gate.common.findings import Check, check_made
+from gate.common.retried import Mending
+from gate.common.systemd import Notifier, watchdog_ms
+from gate.common.watchdog import Heart
 from gate.config import CameraSection, GateFile, command_keys, public_keys
-from gate.decide import Policy
-from gate.desk import Desk
-from gate.door import Door
-from gate.errors import ConfigError, HardwareError, MagueyError, Step
-from gate.findings import Check, check_made
-from gate.front import DoorSettings
-from gate.heart import Heart
-from gate.hotline import Claims, Hotline
-from gate.journal import Journal
-from gate.live import LiveWriter
-from gate.mending import Mending
-from gate.notify import Notifier, watchdog_ms
-from gate.opening import Opening, Patient
-from gate.parts import Parts
-from gate.passage import Rules
-from gate.passing import Passing
-from gate.ports import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
-from gate.screen import Screen
-from hardware.apart import decode_apart
-from hardware.decode import Decoded
-from hardware.exposure import Controls, controls_for
-from hardware.eye import NOT_A_PICTURE, ChildEye
-from hardware.gpio import choose_factory
+from gate.diagnostics.checks import wired_pins
+from gate.door.desk import Desk
+from gate.door.idle import DoorSettings
+from gate.door.loop import Door
+from gate.door.parts import Parts
+from gate.door.turnstile import Passing
+from gate.hotline.client import Claims, Hotline
+from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
+from gate.ports.screen import Screen
+from gate.recovery.open_journal import Opening, Patient
+from gate.rules.decide import Policy
+from gate.rules.passage import Rules
+from gate.store.cache import CacheReader, LinkState
+from gate.store.journal import Journal
+from gate.store.live_file import LiveWriter
+from hardware.camera.exposure import Controls, controls_for
+from hardware.camera.spec import CameraSpec
+from hardware.decoder.decode import Decoded
+from hardware.decoder.separate_process import decode_apart
+from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from hardware.health import (
     check_camera,
     check_decoder,
@@ -51,12 +51,12 @@ from hardware.health import (
     check_power,
     check_scanner,
 )
-from hardware.inputs import make_inputs
-from hardware.keypad import make_keypad
-from hardware.lights import make_voice
-from hardware.scanner import make_scanner
-from hardware.spec import CameraSpec
-from hardware.turnstile import make_turnstile
+from hardware.keypad.keypad import make_keypad
+from hardware.pins.gpio import choose_factory
+from hardware.pins.inputs import make_inputs
+from hardware.pins.lights import make_voice
+from hardware.pins.turnstile import make_turnstile
+from hardware.scanner.scanner import make_scanner
 
 
 def make_door(config: GateFile) -> Door:

@@ -2,8 +2,8 @@
 
 A gate may have no clock chip: then its wall clock begins in 1970, or whenever it was switched off, and
 jumps once somebody sets it. What never jumps is the time since boot. So sync measures the hub's
-clock against that (`gate.link.Measure`), and from then on `Now.wall` is the hub's time, whatever the
-machine's own wall clock does. docs/adr/0019-time-on-a-gate-without-a-clock.md says why it is so.
+clock against that (`gate.store.link_row.Measure`), and from then on `Now.wall` is the hub's time, whatever
+the machine's own wall clock does. docs/adr/0019-time-on-a-gate-without-a-clock.md says why it is so.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from gate.link import Measure
-from gate.model import Now, Value
+from gate.common.value import Value
+from gate.rules.model import Measure, Now
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DRIFT_PPM = 100
 """How far two clocks are taken to run apart, in millionths; NTP reckons with 15 (RFC 5905, PHI)."""
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 7_258_118_400_000  # the year 2200, as in sync.scans: nonsense overflows no datetime
+_LATEST_MS = 7_258_118_400_000  # the year 2200, as in sync.wire.scans: nonsense overflows no datetime
 
 
 class Clock(Protocol):

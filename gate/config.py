@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
-from gate import textfile
-from gate.errors import ConfigError
-from gate.model import Value
-from gate.public_key import read_public_key
-from gate.settings import load
-from gate.textfile import NotTextError
+from gate.common import text_file as textfile
+from gate.common.errors import ConfigError
+from gate.common.public_key import read_public_key
+from gate.common.text_file import NotTextError
+from gate.common.toml_settings import load
+from gate.common.value import Value
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -181,12 +181,12 @@ class GateFile(Value, frozen=True):
 
     @property
     def live(self) -> Path:
-        """What the door is right now: see `gate.live`."""
+        """What the door is right now: see `gate.store.live_file`."""
         return Path(self.runtime_dir) / "door.json"
 
     @property
     def socket(self) -> Path:
-        """Where door and sync talk: see `gate.talk`."""
+        """Where door and sync talk: see `gate.hotline.messages`."""
         return Path(self.runtime_dir) / "sync.sock"
 
     @property

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
-from gate.errors import HardwareError
-from gate.ports import Look, Restarts, Sensed, Typed
-from gate.presence import Sighting
-from gate.signals import Signal
-from hardware.keys import Line
-from hardware.scanned import MOST_CODES
+from gate.common.errors import HardwareError
+from gate.ports.devices import Look, Restarts, Typed
+from gate.ports.signals import Signal
+from gate.rules.passage import Sensed
+from gate.rules.presence import Sighting
+from hardware.keypad.key_entry import Line
+from hardware.scanner.scanned_codes import MOST_CODES
 
 
 class _Pulse:

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from gate.findings import Finding, fault, fine, of_error, warning
-from gate.ports import Eye, Keypad, Scanner
-from hardware import gpiochip
-from hardware.eye import ChildEye
-from hardware.spec import CameraSpec
+from gate.common.findings import Finding, fault, fine, of_error, warning
+from gate.ports.devices import Eye, Keypad, Scanner
+from hardware.camera.spec import CameraSpec
+from hardware.eye.eye import ChildEye
+from hardware.pins import gpiochip
 
 FRAME_S = 15.0
 """A camera that is well has given a frame by then."""

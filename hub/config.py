@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from gate.errors import ConfigError
-from gate.payload import visible
-from gate.settings import load
-from gate.textfile import NotTextError, read_text
+from gate.common.errors import ConfigError
+from gate.common.text_file import NotTextError, read_text
+from gate.common.toml_settings import load
+from gate.rules.payload import visible
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as a key's id (`gate.config`)."""
@@ -86,7 +86,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What staff is alerted of: a gate that was granted more than `unused_grants` tickets within
     `unused_minutes` and sent no scan with them; and one that lets in, or asks for, more than
     `guests_per_second`: the most that can walk through one gate, hour after hour. What goes beyond waits
-    (`hub.shares`)."""
+    (`hub.gates.shares`)."""
 
     unused_grants: int = 50
     unused_minutes: int = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gate.errors import MagueyError
+from gate.common.errors import MagueyError
 
 
 class HubError(MagueyError):

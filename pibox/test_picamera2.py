@@ -24,15 +24,15 @@ import pytest
 import segno
 from PIL import Image
 
-from gate.errors import HardwareError
-from hardware.decode import decode
-from hardware.effort import Effort
-from hardware.exposure import AF_CONTINUOUS, AF_MANUAL, controls_for
-from hardware.eye import ChildEye
-from hardware.frames import fit
-from hardware.picam import PiCamera
-from hardware.pictures import Grey
-from hardware.spec import CameraSpec
+from gate.common.errors import HardwareError
+from hardware.camera.exposure import AF_CONTINUOUS, AF_MANUAL, controls_for
+from hardware.camera.frame_source import fit
+from hardware.camera.pi_camera import PiCamera
+from hardware.camera.spec import CameraSpec
+from hardware.decoder.decode import decode
+from hardware.decoder.effort import Effort
+from hardware.decoder.picture_file import Grey
+from hardware.eye.eye import ChildEye
 
 SHOWN = Path("/run/frames")
 SIZES = [(640, 480), (1280, 720)]
@@ -117,7 +117,7 @@ def test_our_controls_are_libcameras_and_those_the_camera_lacks_are_left_out(
     camera = PiCamera(CameraSpec(driver="picamera2", controls=fixed))
     assert grabbed(camera).shape == (480, 640)
     camera.close()
-    said = [record.getMessage() for record in caplog.records if record.name == "hardware.picam"]
+    said = [record.getMessage() for record in caplog.records if record.name == "hardware.camera.pi_camera"]
     assert said == [f"The camera has no {', '.join(sorted(fixed))}; it runs without."]
 
 

@@ -15,27 +15,27 @@ import msgspec
 import typer
 
 from gate.clock import SystemClock
+from gate.common.errors import ConfigError, MagueyError
+from gate.common.findings import needs_attention, table
+from gate.common.log import configure
+from gate.common.systemd import Notifier, watchdog_ms
+from gate.common.text_file import NotTextError, read_text
+from gate.common.watchdog import Heart
 from gate.config import GateFile, read
-from gate.errors import ConfigError, MagueyError
-from gate.findings import needs_attention, table
-from gate.heart import Heart
-from gate.live import read_live
-from gate.log import configure
-from gate.notify import Notifier, watchdog_ms
-from gate.only import only_one
-from gate.payload import visible
-from gate.textfile import NotTextError, read_text
-from sync.cache import Cache
-from sync.claims import FromDoor
+from gate.rules.payload import visible
+from gate.store.live_file import read_live
+from gate.store.locks import only_one
+from sync.broker.inbox import Inbox
+from sync.broker.mqtt import Broker, Link
+from sync.cache.writer import Cache
+from sync.claims.claims import FromDoor
+from sync.claims.hotline import Hotline
 from sync.doctor import diagnose
-from sync.fetcher import Fetcher
-from sync.hotline import Hotline
-from sync.inbox import Inbox
-from sync.link import Broker, Link
-from sync.outbox import Outbox
-from sync.service import Identity, Sync
-from sync.snapshot import HubClient
-from sync.wire import Topics
+from sync.feed.fetcher import Fetcher
+from sync.feed.snapshot import HubClient
+from sync.service import Event, Identity, Sync
+from sync.upload.outbox import Outbox
+from sync.wire.messages import Topics
 
 app = typer.Typer(
     help="Carries a gate's scans to the hub and the hub's tickets to the gate.",
@@ -61,7 +61,7 @@ def run(config: Annotated[Path, typer.Option(help="The gate's configuration, con
 
 def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     hub, broker = settings.hub, _broker(settings)
-    inbox = Inbox()
+    inbox = Inbox[Event]()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
     cache = Cache(settings.cache)
     clock = SystemClock()

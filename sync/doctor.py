@@ -9,17 +9,28 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from gate.cache import CacheReader, LinkState
 from gate.clock import Clock
+from gate.common.errors import StoreError
+from gate.common.findings import Finding, examine, fault, fine, warning
 from gate.config import GateFile
-from gate.errors import StoreError
-from gate.findings import Finding, examine, fault, fine, warning
-from gate.model import ScanRecord
-from sync.link import LIST_ANEW, UNLISTED, Broker, Connected, Link, LinkError, LinkEvent, Lost, Message, tls
-from sync.outbox import Outbox
-from sync.scans import encode_scans
-from sync.snapshot import FetchError, HubClient, NoAnswer
-from sync.wire import Ack, GateStatus, Topics, WireError, decode, encode
+from gate.rules.model import ScanRecord
+from gate.store.cache import CacheReader, LinkState
+from sync.broker.mqtt import (
+    LIST_ANEW,
+    UNLISTED,
+    Broker,
+    Connected,
+    Link,
+    LinkError,
+    LinkEvent,
+    Lost,
+    Message,
+    tls,
+)
+from sync.feed.snapshot import FetchError, HubClient, NoAnswer
+from sync.upload.outbox import Outbox
+from sync.wire.messages import Ack, GateStatus, Topics, WireError, decode, encode
+from sync.wire.scans import encode_scans
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0

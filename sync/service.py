@@ -17,32 +17,33 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from gate.clock import Clock
-from gate.errors import StoreError
-from gate.heart import Heart
-from gate.lending import LOCK_FILE
-from gate.link import LinkNote
-from gate.live import Reading
-from gate.model import Now, Value
-from gate.outage import Outage
-from gate.talk import Refetch
-from sync.cache import Cache
-from sync.claims import Claims, Down, FromHub, Up
-from sync.company import Company
-from sync.connection import Connection, MakeLink, cut_since
-from sync.fetcher import Want, WantConfig
-from sync.follower import Follower
-from sync.hearing import STORE_RETRY_MS, Hearing
-from sync.inbox import Event, Heard, Inbox
-from sync.intake import Intake
-from sync.lending import Lender
-from sync.link import Connected, Link, LinkEvent, Lost, Message
-from sync.outbox import Outbox
-from sync.reading import Rarely, understand
-from sync.sender import Sender
-from sync.snapshot import Fetched
-from sync.telling import Identity, Teller
-from sync.timing import Timing, kept
-from sync.wire import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
+from gate.common.errors import StoreError
+from gate.common.outage import Outage
+from gate.common.value import Value
+from gate.common.watchdog import Heart
+from gate.hotline.messages import Refetch
+from gate.rules.model import Now
+from gate.store.link_row import LinkNote
+from gate.store.live_file import Reading
+from gate.store.locks import LOCK_FILE
+from sync.broker.connection import Connection, MakeLink, cut_since
+from sync.broker.inbox import Heard, Inbox
+from sync.broker.mqtt import Connected, Link, LinkEvent, Lost, Message
+from sync.broker.read_message import Rarely, understand
+from sync.cache.writer import STORE_RETRY_MS, Cache
+from sync.claims.claims import Claims, Down, FromHub, ToService, Up
+from sync.claims.hub_clock import Timing, kept
+from sync.claims.lent_tickets import Lender
+from sync.feed.fetcher import Want, WantConfig
+from sync.feed.follower import Follower
+from sync.feed.intake import Intake
+from sync.feed.snapshot import Fetched
+from sync.peers.company import Company
+from sync.peers.listener import Hearing
+from sync.status import Identity, Teller
+from sync.upload.outbox import Outbox
+from sync.upload.sender import Sender
+from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
 
 __all__ = ["Doors", "Identity", "Sync", "Turns"]
 
@@ -54,9 +55,13 @@ CONFIG_MS = 60_000
 HEARD_MS = 90_000
 """A living hub answers for the configuration more often than this; a silent one proves nothing."""
 ACK_SILENT_MS = 60_000
-"""Twice the longest wait of `sync.window`: the line may be at fault, whatever it says of itself."""
+"""Twice the longest wait of `sync.upload.window`: the line may be at fault, whatever it says of itself."""
 OWN_PIECE = 100
 """Most of the hub's messages in one turn: between two beats there is time for several."""
+
+
+Event = LinkEvent | GateConfig | Fetched | ToService
+"""What comes in by the inbox as this gate's own affair."""
 
 
 class Turns(Value, frozen=True):
@@ -70,7 +75,7 @@ class Turns(Value, frozen=True):
 
 
 class Doors(Protocol):
-    """The local line to the door: `sync.hotline.Hotline`."""
+    """The local line to the door: `sync.claims.hotline.Hotline`."""
 
     turns: int
 
@@ -96,7 +101,7 @@ class Sync:
         identity: Identity,
         cache: Cache,
         outbox: Outbox,
-        inbox: Inbox,
+        inbox: Inbox[Event],
         make_link: MakeLink,
         want: Callable[[Want], None],
         clock: Clock,

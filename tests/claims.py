@@ -1,7 +1,7 @@
 """A hub in memory that answers claims, and lines to it that fail in every way a line can.
 
-Working `gate.hotline.Claims`. What the hub itself does is shown with its own SQL elsewhere; here it is as
-small as the rules it keeps, so that what several desks make of its answers can be looked at.
+Working `gate.hotline.client.Claims`. What the hub itself does is shown with its own SQL elsewhere; here it is
+as small as the rules it keeps, so that what several desks make of its answers can be looked at.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Literal
 
 import msgspec
 
-from gate.cache import LinkState
-from gate.claim import Answer, Claim
-from gate.homes import home_of
-from gate.model import Entry, Event, Ruling, ScanRecord
-from gate.rows import COLUMNS, from_row
+from gate.rules.first_entry import Answer, Claim
+from gate.rules.home_gate import home_of
+from gate.rules.model import Entry, Event, Ruling, ScanRecord
+from gate.store.cache import LinkState
+from gate.store.rows import COLUMNS, from_row
 
 Mood = Literal["answers", "is silent", "is late", "is stopped"]
 """``is silent``: the claim never arrives. ``is late``: it does, and the answer does not in time."""

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from gate.pages import PAGE
+from gate.store.rows import PAGE
 
 
 def zero_page(path: Path, number: int) -> None:

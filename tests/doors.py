@@ -12,28 +12,28 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gate.cache import CacheReader, LinkState
-from gate.claim import Answer, Claim
 from gate.clock import Clock
-from gate.decide import Policy
-from gate.desk import Desk
-from gate.door import Door
-from gate.errors import HardwareError, Step
-from gate.front import DoorSettings
-from gate.heart import Heart
-from gate.hotline import Claims, Hotline
-from gate.journal import Journal
-from gate.live import LiveWriter
-from gate.mending import Mending
-from gate.model import Admission, FeedRow, ScanRecord
-from gate.notify import Notifier
-from gate.opening import Opening
-from gate.parts import Parts
-from gate.passage import Rules
-from gate.passing import Passing
-from gate.ports import Inputs, Keypad, Scanner, Turnstile, Voice
-from gate.rows import COLUMNS, from_row
-from gate.screen import Screen
+from gate.common.errors import HardwareError, Step
+from gate.common.retried import Mending
+from gate.common.systemd import Notifier
+from gate.common.watchdog import Heart
+from gate.door.desk import Desk
+from gate.door.idle import DoorSettings
+from gate.door.loop import Door
+from gate.door.parts import Parts
+from gate.door.turnstile import Passing
+from gate.hotline.client import Claims, Hotline
+from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
+from gate.ports.screen import Screen
+from gate.recovery.open_journal import Opening
+from gate.rules.decide import Policy
+from gate.rules.first_entry import Answer, Claim
+from gate.rules.model import Admission, FeedRow, ScanRecord
+from gate.rules.passage import Rules
+from gate.store.cache import CacheReader, LinkState
+from gate.store.journal import Journal
+from gate.store.live_file import LiveWriter
+from gate.store.rows import COLUMNS, from_row
 from hardware.fakes import (
     RecordingTurnstile,
     RecordingVoice,
@@ -42,8 +42,8 @@ from hardware.fakes import (
     ScriptedKeypad,
     ScriptedScanner,
 )
-from sync.cache import Cache
-from sync.wire import GateConfig
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.factories import StoppedClock, an_admission, an_event, code_id
 
 SENSOR = Rules(sensor=True)

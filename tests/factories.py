@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from stdnum.iso7064 import mod_37_36
 
-from gate.decide import Question
-from gate.link import Measure
-from gate.model import (
+from gate.rules.decide import Question
+from gate.rules.model import (
     Admission,
     Event,
     Kind,
+    Measure,
     Now,
     Reason,
     ReservationStatus,
@@ -23,7 +23,7 @@ from gate.model import (
     Status,
     Table,
 )
-from gate.payload import Code, Malformed, code_hash, parse
+from gate.rules.payload import Code, Malformed, code_hash, parse
 
 DOORS = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 NOW = DOORS + timedelta(hours=1)

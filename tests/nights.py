@@ -6,20 +6,20 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gate.cache import CacheReader
 from gate.config import GateFile, HubSection
-from gate.decide import Policy
-from gate.desk import Desk
-from gate.journal import Journal
-from gate.model import Event, FeedRow, Kind, Reason, ScanRecord, Status
-from gate.passage import Outcome
-from gate.payload import parse
-from gate.presence import Presented
-from gate.recorded import replay_night
-from gate.records import record_of
-from gate.replay import Difference, Replayed
-from sync.cache import Cache
-from sync.wire import Change, GateConfig
+from gate.diagnostics.recorded_night import replay_night
+from gate.diagnostics.replay import Difference, Replayed
+from gate.door.desk import Desk
+from gate.rules.decide import Policy
+from gate.rules.model import Event, FeedRow, Kind, Reason, ScanRecord, Status
+from gate.rules.passage import Outcome
+from gate.rules.payload import parse
+from gate.rules.presence import Presented
+from gate.rules.records import record_of
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from sync.cache.writer import Cache
+from sync.wire.messages import Change, GateConfig
 from tests.doors import SilentHub
 from tests.factories import NOW, StoppedClock, a_table, an_admission, an_event, code_id, pass_id
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gate.command import Action, Command, Reply, seal
-from gate.talk import LONGEST, Ordered, Replied, encode, to_sync
+from gate.hotline.messages import LONGEST, Ordered, Replied, encode, to_sync
+from gate.rules.command import Action, Command, Reply, seal
 from tests.doors import STAFF_KEY, Bench
 
 

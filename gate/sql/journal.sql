@@ -1,5 +1,5 @@
 The journal: written by the door only, read by sync. Columns of `scans` are the fields of
-gate.model.ScanRecord (protocol 4.3), in their order; a test keeps the two equal.
+gate.rules.model.ScanRecord (protocol 4.3), in their order; a test keeps the two equal.
 
 -- schema --
 create table meta (
@@ -48,7 +48,7 @@ insert into openings select scan_id from scans where released = 1 and record = '
 create index released_admissions on scans (scan_id) where released = 1 and record = 'scan'
 
 -- memory --
--- admissions whose rows are lost and that an index still told of (gate/salvage.py)
+-- admissions whose rows are lost and that an index still told of (gate/recovery/rebuild_journal.py)
 create table remembered (
     code_hash text not null,
     at text not null,

@@ -1,5 +1,5 @@
-What is asked of a journal before it is used (gate/soundness.py), and how a new one is put together
-from what is left of a damaged one (gate/salvage.py).
+What is asked of a journal before it is used (gate/recovery/check_journal.py), and how a new one is put together
+from what is left of a damaged one (gate/recovery/rebuild_journal.py).
 
 -- integrity --
 pragma integrity_check(1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from hub.database import Connection
-from hub.rpc import Answer, ask
+from hub.db.call import Answer, ask
+from hub.db.connection import Connection
 
 
 class TypeLeft(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import msgspec
 
-from hub.database import Connection
-from hub.queries import query
-from hub.rpc import Answer, ask
+from hub.db.call import Answer, ask
+from hub.db.connection import Connection
+from hub.db.statements import query
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):

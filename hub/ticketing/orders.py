@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.database import Connection
-from hub.queries import query
-from hub.rpc import Answer, ask
+from hub.db.call import Answer, ask
+from hub.db.connection import Connection
+from hub.db.statements import query
 
 PaymentType = Literal["ga_ticket", "vip_reservation"]
 

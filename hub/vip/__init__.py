@@ -3,7 +3,7 @@
 The rules are functions of the database (`sql/migrations/20260130200100`); here they are typed.
 """
 
-from hub.rpc import RPC_ERROR
+from hub.db.call import RPC_ERROR
 from hub.vip.guests import (
     Link,
     Seats,

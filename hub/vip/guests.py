@@ -6,8 +6,8 @@ answers with an `error` of docs/data-model.md instead of raising.
 
 from __future__ import annotations
 
-from hub.database import Connection
-from hub.rpc import Answer, ask
+from hub.db.call import Answer, ask
+from hub.db.connection import Connection
 
 
 class Link(Answer, frozen=True, kw_only=True):

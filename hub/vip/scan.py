@@ -12,9 +12,9 @@ import msgspec
 import psycopg
 import structlog
 
-from hub.database import Connection, one_line
-from hub.queries import query
-from hub.rpc import RPC_ERROR, Answer, ask
+from hub.db.call import RPC_ERROR, Answer, ask
+from hub.db.connection import Connection, one_line
+from hub.db.statements import query
 
 _log = structlog.get_logger()
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.database import Connection
-from hub.rpc import Answer, ask
+from hub.db.call import Answer, ask
+from hub.db.connection import Connection
 
 
 class Purchaser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,5 @@
 The cache: written by sync only, read by the door (gate/sql/cache.sql). Rows are the JSON of
-the values in gate/model.py; the columns beside them are what is looked up or counted.
+the values in gate/rules/model.py; the columns beside them are what is looked up or counted.
 
 -- schema --
 create table events (event_id text primary key, row text not null) without rowid;
@@ -146,7 +146,7 @@ set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
 delete from admissions where code_hash = ? and event_id = ?
 
 -- spool --
--- what of the cache a snapshot fills, as a file of its own (sync/spool.py)
+-- what of the cache a snapshot fills, as a file of its own (sync/cache/spool.py)
 create table events (event_id text primary key, row text not null, share integer not null) without rowid;
 
 create table tables (

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from display.draw import NORM, WIDE, Size
+from display.picture.draw import NORM, WIDE, Size
 from display.preview import pictures
-from display.strings import Lang
+from display.text.catalogue import Lang
 
 HERE = Path(__file__).parent
 FOLDERS: dict[str, tuple[Lang, Size]] = {

@@ -24,13 +24,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from demo.servers import Mosquitto, free_port, mosquitto_of
-from hub.broker import client_id
-from hub.broker_list import document
-from hub.whole_file import write_whole
-from sync.link import Broker as LinkBroker
-from sync.link import Connected, Link, LinkEvent, Lost
-from sync.plain import PlainClient
-from sync.wire import Topics
+from hub.gates.broker_list import document
+from hub.gates.whole_file import write_whole
+from hub.mqtt.link import client_id
+from sync.broker.mqtt import Broker as LinkBroker
+from sync.broker.mqtt import Connected, Link, LinkEvent, Lost
+from sync.wire.messages import Topics
+from sync.wire.without_properties import PlainClient
 from tests.certificates import Authority, Identity
 from tests.patience import PATIENCE_S
 

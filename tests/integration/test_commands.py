@@ -16,11 +16,11 @@ from PIL import Image
 
 from demo.night import phone
 from gate.config import read
-from gate.journal import Journal
-from gate.model import Kind
-from gate.only import only_one
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.rules.model import Kind
+from gate.store.journal import Journal
+from gate.store.locks import only_one
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.factories import NOW, a_table, an_admission, an_event, code_id
 from tests.integration.hardware.watching import hold_up
 from tests.patience import PATIENCE_S
@@ -32,7 +32,7 @@ def call(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
 
 
 def gate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return call("gate.cli", *arguments)
+    return call("gate.cli.main", *arguments)
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -183,7 +183,7 @@ def test_status_tells_what_needs_attention_and_writes_nothing(config: Path, pict
 
 @pytest.mark.parametrize(
     ("module", "command"),
-    [("gate.cli", "run"), ("gate.cli", "status"), ("sync.cli", "run"), ("hub.cli", "ingest")],
+    [("gate.cli.main", "run"), ("gate.cli.main", "status"), ("sync.cli", "run"), ("hub.cli.main", "ingest")],
 )
 def test_a_wrong_configuration_is_told_whole_and_exits_with_2(
     module: str, command: str, tmp_path: Path
@@ -200,10 +200,10 @@ def test_a_wrong_configuration_is_told_whole_and_exits_with_2(
 @pytest.mark.parametrize(
     ("module", "commands"),
     [
-        ("gate.cli", ["run", "decode", "scan", "screens", "status", "doctor", "replay"]),
-        ("gate.cli", ["test-relay", "test-screen", "test-lights"]),
+        ("gate.cli.main", ["run", "decode", "scan", "screens", "status", "doctor", "replay"]),
+        ("gate.cli.main", ["test-relay", "test-screen", "test-lights"]),
         ("sync.cli", ["run", "doctor"]),
-        ("hub.cli", ["migrate", "ingest", "web", "seed-demo"]),
+        ("hub.cli.main", ["migrate", "ingest", "web", "seed-demo"]),
     ],
 )
 def test_every_command_has_help(module: str, commands: list[str]) -> None:
@@ -225,7 +225,7 @@ class Door:
 
     def __init__(self, config: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gate.cli", "run", "--config", str(config)],
+            [sys.executable, "-m", "gate.cli.main", "run", "--config", str(config)],
             stderr=subprocess.PIPE,
             text=True,
         )

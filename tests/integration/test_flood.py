@@ -21,13 +21,13 @@ from pathlib import Path
 import pytest
 
 from demo.servers import free_port
-from gate.cache import CacheReader, LinkState
 from gate.clock import SystemClock
-from gate.journal import Journal
-from gate.model import ScanRecord
-from gate.payload import code_hash
-from sync.scans import encode_scans
-from sync.wire import GateStatus, decode
+from gate.rules.model import ScanRecord
+from gate.rules.payload import code_hash
+from gate.store.cache import CacheReader, LinkState
+from gate.store.journal import Journal
+from sync.wire.messages import GateStatus, decode
+from sync.wire.scans import encode_scans
 from tests.factories import a_record, code_id
 from tests.integration.test_broker import OURS, Client, Club, gate_topic, open_club
 from tests.patience import PATIENCE_S, until

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gate.errors import Step
-from gate.model import Reason
-from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.common.errors import Step
+from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.rules.model import Reason
 from tests.damage import root_of, set_aside, zero_page
 from tests.doors import SENSOR, Bench, guests
 from tests.factories import code_id

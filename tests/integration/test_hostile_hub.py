@@ -20,12 +20,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sync import session, snapshot
-from sync.fetcher import Fetcher, WantConfig
-from sync.meter import WASTE_BYTES
-from sync.snapshot import Fetched, FetchError, HubClient
-from sync.spool import Spool
-from sync.wire import GateConfig, encode
+from sync.cache.spool import Spool
+from sync.feed import http_session as session
+from sync.feed import snapshot
+from sync.feed.fetcher import Fetcher, WantConfig
+from sync.feed.snapshot import Fetched, FetchError, HubClient
+from sync.feed.transfer_meter import WASTE_BYTES
+from sync.wire.messages import GateConfig, encode
 from tests.certificates import Authority
 from tests.integration.test_snapshot_client import ROWS, rows_of
 from tests.integration.test_snapshot_client import snapshot as a_night

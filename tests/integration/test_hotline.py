@@ -20,14 +20,14 @@ from pathlib import Path
 import pytest
 
 from demo.servers import Mosquitto, free_port, mosquitto
-from gate.cache import CacheReader, LinkState
-from gate.claim import Answer, Claim
 from gate.clock import SystemClock
-from gate.command import Reply
-from gate.hotline import Hotline
-from gate.talk import Replied
-from sync.link import Broker, Connected, Link, LinkEvent, Message
-from sync.wire import Claimed, Grant, HubTime, Probe, Returned, ToGate, ToHub, Topics, encode, to_hub
+from gate.hotline.client import Hotline
+from gate.hotline.messages import Replied
+from gate.rules.command import Reply
+from gate.rules.first_entry import Answer, Claim
+from gate.store.cache import CacheReader, LinkState
+from sync.broker.mqtt import Broker, Connected, Link, LinkEvent, Message
+from sync.wire.messages import Claimed, Grant, HubTime, Probe, Returned, ToGate, ToHub, Topics, encode, to_hub
 from tests.patience import PATIENCE_S, stop_dead, until
 
 TOPICS = Topics(venue="maguey")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gate.config import read
-from gate.journal import Journal
+from gate.store.journal import Journal
 from tests.damage import root_of, zero_page
 from tests.integration.test_commands import config as config  # noqa: PLC0414 – a fixture
 from tests.integration.test_commands import gate

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 import gate
-from gate.model import Reason, ScanRecord
-from gate.passage import Rules, Way
-from gate.screen import Answer
+from gate.ports.screen import Answer
+from gate.rules.model import Reason, ScanRecord
+from gate.rules.passage import Rules, Way
 from hardware.fakes import RecordingTurnstile
 from tests.doors import SENSOR, Bench
 from tests.factories import code_id

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from gate import journal, opening, salvage
-from gate.cache import LinkState
-from gate.journal import Journal
-from gate.opening import Opening
-from gate.payload import code_hash
+from gate.recovery import open_journal as opening
+from gate.recovery import rebuild_journal as salvage
+from gate.recovery.open_journal import Opening
+from gate.rules.payload import code_hash
+from gate.store import journal
+from gate.store.cache import LinkState
+from gate.store.journal import Journal
 from tests.damage import root_of, set_aside, zero_page
 from tests.factories import StoppedClock, a_record, code_id
 from tests.lean import lean

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from demo.servers import Mosquitto, free_port, mosquitto
-from sync.link import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message
-from sync.wire import LARGEST
+from sync.broker.mqtt import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message
+from sync.wire.messages import LARGEST
 from tests.patience import PATIENCE_S, until
 
 WILL = ("maguey/v1/maguey/gates/gate-1/status", b'{"online":false}')

@@ -12,10 +12,10 @@ import pytest
 
 from demo.club import Club, GateBox, await_true, open_club
 from demo.night import Ticket, phone
-from gate.cache import CacheReader
-from gate.model import Ruling, ScanRecord
-from gate.payload import code_hash
-from sync.scans import record_hash
+from gate.rules.model import Ruling, ScanRecord
+from gate.rules.payload import code_hash
+from gate.store.cache import CacheReader
+from sync.wire.scans import record_hash
 from tests.patience import PATIENCE_S
 
 

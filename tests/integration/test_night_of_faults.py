@@ -18,9 +18,9 @@ import pytest
 
 from demo.club import Building, Club, GateBox, Program, await_true, open_club
 from demo.night import Ticket, phone
-from gate.model import ScanRecord
-from gate.sqlfile import parse
-from sync.scans import record_hash
+from gate.common.named_queries import parse
+from gate.rules.model import ScanRecord
+from sync.wire.scans import record_hash
 from tests.patience import PATIENCE_S
 from tests.proxy import Proxy, proxy
 

@@ -12,10 +12,10 @@ import pytest
 
 from demo.club import Building, Club, GateBox, await_true, open_club
 from demo.night import Ticket, phone
-from gate.cache import CacheReader
 from gate.clock import SystemClock
-from gate.model import Flag, Reason, ScanRecord
-from gate.status import EventStatus
+from gate.diagnostics.status import EventStatus
+from gate.rules.model import Flag, Reason, ScanRecord
+from gate.store.cache import CacheReader
 from tests.patience import PATIENCE_S
 
 

@@ -18,9 +18,9 @@ import pytest
 import zxingcpp
 from pyzbar import pyzbar
 
-from hardware.decode import decode
-from hardware.effort import Effort
-from hardware.pictures import Grey, load
+from hardware.decoder.decode import decode
+from hardware.decoder.effort import Effort
+from hardware.decoder.picture_file import Grey, load
 from tests.unit.hardware.scenes import shared
 
 PICTURES = (".png", ".jpg", ".webp")
@@ -167,7 +167,7 @@ def test_the_command_reads_the_photographs_at_least_as_well_as_zxing_cpp_alone()
     samples = list(_photographs())
     empty = [path for name in NOTHING_THERE for path in _pictures(shared(f"qr-photos/{name}"))]
     paths = [*(sample.path for sample in samples), *empty]
-    command = [sys.executable, "-m", "gate.cli", "decode", *map(str, paths)]
+    command = [sys.executable, "-m", "gate.cli.main", "decode", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]

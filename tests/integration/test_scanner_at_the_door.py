@@ -14,11 +14,11 @@ import pytest
 
 from gate import bootstrap
 from gate.clock import SystemClock
+from gate.common.findings import Level
 from gate.config import GateFile, read
-from gate.door import Door
-from gate.findings import Level
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.door.loop import Door
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.codes import KEY, signed
 from tests.factories import an_admission, an_event, code_id
 from tests.integration.test_wiring import CONFIG, states

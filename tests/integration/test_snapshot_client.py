@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gate.decide import Policy, Question, decide
-from gate.model import Admission, FeedRow, Reason, Removed, Ruling
-from gate.payload import Proof, code_hash
-from sync import download
-from sync import lines as lines_of
-from sync import snapshot as limits
-from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
-from sync.spool import Spool, SpoolBusy
-from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
+from gate.rules.decide import Policy, Question, decide
+from gate.rules.model import Admission, FeedRow, Reason, Removed, Ruling
+from gate.rules.payload import Proof, code_hash
+from sync.cache.spool import Spool, SpoolBusy
+from sync.feed import answer_lines as lines_of
+from sync.feed import download
+from sync.feed import snapshot as limits
+from sync.feed.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.wire.messages import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
 from tests.factories import NOW, a_code, a_table, an_admission, an_event, code_id
 
 

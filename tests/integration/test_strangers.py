@@ -28,15 +28,15 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.servers import UNSYNCED, Mosquitto, free_port, mosquitto_of, postgres
-from gate.cache import CacheReader
-from gate.claim import Answer, Claim
 from gate.clock import SystemClock
-from gate.hotline import Hotline
-from gate.journal import Journal
-from gate.payload import code_hash
-from hub.database import connect
-from hub.migrate import migrate
-from sync.wire import Topics
+from gate.hotline.client import Hotline
+from gate.rules.first_entry import Answer, Claim
+from gate.rules.payload import code_hash
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from hub.db.connection import connect
+from hub.db.migrate import migrate
+from sync.wire.messages import Topics
 from tests.certificates import Authority, Identity
 from tests.integration.hub.world import World, record
 from tests.integration.test_broker import _production
@@ -389,7 +389,7 @@ def hub_of(club: Club, folder: Path) -> Iterator[World]:
             f'port = {club.hub_port}\nca_file = "{club.authority.file}"\n'
             f'cert_file = "{identity.certificate}"\nkey_file = "{identity.key}"\n'
         )
-        with connect(server.dsn, autocommit=True) as conn, running(folder, "hub.cli", "ingest", config):
+        with connect(server.dsn, autocommit=True) as conn, running(folder, "hub.cli.main", "ingest", config):
             yield World(conn)
             server.kill()
 

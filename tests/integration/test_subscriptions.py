@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.link import Broker as LinkBroker
-from sync.link import Link, LinkEvent, Lost
+from sync.broker.mqtt import Broker as LinkBroker
+from sync.broker.mqtt import Link, LinkEvent, Lost
 from tests.integration.test_broker import LISTED, OURS, TOPICS, Client, Club, list_gates, open_club
 from tests.integration.test_flood import Gate
 from tests.patience import PATIENCE_S, until

@@ -14,8 +14,8 @@ import pytest
 
 from gate import bootstrap
 from gate.config import GateFile, read
-from gate.door import Door
-from hardware.inputs import GpioInputs
+from gate.door.loop import Door
+from hardware.pins.inputs import GpioInputs
 from tests.patience import PATIENCE_S, until
 
 CONFIG = """

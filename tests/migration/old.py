@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import yoyo
 
-from hub.database import Connection
-from hub.migrate import _backend
+from hub.db.connection import Connection
+from hub.db.migrate import _backend
 from tests.migration.versions import FOLDER, released
 
 Rows = dict[str, list[str]]

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
+from hub.db.migrate import dump_schema, load_schema, migrate
 from hub.errors import HubError
-from hub.migrate import dump_schema, load_schema, migrate
 from tests.migration.versions import FILES, PG_DUMP
 
 
@@ -48,7 +48,7 @@ def test_schema_sql_is_what_the_migrations_make(new_database: Callable[[], str])
     load_schema(loaded)
     wanted = dump_schema(migrated, PG_DUMP)
     assert dump_schema(loaded, PG_DUMP) == wanted, (
-        "run: python -m hub.migrate --dump DSN > hub/sql/schema.sql"
+        "run: python -m hub.db.migrate --dump DSN > hub/sql/schema.sql"
     )
 
 

@@ -12,14 +12,14 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
-from gate.model import Reason
-from hub.database import Connection, connect
+from gate.rules.model import Reason
+from hub.db.connection import Connection, connect
+from hub.db.migrate import dump_schema, migrate
+from hub.db.statements import query
 from hub.errors import HubError
-from hub.ingest import Batch, write
-from hub.migrate import dump_schema, migrate
-from hub.queries import query
-from sync.cache import Cache
-from sync.wire import Ack, GateConfig
+from hub.ingest.batch import Batch, write
+from sync.cache.writer import Cache
+from sync.wire.messages import Ack, GateConfig
 from tests.factories import NOW, an_event
 from tests.integration.hub.world import World, later, record
 from tests.migration.old import columns_of, make_old, rows_of

@@ -9,8 +9,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from demo.servers import UNSYNCED, Postgres, postgres
+from hub.db.migrate import migrate
 from hub.errors import HubError
-from hub.migrate import migrate
 from tests.migration.versions import FILES
 
 CURES = (

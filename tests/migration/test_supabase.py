@@ -13,8 +13,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from demo.servers import UNSYNCED, Postgres, postgres
-from hub.database import Connection, connect
-from hub.migrate import migrate
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
 from tests.migration.old import apply
 from tests.migration.versions import FILES, released
 

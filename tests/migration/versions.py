@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from demo.servers import _program
-from hub.queries import sql_folder
+from hub.db.statements import sql_folder
 
 FOLDER = Path(str(sql_folder())) / "migrations"
 FILES = sorted(FOLDER.glob("*.sql"))

@@ -34,7 +34,7 @@ HUB = "tests/integration/hub"
 MUTANTS = (
     Mutant(
         "acknowledging before the commit",
-        "hub/consumer.py",
+        "hub/ingest/consumer.py",
         "        written = write(conn, batch)\n        self._broker.acknowledge(*self._pending)\n",
         "        acks = [(one.gate_id, Ack(epoch=one.epoch, seq=one.seq)) for one in batch.records]\n"
         "        self._broker.acknowledge(*self._pending)\n"
@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         "taking the broker's word for the hub's",
-        "sync/window.py",
+        "sync/upload/window.py",
         "    return msgspec.structs.replace(window, sent=max(window.sent, seq), since_ms=since)\n",
         "    sent = max(window.sent, seq)\n"
         "    return msgspec.structs.replace(window, sent=sent, acked=sent, since_ms=since)\n",
@@ -74,14 +74,14 @@ MUTANTS = (
     ),
     Mutant(
         "ignoring what is lent",
-        "gate/desk.py",
+        "gate/door/desk.py",
         "        return told_of == division_of(event) and not is_lent\n",
         "        return told_of == division_of(event)\n",
         ("tests/property/test_home_gate.py",),
     ),
     Mutant(
         "pulsing before the commit",
-        "gate/journal.py",
+        "gate/store/journal.py",
         '            yield Turn(self.path, self._db, self.epoch)\n            self._db.execute("commit")\n',
         "            yield Turn(self.path, self._db, self.epoch)\n"
         "            import threading\n\n"
@@ -90,14 +90,14 @@ MUTANTS = (
     ),
     Mutant(
         "pulsing before the mark",
-        "gate/passing.py",
+        "gate/door/turnstile.py",
         "    journal.mark_opening(admission.scan_id)\n    turnstile.release()\n",
         "    turnstile.release()\n    journal.mark_opening(admission.scan_id)\n",
         ("tests/integration/test_killed_door.py",),
     ),
     Mutant(
         "ignoring a version gap",
-        "sync/feed.py",
+        "sync/cache/versions.py",
         "    while held + len(apply) + 1 in fresh:\n        apply.append(fresh[held + len(apply) + 1])\n",
         "    apply = [fresh[version] for version in sorted(fresh)]\n",
         ("tests/property/test_feed.py",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.budget import DEEPEST_S, Level, Rate
+from hub.gates.budget import DEEPEST_S, Level, Rate
 
 RATES = st.builds(Rate, per_s=st.integers(1, 100).map(float), at_once=st.integers(1, 10_000).map(float))
 SPANS = st.integers(0, 100_000).map(float)

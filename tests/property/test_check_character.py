@@ -16,12 +16,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_37_36
 
-from gate.payload import Code, code_hash, parse
-from gate.screen import Typo
-from gate.starts import Night, Starts
-from gate.typed import read
-from gate.typo import likely
-from hub.codes import CROCKFORD, pass_code, ticket_code
+from gate.rules.code_starts import Night, Starts
+from gate.rules.payload import Code, code_hash, parse
+from gate.rules.typed_code import read
+from gate.rules.typo import Typo, likely
+from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))

@@ -17,19 +17,19 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gate.cache import CacheReader
-from gate.decide import Policy
-from gate.desk import RELIABLE_MS, Desk
-from gate.homes import division_of
-from gate.journal import Journal
-from gate.link import LinkNote
-from gate.model import FeedRow, Flag, Reason, ScanRecord
-from gate.passage import Outcome
-from gate.payload import code_hash, parse
-from gate.presence import Presented
-from gate.records import record_of
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.door.desk import RELIABLE_MS, Desk
+from gate.rules.decide import Policy
+from gate.rules.home_gate import division_of
+from gate.rules.model import FeedRow, Flag, Reason, ScanRecord
+from gate.rules.passage import Outcome
+from gate.rules.payload import code_hash, parse
+from gate.rules.presence import Presented
+from gate.rules.records import record_of
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
 from tests.machines import play

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from gate.clock import DRIFT_PPM, Machine, SystemClock, told
-from gate.decide import decide
-from gate.link import LinkNote, Measure, last_known
-from gate.model import Kind, Now, Reason, Verdict
-from gate.payload import Proof
-from gate.tonight import margin
+from gate.rules.decide import decide
+from gate.rules.model import Kind, Measure, Now, Reason, Verdict
+from gate.rules.night import margin
+from gate.rules.payload import Proof
+from gate.store.link_row import LinkNote, last_known
 from tests.codes import signed
 from tests.factories import DOORS, a_code, a_question, a_table, an_admission, an_event, code_id
 

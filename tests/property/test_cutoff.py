@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.cutoff import (
+from sync.wire.cutoff import (
     BYTES_A_SECOND,
     BYTES_AT_ONCE,
     KEPT_TO_IT_MS,
@@ -18,8 +18,8 @@ from sync.cutoff import (
     change,
     gate_in,
 )
-from sync.scans import encode_scans
-from sync.wire import Topics
+from sync.wire.messages import Topics
+from sync.wire.scans import encode_scans
 from tests.factories import a_record
 
 TOPICS = Topics(venue="maguey")

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gate.cache import LinkState
-from gate.errors import StoreError
-from gate.journal import Journal
-from gate.opening import Opening
-from gate.payload import code_hash
+from gate.common.errors import StoreError
+from gate.recovery.open_journal import Opening
+from gate.rules.payload import code_hash
+from gate.store.cache import LinkState
+from gate.store.journal import Journal
 from tests.damage import set_aside
 from tests.factories import StoppedClock, a_record, code_id
 
@@ -100,7 +100,8 @@ def opening(folder: Path, hub: LinkState = UNKNOWN) -> Opening:
 
 
 class Row(NamedTuple):
-    """What the gate itself needs of a row. That the rest of it is a record, sync looks at: `sync.outbox`."""
+    """What the gate itself needs of a row. That the rest of it is a record, sync looks at:
+    `sync.upload.outbox`."""
 
     epoch: str
     seq: int

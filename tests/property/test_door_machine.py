@@ -22,11 +22,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import gate
-from gate.errors import HardwareError, Step
-from gate.model import Admission, Entry, FeedRow, Flag, Kind, ReservationStatus, Ruling, ScanRecord, Status
-from gate.passage import FIRE_MS, MOST_SILENT, Order, Rules, Way
-from gate.payload import code_hash
-from sync.wire import Change
+from gate.common.errors import HardwareError, Step
+from gate.rules.model import (
+    Admission,
+    Entry,
+    FeedRow,
+    Flag,
+    Kind,
+    ReservationStatus,
+    Ruling,
+    ScanRecord,
+    Status,
+)
+from gate.rules.passage import FIRE_MS, MOST_SILENT, Order, Rules, Way
+from gate.rules.payload import code_hash
+from sync.wire.messages import Change
 from tests.claims import HubInMemory, Line, Mood
 from tests.doors import Bench, WitnessedTurnstile
 from tests.factories import a_table, an_admission, an_event, code_id, pass_id

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.model import Status
-from sync.feed import plan
-from sync.wire import Change
+from gate.rules.model import Status
+from sync.cache.versions import plan
+from sync.wire.messages import Change
 from tests.factories import an_admission
 
 

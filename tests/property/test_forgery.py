@@ -19,9 +19,9 @@ from cryptography.exceptions import InvalidSignature
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gate.decide import decide
-from gate.model import Kind, Reason, Ruling, Status, Verdict
-from gate.payload import Code, parse, prove
+from gate.rules.decide import decide
+from gate.rules.model import Kind, Reason, Ruling, Status, Verdict
+from gate.rules.payload import Code, parse, prove
 from tests.codes import KEY, NEXT_KEY, printed, signed
 from tests.factories import a_question, a_table, an_admission, code_id, pass_id
 from tests.mutations import mutated

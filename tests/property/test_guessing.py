@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gate.guessing import GUESSES, Guessing, note
-from gate.model import Reason, Ruling, Verdict
-from gate.typed import Typist, may_type
+from gate.rules.guesses import GUESSES, Guessing, note
+from gate.rules.model import Reason, Ruling, Verdict
+from gate.rules.typed_code import Typist, may_type
 
 SCANS = st.lists(st.tuples(st.integers(0, 25_000), st.sampled_from(sorted(Reason))), max_size=60)
 """Milliseconds since the scan before, and what the scan was refused or admitted for."""

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gate.heart import PINGS, Beats, Heart, Rhythm, pulse
-from gate.notify import Notifier
+from gate.common.systemd import Notifier
+from gate.common.watchdog import PINGS, Beats, Heart, Rhythm, pulse
 from tests.patience import PATIENCE_S
 
 NAMES = Beats.__struct_fields__

@@ -20,23 +20,23 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gate.cache import CacheReader, LinkState
-from gate.claim import Claim
-from gate.decide import Policy
-from gate.desk import Desk
-from gate.homes import division_of, home_of
-from gate.journal import Journal
-from gate.lending import LOCK_FILE
-from gate.link import LinkNote
-from gate.model import FeedRow, Now, Reason, ScanRecord
-from gate.passage import Outcome
-from gate.payload import code_hash, parse
-from gate.presence import Presented
-from gate.records import record_of
-from sync.cache import Cache
-from sync.lending import Lender
-from sync.outbox import Outbox
-from sync.wire import GateConfig, Lend
+from gate.door.desk import Desk
+from gate.rules.decide import Policy
+from gate.rules.first_entry import Claim
+from gate.rules.home_gate import division_of, home_of
+from gate.rules.model import FeedRow, Now, Reason, ScanRecord
+from gate.rules.passage import Outcome
+from gate.rules.payload import code_hash, parse
+from gate.rules.presence import Presented
+from gate.rules.records import record_of
+from gate.store.cache import CacheReader, LinkState
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
+from gate.store.locks import LOCK_FILE
+from sync.cache.writer import Cache
+from sync.claims.lent_tickets import Lender
+from sync.upload.outbox import Outbox
+from sync.wire.messages import GateConfig, Lend
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
 from tests.machines import play

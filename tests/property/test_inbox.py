@@ -7,9 +7,9 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync import inbox
-from sync.inbox import Heard, Inbox
-from sync.link import Link, Lost, Message
+from sync.broker import inbox
+from sync.broker.inbox import Heard, Inbox
+from sync.broker.mqtt import Link, Lost, Message
 
 NOWHERE = cast(Link, None)
 SIZES = st.sampled_from([0, 1, 700, 40_000, 200_000, inbox.LONGEST, 1_000_000])
@@ -22,7 +22,7 @@ def heard(gate: int, size: int) -> Heard:
 
 @given(BURSTS)
 def test_memory_is_bounded_in_all_and_for_each_gate(bursts: list[tuple[int, int, int, bool]]) -> None:
-    box = Inbox()
+    box = Inbox[object]()
     for gate, size, count, is_read in bursts:
         one = heard(gate, size)
         for _ in range(count):
@@ -40,7 +40,7 @@ def test_a_gate_that_says_little_waits_for_a_few_messages_of_each_other_at_most(
     others: int, each: int, size: int
 ) -> None:
     """And nothing of it is dropped, whatever the others have waiting."""
-    box = Inbox()
+    box = Inbox[object]()
     for gate in range(others):
         one = heard(gate, size)
         for _ in range(min(each, 200)):
@@ -54,7 +54,7 @@ def test_a_gate_that_says_little_waits_for_a_few_messages_of_each_other_at_most(
 
 @given(st.lists(st.integers(0, 5), max_size=200))
 def test_what_one_gate_says_stays_in_its_order(gates: list[int]) -> None:
-    box = Inbox()
+    box = Inbox[object]()
     for number, gate in enumerate(gates):
         box.put_heard(heard(gate, number))
     taken: list[Heard] = []
@@ -66,7 +66,7 @@ def test_what_one_gate_says_stays_in_its_order(gates: list[int]) -> None:
 
 
 def test_nothing_waits_in_vain_and_nothing_that_may_not_be_taken_keeps_the_loop_awake() -> None:
-    box = Inbox()
+    box = Inbox[object]()
     box.put_heard(heard(1, 10))
     assert not box.empty()
     assert box.take_heard(lambda _heard: False) == []
@@ -77,7 +77,7 @@ def test_nothing_waits_in_vain_and_nothing_that_may_not_be_taken_keeps_the_loop_
 
 
 def test_the_hubs_messages_are_bounded_and_the_line_itself_always_gets_through() -> None:
-    box = Inbox()
+    box = Inbox[object]()
     big = Message("admissions/e/deltas", b"x" * 1_000_000)
     for _ in range(100):
         box.put((None, big))

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gate.cache import CacheReader
-from gate.journal import Journal
-from gate.model import Event, FeedRow, Kind, ReservationStatus, Status, Verdict
-from gate.payload import parse
-from gate.presence import Presented
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.rules.model import Event, FeedRow, Kind, ReservationStatus, Status, Verdict
+from gate.rules.payload import parse
+from gate.rules.presence import Presented
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.codes import KEYS, signed
 from tests.doors import make_desk
 from tests.factories import DOORS, StoppedClock, a_table, an_admission, an_event, code_id, pass_id

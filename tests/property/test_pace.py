@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.pace import A_MINUTE, BURST, MOST_MINUTES, NIGHT_S, PER_SECOND, Pace
+from sync.peers.pace import A_MINUTE, BURST, MOST_MINUTES, NIGHT_S, PER_SECOND, Pace
 from tests.factories import NOW
 
 MINUTES = st.integers(min_value=1, max_value=180)

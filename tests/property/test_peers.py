@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gate.model import Heard
-from sync.peers import MOST_PEERS, MOST_RUNS, Peers, add
+from gate.rules.model import Heard
+from sync.peers.numbers import MOST_PEERS, MOST_RUNS, Peers, add
 from tests.factories import a_record
 
 GATES, EPOCHS = ["gate-2", "gate-3"], ["epoch-1", "epoch-2"]

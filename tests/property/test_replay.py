@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gate.model import ScanRecord
+from gate.rules.model import ScanRecord
 from tests.factories import code_id, pass_id
 from tests.nights import Night
 

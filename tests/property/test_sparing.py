@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gate.sparing import AT_ONCE, PER_S, Sparing
-from hub.budget import Level
-from hub.shares import rates_of_scans
+from gate.rules.spared_refusals import AT_ONCE, PER_S, Sparing
+from hub.gates.budget import Level
+from hub.ingest.scan_budgets import rates_of_scans
 from tests.doors import Bench
 from tests.factories import code_id
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gate.clock import DRIFT_PPM, drift_ms
-from gate.link import LinkNote, Measure
-from gate.model import Value
-from sync.timing import RECENT_MS, Timing, kept, measure, take, uncertainty_at
-from sync.wire import HubTime
+from gate.common.value import Value
+from gate.rules.model import Measure
+from gate.store.link_row import LinkNote
+from sync.claims.hub_clock import RECENT_MS, Timing, kept, measure, take, uncertainty_at
+from sync.wire.messages import HubTime
 
 SECOND_US = 1_000_000
 YEAR_2026_US = 1_767_225_600_000_000

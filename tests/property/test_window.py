@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync import window as win
+from sync.upload import window as win
 
 BATCH = 50
 

@@ -14,20 +14,20 @@ from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
 from gate.clock import SystemClock
-from gate.errors import MagueyError
-from gate.live import read_live
-from gate.talk import ToSync
-from sync.cache import Cache
-from sync.claims import DoorLine, FromDoor
-from sync.fetcher import RETRY_S, Want, WantConfig
-from sync.inbox import Inbox
-from sync.link import Connected, Link, LinkEvent, Lost, Message
-from sync.outbox import Outbox
-from sync.service import Identity, Sync
-from sync.snapshot import Fetched, FetchError, HubClient, Refused
-from sync.spool import SpoolBusy
-from sync.tls import is_lost
-from sync.wire import GateConfig
+from gate.common.errors import MagueyError
+from gate.hotline.messages import ToSync
+from gate.store.live_file import read_live
+from sync.broker.inbox import Inbox
+from sync.broker.mqtt import Connected, Link, LinkEvent, Lost, Message
+from sync.broker.tls import is_lost
+from sync.cache.spool import SpoolBusy
+from sync.cache.writer import Cache
+from sync.claims.claims import DoorLine, FromDoor
+from sync.feed.fetcher import RETRY_S, Want, WantConfig
+from sync.feed.snapshot import Fetched, FetchError, HubClient, Refused
+from sync.service import Event, Identity, Sync
+from sync.upload.outbox import Outbox
+from sync.wire.messages import GateConfig
 from tests.simulation.agenda import MS, Agenda, S
 from tests.simulation.broker import Broker, Packet
 from tests.simulation.broker import Line as BrokerLine
@@ -172,7 +172,8 @@ class _Client(HubClient):
 
 
 class Fetching:
-    """As `sync.fetcher.Fetcher`, in virtual time: one request at a time, what fails is due again later."""
+    """As `sync.feed.fetcher.Fetcher`, in virtual time: one request at a time, what fails is due again
+    later."""
 
     def __init__(
         self,
@@ -262,7 +263,7 @@ class Process:
         self._random = random
         self._broker = broker
         self._identity = identity
-        self._inbox = Inbox()
+        self._inbox = Inbox[Event]()
         self._links: list[SimulatedLink] = []
         self._is_due = False
         folder = machine.folder

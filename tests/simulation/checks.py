@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from gate.model import Flag, Ruling, ScanRecord
-from sync.scans import record_hash
+from gate.rules.model import Flag, Ruling, ScanRecord
+from sync.wire.scans import record_hash
 from tests.simulation.database import Session
 from tests.simulation.gate import Place, Seen
 from tests.simulation.hub_checks import broken_at_the_hub
@@ -100,7 +100,8 @@ def _one_gate_once(mirror: Mirror) -> Iterator[str]:
 def _heard_is_not_repeated(mirror: Mirror) -> Iterator[str]:
     """Unless nobody had walked through, and that was recorded before.
 
-    Not "and that had been heard": `heard` may say too little (`sync.peers`), and the hub may have known it.
+    Not "and that had been heard": `heard` may say too little (`sync.peers.numbers`), and the hub may have
+    known it.
     """
     annulled = {
         seen.record.refers_to: seen.since_us for seen in mirror.values() if seen.record.record == "annulled"

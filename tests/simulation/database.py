@@ -16,8 +16,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from demo.servers import postgres
-from hub.database import conninfo
-from hub.migrate import migrate
+from hub.db.connection import conninfo
+from hub.db.migrate import migrate
 
 FAST = (
     "fsync=off",

@@ -10,25 +10,25 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gate.cache import CacheReader, LinkState
-from gate.claim import Answer
 from gate.clock import SystemClock
-from gate.decide import Policy
-from gate.desk import Desk
-from gate.door import Door
-from gate.front import DoorSettings
-from gate.heart import Heart
-from gate.hotline import Hotline
-from gate.journal import Journal
-from gate.live import LiveWriter
-from gate.mending import Mending
-from gate.notify import Notifier
-from gate.opening import Opening
-from gate.parts import Parts
-from gate.passage import Rules
-from gate.passing import Passing
-from gate.ports import Inputs, Keypad, Scanner, Turnstile, Voice
-from gate.talk import Beat, Ordered, ToSync, to_door
+from gate.common.retried import Mending
+from gate.common.systemd import Notifier
+from gate.common.watchdog import Heart
+from gate.door.desk import Desk
+from gate.door.idle import DoorSettings
+from gate.door.loop import Door
+from gate.door.parts import Parts
+from gate.door.turnstile import Passing
+from gate.hotline.client import Hotline
+from gate.hotline.messages import Beat, Ordered, ToSync, to_door
+from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
+from gate.recovery.open_journal import Opening
+from gate.rules.decide import Policy
+from gate.rules.first_entry import Answer
+from gate.rules.passage import Rules
+from gate.store.cache import CacheReader, LinkState
+from gate.store.journal import Journal
+from gate.store.live_file import LiveWriter
 from hardware.fakes import (
     RecordingTurnstile,
     RecordingVoice,

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
-from gate.model import ScanRecord
-from gate.rows import COLUMNS, from_row
-from gate.talk import ToSync
+from gate.hotline.messages import ToSync
+from gate.rules.model import ScanRecord
+from gate.store.rows import COLUMNS, from_row
 from sync.service import Identity
 from tests.codes import KEYS
 from tests.simulation import carrier, door
@@ -46,12 +46,12 @@ class _End:
         self._line = line
 
     def send(self, packet: bytes) -> bool:
-        """See `sync.claims.DoorLine`."""
+        """See `sync.claims.claims.DoorLine`."""
         self._agenda.after(door.SOCKET_US, lambda: self._line.answered(packet))
         return True
 
     def close(self) -> None:
-        """See `sync.claims.DoorLine`."""
+        """See `sync.claims.claims.DoorLine`."""
         self._agenda.after(door.SOCKET_US, self._line.hung_up)
 
 

@@ -20,19 +20,18 @@ import psycopg
 import requests
 from litestar.response import Response, Stream
 
-from hub import api
-from hub.broker import Message
-from hub.claims import Claims
+from hub.claims.answers import Claims
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
-from hub.consumer import Consumer
 from hub.errors import DatabaseDownError
-from hub.feed import HEAD_SECONDS, Publisher
-from hub.inbox import Inbox
-from hub.problems import Problem
-from hub.snapshot import Shelf
-from hub.statuses import Statuses
-from sync.wire import Topics
+from hub.feed.publisher import HEAD_SECONDS, Publisher
+from hub.feed.snapshot import Shelf
+from hub.gates.status_listener import Statuses
+from hub.ingest.consumer import Consumer
+from hub.mqtt.inbox import Inbox, Message
+from hub.web import api
+from hub.web.problems import Problem
+from sync.wire.messages import Topics
 from tests.simulation.agenda import MS, Agenda, S
 from tests.simulation.broker import Broker, Packet
 from tests.simulation.broker import Line as BrokerLine
@@ -53,7 +52,7 @@ def microseconds(agenda: Agenda) -> int:
 
 
 class HubLine:
-    """A `hub.broker.Line`: comes back by itself, sends again what was not PUBACKed."""
+    """A `hub.mqtt.link.Line`: comes back by itself, sends again what was not PUBACKed."""
 
     def __init__(  # noqa: PLR0917
         self,

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from gate import digest
-from gate.model import Admission, Event, Ruling, Table
+from gate.rules.model import Admission, Event, Ruling, Table
+from sync.cache import digest
 from tests.simulation.agenda import START
 from tests.simulation.database import Session
 from tests.simulation.gate import Gate, Place, Seen

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-from gate.model import IsolationPolicy
+from gate.rules.model import IsolationPolicy
 from tests.codes import signed
 from tests.factories import code_id, pass_id
 from tests.simulation.agenda import MS, S

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from gate import cli as gate_cli
-from hub import cli as hub_cli
+from gate.cli import main as gate_cli
+from hub.cli import main as hub_cli
 from sync import cli as sync_cli
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")

@@ -10,9 +10,9 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from gate.decide import LINES
-from gate.model import Flag, Reason
-from gate.screen import Notice, Part
+from gate.ports.screen import Notice, Part
+from gate.rules.decide import LINES
+from gate.rules.model import Flag, Reason
 
 ROOT = Path(__file__).parents[2]
 RULES = (ROOT / "docs" / "rules.md").read_text("utf-8")

@@ -7,7 +7,7 @@ SELECT gate_id, token_hash FROM gates
 WHERE token_hash IS NOT NULL AND status <> 'revoked' AND revoked_at IS NULL
 
 -- gate_names --
--- Not more than a configuration has room for (sync.wire).
+-- Not more than a configuration has room for (sync.wire.messages).
 SELECT gate_id, left(name, 120) AS name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
 LIMIT 256
 
@@ -25,7 +25,7 @@ SELECT revoke_gate(%(venue)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS ou
 -- gate_config_events --
 -- Every night a guest may hold a ticket for, with whether this gate serves it, as the JSON of the gate's Event.
 -- What is over is served for a week, so that its tickets are still known, and named for a month: what a
--- gate keeps does not grow with the season. Of more than 400 (`sync.wire.MOST_NIGHTS`) first its own, then the
+-- gate keeps does not grow with the season. Of more than 400 (`sync.wire.messages.MOST_NIGHTS`) first its own, then the
 -- nearest. Of a night that is over nobody asks any more whose ticket is at home where.
 SELECT (f.row || jsonb_build_object('served', e.is_served)
     || CASE WHEN e.ends_at < now() - interval '1 day' THEN '{"homes": [], "retired": []}' ELSE '{}'::jsonb END

@@ -53,7 +53,7 @@ SELECT set_config('idle_session_timeout', %(frozen_s)s || 's', false),
     set_config('lock_timeout', '2s', false)
 
 -- end_what_hangs --
--- What does not come to an end is ended: see `hub.ingest.write`.
+-- What does not come to an end is ended: see `hub.ingest.batch.write`.
 SELECT set_config('statement_timeout', %(hang_s)s || 's', false)
 
 -- time_of_a_statement --

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hardware import workers
-from hardware.eye import ChildEye
+from hardware.eye import keeper as workers
+from hardware.eye.eye import ChildEye
 from tests.patience import PATIENCE_S
 
 

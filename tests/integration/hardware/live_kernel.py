@@ -11,9 +11,9 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from hardware import videodev as v
-from hardware.frames import dark, fit
-from hardware.spec import CameraSpec
+from hardware.camera import videodev2 as v
+from hardware.camera.frame_source import dark, fit
+from hardware.camera.spec import CameraSpec
 from tests.unit.hardware.kernel import Kernel
 from tests.unit.hardware.scenes import code
 

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from gate.errors import HardwareError, Step
-from gate.payload import Malformed, parse
-from gate.ports import Look, Restarts
-from gate.presence import Sighting
-from hardware import freshness
-from hardware.eye import NOT_A_PICTURE, ChildEye
-from hardware.names import alias
-from hardware.spec import CameraSpec, Driver
+from gate.common.errors import HardwareError, Step
+from gate.ports.devices import Look, Restarts
+from gate.rules.payload import Malformed, parse
+from gate.rules.presence import Sighting
+from hardware.camera.file_names import alias
+from hardware.camera.spec import CameraSpec, Driver
+from hardware.eye import freshness
+from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests import patience
 from tests.integration.hardware.watching import is_running, present, raws, read, until
 from tests.unit.hardware.scenes import code, shared
@@ -310,8 +310,8 @@ def test_closing_leaves_no_process_and_no_open_file(folder: Path) -> None:
 
 _DOOR = """
 import sys, time
-from hardware.eye import ChildEye
-from hardware.spec import CameraSpec
+from hardware.eye.eye import ChildEye
+from hardware.camera.spec import CameraSpec
 eye = ChildEye(CameraSpec(driver="folder", path=sys.argv[1]))
 while eye.look(1.0) is None:
     pass

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gate.bootstrap import pictures_eye
-from gate.payload import Code, parse
+from gate.rules.payload import Code, parse
 from tests.integration.hardware.watching import raws, until
 from tests.unit.hardware.scenes import shared
 

@@ -32,7 +32,7 @@ device = "{folder}/video0"
 def _command(folder: Path, driver: str) -> list[str]:
     config = folder / "gate.toml"
     config.write_text(_CONFIG.format(folder=folder, driver=driver))
-    return [sys.executable, "-m", "gate.cli", "focus", "--config", str(config)]
+    return [sys.executable, "-m", "gate.cli.main", "focus", "--config", str(config)]
 
 
 def test_it_tells_how_sharp_each_frame_is_until_it_is_stopped(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gate.payload import Code, parse
-from gate.ports import Look
-from hardware.eye import ChildEye
-from hardware.names import alias
-from hardware.pictures import Grey
-from hardware.spec import CameraSpec
+from gate.ports.devices import Look
+from gate.rules.payload import Code, parse
+from hardware.camera.file_names import alias
+from hardware.camera.spec import CameraSpec
+from hardware.decoder.picture_file import Grey
+from hardware.eye.eye import ChildEye
 from tests.integration.hardware.watching import raws, read, until
 from tests.unit.hardware import hostile
 from tests.unit.hardware.scenes import code

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gate.ports import Look
-from hardware.eye import NOT_A_PICTURE, ChildEye
-from hardware.spec import CameraSpec, Driver
+from gate.ports.devices import Look
+from hardware.camera.spec import CameraSpec, Driver
+from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests.integration.hardware.watching import raws, until
 from tests.unit.hardware.mutations import picture
 from tests.unit.hardware.scenes import code

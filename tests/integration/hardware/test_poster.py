@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from hardware.eye import ChildEye
-from hardware.pictures import load
-from hardware.spec import CameraSpec
+from hardware.camera.spec import CameraSpec
+from hardware.decoder.picture_file import load
+from hardware.eye.eye import ChildEye
 from tests.integration.hardware.watching import raws, until
 from tests.unit.hardware.scenes import code, shared
 

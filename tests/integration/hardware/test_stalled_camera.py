@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gate.errors import Step
-from gate.ports import Look, Restarts
-from hardware.eye import ChildEye
+from gate.common.errors import Step
+from gate.ports.devices import Look, Restarts
+from hardware.eye.eye import ChildEye
 from tests.integration.hardware.live_kernel import Camera, How
 from tests.integration.hardware.watching import raws, read, until
 from tests.patience import stop_dead

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gate.ports import Eye, Look
+from gate.ports.devices import Eye, Look
 from tests.patience import PATIENCE_S
 from tests.unit.hardware.scenes import code
 

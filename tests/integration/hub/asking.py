@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 
-from gate.model import Reason, Ruling
-from hub.broker import Message
-from hub.claims import Claims
-from hub.database import Connection
-from hub.inbox import Inbox
-from hub.ingest import Batch, write
-from hub.queries import query
-from sync.wire import GateStatus, ToGate, ToHub, Topics, encode, to_gate
+from gate.rules.model import Reason, Ruling
+from hub.claims.answers import Claims
+from hub.db.connection import Connection
+from hub.db.statements import query
+from hub.ingest.batch import Batch, write
+from hub.mqtt.inbox import Inbox, Message
+from sync.wire.messages import GateStatus, ToGate, ToHub, Topics, encode, to_gate
 from tests.integration.hub.world import World, record
 
 VENUE = "main"
@@ -98,7 +97,7 @@ def ask(
 
 
 class MemoryLine:
-    """A `hub.broker.Line` without a network. `said`: what the hub published, by gate."""
+    """A `hub.mqtt.link.Line` without a network. `said`: what the hub published, by gate."""
 
     def __init__(self) -> None:
         self.inbox = Inbox()

@@ -18,8 +18,8 @@ from psycopg.conninfo import make_conninfo
 from demo.servers import UNSYNCED, Mosquitto, Postgres, free_port, mosquitto, postgres
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
-from hub.database import Connection, connect
-from hub.migrate import migrate
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
 from tests.integration.hub.world import PATIENCE, World
 from tests.proxy import Proxy, proxy
 
@@ -96,7 +96,7 @@ def line(config_file: Path) -> Iterator[Proxy]:
     """To a hub's web server."""
     port = free_port()
     config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
-    command = [sys.executable, "-m", "hub.cli", "web", "--config", str(config_file)]
+    command = [sys.executable, "-m", "hub.cli.main", "web", "--config", str(config_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as web:
         try:
             assert web.stdout is not None

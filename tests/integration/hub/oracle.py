@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from gate.model import Kind, Reason, Ruling, ScanRecord, Value
+from gate.common.value import Value
+from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 
 HOUR_MS = 3_600_000
 MS = timedelta(milliseconds=1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from psycopg.conninfo import make_conninfo
 
-from hub.database import Connection, connect
+from hub.db.connection import Connection, connect
 
 
 def owners_dsn(dsn: str) -> str:

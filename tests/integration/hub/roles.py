@@ -13,7 +13,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from demo.servers import Postgres
-from hub.database import Connection, connect
+from hub.db.connection import Connection, connect
 from tests.integration.hub.world import World
 
 ANA = "ana@example.org"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hub.database import Connection, connect
+from hub.db.connection import Connection, connect
 from hub.ticketing.orders import Line, Order, RecordedOrder, record_ticket_order
 from tests.integration.hub.world import World
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gate.model import Kind
-from gate.payload import code_hash
-from hub.cli import app
-from hub.conflicts import Conflict, acknowledge, in_words, open_conflicts
-from hub.database import Connection
+from gate.rules.model import Kind
+from gate.rules.payload import code_hash
+from hub.claims.double_admissions import Conflict, acknowledge, in_words, open_conflicts
+from hub.cli.main import app
+from hub.db.connection import Connection
 from hub.errors import UsageError
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_conflicts import admitted, send

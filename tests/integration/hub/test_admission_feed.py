@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 
-from gate.model import (
+from gate.rules.model import (
     Admission,
     Entry,
     Event,
@@ -17,9 +17,9 @@ from gate.model import (
     Status,
     Table,
 )
-from gate.payload import code_hash
-from hub.database import Connection, connect
-from hub.ingest import Batch, write
+from gate.rules.payload import code_hash
+from hub.db.connection import Connection, connect
+from hub.ingest.batch import Batch, write
 from hub.vip import process_vip_scan_with_reentry
 from tests.integration.hub.world import World, later, record
 

@@ -8,15 +8,16 @@ import msgspec
 import pytest
 
 from demo.servers import free_port
-from gate.model import Reason, Ruling, ScanRecord
-from hub import alerts as alerting
-from hub.alerts import Alerts, Greedy
-from hub.broker import Broker, Message
+from gate.rules.model import Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Watch
-from hub.database import Connection
-from hub.ingest import merge, read, write
-from sync.scans import encode_scans
-from sync.wire import Alert, Topics, decode
+from hub.db.connection import Connection
+from hub.gates import alerts as alerting
+from hub.gates.alerts import Alerts, Greedy
+from hub.ingest.batch import merge, read, write
+from hub.mqtt.inbox import Message
+from hub.mqtt.link import Broker
+from sync.wire.messages import Alert, Topics, decode
+from sync.wire.scans import encode_scans
 from tests.integration.hub.asking import VENUE, Night, after, new_id
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.world import GateOnMqtt, World, later, record

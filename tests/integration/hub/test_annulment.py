@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gate.model import Admission, Entry, Kind, Reason, Ruling, ScanRecord, Status, Table
-from gate.payload import code_hash
+from gate.rules.model import Admission, Entry, Kind, Reason, Ruling, ScanRecord, Status, Table
+from gate.rules.payload import code_hash
 from hub.config import HubConfig
-from hub.database import Connection, connect
-from sync.wire import Ack
+from hub.db.connection import Connection, connect
+from sync.wire.messages import Ack
 from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.test_ingest import take, ticket_state
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record

@@ -19,13 +19,13 @@ import pytest
 from litestar.testing import TestClient
 
 from demo.servers import free_port
-from gate.model import Admission, FeedRow, Removed
-from hub import snapshot
-from hub.api import POOL_SIZE, make_app
+from gate.rules.model import Admission, FeedRow, Removed
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
-from hub.snapshot import Shelf
-from sync.wire import Change, GateConfig, SnapshotEnd, SnapshotHeader, decode
+from hub.feed import snapshot
+from hub.feed.snapshot import Shelf
+from hub.web.api import POOL_SIZE, make_app
+from sync.wire.messages import Change, GateConfig, SnapshotEnd, SnapshotHeader, decode
 from tests.integration.hub.test_admission_feed import state
 from tests.integration.hub.world import PATIENCE, World
 
@@ -371,7 +371,7 @@ def test_stalled_downloads_keep_no_connection_to_postgres(
     )
     port = free_port()
     config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
-    command = [sys.executable, "-m", "hub.cli", "web", "--config", str(config_file)]
+    command = [sys.executable, "-m", "hub.cli.main", "web", "--config", str(config_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as web, contextlib.ExitStack() as stack:
         stack.callback(web.terminate)
         assert web.stdout is not None

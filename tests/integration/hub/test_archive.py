@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
-from hub.archive import Archived, Kept, Month, archive, months_before
-from hub.database import Connection, connect
-from hub.queries import sql_folder
+from hub.db.connection import Connection, connect
+from hub.db.statements import sql_folder
+from hub.keeping.retention import Archived, Kept, Month, archive, months_before
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, later, record
 

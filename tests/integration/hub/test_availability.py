@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.database import Connection
-from hub.rpc import RPC_ERROR
+from hub.db.call import RPC_ERROR
+from hub.db.connection import Connection
 from hub.ticketing.availability import event_availability
 from tests.integration.hub.shop import buy, night
 from tests.integration.hub.world import World

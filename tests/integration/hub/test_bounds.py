@@ -14,15 +14,16 @@ import pytest
 from typer.testing import CliRunner
 
 from demo.servers import mosquitto
-from gate.cache import CacheReader
-from gate.model import Admission, Status, Table
-from hub import feed
-from hub.broker import Broker
-from hub.cli import app
+from gate.rules.model import Admission, Status, Table
+from gate.store.cache import CacheReader
+from hub.cli.main import app
 from hub.config import HubConfig, Mqtt
-from hub.database import Connection
+from hub.db.connection import Connection
+from hub.db.statements import sql_folder
+from hub.feed import publisher as feed
+from hub.mqtt.link import Broker
 from hub.ticketing.orders import record_ticket_order
-from sync.wire import Ack, Delta, Head, decode, encode
+from sync.wire.messages import Ack, Delta, Head, decode, encode
 from tests.integration.hub.shop import lines, order
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.test_catch_up import Gate
@@ -77,8 +78,8 @@ def test_a_row_from_before_the_bounds_can_still_be_cancelled(world: World) -> No
     from_before(world)
     guest_pass = long_pass(world, event)
     # the migration again, as a database has it that was filled before
-    root = Path(feed.__file__).parent / "sql" / "migrations"
-    world.conn.execute((root / "20260130200800_bounds.sql").read_bytes())
+    file = sql_folder() / "migrations" / "20260130200800_bounds.sql"
+    world.conn.execute(file.read_bytes())
     world.run("UPDATE vip_guest_passes SET status = 'cancelled' WHERE id = %s", guest_pass)
     row = "SELECT status, length(guest_name) FROM vip_guest_passes WHERE id = %s"
     assert world.all(row, guest_pass) == [("cancelled", MEGABYTE)]

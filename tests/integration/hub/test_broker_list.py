@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hub.broker_list import ListError, document
 from hub.config import HubConfig
-from hub.database import Connection
-from hub.revoking import revoke
+from hub.db.connection import Connection
+from hub.gates.broker_list import ListError, document
+from hub.gates.revocation import revoke
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import World
 

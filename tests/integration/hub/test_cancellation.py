@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gate.model import Admission, Event, Table
-from hub.database import Connection
+from gate.rules.model import Admission, Event, Table
+from hub.db.connection import Connection
 from hub.ticketing.cancellation import (
     Refund,
     cancel_event,
@@ -447,7 +447,7 @@ def test_a_refund_whose_worker_died_is_due_again(world: World, conn: Connection)
 
 
 def hub(*words: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hub.cli", "cancel-event", *map(str, words)]
+    command = [sys.executable, "-m", "hub.cli.main", "cancel-event", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, input=said)
 
 

@@ -6,15 +6,15 @@ import contextlib
 from collections import deque
 from pathlib import Path
 
-from gate.cache import CacheReader
-from gate.model import Admission
-from hub.snapshot import PAGE_CHANGES
-from sync.cache import Cache
-from sync.fetcher import Want, WantConfig
-from sync.follower import Follower
-from sync.snapshot import FetchError, HubClient
-from sync.spool import Spool
-from sync.wire import Head
+from gate.rules.model import Admission
+from gate.store.cache import CacheReader
+from hub.feed.snapshot import PAGE_CHANGES
+from sync.cache.spool import Spool
+from sync.cache.writer import Cache
+from sync.feed.fetcher import Want, WantConfig
+from sync.feed.follower import Follower
+from sync.feed.snapshot import FetchError, HubClient
+from sync.wire.messages import Head
 from tests.factories import StoppedClock
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.world import World

@@ -18,14 +18,25 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, mosquitto, postgres
-from gate.model import Ruling
-from hub import consumer
-from hub.claims import MOST_A_SECOND
+from gate.rules.model import Ruling
+from hub import service
+from hub.claims.answers import MOST_A_SECOND
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
-from hub.database import Connection, connect
-from hub.migrate import migrate
-from sync.wire import Claimed, GateStatus, Grant, HubTime, Probe, Returned, ToGate, WireError, encode, to_gate
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
+from sync.wire.messages import (
+    Claimed,
+    GateStatus,
+    Grant,
+    HubTime,
+    Probe,
+    Returned,
+    ToGate,
+    WireError,
+    encode,
+    to_gate,
+)
 from tests.integration.hub.asking import Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
@@ -564,7 +575,7 @@ class Asking(GateOnMqtt):
 @contextlib.contextmanager
 def running(config: HubConfig) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=consumer.run, args=(config, stop))
+    thread = threading.Thread(target=service.run, args=(config, stop))
     thread.start()
     try:
         yield
@@ -595,7 +606,7 @@ def test_claims_are_answered_while_a_backlog_is_taken_in(
 
 @contextlib.contextmanager
 def hub_process(config_file: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "hub.cli", "ingest", "--config", str(config_file)]
+    command = [sys.executable, "-m", "hub.cli.main", "ingest", "--config", str(config_file)]
     with subprocess.Popen(command) as hub:
         try:
             yield

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from demo.servers import Postgres
-from gate.model import Admission
-from gate.payload import Code, code_hash, parse
-from hub.database import Connection
-from hub.seed import night_of, seed_demo
+from gate.rules.model import Admission
+from gate.rules.payload import Code, code_hash, parse
+from hub.db.connection import Connection
+from hub.demo_night import night_of, seed_demo
 from tests.integration.hub.world import World
 
 
 def hub(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hub.cli", *map(str, words)]
+    command = [sys.executable, "-m", "hub.cli.main", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

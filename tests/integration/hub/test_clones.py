@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.model import Reason, ScanRecord
+from gate.rules.model import Reason, ScanRecord
 from hub.config import HubConfig
-from hub.database import Connection
+from hub.db.connection import Connection
 from tests.integration.hub.test_alerts import alerts
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_consumer import running

@@ -13,17 +13,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from structlog.testing import capture_logs
 
-from gate.command import Command, Reply, unseal
-from gate.model import Now, Reason, Ruling
-from hub import statuses
-from hub.broker import Message
-from hub.commands import Unanswered, decode_reply, take_reply
+from gate.rules.command import Command, Reply, unseal
+from gate.rules.model import Now, Reason, Ruling
 from hub.config import HubConfig
-from hub.database import Connection
-from hub.ingest import Batch, write
-from hub.queries import query
-from hub.signing import make_key, read_key
-from sync.wire import Topics, WireError, encode
+from hub.db.connection import Connection
+from hub.db.statements import query
+from hub.gates import status_listener as statuses
+from hub.gates.orders import Unanswered, decode_reply, take_reply
+from hub.gates.signing_key import make_key, read_key
+from hub.ingest.batch import Batch, write
+from hub.mqtt.inbox import Message
+from sync.wire.messages import Topics, WireError, encode
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until

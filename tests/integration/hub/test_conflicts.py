@@ -13,15 +13,15 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gate.model import Admission, Flag, Kind, Reason, ScanRecord
-from gate.payload import code_hash
-from hub.alerts import Alerts
-from hub.broker import Message
+from gate.rules.model import Admission, Flag, Kind, Reason, ScanRecord
+from gate.rules.payload import code_hash
 from hub.config import HubConfig
-from hub.database import Connection, connect
-from hub.ingest import merge, read, write
-from sync.scans import encode_scans
-from sync.wire import Alert, Topics
+from hub.db.connection import Connection, connect
+from hub.gates.alerts import Alerts
+from hub.ingest.batch import merge, read, write
+from hub.mqtt.inbox import Message
+from sync.wire.messages import Alert, Topics
+from sync.wire.scans import encode_scans
 from tests.integration.hub.test_alerts import alerts
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_consumer import running

@@ -16,16 +16,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, Postgres, postgres
-from gate.model import Reason, Ruling
-from hub import consumer
-from hub.broker import Message, client_id
+from gate.rules.model import Reason, Ruling
+from hub import service
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
-from hub.database import Connection, connect
-from hub.inbox import Inbox
-from hub.migrate import migrate
-from sync.scans import encode_scans
-from sync.wire import Ack, Delta, Head, Topics, decode
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
+from hub.ingest import consumer
+from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.link import client_id
+from sync.wire.messages import Ack, Delta, Head, Topics, decode
+from sync.wire.scans import encode_scans
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until
 
@@ -33,7 +34,7 @@ from tests.patience import until
 @contextlib.contextmanager
 def running(config: HubConfig) -> Iterator[threading.Event]:
     stop = threading.Event()
-    thread = threading.Thread(target=consumer.run, args=(config, stop))
+    thread = threading.Thread(target=service.run, args=(config, stop))
     thread.start()
     try:
         yield stop
@@ -240,7 +241,7 @@ def test_a_second_hub_stands_by_and_takes_over(config: HubConfig, gate: GateOnMq
 
 
 def start_hub(config_file: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "hub.cli", "ingest", "--config", str(config_file)])
+    return subprocess.Popen([sys.executable, "-m", "hub.cli.main", "ingest", "--config", str(config_file)])
 
 
 def test_kill_9_in_mid_stream_loses_and_doubles_nothing(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gate.model import Heard, Kind, ScanRecord
-from hub.database import Connection
+from gate.rules.model import Heard, Kind, ScanRecord
+from hub.db.connection import Connection
 from tests.integration.hub.test_annulment import feed_of
 from tests.integration.hub.test_conflicts import SURE, pairs, send
 from tests.integration.hub.test_ingest import take, ticket_state

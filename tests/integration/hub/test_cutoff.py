@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hub.broker import Broker, Message
 from hub.config import Mqtt
-from hub.listening import Company, Listening
-from sync.cutoff import MESSAGES_AT_ONCE, PAUSE_MS, UNNUMBERED, Change
-from sync.wire import Topics
+from hub.mqtt.cut_off_gates import Company, Listening
+from hub.mqtt.inbox import Message
+from hub.mqtt.link import Broker
+from sync.wire.cutoff import MESSAGES_AT_ONCE, PAUSE_MS, UNNUMBERED, Change
+from sync.wire.messages import Topics
 from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
 from tests.integration.test_broker import CONFIG

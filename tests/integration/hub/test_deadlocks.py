@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from hub.database import ATTEMPTS, connect, insisting
-from hub.homes import retire
+from hub.db.connection import ATTEMPTS, connect, insisting
+from hub.gates.home_gates import retire
 from tests.integration.hub.asking import NOW, Night
 from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, World

@@ -1,4 +1,4 @@
-"""Hub and gate compute the same digest of a night, whatever happened in it (gate/digest.py)."""
+"""Hub and gate compute the same digest of a night, whatever happened in it (sync/cache/digest.py)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gate.model import Kind, Reason
-from hub.database import Connection
-from hub.ingest import Batch, write
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.rules.model import Kind, Reason
+from hub.db.connection import Connection
+from hub.ingest.batch import Batch, write
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.factories import NOW, an_event
 from tests.integration.hub.world import World, record
 

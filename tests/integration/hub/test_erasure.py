@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from hub.archive import Erased, erase_event, erase_person
-from hub.cli import app
-from hub.database import Connection
+from hub.cli.main import app
+from hub.db.connection import Connection
+from hub.keeping.retention import Erased, erase_event, erase_person
 from tests.integration.hub.shop import buy, night
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, record

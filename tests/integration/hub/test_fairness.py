@@ -23,17 +23,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import free_port, mosquitto_of
-from gate.model import ScanRecord
-from hub import consumer
-from hub.broker import Message
+from gate.rules.model import ScanRecord
 from hub.config import HubConfig
-from hub.consumer import BATCH_RECORDS
-from hub.database import Connection
-from hub.ingest import Batch, write
-from hub.shares import Floods
-from hub.statuses import Statuses
-from sync.scans import BATCH_LIMIT, encode_scans
-from sync.wire import Alert, Claimed, GateStatus, Grant, Probe, Returned, Topics, decode, encode
+from hub.db.connection import Connection
+from hub.gates.shares import Floods
+from hub.gates.status_listener import Statuses
+from hub.ingest import consumer
+from hub.ingest.batch import Batch, write
+from hub.ingest.consumer import BATCH_RECORDS
+from hub.mqtt.inbox import Message
+from sync.wire.messages import Alert, Claimed, GateStatus, Grant, Probe, Returned, Topics, decode, encode
+from sync.wire.scans import BATCH_LIMIT, encode_scans
 from tests.certificates import Authority
 from tests.integration.hub.asking import Desk, Night, new_id
 from tests.integration.hub.test_claims import Asking
@@ -46,7 +46,7 @@ VENUE = "maguey"
 HONEST = ("gate-1", "gate-2")
 FLOODER = "gate-3"
 AT_ONCE = 300
-"""Admissions a gate may bring at once (`hub.shares`), and the batch with which it goes beyond."""
+"""Admissions a gate may bring at once (`hub.gates.shares`), and the batch with which it goes beyond."""
 MOST = AT_ONCE + BATCH_LIMIT
 BEHIND = 10_000
 """Messages of a flood that are sent while a claim is answered which need not wait for them, and many more."""
@@ -123,7 +123,7 @@ class Hub:
         )
         self._log = folder / "hub.log"
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "hub.cli", "ingest", "--config", str(file)]
+            command = [sys.executable, "-m", "hub.cli.main", "ingest", "--config", str(file)]
             self._process = subprocess.Popen(command, stderr=log)
 
     def lines(self) -> list[str]:

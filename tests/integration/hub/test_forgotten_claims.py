@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from hub.claims import FORGET_PORTION, KEPT
-from hub.database import Connection
+from hub.claims.answers import FORGET_PORTION, KEPT
+from hub.db.connection import Connection
 from tests.integration.hub.asking import NOW, Desk, Night
 from tests.integration.hub.world import World
 

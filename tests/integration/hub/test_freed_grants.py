@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hub.database import Connection
+from hub.claims.free_grant import Wish, free
+from hub.db.connection import Connection
 from hub.errors import HubError, UsageError
-from hub.freeing import Wish, free
-from hub.homes import retire
+from hub.gates.home_gates import retire
 from tests.integration.hub.asking import NOW, Night, after, new_id
 from tests.integration.hub.world import World
 
@@ -167,7 +167,7 @@ def test_what_there_is_not_is_said(held: Held) -> None:
 
 
 def test_the_command_frees_it(held: Held, config_file: Path) -> None:
-    command = [sys.executable, "-m", "hub.cli", "free", held.ticket, "--config", str(config_file)]
+    command = [sys.executable, "-m", "hub.cli.main", "free", held.ticket, "--config", str(config_file)]
     said = ["--event", "PF", "--reason", "its card is dead", "--actor", "Ana"]
     refused = subprocess.run([*command, *said], capture_output=True, text=True, check=False)
     assert (refused.returncode, "--gate-is-off" in refused.stderr) == (1, True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from hub.broker import Message
 from hub.config import HubConfig
-from hub.consumer import HANG_SECONDS, Consumer
-from hub.database import Connection
+from hub.db.connection import Connection
+from hub.db.statements import query
 from hub.errors import DatabaseDownError
-from hub.ingest import Batch, merge, read, write
-from hub.queries import query
-from sync.scans import encode_scans
-from sync.wire import Ack
+from hub.ingest.batch import Batch, merge, read, write
+from hub.ingest.consumer import Consumer
+from hub.mqtt.inbox import Message
+from hub.service import HANG_SECONDS
+from sync.wire.messages import Ack
+from sync.wire.scans import encode_scans
 from tests.integration.hub.test_consumer import Watching, running
 from tests.integration.hub.test_fairness import Clock, batch, put
 from tests.integration.hub.test_ingest import TOPICS
@@ -105,7 +106,7 @@ def batch_of(*gates: str) -> Batch:
 def test_a_hub_goes_on_names_the_gate_and_loses_nothing(
     hanging: World, config: HubConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hub.consumer.APART_S", 0.5)
+    monkeypatch.setattr("hub.ingest.consumer.APART_S", 0.5)
     with (
         GateOnMqtt(config.mqtt.port, config.venue) as honest,
         GateOnMqtt(config.mqtt.port, config.venue, "gate-2") as other,

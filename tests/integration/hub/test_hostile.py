@@ -14,13 +14,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import mosquitto
-from hub import consumer, feed, ingest
-from hub.broker import MAXIMUM_PACKET, Broker, Message
 from hub.config import HubConfig, Mqtt
-from hub.database import Connection, connect
-from hub.ingest import Bad, Batch, merge, read, write
-from sync.scans import encode_scans
-from sync.wire import Ack, Head, Topics
+from hub.db.connection import Connection, connect
+from hub.feed import publisher as feed
+from hub.ingest import batch as ingest
+from hub.ingest import consumer
+from hub.ingest.batch import Bad, Batch, merge, read, write
+from hub.mqtt.inbox import Message
+from hub.mqtt.link import MAXIMUM_PACKET, Broker
+from sync.wire.messages import Ack, Head, Topics
+from sync.wire.scans import encode_scans
 from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record
 

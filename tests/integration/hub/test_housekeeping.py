@@ -8,10 +8,10 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from demo.servers import Postgres
-from hub.cli import app
+from hub.cli.main import app
 from hub.config import Archive
-from hub.database import Connection, connect
-from hub.housekeeping import Step, housekeep
+from hub.db.connection import Connection, connect
+from hub.keeping.hourly import Step, housekeep
 from tests.integration.hub.test_archive import keep, part, parts
 from tests.integration.hub.world import World
 

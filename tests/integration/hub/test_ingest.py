@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.model import Flag, Kind, Reason, Ruling, ScanRecord
-from gate.payload import code_hash
-from hub.broker import Message
-from hub.database import Connection
+from gate.rules.model import Flag, Kind, Reason, Ruling, ScanRecord
+from gate.rules.payload import code_hash
+from hub.db.connection import Connection
 from hub.errors import DatabaseDownError
-from hub.ingest import merge, read, write
-from sync.scans import encode_scans, record_hash
-from sync.wire import Ack, Topics
+from hub.ingest.batch import merge, read, write
+from hub.mqtt.inbox import Message
+from sync.wire.messages import Ack, Topics
+from sync.wire.scans import encode_scans, record_hash
 from tests.integration.hub.world import World, later, record
 
 TOPICS = Topics(venue="main")

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.model import Event
-from hub import snapshot
-from hub.bounds import MOST_DIVIDED, MOST_LENT, bounded
-from hub.broker import HEADER, Message
-from hub.database import Connection
-from hub.feed import Publisher
-from hub.inbox import Inbox
-from hub.queries import query
+from gate.rules.model import Event
+from hub.db.connection import Connection
+from hub.db.statements import query
+from hub.feed import snapshot
+from hub.feed.config_bounds import MOST_DIVIDED, MOST_LENT, bounded
+from hub.feed.publisher import Publisher
+from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.link import HEADER
 from hub.ticketing.orders import record_ticket_order
-from sync.lines import CHANGES_BYTES, LINE_BYTES, Lines
-from sync.snapshot import CONFIG_BYTES
-from sync.wire import DELTA_BYTES, MOST_NIGHTS, PACKET, GateConfig, Topics, decode, encode
+from sync.feed.answer_lines import CHANGES_BYTES, LINE_BYTES, Lines
+from sync.feed.snapshot import CONFIG_BYTES
+from sync.wire.messages import DELTA_BYTES, MOST_NIGHTS, PACKET, GateConfig, Topics, decode, encode
 from tests.factories import an_event
 from tests.integration.hub.shop import lines, order
 from tests.integration.hub.world import World

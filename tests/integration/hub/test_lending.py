@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar.testing import TestClient
 
-from gate.homes import home_of
-from gate.model import Event
-from hub.api import make_app
+from gate.rules.home_gate import home_of
+from gate.rules.model import Event
 from hub.config import HubConfig
-from hub.database import Connection, connect
+from hub.db.connection import Connection, connect
+from hub.db.statements import query
 from hub.errors import HubError
-from hub.homes import retire
-from hub.queries import query
-from sync.wire import Claimed, GateConfig, GateStatus, Grant, Lend, LentTo, Probe, Returned, decode
+from hub.gates.home_gates import retire
+from hub.web.api import make_app
+from sync.wire.messages import Claimed, GateConfig, GateStatus, Grant, Lend, LentTo, Probe, Returned, decode
 from tests.integration.hub.asking import NOW, Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.world import PATIENCE, World
 from tests.patience import until
@@ -471,7 +471,7 @@ def test_retiring_where_nothing_is_divided(night: Night, conn: Connection, world
 
 def test_the_command(config_file: Path, config: HubConfig, night: Night) -> None:
     night.world.run("UPDATE gates SET venue = %s", config.venue)
-    command = [sys.executable, "-m", "hub.cli", "retire", "gate-1", "--config", str(config_file)]
+    command = [sys.executable, "-m", "hub.cli.main", "retire", "gate-1", "--config", str(config_file)]
     command += ["--event", "PF", "--actor", "Eva", "--reason"]
     done = subprocess.run([*command, "water in it"], capture_output=True, text=True, check=True)
     assert "gate-1 is out for 'Night PF'" in done.stdout

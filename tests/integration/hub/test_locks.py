@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,14 +14,15 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from demo.servers import Postgres
-from hub import consumer, database
+from hub import service
 from hub.config import Archive, HubConfig
-from hub.database import Connection, connect
-from hub.homes import retire
-from hub.housekeeping import housekeep
-from hub.ingest import Batch, write
-from hub.migrate import migrate
-from hub.queries import query
+from hub.db import connection as database
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
+from hub.db.statements import query, sql_folder
+from hub.gates.home_gates import retire
+from hub.ingest.batch import Batch, write
+from hub.keeping.hourly import housekeep
 from tests.integration.hub.asking import NOW, VENUE, Night
 from tests.integration.hub.roles import Club, attempt, open_club
 from tests.integration.hub.test_lending import until_blocked
@@ -100,7 +100,7 @@ def test_no_function_and_no_query_takes_a_lock_that_anybody_can_take(world: Worl
         " AND pg_get_functiondef(oid) ~ 'pg_(try_)?advisory'"
     )
     assert found == []
-    folder = Path(consumer.__file__).parent / "sql" / "queries"
+    folder = sql_folder() / "queries"
     takers = {file.name for file in folder.glob("*.sql") if re.search("pg_(try_)?advisory", file.read_text())}
     # before there is a table of ours; said who has it
     assert takers == {"migrate.sql"}
@@ -181,7 +181,7 @@ def test_whoever_has_the_process_number_of_a_hub_that_is_gone_is_not_taken_for_i
 def told(config: HubConfig) -> Iterator[list[EventDict]]:
     """The log of a hub that takes in scans while the test goes on."""
     stop = threading.Event()
-    thread = threading.Thread(target=consumer.run, args=(config, stop), daemon=True)
+    thread = threading.Thread(target=service.run, args=(config, stop), daemon=True)
     with capture_logs() as logs:
         thread.start()
         yield logs

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gate.model import Kind, Reason, Ruling, ScanRecord
+from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig
-from hub.database import Connection, connect
-from hub.ingest import Batch, write
-from hub.settling import LEAST_REST_S, REST, Settling, Turns, settle, waiting
+from hub.db.connection import Connection, connect
+from hub.ingest.batch import Batch, write
+from hub.ingest.settle_boots import LEAST_REST_S, REST, Settling, Turns, settle, waiting
 from tests.integration.hub.test_conflicts import pairs
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.test_corrected_time import EPOCH, at, times

@@ -9,8 +9,8 @@ import msgspec
 import psycopg
 import pytest
 
-from gate.model import Admission, ScanRecord
-from hub.database import Connection
+from gate.rules.model import Admission, ScanRecord
+from hub.db.connection import Connection
 from hub.ticketing.orders import record_ticket_order
 from tests.integration.hub.asking import Night
 from tests.integration.hub.asking import ask as claim

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
-from hub.database import Connection, connect
-from hub.migrate import migrate
-from hub.queries import sql_folder
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
+from hub.db.statements import sql_folder
 from hub.ticketing.orders import (
     Failure,
     cleanup_expired_webhook_idempotency,

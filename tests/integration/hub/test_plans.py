@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
-from hub.database import Connection, connect
-from hub.queries import query
+from hub.db.connection import Connection, connect
+from hub.db.statements import query
 from tests.integration.hub.shop import lines, order
 
 LARGE = 2_000

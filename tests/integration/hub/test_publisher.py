@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gate.model import Admission, Status
-from hub import feed
-from hub.broker import Broker, Message
+from gate.rules.model import Admission, Status
 from hub.config import HubConfig
-from hub.database import Connection
-from hub.inbox import Inbox
-from sync.wire import Delta, Head, Topics, decode
+from hub.db.connection import Connection
+from hub.feed import publisher as feed
+from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.link import Broker
+from sync.wire.messages import Delta, Head, Topics, decode
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World
 
 TOPICS = Topics(venue="main")

@@ -11,7 +11,7 @@ from tests.integration.hub.world import World
 
 def restored(config_file: Path, **words: str) -> subprocess.CompletedProcess[str]:
     options = [part for name, word in words.items() for part in (f"--{name}", word)]
-    command = [sys.executable, "-m", "hub.cli", "restored", "--config", str(config_file), *options]
+    command = [sys.executable, "-m", "hub.cli.main", "restored", "--config", str(config_file), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -15,22 +15,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.command import Reply
-from gate.model import Ruling, ScanRecord
-from hub.alerts import Alerts
-from hub.broker import Message
-from hub.commands import take_reply
+from gate.rules.command import Reply
+from gate.rules.model import Ruling, ScanRecord
 from hub.config import HubConfig
-from hub.database import Connection, connect
+from hub.db.connection import Connection, connect
+from hub.db.statements import query
 from hub.errors import UsageError
-from hub.inbox import Inbox
-from hub.ingest import Batch, read, write
-from hub.queries import query
-from hub.revoking import revoke
-from hub.signing import make_key
-from hub.statuses import Statuses
-from sync.scans import encode_scans
-from sync.wire import Ack, Alert, GateStatus, Topics, decode, encode
+from hub.gates.alerts import Alerts
+from hub.gates.orders import take_reply
+from hub.gates.revocation import revoke
+from hub.gates.signing_key import make_key
+from hub.gates.status_listener import Statuses
+from hub.ingest.batch import Batch, read, write
+from hub.mqtt.inbox import Inbox, Message
+from sync.wire.messages import Ack, Alert, GateStatus, Topics, decode, encode
+from sync.wire.scans import encode_scans
 from tests.integration.hub.asking import NOW, VENUE, Night, new_id
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.test_lending import until_blocked
@@ -43,7 +42,7 @@ def night(world: World) -> Night:
 
 
 class Line:
-    """A `hub.broker.Line` without a network."""
+    """A `hub.mqtt.link.Line` without a network."""
 
     def __init__(self) -> None:
         self.inbox = Inbox()

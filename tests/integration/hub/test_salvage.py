@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.journal import Journal
-from gate.model import Kind, Reason, ScanRecord
-from hub.database import Connection
-from sync.outbox import Outbox
-from sync.scans import Spoiled, encode_scans, record_hash
-from sync.wire import Ack
+from gate.rules.model import Kind, Reason, ScanRecord
+from gate.store.journal import Journal
+from hub.db.connection import Connection
+from sync.upload.outbox import Outbox
+from sync.wire.messages import Ack
+from sync.wire.scans import Spoiled, encode_scans, record_hash
 from tests.factories import a_record
 from tests.integration.hub.test_ingest import take, take_raw, ticket_state
 from tests.integration.hub.world import World, later, record

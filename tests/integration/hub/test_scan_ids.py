@@ -8,13 +8,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from gate.model import Reason, Ruling, ScanRecord
-from hub.broker import Message
-from hub.database import Connection
-from hub.ingest import Written, merge, read, write
-from hub.queries import query
-from sync.scans import encode_scans
-from sync.wire import Ack
+from gate.rules.model import Reason, Ruling, ScanRecord
+from hub.db.connection import Connection
+from hub.db.statements import query
+from hub.ingest.batch import Written, merge, read, write
+from hub.mqtt.inbox import Message
+from sync.wire.messages import Ack
+from sync.wire.scans import encode_scans
 from tests.integration.hub.test_annulment import feed_of, outcome
 from tests.integration.hub.test_conflicts import SURE
 from tests.integration.hub.test_ingest import TOPICS, ticket_state

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from demo.servers import Postgres
-from hub.database import connect
-from hub.diagrams import put_into
-from hub.rights import BEGIN, END, rights
+from hub.db.connection import connect
+from hub.drawn.rights import BEGIN, END, rights
+from hub.drawn.states import put_into
 from tests.integration.hub.roles import Club, answer, attempt, open_club
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "security.md"
@@ -246,4 +246,4 @@ def test_the_document_says_what_the_database_does(club: Club) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     with connect(club.dsn) as conn:
         drawn = put_into(text, rights(conn), BEGIN, END)
-    assert text == drawn, "run: python -m hub.rights DSN"
+    assert text == drawn, "run: python -m hub.drawn.rights DSN"

@@ -12,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from demo.servers import Postgres
-from hub.database import Connection, connect
+from hub.db.connection import Connection, connect
 from tests.integration.hub.roles import Club, answer, attempt, open_club, register
 from tests.patience import PATIENCE_S
 

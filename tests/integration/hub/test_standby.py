@@ -16,8 +16,8 @@ import pytest
 from psycopg.rows import DictRow
 
 from hub.config import HubConfig
-from hub.database import Connection
-from sync.wire import Ack
+from hub.db.connection import Connection
+from sync.wire.messages import Ack
 from tests.integration.hub.world import GateOnMqtt, World, record
 from tests.patience import stop_dead, until
 
@@ -38,7 +38,7 @@ class Pair:
     def __init__(self, config_file: Path, conn: Connection, venue: str) -> None:
         self._conn = conn
         self._venue = venue
-        command = [sys.executable, "-m", "hub.cli", "ingest", "--config", str(config_file)]
+        command = [sys.executable, "-m", "hub.cli.main", "ingest", "--config", str(config_file)]
         self.active = subprocess.Popen(command)
         until(lambda: self.holder() is not None)
         self.standby = subprocess.Popen(command)

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from gate.model import Kind
-from hub.database import Connection
-from hub.diagrams import MACHINES, Transition, diagrams, put_into, transitions
+from gate.rules.model import Kind
+from hub.db.connection import Connection
+from hub.drawn.states import MACHINES, Transition, diagrams, put_into, transitions
 from hub.errors import HubError
 from hub.vip import complete_finished_events, process_vip_scan_with_reentry
 from tests.integration.hub.test_annulment import outcome
@@ -119,7 +119,7 @@ def test_an_annulled_entry_is_taken_back_and_no_other(world: World, conn: Connec
 
 def test_the_documents_diagrams_are_those_of_the_database(conn: Connection) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert put_into(text, diagrams(conn)) == text, "run: python -m hub.diagrams DSN"
+    assert put_into(text, diagrams(conn)) == text, "run: python -m hub.drawn.states DSN"
 
 
 def test_a_document_without_a_place_for_the_diagrams_is_told_so() -> None:

@@ -14,16 +14,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, mosquitto, postgres
-from hub import statuses
-from hub.broker import Message
 from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
-from hub.database import Connection, connect
-from hub.inbox import Inbox
-from hub.ingest import Batch, write
-from hub.migrate import migrate
-from hub.statuses import DIGEST_SECONDS, Statuses
-from sync.wire import GateStatus, Held, Topics, encode
+from hub.db.connection import Connection, connect
+from hub.db.migrate import migrate
+from hub.gates import status_listener as statuses
+from hub.gates.status_listener import DIGEST_SECONDS, Statuses
+from hub.ingest.batch import Batch, write
+from hub.mqtt.inbox import Inbox, Message
+from sync.wire.messages import GateStatus, Held, Topics, encode
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until

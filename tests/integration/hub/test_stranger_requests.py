@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from hub.api import make_app, token_hashes
 from hub.config import HubConfig
-from hub.strangers import GATE_PER_MINUTE, PAY_OR_SHOW_PER_MINUTE, READS_PER_MINUTE, Strangers
+from hub.web.api import make_app, token_hashes
+from hub.web.request_limits import GATE_PER_MINUTE, PAY_OR_SHOW_PER_MINUTE, READS_PER_MINUTE, Strangers
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.visiting import (
     CONFIG,

@@ -26,8 +26,8 @@ from structlog.testing import capture_logs
 
 from demo.servers import free_port
 from hub.config import HubConfig
-from hub.lines import MOST, MOST_OF_GATE, MOST_OF_HOME, Lines
-from hub.web import Deadlines
+from hub.web.connection_slots import MOST, MOST_OF_GATE, MOST_OF_HOME, Lines
+from hub.web.server import Deadlines
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.visiting import (
     CONFIG,
@@ -234,7 +234,7 @@ def test_1100_half_sent_requests_silence_nobody_and_fill_no_log(config_file: Pat
         "--nofile=1024:1024",
         sys.executable,
         "-m",
-        "hub.cli",
+        "hub.cli.main",
         "web",
         "--config",
         str(config_file),

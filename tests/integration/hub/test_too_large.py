@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, mosquitto
-from hub.broker import Broker
 from hub.config import Mqtt
-from sync.link import Broker as At
-from sync.link import Connected, Link, LinkEvent
-from sync.wire import PACKET
+from hub.mqtt.link import Broker
+from sync.broker.mqtt import Broker as At
+from sync.broker.mqtt import Connected, Link, LinkEvent
+from sync.wire.messages import PACKET
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
 
 TAKES = 100_000

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.model import Kind, Reason, ScanRecord
-from hub.database import Connection
+from gate.rules.model import Kind, Reason, ScanRecord
+from hub.db.connection import Connection
 from tests.integration.hub.test_conflicts import admitted, pairs, send
 from tests.integration.hub.test_corrected_time import EPOCH, at, times
 from tests.integration.hub.test_ingest import take

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_37_36
 
-from gate.model import Kind
-from hub.codes import CROCKFORD
-from hub.database import Connection
+from gate.rules.model import Kind
+from hub.db.connection import Connection
+from hub.ticketing.codes import CROCKFORD
 from hub.vip import (
     Checkout,
     HostTicket,

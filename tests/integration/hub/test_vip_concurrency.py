@@ -8,9 +8,9 @@ import msgspec
 import psycopg
 import pytest
 
-from gate.model import Kind
-from hub.database import Connection
-from hub.ingest import Batch, write
+from gate.rules.model import Kind
+from hub.db.connection import Connection
+from hub.ingest.batch import Batch, write
 from hub.vip import (
     complete_finished_events,
     link_ticket_to_vip,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.database import Connection
+from hub.db.connection import Connection
 from hub.vip import RPC_ERROR, check_vip_linked_ticket_reentry, process_vip_scan_with_reentry
 from tests.integration.hub.world import World
 

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from gate.model import Admission, Kind
-from hub.database import Connection
+from gate.rules.model import Admission, Kind
+from hub.db.connection import Connection
 from hub.vip import (
     check_vip_capacity,
     join_vip_by_invite,

@@ -12,10 +12,10 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.model import Kind, ScanRecord
-from hub.database import Connection, connect
-from hub.diagrams import transitions
-from hub.rpc import RPC_ERROR, Answer
+from gate.rules.model import Kind, ScanRecord
+from hub.db.call import RPC_ERROR, Answer
+from hub.db.connection import Connection, connect
+from hub.drawn.states import transitions
 from hub.ticketing.cancellation import cancel_event
 from hub.vip import (
     complete_finished_events,

@@ -13,9 +13,9 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.model import Kind, ScanRecord
-from gate.payload import code_hash
-from hub.database import Connection
+from gate.rules.model import Kind, ScanRecord
+from gate.rules.payload import code_hash
+from hub.db.connection import Connection
 from tests.integration.hub import oracle
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_conflicts import pairs, send, told

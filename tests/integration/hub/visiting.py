@@ -15,12 +15,12 @@ from typing import Any
 import uvicorn
 
 from demo.servers import free_port
-from hub.api import make_app, token_hashes
 from hub.config import HubConfig, Web
-from hub.lines import Lines
-from hub.seldom import Seldom
-from hub.strangers import Strangers
-from hub.web import Connection, Deadlines, server_config
+from hub.web.api import make_app, token_hashes
+from hub.web.connection_slots import Lines
+from hub.web.request_limits import Strangers
+from hub.web.seldom import Seldom
+from hub.web.server import Connection, Deadlines, server_config
 from tests.integration.hub.world import PATIENCE
 
 STRANGER, GATE, OTHER, PROXY = "127.0.0.7", "127.0.0.8", "127.0.0.9", "127.0.0.1"

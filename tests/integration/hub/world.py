@@ -15,11 +15,11 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gate.model import FeedRow, Kind, Reason, Ruling, ScanRecord
-from hub.database import Connection
-from hub.queries import query
-from sync.scans import encode_scans
-from sync.wire import Ack, Change, Topics, decode
+from gate.rules.model import FeedRow, Kind, Reason, Ruling, ScanRecord
+from hub.db.connection import Connection
+from hub.db.statements import query
+from sync.wire.messages import Ack, Change, Topics, decode
+from sync.wire.scans import encode_scans
 from tests.patience import PATIENCE_S
 
 START = datetime(2026, 1, 30, 23, 0, tzinfo=UTC)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gate.model import Status
-from gate.payload import code_hash
-from sync.cache import Cache
-from sync.wire import Change, GateConfig
+from gate.rules.model import Status
+from gate.rules.payload import code_hash
+from sync.cache.writer import Cache
+from sync.wire.messages import Change, GateConfig
 from tests.factories import NOW, a_record, an_admission, an_event, code_id
 from tests.patience import PATIENCE_S
 
@@ -30,7 +30,7 @@ def call(*command: str | Path, stdin: str = "") -> subprocess.CompletedProcess[s
 
 
 def gate(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return call(sys.executable, "-m", "gate.cli", *arguments, stdin=stdin)
+    return call(sys.executable, "-m", "gate.cli.main", *arguments, stdin=stdin)
 
 
 def found(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
@@ -146,7 +146,7 @@ def _told_of(disk: Path, mount: str) -> dict[str, dict[str, str]]:
     (disk / "state").mkdir()
     config = write(disk, disk / "state")
     command = mount.format(state=disk / "state", work=disk)
-    doctor = f"{sys.executable} -m gate.cli doctor --config {config} --json"
+    doctor = f"{sys.executable} -m gate.cli.main doctor --config {config} --json"
     return found(call(*AS_ROOT, "unshare", "--mount", "sh", "-c", f"{command} && {doctor}"))
 
 
@@ -231,7 +231,7 @@ def test_a_panel_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_replay_tells_a_refund_since_and_exits_with_1(config: Path) -> None:
-    from gate.journal import Journal
+    from gate.store.journal import Journal
 
     state = config.parent / "state"
     journal = Journal(state / "journal.db", "gate-1", "epoch-1")

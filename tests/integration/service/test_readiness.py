@@ -17,10 +17,10 @@ import pytest
 
 from demo.night import phone
 from gate.clock import SystemClock
-from gate.live import Reading, read_live
-from gate.model import Now
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.rules.model import Now
+from gate.store.live_file import Reading, read_live
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.factories import NOW, an_admission, an_event, code_id
 from tests.integration.hardware.watching import hold_up
 from tests.patience import PATIENCE_S, stop_dead, until
@@ -135,12 +135,12 @@ def services() -> Iterator[list[Service]]:
 
 @pytest.fixture
 def door(gate: Gate, services: list[Service]) -> Service:
-    services.append(Service(gate.folder, "gate.cli", gate.write()))
+    services.append(Service(gate.folder, "gate.cli.main", gate.write()))
     return services[0]
 
 
 def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gate.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "gate.cli.main", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
@@ -160,7 +160,7 @@ def test_the_door_is_ready_once_it_can_decide_then_pings_then_stops(gate: Gate, 
 def test_a_missing_camera_is_known_trouble_and_no_reason_to_be_restarted(
     gate: Gate, services: list[Service]
 ) -> None:
-    door = Service(gate.folder, "gate.cli", gate.write(camera="v4l2"))
+    door = Service(gate.folder, "gate.cli.main", gate.write(camera="v4l2"))
     services.append(door)
     door.await_message("READY=1")
     assert [door.next() for _ in range(4)] == ["WATCHDOG=1"] * 4

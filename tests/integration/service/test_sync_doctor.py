@@ -29,12 +29,12 @@ from cryptography.x509.oid import NameOID
 
 from demo.servers import free_port, mosquitto
 from gate.clock import SystemClock
-from gate.journal import Journal
-from gate.link import LinkNote
-from sync.cache import Cache
-from sync.link import Broker, Connected, Link, LinkEvent, Message
-from sync.scans import decode_scans
-from sync.wire import Ack, GateConfig, Topics, encode
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
+from sync.broker.mqtt import Broker, Connected, Link, LinkEvent, Message
+from sync.cache.writer import Cache
+from sync.wire.messages import Ack, GateConfig, Topics, encode
+from sync.wire.scans import decode_scans
 from tests.factories import NOW, a_record, an_event
 from tests.patience import PATIENCE_S
 

@@ -22,9 +22,9 @@ from tests.patience import PATIENCE_S, until
 
 RELAY = """
 import sys, time
-from gate.log import configure
-from hardware.gpio import mock_factory
-from hardware.turnstile import RelayTurnstile
+from gate.common.log import configure
+from hardware.pins.gpio import mock_factory
+from hardware.pins.turnstile import RelayTurnstile
 from tests.patience import PATIENCE_S
 
 configure("text", service="maguey-gate")
@@ -89,7 +89,7 @@ def test_a_guest_is_let_in_and_the_turnstile_locks_again(sink: Sink, tmp_path: P
         return [json.loads(line)["state"] for line in lines]
 
     with sink() as stderr:
-        command = [sys.executable, "-m", "gate.cli", "run", "--config", str(gate.write())]
+        command = [sys.executable, "-m", "gate.cli.main", "run", "--config", str(gate.write())]
         door = subprocess.Popen(command, stderr=stderr)
     try:
         hold_up(gate.camera, "1", phone(code_id(), Random(5)))
@@ -105,7 +105,7 @@ def test_a_guest_is_let_in_and_the_turnstile_locks_again(sink: Sink, tmp_path: P
 
 
 def test_a_program_that_was_started_without_stderr_logs_nowhere() -> None:
-    says = "import structlog, gate.log; gate.log.configure('json'); structlog.get_logger().info('x')"
+    says = "import structlog, gate.common.log as log; log.configure('json'); structlog.get_logger().info('x')"
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, says],
         capture_output=True,

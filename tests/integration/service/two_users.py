@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from gate.bootstrap import journal
-from gate.cache import CacheReader
 from gate.config import GateFile, HubSection
-from gate.model import Kind, Reason, Ruling, ScanRecord
-from sync.cache import Cache
-from sync.outbox import Outbox
+from gate.rules.model import Kind, Reason, Ruling, ScanRecord
+from gate.store.cache import CacheReader
+from sync.cache.writer import Cache
+from sync.upload.outbox import Outbox
 
 DOOR, SYNC, STRANGER = 64_001, 64_002, 64_003
 GROUP = 64_100

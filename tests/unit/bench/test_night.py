@@ -16,11 +16,11 @@ from bench.decision import a_record
 from bench.pictures import empty_frames
 from bench.scenes import NOISE, scene
 from bench.standin import hub
-from gate.model import Admission, Kind
-from gate.payload import Code, code_hash
-from hardware.decode import decode
-from sync.snapshot import HubClient
-from sync.spool import Spool
+from gate.rules.model import Admission, Kind
+from gate.rules.payload import Code, code_hash
+from hardware.decoder.decode import decode
+from sync.cache.spool import Spool
+from sync.feed.snapshot import HubClient
 
 
 @pytest.fixture

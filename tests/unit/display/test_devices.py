@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from display.devices import TerminalScreen, keeps_pictures, make_device, trouble_of
-from display.draw import draw
+from display.panel.devices import TerminalScreen, keeps_pictures, make_device, trouble_of
+from display.picture.draw import draw
 from display.samples import ZONE, samples
-from display.words import compose
-from gate.errors import ConfigError, HardwareError, Step
+from display.text.words import compose
+from gate.common.errors import ConfigError, HardwareError, Step
 
 IDLE = draw(compose(samples()["idle"], "en", ZONE))
 

@@ -11,15 +11,15 @@ from msgspec.structs import replace
 from PIL import Image, ImageDraw
 
 from display import fonts
-from display.draw import draw
-from display.layout import layout
-from display.leaves import UNHURRIED, spans
-from display.oled import FRAME_S
+from display.panel.oled import FRAME_S
+from display.picture.draw import draw
+from display.picture.layout import layout
+from display.picture.shapes import Text
+from display.picture.turned_pages import UNHURRIED, spans
 from display.samples import FULL_TABLE, OFFLINE, TABLE, ZONE, samples
-from display.shapes import Text
-from display.strings import Lang
-from display.words import Page, compose
-from gate.screen import Answer, stays
+from display.text.catalogue import Lang
+from display.text.words import Page, compose
+from gate.ports.screen import Answer, stays
 
 SIZES = [(128, 64), (256, 64)]
 LEAST_S = 0.2

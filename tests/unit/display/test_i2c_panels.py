@@ -10,12 +10,12 @@ import pytest
 import smbus2
 from PIL import Image
 
-from display.devices import make_device
-from display.draw import NORM, draw
-from display.panels import SET_UP_EVERY_S, i2c_panel
+from display.panel.devices import make_device
+from display.panel.luma_panels import SET_UP_EVERY_S, i2c_panel
+from display.picture.draw import NORM, draw
 from display.samples import ZONE, samples
-from display.words import compose
-from gate.errors import HardwareError, Step
+from display.text.words import compose
+from gate.common.errors import HardwareError, Step
 
 NO_SUCH_BUS = 987
 I2C: tuple[Literal["ssd1306", "sh1106"], ...] = ("ssd1306", "sh1106")

@@ -13,15 +13,25 @@ from msgspec.structs import replace
 from PIL import Image
 from structlog.testing import capture_logs
 
-import display.oled
-from display.devices import FileScreen, TerminalScreen
-from display.draw import NORM, draw
-from display.oled import ANSWER_S, BRIGHT, DIM, DIM_AFTER_S, FRAME_S, REFRESH_S, RETRY_S, STEADY, OledDisplay
+import display.panel.oled
+from display.panel.devices import FileScreen, TerminalScreen
+from display.panel.oled import (
+    ANSWER_S,
+    BRIGHT,
+    DIM,
+    DIM_AFTER_S,
+    FRAME_S,
+    REFRESH_S,
+    RETRY_S,
+    STEADY,
+    OledDisplay,
+)
+from display.picture.draw import NORM, draw
 from display.samples import ZONE, samples
-from display.words import compose, veiled
-from gate.errors import HardwareError, Step
-from gate.ports import Display
-from gate.screen import Typing
+from display.text.words import compose, veiled
+from gate.common.errors import HardwareError, Step
+from gate.ports.devices import Display
+from gate.ports.screen import Typing
 from tests.patience import PATIENCE_S, until
 
 SCREENS = samples()
@@ -384,7 +394,7 @@ def test_a_code_that_cannot_be_drawn_is_not_logged(
         raise ValueError("no such glyph")
 
     with capture_logs() as logs:
-        monkeypatch.setattr(display.oled, "draw", broken)
+        monkeypatch.setattr(display.panel.oled, "draw", broken)
         panel.show(Typing(text=CODES[0]))
         glass.shows(bytes(128 * 64 // 8))
         panel.close()
@@ -425,8 +435,8 @@ def test_a_panel_unplugged_while_nothing_changes_is_noticed_and_back_by_itself_w
 ) -> None:
     """Quality 7.1, invariant 13. The door says nothing: time alone brings the picture back."""
     assert REFRESH_S + RETRY_S + FRAME_S <= 15
-    monkeypatch.setattr(display.oled, "REFRESH_S", 0.01)
-    monkeypatch.setattr(display.oled, "RETRY_S", 0.01)
+    monkeypatch.setattr(display.panel.oled, "REFRESH_S", 0.01)
+    monkeypatch.setattr(display.panel.oled, "RETRY_S", 0.01)
     panel = OledDisplay(glass.make, "en", ZONE, clock)
     panel.show(SCREENS["closed"])
     glass.shows(picture("closed"))
@@ -457,7 +467,7 @@ def test_a_picture_is_sent_again_after_a_while_and_not_before(
 def test_a_lost_panel_is_found_without_a_new_screen(
     glass: Glass, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(display.oled, "RETRY_S", 0.01)
+    monkeypatch.setattr(display.panel.oled, "RETRY_S", 0.01)
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
     until(lambda: panel.trouble() is not None)

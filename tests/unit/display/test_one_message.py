@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from display.draw import NORM, WIDE
-from display.fitting import BOLD
-from display.layout import layout
+from display.picture.draw import NORM, WIDE
+from display.picture.headline_pages import BOLD
+from display.picture.layout import layout
+from display.picture.shapes import Layout, Text
 from display.samples import FULL_TABLE, OFFLINE, ONLINE, TABLE, ZONE, samples
-from display.shapes import Layout, Text
-from display.strings import CATALOGUES, EN, Lang, say
-from display.words import Page, compose
-from gate.errors import Step
-from gate.model import Flag, Kind, Reason, Ruling, Verdict
-from gate.screen import Answer, OutOfOrder, Part, Screen
+from display.text.catalogue import CATALOGUES, EN, Lang, say
+from display.text.words import Page, compose
+from gate.common.errors import Step
+from gate.ports.screen import Answer, OutOfOrder, Part, Screen
+from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
 
 LANGS: tuple[Lang, ...] = get_args(Lang)
 ADVICE = (

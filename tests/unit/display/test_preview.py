@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from display.draw import WIDE
+from display.picture.draw import WIDE
 from display.preview import magnify, pictures, text_art, write_all
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from display import fonts
-from display.draw import NORM, WIDE, draw
-from display.layout import layout
-from display.strings import Lang
-from display.words import Page, compose
-from gate.model import Kind, Reason, Ruling, Verdict
-from gate.screen import Answer, DoubleEntry, Idle, Place, Screen, StaffText
+from display.picture.draw import NORM, WIDE, draw
+from display.picture.layout import layout
+from display.text.catalogue import Lang
+from display.text.words import Page, compose
+from gate.ports.screen import Answer, DoubleEntry, Idle, Place, Screen, StaffText
+from gate.rules.model import Kind, Reason, Ruling, Verdict
 from tests.factories import NOW, a_table, an_event
 
 LANGUAGES: tuple[Lang, ...] = get_args(Lang)

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from display import fonts
-from display.draw import draw, moves, walk
-from display.layout import MARK, layout
+from display.picture.draw import draw, moves, walk
+from display.picture.layout import MARK, layout
+from display.picture.shapes import Box, Leaf
 from display.samples import ZONE, samples
-from display.shapes import Box, Leaf
-from display.strings import Lang
-from display.words import Page, compose
-from gate.errors import Step
-from gate.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
-from gate.screen import (
+from display.text.catalogue import Lang
+from display.text.words import Page, compose
+from gate.common.errors import Step
+from gate.ports.screen import (
     Answer,
     DoubleEntry,
     Focus,
@@ -31,8 +30,9 @@ from gate.screen import (
     Screen,
     StaffText,
     Typing,
-    Typo,
 )
+from gate.rules.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
+from gate.rules.typo import Typo
 
 SIZES = [(128, 64), (256, 64)]
 

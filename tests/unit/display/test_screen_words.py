@@ -7,11 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, SATURDAY, TABLE, ZONE, samples
-from display.strings import Lang
-from display.words import compose, veiled
-from gate.errors import Step
-from gate.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
-from gate.screen import (
+from display.text.catalogue import Lang
+from display.text.words import compose, veiled
+from gate.common.errors import Step
+from gate.ports.screen import (
     Answer,
     DoubleEntry,
     Focus,
@@ -24,8 +23,9 @@ from gate.screen import (
     Screen,
     StaffText,
     Typing,
-    Typo,
 )
+from gate.rules.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
+from gate.rules.typo import Typo
 
 
 def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> Answer:

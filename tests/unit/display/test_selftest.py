@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from display.draw import NORM, WIDE, Size, draw
-from display.oled import BRIGHT
+from display.panel.oled import BRIGHT
+from display.panel.self_test import PAGES, PATTERNS, Shown, pattern, show_test
+from display.picture.draw import NORM, WIDE, Size, draw
 from display.samples import ZONE, samples
-from display.selftest import PAGES, PATTERNS, Shown, pattern, show_test
-from display.words import compose
-from gate.errors import HardwareError
+from display.text.words import compose
+from gate.common.errors import HardwareError
 
 SIZES = [NORM, WIDE]
 

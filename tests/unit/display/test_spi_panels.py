@@ -10,12 +10,12 @@ from gpiozero import BadPinFactory, Device, OutputDevice
 from gpiozero.pins.mock import MockFactory
 from PIL import Image
 
-from display.devices import make_device
-from display.draw import WIDE, draw
-from display.panels import SET_UP_EVERY_S, spi_panel
+from display.panel.devices import make_device
+from display.panel.luma_panels import SET_UP_EVERY_S, spi_panel
+from display.picture.draw import WIDE, draw
 from display.samples import ZONE, samples
-from display.words import compose
-from gate.errors import HardwareError, Step
+from display.text.words import compose
+from gate.common.errors import HardwareError, Step
 
 
 def sample(name: str) -> Image.Image:

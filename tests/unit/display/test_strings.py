@@ -11,15 +11,16 @@ from typing import get_args, get_type_hints
 import pytest
 from msgspec.structs import replace
 
-import display.strings
-import display.verdicts
+import display.text.catalogue
+import display.text.verdicts
 from display.samples import ENTRY, FRIDAY, OFFLINE, ONLINE, TABLE, ZONE, samples
-from display.strings import CATALOGUES, EN, ES, Lang, clock_time, day_of, weekday
-from display.verdicts import REFUSALS
-from display.words import compose
-from gate.errors import Step
-from gate.model import Entry, Flag, Kind, Reason, Ruling, Verdict
-from gate.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, Typo
+from display.text.catalogue import CATALOGUES, EN, ES, Lang, clock_time, day_of, weekday
+from display.text.verdicts import REFUSALS
+from display.text.words import compose
+from gate.common.errors import Step
+from gate.ports.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing
+from gate.rules.model import Entry, Flag, Kind, Reason, Ruling, Verdict
+from gate.rules.typo import Typo
 
 LANGS: tuple[Lang, ...] = ("en", "es")
 WORDS = get_args(get_type_hints(Notice)["word"])
@@ -126,7 +127,7 @@ def everything() -> Iterator[Screen]:
 def test_no_phrase_is_unused_and_none_is_missing(lang: Lang, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walks every value of every enum a screen can hold; a missing phrase would be a KeyError."""
     catalogue = Asked(CATALOGUES[lang])
-    for module in (display.strings, display.verdicts):
+    for module in (display.text.catalogue, display.text.verdicts):
         monkeypatch.setattr(module, "CATALOGUES", {lang: catalogue})
     for screen in everything():
         compose(screen, lang, ZONE)

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.screen import Answer, DoubleEntry, Idle, Notice, OutOfOrder, Part, Place, Screen
-from gate.showing import PATIENCE_MS
-from gate.signals import Signal
-from sync.wire import Alert, GateConfig
+from gate.door.signs import PATIENCE_MS
+from gate.ports.screen import Answer, DoubleEntry, Idle, Notice, OutOfOrder, Part, Place, Screen
+from gate.ports.signals import Signal
+from sync.wire.messages import Alert, GateConfig
 from tests.doors import Bench, guests
 from tests.factories import NOW, an_event, code_id
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gate.cache import CacheReader, Known, LinkState
-from gate.errors import CacheError
-from gate.link import LinkNote
-from gate.model import Entry, Ruling, Status
-from gate.payload import code_hash
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.common.errors import CacheError
+from gate.rules.model import Entry, Ruling, Status
+from gate.rules.payload import code_hash
+from gate.store.cache import CacheReader, Known, LinkState
+from gate.store.link_row import LinkNote
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.factories import NOW, StoppedClock, a_record, a_table, an_admission, an_event, code_id
 
 HASH = code_hash(code_id())

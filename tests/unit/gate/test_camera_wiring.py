@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gate.bootstrap import camera_spec
+from gate.common.errors import ConfigError
 from gate.config import CameraSection
-from gate.errors import ConfigError
 
 
 def test_the_pi_camera_is_given_its_fixed_exposure_gain_and_focus() -> None:

@@ -18,15 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gate.checks import (
-    check_clock,
-    check_door,
-    check_files,
-    check_sharing,
-    check_state_dir,
-    parts_of,
-    wired_pins,
-)
+from gate.common.findings import Finding, Level
 from gate.config import (
     GateFile,
     HubSection,
@@ -35,11 +27,19 @@ from gate.config import (
     ScreenSection,
     TurnstileSection,
 )
-from gate.credentials import check_credentials
-from gate.findings import Finding, Level
-from gate.live import Live, Parts, Reading
-from gate.mounts import mount_of
-from gate.status import EventStatus, GateStatus, JournalStatus
+from gate.diagnostics.checks import (
+    check_clock,
+    check_door,
+    check_files,
+    check_sharing,
+    check_state_dir,
+    parts_of,
+    wired_pins,
+)
+from gate.diagnostics.credentials import check_credentials
+from gate.diagnostics.mounts import mount_of
+from gate.diagnostics.status import EventStatus, GateStatus, JournalStatus
+from gate.store.live_file import Live, Parts, Reading
 from tests.factories import NOW, StoppedClock
 
 MOUNTINFO = """\

@@ -10,17 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.cache import STALE_MS, CacheReader
-from gate.claim import Answer
-from gate.decide import Policy
-from gate.desk import LENDING_S, RELIABLE_MS, Desk
-from gate.errors import CacheError, StoreError
-from gate.faults import DamagedError
-from gate.homes import division_of, home_of
-from gate.journal import Journal
-from gate.lending import LOCK_FILE, lending_lock
-from gate.link import Behind, LinkNote
-from gate.model import (
+from gate.common.errors import CacheError, StoreError
+from gate.door.desk import LENDING_S, RELIABLE_MS, Desk
+from gate.rules.decide import Policy
+from gate.rules.first_entry import Answer
+from gate.rules.home_gate import division_of, home_of
+from gate.rules.model import (
     Entry,
     Event,
     Flag,
@@ -32,12 +27,17 @@ from gate.model import (
     ScanRecord,
     Status,
 )
-from gate.passage import Outcome
-from gate.payload import code_hash, parse
-from gate.presence import Presented
-from gate.records import record_of
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.rules.passage import Outcome
+from gate.rules.payload import code_hash, parse
+from gate.rules.presence import Presented
+from gate.rules.records import record_of
+from gate.store.cache import STALE_MS, CacheReader
+from gate.store.file_errors import DamagedError
+from gate.store.journal import Journal
+from gate.store.link_row import Behind, LinkNote
+from gate.store.locks import LOCK_FILE, lending_lock
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.claims import HubInMemory, Line, Mood, records_in
 from tests.factories import (
     NOW,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, Command, Envelope, Refused, seal, unseal
+from gate.rules.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, Command, Envelope, Refused, seal, unseal
 from tests.factories import NOW, StoppedClock
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"s", b"o"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gate.common.errors import ConfigError
 from gate.config import LONGEST_SOCKET, read
-from gate.errors import ConfigError
 
 EXAMPLE = Path("config/gate.toml")
 GOOD = """

@@ -7,20 +7,10 @@ from typing import Any
 
 import pytest
 
-from gate.decide import LINES, Policy, Question, Several, decide
-from gate.leave import Standing
-from gate.model import (
-    Entry,
-    Flag,
-    History,
-    Kind,
-    Reason,
-    ReservationStatus,
-    Ruling,
-    Status,
-    Verdict,
-)
-from gate.payload import Malformed, Proof
+from gate.rules.decide import LINES, Policy, Question, decide
+from gate.rules.first_entry import Standing
+from gate.rules.model import Entry, Flag, History, Kind, Reason, ReservationStatus, Ruling, Status, Verdict
+from gate.rules.payload import Malformed, Proof, Several
 from tests.factories import DOORS, NOW, a_code, a_question, a_table, an_admission, an_event, code_id, pass_id
 
 EARLIER = Entry(at=NOW - timedelta(minutes=30), gate="gate-2")

@@ -11,18 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.cache import CacheReader
-from gate.decide import Policy, Several
-from gate.desk import Answered, Desk
-from gate.errors import CacheError, StoreError
-from gate.hotline import Claims
-from gate.journal import Journal
-from gate.link import LinkNote
-from gate.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
-from gate.payload import code_hash, parse
-from gate.presence import Presented
-from sync.cache import Cache
-from sync.wire import GateConfig
+from gate.common.errors import CacheError, StoreError
+from gate.door.desk import Answered, Desk
+from gate.hotline.client import Claims
+from gate.rules.decide import Policy
+from gate.rules.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
+from gate.rules.payload import Several, code_hash, parse
+from gate.rules.presence import Presented
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
 from tests.doors import SilentHub
 from tests.factories import (
     NOW,

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gate.decide import decide
-from gate.link import LinkNote
-from gate.model import Event, Kind, Reason, Verdict
-from gate.payload import Proof
-from gate.screen import Answer, Idle
-from sync.wire import GateConfig
+from gate.ports.screen import Answer, Idle
+from gate.rules.decide import decide
+from gate.rules.model import Event, Kind, Reason, Verdict
+from gate.rules.payload import Proof
+from gate.store.link_row import LinkNote
+from sync.wire.messages import GateConfig
 from tests.codes import KEYS, signed
 from tests.doors import Bench
 from tests.factories import DOORS, a_code, a_question, a_table, an_admission, an_event, code_id, pass_id

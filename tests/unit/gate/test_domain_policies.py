@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gate.link import LinkNote
-from gate.model import (
+from gate.ports.screen import Answer, Screen, stays
+from gate.ports.signals import Signal
+from gate.rules.model import (
     Admission,
     Entry,
     FeedRow,
@@ -22,9 +23,8 @@ from gate.model import (
     Table,
     Verdict,
 )
-from gate.payload import code_hash
-from gate.screen import Answer, Screen, stays
-from gate.signals import Signal
+from gate.rules.payload import code_hash
+from gate.store.link_row import LinkNote
 from tests.doors import Bench
 from tests.factories import NOW, StoppedClock, a_record, a_table, an_admission, code_id, pass_id
 

@@ -9,9 +9,12 @@ from typing import Any, Literal
 
 import pytest
 
-from display.words import compose
-from gate.decide import LINES
-from gate.model import (
+from display.text.words import compose
+from gate.common.value import Value
+from gate.ports.screen import Answer
+from gate.ports.signals import Signal
+from gate.rules.decide import LINES
+from gate.rules.model import (
     Admission,
     Event,
     Flag,
@@ -21,12 +24,9 @@ from gate.model import (
     ReservationStatus,
     Ruling,
     Status,
-    Value,
 )
-from gate.payload import code_hash
-from gate.screen import Answer
-from gate.signals import Signal
-from sync.wire import GateConfig
+from gate.rules.payload import code_hash
+from sync.wire.messages import GateConfig
 from tests.codes import KEYS, NEXT_KEY, signed
 from tests.doors import Bench
 from tests.factories import DOORS, a_record, a_table, an_admission, an_event, code_id, pass_id

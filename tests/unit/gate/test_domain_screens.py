@@ -11,14 +11,14 @@ from typing import get_args, get_type_hints
 import pytest
 from structlog.testing import capture_logs
 
-from display.words import compose
-from gate.errors import HardwareError, Step
-from gate.link import LinkNote
-from gate.live import read_live
-from gate.model import Admission, Kind, Reason, ReservationStatus, Status
-from gate.passage import Order
-from gate.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, stays
-from gate.signals import Signal
+from display.text.words import compose
+from gate.common.errors import HardwareError, Step
+from gate.ports.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, stays
+from gate.ports.signals import Signal
+from gate.rules.model import Admission, Kind, Reason, ReservationStatus, Status
+from gate.rules.passage import Order
+from gate.store.link_row import LinkNote
+from gate.store.live_file import read_live
 from tests.doors import SENSOR, Bench
 from tests.factories import a_table, an_admission, code_id, pass_id
 

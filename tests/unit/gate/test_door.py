@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gate.errors import HardwareError, Step
-from gate.link import LinkNote
-from gate.live import read_live
-from gate.mending import RETRY_MS
-from gate.model import Flag, Reason, Ruling, Status
-from gate.presence import STUCK_MS
-from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.common.errors import HardwareError, Step
+from gate.common.retried import RETRY_MS
+from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.rules.model import Flag, Reason, Ruling, Status
+from gate.rules.presence import STUCK_MS
+from gate.store.link_row import LinkNote
+from gate.store.live_file import read_live
 from tests.doors import Bench, TreacherousTurnstile
 from tests.factories import an_admission, code_id
 

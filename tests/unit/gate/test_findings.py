@@ -5,8 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from gate.errors import HardwareError, StoreError
-from gate.findings import Finding, Level, check_made, examine, fault, fine, needs_attention, table, warning
+from gate.common.errors import HardwareError, StoreError
+from gate.common.findings import (
+    Finding,
+    Level,
+    check_made,
+    examine,
+    fault,
+    fine,
+    needs_attention,
+    table,
+    warning,
+)
 
 
 def raises(error: Exception) -> Iterator[Finding]:

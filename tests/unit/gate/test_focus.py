@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gate import focus
-from gate.errors import HardwareError, Step
-from gate.ports import Look
-from gate.presence import Sighting
-from gate.screen import Focus, Screen
+from gate.common.errors import HardwareError, Step
+from gate.diagnostics import focus
+from gate.ports.devices import Look
+from gate.ports.screen import Focus, Screen
+from gate.rules.presence import Sighting
 from hardware.fakes import ScriptedEye
 
 

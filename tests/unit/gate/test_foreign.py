@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.command import Command, Envelope, Refused, Reply, unseal
-from gate.foreign import UnreadableError, read_json
-from gate.live import read_live
-from gate.model import ScanRecord
-from gate.payload import Code, Malformed, parse
-from gate.talk import to_door, to_sync
-from hardware import messages
-from hub.said import decode_status
-from sync import wire
-from sync.scans import Unreadable, decode_scans
+from gate.common.foreign import UnreadableError, read_json
+from gate.hotline.messages import to_door, to_sync
+from gate.rules.command import Command, Envelope, Refused, Reply, unseal
+from gate.rules.model import ScanRecord
+from gate.rules.payload import Code, Malformed, parse
+from gate.store.live_file import read_live
+from hardware.eye import messages
+from hub.gates.status_message import decode_status
+from sync.wire import messages as wire
+from sync.wire.scans import Unreadable, decode_scans
 from tests.factories import StoppedClock
 
 ROOT = Path(__file__).parents[3]
@@ -171,7 +171,7 @@ def test_json_is_read_in_one_place_only() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and _reads_json(node) and path.name not in ALLOWED
     ]
-    assert not found, "read with gate.foreign.read_json: " + ", ".join(found)
+    assert not found, "read with gate.common.foreign.read_json: " + ", ".join(found)
 
 
 PRODUCT = ("gate", "sync", "hub", "hardware", "display")

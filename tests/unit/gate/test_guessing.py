@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gate.decide import Policy, decide
-from gate.guessing import GUESSES, LOCK_MS, Guessing, covered, note, strict
-from gate.model import Entry, Flag, History, Reason, Ruling, Status, Verdict
-from gate.payload import Malformed, Proof
+from gate.rules.decide import Policy, decide
+from gate.rules.guesses import GUESSES, LOCK_MS, Guessing, covered, note, strict
+from gate.rules.model import Entry, Flag, History, Reason, Ruling, Status, Verdict
+from gate.rules.payload import Malformed, Proof
 from tests.factories import NOW, a_code, a_question, an_admission, code_id
 
 UNKNOWN = Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, rule=5)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gate.cache import LinkState
-from gate.claim import Answer, Claim
-from gate.hotline import FRESH_MS, Hotline, may_ask, with_beat
-from gate.talk import Beat, Ordered, ToDoor, Unused, encode, to_sync
+from gate.hotline.client import FRESH_MS, Hotline, may_ask, with_beat
+from gate.hotline.messages import Beat, Ordered, ToDoor, Unused, encode, to_sync
+from gate.rules.first_entry import Answer, Claim
+from gate.store.cache import LinkState
 from tests.factories import StoppedClock
 from tests.patience import PATIENCE_S, until
 

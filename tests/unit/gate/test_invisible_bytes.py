@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gate.model import Reason
-from gate.payload import MAX_AROUND, MAX_BYTES, Code, Malformed, parse
-from gate.screen import Answer
+from gate.ports.screen import Answer
+from gate.rules.model import Reason
+from gate.rules.payload import MAX_AROUND, MAX_BYTES, Code, Malformed, parse
 from tests.codes import printed, signed
 from tests.doors import Bench, guests
 from tests.factories import a_code, code_id

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from gate.errors import StoreError
-from gate.faults import DamagedError
-from gate.journal import Journal, Past
-from gate.model import Entry, Flag, Now, Reason, Ruling, ScanRecord
-from gate.rows import COLUMNS, from_row, to_row
+from gate.common.errors import StoreError
+from gate.rules.model import Entry, Flag, Now, Reason, Ruling, ScanRecord
+from gate.store.file_errors import DamagedError
+from gate.store.journal import Journal, Past
+from gate.store.rows import COLUMNS, from_row, to_row
 from tests.factories import NOW, a_record
 
 HASH = a_record().code_hash or ""

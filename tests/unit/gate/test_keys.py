@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gate.decide import decide
-from gate.model import Flag, Reason, Verdict
-from gate.payload import Code, Keys, Malformed, Proof, parse, prove
+from gate.rules.decide import decide
+from gate.rules.model import Flag, Reason, Verdict
+from gate.rules.payload import Code, Keys, Malformed, Proof, parse, prove
 from tests.codes import KEY, KEYS, NEXT_KEY, signed
 from tests.factories import a_code, a_question, an_admission, code_id, pass_id
 

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.command import Action
-from gate.link import LinkNote
-from gate.model import Event
-from gate.passage import Way
-from gate.screen import Notice
-from gate.tonight import LINGER, night_ends, tonight
+from gate.ports.screen import Notice
+from gate.rules.command import Action
+from gate.rules.model import Event
+from gate.rules.night import LINGER, night_ends, tonight
+from gate.rules.passage import Way
+from gate.store.link_row import LinkNote
 from hardware.fakes import RecordingTurnstile
-from sync.wire import GateConfig
+from sync.wire.messages import GateConfig
 from tests.doors import SENSOR, Bench, guests
 from tests.factories import DOORS, NOW, an_event, code_id
 from tests.staff import Staff

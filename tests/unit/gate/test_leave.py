@@ -6,12 +6,21 @@ from typing import Any, Literal, get_args
 
 import pytest
 
-from gate.claim import Answer
-from gate.decide import decide
-from gate.homes import home_of
-from gate.leave import ALONE, Standing, lacks_leave
-from gate.model import Entry, Event, Flag, IsolationPolicy, Kind, Reason, ReservationStatus, Ruling, Status
-from gate.payload import Proof
+from gate.rules.decide import decide
+from gate.rules.first_entry import ALONE, Answer, Standing, lacks_leave
+from gate.rules.home_gate import home_of
+from gate.rules.model import (
+    Entry,
+    Event,
+    Flag,
+    IsolationPolicy,
+    Kind,
+    Reason,
+    ReservationStatus,
+    Ruling,
+    Status,
+)
+from gate.rules.payload import Proof
 from tests.factories import NOW, a_code, a_question, a_table, an_admission, an_event
 
 HOMES = ("gate-1", "gate-2", "gate-3")

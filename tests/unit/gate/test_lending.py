@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gate.lending import LOCK_FILE, LendingBusy, lending_lock
+from gate.store.locks import LOCK_FILE, LendingBusy, lending_lock
 
 _HOLDER = """
-import sys, pathlib, gate.lending
-with gate.lending.lending_lock(pathlib.Path(sys.argv[1]), 1.0):
+import sys, pathlib, gate.store.locks
+with gate.store.locks.lending_lock(pathlib.Path(sys.argv[1]), 1.0):
     print("held", flush=True)
     sys.stdin.read()
 """

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gate.live import FRESH_MS, Live, LiveWriter, Parts, percentile, read_live
-from gate.passage import Way
+from gate.rules.passage import Way
+from gate.store.live_file import FRESH_MS, Live, LiveWriter, Parts, percentile, read_live
 from tests.factories import StoppedClock
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.notify import Notifier, watchdog_ms
+from gate.common.systemd import Notifier, watchdog_ms
 from tests.patience import PATIENCE_S
 
 ABSTRACT = "@maguey-" + uuid.uuid4().hex

@@ -14,14 +14,14 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gate.command import LONGEST_ENVELOPE, Action, Reply
-from gate.errors import HardwareError, Step
-from gate.link import LinkNote
-from gate.model import Reason
-from gate.ordering import MOST_REMEMBERED, MOST_WAITING
-from gate.passage import Way
-from gate.screen import Answer, Idle, Notice, StaffText
-from gate.talk import Refetch
+from gate.common.errors import HardwareError, Step
+from gate.door.orders import MOST_REMEMBERED, MOST_WAITING
+from gate.hotline.messages import Refetch
+from gate.ports.screen import Answer, Idle, Notice, StaffText
+from gate.rules.command import LONGEST_ENVELOPE, Action, Reply
+from gate.rules.model import Reason
+from gate.rules.passage import Way
+from gate.store.link_row import LinkNote
 from tests.doors import SENSOR, Bench, TreacherousTurnstile, guests
 from tests.factories import code_id
 from tests.staff import Staff

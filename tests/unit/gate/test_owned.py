@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gate.cache import CacheReader
-from gate.errors import MagueyError, StoreError
-from gate.journal import Journal
-from gate.lending import LOCK_FILE, LendingBusy, lending_lock
-from gate.live import Live, LiveWriter, read_live
-from gate.only import Service, only_one
-from gate.sharing import identity, share
-from gate.soundness import first_spoiled
-from sync.cache import Cache
-from sync.outbox import Outbox
+from gate.common.errors import MagueyError, StoreError
+from gate.recovery.check_journal import first_spoiled
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from gate.store.live_file import Live, LiveWriter, read_live
+from gate.store.locks import LOCK_FILE, LendingBusy, Service, lending_lock, only_one
+from gate.store.shared_files import identity, share
+from sync.cache.writer import Cache
+from sync.upload.outbox import Outbox
 from tests.factories import StoppedClock
 
 

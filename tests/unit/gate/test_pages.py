@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate import pages
-from gate.errors import Step, StoreError
-from gate.journal import Journal
-from gate.opening import Patient
+from gate.common.errors import Step, StoreError
+from gate.recovery import sqlite_pages as pages
+from gate.recovery.open_journal import Patient
+from gate.store.journal import Journal
+from gate.store.rows import PAGE
 from tests.factories import a_record
 
 VALUES = st.one_of(
@@ -30,22 +31,22 @@ VALUES = st.one_of(
 @given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=30))
 def test_every_row_sqlite_wrote_is_read_from_its_page(rows: list[tuple[object, ...]]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.execute(f"pragma page_size={pages.PAGE}")
+        db.execute(f"pragma page_size={PAGE}")
         db.execute("create table t (a, b, c)")
         db.executemany("insert into t values (?, ?, ?)", rows)
         data = db.serialize()
         expected = db.execute("select rowid, a, b, c from t").fetchall()
     found = [
         (cell.rowid, *cell.values)
-        for at in range(pages.PAGE, len(data), pages.PAGE)
-        for cell in pages.cells(data[at : at + pages.PAGE])
+        for at in range(PAGE, len(data), PAGE)
+        for cell in pages.cells(data[at : at + PAGE])
     ]
     assert found == expected
 
 
 @given(seed=st.integers(), kind=st.sampled_from([0x0D, 0x0A, 0x02]))
 def test_no_page_whatever_stands_on_it_raises(seed: int, kind: int) -> None:
-    list(pages.cells(bytes([kind]) + Random(seed).randbytes(pages.PAGE - 1)))
+    list(pages.cells(bytes([kind]) + Random(seed).randbytes(PAGE - 1)))
 
 
 def test_every_flipped_bit_in_a_log_that_was_committed_is_noticed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Passage, pure: domain 2.3 ("Passage", "Overrides") and the tables in gate/passage.py."""
+"""Passage, pure: domain 2.3 ("Passage", "Overrides") and the tables in gate/rules/passage.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from gate.model import ScanRecord
-from gate.passage import (
+from gate.rules.model import ScanRecord
+from gate.rules.passage import (
     EXIT_MS,
     FIRE_MS,
     MOST_SILENT,
@@ -22,6 +22,7 @@ from gate.passage import (
     Outcome,
     Passage,
     Rules,
+    Sensed,
     Step,
     Walk,
     Way,
@@ -30,7 +31,6 @@ from gate.passage import (
     released,
     sense,
 )
-from gate.ports import Sensed
 from tests.factories import a_record
 
 SENSOR, BLIND = Rules(sensor=True), Rules(sensor=False, pulse_ms=500)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.passage import WALK, WAY
+from gate.rules.passage import WALK, WAY
 
 DOC = Path(__file__).parents[3] / "docs" / "passage.md"
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gate.errors import HardwareError, Step, StoreError
-from gate.faults import DamagedError
-from gate.journal import Journal
-from gate.link import LinkNote
-from gate.model import Entry, Reason, Ruling, Status
-from gate.passage import MOST_SILENT, NotAllowed, Order, Rules
-from gate.passing import MOST_OWED, Passing, let_in
-from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
-from gate.signals import Signal
+from gate.common.errors import HardwareError, Step, StoreError
+from gate.door.turnstile import MOST_OWED, Passing, let_in
+from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.ports.signals import Signal
+from gate.rules.model import Entry, Reason, Ruling, Status
+from gate.rules.passage import MOST_SILENT, NotAllowed, Order, Rules
+from gate.store.file_errors import DamagedError
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
 from tests.doors import SENSOR, Bench, TreacherousTurnstile, guests
 from tests.factories import a_record, an_admission, code_id
 

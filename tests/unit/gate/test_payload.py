@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gate.decide import decide
-from gate.model import Entry, History, Reason
-from gate.payload import CARRIERS, MAX_BYTES, Code, Malformed, Proof, code_hash, parse, prove
+from gate.rules.decide import decide
+from gate.rules.model import Entry, History, Reason
+from gate.rules.payload import CARRIERS, MAX_BYTES, Code, Malformed, Proof, code_hash, parse, prove
 from tests.codes import printed, signed
 from tests.factories import NOW, a_code, a_question, code_id, pass_id
 

@@ -6,9 +6,8 @@ import itertools
 
 import pytest
 
-from gate.decide import Several
-from gate.payload import Code, parse
-from gate.presence import Presence, Presented, Sighting, observe
+from gate.rules.payload import Code, Several, parse
+from gate.rules.presence import Presence, Presented, Sighting, observe
 from tests.codes import printed, signed
 from tests.factories import a_code, code_id, pass_id
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gate.public_key import read_public_key
+from gate.common.public_key import read_public_key
 
 PRIME, SIGN = 2**255 - 19, 1 << 255
 ORDER_8 = (

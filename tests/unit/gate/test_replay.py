@@ -9,9 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gate.decide import Policy
-from gate.errors import CallError, StoreError
-from gate.model import (
+from gate.common.errors import CallError, StoreError
+from gate.diagnostics.recorded_night import replay_night
+from gate.diagnostics.replay import Known, replay
+from gate.rules.decide import Policy
+from gate.rules.model import (
     Admission,
     Entry,
     FeedRow,
@@ -23,9 +25,7 @@ from gate.model import (
     ScanRecord,
     Status,
 )
-from gate.payload import code_hash
-from gate.recorded import replay_night
-from gate.replay import Known, replay
+from gate.rules.payload import code_hash
 from tests.factories import (
     DOORS,
     NOW,
@@ -186,7 +186,7 @@ def test_without_its_annulment_the_second_scan_would_be_refused(night: Night) ->
 
 
 def _of_code(night: Night, text: str) -> list[ScanRecord]:
-    from gate.rows import COLUMNS, from_row
+    from gate.store.rows import COLUMNS, from_row
 
     rows = night.journal._db.execute(f"select {', '.join(COLUMNS)} from scans order by seq")
     return [one for one in map(from_row, rows) if one.code_hash == code_hash(text)]

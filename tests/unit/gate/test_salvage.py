@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.errors import Step, StoreError
-from gate.journal import Journal
-from gate.link import LinkNote
-from gate.model import Entry, Flag, Kind, Reason, ReservationStatus, Status
-from gate.pages import PAGE
-from gate.payload import code_hash
-from gate.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.common.errors import Step, StoreError
+from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.rules.model import Entry, Flag, Kind, Reason, ReservationStatus, Status
+from gate.rules.payload import code_hash
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
+from gate.store.rows import PAGE
 from tests.damage import root_of, set_aside, zero_page
 from tests.doors import SENSOR, Bench, guests
 from tests.factories import a_record, a_table, an_admission, code_id

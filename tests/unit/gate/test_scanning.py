@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.errors import HardwareError, Step
-from gate.live import read_live
-from gate.model import Kind, Reason
-from gate.passage import Order
-from gate.ports import Scanner
-from gate.presence import RESCAN_AFTER_MS
-from gate.screen import Answer, Idle, Screen, Typing
-from gate.trials import read_codes
+from gate.common.errors import HardwareError, Step
+from gate.diagnostics.device_tests import read_codes
+from gate.ports.devices import Scanner
+from gate.ports.screen import Answer, Idle, Screen, Typing
+from gate.rules.model import Kind, Reason
+from gate.rules.passage import Order
+from gate.rules.presence import RESCAN_AFTER_MS
+from gate.store.live_file import read_live
 from hardware.fakes import ScriptedScanner
 from tests.codes import KEYS, printed, signed
 from tests.doors import Bench, guests

@@ -12,12 +12,12 @@ from datetime import date
 import pytest
 from rich.pretty import pretty_repr
 
-from gate.decide import decide
-from gate.payload import Code, Malformed, parse, prove
-from gate.presence import Presence, Presented, Sighting, observe
-from gate.starts import Night, Starts
-from gate.typed import read
-from gate.typo import corrections
+from gate.rules.code_starts import Night, Starts
+from gate.rules.decide import decide
+from gate.rules.payload import Code, Malformed, parse, prove
+from gate.rules.presence import Presence, Presented, Sighting, observe
+from gate.rules.typed_code import read
+from gate.rules.typo import corrections
 from tests.codes import KEYS, printed, signed
 from tests.factories import a_code, a_question, code_id, pass_id
 

@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate.common.errors import ConfigError
+from gate.common.text_file import NotTextError, text_of
 from gate.config import read
-from gate.errors import ConfigError
-from gate.textfile import NotTextError, text_of
 from hub.config import Mqtt, read_config
-from hub.signing import make_key, read_key
+from hub.gates.signing_key import make_key, read_key
+from sync.broker.tls import context
 from sync.cli import _token
-from sync.tls import context
 from tests.certificates import Authority
 from tests.factories import NOW
 

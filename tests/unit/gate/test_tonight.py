@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gate.model import Event
-from gate.tonight import evening, tonight
+from gate.rules.model import Event
+from gate.rules.night import evening, tonight
 from tests.factories import DOORS, an_event
 
 DAY = timedelta(days=1)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gate import trials
-from gate.errors import HardwareError, MagueyError, StoreError
-from gate.journal import Journal
-from gate.live import Reading
-from gate.model import Reason, Ruling, ScanRecord
-from gate.signals import Signal
+from gate.common.errors import HardwareError, MagueyError, StoreError
+from gate.diagnostics import device_tests as trials
+from gate.ports.signals import Signal
+from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.store.journal import Journal
+from gate.store.live_file import Reading
 from hardware.fakes import RecordingTurnstile, RecordingVoice
 from tests.factories import StoppedClock
 

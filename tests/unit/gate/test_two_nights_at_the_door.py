@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gate.cache import STALE_MS
 from gate.config import read
-from gate.front import COUNT_MS
-from gate.link import Behind, LinkNote
-from gate.model import Event, FeedRow, Kind, Reason, Status
-from gate.screen import Answer, Idle, OutOfOrder, Screen
-from gate.status import gather
-from gate.tonight import LINGER, names, night_of, serving, taking_place
-from sync.wire import GateConfig
+from gate.diagnostics.status import gather
+from gate.door.idle import COUNT_MS
+from gate.ports.screen import Answer, Idle, OutOfOrder, Screen
+from gate.rules.model import Event, FeedRow, Kind, Reason, Status
+from gate.rules.night import LINGER, names, night_of, serving, taking_place
+from gate.store.cache import STALE_MS
+from gate.store.link_row import Behind, LinkNote
+from sync.wire.messages import GateConfig
 from tests.codes import KEYS, signed
 from tests.doors import Bench, guests
 from tests.factories import DOORS, NOW, a_table, an_admission, an_event, code_id, pass_id

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gate.payload import Code, Malformed, code_hash, parse
-from gate.starts import Night, Starts, starts_of
-from gate.typed import MOST_CANDIDATES, Typist, candidates, crockford, may_type, read
-from hub.codes import CROCKFORD, pass_code, ticket_code
+from gate.rules.code_starts import Night, Starts, starts_of
+from gate.rules.payload import Code, Malformed, code_hash, parse
+from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford, may_type, read
+from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 from tests.codes import signed
 from tests.factories import NOW, an_event
 

@@ -9,10 +9,11 @@ import pytest
 from stdnum.iso7064 import mod_37_36
 from structlog.testing import capture_logs
 
-from gate.guessing import LOCK_MS
-from gate.model import Flag, Reason
-from gate.screen import Answer, Idle, Notice, Screen, Typing, Typo
-from gate.signals import Signal
+from gate.ports.screen import Answer, Idle, Notice, Screen, Typing
+from gate.ports.signals import Signal
+from gate.rules.guesses import LOCK_MS
+from gate.rules.model import Flag, Reason
+from gate.rules.typo import Typo
 from tests.doors import Bench, guests
 from tests.factories import an_admission, code_id
 

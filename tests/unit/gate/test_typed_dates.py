@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gate.model import Reason
-from gate.payload import Code, code_hash
-from gate.screen import Answer
-from gate.starts import FARTHEST_DAYS, Night, Starts, starts_of
-from gate.typed import MOST_CANDIDATES, MOST_FAR, read
-from gate.typo import likely
-from hub.codes import CROCKFORD, ticket_code
+from gate.ports.screen import Answer
+from gate.rules.code_starts import FARTHEST_DAYS, Night, Starts, starts_of
+from gate.rules.model import Reason
+from gate.rules.payload import Code, code_hash
+from gate.rules.typed_code import MOST_CANDIDATES, MOST_FAR, read
+from gate.rules.typo import likely
+from hub.ticketing.codes import CROCKFORD, ticket_code
 from tests.doors import Bench
 from tests.factories import NOW, an_admission, an_event
 

@@ -8,12 +8,11 @@ from datetime import date
 
 import pytest
 
-from display.words import grouped
-from gate.payload import code_hash
-from gate.screen import Typo
-from gate.starts import Night, Starts
-from gate.typo import MOST_LOOKUPS, corrections, likely
-from hub.codes import CROCKFORD, pass_code, ticket_code
+from display.text.words import grouped
+from gate.rules.code_starts import Night, Starts
+from gate.rules.payload import code_hash
+from gate.rules.typo import MOST_LOOKUPS, Typo, corrections, likely
+from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 
 TONIGHT = "MGY-PF-20261120-"
 NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gate.door import Door
-from gate.errors import HardwareError
-from gate.front import DoorSettings
-from gate.heart import PINGS, Heart
-from gate.live import LiveWriter
-from gate.notify import Notifier
+from gate.common.errors import HardwareError
+from gate.common.systemd import Notifier
+from gate.common.watchdog import PINGS, Heart
+from gate.door.idle import DoorSettings
+from gate.door.loop import Door
+from gate.store.live_file import LiveWriter
 from tests.doors import Bench, make_desk
 from tests.factories import code_id
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gate.history import combine, is_same, without
-from gate.model import Entry
+from gate.rules.history import combine, is_same, without
+from gate.rules.model import Entry
 
 AT = datetime(2026, 1, 30, 23, tzinfo=UTC)
 MINE = Entry(at=AT, gate="gate-3", scan="one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardware import turnstile
+from hardware.pins import turnstile
 from tests.patience import PATIENCE_S
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import segno
 
-from hardware.pictures import Grey, load
+from hardware.decoder.picture_file import Grey, load
 from tests.unit.hardware.scenes import beside, code, drawn, parts, shared
 
 FRAME = (1280, 720)

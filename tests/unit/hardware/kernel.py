@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardware import videodev as v
-from hardware.pictures import Grey
+from hardware.camera import videodev2 as v
+from hardware.decoder.picture_file import Grey
 
 WIDTH, HEIGHT, STRIDE = 64, 48, 160  # YUYV rows of 128 bytes, padded
 LENGTH = 65536  # whole pages, whatever their size

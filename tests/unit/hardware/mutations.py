@@ -21,10 +21,10 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from hardware.decode import decode
-from hardware.effort import effort
-from hardware.frames import fit
-from hardware.pictures import Grey, PictureError, load
+from hardware.camera.frame_source import fit
+from hardware.decoder.decode import decode
+from hardware.decoder.effort import effort
+from hardware.decoder.picture_file import Grey, PictureError, load
 from tests.unit.hardware.scenes import shared
 
 SIZE = (480, 360)

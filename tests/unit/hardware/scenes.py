@@ -9,7 +9,7 @@ import numpy as np
 import segno
 from PIL import Image
 
-from hardware.pictures import Grey
+from hardware.decoder.picture_file import Grey
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from segno import encoder
 
-from hardware import decode as module
-from hardware.decode import LARGE, decode, has_second_opinion
-from hardware.effort import Effort, effort
-from hardware.pictures import Grey, load
+from hardware.decoder import decode as module
+from hardware.decoder.decode import LARGE, decode, has_second_opinion
+from hardware.decoder.effort import Effort, effort
+from hardware.decoder.picture_file import Grey, load
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.unit.hardware.hostile import wall, with_good

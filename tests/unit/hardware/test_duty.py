@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware import duty
-from hardware.duty import GAP_S, Duty
+from hardware.pins import relay_duty as duty
+from hardware.pins.relay_duty import GAP_S, Duty
 
 PULSE_S = 0.5
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.exposure import BLANKING_US, Controls, Mains, controls_for, exposure_us
-from hardware.spec import CameraSpec
+from hardware.camera.exposure import BLANKING_US, Controls, Mains, controls_for, exposure_us
+from hardware.camera.spec import CameraSpec
 
 MAINS: st.SearchStrategy[Mains] = st.sampled_from([50, 60])
 

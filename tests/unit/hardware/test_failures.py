@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.failures import FUSE, QUICK_RETRY_S, Failures
+from hardware.eye.restarts import FUSE, QUICK_RETRY_S, Failures
 
 LIVES = st.lists(st.tuples(st.floats(0.0, 100.0), st.booleans()), max_size=50)
 START_S = 0.4

@@ -7,9 +7,10 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from gate.errors import HardwareError
-from gate.ports import Eye, Inputs, Keypad, Look, Sensed, Turnstile, Typed, Voice
-from gate.signals import Signal
+from gate.common.errors import HardwareError
+from gate.ports.devices import Eye, Inputs, Keypad, Look, Turnstile, Typed, Voice
+from gate.ports.signals import Signal
+from gate.rules.passage import Sensed
 from hardware.fakes import RecordingTurnstile, RecordingVoice, ScriptedEye, ScriptedInputs, ScriptedKeypad
 
 

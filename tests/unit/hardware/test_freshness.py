@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.opening import PATIENCE_S
-from hardware.freshness import KEPT_S, OLD_S, Stillness, fingerprint, is_past, stale
+from gate.recovery.open_journal import PATIENCE_S
+from hardware.eye.freshness import KEPT_S, OLD_S, Stillness, fingerprint, is_past, stale
 
 AT = st.floats(0, 1e6)
 

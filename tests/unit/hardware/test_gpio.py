@@ -17,12 +17,12 @@ import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from gate.errors import HardwareError
-from gate.signals import Signal
-from hardware.gpio import Output, choose_factory
-from hardware.lights import PinVoice
-from hardware.patterns import HIGH_HZ, PATTERNS, Moment
-from hardware.turnstile import RelayTurnstile
+from gate.common.errors import HardwareError
+from gate.ports.signals import Signal
+from hardware.pins.gpio import Output, choose_factory
+from hardware.pins.light_patterns import HIGH_HZ, PATTERNS, Moment
+from hardware.pins.lights import PinVoice
+from hardware.pins.turnstile import RelayTurnstile
 from tests.patience import PATIENCE_S, until
 from tests.unit.hardware.pins import WatchedPin
 
@@ -99,7 +99,7 @@ def factory(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_what_gpiozero_alone_would_do_is_a_pulse(chip: Chip, factory: Any) -> None:
-    """Why `hardware.gpio` is there: a line that rests at high is low for a moment."""
+    """Why `hardware.pins.gpio` is there: a line that rests at high is low for a moment."""
     device = gpiozero.OutputDevice(17, active_high=False, initial_value=False, pin_factory=factory)
     assert chip.driven[17] == [None, 0, 1]
     device.close()

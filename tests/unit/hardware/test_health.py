@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gate.errors import HardwareError
-from gate.findings import Finding, Level
+from gate.common.errors import HardwareError
+from gate.common.findings import Finding, Level
 from hardware import health
-from hardware.eye import ChildEye
+from hardware.camera.spec import CameraSpec
+from hardware.eye.eye import ChildEye
 from hardware.fakes import ScriptedKeypad
-from hardware.gpiochip import Line, line_of
-from hardware.spec import CameraSpec
+from hardware.pins.gpiochip import Line, line_of
 
 
 def levels(found: Iterator[Finding]) -> dict[str, Level]:

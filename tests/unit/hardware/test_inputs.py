@@ -12,12 +12,14 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 from structlog.testing import capture_logs
 
-from gate.errors import HardwareError, Step
-from gate.ports import Inputs, NoInputs, Sensed
-from hardware import fire, inputs
-from hardware.duty import Duty
-from hardware.inputs import BLOCKED_S, BODY_S, CONTACT_S, GpioInputs, make_inputs
-from hardware.turnstile import RelayTurnstile
+from gate.common.errors import HardwareError, Step
+from gate.ports.devices import Inputs, NoInputs
+from gate.rules.passage import Sensed
+from hardware.pins import fire_alarm as fire
+from hardware.pins import inputs
+from hardware.pins.inputs import BLOCKED_S, BODY_S, CONTACT_S, GpioInputs, make_inputs
+from hardware.pins.relay_duty import Duty
+from hardware.pins.turnstile import RelayTurnstile
 from tests.patience import PATIENCE_S, until
 from tests.unit.hardware.pins import WatchedPin, levels
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.errors import Step
-from gate.ports import Keypad, NoKeypad, Typed
-from hardware import evdev, keypad
-from hardware.keypad import EventKeypad, TerminalKeypad, make_keypad
-from hardware.source import RETRY_S
+from gate.common.errors import Step
+from gate.ports.devices import Keypad, NoKeypad, Typed
+from hardware.keypad import evdev, keypad
+from hardware.keypad.device_file import RETRY_S
+from hardware.keypad.keypad import EventKeypad, TerminalKeypad, make_keypad
 
 KEYS = {character: code for code, character in reversed(evdev.CHARACTERS.items())}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gate.ports import Typed
-from hardware.keys import DROP_AFTER_S, MOST, Line
+from gate.ports.devices import Typed
+from hardware.keypad.key_entry import DROP_AFTER_S, MOST, Line
 
 
 def _typed(text: str, at: float = 0.0) -> Line:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.config import ScannerSection
-from hardware import evdev
-from hardware.layouts import UNKNOWN, Keyboard, Layout, LayoutName
+from hardware.keypad import evdev
+from hardware.scanner.layouts import UNKNOWN, Keyboard, Layout, LayoutName
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.unit.hardware.wedge import ALT_GR, CHARACTERS, CTRL, LAYOUTS, SHIFT, key_of, typed

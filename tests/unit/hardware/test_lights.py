@@ -10,11 +10,11 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 from structlog.testing import capture_logs
 
-from gate.ports import Silent, Voice
-from gate.signals import Signal
-from hardware import lights
-from hardware.lights import PinVoice, make_voice
-from hardware.patterns import HIGH_HZ, LOW_HZ, PATTERNS, Moment
+from gate.ports.devices import Silent, Voice
+from gate.ports.signals import Signal
+from hardware.pins import lights
+from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS, Moment
+from hardware.pins.lights import PinVoice, make_voice
 from tests.patience import until
 from tests.unit.hardware.pins import Watched, WatchedPWMPin, levels
 

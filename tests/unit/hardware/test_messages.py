@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gate.errors import Step
-from gate.foreign import UnreadableError
-from hardware import messages as m
-from hardware.slots import Slots
+from gate.common.errors import Step
+from gate.common.foreign import UnreadableError
+from hardware.eye import messages as m
+from hardware.eye.slots import Slots
 
 REPLIES: list[m.Reply] = [
     m.Ready("a note"),

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.pace import REST_AFTER_S, Pace
+from hardware.eye.pace import REST_AFTER_S, Pace
 
 FPS = st.integers(1, 120)
 GAPS = st.lists(st.floats(0.001, 2.0), min_size=1, max_size=200)

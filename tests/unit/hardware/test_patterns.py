@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from gate.model import Flag, Kind, Reason, Ruling, Verdict
-from gate.screen import Answer, Notice, stays
-from gate.signals import Signal, signal_of
-from hardware.patterns import HIGH_HZ, LOW_HZ, PATTERNS, length_ms
+from gate.ports.screen import Answer, Notice, stays
+from gate.ports.signals import Signal, signal_of
+from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
+from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS, length_ms
 
 
 def _tones(signal: Signal) -> list[int]:

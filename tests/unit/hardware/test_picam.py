@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from gate.errors import HardwareError
-from hardware.picam import PiCamera
-from hardware.spec import CameraSpec
+from gate.common.errors import HardwareError
+from hardware.camera.pi_camera import PiCamera
+from hardware.camera.spec import CameraSpec
 
 STRIDE = 704
 SPEC = CameraSpec(driver="picamera2", size=(640, 480), controls={"ExposureTime": 10_000})

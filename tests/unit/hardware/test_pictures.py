@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from gate.errors import MagueyError
-from hardware.apart import answer_of, decode_apart
-from hardware.pictures import MAX_BYTES, MAX_PIECES, MAX_SCANS, PictureError, load
-from hardware.pieces import has_more
+from gate.common.errors import MagueyError
+from hardware.decoder.picture_file import MAX_BYTES, MAX_PIECES, MAX_SCANS, PictureError, load
+from hardware.decoder.picture_pieces import has_more
+from hardware.decoder.separate_process import answer_of, decode_apart
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])

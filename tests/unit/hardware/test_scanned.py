@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.payload import MAX_BYTES, Code, Malformed, parse
-from hardware.scanned import ENDLESS_BYTES, JOIN_S, MOST_BYTES, MOST_CODES, PAUSE_S, STALE_S, Codes
+from gate.rules.payload import MAX_BYTES, Code, Malformed, parse
+from hardware.scanner.scanned_codes import (
+    ENDLESS_BYTES,
+    JOIN_S,
+    MOST_BYTES,
+    MOST_CODES,
+    PAUSE_S,
+    STALE_S,
+    Codes,
+)
 from tests.codes import printed, signed
 from tests.factories import code_id
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.errors import Step
-from gate.ports import NoScanner, Scanner
-from hardware import evdev
-from hardware.scanned import ENDLESS_BYTES, JOIN_S, PAUSE_S, Codes
-from hardware.scanner import AsKeyboard, AsSerial, HandScanner, Kind, Reader, make_scanner
-from hardware.source import RETRY_S
+from gate.common.errors import Step
+from gate.ports.devices import NoScanner, Scanner
+from hardware.keypad import evdev
+from hardware.keypad.device_file import RETRY_S
+from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, PAUSE_S, Codes
+from hardware.scanner.scanner import AsKeyboard, AsSerial, HandScanner, Kind, Reader, make_scanner
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.patience import until

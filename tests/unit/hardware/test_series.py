@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.series import Series
-from hardware.tries import TRIES
+from hardware.camera.picture_list import Series
+from hardware.camera.tried_files import TRIES
 
 
 def test_a_new_process_begins_with_the_picture_the_last_one_did_not_show() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from hardware.frames import fit
-from hardware.pictures import Grey, load
-from hardware.sharpness import SHARPEST, sharpness
+from hardware.camera.frame_source import fit
+from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.sharpness import SHARPEST, sharpness
 from tests.unit.hardware.scenes import code, shared
 
 PHONES = sorted(shared("door/synth-640x480").glob("*.png"))

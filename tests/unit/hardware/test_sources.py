@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gate.errors import HardwareError
-from hardware import folder
-from hardware.cameras import open_camera
-from hardware.decode import decode
-from hardware.folder import SETTLE_S, FilesSource, FolderSource
-from hardware.frames import Frame, fit
-from hardware.names import alias, file_url
-from hardware.pictures import Grey, load
-from hardware.spec import LONGEST_SIDE, CameraSpec
-from hardware.tries import Tries
+from gate.common.errors import HardwareError
+from hardware.camera import folder
+from hardware.camera.file_names import alias, file_url
+from hardware.camera.folder import SETTLE_S, FilesSource, FolderSource
+from hardware.camera.frame_source import Frame, fit
+from hardware.camera.open import open_camera
+from hardware.camera.spec import LONGEST_SIDE, CameraSpec
+from hardware.camera.tried_files import Tries
+from hardware.decoder.decode import decode
+from hardware.decoder.picture_file import Grey, load
 from tests.unit.hardware.scenes import code
 
 

@@ -16,10 +16,10 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 from structlog.testing import capture_logs
 
-from gate.errors import HardwareError, Step
-from hardware import turnstile
-from hardware.duty import GAP_S, Duty
-from hardware.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
+from gate.common.errors import HardwareError, Step
+from hardware.pins import turnstile
+from hardware.pins.relay_duty import GAP_S, Duty
+from hardware.pins.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
 from tests.patience import PATIENCE_S, until
 from tests.unit.hardware.pins import WatchedPin, levels
 
@@ -574,14 +574,14 @@ CHILD = """
 import atexit, sys
 from pathlib import Path
 import gpiozero
-from hardware.gpio import mock_factory
+from hardware.pins.gpio import mock_factory
 gpiozero.Device.pin_factory = factory = mock_factory()
 pin = factory.pin(17)
 import gpiozero.devices
 atexit.unregister(gpiozero.devices._shutdown)
 atexit.register(lambda: print(pin.function))
 atexit.register(gpiozero.devices._shutdown)
-from hardware.turnstile import RelayTurnstile
+from hardware.pins.turnstile import RelayTurnstile
 relay = RelayTurnstile(17, pulse_s=60, on_power_loss=sys.argv[1], trace=Path(sys.argv[2]))
 print("ready", flush=True)
 for line in sys.stdin:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gate.errors import HardwareError, Step
-from hardware import videodev as v
-from hardware.pictures import Grey
-from hardware.spec import CameraSpec
-from hardware.v4l2 import Webcam, to_grey
+from gate.common.errors import HardwareError, Step
+from hardware.camera import videodev2 as v
+from hardware.camera.spec import CameraSpec
+from hardware.camera.webcam import Webcam, to_grey
+from hardware.decoder.picture_file import Grey
 from tests.unit.hardware.kernel import HEIGHT, SIZE, WIDTH, Kernel, yuyv
 
 

@@ -1,14 +1,14 @@
 """Hand scanners as the kernel tells of them: the key events with which one types a text.
 
 Where each sign is on each keyboard is written down here by hand, from the keyboards themselves and apart
-from `hardware.layouts`, whose tables it judges.
+from `hardware.scanner.layouts`, whose tables it judges.
 """
 
 from __future__ import annotations
 
 import string
 
-from hardware import evdev
+from hardware.keypad import evdev
 
 SHIFT, ALT_GR, CTRL = 42, 100, 29
 Key = tuple[int, ...]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.broker_list import ListError, document
-from sync.wire import Topics
+from hub.gates.broker_list import ListError, document
+from sync.wire.messages import Topics
 
 NIGHT = "11111111-1111-1111-1111-111111111111"
 LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")

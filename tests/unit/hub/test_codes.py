@@ -8,9 +8,9 @@ from datetime import date
 
 import pytest
 
-from gate.payload import Code, parse, prove
-from gate.sqlfile import parse as parse_queries
-from hub.codes import pass_code, printed_json, sign, ticket_code
+from gate.common.named_queries import parse as parse_queries
+from gate.rules.payload import Code, parse, prove
+from hub.ticketing.codes import pass_code, printed_json, sign, ticket_code
 
 
 @pytest.mark.parametrize("make", [lambda s: ticket_code("PF", date(2025, 1, 15), s), pass_code])

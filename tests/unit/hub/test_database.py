@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg.conninfo import conninfo_to_dict
 
-from hub.database import conninfo
+from hub.db.connection import conninfo
 
 
 def test_a_network_that_goes_silent_is_noticed_in_seconds_whether_something_is_asked_or_not() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.health import line_of, order_line, span
+from hub.gates.health import line_of, order_line, span
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 NIGHT: dict[str, Any] = {"code": "PF", "version": 7, "state": "in sync", "behind": 0}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.errors import ConfigError
+from gate.common.errors import ConfigError
 from hub.config import HubConfig, read_config
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "hub.toml"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.broker import Message
-from hub.inbox import HELD_BYTES, HELD_MESSAGES, Inbox
+from hub.mqtt.inbox import HELD_BYTES, HELD_MESSAGES, Inbox, Message
 from tests.patience import PATIENCE_S
 
 

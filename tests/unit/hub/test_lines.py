@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.lines import Lines, Owner
+from hub.web.connection_slots import Lines, Owner
 
 MOST, OF_HOME, OF_GATE = 8, 3, 2
 EVENTS = st.lists(

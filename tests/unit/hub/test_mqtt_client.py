@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.mqtt_client import READ_AHEAD, ReadAhead
+from hub.mqtt.client import READ_AHEAD, ReadAhead
 
 
 @given(sent=st.binary(min_size=1, max_size=300), sizes=st.lists(st.integers(1, 40), min_size=1))

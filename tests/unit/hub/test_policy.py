@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.policy import Night, nights_of
+from hub.gates.isolation import Night, nights_of
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ import json
 
 import msgspec
 
-from hub.api import make_app
 from hub.config import HubConfig, Mqtt, Postgres
+from hub.web.api import make_app
 
 CONFIG = HubConfig(
     venue="club-of-secrets",

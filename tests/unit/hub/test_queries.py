@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gate.sqlfile import parse
-from hub.queries import query, sql_folder
+from gate.common.named_queries import parse
+from hub.db.statements import query, sql_folder
 
 
 def test_no_name_stands_in_two_files() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.rates import MINUTE_S, Rates, home_of
+from hub.web.rates import MINUTE_S, Rates, home_of
 
 WHO = st.sampled_from(["a", "b", "c"])
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.said import Kept, decode_status, is_older
-from sync.wire import STATUS_BYTES, GateStatus, Held, WireError, encode
+from hub.gates.status_message import Kept, decode_status, is_older
+from sync.wire.messages import STATUS_BYTES, GateStatus, Held, WireError, encode
 
 NIGHT = str(uuid.UUID(int=7))
 NOON = datetime(2026, 1, 30, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import logging
 
 from structlog.testing import capture_logs
 
-from hub.seldom import MOST_KINDS, Seldom, SeldomHandler
+from hub.web.seldom import MOST_KINDS, Seldom, SeldomHandler
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from hub.shared_outage import SharedOutage
+from hub.mqtt.shared_outage import SharedOutage
 
 LINKS = ("scans", "claims", "status")
 

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gate.model import Ruling
-from hub.ingest import Bad, Batch
-from hub.shares import GATES_LIMIT, RECORD_BYTES, Shares, cost_of, rates_of_scans
-from hub.told import EVERY_S, Seldom
-from sync.scans import BATCH_LIMIT
+from gate.rules.model import Ruling
+from hub.gates.shares import GATES_LIMIT, Shares
+from hub.ingest.batch import Bad, Batch
+from hub.ingest.scan_budgets import RECORD_BYTES, cost_of, rates_of_scans
+from hub.mqtt.told import EVERY_S, Seldom
+from sync.wire.scans import BATCH_LIMIT
 from tests.integration.hub.world import record
 
 GUESTS_PER_S = 3

@@ -13,14 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.command import LONGEST_LIFE_S, Command, Refused, seal, unseal
+from gate.common.errors import ConfigError
 from gate.config import command_keys, read
-from gate.errors import ConfigError
-from gate.model import Now
-from hub.commands import ACTIONS, Order, make_command
+from gate.rules.command import LONGEST_LIFE_S, Command, Refused, seal, unseal
+from gate.rules.model import Now
 from hub.config import Commands
 from hub.errors import UsageError
-from hub.signing import KeyFileError, make_key, public_line, read_key, signer
+from hub.gates.orders import ACTIONS, Order, make_command
+from hub.gates.signing_key import KeyFileError, make_key, public_line, read_key, signer
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[3] / "config" / "gate.toml"

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.waiting import GONE_S, PATIENCE_S, QUIET_S, Holder, Holders
+from hub.db.lock_waits import GONE_S, PATIENCE_S, QUIET_S, Holder, Holders
 
 
 def holder(pid: int = 1) -> Holder:

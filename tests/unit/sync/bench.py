@@ -8,22 +8,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gate.cache import CacheReader
-from gate.journal import Journal
-from gate.link import LinkNote
-from gate.live import Reading
-from gate.model import FeedRow, ScanRecord
-from gate.talk import Beat, ToDoor, ToSync, to_door
-from sync.cache import Cache
-from sync.claims import FromDoor
-from sync.fetcher import Want
-from sync.inbox import Inbox
-from sync.link import Connected, Link, LinkEvent, Message
-from sync.outbox import Outbox
-from sync.scans import decode_scans
-from sync.service import Identity, Sync
-from sync.snapshot import Fetched
-from sync.wire import (
+from gate.hotline.messages import Beat, ToDoor, ToSync, to_door
+from gate.rules.model import FeedRow, ScanRecord
+from gate.store.cache import CacheReader
+from gate.store.journal import Journal
+from gate.store.link_row import LinkNote
+from gate.store.live_file import Reading
+from sync.broker.inbox import Inbox
+from sync.broker.mqtt import Connected, Link, LinkEvent, Message
+from sync.cache.writer import Cache
+from sync.claims.claims import FromDoor
+from sync.feed.fetcher import Want
+from sync.feed.snapshot import Fetched
+from sync.service import Event, Identity, Sync
+from sync.upload.outbox import Outbox
+from sync.wire.messages import (
     Ack,
     GateConfig,
     GateStatus,
@@ -38,6 +37,7 @@ from sync.wire import (
     encode,
     to_hub,
 )
+from sync.wire.scans import decode_scans
 from tests.factories import StoppedClock, a_record, an_event
 
 TOPICS = Topics(venue="maguey")
@@ -114,7 +114,7 @@ class Bench:
         self.hub_is_there = False
         """Probes are answered by themselves, at once."""
         self.clock = StoppedClock()
-        self.inbox = Inbox()
+        self.inbox = Inbox[Event]()
         self.links: list[MemoryLink] = []
         self.wanted: list[Want] = []
         self.door = Reading()

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from sync.cache import Cache
+from sync.cache.writer import Cache
 from tests.factories import NOW, an_admission, code_id
 
 ROWS = [an_admission(code_id(number)) for number in range(100, 200)]

@@ -10,12 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from gate.journal import Journal
-from sync.feed import Place
-from sync.fetcher import WantEvent
-from sync.link import Connected, Lost
-from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateStatus, Head, decode
+from gate.store.journal import Journal
+from sync.broker.mqtt import Connected, Lost
+from sync.cache.versions import Place
+from sync.feed.fetcher import WantEvent
+from sync.feed.snapshot import Fetched
+from sync.wire.messages import Change, Delta, GateStatus, Head, decode
 from tests.factories import an_admission, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 

@@ -6,20 +6,20 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from display.words import compose
-from gate.cache import is_stale
-from gate.checks import check_files
+from display.text.words import compose
+from gate.common.findings import Level
 from gate.config import read
-from gate.findings import Level
-from gate.link import Behind
-from gate.model import Kind, Status
-from gate.payload import parse
-from gate.presence import Presented
-from gate.status import gather
-from gate.talk import Refetch
-from sync.link import Connected, Lost
-from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateConfig, Head
+from gate.diagnostics.checks import check_files
+from gate.diagnostics.status import gather
+from gate.hotline.messages import Refetch
+from gate.rules.model import Kind, Status
+from gate.rules.payload import parse
+from gate.rules.presence import Presented
+from gate.store.cache import is_stale
+from gate.store.link_row import Behind
+from sync.broker.mqtt import Connected, Lost
+from sync.feed.snapshot import Fetched
+from sync.wire.messages import Change, Delta, GateConfig, Head
 from tests.doors import make_desk
 from tests.factories import DOORS, a_table, an_admission, an_event, code_id, pass_id
 from tests.unit.sync.bench import TOPICS, Bench

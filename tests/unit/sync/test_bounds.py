@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gate.live import Live, Parts, Reading
-from gate.model import Flag, Heard
-from hub.said import decode_status
-from sync.fetcher import WantEvent
-from sync.link import Message
-from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, decode_scans
-from sync.sender import SENT_LIMIT
-from sync.wire import MOST_NIGHTS, PACKET, STATUS_TEXT, Change, Delta, GateConfig, Head
+from gate.rules.model import Flag, Heard
+from gate.store.live_file import Live, Parts, Reading
+from hub.gates.status_message import decode_status
+from sync.broker.mqtt import Message
+from sync.feed.fetcher import WantEvent
+from sync.upload.sender import SENT_LIMIT
+from sync.wire.messages import MOST_NIGHTS, PACKET, STATUS_TEXT, Change, Delta, GateConfig, Head
+from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, decode_scans
 from tests.factories import NOW, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench
 

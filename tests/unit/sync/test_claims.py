@@ -7,14 +7,14 @@ from typing import Literal
 import pytest
 from structlog.testing import capture_logs
 
-from gate.claim import Answer, Claim
-from gate.hotline import may_ask, with_beat
-from gate.model import Entry, Status
-from gate.talk import Ordered, Refetch, Replied, Unused
-from sync.claims import ANSWERED_MS, MOST_ASKED, FromDoor, FromHub
-from sync.fetcher import WantConfig, WantEvent
-from sync.link import Connected, Lost, Message
-from sync.wire import Claimed, Grant, HubTime, Probe, Returned, encode
+from gate.hotline.client import may_ask, with_beat
+from gate.hotline.messages import Ordered, Refetch, Replied, Unused
+from gate.rules.first_entry import Answer, Claim
+from gate.rules.model import Entry, Status
+from sync.broker.mqtt import Connected, Lost, Message
+from sync.claims.claims import ANSWERED_MS, MOST_ASKED, FromDoor, FromHub
+from sync.feed.fetcher import WantConfig, WantEvent
+from sync.wire.messages import Claimed, Grant, HubTime, Probe, Returned, encode
 from tests.factories import NOW, an_admission
 from tests.unit.sync.bench import TOPICS, Bench, MemoryDoor
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.errors import StoreError
-from gate.faults import DamagedError
-from gate.model import Reason
-from gate.screen import Answer, Notice, OutOfOrder, Part
-from sync.cache import Cache, DamagedCacheError
-from sync.fetcher import WantConfig, WantEvent
-from sync.wire import GateConfig
+from gate.common.errors import StoreError
+from gate.ports.screen import Answer, Notice, OutOfOrder, Part
+from gate.rules.model import Reason
+from gate.store.file_errors import DamagedError
+from sync.cache.writer import Cache, DamagedCacheError
+from sync.feed.fetcher import WantConfig, WantEvent
+from sync.wire.messages import GateConfig
 from tests.damage import root_of, zero_page
 from tests.doors import Bench as DoorBench
 from tests.factories import an_admission, an_event, code_id

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from gate.talk import Refetch
-from sync.link import Connected, Lost
-from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateConfig, Head
+from gate.hotline.messages import Refetch
+from sync.broker.mqtt import Connected, Lost
+from sync.feed.snapshot import Fetched
+from sync.wire.messages import Change, Delta, GateConfig, Head
 from tests.factories import an_admission, an_event
 from tests.unit.sync.bench import TOPICS, Bench
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sync.fetcher import Fetcher, Want, WantConfig, WantEvent
-from sync.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
-from sync.spool import Spool
-from sync.wire import GateConfig
+from sync.cache.spool import Spool
+from sync.feed.fetcher import Fetcher, Want, WantConfig, WantEvent
+from sync.feed.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.wire.messages import GateConfig
 from tests.factories import an_admission
 from tests.patience import PATIENCE_S
 

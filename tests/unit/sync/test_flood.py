@@ -15,17 +15,19 @@ from sqlite_utils import Database
 from structlog.testing import capture_logs
 
 from gate.config import read
-from gate.model import Reason, Ruling, ScanRecord
-from gate.payload import code_hash
-from gate.status import gather
-from sync import cache as caches
-from sync import hearing, hearsay, inbox
-from sync.cache import Cache
-from sync.cutoff import MESSAGES_AT_ONCE, PAUSE_MS
-from sync.link import Message
-from sync.peers import MOST_EPOCHS, Peers
-from sync.scans import encode_scans
-from sync.wire import Change, Delta, GateConfig, GateStatus
+from gate.diagnostics.status import gather
+from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.rules.payload import code_hash
+from sync.broker import inbox
+from sync.broker.mqtt import Message
+from sync.cache import peer_tables as hearsay
+from sync.cache import writer as caches
+from sync.cache.writer import Cache
+from sync.peers import listener as hearing
+from sync.peers.numbers import MOST_EPOCHS, Peers
+from sync.wire.cutoff import MESSAGES_AT_ONCE, PAUSE_MS
+from sync.wire.messages import Change, Delta, GateConfig, GateStatus
+from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench
 from tests.unit.sync.test_behind import CONFIG

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from sync.budget import Budget
-from sync.floods import (
+from gate.common.allowance import Budget
+from sync.broker.inbox import Arrived, Heard
+from sync.broker.mqtt import Link, Message
+from sync.peers.floods import (
     BYTES_A_SECOND,
     BYTES_AT_ONCE,
     CALM_MS,
@@ -13,9 +15,7 @@ from sync.floods import (
     MESSAGES_AT_ONCE,
     Floods,
 )
-from sync.inbox import Arrived, Heard
-from sync.link import Link, Message
-from sync.scans import encode_scans
+from sync.wire.scans import encode_scans
 from tests.factories import a_record
 
 BATCH = encode_scans([a_record(n, gate_id="gate-2") for n in range(1, 51)])

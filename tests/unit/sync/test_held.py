@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from sqlite_utils import Database
 
-from gate.digest import of_row, of_rows
-from gate.model import Admission, Event, FeedRow, Removed, Status, Table
-from sync import cache as caches
-from sync.cache import KEPT_PEERS, LOG_BYTES, Cache
-from sync.rows import SQL
-from sync.wire import Change, GateConfig, Held
+from gate.rules.model import Admission, Event, FeedRow, Removed, Status, Table
+from sync.cache import writer as caches
+from sync.cache.digest import of_row, of_rows
+from sync.cache.rows import SQL
+from sync.cache.writer import KEPT_PEERS, LOG_BYTES, Cache
+from sync.wire.messages import Change, GateConfig, Held
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
 from tests.unit.sync.bench import Bench
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from gate.talk import Unused
-from sync.claims import MOST_OF_DOORS, MOST_OF_HUB, PIECE, FromDoor, FromHub, Up
-from sync.link import Message
-from sync.reading import MOST_KINDS
-from sync.wire import Alert, Change, Delta, Probe, Returned, encode
+from gate.hotline.messages import Unused
+from sync.broker.mqtt import Message
+from sync.broker.read_message import MOST_KINDS
+from sync.claims.claims import MOST_OF_DOORS, MOST_OF_HUB, PIECE, FromDoor, FromHub, Up
+from sync.wire.messages import Alert, Change, Delta, Probe, Returned, encode
 from tests.factories import an_admission
 from tests.unit.sync.bench import TOPICS, Bench
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.claim import Answer, Claim
-from gate.talk import LONGEST, Ordered, Refetch, ToSync, Unused, encode, to_door
-from sync.hotline import MOST_DOORS, Door, Hotline
+from gate.hotline.messages import LONGEST, Ordered, Refetch, ToSync, Unused, encode, to_door
+from gate.rules.first_entry import Answer, Claim
+from sync.claims.hotline import MOST_DOORS, Door, Hotline
 from tests.patience import PATIENCE_S
 
 LOOK_S = 0.02

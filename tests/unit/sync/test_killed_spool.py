@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from sync.cache import Cache
+from sync.cache.writer import Cache
 from tests.factories import NOW, an_admission
 from tests.patience import PATIENCE_S
 from tests.unit.sync.killed_spool import ROWS

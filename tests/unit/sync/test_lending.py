@@ -8,14 +8,14 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from gate.homes import division_of
-from gate.journal import Journal
-from gate.lending import LOCK_FILE, lending_lock
-from gate.model import Reason, Ruling
-from sync.fetcher import WantConfig
-from sync.link import Connected
-from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateConfig, Lend, LentTo
+from gate.rules.home_gate import division_of
+from gate.rules.model import Reason, Ruling
+from gate.store.journal import Journal
+from gate.store.locks import LOCK_FILE, lending_lock
+from sync.broker.mqtt import Connected
+from sync.feed.fetcher import WantConfig
+from sync.feed.snapshot import Fetched
+from sync.wire.messages import Change, Delta, GateConfig, Lend, LentTo
 from tests.factories import a_record, an_event
 from tests.unit.sync.bench import TOPICS, Bench
 

@@ -7,10 +7,10 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
-from gate.model import Reason, Ruling, ScanRecord
-from sync.link import Message
-from sync.scans import encode_scans
-from sync.wire import Alert
+from gate.rules.model import Reason, Ruling, ScanRecord
+from sync.broker.mqtt import Message
+from sync.wire.messages import Alert
+from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record
 from tests.unit.sync.bench import TOPICS, Bench
 

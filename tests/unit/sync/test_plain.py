@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from sync.plain import PlainClient, without_properties
+from sync.wire.without_properties import PlainClient, without_properties
 
 TOPIC = b"maguey/v1/maguey/gates/gate-1/scans"
 EMPTY_PROPERTY = b"\x26\0\0\0\0"  # a user property without name and value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from gate.journal import Journal
-from gate.live import Counters, Live, Parts, Reading
-from gate.model import Kind
-from sync.fetcher import WantConfig, WantEvent
-from sync.link import Connected, Lost, Message
-from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateStatus, Head, decode
+from gate.rules.model import Kind
+from gate.store.journal import Journal
+from gate.store.live_file import Counters, Live, Parts, Reading
+from sync.broker.mqtt import Connected, Lost, Message
+from sync.feed.fetcher import WantConfig, WantEvent
+from sync.feed.snapshot import Fetched
+from sync.wire.messages import Change, Delta, GateStatus, Head, decode
 from tests.factories import a_record, an_admission, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 

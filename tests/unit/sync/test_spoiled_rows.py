@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from sync.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans
+from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans
 from tests.unit.sync.bench import Bench, seqs
 
 

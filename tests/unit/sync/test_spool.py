@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gate.cache import CacheReader
-from gate.errors import StoreError
-from gate.link import LinkNote
-from gate.model import Admission, FeedRow, Removed, Status
-from sync.cache import Cache, DamagedCacheError
-from sync.snapshot import Fetched
-from sync.spool import LEFT_BYTES, PORTION, Spool, SpoolBusy
+from gate.common.errors import StoreError
+from gate.rules.model import Admission, FeedRow, Removed, Status
+from gate.store.cache import CacheReader
+from gate.store.link_row import LinkNote
+from sync.cache.spool import LEFT_BYTES, PORTION, Spool, SpoolBusy
+from sync.cache.writer import Cache, DamagedCacheError
+from sync.feed.snapshot import Fetched
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
 from tests.patience import PATIENCE_S
 from tests.unit.sync.bench import Bench

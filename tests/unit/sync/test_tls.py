@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.snapshot import FetchError, HubClient
-from sync.tls import BUILT, context, is_lost
+from sync.broker.tls import BUILT, context, is_lost
+from sync.feed.snapshot import FetchError, HubClient
 from tests.certificates import Authority, Identity
 from tests.patience import PATIENCE_S
 

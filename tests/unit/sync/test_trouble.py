@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from gate.journal import Journal
-from gate.model import Kind
-from sync.cache import DamagedCacheError
-from sync.fetcher import WantConfig, WantEvent
-from sync.link import Connected, Lost, Message
-from sync.scans import encode_scans
-from sync.snapshot import Fetched
-from sync.wire import Change, Delta, GateConfig, Head
+from gate.rules.model import Kind
+from gate.store.journal import Journal
+from sync.broker.mqtt import Connected, Lost, Message
+from sync.cache.writer import DamagedCacheError
+from sync.feed.fetcher import WantConfig, WantEvent
+from sync.feed.snapshot import Fetched
+from sync.wire.messages import Change, Delta, GateConfig, Head
+from sync.wire.scans import encode_scans
 from tests.factories import a_record, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench, seqs
 
@@ -76,7 +76,7 @@ def test_a_log_removed_beside_the_journal_is_told_once_and_waited_for_by_nobody(
 
 
 def put_back(bench: Bench) -> None:
-    """What the door does when it notices (`gate.opening`)."""
+    """What the door does when it notices (`gate.recovery.open_journal`)."""
     new = bench.folder / "journal.new.db"
     bench.journal.copy_to(new)
     bench.journal.close()

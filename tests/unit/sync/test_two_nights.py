@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import msgspec
 
-from gate.model import Admission, Event, Status
-from gate.tonight import LINGER, tonight
-from sync.fetcher import WantEvent
-from sync.wire import Change, Delta, GateConfig, Head
+from gate.rules.model import Admission, Event, Status
+from gate.rules.night import LINGER, tonight
+from sync.feed.fetcher import WantEvent
+from sync.wire.messages import Change, Delta, GateConfig, Head
 from tests.factories import DOORS, an_admission, an_event, code_id
 from tests.unit.sync.bench import TOPICS, Bench
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from sync.link import Connected, Lost
+from sync.broker.mqtt import Connected, Lost
 from tests.unit.sync.bench import Bench
 
 UNLISTED = Lost("the broker refuses every subscription", unlisted=True)

@@ -1,0 +1,1 @@
+"""Panels: the ones on the wall, the ones that need no hardware, and the thread that draws on them."""

@@ -1,0 +1,1 @@
+"""Pages as pictures: where everything goes, and every pixel of it. Pure."""

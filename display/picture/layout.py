@@ -1,0 +1,94 @@
+"""Where everything goes: pure geometry, tried out from large to small.
+
+What fits at no size turns over to further leaves (`display.picture.turned_pages`); a single over-long word
+moves through its line. Nothing is ever cut in mid-word.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from display import fonts
+from display.picture.fixed_pages import focus, idle, typing
+from display.picture.headline_pages import best
+from display.picture.rows import GAP, MARK, ends, row
+from display.picture.shapes import Box, Layout, Text
+from display.picture.turned_pages import turning
+from display.text.words import Page
+
+__all__ = ["MARGIN", "MARK", "SHIFT", "layout"]
+
+MARGIN = 3
+"""Free columns left and right, so that nothing touches the panel's edge, nor when it is shifted."""
+
+SHIFT = 2
+"""Free rows below a page that stands for long: it is moved about by up to so many pixels."""
+
+_BANNER_SIZE = 14
+
+
+@lru_cache(maxsize=64)
+def layout(page: Page, size: tuple[int, int]) -> Layout:
+    """Lay a page out for a panel of `size` = (width, height) pixels, at least 128 × 64."""
+    width, height = size
+    bar, banner = _banner(page, width)
+    top = bar.bottom + 2 if bar else 2
+    bottom = height - (SHIFT if page.standing else 1)
+    area = Box(x=MARGIN, y=top, w=width - 2 * MARGIN, h=bottom - top)
+    body = _body(page, area)
+    return Layout(
+        texts=banner + body.texts,
+        icon=page.icon,
+        icon_box=body.icon_box,
+        bar=bar,
+        mark=body.mark if page.online else None,
+        frame=body.frame,
+        filled=body.filled,
+        leaves=body.leaves,
+        seconds=page.seconds,
+    )
+
+
+def _body(page: Page, area: Box) -> Layout:
+    if page.header is not None:
+        return idle(page, page.header, area)
+    if page.typed:
+        return typing(page, area)
+    if page.share is not None:
+        return focus(page, area, page.share)
+    return (None if page.roll else best(page, area)) or turning(page, area)
+
+
+def _banner(page: Page, width: int) -> tuple[Box | None, tuple[Text, ...]]:
+    """The lit bar across the top: first line large, the word left and the age right."""
+    if not page.banner:
+        return None, ()
+    word, _, age = page.banner[0].partition(" · ")
+    texts = _in_one_row((word, *page.banner[1:], age), width) or _in_rows(word, age, page.banner[1:], width)
+    margin = texts[0].box.y
+    return Box(x=0, y=0, w=width, h=texts[-1].box.bottom + margin), texts
+
+
+def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[Text, ...]:
+    """All of it side by side, as on a wide panel; nothing if it does not fit."""
+    widths = [fonts.width(part, _BANNER_SIZE) for part in parts]
+    free = width - 2 * (MARGIN + 1) - sum(widths)
+    if free < GAP * (len(parts) - 1):
+        return ()
+    x, texts = MARGIN + 1, []
+    for part, across in zip(parts, widths, strict=True):
+        texts.append(row(part, _BANNER_SIZE, Box(x=x, y=2, w=across, h=40), black=True))
+        x += across + free // max(len(parts) - 1, 1)
+    return tuple(texts)
+
+
+def _in_rows(word: str, age: str, further: tuple[str, ...], width: int) -> tuple[Text, ...]:
+    """The word left and the age right, small if they must, and what else there is below."""
+    margin = 1 if further else 2  # two lines leave little for the rest
+    area = Box(x=MARGIN + 1, y=margin, w=width - 2 * MARGIN - 2, h=40)
+    large = fonts.width(word + age, _BANNER_SIZE) + GAP <= area.w
+    texts = [*ends(word, age, _BANNER_SIZE if large else fonts.SMALLEST, area, black=True)]
+    for line in further:
+        area = area.below(texts[-1].box.bottom - area.y + 2)
+        texts.append(row(line, fonts.SMALLEST, area, black=True))
+    return tuple(texts)

@@ -1,0 +1,1 @@
+"""`maguey-gate`: the commands of the door."""

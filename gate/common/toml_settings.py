@@ -1,0 +1,120 @@
+"""Read a TOML configuration and report every mistake at once.
+
+Used by the gate and by the hub. Pure: text in, a frozen value out. msgspec stops at the
+first mistake, so each key is checked by itself here, and a misspelt key is answered with
+the nearest known one (compare Mopidy's `config/schemas.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
+
+from gate.common.errors import ConfigError
+
+T = TypeVar("T", bound=msgspec.Struct)
+Check = Callable[[Any], Iterator[str]]
+
+
+def load(text: str, shape: type[T], name: str, check: Check | None = None) -> T:
+    """Turn TOML text into `shape`.
+
+    :param name: how the file is called in the message.
+    :param check: yields further mistakes of a value whose keys are all well-formed.
+    :raises ConfigError: with one line per mistake: the key, what was expected, the nearest key.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}. Mend that line and try again.") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid TOML: nested too deeply.") from None
+    problems = list(_problems(data, shape, ""))
+    if not problems:
+        value = msgspec.convert(data, shape)
+        problems = list(check(value)) if check else []
+        if not problems:
+            return value
+    elif check:
+        problems += _further(data, shape, check, [problem.split(":")[0] for problem in problems])
+    count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    raise ConfigError(f"{name}: {count}:\n{lines}")
+
+
+def _further(data: dict[str, Any], shape: type[msgspec.Struct], check: Check, wrong: list[str]) -> list[str]:
+    """What `check` finds beside keys that are wrong: it is asked as if those were left out.
+
+    What it says of a key left out is not told; where a key that is needed is among them, it cannot be asked.
+    """
+    try:
+        value = msgspec.convert(_without(data, wrong, ""), shape)
+    except msgspec.ValidationError:
+        return []
+    return [problem for problem in check(value) if problem.split(":")[0] not in wrong]
+
+
+def _without(data: dict[str, Any], wrong: list[str], prefix: str) -> dict[str, Any]:
+    kept = {key: value for key, value in data.items() if prefix + key not in wrong}
+    return {
+        key: _without(value, wrong, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in kept.items()
+    }
+
+
+def _problems(data: Mapping[str, Any], shape: type[msgspec.Struct], prefix: str) -> Iterator[str]:
+    known = {field.encode_name: field for field in fields(shape)}
+    for key, value in data.items():
+        if key in known:
+            yield from _value_problems(value, known[key], prefix + key)
+        else:
+            yield f"{prefix}{key}: unknown key.{_nearest(key, known)}"
+    for key, field in known.items():
+        if key not in data and field.required:
+            yield f"{prefix}{key}: missing; expected {_expected(field)}."
+
+
+def _value_problems(value: Any, field: FieldInfo, key: str) -> Iterator[str]:
+    section = _section(field)
+    if section is not None and isinstance(value, dict):
+        yield from _problems(value, section, key + ".")
+        return
+    try:
+        msgspec.convert(value, field.type)
+    except msgspec.ValidationError as error:
+        choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+        expected = f"expected one of {', '.join(map(repr, choices))}." if choices else _plain(str(error))
+        yield f"{key}: {value!r} is wrong; {expected}" if choices else f"{key}: {expected}"
+
+
+def _section(field: FieldInfo) -> type[msgspec.Struct] | None:
+    is_section = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+    return field.type if is_section else None
+
+
+def _nearest(key: str, known: Mapping[str, FieldInfo]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else f" Known here: {', '.join(sorted(known))}."
+
+
+def _expected(field: FieldInfo) -> str:
+    if _section(field) is not None:
+        return f"a section [{field.encode_name}]"
+    return _type_name(field.type)
+
+
+def _type_name(hint: Any) -> str:
+    base = getattr(hint, "__origin__", hint)
+    return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}.get(base, str(hint))
+
+
+def _plain(message: str) -> str:
+    words = {"`str`": "text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false"}
+    for technical, plain in words.items():
+        message = message.replace(technical, plain)
+    return message.split(" - at ")[0] + "."

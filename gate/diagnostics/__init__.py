@@ -1,0 +1,1 @@
+"""What somebody who looks after a gate can ask: doctor, status, tests of devices, a night played again."""

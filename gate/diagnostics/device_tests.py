@@ -1,0 +1,102 @@
+"""Trials of single devices for whoever looks after a gate: one pulse, every signal, what a scanner reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gate.clock import Clock
+from gate.common.errors import HardwareError, MagueyError, Step
+from gate.common.uuid7 import uuid7
+from gate.ports.devices import Scanner, Turnstile, Voice
+from gate.ports.signals import Signal
+from gate.rules.model import Reason, ScanRecord
+from gate.rules.passage import Outcome
+from gate.rules.payload import Malformed, parse
+from gate.rules.records import record_of
+from gate.store.journal import Journal
+from gate.store.live_file import Reading
+
+Wait = Callable[[float], object]
+"""Waits that many seconds."""
+LOOK_S = 0.05
+_SHOWN = 60
+
+
+def refuse_beside(door: Reading) -> None:
+    """Two programs cannot have one device.
+
+    :raises MagueyError: the door runs.
+    """
+    if door.is_fresh:
+        raise MagueyError("The door runs and has this device. Stop it first: systemctl stop maguey-gate")
+
+
+def test_pulse(
+    journal: Journal, turnstile: Turnstile, clock: Clock, gate_id: str, random: Callable[[int], bytes]
+) -> ScanRecord:
+    """Record a pulse that lets nobody in by a ticket, then give it (invariant 11: commit before pulse).
+
+    :returns: the record; the pulse runs on in the background until the turnstile is closed.
+    :raises StoreError: it cannot be recorded; the relay did not move.
+    :raises HardwareError: the relay did not move.
+    """
+    now = clock.now()
+    scan_id = uuid7(int(now.wall.timestamp() * 1000), random(10))
+    outcome = Outcome(record="event", reason=Reason.TEST_PULSE)
+    with journal.turn() as turn:
+        record = turn.append(record_of(outcome, now, scan_id, gate_id))
+    turnstile.release()
+    return record
+
+
+def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wait: Wait) -> None:
+    """Each signal in turn, then rest.
+
+    :param tell: says which one is being played.
+    :raises HardwareError: a lamp or the buzzer cannot be switched.
+    """
+    for signal in Signal:
+        tell(signal.value)
+        voice.play(signal)
+        wait(seconds)
+        trouble = voice.trouble()
+        if trouble is not None:
+            raise trouble
+    voice.play(Signal.REST)
+
+
+def read_codes(scanner: Scanner, seconds: float, tell: Callable[[str], object], wait: Wait) -> int:
+    """What a hand scanner reads within so many seconds.
+
+    :param tell: is told of each code, which stays a secret: dots stand for its letters and digits.
+    :returns: how many codes.
+    :raises HardwareError: it is not there.
+    """
+    count = 0
+    for _ in range(round(seconds / LOOK_S)):
+        trouble = scanner.trouble()
+        if trouble is not None:
+            raise trouble
+        raw = scanner.read()
+        if raw is None:
+            wait(LOOK_S)
+        else:
+            count += 1
+            tell(_described(raw))
+    return count
+
+
+def _described(raw: bytes) -> str:
+    what = parse(raw)
+    kind = (
+        f"no code of ours ({what.why})" if isinstance(what, Malformed) else f"a ticket's code, {what.carrier}"
+    )
+    text = raw[:_SHOWN].decode("utf-8", "replace")
+    dots = "".join("•" if character.isalnum() else character for character in text)
+    return f"{kind}, {len(raw)} bytes: {dots}{'…' if len(raw) > _SHOWN else ''}"
+
+
+def nothing_wired(what: str, section: str) -> HardwareError:
+    """The configuration knows of no such device."""
+    message, advice = f"No {what} is configured.", f"Fill in the section [{section}]."
+    return HardwareError(what, message, advice, Step.PIN_SETTINGS)

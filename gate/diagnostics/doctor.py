@@ -1,0 +1,66 @@
+"""`maguey-gate doctor`: everything that can be looked at before a night, as one table.
+
+While the door runs it has the devices, so what it says of them is told; else they are tried. What
+needs the network is looked at by `maguey-sync doctor`, as a child: the door has no network code.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gate.clock import Clock
+from gate.common.findings import Check, Finding, examine, fault
+from gate.common.foreign import UnreadableError, read_json
+from gate.config import GateFile
+from gate.diagnostics import checks
+from gate.diagnostics.credentials import check_credentials
+from gate.diagnostics.status import gather
+from gate.store.live_file import read_live
+
+NETWORK_S = 90.0
+"""Longer than all that `maguey-sync doctor` waits for, one after the other."""
+_LONGEST_REPORT = 1024 * 1024
+DeviceChecks = Callable[[bool], Sequence[tuple[str, Check]]]
+
+
+def diagnose(config: GateFile, file: Path, clock: Clock, devices: DeviceChecks) -> list[Finding]:
+    """All findings, in the order of a scan's way through the gate.
+
+    :param file: where `config` was read from, for the child that looks at the network.
+    :param devices: the checks of what hangs on this machine, given whether the door runs.
+    """
+    now = clock.now()
+    door = read_live(config.live, now)
+    local: list[tuple[str, Check]] = [
+        ("door", lambda: checks.check_door(door)),
+        *devices(door.is_fresh),
+        *([("parts", lambda: checks.parts_of(door))] if door.is_fresh else []),
+        ("journal's disk", lambda: checks.check_state_dir(config)),
+        ("shared files", lambda: checks.check_sharing(config)),
+        ("journal and cache", lambda: checks.check_files(gather(config, clock))),
+        ("clock", lambda: checks.check_clock(now, _last_scan(config, clock))),
+        ("credentials", lambda: check_credentials(config, now.wall)),
+    ]
+    return [*examine(local), *examine([("network", lambda: ask_sync(file))], NETWORK_S + 10)]
+
+
+def _last_scan(config: GateFile, clock: Clock) -> datetime | None:
+    told = gather(config, clock).journal.last_scan
+    return datetime.fromisoformat(told.split()[0]) if told else None
+
+
+def ask_sync(file: Path, patience_s: float = NETWORK_S) -> Iterator[Finding]:
+    """What `maguey-sync doctor` finds."""
+    command = [sys.executable, "-m", "sync.cli", "doctor", "--json", "--config", str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
+        yield from read_json(done.stdout, list[Finding], limit=_LONGEST_REPORT)
+    except subprocess.TimeoutExpired:
+        yield fault("network", f"No answer within {patience_s:g} s.", "Call maguey-sync doctor yourself.")
+    except UnreadableError:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        yield fault("network", said[-1] if said else "maguey-sync doctor said nothing.", "")

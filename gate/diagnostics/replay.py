@@ -1,0 +1,287 @@
+"""A recorded night through the decision again, with the cache as it is now. Pure.
+
+Each scan is put to `gate.rules.decide` with the past it had: this gate's own admissions from the journal
+up to that scan, and of the cache what was so before it. What then differs, somebody changed since: the
+hub (a refund, a link to a table), the configuration, or this software.
+
+A journal holds hashes and no codes, so two things are taken as recorded and not judged again: whether
+the check character was right, and whether a signature verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from gate.common.value import Value
+from gate.rules.decide import Policy, Question, decide
+from gate.rules.first_entry import WITHOUT_LEAVE, Standing
+from gate.rules.first_entry import Answer as Claimed
+from gate.rules.history import combine, without
+from gate.rules.model import (
+    Admission,
+    Entry,
+    Event,
+    Flag,
+    Kind,
+    Moment,
+    Reason,
+    Ruling,
+    ScanRecord,
+    Status,
+    Table,
+    Verdict,
+)
+from gate.rules.night import margin, night_of
+from gate.rules.payload import Code, Malformed, Proof
+
+GRANTED = Claimed(scan_id="", answer="granted")
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+class Known(Value, frozen=True):
+    """What the cache says of one code now."""
+
+    admission: Admission | None = None
+    table: Table | None = None
+    peers: tuple[Entry, ...] = ()
+
+
+class Answer(Value, frozen=True):
+    """The part of a verdict that is compared."""
+
+    ruling: Ruling
+    reason: Reason
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.ruling.value} {self.reason.value} ({self.kind.value})"
+
+
+class Difference(Value, frozen=True):
+    """One scan that would be answered otherwise. `code`: the start of its hash."""
+
+    seq: int
+    at: Moment
+    code: str
+    was: Answer
+    would_be: Answer
+    why: str
+
+
+class Replayed(Value, frozen=True):
+    """`skipped`: scans that cannot be judged again, because the gate was locked against guessing, or had
+    no leave of the hub."""
+
+    scans: int
+    skipped: int
+    differences: tuple[Difference, ...]
+
+
+class _Recalled(Code, frozen=True, kw_only=True):
+    """A code of which the journal kept the hash."""
+
+    is_well_made: bool = True
+
+    @property
+    def check_ok(self) -> bool:
+        return self.is_well_made
+
+
+class _Past:
+    """This gate's own admissions, as the records are gone through."""
+
+    def __init__(self) -> None:
+        self._admitted: dict[str, tuple[str, Entry]] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        self._annulled: dict[str, list[Entry]] = {}
+
+    def add(self, record: ScanRecord) -> None:
+        if record.record == "annulled":
+            self._annul(record.refers_to or "")
+        elif record.record == "scan" and record.verdict is Ruling.ADMIT and record.code_hash:
+            entry = Entry(at=record.occurred_at, gate=record.gate_id, scan=record.scan_id)
+            self._admitted[record.scan_id] = (record.code_hash, entry)
+            self._entries.setdefault(record.code_hash, []).append(entry)
+
+    def _annul(self, scan_id: str) -> None:
+        code_hash, entry = self._admitted.pop(scan_id, ("", None))
+        if entry is not None:
+            self._entries[code_hash].remove(entry)
+            self._annulled.setdefault(code_hash, []).append(entry)
+
+    def entries(self, code_hash: str) -> list[Entry]:
+        return self._entries.get(code_hash, [])
+
+    def annulled(self, code_hash: str) -> list[Entry]:
+        return self._annulled.get(code_hash, [])
+
+
+def replay(
+    records: Iterable[ScanRecord],
+    known: Callable[[str], Known],
+    events: Sequence[Event],
+    policy: Policy,
+    event_id: str | None = None,
+) -> Replayed:
+    """Decide every scan again.
+
+    :param records: the whole journal, by number; scans give the past of those after them. Gone through
+        twice, so no iterator.
+    :param known: what the cache says of a code.
+    :param event_id: judge only scans decided for this event.
+    """
+    past, scans, skipped, differences = _Past(), 0, 0, list[Difference]()
+    begun, begin_here = _beginnings(records)
+    for record in records:
+        is_judged = record.record == "scan" and event_id in (None, record.event_id)
+        if is_judged and (Flag.LOCKED in record.flags or record.reason in WITHOUT_LEAVE):
+            skipped += 1
+        elif is_judged:
+            scans += 1
+            found = known(record.code_hash) if record.code_hash else Known()
+            since = EARLIEST if record.code_hash in begin_here else begun
+            question = _question(record, _as_it_was(found, record, since), past, events, policy)
+            difference = _difference(record, decide(question), question)
+            differences += [difference] if difference else []
+        past.add(record)
+    return Replayed(scans=scans, skipped=skipped, differences=tuple(differences))
+
+
+def _beginnings(records: Iterable[ScanRecord]) -> tuple[datetime, frozenset[str | None]]:
+    """When the journal begins, and the codes whose first entry it has: it has this gate's others too.
+
+    The hub's time of such an entry may lie before the journal begins, where the gate's clock was fast.
+    """
+    begun, begin_here = None, set()
+    for record in records:
+        begun = begun or record.occurred_at
+        if record.record == "scan" and record.reason is Reason.FIRST_ENTRY:
+            begin_here.add(record.code_hash)
+    return begun or EARLIEST, frozenset(begin_here)
+
+
+def _as_it_was(known: Known, record: ScanRecord, since: datetime) -> Known:
+    """The cache without what came later than the scan.
+
+    :param since: from then on the journal knows better of this gate's own entries: the hub has them
+        with a corrected time.
+    """
+
+    def was_so(entry: Entry) -> bool:
+        is_in_journal = entry.gate == record.gate_id and entry.at >= since
+        return entry.at < record.occurred_at and not is_in_journal
+
+    peers = tuple(filter(was_so, known.peers))
+    return msgspec.structs.replace(known, admission=_admission(known.admission, was_so), peers=peers)
+
+
+def _admission(admission: Admission | None, was_so: Callable[[Entry], bool]) -> Admission | None:
+    if admission is None:
+        return None
+    entries = [entry for entry in (admission.first_entry, admission.last_entry) if entry is not None]
+    kept = [entry for entry in entries if was_so(entry)]
+    status = admission.status
+    if entries and not kept and status is Status.CHECKED_IN:
+        status = Status.ISSUED
+    first, last = (kept[0], kept[-1]) if kept else (None, None)
+    return msgspec.structs.replace(admission, status=status, first_entry=first, last_entry=last)
+
+
+def _question(
+    record: ScanRecord, known: Known, past: _Past, events: Sequence[Event], policy: Policy
+) -> Question:
+    code_hash = record.code_hash or ""
+    admission = without(known.admission, past.annulled(code_hash))
+    # a code the cache does not know is taken to name the night it was judged by
+    wanted = _night(events, admission.event_id if admission else record.event_id)
+    event = night_of(wanted, events, record.occurred_at)
+    return Question(
+        presented=_presented(record, event) if record.code_hash else Malformed("as recorded"),
+        now=record.occurred_at,
+        margin=margin(record.clock, record.clock_uncertainty_ms),
+        event=event,
+        admission=admission,
+        table=known.table,
+        ticket_event=wanted if admission else None,
+        history=combine(admission, [*past.entries(code_hash), *known.peers]),
+        proof=_proof(record),
+        # whatever it rested on then: a scan that was refused for want of leave is not judged again
+        standing=Standing(answer=GRANTED, isolated=Flag.ISOLATED in record.flags),
+        policy=policy,
+    )
+
+
+def _night(events: Sequence[Event], event_id: str | None) -> Event | None:
+    return next((event for event in events if event.event_id == event_id), None)
+
+
+def _presented(record: ScanRecord, event: Event | None) -> Code:
+    named = None if record.reason is Reason.WRONG_EVENT else event
+    return _Recalled(
+        id="",
+        code_hash=record.code_hash or "",
+        event_code=named.code if named else "",
+        event_date=f"{named.doors_open_at:%Y%m%d}" if named else "",
+        is_well_made=record.reason is not Reason.BAD_CHECKSUM,
+    )
+
+
+def _proof(record: ScanRecord) -> Proof:
+    """What is known of it by how far down the table the scan came: past line 5, unknown, it was signed."""
+    if record.reason is Reason.FORGED:
+        return Proof.INVALID
+    return Proof.VALID if record.subject_id is None and record.rule > 5 else Proof.NONE
+
+
+def _difference(record: ScanRecord, verdict: Verdict, question: Question) -> Difference | None:
+    was = Answer(ruling=record.verdict, reason=record.reason, kind=record.kind)
+    would_be = Answer(ruling=verdict.ruling, reason=verdict.reason, kind=verdict.kind)
+    if was == would_be:
+        return None
+    return Difference(
+        seq=record.seq,
+        at=record.occurred_at,
+        code=(record.code_hash or "")[:12],
+        was=was,
+        would_be=would_be,
+        why=_why(was, would_be, verdict, question),
+    )
+
+
+_NOW = {
+    Reason.REFUNDED: "It was refunded since.",
+    Reason.CANCELLED: "It was cancelled since.",
+    Reason.EVENT_CANCELLED: "The night was cancelled since.",
+    Reason.TABLE_NOT_CONFIRMED: "Its table is not confirmed any more.",
+    Reason.UNKNOWN: "The cache does not know it any more.",
+    Reason.WRONG_EVENT: "It is for another night now, or this gate serves another.",
+    Reason.TOO_EARLY: "The night's hours were changed.",
+    Reason.EVENT_OVER: "The night's hours were changed.",
+}
+_THEN = {
+    Reason.UNKNOWN: "It came into the cache after the scan.",
+    Reason.BAD_CHECKSUM: "It came into the cache after the scan.",
+    Reason.REFUNDED: "It is good again.",
+    Reason.CANCELLED: "It is good again.",
+    Reason.EVENT_CANCELLED: "The night takes place after all.",
+    Reason.TABLE_NOT_CONFIRMED: "Its table was confirmed since.",
+    Reason.WRONG_EVENT: "It was moved to this night, or this gate serves another.",
+    Reason.TOO_EARLY: "The night's hours were changed.",
+    Reason.EVENT_OVER: "The night's hours were changed.",
+    Reason.ALREADY_USED: "The entry it was refused for is not known any more.",
+}
+
+
+def _why(was: Answer, would_be: Answer, verdict: Verdict, question: Question) -> str:
+    """The likely cause: what the decision table says now, else what it said then."""
+    if would_be.reason is Reason.ALREADY_USED and verdict.entry is not None:
+        return f"An entry at {verdict.entry.gate} at {verdict.entry.at:%H:%M:%S} UTC became known since."
+    if was.kind is Kind.UNKNOWN and question.admission is not None:
+        return _THEN[Reason.UNKNOWN]
+    if was.reason is would_be.reason:
+        return "It was linked to a table since, or taken from it, or the table was paid."
+    likely = _NOW.get(would_be.reason) or _THEN.get(was.reason)
+    return likely or "Another configuration or another version of the software decided then."

@@ -1,0 +1,53 @@
+"""What the hub told everybody, as far as it concerns this gate. Used from the door's thread."""
+
+from __future__ import annotations
+
+from gate.door.idle import Front
+from gate.door.parts import Parts
+from gate.door.signs import Showing
+from gate.ports.screen import DoubleEntry, Place
+from gate.rules.model import Now
+from gate.store.link_row import Alert
+
+EVERY_MS = 1_000
+
+
+class Alerting:
+    """Reads the cache's alerts. Those from before this door was started were for the one before it."""
+
+    def __init__(self, gate_id: str, parts: Parts, front: Front, showing: Showing) -> None:
+        self._gate_id = gate_id
+        self._parts = parts
+        self._front = front
+        self._showing = showing
+        self._seen: int | None = None
+        self._next_ms = 0
+
+    def turn(self, now: Now) -> None:
+        """Once a second: what is new."""
+        if now.monotonic_ms < self._next_ms:
+            return
+        self._next_ms = now.monotonic_ms + EVERY_MS
+        newest = self._parts.cache.newest_alert()
+        if newest is None:
+            return
+        if self._seen is None:
+            self._seen = newest
+        if newest < self._seen:
+            self._seen = 0  # another cache file, which counts anew
+        for number, alert in self._parts.cache.alerts(self._seen):
+            self._seen = number
+            self._take(alert, now.monotonic_ms)
+
+    def _take(self, alert: Alert, now_ms: int) -> None:
+        if alert.reason == "conflict" and self._gate_id in (alert.gate, alert.other_gate):
+            self._showing.later(self._double_entry(alert), now_ms)
+        elif alert.reason == "cloned" and alert.gate == self._gate_id:
+            self._front.cloned(now_ms)
+
+    def _double_entry(self, alert: Alert) -> DoubleEntry:
+        names = self._parts.cache.gate_names()
+        return DoubleEntry(
+            counts=Place(gate=names.get(alert.gate, alert.gate), at=alert.at),
+            other=Place(gate=names.get(alert.other_gate, alert.other_gate), at=alert.other_at or alert.at),
+        )

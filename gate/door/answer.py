@@ -1,0 +1,176 @@
+"""From one presentation to its answer: decide, record, release, show. Used by the door.
+
+The relay moves only after `Desk.answer` has committed, and waits neither for the screen nor for the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from msgspec.structs import replace
+
+from gate.common.errors import CacheError, StoreError
+from gate.door.desk import Answered, Desk, Method
+from gate.door.parts import Parts
+from gate.door.report import Tally
+from gate.door.signs import Showing
+from gate.door.turnstile import Passing
+from gate.ports.devices import Turnstile
+from gate.rules.guesses import Guessing, is_guess
+from gate.rules.guesses import note as note_guess
+from gate.rules.model import Flag, Now, Reason
+from gate.rules.payload import Code, Malformed
+from gate.rules.presence import Presented
+from gate.rules.spared_refusals import Sparing
+from gate.rules.typo import Typo
+from gate.store.journal import Journal
+
+FindTypo = Callable[[], Typo | None]
+
+
+class Answering:
+    """Answers guests. Used from the door's thread.
+
+    :param make_desk: builds the desk around a working journal.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        passing: Passing,
+        showing: Showing,
+        tally: Tally,
+        make_desk: Callable[[Journal], Desk],
+    ) -> None:
+        self._parts = parts
+        self._passing = passing
+        self._showing = showing
+        self._tally = tally
+        self._make_desk = make_desk
+        self._guessing = Guessing()
+        self._sparing = Sparing()
+        self._log = structlog.get_logger()
+
+    def answer(
+        self, presented: Presented, now: Now, method: Method = "camera", find_typo: FindTypo | None = None
+    ) -> None:
+        """Answer one presentation. A code that trips over a mistake of ours costs its own answer, no more.
+
+        :param find_typo: looks for the slip in a typed code whose check character is wrong.
+        """
+        if isinstance(presented.what, Code) and self._passing.state.awaits(presented.what.code_hash):
+            return  # released for this very code: it asks nothing new (domain 2.3, Presence)
+        try:
+            self._answer(presented, now.monotonic_ms, method, find_typo)
+        except Exception:
+            self._log.exception("scan failed", code=_short(presented))
+            self._showing.notice("see_staff", now.monotonic_ms)
+
+    def _answer(self, presented: Presented, now_ms: int, method: Method, find_typo: FindTypo | None) -> None:
+        journal, turnstile = self._parts.journal.get(now_ms), self._parts.turnstile.get(now_ms)
+        if journal is None or turnstile is None or turnstile.trouble() is not None:
+            # nothing that cannot be recorded or let through is decided: the ticket stays good
+            self._see_staff(presented, "out of order", now_ms)
+            return
+        try:
+            answered = self._decided(journal, presented, method, now_ms)
+        except CacheError:
+            self._see_staff(presented, "cache out of order", now_ms)
+            return
+        except StoreError as error:
+            self._parts.journal.broke(error, now_ms)
+            self._see_staff(presented, "not recorded", now_ms)
+            return
+        self._perform(_with_typo(answered, find_typo), journal, turnstile, now_ms)
+        self._note_record(answered, presented, method, now_ms)
+        self._tally.scan(answered)
+        self._note_guess(answered, now_ms)
+
+    def _decided(self, journal: Journal, presented: Presented, method: Method, now_ms: int) -> Answered:
+        release = not self._passing.state.is_open
+        locked = self._guessing.is_locked(now_ms)
+        spares = not self._sparing.has_room(method, now_ms)
+        return self._make_desk(journal).answer(
+            presented, method, release=release, locked=locked, spares=spares
+        )
+
+    def _perform(self, answered: Answered, journal: Journal, turnstile: Turnstile, now_ms: int) -> None:
+        record, effects = answered.record, answered.effects
+        opened = True
+        if record is not None and record.released:
+            opened = self._passing.release(turnstile, journal, record)
+        if opened:
+            self._showing.answer(effects.screen, effects.signal, now_ms)
+        else:
+            # nobody came in by this record: a person has to put the turnstile right
+            self._tally.counts["annulled"] += 1
+            self._showing.notice("see_staff", now_ms)
+            self._passing.write(journal)  # at once: until then the ticket would count as used
+
+    def _note_record(self, answered: Answered, presented: Presented, method: Method, now_ms: int) -> None:
+        """What has no record has no line in the log either, but for the first of many."""
+        if answered.record is not None or not is_guess(answered.verdict):
+            self._log.info("scan", **log_fields(answered, presented))
+        if not is_guess(answered.verdict):
+            return
+        if answered.record is not None:
+            self._sparing = self._sparing.recorded(method, now_ms)
+            return
+        if not self._sparing.left_out:
+            self._log.warning("more unknown codes than are recorded one by one: now counted", source=method)
+        self._sparing = self._sparing.one_left_out(now_ms)
+
+    def turn(self, now_ms: int) -> None:
+        """Record from time to time how many refusals had no record of their own."""
+        if self._sparing.is_due(now_ms):
+            self.tell_left_out()
+
+    def tell_left_out(self) -> None:
+        """Record it now, if there were any."""
+        count = self._sparing.left_out
+        if count:
+            self._log.warning("refusals of unknown codes counted, not recorded one by one", count=count)
+            self._passing.event(Reason.GUESSING, f"{count} more refused, not recorded one by one")
+            self._sparing = self._sparing.told()
+
+    def _note_guess(self, answered: Answered, now_ms: int) -> None:
+        self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)
+        if locked:
+            self._log.warning("locked for unknown codes: somebody is guessing")
+            self._passing.event(Reason.GUESSING)
+
+    def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
+        self._showing.notice("see_staff", now_ms)
+        self._log.warning("scan not decided", code=_short(presented), why=why)
+
+
+def _with_typo(answered: Answered, find_typo: FindTypo | None) -> Answered:
+    """A locked gate looks for nothing: it would tell a guesser what it knows (see gate/rules/typo.py)."""
+    verdict = answered.verdict
+    if find_typo is None or verdict.reason is not Reason.BAD_CHECKSUM or Flag.LOCKED in verdict.flags:
+        return answered
+    screen = replace(answered.effects.screen, typo=find_typo())
+    return replace(answered, effects=replace(answered.effects, screen=screen))
+
+
+def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
+    """The one line a scan leaves in the log. Never the code itself, only the start of its hash."""
+    verdict, record = answered.verdict, answered.record
+    return {
+        "verdict": verdict.ruling.value,
+        "reason": verdict.reason.value,
+        "rule": verdict.rule,
+        "kind": verdict.kind.value,
+        "subject_id": verdict.subject_id,
+        "code": _short(presented),
+        "seq": record.seq if record else None,
+        "flags": [flag.value for flag in verdict.flags],
+        "online": answered.effects.screen.link.online,
+        "decision_ms": round(answered.decision_ms, 3),
+        **({"why": presented.what.why} if isinstance(presented.what, Malformed) else {}),
+    }
+
+
+def _short(presented: Presented) -> str | None:
+    return presented.what.code_hash[:12] if isinstance(presented.what, Code) else None

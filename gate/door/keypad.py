@@ -1,0 +1,68 @@
+"""Codes typed in: shown while they are typed, answered at Enter, at most 5 a minute (domain 2.3)."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from gate.door.answer import Answering
+from gate.door.idle import Front
+from gate.door.parts import Parts
+from gate.door.signs import Showing
+from gate.ports.devices import Typed
+from gate.ports.screen import Typing
+from gate.rules.code_starts import starts_of
+from gate.rules.model import Now
+from gate.rules.typed_code import Typist, may_type, read
+from gate.rules.typo import likely
+
+
+class Keying:
+    """The keypad of a gate. Used from the door's thread.
+
+    :param zone: the club's time zone.
+    """
+
+    def __init__(
+        self, parts: Parts, front: Front, showing: Showing, answering: Answering, zone: tzinfo
+    ) -> None:
+        self._parts = parts
+        self._front = front
+        self._showing = showing
+        self._answering = answering
+        self._zone = zone
+        self._typist = Typist()
+
+    def turn(self, now: Now, *, answers: bool) -> None:
+        """Take in what was typed.
+
+        :param answers: whether scans are answered; what is typed while they are not is thrown away.
+        """
+        keypad = self._parts.keypad.get(now.monotonic_ms)
+        typed = keypad.read() if keypad else None
+        if typed is None or not answers:
+            return
+        if typed.done or not typed.text:
+            self._showing.free()
+        self._take(typed, now)
+
+    def _take(self, typed: Typed, now: Now) -> None:
+        if typed.done:
+            self._entered(typed.text, now)
+        elif typed.text:
+            screen = Typing(text=typed.text, link=self._front.link(now.monotonic_ms))
+            self._showing.answer(screen, None, now.monotonic_ms)
+
+    def _entered(self, text: str, now: Now) -> None:
+        if not text:
+            return
+        self._typist, may = may_type(self._typist, now.monotonic_ms)
+        if not may:
+            self._showing.notice("slower", now.monotonic_ms)
+            return
+        starts = starts_of(self._parts.cache.events(), now.wall, self._zone)
+        presented = read(text, starts, self._knows)
+        if presented is not None:
+            self._answering.answer(presented, now, "manual", lambda: likely(text, starts, self._knows))
+
+    def _knows(self, code_hash: str) -> bool:
+        return self._parts.cache.find(code_hash).admission is not None

@@ -1,0 +1,40 @@
+"""Codes from a hand scanner: a source of its own, with the camera's rules of presence (domain 2.3)."""
+
+from __future__ import annotations
+
+from gate.door.answer import Answering
+from gate.door.camera import Seeing
+from gate.door.idle import DoorSettings
+from gate.door.parts import Parts
+from gate.ports.devices import Look
+from gate.rules.model import Now
+from gate.rules.presence import Sighting
+
+
+class Scanning:
+    """The hand scanner of a gate. Used from the door's thread.
+
+    Each turn of the loop is one frame, with the code that was read or with none: so a scanner that reads
+    the same code again and again is answered once, and again when it has not for `rescan_after`. More
+    than one code waits for its turn.
+    """
+
+    def __init__(self, settings: DoorSettings, parts: Parts, answering: Answering) -> None:
+        self._parts = parts
+        self._answering = answering
+        self._seeing = Seeing(settings, parts)
+
+    def turn(self, now: Now, *, answers: bool) -> None:
+        """Take in what was scanned.
+
+        :param answers: whether scans are answered; what is scanned while they are not is thrown away.
+        """
+        scanner = self._parts.scanner.get(now.monotonic_ms)
+        raw = scanner.read() if scanner else None
+        if not answers:
+            self._seeing.forget()
+            return
+        look = Look(sightings=() if raw is None else (Sighting(raw=raw),), source="scanner")
+        presented = self._seeing.looked(look, now)
+        if presented is not None:
+            self._answering.answer(presented, now, "scanner")

@@ -1,0 +1,131 @@
+"""Screen, lights and buzzer: the answer to a guest for its time, then what the gate is. Used by the door."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from msgspec.structs import replace
+
+from gate.common.outage import Outage
+from gate.common.value import Value
+from gate.door.idle import Front
+from gate.door.parts import Parts
+from gate.door.turnstile import Passing
+from gate.ports import screen as stage
+from gate.ports.screen import Notice, NoticeWord, Screen, Told
+from gate.ports.signals import Signal
+from gate.rules.passage import Way
+
+REFRESH_MS = 1_000
+PATIENCE_MS = 120_000
+"""What could not be shown between guests for so long is not news any more."""
+MOST_LATER = 8
+RESTING = {
+    Way.NORMAL: Signal.REST,
+    Way.HELD_OPEN: Signal.FREE_PASSAGE,
+    Way.CLOSED: Signal.CLOSED,
+    Way.FREE_PASSAGE: Signal.FREE_PASSAGE,
+}
+"""What the lights say while nobody is answered."""
+
+
+class _Later(Value, frozen=True):
+    """Something to be shown between guests, up to a time."""
+
+    screen: Told
+    until_ms: int
+
+
+class Showing:
+    """What is to be seen and heard at the gate. Used from the door's thread."""
+
+    def __init__(self, parts: Parts, front: Front, passing: Passing) -> None:
+        self._parts = parts
+        self._front = front
+        self._passing = passing
+        self._stage = stage.Stage()
+        self._refresh_at = 0
+        self._later: deque[_Later] = deque(maxlen=MOST_LATER)
+        self._telling: _Later | None = None
+        self._outage = Outage("idle screen")
+
+    def answer(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
+        """Replace whatever is on at once. `signal` None: lights and buzzer go on as they are."""
+        if self._telling is not None and not self.is_free(now_ms):
+            self._later.appendleft(self._telling)  # it did not have its time
+        self._telling = None
+        self._put(screen, signal, now_ms)
+
+    def _put(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
+        self._stage = stage.answer(screen, now_ms)
+        self._parts.display.show(screen)
+        if signal is not None:
+            self._play(signal, now_ms)
+
+    def notice(self, word: NoticeWord, now_ms: int) -> None:
+        """Ask for attention in a word."""
+        self.with_link(Notice(word=word), Signal.ATTENTION, now_ms)
+
+    def with_link(self, screen: Notice, signal: Signal | None, now_ms: int) -> None:
+        """The same as `answer`, with the mark of the link as it is."""
+        self.answer(replace(screen, link=self._front.link(now_ms)), signal, now_ms)
+
+    def later(self, screen: Told, now_ms: int) -> None:
+        """Show something as soon as nobody is being answered; of too many the oldest are dropped."""
+        self._later.append(_Later(screen=screen, until_ms=now_ms + PATIENCE_MS))
+
+    def is_free(self, now_ms: int) -> bool:
+        """Whether nobody is being answered."""
+        return stage.is_free(self._stage, now_ms)
+
+    def way_changed(self, now_ms: int) -> None:
+        """The turnstile is something else for everybody: said at once, whoever is being answered."""
+        self._stage, self._refresh_at = stage.Stage(), 0
+        self._play(RESTING[self._passing.state.way], now_ms)
+
+    def free(self) -> None:
+        """Whatever is on has had its time."""
+        if self._stage.until_ms is not None:
+            self._stage = stage.Stage(until_ms=0, shown=self._stage.shown)
+
+    def rest(self, now_ms: int) -> None:
+        """Between scans: the idle screen, once a second. What goes wrong here is told once."""
+        try:
+            if self._rest(now_ms):
+                self._outage.over()
+        except Exception as error:
+            self._outage.began(error)
+            self._parts.display.show(Notice(word="see_staff"))
+
+    def _rest(self, now_ms: int) -> bool:
+        """Whether the screen was looked after this time."""
+        ended = self._stage.shown is not None and self.is_free(now_ms)
+        if now_ms < self._refresh_at and not ended:
+            return False
+        self._refresh_at = now_ms + REFRESH_MS
+        self._front.look_at_link()
+        self._front.tidy(now_ms)
+        if self.is_free(now_ms) and not self._tell(now_ms):
+            if ended:
+                self._play(RESTING[self._passing.state.way], now_ms)
+            self._stage = stage.Stage()
+            self._parts.display.show(self._front.screen(self._passing.state, now_ms))
+        return True
+
+    def _tell(self, now_ms: int) -> bool:
+        """Show what has waited for this moment, if anything. Free passage is never covered."""
+        if self._passing.state.way is Way.FREE_PASSAGE:
+            return False
+        while self._later:
+            self._telling = self._later.popleft()
+            if now_ms < self._telling.until_ms:
+                screen = replace(self._telling.screen, link=self._front.link(now_ms))
+                self._put(screen, Signal.ATTENTION, now_ms)
+                return True
+        self._telling = None
+        return False
+
+    def _play(self, signal: Signal, now_ms: int) -> None:
+        voice = self._parts.voice.get(now_ms)
+        if voice is not None:
+            voice.play(signal)

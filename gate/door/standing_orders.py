@@ -1,0 +1,146 @@
+"""What staff ordered for everybody outlives the door's process; a hold-open does not outlive its night.
+
+The record of such an order is committed before the order is followed (`gate.door.orders`), so the newest of
+these records says what the turnstile is to be: nothing else is kept that could contradict it. Closed
+lasts until the next order. Held open ends with the night it was ordered in (`gate.rules.night.night_ends`);
+after a boot that is only known once the hub has told the time, and until then the gate stays locked.
+
+A journal that lost its end may have lost that staff ended a hold-open, so one that is only remembered from
+before the loss is not followed, or not any more: locked is safe, open is not. Closed is followed all the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, tzinfo
+
+import structlog
+
+from gate.common.errors import StoreError
+from gate.door.parts import Parts
+from gate.door.turnstile import Passing
+from gate.rules.model import Now, Reason, ScanRecord
+from gate.rules.night import night_ends
+from gate.rules.passage import Order, Outcome, Way
+
+EACH_MS = 1_000
+_LOST = (
+    "the journal has lost its newest records, and with them perhaps that staff ended it. "
+    "If the gate is to be open, order hold_open again"
+)
+_ORDERS = {Reason.HELD_OPEN: Order.HOLD_OPEN, Reason.CLOSED: Order.CLOSE}
+
+
+class Lasting:
+    """What lasts at one gate. Used from the door's thread.
+
+    :param zone: the club's time zone.
+    :param changed: told when the turnstile has become something else for everybody.
+    """
+
+    def __init__(
+        self, parts: Parts, passing: Passing, zone: tzinfo, changed: Callable[[Sequence[Outcome]], None]
+    ) -> None:
+        self._parts = parts
+        self._passing = passing
+        self._zone = zone
+        self._changed = changed
+        self._has_looked = False
+        self._remembered: ScanRecord | None = None
+        self._recalled: ScanRecord | None = None
+        self._seen = Way.NORMAL
+        self._since: Now | None = None
+        self._next_ms = 0
+        self._log = structlog.get_logger()
+
+    def turn(self, now: Now) -> None:
+        """Before staff's orders are looked at: what was so before the restart comes first."""
+        if not self._has_looked:
+            self._look(now)
+        if self._remembered is not None:
+            self._remember(self._remembered, now)
+        self._notice(now)
+        if now.monotonic_ms >= self._next_ms:
+            self._next_ms = now.monotonic_ms + EACH_MS
+            self._end(now)
+
+    def _look(self, now: Now) -> None:
+        """Once, as soon as there is a journal."""
+        journal = self._parts.journal.get(now.monotonic_ms)
+        if journal is None:
+            return
+        try:
+            record, lost = journal.last_ordered(), journal.history_lost()
+        except StoreError as error:
+            self._parts.journal.broke(error, now.monotonic_ms)
+            return
+        self._has_looked = True
+        if record is None or record.reason not in _ORDERS:
+            return
+        self._log.info("staff's last order before the start", reason=record.reason.value, id=record.scan_id)
+        if record.reason is Reason.HELD_OPEN and lost is not None and record.seq <= lost:
+            self._give_up(record, _LOST)
+        else:
+            self._remembered = record
+
+    def _remember(self, record: ScanRecord, now: Now) -> None:
+        """Do again what was ordered, unless staff has ordered something since, or its night is over."""
+        since = Now(wall=record.occurred_at, monotonic_ms=record.monotonic_ms, boot_id=record.boot_id)
+        if self._passing.state.ordered is not Way.NORMAL:
+            self._remembered = None
+        elif record.reason is Reason.CLOSED:
+            self._follow(record, since)
+        elif (why := self._why_not(record, since, now)) is not None:
+            self._give_up(record, why)
+        elif _time(since, now) is not None:
+            self._follow(record, since)
+
+    def _give_up(self, record: ScanRecord, why: str) -> None:
+        self._remembered = None
+        self._passing.event(Reason.RESUMED)
+        self._log.warning("not held open again", why=why, id=record.scan_id)
+
+    def _follow(self, record: ScanRecord, since: Now) -> None:
+        self._remembered = None
+        outcomes = self._passing.follow(_ORDERS[record.reason])
+        self._seen, self._since, self._recalled = self._passing.state.ordered, since, record
+        self._changed(outcomes)
+
+    def _notice(self, now: Now) -> None:
+        """When what is so now was ordered."""
+        if self._passing.state.ordered is not self._seen:
+            self._seen, self._since, self._recalled = self._passing.state.ordered, now, None
+
+    def _end(self, now: Now) -> None:
+        if self._seen is not Way.HELD_OPEN or self._since is None:
+            return
+        why = self._why_not(self._recalled, self._since, now)
+        if why is not None:
+            self._log.warning("no longer held open", why=why)
+            self._changed(self._passing.order(Order.RESUME))
+
+    def _why_not(self, recalled: ScanRecord | None, since: Now, now: Now) -> str | None:
+        """Why a hold-open is to be no more, in words.
+
+        :param recalled: its record, where it is only remembered from before the start.
+        """
+        if recalled is not None and self._has_lost_since(recalled):
+            return _LOST
+        time = _time(since, now)
+        return "its night is over" if time is not None and self._is_over(since, time) else None
+
+    def _has_lost_since(self, record: ScanRecord) -> bool:
+        """Whether the journal was salvaged since: a new epoch is begun where rows are missing."""
+        journal = self._parts.journal.part
+        return journal is not None and journal.epoch != record.epoch
+
+    def _is_over(self, since: Now, time: datetime) -> bool:
+        return time >= night_ends(since.wall, self._parts.cache.events(), self._zone)
+
+
+def _time(since: Now, now: Now) -> datetime | None:
+    """What time it is beyond doubt: counted on in the same boot, after another only by the hub's clock."""
+    if since.boot_id == now.boot_id:
+        return since.wall + timedelta(milliseconds=now.monotonic_ms - since.monotonic_ms)
+    return now.wall if now.clock == "synced" else None

@@ -1,0 +1,238 @@
+"""Performs what `gate.rules.passage` decides: moves the turnstile, reads the inputs, writes the records.
+
+The order is the promise (quality, invariant 11): a pulse is given only after its admission is
+on disk, and after a mark that it is about to be given. An admission without that mark has
+certainly not been let through, and is annulled when the journal is opened the next time; one
+with the mark may have been, and counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from gate.common.errors import CacheError, HardwareError
+from gate.common.outage import Outage
+from gate.common.uuid7 import uuid7
+from gate.door.parts import Parts
+from gate.ports.devices import Turnstile
+from gate.rules.model import Now, Reason, ScanRecord
+from gate.rules.passage import Order, Outcome, Passage, Rules, Sensed, lost, order, released, sense
+from gate.rules.records import record_of
+from gate.store.journal import Journal
+
+MOST_OWED = 1_000
+"""Records kept in memory while the journal cannot be written; nobody is admitted meanwhile, so those about
+tickets are few."""
+
+
+class Passing:
+    """The turnstile of one gate and who walks through it. Used from the door's thread.
+
+    `turns`: how often it was given the time, for the watchdog.
+
+    :param random: gives that many random bytes, for record ids.
+    """
+
+    def __init__(self, *, gate_id: str, parts: Parts, rules: Rules, random: Callable[[int], bytes]) -> None:
+        self._gate_id = gate_id
+        self._parts = parts
+        self._rules = rules
+        self._random = random
+        self._passage = Passage()
+        self._owed: list[ScanRecord] = []
+        self._deafness, self._holding = Outage("inputs"), Outage("holding the turnstile")
+        self._unsettled = False
+        self._held_open = False
+        self._checked: Journal | None = None
+        self.turns = 0
+        self._log = structlog.get_logger()
+
+    @property
+    def state(self) -> Passage:
+        """Who is awaited, and what the way is."""
+        return self._passage
+
+    def release(self, turnstile: Turnstile, journal: Journal, admission: ScanRecord) -> bool:
+        """Let one person through whose admission is on disk; False if the turnstile did not open.
+
+        The admission is annulled then: a ticket nobody could use is still good.
+        """
+        now = self._parts.clock.now()
+        try:
+            _open_for(journal, turnstile, admission)
+        except Exception as error:  # whatever it is: nobody came in by this record
+            self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
+            self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)])
+            return False
+        self._unsettled = True
+        self._passage = released(self._passage, admission, now.monotonic_ms, self._rules)
+        return True
+
+    def turn(self, now: Now) -> tuple[Outcome, ...]:
+        """Take in the inputs and the time, and do what follows.
+
+        :returns: what happened, for screen and sound; it is on its way into the journal.
+        """
+        self.turns += 1
+        self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
+        turnstile = self._parts.turnstile.part
+        outcomes += self._lost(turnstile.lost() if turnstile is not None else 0)
+        self._tell(outcomes)
+        self._owe(now, outcomes)
+        self._move(now.monotonic_ms)
+        return outcomes
+
+    def never_opened(self, pulses: int) -> None:
+        """So many releases were promised and can no longer be given: the door stops."""
+        outcomes = self._lost(pulses)
+        self._tell(outcomes)
+        self._owe(self._parts.clock.now(), outcomes)
+
+    def _lost(self, pulses: int) -> tuple[Outcome, ...]:
+        self._passage, outcomes = lost(self._passage, pulses)
+        return tuple(outcomes)
+
+    def order(self, wanted: Order) -> tuple[Outcome, ...]:
+        """What staff orders.
+
+        :returns: what happened, as from `turn`.
+        :raises gate.rules.passage.NotAllowed: it changes nothing.
+        """
+        outcomes = self.follow(wanted)
+        self._owe(self._parts.clock.now(), outcomes)
+        return outcomes
+
+    def follow(self, wanted: Order) -> tuple[Outcome, ...]:
+        """The same, of an order that is recorded already."""
+        self._passage, outcomes = order(self._passage, wanted)
+        self._tell(outcomes)
+        self._move(self._parts.clock.now().monotonic_ms)
+        return outcomes
+
+    def event(self, reason: Reason, note: str = "") -> None:
+        """Record something that happened at the door."""
+        self._owe(self._parts.clock.now(), [Outcome(record="event", reason=reason, note=note)])
+
+    def write(self, journal: Journal) -> None:
+        """Put what is owed into the journal, and make the marks of pulses durable.
+
+        Also annuls what a journal just opened holds of admissions that were never let through.
+
+        :raises StoreError: the journal cannot be written, or was put back from a backup; what is owed is kept
+            for the next time.
+        """
+        is_new = journal is not self._checked
+        if is_new or self._owed:
+            self._write_owed(journal, is_new=is_new)
+            self._checked = journal
+        if self._unsettled:
+            journal.settle()
+            self._unsettled = False
+
+    def _write_owed(self, journal: Journal, *, is_new: bool) -> None:
+        """All in one turn: what is not opened yet cannot be opened by somebody else before it is annulled."""
+        with journal.turn() as turn:
+            self.check_numbering(journal)
+            for record in self._owed:
+                turn.append(record)
+            lost = journal.unopened() if is_new else []
+            for scan in lost:
+                turn.append(self._annulment(scan))
+        if lost:
+            self._log.warning("annulled: admitted, never let through", seqs=[scan.seq for scan in lost])
+        if lost or self._owed:
+            self._unsettled = False  # marks before a commit are on the disk with it
+        self._owed.clear()
+
+    def check_numbering(self, journal: Journal) -> None:
+        """Before something is written: nothing goes into a journal that was put back from a backup.
+
+        The hub has other records of those numbers.
+
+        :raises gate.store.file_errors.DamagedError: it was; it has to be salvaged.
+        """
+        with contextlib.suppress(CacheError):  # nobody can say, and what happened at the door is recorded
+            link = self._parts.cache.link(self._parts.clock.now())
+            journal.check_numbering(link.epoch, link.hub_seq)
+
+    def _annulment(self, scan: ScanRecord) -> ScanRecord:
+        """Domain 2.3: committed but never opened, a power cut in between, is annulled at the next start."""
+        never = Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan)
+        return self._record(never, self._parts.clock.now())
+
+    def _sensed(self, now: Now) -> Sensed:
+        """What the inputs say. Deaf, nobody can be said not to have walked, and no alarm to be over."""
+        deaf = Sensed(blocked=True, fire=self._passage.fire, tamper=self._passage.tamper)
+        inputs = self._parts.inputs.get(now.monotonic_ms)
+        if inputs is None:
+            return deaf
+        try:
+            sensed = inputs.read()  # also while in trouble: one broken contact silences no other
+        except Exception as error:
+            self._deafness.began(error)
+            return deaf
+        self._deafness.over()
+        return sensed
+
+    def _move(self, now_ms: int) -> None:
+        """Hold the turnstile as the way is. Asked again and again, so that a mended relay follows too."""
+        turnstile = self._parts.turnstile.get(now_ms)
+        if turnstile is None or not (self._passage.is_open or self._held_open):
+            return
+        try:
+            if self._passage.is_open:
+                self._held_open = True  # asked of a broken relay, too: it opens when it can
+                turnstile.hold_open()
+            else:
+                turnstile.rest()
+                self._held_open = False
+        except Exception as error:
+            self._holding.began(error)
+            return  # tried again each turn
+        self._holding.over()
+
+    def _tell(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            seq = outcome.scan.seq if outcome.scan else None
+            self._log.info(outcome.record, reason=outcome.reason.value, of_seq=seq)
+
+    def _owe(self, now: Now, outcomes: Iterable[Outcome]) -> None:
+        self._owed += [self._record(outcome, now) for outcome in outcomes]
+        self._spare()
+
+    def _record(self, outcome: Outcome, now: Now) -> ScanRecord:
+        scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
+        return record_of(outcome, now, scan_id, self._gate_id)
+
+    def _spare(self) -> None:
+        """Too much is owed: what happened at the door gives way to what happened to tickets."""
+        events = [record for record in self._owed if record.record == "event"]
+        for record in events[: max(0, len(self._owed) - MOST_OWED)]:
+            self._log.warning("not recorded: too much waits for the journal", reason=record.reason.value)
+            self._owed.remove(record)
+
+
+def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: Now, record_id: str) -> None:
+    """Let one person through whose admission is on disk, for a command that has no loop.
+
+    :param record_id: for the annulment, should there be one.
+    :raises HardwareError: the turnstile did not open; the admission is annulled.
+    :raises StoreError: the journal cannot be written.
+    """
+    try:
+        _open_for(journal, turnstile, admission)
+    except HardwareError:
+        annulled = Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)
+        with journal.turn() as turn:
+            turn.append(record_of(annulled, now, record_id, admission.gate_id))
+        raise
+    journal.settle()
+
+
+def _open_for(journal: Journal, turnstile: Turnstile, admission: ScanRecord) -> None:
+    """The mark, then the pulse: never the other way round (docs/adr/0011)."""
+    journal.mark_opening(admission.scan_id)
+    turnstile.release()

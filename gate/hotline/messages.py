@@ -1,0 +1,72 @@
+"""What door and sync say to each other over their local socket. Pure; one message a packet.
+
+The socket is `SOCK_SEQPACKET` at `runtime_dir/sync.sock`; sync listens, the door connects. Nothing
+said here has to arrive: what must not be lost is in the two SQLite files.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gate.common.foreign import read_json
+from gate.common.value import Value
+from gate.rules.first_entry import Answer, Claim
+
+LONGEST = 16 * 1024
+"""Longest packet, in bytes."""
+
+
+class Unused(Value, frozen=True, tag="unused", tag_field="t"):
+    """Door to sync: nobody was admitted with this claim; if it is granted, give it back."""
+
+    scan_id: str
+
+
+class Replied(Value, frozen=True, tag="replied", tag_field="t"):
+    """Door to sync: carry this `gate.rules.command.Reply`, encoded, to the hub."""
+
+    reply: str
+
+
+class Refetch(Value, frozen=True, tag="refetch", tag_field="t"):
+    """Door to sync: load every night anew."""
+
+
+class Ordered(Value, frozen=True, tag="ordered", tag_field="t"):
+    """Sync to door: a command as it came, sealed; not verified by anybody yet."""
+
+    envelope: str
+
+
+class Beat(Value, frozen=True, tag="beat", tag_field="t"):
+    """Sync to door: the hub answered what claims go through, then. Said once a second, as long as it does.
+
+    Beside the link row in `cache.db`: nothing is written there while a large snapshot is taken over.
+
+    :param answered_ms: monotonic milliseconds of this boot.
+    """
+
+    answered_ms: int
+
+
+ToSync = Claim | Unused | Replied | Refetch
+ToDoor = Answer | Ordered | Beat
+
+_to_sync, _to_door = msgspec.json.Decoder(ToSync), msgspec.json.Decoder(ToDoor)
+
+
+def encode(message: ToSync | ToDoor) -> bytes:
+    """A message as one packet."""
+    return msgspec.json.encode(message)
+
+
+def to_sync(packet: bytes) -> ToSync:
+    """Read a packet of the door. Raises `UnreadableError`."""
+    message: ToSync = read_json(packet, _to_sync, limit=LONGEST)
+    return message
+
+
+def to_door(packet: bytes) -> ToDoor:
+    """Read a packet of sync. Raises `UnreadableError`."""
+    message: ToDoor = read_json(packet, _to_door, limit=LONGEST)
+    return message

@@ -1,0 +1,1 @@
+"""What the door needs of hardware and screen: protocols and values. Pure."""

@@ -1,0 +1,200 @@
+"""What the screen is to show, as values; `display/` turns them into words and pictures.
+
+Domain 2.4. A screen value holds facts, never finished sentences, so that language and
+size are decided in one place.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from gate.common.errors import Step
+from gate.common.value import Value
+from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
+from gate.rules.typo import Typo
+
+
+class Link(Value, frozen=True):
+    """The gate's view of the hub. `waiting`: scans the hub has not acknowledged yet.
+
+    `cache_age_s`: seconds since the cache was last known to be current, None if never. `isolated`: it hears
+    no other gate either, and has not for a while (domain 2.3, situation 3); never while online. `stale`: the
+    list the screen goes by is known to be behind the hub's.
+    """
+
+    online: bool = False
+    waiting: int = 0
+    cache_age_s: int | None = None
+    isolated: bool = False
+    stale: bool = False
+
+
+class Idle(Value, frozen=True, tag="idle"):
+    """Nobody in front of the camera. `event` is None when no night is loaded; `event_code` is shown where
+    nobody could read its name.
+
+    `doors`: of the event. `knows_time`: the hub has confirmed the clock; if not, `event` is what this gate
+    takes for tonight's, and may be another night's. `counted`: the code of the night that `inside` and
+    `capacity` are of, where several are on: `event` is then the one whose doors opened last, and each is
+    counted in turn.
+    """
+
+    event: str | None
+    gate_name: str
+    inside: int
+    capacity: int
+    now: datetime
+    doors: datetime | None = None
+    event_code: str = ""
+    knows_time: bool = True
+    counted: str = ""
+    link: Link = Link()
+
+
+class Answer(Value, frozen=True, tag="answer"):
+    """The verdict on a scan. `verdict.event` is the event the ticket is for.
+
+    `place`: what people call the gate of `verdict.entry` (``GATE 2``), or the gate to go to, of the
+    reason ``other_gate``; empty if unknown.
+    `typo`: of a typed code whose check character is wrong, where to look.
+    """
+
+    verdict: Verdict
+    place: str = ""
+    typo: Typo | None = None
+    link: Link = Link()
+
+
+class Part(StrEnum):
+    """What can be out of order."""
+
+    CAMERA = "camera"
+    DECODER = "decoder"
+    TURNSTILE = "turnstile"
+    JOURNAL = "journal"
+    CACHE = "cache"
+    SENSOR = "sensor"
+    HOUSING = "housing"
+    IDENTITY = "identity"
+
+
+class OutOfOrder(Value, frozen=True, tag="out_of_order"):
+    """Something is broken. `step`: what to do next."""
+
+    part: Part
+    step: Step
+    link: Link = Link()
+
+
+NoticeWord = Literal[
+    "starting",
+    "updating",
+    "closed",
+    "held_open",
+    "free_passage",
+    "released",
+    "see_staff",
+    "annulled",
+    "slower",
+]
+
+
+class Notice(Value, frozen=True, tag="notice"):
+    """One large word, or a request to the guest. ``slower``: too many typed codes in a minute;
+    ``released``: staff lets somebody in from afar."""
+
+    word: NoticeWord
+    link: Link = Link()
+
+
+class Typing(Value, frozen=True, tag="typing"):
+    """What has been typed so far, in capitals. It is a ticket's secret: no log prints it."""
+
+    text: str
+    link: Link = Link()
+
+    def __repr__(self) -> str:
+        return f"Typing({len(self.text)} characters)"
+
+
+class Focus(Value, frozen=True, tag="focus"):
+    """How sharp the camera sees, for whoever turns its lens; 0 to 999. `best`: the sharpest so far.
+
+    `read`: whether a code in view can be read right now.
+    """
+
+    sharpness: int
+    best: int
+    read: bool = False
+
+
+class Place(Value, frozen=True):
+    """Where and when somebody came in. `gate`: what people call it."""
+
+    gate: str
+    at: datetime
+
+
+class DoubleEntry(Value, frozen=True, tag="double_entry"):
+    """One ticket let two people in; for staff. `counts`: the entry that does, `other`: that does not."""
+
+    counts: Place
+    other: Place
+    link: Link = Link()
+
+
+class StaffText(Value, frozen=True, tag="staff_text"):
+    """What staff wants to be read at this gate, in their words; for guests or for who stands there."""
+
+    text: str
+    link: Link = Link()
+
+
+Told = DoubleEntry | StaffText
+"""What is shown between guests, for its time."""
+Screen = Idle | Answer | OutOfOrder | Notice | Typing | Focus | Told
+
+
+def stays(screen: Screen) -> float | None:
+    """Seconds the screen stays before idle returns, None: until it is replaced (domain 2.4)."""
+    match screen:
+        case Answer(verdict=verdict):
+            return _answer_stays(verdict)
+        case Notice(word="see_staff" | "annulled" | "released"):
+            return 2.0
+        case Notice(word="slower"):
+            return 3.0
+        case Typing() | DoubleEntry() | StaffText():
+            return 10.0
+        case _:
+            return None
+
+
+def _answer_stays(verdict: Verdict) -> float:
+    if Flag.LOCKED in verdict.flags:
+        return 2.0
+    if verdict.ruling is Ruling.DENY:
+        return 3.0
+    if verdict.ruling is Ruling.NONE or verdict.reason is Reason.REENTRY:
+        return 2.0
+    return {Kind.VIP_HOST: 4.0, Kind.VIP_PASS: 2.0, Kind.VIP_LINKED: 2.0}.get(verdict.kind, 1.5)
+
+
+class Stage(Value, frozen=True):
+    """`until_ms`: monotonic time at which the answer gives way, None if nothing is being answered."""
+
+    until_ms: int | None = None
+    shown: Screen | None = None
+
+
+def answer(screen: Screen, now_ms: int) -> Stage:
+    """A new scan replaces whatever is on at once (domain 2.4)."""
+    seconds = stays(screen)
+    return Stage(until_ms=None if seconds is None else now_ms + int(seconds * 1000), shown=screen)
+
+
+def is_free(stage: Stage, now_ms: int) -> bool:
+    """Whether the answer has had its time."""
+    return stage.until_ms is None or now_ms >= stage.until_ms

@@ -1,0 +1,128 @@
+"""Orders of staff from the hub: signed, expiring, for one gate, and once (domain 2.3, "Overrides"). Pure.
+
+The hub signs, the door itself verifies; what carries an order in between need not be trusted. An order
+is used up by the journal: the record it leaves has the order's own id, and no id is there twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from gate.common.foreign import read_json
+from gate.common.value import Value
+from gate.rules.model import Moment, Now
+
+Action = Literal["release", "hold_open", "close", "resume", "show_text", "refetch", "restart"]
+LONGEST_LIFE_S = 600
+"""An order that is valid for longer is refused: it is for now."""
+LONGEST_TEXT = 200
+LONGEST_ENVELOPE = 4096
+
+Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
+
+
+class Command(Value, frozen=True):
+    """One order. `id`: a UUID, becomes the `scan_id` of its record. `text`: what to show."""
+
+    id: str
+    gate_id: str
+    action: Action
+    reason: Text
+    actor: Text
+    issued_at: Moment
+    expires_at: Moment
+    text: Text = ""
+
+
+class Envelope(Value, frozen=True):
+    """A command as it travels. `body`: the command's JSON, in base64; `signature`: Ed25519 over those
+    JSON bytes, in base64; `key`: the id of the key."""
+
+    body: str
+    key: str
+    signature: str
+    v: int = 1
+
+
+class Reply(Value, frozen=True):
+    """What became of a command: ``done``, or ``refused`` and `why` in words."""
+
+    id: str
+    gate_id: str
+    outcome: Literal["done", "refused"]
+    why: str = ""
+    at: datetime | None = None
+    v: int = 1
+
+
+class Refused(Value, frozen=True):
+    """A command that is not followed. `id`: as far as it could be read, for the reply."""
+
+    why: str
+    id: str = ""
+
+
+def seal(command: Command, key_id: str, key: Ed25519PrivateKey) -> bytes:
+    """A signed command, ready to travel."""
+    body = msgspec.json.encode(command)
+    envelope = Envelope(
+        body=base64.b64encode(body).decode(),
+        key=key_id,
+        signature=base64.b64encode(key.sign(body)).decode(),
+    )
+    return msgspec.json.encode(envelope)
+
+
+def unseal(sealed: bytes, keys: Mapping[str, Ed25519PublicKey], gate_id: str, now: Now) -> Command | Refused:
+    """The command in an envelope, if it is genuine, for this gate and for now. Never raises.
+
+    With a clock that nobody confirmed nothing expires, so nothing is followed.
+    """
+    if len(sealed) > LONGEST_ENVELOPE:
+        return Refused(why="it is too long")
+    try:
+        envelope = read_json(sealed, Envelope, limit=LONGEST_ENVELOPE)
+        body = base64.b64decode(envelope.body, validate=True)
+        signature = base64.b64decode(envelope.signature, validate=True)
+    except ValueError:
+        return Refused(why="it cannot be read")
+    key = keys.get(envelope.key)
+    if key is None:
+        return Refused(why=f"its key {envelope.key[:16]!r} is not known here: see [command_keys]")
+    try:
+        key.verify(signature, body)
+        command = read_json(body, Command, limit=LONGEST_ENVELOPE)
+    except InvalidSignature:
+        return Refused(why="its signature is wrong")
+    except ValueError:
+        return Refused(why="it is signed, and cannot be read: another version?")
+    why = _why_not(command, gate_id, now)
+    return Refused(why=why, id=command.id) if why else command
+
+
+def _why_not(command: Command, gate_id: str, now: Now) -> str | None:
+    if command.gate_id != gate_id:
+        return f"it is for gate {command.gate_id[:64]!r}"
+    if now.clock != "synced":
+        return "this gate does not know the time, so it cannot tell whether it has expired"
+    if now.wall >= command.expires_at:
+        return "it has expired"
+    if command.expires_at - min(command.issued_at, now.wall) > timedelta(seconds=LONGEST_LIFE_S):
+        return f"it is valid for longer than {LONGEST_LIFE_S} s"
+    return None if _is_uuid(command.id) else "its id is no UUID"
+
+
+def _is_uuid(text: str) -> bool:
+    """In the one form that Postgres gives back: it becomes a record's id, and no id is there twice."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

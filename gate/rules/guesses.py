@@ -1,0 +1,64 @@
+"""Guessing: too many refusals of unknown codes lock the gate for unknown codes (domain 2.3).
+
+Pure. Five refusals with reasons of lines 1 to 3 or 5 within a minute lock it for 30 s. Tickets
+the cache knows, and validly signed ones, are answered all the same: a queue behind a guesser
+goes on moving. Every scan is decided as always, and recorded up to a pace (`gate.rules.spared_refusals`); the
+lock only keeps the answer from the guesser, who reads "please see staff".
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gate.common.value import Value
+from gate.rules.decide import Policy
+from gate.rules.model import Flag, Reason, Verdict
+
+MOST_REFUSALS = 5
+WINDOW_MS = 60_000
+LOCK_MS = 30_000
+GUESSES = frozenset({Reason.MALFORMED, Reason.BAD_CHECKSUM, Reason.FORGED, Reason.UNKNOWN})
+"""Lines 1 to 3 and 5 of the table: what somebody reads who makes codes up."""
+
+
+class Guessing(Value, frozen=True):
+    """`refused_ms`: when codes nobody knows were refused, oldest first; monotonic ms as all here."""
+
+    refused_ms: tuple[int, ...] = ()
+    locked_until_ms: int = 0
+
+    def is_locked(self, now_ms: int) -> bool:
+        """Whether guesses are answered with "see staff" right now."""
+        return now_ms < self.locked_until_ms
+
+
+def note(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, bool]:
+    """Take in one verdict.
+
+    Refusals while it is locked are no answers, so they count for nothing: the lock ends.
+
+    :returns: the state for the next scan, and whether this verdict has locked the gate.
+    """
+    if not is_guess(verdict) or guessing.is_locked(now_ms):
+        return guessing, False
+    recent = (*(at for at in guessing.refused_ms if now_ms - at < WINDOW_MS), now_ms)
+    if len(recent) < MOST_REFUSALS:
+        return msgspec.structs.replace(guessing, refused_ms=recent), False
+    return Guessing(locked_until_ms=now_ms + LOCK_MS), True
+
+
+def is_guess(verdict: Verdict) -> bool:
+    """Whether somebody reads this who makes codes up."""
+    return verdict.reason in GUESSES and not verdict.admits
+
+
+def strict(policy: Policy, *, locked: bool) -> Policy:
+    """The venue's policy as a locked gate follows it: even one that admits unknown codes does not now."""
+    return msgspec.structs.replace(policy, unknown="deny") if locked else policy
+
+
+def covered(verdict: Verdict, *, locked: bool) -> Verdict:
+    """The verdict as a locked gate gives it: a guess is flagged, and its screen says only "see staff"."""
+    if not locked or not is_guess(verdict):
+        return verdict
+    return msgspec.structs.replace(verdict, flags=(*verdict.flags, Flag.LOCKED))

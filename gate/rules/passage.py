@@ -1,0 +1,310 @@
+"""Passage: from the release of the turnstile to a body that went through, or to nobody (domain 2.3).
+
+Pure. Two small machines, each a table of allowed transitions; anything else is an error. The
+diagram in docs/passage.md is made from them.
+
+- `WALK`, the life of one admission whose turnstile was released: ``released → passed | expired``.
+  An expired one is annulled: nobody walked through, so a one-time ticket is good again.
+- `WAY`, what the turnstile is for everybody: normal, held open, closed, or free passage while the
+  fire alarm is on.
+
+Without a sensor an opened turnstile counts as entry; an admission is then only remembered
+while its pulse lasts, so that the same phone does not ask twice.
+
+A body is the next one's who is to walk, in the order of admission: people queue. Somebody leaving
+by the exit button is not counted as entering, unless somebody is to enter: of the two mistakes
+it is the one that uses up a ticket, not the one that gives it away.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from gate.common.value import Value
+from gate.rules.model import Reason, ScanRecord
+
+
+class Sensed(msgspec.Struct, frozen=True):
+    """What the inputs say. `bodies`, `exits`: how many since the last reading.
+
+    `fire`, `tamper`: now, or at any time since the last reading. `covered`: the passage sensor is
+    covered right now; `blocked`: and has been longer than a body takes.
+    """
+
+    bodies: int = 0
+    exits: int = 0
+    fire: bool = False
+    tamper: bool = False
+    covered: bool = False
+    blocked: bool = False
+
+
+PASSAGE_TIMEOUT_MS = 7_000
+"""How long an admitted guest has to walk, counted from when it is their turn (domain 2.3)."""
+EXIT_MS = 7_000
+"""How long a body after the exit button is taken for somebody leaving; as long as one entering has."""
+QUIET_MS = 10_000
+"""A crowd pushing through is one intrusion, not one a body."""
+TAMPER_QUIET_MS = 60_000
+"""A loose contact chatters; once a minute says it."""
+FIRE_MS = 5_000
+"""An alarm is over when silent for this long: one that flickers does not lock and unlock the way."""
+MOST_SILENT = 5
+"""So many admissions in a row without a body are the sensor's fault, not the guests'."""
+
+
+class Walk(StrEnum):
+    """The life of one released admission."""
+
+    RELEASED = "released"
+    PASSED = "passed"
+    EXPIRED = "expired"
+
+
+class Step(StrEnum):
+    """What ends it."""
+
+    BODY = "body"
+    TIME_UP = "time_up"
+
+
+WALK: dict[tuple[Walk, Step], Walk] = {
+    (Walk.RELEASED, Step.BODY): Walk.PASSED,
+    (Walk.RELEASED, Step.TIME_UP): Walk.EXPIRED,
+}
+
+
+class Way(StrEnum):
+    """What the turnstile is for everybody. Free passage is never ordered: the fire alarm makes it."""
+
+    NORMAL = "normal"
+    HELD_OPEN = "held_open"
+    CLOSED = "closed"
+    FREE_PASSAGE = "free_passage"
+
+
+class Order(StrEnum):
+    """What staff may order."""
+
+    HOLD_OPEN = "hold_open"
+    CLOSE = "close"
+    RESUME = "resume"
+
+
+WAY: dict[tuple[Way, Order], Way] = {
+    (Way.NORMAL, Order.HOLD_OPEN): Way.HELD_OPEN,
+    (Way.NORMAL, Order.CLOSE): Way.CLOSED,
+    (Way.HELD_OPEN, Order.CLOSE): Way.CLOSED,
+    (Way.HELD_OPEN, Order.RESUME): Way.NORMAL,
+    (Way.CLOSED, Order.HOLD_OPEN): Way.HELD_OPEN,
+    (Way.CLOSED, Order.RESUME): Way.NORMAL,
+}
+"""The alarm lies over this: while it is on the way is free, afterwards it is what staff last ordered."""
+
+
+class NotAllowed(ValueError):
+    """An order that makes no sense in the present state; nothing was changed."""
+
+
+class Rules(Value, frozen=True):
+    """How this gate is built. `sensor`: bodies are counted. `pulse_ms`: how long one release lasts."""
+
+    sensor: bool = False
+    timeout_ms: int = PASSAGE_TIMEOUT_MS
+    pulse_ms: int = 500
+
+
+class Outcome(Value, frozen=True):
+    """Something to be recorded. `scan`: the admission it is about, None for an event of the door.
+
+    `note`: what else there is to say of an event.
+    """
+
+    record: Literal["passed", "annulled", "event"]
+    reason: Reason
+    scan: ScanRecord | None = None
+    note: str = ""
+
+
+class Passage(Value, frozen=True):
+    """The state of both machines. Times are monotonic ms.
+
+    `awaited`: admissions whose turnstile was released, the next to walk first; `due_ms`: when the
+    first one's time is up. `leaving`: bodies expected to leave until `leaving_until_ms`.
+    `…quiet_until_ms`: until then further intrusions (openings of the housing) are not told.
+    `fire_until_ms`: until then an alarm that has fallen silent is not over.
+    `silent`: admissions in a row nobody walked for, as far as the sensor tells.
+    """
+
+    awaited: tuple[ScanRecord, ...] = ()
+    due_ms: int = 0
+    ordered: Way = Way.NORMAL
+    fire: bool = False
+    tamper: bool = False
+    blocked: bool = False
+    leaving: int = 0
+    leaving_until_ms: int = 0
+    quiet_until_ms: int = 0
+    tamper_quiet_until_ms: int = 0
+    fire_until_ms: int = 0
+    silent: int = 0
+
+    @property
+    def way(self) -> Way:
+        """What the turnstile is right now."""
+        return Way.FREE_PASSAGE if self.fire else self.ordered
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the turnstile is to stay open for everybody."""
+        return self.way in (Way.HELD_OPEN, Way.FREE_PASSAGE)
+
+    @property
+    def answers(self) -> bool:
+        """Whether scans are answered: not while the gate is closed, or open to everybody for a fire."""
+        return self.way in (Way.NORMAL, Way.HELD_OPEN)
+
+    @property
+    def doubts_sensor(self) -> bool:
+        """Whether what the sensor tells cannot be believed: then nothing is annulled."""
+        return self.blocked or self.silent >= MOST_SILENT
+
+    def awaits(self, code_hash: str) -> bool:
+        """Whether the turnstile is released for this code: showing it again asks nothing new."""
+        return any(scan.code_hash == code_hash for scan in self.awaited)
+
+
+Taken = tuple[Passage, list[Outcome]]
+
+
+def released(passage: Passage, scan: ScanRecord, now_ms: int, rules: Rules) -> Passage:
+    """The turnstile was released for an admission."""
+    first = not passage.awaited
+    due = now_ms + _patience(rules) if first else passage.due_ms
+    return replace(passage, awaited=(*passage.awaited, scan), due_ms=due)
+
+
+def order(passage: Passage, wanted: Order) -> tuple[Passage, tuple[Outcome, ...]]:
+    """What staff orders.
+
+    :raises NotAllowed: it makes no sense now, such as resuming a gate that works normally.
+    """
+    way = WAY.get((passage.ordered, wanted))
+    if way is None:
+        raise NotAllowed(f"The gate is {passage.ordered.value}; '{wanted.value}' changes nothing.")
+    ordered = replace(passage, ordered=way)
+    return _freed(ordered) if ordered.is_open else ordered, (Outcome(record="event", reason=_ORDERED[way]),)
+
+
+_ORDERED = {Way.HELD_OPEN: Reason.HELD_OPEN, Way.CLOSED: Reason.CLOSED, Way.NORMAL: Reason.RESUMED}
+
+
+def lost(passage: Passage, pulses: int) -> Taken:
+    """Releases that were promised and not given: of the last who were admitted.
+
+    :param pulses: how many.
+    """
+    kept = max(0, len(passage.awaited) - pulses)
+    gone = passage.awaited[kept:]
+    annulled = [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan) for scan in gone]
+    return replace(passage, awaited=passage.awaited[:kept]), annulled
+
+
+def sense(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> tuple[Passage, tuple[Outcome, ...]]:
+    """Take in what the inputs say and the time that has passed."""
+    passage, contacts = _contacts(passage, sensed, now_ms)
+    passage = _exits(passage, sensed.exits, now_ms)
+    passage, bodies = _bodies(passage, sensed.bodies, now_ms, rules)
+    passage, late = _time(_covered(passage, sensed, now_ms, rules), now_ms, rules)
+    return passage, (*contacts, *bodies, *late)
+
+
+def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
+    """Fire alarm, tamper contact and a covered sensor: told when they begin, the alarm also when it ends."""
+    outcomes = []
+    burns = sensed.fire or (passage.fire and now_ms < passage.fire_until_ms)
+    if burns != passage.fire:
+        outcomes.append(_event(Reason.FREE_PASSAGE if burns else Reason.FREE_PASSAGE_OVER))
+    if sensed.fire:
+        passage = replace(passage, fire_until_ms=now_ms + FIRE_MS)
+    if sensed.blocked and not passage.doubts_sensor:
+        outcomes.append(_event(Reason.SENSOR_SILENT))
+    if sensed.tamper and not passage.tamper and now_ms >= passage.tamper_quiet_until_ms:
+        passage = replace(passage, tamper_quiet_until_ms=now_ms + TAMPER_QUIET_MS)
+        outcomes.append(_event(Reason.TAMPER))
+    now = replace(passage, fire=burns, tamper=sensed.tamper, blocked=sensed.blocked)
+    # a blind sensor cannot say that somebody did not walk, also once it sees again
+    return _freed(now) if now.is_open or now.blocked else now, outcomes
+
+
+def _freed(passage: Passage) -> Passage:
+    """The way is open to everybody: who walks cannot be told any more, so whoever was admitted is in."""
+    return replace(passage, awaited=())
+
+
+def _exits(passage: Passage, exits: int, now_ms: int) -> Passage:
+    if now_ms >= passage.leaving_until_ms:
+        passage = replace(passage, leaving=0)
+    if not exits:
+        return passage
+    return replace(passage, leaving=passage.leaving + exits, leaving_until_ms=now_ms + EXIT_MS)
+
+
+def _bodies(passage: Passage, bodies: int, now_ms: int, rules: Rules) -> Taken:
+    outcomes = []
+    for _ in range(0 if passage.is_open else bodies):
+        passage, outcome = _body(replace(passage, silent=0), now_ms, rules)
+        outcomes += outcome
+    return passage, outcomes
+
+
+def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
+    if passage.awaited:
+        return _ended(passage, Step.BODY, now_ms, rules)
+    if passage.leaving:
+        return replace(passage, leaving=passage.leaving - 1), []
+    if now_ms < passage.quiet_until_ms:
+        return passage, []
+    return replace(passage, quiet_until_ms=now_ms + QUIET_MS), [_event(Reason.INTRUSION)]
+
+
+def _covered(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> Passage:
+    """While somebody stands in the barrier nobody else can be seen walking: their time waits."""
+    if not sensed.covered or sensed.blocked:
+        return passage
+    return replace(passage, due_ms=now_ms + _patience(rules))
+
+
+def _time(passage: Passage, now_ms: int, rules: Rules) -> Taken:
+    if not passage.awaited or now_ms < passage.due_ms:
+        return passage, []
+    return _ended(passage, Step.TIME_UP, now_ms, rules)
+
+
+def _ended(passage: Passage, how: Step, now_ms: int, rules: Rules) -> Taken:
+    """The first who is awaited is through, or out of time; the next one's time begins."""
+    scan, *others = passage.awaited
+    then = replace(passage, awaited=tuple(others), due_ms=now_ms + _patience(rules))
+    if WALK[Walk.RELEASED, how] is Walk.PASSED:
+        return then, [Outcome(record="passed", reason=Reason.PASSED, scan=scan)]
+    return _expired(then, scan) if rules.sensor else (then, [])
+
+
+def _expired(passage: Passage, scan: ScanRecord) -> Taken:
+    if passage.doubts_sensor:
+        return passage, []
+    annulled = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+    silent = replace(passage, silent=passage.silent + 1)
+    return silent, [annulled, *([_event(Reason.SENSOR_SILENT)] if silent.doubts_sensor else [])]
+
+
+def _patience(rules: Rules) -> int:
+    return rules.timeout_ms if rules.sensor else rules.pulse_ms
+
+
+def _event(reason: Reason) -> Outcome:
+    return Outcome(record="event", reason=reason)

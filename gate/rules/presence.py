@@ -1,0 +1,110 @@
+"""Presence, not frames: one presentation of a phone is one scan (domain 2.3).
+
+Pure. The door feeds in what each frame shows; what comes out is at most one thing to answer.
+A code is answered once and then *held*: it is ignored until it has been out of sight for
+`rescan_after`. Out of sight means that frames were seen without it: while nobody looks (a
+slow disk, a decoder being replaced) a phone held still has not left. Foreign codes (a poster,
+a drinks menu) are answered only when no code of ours is in the frame, so they cannot keep a
+guest out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+
+from gate.rules.payload import Code, Malformed, Secret, Several
+
+RESCAN_AFTER_MS = 1500
+"""How long a code must be out of sight to count as presented again (domain 2.3)."""
+LONGEST_FRAME_MS = 250
+"""One frame vouches for at most this much time before it; a longer gap was not looked at."""
+
+
+STUCK_MS = 10_000
+"""A code answered this long ago and in view ever since is no guest's: nobody holds a phone up for so long."""
+
+
+class Sighting(Secret, frozen=True):
+    """One code in one frame. `offset`: distance of its middle from the frame's, 0 to 1."""
+
+    raw: bytes
+    offset: float = 0.0
+
+    def shown(self) -> str:
+        """How much was read, and where."""
+        return f"{len(self.raw)} bytes, offset {self.offset:.2f}"
+
+
+class Presented(Secret, frozen=True):
+    """One presentation: what is to be decided, and the bytes it was read from."""
+
+    what: Code | Malformed | Several
+    raw: bytes
+
+    def shown(self) -> str:
+        """What it was taken for."""
+        return repr(self.what)
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """`held`: by key of a code, for how many ms frames have been seen without it.
+
+    `since_ms`: by the same keys, when it came to be held. `looked_ms`: time of the last frame. Monotonic.
+    """
+
+    held: dict[str, int] = {}
+    since_ms: dict[str, int] = {}
+    looked_ms: int | None = None
+    rescan_after_ms: int = RESCAN_AFTER_MS
+
+
+_SEVERAL = "several"
+
+
+def observe(
+    presence: Presence, seen: Sequence[tuple[Sighting, Code | Malformed]], now_ms: int
+) -> tuple[Presence, Presented | None]:
+    """Take in one frame.
+
+    :param seen: every code found in the frame, already parsed.
+    :param now_ms: monotonic milliseconds.
+    :returns: the state for the next frame, and what to answer now, if anything.
+    """
+    passed = 0 if presence.looked_ms is None else min(now_ms - presence.looked_ms, LONGEST_FRAME_MS)
+    aged = {key: unseen + max(passed, 0) for key, unseen in presence.held.items()}
+    held = {key: unseen for key, unseen in aged.items() if unseen < presence.rescan_after_ms}
+    stuck = {key for key in held if now_ms - presence.since_ms.get(key, now_ms) >= STUCK_MS}
+    key, presented = _choose(seen, stuck)
+    answer = presented if key is not None and key not in held else None
+    keys = {_key(sighting, what): what for sighting, what in seen}
+    # A foreign code that lost to another code has had its answer too; ours in a crowd has not.
+    held |= {one: 0 for one, what in keys.items() if one in held or isinstance(what, Malformed)}
+    if key is not None:
+        held[key] = 0
+    since = {one: presence.since_ms.get(one, now_ms) for one in held}
+    return Presence(held, since, now_ms, presence.rescan_after_ms), answer
+
+
+def _choose(
+    seen: Sequence[tuple[Sighting, Code | Malformed]], stuck: set[str]
+) -> tuple[str | None, Presented | None]:
+    # of one code in two carriers the signed one is taken, which says more
+    signed_last = sorted(seen, key=lambda found: isinstance(found[1], Code) and found[1].carrier != "plain")
+    ours = {what.code_hash: (sighting, what) for sighting, what in signed_last if isinstance(what, Code)}
+    if len(ours) > 1:
+        # a used ticket taped beside the camera has long had its answer: it holds up nobody
+        ours = {one: found for one, found in ours.items() if one not in stuck} or ours
+    if len(ours) > 1:
+        return _SEVERAL, Presented(Several(len(ours)), b"")
+    pool: list[tuple[Sighting, Code | Malformed]] = [*ours.values()] or [*seen]
+    if not pool:
+        return None, None
+    sighting, what = min(pool, key=lambda found: found[0].offset)
+    return _key(sighting, what), Presented(what, sighting.raw)
+
+
+def _key(sighting: Sighting, what: Code | Malformed) -> str:
+    return what.code_hash if isinstance(what, Code) else "foreign:" + sha256(sighting.raw).hexdigest()

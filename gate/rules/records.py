@@ -1,0 +1,77 @@
+"""Records of what follows a scan, and of what happens at the door without one. Pure.
+
+A scan's own record is never changed: it may have been sent already. What is later learnt of it
+(somebody passed, nobody did) is a further record that names it (protocol 4.3).
+"""
+
+from __future__ import annotations
+
+from gate.rules.command import Action, Command
+from gate.rules.model import Kind, Now, Reason, Ruling, ScanRecord
+from gate.rules.passage import Outcome
+
+ORDERED: dict[Action, Reason] = {
+    "release": Reason.RELEASED,
+    "hold_open": Reason.HELD_OPEN,
+    "close": Reason.CLOSED,
+    "resume": Reason.RESUMED,
+    "show_text": Reason.TEXT_SHOWN,
+    "refetch": Reason.REFETCHED,
+    "restart": Reason.RESTARTED,
+}
+"""What the record of an order says."""
+
+
+def record_of(outcome: Outcome, now: Now, scan_id: str, gate_id: str) -> ScanRecord:
+    """The record of an outcome; its place in the journal is given when it is written.
+
+    :param scan_id: an id of its own.
+    """
+    scan = outcome.scan
+    return ScanRecord(
+        scan_id=scan_id,
+        gate_id=gate_id,
+        epoch="",
+        seq=0,
+        boot_id=now.boot_id,
+        occurred_at=now.wall,
+        monotonic_ms=now.monotonic_ms,
+        clock=now.clock,
+        clock_offset_ms=now.offset_ms,
+        clock_uncertainty_ms=now.uncertainty_ms,
+        verdict=Ruling.NONE,
+        reason=outcome.reason,
+        rule=0,
+        kind=scan.kind if scan else Kind.UNKNOWN,
+        event_id=scan.event_id if scan else None,
+        subject_id=scan.subject_id if scan else None,
+        code_hash=scan.code_hash if scan else None,
+        record=outcome.record,
+        refers_to=scan.scan_id if scan else None,
+        note=outcome.note,
+    )
+
+
+def record_of_order(order: Command, now: Now, gate_id: str) -> ScanRecord:
+    """The record of an order that is about to be followed. It has the order's id, so it uses the order up."""
+    return ScanRecord(
+        scan_id=order.id,
+        gate_id=gate_id,
+        epoch="",
+        seq=0,
+        boot_id=now.boot_id,
+        occurred_at=now.wall,
+        monotonic_ms=now.monotonic_ms,
+        clock=now.clock,
+        clock_offset_ms=now.offset_ms,
+        clock_uncertainty_ms=now.uncertainty_ms,
+        verdict=Ruling.NONE,
+        reason=ORDERED[order.action],
+        rule=0,
+        kind=Kind.UNKNOWN,
+        scan_method="staff",
+        record="event",
+        released=order.action == "release",
+        actor=order.actor,
+        note=order.reason,
+    )

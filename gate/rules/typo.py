@@ -1,0 +1,190 @@
+"""Where a typed code is likely wrong. Pure.
+
+The check character (ISO 7064 MOD 37,36) leaves exactly one character per place that would make
+a wrong code right, so there are about as many *corrections* as places. Which of them was meant
+is told, in this order, by
+
+1. the cache: the correction is a ticket it knows;
+2. the alphabet and the night: nothing else can be right;
+3. characters that look alike, 4. neighbours swapped.
+
+Where the first of these that applies leaves more than one place, nothing is said. And nothing is
+ever put right: the guest looks at the ticket again and types it again. Where the random part was
+typed alone its date is not known, and with it what the check character should be: then only the cache
+(on tonight's date, and on those beside it) and a letter that no code has say anything, or a right character
+would be accused. Neighbours on the keyboard
+are no fifth: each key has so many that, measured, they found 6 % of slips of just that kind and
+named a false place for 11 % of the others.
+
+What somebody who makes codes up learns: 2 to 4 follow from the typed code alone. 1 says that a
+ticket lies one slip away, and where, which with the check character is the whole of it. So one
+typed code tries up to `MOST_LOOKUPS` codes instead of one: at 5 a minute (`gate.rules.typed_code`) 1,280 a
+minute, against the 80 random bits of a code; with a million tickets and a whole night that is a
+chance below 1 in 10**12. Only codes long enough to have a check character are looked up, and the
+door counts each damaged one as a guess (`gate.rules.guesses`): while that lock holds, it must not ask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+
+from gate.common.value import Value
+from gate.rules.code_starts import Starts
+from gate.rules.payload import Code, Secret, code_hash, parse
+from gate.rules.typed_code import CROCKFORD, NEW_CHARS, candidates, groups, holds, is_random_part
+
+
+class Typo(Value, frozen=True):
+    """Where a typed code is likely wrong: the `place`th character of its `group`th group, both from 1.
+
+    Groups are those the screen shows while somebody types (`gate.rules.typed_code.groups`). `wrote`: what
+    stands there.
+    """
+
+    group: int
+    place: int
+    wrote: str
+
+
+MOST_LOOKUPS = 256
+"""Corrections looked up for one typed code; a random part has some 50 on each date it may be of."""
+MOST_DATES = 4
+"""Dates a slip is looked for on; each takes a thousand check characters."""
+
+_DIGITS = "0123456789"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ID = re.compile(
+    rf"(?:MGY-(?P<event>[A-Z]{{2,6}})-(?P<date>[0-9]{{8}})|VIP-PASS)"
+    rf"-(?P<body>[A-Z0-9]{{{NEW_CHARS - 1},39}})(?P<check>[A-Z0-9])"
+)
+_MAY_BE = {"event": _LETTERS, "date": _DIGITS, "body": sorted(CROCKFORD), "check": _DIGITS + _LETTERS}
+_ALIKE = ("0OQD", "1IL", "2Z", "5S", "6G", "8B", "UV")
+
+_LOOKS_LIKE = frozenset(a + b for alike in _ALIKE for a in alike for b in alike if a != b)
+
+
+class Correction(Secret, frozen=True, kw_only=True):
+    """One slip that `wrong` may be of `right`: one character, or two neighbours swapped.
+
+    `at`: index in the id of the (first) character that is wrong.
+    """
+
+    wrong: str
+    right: str
+    at: int
+    swapped: bool = False
+
+    def shown(self) -> str:
+        """The place alone."""
+        return f"at {self.at}"
+
+    @property
+    def slip(self) -> str:
+        """What stands there, and what should."""
+        return self.wrong[self.at] + self.right[self.at]
+
+    def typo(self, text: str) -> Typo | None:
+        """The place, as people count it in what they typed and the screen showed; None if it is not there.
+
+        Hyphens may be missing, and what every ticket of the night begins with: hence counted from the end.
+        """
+        typed = [at for at, char in enumerate(text) if char.isalnum()]
+        from_end = sum(map(str.isalnum, self.wrong[self.at :]))
+        if from_end > len(typed):
+            return None
+        at = typed[-from_end]
+        number, begin = next(
+            (number, begin) for number, (begin, end) in enumerate(groups(text), 1) if begin <= at < end
+        )
+        return Typo(group=number, place=at - begin + 1, wrote=self.wrong[self.at])
+
+
+def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | None:
+    """Where a typed code is likely wrong; None if nothing stands out.
+
+    :param starts: of the nights served, see `gate.rules.code_starts.starts_of`.
+    :param known: whether the cache knows a code's hash; asked at most `MOST_LOOKUPS` times.
+    """
+    is_dated = not is_random_part(text, starts.tonight)
+    read = [
+        raw for start in ([starts.tonight] if is_dated else starts.near()) for raw in candidates(text, start)
+    ]
+    codes = [code for raw in dict.fromkeys(read) if isinstance(code := parse(raw), Code)]
+    every = chain.from_iterable(corrections(code.id) for code in codes)
+    tickets = [one for one in islice(every, MOST_LOOKUPS) if known(code_hash(one.right))]
+    if tickets:
+        return _only(tickets, text)
+    if not codes:
+        return None
+    found = list(corrections(codes[0].id))
+    return _only(_standing_out(found, starts) if is_dated else _foreign_letters(found), text)
+
+
+def corrections(wrong: str) -> Iterator[Correction]:
+    """Every single slip that can have made `wrong` of a code that holds; none for an old, short id."""
+    parts = _ID.fullmatch(wrong)
+    if parts is None or holds(wrong):
+        return
+    for one in chain(_replaced(wrong, parts), _swapped(wrong, parts)):
+        if CROCKFORD.issuperset(one.right[slice(*parts.span("body"))]) and holds(one.right):
+            yield one
+
+
+def _replaced(wrong: str, parts: re.Match[str]) -> Iterator[Correction]:
+    for name, may_be in _MAY_BE.items():
+        for at in range(*parts.span(name)):
+            for meant in may_be:
+                yield Correction(wrong=wrong, right=wrong[:at] + meant + wrong[at + 1 :], at=at)
+
+
+def _swapped(wrong: str, parts: re.Match[str]) -> Iterator[Correction]:
+    for at in _before_a_neighbour(parts):
+        right = wrong[:at] + wrong[at + 1] + wrong[at] + wrong[at + 2 :]
+        yield Correction(wrong=wrong, right=right, at=at, swapped=True)
+
+
+def _before_a_neighbour(parts: re.Match[str]) -> Iterator[int]:
+    """Places that may be swapped with the next one, which is of the same group."""
+    yield from range(parts.start("event"), parts.end("event") - 1)
+    yield from range(parts.start("date"), parts.end("date") - 1)
+    yield from range(parts.start("body"), parts.end("check") - 1)
+
+
+def _foreign_letters(found: Sequence[Correction]) -> list[Correction]:
+    """A letter that no random part has is wrong whatever the date."""
+    random = [one for one in found if not one.swapped and one.at > one.wrong.rfind("-")]
+    return [one for one in random if one.at < len(one.wrong) - 1 and one.wrong[one.at] not in CROCKFORD]
+
+
+def _standing_out(found: Sequence[Correction], starts: Starts) -> list[Correction]:
+    """What remains when the night, or how people slip, rules out the others.
+
+    A date beside tonight's may well be right: then nothing is called wrong.
+    """
+    tonights = [one for one in found if starts.tonight and one.right.startswith(starts.tonight)]
+    corrected = [one for one in tonights if not one.wrong.startswith(starts.tonight)]
+    if corrected and corrected[0].wrong.startswith(starts.near()):
+        return []
+    if corrected:
+        return corrected
+    random = [one for one in found if one.at > one.wrong.rfind("-")]
+    if len(random) == 1:
+        return random
+    by_kind = ([one for one in random if slip(one)] for slip in (_looks_alike, _is_swapped))
+    return next((slips for slips in by_kind if slips), [])
+
+
+def _only(found: Sequence[Correction], text: str) -> Typo | None:
+    """The one place they name, if it is one."""
+    places = {one.at for one in found}
+    return found[0].typo(text) if len(places) == 1 else None
+
+
+def _looks_alike(one: Correction) -> bool:
+    return not one.swapped and one.slip in _LOOKS_LIKE
+
+
+def _is_swapped(one: Correction) -> bool:
+    return one.swapped

@@ -1,0 +1,362 @@
+"""The journal: every scan, durable before the turnstile moves (data model 3.2).
+
+One SQLite file in WAL mode with ``synchronous=FULL``: only that survives a power cut at the
+last commit. A scan takes its turn in one ``BEGIN IMMEDIATE`` transaction, inside which the
+past of its code is read, the verdict made and the row written; leaving it commits.
+
+Beside each admission stands whether its turnstile was opened: `mark_opening` before the pulse,
+`settle` after it. See docs/adr/0011-when-an-admission-counts.md for why both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from gate.common.errors import StoreError
+from gate.common.named_queries import load
+from gate.common.value import Value
+from gate.rules.model import Entry, Now, ScanRecord
+from gate.store.file_errors import DamagedError, check_place, in_words, reading_values
+from gate.store.rows import COLUMNS, PAGE, from_row, moment, to_row
+from gate.store.shared_files import identity
+
+SQL = load("gate", "journal.sql")
+INSERT = f"insert into scans ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_MIGRATIONS = Migrations("journal")
+
+
+@_MIGRATIONS()
+def first(db: Database) -> None:
+    """The tables as they first were."""
+    for statement in SQL["schema"].split(";\n"):
+        db.execute(statement)
+
+
+@_MIGRATIONS()
+def openings(db: Database) -> None:
+    """Which turnstiles were opened. What was released before this was known counts as opened."""
+    for statement in SQL["openings"].split(";\n"):
+        db.execute(statement)
+
+
+@_MIGRATIONS()
+def memory(db: Database) -> None:
+    """What a salvaged journal remembers, and up to where rows were pruned."""
+    for statement in SQL["memory"].split(";\n"):
+        db.execute(statement)
+
+
+class Past(Value, frozen=True):
+    """This gate's own admissions of a code, in any order.
+
+    `annulled`: whoever else knows of these is behind. `lost`: some of this gate's admissions, of
+    whatever code, are not known any more.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    annulled: tuple[Entry, ...] = ()
+    lost: bool = False
+
+
+class Turn:
+    """One scan's transaction."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, epoch: str) -> None:
+        self._path = path
+        self._db = db
+        self._epoch = epoch
+
+    def past(self, code_hash: str) -> Past:
+        """What this gate knows of its own admissions of a code."""
+        rows = self._db.execute(SQL["past_of_code"], (code_hash,)).fetchall()
+        return _past(self._path, rows) if rows else Past()
+
+    def admitted(self, code_hashes: Sequence[str]) -> int:
+        """How many of these codes this gate has let in."""
+        asked = msgspec.json.encode(code_hashes).decode()
+        ((count,),) = self._db.execute(SQL["admitted"], (asked,)).fetchall()
+        return int(count)
+
+    def append(self, record: ScanRecord) -> ScanRecord:
+        """Write a record; it comes back with its `epoch` and `seq`.
+
+        :raises DamagedError: it does not stand there afterwards: a trigger somebody put into the file can
+            drop a row without an error, and a turnstile would open for what no record tells of.
+        """
+        ((seq,),) = self._db.execute(SQL["next_seq"]).fetchall()
+        placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
+        written = self._db.execute(INSERT, to_row(placed)).rowcount
+        if written != 1 or self._db.execute(SQL["knows"], (placed.scan_id,)).fetchone() is None:
+            raise DamagedError(
+                f"{self._path}: took a record and did not keep it: somebody changed its tables. "
+                "Nobody is admitted until it is salvaged."
+            )
+        return placed
+
+
+def _past(path: Path, rows: Sequence[tuple[Any, ...]]) -> Past:
+    """The rows of `past_of_code`."""
+    with reading_values(path):
+        return Past(
+            entries=tuple(_entry(row) for row in rows if row[0] == "entry"),
+            annulled=tuple(_entry(row) for row in rows if row[0] == "annulled"),
+            lost=any(what == "lost" for what, *_ in rows),
+        )
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """One row of `past_of_code` that tells of an admission."""
+    _, at, gate, scan = row
+    return Entry(at=moment(at), gate=gate, scan=scan or "")
+
+
+class Journal:
+    """The door's journal file.
+
+    :param new_epoch: id of a numbering that has never been used, taken when the file is new.
+    :raises StoreError: the file cannot be opened, made or read, or belongs to another gate.
+    """
+
+    def __init__(self, path: Path, gate_id: str, new_epoch: str) -> None:
+        self.path = path
+        self.damage: str | None = None
+        """What was found to be damaged in use; the file has to be salvaged."""
+        check_place(path)
+        with in_words(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = make(path)
+            try:
+                with reading_values(path):
+                    self.epoch = self._identify(gate_id, new_epoch)
+                self._db.execute(SQL["settle"])  # a disk that takes nothing is told of here, not to a guest
+                self._identity = identity(path)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _identify(self, gate_id: str, new_epoch: str) -> str:
+        self._db.execute("begin immediate")
+        known = {key: value for key, value in self._db.execute("select key, value from meta")}
+        if "epoch" not in known:
+            self._db.execute(SQL["meta_set"], ("epoch", new_epoch))
+            self._db.execute(SQL["meta_set"], ("gate_id", gate_id))
+        self._db.execute("commit")
+        owner = known.get("gate_id", gate_id)
+        if owner != gate_id:
+            raise StoreError(
+                f"{self.path}: belongs to gate '{owner}', this one is '{gate_id}'. "
+                "Correct gate_id, or give this gate an empty state_dir."
+            )
+        return str(known.get("epoch", new_epoch))
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """One transaction; left normally it is on disk, left by an exception it never was.
+
+        :raises StoreError: the disk is full or broken; nothing was written.
+        """
+        self._check_in_place()
+        try:
+            self._db.execute("begin immediate")
+            yield Turn(self.path, self._db, self.epoch)
+            self._db.execute("commit")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back itself
+                self._db.execute("rollback")
+            with self._in_words():
+                raise
+
+    def is_in_place(self) -> bool:
+        """Whether the files that are open, its log included, are still those under their names."""
+        return identity(self.path) == self._identity
+
+    def _check_in_place(self) -> None:
+        """A file that was deleted under us goes on taking writes that nobody will ever read."""
+        if not self.is_in_place():
+            raise StoreError(
+                f"{self.path}: it, or its -wal or -shm, was moved or deleted while in use. It is put back."
+            )
+
+    def copy_to(self, path: Path) -> None:
+        """All of it into another file, also after this one was deleted.
+
+        :raises StoreError: it cannot be read, or the other not written.
+        """
+        with in_words(path), contextlib.closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
+
+    def mark_opening(self, scan_id: str) -> None:
+        """The turnstile is about to be opened for this admission. Survives the process, not yet a power cut.
+
+        :raises StoreError: it could not be written, or the admission was annulled meanwhile (a door that was
+            started beside a command annuls what was not opened yet); do not open.
+        """
+        with self._in_words():
+            self._db.execute("pragma synchronous=normal")
+            try:
+                marked = self._db.execute(SQL["mark_opening"], (scan_id,)).fetchall()
+            finally:
+                self._db.execute("pragma synchronous=full")
+        if not marked:
+            raise StoreError(
+                f"{self.path}: the admission {scan_id} was annulled before the turnstile opened. "
+                "Nobody is let in by it; the ticket is still good: scan it again."
+            )
+
+    def check_numbering(self, epoch: str | None, hub_seq: int, last_seq: int | None = None) -> None:
+        """Compare with what the hub has of a numbering: numbers it has given once it would take for others.
+
+        :param last_seq: this journal's newest number, where the caller has it at hand.
+        :raises DamagedError: the hub has more of it than is in here: the file was put back from a backup.
+        """
+        if epoch != self.epoch:
+            return
+        with self._in_words():
+            last = self.last_seq() if last_seq is None else last_seq
+            if hub_seq > last:
+                raise DamagedError(
+                    f"{self.path}: ends at number {last}, and the hub has {hub_seq} of this numbering: it "
+                    "was put back from a backup, or lost its end. It is salvaged into a new numbering."
+                )
+
+    def knows(self, scan_id: str) -> bool:
+        """Whether there is a record of this id: an order of staff that left one has been followed.
+
+        :raises StoreError: the journal cannot be read.
+        """
+        with self._in_words():
+            return self._db.execute(SQL["knows"], (scan_id,)).fetchone() is not None
+
+    def last_ordered(self) -> ScanRecord | None:
+        """The newest record that says what the turnstile is to be for everybody; None if there is none.
+
+        :raises StoreError: the journal cannot be read.
+        """
+        with self._in_words():
+            row = self._db.execute(SQL["last_ordered"].format(columns=", ".join(COLUMNS))).fetchone()
+            with reading_values(self.path):
+                return from_row(row) if row else None
+
+    def settle(self) -> None:
+        """Make every mark so far durable. Called once the pulse is given, off the guest's path."""
+        with self._in_words():
+            self._db.execute(SQL["settle"])
+
+    def unopened(self) -> list[ScanRecord]:
+        """Admissions whose turnstile was to open and never did: a crash or a fault came in between.
+
+        :raises StoreError: the journal cannot be read.
+        """
+        with self._in_words():
+            rows = self._db.execute(SQL["unopened"].format(columns=", ".join(COLUMNS))).fetchall()
+            with reading_values(self.path):
+                return [from_row(row) for row in rows]
+
+    def last_seq(self) -> int:
+        """Number of the newest record, 0 if there was never one."""
+        with self._in_words():
+            rows = self._db.execute(SQL["meta_get"], ("last_seq",)).fetchall()
+        if len(rows) != 1 or not str(rows[0][0]).isdecimal():
+            self.damage = f"{self.path}: has lost its numbering. Nobody is admitted until it is salvaged."
+            raise DamagedError(self.damage)
+        return int(rows[0][0])
+
+    def history_lost(self) -> int | None:
+        """Some of this gate's own admissions are lost: up to which number the hub has to have all others.
+
+        None if nothing was lost, or the hub made up for it (`end_history_lost`).
+        """
+        with self._in_words():
+            rows = self._db.execute(SQL["meta_get"], ("history_lost",)).fetchall()
+        with reading_values(self.path):
+            return int(rows[0][0]) if rows else None
+
+    def end_history_lost(self) -> None:
+        """What the hub knows is known here again, or somebody decided to go on without."""
+        with self._in_words():
+            self._db.execute(SQL["end_history_lost"])
+
+    def waiting_entries(self, after_seq: int, event_id: str) -> int:
+        """First entries of an event that the hub has not acknowledged: guests only we count."""
+        with self._in_words():
+            ((count,),) = self._db.execute(SQL["waiting_entries"], (after_seq, event_id)).fetchall()
+            return int(count)
+
+    def tidy(self, acked_seq: int, older_than: datetime, now: Now) -> int:
+        """Prune rows that are in Postgres and past their retention, then checkpoint the WAL.
+
+        Called between scans, never inside one: SQLite's own checkpoint would stall a decision.
+        What was written since this boot is aged by the clock that does not jump.
+
+        :param older_than: the oldest wall-clock time to keep.
+        :returns: how many rows went.
+        """
+        limits = {
+            "acked": acked_seq,
+            "oldest": older_than.isoformat(),
+            "boot_id": now.boot_id,
+            "since_ms": now.monotonic_ms - int((now.wall - older_than).total_seconds() * 1000),
+        }
+        self._check_in_place()
+        with self._in_words():
+            pruned = 0
+            if self._db.execute(SQL["is_prunable"], limits).fetchone():
+                pruned = self._prune(limits)
+            self._db.execute(SQL["checkpoint"]).fetchall()
+            return pruned
+
+    def _prune(self, limits: dict[str, object]) -> int:
+        with self.turn():
+            pruned = self._db.execute(SQL["prune"], limits).rowcount
+            for step in ("note_pruned", "prune_openings", "prune_remembered"):
+                self._db.execute(SQL[step], limits)
+        return pruned
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            with in_words(self.path):
+                yield
+        except DamagedError as error:
+            self.damage = str(error)
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def make(path: Path) -> sqlite3.Connection:
+    """A connection to a journal whose tables are there and of this version."""
+    db = connect(path)
+    try:
+        with reading_values(path):
+            migrate(Database(db))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def migrate(db: Database) -> None:
+    """Make or renew the journal's tables."""
+    _MIGRATIONS.apply(db)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection as the journal needs it: WAL, FULL, own transactions, no automatic checkpoint."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
+    db.execute(f"pragma page_size={PAGE}")
+    db.execute("pragma journal_mode=wal")
+    db.execute("pragma synchronous=full")
+    db.execute("pragma wal_autocheckpoint=0")
+    return db

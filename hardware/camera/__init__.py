@@ -1,0 +1,1 @@
+"""Cameras: the Pi camera, webcams, and folders of picture files."""

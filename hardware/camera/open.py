@@ -1,0 +1,30 @@
+"""Open the camera that a `CameraSpec` describes. Drivers are imported only when they are needed."""
+
+from __future__ import annotations
+
+from hardware.camera.frame_source import FrameSource
+from hardware.camera.spec import CameraSpec
+
+
+def open_camera(spec: CameraSpec) -> FrameSource:
+    """The camera, running.
+
+    :raises HardwareError: when it is missing or does not start, with what to do next.
+    """
+    match spec.driver:
+        case "folder":
+            from hardware.camera.folder import FolderSource
+
+            return FolderSource(spec)
+        case "files":
+            from hardware.camera.folder import FilesSource
+
+            return FilesSource(spec)
+        case "v4l2":
+            from hardware.camera.webcam import Webcam
+
+            return Webcam(spec)
+        case "picamera2":
+            from hardware.camera.pi_camera import PiCamera
+
+            return PiCamera(spec)

@@ -1,0 +1,40 @@
+"""Which camera, as a value. Imports nothing heavy: the door's own process holds one of these."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Driver = Literal["folder", "files", "v4l2", "picamera2"]
+
+LONGEST_SIDE = 2400
+"""Longer side in pixels to which ``files`` reduces a picture (it must fit a shared slot)."""
+
+
+class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Which camera, and how to run it. Plain data, so that it can be handed to a child process.
+
+    `path`: the folder watched by ``folder``. `files`: the pictures of ``files``.
+    `device`: the node of ``v4l2``. `index`: which camera of ``picamera2``.
+    `size`: width and height of a frame in pixels. `fps`: frames a second, at most.
+    `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`), 0: as many as always.
+    `hold_ms`: how long ``folder`` holds one picture up. `controls`: libcamera controls
+    fixed for ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
+    """
+
+    driver: Driver
+    path: str = ""
+    files: tuple[str, ...] = ()
+    device: str = "/dev/video0"
+    index: int = 0
+    size: tuple[int, int] = (640, 480)
+    fps: int = 25
+    idle_fps: float = 0.0
+    hold_ms: int = 300
+    controls: dict[str, bool | int | float] = {}
+
+    @property
+    def every_frame_counts(self) -> bool:
+        """Whether no frame may be dropped: pictures are shown once, a camera goes on looking."""
+        return self.driver in ("folder", "files")

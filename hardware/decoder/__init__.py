@@ -1,0 +1,1 @@
+"""From grey pictures to the bytes of the codes in them."""

@@ -1,0 +1,1 @@
+"""Camera and decoder as one eye, each in a child process: `python -m hardware.eye camera|decoder`."""

@@ -1,0 +1,36 @@
+"""The decoder's child process: reads the codes in a slot of shared memory when asked."""
+
+from __future__ import annotations
+
+import socket
+
+from hardware.decoder.decode import decode, has_second_opinion
+from hardware.decoder.effort import Effort
+from hardware.decoder.memory_limit import limit_memory
+from hardware.decoder.sharpness import sharpness
+from hardware.eye import messages as m
+from hardware.eye.assignment import Assignment
+from hardware.eye.slots import Slots
+
+_NO_PYZBAR = "The second decoder is missing; some codes will not be read. Run: apt install libzbar0."
+
+
+def serve(assignment: Assignment, talk: socket.socket) -> None:
+    """Answer `Decode` until the socket closes."""
+    slots = Slots(assignment.memory_fd, assignment.slots, assignment.slot_size)
+    note = "" if has_second_opinion() else _NO_PYZBAR  # loads it, before memory is limited
+    limit_memory(assignment.headroom_mb)
+    talk.send(m.pack(m.Ready(note)))
+    while packet := talk.recv(m.LARGEST):
+        request = m.request(packet)
+        if isinstance(request, m.Decode):
+            talk.send(m.pack(_decode(slots, request)))
+
+
+def _decode(slots: Slots, request: m.Decode) -> m.Read:
+    # copied first: the eye may hand a slot on when it gives this process up
+    grey = slots.view(request.slot, request.width, request.height).copy()
+    result = decode(grey, Effort(request.effort))
+    codes = tuple((found.raw, found.offset) for found in result.found)
+    sharp = sharpness(grey) if request.measure else None
+    return m.Read(request.slot, codes, result.decoder, result.ms, sharp)

@@ -1,0 +1,1 @@
+"""A USB keypad for codes that nobody can scan, read from its event device."""

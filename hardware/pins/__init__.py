@@ -1,0 +1,1 @@
+"""What hangs on GPIO pins: relay, lights, buzzer, contacts."""

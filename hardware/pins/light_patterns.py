@@ -1,0 +1,55 @@
+"""What each signal looks and sounds like, as data. Pure.
+
+Domain 2.4: green and red light, a high beep for admit, two beeps for VIP, a low buzz for refuse. The
+light lasts as long as the screen that goes with it; a pattern that is over is dark and silent.
+The sounds differ in pitch and number, so that red and green need not be told apart.
+"""
+
+from __future__ import annotations
+
+from gate.common.value import Value
+from gate.ports.signals import Signal
+
+HIGH_HZ = 2700
+"""Passive buzzers are loudest between 2 and 4 kHz (piezo discs and magnetic ones resonate there)."""
+LOW_HZ = 180
+"""A buzz rather than a beep: far below the resonance, all overtones."""
+
+
+class Moment(Value, frozen=True):
+    """What is on, and for how long. `tone_hz`: 0 is silence; `ms`: None until another signal."""
+
+    green: bool = False
+    red: bool = False
+    tone_hz: int = 0
+    ms: int | None = None
+
+
+DARK = Moment()
+
+
+def _beep(ms: int) -> Moment:
+    return Moment(green=True, tone_hz=HIGH_HZ, ms=ms)
+
+
+def _green(ms: int) -> Moment:
+    return Moment(green=True, ms=ms)
+
+
+_BLINK = (Moment(red=True, ms=250), Moment(ms=250))
+
+PATTERNS: dict[Signal, tuple[Moment, ...]] = {
+    Signal.ADMIT: (_beep(150), _green(1350)),
+    Signal.VIP: (_beep(120), _green(100), _beep(120), _green(3660)),
+    Signal.REFUSE: (Moment(red=True, tone_hz=LOW_HZ, ms=600), Moment(red=True, ms=2400)),
+    Signal.ATTENTION: _BLINK * 4,
+    Signal.REST: (),
+    Signal.FREE_PASSAGE: (Moment(green=True),),
+    Signal.CLOSED: (Moment(red=True),),
+}
+
+
+def length_ms(pattern: tuple[Moment, ...]) -> int | None:
+    """How long a pattern takes, None if until another signal."""
+    lengths = [moment.ms for moment in pattern]
+    return None if None in lengths else sum(length for length in lengths if length is not None)

@@ -1,0 +1,1 @@
+"""A USB hand scanner, as a keyboard or as a serial device."""

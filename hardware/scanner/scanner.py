@@ -1,0 +1,223 @@
+"""A USB hand scanner: a keyboard that types codes, or a serial device that sends them.
+
+It is read by a thread: the kernel keeps only some ten keys of a keyboard that nobody reads
+(`EVDEV_MIN_BUFFER_SIZE`, drivers/input/evdev.c), and a scanner types hundreds in a second. The device
+is taken for the gate alone. Unplugged, it is looked for about once a second; half of a code is
+forgotten then. What was read is a ticket's secret and never logged.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+from gate.common.errors import HardwareError, Step
+from gate.common.outage import Outage
+from gate.ports.devices import NoScanner, Scanner
+from hardware.keypad import evdev
+from hardware.keypad.device_file import RETRY_S, Source
+from hardware.scanner.layouts import Keyboard, LayoutName
+from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, Codes
+
+WAIT_S = 0.2
+"""Longest wait for the next key: how late the thread notices that it is to end."""
+CLOSE_S = 1.0
+
+ScannerDriver = Literal["none", "evdev", "serial"]
+
+
+def make_scanner(  # noqa: PLR0913 – the section of the configuration, by name
+    driver: ScannerDriver,
+    *,
+    device: str = "",
+    layout: LayoutName = "us",
+    prefix: str = "",
+    suffix: str = "",
+    clock: Callable[[], float] = time.monotonic,
+) -> Scanner:
+    """The hand scanner of a gate. One that is missing is told of by `trouble`, and found when it is there.
+
+    :param driver: ``evdev``: one that types as a keyboard does. ``serial``: one that is a serial device.
+    :param device: its path, such as ``/dev/input/by-id/usb-…-event-kbd`` or ``/dev/serial/by-id/usb-…``;
+        a name alone is looked for in ``/dev/input`` or ``/dev``.
+    :param layout: what its keyboard is set to; ``evdev`` only.
+    :param prefix, suffix: what it sends before and after each code, besides Enter, Tab and AIM identifier.
+    :param clock: gives monotonic seconds.
+    """
+    if driver == "none":
+        return NoScanner()
+    kind: Kind = AsKeyboard(layout) if driver == "evdev" else AsSerial()
+    return HandScanner(Reader(device, kind, Codes(prefix.encode(), suffix.encode()), clock))
+
+
+class Kind(Protocol):
+    """One kind of device: how it is opened, and what its bytes say."""
+
+    folder: Path
+
+    def open(self, path: Path) -> int:
+        """For reading without blocking, for this process alone. Raises `OSError`."""
+
+    def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+        """Bytes of the device, put into `codes`."""
+
+    def forget(self) -> None:
+        """The device is gone."""
+
+
+class AsKeyboard:
+    """A scanner that poses as a keyboard (USB HID)."""
+
+    folder = Path("/dev/input")
+
+    def __init__(self, layout: LayoutName) -> None:
+        self._keyboard = Keyboard(layout)
+        self._events = evdev.Events()
+
+    def open(self, path: Path) -> int:
+        """Grabbed: its keys go nowhere else."""
+        return evdev.opened(path)
+
+    def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+        """Events of the kernel."""
+        for kind, code, value in self._events.cut(some):
+            if kind == evdev.KEY:
+                codes.feed(self._keyboard.event(code, value).encode(), now_s)
+            elif kind == evdev.SYN and code == evdev.DROPPED:
+                self._keyboard.forget()
+                codes.spoil()
+
+    def forget(self) -> None:
+        """No key of the next one is held."""
+        self._keyboard.forget()
+        self._events.forget()
+
+
+class AsSerial:
+    """A scanner that is a serial device (USB CDC ACM): its speed means nothing."""
+
+    folder = Path("/dev")
+
+    def open(self, path: Path) -> int:
+        """In raw mode, and opened by nobody else from now on."""
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(fd, termios.TIOCEXCL)
+            tty.setraw(fd)
+        except (OSError, termios.error) as error:
+            os.close(fd)
+            raise OSError(*error.args) from None
+        return fd
+
+    def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+        """The code as it is."""
+        codes.feed(some, now_s)
+
+    def forget(self) -> None:
+        """Nothing is remembered between two reads."""
+
+
+class Reader:
+    """Reads one device into codes, a turn at a time. `take` and `trouble` are for another thread.
+
+    :param device, clock: see `make_scanner`.
+    """
+
+    def __init__(
+        self, device: str, kind: Kind, codes: Codes, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        path = kind.folder / device  # an absolute name stays what it is
+        self._kind, self._codes, self._clock = kind, codes, clock
+        self._lock = threading.Lock()
+        self._source = Source(
+            "scanner", lambda: kind.open(path), lambda error: _explained(path, error), clock
+        )
+
+    def turn(self, wait_s: float) -> bool:
+        """Take in what the scanner sent. Whether it is there."""
+        some = self._source.read(self._clock())
+        if some == b"":
+            self._source.wait(min(wait_s, JOIN_S) if self._codes.is_ended else wait_s)
+            some = self._source.read(self._clock())
+        with self._lock:
+            self._put(some)
+        return some is not None
+
+    def _put(self, some: bytes | None) -> None:
+        if some is None:
+            self._kind.forget()
+            self._codes.forget()
+        elif some:
+            self._kind.feed(some, self._codes, self._clock())
+        else:
+            self._codes.silence(self._clock())
+
+    def take(self) -> bytes | None:
+        """The oldest code that was not taken."""
+        with self._lock:
+            return self._codes.take(self._clock())
+
+    def trouble(self) -> HardwareError | None:
+        """Why nothing can be scanned, None while it can."""
+        if self._source.trouble is not None or not self._codes.is_endless:
+            return self._source.trouble
+        what = f"The scanner has sent {ENDLESS_BYTES // 1024} KiB without an end."
+        advice = "Is a key stuck, or is this no scanner? Set it to send Enter after each code."
+        return HardwareError("scanner", what, advice, Step.SCANNER_CABLE)
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._source.close()
+
+
+class HandScanner:
+    """A `Scanner` whose device is read by a thread."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._closing = threading.Event()
+        self._mistakes = Outage("the scanner's thread")
+        self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                is_there = self._reader.turn(WAIT_S)
+            except Exception as error:  # a mistake of ours: told once, and the thread goes on
+                self._mistakes.began(error)
+                self._closing.wait(RETRY_S)
+            else:
+                self._mistakes.over()
+                if not is_there:
+                    self._closing.wait(WAIT_S)
+
+    def read(self) -> bytes | None:
+        """One code, None if there is none."""
+        return self._reader.take()
+
+    def trouble(self) -> HardwareError | None:
+        """Why nothing can be scanned, None while it can."""
+        return self._reader.trouble()
+
+    def close(self) -> None:
+        """End the thread, give the device back."""
+        self._closing.set()
+        self._thread.join(CLOSE_S)
+        self._reader.close()
+
+
+def _explained(path: Path, error: OSError) -> HardwareError:
+    what = f"The hand scanner {path} does not answer ({error.strerror or error})."
+    if isinstance(error, PermissionError):
+        advice = "Add this account to the group `input`, for a serial one `dialout`; see docs/scanner.md."
+        return HardwareError("scanner", what, advice, Step.RIGHTS)
+    advice = "Plug it in again; `ls /dev/input/by-id /dev/serial/by-id` shows what scanner.device may be."
+    return HardwareError("scanner", what, advice, Step.SCANNER_CABLE)

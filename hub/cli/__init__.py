@@ -1,0 +1,1 @@
+"""`maguey-hub`: the commands of the hub."""

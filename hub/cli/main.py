@@ -1,0 +1,190 @@
+"""``maguey-hub``: migrate, ingest, web, seed-demo, and what the other `cli_` files add.
+
+Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import random
+import secrets
+import signal
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gate.common.log import configure
+from hub.cli import broker as cli_broker
+from hub.cli import double_admissions as cli_conflicts
+from hub.cli import free_grant as cli_free
+from hub.cli import gates as cli_gates
+from hub.cli import keeping as cli_keeping
+from hub.cli import nights as cli_operator
+from hub.cli import tickets as cli_ticketing
+from hub.cli.common import ConfigOption, plain_errors
+from hub.config import HubConfig, read_config
+from hub.errors import HubError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+_STOP_SECONDS = 1.5
+
+app = typer.Typer(
+    name="maguey-hub",
+    help="The hub: every scan of the gates into Postgres, every change of tickets out to the gates.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of the console command."""
+    _log_to_stderr()
+    app()
+
+
+@app.command()
+def migrate(config: ConfigOption) -> None:
+    """Bring the database up to date, as the owner of its tables ([postgres] migrate_dsn); may be repeated."""
+    from hub.db.migrate import migrate as apply
+
+    with plain_errors():
+        place = read_config(config).postgres
+        applied = apply(place.migrate_dsn or place.dsn)
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+
+
+@app.command()
+def ingest(config: ConfigOption) -> None:
+    """Take in the gates' scans and publish the admission feed, until SIGTERM.
+
+    Of several for one venue one works and the others stand by.
+    """
+    with plain_errors():
+        settings = read_config(config)
+        settings.mqtt.password()
+        _run_until_stopped(settings)
+
+
+@app.command()
+def web(config: ConfigOption) -> None:
+    """Serve snapshots and configuration to the gates over HTTP; OpenAPI at /schema."""
+    from hub.web.api import make_app, token_hashes
+    from hub.web.request_limits import Strangers
+    from hub.web.seldom import Seldom
+    from hub.web.server import server_config
+
+    with plain_errors():
+        settings = read_config(config)
+        place, seldom = settings.web, Seldom()
+        inner = make_app(settings, seldom)
+        guarded = Strangers(inner, lambda: token_hashes(inner))
+        server = server_config(guarded, place, seldom)
+        try:
+            _serve(server)
+        except SystemExit as stopped:
+            if stopped.code:
+                raise HubError(
+                    f"Cannot listen on {place.host}:{place.port}. Choose another [web] port."
+                ) from None
+
+
+@app.command("seed-demo")
+def seed_demo(
+    config: ConfigOption,
+    out: Annotated[Path, typer.Option(help="Where codes and gate tokens go (JSON, mode 0600).")],
+    seed: Annotated[
+        int | None, typer.Option(help="The same number makes the same night. Without it: real randomness.")
+    ] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="22:00 to 06:00 on this date. Without it: doors opened 1 h ago."
+        ),
+    ] = None,
+    gates: Annotated[int, typer.Option(min=1, max=50, help="How many gates serve it.")] = 2,
+) -> None:
+    """Write one night to play with into an empty, migrated database."""
+    from hub.db.connection import connect
+    from hub.demo_night import night_of
+    from hub.demo_night import seed_demo as write
+
+    source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for
+    with plain_errors():
+        settings = read_config(config)
+        night = night_of(date.date() if date else None, datetime.now(UTC).astimezone())
+        with connect(settings.postgres.dsn) as conn:
+            made = write(conn, settings.venue, night, source, out, gates)
+    typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
+
+
+app.add_typer(cli_gates.app)
+app.add_typer(cli_broker.app)
+app.add_typer(cli_operator.app)
+app.add_typer(cli_free.app)
+app.add_typer(cli_conflicts.app)
+app.add_typer(cli_ticketing.app)
+app.add_typer(cli_keeping.app)
+
+
+def _serve(config: uvicorn.Config) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                typer.echo(f"listening on http://{config.host}:{config.port}")
+
+    server = Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise HubError("The web server did not start; its log says why.")
+
+
+def _run_until_stopped(config: HubConfig) -> None:
+    """Work in a thread, wait for a signal here: a stop needs no cooperation of a blocked library."""
+    from hub.service import run
+
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    # a queue, because an Event's lock is not safe to take in a signal handler
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            run(config, stop)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ended.put(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.put(None))
+    worker = threading.Thread(target=work, name="consumer", daemon=True)
+    worker.start()
+    ended.get()
+    stop.set()
+    worker.join(_STOP_SECONDS)
+    if failures:
+        raise failures[0]
+
+
+def _log_to_stderr() -> None:
+    # the pool reports every attempt; the hub reports an outage once
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    configure("text", service="maguey-hub")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Postgres: connections, named statements, typed calls, migrations."""

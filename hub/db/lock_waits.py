@@ -1,0 +1,117 @@
+"""Says who holds what the hub waits for in Postgres: somebody's lock must not stop the door without a word.
+
+Nobody but the hub can take the hub's own locks (``hub_locks``), or lock a table against it. What is left is a
+session that changed a row and does not go on: a person's, an administrator's, a tool's. The hub waits for it
+in pieces (``lock_timeout``), loses nothing, and here is said whom it waits for, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+from hub.config import HubConfig
+from hub.db.connection import connect
+from hub.db.statements import query
+from hub.errors import DatabaseDownError
+
+PATIENCE_S = 2.0
+"""So long somebody may be in the way: what people and programs do takes less."""
+GONE_S = 3.0
+"""Not seen for so long, it is over: the hub lets go of what it waits for in between, and tries again."""
+QUIET_S = 10.0
+"""Between two lines, however many sessions are in the way."""
+_LOOK_S = 0.5
+_RETRY_S = 2.0
+
+_log = structlog.get_logger()
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that is in the way, as everybody may see it. `waiting`: how many of the hub's wait for it."""
+
+    pid: int
+    login: str
+    application: str
+    address: str
+    waiting: int
+
+
+class Holders:
+    """Who was seen in the way, and who is to be told of. Pure; seconds of a clock that never jumps."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
+        self._seen: dict[int, float] = {}
+        self._told: set[int] = set()
+        self._quiet_until = 0.0
+
+    def look(self, found: Iterable[Holder], now: float) -> tuple[list[tuple[Holder, float]], list[int]]:
+        """Whom to tell of, and for how long it has been in the way; and those told of that are gone."""
+        over = self._forget(now)
+        due = []
+        for holder in found:
+            self._seen[holder.pid] = now
+            waited = now - self._since.setdefault(holder.pid, now)
+            if waited >= PATIENCE_S and holder.pid not in self._told and now >= self._quiet_until:
+                due.append((holder, waited))
+                self._told.add(holder.pid)
+                self._quiet_until = now + QUIET_S
+        return due, over
+
+    def _forget(self, now: float) -> list[int]:
+        gone = [pid for pid, at in self._seen.items() if now - at >= GONE_S]
+        for pid in gone:
+            del self._seen[pid], self._since[pid]
+        over = [pid for pid in gone if pid in self._told]
+        self._told.difference_update(over)
+        return over
+
+
+def tell(due: Iterable[tuple[Holder, float]], over: Iterable[int]) -> None:
+    """Put it into the log."""
+    for holder, waited in due:
+        _log.warning(
+            "another session in Postgres holds what the hub needs; the hub waits, and loses nothing. If it "
+            "does not end: an administrator ends it with SELECT pg_terminate_backend(pid)",
+            **msgspec.structs.asdict(holder),
+            waited_s=round(waited, 1),
+        )
+    for pid in over:
+        _log.info("the session in Postgres that held up the hub does not any more", pid=pid)
+
+
+def _holder(row: Mapping[str, Any]) -> Holder:
+    return Holder(**{name: row[name] for name in Holder.__struct_fields__})
+
+
+def run(config: HubConfig, stop: threading.Event, now: Callable[[], float] = time.monotonic) -> None:
+    """Look until `stop`. Without Postgres there is nothing to see, and others say so."""
+    holders = Holders()
+    while not stop.is_set():
+        try:
+            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                while not stop.wait(_LOOK_S):
+                    tell(*holders.look(map(_holder, conn.execute(query("holders")).fetchall()), now()))
+        except (psycopg.Error, DatabaseDownError):
+            stop.wait(_RETRY_S)
+
+
+@contextlib.contextmanager
+def watching(config: HubConfig) -> Iterator[None]:
+    """A thread that looks while the block runs, over a connection of its own that needs no table of ours."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(config, stop), name="waiting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=1.0)

@@ -1,0 +1,1 @@
+"""What the documentation draws from a migrated database."""

@@ -1,0 +1,1 @@
+"""What gates are told of who may enter: changes over MQTT, whole nights over HTTP."""

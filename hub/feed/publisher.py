@@ -1,0 +1,195 @@
+"""Carry the admission feed to the gates: Postgres → MQTT, in version order.
+
+Woken by NOTIFY, with a look of its own every few seconds in case one was missed. A delta that
+a gate misses does no harm: the retained head tells it, and it catches up over HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import structlog
+from psycopg.rows import DictRow
+
+from gate.common.foreign import UnreadableError, read_json
+from gate.common.outage import Outage
+from hub.config import HubConfig
+from hub.db.connection import Connection, connect, in_words, one_line
+from hub.db.statements import query
+from hub.errors import DatabaseDownError
+from hub.mqtt.link import Line
+from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, Topics, encode
+
+CHANGES_PER_MESSAGE = 50
+"""Fewer where they are large: see `DELTA_BYTES`."""
+HEAD_SECONDS = 0.2
+"""A head counts all of a night's admissions, so it is not sent with every change of a rush."""
+_POLL_SECONDS = 2.0
+_READ_LIMIT = 500
+_RETRY_SECONDS = 1.0
+_ALL_HEADS_SECONDS = 30.0
+"""How often every head is sent again: a gate that missed one is behind no longer than this."""
+
+_log = structlog.get_logger()
+
+
+class Publisher:
+    """Publishes what is new since it last looked.
+
+    `published`: newest version sent, by event.
+
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(self, broker: Line, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
+        self._topics = topics
+        self._now = now
+        self.published: dict[str, int] = {}
+        self._generations: dict[str, int] = {}
+        self._stale_heads: set[str] = set()
+        self._greeted = 0
+        self._all_at = now()
+
+    @property
+    def has_stale_heads(self) -> bool:
+        """Whether a night changed since its head was sent."""
+        return bool(self._stale_heads)
+
+    def publish_new(self, conn: Connection) -> None:
+        """Publish every change that is not yet. A night seen for the first time gets its head.
+
+        All get theirs again after each connect, because a broker that crashed has lost what it
+        retained or found an older one on its disk, and every `_ALL_HEADS_SECONDS`.
+        """
+        again = self._is_due()
+        for row in conn.execute(query("current_events")).fetchall():
+            event_id, version = row["event_id"], row["version"]
+            if self._is_another_feed(event_id, row["generation"], version):
+                self.published[event_id], self._generations[event_id] = version, row["generation"]
+                self._stale_heads.add(event_id)
+            if again:
+                self._stale_heads.add(event_id)
+            while self.published[event_id] < version and self._publish_some(conn, event_id):
+                self._stale_heads.add(event_id)
+
+    def _is_another_feed(self, event_id: str, generation: int, version: int) -> bool:
+        """Whether what was published says nothing of this one: it is new, or the database was put back."""
+        is_known = self._generations.get(event_id) == generation
+        return not is_known or version < self.published[event_id]
+
+    def publish_heads(self, conn: Connection) -> None:
+        """Publish the heads of the nights that changed."""
+        for event_id in sorted(self._stale_heads):
+            row = conn.execute(query("head"), {"event_id": event_id}).fetchone()
+            if row is not None:
+                head = Head(event_id=event_id, **row)
+                self._broker.publish(self._topics.head(event_id), encode(head), retain=True)
+        self._stale_heads.clear()
+
+    def _is_due(self) -> bool:
+        connects = self._broker.connects
+        now = self._now()
+        if not self._broker.is_up or (self._greeted == connects and now - self._all_at < _ALL_HEADS_SECONDS):
+            return False
+        self._greeted, self._all_at = connects, now
+        return True
+
+    def _publish_some(self, conn: Connection, event_id: str) -> bool:
+        wanted = {"event_id": event_id, "since": self.published[event_id], "limit": _READ_LIMIT}
+        rows = conn.execute(query("changes_since"), wanted).fetchall()
+        for part in _parts(event_id, rows):
+            delta = Delta(event_id=event_id, changes=part, generation=self._generations[event_id])
+            self._broker.publish(self._topics.deltas(event_id), encode(delta))
+        if rows:
+            self.published[event_id] = rows[-1]["version"]
+        return bool(rows)
+
+
+def _parts(event_id: str, rows: list[DictRow]) -> Iterator[tuple[Change, ...]]:
+    """Changes by the message; one that no gate could read is left out, and ends its message.
+
+    Gates see the gap, ask over HTTP, and load all of the night if they cannot read it there either.
+    """
+    part: list[Change] = []
+    size = 0
+    for row in rows:
+        change, length = _readable(event_id, row), len(row["change"].encode())
+        has_room = len(part) < CHANGES_PER_MESSAGE and size + length <= DELTA_BYTES
+        if part and (change is None or not has_room):
+            yield tuple(part)
+            part, size = [], 0
+        if change is not None:
+            part.append(change)
+            size += length
+    if part:
+        yield tuple(part)
+
+
+def _readable(event_id: str, row: DictRow) -> Change | None:
+    try:
+        return read_json(row["change"], Change, limit=DELTA_BYTES)
+    except UnreadableError as error:
+        _log.error(
+            "a change no gate can read is left out",
+            event_id=event_id,
+            version=row["version"],
+            error=str(error),
+        )
+        return None
+
+
+def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
+    """Publish the feed until `stop`, whatever Postgres does in between."""
+    publisher = Publisher(broker, Topics(venue=config.venue))
+    outage = Outage("Postgres (feed)")
+    while not stop.is_set():
+        try:
+            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                conn.execute(query("listen"))
+                _follow(conn, publisher, stop, outage)
+        except (psycopg.Error, DatabaseDownError) as error:
+            outage.began(in_words(error))
+            stop.wait(_RETRY_SECONDS)
+        except Exception as error:
+            # nobody would start this thread again, and the gates would never know
+            if not outage.is_on:
+                _log.error("the feed failed; trying again", exc_info=error)
+            outage.began(one_line(error))
+            stop.wait(_RETRY_SECONDS)
+
+
+def _follow(conn: Connection, publisher: Publisher, stop: threading.Event, outage: Outage) -> None:
+    heads_at = 0.0
+    while not stop.is_set():
+        publisher.publish_new(conn)
+        outage.over()
+        if time.monotonic() - heads_at >= HEAD_SECONDS:
+            publisher.publish_heads(conn)
+            heads_at = time.monotonic()
+        _wait(conn, HEAD_SECONDS if publisher.has_stale_heads else _POLL_SECONDS, stop)
+
+
+def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
+    """Until something changed, or the time is up; in slices, so that a stop is seen."""
+    until = time.monotonic() + seconds
+    while not stop.is_set() and (left := until - time.monotonic()) > 0:
+        for _ in conn.notifies(timeout=min(left, HEAD_SECONDS), stop_after=1):
+            return
+
+
+@contextlib.contextmanager
+def publishing(config: HubConfig, broker: Line) -> Iterator[None]:
+    """A thread that publishes the feed while the block runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(config, broker, stop), name="feed", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=1.0)

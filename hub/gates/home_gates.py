@@ -1,0 +1,84 @@
+"""A night's tickets divided among its gates: what an operator may change of it (domain 2.3, situation 3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from hub.db.connection import Connection, insisting
+from hub.db.statements import query
+from hub.errors import HubError, UsageError
+from hub.gates.health import printable
+
+
+def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
+    conn: Connection, event: str, gate_id: str, actor: str, reason: str, now: datetime
+) -> str:
+    """Take a gate out for the night.
+
+    :param event: its code or its id.
+    :returns: what came of it, in words.
+    :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
+    """
+    wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
+    night, outcome = insisting(lambda: _retire(conn, event, wanted))
+    if outcome == "no home":
+        raise HubError(_no_home(gate_id, night["name"], night["home_gates"]))
+    if outcome == "last":
+        raise HubError(
+            f"{gate_id} is the last gate of '{night['name']}' with tickets of its own; nothing was changed. "
+            "There is no other gate to send its guests to: repair or replace it."
+        )
+    if outcome == "already":
+        return f"{gate_id} is out for '{night['name']}' already; nothing was changed."
+    return f"{gate_id} is out for '{night['name']}': its tickets are at the other gates now. Leave it off."
+
+
+def night_named(conn: Connection, name: str, option: str = "--event") -> DictRow:
+    """A night by its code or its id.
+
+    :param option: how the command line calls it.
+    :raises UsageError: there is none.
+    """
+    night = conn.execute(query("event_named"), {"name": name}).fetchone()
+    if night is None:
+        unknown = (
+            f"{option}: there is no night '{printable(name[:40])}'; give its code, for example PF, or its id."
+        )
+        raise UsageError("Nothing was changed", [unknown])
+    return night
+
+
+def gate_named(conn: Connection, venue: str, gate_id: str, what: str = "Nothing was changed") -> DictRow:
+    """A gate of the venue, as the query `gate_to_order` tells of it.
+
+    :param what: what is not done, should there be none.
+    :raises UsageError: there is none.
+    """
+    gate = conn.execute(query("gate_to_order"), {"venue": venue, "gate_id": gate_id}).fetchone()
+    if gate is None:
+        named = printable(gate_id[:64])
+        raise UsageError(what, [f"GATE: venue '{venue}' has no gate '{named}'; maguey-hub gates lists them."])
+    return gate
+
+
+def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictRow, str]:
+    with conn.transaction():
+        night = night_named(conn, event)
+        row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
+    assert row is not None  # a function's one row
+    return night, row["outcome"]
+
+
+def _no_home(gate_id: str, night: str, homes: list[str]) -> str:
+    if not homes:
+        return (
+            f"The tickets of '{night}' are not divided among gates (policy home_gate, from an hour before "
+            "the doors open), so there is nothing to move; nothing was changed."
+        )
+    return (
+        f"{gate_id} has no tickets of its own at '{night}', so there is nothing to move; nothing was "
+        f"changed. Those with tickets of their own are {', '.join(homes)}."
+    )

@@ -1,0 +1,114 @@
+"""What the gates of each night do that cannot ask, and who cannot right now, in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from hub.gates.health import ago
+
+DIVIDED_BY = timedelta(minutes=30)
+"""So long before the doors the tickets should be divided: gates ask from an hour before, once a minute."""
+_POLICIES = {
+    "admit": "a gate that cannot ask admits, and flags it",
+    "deny": "a gate that cannot ask refuses one-time tickets",
+    "home_gate": "a gate that cannot ask admits its own tickets only",
+}
+
+Row = Mapping[str, Any]
+
+
+class Night(msgspec.Struct, frozen=True, kw_only=True):
+    """One night. `facts`: who is what in it; `troubles`: what somebody should do, if anything."""
+
+    title: str
+    facts: tuple[str, ...]
+    troubles: tuple[str, ...]
+
+
+def nights_of(gates: Sequence[Row], now: datetime, cancelled: Collection[str] = ()) -> list[Night]:
+    """The nights that are not over, of all rows of `gate_health` of a venue; the next first.
+
+    :param cancelled: ids of the nights that were.
+    """
+    nights = {night["event_id"]: night for gate in gates for night in gate["nights"]}
+    ahead = [night for night in nights.values() if datetime.fromisoformat(night["ends_at"]) > now]
+    ahead.sort(key=lambda night: (night["doors_open_at"], night["code"]))
+    return [
+        _cancelled(night) if night["event_id"] in cancelled else _night(night, gates, now) for night in ahead
+    ]
+
+
+def _cancelled(night: Row) -> Night:
+    """Whatever its policy is: no gate admits anybody, so nobody has to look after its gates."""
+    return Night(title=f"{night['code']}, cancelled: no gate admits anybody.", facts=(), troubles=())
+
+
+def _night(night: Row, gates: Sequence[Row], now: datetime) -> Night:
+    policy = night["isolation_policy"]
+    divided = policy == "home_gate"
+    return Night(
+        title=f"{night['code']}, policy {policy}: {_POLICIES[policy]}.",
+        facts=(*(_homes(night) if divided else ()), *_alone(night, gates, now)),
+        troubles=(*_not_divided(night, now), *_dead_homes(night, gates)) if divided else (),
+    )
+
+
+def _homes(night: Row) -> Iterator[str]:
+    yield f"homes: {_names(set(night['home_gates']) - set(night['retired_gates']))}"
+    if night["retired_gates"]:
+        yield f"retired: {_names(night['retired_gates'])}"
+
+
+def _alone(night: Row, gates: Iterable[Row], now: datetime) -> Iterator[str]:
+    """Who decides alone, if it is not off: a gate without a broker cannot say so itself."""
+    alone = [
+        f"{gate['gate_id']} ({_how(gate, now)})"
+        for gate in gates
+        if not gate["revoked"]
+        and any(other["event_id"] == night["event_id"] for other in gate["nights"])
+        and (gate["link"] != "online" or gate["isolated"])
+    ]
+    if alone:
+        yield f"on their own, or off: {', '.join(alone)}"
+
+
+def _how(gate: Row, now: datetime) -> str:
+    if gate["link"] == "online":
+        return "says so itself"
+    return f"{gate['link']} for {ago(gate['heard_at'], now)}" if gate["heard_at"] else "never heard"
+
+
+def _not_divided(night: Row, now: datetime) -> Iterator[str]:
+    doors = datetime.fromisoformat(night["doors_open_at"])
+    if not night["home_gates"] and now >= doors - DIVIDED_BY:
+        yield (
+            "its tickets are not divided among gates, so none admits one without asking. They are when a "
+            "gate asks for its configuration: does maguey-hub web run, and reach the gates?"
+        )
+
+
+def _dead_homes(night: Row, gates: Iterable[Row]) -> Iterator[str]:
+    at_home = set(night["home_gates"]) - set(night["retired_gates"])
+    for gate in gates:
+        gate_id = gate["gate_id"]
+        if gate_id not in at_home:
+            continue
+        order = f"maguey-hub retire {gate_id} --event {night['code']}"
+        if gate["revoked"]:
+            yield (
+                f"{gate_id} is revoked, and tickets are at home there: every other gate sends their guests "
+                f"to it. Also retire it: {order}"
+            )
+        elif gate["link"] != "online":
+            yield (
+                f"tickets are at home at {gate_id}, which is not heard. If it is dead, switch it off, then: "
+                f"{order}"
+            )
+
+
+def _names(gate_ids: Iterable[str]) -> str:
+    return ", ".join(sorted(gate_ids)) or "none yet"

@@ -1,0 +1,143 @@
+"""What each gate may send, so that none harms the others (protocol 4.5, Fairness).
+
+Budgets are of one gate alone and far above the busiest door. What goes beyond is not taken in: the broker may
+forget it, the gate sends it again, and staff is told whose it is. What a gate brings that was away is no
+flood: see `hub.gates.budget`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+import structlog
+
+from hub.db.connection import Connection
+from hub.db.statements import query
+from hub.gates.budget import Level, Rate
+
+GATES_LIMIT = 1000
+"""Gates whose budgets are remembered; should there ever be more, the ones first heard are forgotten."""
+CALM_S = 60.0
+"""A flood is over when nothing of the gate was turned away for so long."""
+AGAIN_S = 600.0
+"""As long as it goes on, staff is told again after so long."""
+
+_log = structlog.get_logger()
+
+
+class Shares:
+    """What is left of each gate's budgets. Used from one thread.
+
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(self, rates: Mapping[str, Rate], now: Callable[[], float]) -> None:
+        self._rates = rates
+        self._now = now
+        self._levels: dict[str, dict[str, Level]] = {}
+        self._complete: dict[str, float] = {}
+
+    def know(self, away_s: Mapping[str, float]) -> None:
+        """Of each gate, how long ago the hub is known to have had everything of it."""
+        now = self._now()
+        self._complete = {gate_id: now - seconds for gate_id, seconds in away_s.items()}
+
+    def spent(self, gate_id: str, *kinds: str) -> bool:
+        """Whether nothing is left of one of these budgets; of any, if none is named."""
+        now = self._now()
+        away_s = self._away_s(gate_id, now)
+        levels = self._of(gate_id)
+        return any(levels[kind].fill(now, away_s) <= 0 for kind in kinds or levels)
+
+    def take(self, gate_id: str, kind: str, count: float = 1.0) -> None:
+        """So much of it came; less than nothing gives back."""
+        self._of(gate_id)[kind].take(count)
+
+    def insist(self, gate_id: str, kind: str, count: float = 1.0) -> None:
+        """It came though nothing was left, and nobody sends it again: the gate has to keep quiet first."""
+        self._of(gate_id)[kind].insist(count)
+
+    def _of(self, gate_id: str) -> dict[str, Level]:
+        if gate_id not in self._levels:
+            if len(self._levels) >= GATES_LIMIT:
+                del self._levels[next(iter(self._levels))]
+            now = self._now()
+            away_s = self._away_s(gate_id, now)
+            self._levels[gate_id] = {kind: Level(rate, now, away_s) for kind, rate in self._rates.items()}
+        return self._levels[gate_id]
+
+    def _away_s(self, gate_id: str, now: float) -> float:
+        return now - self._complete.get(gate_id, now)
+
+
+class _Flood(msgspec.Struct):
+    """`noted`: when it was written down, None if not yet; `last`: when something was turned away."""
+
+    began: float
+    last: float
+    turned_away: int = 0
+    noted: float | None = None
+
+
+class Floods:
+    """Which gates go beyond their share: written down once, for staff to be told, and logged when over.
+
+    :param what: of what, in words.
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(self, venue: str, what: str, now: Callable[[], float]) -> None:
+        self._venue = venue
+        self._what = what
+        self._now = now
+        self._floods: dict[str, _Flood] = {}
+
+    def cut_off(self, gates: Iterable[str]) -> None:
+        """These are not listened to: nobody can tell how much of theirs is turned away."""
+        for gate_id in gates:
+            self.turned_away(gate_id, 0)
+
+    def turned_away(self, gate_id: str, messages: int = 1) -> bool:
+        """So many of this gate were not taken in. Returns whether a flood began with it."""
+        now = self._now()
+        flood = self._floods.get(gate_id)
+        is_new = flood is None
+        if flood is None:
+            if len(self._floods) >= GATES_LIMIT:
+                return False
+            flood = self._floods[gate_id] = _Flood(began=now, last=now)
+        flood.last = now
+        flood.turned_away += messages
+        return is_new
+
+    def tell(self, conn: Connection) -> bool:
+        """Write down what is new. Returns whether there was anything, for whoever tells staff of it.
+
+        :param conn: in autocommit.
+        :raises psycopg.Error: the database is away; it is written down later.
+        """
+        now = self._now()
+        due = [gate_id for gate_id, flood in self._floods.items() if _is_due(flood, now)]
+        for gate_id in due:
+            conn.execute(
+                query("note_flooding"), {"venue": self._venue, "gate_id": gate_id, "again_s": AGAIN_S}
+            )
+            self._floods[gate_id].noted = now
+        for gate_id, flood in list(self._floods.items()):
+            if now - flood.last > CALM_S:
+                self._over(gate_id, flood)
+        return bool(due)
+
+    def _over(self, gate_id: str, flood: _Flood) -> None:
+        del self._floods[gate_id]
+        _log.info(
+            f"a gate is within its share of {self._what} again",
+            gate_id=gate_id,
+            turned_away=flood.turned_away,
+            seconds=round(flood.last - flood.began),
+        )
+
+
+def _is_due(flood: _Flood, now: float) -> bool:
+    return flood.noted is None or (now - flood.noted >= AGAIN_S and now - flood.last < CALM_S)

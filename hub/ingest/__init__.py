@@ -1,0 +1,1 @@
+"""Scans into Postgres: in batches, within the share of each gate."""

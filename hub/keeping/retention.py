@@ -1,0 +1,81 @@
+"""What is kept, and for how long: scans by the month, personal data until it is erased (data model 3.1)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import msgspec
+
+from hub.db.call import Answer, ask
+from hub.db.connection import Connection
+from hub.db.statements import query
+
+
+class Month(msgspec.Struct, frozen=True, kw_only=True):
+    """An archived month, as 2025-01, and how many scans were counted and dropped."""
+
+    month: str
+    scans: int
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A month old enough that stays, and why."""
+
+    month: str
+    why: str
+
+
+class Archived(Answer, frozen=True, kw_only=True):
+    """What became of the months that are old enough."""
+
+    months: tuple[Month, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+
+class Erased(Answer, frozen=True, kw_only=True):
+    """How many rows of each kind lost what was personal in them.
+
+    `already`: it was done before; these numbers are of what has come since. `error`: ``EVENT_NOT_FOUND``,
+    ``EVENT_NOT_OVER``, ``INVALID_ARGUMENT``.
+    """
+
+    already: bool = False
+    event_id: str | None = None
+    orders: int = 0
+    tickets: int = 0
+    reservations: int = 0
+    guest_passes: int = 0
+    mails: int = 0
+    feed_rows: int = 0
+
+
+def months_before(now: datetime, months: int) -> date:
+    """The first day of the month (UTC) so many months before that of `now`.
+
+    :param now: with its time zone UTC.
+    """
+    number = now.year * 12 + now.month - 1 - months
+    return date(number // 12, number % 12 + 1, 1)
+
+
+def archive(conn: Connection, before: date, now: datetime, *, dry: bool = False) -> Archived:
+    """Count the scans of every whole month before `before`, and drop them.
+
+    Never of the last 60 days, of a month with a conflict that nobody has acknowledged, or of a night that is
+    not over. Service only.
+
+    :param dry: change nothing, tell only what would be done.
+    """
+    with conn.transaction():
+        conn.execute(query("wait_briefly"))
+        return ask(conn, "archive_scans", Archived, before=before, now=now, dry=dry)
+
+
+def erase_event(conn: Connection, event_id: str, actor: str) -> Erased:
+    """Erase the personal data of a night that is over; money, counts, ids and hashes stay. Service only."""
+    return ask(conn, "erase_personal_data", Erased, event_id=event_id, actor=actor)
+
+
+def erase_person(conn: Connection, email: str, actor: str) -> Erased:
+    """Erase one person from every night, unless one they are to come to is not over. Service only."""
+    return ask(conn, "erase_person", Erased, email=email, actor=actor)

@@ -1,0 +1,102 @@
+"""What has arrived from the broker, handed out gate by gate in turn (protocol 4.5).
+
+A gate that sends without end fills its own place here and nobody else's: what goes beyond is not kept, and
+the broker is told at once that it may forget it. Nothing is lost by that: a gate sends again whatever the hub
+itself has not acknowledged.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message, unacknowledged. `connection`: the connection whose `mid` this is. `retained`: the
+    broker had it before this connection, nobody knows for how long. `at_us`: when it came, by the hub's
+    clock, in microseconds since 1970; 0 if nobody looked."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    connection: int
+    retained: bool = False
+    at_us: int = 0
+
+
+HELD_MESSAGES = 10_000
+"""Messages of one gate that wait here: more than the broker keeps (config/mosquitto). Mosquitto 2.0.11 sends
+more of them than the hub says it takes, once some were acknowledged."""
+HELD_BYTES = 48 * 1024 * 1024
+"""And their bytes; 1,000 batches take 40 MiB. One message more than that is taken if nothing else waits."""
+
+
+class Inbox:
+    """As `queue.SimpleQueue`, but in turn of who sent it, within bounds, oldest first of each.
+
+    Filled from one thread, emptied from another. `cut_off`: gates that are not listened to for now, for they
+    send beyond all measure; said by who fills it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._filled = threading.Event()
+        self._waiting: dict[str, deque[Message]] = {}
+        self._bytes: dict[str, int] = {}
+        self._turns: deque[str] = deque()
+        self.cut_off: frozenset[str] = frozenset()
+
+    def put(self, message: Message) -> bool:
+        """Keep a message until its turn; False if too much of its sender waits already."""
+        sender = _sender(message)
+        with self._lock:
+            waiting = self._waiting.get(sender)
+            held = self._bytes.get(sender, 0)
+            if waiting is None:
+                waiting = self._waiting[sender] = deque()
+                self._turns.append(sender)
+            elif len(waiting) >= HELD_MESSAGES or held + len(message.payload) > HELD_BYTES:
+                return False
+            waiting.append(message)
+            self._bytes[sender] = held + len(message.payload)
+        self._filled.set()
+        return True
+
+    def get(self, timeout: float) -> Message:
+        """The next message; `queue.Empty` if there was none for so many seconds."""
+        until = time.monotonic() + timeout
+        while True:
+            self._filled.clear()
+            try:
+                return self.get_nowait()
+            except queue.Empty:
+                if not self._filled.wait(max(0.0, until - time.monotonic())):
+                    raise
+
+    def get_nowait(self) -> Message:
+        """The next message; `queue.Empty` if there is none."""
+        with self._lock:
+            if not self._turns:
+                raise queue.Empty
+            sender = self._turns.popleft()
+            waiting = self._waiting[sender]
+            message = waiting.popleft()
+            if waiting:
+                self._bytes[sender] -= len(message.payload)
+                self._turns.append(sender)
+            else:
+                del self._waiting[sender], self._bytes[sender]
+            return message
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._turns
+
+
+def _sender(message: Message) -> str:
+    """Who may write there and nobody else: the topic without its last level (protocol 4.2)."""
+    return message.topic.rpartition("/")[0]

@@ -1,0 +1,295 @@
+"""The hub's link to the MQTT broker: callbacks only enqueue, and a dead thread is replaced.
+
+paho ends its thread silently when a callback raises, so nothing here decides anything in a
+callback, and `tend` looks after the thread.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gate.common.errors import ConfigError
+from hub.config import Mqtt
+from hub.mqtt.client import Client
+from hub.mqtt.cut_off_gates import Company, Listening
+from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.shared_outage import SharedOutage
+from sync.wire.messages import PACKET
+
+RECEIVE_MAXIMUM = 1000
+"""Messages the broker may have outstanding here: bounds memory while Postgres is away."""
+SESSION_SECONDS = 3600
+"""How long the broker keeps messages for a hub that is gone (MQTT 5, 3.1.2.11.2)."""
+MAXIMUM_PACKET = 1024 * 1024
+"""Longer messages are not delivered at all (MQTT 5, 3.1.2.11.4); a batch takes about 40 KiB."""
+HEADER = 64
+"""More than a packet takes beside topic and payload (MQTT 5, 3.3)."""
+CONNECT_SECONDS = 10.0
+_KEEPALIVE_SECONDS = 15
+_TOPICS_TOLD = 100
+BROKE_OFF = 0x80
+"""Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
+
+_log = structlog.get_logger()
+
+
+class Line(Protocol):
+    """What the hub's parts use of a link to the broker; in memory it is `tests.simulation.broker`.
+
+    `inbox`: messages, each to be acknowledged; `connects`: as in `Broker`.
+    """
+
+    inbox: Inbox
+    connects: int
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected right now."""
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish at QoS 1; while the broker is away it is kept and sent later."""
+
+    def acknowledge(self, *messages: Message) -> None:
+        """Tell the broker it may forget these messages."""
+
+    def tend(self) -> None:
+        """Look after the connection. Call every second or so."""
+
+
+def client_id(venue: str, duty: str = "") -> str:
+    """The name of one of the hub's clients, which no gate can have, or it took the hub's place.
+
+    A gate's client is named after its certificate, and no gate's id has a slash
+    (`sync.wire.messages.GATE_ID`).
+    """
+    return "/".join(filter(None, ("maguey-hub", duty, venue)))
+
+
+def outage_of(config: Mqtt) -> SharedOutage:
+    """What is logged of this broker, for all links to it."""
+    return SharedOutage(f"MQTT broker {config.host}:{config.port}")
+
+
+class Broker:
+    """A connection that comes back by itself, subscribed each time it does.
+
+    `connects` counts the times it came up: after each, what the broker retained may be lost.
+
+    :param subscribe: the topic filters; none for a link that only publishes.
+    :param session_s: how long the broker keeps messages while it is away.
+    :param outage: that of the same broker, if several links to it are to be told of as one.
+    :param company: the venue's gates, as the database has them.
+    :param now: seconds, of a clock that never jumps.
+    """
+
+    def __init__(  # noqa: PLR0913 – what a link needs, by name
+        self,
+        config: Mqtt,
+        client_id: str,
+        *subscribe: str,
+        session_s: int = SESSION_SECONDS,
+        outage: SharedOutage | None = None,
+        company: Company | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.inbox = Inbox()
+        self._config = config
+        self._client_id = client_id
+        self._listening = Listening(subscribe, company, now)
+        self._telling = threading.Lock()
+        """Held while the broker is told whom to listen to, so that it is told in order."""
+        self._session_s = session_s
+        self._connection = 0
+        self.connects = 0
+        self._told_of_qos_0 = False
+        self._largest = PACKET
+        self._set_aside: set[str] = set()
+        """Topics of which it was told that a message was too large."""
+        self._reason = "not connected yet"
+        self._up = threading.Event()
+        self._quiet_since = time.monotonic()
+        self._outage = outage or outage_of(config)
+        self._client = self._make_client()
+        self._thread = self._start()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected right now."""
+        return self._up.is_set()
+
+    def wait_until_up(self, seconds: float) -> bool:
+        """Wait for the connection, at most so long; False if there is none."""
+        return self._up.wait(seconds)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False, expires_s: int | None = None) -> None:
+        """Publish at QoS 1; while the broker is away it is kept and sent later.
+
+        A message the broker would not take is set aside: it would end the connection, and come again on the
+        next, and nothing would ever come after it (MQTT 5, 3.1.2.11.4).
+
+        :param expires_s: after so long the broker delivers it to nobody any more (MQTT 5, 3.3.2.3.3).
+        """
+        if HEADER + len(topic) + len(payload) > self._largest:
+            self._tell_too_large(topic, len(payload))
+            return
+        properties = None
+        if expires_s is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = expires_s
+        self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+
+    def acknowledge(self, *messages: Message) -> None:
+        """Tell the broker it may forget these messages.
+
+        A message of an earlier connection is not acknowledged: its number may mean another
+        message by now, and the broker sends it again anyway.
+        """
+        self._client.ack_all(message.mid for message in messages if message.connection == self._connection)
+
+    def tend(self) -> None:
+        """Log outages, and replace the thread if it died. Call every second or so."""
+        if self._up.is_set():
+            self._listen()
+            self._quiet_since = time.monotonic()
+            self._outage.over(self._client_id)
+        elif time.monotonic() - self._quiet_since > 1.0:
+            self._outage.began(self._client_id, self._reason)
+        if not self._thread.is_alive():
+            _log.error("the MQTT thread died; starting another")
+            self._lost("its thread died")
+            self._client = self._make_client()
+            self._thread = self._start()
+
+    def close(self) -> None:
+        """Say goodbye; the broker keeps the session as long as was asked for."""
+        self._client.disconnect()
+        self._thread.join(timeout=1.0)
+        self._outage.leave(self._client_id)
+
+    def _start(self) -> threading.Thread:
+        self._client.loop_start()
+        thread = self._client._thread
+        assert thread is not None  # loop_start has just made it
+        return thread
+
+    def _make_client(self) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True)
+        client.max_queued_messages_set(0)
+        client.max_inflight_messages_set(100)
+        client.reconnect_delay_set(1, 2)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_message, client.on_connect_fail = self._on_message, self._on_connect_fail
+        client.on_socket_open = _at_once
+        self._identify(client)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.SessionExpiryInterval = self._session_s
+        properties.MaximumPacketSize = MAXIMUM_PACKET
+        client.connect_timeout = CONNECT_SECONDS
+        client.connect_async(
+            self._config.host, self._config.port, _KEEPALIVE_SECONDS, clean_start=False, properties=properties
+        )
+        return client
+
+    def _identify(self, client: paho.Client) -> None:
+        config = self._config
+        if config.username is not None:
+            client.username_pw_set(config.username, config.password())
+        if config.ca_file is not None:
+            try:
+                client.tls_set(config.ca_file, config.cert_file, config.key_file)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(f"mqtt: the TLS files cannot be used: {error}.") from None
+
+    def _on_connect(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, props: Any) -> None:
+        if code.is_failure:
+            self._reason = str(code)
+            return
+        self._connection += 1
+        self._bound(getattr(props, "MaximumPacketSize", None) or PACKET)
+        # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
+        self._listening.connected(session=flags.session_present)
+        self._listen()
+        self.connects += 1
+        self._up.set()
+
+    def _listen(self) -> None:
+        """To all gates but those that send beyond all measure. What is wanted first: nothing is missed."""
+        with self._telling:
+            told = self._listening.change()
+            if told.subscribe:
+                self._client.subscribe([(topic, 1) for topic in told.subscribe])
+            if told.unsubscribe:
+                self._client.unsubscribe(list(told.unsubscribe))
+            self.inbox.cut_off = self._listening.cut_off()
+
+    def _bound(self, broker_takes: int) -> None:
+        """Before anything is sent on this connection: what waits was measured by another broker's limit."""
+        if broker_takes < PACKET and broker_takes != self._largest:
+            _log.error(
+                "the broker takes smaller messages than gates may need: what is larger is not sent. Raise "
+                "its max_packet_size to 256 KiB, as in config/mosquitto.",
+                takes=broker_takes,
+                needed=PACKET,
+            )
+        self._largest = min(broker_takes, PACKET)
+        for topic, size in self._client.drop_larger(self._largest - HEADER):
+            self._tell_too_large(topic, size)
+
+    def _tell_too_large(self, topic: str, size: int) -> None:
+        """Of each topic once, of so many at most."""
+        if topic not in self._set_aside and len(self._set_aside) < _TOPICS_TOLD:
+            self._set_aside.add(topic)
+            _log.error(
+                "a message is larger than the broker takes: it is set aside, and what comes after it goes on",
+                topic=topic[:200],
+                bytes=size,
+                takes=self._largest,
+            )
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
+    ) -> None:
+        self._lost("the connection broke off" if code.value == BROKE_OFF else str(code))
+
+    def _lost(self, reason: str) -> None:
+        self._up.clear()
+        self._outage.lost(self._client_id)
+        self._connection += 1
+        self._reason = reason
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        self._reason = "connection refused or timed out"
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if self._listening.arrived(message.topic, len(message.payload), message.qos):
+            self._listen()
+        if message.qos == 0:
+            # has no number to acknowledge: the broker hangs up on who does; gates send at QoS 1
+            if not self._told_of_qos_0:
+                _log.warning("a message at QoS 0 was dropped; gates send at QoS 1", topic=message.topic[:200])
+            self._told_of_qos_0 = True
+            return
+        at_us = time.time_ns() // 1000
+        payload = bytes(message.payload)
+        arrived = Message(message.topic, payload, message.mid, self._connection, message.retain, at_us)
+        if self._listening.is_left_out(message.topic) or not self.inbox.put(arrived):
+            # too much of its sender waits, here or there; who sends it again holds up nobody else meanwhile
+            self.acknowledge(arrived)
+
+
+def _at_once(_client: paho.Client, _data: Any, sock: Any) -> None:
+    """Send small messages as they come (RFC 896, RFC 1122 4.2.3.2): else a grant waits 40 ms."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

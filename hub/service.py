@@ -1,0 +1,93 @@
+"""`maguey-hub ingest`: the one active hub of a venue, and everything it runs beside the scans."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import psycopg
+import structlog
+
+from gate.common.outage import Outage
+from hub.claims.answers import answering
+from hub.config import HubConfig
+from hub.db.connection import Connection, connect, in_words, is_outage, one_line
+from hub.db.lock_waits import watching
+from hub.db.statements import query
+from hub.errors import DatabaseDownError
+from hub.feed.publisher import publishing
+from hub.gates.status_listener import hearing
+from hub.ingest.consumer import FROZEN_SECONDS, Consumer
+from hub.ingest.settle_boots import settling
+from hub.mqtt.cut_off_gates import Company
+from hub.mqtt.link import Broker, client_id, outage_of
+from sync.wire.messages import Topics
+
+HANG_SECONDS = 20
+"""No statement takes so long, a hundred times what a batch takes: whose scans need more are set aside."""
+_POLL_SECONDS = 0.5
+_RETRY_SECONDS = 1.0
+
+_log = structlog.get_logger()
+
+
+def run(config: HubConfig, stop: threading.Event) -> None:
+    """Be the venue's consumer, or stand by until the active one is gone; returns at `stop`."""
+    outage = Outage("Postgres")
+    with contextlib.ExitStack() as active:
+        consumer: Consumer | None = None
+        while not stop.is_set():
+            if consumer is not None and consumer.was_frozen:
+                # its clients would throw out those of the hub that took over, and be thrown out by them
+                active.close()
+                consumer = None
+            if consumer is not None:
+                consumer.trying()
+            try:
+                with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
+                    conn.execute(query("is_migrated"))
+                    conn.execute(query("end_when_frozen"), {"frozen_s": str(FROZEN_SECONDS)})
+                    conn.execute(query("end_what_hangs"), {"hang_s": str(HANG_SECONDS)})
+                    if not _is_active(conn, config.venue):
+                        # somebody else took over while we were away: let go of the session too
+                        active.close()
+                        consumer = None
+                        _stand_by(conn, config.venue, stop)
+                    if not stop.is_set():
+                        consumer = consumer or _activate(config, active)
+                        consumer.serve(conn, stop, outage)
+            except (psycopg.Error, DatabaseDownError) as error:
+                _keep_going(error, outage)
+                if consumer is None or not consumer.was_frozen:
+                    stop.wait(_RETRY_SECONDS)
+
+
+def _keep_going(error: Exception, outage: Outage) -> None:
+    if not is_outage(error):
+        _log.error("the database refuses the hub's work; trying again", error=one_line(error))
+    outage.began(in_words(error))
+
+
+def _is_active(conn: Connection, venue: str) -> bool:
+    row = conn.execute(query("become_active"), {"venue": venue}).fetchone()
+    return row is not None and bool(row["mine"])
+
+
+def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
+    _log.info("another hub serves this venue; standing by", venue=venue)
+    while not stop.wait(_POLL_SECONDS) and not _is_active(conn, venue):
+        pass
+
+
+def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
+    away, company = outage_of(config.mqtt), Company()
+    scans = Topics(venue=config.venue).scans()
+    broker = Broker(config.mqtt, client_id(config.venue), scans, outage=away, company=company)
+    active.callback(broker.close)
+    active.enter_context(publishing(config, broker))
+    active.enter_context(hearing(config, away, company))
+    active.enter_context(answering(config, away, company))
+    active.enter_context(watching(config))
+    active.enter_context(settling(config))
+    _log.info("taking in scans", venue=config.venue)
+    return Consumer(config, broker, company=company)

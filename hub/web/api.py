@@ -1,0 +1,281 @@
+"""The hub's HTTP interface for gates: protocol 4.4. OpenAPI at ``/schema``.
+
+A gate shows its token (``Authorization: Bearer …``) and reads only what is its own. The hub
+keeps the token's SHA-256 only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import math
+import re
+import secrets
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.params import FromPath, Parameter
+from litestar.response import Stream
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from gate.common.foreign import read_json
+from gate.rules.model import Event
+from hub.config import HubConfig
+from hub.db.connection import Connection, conninfo, insisting
+from hub.db.statements import query
+from hub.feed.config_bounds import bounded
+from hub.feed.snapshot import Body, Found, Shelf, body_of, etag, look_up
+from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
+from hub.web.request_limits import wait_of
+from hub.web.seldom import Seldom
+from sync.wire.messages import GATE_ID, LARGEST, GateConfig
+
+Pool = ConnectionPool[psycopg.Connection[DictRow]]
+NDJSON = "application/x-ndjson"
+POOL_SIZE = 8
+_POOL_SECONDS = 3.0
+_LOOK_S = 5.0
+"""How often the log is looked after."""
+_RANGE = re.compile(r"bytes=(\d{1,15})-")
+"""What of a Range is understood: from a byte to the end. Any other is answered with all (RFC 9110, 14.2)."""
+_NOBODY = secrets.token_hex(32)
+"""The hash of a token nobody has: an unknown gate takes as long to refuse as a wrong token."""
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """A gate that has shown who it is."""
+
+    gate_id: str
+    venue: str
+    name: str
+
+
+def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
+    """The application; it connects to Postgres when it starts, and starts without one too.
+
+    :param seldom: takes the log lines that anybody can cause.
+    """
+    seldom = seldom or Seldom()
+    pool: Pool = ConnectionPool(
+        conninfo(config.postgres.dsn),
+        kwargs={"row_factory": dict_row},
+        min_size=1,
+        max_size=POOL_SIZE,
+        timeout=_POOL_SECONDS,
+        reset=_back_to_normal,
+        open=False,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        pool.open(wait=False)
+        looking = asyncio.create_task(_look_after(seldom))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            pool.close(timeout=1.0)
+
+    return Litestar(
+        [healthz, readyz, gate_config, admissions],
+        state=State({"pool": pool, "shelf": Shelf(), "seldom": seldom}),
+        lifespan=[lifespan],
+        openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
+        exception_handlers={
+            HTTPException: on_http_error,
+            psycopg.Error: on_database_error,
+            PoolTimeout: on_database_error,
+            Exception: on_any_error,
+        },
+    )
+
+
+async def _look_after(seldom: Seldom) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        seldom.look()
+
+
+def token_hashes(app: Litestar) -> dict[str, str]:
+    """The SHA-256 of the token of every gate that may ask, by gate. Raises what Postgres raises."""
+    with _pool(app.state).connection() as conn:
+        return {row["gate_id"]: row["token_hash"] for row in conn.execute(query("gate_tokens"))}
+
+
+@get("/healthz", media_type=MediaType.TEXT, sync_to_thread=False)
+def healthz() -> str:
+    """This process answers."""
+    return "ok\n"
+
+
+@get("/readyz", media_type=MediaType.TEXT, sync_to_thread=True)
+def readyz(state: State) -> str:
+    """The database answers too, and has been migrated."""
+    with _pool(state).connection() as conn:
+        conn.execute(query("ready"))
+    return "ready\n"
+
+
+def _freeze_homes(conn: Connection, gate_id: str) -> None:
+    with conn.transaction():
+        conn.execute(query("freeze_homes"), {"gate_id": gate_id})
+
+
+@get("/api/gates/{gate_id:str}/config", sync_to_thread=True)
+def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> GateConfig:
+    """The gate's name, every night a guest may hold a ticket for, and which of them it serves.
+
+    Whoever asks first within an hour of the doors has the night's tickets divided among its gates, if that is
+    its policy; `lent` are those of the gate's own that it may not admit alone any more.
+    """
+    with _pool(request.app.state).connection() as conn:
+        gate = _authenticate(conn, gate_id, request)
+        insisting(lambda: _freeze_homes(conn, gate_id))
+        events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
+        # after the nights: what is lent is never older than the homes it is told with
+        lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
+        names = conn.execute(query("gate_names"), {"venue": gate.venue}).fetchall()
+        revoked = conn.execute(query("revoked_gates"), {"venue": gate.venue}).fetchall()
+    config = GateConfig(
+        gate_id=gate.gate_id,
+        gate_name=gate.name[:120],
+        venue=gate.venue,
+        events=tuple(read_json(row["event"], Event, limit=LARGEST) for row in events),
+        gate_names={row["gate_id"]: row["name"] for row in names},
+        lent={row["event_id"]: tuple(row["codes"]) for row in lent},
+        revoked=tuple(row["gate_id"] for row in revoked),
+    )
+    return bounded(config)
+
+
+@get("/api/gates/{gate_id:str}/events/{event_id:uuid}/admissions", media_type=NDJSON, sync_to_thread=True)
+def admissions(
+    gate_id: FromPath[str],
+    event_id: FromPath[UUID],
+    request: Request[Any, Any, State],
+    since: Annotated[int, Parameter(ge=0, description="version the gate has; 0 for all")] = 0,
+    generation: Annotated[int, Parameter(ge=0, description="of the version the gate has")] = 1,
+) -> Response[Any]:
+    """A night's admissions as NDJSON: all of them, or the changes since a version.
+
+    The first line is a header with the version, the last one carries the SHA-256 of all bytes
+    before it. Changes are only given when every one of them is still kept; else everything. They come 500 at
+    a time: `version` is then the last of them, and `newest` in the header what there is. A cut download
+    of everything goes on with `Range: bytes=N-` and the ETag in `If-Range`, also when the night has
+    moved on since, as long as that body is kept; else the answer is all of the night as it is now.
+    """
+    gzip = "gzip" in request.headers.get("accept-encoding", "")
+    night = str(event_id)
+    with _pool(request.app.state).connection() as conn:
+        _authenticate(conn, gate_id, request)
+        _check_serves(conn, gate_id, night)
+        # the snapshot's transaction starts after this one
+        conn.rollback()
+        found = _found(conn, night, since, generation)
+        name = etag(found, gzip)
+        if name in request.headers.get("if-none-match", ""):
+            return Response(b"", status_code=304, headers={"ETag": name})
+        if not found.is_whole:
+            return _answer(body_of(conn, found, gzip), gzip, 0)
+    # without a connection: whoever waits or stalls keeps none from the others
+    shelf: Shelf = request.app.state.shelf
+    start = _start(request)
+    begun = shelf.find(night, gzip, request.headers.get("if-range", "")) if start else None
+    if begun is not None:
+        return _answer(begun, gzip, start)
+    body = _whole(request.app.state, found, gzip)
+    has_changed = request.headers.get("if-range", body.etag) != body.etag
+    return _answer(body, gzip, 0 if has_changed else start)
+
+
+def _found(conn: Connection, event_id: str, since: int, generation: int) -> Found:
+    found = look_up(conn, event_id, since, generation)
+    if found is None:
+        detail = f"There is no event {event_id}; read the gate's config again."
+        raise Problem(404, "No such event", detail)
+    return found
+
+
+def _whole(state: State, wanted: Found, gzip: bool) -> Body:
+    """All of a night, not older than `wanted`: one somebody else had written, or a new one."""
+    shelf: Shelf = state.shelf
+    night = wanted.header.event_id
+    with shelf.alone(night, gzip), _pool(state).connection() as conn:
+        found = _found(conn, night, 0, 0)
+        body = shelf.between(night, gzip, wanted.place, found.place)
+        if body is None:
+            body = body_of(conn, found, gzip)
+            shelf.put(body)
+        return body
+
+
+def _start(request: Request[Any, Any, State]) -> int:
+    """The byte a gate wants to go on at; 0: all of it, also if it asks for what is not given here."""
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    return int(asked[1]) if asked else 0
+
+
+def _answer(body: Body, gzip: bool, start: int) -> Response[Any]:
+    headers = {"ETag": body.etag, "Vary": "Accept-Encoding", "Accept-Ranges": "bytes"}
+    headers |= {"Content-Encoding": "gzip"} if gzip else {}
+    if start and start >= body.size:
+        headers["Content-Range"] = f"bytes */{body.size}"
+        return Response(b"", status_code=416, headers=headers)
+    headers["Content-Length"] = str(body.size - start)
+    if start:
+        headers["Content-Range"] = f"bytes {start}-{body.size - 1}/{body.size}"
+    return Stream(body.read(start), status_code=206 if start else 200, media_type=NDJSON, headers=headers)
+
+
+def _back_to_normal(conn: Connection) -> None:
+    conn.isolation_level = None
+    conn.read_only = None
+
+
+def _pool(state: State) -> Pool:
+    pool: Pool = state.pool
+    return pool
+
+
+def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, State]) -> Gate:
+    """The gate whose path this is, if the token is its own. Raises `Problem`."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        detail = "Send the gate's token: 'Authorization: Bearer <token>'. It is in the gate's configuration."
+        raise Problem(401, "No token", detail)
+    if not GATE_ID.fullmatch(gate_id):
+        detail = "A gate's id is 1 to 64 letters, digits, '-', '_' or '.'. Check gate_id in gate.toml."
+        raise Problem(404, "No such gate", detail)
+    row = conn.execute(query("gate"), {"gate_id": gate_id}).fetchone()
+    given = hashlib.sha256(token.encode()).hexdigest()
+    # compared also for a gate that does not exist, so that the time tells nothing
+    known = (row["token_hash"] if row else None) or _NOBODY
+    if not hmac.compare_digest(given, known) or row is None or row["token_hash"] is None:
+        detail = (
+            f"This token does not belong to gate '{gate_id}'. Check gate id and token, or enrol it again."
+        )
+        raise Problem(401, "Wrong token", detail)
+    if row["revoked"]:
+        detail = f"Gate '{gate_id}' was revoked. Ask the owner; a new enrolment is needed."
+        raise Problem(403, "Gate revoked", detail)
+    wait = wait_of(request.scope["state"], gate_id)
+    if wait:
+        detail = f"Gate '{gate_id}' asks too often. Is somebody else using its token?"
+        raise Problem(429, "Too many requests", detail, {"Retry-After": str(math.ceil(wait))})
+    return Gate(row["gate_id"], row["venue"], row["name"])
+
+
+def _check_serves(conn: Connection, gate_id: str, event_id: str) -> None:
+    if conn.execute(query("gate_serves"), {"gate_id": gate_id, "event_id": event_id}).fetchone() is None:
+        detail = f"Gate '{gate_id}' does not serve event {event_id}. Assign it to the event at the hub."
+        raise Problem(403, "Not this gate's event", detail)

@@ -1,0 +1,57 @@
+"""HTTP errors as problem+json (RFC 9457): what happened, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from psycopg_pool import PoolTimeout
+
+from hub.db.connection import is_outage, one_line
+from hub.web.seldom import Seldom
+
+
+class Problem(HTTPException):
+    """A refusal. `detail` says what to do."""
+
+    def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail=detail, status_code=status, headers=headers)
+        self.title = title
+
+
+def on_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """Any refusal of ours or of the framework's."""
+    title = getattr(error, "title", type(error).__name__.removesuffix("Exception"))
+    return _response(error.status_code, str(title), error.detail, error.headers)
+
+
+def on_database_error(
+    request: Request[Any, Any, Any], error: psycopg.Error | PoolTimeout
+) -> Response[dict[str, Any]]:
+    """Postgres is away: the gate goes on with what it has, and asks again."""
+    if isinstance(error, psycopg.Error) and not is_outage(error):
+        return on_any_error(request, error)
+    _say(request, "warning", "no answer from Postgres", error=one_line(error))
+    detail = "The hub's database does not answer. Nothing is lost; ask again in a few seconds."
+    return _response(503, "Database unavailable", detail, {"Retry-After": "5"})
+
+
+def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """A bug: logged with everything, answered with nothing that could be secret."""
+    _say(request, "error", f"request failed: {type(error).__name__}", exc_info=error)
+    return _response(500, "Internal error", "This is a fault of the hub; its log says more.", None)
+
+
+def _say(request: Request[Any, Any, Any], level: str, event: str, **fields: Any) -> None:
+    """Seldom, for whoever asks can ask again."""
+    seldom: Seldom = request.app.state.seldom
+    seldom.say(level, event, path=request.url.path, **fields)
+
+
+def _response(
+    status: int, title: str, detail: str, headers: dict[str, str] | None
+) -> Response[dict[str, Any]]:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return Response(body, status_code=status, headers=headers, media_type="application/problem+json")

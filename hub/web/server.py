@@ -1,0 +1,214 @@
+"""The hub's web server: uvicorn, with an end to everything a stranger can make it wait for (protocol 4.5).
+
+uvicorn ends a silent connection between two requests and no other. Here every connection has a deadline for
+what comes next: the head of a request, its body, the answer; whoever sends or takes a byte now and then does
+not move it. How many there may be and who gives way is in `hub.web.connection_slots`, how many requests in
+`hub.web.request_limits`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hub.config import Web
+from hub.web.connection_slots import Lines, Owner
+from hub.web.rates import home_of
+from hub.web.seldom import Seldom, SeldomHandler
+
+BACKLOG = 64
+"""Taken from the system at once, before anybody can be sent away: open files beside
+`hub.web.connection_slots.MOST`."""
+KEEP_ALIVE_S = 5
+HEAD_BYTES = 16 * 1024
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """Seconds, and bytes of a request, after which a connection is ended.
+
+    `head`: from the connection to all of the first request's head. `body`: to the end of its body. `answer`:
+    to the end of the answer; a gate goes on with a long download on another connection. `next`: from there to
+    the next request's head, the rest of the answer taken. `stall`: without room for more of the answer; who
+    reads it takes 48 KiB in that time.
+    """
+
+    head: float = 10.0
+    body: float = 15.0
+    answer: float = 600.0
+    next: float = 60.0
+    stall: float = 30.0
+    request_bytes: int = 1024 * 1024
+
+
+class Connection(H11Protocol):
+    """uvicorn's own, watched.
+
+    :param lines: all of them.
+    :param proxies: who is believed to speak for others.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        lines: Lines[Connection],
+        deadlines: Deadlines,
+        proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network],
+        seldom: Seldom,
+        **others: Any,
+    ) -> None:
+        super().__init__(*args, **others)
+        self._lines, self._deadlines, self._proxies, self._seldom = lines, deadlines, proxies, seldom
+        self.app_state = {**self.app_state, "line": self}
+        self._phase: tuple[str, object] = ("", None)
+        self._received = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    # --- who it is ---
+
+    def showed(self, gate_id: str) -> None:
+        """A request on it showed this gate's token."""
+        _make_way(self._lines.showed(self, gate_id))
+
+    def _owner(self) -> Owner:
+        address = self.client[0] if self.client else ""
+        try:
+            known = ipaddress.ip_address(address)
+        except ValueError:
+            return Owner("home", address)
+        is_proxy = any(known in network for network in self._proxies)
+        return Owner("proxy" if is_proxy else "home", home_of(address))
+
+    # --- what it waits for ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._look()
+        _make_way(self._lines.came(self, self._owner()))
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        self._received += len(data)
+        if self._received > self._deadlines.request_bytes:
+            self.drop("its request was too long")
+            return
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        """As uvicorn's: what came is looked through."""
+        super().handle_events()
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's: the answer was handed over, not yet taken."""
+        super().on_response_complete()
+        self._look()
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().pause_writing()
+        if self._stall is None:
+            self._stall = self.loop.call_later(self._deadlines.stall, self.drop, "it did not read its answer")
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        _cancel(self._stall)
+        self._stall = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_lost(exc)
+        self._lines.left(self)
+        _cancel(self._deadline)
+        _cancel(self._stall)
+
+    def drop(self, why: str) -> None:
+        """End it, whatever is under way."""
+        self._lines.left(self)
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self._seldom.say("info", f"a connection was ended: {why}")
+        self.transport.abort()
+
+    def _look(self) -> None:
+        """Whatever it waits for now has a deadline of its own, from now on."""
+        waits_for = self._waits_for()
+        if (waits_for, self.cycle) == self._phase:
+            return
+        self._phase = waits_for, self.cycle
+        if waits_for in ("head", "next"):
+            self._received = 0
+        _cancel(self._deadline)
+        seconds: float = getattr(self._deadlines, waits_for)
+        self._deadline = self.loop.call_later(seconds, self.drop, f"too long for the {waits_for}")
+
+    def _waits_for(self) -> str:
+        if self.cycle is None:
+            return "head"
+        if self.cycle.response_complete:
+            return "next"
+        return "body" if self.cycle.more_body else "answer"
+
+
+def _make_way(line: Connection | None) -> None:
+    if line is not None:
+        line.drop("there were too many, and it was the oldest")
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def server_config(
+    app: Any,
+    place: Web,
+    seldom: Seldom,
+    lines: Lines[Connection] | None = None,
+    deadlines: Deadlines | None = None,
+) -> uvicorn.Config:
+    """How uvicorn is to run.
+
+    :param seldom: takes the log lines that anybody can cause, of all that uvicorn and asyncio say.
+    """
+    made = functools.partial(
+        Connection,
+        lines=Lines() if lines is None else lines,
+        deadlines=deadlines or Deadlines(),
+        proxies=[ipaddress.ip_network(proxy) for proxy in place.proxies],
+        seldom=seldom,
+    )
+    config = uvicorn.Config(
+        app,
+        host=place.host,
+        port=place.port,
+        http=made,  # type: ignore[arg-type]  # called like the class
+        ws="none",
+        access_log=False,
+        log_config=None,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        forwarded_allow_ips=list(place.proxies),
+        server_header=False,
+    )
+    _log_seldom(seldom)
+    return config
+
+
+def _log_seldom(seldom: Seldom) -> None:
+    """What uvicorn and asyncio have to say, of which a stranger can cause any number."""
+    for name in ("uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers = [SeldomHandler(seldom)]
+        logger.propagate = False

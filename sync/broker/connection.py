@@ -1,0 +1,164 @@
+"""The connection to the broker, kept: made anew when it is lost, each time after a longer wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gate.common.outage import Outage
+from gate.rules.model import Now
+from gate.store.link_row import LinkNote
+from sync.broker.mqtt import Link, LinkError, Lost
+
+RECONNECT_MS = (250, 10_000)
+SETTLED_MS = 20_000
+"""Longer than the longest wait: two gates with one name, who throw each other out, never settle."""
+
+ANSWER_MS = 15_000
+"""From the line to the broker's answer to the subscriptions; a broker may answer its pings all the while."""
+MOST_PUT_OUT = 5
+"""A broker that is restarted, or a bad cable, ends fewer connections in a row so soon."""
+
+MakeLink = Callable[[tuple[str, bytes], Sequence[str]], Link]
+
+
+class Connection:
+    """At most one link at a time.
+
+    :param make_link: starts a connection, with a last will and the topics to listen to.
+    :param will: the last will.
+    :param since_ms: since when there has been no broker.
+    :param jitter: gives a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        make_link: MakeLink,
+        will: Callable[[], tuple[str, bytes]],
+        topics: Sequence[str],
+        since_ms: int,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._make_link = make_link
+        self._will = will
+        self._topics = topics
+        self._jitter = jitter
+        self._outage = Outage("broker")
+        self._put_out = 0
+        """How many connections in a row were accepted and did not last."""
+        self._is_told = False
+        """Whether somebody was told of that."""
+        self._failures = 0
+        self._connect_at = self._asked_at = 0
+        self.link: Link | None = None
+        """The link that is, or is being made."""
+        self.connected = False
+        self.unlisted = False
+        """Whether the broker lets this gate in and refuses all it asks for."""
+        self.since_ms = since_ms
+        """Since when it is as `connected` says; monotonic."""
+
+    def keep(self, now_ms: int) -> Lost | None:
+        """Make the link if it is time to; what became known of it, if it is lost."""
+        self._settle(now_ms)
+        if self.link is not None:
+            return self._trouble(self.link, now_ms)
+        if now_ms < self._connect_at:
+            return None
+        try:
+            self.link = self._make_link(self._will(), self._topics)
+        except LinkError as error:
+            return Lost(str(error))
+        self._asked_at = now_ms
+        return None
+
+    def _trouble(self, link: Link, now_ms: int) -> Lost | None:
+        if not link.is_alive():
+            return Lost("the connection's thread died")
+        if self.connected or not link.is_open():  # a look-up of a name takes as long as the system likes
+            self._asked_at = now_ms
+        if now_ms - self._asked_at >= ANSWER_MS:
+            return Lost("the broker does not answer to the subscriptions")
+        return None
+
+    def on_connected(self, now_ms: int) -> None:
+        """The broker has accepted the link: told at once, unless the one before did not last."""
+        self.connected, self.since_ms = True, now_ms
+        self.unlisted = False
+        if not self._put_out:
+            self._outage.over()
+
+    def on_lost(self, lost: Lost, now_ms: int) -> None:
+        """The link is gone; the next is made after a wait."""
+        self._settle(now_ms)
+        self._put_out += self.connected and not self._is_settled(now_ms)
+        if lost.taken_over or self._put_out >= MOST_PUT_OUT:
+            self._tell_of_namesake()
+        if lost.unlisted:
+            self._tell_of_list(lost)
+        self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
+        self._give_up(now_ms)
+        self._failures = min(self._failures + 1, 10)
+
+    def renew(self, now_ms: int) -> None:
+        """Give this connection up for another, although it seems to stand."""
+        self._give_up(now_ms)
+
+    def _give_up(self, now_ms: int) -> None:
+        if self.connected:
+            self.connected, self.since_ms = False, now_ms
+        link, self.link = self.link, None
+        if link is not None:
+            link.close()
+        shortest, longest = RECONNECT_MS
+        wait = min(shortest * 2**self._failures, longest) * (1 + self._jitter() / 2)
+        self._connect_at = now_ms + int(wait)
+
+    def _tell_of_namesake(self) -> None:
+        """Once, until a connection lasts: both come back again and again.
+
+        Mosquitto 2.0 gives no reason when it closes the older of two, so it is concluded as well.
+        """
+        if not self._is_told:
+            structlog.get_logger().error(
+                "the broker lets this gate in and puts it out again, as it does if another client has this "
+                "gate's id: another gate runs with a copy of this card, or maguey-sync runs twice. Scans go "
+                "through slowly or not at all until one stops. Stop the other; if nobody knows it, revoke "
+                "this gate's certificate and enrol anew."
+            )
+        self._is_told = True
+
+    def _tell_of_list(self, lost: Lost) -> None:
+        """Once, until it is let in; the outage may have begun with a broker that was restarted."""
+        if self._outage.is_on and not self.unlisted:
+            structlog.get_logger().error(lost.why)
+        self.unlisted = True
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand over a message; False if nothing takes it now."""
+        if not self.connected or self.link is None:
+            return False
+        return self.link.publish(topic, payload, retain=retain)
+
+    def listen(self, topics: Sequence[str]) -> None:
+        """To these instead of those it was made with; another connection begins with those again."""
+        if self.connected and self.link is not None:
+            self.link.listen(topics)
+
+    def _settle(self, now_ms: int) -> None:
+        """Only a connection that lasts is one: else the log fills and the waits never grow."""
+        if self._is_settled(now_ms):
+            self._failures = self._put_out = 0
+            self._is_told = False
+            self._outage.over()
+
+    def _is_settled(self, now_ms: int) -> bool:
+        return self.connected and now_ms - self.since_ms >= SETTLED_MS
+
+
+def cut_since(before: LinkNote | None, now: Now) -> int:
+    """Since when there has been no broker: a restart of sync does not begin an outage anew."""
+    if before is None or before.boot_id != now.boot_id:
+        return now.monotonic_ms
+    return before.beat_ms if before.connected else before.since_ms

@@ -1,0 +1,197 @@
+"""What waits for sync's loop: its own affairs in order, and a queue for each of the other gates.
+
+Whatever puts something here goes on at once: it may be the thread that keeps the line to the broker alive. So
+what is too much is dropped as it comes, and of that gate alone. The other gates' messages are taken in fair
+turns, in pieces that the loop can do between two beats; one gate's stay in their order.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from sync.broker.mqtt import Link, Message
+
+Own = TypeVar("Own")
+"""What is this gate's own affair: see `sync.service.Event`."""
+
+OWN_MESSAGES = 10_000
+OWN_BYTES = 32 * 1024 * 1024
+"""Of the hub's messages; more than wait while the largest night is taken over."""
+MOST_GATES = 64
+"""More than any venue has; further ones are not heard."""
+MESSAGES = 2_000
+BYTES = 4 * 1024 * 1024
+"""Of one gate: a backlog of 5,000 scans, should the cache stand still while it comes."""
+ALL_BYTES = 24 * 1024 * 1024
+"""Of all gates together; then none may have more than its part."""
+LONGEST = 256 * 1024
+"""Longest message of another gate that is looked at, as `sync.wire.scans.MESSAGE_LIMIT`."""
+COST = 400
+"""What keeping a message takes beside its payload, in bytes."""
+PIECE = 64
+PIECE_BYTES = 512 * 1024
+"""What of the other gates is handed over at once: some ten milliseconds of work on the slowest machine."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A message of another gate."""
+
+    gate_id: str
+    link: Link
+    message: Message
+
+
+class Arrived(msgspec.Struct):
+    """What came of one gate since it was last asked, kept or not."""
+
+    messages: int = 0
+    bytes: int = 0
+    dropped: int = 0
+
+
+class _Lane(msgspec.Struct):
+    waiting: deque[Heard]
+    bytes: int = 0
+
+    def add(self, heard: Heard) -> None:
+        self.waiting.append(heard)
+        self.bytes += _size(heard.message)
+
+    def pop(self) -> Heard:
+        heard = self.waiting.popleft()
+        self.bytes -= _size(heard.message)
+        return heard
+
+
+class Inbox(Generic[Own]):
+    """Put into from any thread; taken from by one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+        self._own: deque[tuple[Link | None, Own]] = deque()
+        self._own_messages = self._own_bytes = 0
+        self._lanes: dict[str, _Lane] = {}
+        self._bytes = 0
+        self._arrived: dict[str, Arrived] = {}
+        self._ignored: frozenset[str] = frozenset()
+        self._lost = 0
+
+    def put(self, item: tuple[Link | None, Own]) -> None:
+        """Something of this gate's own, of its line, the hub or the door, and the connection it came on."""
+        event = item[1]
+        with self._lock:
+            if isinstance(event, Message):
+                if self._own_messages >= OWN_MESSAGES or self._own_bytes >= OWN_BYTES:
+                    self._lost += 1
+                    return
+                self._own_messages += 1
+                self._own_bytes += _size(event)
+            self._own.append(item)
+        self._news.set()
+
+    def put_heard(self, heard: Heard) -> None:
+        """Something of another gate; dropped if that one has too much waiting."""
+        gate_id, size = heard.gate_id, _size(heard.message)
+        with self._lock:
+            if gate_id in self._ignored or not self._knows(gate_id):
+                return
+            arrived, lane = self._arrived[gate_id], self._lanes[gate_id]
+            arrived.messages += 1
+            arrived.bytes += size
+            if self._is_full(lane, size):
+                arrived.dropped += 1
+                return
+            lane.add(heard)
+            self._bytes += size
+        self._news.set()
+
+    def ignore(self, gates: Iterable[str]) -> None:
+        """From now on nothing of these gates is taken, and of no others; what waits of them goes."""
+        with self._lock:
+            self._ignored = frozenset(gates)
+            for gate_id in self._ignored & self._lanes.keys():
+                self._bytes -= self._lanes.pop(gate_id).bytes
+
+    def wait(self, timeout: float) -> None:
+        """Until there is something, or so many seconds."""
+        self._news.wait(timeout)
+
+    def empty(self) -> bool:
+        """Whether nothing came since all was last taken that may be."""
+        return not self._news.is_set()
+
+    def get_nowait(self) -> tuple[Link | None, Own]:
+        """The oldest of this gate's own. Raises `queue.Empty`."""
+        with self._lock:
+            if not self._own:
+                raise queue.Empty
+            item = self._own.popleft()
+            if isinstance(item[1], Message):
+                self._own_messages -= 1
+                self._own_bytes -= _size(item[1])
+            return item
+
+    def take_heard(self, may: Callable[[Heard], bool]) -> list[Heard]:
+        """A piece of what the other gates said, one of each in turn.
+
+        :param may: whether a message may be taken now; if not, that gate's stay for this time.
+        """
+        taken: list[Heard] = []
+        with self._lock:
+            self._news.clear()
+            ready, size = deque(gate_id for gate_id, lane in self._lanes.items() if lane.waiting), 0
+            while ready and len(taken) < PIECE and size < PIECE_BYTES:
+                gate_id = ready.popleft()
+                lane = self._lanes[gate_id]
+                if may(lane.waiting[0]):
+                    self._lanes[gate_id] = self._lanes.pop(gate_id)  # to the end: had its turn last
+                    taken.append(lane.pop())
+                    size += _size(taken[-1].message)
+                    if lane.waiting:
+                        ready.append(gate_id)
+            self._bytes -= size
+            is_rest = bool(ready or self._own)
+        if is_rest:
+            self._news.set()
+        return taken
+
+    def take_arrived(self) -> dict[str, Arrived]:
+        """What came of each gate since this was last called."""
+        with self._lock:
+            arrived, self._arrived = self._arrived, {gate_id: Arrived() for gate_id in self._lanes}
+        return {gate_id: told for gate_id, told in arrived.items() if told.messages}
+
+    def heard_of(self) -> frozenset[str]:
+        """The other gates of which something came, and may."""
+        with self._lock:
+            return frozenset(self._lanes)
+
+    def take_lost(self) -> int:
+        """For how many of the hub's messages there was no room since this was last called."""
+        with self._lock:
+            lost, self._lost = self._lost, 0
+        return lost
+
+    def _knows(self, gate_id: str) -> bool:
+        if gate_id not in self._lanes:
+            if len(self._lanes) >= MOST_GATES:
+                return False
+            self._lanes[gate_id] = _Lane(waiting=deque())
+        self._arrived.setdefault(gate_id, Arrived())
+        return True
+
+    def _is_full(self, lane: _Lane, size: int) -> bool:
+        if size > LONGEST or len(lane.waiting) >= MESSAGES or lane.bytes + size > BYTES:
+            return True
+        return self._bytes + size > ALL_BYTES and lane.bytes + size > ALL_BYTES // len(self._lanes)
+
+
+def _size(message: Message) -> int:
+    return len(message.payload) + COST

@@ -1,0 +1,142 @@
+"""The tables of the cache in which stands what other gates said. Functions work in the caller's transaction.
+
+Of each gate so many rows are kept and no more, whatever it says: beyond that its own go, first those of no
+ticket that is known here, then the oldest. None of another gate's ever does.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+
+import msgspec
+
+from gate.rules.model import Ruling, ScanRecord
+from sync.cache.rows import SQL
+
+MOST_ROWS = 20_000
+"""Of one gate, in each table: hours of two a second that the hub has not heard of. Some 400 bytes a row."""
+MAKE_ROOM = 2_000
+"""How many go at once when there are too many."""
+TABLES = ("peer_entries", "peer_annulments")
+
+Pair = tuple[str, str]
+"""A gate, and a scan it told of."""
+
+_SCAN_ID = re.compile(r"[ -~]{1,64}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def is_admission(record: ScanRecord) -> bool:
+    """Whether it says that a ticket was admitted, in the form in which our gates say it."""
+    is_one = record.record == "scan" and record.verdict is Ruling.ADMIT
+    return is_one and _is_id(record.scan_id) and _HASH.fullmatch(record.code_hash or "") is not None
+
+
+def is_annulment(record: ScanRecord) -> bool:
+    """Whether it takes an admission back."""
+    return record.record == "annulled" and _is_id(record.refers_to or "")
+
+
+def pair(record: ScanRecord) -> Pair:
+    """What an admission or an annulment is about."""
+    return record.gate_id, (record.refers_to or "") if record.record == "annulled" else record.scan_id
+
+
+def put(db: sqlite3.Connection, records: Sequence[ScanRecord]) -> None:
+    """Write what other gates admitted; an annulment takes its admission back, whichever comes first.
+
+    Only if both are of one gate: no other knows whether somebody walked through.
+    """
+    for record in records:
+        gate_id, scan_id = pair(record)
+        values = {"gate_id": gate_id, "scan_id": scan_id}
+        if is_annulment(record):
+            db.execute(SQL["put_peer_annulment"], values)
+            db.execute(SQL["remove_peer_entry"], values)
+        elif is_admission(record):
+            more = {"code_hash": record.code_hash, "at": record.occurred_at.isoformat()}
+            db.execute(SQL["put_peer_entry"], values | more)
+
+
+class Room:
+    """Sees to it that no gate has too many rows. They are counted only when there may be."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        """No fewer than there are of each gate in a table."""
+
+    def make(self, db: sqlite3.Connection, gates: Iterable[str], more: int) -> set[str]:
+        """After so many more records of these: lets go of what is too much; gives those of whom it was."""
+        return {gate_id for gate_id in gates if self._make_for(db, gate_id, more)}
+
+    def _make_for(self, db: sqlite3.Connection, gate_id: str, more: int) -> bool:
+        self._rows[gate_id] = self._rows.get(gate_id, MOST_ROWS) + more
+        if self._rows[gate_id] <= MOST_ROWS:
+            return False
+        there = {table: _count(db, table, gate_id) for table in TABLES}
+        self._rows[gate_id] = max(there.values())
+        for table, rows in there.items():
+            if rows > MOST_ROWS:
+                most = rows - MOST_ROWS + MAKE_ROOM
+                db.execute(SQL[f"crowd_{table}"], {"gate_id": gate_id, "most": most})
+        return self._rows[gate_id] > MOST_ROWS
+
+
+def _count(db: sqlite3.Connection, table: str, gate_id: str) -> int:
+    return int(db.execute(SQL[f"count_{table}"], {"gate_id": gate_id}).fetchone()[0])
+
+
+def revoke(db: sqlite3.Connection, gates: Iterable[str]) -> None:
+    """These gates, and no others, are revoked: nothing that they said stays."""
+    db.execute(SQL["clear_revoked"])
+    db.executemany(SQL["put_revoked"], [(gate_id,) for gate_id in gates])
+    for table in ("entries", "annulments"):
+        db.execute(SQL[f"forget_{table}_of_revoked"])
+
+
+class Hearsay:
+    """The tables, in transactions of their own.
+
+    :param transaction: of the cache; what it raises, each method does.
+    """
+
+    def __init__(self, transaction: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        self._transaction = transaction
+        self.room = Room()
+
+    def known(self, pairs: Iterable[Pair]) -> tuple[set[Pair], set[Pair]]:
+        """Those of which an admission, and those of which an annulment is known."""
+        asked = {"pairs": msgspec.json.encode(list(pairs)).decode()}
+        with self._transaction() as db:
+            rows = db.execute(SQL["known_of_peers"], asked).fetchall()
+        return {(g, s) for g, s, gone in rows if not gone}, {(g, s) for g, s, gone in rows if gone}
+
+    def last(self) -> tuple[int, int]:
+        """The number of the newest row in each table: what comes later has a higher one."""
+        with self._transaction() as db:
+            entries, annulments = db.execute(SQL["last_of_peers"]).fetchone()
+        return entries, annulments
+
+    def take_back(self, gate_id: str, above: tuple[int, int]) -> None:
+        """Forget what a gate said after that."""
+        with self._transaction() as db:
+            for table, number in zip(TABLES, above, strict=True):
+                db.execute(SQL[f"take_back_{table}"], {"gate_id": gate_id, "above": number})
+
+    def settle(self, up_to: tuple[int, int]) -> None:
+        """Forget what everybody said up to that."""
+        with self._transaction() as db:
+            for table, number in zip(TABLES, up_to, strict=True):
+                db.execute(SQL[f"settle_{table}"], {"up_to": number})
+
+    def revoked(self) -> frozenset[str]:
+        """The gates whose scans count for nothing."""
+        with self._transaction() as db:
+            return frozenset(gate_id for (gate_id,) in db.execute(SQL["revoked"]))
+
+
+def _is_id(text: str) -> bool:
+    return _SCAN_ID.fullmatch(text) is not None

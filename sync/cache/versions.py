@@ -1,0 +1,37 @@
+"""What to do with changes of an event's feed, given the version held. Pure (protocol 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gate.common.value import Value
+from sync.wire.messages import Change
+
+
+class Place(Value, frozen=True, order=True):
+    """How far a feed is; a later generation is after every version of an earlier one (docs/adr/0018)."""
+
+    generation: int
+    version: int
+
+
+class Plan(Value, frozen=True):
+    """`apply`: changes that follow on the version held, in order. `gap`: some are missing before the rest."""
+
+    apply: tuple[Change, ...] = ()
+    gap: bool = False
+
+
+def plan(held: int | None, changes: Sequence[Change]) -> Plan:
+    """Take what is new and consecutive; ask for the rest.
+
+    :param held: version in the cache, None if the event was never fetched.
+    :param changes: as received: any order, repeats, already known ones.
+    """
+    if held is None:
+        return Plan(gap=bool(changes))
+    fresh = {change.version: change for change in changes if change.version > held}
+    apply: list[Change] = []
+    while held + len(apply) + 1 in fresh:
+        apply.append(fresh[held + len(apply) + 1])
+    return Plan(apply=tuple(apply), gap=len(apply) < len(fresh))

@@ -1,0 +1,367 @@
+"""Claims and orders between the hub and the door, on a path of their own.
+
+The service's own loop writes the cache, and taking over a large snapshot keeps it for seconds; a guest
+waits for a claim 0.2 s at most. So the door's packets and the hub's answers are handled here, in the order in
+which they come, and nothing here touches a file. What concerns files is handed on to the service.
+
+A claim that nobody will answer costs the guest nothing: the door's line is closed at once, which it sees
+without waiting. That is so without a broker, and when the hub has not answered a probe lately.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sys
+import threading
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from gate.clock import Clock
+from gate.hotline.messages import Beat, Ordered, Refetch, Replied, ToSync, Unused, encode
+from gate.rules.command import LONGEST_ENVELOPE
+from gate.rules.first_entry import Answer, Claim
+from sync.broker.mqtt import Link, Message
+from sync.broker.read_message import Rarely, understand
+from sync.claims.hub_clock import Timing, measure, take
+from sync.wire.messages import (
+    SMALL_LIMIT,
+    Claimed,
+    Grant,
+    HubTime,
+    Lend,
+    Probe,
+    Returned,
+    Topics,
+    WireError,
+    to_gate,
+)
+from sync.wire.messages import encode as to_wire
+
+POLL_S = 0.2
+GOOD_FOR_S = 2
+"""Claims and probes older than this the broker forgets: nobody waits for them, and in a queue for a hub that
+is away they would push out what is returned."""
+PROBE_MS = 1_000
+ANSWERED_MS = 3_000
+"""The hub is asked every second: one that has answered none of the last three questions answers no claim."""
+SILENT_MS = 10_000
+"""A hub that has answered no question for so long is not there, however well the broker is."""
+MOST_ASKED = 256
+"""Claims under way that are remembered; a door has one at a time."""
+MOST_LATER = 256
+"""What is kept for the hub while there is no broker; the oldest goes."""
+MOST_PROBES = 16
+MOST_OF_HUB = 1_000
+"""Messages of the hub that wait; more than it answers and asks while this loop stands for a moment."""
+MOST_OF_DOORS = 1_000
+LONGEST = max(SMALL_LIMIT, LONGEST_ENVELOPE)
+"""Of a message of the hub, in bytes; one that is longer is refused, whatever it says."""
+PIECE = 100
+"""Handled before the next probe: a few milliseconds, however much comes."""
+
+
+class DoorLine(Protocol):
+    """One connection of a door."""
+
+    def send(self, packet: bytes) -> bool:
+        """Hand over a packet; False if nobody takes it. Does not wait."""
+
+    def close(self) -> None:
+        """End it; the other side sees that at once."""
+
+
+class FromDoor(msgspec.Struct, frozen=True):
+    """A packet of the door."""
+
+    door: DoorLine
+    message: ToSync
+
+
+class FromHub(msgspec.Struct, frozen=True):
+    """A message on one of `Claims.topics`."""
+
+    link: Link
+    message: Message
+
+
+class Up(msgspec.Struct, frozen=True):
+    """There is a connection to the broker."""
+
+    link: Link
+
+
+class Down(msgspec.Struct, frozen=True):
+    """There is none."""
+
+
+Event = FromDoor | FromHub | Up | Down
+ToService = Lend | Refetch
+
+
+class Inbox:
+    """What waits, in its order; put into from any thread. Of the hub, and of the doors, no more than a bound:
+    what is beyond it is dropped, as on a line that fails. What became of the line is never dropped.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._counts: Counter[type[Event]] = Counter()
+        self._dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Does not wait."""
+        with self._lock:
+            if self._counts[type(event)] >= _MOST.get(type(event), sys.maxsize):
+                self._dropped += 1
+                return
+            self._counts[type(event)] += 1
+            self._waiting.put(_cut(event) if isinstance(event, FromHub) else event)
+
+    def get(self, timeout: float) -> Event:
+        """The oldest; 0: without waiting for one. Raises `queue.Empty`."""
+        event = self._waiting.get(timeout=timeout) if timeout else self._waiting.get_nowait()
+        with self._lock:
+            self._counts[type(event)] -= 1
+        return event
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._waiting.empty()
+
+    def take_dropped(self) -> int:
+        """How many there was no room for since this was last called."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        return dropped
+
+
+_MOST: dict[type[Event], int] = {FromHub: MOST_OF_HUB, FromDoor: MOST_OF_DOORS}
+
+
+def _cut(event: FromHub) -> FromHub:
+    """As much of it as shows that it is too long."""
+    message = event.message
+    if len(message.payload) <= LONGEST:
+        return event
+    return FromHub(event.link, msgspec.structs.replace(message, payload=message.payload[: LONGEST + 1]))
+
+
+class Claims:
+    """Carries claims, probes and replies; run in a thread of its own, by `run`.
+
+    :param to_service: takes what concerns files.
+    :param tell: gives a packet to every door there is, and says how many took it.
+    :param timing: what was known of the hub's clock before.
+    :param timeout_ms: how long a door waits for an answer; a probe that takes longer proves nothing.
+    """
+
+    def __init__(  # noqa: PLR0913 – its neighbours, by name
+        self,
+        topics: Topics,
+        gate_id: str,
+        clock: Clock,
+        *,
+        to_service: Callable[[ToService], None],
+        tell: Callable[[bytes], int],
+        timing: Timing,
+        timeout_ms: int,
+    ) -> None:
+        self.topics = (topics.grants(gate_id), topics.commands(gate_id))
+        """What comes on these goes to the `inbox` here."""
+        self._topic = topics.claims(gate_id)
+        self._replies = topics.replies(gate_id)
+        self._commands = topics.commands(gate_id)
+        self._clock = clock
+        self._to_service = to_service
+        self._tell = tell
+        self._timeout_ms = timeout_ms
+        self.inbox = Inbox()
+        """Put here from any thread."""
+        self.timing = timing
+        """What is known of the hub's clock; read from any thread."""
+        self.answered_ms: int | None = None
+        """When the hub last answered a probe in time, on whatever connection; read from any thread."""
+        self.turns = 0
+        """How often the loop has turned."""
+        self._link: Link | None = None
+        self._is_answered = False
+        self._heard_ms: int | None = None
+        self._asked: OrderedDict[str, DoorLine] = OrderedDict()
+        self._unused: OrderedDict[str, None] = OrderedDict()
+        self._later: deque[tuple[str, bytes]] = deque(maxlen=MOST_LATER)
+        self._probes: deque[int] = deque(maxlen=MOST_PROBES)
+        self._probe_at = 0
+        self._rarely = Rarely(clock)
+        self._log = structlog.get_logger()
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set."""
+        while not stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                self._handle(self.inbox.get(POLL_S))
+            self.turn()
+
+    def turn(self) -> None:
+        """Handle a piece of what there is, and ask the hub whether it is there. Does not wait."""
+        self.turns += 1
+        with contextlib.suppress(queue.Empty):
+            for _ in range(PIECE):
+                self._handle(self.inbox.get(0))
+        self._probe()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        dropped = self.inbox.take_dropped()
+        if dropped and (count := self._rarely.due("dropped", dropped)):
+            self._log.warning(
+                "hub or door say more than can be taken in: dropped; claims may go unanswered", count=count
+            )
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case FromDoor(door, message):
+                self._on_door(door, message)
+            case FromHub(link, message) if link is self._link:
+                understand(message, self._on_hub, self._rarely)
+            case Up(link):
+                self._on_up(link)
+            case Down():
+                self._on_down()
+
+    # --- the broker ---
+
+    def _on_up(self, link: Link) -> None:
+        self._link, self._is_answered, self._heard_ms = link, False, None
+        self._probe_at = 0
+        self._probes.clear()
+        for _ in range(len(self._later)):
+            self._publish_later(*self._later.popleft())
+
+    def _on_down(self) -> None:
+        """Whoever waits for an answer waits in vain."""
+        self._link, self._is_answered, self._heard_ms = None, False, None
+        for door in {id(door): door for door in self._asked.values()}.values():
+            door.close()
+        self._asked.clear()
+
+    def _publish(self, topic: str, payload: bytes, expires_s: int | None = None) -> bool:
+        return self._link is not None and self._link.publish(topic, payload, expires_s=expires_s)
+
+    def _publish_later(self, topic: str, payload: bytes) -> None:
+        """Now, or when there is a broker again."""
+        if not self._publish(topic, payload):
+            self._later.append((topic, payload))
+
+    # --- from the door ---
+
+    def _on_door(self, door: DoorLine, message: ToSync) -> None:
+        match message:
+            case Claim():
+                self._on_claim(door, message)
+            case Unused(scan_id=scan_id):
+                self._on_unused(scan_id)
+            case Replied(reply=reply):
+                self._publish_later(self._replies, reply.encode())
+            case Refetch():
+                self._to_service(message)
+
+    def _on_claim(self, door: DoorLine, claim: Claim) -> None:
+        if claim.scan_id in self._unused:
+            return
+        claimed = Claimed(
+            scan_id=claim.scan_id, code_hash=claim.code_hash, event_id=claim.event_id, epoch=claim.epoch
+        )
+        if not (self._is_open() and self._publish(self._topic, to_wire(claimed), GOOD_FOR_S)):
+            door.close()
+            return
+        self._asked[claim.scan_id] = door
+        while len(self._asked) > MOST_ASKED:
+            self._asked.popitem(last=False)
+
+    def hears_hub(self, now_ms: int) -> bool:
+        """Whether the hub has answered anything lately, on this connection, however late."""
+        return self._heard_ms is not None and now_ms - self._heard_ms <= SILENT_MS
+
+    def _is_open(self) -> bool:
+        """Whether the hub answered lately, on this connection."""
+        if not self._is_answered or self.answered_ms is None:
+            return False
+        return self._clock.now().monotonic_ms - self.answered_ms <= ANSWERED_MS
+
+    def _on_unused(self, scan_id: str) -> None:
+        """The grant is given back, whether it has come, is under way or never comes."""
+        self._asked.pop(scan_id, None)
+        self._unused[scan_id] = None
+        while len(self._unused) > MOST_ASKED:
+            self._unused.popitem(last=False)
+        self._publish_later(self._topic, to_wire(Returned(scan_id=scan_id)))
+
+    # --- from the hub ---
+
+    def _on_hub(self, message: Message) -> None:
+        if message.topic == self._commands:
+            self._on_command(message)
+            return
+        match to_gate(message.payload):
+            case Grant() as grant:
+                self._on_grant(grant)
+            case HubTime() as told:
+                self._on_time(told)
+            case Lend() as lend:
+                self._to_service(lend)
+
+    def _on_grant(self, grant: Grant) -> None:
+        """To the door that asked; late ones too, for only the door knows what became of it."""
+        if grant.scan_id in self._unused:
+            if grant.answer == "granted":  # what was said of it before may not have arrived
+                self._publish_later(self._topic, to_wire(Returned(scan_id=grant.scan_id)))
+            return
+        door = self._asked.pop(grant.scan_id, None)
+        if door is not None:
+            answer = Answer(
+                scan_id=grant.scan_id,
+                answer=grant.answer,
+                entry=grant.entry,
+                status=grant.status,
+                home=grant.home,
+                reason=grant.reason,
+                reentry=grant.reentry,
+            )
+            door.send(encode(answer))
+
+    def _on_command(self, message: Message) -> None:
+        """As it came: the door verifies it. One that was there before this connection is not for now."""
+        if message.retained or len(message.payload) > LONGEST_ENVELOPE:
+            raise WireError("an order that is none: it was kept by the broker, or is too long")
+        packet = encode(Ordered(envelope=message.payload.decode(errors="replace")))
+        if not self._tell(packet) and (count := self._rarely.due("no door")):
+            self._log.warning("an order of staff came, and no door is there to follow it", count=count)
+
+    # --- the hub's clock ---
+
+    def _probe(self) -> None:
+        now_ms = self._clock.now().monotonic_ms
+        if self._link is not None and now_ms >= self._probe_at:
+            self._probe_at = now_ms + PROBE_MS
+            self._probes.append(now_ms)
+            self._publish(self._topic, to_wire(Probe(id=now_ms)), GOOD_FOR_S)
+
+    def _on_time(self, told: HubTime) -> None:
+        if told.id not in self._probes:
+            return
+        self._probes.remove(told.id)
+        now = self._clock.now()
+        self._heard_ms = now.monotonic_ms
+        if now.monotonic_ms - told.id <= self._timeout_ms:
+            self.answered_ms, self._is_answered = now.monotonic_ms, True
+            self._tell(encode(Beat(answered_ms=now.monotonic_ms)))
+        new = measure(now.boot_id, told.id, now.monotonic_ms, told)
+        if new is not None:
+            self.timing = take(self.timing, new)
+            self._clock.learn(self.timing.best)

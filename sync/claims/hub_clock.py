@@ -1,0 +1,98 @@
+"""What time it is at the hub, measured by asking. Pure.
+
+As NTP does it: between asking and hearing the answer, by the gate's own clock that never jumps, the hub
+says when it received and when it sent. The way there and back is known in all and not each, so the
+hub's time lies anywhere within it: in the middle, give or take half. The shorter the better, so of
+the last minute the best is kept; its uncertainty grows, for two clocks run apart (`gate.clock.drift_ms`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gate.clock import DRIFT_PPM, drift_ms
+from gate.common.value import Value
+from gate.rules.model import Measure
+from gate.store.link_row import LinkNote, last_known
+from sync.wire.messages import HubTime
+
+RECENT_MS = 60_000
+_MOST = 64
+_EARLIEST_US = 1_577_836_800_000_000
+"""The year 2020: a hub that says less has no clock itself."""
+_LATEST_US = 7_258_118_400_000_000
+_MS = 1_000
+
+
+class Timing(Value, frozen=True):
+    """The measures of the last minute, and the best of them; that stays until there is a better one.
+
+    `doubted`: the last one, if it contradicted those before it and no other has agreed with it.
+    """
+
+    best: Measure | None = None
+    recent: tuple[Measure, ...] = ()
+    doubted: Measure | None = None
+
+
+def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure | None:
+    """What an answer says of the hub's clock; None: nonsense.
+
+    :param asked_ms: monotonic time before the question left, whole milliseconds begun.
+    :param heard_ms: the same after the answer came.
+    """
+    if not _EARLIEST_US <= hub.received_us <= hub.sent_us < _LATEST_US:
+        return None
+    longest = (heard_ms + 1 - asked_ms) * _MS
+    way = longest + -(-longest * DRIFT_PPM // 1_000_000) - (hub.sent_us - hub.received_us)
+    if heard_ms < asked_ms or way < 0:
+        return None
+    # at `heard_ms` sharp the hub's clock showed between sent - 1.0001 ms (a millisecond begun) and sent + way
+    middle = hub.sent_us + (way - _MS - 1) // 2
+    half = (way + _MS + 1) // 2 + 1
+    return Measure(
+        boot_id=boot_id,
+        monotonic_ms=heard_ms,
+        hub_ms=middle // _MS,
+        uncertainty_ms=-(-(half + middle % _MS) // _MS),
+    )
+
+
+def take(timing: Timing, new: Measure) -> Timing:
+    """With one more measure.
+
+    One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set;
+    two in a row, for a hub that is wrong for one moment shall move no gate's hours.
+    """
+    best = timing.best
+    if best and best.boot_id == new.boot_id and not _agree(best, new):
+        if timing.doubted is None or not _agree(timing.doubted, new):
+            return msgspec.structs.replace(timing, doubted=new)
+        timing = Timing(best=timing.doubted)
+    recent = (*(one for one in (timing.best, *timing.recent) if one and _still_counts(one, new)), new)
+    recent = tuple(dict.fromkeys(recent))[-_MOST:]
+    return Timing(best=min(recent, key=lambda one: uncertainty_at(one, new.monotonic_ms)), recent=recent)
+
+
+def uncertainty_at(one: Measure, now_ms: int) -> int:
+    """How wrong it may be by now, in ms."""
+    return one.uncertainty_ms + drift_ms(now_ms - one.monotonic_ms)
+
+
+def _still_counts(one: Measure, new: Measure) -> bool:
+    since = new.monotonic_ms - one.monotonic_ms
+    return one.boot_id == new.boot_id and 0 <= since <= RECENT_MS and _agree(one, new)
+
+
+def _agree(one: Measure, new: Measure) -> bool:
+    """Whether both may be true, of the same boot."""
+    since = new.monotonic_ms - one.monotonic_ms
+    apart = abs(one.hub_ms + since - new.hub_ms)
+    return apart <= uncertainty_at(one, new.monotonic_ms) + new.uncertainty_ms
+
+
+def kept(before: LinkNote | None, boot_id: str) -> Timing:
+    """What was known before a restart; of another boot, the hub's time when that was last heard of."""
+    if before is None:
+        return Timing()
+    return Timing(best=before.measure if before.boot_id == boot_id else last_known(before))

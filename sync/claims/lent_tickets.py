@@ -1,0 +1,51 @@
+"""The hub asks to lend one of this gate's own tickets to another gate (domain 2.3, situation 3).
+
+First it is written, durably, that the ticket is not this gate's any more; then it is looked whether it was
+admitted here before. Both under the lock that the door holds while it admits alone: so either the door's
+admission is seen here, or the door sees that the ticket is lent. No clock and no deadline is part of that.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from gate.common.errors import StoreError
+from gate.common.outage import Outage
+from gate.store.locks import LendingBusy, lending_lock
+from sync.cache.writer import Cache
+from sync.upload.outbox import Outbox
+from sync.wire.messages import Lend, LentTo
+
+WAIT_S = 0.1
+"""The door holds the lock for one commit; the guest at the other gate waits for twice this in all."""
+
+
+class Lender:
+    """Answers the hub. Used from the thread of cache and outbox.
+
+    :param lock: the lending lock, `gate.store.locks.LOCK_FILE` in `state_dir`.
+    """
+
+    def __init__(self, cache: Cache, outbox: Outbox, lock: Path) -> None:
+        self._cache = cache
+        self._outbox = outbox
+        self._lock = lock
+        self._outage = Outage("lending tickets to other gates")
+
+    def answer(self, lend: Lend, at: datetime) -> LentTo:
+        """Whether the ticket is lent; not if it was admitted here, or if that cannot be said.
+
+        :raises DamagedCacheError: the cache is damaged.
+        """
+        try:
+            with lending_lock(self._lock, WAIT_S):
+                self._cache.put_lent(lend.code_hash, lend.event_id, lend.to, at)
+                is_lent = self._outbox.knows_unused(lend.code_hash)
+                is_used = self._outbox.knows_used(lend.code_hash)
+        except (StoreError, LendingBusy) as error:
+            self._outage.began(error)
+            is_lent = is_used = False
+        else:
+            self._outage.over()
+        return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=is_lent, used=is_used)

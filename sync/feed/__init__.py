@@ -1,0 +1,1 @@
+"""What the hub says of who may enter, on its way into the cache."""

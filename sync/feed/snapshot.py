@@ -1,0 +1,262 @@
+"""Fetches the gate's configuration and its events' admissions over HTTP (protocol 4.4)."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import Any
+
+import msgspec
+import requests
+import structlog
+from urllib3.exceptions import HTTPError
+
+from gate.common.errors import StoreError
+from gate.common.value import Value
+from sync.broker.tls import context, is_lost
+from sync.cache.spool import Spool, Spooled
+from sync.cache.versions import Place
+from sync.feed.answer_lines import FetchError, Lines, UnreadableChangeError
+from sync.feed.download import Download
+from sync.feed.http_session import Session
+from sync.feed.transfer_meter import Meter, TooMuch
+from sync.wire.messages import LARGEST, Change, GateConfig, WireError, decode
+
+__all__ = ["FetchError", "Fetched", "HubClient", "NoAnswer", "Refused"]
+
+READ_S = 20.0
+"""Between two pieces of an answer."""
+CONFIG_S = 60.0
+"""For all of a configuration, and the tries it takes."""
+NIGHT_S = 900.0
+"""For all of a night's list: 100,000 admissions, 12 MB packed, at 14 KB/s."""
+CONFIG_BYTES = LARGEST
+"""A configuration larger than this is none; a night takes about 400 bytes."""
+MOST_CHANGES = 5_000
+"""Changes read into memory, about 3 MB; whoever lacks more, in however many pages, loads all."""
+
+
+_log = structlog.get_logger()
+
+
+class NoAnswer(FetchError):
+    """Nothing answers where the hub should be."""
+
+
+class Refused(FetchError):
+    """The hub knows nothing of what was asked for, or does not give it to this gate (403, 404)."""
+
+
+class Fetched(Value, frozen=True):
+    """A whole snapshot (`spooled`) or what came after the version `since` (`changes`).
+
+    `newest`: what the hub has, where that is more than `version`.
+    `went_back`: the hub has an older state than this gate had when it asked; nothing of it was read.
+    `unread`: in words, what of a whole snapshot could not be read here; empty if everything could.
+    `asked_ms`: when it was asked for, monotonic; 0: not known, so before everything.
+    """
+
+    event_id: str
+    version: int
+    generation: int = 1
+    since: int = 0
+    spooled: Spooled | None = None
+    changes: tuple[Change, ...] = ()
+    went_back: bool = False
+    newest: int = 0
+    unread: str = ""
+    asked_ms: int = 0
+
+    @property
+    def place(self) -> Place:
+        """How far it leads."""
+        return Place(generation=self.generation, version=self.version)
+
+    @property
+    def newest_place(self) -> Place:
+        """How far the hub is."""
+        return Place(generation=self.generation, version=max(self.version, self.newest))
+
+
+class HubClient:
+    """Asks the hub as one gate.
+
+    :param url: the hub's address, without a path.
+    :param token: the gate's secret; sent in the Authorization header only.
+    :param pause: waits so many seconds, before a download that was cut goes on.
+    :param wall: the machine's clock, right or wrong.
+    :param ticks: seconds, of any origin, for what an answer may take.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 – who asks whom, and how
+        self,
+        url: str,
+        gate_id: str,
+        token: str,
+        ca_file: str = "",
+        pause: Callable[[float], None] = time.sleep,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gate_id = gate_id
+        self._pause = pause
+        self._wall = wall
+        self._base = f"{url.rstrip('/')}/api/gates/{gate_id}"
+        self._meter = Meter(ticks)
+        self._session = Session(self._meter)
+        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.headers["Accept-Encoding"] = "gzip"
+        self._session.verify = ca_file or True
+        self._ca_file = ca_file
+        self._clock_was_lost: bool | None = None
+
+    @property
+    def turns(self) -> int:
+        """Grows while something comes from the hub, or is tried; for the watchdog."""
+        return self._meter.turns
+
+    @property
+    def is_looking_up(self) -> bool:
+        """Whether it waits for the look-up of a name, which has a time-out of its own."""
+        return self._meter.is_looking_up
+
+    def config(self) -> GateConfig:
+        """The gate's configuration. Raises `FetchError`."""
+        self._meter.begin(CONFIG_S)
+        with self._get("/config") as answer, _in_words(answer.url):
+            try:
+                config = decode(_whole(answer.url, Download(answer, self._meter)), GateConfig)
+            except WireError as error:
+                raise FetchError(f"{answer.url}: {error}. Are hub and gate of the same version?") from None
+            if config.gate_id != self._gate_id:
+                raise FetchError(f"{answer.url}: this is the configuration of gate {config.gate_id}.")
+            return config
+
+    def admissions(
+        self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
+    ) -> Fetched:
+        """All of an event, or what changed after `since`; checked against its digest.
+
+        All of the event is asked for instead of more than `MOST_CHANGES`, or of changes one of which cannot
+        be read. Nothing is read of a hub that is behind what this gate has.
+
+        :param since: the version this gate has of `generation`; 0: none.
+        :param spool: takes the rows of a whole snapshot, which memory need not hold.
+        :param whole: ask for all of it, whatever this gate has.
+        :raises SpoolBusy: a snapshot waits there; the hub was not asked.
+        :raises FetchError: no answer, refused, cut off, altered on the way, of another event, no room.
+        """
+        spool.check()
+        held = Place(generation=generation, version=since)
+        first = 0 if whole else since
+        fetched = self._fetch(event_id, held, first, spool) or self._fetch(event_id, held, 0, spool)
+        if fetched is None:
+            raise FetchError(f"event {event_id}: asked for all of it, the hub answered with changes.")
+        return fetched
+
+    def _fetch(self, event_id: str, held: Place, since: int, spool: Spool) -> Fetched | None:
+        """None: more changes than are held in memory, or one that cannot be read."""
+        self._meter.begin(NIGHT_S)
+        path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
+        with self._get(path, **asked) as answer, _in_words(answer.url):
+            url = self._base + path
+            download = Download(
+                answer, self._meter, lambda headers: self._send(url, asked, headers), self._pause
+            )
+            lines = Lines(download.pieces(), event_id)
+            header = lines.header
+            place = Place(generation=header.generation, version=header.version)
+            fetched = Fetched(event_id=event_id, version=header.version, generation=header.generation)
+            if place < held:
+                return msgspec.structs.replace(fetched, went_back=True)
+            if not header.since:
+                spooled = spool.fill(lines.rows())
+                return msgspec.structs.replace(fetched, spooled=spooled, unread=lines.unread)
+            if max(header.count, header.newest - header.since) > MOST_CHANGES:
+                return None
+            lines.check_follows_on(held)
+            try:
+                changes = tuple(lines.changes())
+            except UnreadableChangeError as error:
+                _log.warning("all of the night is loaded instead of what changed", reason=str(error))
+                return None
+            return msgspec.structs.replace(fetched, since=header.since, newest=header.newest, changes=changes)
+
+    def _get(self, path: str, **query: Any) -> requests.Response:
+        url = self._base + path
+        with _in_words(url):  # requests looks at where a redirect leads even if it does not follow
+            answer = self._ask(url, query)
+        status = answer.status_code
+        if status != requests.codes.ok:
+            answer.close()
+            kind = Refused if status in (403, 404) else FetchError
+            raise kind(f"{url}: the hub says {status} {answer.reason}.{_hint(status)}")
+        return answer
+
+    def _ask(self, url: str, query: dict[str, Any]) -> requests.Response:
+        try:
+            return self._send(url, query, {})
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError) as error:
+            raise NoAnswer(
+                f"{url}: no answer from the hub ({type(error).__name__}). Is it running?"
+            ) from None
+
+    def _mount(self, now: datetime) -> None:
+        """How the hub is checked over https; another way only once the clock is right, or is lost."""
+        try:
+            checks = context(self._ca_file, now)
+        except OSError as error:  # ssl.SSLError is one
+            raise FetchError(f"hub.ca_file: {self._ca_file} cannot be used: {error}.") from None
+        self._clock_was_lost = is_lost(now)
+        self._session.check_with(checks)
+
+    def _send(self, url: str, query: dict[str, Any], headers: dict[str, str]) -> requests.Response:
+        now = self._wall()
+        if is_lost(now) != self._clock_was_lost:
+            self._mount(now)
+        return self._session.get(
+            url, params=query, headers=headers, timeout=READ_S, stream=True, allow_redirects=False
+        )
+
+
+@contextlib.contextmanager
+def _in_words(url: str) -> Iterator[None]:
+    """Whatever an answer does to the libraries that read it: the answer cannot be used."""
+    try:
+        yield
+    except StoreError as error:
+        raise FetchError(str(error)) from error
+    except TooMuch as error:
+        raise FetchError(f"{url}: given up: {error}. It is asked again. Is that the hub?") from None
+    except (
+        requests.RequestException,
+        HTTPError,
+        HTTPException,
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise FetchError(
+            f"{url}: the answer cannot be used ({type(error).__name__}: {error}). It is fetched again."
+        ) from None
+
+
+def _hint(status: int) -> str:
+    if 300 <= status < 400:
+        return " Redirects are not followed: put the hub's own address into hub.url."
+    if status in (401, 403):
+        return " Check the gate's token file and whether the gate was revoked."
+    return " Check that the hub is migrated and knows this gate." if status == 404 else ""
+
+
+def _whole(url: str, download: Download) -> bytes:
+    """A body that is to fit into memory."""
+    whole = bytearray()
+    for piece in download.pieces():
+        whole += piece
+        if len(whole) > CONFIG_BYTES:
+            raise FetchError(f"{url}: more than {CONFIG_BYTES} bytes; not read to the end.")
+    return bytes(whole)

@@ -1,0 +1,1 @@
+"""What the other gates say, and how much of it is believed."""

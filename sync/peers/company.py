@@ -1,0 +1,41 @@
+"""Which of the other gates are there, and whether one appeared that has not heard what waits here. Pure."""
+
+from __future__ import annotations
+
+from gate.common.allowance import Budget
+
+MOST_GATES = 64
+A_SECOND, AT_ONCE = 0.1, 5
+"""So often may one gate come and go and be told all again each time; then it waits, as after any silence."""
+
+
+class Company:
+    """Of one connection at a time."""
+
+    def __init__(self) -> None:
+        self._there: set[str] = set()
+        self._welcomes: dict[str, Budget] = {}
+        self._has_grown = False
+
+    def on_connect(self) -> None:
+        """A new connection: the broker tells who is there."""
+        self._there.clear()
+
+    def on_status(self, gate_id: str, now_ms: int, *, online: bool) -> None:
+        """A gate says that it is there, or is said to be gone."""
+        if not online:
+            self._there.discard(gate_id)
+        elif gate_id not in self._there and len(self._there) < MOST_GATES:
+            self._there.add(gate_id)
+            if self._welcome(gate_id, now_ms).spend(1, now_ms):
+                self._has_grown = True
+
+    def has_grown(self) -> bool:
+        """Whether one appeared since this was last asked."""
+        has_grown, self._has_grown = self._has_grown, False
+        return has_grown
+
+    def _welcome(self, gate_id: str, now_ms: int) -> Budget:
+        if gate_id not in self._welcomes and len(self._welcomes) >= MOST_GATES:
+            del self._welcomes[next(iter(self._welcomes))]
+        return self._welcomes.setdefault(gate_id, Budget(A_SECOND, AT_ONCE, now_ms))

@@ -1,0 +1,390 @@
+"""Topics and messages between gates and hub: protocol 4.2 to 4.4. Pure; shared with the hub.
+
+Batches of scans are in `sync.wire.scans`.
+
+Every message is JSON with a schema version ``"v": 1``. Unknown fields are ignored, unknown
+versions refused with `WireError`: the hub quarantines them, a gate logs them once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from gate.common.foreign import UnreadableError, read_json
+from gate.common.value import Value
+from gate.rules.model import Entry, Event, FeedRow, Moment, Status
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+VERSION = 1
+SMALL_LIMIT = 4 * 1024
+"""Longest question or answer about one ticket, in bytes; they take some 300."""
+LARGEST = 8 * 1024 * 1024
+"""Longest message of any kind; a configuration with every lent ticket of a night is the largest."""
+PACKET = 256 * 1024
+"""Longest message over MQTT that this product sends, topic and all: a quarter of what the broker takes."""
+DELTA_BYTES = 128 * 1024
+"""Longest delta, in bytes; a change more begins another."""
+STATUS_BYTES = 128 * 1024
+"""Longest status, in bytes; one of three nights takes about 2 KiB, one of `MOST_NIGHTS` some 80."""
+STATUS_TEXT = 500
+"""Longest text in a status, in characters."""
+STATUS_PARTS = 64
+"""Most parts, and most counters, of a status."""
+MOST_NIGHTS = 400
+"""Most nights in a configuration or a status: a month back, and a year ahead."""
+
+MOST_NAMED = 64
+"""Most gates that a status names as flooding; more than any venue has."""
+
+GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""What a gate may be called: it is a level of its topics and a key at the hub."""
+EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+"""What a numbering may be called."""
+
+
+class WireError(ValueError):
+    """A message that cannot be read; the text says why."""
+
+
+class Ack(Value, frozen=True):
+    """Every scan of `epoch` up to and including `seq` is committed in Postgres."""
+
+    epoch: str
+    seq: int
+    v: int = VERSION
+
+
+class Head(Value, frozen=True):
+    """Newest state of an event's feed. `count`: admissions in it.
+
+    `generation`: versions are only compared within one; it goes up when the hub's database was put
+    back to an earlier state, and an older one is refused.
+    """
+
+    event_id: str
+    version: int
+    count: int
+    generation: int = 1
+    v: int = VERSION
+
+
+class Change(Value, frozen=True):
+    """One version step of an event's feed; versions of one event are gapless."""
+
+    version: int
+    row: FeedRow
+
+
+class Delta(Value, frozen=True):
+    """Consecutive changes of one event's feed, oldest first."""
+
+    event_id: str
+    changes: tuple[Change, ...]
+    generation: int = 1
+    v: int = VERSION
+
+
+class Held(Value, frozen=True):
+    """What a gate's cache holds of one night. `digest`: as `sync.cache.digest` computes it."""
+
+    event_id: str
+    version: int
+    generation: int
+    count: int
+    digest: str
+
+
+class GateStatus(Value, frozen=True):
+    """What a gate says of itself, retained; its last will is the same with `online` false.
+
+    `door`: running or not, None if this side does not tell. `parts`: each part of the door, ``ok`` or
+    its trouble in words; `way`: what its turnstile is for everybody; `counters`: since its start.
+    `last_seq`, `acked`: of the journal `epoch`; `oldest_unacked_s`: age of the first above `acked`, None
+    if there is none. `clock`: whether the hub's clock was measured in this boot, how far the machine's own
+    is off and how sure that is. `boot_id`, `monotonic_ms`: of this message. `held`: each night served.
+    `flooding`: the gates that sent this one more than a door can lately, at most `MOST_NAMED`.
+    """
+
+    gate_id: str
+    online: bool
+    version: str = ""
+    event_id: str | None = None
+    cache_version: int | None = None
+    cache_age_s: int | None = None
+    epoch: str | None = None
+    unacked: int = 0
+    at: datetime | None = None
+    door: bool | None = None
+    parts: dict[str, str] = {}
+    way: str = ""
+    counters: dict[str, int] = {}
+    last_seq: int = 0
+    acked: int = 0
+    oldest_unacked_s: int | None = None
+    clock: Literal["synced", "untrusted"] = "untrusted"
+    clock_offset_ms: int | None = None
+    clock_uncertainty_ms: int | None = None
+    boot_id: str = ""
+    monotonic_ms: int | None = None
+    isolated: bool = False
+    held: tuple[Held, ...] = ()
+    flooding: tuple[str, ...] = ()
+    v: int = VERSION
+
+
+class Alert(Value, frozen=True):
+    """Something at a gate that staff should know of at once; `reason` as in its record (domain 2.3).
+
+    `id`: the same when it is told again. `count`: so many records of this gate and reason, the
+    first of them `at` that time by the gate's clock. Of the reason ``conflict``, a double admission:
+    `gate` and `at` of the one that counts, `other_gate` and `other_at` of the one that does not,
+    `subject_id` of the ticket.
+    """
+
+    id: str
+    gate: str
+    reason: str
+    at: Moment
+    count: int = 1
+    other_gate: str = ""
+    other_at: Moment | None = None
+    subject_id: str | None = None
+    v: int = VERSION
+
+
+class Claimed(Value, frozen=True, tag="claim", tag_field="t"):
+    """Gate to hub, on `claims`: may this ticket enter here? As `gate.rules.first_entry.Claim`."""
+
+    scan_id: str
+    code_hash: str
+    event_id: str
+    epoch: str
+    v: int = VERSION
+
+
+class Returned(Value, frozen=True, tag="return", tag_field="t"):
+    """Gate to hub, on `claims`: nobody came in with this grant, or will; it is the hub's again."""
+
+    scan_id: str
+    v: int = VERSION
+
+
+class Probe(Value, frozen=True, tag="probe", tag_field="t"):
+    """Gate to hub, on `claims`: are claims answered, and what time is it? `id`: comes back."""
+
+    id: int
+    v: int = VERSION
+
+
+class LentTo(Value, frozen=True, tag="lent", tag_field="t"):
+    """Gate to hub, on `claims`: the answer to `Lend`. `lent`: this gate will not admit it alone any more;
+    `used`: it has admitted it. Neither: it cannot say."""
+
+    scan_id: str
+    code_hash: str
+    lent: bool
+    used: bool = False
+    v: int = VERSION
+
+
+ToHub = Claimed | Returned | Probe | LentTo
+
+
+class Grant(Value, frozen=True, tag="grant", tag_field="t"):
+    """Hub to gate, on `grants`: the answer to a claim; as `gate.rules.first_entry.Answer`."""
+
+    scan_id: str
+    answer: Literal["granted", "taken", "revoked", "elsewhere"]
+    entry: Entry | None = None
+    status: Status | None = None
+    home: str = ""
+    reason: str | None = None
+    reentry: bool | None = None
+    v: int = VERSION
+
+
+class HubTime(Value, frozen=True, tag="time", tag_field="t"):
+    """Hub to gate, on `grants`: the answer to a probe. Microseconds since 1970 by the hub's clock."""
+
+    id: int
+    received_us: int
+    sent_us: int
+    v: int = VERSION
+
+
+class Lend(Value, frozen=True, tag="lend", tag_field="t"):
+    """Hub to a ticket's home gate, on `grants`: gate `to` asks for it with the claim `scan_id`."""
+
+    scan_id: str
+    code_hash: str
+    event_id: str
+    to: str
+    v: int = VERSION
+
+
+ToGate = Grant | HubTime | Lend
+
+
+class GateConfig(Value, frozen=True):
+    """`GET /api/gates/{gate}/config`: the gate's name, and the nights it serves or may name.
+
+    `events` holds every night of the venue a guest might hold a ticket for; `Event.served`
+    marks those this gate admits to. `gate_names`: what screens call the other gates. `lent`: code hashes
+    by event of this gate's own tickets that the hub has ever asked it to lend (policy ``home_gate``).
+    `revoked`: gates whose scans count for nothing any more (protocol 4.5).
+    """
+
+    gate_id: str
+    gate_name: str
+    venue: str
+    events: tuple[Event, ...]
+    gate_names: dict[str, str] = {}
+    lent: dict[str, tuple[str, ...]] = {}
+    revoked: tuple[str, ...] = ()
+    v: int = VERSION
+
+
+class SnapshotHeader(Value, frozen=True):
+    """First line of a snapshot or catch-up. `since` 0: a whole snapshot of `count` rows.
+
+    A catch-up comes by the page: it leads to `version`, while the hub is at `newest` (0: at `version`).
+    Then follow `count` lines, each a `FeedRow` (snapshot) or a `Change` (catch-up), then a
+    `SnapshotEnd`.
+    """
+
+    event_id: str
+    version: int
+    since: int
+    count: int
+    generation: int = 1
+    newest: int = 0
+    v: int = VERSION
+
+
+class SnapshotEnd(Value, frozen=True):
+    """Last line. `sha256`: hex digest of all bytes before this line, newlines included."""
+
+    sha256: str
+    end: bool = True
+
+
+class Topics(Value, frozen=True):
+    """The topics of one venue."""
+
+    venue: str
+
+    def _gate(self, gate_id: str, leaf: str) -> str:
+        return f"maguey/v1/{self.venue}/gates/{gate_id}/{leaf}"
+
+    def scans(self, gate_id: str = "+") -> str:
+        """Scan batches; with ``+`` the filter for every gate."""
+        return self._gate(gate_id, "scans")
+
+    def status(self, gate_id: str = "+") -> str:
+        """A gate's retained status."""
+        return self._gate(gate_id, "status")
+
+    def ack(self, gate_id: str) -> str:
+        """The hub's retained acknowledgement to one gate."""
+        return self._gate(gate_id, "ack")
+
+    def claims(self, gate_id: str = "+") -> str:
+        """What a gate asks the hub and wants answered at once (`ToHub`)."""
+        return self._gate(gate_id, "claims")
+
+    def grants(self, gate_id: str) -> str:
+        """The hub's answers to one gate (`ToGate`)."""
+        return self._gate(gate_id, "grants")
+
+    def commands(self, gate_id: str) -> str:
+        """Staff's orders to one gate (`gate.rules.command.Envelope`)."""
+        return self._gate(gate_id, "commands")
+
+    def replies(self, gate_id: str = "+") -> str:
+        """What became of them (`gate.rules.command.Reply`)."""
+        return self._gate(gate_id, "replies")
+
+    def deltas(self, event_id: str = "+") -> str:
+        """Feed changes of one event."""
+        return f"maguey/v1/{self.venue}/admissions/{event_id}/deltas"
+
+    def head(self, event_id: str = "+") -> str:
+        """Retained head of one event's feed."""
+        return f"maguey/v1/{self.venue}/admissions/{event_id}/head"
+
+    def alerts(self) -> str:
+        """What staff and gates should know at once."""
+        return f"maguey/v1/{self.venue}/alerts"
+
+    def heard_at(self, gate_id: str) -> list[str]:
+        """Every filter a gate listens to; it asks for no other, and the broker's list grants no other."""
+        return [
+            self.ack(gate_id), self.grants(gate_id), self.commands(gate_id),
+            self.scans(), self.status(), self.head(), self.deltas(), self.alerts(),
+        ]  # fmt: skip
+
+    def heard_by_name(self, gates: Iterable[str]) -> list[str]:
+        """What a gate listens to of these in the place of all, while one of them floods
+        (`sync.wire.cutoff`)."""
+        return [topic for gate_id in gates for topic in (self.scans(gate_id), self.status(gate_id))]
+
+    def said_by(self, gate_id: str) -> list[str]:
+        """Every topic a gate speaks on."""
+        return [self.scans(gate_id), self.status(gate_id), self.claims(gate_id), self.replies(gate_id)]
+
+    def gate_of(self, topic: str) -> str | None:
+        """The gate a topic belongs to, None if it is no gate's topic of this venue or no gate's id."""
+        parts = topic.split("/")
+        mine = len(parts) == 6 and parts[:2] == ["maguey", "v1"] and parts[2:4] == [self.venue, "gates"]
+        return parts[4] if mine and GATE_ID.fullmatch(parts[4]) else None
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """A message as it goes over the wire."""
+    return msgspec.json.encode(message)
+
+
+def decode(payload: bytes, shape: type[M]) -> M:
+    """Read one message of a known shape (`Ack`, `Head`, `Delta`, `Alert`, `GateStatus`, `GateConfig`).
+
+    :raises WireError: not that shape, or another schema version.
+    """
+    try:
+        message = read_json(payload, shape, limit=LARGEST)
+    except UnreadableError as error:
+        raise WireError(f"not a {shape.__name__}: {error}") from None
+    _check_version(message)
+    return message
+
+
+def to_hub(payload: bytes) -> ToHub:
+    """Read a message on `claims`. Raises `WireError`."""
+    message: ToHub = _one_of(payload, ToHub)
+    return message
+
+
+def to_gate(payload: bytes) -> ToGate:
+    """Read a message on `grants`. Raises `WireError`."""
+    message: ToGate = _one_of(payload, ToGate)
+    return message
+
+
+def _one_of(payload: bytes, shapes: Any) -> Any:
+    try:
+        message = read_json(payload, shapes, limit=SMALL_LIMIT)
+    except UnreadableError as error:
+        raise WireError(f"cannot be read: {error}") from None
+    _check_version(message)
+    return message
+
+
+def _check_version(message: msgspec.Struct) -> None:
+    version = getattr(message, "v", VERSION)
+    if version != VERSION:
+        raise WireError(f"schema version {version}, this side reads {VERSION}")
