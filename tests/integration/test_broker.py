@@ -32,9 +32,10 @@ from sync.broker.mqtt import Connected, Link, LinkEvent, Lost
 from sync.wire.messages import Topics
 from sync.wire.without_properties import PlainClient
 from tests.certificates import Authority, Identity
+from tests.paths import ROOT
 from tests.patience import PATIENCE_S
 
-CONFIG = Path(__file__).parents[2] / "config" / "mosquitto"
+CONFIG = ROOT / "config" / "mosquitto"
 OURS, OTHERS = Topics(venue="maguey"), Topics(venue="cantina")
 LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
 GATES = ("gate-1", "gate-2", "maguey-hub")

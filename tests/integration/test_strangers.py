@@ -41,9 +41,10 @@ from tests.certificates import Authority, Identity
 from tests.integration.hub.world import World, record
 from tests.integration.test_broker import _production
 from tests.namespaces import HUB, HUB6, WORLD, Net, net, run, within
+from tests.paths import ROOT
 from tests.patience import PATIENCE_S, until
 
-RULES = Path(__file__).parents[2] / "config" / "nftables" / "maguey.nft"
+RULES = ROOT / "config" / "nftables" / "maguey.nft"
 TOPICS = Topics(venue="maguey")
 OF_ADDRESS, OF_STRANGERS, WEB_OF_ADDRESS = 8, 150, 200
 STRANGER, UNNAMED, NAMED = "10.77.1.1", "10.77.1.2", "10.77.1.3"

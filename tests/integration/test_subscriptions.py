@@ -21,7 +21,7 @@ from sync.broker.mqtt import Link, LinkEvent, Lost
 from tests.integration.test_broker import LISTED, OURS, TOPICS, Client, Club, list_gates, open_club
 from tests.integration.test_flood import Gate
 from tests.patience import PATIENCE_S, until
-from tests.unit.sync.bench import Bench
+from tests.sync_bench import Bench
 
 THIEF, HONEST = "gate-1", "gate-2"
 MINE = OURS.heard_at(THIEF)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 LEFT_OUT = shutil.ignore_patterns(".*", "var", "build", "__pycache__", "*.egg-info", "docs")
 
 
@@ -86,7 +87,7 @@ MUTANTS = (
         "            yield Turn(self.path, self._db, self.epoch)\n"
         "            import threading\n\n"
         '            threading.Timer(2.0, lambda: self._db.execute("commit")).start()\n',
-        ("tests/unit/gate/test_door.py",),
+        ("tests/unit/gate/door/test_loop.py",),
     ),
     Mutant(
         "pulsing before the mark",

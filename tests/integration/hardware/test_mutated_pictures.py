@@ -14,10 +14,10 @@ from gate.ports.devices import Look
 from hardware.camera.spec import CameraSpec, Driver
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests.integration.hardware.watching import raws, until
+from tests.paths import ROOT
 from tests.unit.hardware.mutations import picture
 from tests.unit.hardware.scenes import code
 
-ROOT = Path(__file__).resolve().parents[3]
 MANY, PART, SHARE, GOOD_EVERY = 2000, 500, 120, 20
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,9 @@ from hub.db.connection import connect
 from hub.drawn.rights import BEGIN, END, rights
 from hub.drawn.states import put_into
 from tests.integration.hub.roles import Club, answer, attempt, open_club
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "security.md"
+DOCUMENT = ROOT / "docs" / "security.md"
 
 PEOPLE = ("anon", "mallory", "ana", "sam", "adam", "olga")
 """Not logged in; a customer who bought nothing; one who did; staff; an admin; an owner."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,8 +16,9 @@ from hub.vip import complete_finished_events, process_vip_scan_with_reentry
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, record
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "data-model.md"
+DOCUMENT = ROOT / "docs" / "data-model.md"
 
 
 def states(known: list[Transition], machine: str) -> list[str]:

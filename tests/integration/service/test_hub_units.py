@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.patience import PATIENCE_S
 
-SYSTEMD = Path(__file__).parents[3] / "systemd"
+SYSTEMD = ROOT / "systemd"
 RUNNING = ["maguey-hub-ingest.service", "maguey-hub-web.service"]
 STARTED = [*RUNNING, "maguey-hub-migrate.service"]
 UNITS = [*STARTED, "maguey-hub-housekeeping.service"]

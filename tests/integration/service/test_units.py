@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.patience import PATIENCE_S
 
-SYSTEMD = Path(__file__).parents[3] / "systemd"
+SYSTEMD = ROOT / "systemd"
 UNITS = ["maguey-gate.service", "maguey-sync.service"]
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 

@@ -10,8 +10,9 @@ import segno
 from PIL import Image
 
 from hardware.decoder.picture_file import Grey
+from tests.paths import ROOT
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+DATA = ROOT.parent / "shared" / "data"
 
 
 def shared(name: str) -> Path:

@@ -12,7 +12,7 @@ from sync.feed.fetcher import WantConfig, WantEvent
 from sync.feed.snapshot import Fetched
 from sync.wire.messages import Change, Delta, GateStatus, Head, decode
 from tests.factories import a_record, an_admission, code_id
-from tests.unit.sync.bench import TOPICS, Bench, seqs
+from tests.sync_bench import TOPICS, Bench, seqs
 
 
 def test_the_journal_goes_out_in_order_as_it_was_written(bench: Bench) -> None:

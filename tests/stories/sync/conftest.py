@@ -1,0 +1,5 @@
+"""What the tests of sync share."""
+
+from tests.sync_bench import bench
+
+__all__ = ["bench"]

@@ -1,0 +1,700 @@
+"""The relay, judged by what its pin did: states and times, as gpiozero tests itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gpiozero
+import pytest
+from gpiozero.pins.mock import MockFactory
+from structlog.testing import capture_logs
+
+from gate.common.errors import HardwareError, Step
+from hardware.pins import turnstile
+from hardware.pins.relay_duty import GAP_S, Duty
+from hardware.pins.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
+from tests.patience import PATIENCE_S, until
+from tests.unit.hardware.watched_pins import WatchedPin, levels
+
+PULSE_S = 0.05
+SOON_S = 1.0
+"""What a driver is given to answer where a test has it give up: any thread gets its turn in that time."""
+FAIL_SAFE = "fail_safe"
+
+
+@pytest.fixture
+def factory() -> Iterator[Any]:
+    factory = MockFactory(pin_class=WatchedPin)
+    yield factory
+    factory.reset()
+
+
+def _relay(factory: Any, **settings: Any) -> RelayTurnstile:
+    return RelayTurnstile(17, pulse_s=PULSE_S, factory=factory, **settings)
+
+
+def test_no_pulse_at_boot(factory: Any) -> None:
+    relay = _relay(factory)
+    assert levels(factory.pin(17)) == [False]
+    relay.close()
+    assert levels(factory.pin(17)) == [False]
+
+
+def test_one_release_is_one_pulse_of_the_set_length(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    assert levels(pin) == [False, True]
+    pin.wait_for(lambda seen: len(seen) == 3)
+    assert levels(pin) == [False, True, False]
+    assert pin.states[2].timestamp >= PULSE_S
+    relay.close()
+
+
+def test_two_admissions_are_two_pulses_with_a_rest_between(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.release()
+    relay.release()
+    pin.wait_for(lambda seen: len(seen) == 7)
+    assert levels(pin) == [False, True, False, True, False, True, False]
+    rests = [pin.states[index].timestamp for index in (3, 5)]
+    assert min(rests) >= GAP_S
+    relay.close()
+
+
+def test_a_release_in_the_rest_after_a_pulse_waits_for_its_end(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    pin.wait_for(lambda seen: len(seen) == 3)
+    relay.release()
+    pin.wait_for(lambda seen: len(seen) == 5)
+    assert pin.states[3].timestamp >= GAP_S
+    relay.close()
+
+
+def test_closing_lets_a_running_pulse_end_and_drops_those_not_begun(factory: Any) -> None:
+    relay = RelayTurnstile(17, pulse_s=0.3, factory=factory)
+    pin = factory.pin(17)
+    relay.release()
+    relay.release()
+    relay.close()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+    assert pin.states[2].timestamp >= 0.3
+    assert pin.function == "input"
+
+
+def test_closing_cuts_a_pulse_that_lasts_too_long(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "LAST_PULSE_S", 0.05)
+    relay = RelayTurnstile(17, pulse_s=60, factory=factory)
+    pin = factory.pin(17)
+    relay.release()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+    assert pin.states[2].timestamp >= 0.05
+    assert pin.function == "input"
+
+
+def test_a_relay_that_cannot_be_switched_off_is_one_outage_and_can_be_closed(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    with capture_logs() as logs:
+        pin.stays_on = True
+        relay.release()
+        pin.wait_for_refusals(5)
+        trouble = relay.trouble()
+        with pytest.raises(HardwareError, match="cannot be switched"):
+            relay.release()
+        relay.close()
+        refused = pin.refused
+        with pytest.raises(HardwareError, match="switched off"):
+            relay.release()
+    assert trouble is not None
+    assert trouble.part == "turnstile"
+    assert [line["event"] for line in logs] == ["turnstile_down"]
+    assert levels(pin) == [False, True]
+    assert pin.refused == refused
+    assert pin.function == "input", "let go of, or it could not be made again"
+
+
+def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay = RelayTurnstile(17, pulse_s=0.5, factory=factory)
+    pin = factory.pin(17)
+    with capture_logs() as logs:
+        pin.stays_on = True
+        relay.release()
+        relay.release()
+        pin.wait_for_refusals(2)
+        pin.stays_on = False
+        pin.wait_for(lambda seen: len(seen) == 3)
+        until(lambda: relay.trouble() is None)
+        relay.release()
+        pin.wait_for(lambda seen: len(seen) == 5)
+        relay.close()
+    assert levels(pin) == [False, True, False, True, False], "pulses not begun before it broke are dropped"
+    assert pin.states[3].timestamp >= GAP_S
+    assert [line["event"] for line in logs] == ["turnstile_down", "turnstile_back"]
+
+
+def test_pulses_promised_and_not_begun_before_the_relay_broke_are_lost_and_told_once(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.stays_on = True
+    for _ in range(3):
+        relay.release()
+    pin.wait_for_refusals(1)
+    until(lambda: relay.trouble() is not None)
+    assert relay.lost() == 2
+    assert relay.lost() == 0
+    relay.close()
+    assert relay.lost() == 0
+
+
+def test_a_pulse_that_was_to_follow_and_cannot_be_begun_is_lost(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.release()
+    pin.wait_for(lambda seen: seen == [False, True, False])
+    pin.refuses = True
+    until(lambda: relay.trouble() is not None)
+    assert relay.lost() == 1
+    pin.refuses = False
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_pulses_dropped_by_closing_are_lost(factory: Any) -> None:
+    relay = _relay(factory)
+    for _ in range(3):
+        relay.release()
+    relay.close()
+    assert relay.lost() == 2
+    relay.close()
+    assert relay.lost() == 0
+
+
+def test_pulses_that_an_open_way_took_over_are_not_lost(factory: Any) -> None:
+    relay = _relay(factory)
+    for _ in range(3):
+        relay.release()
+    relay.hold_open()
+    relay.release()
+    relay.rest()
+    relay.close()
+    assert relay.lost() == 0
+
+
+def test_a_release_that_raised_is_not_lost_as_well(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", SOON_S)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    with pytest.raises(HardwareError, match="does not answer"):
+        relay.release()
+    pin.refuses = True
+    pin.answers.set()
+    until(lambda: (trouble := relay.trouble()) is not None and "switched" in str(trouble))
+    with pytest.raises(HardwareError, match="cannot be switched"):
+        relay.release()
+    relay.close()
+    with pytest.raises(HardwareError, match="switched off"):
+        relay.release()
+    assert relay.lost() == 0
+
+
+def test_of_two_who_wait_for_a_relay_that_fails_each_is_told_and_neither_twice(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    raised: list[HardwareError] = []
+
+    def ask() -> None:
+        try:
+            relay.release()
+        except HardwareError as error:
+            raised.append(error)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    until(lambda: relay._duty.owed == 2)
+    pin.refuses = True
+    pin.answers.set()
+    for thread in asking:
+        thread.join(PATIENCE_S)
+    assert len(raised) + relay.lost() == 2
+    pin.refuses = False
+    relay.close()
+
+
+def test_a_pulse_that_was_given_is_no_error_however_soon_the_relay_breaks(factory: Any) -> None:
+    for number in range(2, 22):
+        relay = RelayTurnstile(number, pulse_s=0, factory=factory)
+        factory.pin(number).stays_on = True
+        relay.release()
+        factory.pin(number).wait_for_refusals(1)
+        factory.pin(number).stays_on = False
+        relay.close()
+        assert relay.lost() == 0
+
+
+def _promised_and_not_begun(relay: RelayTurnstile) -> None:
+    """Asked for at the end of a gap: the relay's thread has not woken yet."""
+    relay._duty = Duty(owed=1)
+
+
+def test_a_release_does_not_wait_for_the_end_of_pulses_asked_for_before(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(turnstile, "LAST_PULSE_S", 0.01)
+    relay, pin = RelayTurnstile(17, pulse_s=3600, factory=factory), factory.pin(17)
+
+    def ask() -> None:
+        with relay._changed:
+            _promised_and_not_begun(relay)
+            relay.release()
+
+    door = threading.Thread(target=ask, daemon=True)
+    door.start()
+    door.join(PATIENCE_S)
+    assert not door.is_alive()
+    assert levels(pin) == [False, True]
+    relay.close()
+    assert relay.lost() == 1
+
+
+def test_the_promise_before_a_release_that_raised_is_lost_every_time(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    for _ in range(2):
+        with relay._changed:
+            _promised_and_not_begun(relay)
+            pin.refuses = True
+            with pytest.raises(HardwareError, match="cannot be switched"):
+                relay.release()
+        assert relay.lost() == 1
+        pin.refuses = False
+        until(lambda: relay.trouble() is None)
+    relay.close()
+    assert levels(pin) == [False]
+
+
+def test_a_promise_made_while_the_driver_is_stuck_in_locking_is_lost(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", SOON_S)
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.hold_open()
+    pin.answers.clear()
+    raised: list[HardwareError] = []
+
+    def lock() -> None:
+        with pytest.raises(HardwareError, match="does not answer") as broken:
+            relay.rest()
+        raised.append(broken.value)
+
+    locking = threading.Thread(target=lock)
+    locking.start()
+    until(lambda: relay._busy_since is not None)
+    relay.release()
+    locking.join(PATIENCE_S)
+    assert len(raised) == relay.lost() == 1
+    pin.answers.set()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def _stuck_in_a_pulse(relay: RelayTurnstile, pin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pulse's end does not come back from the driver."""
+    pin.still_opens = True
+    pin.answers.clear()
+    relay.release()
+    monkeypatch.setattr(turnstile, "ANSWER_S", 0.01)
+    until(lambda: relay.trouble() is not None)
+
+
+def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "CLOSE_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    _stuck_in_a_pulse(relay, pin, monkeypatch)
+    with capture_logs() as logs:
+        relay.close()
+    assert [line["event"] for line in logs] == ["turnstile_stuck"]
+    with pytest.raises(HardwareError, match="switched off"):
+        relay.release()
+    pin.answers.set()
+    pin.wait_for(lambda seen: len(seen) == 3)
+
+
+def test_a_driver_that_does_not_answer_is_trouble_and_holds_up_nobody(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    _stuck_in_a_pulse(relay, pin, monkeypatch)
+    for ask in (relay.release, relay.hold_open):
+        with pytest.raises(HardwareError, match="does not answer") as broken:
+            ask()
+        assert broken.value.step is Step.TURNSTILE_WIRING
+    pin.answers.set()
+    pin.wait_for(lambda seen: len(seen) >= 4)
+    assert levels(pin) == [False, True, False, True], "the alarm was not forgotten"
+    relay.close()
+
+
+def test_a_pulse_given_up_as_stuck_is_ended_at_once_and_not_given_later(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", SOON_S)
+    relay = RelayTurnstile(17, pulse_s=60, factory=factory)
+    pin = factory.pin(17)
+    pin.answers.clear()
+    with pytest.raises(HardwareError, match="does not answer"):
+        relay.release()
+    pin.answers.set()
+    until(lambda: levels(pin) == [False, True, False])
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_the_relay_beats_with_nothing_to_do_and_not_while_it_is_stuck(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "BEAT_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    before = relay.beats()
+    until(lambda: relay.beats() > before + 3)
+    _stuck_in_a_pulse(relay, pin, monkeypatch)
+    stuck = relay.beats()
+    assert not threading.Event().wait(0.1)  # ten beats of a loop that turns
+    assert relay.beats() == stuck
+    pin.answers.set()
+    until(lambda: relay.beats() > stuck)
+    relay.close()
+
+
+def test_an_idle_relay_turns_at_least_every_half_second_and_does_not_spin(factory: Any) -> None:
+    relay = _relay(factory)
+    assert turnstile.BEAT_S <= 0.5
+    before = relay.beats()
+    until(lambda: relay.beats() > before)
+    assert relay.beats() < 100
+    relay.close()
+
+
+def test_held_open_until_rest_whatever_is_released_meanwhile(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.hold_open()
+    relay.hold_open()
+    relay.release()
+    relay.release()
+    assert levels(pin) == [False, True]
+    relay.rest()
+    assert levels(pin) == [False, True, False]
+    relay.rest()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_the_fire_alarm_takes_over_a_running_pulse_without_an_edge(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.release()
+    alarm = threading.Thread(target=relay.hold_open)
+    alarm.start()
+    alarm.join(PATIENCE_S)
+    beats = relay.beats()
+    until(lambda: relay.beats() > beats + 1)  # longer than the pulse would have lasted
+    assert levels(pin) == [False, True]
+    relay.rest()
+    assert levels(pin) == [False, True, False], "the pulse that was owed is not given after the alarm"
+    relay.close()
+
+
+def test_the_fire_alarm_opens_while_the_door_is_caught_in_the_relay(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "ANSWER_S", PATIENCE_S)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.answers.clear()
+    door = threading.Thread(target=relay.release)
+    door.start()
+    until(lambda: relay._busy_since is not None)
+    alarm = threading.Thread(target=relay.hold_open)
+    alarm.start()
+    until(lambda: relay._duty.is_held)
+    pin.answers.set()
+    alarm.join(PATIENCE_S)
+    door.join(PATIENCE_S)
+    assert not alarm.is_alive()
+    assert not door.is_alive()
+    assert levels(pin) == [False, True]
+    relay.close()
+
+
+def test_a_fire_wins_over_a_relay_in_trouble(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 0.01)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.refuses = True
+    with pytest.raises(HardwareError, match="cannot be switched"):
+        relay.hold_open()
+    pin.wait_for_refusals(5)
+    with pytest.raises(HardwareError, match="cannot be switched"):
+        relay.release()
+    pin.refuses = False
+    pin.wait_for(lambda seen: seen == [False, True])
+    until(lambda: relay.trouble() is None)
+    relay.rest()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+
+
+def test_an_alarm_does_not_wait_for_the_next_attempt_of_a_broken_relay(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "RETRY_S", 3600.0)
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.refuses = True
+    with pytest.raises(HardwareError):
+        relay.release()
+    pin.refuses = False
+    relay.hold_open()
+    assert levels(pin) == [False, True]
+    assert relay.trouble() is None
+    relay.close()
+
+
+def test_rest_alone_changes_nothing_and_cuts_no_pulse(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    relay.release()
+    relay.rest()
+    assert levels(pin) == [False, True]
+    pin.wait_for(lambda seen: len(seen) == 3)
+    assert pin.states[2].timestamp >= PULSE_S
+    relay.close()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_closing_locks_what_was_held_open(factory: Any, held: bool) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    if held:
+        relay.hold_open()
+    relay.close()
+    assert levels(pin)[-1] is False
+    assert levels(pin).count(True) == held
+    for ask in (relay.hold_open, relay.rest):
+        with pytest.raises(HardwareError, match="switched off"):
+            ask()
+
+
+def test_fail_safe_is_locked_by_energising_and_opens_by_letting_go(factory: Any) -> None:
+    relay, pin = _relay(factory, on_power_loss=FAIL_SAFE), factory.pin(17)
+    assert levels(pin) == [False, True], "the pin of a board that has no power yet is low"
+    relay.release()
+    assert levels(pin) == [False, True, False]
+    pin.wait_for(lambda seen: len(seen) == 4)
+    assert pin.states[3].timestamp >= PULSE_S
+    relay.hold_open()
+    assert levels(pin)[-1] is False
+    relay.rest()
+    assert levels(pin)[-1] is True
+    relay.close()
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_fail_safe_stays_locked_over_stop_and_start(factory: Any, active_high: bool) -> None:
+    relay = _relay(factory, on_power_loss=FAIL_SAFE, active_high=active_high)
+    pin = factory.pin(17)
+    locked = levels(pin)
+    assert locked[-1] is active_high
+    relay.close()
+    assert pin.function == "output", "an input would let the resistor open the way"
+    again = _relay(factory, on_power_loss=FAIL_SAFE, active_high=active_high)
+    again.close()
+    assert levels(pin) == locked, "no edge in stopping, none in starting"
+
+
+def test_fail_secure_is_switched_off_before_its_pin_is_let_go_of(factory: Any) -> None:
+    relay = RelayTurnstile(17, pulse_s=0.2, factory=factory)
+    pin = factory.pin(17)
+    relay.release()
+    relay.close()
+    assert levels(pin) == [False, True, False]
+    assert pin.function == "input"
+    again = _relay(factory)
+    assert levels(pin) == [False, True, False], "starting again is no edge"
+    again.close()
+
+
+@pytest.mark.parametrize("on_power_loss", ["fail_secure", "fail_safe"])
+def test_a_process_killed_in_mid_pulse_gives_none_when_it_starts_again(
+    tmp_path: Path, on_power_loss: str
+) -> None:
+    trace = tmp_path / "relay.jsonl"
+    open_state = int(on_power_loss == "fail_secure")
+    killed = _process(trace, on_power_loss)
+    _say(killed, "release")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(PATIENCE_S)
+    assert _states(trace) == [open_state]
+    again = _process(trace, on_power_loss)
+    assert _states(trace) == [open_state], "nothing is switched by starting"
+    _say(again, "close")
+    assert again.wait(PATIENCE_S) == 0
+    assert _states(trace) == [open_state]
+
+
+def test_a_process_that_ends_without_closing_does_not_open_fail_safe(tmp_path: Path) -> None:
+    """What gpiozero does at the end of a program would make the pin an input."""
+    child = _process(tmp_path / "trace", "fail_safe")
+    out, _ = child.communicate("exit\n", timeout=PATIENCE_S)
+    assert child.returncode == 0
+    assert out.splitlines()[-1] == "output"
+
+
+CHILD = """
+import atexit, sys
+from pathlib import Path
+import gpiozero
+from hardware.pins.gpio import mock_factory
+gpiozero.Device.pin_factory = factory = mock_factory()
+pin = factory.pin(17)
+import gpiozero.devices
+atexit.unregister(gpiozero.devices._shutdown)
+atexit.register(lambda: print(pin.function))
+atexit.register(gpiozero.devices._shutdown)
+from hardware.pins.turnstile import RelayTurnstile
+relay = RelayTurnstile(17, pulse_s=60, on_power_loss=sys.argv[1], trace=Path(sys.argv[2]))
+print("ready", flush=True)
+for line in sys.stdin:
+    if line == "exit\\n":
+        sys.exit()
+    getattr(relay, line.strip())()
+    print("done", flush=True)
+    if line == "close\\n":
+        break
+"""
+
+
+def _process(trace: Path, on_power_loss: str) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, on_power_loss, str(trace)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def _say(child: subprocess.Popen[str], what: str) -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(what + "\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == "done\n"
+
+
+def _states(trace: Path) -> list[int]:
+    return [json.loads(line)["state"] for line in trace.read_text().splitlines()]
+
+
+def test_a_relay_that_is_energised_by_a_low_level(factory: Any) -> None:
+    relay, pin = _relay(factory, active_high=False), factory.pin(17)
+    assert levels(pin)[-1] is True
+    relay.release()
+    pin.wait_for(lambda seen: seen[-3:] == [True, False, True])
+    relay.close()
+
+
+def test_a_pin_that_fails_is_reported_at_every_release(factory: Any) -> None:
+    relay, pin = _relay(factory), factory.pin(17)
+    pin.refuses = True
+    for _ in range(2):
+        with pytest.raises(HardwareError, match="cannot be switched") as broken:
+            relay.release()
+        assert broken.value.part == "turnstile"
+        assert broken.value.step is Step.TURNSTILE_WIRING
+    pin.refuses = False
+    relay.close()
+
+
+def test_release_after_close_is_refused(factory: Any) -> None:
+    relay = _relay(factory)
+    relay.close()
+    with pytest.raises(HardwareError, match="switched off"):
+        relay.release()
+
+
+def test_the_trace_has_one_line_per_switching(factory: Any, tmp_path: Path) -> None:
+    trace = tmp_path / "relay.jsonl"
+    relay, pin = _relay(factory, active_high=False, trace=trace), factory.pin(17)
+    relay.release()
+    relay.release()
+    pin.wait_for(lambda seen: len(seen) >= 6)
+    relay.close()
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert [line["state"] for line in lines] == [1, 0, 1, 0]
+    assert [line["t_ms"] for line in lines] == sorted(line["t_ms"] for line in lines)
+
+
+def test_a_trace_that_cannot_be_written_is_named(factory: Any, tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match="trace"):
+        _relay(factory, trace=tmp_path / "none" / "relay.jsonl")
+
+
+def test_a_pin_used_twice_is_named(factory: Any) -> None:
+    relay = _relay(factory)
+    with pytest.raises(HardwareError, match="used twice"):
+        _relay(factory)
+    relay.close()
+
+
+def test_a_pin_that_does_not_exist_is_named(factory: Any) -> None:
+    with pytest.raises(HardwareError, match="no GPIO 99"):
+        RelayTurnstile(99, factory=factory)
+
+
+def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For real: the machine that runs the tests has no GPIO chip, or this test must not touch it."""
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "native")
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    with pytest.raises(HardwareError, match="no usable GPIO") as broken:
+        make_turnstile("gpiozero")
+    assert broken.value.step is Step.GPIO_INSTALL
+    assert "lgpio" in broken.value.advice
+
+
+def test_the_drivers(tmp_path: Path) -> None:
+    nothing = NoTurnstile()
+    nothing.release()
+    nothing.hold_open()
+    nothing.rest()
+    assert nothing.lost() == 0
+    assert nothing.beats() < nothing.beats()
+    assert nothing.trouble() is None
+    nothing.close()
+    assert isinstance(make_turnstile("none"), NoTurnstile)
+    relay = make_turnstile("mock", pulse_s=0.01, trace=tmp_path / "trace")
+    relay.release()
+    relay.close()
+    assert len((tmp_path / "trace").read_text().splitlines()) in (1, 2)

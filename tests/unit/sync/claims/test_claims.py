@@ -1,0 +1,293 @@
+"""Claims between door and hub (domain 2.3, "First scan wins"): who is answered what, and when nobody is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from structlog.testing import capture_logs
+
+from gate.hotline.client import may_ask, with_beat
+from gate.hotline.messages import Ordered, Refetch, Replied, Unused
+from gate.rules.first_entry import Answer, Claim
+from gate.rules.model import Entry, Status
+from sync.broker.mqtt import Connected, Lost, Message
+from sync.claims.claims import ANSWERED_MS, MOST_ASKED, FromDoor, FromHub
+from sync.feed.fetcher import WantConfig, WantEvent
+from sync.wire.messages import Claimed, Grant, HubTime, Probe, Returned, encode
+from tests.factories import NOW, an_admission
+from tests.sync_bench import TOPICS, Bench, MemoryDoor
+
+
+def a_claim(scan_id: str = "scan-1") -> Claim:
+    return Claim(scan_id=scan_id, code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
+
+
+def a_grant(
+    scan_id: str = "scan-1", answer: Literal["granted", "taken", "revoked", "elsewhere"] = "granted"
+) -> Grant:
+    return Grant(scan_id=scan_id, answer=answer)
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    """Connected, and the hub answers."""
+    bench.connect()
+    bench.answer_probe()
+    return bench
+
+
+def test_a_claim_goes_to_the_hub_and_its_answer_to_the_door(bench: Bench) -> None:
+    bench.ask(a_claim())
+    [claimed] = bench.to_hub(Claimed)
+    assert claimed == Claimed(scan_id="scan-1", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
+    entry = Entry(at=NOW, gate="gate-2", scan="scan-0")
+    bench.grant(Grant(scan_id="scan-1", answer="taken", entry=entry, status=Status.CHECKED_IN, home="gate-3"))
+    assert bench.line.told == [
+        Answer(scan_id="scan-1", answer="taken", entry=entry, status=Status.CHECKED_IN, home="gate-3")
+    ]
+
+
+def test_each_door_gets_its_own_answers(bench: Bench) -> None:
+    other = MemoryDoor()
+    bench.ask(a_claim("scan-1"))
+    bench.sync.claims.inbox.put(FromDoor(other, a_claim("scan-2")))
+    bench.turn()
+    bench.grant(a_grant("scan-2"))
+    assert (bench.line.told, len(other.told)) == ([], 1)
+
+
+def test_an_answer_nobody_asked_for_is_for_nobody(bench: Bench) -> None:
+    bench.grant(a_grant("another"))
+    assert bench.line.told == []
+
+
+def test_without_a_broker_the_door_is_told_at_once_that_nobody_answers(bench: Bench) -> None:
+    bench.step(Lost("cable"))
+    assert not bench.line.closed
+    bench.ask(a_claim())
+    assert bench.line.closed
+
+
+def test_who_waits_when_the_broker_goes_waits_no_longer(bench: Bench) -> None:
+    bench.ask(a_claim())
+    bench.step(Lost("cable"))
+    assert bench.line.closed
+
+
+def test_a_link_that_takes_nothing_more_is_no_link(bench: Bench) -> None:
+    bench.links[-1].up = False
+    bench.ask(a_claim())
+    assert bench.line.closed
+
+
+def test_a_hub_that_answers_no_probe_is_not_asked(bench: Bench) -> None:
+    bench.step(seconds=ANSWERED_MS / 1000 + 0.1)
+    bench.ask(a_claim())
+    assert (bench.line.closed, bench.to_hub(Claimed)) == (True, [])
+
+
+def test_a_new_connection_is_believed_once_the_hub_answers_on_it(bench: Bench) -> None:
+    bench.step(Lost("cable"))
+    bench.step(seconds=1)
+    bench.step(Connected())
+    bench.ask(a_claim("scan-1"))
+    assert bench.to_hub(Claimed) == []
+    bench.answer_probe()
+    bench.ask(a_claim("scan-2"))
+    assert [claimed.scan_id for claimed in bench.to_hub(Claimed)] == ["scan-2"]
+
+
+# --- what was not used is given back ---
+
+
+def test_an_unused_claim_is_given_back_whether_its_grant_has_come_or_not(bench: Bench) -> None:
+    bench.ask(a_claim("scan-1"), Unused(scan_id="scan-1"))
+    assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
+    bench.ask(a_claim("scan-2"))
+    bench.grant(a_grant("scan-2"))
+    bench.ask(Unused(scan_id="scan-2"))
+    assert bench.to_hub(Returned)[-1] == Returned(scan_id="scan-2")
+
+
+def test_a_grant_that_comes_after_it_was_given_back_is_given_back_again_and_is_not_told(bench: Bench) -> None:
+    bench.ask(a_claim(), Unused(scan_id="scan-1"))
+    bench.grant(a_grant())
+    assert (len(bench.to_hub(Returned)), bench.line.told) == (2, [])
+    bench.grant(a_grant(answer="taken"))
+    assert len(bench.to_hub(Returned)) == 2
+
+
+def test_a_late_grant_of_a_guest_who_was_let_in_stays(bench: Bench) -> None:
+    bench.ask(a_claim())
+    bench.step(seconds=5)
+    bench.grant(a_grant())
+    assert bench.to_hub(Returned) == []
+
+
+def test_what_was_said_to_be_unused_is_not_asked_for_any_more(bench: Bench) -> None:
+    bench.ask(Unused(scan_id="scan-1"), a_claim("scan-1"))
+    assert bench.to_hub(Claimed) == []
+
+
+def test_what_is_given_back_without_a_broker_is_told_when_there_is_one(bench: Bench) -> None:
+    bench.ask(a_claim())
+    bench.step(Lost("cable"))
+    bench.ask(Unused(scan_id="scan-1"))
+    bench.step(seconds=1)
+    bench.step(Connected())
+    assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
+
+
+def test_claims_that_are_never_answered_fill_no_memory(bench: Bench) -> None:
+    for number in range(MOST_ASKED + 50):
+        bench.ask(a_claim(f"scan-{number}"))
+        if number % 20 == 0:
+            bench.step(seconds=1)
+            bench.answer_probe()
+    bench.grant(a_grant("scan-0"))
+    assert bench.line.told == []
+    bench.grant(a_grant(f"scan-{MOST_ASKED}"))
+    assert len(bench.line.told) == 1
+
+
+# --- probes and the hub's clock ---
+
+
+def test_the_hub_is_asked_every_second_whether_claims_are_answered(bench: Bench) -> None:
+    before = len(bench.to_hub(Probe))
+    for _ in range(10):
+        bench.step(seconds=1)
+    assert len(bench.to_hub(Probe)) == before + 10
+
+
+def test_the_door_is_told_when_the_hub_last_answered_in_time(bench: Bench) -> None:
+    bench.step(seconds=1)
+    bench.answer_probe(after_ms=150)
+    answered_ms = bench.clock.monotonic_ms
+    bench.step(seconds=1)
+    assert bench.note().answered_ms == answered_ms
+    bench.answer_probe(after_ms=250)  # a claim would have failed
+    bench.step(seconds=1)
+    assert bench.note().answered_ms == answered_ms
+
+
+def test_the_hubs_clock_is_measured_and_the_best_is_kept_over_a_restart(bench: Bench) -> None:
+    at_ms = 1_800_000_005_000 - bench.clock.monotonic_ms
+    bench.step(seconds=1)
+    bench.answer_probe(after_ms=10, hub_ms=at_ms + bench.clock.monotonic_ms)
+    bench.step(seconds=1)
+    bench.answer_probe(
+        after_ms=10, hub_ms=at_ms + bench.clock.monotonic_ms
+    )  # twice: it was set since the start
+    best = bench.sync.claims.timing.best
+    bench.step(seconds=1)
+    bench.answer_probe(after_ms=190, hub_ms=at_ms + bench.clock.monotonic_ms)
+    bench.step(seconds=1)
+    assert best is not None
+    assert best.uncertainty_ms < 10
+    assert bench.note().measure == best
+    bench.sync = bench.start()
+    bench.connect()
+    assert bench.note().measure == best
+
+
+@pytest.mark.parametrize("hub_ms", [0, 1_500_000_000_000, -5])
+def test_a_hub_without_a_clock_teaches_none_but_answers_claims(bench: Bench, hub_ms: int) -> None:
+    measured = bench.sync.claims.timing
+    bench.step(seconds=1)
+    bench.answer_probe(hub_ms=hub_ms)
+    assert bench.sync.claims.timing == measured
+    bench.ask(a_claim())
+    assert len(bench.to_hub(Claimed)) == 1
+
+
+def test_an_answer_to_no_question_is_no_measure(bench: Bench) -> None:
+    measured, answered_ms = bench.sync.claims.timing, bench.sync.claims.answered_ms
+    bench.step(seconds=1)
+    bench.put_now(HubTime(id=1, received_us=1_800_000_000_000_000, sent_us=1_800_000_000_000_000))
+    assert (bench.sync.claims.timing, bench.sync.claims.answered_ms) == (measured, answered_ms)
+
+
+# --- orders of staff ---
+
+
+def test_an_order_reaches_the_door_as_it_came(bench: Bench) -> None:
+    bench.step(Message(TOPICS.commands("gate-1"), b'{"sealed": true}'))
+    assert bench.line.told == [Ordered(envelope='{"sealed": true}')]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Message(TOPICS.commands("gate-1"), b"{}", retained=True),
+        Message(TOPICS.commands("gate-1"), b"x" * 5000),
+    ],
+)
+def test_an_order_the_broker_kept_or_that_is_none_goes_no_further(bench: Bench, order: Message) -> None:
+    with capture_logs() as lines:
+        bench.step(order)
+    assert (bench.line.told, [line["log_level"] for line in lines]) == ([], ["warning"])
+
+
+def test_an_order_without_a_door_is_told_in_the_log(bench: Bench) -> None:
+    bench.line.up = False
+    with capture_logs() as lines:
+        bench.step(Message(TOPICS.commands("gate-1"), b"{}"))
+    assert "no door" in lines[0]["event"]
+
+
+def test_a_reply_goes_to_the_hub_also_if_the_broker_was_away(bench: Bench) -> None:
+    bench.step(Lost("cable"))
+    bench.ask(Replied(reply='{"id": "1"}'))
+    bench.step(seconds=1)
+    bench.step(Connected())
+    replies = [p for p in bench.links[-1].published if p[0] == TOPICS.replies("gate-1")]
+    assert replies == [(TOPICS.replies("gate-1"), b'{"id": "1"}', False)]
+
+
+def test_every_night_is_loaded_anew_when_staff_say_so(bench: Bench) -> None:
+    bench.serve(an_admission(), version=5)
+    bench.wanted.clear()
+    bench.ask(Refetch())
+    assert WantConfig() in bench.wanted
+    assert WantEvent("event-1", 5, whole=True) in bench.wanted
+
+
+def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
+    with capture_logs() as lines:
+        for payload in (
+            b"\xff{",
+            b'{"t": "grant", "v": 9, "scan_id": "x", "answer": "granted"}',
+            b"x" * 5000,
+        ):
+            bench.step(Message(TOPICS.grants("gate-1"), payload))
+    assert [line["log_level"] for line in lines] == ["warning"]  # tells of the others in a minute
+    bench.ask(a_claim())
+    bench.grant(a_grant())
+    assert len(bench.line.told) == 1
+
+
+def test_while_a_large_snapshot_is_taken_over_claims_go_on(bench: Bench) -> None:
+    """For so long the cache has one writer, and nobody can tell the door in it that sync lives."""
+    for _ in range(7):
+        bench.clock.forward(1)
+        bench.sync.claims.turn()  # the service's own loop stands
+        probe = bench.to_hub(Probe)[-1]
+        told = encode(HubTime(id=probe.id, received_us=1, sent_us=1))
+        bench.sync.claims.inbox.put(FromHub(bench.links[-1], Message(TOPICS.grants("gate-1"), told)))
+        bench.sync.claims.turn()
+    now = bench.clock.now()
+    link = bench.reader.link(now)
+    assert (link.alive, may_ask(link, None, now.monotonic_ms)) == (False, False)
+    beat = bench.line.beats[-1].answered_ms
+    assert may_ask(with_beat(link, beat, now.monotonic_ms), None, now.monotonic_ms)
+
+
+def test_a_hub_that_does_not_answer_in_time_is_not_told_of_as_there(bench: Bench) -> None:
+    before = len(bench.line.beats)
+    bench.step(seconds=2)
+    bench.answer_probe(after_ms=201)
+    assert len(bench.line.beats) == before
+    bench.step(Lost("gone"), seconds=2)
+    assert len(bench.line.beats) == before
