@@ -20,7 +20,7 @@ from bench.figures import Contestant
 from display.panel.devices import Device
 from display.panel.oled import OledDisplay
 from gate.clock import Clock, SystemClock
-from gate.common.retried import Mending
+from gate.common.retried import Retried
 from gate.common.systemd import Notifier
 from gate.common.watchdog import Heart
 from gate.door.desk import Desk
@@ -35,7 +35,7 @@ from gate.rules.model import Now, ScanRecord
 from gate.rules.passage import Rules
 from gate.rules.payload import code_hash
 from gate.store.cache import CacheReader
-from gate.store.journal import INSERT, Journal, Turn, connect
+from gate.store.journal import INSERT, Journal, Turn, connect_journal
 from gate.store.link_row import LinkNote
 from gate.store.live_file import LiveWriter
 from gate.store.rows import to_row
@@ -160,7 +160,7 @@ class OneInsert:
     def __init__(self, folder: Path, like: ScanRecord) -> None:
         path = _free(folder, "floor")
         Journal(path, GATE_ID, "epoch-1").close()  # makes the tables and indexes
-        self._db, self._like, self._count = connect(path), like, 0
+        self._db, self._like, self._count = connect_journal(path), like, 0
 
     def insert(self) -> float:
         """Seconds for one row."""
@@ -203,12 +203,12 @@ def open_door(
     parts = Parts(
         eye=eye,
         display=OledDisplay(device, "en", UTC),
-        turnstile=Mending[Turnstile]("turnstile", lambda: turnstile, lambda part: part.close()),
-        journal=Mending("journal", lambda: gate.journal, lambda part: part.close()),
-        inputs=Mending("inputs", NoInputs, lambda part: part.close()),
-        voice=Mending("lights", Silent, lambda part: part.close()),
-        keypad=Mending("keypad", NoKeypad, lambda part: part.close()),
-        scanner=Mending("scanner", NoScanner, lambda part: part.close()),
+        turnstile=Retried[Turnstile]("turnstile", lambda: turnstile, lambda part: part.close()),
+        journal=Retried("journal", lambda: gate.journal, lambda part: part.close()),
+        inputs=Retried("inputs", NoInputs, lambda part: part.close()),
+        voice=Retried("lights", Silent, lambda part: part.close()),
+        keypad=Retried("keypad", NoKeypad, lambda part: part.close()),
+        scanner=Retried("scanner", NoScanner, lambda part: part.close()),
         cache=gate.cache,
         clock=gate.clock,
         hotline=gate.hotline,

@@ -13,7 +13,8 @@ import psycopg
 from bench.context import Context
 from bench.figures import Aim, Row, compared, percentile
 from bench.hub_bed import PATIENCE_S, TOPICS, Client, HubBed, Ticket, open_hub, until
-from sync.wire.messages import Claimed, Delta, Grant, Probe, decode, encode, to_gate
+from gate.rules.first_entry import Claim, Grant
+from sync.wire.messages import Delta, Probe, decode, encode, to_gate
 
 GATES = (1, 3, 20)
 ROUNDS = 500
@@ -84,9 +85,7 @@ def _wait_until(moment: float) -> None:
 
 
 def _claim(bed: HubBed, client: Client, gate_id: str, ticket: Ticket) -> float:
-    claim = Claimed(
-        scan_id=str(uuid.uuid4()), code_hash=ticket.code_hash, event_id=bed.event_id, epoch=gate_id
-    )
+    claim = Claim(scan_id=str(uuid.uuid4()), code_hash=ticket.code_hash, event_id=bed.event_id, epoch=gate_id)
     begun = time.perf_counter()
     client.say(TOPICS.claims(gate_id), encode(claim))
     while True:

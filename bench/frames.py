@@ -23,7 +23,7 @@ from demo.night import phone
 from display.panel.devices import make_device
 from gate.door.loop import Door
 from hardware.camera.spec import CameraSpec
-from hardware.decoder.decode import decode
+from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import SECOND_OPINION_EVERY, Effort, effort
 from hardware.decoder.picture_file import Grey
 from hardware.eye import messages as m
@@ -96,7 +96,7 @@ def _to_the_relay(context: Context) -> Iterator[Row]:
         def decode_and_commit() -> float:
             grey = frames[guest.shown - 1]
             started = time.perf_counter()
-            found = decode(grey, Effort.FRAME).found
+            found = read_codes(grey, Effort.FRAME).found
             taken = time.perf_counter() - started + floor.insert()
             assert found
             return taken
@@ -134,7 +134,7 @@ def _empty(context: Context) -> Iterator[Row]:
 def _watching(grey: Grey) -> Contestant:
     """Seconds for a frame of a door nobody comes to: some frames are looked at harder than others."""
     cycle = [effort(missed) for missed in range(SECOND_OPINION_EVERY)]
-    return lambda: sum(_timed(partial(decode, grey, each)) for each in cycle) / len(cycle)
+    return lambda: sum(_timed(partial(read_codes, grey, each)) for each in cycle) / len(cycle)
 
 
 def _timed(work: Callable[[], object]) -> float:

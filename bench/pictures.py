@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.picture_file import Grey, load_picture
 
 ENDINGS = (".png", ".jpg", ".webp")
 CHARSETS = ("utf-8", "cp932", "gb18030", "latin-1")
@@ -70,7 +70,7 @@ def texts(raw: bytes) -> Iterator[str]:
 def empty_frames(data: Path) -> dict[str, Grey]:
     """640×480 frames with nothing to read, by name: the shared ones, where they are, and two made here."""
     shared = data / "door" / "empty-640x480"
-    frames = {path.stem: load(path) for path in in_folder(shared)} if shared.is_dir() else {}
+    frames = {path.stem: load_picture(path) for path in in_folder(shared)} if shared.is_dir() else {}
     return {**frames, "plain": np.full((480, 640), 128, np.uint8), "sensor noise": _noise()}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import zxingcpp
 from pyzbar import pyzbar
 
-from hardware.decoder.decode import decode
+from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import Effort
 from hardware.decoder.picture_file import Grey
 
@@ -18,7 +18,7 @@ _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2)
 
 def ours(effort: Effort) -> Reader:
     """The product's cascade."""
-    return lambda grey: [found.raw for found in decode(grey, effort).found]
+    return lambda grey: [found.raw for found in read_codes(grey, effort).found]
 
 
 def zxing_alone(grey: Grey) -> list[bytes]:

@@ -17,7 +17,7 @@ from bench.figures import Aim, Row, in_turn
 from bench.pictures import Sample, door_scenes, photographs, texts, without_codes
 from bench.readers import READERS, Reader
 from bench.scenes import Scene, scene
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.picture_file import Grey, load_picture
 
 OURS = ("one frame", "third frame", "still")
 ALONE = ("zxing-cpp", "pyzbar")
@@ -48,7 +48,7 @@ def rows(context: Context) -> Iterator[Row]:
 
 
 def _sample(sample: Sample) -> Iterator[Score]:
-    return _looked_at(sample.kind, load(sample.path), sample.expected)
+    return _looked_at(sample.kind, load_picture(sample.path), sample.expected)
 
 
 def _scene(made: Scene) -> Iterator[Score]:
@@ -114,7 +114,7 @@ def _by_kind(scored: Sequence[Score], reader: str) -> str:
 
 
 def _false_positives(context: Context) -> Iterator[Row]:
-    pictures = [load(path) for path in without_codes(context.data)]
+    pictures = [load_picture(path) for path in without_codes(context.data)]
     found = sum(bool(READERS[reader](grey)) for grey in pictures for reader in OURS)
     yield Row(
         what=f"codes read where there is none, {len(pictures)} pictures",

@@ -22,8 +22,8 @@ from PIL import Image
 from demo import night
 from demo.servers import Mosquitto, Postgres, free_port, mosquitto, passing_folder, postgres
 from gate.clock import SystemClock
-from gate.config import read
-from gate.diagnostics.status import GateStatus, gather
+from gate.config import read_gate_config
+from gate.diagnostics.status import StatusReport, gather
 from gate.rules.model import ScanRecord
 from gate.store.cache import CacheReader
 from gate.store.rows import COLUMNS, from_row
@@ -125,9 +125,9 @@ class GateBox:
             return picture.convert("1")
         return None
 
-    def status(self) -> GateStatus:
+    def status(self) -> StatusReport:
         """What `maguey-gate status` says."""
-        return gather(read(self.folder / "gate.toml"), SystemClock())
+        return gather(read_gate_config(self.folder / "gate.toml"), SystemClock())
 
     def records(self) -> list[ScanRecord]:
         """All of its journal."""

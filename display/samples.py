@@ -12,18 +12,18 @@ from msgspec.structs import replace
 from display.text.catalogue import Lang
 from gate.common.errors import Step
 from gate.ports.screen import (
-    Answer,
     DoubleEntry,
+    EntryPlace,
     Focus,
     Idle,
-    Link,
+    LinkView,
     Notice,
     OutOfOrder,
     Part,
-    Place,
     Screen,
     StaffText,
     Typing,
+    VerdictScreen,
 )
 from gate.rules.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
 from gate.rules.typo import Typo
@@ -31,10 +31,10 @@ from gate.rules.typo import Typo
 ZONE = ZoneInfo("America/Mexico_City")
 """Where the sample night takes place."""
 
-ONLINE = Link(online=True, cache_age_s=4)
-OFFLINE = Link(online=False, waiting=37, cache_age_s=12 * 60 + 20)
+ONLINE = LinkView(online=True, cache_age_s=4)
+OFFLINE = LinkView(online=False, waiting=37, cache_age_s=12 * 60 + 20)
 ALONE = replace(OFFLINE, isolated=True)
-STALE = Link(online=True, cache_age_s=83, stale=True)
+STALE = LinkView(online=True, cache_age_s=83, stale=True)
 
 FRIDAY = Event(
     event_id="0d3c1f6e-6d0e-4b7e-9f52-0c6ad0f6b001",
@@ -131,7 +131,9 @@ def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
     yield from _old_list(data["ticket_type"], data["gate"])
 
 
-def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity) -> Idle:
+def _idle(
+    gate: str, link: LinkView, event: str | None = FRIDAY.name, capacity: int = FRIDAY.capacity
+) -> Idle:
     inside = 234 if event else 0
     doors = FRIDAY.doors_open_at if event else None
     return Idle(
@@ -148,7 +150,7 @@ def _idle(gate: str, link: Link, event: str | None = FRIDAY.name, capacity: int 
 def _idles(gate: str) -> Iterator[tuple[str, Screen]]:
     yield "idle", _idle(gate, ONLINE)
     yield "idle-offline", _idle(gate, OFFLINE)
-    yield "idle-never-synced", _idle(gate, Link(), None, 0)
+    yield "idle-never-synced", _idle(gate, LinkView(), None, 0)
     yield "idle-alone", _idle(gate, ALONE)
     yield "idle-clock-not-set", replace(_idle(gate, ONLINE), knows_time=False)
     yield "idle-alone-clock-not-set", replace(_idle(gate, ALONE), knows_time=False)
@@ -157,7 +159,9 @@ def _idles(gate: str) -> Iterator[tuple[str, Screen]]:
     yield "idle-long-event", _idle(gate, ONLINE, "NOCHE DE MUERTOS: EDICIÓN ANIVERSARIO")
 
 
-def _admit(kind: Kind, link: Link = ONLINE, ticket_type: str = "", table: Table | None = TABLE) -> Answer:
+def _admit(
+    kind: Kind, link: LinkView = ONLINE, ticket_type: str = "", table: Table | None = TABLE
+) -> VerdictScreen:
     verdict = Verdict(
         ruling=Ruling.ADMIT,
         reason=Reason.FIRST_ENTRY,
@@ -169,23 +173,23 @@ def _admit(kind: Kind, link: Link = ONLINE, ticket_type: str = "", table: Table 
         ticket_type=ticket_type,
         holder=TABLE.host if kind is Kind.VIP_HOST else "",
     )
-    return Answer(verdict=verdict, link=link)
+    return VerdictScreen(verdict=verdict, link=link)
 
 
-def _back(gate: str, link: Link = ONLINE, entry: Entry | None = ENTRY) -> Answer:
+def _back(gate: str, link: LinkView = ONLINE, entry: Entry | None = ENTRY) -> VerdictScreen:
     first = _admit(Kind.VIP_LINKED, link)
     verdict = replace(first.verdict, reason=Reason.REENTRY, rule=12, entry=entry)
-    return Answer(verdict=verdict, place=f"{gate} 2" if entry else "", link=link)
+    return VerdictScreen(verdict=verdict, place=f"{gate} 2" if entry else "", link=link)
 
 
-def _unsynced() -> Answer:
+def _unsynced() -> VerdictScreen:
     verdict = Verdict(
         ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=6, event=FRIDAY, flags=(Flag.UNSYNCED,)
     )
-    return Answer(verdict=verdict, link=OFFLINE)
+    return VerdictScreen(verdict=verdict, link=OFFLINE)
 
 
-def _flagged(reason: Reason, flag: Flag) -> Answer:
+def _flagged(reason: Reason, flag: Flag) -> VerdictScreen:
     """Someone let in although."""
     first = _admit(Kind.GA, table=None)
     return replace(first, verdict=replace(first.verdict, reason=reason, flags=(flag,)))
@@ -228,7 +232,7 @@ _RULES = {
 }
 
 
-def _deny(reason: Reason, gate: str, link: Link = ONLINE, kind: Kind = Kind.GA) -> Answer:
+def _deny(reason: Reason, gate: str, link: LinkView = ONLINE, kind: Kind = Kind.GA) -> VerdictScreen:
     unread = reason in (Reason.MALFORMED, Reason.BAD_CHECKSUM, Reason.FORGED, Reason.UNKNOWN)
     if reason is Reason.TABLE_NOT_CONFIRMED:
         kind = Kind.VIP_PASS
@@ -244,7 +248,7 @@ def _deny(reason: Reason, gate: str, link: Link = ONLINE, kind: Kind = Kind.GA) 
         other_gate="gate-2" if reason is Reason.OTHER_GATE else "",
     )
     named = verdict.entry is not None or bool(verdict.other_gate)
-    return Answer(verdict=verdict, place=f"{gate} 2" if named else "", link=link)
+    return VerdictScreen(verdict=verdict, place=f"{gate} 2" if named else "", link=link)
 
 
 def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
@@ -289,7 +293,7 @@ _Word = Literal[
 def _attention() -> Iterator[tuple[str, Screen]]:
     for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
         verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
-        yield f"ambiguous{suffix}", Answer(verdict=verdict, link=link)
+        yield f"ambiguous{suffix}", VerdictScreen(verdict=verdict, link=link)
         for part in Part:
             yield f"out-of-order-{part.value}{suffix}", OutOfOrder(part=part, step=_STEPS[part], link=link)
         for word in get_args(_Word):
@@ -297,8 +301,8 @@ def _attention() -> Iterator[tuple[str, Screen]]:
 
 
 def _for_staff(gate: str, text: str) -> Iterator[tuple[str, Screen]]:
-    counts = Place(gate=f"{gate} 1", at=ENTRY.at)
-    other = Place(gate=f"{gate} 2", at=ENTRY.at + timedelta(minutes=1))
+    counts = EntryPlace(gate=f"{gate} 1", at=ENTRY.at)
+    other = EntryPlace(gate=f"{gate} 2", at=ENTRY.at + timedelta(minutes=1))
     for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
         yield f"double-entry{suffix}", DoubleEntry(counts=counts, other=other, link=link)
         yield f"staff-text{suffix}", StaffText(text=text, link=link)

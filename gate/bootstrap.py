@@ -18,7 +18,7 @@ from display.text.words import Page, compose
 from gate.clock import Clock, SystemClock
 from gate.common.errors import ConfigError, HardwareError, MagueyError, Step
 from gate.common.findings import Check, check_made
-from gate.common.retried import Mending
+from gate.common.retried import Retried
 from gate.common.systemd import Notifier, watchdog_ms
 from gate.common.watchdog import Heart
 from gate.config import CameraSection, GateFile, command_keys, public_keys
@@ -28,7 +28,7 @@ from gate.door.idle import DoorSettings
 from gate.door.loop import Door
 from gate.door.parts import Parts
 from gate.door.turnstile import Passing
-from gate.hotline.client import Claims, Hotline
+from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
 from gate.recovery.open_journal import Opening, Patient
@@ -82,7 +82,7 @@ def make_door(config: GateFile) -> Door:
 
 
 def _parts(config: GateFile) -> Parts:
-    relay = Mending("turnstile", lambda: turnstile(config), lambda part: part.close())
+    relay = Retried("turnstile", lambda: turnstile(config), lambda part: part.close())
 
     def on_fire(is_on: bool) -> None:
         """From the pin's own thread: it opens though the loop of the door may stand still."""
@@ -98,11 +98,11 @@ def _parts(config: GateFile) -> Parts:
         eye=_eye(config),
         display=display(config),
         turnstile=relay,
-        journal=Mending("journal", Patient(opening.open).open, opening.let_go),
-        inputs=Mending("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
-        voice=Mending("lights", lambda: voice(config), lambda part: part.close()),
-        keypad=Mending("keypad", lambda: keypad(config), lambda part: part.close()),
-        scanner=Mending("scanner", lambda: scanner(config), lambda part: part.close()),
+        journal=Retried("journal", Patient(opening.open).open, opening.let_go),
+        inputs=Retried("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
+        voice=Retried("lights", lambda: voice(config), lambda part: part.close()),
+        keypad=Retried("keypad", lambda: keypad(config), lambda part: part.close()),
+        scanner=Retried("scanner", lambda: scanner(config), lambda part: part.close()),
         cache=CacheReader(config.cache),
         clock=clock,
         hotline=_hotline(config, clock),
@@ -277,7 +277,7 @@ def _panel_check(config: GateFile) -> list[tuple[str, Check]]:
     return [("screen", lambda: check_made("screen", lambda: _device(config), lambda it: it.cleanup(), works))]
 
 
-def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock, claims: Claims) -> Desk:
+def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock, claims: HubLine) -> Desk:
     return Desk(
         gate_id=config.gate_id,
         journal=opened,

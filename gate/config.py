@@ -16,7 +16,7 @@ from gate.common import text_file as textfile
 from gate.common.errors import ConfigError
 from gate.common.public_key import read_public_key
 from gate.common.text_file import NotTextError
-from gate.common.toml_settings import load
+from gate.common.toml_settings import load_settings
 from gate.common.value import Value
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -195,12 +195,12 @@ class GateFile(Value, frozen=True):
         return self.gate_name or self.gate_id.replace("-", " ").upper()
 
 
-def read(path: Path) -> GateFile:
+def read_gate_config(path: Path) -> GateFile:
     """Read and check a gate's configuration.
 
     :raises ConfigError: the file is missing, unreadable or wrong; all mistakes at once.
     """
-    return load(read_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
+    return load_settings(read_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
 
 
 def read_text(path: Path, command: str) -> str:

@@ -14,7 +14,7 @@ from gate.ports.devices import Look, Restarts, Typed
 from gate.ports.signals import Signal
 from gate.rules.passage import Sensed
 from gate.rules.presence import Sighting
-from hardware.keypad.key_entry import Line
+from hardware.keypad.key_entry import TypedLine
 from hardware.scanner.scanned_codes import MOST_CODES
 
 
@@ -311,7 +311,7 @@ class ScriptedKeypad:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._line = Line()
+        self._line = TypedLine()
         self._lock = threading.Lock()
         self._trouble: HardwareError | None = None
         self.closed = False

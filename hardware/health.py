@@ -126,7 +126,7 @@ def check_pins(
         )
 
 
-def _pin(name: str, pin: int, line: gpiochip.Line | None, *, is_running: bool, is_twice: bool) -> Finding:
+def _pin(name: str, pin: int, line: gpiochip.GpioLine | None, *, is_running: bool, is_twice: bool) -> Finding:
     check = f"pin {name}"
     if line is None:
         return fault(check, f"There is no GPIO {pin} on this board.", f"Correct {name}.")

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gate.common.errors import ConfigError
 from gate.common.text_file import NotTextError, read_text
-from gate.common.toml_settings import load
+from gate.common.toml_settings import load_settings
 from gate.rules.payload import visible
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
@@ -115,7 +115,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     archive: Archive = Archive()
 
 
-def read_config(path: Path) -> HubConfig:
+def read_hub_config(path: Path) -> HubConfig:
     """Read `hub.toml`.
 
     :raises ConfigError: it cannot be read, or cannot be used; the message lists every mistake.
@@ -128,7 +128,7 @@ def read_config(path: Path) -> HubConfig:
         raise ConfigError(
             f"{path}: {error.strerror}. Copy config/hub.toml there and name it with --config."
         ) from None
-    return load(text, HubConfig, str(path), _mistakes)
+    return load_settings(text, HubConfig, str(path), _mistakes)
 
 
 def _mistakes(config: HubConfig) -> Iterator[str]:

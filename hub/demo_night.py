@@ -70,7 +70,7 @@ _LAST = (
     "Rios",
 )
 
-Row = dict[str, Any]
+SeedRow = dict[str, Any]
 
 
 class SeedTicket(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,20 +117,20 @@ class SeedFile(msgspec.Struct, frozen=True, kw_only=True):
     v: int = 1
 
 
-class Night(msgspec.Struct, frozen=True):
+class DemoNight(msgspec.Struct, frozen=True):
     """When doors open and when it ends; aware. `day` is the date in its codes."""
 
     day: date
     doors_open_at: datetime
     ends_at: datetime
 
-    def next(self) -> Night:
+    def next(self) -> DemoNight:
         """The night after."""
         one = timedelta(days=1)
-        return Night(self.day + one, self.doors_open_at + one, self.ends_at + one)
+        return DemoNight(self.day + one, self.doors_open_at + one, self.ends_at + one)
 
 
-def night_of(day: date | None, now: datetime) -> Night:
+def demo_night_of(day: date | None, now: datetime) -> DemoNight:
     """Tonight, doors open an hour ago, eight hours to go; or a given date, 22:00 to 06:00.
 
     :param now: aware; its time zone is the venue's.
@@ -142,20 +142,20 @@ def night_of(day: date | None, now: datetime) -> Night:
         )
     if day is None:
         doors = now.replace(microsecond=0) - timedelta(hours=1)
-        return Night(doors.date(), doors, doors + timedelta(hours=9))
+        return DemoNight(doors.date(), doors, doors + timedelta(hours=9))
     doors = datetime.combine(day, time(22), tzinfo=now.tzinfo)
-    return Night(day, doors, doors + timedelta(hours=8))
+    return DemoNight(day, doors, doors + timedelta(hours=8))
 
 
 class _Maker:
     """Collects rows for the database and tickets for the file, in a fixed order."""
 
-    def __init__(self, venue: str, night: Night, source: random.Random, gates: int) -> None:
+    def __init__(self, venue: str, night: DemoNight, source: random.Random, gates: int) -> None:
         self.venue = venue
         self.source = source
         self.gates = gates
         self.key = source.randbytes(32)
-        self.rows: dict[str, list[Row]] = {name: [] for name in _ORDER}
+        self.rows: dict[str, list[SeedRow]] = {name: [] for name in _ORDER}
         self.tickets: list[SeedTicket] = []
         self.tonight = self._event("PF", "Perreo Fridays", night)
         self.tomorrow = self._event("PS", "Perreo Saturdays", night.next())
@@ -193,7 +193,7 @@ class _Maker:
     def _name(self) -> str:
         return f"{self.source.choice(_FIRST)} {self.source.choice(_LAST)}"
 
-    def _event(self, code: str, name: str, night: Night) -> SeedEvent:
+    def _event(self, code: str, name: str, night: DemoNight) -> SeedEvent:
         event = SeedEvent(
             event_id=self._id(),
             code=code,
@@ -208,7 +208,7 @@ class _Maker:
         self.rows["seed_events"].append(row)
         return event
 
-    def _table(self, place: int) -> Row:
+    def _table(self, place: int) -> SeedRow:
         name, tier, seats = _TABLES[place]
         number, cents = place + 1, _CENTS[tier]
         table = {
@@ -231,14 +231,14 @@ class _Maker:
         return row
 
     def _ticket(
-        self, event: SeedEvent, kind: str, reservation: Row | None = None, status: str = "issued"
+        self, event: SeedEvent, kind: str, reservation: SeedRow | None = None, status: str = "issued"
     ) -> SeedTicket:
         code = ticket_code(event.code, self._days[event.code], self.source)
         holder = reservation["purchaser_name"] if reservation and kind == "vip_host" else self._name()
         # every third ticket is printed as the purchase site prints it today
         signature = sign(code, self.key) if len(self.tickets) % 3 == 2 else None
         ticket = self._add(code, signature, kind, event.code, holder, status, reservation)
-        row: Row = {
+        row: SeedRow = {
             "id": ticket.subject_id,
             "ticket_id": code,
             "qr_code_data": code,
@@ -250,11 +250,11 @@ class _Maker:
         self.rows["seed_tickets"].append(row)
         return ticket
 
-    def _pass(self, reservation: Row, guest: int, status: str) -> None:
+    def _pass(self, reservation: SeedRow, guest: int, status: str) -> None:
         code, holder = pass_code(self.source), self._name()
         signature = sign(code, self.key) if guest % 2 == 0 else None
         made = self._add(code, signature, "vip_pass", self.tonight.code, holder, status, reservation)
-        row: Row = {"id": made.subject_id, "reservation_id": reservation["id"], "guest_number": guest}
+        row: SeedRow = {"id": made.subject_id, "reservation_id": reservation["id"], "guest_number": guest}
         row |= {"guest_name": holder, "qr_code_token": code, "qr_signature": signature, "status": status}
         self.rows["seed_passes"].append(row)
 
@@ -266,7 +266,7 @@ class _Maker:
         event: str,
         holder: str,
         status: str,
-        reservation: Row | None,
+        reservation: SeedRow | None,
     ) -> SeedTicket:
         reservation_id = reservation["id"] if reservation else None
         made = SeedTicket(
@@ -284,7 +284,7 @@ class _Maker:
         self.tickets.append(made)
         return made
 
-    def _link(self, reservation: Row, ticket: SeedTicket) -> None:
+    def _link(self, reservation: SeedRow, ticket: SeedTicket) -> None:
         row = {"id": self._id(), "vip_reservation_id": reservation["id"], "ticket_id": ticket.subject_id}
         row |= {"purchased_by_name": ticket.holder, "purchased_by_email": _mail(ticket.holder)}
         row |= {"is_booker_purchase": ticket.kind == "vip_host", "linked_by": "seed-demo"}
@@ -315,7 +315,7 @@ _ORDER: Sequence[str] = (
 
 
 def seed_demo(  # noqa: PLR0913, PLR0917 - what a night is made of
-    conn: Connection, venue: str, night: Night, source: random.Random, out: Path, gates: int = 2
+    conn: Connection, venue: str, night: DemoNight, source: random.Random, out: Path, gates: int = 2
 ) -> SeedFile:
     """Write the demo's night into an empty, migrated database, and its secrets into `out`.
 

@@ -11,7 +11,7 @@ import structlog
 from gate.common.outage import Outage
 from hub.claims.answers import answering
 from hub.config import HubConfig
-from hub.db.connection import Connection, connect, in_words, is_outage, one_line
+from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
 from hub.db.lock_waits import watching
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
@@ -19,8 +19,8 @@ from hub.feed.publisher import publishing
 from hub.gates.status_listener import hearing
 from hub.ingest.consumer import FROZEN_SECONDS, Consumer
 from hub.ingest.settle_boots import settling
-from hub.mqtt.cut_off_gates import Company
-from hub.mqtt.link import Broker, client_id, outage_of
+from hub.mqtt.cut_off_gates import VenueGates
+from hub.mqtt.link import BrokerLink, client_id, outage_of
 from sync.wire.messages import Topics
 
 HANG_SECONDS = 20
@@ -65,7 +65,7 @@ def run(config: HubConfig, stop: threading.Event) -> None:
 def _keep_going(error: Exception, outage: Outage) -> None:
     if not is_outage(error):
         _log.error("the database refuses the hub's work; trying again", error=one_line(error))
-    outage.began(in_words(error))
+    outage.began(database_error_in_words(error))
 
 
 def _is_active(conn: Connection, venue: str) -> bool:
@@ -80,9 +80,9 @@ def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
 
 
 def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
-    away, company = outage_of(config.mqtt), Company()
+    away, company = outage_of(config.mqtt), VenueGates()
     scans = Topics(venue=config.venue).scans()
-    broker = Broker(config.mqtt, client_id(config.venue), scans, outage=away, company=company)
+    broker = BrokerLink(config.mqtt, client_id(config.venue), scans, outage=away, company=company)
     active.callback(broker.close)
     active.enter_context(publishing(config, broker))
     active.enter_context(hearing(config, away, company))

@@ -29,7 +29,7 @@ from hardware.camera.exposure import AF_CONTINUOUS, AF_MANUAL, controls_for
 from hardware.camera.frame_source import fit
 from hardware.camera.pi_camera import PiCamera
 from hardware.camera.spec import CameraSpec
-from hardware.decoder.decode import decode
+from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import Effort
 from hardware.decoder.picture_file import Grey
 from hardware.eye.eye import ChildEye
@@ -81,7 +81,7 @@ def test_a_code_is_read_from_the_grey_picture_alone(size: tuple[int, int]) -> No
     camera.close()
     assert grey.shape == shown.shape
     assert np.abs(grey.astype(int) - shown).mean() < 1, "nothing is shifted, padded or coloured"
-    assert [found.raw for found in decode(grey, Effort.FRAME).found] == [CODE.encode()]
+    assert [found.raw for found in read_codes(grey, Effort.FRAME).found] == [CODE.encode()]
 
 
 def test_odd_sizes_are_rounded_down_to_even_ones() -> None:

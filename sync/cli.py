@@ -21,19 +21,19 @@ from gate.common.log import configure
 from gate.common.systemd import Notifier, watchdog_ms
 from gate.common.text_file import NotTextError, read_text
 from gate.common.watchdog import Heart
-from gate.config import GateFile, read
+from gate.config import GateFile, read_gate_config
 from gate.rules.payload import visible
 from gate.store.live_file import read_live
 from gate.store.locks import only_one
 from sync.broker.inbox import Inbox
-from sync.broker.mqtt import Broker, Link
+from sync.broker.mqtt import BrokerAddress, MqttLink
 from sync.cache.writer import Cache
 from sync.claims.claims import FromDoor
-from sync.claims.hotline import Hotline
-from sync.doctor import diagnose
+from sync.claims.hotline import HotlineServer
+from sync.doctor import diagnose_sync
 from sync.feed.fetcher import Fetcher
 from sync.feed.snapshot import HubClient
-from sync.service import Event, Identity, Sync
+from sync.service import GateIdentity, Sync, SyncEvent
 from sync.upload.outbox import Outbox
 from sync.wire.messages import Topics
 
@@ -49,7 +49,7 @@ app = typer.Typer(
 @app.command()
 def run(config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")]) -> None:
     """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: the configuration is wrong."""
-    settings = read(config)
+    settings = read_gate_config(config)
     token = _token(Path(settings.hub.token_file))
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
     stop = threading.Event()
@@ -61,7 +61,7 @@ def run(config: Annotated[Path, typer.Option(help="The gate's configuration, con
 
 def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     hub, broker = settings.hub, _broker(settings)
-    inbox = Inbox[Event]()
+    inbox = Inbox[SyncEvent]()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
     cache = Cache(settings.cache)
     clock = SystemClock()
@@ -72,13 +72,15 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         now_ms=lambda: clock.now().monotonic_ms,
     )
     own_scans = Topics(venue=settings.venue).scans(settings.gate_id)
-    hotline = Hotline(settings.socket, lambda door, said: service.claims.inbox.put(FromDoor(door, said)))
+    hotline = HotlineServer(
+        settings.socket, lambda door, said: service.claims.inbox.put(FromDoor(door, said))
+    )
     service = Sync(
-        identity=Identity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
+        identity=GateIdentity(gate_id=settings.gate_id, venue=settings.venue, version=version("maguey-gate")),
         cache=cache,
         outbox=Outbox(settings.journal),
         inbox=inbox,
-        make_link=lambda will, topics: Link(
+        make_link=lambda will, topics: MqttLink(
             broker, settings.gate_id, service.deliver, will, topics, choice=own_scans
         ),
         want=fetcher.want,
@@ -100,9 +102,9 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         fetcher.close()
 
 
-def _broker(settings: GateFile) -> Broker:
+def _broker(settings: GateFile) -> BrokerAddress:
     hub = settings.hub
-    return Broker(
+    return BrokerAddress(
         host=hub.broker,
         port=hub.broker_port,
         ca_file=hub.ca_file,
@@ -121,11 +123,11 @@ def doctor(
     Beside a running maguey-sync it only looks: two cannot be one gate at the broker. Else the newest
     record is sent once more, which the hub keeps once.
     """
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
     hub = settings.hub
     client = HubClient(hub.url, settings.gate_id, _token(Path(hub.token_file)), hub.ca_file)
-    found = diagnose(settings, _broker(settings), client, SystemClock())
+    found = diagnose_sync(settings, _broker(settings), client, SystemClock())
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:

@@ -18,13 +18,13 @@ from gate.store.cache import CacheReader, LinkState
 from sync.broker.mqtt import (
     LIST_ANEW,
     UNLISTED,
-    Broker,
+    BrokerAddress,
     Connected,
-    Link,
     LinkError,
     LinkEvent,
     Lost,
     Message,
+    MqttLink,
     tls,
 )
 from sync.feed.snapshot import FetchError, HubClient, NoAnswer
@@ -36,10 +36,10 @@ CONNECT_S = 5.0
 ANSWER_S = 10.0
 """The hub acknowledges within milliseconds; after this it does not."""
 
-Events = queue.SimpleQueue[LinkEvent]
+LinkEvents = queue.SimpleQueue[LinkEvent]
 
 
-def diagnose(config: GateFile, broker: Broker, client: HubClient, clock: Clock) -> list[Finding]:
+def diagnose_sync(config: GateFile, broker: BrokerAddress, client: HubClient, clock: Clock) -> list[Finding]:
     """All findings, from the wire up."""
     return examine(
         [
@@ -82,7 +82,7 @@ def check_tickets(config: GateFile) -> Iterator[Finding]:
         )
 
 
-def check_line(broker: Broker) -> Iterator[Finding]:
+def check_line(broker: BrokerAddress) -> Iterator[Finding]:
     """TCP, and TLS over it. The broker is not spoken to."""
     where = f"{broker.host}:{broker.port}"
     try:
@@ -103,7 +103,7 @@ def check_line(broker: Broker) -> Iterator[Finding]:
         yield fault("broker", f"{where}: {why}.", "Check hub.broker, the cable, and Mosquitto at the hub.")
 
 
-def check_acknowledgement(config: GateFile, broker: Broker, clock: Clock) -> Iterator[Finding]:
+def check_acknowledgement(config: GateFile, broker: BrokerAddress, clock: Clock) -> Iterator[Finding]:
     """Whether the hub has what this gate records: by sync's account if it runs, else by trying."""
     link = _link(config, clock)
     if link.flooding:
@@ -133,14 +133,14 @@ def _link(config: GateFile, clock: Clock) -> LinkState:
         reader.close()
 
 
-def _try(config: GateFile, broker: Broker) -> Iterator[Finding]:
+def _try(config: GateFile, broker: BrokerAddress) -> Iterator[Finding]:
     record = _newest(config)
     topics = Topics(venue=config.venue)
-    events: Events = queue.SimpleQueue()
+    events: LinkEvents = queue.SimpleQueue()
     status = topics.status(config.gate_id)
     offline = (status, encode(GateStatus(gate_id=config.gate_id, online=False)))
     wanted = [topics.ack(config.gate_id)]
-    link = Link(broker, config.gate_id, lambda _link, event: events.put(event), offline, wanted)
+    link = MqttLink(broker, config.gate_id, lambda _link, event: events.put(event), offline, wanted)
     try:
         yield from _converse(config, topics, link, events, record)
     finally:
@@ -159,7 +159,7 @@ def _newest(config: GateFile) -> ScanRecord | None:
 
 
 def _converse(
-    config: GateFile, topics: Topics, link: Link, events: Events, record: ScanRecord | None
+    config: GateFile, topics: Topics, link: MqttLink, events: LinkEvents, record: ScanRecord | None
 ) -> Iterator[Finding]:
     first = _next(events, time.monotonic() + ANSWER_S)
     if not isinstance(first, Connected):
@@ -187,7 +187,7 @@ def _converse(
         )
 
 
-def _await_ack(events: Events, record: ScanRecord, until: float) -> bool:
+def _await_ack(events: LinkEvents, record: ScanRecord, until: float) -> bool:
     """An acknowledgement that was there before proves nothing of the hub now."""
     while (event := _next(events, until)) is not None:
         if isinstance(event, Lost):
@@ -205,7 +205,7 @@ def _is_of(message: Message, record: ScanRecord) -> bool:
     return ack.epoch == record.epoch and ack.seq >= record.seq
 
 
-def _next(events: Events, until: float) -> LinkEvent | None:
+def _next(events: LinkEvents, until: float) -> LinkEvent | None:
     try:
         return events.get(timeout=max(0.0, until - time.monotonic()))
     except queue.Empty:

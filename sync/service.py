@@ -24,28 +24,28 @@ from gate.common.watchdog import Heart
 from gate.hotline.messages import Refetch
 from gate.rules.model import Now
 from gate.store.link_row import LinkNote
-from gate.store.live_file import Reading
+from gate.store.live_file import LiveReading
 from gate.store.locks import LOCK_FILE
-from sync.broker.connection import Connection, MakeLink, cut_since
-from sync.broker.inbox import Heard, Inbox
-from sync.broker.mqtt import Connected, Link, LinkEvent, Lost, Message
+from sync.broker.connection import BrokerConnection, MakeLink, cut_since
+from sync.broker.inbox import Inbox, PeerMessage
+from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
 from sync.broker.read_message import Rarely, understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
-from sync.claims.claims import Claims, Down, FromHub, ToService, Up
+from sync.claims.claims import ClaimLoop, Down, FromHub, ToService, Up
 from sync.claims.hub_clock import Timing, kept
 from sync.claims.lent_tickets import Lender
 from sync.feed.fetcher import Want, WantConfig
 from sync.feed.follower import Follower
 from sync.feed.intake import Intake
 from sync.feed.snapshot import Fetched
-from sync.peers.company import Company
+from sync.peers.company import GatesPresent
 from sync.peers.listener import Hearing
-from sync.status import Identity, Teller
+from sync.status import GateIdentity, Teller
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
 from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
 
-__all__ = ["Doors", "Identity", "Sync", "Turns"]
+__all__ = ["Doors", "GateIdentity", "LoopTurns", "Sync"]
 
 POLL_S = 0.02
 """How long a new scan may wait before it is noticed."""
@@ -60,11 +60,11 @@ OWN_PIECE = 100
 """Most of the hub's messages in one turn: between two beats there is time for several."""
 
 
-Event = LinkEvent | GateConfig | Fetched | ToService
+SyncEvent = LinkEvent | GateConfig | Fetched | ToService
 """What comes in by the inbox as this gate's own affair."""
 
 
-class Turns(Value, frozen=True):
+class LoopTurns(Value, frozen=True):
     """How often each loop of sync has turned, for the watchdog."""
 
     service: int
@@ -75,7 +75,7 @@ class Turns(Value, frozen=True):
 
 
 class Doors(Protocol):
-    """The local line to the door: `sync.claims.hotline.Hotline`."""
+    """The local line to the door: `sync.claims.hotline.HotlineServer`."""
 
     turns: int
 
@@ -98,14 +98,14 @@ class Sync:
     def __init__(  # noqa: PLR0913 – the parts of the service, by name
         self,
         *,
-        identity: Identity,
+        identity: GateIdentity,
         cache: Cache,
         outbox: Outbox,
-        inbox: Inbox[Event],
+        inbox: Inbox[SyncEvent],
         make_link: MakeLink,
         want: Callable[[Want], None],
         clock: Clock,
-        door: Callable[[Now], Reading],
+        door: Callable[[Now], LiveReading],
         jitter: Callable[[], float],
         fetched: Callable[[], int] | None = None,
         doors: Doors | None = None,
@@ -118,7 +118,7 @@ class Sync:
         self._door, self._doors, self._fetched = door, doors, fetched
         before, now = cache.link(), clock.now()
         self.claims = self._make_claims(kept(before, now.boot_id), round(claim_timeout_s * 1000))
-        self._line = Connection(
+        self._line = BrokerConnection(
             make_link, self._will, self._topics.heard_at(self._gate_id), cut_since(before, now), jitter
         )
         self._sender = Sender(outbox, before)
@@ -132,16 +132,16 @@ class Sync:
         self._ack_outage = Outage("the hub's acknowledgement")
         self._rarely = Rarely(clock)
         self._heard_ms: int | None = None
-        self._company = Company()
+        self._company = GatesPresent()
         self._named: Collection[str] = ()
         self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
 
-    def _make_claims(self, timing: Timing, timeout_ms: int) -> Claims:
+    def _make_claims(self, timing: Timing, timeout_ms: int) -> ClaimLoop:
         """Between door and hub, beginning with what was known of the hub's clock."""
         self._clock.learn(timing.best)
         doors = self._doors
-        return Claims(
+        return ClaimLoop(
             self._topics,
             self._gate_id,
             self._clock,
@@ -175,7 +175,7 @@ class Sync:
             before=before,
         )
 
-    def _make_teller(self, identity: Identity) -> Teller:
+    def _make_teller(self, identity: GateIdentity) -> Teller:
         return Teller(
             identity=identity,
             line=self._line,
@@ -228,11 +228,11 @@ class Sync:
         self._renew_if_silent(now.monotonic_ms)
         self._keep_time(now)
 
-    def turns(self) -> Turns:
+    def turns(self) -> LoopTurns:
         """Asked once a step. A connection that is not made yet has its own time-out, and is not watched."""
         self._turns += 1
         link = self._line.link if self._line.connected else None
-        return Turns(
+        return LoopTurns(
             service=self._turns,
             link=self._turns if link is None else link.beats(),
             claims=self.claims.turns,
@@ -240,7 +240,7 @@ class Sync:
             fetcher=self._turns if self._fetched is None else self._fetched(),
         )
 
-    def deliver(self, link: Link, event: LinkEvent) -> None:
+    def deliver(self, link: MqttLink, event: LinkEvent) -> None:
         """Take an event of a link to who handles it; from any thread, only enqueues."""
         if not isinstance(event, Message):
             self._inbox.put((link, event))
@@ -256,7 +256,7 @@ class Sync:
             for _ in range(OWN_PIECE):
                 self._handle(*self._inbox.get_nowait())
 
-    def _handle(self, source: Link | None, event: Event) -> None:
+    def _handle(self, source: MqttLink | None, event: SyncEvent) -> None:
         match event:
             case GateConfig() | Fetched():
                 if isinstance(event, GateConfig):
@@ -320,7 +320,7 @@ class Sync:
             self._ack_outage.over()
         self._beat_at = 0
 
-    def _on_peer_status(self, heard: Heard, status: GateStatus) -> None:
+    def _on_peer_status(self, heard: PeerMessage, status: GateStatus) -> None:
         """A gate that appears while the hub is silent is told at once what it cannot know from the hub."""
         if heard.link is self._line.link:
             self._company.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)

@@ -11,10 +11,10 @@ from gate.common.value import Value
 from gate.rules.model import Now
 from gate.store.cache import STALE_MS
 from gate.store.link_row import Behind, LinkNote
-from gate.store.live_file import Reading
-from sync.broker.connection import Connection
+from gate.store.live_file import LiveReading
+from sync.broker.connection import BrokerConnection
 from sync.cache.writer import Cache
-from sync.claims.claims import Claims
+from sync.claims.claims import ClaimLoop
 from sync.feed.follower import Follower
 from sync.feed.intake import Intake
 from sync.peers.listener import Hearing
@@ -23,7 +23,7 @@ from sync.upload.sender import Sender
 from sync.wire.messages import STATUS_TEXT, GateStatus, Held
 
 
-class Identity(Value, frozen=True):
+class GateIdentity(Value, frozen=True):
     """Who this gate is."""
 
     gate_id: str
@@ -37,9 +37,9 @@ class Teller:
     def __init__(  # noqa: PLR0913 – the parts of the service, by name
         self,
         *,
-        identity: Identity,
-        line: Connection,
-        claims: Claims,
+        identity: GateIdentity,
+        line: BrokerConnection,
+        claims: ClaimLoop,
         sender: Sender,
         intake: Intake,
         hearing: Hearing,
@@ -81,7 +81,7 @@ class Teller:
         """The last will, and the goodbye."""
         return GateStatus(gate_id=self._identity.gate_id, online=False, version=self._identity.version)
 
-    def status(self, now: Now, door: Reading, *, journal_is_read: bool) -> GateStatus:
+    def status(self, now: Now, door: LiveReading, *, journal_is_read: bool) -> GateStatus:
         """For everybody.
 
         :param journal_is_read: False: what is known of the journal may be old. Then nothing is said of
@@ -142,7 +142,7 @@ def _of_lists(behind: Mapping[str, Behind], now_ms: int) -> str:
     )
 
 
-def _with_door(status: GateStatus, door: Reading) -> GateStatus:
+def _with_door(status: GateStatus, door: LiveReading) -> GateStatus:
     """With how the door is, by its own account."""
     live = door.live
     if live is None or not door.is_fresh:

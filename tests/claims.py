@@ -1,7 +1,7 @@
 """A hub in memory that answers claims, and lines to it that fail in every way a line can.
 
-Working `gate.hotline.client.Claims`. What the hub itself does is shown with its own SQL elsewhere; here it is
-as small as the rules it keeps, so that what several desks make of its answers can be looked at.
+Working `gate.hotline.client.HubLine`. What the hub itself does is shown with its own SQL elsewhere; here it
+is as small as the rules it keeps, so that what several desks make of its answers can be looked at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from gate.rules.first_entry import Answer, Claim
+from gate.rules.first_entry import Claim, Grant
 from gate.rules.home_gate import home_of
 from gate.rules.model import Entry, Event, Ruling, ScanRecord
 from gate.store.cache import LinkState
@@ -26,7 +26,7 @@ Mood = Literal["answers", "is silent", "is late", "is stopped"]
 
 
 @dataclass
-class Grant:
+class Granted:
     """Who was granted a code, and with which claim."""
 
     gate: str
@@ -43,30 +43,30 @@ class HubInMemory:
 
     event: Event
     entries: dict[str, Entry] = field(default_factory=dict)
-    revoked: dict[str, Answer] = field(default_factory=dict)
-    live: dict[str, Grant] = field(default_factory=dict)
+    revoked: dict[str, Grant] = field(default_factory=dict)
+    live: dict[str, Granted] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     lends: set[str] = field(default_factory=set)
     perks: set[str] = field(default_factory=set)
     lend: Callable[[str, Claim, str], bool | None] = lambda _home, _claim, _to: None
 
-    def claim(self, gate: str, claim: Claim) -> Answer:
+    def claim(self, gate: str, claim: Claim) -> Grant:
         code, live = claim.code_hash, self.live.get(claim.code_hash)
         if code in self.revoked:
             return msgspec.structs.replace(self.revoked[code], scan_id=claim.scan_id)
         if code in self.perks:
-            return Answer(scan_id=claim.scan_id, answer="granted", reentry=True)
+            return Grant(scan_id=claim.scan_id, answer="granted", reentry=True)
         if code in self.entries:
-            return Answer(scan_id=claim.scan_id, answer="taken", entry=self.entries[code])
+            return Grant(scan_id=claim.scan_id, answer="taken", entry=self.entries[code])
         if live is not None and (live.gate, live.epoch) != (gate, claim.epoch):
-            return Answer(scan_id=claim.scan_id, answer="taken")
+            return Grant(scan_id=claim.scan_id, answer="taken")
         refusal = self._not_home(gate, claim)
         if refusal is not None:
             return refusal
-        self.live[code] = Grant(gate, claim.epoch, claim.scan_id)
-        return Answer(scan_id=claim.scan_id, answer="granted", reentry=False)
+        self.live[code] = Granted(gate, claim.epoch, claim.scan_id)
+        return Grant(scan_id=claim.scan_id, answer="granted", reentry=False)
 
-    def _not_home(self, gate: str, claim: Claim) -> Answer | None:
+    def _not_home(self, gate: str, claim: Claim) -> Grant | None:
         """Of the policy ``home_gate``: the home is asked first, once a night."""
         if self.event.isolation != "home_gate" or claim.code_hash in self.lends:
             return None
@@ -75,9 +75,9 @@ class HubInMemory:
             return None
         lent = self.lend(home, claim, gate)
         if lent is None:
-            return Answer(scan_id=claim.scan_id, answer="elsewhere", home=home)
+            return Grant(scan_id=claim.scan_id, answer="elsewhere", home=home)
         if not lent:
-            return Answer(scan_id=claim.scan_id, answer="taken")
+            return Grant(scan_id=claim.scan_id, answer="taken")
         self.lends.add(claim.code_hash)
         return None
 
@@ -121,14 +121,14 @@ class Line:
     mood: Mood = "answers"
     is_connected: bool = True
     asked: list[str] = field(default_factory=list)
-    heard: Answer | None = None
+    heard: Grant | None = None
     returned: list[str] = field(default_factory=list)
     while_waiting: Callable[[], None] = lambda: None
 
     def is_up(self, _link: LinkState) -> bool:
         return self.is_connected
 
-    def ask(self, claim: Claim) -> Answer | None:
+    def ask(self, claim: Claim) -> Grant | None:
         self.asked.append(claim.scan_id)
         answer = self.hub.claim(self.gate, claim) if self.mood != "is silent" else None
         self.while_waiting()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from gate.clock import Clock
 from gate.common.errors import HardwareError, Step
-from gate.common.retried import Mending
+from gate.common.retried import Retried
 from gate.common.systemd import Notifier
 from gate.common.watchdog import Heart
 from gate.door.desk import Desk
@@ -22,12 +22,12 @@ from gate.door.idle import DoorSettings
 from gate.door.loop import Door
 from gate.door.parts import Parts
 from gate.door.turnstile import Passing
-from gate.hotline.client import Claims, Hotline
+from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
 from gate.recovery.open_journal import Opening
 from gate.rules.decide import Policy
-from gate.rules.first_entry import Answer, Claim
+from gate.rules.first_entry import Claim, Grant
 from gate.rules.model import Admission, FeedRow, ScanRecord
 from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
@@ -94,12 +94,12 @@ class WitnessedTurnstile(RecordingTurnstile):
 
 
 class SilentHub:
-    """No line to the hub: working `Claims` of a gate that never had one."""
+    """No line to the hub: working `HubLine` of a gate that never had one."""
 
     def is_up(self, _link: LinkState) -> bool:
         return False
 
-    def ask(self, _claim: Claim) -> Answer | None:
+    def ask(self, _claim: Claim) -> Grant | None:
         return None
 
     def unused(self, scan_id: str) -> None:
@@ -121,7 +121,7 @@ class Bench:
         keys: Mapping[str, Ed25519PublicKey] | None = None,
         frames_per_second: int = 20,
         *,
-        claims: Claims | None = None,
+        claims: HubLine | None = None,
     ) -> None:
         self.folder = folder
         self.epochs = itertools.count(1)
@@ -156,16 +156,16 @@ class Bench:
             hub=self._hub_state,
             clock=self.clock,
         )
-        self.journal = Mending("journal", self.opening.open, self.opening.let_go)
+        self.journal = Retried("journal", self.opening.open, self.opening.let_go)
         self.parts = Parts(
             eye=self.eye,
             display=self.display,
-            turnstile=Mending[Turnstile]("turnstile", self._open_relay, lambda relay: relay.close()),
+            turnstile=Retried[Turnstile]("turnstile", self._open_relay, lambda relay: relay.close()),
             journal=self.journal,
-            inputs=Mending[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
-            voice=Mending[Voice]("lights", lambda: self.voice, lambda part: part.close()),
-            keypad=Mending[Keypad]("keypad", lambda: self.keypad, lambda part: part.close()),
-            scanner=Mending[Scanner]("scanner", lambda: self.scanner, lambda part: part.close()),
+            inputs=Retried[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
+            voice=Retried[Voice]("lights", lambda: self.voice, lambda part: part.close()),
+            keypad=Retried[Keypad]("keypad", lambda: self.keypad, lambda part: part.close()),
+            scanner=Retried[Scanner]("scanner", lambda: self.scanner, lambda part: part.close()),
             cache=self.cache,
             clock=self.clock,
             hotline=Hotline(self.folder / "sync.sock", 0.2, self.clock),
@@ -247,7 +247,7 @@ def make_desk(
     cache: CacheReader,
     clock: Clock,
     keys: Mapping[str, Ed25519PublicKey],
-    claims: Claims | None = None,
+    claims: HubLine | None = None,
 ) -> Desk:
     return Desk(
         gate_id="gate-1",

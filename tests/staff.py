@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gate.hotline.messages import LONGEST, Ordered, Replied, encode, to_sync
-from gate.rules.command import Action, Command, Reply, seal
+from gate.hotline.messages import LONGEST, Ordered, Replied, to_packet, to_sync
+from gate.rules.command import Action, Command, OrderReply, seal
 from tests.doors import STAFF_KEY, Bench
 
 
@@ -44,17 +44,19 @@ class Staff:
         return seal(msgspec.structs.replace(order, **changes), "S1", key)
 
     def send(self, sealed: bytes) -> None:
-        self._line.send(encode(Ordered(envelope=sealed.decode())))
+        self._line.send(to_packet(Ordered(envelope=sealed.decode())))
 
-    def order(self, action: Action, **changes: Any) -> Reply | None:
+    def order(self, action: Action, **changes: Any) -> OrderReply | None:
         """Give an order; the door's answer after one turn."""
         return self.give(self.sealed(action, **changes))
 
-    def give(self, sealed: bytes) -> Reply | None:
+    def give(self, sealed: bytes) -> OrderReply | None:
         self.send(sealed)
         self.bench.wait(0.25)
         replies = [
-            msgspec.json.decode(said.reply, type=Reply) for said in self.heard() if isinstance(said, Replied)
+            msgspec.json.decode(said.reply, type=OrderReply)
+            for said in self.heard()
+            if isinstance(said, Replied)
         ]
         return replies[-1] if replies else None
 

@@ -10,24 +10,24 @@ import msgspec
 import pytest
 
 from gate.hotline.messages import Beat, ToDoor, ToSync, to_door
+from gate.rules.first_entry import Grant
 from gate.rules.model import FeedRow, ScanRecord
 from gate.store.cache import CacheReader
 from gate.store.journal import Journal
 from gate.store.link_row import LinkNote
-from gate.store.live_file import Reading
+from gate.store.live_file import LiveReading
 from sync.broker.inbox import Inbox
-from sync.broker.mqtt import Connected, Link, LinkEvent, Message
+from sync.broker.mqtt import Connected, LinkEvent, Message, MqttLink
 from sync.cache.writer import Cache
 from sync.claims.claims import FromDoor
 from sync.feed.fetcher import Want
 from sync.feed.snapshot import Fetched
-from sync.service import Event, Identity, Sync
+from sync.service import GateIdentity, Sync, SyncEvent
 from sync.upload.outbox import Outbox
 from sync.wire.messages import (
     Ack,
     GateConfig,
     GateStatus,
-    Grant,
     Head,
     HubTime,
     Lend,
@@ -45,7 +45,7 @@ TOPICS = Topics(venue="maguey")
 H = TypeVar("H", bound=ToHub)
 
 
-class MemoryLink(Link):
+class MemoryLink(MqttLink):
     """A link to nowhere: keeps what was published. `up` False: publishing fails; `reached` False: no line."""
 
     def __init__(self, will: tuple[str, bytes], topics: Sequence[str]) -> None:
@@ -115,10 +115,10 @@ class Bench:
         self.hub_is_there = False
         """Probes are answered by themselves, at once."""
         self.clock = StoppedClock()
-        self.inbox = Inbox[Event]()
+        self.inbox = Inbox[SyncEvent]()
         self.links: list[MemoryLink] = []
         self.wanted: list[Want] = []
-        self.door = Reading()
+        self.door = LiveReading()
         self.line = MemoryDoor()
         self.fetched = 0
         """How often the fetcher has turned."""
@@ -129,7 +129,7 @@ class Bench:
     def start(self) -> Sync:
         self.cache = Cache(self.folder / "cache.db")
         return Sync(
-            identity=Identity(gate_id="gate-1", venue="maguey", version="1"),
+            identity=GateIdentity(gate_id="gate-1", venue="maguey", version="1"),
             cache=self.cache,
             outbox=Outbox(self.folder / "journal.db"),
             inbox=self.inbox,
@@ -142,7 +142,7 @@ class Bench:
             doors=self.line,
         )
 
-    def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> Link:
+    def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> MqttLink:
         self.links.append(MemoryLink(will, topics))
         return self.links[-1]
 

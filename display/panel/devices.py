@@ -15,7 +15,7 @@ from display.picture.draw import NORM, Size
 from display.preview import text_art
 from gate.common.errors import ConfigError, HardwareError, Step
 
-Driver = Literal["ssd1306", "sh1106", "ssd1322", "dummy", "terminal", "file"]
+PanelDriver = Literal["ssd1306", "sh1106", "ssd1322", "dummy", "terminal", "file"]
 """``dummy`` keeps the picture in memory, ``terminal`` prints it, ``file`` writes it as PNG.
 
 The last two get no code that is being typed: dots stand for it (`keeps_pictures`).
@@ -44,7 +44,7 @@ class Device(Protocol):
 
 
 def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
-    driver: Driver,
+    driver: PanelDriver,
     *,
     i2c_port: int = 1,
     i2c_address: int = 0x3C,
@@ -84,8 +84,8 @@ def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
 
 
 def _check(driver: str, rotate: int, path: Path | None) -> None:
-    if driver not in get_args(Driver):
-        known = ", ".join(get_args(Driver))
+    if driver not in get_args(PanelDriver):
+        known = ", ".join(get_args(PanelDriver))
         raise ConfigError(f"screen.driver: '{driver}' is not known. Known here: {known}.")
     if rotate not in (0, 2):
         raise ConfigError(f"screen.rotate: expected 0, or 2 for upside down, not {rotate}.")

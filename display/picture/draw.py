@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from display import fonts
 from display.picture.layout import MARK, SHIFT, layout
-from display.picture.shapes import Box, Layout, Leaf, Text
+from display.picture.shapes import Box, Leaf, PlacedText, ScreenLayout
 from display.picture.turned_pages import spans
 from display.text.words import Icon, Page
 
@@ -72,7 +72,7 @@ def turns(page: Page, size: Size = NORM) -> list[float]:
     return [0.0, *accumulate(lengths[:-1])]
 
 
-def _paint(picture: Image.Image, plan: Layout, t: float) -> None:
+def _paint(picture: Image.Image, plan: ScreenLayout, t: float) -> None:
     pen = ImageDraw.Draw(picture)
     if plan.bar is not None:
         pen.rectangle((plan.bar.x, plan.bar.y, plan.bar.right - 1, plan.bar.bottom - 1), fill=_LIT)
@@ -90,7 +90,7 @@ def _parts(  # noqa: PLR0913, PLR0917 - where, what, and when
     picture: Image.Image,
     sign: Icon,
     box: Box | None,
-    texts: tuple[Text, ...],
+    texts: tuple[PlacedText, ...],
     t: float,
     seconds: float | None,
 ) -> None:
@@ -100,7 +100,7 @@ def _parts(  # noqa: PLR0913, PLR0917 - where, what, and when
         _text(picture, text, _gone(text, t, seconds))
 
 
-def _turned(plan: Layout, t: float) -> tuple[Leaf, float, float | None]:
+def _turned(plan: ScreenLayout, t: float) -> tuple[Leaf, float, float | None]:
     """The leaf shown at `t`, how long it has been shown, and how long it is shown in all."""
     lengths = spans(len(plan.leaves), plan.seconds)
     since = t % sum(lengths)
@@ -111,7 +111,7 @@ def _turned(plan: Layout, t: float) -> tuple[Leaf, float, float | None]:
     return plan.leaves[-1], lengths[-1], lengths[-1]
 
 
-def _gone(text: Text, t: float, seconds: float | None) -> int:
+def _gone(text: PlacedText, t: float, seconds: float | None) -> int:
     """Columns that a line too wide for its box has moved to the left.
 
     Where there are only so many seconds it goes to its end and stays; else round and round.
@@ -136,7 +136,7 @@ def _online_mark(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
         pen.line((x + column, y + MARK - 1, x + column, y + MARK - 1 - column), fill=_LIT)
 
 
-def _text(picture: Image.Image, text: Text, gone: int) -> None:
+def _text(picture: Image.Image, text: PlacedText, gone: int) -> None:
     """Write a line into its box; one too wide for it comes round again after a gap."""
     box = text.box
     if box.w <= 0 or box.h <= 0:

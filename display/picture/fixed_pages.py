@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from display import fonts
-from display.picture.rows import GAP, MARK_ROOM, below_each_other, ends, row
-from display.picture.shapes import Box, Layout, Text
+from display.picture.rows import GAP, MARK_ROOM, at_both_ends, below_each_other, row
+from display.picture.shapes import Box, PlacedText, ScreenLayout
 from display.text.words import Header, Page
 
 # Sizes of gate and clock, of the count, and free rows between; the last always fit.
@@ -12,20 +12,20 @@ _IDLE_ONLINE = ((14, 24, 3), (14, 16, 2), (12, 12, 0))
 _IDLE_OFFLINE = ((14, 16, 2), (14, 14, 1), (12, 12, 0))
 
 
-def idle(page: Page, header: Header, area: Box) -> Layout:
+def idle(page: Page, header: Header, area: Box) -> ScreenLayout:
     """Gate and clock above, the night's name large, how many are in below."""
     sizes = _IDLE_ONLINE if page.online else _IDLE_OFFLINE
     tries = (_idle_texts(page, header, area, chosen) for chosen in sizes)
     texts = next((texts for texts in tries if texts is not None), ())
-    return Layout(texts=texts, mark=(area.x, area.y + 1))
+    return ScreenLayout(texts=texts, mark=(area.x, area.y + 1))
 
 
 def _idle_texts(
     page: Page, header: Header, area: Box, sizes: tuple[int, int, int]
-) -> tuple[Text, ...] | None:
+) -> tuple[PlacedText, ...] | None:
     """The texts at these sizes, None if the night's name has no room."""
     small, most, gap = sizes
-    above = ends(fonts.plain(header.gate), header.clock, small, area.after(MARK_ROOM * page.online))
+    above = at_both_ends(fonts.plain(header.gate), header.clock, small, area.after(MARK_ROOM * page.online))
     count = _largest_line(fonts.plain(header.count), area, most)
     middle = _between(area, max(text.box.h for text in above), count.box.h, gap)
     event = _event(fonts.plain(page.headline), middle)
@@ -38,13 +38,13 @@ def _between(area: Box, above: int, below: int, gap: int) -> Box:
     return Box(x=area.x, y=area.y + above + gap, w=area.w, h=max(room, 0))
 
 
-def _largest_line(text: str, area: Box, most: int) -> Text:
+def _largest_line(text: str, area: Box, most: int) -> PlacedText:
     sizes = [size for size in fonts.SIZES if size <= most]
     fitting = [size for size in sizes if fonts.width(text, size) <= area.w]
     return row(text, fitting[0] if fitting else fonts.SMALLEST, area)
 
 
-def _event(text: str, area: Box) -> tuple[Text, ...] | None:
+def _event(text: str, area: Box) -> tuple[PlacedText, ...] | None:
     size, lines = fonts.largest(text, area.w, area.h) or (fonts.SMALLEST, [text])
     spare = area.h - fonts.block(lines, size)
     return below_each_other(lines, size, area.below(spare // 2)) if spare >= 0 else None
@@ -56,7 +56,7 @@ _TYPED = (24, 20, 16, 14, 12)
 _MOST_ROWS = 4
 
 
-def typing(page: Page, area: Box) -> Layout:
+def typing(page: Page, area: Box) -> ScreenLayout:
     """The hint above, the code below it as large as all of it fits; what was typed last is always in view."""
     hint = row(page.lines[0], fonts.SMALLEST, area.after(MARK_ROOM * page.online), 0)
     room = area.below(max(hint.box.h, MARK_ROOM) + 2)
@@ -67,7 +67,7 @@ def typing(page: Page, area: Box) -> Layout:
             break
     while fonts.block(rows, size) > room.h:
         rows = rows[1:]
-    return Layout(
+    return ScreenLayout(
         texts=(hint, *below_each_other(rows, size, room, align=0)),
         mark=(area.x, area.y),
     )
@@ -90,7 +90,7 @@ def _broken(text: str, cells: int) -> list[str]:
 _BAR = 12
 
 
-def focus(page: Page, area: Box, share: float) -> Layout:
+def focus_page(page: Page, area: Box, share: float) -> ScreenLayout:
     """A large number, beside it the best so far and whether a code is read, below a bar."""
     bar = Box(x=area.x, y=area.bottom - _BAR, w=area.w, h=_BAR)
     upper = Box(x=area.x, y=area.y, w=area.w, h=area.h - _BAR - GAP)
@@ -103,4 +103,4 @@ def focus(page: Page, area: Box, share: float) -> Layout:
     middle = side.below((side.h - fonts.block(lines, small)) // 2)
     texts = below_each_other(lines, small, middle, align=1)
     filled = round((bar.w - 4) * min(max(share, 0.0), 1.0))
-    return Layout(texts=(number, *texts), frame=bar, filled=filled)
+    return ScreenLayout(texts=(number, *texts), frame=bar, filled=filled)

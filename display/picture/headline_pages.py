@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from display import fonts
 from display.picture.rows import GAP, MARK_ROOM, below_each_other, wrapped
-from display.picture.shapes import Box, Layout
+from display.picture.shapes import Box, ScreenLayout
 from display.text.words import Page
 from gate.common.value import Value
 
@@ -54,7 +54,7 @@ class _Try(Value, frozen=True):
         return fonts.block(list(self.body), self.line_size) if self.body else 0
 
 
-def best(page: Page, area: Box) -> Layout | None:
+def best(page: Page, area: Box) -> ScreenLayout | None:
     """The page laid out as large as it goes, None if it fits at no size."""
     tries = [attempt for size in _LINES for attempt in _tries(page, area, size)]
     return _place(max(tries, key=_score), area) if tries else None
@@ -99,7 +99,7 @@ def _heads(page: Page, area: Box) -> Iterator[_Try]:
                 yield _Try(size=size, head=tuple(head), icon=icon, stacked=False, drop=drop, indent=indent)
 
 
-def _place(attempt: _Try, area: Box) -> Layout:
+def _place(attempt: _Try, area: Box) -> ScreenLayout:
     """Spread what is left of the height evenly between and around the parts."""
     gap = attempt.gap if attempt.body else 0
     spare = (area.h - attempt.upper - gap - attempt.lower) // (3 if attempt.body else 2)
@@ -107,7 +107,7 @@ def _place(attempt: _Try, area: Box) -> Layout:
     icon, head_area = (_stack if attempt.stacked else _side_by_side)(attempt, start)
     texts = below_each_other(list(attempt.head), attempt.size, head_area)
     small = below_each_other(list(attempt.body), attempt.line_size, start.below(attempt.upper + gap + spare))
-    return Layout(texts=texts + small, icon_box=icon, mark=(area.x, area.y))
+    return ScreenLayout(texts=texts + small, icon_box=icon, mark=(area.x, area.y))
 
 
 def _stack(attempt: _Try, area: Box) -> tuple[Box | None, Box]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from display import fonts
-from display.picture.fixed_pages import focus, idle, typing
+from display.picture.fixed_pages import focus_page, idle, typing
 from display.picture.headline_pages import best
-from display.picture.rows import GAP, MARK, ends, row
-from display.picture.shapes import Box, Layout, Text
+from display.picture.rows import GAP, MARK, at_both_ends, row
+from display.picture.shapes import Box, PlacedText, ScreenLayout
 from display.picture.turned_pages import turning
 from display.text.words import Page
 
@@ -28,7 +28,7 @@ _BANNER_SIZE = 14
 
 
 @lru_cache(maxsize=64)
-def layout(page: Page, size: tuple[int, int]) -> Layout:
+def layout(page: Page, size: tuple[int, int]) -> ScreenLayout:
     """Lay a page out for a panel of `size` = (width, height) pixels, at least 128 × 64."""
     width, height = size
     bar, banner = _banner(page, width)
@@ -36,7 +36,7 @@ def layout(page: Page, size: tuple[int, int]) -> Layout:
     bottom = height - (SHIFT if page.standing else 1)
     area = Box(x=MARGIN, y=top, w=width - 2 * MARGIN, h=bottom - top)
     body = _body(page, area)
-    return Layout(
+    return ScreenLayout(
         texts=banner + body.texts,
         icon=page.icon,
         icon_box=body.icon_box,
@@ -49,17 +49,17 @@ def layout(page: Page, size: tuple[int, int]) -> Layout:
     )
 
 
-def _body(page: Page, area: Box) -> Layout:
+def _body(page: Page, area: Box) -> ScreenLayout:
     if page.header is not None:
         return idle(page, page.header, area)
     if page.typed:
         return typing(page, area)
     if page.share is not None:
-        return focus(page, area, page.share)
+        return focus_page(page, area, page.share)
     return (None if page.roll else best(page, area)) or turning(page, area)
 
 
-def _banner(page: Page, width: int) -> tuple[Box | None, tuple[Text, ...]]:
+def _banner(page: Page, width: int) -> tuple[Box | None, tuple[PlacedText, ...]]:
     """The lit bar across the top: first line large, the word left and the age right."""
     if not page.banner:
         return None, ()
@@ -69,7 +69,7 @@ def _banner(page: Page, width: int) -> tuple[Box | None, tuple[Text, ...]]:
     return Box(x=0, y=0, w=width, h=texts[-1].box.bottom + margin), texts
 
 
-def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[Text, ...]:
+def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[PlacedText, ...]:
     """All of it side by side, as on a wide panel; nothing if it does not fit."""
     widths = [fonts.width(part, _BANNER_SIZE) for part in parts]
     free = width - 2 * (MARGIN + 1) - sum(widths)
@@ -82,12 +82,12 @@ def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[Text, ...]:
     return tuple(texts)
 
 
-def _in_rows(word: str, age: str, further: tuple[str, ...], width: int) -> tuple[Text, ...]:
+def _in_rows(word: str, age: str, further: tuple[str, ...], width: int) -> tuple[PlacedText, ...]:
     """The word left and the age right, small if they must, and what else there is below."""
     margin = 1 if further else 2  # two lines leave little for the rest
     area = Box(x=MARGIN + 1, y=margin, w=width - 2 * MARGIN - 2, h=40)
     large = fonts.width(word + age, _BANNER_SIZE) + GAP <= area.w
-    texts = [*ends(word, age, _BANNER_SIZE if large else fonts.SMALLEST, area, black=True)]
+    texts = [*at_both_ends(word, age, _BANNER_SIZE if large else fonts.SMALLEST, area, black=True)]
     for line in further:
         area = area.below(texts[-1].box.bottom - area.y + 2)
         texts.append(row(line, fonts.SMALLEST, area, black=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from display import fonts
-from display.picture.shapes import Box, Text
+from display.picture.shapes import Box, PlacedText
 
 GAP = 5
 """Rows or columns between two parts of a screen."""
@@ -15,12 +15,16 @@ MARK_ROOM = MARK + 3
 """Columns, or rows, that the mark takes from what stands beside or below it."""
 
 
-def row(text: str, size: int, area: Box, align: float = 0.5, *, black: bool = False) -> Text:
+def row(text: str, size: int, area: Box, align: float = 0.5, *, black: bool = False) -> PlacedText:
     """One line at the top of an area."""
-    return Text(text=text, size=size, box=area.top(fonts.ink(text, size).height), align=align, black=black)
+    return PlacedText(
+        text=text, size=size, box=area.top(fonts.ink(text, size).height), align=align, black=black
+    )
 
 
-def ends(left: str, right: str, size: int, area: Box, *, black: bool = False) -> tuple[Text, Text]:
+def at_both_ends(
+    left: str, right: str, size: int, area: Box, *, black: bool = False
+) -> tuple[PlacedText, PlacedText]:
     """Two texts of one row, at its two ends; the left one gives way."""
     across = min(fonts.width(right, size), area.w)
     last = Box(x=area.right - across, y=area.y, w=across, h=area.h)
@@ -28,7 +32,7 @@ def ends(left: str, right: str, size: int, area: Box, *, black: bool = False) ->
     return row(left, size, first, 0, black=black), row(right, size, last, 1, black=black)
 
 
-def below_each_other(lines: list[str], size: int, area: Box, align: float = 0.5) -> tuple[Text, ...]:
+def below_each_other(lines: list[str], size: int, area: Box, align: float = 0.5) -> tuple[PlacedText, ...]:
     """Lines from the top of an area."""
     texts = []
     for text in lines:

@@ -42,7 +42,7 @@ class Box(Value, frozen=True):
         return Box(x=self.x, y=self.y, w=self.w, h=min(rows, self.h))
 
 
-class Text(Value, frozen=True):
+class PlacedText(Value, frozen=True):
     """One line in its box. The box is exactly as high as the line's ink.
 
     A line wider than its box moves through it; others stand still. `black`: on a lit bar.
@@ -68,11 +68,11 @@ class Text(Value, frozen=True):
 class Leaf(Value, frozen=True):
     """One of several pictures that a page turns through: what of it is not on all of them."""
 
-    texts: tuple[Text, ...] = ()
+    texts: tuple[PlacedText, ...] = ()
     icon_box: Box | None = None
 
 
-class Layout(Value, frozen=True):
+class ScreenLayout(Value, frozen=True):
     """One screen, ready to paint.
 
     `bar`: lit area behind black text; `mark`: the online mark's corner; `frame`: an outline, of
@@ -80,7 +80,7 @@ class Layout(Value, frozen=True):
     longest, all within `seconds`; then again from the first. Without `seconds` there is no hurry.
     """
 
-    texts: tuple[Text, ...] = ()
+    texts: tuple[PlacedText, ...] = ()
     icon: Icon = "none"
     icon_box: Box | None = None
     bar: Box | None = None

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from display import fonts
 from display.picture.rows import GAP, MARK_ROOM, below_each_other, row, wrapped
-from display.picture.shapes import Box, Layout, Leaf, Text
+from display.picture.shapes import Box, Leaf, PlacedText, ScreenLayout
 from display.text.words import Page
 
 UNHURRIED = 2.0
@@ -27,7 +27,7 @@ _SIZES = (14, 12)
 _SIGN_GAP = 3
 
 
-def turning(page: Page, area: Box) -> Layout:
+def turning(page: Page, area: Box) -> ScreenLayout:
     """Headline and icon above as many lines as fit; the others on further leaves.
 
     As large as leaves enough time for each leaf; the headline stays on all of them if there is room.
@@ -36,7 +36,7 @@ def turning(page: Page, area: Box) -> Layout:
     unbroken = [leaves for leaves, broken in tries if not broken] or [leaves for leaves, _ in tries]
     unhurried = [leaves for leaves in unbroken if _seconds(page, leaves) >= _LEGIBLE]
     leaves = unhurried[0] if unhurried else min(unbroken, key=len)
-    return Layout(leaves=leaves, mark=(area.x, area.y), seconds=page.seconds)
+    return ScreenLayout(leaves=leaves, mark=(area.x, area.y), seconds=page.seconds)
 
 
 def spans(count: int, seconds: float | None) -> list[float]:
@@ -112,7 +112,7 @@ def _packed(items: list[list[str]], size: int, first: int, others: int) -> Itera
         yield leaf
 
 
-def _head(page: Page, area: Box) -> tuple[tuple[Text, ...], Box | None, Box]:
+def _head(page: Page, area: Box) -> tuple[tuple[PlacedText, ...], Box | None, Box]:
     """Headline and icon in one row, and what is left below."""
     room, side = MARK_ROOM * page.online, _HEADS[0]
     icon = Box(x=area.x + room, y=area.y, w=side, h=side) if page.icon != "none" else None
@@ -125,7 +125,7 @@ def _head(page: Page, area: Box) -> tuple[tuple[Text, ...], Box | None, Box]:
     return below_each_other(lines, size, strip.below(top)), icon, area.below(height + GAP)
 
 
-def _rows(rows: list[str], size: int, area: Box, align: float = 0.5) -> tuple[Text, ...]:
+def _rows(rows: list[str], size: int, area: Box, align: float = 0.5) -> tuple[PlacedText, ...]:
     """In the middle of the area."""
     area = area.below(max(area.h - _height(rows, size), 0) // 2)
     texts = [row(rows[0], size, area, align)]

@@ -9,7 +9,7 @@ from datetime import tzinfo
 
 from display.fonts import plain
 from display.text.catalogue import CATALOGUES, Lang, clock_time, day_of, say
-from gate.ports.screen import Answer
+from gate.ports.screen import VerdictScreen
 from gate.rules.model import Entry, Event, Flag, Kind, Reason, Table, Verdict
 from gate.rules.typo import Typo
 
@@ -115,7 +115,7 @@ NOT_HERE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
 """The ticket may well be good: only this gate, now, cannot tell. No cross, and nobody is turned away."""
 
 
-def refusal_headline(screen: Answer, lang: Lang) -> str:
+def refusal_headline(screen: VerdictScreen, lang: Lang) -> str:
     """Of a refusal, and of what is no answer yet."""
     verdict = screen.verdict
     if verdict.reason not in REFUSALS:  # an admission that the door took back
@@ -130,7 +130,7 @@ def refusal_headline(screen: Answer, lang: Lang) -> str:
     return say(lang, f"reason_{verdict.reason.value}")
 
 
-def refusal_lines(screen: Answer, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
+def refusal_lines(screen: VerdictScreen, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
     """What stands below it: why, or what to do."""
     verdict = screen.verdict
     match verdict.reason:
@@ -192,7 +192,7 @@ def _hours(verdict: Verdict, lang: Lang, tz: tzinfo) -> str:
     return say(lang, "ended", time=clock_time(event.ends_at, tz))
 
 
-def _used(screen: Answer, lang: Lang, tz: tzinfo) -> str:
+def _used(screen: VerdictScreen, lang: Lang, tz: tzinfo) -> str:
     entry = screen.verdict.entry
     if entry is None:
         return say(lang, "used_unknown")

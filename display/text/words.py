@@ -24,17 +24,17 @@ from display.text.verdicts import (
 )
 from gate.common.value import Value
 from gate.ports.screen import (
-    Answer,
     DoubleEntry,
+    EntryPlace,
     Focus,
     Idle,
-    Link,
+    LinkView,
     Notice,
     OutOfOrder,
-    Place,
     Screen,
     StaffText,
     Typing,
+    VerdictScreen,
     stays,
 )
 from gate.rules.model import Flag, Ruling
@@ -93,7 +93,7 @@ def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:  # noqa: PLR0911 – 
     match screen:
         case Idle():
             return _idle(screen, lang, tz)
-        case Answer():
+        case VerdictScreen():
             return _answer(screen, lang, tz)
         case OutOfOrder():
             return _out_of_order(screen, lang)
@@ -136,7 +136,7 @@ def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
     return Header(gate=screen.gate_name, clock=clock_time(screen.now, tz), count=count)
 
 
-def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
+def _banner(link: LinkView, lang: Lang) -> tuple[str, ...]:
     """Offline already means a list as old as it says, so only an online gate has a word for that."""
     if link.online and not link.stale:
         return ()
@@ -144,7 +144,7 @@ def _banner(link: Link, lang: Lang) -> tuple[str, ...]:
     return (say(lang, word, age=_age(link.cache_age_s, lang)),)
 
 
-def _waiting(link: Link, lang: Lang) -> tuple[str, ...]:
+def _waiting(link: LinkView, lang: Lang) -> tuple[str, ...]:
     if link.online or link.waiting <= 0:
         return ()
     return (say(lang, "waiting_one" if link.waiting == 1 else "waiting", count=link.waiting),)
@@ -159,7 +159,7 @@ def _age(seconds: int | None, lang: Lang) -> str:
     return say(lang, "age_d", n=seconds // 86400)
 
 
-def _answer(screen: Answer, lang: Lang, tz: tzinfo) -> Page:
+def _answer(screen: VerdictScreen, lang: Lang, tz: tzinfo) -> Page:
     verdict = screen.verdict
     banner = _banner(screen.link, lang)
     if Flag.LOCKED in verdict.flags:  # a guesser learns nothing, not even why
@@ -238,7 +238,7 @@ def _double_entry(screen: DoubleEntry, lang: Lang, tz: tzinfo) -> Page:
     )
 
 
-def _place(place: Place, tz: tzinfo) -> str:
+def _place(place: EntryPlace, tz: tzinfo) -> str:
     return f"{place.gate} {clock_time(place.at, tz)}"
 
 

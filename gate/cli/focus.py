@@ -6,32 +6,31 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gate import bootstrap
+from gate.cli.options import Config
 from gate.clock import SystemClock
 from gate.common.errors import HardwareError, Step
 from gate.common.log import configure
-from gate.config import read
+from gate.config import read_gate_config
 from gate.diagnostics import focus as helper
 from gate.diagnostics.device_tests import refuse_beside
 from gate.ports.screen import Focus
 from gate.store.live_file import read_live
 
-Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
-Seconds = Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; left out: at Ctrl-C.")]
+StopAfter = Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; left out: at Ctrl-C.")]
 
 
-def focus(config: Config, seconds: Seconds = None) -> None:
+def focus(config: Config, seconds: StopAfter = None) -> None:
     """Show how sharp the camera sees, 0 to 999, on the gate's screen and here.
 
     Hold a code where guests hold their phones and turn the lens until the number is at its best.
     The door must not run: it has the camera.
     """
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     refuse_beside(read_live(settings.live, SystemClock().now()))
     stop = threading.Event()

@@ -20,12 +20,13 @@ import typer
 from gate import bootstrap
 from gate.cli import focus as cli_focus
 from gate.cli import service as cli_service
+from gate.cli.options import Config
 from gate.clock import Clock, SystemClock
 from gate.common.errors import CallError, ConfigError, MagueyError
 from gate.common.log import configure
-from gate.common.uuid7 import uuid7
-from gate.config import GateFile, read
-from gate.diagnostics.status import GateStatus, gather
+from gate.common.uuids import uuid7
+from gate.config import GateFile, read_gate_config
+from gate.diagnostics.status import StatusReport, gather
 from gate.door.desk import Answered, Desk
 from gate.door.turnstile import let_in
 from gate.ports.devices import Look, Turnstile
@@ -44,7 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or WebP.", metavar="FILE...")]
 
 
@@ -60,7 +60,7 @@ def _options(
 @app.command()
 def run(config: Config) -> None:
     """Run the door until stopped (SIGTERM or Ctrl-C). Exit code 75: staff ordered a restart."""
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +106,7 @@ def scan(
     Use it beside a running door to let somebody in by a picture, or to try a gate out. A file that
     is no picture is no scan: it gets an `error`, and the exit code is then 1.
     """
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     journal = bootstrap.journal(settings)
     clock = bootstrap.clock(settings)
@@ -198,7 +198,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
     """Tell how the gate is, from its files and the running door. Exit code 1 if something needs attention."""
-    answer = gather(read(config), SystemClock())
+    answer = gather(read_gate_config(config), SystemClock())
     if as_json:
         _print(msgspec.to_builtins(answer))
     else:
@@ -207,7 +207,7 @@ def status(
         raise typer.Exit(1)
 
 
-def _status_lines(status: GateStatus) -> Iterator[str]:
+def _status_lines(status: StatusReport) -> Iterator[str]:
     journal = status.journal
     link = "online" if status.online else "OFFLINE, ALONE" if status.isolated else "OFFLINE"
     yield f"gate      {status.gate_id}  {link}"
@@ -223,7 +223,7 @@ def _status_lines(status: GateStatus) -> Iterator[str]:
         yield f"! {problem}"
 
 
-def _clock(status: GateStatus) -> str:
+def _clock(status: StatusReport) -> str:
     if status.clock != "synced":
         return "NOT CONFIRMED by the hub"
     off = _off(status.clock_offset_ms)

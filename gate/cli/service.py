@@ -14,18 +14,18 @@ import msgspec
 import typer
 
 from gate import bootstrap
+from gate.cli.options import Config
 from gate.clock import SystemClock
 from gate.common.findings import needs_attention, table
 from gate.common.log import configure
-from gate.config import GateFile, read
+from gate.config import GateFile, read_gate_config
 from gate.diagnostics import device_tests as trials
-from gate.diagnostics.doctor import diagnose
+from gate.diagnostics.doctor import diagnose_gate
 from gate.diagnostics.recorded_night import replay_night
 from gate.diagnostics.replay import Replayed
 from gate.store.live_file import read_live
 
 app = typer.Typer()
-Config = Annotated[Path, typer.Option(help="The gate's configuration; see config/gate.toml.")]
 Each = Annotated[float, typer.Option(min=0.05, help="Seconds for each.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
@@ -36,9 +36,9 @@ def doctor(config: Config, as_json: Json = False) -> None:
 
     Moves no relay. While the door runs, it is asked how its devices are; else they are tried.
     """
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
-    found = diagnose(
+    found = diagnose_gate(
         settings,
         config,
         bootstrap.clock(settings),
@@ -54,7 +54,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
 
 def _alone(config: Path) -> GateFile:
     """The configuration, once it is sure that the door does not have the devices."""
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     trials.refuse_beside(read_live(settings.live, SystemClock().now()))
     return settings
@@ -141,7 +141,7 @@ def journal(
     Lost history ends by itself once the hub has made up for it. Where no hub will be heard, it is ended
     by `--accept-loss`: first entries are then no longer flagged, nor is it said on the screen.
     """
-    settings = read(config)
+    settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     opened = bootstrap.journal(settings)
     try:
@@ -169,7 +169,7 @@ def replay(
 
     Exit code 1 if anything does: a ticket refunded or linked since, another configuration, another version.
     """
-    settings = read(config)
+    settings = read_gate_config(config)
     found = replay_night(settings, journal or settings.journal, event)
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

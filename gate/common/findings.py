@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 """A check that takes longer hangs; a camera that does not come up takes 15 s."""
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """`WARNING`: it works, and somebody should look before the night. `FAULT`: it does not work."""
 
     OK = "ok"
@@ -30,7 +30,7 @@ class Finding(Value, frozen=True):
     """One line: what was looked at, what was found, what it means and what to do (empty if all is well)."""
 
     check: str
-    level: Level
+    level: Severity
     result: str
     advice: str = ""
 
@@ -40,17 +40,17 @@ Check = Callable[[], Iterable[Finding]]
 
 def fine(check: str, result: str) -> Finding:
     """All is well."""
-    return Finding(check=check, level=Level.OK, result=result)
+    return Finding(check=check, level=Severity.OK, result=result)
 
 
 def warning(check: str, result: str, advice: str) -> Finding:
     """It works, but."""
-    return Finding(check=check, level=Level.WARNING, result=result, advice=advice)
+    return Finding(check=check, level=Severity.WARNING, result=result, advice=advice)
 
 
 def fault(check: str, result: str, advice: str) -> Finding:
     """It does not work."""
-    return Finding(check=check, level=Level.FAULT, result=result, advice=advice)
+    return Finding(check=check, level=Severity.FAULT, result=result, advice=advice)
 
 
 def of_error(error: HardwareError) -> Finding:
@@ -104,7 +104,7 @@ def _fill(name: str, check: Check, found: list[Finding]) -> None:
 
 def needs_attention(findings: Iterable[Finding]) -> bool:
     """Whether anybody has to do anything: exit code 1."""
-    return any(finding.level is not Level.OK for finding in findings)
+    return any(finding.level is not Severity.OK for finding in findings)
 
 
 def table(findings: Sequence[Finding]) -> list[str]:
@@ -112,7 +112,7 @@ def table(findings: Sequence[Finding]) -> list[str]:
     width = max((len(finding.check) for finding in findings), default=0)
     lines = []
     for finding in findings:
-        mark = "ok     " if finding.level is Level.OK else finding.level.value.upper().ljust(7)
+        mark = "ok     " if finding.level is Severity.OK else finding.level.value.upper().ljust(7)
         lines.append(f"{mark}  {finding.check.ljust(width)}  {finding.result}")
         if finding.advice:
             lines.append(f"{' ' * (width + 9)}  → {finding.advice}")

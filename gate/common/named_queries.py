@@ -11,7 +11,7 @@ from importlib.resources import files
 _NAME = re.compile(r"^-- (?P<name>[a-z0-9_]+) --$", re.MULTILINE)
 
 
-def parse(text: str) -> dict[str, str]:
+def parse_queries(text: str) -> dict[str, str]:
     """Split a file into its named queries. What stands before the first name is commentary.
 
     :raises ValueError: a name stands twice.
@@ -23,6 +23,6 @@ def parse(text: str) -> dict[str, str]:
     return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
 
 
-def load(package: str, name: str) -> dict[str, str]:
+def load_queries(package: str, name: str) -> dict[str, str]:
     """The queries of the file `name` in a package's folder ``sql/``."""
-    return parse((files(package) / "sql" / name).read_text("utf-8"))
+    return parse_queries((files(package) / "sql" / name).read_text("utf-8"))

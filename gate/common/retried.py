@@ -16,7 +16,7 @@ T = TypeVar("T")
 RETRY_MS = 3_000
 
 
-class Mending(Generic[T]):
+class Retried(Generic[T]):
     """Holds what `make` makes.
 
     :param make: makes the part; raises `MagueyError` while it cannot.

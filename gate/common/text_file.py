@@ -26,10 +26,10 @@ def read_text(path: Path) -> str:
     :raises OSError: it cannot be read.
     :raises NotTextError: it holds something else.
     """
-    return text_of(path.read_bytes())
+    return decode_text(path.read_bytes())
 
 
-def text_of(data: bytes) -> str:
+def decode_text(data: bytes) -> str:
     """Bytes of a file as text, without the mark. Raises `NotTextError`."""
     other = next((name for mark, name in _OTHERS if data.startswith(mark)), None)
     if other is not None:

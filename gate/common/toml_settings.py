@@ -18,10 +18,10 @@ from msgspec.structs import FieldInfo, fields
 from gate.common.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
-Check = Callable[[Any], Iterator[str]]
+ConfigCheck = Callable[[Any], Iterator[str]]
 
 
-def load(text: str, shape: type[T], name: str, check: Check | None = None) -> T:
+def load_settings(text: str, shape: type[T], name: str, check: ConfigCheck | None = None) -> T:
     """Turn TOML text into `shape`.
 
     :param name: how the file is called in the message.
@@ -47,7 +47,9 @@ def load(text: str, shape: type[T], name: str, check: Check | None = None) -> T:
     raise ConfigError(f"{name}: {count}:\n{lines}")
 
 
-def _further(data: dict[str, Any], shape: type[msgspec.Struct], check: Check, wrong: list[str]) -> list[str]:
+def _further(
+    data: dict[str, Any], shape: type[msgspec.Struct], check: ConfigCheck, wrong: list[str]
+) -> list[str]:
     """What `check` finds beside keys that are wrong: it is asked as if those were left out.
 
     What it says of a key left out is not told; where a key that is needed is among them, it cannot be asked.

@@ -20,9 +20,9 @@ from gate.common.findings import Finding, fault, fine, warning
 from gate.common.owned_files import create_own
 from gate.config import GateFile
 from gate.diagnostics.mounts import IN_MEMORY, REMOTE, mount_of
-from gate.diagnostics.status import CATCH_UP, EventStatus, GateStatus
+from gate.diagnostics.status import CATCH_UP, EventStatus, StatusReport
 from gate.rules.model import Now
-from gate.store.live_file import OK, Reading
+from gate.store.live_file import OK, LiveReading
 
 FSYNCS = 20
 SLOW_FSYNC_MS, BAD_FSYNC_MS = 50.0, 500.0
@@ -134,7 +134,7 @@ def check_sharing(config: GateFile) -> Iterator[Finding]:
         yield fine("shared files", "Door and sync can both open the journal and the cache.")
 
 
-def check_files(status: GateStatus) -> Iterator[Finding]:
+def check_files(status: StatusReport) -> Iterator[Finding]:
     """What is in journal and cache."""
     journal = status.journal
     if journal.problem:
@@ -209,7 +209,7 @@ def wired_pins(config: GateFile) -> dict[str, int]:
     return {name: pin for name, pin in pins.items() if pin is not None}
 
 
-def check_door(reading: Reading) -> Iterator[Finding]:
+def check_door(reading: LiveReading) -> Iterator[Finding]:
     """The running door's own account; without one the devices are tried by the doctor itself."""
     if reading.live is None or not reading.is_fresh:
         advice = "Devices are tried now; then start it: systemctl start maguey-gate."
@@ -219,7 +219,7 @@ def check_door(reading: Reading) -> Iterator[Finding]:
     yield fine("door", f"running, pid {live.pid}, {live.counters.scans} scans, {live.way.value}.")
 
 
-def parts_of(reading: Reading) -> Iterator[Finding]:
+def parts_of(reading: LiveReading) -> Iterator[Finding]:
     """Each device and file as the running door has it."""
     if reading.live is None:
         return

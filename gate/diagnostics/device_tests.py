@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gate.clock import Clock
 from gate.common.errors import HardwareError, MagueyError, Step
-from gate.common.uuid7 import uuid7
+from gate.common.uuids import uuid7
 from gate.ports.devices import Scanner, Turnstile, Voice
 from gate.ports.signals import Signal
 from gate.rules.model import Reason, ScanRecord
@@ -14,7 +14,7 @@ from gate.rules.passage import Outcome
 from gate.rules.payload import Malformed, parse
 from gate.rules.records import record_of
 from gate.store.journal import Journal
-from gate.store.live_file import Reading
+from gate.store.live_file import LiveReading
 
 Wait = Callable[[float], object]
 """Waits that many seconds."""
@@ -22,7 +22,7 @@ LOOK_S = 0.05
 _SHOWN = 60
 
 
-def refuse_beside(door: Reading) -> None:
+def refuse_beside(door: LiveReading) -> None:
     """Two programs cannot have one device.
 
     :raises MagueyError: the door runs.

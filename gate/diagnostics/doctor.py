@@ -27,7 +27,7 @@ _LONGEST_REPORT = 1024 * 1024
 DeviceChecks = Callable[[bool], Sequence[tuple[str, Check]]]
 
 
-def diagnose(config: GateFile, file: Path, clock: Clock, devices: DeviceChecks) -> list[Finding]:
+def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChecks) -> list[Finding]:
     """All findings, in the order of a scan's way through the gate.
 
     :param file: where `config` was read from, for the child that looks at the network.

@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 
 from gate.common.errors import CallError, StoreError
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.config import GateFile
-from gate.diagnostics.replay import Known, Replayed, replay
+from gate.diagnostics.replay import Replayed, replay
 from gate.rules.decide import Policy
 from gate.rules.model import Event, ScanRecord
 from gate.store.cache import CacheReader
 from gate.store.rows import COLUMNS, from_row
 
-SQL = load("gate", "replay.sql")
+SQL = load_queries("gate", "replay.sql")
 
 
 def replay_night(config: GateFile, journal: Path, event: str | None = None) -> Replayed:
@@ -34,9 +34,7 @@ def replay_night(config: GateFile, journal: Path, event: str | None = None) -> R
     try:
         with cache.view(), _records(journal) as records:
             event_id = None if event is None else _night(event, cache.events(), records)
-            return replay(
-                records, lambda code_hash: _known(cache, code_hash), cache.events(), policy, event_id
-            )
+            return replay(records, cache.find, cache.events(), policy, event_id)
     finally:
         cache.close()
 
@@ -51,11 +49,6 @@ def _night(name: str, events: Iterable[Event], records: Iterable[ScanRecord]) ->
             f"--event: neither guest list nor journal knows a night {name[:40]!r}; give its code or its id."
         )
     return name
-
-
-def _known(cache: CacheReader, code_hash: str) -> Known:
-    found = cache.find(code_hash)
-    return Known(admission=found.admission, table=found.table, peers=found.peers)
 
 
 class _Rows:

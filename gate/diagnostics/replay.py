@@ -17,8 +17,7 @@ import msgspec
 
 from gate.common.value import Value
 from gate.rules.decide import Policy, Question, decide
-from gate.rules.first_entry import WITHOUT_LEAVE, Standing
-from gate.rules.first_entry import Answer as Claimed
+from gate.rules.first_entry import WITHOUT_LEAVE, Grant, Standing
 from gate.rules.history import combine, without
 from gate.rules.model import (
     Admission,
@@ -31,25 +30,17 @@ from gate.rules.model import (
     Ruling,
     ScanRecord,
     Status,
-    Table,
     Verdict,
 )
 from gate.rules.night import margin, night_of
 from gate.rules.payload import Code, Malformed, Proof
+from gate.store.cache import Known
 
-GRANTED = Claimed(scan_id="", answer="granted")
+GRANTED = Grant(scan_id="", answer="granted")
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-class Known(Value, frozen=True):
-    """What the cache says of one code now."""
-
-    admission: Admission | None = None
-    table: Table | None = None
-    peers: tuple[Entry, ...] = ()
-
-
-class Answer(Value, frozen=True):
+class Compared(Value, frozen=True):
     """The part of a verdict that is compared."""
 
     ruling: Ruling
@@ -66,8 +57,8 @@ class Difference(Value, frozen=True):
     seq: int
     at: Moment
     code: str
-    was: Answer
-    would_be: Answer
+    was: Compared
+    would_be: Compared
     why: str
 
 
@@ -237,8 +228,8 @@ def _proof(record: ScanRecord) -> Proof:
 
 
 def _difference(record: ScanRecord, verdict: Verdict, question: Question) -> Difference | None:
-    was = Answer(ruling=record.verdict, reason=record.reason, kind=record.kind)
-    would_be = Answer(ruling=verdict.ruling, reason=verdict.reason, kind=verdict.kind)
+    was = Compared(ruling=record.verdict, reason=record.reason, kind=record.kind)
+    would_be = Compared(ruling=verdict.ruling, reason=verdict.reason, kind=verdict.kind)
     if was == would_be:
         return None
     return Difference(
@@ -275,7 +266,7 @@ _THEN = {
 }
 
 
-def _why(was: Answer, would_be: Answer, verdict: Verdict, question: Question) -> str:
+def _why(was: Compared, would_be: Compared, verdict: Verdict, question: Question) -> str:
     """The likely cause: what the decision table says now, else what it said then."""
     if would_be.reason is Reason.ALREADY_USED and verdict.entry is not None:
         return f"An entry at {verdict.entry.gate} at {verdict.entry.at:%H:%M:%S} UTC became known since."

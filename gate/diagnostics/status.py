@@ -10,15 +10,15 @@ import msgspec
 
 from gate.clock import Clock
 from gate.common.errors import StoreError
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.common.value import Value
 from gate.config import GateFile
 from gate.rules.model import Event, Now
 from gate.rules.night import nights_now
 from gate.store.cache import CacheReader, LinkState, is_isolated, is_stale
-from gate.store.live_file import OK, Reading, read_live
+from gate.store.live_file import OK, LiveReading, read_live
 
-SQL = load("gate", "status.sql")
+SQL = load_queries("gate", "status.sql")
 UNSURE_CLOCK = (
     "The hub has not confirmed the clock since the machine was started: until then doors open "
     "10 minutes later at this gate, and close 10 minutes sooner. Is maguey-sync connected?"
@@ -67,7 +67,7 @@ class EventStatus(Value, frozen=True):
         )
 
 
-class GateStatus(Value, frozen=True):
+class StatusReport(Value, frozen=True):
     """The whole answer; `problems` is empty when all is well. `door`: by its own account, fresh or not.
 
     `event`: tonight's, `also`: other nights that are on. `isolated`: it has reached no broker for a while.
@@ -78,7 +78,7 @@ class GateStatus(Value, frozen=True):
     online: bool
     journal: JournalStatus
     event: EventStatus | None
-    door: Reading
+    door: LiveReading
     problems: tuple[str, ...]
     isolated: bool = False
     clock: Literal["synced", "untrusted"] = "untrusted"
@@ -92,7 +92,7 @@ class GateStatus(Value, frozen=True):
         return (self.event, *self.also) if self.event is not None else ()
 
 
-def gather(config: GateFile, clock: Clock) -> GateStatus:
+def gather(config: GateFile, clock: Clock) -> StatusReport:
     """Read the gate's files."""
     cache = CacheReader(config.cache)
     try:
@@ -117,7 +117,7 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
         problems.append(UNSURE_CLOCK)
     door = read_live(config.live, now)
     problems += door_problems(door)
-    return GateStatus(
+    return StatusReport(
         gate_id=config.gate_id,
         online=link.online,
         journal=journal,
@@ -132,7 +132,7 @@ def gather(config: GateFile, clock: Clock) -> GateStatus:
     )
 
 
-def door_problems(door: Reading) -> list[str]:
+def door_problems(door: LiveReading) -> list[str]:
     """What is wrong with the door: nothing, that it does not run, or each part's trouble."""
     if door.live is None or not door.is_fresh:
         return [f"{door.why} Start it: systemctl start maguey-gate; its log: journalctl -u maguey-gate."]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gate.door.idle import Front
 from gate.door.parts import Parts
-from gate.door.signs import Showing
-from gate.ports.screen import DoubleEntry, Place
+from gate.door.signs import Signs
+from gate.ports.screen import DoubleEntry, EntryPlace
+from gate.rules.alert import Alert
 from gate.rules.model import Now
-from gate.store.link_row import Alert
 
 EVERY_MS = 1_000
 
@@ -15,7 +15,7 @@ EVERY_MS = 1_000
 class Alerting:
     """Reads the cache's alerts. Those from before this door was started were for the one before it."""
 
-    def __init__(self, gate_id: str, parts: Parts, front: Front, showing: Showing) -> None:
+    def __init__(self, gate_id: str, parts: Parts, front: Front, showing: Signs) -> None:
         self._gate_id = gate_id
         self._parts = parts
         self._front = front
@@ -48,6 +48,8 @@ class Alerting:
     def _double_entry(self, alert: Alert) -> DoubleEntry:
         names = self._parts.cache.gate_names()
         return DoubleEntry(
-            counts=Place(gate=names.get(alert.gate, alert.gate), at=alert.at),
-            other=Place(gate=names.get(alert.other_gate, alert.other_gate), at=alert.other_at or alert.at),
+            counts=EntryPlace(gate=names.get(alert.gate, alert.gate), at=alert.at),
+            other=EntryPlace(
+                gate=names.get(alert.other_gate, alert.other_gate), at=alert.other_at or alert.at
+            ),
         )

@@ -14,7 +14,7 @@ from gate.common.errors import CacheError, StoreError
 from gate.door.desk import Answered, Desk, Method
 from gate.door.parts import Parts
 from gate.door.report import Tally
-from gate.door.signs import Showing
+from gate.door.signs import Signs
 from gate.door.turnstile import Passing
 from gate.ports.devices import Turnstile
 from gate.rules.guesses import Guessing, is_guess
@@ -39,7 +39,7 @@ class Answering:
         self,
         parts: Parts,
         passing: Passing,
-        showing: Showing,
+        showing: Signs,
         tally: Tally,
         make_desk: Callable[[Journal], Desk],
     ) -> None:

@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.clock import Clock
 from gate.common.errors import CacheError
-from gate.common.uuid7 import uuid7
+from gate.common.uuids import uuid7
 from gate.common.value import Value
 from gate.door.effects import Effects, effects, screen_link, with_arrivals
-from gate.hotline.client import Claims
+from gate.hotline.client import HubLine
 from gate.rules.decide import Policy, Question, decide
-from gate.rules.first_entry import Answer, Claim, Standing, is_first_of_one_time, lacks_leave
+from gate.rules.first_entry import Claim, Grant, Standing, is_first_of_one_time, lacks_leave
 from gate.rules.guesses import covered, is_guess, strict
 from gate.rules.history import combine, is_same, without
 from gate.rules.home_gate import division_of, home_of
@@ -82,7 +82,7 @@ class _Leave(Value, frozen=True):
     `is_sure`: if the ticket is one of this gate's own, it is not being lent to another meanwhile.
     """
 
-    answer: Answer | None = None
+    answer: Grant | None = None
     asked_ms: int = 0
     is_sure: bool = False
 
@@ -116,7 +116,7 @@ class Desk:
         journal: Journal,
         cache: CacheReader,
         clock: Clock,
-        claims: Claims,
+        claims: HubLine,
         random: Callable[[int], bytes],
         policy: Policy,
         keys: Mapping[str, Ed25519PublicKey],
@@ -381,7 +381,7 @@ def _entered_unseen(case: _Case, turn: Turn) -> int:
     return seen + turn.admitted(unseen) if unseen else seen
 
 
-def _believed(answer: Answer | None, past: Past) -> Answer | None:
+def _believed(answer: Grant | None, past: Past) -> Grant | None:
     """What the hub says, unless it has not heard yet that this gate annulled what it goes by."""
     if answer is None or answer.answer != "taken" or answer.entry is None:
         return answer

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 import msgspec
 
 from gate.common.value import Value
-from gate.ports.screen import Answer, Link
+from gate.ports.screen import LinkView, VerdictScreen
 from gate.ports.signals import Signal, signal_of
 from gate.rules.model import Reason, Table, Verdict
 from gate.store.cache import Feed, LinkState, is_isolated
 
 
-def screen_link(state: LinkState, waiting: int, feed: Feed, isolated_after_ms: float, *, stale: bool) -> Link:
+def screen_link(
+    state: LinkState, waiting: int, feed: Feed, isolated_after_ms: float, *, stale: bool
+) -> LinkView:
     """The link as the screen tells it."""
-    return Link(
+    return LinkView(
         online=state.online,
         waiting=waiting,
         cache_age_s=feed.age_s,
@@ -28,18 +30,18 @@ class Effects(Value, frozen=True):
     """One release of the turnstile or none, the screen to show, and what lights and buzzer say."""
 
     release: bool
-    screen: Answer
+    screen: VerdictScreen
     signal: Signal
 
 
-def effects(verdict: Verdict, link: Link, gate_names: Mapping[str, str]) -> Effects:
+def effects(verdict: Verdict, link: LinkView, gate_names: Mapping[str, str]) -> Effects:
     """What follows from a verdict. An admission releases once; nothing else does.
 
     :param gate_names: what people call the gates, by id; an unknown one is called by its id.
     """
     gate = verdict.other_gate or (verdict.entry.gate if verdict.entry else "")
     place = gate_names.get(gate, gate)
-    screen = Answer(verdict=verdict, place=place, link=link)
+    screen = VerdictScreen(verdict=verdict, place=place, link=link)
     return Effects(release=verdict.admits, screen=screen, signal=signal_of(verdict))
 
 

@@ -13,7 +13,7 @@ from gate.common.outage import Outage
 from gate.common.value import Value
 from gate.door.effects import screen_link
 from gate.door.parts import Parts
-from gate.ports.screen import Idle, Link, Notice, OutOfOrder, Part, Screen
+from gate.ports.screen import Idle, LinkView, Notice, OutOfOrder, Part, Screen
 from gate.rules.night import nights_now, taking_place, tonight
 from gate.rules.passage import Passage, Way
 from gate.store.cache import Feed, is_isolated, is_stale
@@ -185,7 +185,7 @@ class Front:
         own = self._from_journal(lambda j: j.waiting_entries(self._acked(j), event_id), now_ms)
         return self._parts.cache.entered(event_id) + own
 
-    def link(self, now_ms: int) -> Link:
+    def link(self, now_ms: int) -> LinkView:
         """The gate's view of the hub, as the screen tells it."""
         cache, now = self._parts.cache, self._parts.clock.now()
         waiting = self._from_journal(lambda journal: journal.last_seq() - self._acked(journal), now_ms)

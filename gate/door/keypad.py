@@ -7,12 +7,12 @@ from datetime import tzinfo
 from gate.door.answer import Answering
 from gate.door.idle import Front
 from gate.door.parts import Parts
-from gate.door.signs import Showing
+from gate.door.signs import Signs
 from gate.ports.devices import Typed
 from gate.ports.screen import Typing
 from gate.rules.code_starts import starts_of
 from gate.rules.model import Now
-from gate.rules.typed_code import Typist, may_type, read
+from gate.rules.typed_code import Typist, may_type, readings
 from gate.rules.typo import likely
 
 
@@ -23,7 +23,7 @@ class Keying:
     """
 
     def __init__(
-        self, parts: Parts, front: Front, showing: Showing, answering: Answering, zone: tzinfo
+        self, parts: Parts, front: Front, showing: Signs, answering: Answering, zone: tzinfo
     ) -> None:
         self._parts = parts
         self._front = front
@@ -60,7 +60,7 @@ class Keying:
             self._showing.notice("slower", now.monotonic_ms)
             return
         starts = starts_of(self._parts.cache.events(), now.wall, self._zone)
-        presented = read(text, starts, self._knows)
+        presented = readings(text, starts, self._knows)
         if presented is not None:
             self._answering.answer(presented, now, "manual", lambda: likely(text, starts, self._knows))
 

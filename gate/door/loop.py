@@ -29,13 +29,13 @@ from gate.door.orders import Ordering
 from gate.door.parts import Parts
 from gate.door.report import Report, Tally
 from gate.door.scanner import Scanning
-from gate.door.signs import Showing
+from gate.door.signs import Signs
 from gate.door.standing_orders import Lasting
 from gate.door.turnstile import Passing
 from gate.ports.devices import Look
 from gate.ports.screen import Notice
 from gate.rules.model import Now, Reason
-from gate.rules.passage import Order, Outcome
+from gate.rules.passage import OrderAction, Outcome
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
 
@@ -83,7 +83,7 @@ class Door:
         self._passing = passing
         self._tally = Tally()
         self._front = Front(settings, parts)
-        self._showing = Showing(parts, self._front, passing)
+        self._showing = Signs(parts, self._front, passing)
         self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
         self._seeing = Seeing(settings, parts)
         self._keying = Keying(parts, self._front, self._showing, self._answering, zone)
@@ -149,7 +149,7 @@ class Door:
         self._safely("screen", lambda: self._showing.rest(now.monotonic_ms))
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 
-    def order(self, wanted: Order) -> None:
+    def order(self, wanted: OrderAction) -> None:
         """What staff orders for the turnstile.
 
         :raises gate.rules.passage.NotAllowed: it changes nothing.

@@ -20,14 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gate.common.errors import StoreError
 from gate.common.foreign import read_json
 from gate.door.parts import Parts
-from gate.door.signs import Showing
+from gate.door.signs import Signs
 from gate.door.turnstile import Passing
 from gate.hotline.messages import Refetch, Replied
 from gate.ports.screen import Notice, StaffText
 from gate.ports.signals import Signal
-from gate.rules.command import LONGEST_ENVELOPE, Action, Command, Envelope, Refused, Reply, unseal
+from gate.rules.command import LONGEST_ENVELOPE, Action, Command, Envelope, OrderReply, RefusedOrder, unseal
 from gate.rules.model import Now
-from gate.rules.passage import NotAllowed, Order, Outcome, Way, order
+from gate.rules.passage import NotAllowed, OrderAction, Outcome, Way, order
 from gate.rules.records import record_of_order
 from gate.store.journal import Journal
 
@@ -38,10 +38,10 @@ MOST_REMEMBERED = 100
 """Answers kept, for orders that are delivered again; the oldest are forgotten. The journal forgets none."""
 QUIET_MS = 60_000
 """Orders that are not staff's are told of so often, with how many there were."""
-_WAYS: Mapping[Action, Order] = {
-    "hold_open": Order.HOLD_OPEN,
-    "close": Order.CLOSE,
-    "resume": Order.RESUME,
+_WAYS: Mapping[Action, OrderAction] = {
+    "hold_open": OrderAction.HOLD_OPEN,
+    "close": OrderAction.CLOSE,
+    "resume": OrderAction.RESUME,
 }
 
 
@@ -65,7 +65,7 @@ class Ordering:
         keys: Mapping[str, Ed25519PublicKey],
         parts: Parts,
         passing: Passing,
-        showing: Showing,
+        showing: Signs,
         changed: Callable[[Sequence[Outcome]], None],
     ) -> None:
         self._gate_id = gate_id
@@ -95,7 +95,7 @@ class Ordering:
 
     def _look_at(self, sealed: bytes, now: Now) -> None:
         command = unseal(sealed, self._keys, self._gate_id, now)
-        if isinstance(command, Refused) and not command.id:
+        if isinstance(command, RefusedOrder) and not command.id:
             self._not_staffs(command.why, now)
             self._refuse_unverified(sealed, command.why, now)
             return
@@ -124,9 +124,9 @@ class Ordering:
         self._log.warning("orders that are not staff's were not followed", why=why, count=self._unheard)
         self._unheard, self._quiet_until_ms = 0, now.monotonic_ms + QUIET_MS
 
-    def _answer(self, command: Command | Refused, now: Now) -> str:
+    def _answer(self, command: Command | RefusedOrder, now: Now) -> str:
         """Follow it, if it can be; why not, or nothing."""
-        if isinstance(command, Refused):
+        if isinstance(command, RefusedOrder):
             self._log.warning("order refused", id=command.id, why=command.why)
             return command.why
         why = ""
@@ -142,7 +142,7 @@ class Ordering:
         return why
 
     def _reply(self, command_id: str, why: str, now: Now) -> None:
-        reply = Reply(
+        reply = OrderReply(
             id=command_id,
             gate_id=self._gate_id,
             outcome="refused" if why else "done",

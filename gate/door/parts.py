@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from gate.clock import Clock
-from gate.common.retried import Mending
+from gate.common.retried import Retried
 from gate.hotline.client import Hotline
 from gate.ports.devices import Display, Eye, Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.store.cache import CacheReader
@@ -21,16 +21,16 @@ CLOSE_S = 1.8
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Everything that can break; what is `Mending` is made again by itself until it works."""
+    """Everything that can break; what is `Retried` is made again by itself until it works."""
 
     eye: Eye
     display: Display
-    turnstile: Mending[Turnstile]
-    journal: Mending[Journal]
-    inputs: Mending[Inputs]
-    voice: Mending[Voice]
-    keypad: Mending[Keypad]
-    scanner: Mending[Scanner]
+    turnstile: Retried[Turnstile]
+    journal: Retried[Journal]
+    inputs: Retried[Inputs]
+    voice: Retried[Voice]
+    keypad: Retried[Keypad]
+    scanner: Retried[Scanner]
     cache: CacheReader
     clock: Clock
     hotline: Hotline

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import metadata
 
 from gate.common.errors import MagueyError
-from gate.common.retried import Mending
+from gate.common.retried import Retried
 from gate.common.watchdog import Beats, Heart
 from gate.door.desk import Answered
 from gate.door.idle import Front
@@ -17,8 +17,7 @@ from gate.door.turnstile import Passing
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.rules.model import Now
 from gate.rules.passage import Outcome
-from gate.store.live_file import OK, Counters, Live, LiveWriter, percentile
-from gate.store.live_file import Parts as PartsReport
+from gate.store.live_file import OK, Counters, Live, LiveWriter, PartsReport, percentile
 
 LAST_DECISIONS = 200
 
@@ -137,7 +136,7 @@ class Report:
 
 
 def _said(
-    mending: Mending[Turnstile] | Mending[Inputs] | Mending[Voice] | Mending[Keypad] | Mending[Scanner],
+    mending: Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner],
 ) -> str:
     part = mending.part
     trouble: MagueyError | None = part.trouble() if part is not None else mending.trouble

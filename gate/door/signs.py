@@ -36,7 +36,7 @@ class _Later(Value, frozen=True):
     until_ms: int
 
 
-class Showing:
+class Signs:
     """What is to be seen and heard at the gate. Used from the door's thread."""
 
     def __init__(self, parts: Parts, front: Front, passing: Passing) -> None:

@@ -22,14 +22,14 @@ from gate.door.parts import Parts
 from gate.door.turnstile import Passing
 from gate.rules.model import Now, Reason, ScanRecord
 from gate.rules.night import night_ends
-from gate.rules.passage import Order, Outcome, Way
+from gate.rules.passage import OrderAction, Outcome, Way
 
 EACH_MS = 1_000
 _LOST = (
     "the journal has lost its newest records, and with them perhaps that staff ended it. "
     "If the gate is to be open, order hold_open again"
 )
-_ORDERS = {Reason.HELD_OPEN: Order.HOLD_OPEN, Reason.CLOSED: Order.CLOSE}
+_ORDERS = {Reason.HELD_OPEN: OrderAction.HOLD_OPEN, Reason.CLOSED: OrderAction.CLOSE}
 
 
 class Lasting:
@@ -118,7 +118,7 @@ class Lasting:
         why = self._why_not(self._recalled, self._since, now)
         if why is not None:
             self._log.warning("no longer held open", why=why)
-            self._changed(self._passing.order(Order.RESUME))
+            self._changed(self._passing.order(OrderAction.RESUME))
 
     def _why_not(self, recalled: ScanRecord | None, since: Now, now: Now) -> str | None:
         """Why a hold-open is to be no more, in words.

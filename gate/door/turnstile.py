@@ -15,11 +15,11 @@ import structlog
 
 from gate.common.errors import CacheError, HardwareError
 from gate.common.outage import Outage
-from gate.common.uuid7 import uuid7
+from gate.common.uuids import uuid7
 from gate.door.parts import Parts
 from gate.ports.devices import Turnstile
 from gate.rules.model import Now, Reason, ScanRecord
-from gate.rules.passage import Order, Outcome, Passage, Rules, Sensed, lost, order, released, sense
+from gate.rules.passage import OrderAction, Outcome, Passage, Rules, Sensed, lost, order, released, sense
 from gate.rules.records import record_of
 from gate.store.journal import Journal
 
@@ -95,7 +95,7 @@ class Passing:
         self._passage, outcomes = lost(self._passage, pulses)
         return tuple(outcomes)
 
-    def order(self, wanted: Order) -> tuple[Outcome, ...]:
+    def order(self, wanted: OrderAction) -> tuple[Outcome, ...]:
         """What staff orders.
 
         :returns: what happened, as from `turn`.
@@ -105,7 +105,7 @@ class Passing:
         self._owe(self._parts.clock.now(), outcomes)
         return outcomes
 
-    def follow(self, wanted: Order) -> tuple[Outcome, ...]:
+    def follow(self, wanted: OrderAction) -> tuple[Outcome, ...]:
         """The same, of an order that is recorded already."""
         self._passage, outcomes = order(self._passage, wanted)
         self._tell(outcomes)

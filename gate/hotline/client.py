@@ -18,8 +18,8 @@ import msgspec
 
 from gate.clock import Clock
 from gate.common.outage import Outage
-from gate.hotline.messages import LONGEST, Beat, Ordered, ToDoor, ToSync, Unused, encode, to_door
-from gate.rules.first_entry import Answer, Claim
+from gate.hotline.messages import LONGEST, Beat, Ordered, ToDoor, ToSync, to_door, to_packet
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.store.cache import LinkState
 
 FRESH_MS = 5_000
@@ -28,13 +28,13 @@ MOST_ORDERS = 32
 """More orders than that nobody has given at once; what comes above it is dropped."""
 
 
-class Claims(Protocol):
+class HubLine(Protocol):
     """The line to the hub, as the desk uses it. Nothing of it raises."""
 
     def is_up(self, link: LinkState) -> bool:
         """Whether a claim is worth the wait: a line that failed is not asked again until it is back."""
 
-    def ask(self, claim: Claim) -> Answer | None:
+    def ask(self, claim: Claim) -> Grant | None:
         """The hub's answer; None if there is none in time, which is the claim timeout at most."""
 
     def unused(self, scan_id: str) -> None:
@@ -83,12 +83,12 @@ class Hotline:
         self._outage = Outage("asking the hub for tickets")
 
     def is_up(self, link: LinkState) -> bool:
-        """See `Claims`."""
+        """See `HubLine`."""
         now_ms = self._clock.now().monotonic_ms
         return may_ask(with_beat(link, self._answered_ms, now_ms), self._failed_ms, now_ms)
 
-    def ask(self, claim: Claim) -> Answer | None:
-        """See `Claims`."""
+    def ask(self, claim: Claim) -> Grant | None:
+        """See `HubLine`."""
         until = time.monotonic() + self._timeout_s
         self._take_in()  # answers that came too late
         answer = self._answer(claim.scan_id, until) if self.send(claim) else None
@@ -104,12 +104,12 @@ class Hotline:
         return answer
 
     def unused(self, scan_id: str) -> None:
-        """See `Claims`."""
-        self.send(Unused(scan_id=scan_id))
+        """See `HubLine`."""
+        self.send(Returned(scan_id=scan_id))
 
     def send(self, message: ToSync) -> bool:
         """Tell sync something, without waiting; False if nobody takes it now."""
-        packet = encode(message)
+        packet = to_packet(message)
         # a sync that was started anew has left us with the end of a socket nobody reads
         return self._sent(packet) or (self._socket is None and self._sent(packet))
 
@@ -150,11 +150,11 @@ class Hotline:
             self._socket = line
         return self._socket
 
-    def _answer(self, scan_id: str, until: float) -> Answer | None:
+    def _answer(self, scan_id: str, until: float) -> Grant | None:
         """The answer to this claim; orders are kept for later, answers to others come too late."""
         while (left := until - time.monotonic()) > 0:
             message = self._heard(left)
-            if isinstance(message, Answer) and message.scan_id == scan_id:
+            if isinstance(message, Grant) and message.scan_id == scan_id:
                 return message
             if self._socket is None:
                 return None

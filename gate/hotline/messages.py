@@ -10,20 +10,14 @@ import msgspec
 
 from gate.common.foreign import read_json
 from gate.common.value import Value
-from gate.rules.first_entry import Answer, Claim
+from gate.rules.first_entry import Claim, Grant, Returned
 
 LONGEST = 16 * 1024
 """Longest packet, in bytes."""
 
 
-class Unused(Value, frozen=True, tag="unused", tag_field="t"):
-    """Door to sync: nobody was admitted with this claim; if it is granted, give it back."""
-
-    scan_id: str
-
-
 class Replied(Value, frozen=True, tag="replied", tag_field="t"):
-    """Door to sync: carry this `gate.rules.command.Reply`, encoded, to the hub."""
+    """Door to sync: carry this `gate.rules.command.OrderReply`, encoded, to the hub."""
 
     reply: str
 
@@ -49,13 +43,13 @@ class Beat(Value, frozen=True, tag="beat", tag_field="t"):
     answered_ms: int
 
 
-ToSync = Claim | Unused | Replied | Refetch
-ToDoor = Answer | Ordered | Beat
+ToSync = Claim | Returned | Replied | Refetch
+ToDoor = Grant | Ordered | Beat
 
 _to_sync, _to_door = msgspec.json.Decoder(ToSync), msgspec.json.Decoder(ToDoor)
 
 
-def encode(message: ToSync | ToDoor) -> bytes:
+def to_packet(message: ToSync | ToDoor) -> bytes:
     """A message as one packet."""
     return msgspec.json.encode(message)
 

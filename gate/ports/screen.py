@@ -16,7 +16,7 @@ from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
 from gate.rules.typo import Typo
 
 
-class Link(Value, frozen=True):
+class LinkView(Value, frozen=True):
     """The gate's view of the hub. `waiting`: scans the hub has not acknowledged yet.
 
     `cache_age_s`: seconds since the cache was last known to be current, None if never. `isolated`: it hears
@@ -50,10 +50,10 @@ class Idle(Value, frozen=True, tag="idle"):
     event_code: str = ""
     knows_time: bool = True
     counted: str = ""
-    link: Link = Link()
+    link: LinkView = LinkView()
 
 
-class Answer(Value, frozen=True, tag="answer"):
+class VerdictScreen(Value, frozen=True, tag="answer"):
     """The verdict on a scan. `verdict.event` is the event the ticket is for.
 
     `place`: what people call the gate of `verdict.entry` (``GATE 2``), or the gate to go to, of the
@@ -64,7 +64,7 @@ class Answer(Value, frozen=True, tag="answer"):
     verdict: Verdict
     place: str = ""
     typo: Typo | None = None
-    link: Link = Link()
+    link: LinkView = LinkView()
 
 
 class Part(StrEnum):
@@ -85,7 +85,7 @@ class OutOfOrder(Value, frozen=True, tag="out_of_order"):
 
     part: Part
     step: Step
-    link: Link = Link()
+    link: LinkView = LinkView()
 
 
 NoticeWord = Literal[
@@ -106,14 +106,14 @@ class Notice(Value, frozen=True, tag="notice"):
     ``released``: staff lets somebody in from afar."""
 
     word: NoticeWord
-    link: Link = Link()
+    link: LinkView = LinkView()
 
 
 class Typing(Value, frozen=True, tag="typing"):
     """What has been typed so far, in capitals. It is a ticket's secret: no log prints it."""
 
     text: str
-    link: Link = Link()
+    link: LinkView = LinkView()
 
     def __repr__(self) -> str:
         return f"Typing({len(self.text)} characters)"
@@ -130,7 +130,7 @@ class Focus(Value, frozen=True, tag="focus"):
     read: bool = False
 
 
-class Place(Value, frozen=True):
+class EntryPlace(Value, frozen=True):
     """Where and when somebody came in. `gate`: what people call it."""
 
     gate: str
@@ -140,27 +140,27 @@ class Place(Value, frozen=True):
 class DoubleEntry(Value, frozen=True, tag="double_entry"):
     """One ticket let two people in; for staff. `counts`: the entry that does, `other`: that does not."""
 
-    counts: Place
-    other: Place
-    link: Link = Link()
+    counts: EntryPlace
+    other: EntryPlace
+    link: LinkView = LinkView()
 
 
 class StaffText(Value, frozen=True, tag="staff_text"):
     """What staff wants to be read at this gate, in their words; for guests or for who stands there."""
 
     text: str
-    link: Link = Link()
+    link: LinkView = LinkView()
 
 
 Told = DoubleEntry | StaffText
 """What is shown between guests, for its time."""
-Screen = Idle | Answer | OutOfOrder | Notice | Typing | Focus | Told
+Screen = Idle | VerdictScreen | OutOfOrder | Notice | Typing | Focus | Told
 
 
 def stays(screen: Screen) -> float | None:
     """Seconds the screen stays before idle returns, None: until it is replaced (domain 2.4)."""
     match screen:
-        case Answer(verdict=verdict):
+        case VerdictScreen(verdict=verdict):
             return _answer_stays(verdict)
         case Notice(word="see_staff" | "annulled" | "released"):
             return 2.0

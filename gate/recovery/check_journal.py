@@ -17,14 +17,14 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from gate.common.errors import StoreError
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.common.owned_files import open_own
 from gate.recovery import sqlite_pages as pages
 from gate.store.cache import LinkState
-from gate.store.file_errors import DamagedError, in_words, reading_values
-from gate.store.journal import migrate
+from gate.store.file_errors import DamagedError, file_error_in_words, reading_values
+from gate.store.journal import migrate_journal
 
-SQL = load("gate", "salvage.sql")
+SQL = load_queries("gate", "salvage.sql")
 META = frozenset({"epoch", "gate_id", "last_seq", "pruned", "settled", "history_lost"})
 """All that is ever noted in the journal's table `meta`."""
 LOOK_AGAIN_S = 0.05
@@ -32,7 +32,7 @@ LOOK_AGAIN_S = 0.05
 _WAL_MODE = b"\2\2"
 
 
-def fault(path: Path, gate_id: str, hub: LinkState) -> str | None:
+def journal_fault(path: Path, gate_id: str, hub: LinkState) -> str | None:
     """What is damaged about a journal; None: it is sound.
 
     :param hub: what the hub acknowledged, by sync's account.
@@ -46,19 +46,19 @@ def fault(path: Path, gate_id: str, hub: LinkState) -> str | None:
 
 def _spoiled_log(path: Path) -> str | None:
     """A command beside the door may be writing just now: what is spoiled then is so only once."""
-    if first_spoiled(path) is None:
+    if first_spoiled_in_wal(path) is None:
         return None
     time.sleep(LOOK_AGAIN_S)
-    number = first_spoiled(path)
+    number = first_spoiled_in_wal(path)
     if number is None:
         return None
     where = "the header" if number < 0 else f"frame {number + 1}"
     return f"{path}-wal: {where} is spoiled, and what was committed since would be forgotten."
 
 
-def first_spoiled(path: Path) -> int | None:
+def first_spoiled_in_wal(path: Path) -> int | None:
     """As `gate.recovery.sqlite_pages.first_spoiled`, of the write-ahead log beside a database."""
-    with in_words(path):
+    with file_error_in_words(path):
         try:
             file = os.fdopen(open_own(companion(path, "-wal"), os.O_RDONLY), "rb")
         except FileNotFoundError:
@@ -79,11 +79,11 @@ def companion(path: Path, end: str) -> Path:
 
 
 def _in_file(path: Path, gate_id: str, hub: LinkState) -> str | None:
-    with in_words(path), os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+    with file_error_in_words(path), os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         mode = file.read(pages.HEADER)[18:20]
     if mode != _WAL_MODE:
         return f"{path}: its header is none; its write-ahead log would be forgotten."
-    with in_words(path), reading_values(path), contextlib.closing(_open(path)) as db:
+    with file_error_in_words(path), reading_values(path), contextlib.closing(_open(path)) as db:
         found = _structure(db) or _numbering(path, db, gate_id, hub)
     return f"{path}: {found}" if found else None
 
@@ -108,7 +108,7 @@ def _structure(db: sqlite3.Connection) -> str | None:
 def _objects() -> dict[str, str]:
     """Tables and indexes of a journal, as this version makes them."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrate(Database(db))
+        migrate_journal(Database(db))
         return dict(db.execute(SQL["objects"]).fetchall())
 
 

@@ -23,10 +23,10 @@ import structlog
 
 from gate.clock import Clock
 from gate.common.errors import MagueyError, Step, StoreError
-from gate.recovery.check_journal import companion, fault
+from gate.recovery.check_journal import companion, journal_fault
 from gate.recovery.rebuild_journal import Salvaged, discard, flush, rebuild
 from gate.store.cache import LinkState
-from gate.store.file_errors import DamagedError, check_place, in_words
+from gate.store.file_errors import DamagedError, check_place, file_error_in_words
 from gate.store.journal import Journal
 from gate.store.shared_files import share
 
@@ -36,7 +36,7 @@ ENDS = ("", "-wal", "-shm")
 
 
 class Opening:
-    """Opens one gate's journal, again and again. For `gate.common.retried.Mending`.
+    """Opens one gate's journal, again and again. For `gate.common.retried.Retried`.
 
     :param new_epoch: gives ids of numberings that have never been used.
     :param hub: what the hub has, by sync's account. Called from any thread.
@@ -70,7 +70,7 @@ class Opening:
         :raises StoreError: it cannot be opened or salvaged now.
         """
         check_place(self._path)
-        with in_words(self._path):
+        with file_error_in_words(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._salvages:
                 self._put_in_place()
@@ -110,7 +110,7 @@ class Opening:
             has_log = any(_size(companion(self._path, end)) for end in ("-wal", "-shm"))
             was_there = self._was_open or has_log or hub.epoch is not None
             return f"{self._path}: was there, and is gone." if was_there else None
-        return fault(self._path, self._gate_id, hub) or self._suspected()
+        return journal_fault(self._path, self._gate_id, hub) or self._suspected()
 
     def _suspected(self) -> str | None:
         """What was found in use and not now. Followed once: a mistake of ours would go on for ever."""
@@ -142,7 +142,7 @@ class Opening:
             "the journal, its -wal or its -shm was deleted or replaced in use: the door puts its own back"
         )
         building = self._beside("building")
-        with in_words(building):
+        with file_error_in_words(building):
             discard(building)
             journal.copy_to(building)
             flush(building)

@@ -26,9 +26,17 @@ import msgspec
 from gate.common.errors import StoreError
 from gate.common.value import Value
 from gate.recovery import sqlite_pages as pages
-from gate.recovery.check_journal import META, SQL, companion, first_spoiled, hub_has, is_numbered, last_number
+from gate.recovery.check_journal import (
+    META,
+    SQL,
+    companion,
+    first_spoiled_in_wal,
+    hub_has,
+    is_numbered,
+    last_number,
+)
 from gate.store.cache import LinkState
-from gate.store.file_errors import in_words
+from gate.store.file_errors import file_error_in_words
 from gate.store.journal import SQL as JOURNAL
 from gate.store.journal import make
 from gate.store.rows import COLUMNS, PAGE, from_row
@@ -59,7 +67,7 @@ def rebuild(  # noqa: PLR0913 – what is known of the old, and what is needed f
     :param new_epoch: id of a numbering that has never been used.
     :raises StoreError: the new file cannot be written, or the old one is another gate's.
     """
-    with in_words(new):
+    with file_error_in_words(new):
         discard(new)
         try:
             with contextlib.closing(make(new)) as db:
@@ -117,7 +125,7 @@ class _Salvage:
         self._take_all(old)
         self._refuse_a_strangers(old)
         # a file whose log is spoiled may hold less than was committed, and look as if that were all
-        is_whole = old.exists() and first_spoiled(old) is None and self._is_complete(hub)
+        is_whole = old.exists() and first_spoiled_in_wal(old) is None and self._is_complete(hub)
         remembered = self._remember(int(self._meta["pruned"]) if is_whole else 0, now)
         rows = self._continue() if is_whole else self._begin_anew(new_epoch)
         self._db.execute(SQL["count_all_as_opened"])

@@ -26,7 +26,7 @@ FRAME = FRAME_HEADER + PAGE
 HEADER = 100
 """Bytes of the file's header, which stands on the first page before its tree."""
 
-Value = int | float | str | bytes | None
+CellValue = int | float | str | bytes | None
 _WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
 _TABLE_LEAF, _INDEX_INNER, _INDEX_LEAF = 0x0D, 0x02, 0x0A
 _TREE_HEADER = {_TABLE_LEAF: 8, _INDEX_LEAF: 8, _INDEX_INNER: 12}
@@ -41,7 +41,7 @@ class Cell(NamedTuple):
     """One entry of a page. `rowid`: of a row of a table; None of an entry of an index."""
 
     rowid: int | None
-    values: tuple[Value, ...]
+    values: tuple[CellValue, ...]
 
 
 class Log(NamedTuple):
@@ -94,7 +94,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     return value - (1 << 64) if value >> 63 else value, at + 9
 
 
-def record(data: bytes) -> tuple[Value, ...]:
+def record(data: bytes) -> tuple[CellValue, ...]:
     """The values of one record. Raises `ValueError` or `IndexError` for what is none."""
     body, at = varint(data, 0)
     end = body
@@ -108,7 +108,7 @@ def record(data: bytes) -> tuple[Value, ...]:
     return tuple(values)
 
 
-def _value(data: bytes, at: int, kind: int) -> tuple[Value, int]:
+def _value(data: bytes, at: int, kind: int) -> tuple[CellValue, int]:
     if kind >= 12:  # a text or bytes
         size = (kind - 12) // 2
         raw = data[at : at + size]

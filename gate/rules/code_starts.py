@@ -23,7 +23,7 @@ _DAY = timedelta(days=1)
 _CENTURY = timedelta(days=36_525)
 
 
-class Night(Value, frozen=True):
+class NightCode(Value, frozen=True):
     """One night: its event's code, and the evening it is on now."""
 
     code: str
@@ -37,7 +37,7 @@ class Night(Value, frozen=True):
 class Starts(Value, frozen=True):
     """The nights whose guests may be at the door, tonight's first; none without a night."""
 
-    nights: tuple[Night, ...] = ()
+    nights: tuple[NightCode, ...] = ()
 
     @property
     def tonight(self) -> str:
@@ -71,7 +71,9 @@ def starts_of(events: Sequence[Event], now: datetime, zone: tzinfo) -> Starts:
     chosen = ([first] if first else []) + [one for one in served if one != first and _is_around(one, now)]
     # at the two ends of time there are no dates beside a night's own
     dated = [one for one in chosen if abs(one.doors_open_at - now) < _CENTURY]
-    return Starts(nights=tuple(Night(code=one.code, day=evening(one.doors_open_at, zone)) for one in dated))
+    return Starts(
+        nights=tuple(NightCode(code=one.code, day=evening(one.doors_open_at, zone)) for one in dated)
+    )
 
 
 def _is_around(event: Event, now: datetime) -> bool:

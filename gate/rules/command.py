@@ -7,7 +7,6 @@ is used up by the journal: the record it leaves has the order's own id, and no i
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gate.common.foreign import read_json
+from gate.common.uuids import is_written_uuid
 from gate.common.value import Value
 from gate.rules.model import Moment, Now
 
@@ -26,7 +26,7 @@ LONGEST_LIFE_S = 600
 LONGEST_TEXT = 200
 LONGEST_ENVELOPE = 4096
 
-Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
+OrderText = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 
 
 class Command(Value, frozen=True):
@@ -35,11 +35,11 @@ class Command(Value, frozen=True):
     id: str
     gate_id: str
     action: Action
-    reason: Text
-    actor: Text
+    reason: OrderText
+    actor: OrderText
     issued_at: Moment
     expires_at: Moment
-    text: Text = ""
+    text: OrderText = ""
 
 
 class Envelope(Value, frozen=True):
@@ -52,7 +52,7 @@ class Envelope(Value, frozen=True):
     v: int = 1
 
 
-class Reply(Value, frozen=True):
+class OrderReply(Value, frozen=True):
     """What became of a command: ``done``, or ``refused`` and `why` in words."""
 
     id: str
@@ -63,7 +63,7 @@ class Reply(Value, frozen=True):
     v: int = 1
 
 
-class Refused(Value, frozen=True):
+class RefusedOrder(Value, frozen=True):
     """A command that is not followed. `id`: as far as it could be read, for the reply."""
 
     why: str
@@ -81,31 +81,33 @@ def seal(command: Command, key_id: str, key: Ed25519PrivateKey) -> bytes:
     return msgspec.json.encode(envelope)
 
 
-def unseal(sealed: bytes, keys: Mapping[str, Ed25519PublicKey], gate_id: str, now: Now) -> Command | Refused:
+def unseal(
+    sealed: bytes, keys: Mapping[str, Ed25519PublicKey], gate_id: str, now: Now
+) -> Command | RefusedOrder:
     """The command in an envelope, if it is genuine, for this gate and for now. Never raises.
 
     With a clock that nobody confirmed nothing expires, so nothing is followed.
     """
     if len(sealed) > LONGEST_ENVELOPE:
-        return Refused(why="it is too long")
+        return RefusedOrder(why="it is too long")
     try:
         envelope = read_json(sealed, Envelope, limit=LONGEST_ENVELOPE)
         body = base64.b64decode(envelope.body, validate=True)
         signature = base64.b64decode(envelope.signature, validate=True)
     except ValueError:
-        return Refused(why="it cannot be read")
+        return RefusedOrder(why="it cannot be read")
     key = keys.get(envelope.key)
     if key is None:
-        return Refused(why=f"its key {envelope.key[:16]!r} is not known here: see [command_keys]")
+        return RefusedOrder(why=f"its key {envelope.key[:16]!r} is not known here: see [command_keys]")
     try:
         key.verify(signature, body)
         command = read_json(body, Command, limit=LONGEST_ENVELOPE)
     except InvalidSignature:
-        return Refused(why="its signature is wrong")
+        return RefusedOrder(why="its signature is wrong")
     except ValueError:
-        return Refused(why="it is signed, and cannot be read: another version?")
+        return RefusedOrder(why="it is signed, and cannot be read: another version?")
     why = _why_not(command, gate_id, now)
-    return Refused(why=why, id=command.id) if why else command
+    return RefusedOrder(why=why, id=command.id) if why else command
 
 
 def _why_not(command: Command, gate_id: str, now: Now) -> str | None:
@@ -117,12 +119,4 @@ def _why_not(command: Command, gate_id: str, now: Now) -> str | None:
         return "it has expired"
     if command.expires_at - min(command.issued_at, now.wall) > timedelta(seconds=LONGEST_LIFE_S):
         return f"it is valid for longer than {LONGEST_LIFE_S} s"
-    return None if _is_uuid(command.id) else "its id is no UUID"
-
-
-def _is_uuid(text: str) -> bool:
-    """In the one form that Postgres gives back: it becomes a record's id, and no id is there twice."""
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+    return None if is_written_uuid(command.id) else "its id is no UUID"

@@ -22,9 +22,10 @@ class Claim(Value, frozen=True, tag="claim", tag_field="t"):
     code_hash: str
     event_id: str
     epoch: str
+    v: int = 1
 
 
-class Answer(Value, frozen=True, tag="answer", tag_field="t"):
+class Grant(Value, frozen=True, tag="grant", tag_field="t"):
     """What the hub says to a claim.
 
     ``granted``: it is this gate's. ``taken``: `entry` says by whom and when. ``revoked``: the hub knows
@@ -41,11 +42,19 @@ class Answer(Value, frozen=True, tag="answer", tag_field="t"):
     home: str = ""
     reason: str | None = None
     reentry: bool | None = None
+    v: int = 1
 
     @property
     def is_one_time(self) -> bool:
         """Whether the hub takes it for a one-time ticket: whoever may come and go is never kept out so."""
         return self.reentry is False or self.answer in ("taken", "elsewhere")
+
+
+class Returned(Value, frozen=True, tag="return", tag_field="t"):
+    """Nobody came in with this claim, or will: if it is granted, it is the hub's again."""
+
+    scan_id: str
+    v: int = 1
 
 
 ONE_TIME = frozenset({Kind.GA, Kind.UNKNOWN})
@@ -71,7 +80,7 @@ class Standing(Value, frozen=True):
     """
 
     gate: str = ""
-    answer: Answer | None = None
+    answer: Grant | None = None
     is_late: bool = False
     isolated: bool = False
     history_lost: bool = False

@@ -65,16 +65,16 @@ class Walk(StrEnum):
     EXPIRED = "expired"
 
 
-class Step(StrEnum):
+class PassageStep(StrEnum):
     """What ends it."""
 
     BODY = "body"
     TIME_UP = "time_up"
 
 
-WALK: dict[tuple[Walk, Step], Walk] = {
-    (Walk.RELEASED, Step.BODY): Walk.PASSED,
-    (Walk.RELEASED, Step.TIME_UP): Walk.EXPIRED,
+WALK: dict[tuple[Walk, PassageStep], Walk] = {
+    (Walk.RELEASED, PassageStep.BODY): Walk.PASSED,
+    (Walk.RELEASED, PassageStep.TIME_UP): Walk.EXPIRED,
 }
 
 
@@ -87,7 +87,7 @@ class Way(StrEnum):
     FREE_PASSAGE = "free_passage"
 
 
-class Order(StrEnum):
+class OrderAction(StrEnum):
     """What staff may order."""
 
     HOLD_OPEN = "hold_open"
@@ -95,13 +95,13 @@ class Order(StrEnum):
     RESUME = "resume"
 
 
-WAY: dict[tuple[Way, Order], Way] = {
-    (Way.NORMAL, Order.HOLD_OPEN): Way.HELD_OPEN,
-    (Way.NORMAL, Order.CLOSE): Way.CLOSED,
-    (Way.HELD_OPEN, Order.CLOSE): Way.CLOSED,
-    (Way.HELD_OPEN, Order.RESUME): Way.NORMAL,
-    (Way.CLOSED, Order.HOLD_OPEN): Way.HELD_OPEN,
-    (Way.CLOSED, Order.RESUME): Way.NORMAL,
+WAY: dict[tuple[Way, OrderAction], Way] = {
+    (Way.NORMAL, OrderAction.HOLD_OPEN): Way.HELD_OPEN,
+    (Way.NORMAL, OrderAction.CLOSE): Way.CLOSED,
+    (Way.HELD_OPEN, OrderAction.CLOSE): Way.CLOSED,
+    (Way.HELD_OPEN, OrderAction.RESUME): Way.NORMAL,
+    (Way.CLOSED, OrderAction.HOLD_OPEN): Way.HELD_OPEN,
+    (Way.CLOSED, OrderAction.RESUME): Way.NORMAL,
 }
 """The alarm lies over this: while it is on the way is free, afterwards it is what staff last ordered."""
 
@@ -188,7 +188,7 @@ def released(passage: Passage, scan: ScanRecord, now_ms: int, rules: Rules) -> P
     return replace(passage, awaited=(*passage.awaited, scan), due_ms=due)
 
 
-def order(passage: Passage, wanted: Order) -> tuple[Passage, tuple[Outcome, ...]]:
+def order(passage: Passage, wanted: OrderAction) -> tuple[Passage, tuple[Outcome, ...]]:
     """What staff orders.
 
     :raises NotAllowed: it makes no sense now, such as resuming a gate that works normally.
@@ -264,7 +264,7 @@ def _bodies(passage: Passage, bodies: int, now_ms: int, rules: Rules) -> Taken:
 
 def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
     if passage.awaited:
-        return _ended(passage, Step.BODY, now_ms, rules)
+        return _ended(passage, PassageStep.BODY, now_ms, rules)
     if passage.leaving:
         return replace(passage, leaving=passage.leaving - 1), []
     if now_ms < passage.quiet_until_ms:
@@ -282,10 +282,10 @@ def _covered(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> Pas
 def _time(passage: Passage, now_ms: int, rules: Rules) -> Taken:
     if not passage.awaited or now_ms < passage.due_ms:
         return passage, []
-    return _ended(passage, Step.TIME_UP, now_ms, rules)
+    return _ended(passage, PassageStep.TIME_UP, now_ms, rules)
 
 
-def _ended(passage: Passage, how: Step, now_ms: int, rules: Rules) -> Taken:
+def _ended(passage: Passage, how: PassageStep, now_ms: int, rules: Rules) -> Taken:
     """The first who is awaited is through, or out of time; the next one's time begins."""
     scan, *others = passage.awaited
     then = replace(passage, awaited=tuple(others), due_ms=now_ms + _patience(rules))

@@ -57,7 +57,7 @@ def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
     return Typist(typed_ms=(*recent, now_ms)), True
 
 
-def read(text: str, starts: Starts, known: Callable[[str], bool]) -> Presented | None:
+def readings(text: str, starts: Starts, known: Callable[[str], bool]) -> Presented | None:
     """What was typed, as something to decide.
 
     :param starts: of the nights served, see `gate.rules.code_starts.starts_of`.

@@ -17,16 +17,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from gate.common.errors import CacheError
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.common.value import Value
+from gate.rules.alert import Alert
 from gate.rules.history import ends, without
 from gate.rules.home_gate import Division
 from gate.rules.model import Admission, Entry, Event, Heard, Measure, Now, Table
-from gate.store.link_row import Alert, Behind, LinkNote, last_known
+from gate.store.link_row import Behind, LinkNote, last_known
 from gate.store.rows import moment
-from gate.store.shared_files import Identity, identity
+from gate.store.shared_files import FileIdentity, identity
 
-SQL = load("gate", "cache.sql")
+SQL = load_queries("gate", "cache.sql")
 Rows = list[tuple[Any, ...]]
 T = TypeVar("T")
 _UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError, RecursionError)
@@ -87,7 +88,7 @@ class CacheReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
-        self._identity: Identity | None = None
+        self._identity: FileIdentity | None = None
         self._viewing = False
         self.trouble: CacheError | None = None
 

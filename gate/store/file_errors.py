@@ -47,7 +47,7 @@ class DamagedError(StoreError):
 
 
 @contextlib.contextmanager
-def in_words(path: Path) -> Iterator[None]:
+def file_error_in_words(path: Path) -> Iterator[None]:
     """Errors of SQLite and of the disk become a `StoreError` that carries what to do next.
 
     :raises DamagedError: what stands in the file is not what this software wrote.

@@ -22,14 +22,14 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from gate.common.errors import StoreError
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.common.value import Value
 from gate.rules.model import Entry, Now, ScanRecord
-from gate.store.file_errors import DamagedError, check_place, in_words, reading_values
+from gate.store.file_errors import DamagedError, check_place, file_error_in_words, reading_values
 from gate.store.rows import COLUMNS, PAGE, from_row, moment, to_row
 from gate.store.shared_files import identity
 
-SQL = load("gate", "journal.sql")
+SQL = load_queries("gate", "journal.sql")
 INSERT = f"insert into scans ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _MIGRATIONS = Migrations("journal")
 
@@ -131,7 +131,7 @@ class Journal:
         self.damage: str | None = None
         """What was found to be damaged in use; the file has to be salvaged."""
         check_place(path)
-        with in_words(path):
+        with file_error_in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = make(path)
             try:
@@ -191,7 +191,7 @@ class Journal:
 
         :raises StoreError: it cannot be read, or the other not written.
         """
-        with in_words(path), contextlib.closing(sqlite3.connect(path)) as copy:
+        with file_error_in_words(path), contextlib.closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
 
     def mark_opening(self, scan_id: str) -> None:
@@ -324,7 +324,7 @@ class Journal:
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:
         try:
-            with in_words(self.path):
+            with file_error_in_words(self.path):
                 yield
         except DamagedError as error:
             self.damage = str(error)
@@ -337,22 +337,22 @@ class Journal:
 
 def make(path: Path) -> sqlite3.Connection:
     """A connection to a journal whose tables are there and of this version."""
-    db = connect(path)
+    db = connect_journal(path)
     try:
         with reading_values(path):
-            migrate(Database(db))
+            migrate_journal(Database(db))
     except BaseException:
         db.close()
         raise
     return db
 
 
-def migrate(db: Database) -> None:
+def migrate_journal(db: Database) -> None:
     """Make or renew the journal's tables."""
     _MIGRATIONS.apply(db)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect_journal(path: Path) -> sqlite3.Connection:
     """A connection as the journal needs it: WAL, FULL, own transactions, no automatic checkpoint."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
     db.execute(f"pragma page_size={PAGE}")

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from gate.common.value import Value
 from gate.rules.home_gate import Division
-from gate.rules.model import Heard, Measure, Moment
+from gate.rules.model import Heard, Measure
 
 
 class Behind(Value, frozen=True):
@@ -53,17 +53,6 @@ class LinkNote(Value, frozen=True):
     behind: dict[str, Behind] = {}
     flooding: tuple[str, ...] = ()
     unlisted: bool = False
-
-
-class Alert(Value, frozen=True):
-    """What the door reads of an alert in `cache.db` (`sync.wire.messages.Alert`): of the reason ``conflict``,
-    `gate` and `at` of the entry that counts, `other_gate` and `other_at` of the one that does not."""
-
-    reason: str
-    gate: str
-    at: Moment
-    other_gate: str = ""
-    other_at: Moment | None = None
 
 
 def last_known(note: LinkNote) -> Measure | None:

@@ -31,7 +31,7 @@ LONGEST = 64 * 1024
 OK: Literal["ok"] = "ok"
 
 
-class Parts(Value, frozen=True):
+class PartsReport(Value, frozen=True):
     """Each part: ``ok``, or its trouble in words."""
 
     camera: str = OK
@@ -72,7 +72,7 @@ class Live(Value, frozen=True):
     boot_id: str
     pid: int
     version: str
-    parts: Parts = Parts()
+    parts: PartsReport = PartsReport()
     way: Way = Way.NORMAL
     counters: Counters = Counters()
     p50_ms: float | None = None
@@ -83,7 +83,7 @@ class Live(Value, frozen=True):
     isolated: bool = False
 
 
-class Reading(Value, frozen=True):
+class LiveReading(Value, frozen=True):
     """What a reader finds. `live` is the last that was written; `is_fresh`: the door runs now."""
 
     live: Live | None = None
@@ -149,21 +149,24 @@ def _state(live: Live) -> tuple[object, ...]:
     return live.parts, live.way, live.clock, live.isolated
 
 
-def read_live(path: Path, now: Now) -> Reading:
-    """The door as it last was, and whether it still is. Never raises; `Reading.why` says what is wrong."""
+def read_live(path: Path, now: Now) -> LiveReading:
+    """The door as it last was, and whether it still is. Never raises; `LiveReading.why` says what is
+    wrong."""
     try:
         live = read_json(read_own(path, LONGEST), Live, limit=LONGEST)
     except FileNotFoundError:
-        return Reading(why="The door is not running.")
+        return LiveReading(why="The door is not running.")
     except OSError as error:
-        return Reading(why=f"{path}: cannot be read: {error.strerror}. Ask as root, or as the group maguey.")
+        return LiveReading(
+            why=f"{path}: cannot be read: {error.strerror}. Ask as root, or as the group maguey."
+        )
     except ValueError as error:
-        return Reading(why=f"{path}: not what the door writes: {error}. Is the door of the same version?")
+        return LiveReading(why=f"{path}: not what the door writes: {error}. Is the door of the same version?")
     if live.boot_id != now.boot_id:
-        return Reading(live=live, why="The door has not run since the machine was started.")
+        return LiveReading(live=live, why="The door has not run since the machine was started.")
     # the door may have written it after `now` was taken: that is as fresh as can be
     age = max(now.monotonic_ms - live.monotonic_ms, 0)
     if age > FRESH_MS:
         why = f"The door has written nothing for {age // 1000} s: it ended, or it stands still."
-        return Reading(live=live, age_ms=age, why=why)
-    return Reading(live=live, age_ms=age, is_fresh=True)
+        return LiveReading(live=live, age_ms=age, why=why)
+    return LiveReading(live=live, age_ms=age, is_fresh=True)

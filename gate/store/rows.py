@@ -11,7 +11,7 @@ from gate.common.foreign import read_json
 from gate.rules.model import ScanRecord
 
 PAGE = 4096
-"""Bytes of a page; `gate.store.journal.connect` asks for no other."""
+"""Bytes of a page; `gate.store.journal.connect_journal` asks for no other."""
 
 
 COLUMNS = ScanRecord.__struct_fields__

@@ -17,7 +17,7 @@ SHARED = 0o660
 """Read and write for owner and group, nothing for others."""
 
 
-Identity = tuple[int, int, int]
+FileIdentity = tuple[int, int, int]
 """Which files stand under a database's three names: their inodes, 0 for none, or for what is no file."""
 
 
@@ -26,7 +26,7 @@ def companions(database: Path) -> tuple[Path, Path, Path]:
     return database, database.with_name(f"{database.name}-wal"), database.with_name(f"{database.name}-shm")
 
 
-def identity(database: Path) -> Identity:
+def identity(database: Path) -> FileIdentity:
     """The files under the names of a database, of its ``-wal`` and of its ``-shm``, right now.
 
     SQLite never looks at the names again once it has the files open. Whoever deletes or replaces one of them

@@ -17,7 +17,7 @@ from hardware.camera.file_names import alias, file_url
 from hardware.camera.frame_source import Frame, dark, fit
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
 from hardware.camera.tried_files import Tries
-from hardware.decoder.picture_file import Grey, PictureError, load
+from hardware.decoder.picture_file import Grey, PictureError, load_picture
 
 SETTLE_S = 1.0
 """A file that is no picture yet is given this long after its last change to become one."""
@@ -27,7 +27,7 @@ _FATAL = "The camera's process ended twice while reading it. It was probably mad
 _Stamp = tuple[int, int]  # size and mtime_ns: a file that is being written changes one of them
 
 
-class Showing:
+class HeldUp:
     """One picture being held up."""
 
     def __init__(self, path: Path, grey: Grey, until: float) -> None:
@@ -43,7 +43,7 @@ class FolderSource:
         self._dark = dark(spec.size)
         self._due = time.monotonic()
         self._stamps: dict[Path, _Stamp] = {}
-        self._showing: Showing | None = None
+        self._showing: HeldUp | None = None
         self._tries = Tries(self._folder / "refused" / ".reading")
         self._make_folders()
 
@@ -95,7 +95,7 @@ class FolderSource:
                 self._move(path, "refused")
                 self._tries.over()
                 return Frame(self._dark, alias(path.name), refused=error.why)
-            self._showing = Showing(path, grey, time.monotonic() + self._hold_s)
+            self._showing = HeldUp(path, grey, time.monotonic() + self._hold_s)
             return Frame(grey, alias(path.name))
         return None
 
@@ -113,7 +113,7 @@ class FolderSource:
 
     def _read(self, path: Path) -> Grey:
         try:
-            return fit(load(path), self._size)
+            return fit(load_picture(path), self._size)
         except PictureError:  # anything else ends this process
             self._tries.over()
             raise
@@ -169,7 +169,7 @@ class FilesSource:
             return None
         path = self._files.popleft()
         try:
-            grey = load(path)
+            grey = load_picture(path)
         except PictureError as error:
             return Frame(dark(self._size), file_url(path.name), refused=error.why)
         longest = max(grey.shape)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Driver = Literal["folder", "files", "v4l2", "picamera2"]
+CameraDriver = Literal["folder", "files", "v4l2", "picamera2"]
 
 LONGEST_SIDE = 2400
 """Longer side in pixels to which ``files`` reduces a picture (it must fit a shared slot)."""
@@ -23,7 +23,7 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     fixed for ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
     """
 
-    driver: Driver
+    driver: CameraDriver
     path: str = ""
     files: tuple[str, ...] = ()
     device: str = "/dev/video0"

@@ -44,7 +44,7 @@ _GLOBAL = zxingcpp.Binarizer.GlobalHistogram
 _LOCAL = zxingcpp.Binarizer.LocalAverage
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundCode(msgspec.Struct, frozen=True):
     """One code. `offset`: its middle from the picture's middle, 0 to 1 (1: in a corner)."""
 
     raw: bytes
@@ -54,16 +54,16 @@ class Found(msgspec.Struct, frozen=True):
 class Decoded(msgspec.Struct, frozen=True):
     """What was found, nearest to the middle first; by which step (empty: nothing); in how many ms."""
 
-    found: tuple[Found, ...]
+    found: tuple[FoundCode, ...]
     decoder: str
     ms: float
 
 
-Reading = tuple[str, list[Found]]
+_StepResult = tuple[str, list[FoundCode]]
 """A step's name, and what it read."""
 
 
-def decode(grey: Grey, effort: Effort = Effort.STILL) -> Decoded:
+def read_codes(grey: Grey, effort: Effort = Effort.STILL) -> Decoded:
     """Find every QR code in a picture.
 
     Parts of structured-append sequences and Micro QR are left out; a good code beside
@@ -85,13 +85,13 @@ def has_second_opinion() -> bool:
     return _pyzbar() is not None
 
 
-def _readings(grey: Grey, effort: Effort) -> Iterator[Reading]:
+def _readings(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
     """What each step read that read anything; a step not asked for is not taken."""
     steps = _still_steps(grey) if effort is Effort.STILL else _frame_steps(grey, effort)
     return ((name, found) for name, found in steps if found)
 
 
-def _frame_steps(grey: Grey, effort: Effort) -> Iterator[Reading]:
+def _frame_steps(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
     rows = grey[::8]
     if int(rows.max()) - int(rows.min()) < FLAT:
         return
@@ -107,7 +107,7 @@ def _frame_steps(grey: Grey, effort: Effort) -> Iterator[Reading]:
         yield "pyzbar-half", _zbar(_halved(grey))
 
 
-def _noisy_steps(grey: Grey, effort: Effort) -> Iterator[Reading]:
+def _noisy_steps(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
     smooth = _smoothed(grey)
     yield "zxing-smooth-global", _zxing(smooth, _GLOBAL)
     yield "zxing-half-smooth", _zxing(_smoothed(_halved(grey)))
@@ -116,7 +116,7 @@ def _noisy_steps(grey: Grey, effort: Effort) -> Iterator[Reading]:
         yield "zxing-smoother", _zxing(_smoothed(smooth))
 
 
-def _still_steps(grey: Grey) -> Iterator[Reading]:
+def _still_steps(grey: Grey) -> Iterator[_StepResult]:
     if max(grey.shape) > LARGE:
         small = _reduced(grey)
         yield "zxing-reduced", _zxing(small)
@@ -132,10 +132,10 @@ def _still_steps(grey: Grey) -> Iterator[Reading]:
     yield "pyzbar", _zbar(grey)
 
 
-def _zxing(grey: Grey, binarizer: zxingcpp.Binarizer = _LOCAL) -> list[Found]:
+def _zxing(grey: Grey, binarizer: zxingcpp.Binarizer = _LOCAL) -> list[FoundCode]:
     codes = zxingcpp.read_barcodes(grey, formats=_QR, binarizer=binarizer)
     nearest = sorted(codes, key=lambda code: _offset(code, grey))[:MOST_CODES]
-    return [Found(code.bytes, _offset(code, grey)) for code in nearest if _is_whole(code, grey)]
+    return [FoundCode(code.bytes, _offset(code, grey)) for code in nearest if _is_whole(code, grey)]
 
 
 def _is_whole(code: zxingcpp.Barcode, grey: Grey) -> bool:
@@ -167,7 +167,7 @@ def _pyzbar() -> Any | None:
     return pyzbar
 
 
-def _zbar(grey: Grey) -> list[Found]:
+def _zbar(grey: Grey) -> list[FoundCode]:
     pyzbar = _pyzbar()
     if pyzbar is None:
         return []
@@ -179,7 +179,7 @@ def _zbar(grey: Grey) -> list[Found]:
     # zbar guesses a charset for anything but ASCII and guesses wrong
     nearest = sorted(codes, key=lambda code: _zbar_offset(code, grey))[:MOST_CODES]
     whole = [code for code in nearest if code.data and code.data.isascii()]
-    return [Found(code.data, _zbar_offset(code, grey)) for code in whole]
+    return [FoundCode(code.data, _zbar_offset(code, grey)) for code in whole]
 
 
 def _zbar_offset(code: Any, grey: Grey) -> float:
@@ -187,7 +187,7 @@ def _zbar_offset(code: Any, grey: Grey) -> float:
     return _from_middle(rect.left + rect.width / 2, rect.top + rect.height / 2, grey)
 
 
-def _nearest_first(found: list[Found]) -> tuple[Found, ...]:
+def _nearest_first(found: list[FoundCode]) -> tuple[FoundCode, ...]:
     """Each code once, as near to the middle as it was seen."""
     nearest = {code.raw: code for code in sorted(found, key=lambda code: -code.offset)}
     return tuple(sorted(nearest.values(), key=lambda code: code.offset))

@@ -65,7 +65,7 @@ class PictureError(MagueyError, ValueError):
         self.why = why
 
 
-def load(path: Path) -> Grey:
+def load_picture(path: Path) -> Grey:
     """Read a PNG, JPEG or WebP file; of an animation, its first picture.
 
     Turned as its EXIF orientation says; transparent parts become white, as on a page. Takes about five
@@ -180,7 +180,7 @@ def _check_scans(path: Path) -> None:
 
 
 def _grey(image: Image.Image) -> Grey:
-    """As `load`. The picture is decompressed once, and turned into grey by the band."""
+    """As `load_picture`. The picture is decompressed once, and turned into grey by the band."""
     turned = _orientation(image)
     image.draft("L", image.size)  # a JPEG need not be turned into colour first
     image.load()

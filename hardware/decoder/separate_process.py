@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 
 from gate.common.foreign import UnreadableError, read_packed
-from hardware.decoder.decode import Decoded, decode
+from hardware.decoder.decode import Decoded, read_codes
 from hardware.decoder.memory_limit import limit_memory
-from hardware.decoder.picture_file import PictureError, load
+from hardware.decoder.picture_file import PictureError, load_picture
 
 PATIENCE_S = 60.0
 """Longest for one file. A picture of 40 megapixels without a code takes some 3 s here, 15 on a Pi 4."""
@@ -85,7 +85,7 @@ def _read(path: Path, answer: Connection, patience_s: float, headroom_mb: int) -
     resource.setrlimit(resource.RLIMIT_CPU, (int(patience_s) + 1,) * 2)
     limit_memory(headroom_mb)
     try:
-        found: _Refused | _Read = _Read(decode(load(path)))
+        found: _Refused | _Read = _Read(read_codes(load_picture(path)))
     except PictureError as error:
         found = _Refused(error.why)
     except MemoryError:

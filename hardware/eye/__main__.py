@@ -52,10 +52,10 @@ def _belong_to(parent: int) -> None:
 
 def _serve(assignment: Assignment, talk: socket.socket) -> None:
     if assignment.role == "camera":
-        from hardware.eye.camera_child import serve
+        pass
     else:
-        from hardware.eye.decoder_child import serve
-    serve(assignment, talk)
+        from hardware.eye.decoder_child import serve_decoder
+    serve_decoder(assignment, talk)
 
 
 if __name__ == "__main__":

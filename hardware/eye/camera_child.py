@@ -18,7 +18,7 @@ from hardware.eye.freshness import fingerprint, stale
 from hardware.eye.slots import Slots
 
 
-def serve(assignment: Assignment, talk: socket.socket) -> None:
+def serve_camera(assignment: Assignment, talk: socket.socket) -> None:
     """Answer `Capture` until the socket closes. Raises `HardwareError` when the camera fails."""
     slots = Slots(assignment.memory_fd, assignment.slots, assignment.slot_size)
     spec = msgspec.json.decode(assignment.camera, type=CameraSpec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from hardware.decoder.decode import decode, has_second_opinion
+from hardware.decoder.decode import has_second_opinion, read_codes
 from hardware.decoder.effort import Effort
 from hardware.decoder.memory_limit import limit_memory
 from hardware.decoder.sharpness import sharpness
@@ -15,7 +15,7 @@ from hardware.eye.slots import Slots
 _NO_PYZBAR = "The second decoder is missing; some codes will not be read. Run: apt install libzbar0."
 
 
-def serve(assignment: Assignment, talk: socket.socket) -> None:
+def serve_decoder(assignment: Assignment, talk: socket.socket) -> None:
     """Answer `Decode` until the socket closes."""
     slots = Slots(assignment.memory_fd, assignment.slots, assignment.slot_size)
     note = "" if has_second_opinion() else _NO_PYZBAR  # loads it, before memory is limited
@@ -30,7 +30,7 @@ def serve(assignment: Assignment, talk: socket.socket) -> None:
 def _decode(slots: Slots, request: m.Decode) -> m.Read:
     # copied first: the eye may hand a slot on when it gives this process up
     grey = slots.view(request.slot, request.width, request.height).copy()
-    result = decode(grey, Effort(request.effort))
+    result = read_codes(grey, Effort(request.effort))
     codes = tuple((found.raw, found.offset) for found in result.found)
     sharp = sharpness(grey) if request.measure else None
     return m.Read(request.slot, codes, result.decoder, result.ms, sharp)

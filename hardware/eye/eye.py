@@ -36,7 +36,7 @@ from hardware.decoder.effort import Effort, effort
 from hardware.eye import messages as m
 from hardware.eye.freshness import OLD_S, Stale, Stillness, is_past
 from hardware.eye.keeper import Worker
-from hardware.eye.pace import REST_AFTER_S, Pace
+from hardware.eye.pace import REST_AFTER_S, LookPace
 from hardware.eye.slots import Slots
 
 DECODER_DEADLINE_S = 1.0
@@ -109,7 +109,7 @@ class ChildEye:
             decoder_deadline_s = STILL_DEADLINE_S if self._still else DECODER_DEADLINE_S
         self._camera = Worker("camera", self._slots, camera_deadline_s, camera=spec)
         self._decoder = Worker("decoder", self._slots, decoder_deadline_s, headroom_mb=decoder_headroom_mb)
-        self._pace = Pace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
+        self._pace = LookPace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
         self._waiting: _Waiting | None = None
         self._decoding: _Waiting | None = None
         self._missed = 0

@@ -217,7 +217,7 @@ class Worker:
     def _await(self, due: float) -> None:
         self._due, self._awaiting = due, True
 
-    def _take(self, answer: m.Reply | None) -> m.Captured | m.Read | None:
+    def _take(self, answer: m.ChildReply | None) -> m.Captured | m.Read | None:
         match answer:
             case None:
                 self._fail_ended()

@@ -81,17 +81,17 @@ class Broken(msgspec.Struct, frozen=True, tag="broken"):
 
 
 Request = Capture | Decode
-Reply = Ready | Captured | Read | Broken
+ChildReply = Ready | Captured | Read | Broken
 
 LARGEST = 65536
 """Bytes of the largest packet: 16 codes of a version-40 symbol (2,953 bytes) fit."""
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)
-_replies = msgspec.msgpack.Decoder(Reply)
+_replies = msgspec.msgpack.Decoder(ChildReply)
 
 
-def pack(message: Request | Reply) -> bytes:
+def pack(message: Request | ChildReply) -> bytes:
     """The packet of a message."""
     return _encoder.encode(message)
 
@@ -102,7 +102,7 @@ def request(packet: bytes) -> Request:
     return message
 
 
-def reply(packet: bytes) -> Reply:
+def reply(packet: bytes) -> ChildReply:
     """The message of a packet from a child. Raises `UnreadableError` on anything else."""
-    message: Reply = read_packed(packet, _replies, limit=LARGEST)
+    message: ChildReply = read_packed(packet, _replies, limit=LARGEST)
     return message

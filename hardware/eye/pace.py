@@ -14,7 +14,7 @@ REST_AFTER_S = 60.0
 """Long enough for a queue that has a gap; the night before and after it is longer."""
 
 
-class Pace(msgspec.Struct, frozen=True):
+class LookPace(msgspec.Struct, frozen=True):
     """What the pace depends on. All times are monotonic seconds.
 
     `rest_after_s`: seconds without any code after which the eye rests.
@@ -28,11 +28,11 @@ class Pace(msgspec.Struct, frozen=True):
     asked_at: float = float("-inf")
     rest_after_s: float = REST_AFTER_S
 
-    def saw_code(self, now: float) -> Pace:
+    def saw_code(self, now: float) -> LookPace:
         """A code was seen, ours or not."""
         return msgspec.structs.replace(self, code_at=now)
 
-    def asked(self, now: float) -> Pace:
+    def asked(self, now: float) -> LookPace:
         """The camera was asked for a frame."""
         return msgspec.structs.replace(self, asked_at=now)
 

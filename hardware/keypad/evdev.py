@@ -50,7 +50,7 @@ CHARACTERS: dict[int, str] = {
 }
 
 
-class Events:
+class EventCutter:
     """Cuts what is read from an event device into its events."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Events:
         self._rest = b""
 
 
-def opened(path: Path) -> int:
+def opened_device(path: Path) -> int:
     """An event device, for this process alone. Raises `OSError`."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -17,7 +17,7 @@ DROP_AFTER_S = 10.0
 _MOST_LINES = 8
 
 
-class Line:
+class TypedLine:
     """The line being typed and those entered but not read yet. Used from one thread."""
 
     def __init__(self) -> None:

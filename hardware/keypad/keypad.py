@@ -19,7 +19,7 @@ from gate.common.errors import HardwareError, Step
 from gate.ports.devices import Keypad, NoKeypad, Typed
 from hardware.keypad import evdev
 from hardware.keypad.device_file import READ_BYTES, Source
-from hardware.keypad.key_entry import Line
+from hardware.keypad.key_entry import TypedLine
 
 BY_ID = Path("/dev/input/by-id")
 
@@ -57,14 +57,14 @@ class EventKeypad:
     ) -> None:
         opens = open_device or _opened
         self._clock = clock
-        self._line = Line()
-        self._events = evdev.Events()
+        self._line = TypedLine()
+        self._events = evdev.EventCutter()
         self._source = Source(
             "keypad", lambda: opens(device), lambda error: _translated(device, error), clock
         )
 
     def read(self) -> Typed | None:
-        """What is new since the last reading; see `hardware.keypad.key_entry.Line.read`."""
+        """What is new since the last reading; see `hardware.keypad.key_entry.TypedLine.read`."""
         now = self._clock()
         some = self._source.read(now)
         if some is None:
@@ -114,10 +114,10 @@ class TerminalKeypad:
     def __init__(self, fd: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._fd: int | None = fd
         self._clock = clock
-        self._line = Line()
+        self._line = TypedLine()
 
     def read(self) -> Typed | None:
-        """What is new since the last reading; see `hardware.keypad.key_entry.Line.read`."""
+        """What is new since the last reading; see `hardware.keypad.key_entry.TypedLine.read`."""
         now = self._clock()
         if self._fd is not None and select.select([self._fd], [], [], 0)[0]:
             self._take(self._fd, now)
@@ -152,7 +152,7 @@ def _can_repeat(code: int) -> bool:
 
 
 def _opened(name: str) -> int:
-    return evdev.opened(_path(name))
+    return evdev.opened_device(_path(name))
 
 
 def _path(name: str) -> Path:

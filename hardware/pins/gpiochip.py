@@ -29,7 +29,7 @@ class Chip(msgspec.Struct, frozen=True):
     lines: int
 
 
-class Line(msgspec.Struct, frozen=True):
+class GpioLine(msgspec.Struct, frozen=True):
     """One line. `user`: who has opened it, empty if nobody has."""
 
     name: str
@@ -43,22 +43,22 @@ def header(folder: Path = Path("/dev")) -> Chip | None:
     return next(iter([*known, *chips]), None)
 
 
-def line(chip: Chip, offset: int) -> Line | None:
+def line(chip: Chip, offset: int) -> GpioLine | None:
     """A line as it is now, None if the chip has no such line. Raises `OSError`."""
     asked = _LINE.pack(b"", b"", offset, 0, 0)
     try:
-        return line_of(_ask(chip.path, GET_LINEINFO, asked))
+        return gpio_line(_ask(chip.path, GET_LINEINFO, asked))
     except OSError as error:
         if error.errno == errno.EINVAL:
             return None
         raise
 
 
-def line_of(answer: bytes) -> Line:
+def gpio_line(answer: bytes) -> GpioLine:
     """What the kernel says of a line: `struct gpio_v2_line_info`, 256 bytes."""
     name, consumer, _offset, _attributes, flags = _LINE.unpack(answer)
     user = _text(consumer) or "the kernel"
-    return Line(name=_text(name), user=user if flags & _USED else "")
+    return GpioLine(name=_text(name), user=user if flags & _USED else "")
 
 
 def _chip(path: Path) -> Chip:

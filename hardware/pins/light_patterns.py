@@ -16,7 +16,7 @@ LOW_HZ = 180
 """A buzz rather than a beep: far below the resonance, all overtones."""
 
 
-class Moment(Value, frozen=True):
+class LightStep(Value, frozen=True):
     """What is on, and for how long. `tone_hz`: 0 is silence; `ms`: None until another signal."""
 
     green: bool = False
@@ -25,31 +25,31 @@ class Moment(Value, frozen=True):
     ms: int | None = None
 
 
-DARK = Moment()
+DARK = LightStep()
 
 
-def _beep(ms: int) -> Moment:
-    return Moment(green=True, tone_hz=HIGH_HZ, ms=ms)
+def _beep(ms: int) -> LightStep:
+    return LightStep(green=True, tone_hz=HIGH_HZ, ms=ms)
 
 
-def _green(ms: int) -> Moment:
-    return Moment(green=True, ms=ms)
+def _green(ms: int) -> LightStep:
+    return LightStep(green=True, ms=ms)
 
 
-_BLINK = (Moment(red=True, ms=250), Moment(ms=250))
+_BLINK = (LightStep(red=True, ms=250), LightStep(ms=250))
 
-PATTERNS: dict[Signal, tuple[Moment, ...]] = {
+PATTERNS: dict[Signal, tuple[LightStep, ...]] = {
     Signal.ADMIT: (_beep(150), _green(1350)),
     Signal.VIP: (_beep(120), _green(100), _beep(120), _green(3660)),
-    Signal.REFUSE: (Moment(red=True, tone_hz=LOW_HZ, ms=600), Moment(red=True, ms=2400)),
+    Signal.REFUSE: (LightStep(red=True, tone_hz=LOW_HZ, ms=600), LightStep(red=True, ms=2400)),
     Signal.ATTENTION: _BLINK * 4,
     Signal.REST: (),
-    Signal.FREE_PASSAGE: (Moment(green=True),),
-    Signal.CLOSED: (Moment(red=True),),
+    Signal.FREE_PASSAGE: (LightStep(green=True),),
+    Signal.CLOSED: (LightStep(red=True),),
 }
 
 
-def length_ms(pattern: tuple[Moment, ...]) -> int | None:
+def length_ms(pattern: tuple[LightStep, ...]) -> int | None:
     """How long a pattern takes, None if until another signal."""
     lengths = [moment.ms for moment in pattern]
     return None if None in lengths else sum(length for length in lengths if length is not None)

@@ -18,7 +18,7 @@ from gate.common.outage import Outage
 from gate.ports.devices import Silent, Voice
 from gate.ports.signals import Signal
 from hardware.pins.gpio import Output, PinDriver, made, mock_factory
-from hardware.pins.light_patterns import DARK, PATTERNS, Moment
+from hardware.pins.light_patterns import DARK, PATTERNS, LightStep
 
 RETRY_S = 3.0
 """Between two attempts to make a lamp that failed."""
@@ -68,7 +68,7 @@ class PinVoice:
         self._news: Signal | None = None
         self._is_closing = False
         self._moment = DARK
-        self._pattern: deque[Moment] = deque()
+        self._pattern: deque[LightStep] = deque()
         self._until: float | None = 0.0  # monotonic end of the moment, None: until the next signal
         self._thread = threading.Thread(target=self._run, name="voice", daemon=True)
         self._thread.start()
@@ -118,7 +118,7 @@ class PinVoice:
             times.append(self._until)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _show(self, moment: Moment) -> None:
+    def _show(self, moment: LightStep) -> None:
         for lamp in self._lamps:
             lamp.show(moment)
 
@@ -136,7 +136,7 @@ class _Lamp:
         self.error: HardwareError | None = None
         self.retry_at = 0.0
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: LightStep) -> None:
         """Its part of this moment, if it works. Never raises."""
         if self.error is not None and time.monotonic() < self.retry_at:
             return
@@ -171,7 +171,7 @@ class _Light:
         self._name = name
         self._output = Output(pin, f"lights.{name}_pin", "lights", factory=factory)
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: LightStep) -> None:
         self._output.switch(on=moment.green if self._name == "green" else moment.red)
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class _Buzzer:
 
         self._device = made(make, pin, f"lights.{name}_pin", "lights", factory)
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: LightStep) -> None:
         if moment.tone_hz:
             self._device.frequency = moment.tone_hz
             self._device.value = HALF

@@ -18,7 +18,7 @@ from typing import Literal
 from hardware.keypad import evdev
 
 LayoutName = Literal["us", "gb", "es", "latam", "de", "fr"]
-Level = Mapping[int, str]
+KeyLevel = Mapping[int, str]
 """Characters by key code."""
 
 _NOTHING = "\0"
@@ -59,7 +59,7 @@ _ROWS: Mapping[LayoutName, tuple[str, str, str]] = {
     ),
 }  # fmt: skip
 
-_EVERYWHERE: Level = {
+_EVERYWHERE: KeyLevel = {
     evdev.SPACE: " ",
     evdev.TAB: "\t",
     evdev.ENTER: "\n",
@@ -70,14 +70,14 @@ _EVERYWHERE: Level = {
 }
 
 
-class Layout:
+class KeyboardLayout:
     """One layout: what each key types alone, with Shift and with AltGr."""
 
     def __init__(self, name: LayoutName) -> None:
         self.plain, self.shifted, self.third = (_level(row) for row in _ROWS[name])
 
 
-def _level(row: str) -> Level:
+def _level(row: str) -> KeyLevel:
     typed = {code: character for code, character in zip(_PLACES, row, strict=False) if character != _NOTHING}
     return {**_EVERYWHERE, **typed}
 
@@ -86,7 +86,7 @@ class Keyboard:
     """The keys of one keyboard as they are held, and what they type. Caps Lock is the scanner's own alone."""
 
     def __init__(self, layout: LayoutName = "us") -> None:
-        self._layout = Layout(layout)
+        self._layout = KeyboardLayout(layout)
         self.forget()
 
     def forget(self) -> None:

@@ -53,11 +53,11 @@ def make_scanner(  # noqa: PLR0913 – the section of the configuration, by name
     """
     if driver == "none":
         return NoScanner()
-    kind: Kind = AsKeyboard(layout) if driver == "evdev" else AsSerial()
+    kind: ScannerDevice = AsKeyboard(layout) if driver == "evdev" else AsSerial()
     return HandScanner(Reader(device, kind, Codes(prefix.encode(), suffix.encode()), clock))
 
 
-class Kind(Protocol):
+class ScannerDevice(Protocol):
     """One kind of device: how it is opened, and what its bytes say."""
 
     folder: Path
@@ -79,11 +79,11 @@ class AsKeyboard:
 
     def __init__(self, layout: LayoutName) -> None:
         self._keyboard = Keyboard(layout)
-        self._events = evdev.Events()
+        self._events = evdev.EventCutter()
 
     def open(self, path: Path) -> int:
         """Grabbed: its keys go nowhere else."""
-        return evdev.opened(path)
+        return evdev.opened_device(path)
 
     def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
         """Events of the kernel."""
@@ -131,7 +131,7 @@ class Reader:
     """
 
     def __init__(
-        self, device: str, kind: Kind, codes: Codes, clock: Callable[[], float] = time.monotonic
+        self, device: str, kind: ScannerDevice, codes: Codes, clock: Callable[[], float] = time.monotonic
     ) -> None:
         path = kind.folder / device  # an absolute name stays what it is
         self._kind, self._codes, self._clock = kind, codes, clock

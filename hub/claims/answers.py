@@ -1,7 +1,7 @@
 """First scan wins: answer the gates' claims from Postgres (domain 2.3; protocol 4.2; ADR 15).
 
-`Claims` decides nothing itself: one call of the SQL function ``claim_entry`` answers a claim under the lock
-of the ticket's row. It has its own connections to the broker and to Postgres, so that it answers while a
+`ClaimAnswers` decides nothing itself: one call of the SQL function ``claim_entry`` answers a claim under the
+lock of the ticket's row. It has its own connections to the broker and to Postgres, so that it answers while a
 backlog of scans is taken in.
 """
 
@@ -12,7 +12,6 @@ import queue
 import re
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,28 +22,27 @@ import psycopg
 import structlog
 
 from gate.common.outage import Outage
+from gate.common.uuids import is_uuid
+from gate.rules.first_entry import Claim, Grant, Returned
 from hub.config import WATCH, HubConfig
-from hub.db.connection import Connection, connect, in_words, is_outage, one_line
+from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.gates.budget import Rate
-from hub.gates.shares import Floods, Shares
+from hub.gates.shares import GateFloods, Shares
 from hub.gates.status_message import decode_status
-from hub.mqtt.cut_off_gates import Company
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import Broker, Line, client_id
+from hub.mqtt.cut_off_gates import VenueGates
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
 from hub.mqtt.told import Seldom
 from sync.wire.messages import (
     EPOCH,
-    Claimed,
     GateStatus,
-    Grant,
     HubTime,
     Lend,
     LentTo,
     Probe,
-    Returned,
     ToHub,
     Topics,
     WireError,
@@ -77,7 +75,7 @@ _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 0.5
 _HASH = re.compile(r"[0-9a-f]{64}")
 
-_KINDS: dict[type[object], str] = {Claimed: "claims", Returned: "returns", GateStatus: "statuses"}
+_KINDS: dict[type[object], str] = {Claim: "claims", Returned: "returns", GateStatus: "statuses"}
 
 _log = structlog.get_logger()
 Wanted = dict[str, Any]
@@ -104,7 +102,7 @@ def rates_of_claims(guests_per_second: float) -> dict[str, Rate]:
     }
 
 
-class Claims:
+class ClaimAnswers:
     """Answers one venue's claims. Used from one thread.
 
     :param clock: the hub's time in microseconds since 1970.
@@ -114,7 +112,7 @@ class Claims:
     def __init__(
         self,
         venue: str,
-        line: Line,
+        line: HubLink,
         clock: Callable[[], int],
         guests_per_second: float = WATCH.guests_per_second,
     ) -> None:
@@ -123,11 +121,11 @@ class Claims:
         self._clock = clock
         self._heard: dict[str, int] = {}
         self._asked: deque[tuple[str, ToHub | GateStatus, int]] = deque(maxlen=_AT_ONCE)
-        self._returned: dict[tuple[str, str], Message] = {}
-        self._heard_now: list[Message] = []
+        self._returned: dict[tuple[str, str], Delivery] = {}
+        self._heard_now: list[Delivery] = []
         self._seldom = Seldom(self._seconds)
         self._shares = Shares(rates_of_claims(guests_per_second), self._seconds)
-        self._floods = Floods(venue, "claims", self._seconds)
+        self._floods = GateFloods(venue, "claims", self._seconds)
         self._flooding: set[str] = set()
         self._doubt_until = 0
         self._forget_at = 0
@@ -159,7 +157,7 @@ class Claims:
             for _ in range(_AT_ONCE):
                 self._take(self._line.inbox.get_nowait())
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Delivery) -> None:
         gate_id = self._topics.gate_of(message.topic)
         try:
             if gate_id is None:
@@ -191,9 +189,9 @@ class Claims:
 
     def _answer(self, conn: Connection, gate_id: str, said: ToHub | GateStatus, at_us: int) -> None:
         match said:
-            case Claimed() | Probe() if self._shares.spent(gate_id, "claims"):
+            case Claim() | Probe() if self._shares.spent(gate_id, "claims"):
                 pass  # there is no hub for a gate that claims too fast: it goes by its policy
-            case Claimed() if self._clock() - at_us <= STALE_US:
+            case Claim() if self._clock() - at_us <= STALE_US:
                 self._claim(conn, gate_id, said)
             case LentTo():
                 self._settle(conn, gate_id, said)
@@ -226,7 +224,7 @@ class Claims:
                 conn.execute(query("take_back_grants"), wanted)
                 self._flooding.discard(gate_id)
 
-    def _note_heard(self, gate_id: str, said: ToHub | GateStatus, message: Message) -> None:
+    def _note_heard(self, gate_id: str, said: ToHub | GateStatus, message: Delivery) -> None:
         if isinstance(said, GateStatus) and not said.online:
             self._heard.pop(gate_id, None)
         elif not message.retained:
@@ -239,7 +237,7 @@ class Claims:
         self._heard = {gate_id: at for gate_id, at in self._heard.items() if 0 <= now - at <= HEARD_US}
         return list(self._heard)
 
-    def _claim(self, conn: Connection, gate_id: str, claim: Claimed) -> None:
+    def _claim(self, conn: Connection, gate_id: str, claim: Claim) -> None:
         wanted: Wanted = {"gate_id": gate_id, "scan_id": claim.scan_id, "code_hash": claim.code_hash}
         wanted |= {"event_id": claim.event_id, "epoch": claim.epoch, "heard": self._present()}
         self._tell(gate_id, claim, self._ask(conn, "claim_entry", wanted))
@@ -249,7 +247,7 @@ class Claims:
         wanted |= {"lent": lent.lent, "used": lent.used, "heard": self._present()}
         self._tell(gate_id, lent, self._ask(conn, "settle_lend", wanted))
 
-    def _tell(self, gate_id: str, said: Claimed | LentTo, told: Wanted | None) -> None:
+    def _tell(self, gate_id: str, said: Claim | LentTo, told: Wanted | None) -> None:
         """Say what ``claim_entry`` returned to whom it concerns, if anybody."""
         if told is None:
             return
@@ -330,31 +328,24 @@ class Claims:
         self._seldom.say(_log.warning, "a gate's claim is not answered", gate_id, error=why[:200])
 
 
-def _read(message: Message, topics: Topics, gate_id: str) -> ToHub | GateStatus:
+def _read(message: Delivery, topics: Topics, gate_id: str) -> ToHub | GateStatus:
     """Raises `WireError`: it cannot be read, or not be looked up."""
     if message.topic == topics.status(gate_id):
         return decode_status(message.payload, gate_id)
     said = to_hub(message.payload)
-    if isinstance(said, Claimed | LentTo) and not _HASH.fullmatch(said.code_hash):
+    if isinstance(said, Claim | LentTo) and not _HASH.fullmatch(said.code_hash):
         raise WireError("its code_hash is no SHA-256 in lower-case hex")
-    if isinstance(said, Claimed) and not EPOCH.fullmatch(said.epoch):
+    if isinstance(said, Claim) and not EPOCH.fullmatch(said.epoch):
         raise WireError("its epoch is none")
     for name in ("scan_id", "event_id"):
-        if not _is_uuid(getattr(said, name, None)):
+        if (found := getattr(said, name, None)) is not None and not is_uuid(found):
             raise WireError(f"its {name} is no UUID")
     return said
 
 
-def _is_uuid(text: str | None) -> bool:
-    try:
-        return text is None or str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
-
-
-def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
+def run(config: HubConfig, line: HubLink, stop: threading.Event) -> None:
     """Answer claims until `stop`, whatever Postgres does in between."""
-    claims = Claims(config.venue, line, lambda: time.time_ns() // 1000, config.watch.guests_per_second)
+    claims = ClaimAnswers(config.venue, line, lambda: time.time_ns() // 1000, config.watch.guests_per_second)
     outage = Outage("Postgres (claims)")
     while not stop.is_set():
         try:
@@ -364,7 +355,7 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
                     claims.turn(conn, _POLL_SECONDS)
                     outage.over()
         except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(in_words(error))
+            outage.began(database_error_in_words(error))
         except Exception as error:
             # nobody would start this thread again, and every door would ask in vain
             if not outage.is_on:
@@ -376,12 +367,12 @@ def run(config: HubConfig, line: Line, stop: threading.Event) -> None:
 
 @contextlib.contextmanager
 def answering(
-    config: HubConfig, outage: SharedOutage | None = None, company: Company | None = None
+    config: HubConfig, outage: SharedOutage | None = None, company: VenueGates | None = None
 ) -> Iterator[None]:
     """A thread that answers claims while the block runs, over connections of its own."""
     topics = Topics(venue=config.venue)
     name = client_id(config.venue, "claims")
-    broker = Broker(config.mqtt, name, topics.claims(), topics.status(), outage=outage, company=company)
+    broker = BrokerLink(config.mqtt, name, topics.claims(), topics.status(), outage=outage, company=company)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="claims", daemon=True)
     thread.start()

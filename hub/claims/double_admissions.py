@@ -84,7 +84,7 @@ _WHY = {
 }
 
 
-def in_words(one: Conflict) -> str:
+def double_admission_in_words(one: Conflict) -> str:
     """Two lines: which ticket, and both admissions with their gates and times."""
     which = printable(" ".join(part for part in (one.night, one.ticket and f"ticket {one.ticket}") if part))
     why = "was earlier" if one.rule == "earlier" else "counts by its name, nobody knows which was earlier"

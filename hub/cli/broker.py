@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.common import ConfigOption, plain_errors
-from hub.config import read_config
+from hub.config import read_hub_config
 
 app = typer.Typer()
 
@@ -30,7 +30,7 @@ def broker_list(
     from hub.gates.whole_file import write_whole
 
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             rows = conn.execute(query("listed_gates"), {"venue": settings.venue}).fetchall()
         gates = [row["gate_id"] for row in rows]

@@ -11,7 +11,7 @@ import psycopg
 import typer
 
 from gate.common.errors import ConfigError, MagueyError
-from hub.db.connection import in_words
+from hub.db.connection import database_error_in_words
 from hub.errors import UsageError
 
 EXIT_FAILED = 1
@@ -32,7 +32,7 @@ def plain_errors() -> Iterator[None]:
     except MagueyError as error:
         fail(str(error), EXIT_FAILED)
     except psycopg.Error as error:
-        fail(f"Postgres: {in_words(error)}.", EXIT_FAILED)
+        fail(f"Postgres: {database_error_in_words(error)}.", EXIT_FAILED)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -10,7 +10,7 @@ import typer
 
 from hub.cli.common import EXIT_USAGE, ConfigOption, fail, plain_errors
 from hub.cli.nights import Actor
-from hub.config import read_config
+from hub.config import read_hub_config
 from hub.errors import UsageError
 
 app = typer.Typer()
@@ -22,17 +22,20 @@ def conflicts(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
 ) -> None:
     """Tickets that two gates let in while they could not ask, and that nobody has acknowledged yet."""
-    from hub.claims.double_admissions import in_words, open_conflicts
+    from hub.claims.double_admissions import double_admission_in_words, open_conflicts
     from hub.db.connection import connect
 
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             found = open_conflicts(conn)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:
-        typer.echo("\n".join(map(in_words, found)) or "no double admission that nobody has acknowledged")
+        typer.echo(
+            "\n".join(map(double_admission_in_words, found))
+            or "no double admission that nobody has acknowledged"
+        )
 
 
 @app.command()
@@ -46,7 +49,7 @@ def acknowledge(
 ) -> None:
     """Say that you have looked at double admissions: they are listed no more, and may be archived."""
     from hub.claims.double_admissions import acknowledge as look_at
-    from hub.claims.double_admissions import in_words
+    from hub.claims.double_admissions import double_admission_in_words
     from hub.db.connection import connect
     from hub.gates.orders import said_mistakes
 
@@ -56,10 +59,10 @@ def acknowledge(
         wrong = list(said_mistakes("looked at", actor))
         if wrong:
             raise UsageError("Nothing was changed", wrong)
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             done = look_at(conn, ids or (), night, actor, datetime.now(UTC))
     if not done:
         typer.echo("somebody else acknowledged that just now")
     for one in done:
-        typer.echo(f"acknowledged: {in_words(one)}")
+        typer.echo(f"acknowledged: {double_admission_in_words(one)}")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from hub.cli.common import ConfigOption, plain_errors
-from hub.cli.nights import Actor, Reason
-from hub.config import read_config
+from hub.cli.nights import Actor, ReasonOption
+from hub.config import read_hub_config
 from hub.errors import UsageError
 
 app = typer.Typer()
@@ -20,7 +20,7 @@ def free(  # noqa: PLR0913, PLR0917 – a command line's options
     ticket: Annotated[str, typer.Argument(metavar="TICKET", help="Its ticket_id.")],
     config: ConfigOption,
     event: Annotated[str, typer.Option(help="The night: its code, for example PF, or its id.")],
-    reason: Reason,
+    reason: ReasonOption,
     actor: Actor,
     gate_is_off: Annotated[
         bool, typer.Option("--gate-is-off", help="The gate that holds it is switched off for the night.")
@@ -42,7 +42,7 @@ def free(  # noqa: PLR0913, PLR0917 – a command line's options
         wrong = list(said_mistakes(reason, actor))
         if wrong:
             raise UsageError("Nothing was changed", wrong)
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             answer = set_free(conn, wish, datetime.now(UTC))
     typer.echo(answer)

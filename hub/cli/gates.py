@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.cli.common import EXIT_FAILED, ConfigOption, plain_errors
-from hub.config import read_config
-from hub.gates.health import Line, line_of, order_line
-from hub.gates.isolation import Night, nights_of
+from hub.config import read_hub_config
+from hub.gates.health import GateHealth, health_of, order_line
+from hub.gates.isolation import NightRules, nights_of
 
 _WIDE = 200
 """Characters of a line that goes to a file or a pipe: one line a gate."""
@@ -45,7 +45,7 @@ def gates(
 
     now = datetime.now(UTC)
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
             wanted = greed(settings.venue, settings.watch, now)
@@ -60,7 +60,7 @@ def gates(
         row | {"unused_grants": grants.get(row["gate_id"], 0), "flooding_at": since.get(row["gate_id"])}
         for row in rows
     ]
-    lines, nights = [line_of(row, now) for row in rows], nights_of(rows, now, cancelled)
+    lines, nights = [health_of(row, now) for row in rows], nights_of(rows, now, cancelled)
     if as_json:
         told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
         typer.echo(msgspec.json.encode(told).decode())
@@ -82,7 +82,7 @@ def orders(
     from hub.db.statements import query
 
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             wanted = {"venue": settings.venue, "limit": limit}
             rows = conn.execute(query("command_outcomes"), wanted).fetchall()
@@ -95,7 +95,7 @@ def orders(
         typer.echo(f"no orders in venue '{settings.venue}'")
 
 
-def _print(lines: Sequence[Line], nights: Sequence[Night], venue: str) -> None:
+def _print(lines: Sequence[GateHealth], nights: Sequence[NightRules], venue: str) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDE)
@@ -125,7 +125,7 @@ def _print_too_long(rows: Sequence[DictRow]) -> None:
         )
 
 
-def _table(lines: Sequence[Line]) -> Table:
+def _table(lines: Sequence[GateHealth]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
     for heading in ("gate", "link", "scans", "tickets", "clock", "door", "version"):
         table.add_column(heading)
@@ -136,7 +136,7 @@ def _table(lines: Sequence[Line]) -> Table:
     return table
 
 
-def _is_nobody_heard(lines: Sequence[Line]) -> bool:
+def _is_nobody_heard(lines: Sequence[GateHealth]) -> bool:
     links = [line.link.split()[0] for line in lines]
     return "silent" in links and not any(link.startswith("online") for link in links)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub.cli.common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_errors
-from hub.config import read_config
+from hub.config import read_hub_config
 
 if TYPE_CHECKING:
     from hub.keeping.retention import Archived, Erased
@@ -28,7 +28,7 @@ def housekeeping(config: ConfigOption) -> None:
 
     failed = False
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             for step in housekeep(conn, settings.archive, datetime.now(UTC)):
                 typer.echo(step.line, err=step.failed)
@@ -55,7 +55,7 @@ def archive(
     from hub.keeping.retention import months_before
 
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         now = datetime.now(UTC)
         before = months_before(now, months or settings.archive.keep_months)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
@@ -89,7 +89,7 @@ def erase(
     if bool(event) == bool(email):
         fail("Give either a night or --email.", EXIT_USAGE)
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             event_id = str(night_named(conn, event, "EVENT")["event_id"]) if event else ""
             asked = f"Erase everybody's names of {event}?" if event else f"Erase {email} from all nights?"

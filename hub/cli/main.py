@@ -28,7 +28,7 @@ from hub.cli import keeping as cli_keeping
 from hub.cli import nights as cli_operator
 from hub.cli import tickets as cli_ticketing
 from hub.cli.common import ConfigOption, plain_errors
-from hub.config import HubConfig, read_config
+from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def migrate(config: ConfigOption) -> None:
     from hub.db.migrate import migrate as apply
 
     with plain_errors():
-        place = read_config(config).postgres
+        place = read_hub_config(config).postgres
         applied = apply(place.migrate_dsn or place.dsn)
     typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
@@ -70,7 +70,7 @@ def ingest(config: ConfigOption) -> None:
     Of several for one venue one works and the others stand by.
     """
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         settings.mqtt.password()
         _run_until_stopped(settings)
 
@@ -84,7 +84,7 @@ def web(config: ConfigOption) -> None:
     from hub.web.server import server_config
 
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         place, seldom = settings.web, Seldom()
         inner = make_app(settings, seldom)
         guarded = Strangers(inner, lambda: token_hashes(inner))
@@ -115,13 +115,13 @@ def seed_demo(
 ) -> None:
     """Write one night to play with into an empty, migrated database."""
     from hub.db.connection import connect
-    from hub.demo_night import night_of
+    from hub.demo_night import demo_night_of
     from hub.demo_night import seed_demo as write
 
     source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for
     with plain_errors():
-        settings = read_config(config)
-        night = night_of(date.date() if date else None, datetime.now(UTC).astimezone())
+        settings = read_hub_config(config)
+        night = demo_night_of(date.date() if date else None, datetime.now(UTC).astimezone())
         with connect(settings.postgres.dsn) as conn:
             made = write(conn, settings.venue, night, source, out, gates)
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")

@@ -13,21 +13,21 @@ import typer
 
 from gate.rules.command import Action
 from hub.cli.common import EXIT_FAILED, ConfigOption, plain_errors
-from hub.config import KEY_ID, HubConfig, read_config
+from hub.config import KEY_ID, HubConfig, read_hub_config
 from hub.errors import UsageError
 from hub.gates.health import ago
 
 if TYPE_CHECKING:
     from hub.db.connection import Connection
-    from hub.gates.orders import Order, Orders
-    from hub.mqtt.link import Broker
+    from hub.gates.orders import GateOrder, Orders
+    from hub.mqtt.link import BrokerLink
 
 CONNECT_SECONDS = 5.0
 LONGEST_WAIT_S = 60
 
 app = typer.Typer()
 
-Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it is recorded.")]
 Actor = Annotated[str, typer.Option(help="Who gives it; it is recorded.")]
 
 
@@ -43,7 +43,7 @@ def command(  # noqa: PLR0913, PLR0917 – a command line's options
         ),
     ],
     config: ConfigOption,
-    reason: Reason,
+    reason: ReasonOption,
     actor: Actor,
     text: Annotated[str, typer.Option(help="What show_text shows.")] = "",
     valid: Annotated[int, typer.Option(help="Seconds until it expires, at most 600.")] = 30,
@@ -51,12 +51,12 @@ def command(  # noqa: PLR0913, PLR0917 – a command line's options
 ) -> None:
     """Order a gate: signed, for now, once, and recorded. Exit code 1 if it did not reply that it is done."""
     from hub.db.connection import connect
-    from hub.gates.orders import NOT_GIVEN, Order, mistakes
+    from hub.gates.orders import NOT_GIVEN, GateOrder, mistakes
 
-    order = Order(gate_id=gate, action=action, reason=reason, actor=actor, text=text, valid_s=valid)
+    order = GateOrder(gate_id=gate, action=action, reason=reason, actor=actor, text=text, valid_s=valid)
     with plain_errors():
         _stop_at(NOT_GIVEN, [*mistakes(order), *_wait_mistakes(wait)])
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with _orders(settings, gate) as orders, connect(settings.postgres.dsn, autocommit=True) as conn:
             answer, is_done = _give(conn, orders, order, wait)
     typer.echo(answer, err=not is_done)
@@ -86,12 +86,12 @@ def _orders(settings: HubConfig, gate: str) -> Iterator[Orders]:
 
 
 @contextlib.contextmanager
-def _broker(settings: HubConfig, topic: str) -> Iterator[Broker]:
+def _broker(settings: HubConfig, topic: str) -> Iterator[BrokerLink]:
     """A connection of its own for a moment; without a session, which nobody would come back for."""
-    from hub.mqtt.link import Broker, client_id
+    from hub.mqtt.link import BrokerLink, client_id
 
     name = client_id(secrets.token_hex(6), "command")
-    broker = Broker(settings.mqtt, name, topic, session_s=0)
+    broker = BrokerLink(settings.mqtt, name, topic, session_s=0)
     try:
         broker.wait_until_up(CONNECT_SECONDS)
         yield broker
@@ -99,7 +99,7 @@ def _broker(settings: HubConfig, topic: str) -> Iterator[Broker]:
         broker.close()
 
 
-def _give(conn: Connection, orders: Orders, order: Order, wait: float) -> tuple[str, bool]:
+def _give(conn: Connection, orders: Orders, order: GateOrder, wait: float) -> tuple[str, bool]:
     """What became of it, in words, and whether it is done."""
     from hub.gates.orders import take_reply
 
@@ -114,7 +114,7 @@ def _give(conn: Connection, orders: Orders, order: Order, wait: float) -> tuple[
     return _silence(orders.gate(conn, order.gate_id), order, wait), False
 
 
-def _silence(gate: dict[str, Any] | None, order: Order, wait: float) -> str:
+def _silence(gate: dict[str, Any] | None, order: GateOrder, wait: float) -> str:
     heard = "never was heard" if not gate or gate["link"] == "never" else f"is {gate['link']}"
     if gate and gate["heard_at"] is not None:
         heard += f", last heard {ago(gate['heard_at'], datetime.now(UTC))} ago"
@@ -150,7 +150,7 @@ def command_key(
 
 
 @app.command()
-def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
+def restored(config: ConfigOption, reason: ReasonOption, actor: Actor) -> None:
     """After the database was put back to an earlier state: have every gate load its nights anew.
 
     Without it the gates refuse a feed that went back, and go on with the newer one they hold.
@@ -161,7 +161,7 @@ def restored(config: ConfigOption, reason: Reason, actor: Actor) -> None:
 
     with plain_errors():
         _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
-        settings = read_config(config)
+        settings = read_hub_config(config)
         said = {"reason": reason, "actor": actor}
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             row = insisting(lambda: conn.execute(query("feed_restored"), said).fetchone())
@@ -174,7 +174,7 @@ def retire(
     gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
     config: ConfigOption,
     event: Annotated[str, typer.Option(help="The night: its code, for example PF, or its id.")],
-    reason: Reason,
+    reason: ReasonOption,
     actor: Actor,
 ) -> None:
     """Take a gate out for the night, policy home_gate: its tickets go to the other gates.
@@ -189,7 +189,7 @@ def retire(
 
     with plain_errors():
         _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn) as conn:
             gate_named(conn, settings.venue, gate)
             answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))
@@ -200,7 +200,7 @@ def retire(
 def revoke(
     gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")],
     config: ConfigOption,
-    reason: Reason,
+    reason: ReasonOption,
     actor: Actor,
 ) -> None:
     """Revoke a gate, for one that was stolen: from now on nothing counts that it sends.
@@ -217,7 +217,7 @@ def revoke(
 
     with plain_errors():
         _stop_at(NOT_REVOKED, list(said_mistakes(reason, actor)))
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             answer = take_away(conn, settings.venue, gate, actor, reason, datetime.now(UTC))
     typer.echo(answer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub.cli.common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_errors
-from hub.config import read_config
+from hub.config import read_hub_config
 
 if TYPE_CHECKING:
     from hub.db.connection import Connection
@@ -39,7 +39,7 @@ def cancel_event(
     if not reason.strip():
         fail("--reason: say why; it is recorded.", EXIT_USAGE)
     with plain_errors():
-        settings = read_config(config)
+        settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             event_id = str(night_named(conn, code, "EVENT")["event_id"])
             told = _preview(conn, event_id)

@@ -12,16 +12,16 @@ import msgspec
 import psycopg
 import structlog
 
-from hub.db.connection import Connection, in_words
+from hub.db.connection import Connection, database_error_in_words
 from hub.db.statements import query
 
 _log = structlog.get_logger()
 
 RPC_ERROR = "RPC_ERROR"
-"""`Answer.error` when the database itself failed."""
+"""`FunctionAnswer.error` when the database itself failed."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class FunctionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What every function says: `error` is a code of docs/data-model.md, `message` words for a person."""
 
     success: bool
@@ -29,7 +29,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=FunctionAnswer)
 
 
 def ask(conn: Connection, name: str, answer: type[A], **wanted: Any) -> A:
@@ -40,5 +40,5 @@ def ask(conn: Connection, name: str, answer: type[A], **wanted: Any) -> A:
         assert row is not None  # a function call always gives one row
         return msgspec.convert(next(iter(row.values())), answer)
     except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
-        _log.error("database call failed", call=name, error=in_words(error))
-        return answer(success=False, error=RPC_ERROR, message=in_words(error))
+        _log.error("database call failed", call=name, error=database_error_in_words(error))
+        return answer(success=False, error=RPC_ERROR, message=database_error_in_words(error))

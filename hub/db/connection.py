@@ -98,7 +98,7 @@ def insisting(transact: Callable[[], T]) -> T:
     return transact()
 
 
-def in_words(error: BaseException) -> str:
+def database_error_in_words(error: BaseException) -> str:
     """What an outage is, for the log: a database without our tables is told as that."""
     if getattr(error, "sqlstate", None) in _NOT_MIGRATED:
         return f"the database is not migrated: run 'maguey-hub migrate' ({one_line(error)})"

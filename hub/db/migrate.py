@@ -23,7 +23,7 @@ import yoyo
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from hub.db.connection import Connection, connect, conninfo, in_words
+from hub.db.connection import Connection, connect, conninfo, database_error_in_words
 from hub.db.statements import query, sql_folder
 from hub.errors import HubError
 
@@ -50,7 +50,8 @@ def migrate(dsn: str) -> list[str]:
                 backend.apply_migrations(pending)
         except psycopg.Error as error:
             raise HubError(
-                f"A migration failed and was undone: {in_words(error)}. Nothing was changed by it; "
+                f"A migration failed and was undone: {database_error_in_words(error)}. "
+                "Nothing was changed by it; "
                 "compare the database with hub/sql/schema.sql."
             ) from error
         return [migration.id for migration in pending]

@@ -6,7 +6,7 @@ import functools
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from gate.common.named_queries import parse
+from gate.common.named_queries import parse_queries
 
 
 def sql_folder() -> Traversable:
@@ -23,6 +23,6 @@ def query(name: str) -> bytes:
 def _all() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for file in (sql_folder() / "queries").iterdir():
-        named = parse(file.read_text(encoding="utf-8"))
+        named = parse_queries(file.read_text(encoding="utf-8"))
         found |= {name: body.encode() for name, body in named.items()}
     return found

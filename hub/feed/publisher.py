@@ -18,10 +18,10 @@ from psycopg.rows import DictRow
 from gate.common.foreign import UnreadableError, read_json
 from gate.common.outage import Outage
 from hub.config import HubConfig
-from hub.db.connection import Connection, connect, in_words, one_line
+from hub.db.connection import Connection, connect, database_error_in_words, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
-from hub.mqtt.link import Line
+from hub.mqtt.link import HubLink
 from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, Topics, encode
 
 CHANGES_PER_MESSAGE = 50
@@ -45,7 +45,7 @@ class Publisher:
     :param now: seconds, of a clock that never jumps.
     """
 
-    def __init__(self, broker: Line, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, broker: HubLink, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._topics = topics
         self._now = now
@@ -143,7 +143,7 @@ def _readable(event_id: str, row: DictRow) -> Change | None:
         return None
 
 
-def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
+def run(config: HubConfig, broker: HubLink, stop: threading.Event) -> None:
     """Publish the feed until `stop`, whatever Postgres does in between."""
     publisher = Publisher(broker, Topics(venue=config.venue))
     outage = Outage("Postgres (feed)")
@@ -153,7 +153,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
                 conn.execute(query("listen"))
                 _follow(conn, publisher, stop, outage)
         except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(in_words(error))
+            outage.began(database_error_in_words(error))
             stop.wait(_RETRY_SECONDS)
         except Exception as error:
             # nobody would start this thread again, and the gates would never know
@@ -183,7 +183,7 @@ def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def publishing(config: HubConfig, broker: Line) -> Iterator[None]:
+def publishing(config: HubConfig, broker: HubLink) -> Iterator[None]:
     """A thread that publishes the feed while the block runs."""
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="feed", daemon=True)

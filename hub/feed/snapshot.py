@@ -24,7 +24,7 @@ from psycopg import IsolationLevel
 
 from hub.db.connection import Connection
 from hub.db.statements import query
-from sync.wire.messages import SnapshotEnd, SnapshotHeader, encode
+from sync.wire.messages import FeedPlace, SnapshotEnd, SnapshotHeader, encode
 
 PIECE_BYTES = 64 * 1024
 PAGE_CHANGES = 500
@@ -39,23 +39,16 @@ _GZIP_FORMAT = 31
 """zlib's window bits that make it write gzip framing, without a time (zlib manual, deflateInit2)."""
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
-    """How far a feed is; a later generation is after every version of an earlier one."""
-
-    generation: int
-    version: int
-
-
-class Found(msgspec.Struct, frozen=True):
+class SnapshotPlan(msgspec.Struct, frozen=True):
     """What there is to send: `name` of the statement that gives the lines."""
 
     header: SnapshotHeader
     name: str
 
     @property
-    def place(self) -> Place:
+    def place(self) -> FeedPlace:
         """Of the version the lines lead to."""
-        return Place(self.header.generation, self.header.version)
+        return FeedPlace(generation=self.header.generation, version=self.header.version)
 
     @property
     def is_whole(self) -> bool:
@@ -63,11 +56,11 @@ class Found(msgspec.Struct, frozen=True):
         return self.header.since == 0
 
 
-def look_up(conn: Connection, event_id: str, since: int, generation: int = 1) -> Found | None:
+def look_up(conn: Connection, event_id: str, since: int, generation: int = 1) -> SnapshotPlan | None:
     """Decide between catch-up and whole snapshot; None if there is no such event.
 
-    Starts the transaction that `write` has to read in. A version the hub does not know, one of another
-    generation (the database was put back) or a feed with holes gives the whole snapshot.
+    Starts the transaction that `write_snapshot` has to read in. A version the hub does not know, one of
+    another generation (the database was put back) or a feed with holes gives the whole snapshot.
     """
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     conn.read_only = True
@@ -80,8 +73,8 @@ def look_up(conn: Connection, event_id: str, since: int, generation: int = 1) ->
     if generation == header.generation and 0 < since <= header.version:
         missed = header.version - since
         if row["changes"] == missed:
-            return Found(_page(header, since), "change_rows")
-    return Found(header, "snapshot_rows")
+            return SnapshotPlan(_page(header, since), "change_rows")
+    return SnapshotPlan(header, "snapshot_rows")
 
 
 def _page(header: SnapshotHeader, since: int) -> SnapshotHeader:
@@ -92,7 +85,7 @@ def _page(header: SnapshotHeader, since: int) -> SnapshotHeader:
     )
 
 
-def write(conn: Connection, found: Found, out: IO[bytes], gzip: bool) -> None:
+def write_snapshot(conn: Connection, found: SnapshotPlan, out: IO[bytes], gzip: bool) -> None:
     """Write a snapshot or catch-up: header, rows, end."""
     if found.is_whole:
         row = conn.execute(query("snapshot_count"), {"event_id": found.header.event_id}).fetchone()
@@ -107,7 +100,7 @@ def write(conn: Connection, found: Found, out: IO[bytes], gzip: bool) -> None:
     out.write(pack.compress(end) + pack.flush() if pack else end)
 
 
-def _lines(conn: Connection, found: Found) -> Iterator[bytes]:
+def _lines(conn: Connection, found: SnapshotPlan) -> Iterator[bytes]:
     """Header and rows, newlines included, read from the database as they are needed.
 
     As CSV of one column whose quote and delimiter no JSON holds: that is the text itself.
@@ -141,7 +134,7 @@ class Body:
     It goes when nobody holds this any more. `key`: whose it is, and whether packed.
     """
 
-    def __init__(self, found: Found, gzip: bool, file: IO[bytes]) -> None:
+    def __init__(self, found: SnapshotPlan, gzip: bool, file: IO[bytes]) -> None:
         self.key = found.header.event_id, gzip
         self.etag = etag(found, gzip)
         self.place = found.place
@@ -193,7 +186,7 @@ class Shelf:
         with lock:
             yield
 
-    def between(self, event_id: str, gzip: bool, first: Place, last: Place) -> Body | None:
+    def between(self, event_id: str, gzip: bool, first: FeedPlace, last: FeedPlace) -> Body | None:
         """The newest body of a night, if it is of a version from `first` to `last`.
 
         One after `last`, the version there is now, is of a database that was put back since.
@@ -214,11 +207,11 @@ class Shelf:
         return len(self._bodies) > self._most or size > self._most_bytes
 
 
-def body_of(conn: Connection, found: Found, gzip: bool) -> Body:
+def body_of(conn: Connection, found: SnapshotPlan, gzip: bool) -> Body:
     """Write what was found, in the transaction of its `look_up`."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last `Body` that holds it
     try:
-        write(conn, found, file, gzip)
+        write_snapshot(conn, found, file, gzip)
         file.flush()
         return Body(found, gzip, file)
     except BaseException:
@@ -226,7 +219,7 @@ def body_of(conn: Connection, found: Found, gzip: bool) -> Body:
         raise
 
 
-def etag(found: Found, gzip: bool) -> str:
+def etag(found: SnapshotPlan, gzip: bool) -> str:
     """What names the bytes of an answer: two with the same ETag are the same."""
     of, encoding = found.header, "gzip" if gzip else "plain"
     return f'"{of.event_id}-{of.generation}-{of.version}-{of.since}-{of.newest}-{encoding}"'

@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 import structlog
 from psycopg.rows import DictRow
 
+from gate.rules.alert import Alert
 from hub.config import Watch
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.mqtt.link import Line
+from hub.mqtt.link import HubLink
 from hub.mqtt.told import Seldom
-from sync.wire.messages import Alert, Topics, encode
+from sync.wire.messages import Topics, encode
 
 EVERY_SECONDS = 30
 """One message of a gate and reason in so long; what comes meanwhile is told together in the next."""
@@ -40,7 +41,7 @@ class Alerts:
     :param now: seconds, of a clock that never jumps.
     """
 
-    def __init__(self, broker: Line, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, broker: HubLink, topics: Topics, now: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._topics = topics
         self._now = now

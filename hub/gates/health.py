@@ -12,10 +12,10 @@ OK = "ok"
 UNSURE_MS = 1000
 """A clock less sure than this is said to be so: two gates' scans can then hardly be told apart."""
 
-Row = Mapping[str, Any]
+HealthRow = Mapping[str, Any]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class GateHealth(msgspec.Struct, frozen=True, kw_only=True):
     """One gate. `troubles`: of its parts, one by one; `worry`: whether somebody should look."""
 
     gate: str
@@ -29,7 +29,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     worry: bool
 
 
-def line_of(row: Row, now: datetime) -> Line:
+def health_of(row: HealthRow, now: datetime) -> GateHealth:
     """A row of `gate_health` in words.
 
     :param row: with its `unused_grants` if those are too many, and `flooding_at`: when it was last found to
@@ -37,7 +37,7 @@ def line_of(row: Row, now: datetime) -> Line:
     """
     parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
     link, scans, nights, clock, door = (words for words, _ in parts)
-    return Line(
+    return GateHealth(
         gate=_gate(row),
         link=link,
         scans=scans,
@@ -51,14 +51,14 @@ def line_of(row: Row, now: datetime) -> Line:
     )
 
 
-def order_line(row: Row) -> str:
+def order_line(row: HealthRow) -> str:
     """A row of `command_outcomes` in words."""
     given = row["issued_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
     who = printable(f"{row['gate_id']} {row['action']}, {row['actor']}: {row['reason']}")
     return f"{given}  {who}\n    {printable(_outcome(row))}"
 
 
-def _outcome(row: Row) -> str:
+def _outcome(row: HealthRow) -> str:
     match row["state"]:
         case "recorded" if row["outcome"] == "refused":
             return f"recorded by the gate, which said: refused, {row['why']}"
@@ -87,13 +87,13 @@ def span(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
-def _gate(row: Row) -> str:
+def _gate(row: HealthRow) -> str:
     """By the id, which orders name; with its name where that says more."""
     gate_id, name = str(row["gate_id"]), str(row["name"])
     return gate_id if name.lower().replace(" ", "-") == gate_id.lower() else f"{gate_id} ({name})"
 
 
-def _link(row: Row, now: datetime) -> tuple[str, bool]:
+def _link(row: HealthRow, now: datetime) -> tuple[str, bool]:
     if row["revoked"]:
         since = f" {ago(row['revoked_at'], now)} ago" if row["revoked_at"] is not None else ""
         return f"revoked{since}", False
@@ -108,7 +108,7 @@ def _link(row: Row, now: datetime) -> tuple[str, bool]:
             return f"{said} for {ago(row['heard_at'], now)}", True
 
 
-def _scans(row: Row) -> tuple[str, bool]:
+def _scans(row: HealthRow) -> tuple[str, bool]:
     if row["revoked"]:
         return f"{row['evidence']} since, as evidence" if row["evidence"] else "none since", False
     if row["epoch"] is None:
@@ -122,7 +122,7 @@ def _scans(row: Row) -> tuple[str, bool]:
     return f"{row['lag']} missing{age}{gap}", True
 
 
-def _nights(row: Row) -> tuple[str, bool]:
+def _nights(row: HealthRow) -> tuple[str, bool]:
     nights = row["nights"]
     if not nights:
         return "none", False
@@ -133,7 +133,7 @@ def _nights(row: Row) -> tuple[str, bool]:
     return ", ".join(f"{code} {words}" for code, words in told.items()), worry
 
 
-def _night(night: Row) -> str:
+def _night(night: HealthRow) -> str:
     if night["version"] is None:
         return "not loaded"
     match night["state"]:
@@ -147,7 +147,7 @@ def _night(night: Row) -> str:
             return "in sync"
 
 
-def _clock(row: Row) -> tuple[str, bool]:
+def _clock(row: HealthRow) -> tuple[str, bool]:
     if row["said_at"] is None:
         return "-", False
     sure = row["clock_uncertainty_ms"]
@@ -158,7 +158,7 @@ def _clock(row: Row) -> tuple[str, bool]:
     return f"±{sure} ms{own}", sure >= UNSURE_MS
 
 
-def _door(row: Row) -> tuple[str, bool]:
+def _door(row: HealthRow) -> tuple[str, bool]:
     if row["door"] is None:
         return "-", False
     if not row["door"]:
@@ -174,13 +174,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _troubles(row: Row) -> Iterator[str]:
+def _troubles(row: HealthRow) -> Iterator[str]:
     for name, said in (row["parts"] or {}).items():
         if said != OK:
             yield printable(f"{name}: {said}")
 
 
-def _greed(row: Row) -> Iterator[str]:
+def _greed(row: HealthRow) -> Iterator[str]:
     if row["unused_grants"]:
         yield (
             f"it was granted {row['unused_grants']} tickets and sent no scan with them: broken, or stolen? "
@@ -188,17 +188,17 @@ def _greed(row: Row) -> Iterator[str]:
         )
 
 
-def _is_suspect(row: Row) -> bool:
+def _is_suspect(row: HealthRow) -> bool:
     return bool(row["unused_grants"] or row["flooding_at"] or row["sees_flooding"])
 
 
-def _witness(row: Row) -> Iterator[str]:
+def _witness(row: HealthRow) -> Iterator[str]:
     if row["sees_flooding"]:
         named = ", ".join(sorted(row["sees_flooding"]))
         yield f"it says that these gates send more than any door can: {named}"
 
 
-def _flood(row: Row, now: datetime) -> Iterator[str]:
+def _flood(row: HealthRow, now: datetime) -> Iterator[str]:
     if row["flooding_at"] is not None:
         yield (
             f"it sent more than any door can, seen {ago(row['flooding_at'], now)} ago: broken, or stolen? "

@@ -18,10 +18,10 @@ _POLICIES = {
     "home_gate": "a gate that cannot ask admits its own tickets only",
 }
 
-Row = Mapping[str, Any]
+PolicyRow = Mapping[str, Any]
 
 
-class Night(msgspec.Struct, frozen=True, kw_only=True):
+class NightRules(msgspec.Struct, frozen=True, kw_only=True):
     """One night. `facts`: who is what in it; `troubles`: what somebody should do, if anything."""
 
     title: str
@@ -29,7 +29,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[str, ...]
 
 
-def nights_of(gates: Sequence[Row], now: datetime, cancelled: Collection[str] = ()) -> list[Night]:
+def nights_of(gates: Sequence[PolicyRow], now: datetime, cancelled: Collection[str] = ()) -> list[NightRules]:
     """The nights that are not over, of all rows of `gate_health` of a venue; the next first.
 
     :param cancelled: ids of the nights that were.
@@ -42,28 +42,28 @@ def nights_of(gates: Sequence[Row], now: datetime, cancelled: Collection[str] = 
     ]
 
 
-def _cancelled(night: Row) -> Night:
+def _cancelled(night: PolicyRow) -> NightRules:
     """Whatever its policy is: no gate admits anybody, so nobody has to look after its gates."""
-    return Night(title=f"{night['code']}, cancelled: no gate admits anybody.", facts=(), troubles=())
+    return NightRules(title=f"{night['code']}, cancelled: no gate admits anybody.", facts=(), troubles=())
 
 
-def _night(night: Row, gates: Sequence[Row], now: datetime) -> Night:
+def _night(night: PolicyRow, gates: Sequence[PolicyRow], now: datetime) -> NightRules:
     policy = night["isolation_policy"]
     divided = policy == "home_gate"
-    return Night(
+    return NightRules(
         title=f"{night['code']}, policy {policy}: {_POLICIES[policy]}.",
         facts=(*(_homes(night) if divided else ()), *_alone(night, gates, now)),
         troubles=(*_not_divided(night, now), *_dead_homes(night, gates)) if divided else (),
     )
 
 
-def _homes(night: Row) -> Iterator[str]:
+def _homes(night: PolicyRow) -> Iterator[str]:
     yield f"homes: {_names(set(night['home_gates']) - set(night['retired_gates']))}"
     if night["retired_gates"]:
         yield f"retired: {_names(night['retired_gates'])}"
 
 
-def _alone(night: Row, gates: Iterable[Row], now: datetime) -> Iterator[str]:
+def _alone(night: PolicyRow, gates: Iterable[PolicyRow], now: datetime) -> Iterator[str]:
     """Who decides alone, if it is not off: a gate without a broker cannot say so itself."""
     alone = [
         f"{gate['gate_id']} ({_how(gate, now)})"
@@ -76,13 +76,13 @@ def _alone(night: Row, gates: Iterable[Row], now: datetime) -> Iterator[str]:
         yield f"on their own, or off: {', '.join(alone)}"
 
 
-def _how(gate: Row, now: datetime) -> str:
+def _how(gate: PolicyRow, now: datetime) -> str:
     if gate["link"] == "online":
         return "says so itself"
     return f"{gate['link']} for {ago(gate['heard_at'], now)}" if gate["heard_at"] else "never heard"
 
 
-def _not_divided(night: Row, now: datetime) -> Iterator[str]:
+def _not_divided(night: PolicyRow, now: datetime) -> Iterator[str]:
     doors = datetime.fromisoformat(night["doors_open_at"])
     if not night["home_gates"] and now >= doors - DIVIDED_BY:
         yield (
@@ -91,7 +91,7 @@ def _not_divided(night: Row, now: datetime) -> Iterator[str]:
         )
 
 
-def _dead_homes(night: Row, gates: Iterable[Row]) -> Iterator[str]:
+def _dead_homes(night: PolicyRow, gates: Iterable[PolicyRow]) -> Iterator[str]:
     at_home = set(night["home_gates"]) - set(night["retired_gates"])
     for gate in gates:
         gate_id = gate["gate_id"]

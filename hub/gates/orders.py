@@ -17,14 +17,23 @@ import msgspec
 import structlog
 from psycopg.rows import DictRow
 
-from gate.rules.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, LONGEST_TEXT, Action, Command, Reply, seal
+from gate.common.uuids import is_written_uuid
+from gate.rules.command import (
+    LONGEST_ENVELOPE,
+    LONGEST_LIFE_S,
+    LONGEST_TEXT,
+    Action,
+    Command,
+    OrderReply,
+    seal,
+)
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.errors import HubError, UsageError
 from hub.gates.home_gates import gate_named
 from hub.gates.signing_key import Signer
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import Broker
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import BrokerLink
 from sync.wire.messages import GATE_ID, Topics, WireError, decode
 
 ACTIONS: tuple[str, ...] = get_args(Action)
@@ -40,7 +49,7 @@ class CommandError(HubError):
     """The order was not given."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class GateOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants of a gate. `text`: what to show, of ``show_text``. `valid_s`: seconds."""
 
     gate_id: str
@@ -51,7 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     valid_s: int = 30
 
 
-def make_command(order: Order, now: datetime) -> Command:
+def make_command(order: GateOrder, now: datetime) -> Command:
     """The command of an order, from `now` on.
 
     :raises UsageError: it makes no sense; no gate would follow it.
@@ -71,7 +80,7 @@ def make_command(order: Order, now: datetime) -> Command:
     )
 
 
-def mistakes(order: Order) -> Iterator[str]:
+def mistakes(order: GateOrder) -> Iterator[str]:
     """What is wrong with an order, as far as itself tells."""
     if not GATE_ID.fullmatch(order.gate_id):
         yield f"GATE: {order.gate_id[:64]!r} is no gate's id; maguey-hub gates lists them."
@@ -106,12 +115,12 @@ class Orders:
     :param broker: connected, and subscribed to the replies that are to be waited for.
     """
 
-    def __init__(self, broker: Broker, venue: str, signer: Signer) -> None:
+    def __init__(self, broker: BrokerLink, venue: str, signer: Signer) -> None:
         self._broker = broker
         self._venue = venue
         self._signer = signer
 
-    def give(self, conn: Connection, order: Order, now: datetime) -> Command:
+    def give(self, conn: Connection, order: GateOrder, now: datetime) -> Command:
         """Write an order down, then send it.
 
         :raises UsageError: it makes no sense, or there is no such gate; nothing was sent.
@@ -134,7 +143,7 @@ class Orders:
         wanted = {"venue": self._venue, "gate_id": gate_id}
         return conn.execute(query("gate_to_order"), wanted).fetchone()
 
-    def wait(self, command: Command, seconds: float) -> Reply | None:
+    def wait(self, command: Command, seconds: float) -> OrderReply | None:
         """What the gate says became of it; None if it says nothing in time. Other messages are dropped."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
@@ -143,7 +152,7 @@ class Orders:
                 return reply
         return None
 
-    def _next_reply(self, seconds: float) -> Reply | None:
+    def _next_reply(self, seconds: float) -> OrderReply | None:
         try:
             message = self._broker.inbox.get(timeout=seconds)
             self._broker.acknowledge(message)
@@ -192,26 +201,19 @@ class Unanswered:
         self._told = until
 
 
-def decode_reply(message: Message, topics: Topics) -> Reply:
+def decode_reply(message: Delivery, topics: Topics) -> OrderReply:
     """Read a reply. Raises `WireError`: it cannot be read, or is not of the gate whose topic it came on."""
     if len(message.payload) > LONGEST_ENVELOPE:
         raise WireError(f"a reply of {len(message.payload)} bytes")
-    reply = decode(message.payload, Reply)
+    reply = decode(message.payload, OrderReply)
     if reply.gate_id != topics.gate_of(message.topic):
         raise WireError(f"a reply of gate {reply.gate_id[:64]!r} on the topic {message.topic[:200]}")
     return reply
 
 
-def take_reply(conn: Connection, reply: Reply, now: datetime) -> None:
+def take_reply(conn: Connection, reply: OrderReply, now: datetime) -> None:
     """Note what a gate says became of an order; of orders nobody gave, and again, nothing happens."""
-    if _is_uuid(reply.id):
+    if is_written_uuid(reply.id):
         why = reply.why[:LONGEST_TEXT].replace("\0", "")
         wanted = {"id": reply.id, "gate_id": reply.gate_id, "outcome": reply.outcome, "why": why, "now": now}
         conn.execute(query("take_reply"), wanted)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False

@@ -80,7 +80,7 @@ class _Flood(msgspec.Struct):
     noted: float | None = None
 
 
-class Floods:
+class GateFloods:
     """Which gates go beyond their share: written down once, for staff to be told, and logged when over.
 
     :param what: of what, in words.

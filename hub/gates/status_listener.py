@@ -20,19 +20,19 @@ import structlog
 from psycopg.rows import DictRow
 
 from gate.common.outage import Outage
-from gate.rules.command import Reply
+from gate.rules.command import OrderReply
 from hub.config import WATCH, HubConfig, Watch
-from hub.db.connection import Connection, connect, in_words, is_conflict, is_outage, one_line
+from hub.db.connection import Connection, connect, database_error_in_words, is_conflict, is_outage, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.gates.alerts import Greedy
 from hub.gates.budget import Rate
 from hub.gates.orders import Unanswered, decode_reply, take_reply
-from hub.gates.shares import Floods, Shares
-from hub.gates.status_message import Kept, decode_status, is_older
-from hub.mqtt.cut_off_gates import Company
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import Broker, Line, client_id
+from hub.gates.shares import GateFloods, Shares
+from hub.gates.status_message import KnownStatus, decode_status, is_older
+from hub.mqtt.cut_off_gates import VenueGates
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
 from hub.mqtt.told import Seldom
 from sync.wire.messages import GateStatus, Topics, WireError
@@ -56,16 +56,16 @@ _log = structlog.get_logger()
 class Statuses:
     """What was heard, and what is in Postgres of it. Used from one thread."""
 
-    def __init__(self, broker: Line, topics: Topics, watch: Watch = WATCH) -> None:
+    def __init__(self, broker: HubLink, topics: Topics, watch: Watch = WATCH) -> None:
         self._broker = broker
         self._topics = topics
         self._said: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
-        self._replies: deque[Reply] = deque(maxlen=_REPLIES_LIMIT)
+        self._replies: deque[OrderReply] = deque(maxlen=_REPLIES_LIMIT)
         self._unanswered = Unanswered(topics.venue)
         self._greedy = Greedy(topics.venue, watch)
         self._now_s = 0.0
         self._shares = Shares(RATES, self._seconds)
-        self._floods = Floods(topics.venue, "statuses", self._seconds)
+        self._floods = GateFloods(topics.venue, "statuses", self._seconds)
         self._seldom = Seldom(self._seconds)
         self._refused = _Told()
         self._differs = _Told()
@@ -109,7 +109,7 @@ class Statuses:
         else:
             conn.execute(query("still_there"))
 
-    def _take(self, message: Message, now: datetime) -> None:
+    def _take(self, message: Delivery, now: datetime) -> None:
         # at once: what is lost is said again, or is in the journal
         self._broker.acknowledge(message)
         gate_id = self._topics.gate_of(message.topic)
@@ -143,7 +143,7 @@ class Statuses:
         """The newest of each gate, and its newest goodbye, in the order they came."""
         key = (status.gate_id, status.online)
         before = self._said.get(key)
-        if status.online and before is not None and is_older(status, Kept.from_status(before[0])):
+        if status.online and before is not None and is_older(status, KnownStatus.from_status(before[0])):
             return
         self._said.pop(key, None)
         if len(self._said) < _GATES_LIMIT:
@@ -209,7 +209,7 @@ class _Told:
         return self._told.pop(key, None) is not None
 
 
-def _heard_at(message: Message, now: datetime) -> datetime | None:
+def _heard_at(message: Delivery, now: datetime) -> datetime | None:
     """None of a retained one: a gate that is long gone has one, too."""
     if message.retained:
         return None
@@ -231,7 +231,7 @@ def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: da
     }
     if not status.online:
         conn.execute(query("take_goodbye"), wanted)
-    elif not is_older(status, Kept.of(row), heard_at):
+    elif not is_older(status, KnownStatus.of(row), heard_at):
         encoded = msgspec.json.encode(status).decode()
         conn.execute(query("take_status"), wanted | {"status": encoded, "said_at": status.at})
         conn.execute(query("note_complete"), wanted | {"slack": BATCH_LIMIT})
@@ -253,7 +253,7 @@ def _note_clock(conn: Connection, status: GateStatus) -> None:
         _log.info("a boot's clock was not noted; the gate says it again", error=one_line(error))
 
 
-def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
+def run(config: HubConfig, broker: HubLink, stop: threading.Event) -> None:
     """Hear the gates until `stop`, whatever Postgres does in between."""
     statuses = Statuses(broker, Topics(venue=config.venue), config.watch)
     outage = Outage("Postgres (gates' status)")
@@ -267,7 +267,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
                         statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
                         outage.over()
         except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(in_words(error))
+            outage.began(database_error_in_words(error))
         except Exception as error:
             # nobody would start this thread again, and the gates would seem to be gone
             if not outage.is_on:
@@ -278,7 +278,7 @@ def run(config: HubConfig, broker: Line, stop: threading.Event) -> None:
 
 @contextlib.contextmanager
 def hearing(
-    config: HubConfig, outage: SharedOutage | None = None, company: Company | None = None
+    config: HubConfig, outage: SharedOutage | None = None, company: VenueGates | None = None
 ) -> Iterator[None]:
     """A thread that hears the gates while the block runs, over a connection of its own.
 
@@ -288,7 +288,7 @@ def hearing(
     topics = Topics(venue=config.venue)
     subscribe = (topics.status(), topics.replies())
     name = client_id(config.venue, "status")
-    broker = Broker(config.mqtt, name, *subscribe, session_s=0, outage=outage, company=company)
+    broker = BrokerLink(config.mqtt, name, *subscribe, session_s=0, outage=outage, company=company)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
     thread.start()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from gate.common.uuids import is_uuid
 from sync.wire.messages import (
     GATE_ID,
     MOST_NIGHTS,
@@ -25,7 +25,7 @@ _LARGEST = 2**53
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class KnownStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When the newest status known was said: by its boot's clock, and by the wall's."""
 
     boot_id: str
@@ -34,7 +34,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     said_at: datetime | None
 
     @classmethod
-    def from_status(cls, status: GateStatus) -> Kept:
+    def from_status(cls, status: GateStatus) -> KnownStatus:
         """Of a status that is not in Postgres yet."""
         return cls(
             boot_id=status.boot_id,
@@ -44,14 +44,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Kept | None:
+    def of(cls, row: Mapping[str, Any]) -> KnownStatus | None:
         """From the query `kept_status`; None if nothing is known yet."""
         if not row["has_status"]:
             return None
         return cls(**{name: row[name] for name in cls.__struct_fields__})
 
 
-def is_older(status: GateStatus, kept: Kept | None, now: datetime | None = None) -> bool:
+def is_older(status: GateStatus, kept: KnownStatus | None, now: datetime | None = None) -> bool:
     """Whether the status of a gate that is online was said before what is known, or is that again.
 
     Within a boot its monotonic clock tells; else two times of the hub's clock do. Where nothing tells, what
@@ -98,7 +98,7 @@ def _mistakes(status: GateStatus) -> Iterator[str]:
     if status.at is not None and (status.at.tzinfo is None or not _EARLIEST <= status.at < _LATEST):
         yield f"at: {status.at.isoformat()} is not within 1970 to 2199, or has no time zone"
     for event_id in (status.event_id, *(held.event_id for held in status.held)):
-        if event_id is not None and not _is_uuid(event_id):
+        if event_id is not None and not is_uuid(event_id):
             yield f"event_id: {event_id[:64]!r} is no id"
     if not all(GATE_ID.fullmatch(gate_id) for gate_id in status.flooding):
         yield "flooding: names what is no gate's id"
@@ -107,10 +107,3 @@ def _mistakes(status: GateStatus) -> Iterator[str]:
     for held in status.held:
         if not all(0 <= number < _LARGEST for number in (held.version, held.generation, held.count)):
             yield f"held: version {held.version} of generation {held.generation}, {held.count} rows"
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -1,6 +1,6 @@
 """Take a batch of messages into Postgres: one transaction, and what to acknowledge afterwards.
 
-`read` and `write` know neither the broker nor time; `hub.ingest.consumer` runs them.
+`read_batch` and `write_batch` know neither the broker nor time; `hub.ingest.consumer` runs them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gate.rules.model import ScanRecord
 from hub.db.connection import Connection, insisting, is_outage, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
-from hub.mqtt.inbox import Message
+from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Ack, Topics, WireError
 from sync.wire.scans import Unreadable, decode_scans
 
@@ -78,7 +78,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, str] = {}
 
 
-def read(message: Message, topics: Topics) -> Batch:
+def read_batch(message: Delivery, topics: Topics) -> Batch:
     """Decode one message; what cannot be read becomes `Bad`, nothing is raised."""
     gate_id = topics.gate_of(message.topic)
     if message.retained:
@@ -114,7 +114,7 @@ def merge(batches: Iterable[Batch]) -> Batch:
     return Batch(records=tuple(records), bad=tuple(bad), topics=topics)
 
 
-def write(conn: Connection, batch: Batch) -> Written:
+def write_batch(conn: Connection, batch: Batch) -> Written:
     """Put a batch into Postgres and commit.
 
     What Postgres refuses, or does not get done with in the time of a statement (``statement_timeout``), is

@@ -22,12 +22,12 @@ from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.gates.alerts import Alerts
-from hub.gates.shares import Floods, Shares
-from hub.ingest.batch import LOGGED, Bad, Batch, Written, merge, read, write
+from hub.gates.shares import GateFloods, Shares
+from hub.ingest.batch import LOGGED, Bad, Batch, Written, merge, read_batch, write_batch
 from hub.ingest.scan_budgets import cost_of, rates_of_scans
-from hub.mqtt.cut_off_gates import Company
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import Line
+from hub.mqtt.cut_off_gates import VenueGates
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import HubLink
 from hub.mqtt.told import Seldom
 from sync.wire.messages import Ack, Topics, encode
 
@@ -56,22 +56,22 @@ class Consumer:
     def __init__(
         self,
         config: HubConfig,
-        broker: Line,
+        broker: HubLink,
         now: Callable[[], float] = time.monotonic,
-        company: Company | None = None,
+        company: VenueGates | None = None,
     ) -> None:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
         self._alerts = Alerts(broker, self._topics, now)
-        self._company = company or Company()
-        self._pending: list[Message] = []
+        self._company = company or VenueGates()
+        self._pending: list[Delivery] = []
         self._contents: list[Batch] = []
         self._count = 0
         self._gates: set[str] = set()
-        self._undecided: Message | None = None
+        self._undecided: Delivery | None = None
         self._shares = Shares(rates_of_scans(config.watch.guests_per_second), now)
-        self._floods = Floods(config.venue, "scans", now)
+        self._floods = GateFloods(config.venue, "scans", now)
         self._seldom = Seldom(now)
         self._apart_until: dict[str, float] = {}
         self._knows_until = now()
@@ -140,7 +140,7 @@ class Consumer:
 
     def _take(self, wait_s: float) -> bool:
         """Wait for a message, then take what else is there, each gate in turn; no lingering for more."""
-        turned_away: list[Message] = []
+        turned_away: list[Delivery] = []
         with contextlib.suppress(queue.Empty):
             if not self._pending:
                 self._look_at(self._next(wait_s), turned_away)
@@ -152,14 +152,14 @@ class Consumer:
             self._broker.acknowledge(*turned_away)
         return bool(self._pending)
 
-    def _next(self, wait_s: float | None = None) -> Message:
+    def _next(self, wait_s: float | None = None) -> Delivery:
         if self._undecided is not None:
             message, self._undecided = self._undecided, None
             return message
         inbox = self._broker.inbox
         return inbox.get_nowait() if wait_s is None else inbox.get(timeout=wait_s)
 
-    def _look_at(self, message: Message, turned_away: list[Message]) -> None:
+    def _look_at(self, message: Delivery, turned_away: list[Delivery]) -> None:
         """What is beyond its gate's share is forgotten here: the gate has it, and sends it again."""
         gate_id = self._topics.gate_of(message.topic) or ""
         if self._now() < self._apart_until.get(gate_id, 0.0):
@@ -174,8 +174,8 @@ class Consumer:
             self._floods.turned_away(gate_id)
             turned_away.append(message)
 
-    def _add(self, gate_id: str, message: Message) -> None:
-        batch = read(message, self._topics)
+    def _add(self, gate_id: str, message: Delivery) -> None:
+        batch = read_batch(message, self._topics)
         for kind, count in cost_of(batch, len(message.payload)).items():
             self._shares.take(gate_id, kind, count)
         self._pending.append(message)
@@ -185,7 +185,7 @@ class Consumer:
 
     def _commit(self, conn: Connection) -> None:
         batch = merge(self._contents)
-        written = write(conn, batch)
+        written = write_batch(conn, batch)
         self._broker.acknowledge(*self._pending)
         self.trying()  # Postgres answered over this very session: nobody else became the active one
         self._set_apart(written)

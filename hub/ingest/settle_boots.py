@@ -21,7 +21,7 @@ import structlog
 
 from gate.common.outage import Outage
 from hub.config import HubConfig
-from hub.db.connection import Connection, connect, in_words, insisting, one_line
+from hub.db.connection import Connection, connect, database_error_in_words, insisting, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
 
@@ -47,7 +47,7 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
     asked: int
 
 
-class Turns:
+class FairTurns:
     """Whose turn it is: the gate's that was longest without one, and nobody's who has to rest. Pure.
 
     Seconds of a clock that never jumps.
@@ -94,7 +94,7 @@ def settle(conn: Connection, one: Settling, venue: str, pause: Callable[[], obje
 
 def run(config: HubConfig, stop: threading.Event, now: Callable[[], float] = time.monotonic) -> None:
     """Settle what waits until `stop`."""
-    turns, outage = Turns(), Outage("settling the times of scans")
+    turns, outage = FairTurns(), Outage("settling the times of scans")
     while not stop.is_set():
         try:
             with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
@@ -103,12 +103,12 @@ def run(config: HubConfig, stop: threading.Event, now: Callable[[], float] = tim
                     _turn(conn, config.venue, turns, stop, now)
                     outage.over()
         except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(in_words(error))
+            outage.began(database_error_in_words(error))
             stop.wait(_RETRY_S)
 
 
 def _turn(
-    conn: Connection, venue: str, turns: Turns, stop: threading.Event, now: Callable[[], float]
+    conn: Connection, venue: str, turns: FairTurns, stop: threading.Event, now: Callable[[], float]
 ) -> None:
     began = now()
     if (one := turns.next(waiting(conn, venue), began)) is None:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from hub.config import Archive
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.keeping.retention import archive, months_before
@@ -20,35 +20,35 @@ _UNPAID_MINUTES = 30
 _MAIL_DAYS = 30
 
 
-class _Completed(Answer, frozen=True, kw_only=True):
+class _Completed(FunctionAnswer, frozen=True, kw_only=True):
     events: int = 0
     reservations: int = 0
 
 
-class _Released(Answer, frozen=True, kw_only=True):
+class _Released(FunctionAnswer, frozen=True, kw_only=True):
     released: int = 0
 
 
-class _Made(Answer, frozen=True, kw_only=True):
+class _Made(FunctionAnswer, frozen=True, kw_only=True):
     made: tuple[str, ...] = ()
 
 
-class _Forgotten(Answer, frozen=True, kw_only=True):
+class _Forgotten(FunctionAnswer, frozen=True, kw_only=True):
     forgotten: int = 0
 
 
-class _Purged(Answer, frozen=True, kw_only=True):
+class _Purged(FunctionAnswer, frozen=True, kw_only=True):
     purged: int = 0
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class HourlyResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one step came to, in a line; `failed`: it is tried again in an hour."""
 
     line: str
     failed: bool = False
 
 
-def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[Step]:
+def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[HourlyResult]:
     """Do every step, each in a transaction of its own, so that one that fails stops none of the others.
 
     May run as often as anybody likes, and on several machines at once: whoever comes second says so and does
@@ -64,50 +64,50 @@ def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[St
             conn.execute(query("wait_briefly"))
             row = conn.execute(query("housekeeping_alone")).fetchone()
             if row is None or not row["mine"]:
-                yield Step(line=f"{what}: somebody else is at it")
+                yield HourlyResult(line=f"{what}: somebody else is at it")
                 continue
             yield step(what, conn, settings, now)
 
 
-def _complete(what: str, conn: Connection, _settings: Archive, now: datetime) -> Step:
+def _complete(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
     done = ask(conn, "complete_nights", _Completed, now=now)
     return _step(what, done, f"{done.events} nights, {done.reservations} reservations completed")
 
 
-def _release(what: str, conn: Connection, _settings: Archive, now: datetime) -> Step:
+def _release(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
     done = ask(conn, "release_unpaid", _Released, minutes=_UNPAID_MINUTES, now=now)
     return _step(what, done, f"{done.released} released that nobody paid for in {_UNPAID_MINUTES} minutes")
 
 
-def _partitions(what: str, conn: Connection, _settings: Archive, now: datetime) -> Step:
+def _partitions(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
     done = ask(conn, "ensure_scan_partitions", _Made, months=MONTHS_AHEAD, now=now)
     return _step(what, done, f"made {', '.join(done.made)}" if done.made else "all there")
 
 
-def _webhooks(what: str, conn: Connection, _settings: Archive, now: datetime) -> Step:
+def _webhooks(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
     done = ask(conn, "forget_webhooks", _Forgotten, now=now)
     return _step(what, done, f"{done.forgotten} forgotten that are older than 30 days")
 
 
-def _mail(what: str, conn: Connection, _settings: Archive, now: datetime) -> Step:
+def _mail(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
     done = ask(conn, "purge_mail", _Purged, days=_MAIL_DAYS, now=now)
     return _step(what, done, f"{done.purged} purged that were sent or given up {_MAIL_DAYS} days ago")
 
 
-def _retention(what: str, conn: Connection, settings: Archive, now: datetime) -> Step:
+def _retention(what: str, conn: Connection, settings: Archive, now: datetime) -> HourlyResult:
     done = archive(conn, months_before(now, settings.keep_months), now)
     told = [f"{one.month} archived ({one.scans:,} scans)" for one in done.months]
     told += [f"{one.month} stays: {one.why}" for one in done.kept]
     return _step(what, done, ", ".join(told) or f"nothing older than {settings.keep_months} months")
 
 
-def _step(what: str, done: Answer, line: str) -> Step:
+def _step(what: str, done: FunctionAnswer, line: str) -> HourlyResult:
     if done.success:
-        return Step(line=f"{what}: {line}")
-    return Step(line=f"{what}: failed, and will be tried again: {done.message}", failed=True)
+        return HourlyResult(line=f"{what}: {line}")
+    return HourlyResult(line=f"{what}: failed, and will be tried again: {done.message}", failed=True)
 
 
-_STEPS: tuple[tuple[str, Callable[[str, Connection, Archive, datetime], Step]], ...] = (
+_STEPS: tuple[tuple[str, Callable[[str, Connection, Archive, datetime], HourlyResult]], ...] = (
     ("nights", _complete),
     ("reservations", _release),
     ("months of scans", _partitions),

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 from hub.db.statements import query
 
@@ -18,21 +18,21 @@ class Month(msgspec.Struct, frozen=True, kw_only=True):
     scans: int
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class KeptMonth(msgspec.Struct, frozen=True, kw_only=True):
     """A month old enough that stays, and why."""
 
     month: str
     why: str
 
 
-class Archived(Answer, frozen=True, kw_only=True):
+class Archived(FunctionAnswer, frozen=True, kw_only=True):
     """What became of the months that are old enough."""
 
     months: tuple[Month, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptMonth, ...] = ()
 
 
-class Erased(Answer, frozen=True, kw_only=True):
+class Erased(FunctionAnswer, frozen=True, kw_only=True):
     """How many rows of each kind lost what was personal in them.
 
     `already`: it was done before; these numbers are of what has come since. `error`: ``EVENT_NOT_FOUND``,

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from sync.wire.cutoff import UNNUMBERED, Change, Cutoff, by_name, change, gate_in
+from sync.wire.cutoff import UNNUMBERED, Cutoff, FilterChange, by_name, change, gate_in
 
 
-class Company:
+class VenueGates:
     """The gates that the venue has, by its database; one for all links of a hub. From any thread."""
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Listening:
     def __init__(
         self,
         wide: Sequence[str],
-        company: Company | None = None,
+        company: VenueGates | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wide = tuple(wide)
-        self._company = company or Company()
+        self._company = company or VenueGates()
         self._now = now
         self._lock = threading.Lock()
         self._cutoff = Cutoff()
@@ -56,7 +56,7 @@ class Listening:
         with self._lock:
             self._held, self._earlier = (), session
 
-    def change(self) -> Change:
+    def change(self) -> FilterChange:
         """What the broker is to be told now; it is taken as told."""
         with self._lock:
             names = self._company.names | self._cutoff.heard()
@@ -65,7 +65,7 @@ class Listening:
             told = change(held, wanted)
             if self._earlier and self._company.names:
                 earlier = {*self._wide, *by_name(self._wide, names, {""})}
-                told = Change(told.subscribe, tuple(sorted(earlier - set(wanted))))
+                told = FilterChange(told.subscribe, tuple(sorted(earlier - set(wanted))))
                 self._earlier = False
             self._held = wanted
             return told

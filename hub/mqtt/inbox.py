@@ -15,7 +15,7 @@ from collections import deque
 import msgspec
 
 
-class Message(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True):
     """One message, unacknowledged. `connection`: the connection whose `mid` this is. `retained`: the
     broker had it before this connection, nobody knows for how long. `at_us`: when it came, by the hub's
     clock, in microseconds since 1970; 0 if nobody looked."""
@@ -35,7 +35,7 @@ HELD_BYTES = 48 * 1024 * 1024
 """And their bytes; 1,000 batches take 40 MiB. One message more than that is taken if nothing else waits."""
 
 
-class Inbox:
+class FairInbox:
     """As `queue.SimpleQueue`, but in turn of who sent it, within bounds, oldest first of each.
 
     Filled from one thread, emptied from another. `cut_off`: gates that are not listened to for now, for they
@@ -45,12 +45,12 @@ class Inbox:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._filled = threading.Event()
-        self._waiting: dict[str, deque[Message]] = {}
+        self._waiting: dict[str, deque[Delivery]] = {}
         self._bytes: dict[str, int] = {}
         self._turns: deque[str] = deque()
         self.cut_off: frozenset[str] = frozenset()
 
-    def put(self, message: Message) -> bool:
+    def put(self, message: Delivery) -> bool:
         """Keep a message until its turn; False if too much of its sender waits already."""
         sender = _sender(message)
         with self._lock:
@@ -66,7 +66,7 @@ class Inbox:
         self._filled.set()
         return True
 
-    def get(self, timeout: float) -> Message:
+    def get(self, timeout: float) -> Delivery:
         """The next message; `queue.Empty` if there was none for so many seconds."""
         until = time.monotonic() + timeout
         while True:
@@ -77,7 +77,7 @@ class Inbox:
                 if not self._filled.wait(max(0.0, until - time.monotonic())):
                     raise
 
-    def get_nowait(self) -> Message:
+    def get_nowait(self) -> Delivery:
         """The next message; `queue.Empty` if there is none."""
         with self._lock:
             if not self._turns:
@@ -97,6 +97,6 @@ class Inbox:
         return not self._turns
 
 
-def _sender(message: Message) -> str:
+def _sender(message: Delivery) -> str:
     """Who may write there and nobody else: the topic without its last level (protocol 4.2)."""
     return message.topic.rpartition("/")[0]

@@ -23,8 +23,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gate.common.errors import ConfigError
 from hub.config import Mqtt
 from hub.mqtt.client import Client
-from hub.mqtt.cut_off_gates import Company, Listening
-from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.cut_off_gates import Listening, VenueGates
+from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.shared_outage import SharedOutage
 from sync.wire.messages import PACKET
 
@@ -45,13 +45,13 @@ BROKE_OFF = 0x80
 _log = structlog.get_logger()
 
 
-class Line(Protocol):
+class HubLink(Protocol):
     """What the hub's parts use of a link to the broker; in memory it is `tests.simulation.broker`.
 
-    `inbox`: messages, each to be acknowledged; `connects`: as in `Broker`.
+    `inbox`: messages, each to be acknowledged; `connects`: as in `BrokerLink`.
     """
 
-    inbox: Inbox
+    inbox: FairInbox
     connects: int
 
     @property
@@ -61,7 +61,7 @@ class Line(Protocol):
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1; while the broker is away it is kept and sent later."""
 
-    def acknowledge(self, *messages: Message) -> None:
+    def acknowledge(self, *messages: Delivery) -> None:
         """Tell the broker it may forget these messages."""
 
     def tend(self) -> None:
@@ -82,7 +82,7 @@ def outage_of(config: Mqtt) -> SharedOutage:
     return SharedOutage(f"MQTT broker {config.host}:{config.port}")
 
 
-class Broker:
+class BrokerLink:
     """A connection that comes back by itself, subscribed each time it does.
 
     `connects` counts the times it came up: after each, what the broker retained may be lost.
@@ -101,10 +101,10 @@ class Broker:
         *subscribe: str,
         session_s: int = SESSION_SECONDS,
         outage: SharedOutage | None = None,
-        company: Company | None = None,
+        company: VenueGates | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self._config = config
         self._client_id = client_id
         self._listening = Listening(subscribe, company, now)
@@ -150,7 +150,7 @@ class Broker:
             properties.MessageExpiryInterval = expires_s
         self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
 
-    def acknowledge(self, *messages: Message) -> None:
+    def acknowledge(self, *messages: Delivery) -> None:
         """Tell the broker it may forget these messages.
 
         A message of an earlier connection is not acknowledged: its number may mean another
@@ -284,7 +284,7 @@ class Broker:
             return
         at_us = time.time_ns() // 1000
         payload = bytes(message.payload)
-        arrived = Message(message.topic, payload, message.mid, self._connection, message.retain, at_us)
+        arrived = Delivery(message.topic, payload, message.mid, self._connection, message.retain, at_us)
         if self._listening.is_left_out(message.topic) or not self.inbox.put(arrived):
             # too much of its sender waits, here or there; who sends it again holds up nobody else meanwhile
             self.acknowledge(arrived)

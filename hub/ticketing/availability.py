@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 
 
@@ -18,7 +18,7 @@ class TypeLeft(msgspec.Struct, frozen=True, kw_only=True):
     price: float | str | None = None
 
 
-class Availability(Answer, frozen=True, kw_only=True):
+class Availability(FunctionAnswer, frozen=True, kw_only=True):
     """Of a night. Cancelled and refunded tickets are not sold. `error`: ``EVENT_NOT_FOUND``."""
 
     event_id: str | None = None

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import msgspec
 
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 from hub.db.statements import query
 
 
-class Night(msgspec.Struct, frozen=True, kw_only=True):
+class CancelledNight(msgspec.Struct, frozen=True, kw_only=True):
     """The night it is about."""
 
     event_id: str
@@ -35,8 +35,8 @@ class ByKind(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Share = Share()
 
 
-class _Numbers(Answer, frozen=True, kw_only=True):
-    event: Night | None = None
+class _Numbers(FunctionAnswer, frozen=True, kw_only=True):
+    event: CancelledNight | None = None
     orders: int = 0
     tickets: int = 0
     reservations: int = 0
@@ -71,7 +71,7 @@ class Cancelled(_Numbers, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class RefundedOrder(Answer, frozen=True, kw_only=True):
+class RefundedOrder(FunctionAnswer, frozen=True, kw_only=True):
     """`refund_id`: None if no payment service knows of it.
 
     `error`: ``ORDER_NOT_FOUND``, ``NOT_ALLOWED``, ``INVALID_ARGUMENT``.
@@ -96,7 +96,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     reservation_id: str | None = None
 
 
-class RefundOutcome(Answer, frozen=True, kw_only=True):
+class RefundOutcome(FunctionAnswer, frozen=True, kw_only=True):
     """`error`: ``REFUND_NOT_FOUND``, ``ALREADY_PROCESSED``."""
 
     already: bool = False

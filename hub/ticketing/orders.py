@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 from hub.db.statements import query
 
 PaymentType = Literal["ga_ticket", "vip_reservation"]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class SoldTicket(msgspec.Struct, frozen=True, kw_only=True):
     """One ticket of an order. `price_cents`: what the guest paid for it, without fees."""
 
     ticket_id: str
@@ -44,7 +44,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class RecordedOrder(Answer, frozen=True, kw_only=True):
+class RecordedOrder(FunctionAnswer, frozen=True, kw_only=True):
     """An order as it was recorded; `already`: by an earlier call. `ticket_ids`: uuids, in the lines' order.
 
     `error`: ``EVENT_NOT_FOUND``, ``EVENT_CANCELLED``, ``EVENT_COMPLETED``, ``EVENT_OVER``, ``SOLD_OUT``,
@@ -76,21 +76,21 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class RecordedFailure(Answer, frozen=True, kw_only=True):
+class RecordedFailure(FunctionAnswer, frozen=True, kw_only=True):
     """`error`: ``INVALID_ARGUMENT``, ``INVALID_AMOUNT``, ``EVENT_NOT_FOUND``."""
 
     already: bool = False
     failure_id: str | None = None
 
 
-class Webhook(Answer, frozen=True, kw_only=True):
+class Webhook(FunctionAnswer, frozen=True, kw_only=True):
     """`already`: the message was worked before, with this `outcome`. `error`: ``INVALID_ARGUMENT``."""
 
     already: bool = False
     outcome: str | None = None
 
 
-def record_ticket_order(conn: Connection, order: Order, lines: tuple[Line, ...]) -> RecordedOrder:
+def record_ticket_order(conn: Connection, order: Order, lines: tuple[SoldTicket, ...]) -> RecordedOrder:
     """Order, payment and tickets in one transaction, once for each payment; everybody is told the same."""
     return ask(
         conn,

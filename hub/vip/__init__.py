@@ -5,7 +5,7 @@ The rules are functions of the database (`sql/migrations/20260130200100`); here 
 
 from hub.db.call import RPC_ERROR
 from hub.vip.guests import (
-    Link,
+    SeatedTicket,
     Seats,
     Unlinked,
     check_vip_capacity,
@@ -38,11 +38,11 @@ __all__ = [
     "Checkout",
     "Completed",
     "HostTicket",
-    "Link",
     "LinkedTicket",
     "Purchaser",
     "Released",
     "Reservation",
+    "SeatedTicket",
     "Seats",
     "Unlinked",
     "VipScanResult",

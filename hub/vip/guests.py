@@ -6,11 +6,11 @@ answers with an `error` of docs/data-model.md instead of raising.
 
 from __future__ import annotations
 
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 
 
-class Link(Answer, frozen=True, kw_only=True):
+class SeatedTicket(FunctionAnswer, frozen=True, kw_only=True):
     """A ticket that sits at a table. `linked` of `capacity` seats have linked tickets.
 
     `error`: ``RESERVATION_NOT_FOUND``, ``TICKET_NOT_FOUND``, ``NOT_ALLOWED``, ``EVENT_CANCELLED``,
@@ -26,7 +26,7 @@ class Link(Answer, frozen=True, kw_only=True):
     capacity: int | None = None
 
 
-class Unlinked(Answer, frozen=True, kw_only=True):
+class Unlinked(FunctionAnswer, frozen=True, kw_only=True):
     """A ticket that is plain general admission again.
 
     `error`: ``TICKET_NOT_FOUND``, ``TICKET_NOT_LINKED``, ``NOT_ALLOWED`` (also for the host's own
@@ -37,7 +37,7 @@ class Unlinked(Answer, frozen=True, kw_only=True):
     vip_reservation_id: str | None = None
 
 
-class Seats(Answer, frozen=True, kw_only=True):
+class Seats(FunctionAnswer, frozen=True, kw_only=True):
     """A table's seats: those of passes that are not cancelled, of linked tickets, and what is left.
 
     `error`: ``RESERVATION_NOT_FOUND``, ``NOT_ALLOWED``.
@@ -55,7 +55,7 @@ def link_ticket_to_vip(
     ticket_id: str,
     linked_by: str | None = None,
     by_staff: bool = False,
-) -> Link:
+) -> SeatedTicket:
     """Put a ticket on a table's guest list; the same again changes nothing.
 
     :param linked_by: who did it, for the audit log; None: whoever the connection is.
@@ -64,7 +64,7 @@ def link_ticket_to_vip(
     return ask(
         conn,
         "link_ticket_to_vip",
-        Link,
+        SeatedTicket,
         reservation_id=reservation_id,
         ticket_id=ticket_id,
         linked_by=linked_by,
@@ -82,6 +82,6 @@ def check_vip_capacity(conn: Connection, reservation_id: str) -> Seats:
     return ask(conn, "check_vip_capacity", Seats, reservation_id=reservation_id)
 
 
-def join_vip_by_invite(conn: Connection, invite_code: str, ticket_id: str) -> Link:
+def join_vip_by_invite(conn: Connection, invite_code: str, ticket_id: str) -> SeatedTicket:
     """A guest joins the table of this invite code with their own ticket, until the night starts."""
-    return ask(conn, "join_vip_by_invite", Link, invite_code=invite_code, ticket_id=ticket_id)
+    return ask(conn, "join_vip_by_invite", SeatedTicket, invite_code=invite_code, ticket_id=ticket_id)

@@ -12,14 +12,14 @@ import msgspec
 import psycopg
 import structlog
 
-from hub.db.call import RPC_ERROR, Answer, ask
+from hub.db.call import RPC_ERROR, FunctionAnswer, ask
 from hub.db.connection import Connection, one_line
 from hub.db.statements import query
 
 _log = structlog.get_logger()
 
 
-class VipScanResult(Answer, frozen=True, kw_only=True):
+class VipScanResult(FunctionAnswer, frozen=True, kw_only=True):
     """Outcome of one scan of a guest pass.
 
     `error`: ``PASS_NOT_FOUND``, ``PASS_CANCELLED``, ``RESERVATION_NOT_FOUND``,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.db.call import Answer, ask
+from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
 
 
@@ -34,7 +34,7 @@ class HostTicket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ticket_type: str | None = None
 
 
-class Reservation(Answer, frozen=True, kw_only=True):
+class Reservation(FunctionAnswer, frozen=True, kw_only=True):
     """A table reserved; `already`: by an earlier call. `pass_ids`: uuids, by guest number.
 
     `error`: ``INVALID_ARGUMENT``, ``INVALID_AMOUNT``, ``EVENT_NOT_FOUND``, ``EVENT_CANCELLED``,
@@ -51,7 +51,7 @@ class Reservation(Answer, frozen=True, kw_only=True):
     pass_ids: tuple[str, ...] = ()
 
 
-class Checkout(Answer, frozen=True, kw_only=True):
+class Checkout(FunctionAnswer, frozen=True, kw_only=True):
     """A table with its host's ticket; `already`: by an earlier call. `qr_code`: the host's one code.
 
     `error`: those of `Reservation`, and ``SOLD_OUT``.
@@ -70,13 +70,13 @@ class Checkout(Answer, frozen=True, kw_only=True):
         return f"Checkout(success={self.success}, error={self.error}, order_id={self.order_id})"
 
 
-class Released(Answer, frozen=True, kw_only=True):
+class Released(FunctionAnswer, frozen=True, kw_only=True):
     """How many reservations that nobody paid were given up."""
 
     released: int = 0
 
 
-class Completed(Answer, frozen=True, kw_only=True):
+class Completed(FunctionAnswer, frozen=True, kw_only=True):
     """How many nights and reservations were over."""
 
     events: int = 0

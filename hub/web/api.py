@@ -34,7 +34,7 @@ from hub.config import HubConfig
 from hub.db.connection import Connection, conninfo, insisting
 from hub.db.statements import query
 from hub.feed.config_bounds import bounded
-from hub.feed.snapshot import Body, Found, Shelf, body_of, etag, look_up
+from hub.feed.snapshot import Body, Shelf, SnapshotPlan, body_of, etag, look_up
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.web.request_limits import wait_of
 from hub.web.seldom import Seldom
@@ -198,7 +198,7 @@ def admissions(
     return _answer(body, gzip, 0 if has_changed else start)
 
 
-def _found(conn: Connection, event_id: str, since: int, generation: int) -> Found:
+def _found(conn: Connection, event_id: str, since: int, generation: int) -> SnapshotPlan:
     found = look_up(conn, event_id, since, generation)
     if found is None:
         detail = f"There is no event {event_id}; read the gate's config again."
@@ -206,7 +206,7 @@ def _found(conn: Connection, event_id: str, since: int, generation: int) -> Foun
     return found
 
 
-def _whole(state: State, wanted: Found, gzip: bool) -> Body:
+def _whole(state: State, wanted: SnapshotPlan, gzip: bool) -> Body:
     """All of a night, not older than `wanted`: one somebody else had written, or a new one."""
     shelf: Shelf = state.shelf
     night = wanted.header.event_id

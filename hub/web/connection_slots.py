@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 MOST = 400
 """In all; with those that are on their way out they fit into 1,024 files, the usual limit."""
 MOST_OF_HOME = 64
-"""Of one address (`hub.web.rates.home_of`)."""
+"""Of one address (`hub.web.rates.network_of`)."""
 MOST_OF_GATE = 16
 """Of one gate, which works with one."""
 
@@ -28,7 +28,7 @@ class Owner(NamedTuple):
     name: str
 
 
-class Lines(Generic[L]):
+class ConnectionSlots(Generic[L]):
     """The connections there are, the oldest first."""
 
     def __init__(

@@ -63,7 +63,7 @@ class Rates:
             del self._begun[next(iter(self._begun))]
 
 
-def home_of(address: str) -> str:
+def network_of(address: str) -> str:
     """Whom an address stands for: itself, or of IPv6 the network it can take others from."""
     try:
         known = ipaddress.ip_address(address.partition("%")[0])

@@ -22,7 +22,7 @@ import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils.path import normalize_path
 
-from hub.web.rates import Rates, home_of
+from hub.web.rates import Rates, network_of
 
 PAY_OR_SHOW_PER_MINUTE = 20
 READS_PER_MINUTE = 200
@@ -81,7 +81,7 @@ class Strangers:
         if rates is None:
             await self._app(scope, receive, send)
             return
-        who = home_of((scope.get("client") or ("", 0))[0])
+        who = network_of((scope.get("client") or ("", 0))[0])
         wait = rates.take(who, self._clock())
         if wait and not await self._is_gate(scope):
             await _refuse(send, wait)

@@ -20,8 +20,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hub.config import Web
-from hub.web.connection_slots import Lines, Owner
-from hub.web.rates import home_of
+from hub.web.connection_slots import ConnectionSlots, Owner
+from hub.web.rates import network_of
 from hub.web.seldom import Seldom, SeldomHandler
 
 BACKLOG = 64
@@ -48,7 +48,7 @@ class Deadlines(msgspec.Struct, frozen=True):
     request_bytes: int = 1024 * 1024
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """uvicorn's own, watched.
 
     :param lines: all of them.
@@ -58,7 +58,7 @@ class Connection(H11Protocol):
     def __init__(
         self,
         *args: Any,
-        lines: Lines[Connection],
+        lines: ConnectionSlots[HttpConnection],
         deadlines: Deadlines,
         proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network],
         seldom: Seldom,
@@ -85,7 +85,7 @@ class Connection(H11Protocol):
         except ValueError:
             return Owner("home", address)
         is_proxy = any(known in network for network in self._proxies)
-        return Owner("proxy" if is_proxy else "home", home_of(address))
+        return Owner("proxy" if is_proxy else "home", network_of(address))
 
     # --- what it waits for ---
 
@@ -159,7 +159,7 @@ class Connection(H11Protocol):
         return "body" if self.cycle.more_body else "answer"
 
 
-def _make_way(line: Connection | None) -> None:
+def _make_way(line: HttpConnection | None) -> None:
     if line is not None:
         line.drop("there were too many, and it was the oldest")
 
@@ -173,7 +173,7 @@ def server_config(
     app: Any,
     place: Web,
     seldom: Seldom,
-    lines: Lines[Connection] | None = None,
+    lines: ConnectionSlots[HttpConnection] | None = None,
     deadlines: Deadlines | None = None,
 ) -> uvicorn.Config:
     """How uvicorn is to run.
@@ -181,8 +181,8 @@ def server_config(
     :param seldom: takes the log lines that anybody can cause, of all that uvicorn and asyncio say.
     """
     made = functools.partial(
-        Connection,
-        lines=Lines() if lines is None else lines,
+        HttpConnection,
+        lines=ConnectionSlots() if lines is None else lines,
         deadlines=deadlines or Deadlines(),
         proxies=[ipaddress.ip_network(proxy) for proxy in place.proxies],
         seldom=seldom,

@@ -9,7 +9,7 @@ import structlog
 from gate.common.outage import Outage
 from gate.rules.model import Now
 from gate.store.link_row import LinkNote
-from sync.broker.mqtt import Link, LinkError, Lost
+from sync.broker.mqtt import LinkError, Lost, MqttLink
 
 RECONNECT_MS = (250, 10_000)
 SETTLED_MS = 20_000
@@ -20,10 +20,10 @@ ANSWER_MS = 15_000
 MOST_PUT_OUT = 5
 """A broker that is restarted, or a bad cable, ends fewer connections in a row so soon."""
 
-MakeLink = Callable[[tuple[str, bytes], Sequence[str]], Link]
+MakeLink = Callable[[tuple[str, bytes], Sequence[str]], MqttLink]
 
 
-class Connection:
+class BrokerConnection:
     """At most one link at a time.
 
     :param make_link: starts a connection, with a last will and the topics to listen to.
@@ -51,7 +51,7 @@ class Connection:
         """Whether somebody was told of that."""
         self._failures = 0
         self._connect_at = self._asked_at = 0
-        self.link: Link | None = None
+        self.link: MqttLink | None = None
         """The link that is, or is being made."""
         self.connected = False
         self.unlisted = False
@@ -73,7 +73,7 @@ class Connection:
         self._asked_at = now_ms
         return None
 
-    def _trouble(self, link: Link, now_ms: int) -> Lost | None:
+    def _trouble(self, link: MqttLink, now_ms: int) -> Lost | None:
         if not link.is_alive():
             return Lost("the connection's thread died")
         if self.connected or not link.is_open():  # a look-up of a name takes as long as the system likes

@@ -15,10 +15,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from sync.broker.mqtt import Link, Message
+from sync.broker.mqtt import Message, MqttLink
 
 Own = TypeVar("Own")
-"""What is this gate's own affair: see `sync.service.Event`."""
+"""What is this gate's own affair: see `sync.service.SyncEvent`."""
 
 OWN_MESSAGES = 10_000
 OWN_BYTES = 32 * 1024 * 1024
@@ -39,11 +39,11 @@ PIECE_BYTES = 512 * 1024
 """What of the other gates is handed over at once: some ten milliseconds of work on the slowest machine."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class PeerMessage(msgspec.Struct, frozen=True):
     """A message of another gate."""
 
     gate_id: str
-    link: Link
+    link: MqttLink
     message: Message
 
 
@@ -56,14 +56,14 @@ class Arrived(msgspec.Struct):
 
 
 class _Lane(msgspec.Struct):
-    waiting: deque[Heard]
+    waiting: deque[PeerMessage]
     bytes: int = 0
 
-    def add(self, heard: Heard) -> None:
+    def add(self, heard: PeerMessage) -> None:
         self.waiting.append(heard)
         self.bytes += _size(heard.message)
 
-    def pop(self) -> Heard:
+    def pop(self) -> PeerMessage:
         heard = self.waiting.popleft()
         self.bytes -= _size(heard.message)
         return heard
@@ -75,7 +75,7 @@ class Inbox(Generic[Own]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._news = threading.Event()
-        self._own: deque[tuple[Link | None, Own]] = deque()
+        self._own: deque[tuple[MqttLink | None, Own]] = deque()
         self._own_messages = self._own_bytes = 0
         self._lanes: dict[str, _Lane] = {}
         self._bytes = 0
@@ -83,7 +83,7 @@ class Inbox(Generic[Own]):
         self._ignored: frozenset[str] = frozenset()
         self._lost = 0
 
-    def put(self, item: tuple[Link | None, Own]) -> None:
+    def put(self, item: tuple[MqttLink | None, Own]) -> None:
         """Something of this gate's own, of its line, the hub or the door, and the connection it came on."""
         event = item[1]
         with self._lock:
@@ -96,7 +96,7 @@ class Inbox(Generic[Own]):
             self._own.append(item)
         self._news.set()
 
-    def put_heard(self, heard: Heard) -> None:
+    def put_heard(self, heard: PeerMessage) -> None:
         """Something of another gate; dropped if that one has too much waiting."""
         gate_id, size = heard.gate_id, _size(heard.message)
         with self._lock:
@@ -127,7 +127,7 @@ class Inbox(Generic[Own]):
         """Whether nothing came since all was last taken that may be."""
         return not self._news.is_set()
 
-    def get_nowait(self) -> tuple[Link | None, Own]:
+    def get_nowait(self) -> tuple[MqttLink | None, Own]:
         """The oldest of this gate's own. Raises `queue.Empty`."""
         with self._lock:
             if not self._own:
@@ -138,12 +138,12 @@ class Inbox(Generic[Own]):
                 self._own_bytes -= _size(item[1])
             return item
 
-    def take_heard(self, may: Callable[[Heard], bool]) -> list[Heard]:
+    def take_heard(self, may: Callable[[PeerMessage], bool]) -> list[PeerMessage]:
         """A piece of what the other gates said, one of each in turn.
 
         :param may: whether a message may be taken now; if not, that gate's stay for this time.
         """
-        taken: list[Heard] = []
+        taken: list[PeerMessage] = []
         with self._lock:
             self._news.clear()
             ready, size = deque(gate_id for gate_id, lane in self._lanes.items() if lane.waiting), 0

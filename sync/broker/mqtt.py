@@ -2,7 +2,7 @@
 
 An exception in a paho callback kills its thread without a word, so callbacks only enqueue;
 the service takes events off the queue. A connection is used once: when it is lost the
-`Link` is closed and a new one made, so nothing half-sent is carried over. What was lost
+`MqttLink` is closed and a new one made, so nothing half-sent is carried over. What was lost
 with it is sent again from the journal.
 """
 
@@ -57,7 +57,7 @@ class LinkError(MagueyError):
     """The broker cannot be reached or refuses this gate."""
 
 
-class Broker(Value, frozen=True):
+class BrokerAddress(Value, frozen=True):
     """Where the broker is. With `ca_file` it is TLS, with `cert_file` the gate shows who it is."""
 
     host: str
@@ -119,7 +119,7 @@ class _Client(PlainClient):
         return super().loop_misc()
 
 
-class Link:
+class MqttLink:
     """A connection attempt and, if it succeeds, the connection.
 
     :param put: called with this link and each of its events, in paho's thread; must only enqueue.
@@ -130,9 +130,9 @@ class Link:
 
     def __init__(  # noqa: PLR0913 – what a connection is made with
         self,
-        broker: Broker,
+        broker: BrokerAddress,
         client_id: str,
-        put: Callable[[Link, LinkEvent], None],
+        put: Callable[[MqttLink, LinkEvent], None],
         will: tuple[str, bytes],
         topics: Sequence[str],
         *,
@@ -294,7 +294,7 @@ class Link:
         self._put(self, Message(message.topic, bytes(message.payload), message.retain))
 
 
-def tls(broker: Broker, now: datetime) -> ssl.SSLContext:
+def tls(broker: BrokerAddress, now: datetime) -> ssl.SSLContext:
     """How the gate checks the broker, and shows who it is: see `sync.broker.tls`. Raises `LinkError`."""
     try:
         return context(broker.ca_file, now, broker.cert_file, broker.key_file)

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.rules.model import Admission, Event, FeedRow, Removed, Status, Table
 from sync.cache.digest import of_row
 
-SQL = load("sync", "cache.sql")
+SQL = load_queries("sync", "cache.sql")
 Columns = tuple[str | int | None, ...]
 
 

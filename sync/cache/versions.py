@@ -8,13 +8,6 @@ from gate.common.value import Value
 from sync.wire.messages import Change
 
 
-class Place(Value, frozen=True, order=True):
-    """How far a feed is; a later generation is after every version of an earlier one (docs/adr/0018)."""
-
-    generation: int
-    version: int
-
-
 class Plan(Value, frozen=True):
     """`apply`: changes that follow on the version held, in order. `gap`: some are missing before the rest."""
 

@@ -24,16 +24,16 @@ from sqlite_utils.migrations import Migrations
 from gate.common.errors import MagueyError, StoreError
 from gate.common.foreign import read_json
 from gate.common.owned_files import refuse_others
+from gate.rules.alert import Alert
 from gate.rules.model import FeedRow, ScanRecord
-from gate.store.file_errors import DamagedError, in_words
+from gate.store.file_errors import DamagedError, file_error_in_words
 from gate.store.link_row import LinkNote
 from gate.store.shared_files import companions, identity, share
 from sync.cache import peer_tables as hearsay
 from sync.cache.digest import of_rows
 from sync.cache.rows import SQL, as_json, put_counted
 from sync.cache.spool import Spool, Spooled
-from sync.cache.versions import Place
-from sync.wire.messages import LARGEST, MOST_NIGHTS, Alert, Change, GateConfig, Held
+from sync.wire.messages import LARGEST, MOST_NIGHTS, Change, FeedPlace, GateConfig, Held
 
 STORE_RETRY_MS = 1_000
 
@@ -116,11 +116,11 @@ class Cache:
         """Let go of the file."""
         self._db.close()
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, FeedPlace]:
         """How far each night is that is followed, by event id."""
         with self._in_words():
             return {
-                event_id: Place(generation=generation, version=version)
+                event_id: FeedPlace(generation=generation, version=version)
                 for event_id, generation, version in self._db.execute(SQL["feed_places"])
             }
 
@@ -357,7 +357,10 @@ def _damage(path: Path) -> str | None:
     if not path.exists() or not path.stat().st_size:
         return None
     try:
-        with in_words(path), contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        with (
+            file_error_in_words(path),
+            contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
+        ):
             (told,) = db.execute(SQL["integrity"]).fetchone()
             if told != "ok":
                 return str(told)

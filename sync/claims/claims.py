@@ -22,24 +22,13 @@ import msgspec
 import structlog
 
 from gate.clock import Clock
-from gate.hotline.messages import Beat, Ordered, Refetch, Replied, ToSync, Unused, encode
+from gate.hotline.messages import Beat, Ordered, Refetch, Replied, ToSync, to_packet
 from gate.rules.command import LONGEST_ENVELOPE
-from gate.rules.first_entry import Answer, Claim
-from sync.broker.mqtt import Link, Message
+from gate.rules.first_entry import Claim, Grant, Returned
+from sync.broker.mqtt import Message, MqttLink
 from sync.broker.read_message import Rarely, understand
 from sync.claims.hub_clock import Timing, measure, take
-from sync.wire.messages import (
-    SMALL_LIMIT,
-    Claimed,
-    Grant,
-    HubTime,
-    Lend,
-    Probe,
-    Returned,
-    Topics,
-    WireError,
-    to_gate,
-)
+from sync.wire.messages import SMALL_LIMIT, HubTime, Lend, Probe, Topics, WireError, to_gate
 from sync.wire.messages import encode as to_wire
 
 POLL_S = 0.2
@@ -83,38 +72,38 @@ class FromDoor(msgspec.Struct, frozen=True):
 
 
 class FromHub(msgspec.Struct, frozen=True):
-    """A message on one of `Claims.topics`."""
+    """A message on one of `ClaimLoop.topics`."""
 
-    link: Link
+    link: MqttLink
     message: Message
 
 
 class Up(msgspec.Struct, frozen=True):
     """There is a connection to the broker."""
 
-    link: Link
+    link: MqttLink
 
 
 class Down(msgspec.Struct, frozen=True):
     """There is none."""
 
 
-Event = FromDoor | FromHub | Up | Down
+ClaimEvent = FromDoor | FromHub | Up | Down
 ToService = Lend | Refetch
 
 
-class Inbox:
+class ClaimInbox:
     """What waits, in its order; put into from any thread. Of the hub, and of the doors, no more than a bound:
     what is beyond it is dropped, as on a line that fails. What became of the line is never dropped.
     """
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[ClaimEvent] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._counts: Counter[type[Event]] = Counter()
+        self._counts: Counter[type[ClaimEvent]] = Counter()
         self._dropped = 0
 
-    def put(self, event: Event) -> None:
+    def put(self, event: ClaimEvent) -> None:
         """Does not wait."""
         with self._lock:
             if self._counts[type(event)] >= _MOST.get(type(event), sys.maxsize):
@@ -123,7 +112,7 @@ class Inbox:
             self._counts[type(event)] += 1
             self._waiting.put(_cut(event) if isinstance(event, FromHub) else event)
 
-    def get(self, timeout: float) -> Event:
+    def get(self, timeout: float) -> ClaimEvent:
         """The oldest; 0: without waiting for one. Raises `queue.Empty`."""
         event = self._waiting.get(timeout=timeout) if timeout else self._waiting.get_nowait()
         with self._lock:
@@ -141,7 +130,7 @@ class Inbox:
         return dropped
 
 
-_MOST: dict[type[Event], int] = {FromHub: MOST_OF_HUB, FromDoor: MOST_OF_DOORS}
+_MOST: dict[type[ClaimEvent], int] = {FromHub: MOST_OF_HUB, FromDoor: MOST_OF_DOORS}
 
 
 def _cut(event: FromHub) -> FromHub:
@@ -152,7 +141,7 @@ def _cut(event: FromHub) -> FromHub:
     return FromHub(event.link, msgspec.structs.replace(message, payload=message.payload[: LONGEST + 1]))
 
 
-class Claims:
+class ClaimLoop:
     """Carries claims, probes and replies; run in a thread of its own, by `run`.
 
     :param to_service: takes what concerns files.
@@ -181,7 +170,7 @@ class Claims:
         self._to_service = to_service
         self._tell = tell
         self._timeout_ms = timeout_ms
-        self.inbox = Inbox()
+        self.inbox = ClaimInbox()
         """Put here from any thread."""
         self.timing = timing
         """What is known of the hub's clock; read from any thread."""
@@ -189,7 +178,7 @@ class Claims:
         """When the hub last answered a probe in time, on whatever connection; read from any thread."""
         self.turns = 0
         """How often the loop has turned."""
-        self._link: Link | None = None
+        self._link: MqttLink | None = None
         self._is_answered = False
         self._heard_ms: int | None = None
         self._asked: OrderedDict[str, DoorLine] = OrderedDict()
@@ -223,7 +212,7 @@ class Claims:
                 "hub or door say more than can be taken in: dropped; claims may go unanswered", count=count
             )
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: ClaimEvent) -> None:
         match event:
             case FromDoor(door, message):
                 self._on_door(door, message)
@@ -236,7 +225,7 @@ class Claims:
 
     # --- the broker ---
 
-    def _on_up(self, link: Link) -> None:
+    def _on_up(self, link: MqttLink) -> None:
         self._link, self._is_answered, self._heard_ms = link, False, None
         self._probe_at = 0
         self._probes.clear()
@@ -264,7 +253,7 @@ class Claims:
         match message:
             case Claim():
                 self._on_claim(door, message)
-            case Unused(scan_id=scan_id):
+            case Returned(scan_id=scan_id):
                 self._on_unused(scan_id)
             case Replied(reply=reply):
                 self._publish_later(self._replies, reply.encode())
@@ -274,7 +263,7 @@ class Claims:
     def _on_claim(self, door: DoorLine, claim: Claim) -> None:
         if claim.scan_id in self._unused:
             return
-        claimed = Claimed(
+        claimed = Claim(
             scan_id=claim.scan_id, code_hash=claim.code_hash, event_id=claim.event_id, epoch=claim.epoch
         )
         if not (self._is_open() and self._publish(self._topic, to_wire(claimed), GOOD_FOR_S)):
@@ -324,7 +313,7 @@ class Claims:
             return
         door = self._asked.pop(grant.scan_id, None)
         if door is not None:
-            answer = Answer(
+            answer = Grant(
                 scan_id=grant.scan_id,
                 answer=grant.answer,
                 entry=grant.entry,
@@ -333,13 +322,13 @@ class Claims:
                 reason=grant.reason,
                 reentry=grant.reentry,
             )
-            door.send(encode(answer))
+            door.send(to_packet(answer))
 
     def _on_command(self, message: Message) -> None:
         """As it came: the door verifies it. One that was there before this connection is not for now."""
         if message.retained or len(message.payload) > LONGEST_ENVELOPE:
             raise WireError("an order that is none: it was kept by the broker, or is too long")
-        packet = encode(Ordered(envelope=message.payload.decode(errors="replace")))
+        packet = to_packet(Ordered(envelope=message.payload.decode(errors="replace")))
         if not self._tell(packet) and (count := self._rarely.due("no door")):
             self._log.warning("an order of staff came, and no door is there to follow it", count=count)
 
@@ -360,7 +349,7 @@ class Claims:
         self._heard_ms = now.monotonic_ms
         if now.monotonic_ms - told.id <= self._timeout_ms:
             self.answered_ms, self._is_answered = now.monotonic_ms, True
-            self._tell(encode(Beat(answered_ms=now.monotonic_ms)))
+            self._tell(to_packet(Beat(answered_ms=now.monotonic_ms)))
         new = measure(now.boot_id, told.id, now.monotonic_ms, told)
         if new is not None:
             self.timing = take(self.timing, new)

@@ -30,7 +30,7 @@ MOST_DOORS = 8
 _FOLDER = 0o2770
 
 
-class Door:
+class DoorSession:
     """One connection; what is not `receive` may be called from any thread."""
 
     def __init__(self, line: socket.socket) -> None:
@@ -71,21 +71,23 @@ class Door:
             self.line.close()
 
 
-class Hotline:
+class HotlineServer:
     """The socket and its doors.
 
     :param put: called in this thread with each message of a door; must only enqueue.
     :param look_s: how often it is looked whether the socket is still in its place.
     """
 
-    def __init__(self, path: Path, put: Callable[[Door, ToSync], None], look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, path: Path, put: Callable[[DoorSession, ToSync], None], look_s: float = LOOK_S
+    ) -> None:
         self._path = path
         self._put = put
         self._look_s = look_s
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._doors: tuple[Door, ...] = ()
+        self._doors: tuple[DoorSession, ...] = ()
         self._listener: socket.socket | None = None
         self._inode = 0
         self._is_stopped = False
@@ -123,7 +125,7 @@ class Hotline:
             self._look()
 
     def _ready(self, key: selectors.SelectorKey) -> None:
-        if isinstance(key.data, Door):
+        if isinstance(key.data, DoorSession):
             if key.data in self._doors:  # it may have given way in this very turn
                 self._read(key.data)
         elif key.fileobj is self._listener:
@@ -138,7 +140,7 @@ class Hotline:
                 line.close()
                 return
             line.setblocking(False)
-            door = Door(line)
+            door = DoorSession(line)
             self._doors = (*self._doors, door)
             self._selector.register(line, selectors.EVENT_READ, door)
 
@@ -150,7 +152,7 @@ class Hotline:
             self._let_go(idle)
         return idle is not None
 
-    def _read(self, door: Door) -> None:
+    def _read(self, door: DoorSession) -> None:
         try:
             packet = door.line.recv(LONGEST + 1)
         except BlockingIOError:
@@ -172,11 +174,11 @@ class Hotline:
             door.has_claimed |= isinstance(message, Claim)
             self._put(door, message)
 
-    def _drop(self, door: Door) -> None:
+    def _drop(self, door: DoorSession) -> None:
         self._let_go(door)
         self._crowd.over()
 
-    def _let_go(self, door: Door) -> None:
+    def _let_go(self, door: DoorSession) -> None:
         self._selector.unregister(door.line)
         self._doors = tuple(other for other in self._doors if other is not door)
         door.release()

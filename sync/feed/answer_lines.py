@@ -11,10 +11,9 @@ import msgspec
 from gate.common.errors import MagueyError
 from gate.common.foreign import UnreadableError, read_json
 from gate.rules.model import Admission, Event, FeedRow, Table
-from sync.cache.versions import Place
 from sync.feed.doubtful_row import in_doubt
 from sync.feed.download import PIECE_BYTES
-from sync.wire.messages import Change, SnapshotEnd, SnapshotHeader
+from sync.wire.messages import Change, FeedPlace, SnapshotEnd, SnapshotHeader
 
 S = TypeVar("S")
 MAX_BYTES = 512 * 1024 * 1024
@@ -41,7 +40,7 @@ def _read(line: bytes | None, decoder: msgspec.json.Decoder[S]) -> S:
     return read_json(line, decoder, limit=LINE_BYTES + PIECE_BYTES)
 
 
-class Lines:
+class AnswerLines:
     """The lines of one answer about an event: `header` at once, the rest as they come.
 
     Held are the lines of one piece, and one more: which is the last is known when it is over.
@@ -100,7 +99,7 @@ class Lines:
                 raise self._mixed_up(f"version {change.version} where {version} has its place")
             yield change
 
-    def check_follows_on(self, held: Place) -> None:
+    def check_follows_on(self, held: FeedPlace) -> None:
         """Raise `FetchError` unless the changes announced are those after what this gate has."""
         of = self.header
         if (of.generation, of.since, of.count) != (held.generation, held.version, of.version - of.since):

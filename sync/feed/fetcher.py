@@ -15,7 +15,7 @@ import msgspec
 
 from gate.common.outage import Outage
 from sync.cache.spool import Spool, SpoolBusy
-from sync.feed.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused, NoAnswer
 from sync.wire.messages import GateConfig
 
 RETRY_S = 2.0
@@ -136,7 +136,7 @@ class Fetcher:
         self._hub.over()
         told = error if isinstance(error, FetchError) else f"unexpected {type(error).__name__}: {error}"
         self._outage(what).began(told)
-        if isinstance(error, Refused):
+        if isinstance(error, HubRefused):
             self._forget(what)
         else:
             self._put_off(what)

@@ -13,11 +13,11 @@ from gate.clock import Clock
 from gate.rules.model import Event
 from gate.store.link_row import Behind, LinkNote
 from sync.cache.spool import Spooled
-from sync.cache.versions import Place, plan
+from sync.cache.versions import plan
 from sync.cache.writer import Cache
 from sync.feed.fetcher import Want, WantConfig, WantEvent
 from sync.feed.snapshot import Fetched
-from sync.wire.messages import Change, Delta, GateConfig, Head, WireError
+from sync.wire.messages import Change, Delta, FeedPlace, GateConfig, Head, WireError
 
 ASK_AGAIN_MS = 2_000
 """When an answer brought nothing new although there is more."""
@@ -54,7 +54,7 @@ class Follower:
         self._log = structlog.get_logger()
         self._held = cache.places()
         self._served = set(cache.served())
-        self._newest: dict[str, Place] = {}
+        self._newest: dict[str, FeedPlace] = {}
         """Newest known of, by event, however and whenever it became known."""
         self._told_ms: dict[str, int] = {}
         """When the broker last told of more than is held, by event. An answer asked for later ends that."""
@@ -83,7 +83,7 @@ class Follower:
             is_this_boot = before is not None and before.boot_id == self._clock.now().boot_id
             self._since[event_id] = lacks.since_ms if is_this_boot else 0
             if lacks.version:
-                self._newest[event_id] = Place(generation=lacks.generation, version=lacks.version)
+                self._newest[event_id] = FeedPlace(generation=lacks.generation, version=lacks.version)
             if lacks.whole:
                 self._anew.add(event_id)
 
@@ -108,7 +108,10 @@ class Follower:
         return {event_id: self._lacks(event_id, since_ms) for event_id, since_ms in self._since.items()}
 
     def _lacks(self, event_id: str, since_ms: int) -> Behind:
-        held, newest = self._held.get(event_id), self._newest.get(event_id, Place(generation=0, version=0))
+        held, newest = (
+            self._held.get(event_id),
+            self._newest.get(event_id, FeedPlace(generation=0, version=0)),
+        )
         whole = event_id in self._anew or event_id in self._went_back
         is_counted = held is not None and held.generation == newest.generation and not whole
         return Behind(
@@ -157,7 +160,7 @@ class Follower:
         One below what is held says little: a broker that crashed may have found it on its disk. The hub
         itself is asked.
         """
-        event_id, place = head.event_id, Place(generation=head.generation, version=head.version)
+        event_id, place = head.event_id, FeedPlace(generation=head.generation, version=head.version)
         if event_id not in self._served:
             return
         if place < self._held.get(event_id, place):
@@ -180,7 +183,7 @@ class Follower:
             self._ask(event_id)
             raise WireError("changes of another event among an event's own")
         newest = max(change.version for change in delta.changes)
-        place = Place(generation=delta.generation, version=newest)
+        place = FeedPlace(generation=delta.generation, version=newest)
         if held is not None and place <= held:
             return  # known already, or late
         self._hear_of(event_id, place)
@@ -224,7 +227,7 @@ class Follower:
         behind = filter(self._is_behind, self._served)
         self._since = {event_id: self._since.get(event_id, now_ms) for event_id in behind}
 
-    def _hear_of(self, event_id: str, place: Place) -> None:
+    def _hear_of(self, event_id: str, place: FeedPlace) -> None:
         self._heard.add(event_id)
         self._newest[event_id] = max(self._newest.get(event_id, place), place)
 
@@ -279,7 +282,7 @@ class Follower:
             self._anew.add(event_id)
             self._ask(event_id)
 
-    def _refuse(self, event_id: str, place: Place, held: Place) -> None:
+    def _refuse(self, event_id: str, place: FeedPlace, held: FeedPlace) -> None:
         """The hub itself is behind. From now on the same number may mean something else there than here,
         so all of the event is loaded once the hub is ahead again.
         """
@@ -321,7 +324,7 @@ class Follower:
             self._ask(event_id)
 
     def _ask(self, event_id: str) -> None:
-        held = self._held.get(event_id, Place(generation=1, version=0))
+        held = self._held.get(event_id, FeedPlace(generation=1, version=0))
         whole = event_id in self._anew or event_id in self._went_back
         self._want(WantEvent(event_id, held.version, held.generation, whole))
 

@@ -10,6 +10,7 @@ import structlog
 from gate.clock import Clock
 from gate.common.errors import StoreError
 from gate.common.outage import Outage
+from gate.rules.alert import Alert
 from gate.rules.home_gate import Division, division_of
 from gate.store.link_row import LinkNote
 from sync.broker.mqtt import Message
@@ -17,7 +18,7 @@ from sync.broker.read_message import Rarely, understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.feed.follower import Follower
 from sync.feed.snapshot import Fetched
-from sync.wire.messages import Alert, Delta, GateConfig, Head, Topics, WireError, decode
+from sync.wire.messages import Delta, GateConfig, Head, Topics, WireError, decode
 
 KEPT = 10_000
 """Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""

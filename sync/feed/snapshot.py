@@ -18,14 +18,13 @@ from gate.common.errors import StoreError
 from gate.common.value import Value
 from sync.broker.tls import context, is_lost
 from sync.cache.spool import Spool, Spooled
-from sync.cache.versions import Place
-from sync.feed.answer_lines import FetchError, Lines, UnreadableChangeError
+from sync.feed.answer_lines import AnswerLines, FetchError, UnreadableChangeError
 from sync.feed.download import Download
 from sync.feed.http_session import Session
 from sync.feed.transfer_meter import Meter, TooMuch
-from sync.wire.messages import LARGEST, Change, GateConfig, WireError, decode
+from sync.wire.messages import LARGEST, Change, FeedPlace, GateConfig, WireError, decode
 
-__all__ = ["FetchError", "Fetched", "HubClient", "NoAnswer", "Refused"]
+__all__ = ["FetchError", "Fetched", "HubClient", "HubRefused", "NoAnswer"]
 
 READ_S = 20.0
 """Between two pieces of an answer."""
@@ -46,7 +45,7 @@ class NoAnswer(FetchError):
     """Nothing answers where the hub should be."""
 
 
-class Refused(FetchError):
+class HubRefused(FetchError):
     """The hub knows nothing of what was asked for, or does not give it to this gate (403, 404)."""
 
 
@@ -71,14 +70,14 @@ class Fetched(Value, frozen=True):
     asked_ms: int = 0
 
     @property
-    def place(self) -> Place:
+    def place(self) -> FeedPlace:
         """How far it leads."""
-        return Place(generation=self.generation, version=self.version)
+        return FeedPlace(generation=self.generation, version=self.version)
 
     @property
-    def newest_place(self) -> Place:
+    def newest_place(self) -> FeedPlace:
         """How far the hub is."""
-        return Place(generation=self.generation, version=max(self.version, self.newest))
+        return FeedPlace(generation=self.generation, version=max(self.version, self.newest))
 
 
 class HubClient:
@@ -150,14 +149,14 @@ class HubClient:
         :raises FetchError: no answer, refused, cut off, altered on the way, of another event, no room.
         """
         spool.check()
-        held = Place(generation=generation, version=since)
+        held = FeedPlace(generation=generation, version=since)
         first = 0 if whole else since
         fetched = self._fetch(event_id, held, first, spool) or self._fetch(event_id, held, 0, spool)
         if fetched is None:
             raise FetchError(f"event {event_id}: asked for all of it, the hub answered with changes.")
         return fetched
 
-    def _fetch(self, event_id: str, held: Place, since: int, spool: Spool) -> Fetched | None:
+    def _fetch(self, event_id: str, held: FeedPlace, since: int, spool: Spool) -> Fetched | None:
         """None: more changes than are held in memory, or one that cannot be read."""
         self._meter.begin(NIGHT_S)
         path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
@@ -166,9 +165,9 @@ class HubClient:
             download = Download(
                 answer, self._meter, lambda headers: self._send(url, asked, headers), self._pause
             )
-            lines = Lines(download.pieces(), event_id)
+            lines = AnswerLines(download.pieces(), event_id)
             header = lines.header
-            place = Place(generation=header.generation, version=header.version)
+            place = FeedPlace(generation=header.generation, version=header.version)
             fetched = Fetched(event_id=event_id, version=header.version, generation=header.generation)
             if place < held:
                 return msgspec.structs.replace(fetched, went_back=True)
@@ -192,7 +191,7 @@ class HubClient:
         status = answer.status_code
         if status != requests.codes.ok:
             answer.close()
-            kind = Refused if status in (403, 404) else FetchError
+            kind = HubRefused if status in (403, 404) else FetchError
             raise kind(f"{url}: the hub says {status} {answer.reason}.{_hint(status)}")
         return answer
 

@@ -9,7 +9,7 @@ A_SECOND, AT_ONCE = 0.1, 5
 """So often may one gate come and go and be told all again each time; then it waits, as after any silence."""
 
 
-class Company:
+class GatesPresent:
     """Of one connection at a time."""
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ import msgspec
 
 from gate.common.allowance import Budget
 from gate.rules.model import ScanRecord
-from sync.broker.inbox import COST, MOST_GATES, Arrived, Heard
-from sync.peers.pace import Pace
+from sync.broker.inbox import COST, MOST_GATES, Arrived, PeerMessage
+from sync.peers.pace import EntryPace
 
 MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 20, 1_200
 """Three for each scan of the busiest door, and more; at once, a night of two a second in batches of 50."""
@@ -41,7 +41,7 @@ class _Gate:
 
     def __init__(self, now_ms: int) -> None:
         self.coming, self.taken = _Means(now_ms), _Means(now_ms)
-        self.paces = {"scan": Pace(now_ms), "annulled": Pace(now_ms)}
+        self.paces = {"scan": EntryPace(now_ms), "annulled": EntryPace(now_ms)}
         self.over_ms: int | None = None
         """When it was last beyond its budget."""
         self.refused = 0
@@ -59,7 +59,7 @@ class Episode(msgspec.Struct, frozen=True):
     refused: int = 0
 
 
-class Floods:
+class PeerFloods:
     """Asked in the order in which a gate's messages came. Times are monotonic milliseconds."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Floods:
         """It is not listened to, so nobody can tell whether it still floods: till then it does."""
         self._gate(gate_id, now_ms).over_ms = now_ms
 
-    def may_take(self, heard: Heard, now_ms: int) -> bool:
+    def may_take(self, heard: PeerMessage, now_ms: int) -> bool:
         """Whether a message is to be looked at now, which then counts; else later."""
         gate = self._gate(heard.gate_id, now_ms)
         if not gate.taken.are_left(now_ms):

@@ -19,12 +19,12 @@ from gate.common.outage import Outage
 from gate.common.value import Value
 from gate.rules.model import Now, ScanRecord
 from gate.store.link_row import LinkNote
-from sync.broker.inbox import Heard, Inbox
-from sync.broker.mqtt import Link, Message
+from sync.broker.inbox import Inbox, PeerMessage
+from sync.broker.mqtt import Message, MqttLink
 from sync.broker.read_message import Rarely, understand
 from sync.cache.peer_tables import Pair, is_admission, is_annulment, pair
 from sync.cache.writer import STORE_RETRY_MS, Cache
-from sync.peers.floods import CALM_MS, Floods
+from sync.peers.floods import CALM_MS, PeerFloods
 from sync.peers.numbers import Peers
 from sync.wire.cutoff import Cutoff, by_name
 from sync.wire.messages import MOST_NAMED, GateStatus, Topics, decode
@@ -37,8 +37,8 @@ SETTLE_MS = 600_000
 """A hub that was heard all the while has taken in by then what the gates said; if not, it does not count."""
 
 
-Said = tuple[Heard, list[ScanRecord]]
-Known = dict[str, set[Pair]]
+Said = tuple[PeerMessage, list[ScanRecord]]
+KnownScans = dict[str, set[Pair]]
 
 
 class _Mark(Value, frozen=True):
@@ -71,7 +71,7 @@ class Hearing:
         cache: Cache,
         inbox: Inbox[Any],
         clock: Clock,
-        on_status: Callable[[Heard, GateStatus], None],
+        on_status: Callable[[PeerMessage, GateStatus], None],
         before: LinkNote | None,
     ) -> None:
         self._gate_id, self._topics = gate_id, topics
@@ -83,7 +83,7 @@ class Hearing:
         """Of the cache, which others write to as well."""
         self.peers = Peers(before.heard if before else ())
         """What was heard of the other gates and is in the cache."""
-        self._floods, self._cutoff = Floods(), Cutoff()
+        self._floods, self._cutoff = PeerFloods(), Cutoff()
         self._wide = topics.heard_at(gate_id)
         self._cut_off: frozenset[str] = frozenset()
         self._taken: list[Said] = []
@@ -100,12 +100,12 @@ class Hearing:
         )
         self._inbox.ignore(cache.hearsay.revoked())
 
-    def put(self, link: Link, message: Message) -> None:
+    def put(self, link: MqttLink, message: Message) -> None:
         """From any thread. No scan is retained: one that is was put there by somebody (protocol 4.2)."""
         gate_id = self._topics.gate_of(message.topic)
         is_scan = message.topic.endswith("/scans")
         if gate_id is not None and gate_id != self._gate_id and not (is_scan and message.retained):
-            self._inbox.put_heard(Heard(gate_id, link, message))
+            self._inbox.put_heard(PeerMessage(gate_id, link, message))
 
     def flooding(self) -> tuple[str, ...]:
         """The gates that send more than a door can."""
@@ -166,24 +166,24 @@ class Hearing:
         heard = self._inbox.take_heard(lambda one: self._floods.may_take(one, now_ms))
         return [(one, self._records(one)) for one in heard]
 
-    def _records(self, heard: Heard) -> list[ScanRecord]:
+    def _records(self, heard: PeerMessage) -> list[ScanRecord]:
         """Those that can be read; the hub quarantines the others."""
         records: list[ScanRecord] = []
         if heard.message.topic.endswith("/scans"):
             self._understand(heard, lambda said: records.extend(decode_scans(said.payload, heard.gate_id)[0]))
         return records
 
-    def _understand(self, heard: Heard, use: Callable[[Message], None]) -> None:
+    def _understand(self, heard: PeerMessage, use: Callable[[Message], None]) -> None:
         """Use its message, if it can be read; of one gate the log is told of one a minute that cannot."""
         understand(heard.message, use, self._rarely, heard.gate_id)
 
-    def _known(self) -> Known:
+    def _known(self) -> KnownScans:
         """What of it was told before, by kind of record: it is not new, and costs nothing."""
         said = {pair(record) for _, records in self._taken for record in records if _says_something(record)}
         admitted, annulled = self._cache.hearsay.known(said) if said else (set(), set())
         return {"scan": admitted | annulled, "annulled": annulled}
 
-    def _judge(self, known: Known, now_ms: int) -> None:
+    def _judge(self, known: KnownScans, now_ms: int) -> None:
         """In the order in which they came."""
         flooded = set(self._floods.flooding(now_ms))
         read = _Read()
@@ -195,7 +195,7 @@ class Hearing:
         read.floods.extend(sorted(set(self._floods.flooding(now_ms)) - flooded))
         self._read, self._taken = read, []
 
-    def _judge_record(self, record: ScanRecord, known: Known, read: _Read, now_ms: int) -> None:
+    def _judge_record(self, record: ScanRecord, known: KnownScans, read: _Read, now_ms: int) -> None:
         if not _says_something(record):
             read.heard.append(record)
         elif pair(record) in known[record.record] or self._floods.believes(record, now_ms):
@@ -203,10 +203,10 @@ class Hearing:
             read.counting.append(record)
             read.heard.append(record)
 
-    def _hear_status(self, heard: Heard, now_ms: int) -> None:
+    def _hear_status(self, heard: PeerMessage, now_ms: int) -> None:
         self._understand(heard, lambda message: self._use_status(heard, message, now_ms))
 
-    def _use_status(self, heard: Heard, message: Message, now_ms: int) -> None:
+    def _use_status(self, heard: PeerMessage, message: Message, now_ms: int) -> None:
         status = decode(message.payload, GateStatus)
         if status.online and status.epoch is not None and not heard.message.retained:
             self._floods.tell_waiting(heard.gate_id, status.unacked, now_ms)

@@ -29,7 +29,7 @@ MOST_MINUTES = 2_000
 """Minutes remembered of one gate, more than a night has; of more, those told of last."""
 
 
-class Pace:
+class EntryPace:
     """Of one gate, and of one kind of its records.
 
     :param away_s: for how long it may have admitted people of whom nobody here has heard.

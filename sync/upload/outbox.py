@@ -15,20 +15,20 @@ from typing import Any
 import structlog
 
 from gate.common.errors import StoreError
-from gate.common.named_queries import load
+from gate.common.named_queries import load_queries
 from gate.rules.model import Now, ScanRecord
 from gate.store.rows import COLUMNS, from_row, moment
-from gate.store.shared_files import Identity, identity
+from gate.store.shared_files import FileIdentity, identity
 from sync.wire.scans import Spoiled
 
-SQL = load("sync", "outbox.sql")
+SQL = load_queries("sync", "outbox.sql")
 CELL_CHARACTERS = 128
 """How much of one column of a spoiled row is sent; what the door writes is shorter."""
 _TOLD_PLACES = 10
 _SEQ = COLUMNS.index("seq")
 _ABOVE = f"select {', '.join(COLUMNS)} from scans where seq > ? and seq <= ? order by seq limit ?"  # noqa: S608
 
-Place = ScanRecord | Spoiled
+JournalPlace = ScanRecord | Spoiled
 """What stands under one number of the journal."""
 
 
@@ -41,9 +41,9 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
-        self._identity: Identity | None = None
+        self._identity: FileIdentity | None = None
         self._is_made = False
-        self._seen: tuple[Identity | None, int] | None = None
+        self._seen: tuple[FileIdentity | None, int] | None = None
         self._told: set[tuple[str, int]] = set()
         self._log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Outbox:
         with self._in_words():
             return int(self._meta("last_seq") or 0)
 
-    def above(self, seq: int, limit: int) -> list[Place]:
+    def above(self, seq: int, limit: int) -> list[JournalPlace]:
         """The next records, oldest first; in the place of one that is spoiled or gone, its `Spoiled`."""
         with self._in_words():
             db = self._open()
@@ -157,7 +157,7 @@ class Outbox:
             self._is_made = bool(self._db.execute(SQL["is_made"]).fetchone()[0])
         return self._db if self._is_made else None
 
-    def _tell_of_a_removed_log(self, found: Identity) -> None:
+    def _tell_of_a_removed_log(self, found: FileIdentity) -> None:
         """The door puts its journal back when it notices; until then its newest records are out of reach."""
         before = self._identity
         if self._db is not None and before is not None and found[0] == before[0] and before[1] and before[2]:
@@ -193,7 +193,7 @@ def _text(raw: bytes) -> str | bytes:
         return raw
 
 
-def _read(row: tuple[Any, ...], gate_id: str, epoch: str) -> Place:
+def _read(row: tuple[Any, ...], gate_id: str, epoch: str) -> JournalPlace:
     """A row as its record, if it still is one of this journal."""
     try:
         record = from_row(row)
@@ -216,10 +216,10 @@ def _cell(value: Any) -> str | int | float | None:
 
 
 def _without_gaps(
-    found: Sequence[Place], before: int | None, limit: int, owner: tuple[str, str]
-) -> list[Place]:
+    found: Sequence[JournalPlace], before: int | None, limit: int, owner: tuple[str, str]
+) -> list[JournalPlace]:
     """With a place for each number that has no row: a journal has none such (data model 3.2), it was lost."""
-    places: list[Place] = []
+    places: list[JournalPlace] = []
     for one in found:
         missing = range(one.seq if before is None else before + 1, one.seq)[: limit - len(places)]
         places += [_missing(seq, *owner) for seq in missing]

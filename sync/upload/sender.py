@@ -8,7 +8,7 @@ import structlog
 
 from gate.store.link_row import LinkNote
 from sync.upload import window as win
-from sync.upload.outbox import Outbox, Place
+from sync.upload.outbox import JournalPlace, Outbox
 from sync.wire.messages import Ack
 from sync.wire.scans import BATCH_LIMIT, encode_scans
 
@@ -151,7 +151,7 @@ class Sender:
         self._ahead = max(self._ahead, hub_seq)
 
 
-def _batch(places: Sequence[Place]) -> tuple[bytes, int]:
+def _batch(places: Sequence[JournalPlace]) -> tuple[bytes, int]:
     """As many of the first as one message holds, and the number of the last of them."""
     batch = encode_scans(places)
     if len(batch) > SENT_LIMIT and len(places) > 1:

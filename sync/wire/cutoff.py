@@ -95,7 +95,7 @@ class Cutoff:
         return self._senders[gate_id]
 
 
-class Change(msgspec.Struct, frozen=True):
+class FilterChange(msgspec.Struct, frozen=True):
     """What to tell the broker, in this order, so that nothing goes past meanwhile."""
 
     subscribe: tuple[str, ...] = ()
@@ -127,9 +127,9 @@ def _named(wide: str, gates: Sequence[str]) -> list[str]:
     return ["/".join([*levels[:_GATE_LEVEL], gate_id, *levels[_GATE_LEVEL + 1 :]]) for gate_id in gates]
 
 
-def change(held: Collection[str], wanted: Collection[str]) -> Change:
+def change(held: Collection[str], wanted: Collection[str]) -> FilterChange:
     """From the filters that are held to those that are wanted."""
-    return Change(
+    return FilterChange(
         subscribe=tuple(one for one in wanted if one not in held),
         unsubscribe=tuple(one for one in held if one not in wanted),
     )

@@ -17,7 +17,8 @@ import msgspec
 
 from gate.common.foreign import UnreadableError, read_json
 from gate.common.value import Value
-from gate.rules.model import Entry, Event, FeedRow, Moment, Status
+from gate.rules.first_entry import Claim, Grant, Returned
+from gate.rules.model import Event, FeedRow
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -90,6 +91,13 @@ class Delta(Value, frozen=True):
     v: int = VERSION
 
 
+class FeedPlace(Value, frozen=True, order=True):
+    """How far a feed is; a later generation is after every version of an earlier one (docs/adr/0018)."""
+
+    generation: int
+    version: int
+
+
 class Held(Value, frozen=True):
     """What a gate's cache holds of one night. `digest`: as `sync.cache.digest` computes it."""
 
@@ -138,43 +146,6 @@ class GateStatus(Value, frozen=True):
     v: int = VERSION
 
 
-class Alert(Value, frozen=True):
-    """Something at a gate that staff should know of at once; `reason` as in its record (domain 2.3).
-
-    `id`: the same when it is told again. `count`: so many records of this gate and reason, the
-    first of them `at` that time by the gate's clock. Of the reason ``conflict``, a double admission:
-    `gate` and `at` of the one that counts, `other_gate` and `other_at` of the one that does not,
-    `subject_id` of the ticket.
-    """
-
-    id: str
-    gate: str
-    reason: str
-    at: Moment
-    count: int = 1
-    other_gate: str = ""
-    other_at: Moment | None = None
-    subject_id: str | None = None
-    v: int = VERSION
-
-
-class Claimed(Value, frozen=True, tag="claim", tag_field="t"):
-    """Gate to hub, on `claims`: may this ticket enter here? As `gate.rules.first_entry.Claim`."""
-
-    scan_id: str
-    code_hash: str
-    event_id: str
-    epoch: str
-    v: int = VERSION
-
-
-class Returned(Value, frozen=True, tag="return", tag_field="t"):
-    """Gate to hub, on `claims`: nobody came in with this grant, or will; it is the hub's again."""
-
-    scan_id: str
-    v: int = VERSION
-
-
 class Probe(Value, frozen=True, tag="probe", tag_field="t"):
     """Gate to hub, on `claims`: are claims answered, and what time is it? `id`: comes back."""
 
@@ -193,20 +164,7 @@ class LentTo(Value, frozen=True, tag="lent", tag_field="t"):
     v: int = VERSION
 
 
-ToHub = Claimed | Returned | Probe | LentTo
-
-
-class Grant(Value, frozen=True, tag="grant", tag_field="t"):
-    """Hub to gate, on `grants`: the answer to a claim; as `gate.rules.first_entry.Answer`."""
-
-    scan_id: str
-    answer: Literal["granted", "taken", "revoked", "elsewhere"]
-    entry: Entry | None = None
-    status: Status | None = None
-    home: str = ""
-    reason: str | None = None
-    reentry: bool | None = None
-    v: int = VERSION
+ToHub = Claim | Returned | Probe | LentTo
 
 
 class HubTime(Value, frozen=True, tag="time", tag_field="t"):
@@ -307,7 +265,7 @@ class Topics(Value, frozen=True):
         return self._gate(gate_id, "commands")
 
     def replies(self, gate_id: str = "+") -> str:
-        """What became of them (`gate.rules.command.Reply`)."""
+        """What became of them (`gate.rules.command.OrderReply`)."""
         return self._gate(gate_id, "replies")
 
     def deltas(self, event_id: str = "+") -> str:

@@ -27,8 +27,8 @@ from demo.servers import Mosquitto, free_port, mosquitto_of
 from hub.gates.broker_list import document
 from hub.gates.whole_file import write_whole
 from hub.mqtt.link import client_id
-from sync.broker.mqtt import Broker as LinkBroker
-from sync.broker.mqtt import Connected, Link, LinkEvent, Lost
+from sync.broker.mqtt import BrokerAddress as LinkBroker
+from sync.broker.mqtt import Connected, LinkEvent, Lost, MqttLink
 from sync.wire.messages import Topics
 from sync.wire.without_properties import PlainClient
 from tests.certificates import Authority, Identity
@@ -274,7 +274,9 @@ def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
         cert_file=str(identity.certificate),
         key_file=str(identity.key),
     )
-    link = Link(broker, "gate-1", lambda _link, event: told.put(event), (OURS.status("gate-2"), b"gone"), ())
+    link = MqttLink(
+        broker, "gate-1", lambda _link, event: told.put(event), (OURS.status("gate-2"), b"gone"), ()
+    )
     first = told.get(timeout=PATIENCE_S)
     if first == Connected():  # Mosquitto lets it in, and is to hold the will back
         torn = link._client.socket()  # without a goodbye

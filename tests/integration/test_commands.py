@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from demo.night import phone
-from gate.config import read
+from gate.config import read_gate_config
 from gate.rules.model import Kind
 from gate.store.journal import Journal
 from gate.store.locks import only_one
@@ -100,10 +100,10 @@ def test_decode_says_what_is_no_picture_and_goes_on(picture: Path, tmp_path: Pat
     text.write_text("no picture")
     done = gate("decode", text, tmp_path / "nowhere.png", picture)
     assert done.returncode == 1
-    refused, missing, read = lines(done)
+    refused, missing, read_gate_config = lines(done)
     assert str(text) in refused["error"]
     assert str(tmp_path / "nowhere.png") in missing["error"]
-    assert read["codes"] == [code_id()]
+    assert read_gate_config["codes"] == [code_id()]
 
 
 def test_scan_decides_for_real_and_the_second_time_is_refused(config: Path, picture: Path) -> None:
@@ -128,7 +128,7 @@ def test_scan_with_release_gives_one_pulse(config: Path, picture: Path, tmp_path
     assert [line["released"] for line in lines(done)] == [True, False]
     edges = [json.loads(line)["state"] for line in (tmp_path / "relay.jsonl").read_text().splitlines()]
     assert edges == [1, 0]
-    journal = Journal(read(config).journal, read(config).gate_id, "unused")
+    journal = Journal(read_gate_config(config).journal, read_gate_config(config).gate_id, "unused")
     assert journal.unopened() == []  # the next start of the door annuls nothing
     journal.close()
 
@@ -315,7 +315,7 @@ def _children(pid: int) -> list[int]:
 
 
 def test_a_second_door_on_the_same_folder_is_refused(config: Path) -> None:
-    with only_one("door", read(config).journal.parent):
+    with only_one("door", read_gate_config(config).journal.parent):
         refused = gate("run", "--config", config)
     assert refused.returncode == 1
     assert "another door runs" in refused.stderr

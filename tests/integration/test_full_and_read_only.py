@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import Step
-from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.ports.screen import Idle, Notice, OutOfOrder, Part, Screen, VerdictScreen
 from gate.rules.model import Reason
 from tests.damage import root_of, set_aside, zero_page
 from tests.doors import SENSOR, Bench, guests
@@ -67,7 +67,7 @@ def bench(disk: Disk) -> Iterator[Bench]:
 
 
 def reason(screen: Screen) -> Reason:
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict.reason
 
 

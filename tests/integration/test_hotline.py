@@ -23,11 +23,11 @@ from demo.servers import Mosquitto, free_port, mosquitto
 from gate.clock import SystemClock
 from gate.hotline.client import Hotline
 from gate.hotline.messages import Replied
-from gate.rules.command import Reply
-from gate.rules.first_entry import Answer, Claim
+from gate.rules.command import OrderReply
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.store.cache import CacheReader, LinkState
-from sync.broker.mqtt import Broker, Connected, Link, LinkEvent, Message
-from sync.wire.messages import Claimed, Grant, HubTime, Probe, Returned, ToGate, ToHub, Topics, encode, to_hub
+from sync.broker.mqtt import BrokerAddress, Connected, LinkEvent, Message, MqttLink
+from sync.wire.messages import HubTime, Probe, ToGate, ToHub, Topics, encode, to_hub
 from tests.patience import PATIENCE_S, stop_dead, until
 
 TOPICS = Topics(venue="maguey")
@@ -50,9 +50,9 @@ class Hub:
         self.replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
         wanted = [TOPICS.claims(), TOPICS.replies()]
-        at = Broker(host="127.0.0.1", port=broker.port)
+        at = BrokerAddress(host="127.0.0.1", port=broker.port)
         self.is_mute = False
-        self.link = Link(at, "hub", lambda _link, event: self._told.put(event), ("hub", b""), wanted)
+        self.link = MqttLink(at, "hub", lambda _link, event: self._told.put(event), ("hub", b""), wanted)
         assert self._told.get(timeout=PATIENCE_S) == Connected()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -69,7 +69,7 @@ class Hub:
         match asked:
             case Probe(id=number):
                 self.tell(HubTime(id=number, received_us=now_us, sent_us=now_us))
-            case Claimed(scan_id=scan_id):
+            case Claim(scan_id=scan_id):
                 self.said.put(asked)
                 self.tell(Grant(scan_id=scan_id, answer="granted"))
             case Returned():
@@ -172,20 +172,20 @@ def a_claim(number: int) -> Claim:
     return Claim(scan_id=f"scan-{number}", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
 
 
-def granted(number: int) -> Answer:
-    return Answer(scan_id=f"scan-{number}", answer="granted")
+def granted(number: int) -> Grant:
+    return Grant(scan_id=f"scan-{number}", answer="granted")
 
 
 def test_a_claim_is_granted_an_unused_one_given_back_and_a_reply_carried(gate: Gate, hub: Hub) -> None:
     gate.answered()
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
-    assert isinstance(hub.said.get(timeout=PATIENCE_S), Claimed)
+    assert isinstance(hub.said.get(timeout=PATIENCE_S), Claim)
     door.unused("scan-1")
     assert hub.said.get(timeout=PATIENCE_S) == Returned(scan_id="scan-1")
     hub.link.publish(TOPICS.commands("gate-1"), b"sealed")
     gate.await_true(lambda: door.orders() == [b"sealed"], "the order at the door")
-    reply = encode(Reply(id="1", gate_id="gate-1", outcome="done")).decode()
+    reply = encode(OrderReply(id="1", gate_id="gate-1", outcome="done")).decode()
     assert door.send(Replied(reply=reply))
     assert hub.replies.get(timeout=PATIENCE_S) == reply.encode()
     door.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.config import read
+from gate.config import read_gate_config
 from gate.store.journal import Journal
 from tests.damage import root_of, zero_page
 from tests.integration.test_commands import config as config  # noqa: PLC0414 – a fixture
@@ -16,7 +16,7 @@ from tests.property.test_damage import opening
 
 @pytest.fixture
 def journal(config: Path) -> Path:
-    path = read(config).journal
+    path = read_gate_config(config).journal
     Journal(path, "gate-1", "epoch-1").close()
     return path
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import gate
-from gate.ports.screen import Answer
+from gate.ports.screen import VerdictScreen
 from gate.rules.model import Reason, ScanRecord
 from gate.rules.passage import Rules, Way
 from hardware.fakes import RecordingTurnstile
@@ -155,7 +155,7 @@ def the_promise_holds(folder: Path, at: int) -> list[ScanRecord]:
     bench.wait(0.1)
     assert pulses(folder) == before, f"a pulse at the restart after statement {at}"
     screen = bench.show(code_id(), seconds=0)
-    assert isinstance(screen, Answer), f"statement {at}: {screen}"
+    assert isinstance(screen, VerdictScreen), f"statement {at}: {screen}"
     records = bench.records()
     bench.close()
     assert [record.seq for record in records] == list(range(1, len(records) + 1)), f"a gap after {at}"

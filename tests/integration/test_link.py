@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.servers import Mosquitto, free_port, mosquitto
-from sync.broker.mqtt import Broker, Connected, Link, LinkError, LinkEvent, Lost, Message
+from sync.broker.mqtt import BrokerAddress, Connected, LinkError, LinkEvent, Lost, Message, MqttLink
 from sync.wire.messages import LARGEST
 from tests.patience import PATIENCE_S, until
 
@@ -28,8 +28,8 @@ class Listener:
 
     def __init__(self, port: int, client_id: str, *topics: str) -> None:
         self.told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
-        broker = Broker(host="127.0.0.1", port=port)
-        self.link = Link(broker, client_id, lambda _link, event: self.told.put(event), WILL, topics)
+        broker = BrokerAddress(host="127.0.0.1", port=port)
+        self.link = MqttLink(broker, client_id, lambda _link, event: self.told.put(event), WILL, topics)
 
     def next(self) -> LinkEvent:
         return self.told.get(timeout=PATIENCE_S)
@@ -95,9 +95,9 @@ def test_who_is_put_out_by_a_namesake_is_told_so_by_the_broker() -> None:
 def test_tls_files_that_cannot_be_used_are_told_in_words(tmp_path: Path) -> None:
     broken = tmp_path / "ca.pem"
     broken.write_text("no certificate")
-    broker = Broker(host="127.0.0.1", port=1, ca_file=str(broken))
+    broker = BrokerAddress(host="127.0.0.1", port=1, ca_file=str(broken))
     with pytest.raises(LinkError, match=r"hub\.ca_file"):
-        Link(broker, "gate-1", lambda *_: None, WILL, [])
+        MqttLink(broker, "gate-1", lambda *_: None, WILL, [])
 
 
 def test_the_links_own_loop_counts_its_turns_for_the_watchdog(broker: Mosquitto) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from demo.club import Building, Club, GateBox, Program, await_true, open_club
 from demo.night import Ticket, phone
-from gate.common.named_queries import parse
+from gate.common.named_queries import parse_queries
 from gate.rules.model import ScanRecord
 from sync.wire.scans import record_hash
 from tests.patience import PATIENCE_S
@@ -181,7 +181,7 @@ def _are_in_sync(club: Club) -> bool:
     return bool(states) and all(state == "in sync" for (state,) in states)
 
 
-ASKED = parse((Path(__file__).parent / "invariants.sql").read_text())
+ASKED = parse_queries((Path(__file__).parent / "invariants.sql").read_text())
 """Each gives the rows that break an invariant; `views` is what they ask."""
 
 

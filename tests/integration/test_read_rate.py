@@ -18,9 +18,9 @@ import pytest
 import zxingcpp
 from pyzbar import pyzbar
 
-from hardware.decoder.decode import decode
+from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import Effort
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.picture_file import Grey, load_picture
 from tests.unit.hardware.scenes import shared
 
 PICTURES = (".png", ".jpg", ".webp")
@@ -48,7 +48,7 @@ class Score(msgspec.Struct):
 
 
 def _ours(effort: Effort) -> Reader:
-    return lambda grey: [found.raw for found in decode(grey, effort).found]
+    return lambda grey: [found.raw for found in read_codes(grey, effort).found]
 
 
 def _zxing(grey: Grey) -> list[bytes]:
@@ -101,7 +101,7 @@ def _door() -> Iterator[Sample]:
 def _scores(samples: list[Sample]) -> dict[tuple[str, str], Score]:
     scores = {(name, sample.category): Score() for name in READERS for sample in samples}
     for sample in samples:
-        grey = load(sample.path)
+        grey = load_picture(sample.path)
         for name, reader in READERS.items():
             started = time.perf_counter()
             raws = reader(grey)
@@ -146,19 +146,19 @@ def test_reads_at_least_what_each_decoder_reads_alone(
 @pytest.mark.parametrize("category", NOTHING_THERE)
 def test_nothing_is_read_where_no_code_is(category: str) -> None:
     for path in _pictures(shared(f"qr-photos/{category}")):
-        grey = load(path)
+        grey = load_picture(path)
         for effort in Effort:
-            assert decode(grey, effort).found == (), f"{path.name} with {effort.name}"
+            assert read_codes(grey, effort).found == (), f"{path.name} with {effort.name}"
 
 
 @pytest.mark.parametrize("category", ["microqrcode-1", "qrcode-7"])
 def test_micro_qr_and_parts_of_sequences_are_not_ours(category: str) -> None:
     for path in _pictures(shared(f"qr-photos/{category}")):
-        assert decode(load(path)).found == (), path.name
+        assert read_codes(load_picture(path)).found == (), path.name
 
 
 def test_every_code_of_a_picture_with_several_is_read() -> None:
-    found = decode(load(shared("qr-photos/multi-1") / "multi-qr.png")).found
+    found = read_codes(load_picture(shared("qr-photos/multi-1") / "multi-qr.png")).found
     assert len(found) == 4
     assert [one.offset for one in found] == sorted(one.offset for one in found)
 
@@ -174,4 +174,4 @@ def test_the_command_reads_the_photographs_at_least_as_well_as_zxing_cpp_alone()
     assert [answer["file"] for answer in answers] == [str(path) for path in paths]
     read = sum(bool(answer["codes"]) for answer in answers[: len(samples)])
     assert not any(answer["codes"] for answer in answers[len(samples) :])
-    assert read >= sum(bool(_zxing(load(sample.path))) for sample in samples)
+    assert read >= sum(bool(_zxing(load_picture(sample.path))) for sample in samples)

@@ -14,8 +14,8 @@ import pytest
 
 from gate import bootstrap
 from gate.clock import SystemClock
-from gate.common.findings import Level
-from gate.config import GateFile, read
+from gate.common.findings import Severity
+from gate.config import GateFile, read_gate_config
 from gate.door.loop import Door
 from sync.cache.writer import Cache
 from sync.wire.messages import GateConfig
@@ -62,7 +62,7 @@ def config(tmp_path: Path, line: Line) -> GateFile:
     (tmp_path / "gate.toml").write_text(
         CONFIG.format(home=tmp_path) + KEYS.format(key=key, device=line.path), encoding="utf-8-sig"
     )
-    return read(tmp_path / "gate.toml")
+    return read_gate_config(tmp_path / "gate.toml")
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_what_a_scanner_sends_opens_the_turnstile_once(door: Door, line: Line, t
 
 def test_doctor_tries_it(config: GateFile, line: Line) -> None:
     (found,) = dict(bootstrap.device_checks(config, is_running=False))["scanner"]()
-    assert (found.check, found.level) == ("scanner", Level.OK)
+    assert (found.check, found.level) == ("scanner", Severity.OK)
     gone = msgspec.structs.replace(config.scanner, device="/dev/serial/by-id/gone")
     without = msgspec.structs.replace(config, scanner=gone)
     (found,) = dict(bootstrap.device_checks(without, is_running=False))["scanner"]()
-    assert (found.check, found.level) == ("scanner", Level.FAULT)
+    assert (found.check, found.level) == ("scanner", Severity.FAULT)

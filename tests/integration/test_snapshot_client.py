@@ -23,7 +23,7 @@ from sync.cache.spool import Spool, SpoolBusy
 from sync.feed import answer_lines as lines_of
 from sync.feed import download
 from sync.feed import snapshot as limits
-from sync.feed.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused, NoAnswer
 from sync.wire.messages import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
 from tests.factories import NOW, a_code, a_table, an_admission, an_event, code_id
 
@@ -455,7 +455,7 @@ def test_any_mixture_of_lines_in_any_pieces_gives_those_that_can_be_read(
     body = as_lines(*lines)
     size = data.draw(st.sampled_from([1_000, 4_096, 65_536, 300_000]))
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
-    found = lines_of.Lines(pieces, "event-1")
+    found = lines_of.AnswerLines(pieces, "event-1")
     assert list(found.rows()) == [one for one in mixed if not isinstance(one, bytes)]
     assert bool(found.unread) == any(isinstance(one, bytes) for one in mixed)
 
@@ -484,7 +484,7 @@ def test_what_the_hub_does_not_give_is_told_apart_from_trouble(
     hub: type[Hub], client: Client, status: int
 ) -> None:
     hub.status = status
-    with pytest.raises(Refused):
+    with pytest.raises(HubRefused):
         client.fetch()
 
 

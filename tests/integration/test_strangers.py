@@ -30,7 +30,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from demo.servers import UNSYNCED, Mosquitto, free_port, mosquitto_of, postgres
 from gate.clock import SystemClock
 from gate.hotline.client import Hotline
-from gate.rules.first_entry import Answer, Claim
+from gate.rules.first_entry import Claim, Grant
 from gate.rules.payload import code_hash
 from gate.store.cache import CacheReader
 from gate.store.journal import Journal
@@ -353,7 +353,7 @@ class Gate:
         with contextlib.closing(Hotline(self._folder / "run" / "sync.sock", 2.0, self._clock)) as line:
             while True:
                 answer = line.ask(Claim(str(uuid.uuid4()), code_hash(code), event, "epoch-1"))
-                if isinstance(answer, Answer):
+                if isinstance(answer, Grant):
                     return answer.answer
                 self.answered()
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.broker.mqtt import Broker as LinkBroker
-from sync.broker.mqtt import Link, LinkEvent, Lost
+from sync.broker.mqtt import BrokerAddress as LinkBroker
+from sync.broker.mqtt import LinkEvent, Lost, MqttLink
 from tests.integration.test_broker import LISTED, OURS, TOPICS, Client, Club, list_gates, open_club
 from tests.integration.test_flood import Gate
 from tests.patience import PATIENCE_S, until
@@ -148,7 +148,7 @@ def test_a_gate_that_the_list_does_not_name_any_more_may_do_nothing_and_is_told_
     )
     told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     will = (OURS.status("gate-3"), b"gone")
-    link = Link(broker, "gate-3", lambda _link, event: told.put(event), will, OURS.heard_at("gate-3"))
+    link = MqttLink(broker, "gate-3", lambda _link, event: told.put(event), will, OURS.heard_at("gate-3"))
     lost = told.get(timeout=PATIENCE_S)
     assert isinstance(lost, Lost)
     assert lost.unlisted

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gate import bootstrap
-from gate.config import GateFile, read
+from gate.config import GateFile, read_gate_config
 from gate.door.loop import Door
 from hardware.pins.inputs import GpioInputs
 from tests.patience import PATIENCE_S, until
@@ -46,7 +46,7 @@ def config(tmp_path: Path) -> GateFile:
     file = tmp_path / "gate.toml"
     file.write_text(CONFIG.format(home=tmp_path))
     (tmp_path / "camera").mkdir()
-    return read(file)
+    return read_gate_config(file)
 
 
 @pytest.fixture

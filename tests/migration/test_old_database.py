@@ -17,7 +17,7 @@ from hub.db.connection import Connection, connect
 from hub.db.migrate import dump_schema, migrate
 from hub.db.statements import query
 from hub.errors import HubError
-from hub.ingest.batch import Batch, write
+from hub.ingest.batch import Batch, write_batch
 from sync.cache.writer import Cache
 from sync.wire.messages import Ack, GateConfig
 from tests.factories import NOW, an_event
@@ -132,8 +132,8 @@ def test_its_hub_takes_in_scans_and_answers_claims(old: str, conn: Connection) -
     code = world.one("select code_hash from tickets where id = %s", ticket)
     scan = record(1, gate_id="gate-11", code_hash=code, event_id=event, subject_id=ticket)
     batch = Batch(records=(scan,), topics={"gate-11": "maguey/v1/main/gates/gate-11/scans"})
-    assert write(conn, batch).acks == [("gate-11", Ack(epoch="e1", seq=1))]
-    assert write(conn, batch).acks == [("gate-11", Ack(epoch="e1", seq=1))]
+    assert write_batch(conn, batch).acks == [("gate-11", Ack(epoch="e1", seq=1))]
+    assert write_batch(conn, batch).acks == [("gate-11", Ack(epoch="e1", seq=1))]
     assert world.all("select status, checked_in_by from tickets where id = %s", ticket) == [
         ("checked_in", "gate-11")
     ]
@@ -152,7 +152,7 @@ def test_a_conflict_of_then_is_settled_as_then(old: str, conn: Connection) -> No
     migrate(old)
     epoch = world.one("select epoch from scan_logs where gate_id = 'gate-1' limit 1")
     late = record(100_000, gate_id="gate-1", epoch=epoch, reason=Reason.ALREADY_USED, verdict="deny")
-    write(conn, Batch(records=(late,), topics={"gate-1": "maguey/v1/main/gates/gate-1/scans"}))
+    write_batch(conn, Batch(records=(late,), topics={"gate-1": "maguey/v1/main/gates/gate-1/scans"}))
     assert world.all(then) == conflicts
     assert world.all(held) == tickets
 

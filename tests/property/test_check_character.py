@@ -16,14 +16,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_37_36
 
-from gate.rules.code_starts import Night, Starts
+from gate.rules.code_starts import NightCode, Starts
 from gate.rules.payload import Code, code_hash, parse
-from gate.rules.typed_code import read
+from gate.rules.typed_code import readings
 from gate.rules.typo import Typo, likely
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))
+NIGHT = Starts(nights=(NightCode(code="PF", day=date(2026, 11, 20)),))
 TICKETS = st.integers(0, 10**9).map(lambda seed: ticket_code("PF", date(2026, 11, 20), random.Random(seed)))
 PASSES = st.integers(0, 10**9).map(lambda seed: pass_code(random.Random(seed)))
 CODES = TICKETS | PASSES
@@ -102,7 +102,7 @@ def point_at(code: str, wrong: str, at: int, typed_from: int) -> None:
     def known(hashed: str) -> bool:
         return hashed == code_hash(code)
 
-    presented = read(wrong[typed_from:], NIGHT, known)
+    presented = readings(wrong[typed_from:], NIGHT, known)
     assert presented is not None
     assert isinstance(presented.what, Code)
     assume(not known(presented.what.code_hash))  # 0 typed for a check character O means O

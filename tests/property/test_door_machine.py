@@ -34,7 +34,7 @@ from gate.rules.model import (
     ScanRecord,
     Status,
 )
-from gate.rules.passage import FIRE_MS, MOST_SILENT, Order, Rules, Way
+from gate.rules.passage import FIRE_MS, MOST_SILENT, OrderAction, Rules, Way
 from gate.rules.payload import code_hash
 from sync.wire.messages import Change
 from tests.claims import HubInMemory, Line, Mood
@@ -241,9 +241,9 @@ class DoorMachine(RuleBasedStateMachine):
         self._pass(seconds * 1_000)
         self.fire_begins_or_ends()
 
-    @rule(order=st.sampled_from([(Order.HOLD_OPEN, Way.HELD_OPEN), (Order.CLOSE, Way.CLOSED)]))
+    @rule(order=st.sampled_from([(OrderAction.HOLD_OPEN, Way.HELD_OPEN), (OrderAction.CLOSE, Way.CLOSED)]))
     @precondition(lambda self: self.model.ordered is Way.NORMAL)
-    def staff_orders(self, order: tuple[Order, Way]) -> None:
+    def staff_orders(self, order: tuple[OrderAction, Way]) -> None:
         self.bench.door.order(order[0])
         self.model.ordered = order[1]
         self.model.sense(self.bench.clock.monotonic_ms)
@@ -252,7 +252,7 @@ class DoorMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.model.ordered is not Way.NORMAL)
     def staff_resumes(self) -> None:
-        self.bench.door.order(Order.RESUME)
+        self.bench.door.order(OrderAction.RESUME)
         self.model.ordered = Way.NORMAL
         self.model.sense(self.bench.clock.monotonic_ms)
         self.bench.look()

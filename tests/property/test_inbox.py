@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.broker import inbox
-from sync.broker.inbox import Heard, Inbox
-from sync.broker.mqtt import Link, Lost, Message
+from sync.broker.inbox import Inbox, PeerMessage
+from sync.broker.mqtt import Lost, Message, MqttLink
 
-NOWHERE = cast(Link, None)
+NOWHERE = cast(MqttLink, None)
 SIZES = st.sampled_from([0, 1, 700, 40_000, 200_000, inbox.LONGEST, 1_000_000])
 BURSTS = st.lists(st.tuples(st.integers(0, 80), SIZES, st.integers(1, 300), st.booleans()), max_size=40)
 
 
-def heard(gate: int, size: int) -> Heard:
-    return Heard(f"gate-{gate}", NOWHERE, Message(f"gates/gate-{gate}/scans", b"x" * size))
+def heard(gate: int, size: int) -> PeerMessage:
+    return PeerMessage(f"gate-{gate}", NOWHERE, Message(f"gates/gate-{gate}/scans", b"x" * size))
 
 
 @given(BURSTS)
@@ -57,7 +57,7 @@ def test_what_one_gate_says_stays_in_its_order(gates: list[int]) -> None:
     box = Inbox[object]()
     for number, gate in enumerate(gates):
         box.put_heard(heard(gate, number))
-    taken: list[Heard] = []
+    taken: list[PeerMessage] = []
     while not box.empty():
         taken += box.take_heard(lambda _heard: True)
     for gate in set(gates):

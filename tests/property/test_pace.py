@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.peers.pace import A_MINUTE, BURST, MOST_MINUTES, NIGHT_S, PER_SECOND, Pace
+from sync.peers.pace import A_MINUTE, BURST, MOST_MINUTES, NIGHT_S, PER_SECOND, EntryPace
 from tests.factories import NOW
 
 MINUTES = st.integers(min_value=1, max_value=180)
@@ -28,7 +28,7 @@ def test_a_door_that_is_heard_all_the_while_is_believed(
     seed: int, minutes: int, a_minute: int, skew_s: int
 ) -> None:
     source = random.Random(seed)
-    pace = Pace(0, away_s=0)
+    pace = EntryPace(0, away_s=0)
     for at in a_night(source, minutes, a_minute):
         if not source.randrange(20):
             pace.tell_waiting(0, int(at * 1000))
@@ -45,7 +45,7 @@ def test_a_backlog_is_believed_in_any_order_whatever_is_told_of_it(
     source = random.Random(seed)
     times = a_night(source, minutes, 60 * int(PER_SECOND))
     back_ms = minutes * 60_000
-    pace = Pace(0, away_s=0)
+    pace = EntryPace(0, away_s=0)
     if is_told:
         pace.tell_waiting(len(times), back_ms)
     source.shuffle(times)
@@ -60,7 +60,7 @@ def test_a_backlog_is_believed_in_any_order_whatever_is_told_of_it(
 
 @given(st.integers(0, 3600), st.integers(0, 59))
 def test_a_clock_that_is_set_back_while_people_come_in_trips_nothing(back_s: int, after_min: int) -> None:
-    pace = Pace(0, away_s=0)
+    pace = EntryPace(0, away_s=0)
     for second in range(0, 3600, 1):
         said = second - (back_s if second >= after_min * 60 else 0)
         for _ in range(2):
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_back_while_people_come_in_trips_nothing(back_s: int
 @given(st.floats(0, NIGHT_S))
 def test_a_flood_that_says_now_is_believed_for_the_people_of_a_minute_at_most(away_s: float) -> None:
     """Whatever it may have had to tell: a thousand claims in a few seconds are no people."""
-    pace = Pace(0, away_s)
+    pace = EntryPace(0, away_s)
     believed = sum(pace.take(NOW + timedelta(milliseconds=n), n // 4) for n in range(4_000))
     assert believed == min(A_MINUTE, BURST + int(PER_SECOND * away_s))
 
@@ -82,7 +82,7 @@ def test_a_gate_that_had_nothing_to_tell_floods_in_vain_whatever_times_it_says(
 ) -> None:
     """Its last word before was that everything had been acknowledged."""
     source = random.Random(seed)
-    pace = Pace(0)
+    pace = EntryPace(0)
     pace.tell_waiting(0, 0)
     said = [NOW - timedelta(seconds=source.uniform(0, 4 * 3600)) for _ in range(3_000)]
     assert sum(pace.take(at, quiet_s * 1000) for at in said) <= BURST + PER_SECOND * quiet_s
@@ -93,7 +93,7 @@ def test_the_order_of_messages_decides_nothing(order: list[int], minutes: list[i
     """So many of each minute are believed, whichever comes first."""
     parts = [minutes[number::12] for number in range(12)]
     told = [minute for number in order for minute in parts[number]]
-    pace = Pace(0)
+    pace = EntryPace(0)
     counts = dict.fromkeys(range(2), 0)
     for minute in told:
         counts[minute] += pace.take(NOW + timedelta(minutes=minute), 0)
@@ -101,14 +101,14 @@ def test_the_order_of_messages_decides_nothing(order: list[int], minutes: list[i
 
 
 def test_no_more_minutes_are_remembered_than_a_night_has() -> None:
-    pace = Pace(0)
+    pace = EntryPace(0)
     for minute in range(3 * MOST_MINUTES):
         pace.take(NOW + timedelta(minutes=minute), 0)
     assert len(pace._minutes) == MOST_MINUTES
 
 
 def test_a_clock_of_this_gate_that_goes_back_gives_nothing_twice() -> None:
-    pace = Pace(0, away_s=0)
+    pace = EntryPace(0, away_s=0)
     for _ in range(50):
         pace.tell_waiting(0, 10_000)
         pace.tell_waiting(0, 0)

@@ -18,14 +18,14 @@ from gate.common.errors import MagueyError
 from gate.hotline.messages import ToSync
 from gate.store.live_file import read_live
 from sync.broker.inbox import Inbox
-from sync.broker.mqtt import Connected, Link, LinkEvent, Lost, Message
+from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
 from sync.broker.tls import is_lost
 from sync.cache.spool import SpoolBusy
 from sync.cache.writer import Cache
 from sync.claims.claims import DoorLine, FromDoor
 from sync.feed.fetcher import RETRY_S, Want, WantConfig
-from sync.feed.snapshot import Fetched, FetchError, HubClient, Refused
-from sync.service import Event, Identity, Sync
+from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused
+from sync.service import GateIdentity, Sync, SyncEvent
 from sync.upload.outbox import Outbox
 from sync.wire.messages import GateConfig
 from tests.simulation.agenda import MS, Agenda, S
@@ -58,14 +58,14 @@ class Doors:
         return self._orders(packet)
 
 
-class SimulatedLink(Link):
+class SimulatedLink(MqttLink):
     """A connection over the simulated network. Used once, as the real one."""
 
     def __init__(
         self,
         broker: Broker,
         client_id: str,
-        put: Callable[[Link, LinkEvent], None],
+        put: Callable[[MqttLink, LinkEvent], None],
         will: tuple[str, bytes],
         topics: Sequence[str],
     ) -> None:
@@ -101,30 +101,30 @@ class SimulatedLink(Link):
         retain: bool = False,
         expires_s: int | None = None,  # noqa: ARG002 – nothing waits here
     ) -> bool:
-        """See `Link`."""
+        """See `MqttLink`."""
         if self._line is None:
             return False
         self._broker.publish(self._line, topic, payload, retain=retain)
         return True
 
     def listen(self, topics: Sequence[str]) -> None:
-        """See `Link`; nobody floods here."""
+        """See `MqttLink`; nobody floods here."""
 
     def is_alive(self) -> bool:
-        """See `Link`."""
+        """See `MqttLink`."""
         return not self._is_closed
 
     def is_open(self) -> bool:
-        """See `Link`."""
+        """See `MqttLink`."""
         return self._line is not None
 
     def beats(self) -> int:
-        """See `Link`."""
+        """See `MqttLink`."""
         self._turned += 1
         return self._turned
 
     def close(self, farewell: tuple[str, bytes] | None = None) -> None:
-        """See `Link`."""
+        """See `MqttLink`."""
         if farewell is not None:
             self.publish(*farewell, retain=True)
         self._leave(politely=True)
@@ -221,7 +221,7 @@ class Fetching:
             answer = self._ask(what)
         except (FetchError, SpoolBusy) as error:
             wish = self._wishes.pop(key)
-            if not isinstance(error, Refused):
+            if not isinstance(error, HubRefused):
                 self._wishes[key] = (wish[0], self._agenda.now_us + int(RETRY_S * S))
             self._agenda.after(MS, self._done)
             return
@@ -249,7 +249,7 @@ class Process:
     def __init__(
         self,
         *,
-        identity: Identity,
+        identity: GateIdentity,
         machine: Machine,
         agenda: Agenda,
         random: Random,
@@ -263,7 +263,7 @@ class Process:
         self._random = random
         self._broker = broker
         self._identity = identity
-        self._inbox = Inbox[Event]()
+        self._inbox = Inbox[SyncEvent]()
         self._links: list[SimulatedLink] = []
         self._is_due = False
         folder = machine.folder
@@ -293,12 +293,12 @@ class Process:
         self._claims_are_due = False
         self._tick()
 
-    def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> Link:
+    def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> MqttLink:
         link = SimulatedLink(self._broker, self._identity.gate_id, self._heard, will, topics)
         self._links = [link]
         return link
 
-    def _heard(self, link: Link, event: LinkEvent) -> None:
+    def _heard(self, link: MqttLink, event: LinkEvent) -> None:
         self.sync.deliver(link, event)
         self._wake_both()
 

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.clock import SystemClock
-from gate.common.retried import Mending
+from gate.common.retried import Retried
 from gate.common.systemd import Notifier
 from gate.common.watchdog import Heart
 from gate.door.desk import Desk
@@ -24,7 +24,7 @@ from gate.hotline.messages import Beat, Ordered, ToSync, to_door
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.recovery.open_journal import Opening
 from gate.rules.decide import Policy
-from gate.rules.first_entry import Answer
+from gate.rules.first_entry import Grant
 from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
 from gate.store.journal import Journal
@@ -60,7 +60,7 @@ class Line(Hotline):
     def __init__(self, process: Process) -> None:
         super().__init__(process.machine.folder / "sync.sock", CLAIM_US / S, process.clock)
         self._process = process
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, Grant] = {}
         self._waits_for = ""
 
     def answered(self, packet: bytes) -> None:
@@ -84,7 +84,7 @@ class Line(Hotline):
     def _take_in(self) -> None:
         pass
 
-    def _answer(self, scan_id: str, until: float) -> Answer | None:  # noqa: ARG002 - real time
+    def _answer(self, scan_id: str, until: float) -> Grant | None:  # noqa: ARG002 - real time
         self._waits_for = scan_id
         self._process.busy(CLAIM_US, lambda: self._waits_for == scan_id and scan_id not in self._answers)
         self._waits_for = ""
@@ -137,12 +137,12 @@ class Process:
         return Parts(
             eye=self._eye,
             display=RecordingDisplay(),
-            turnstile=Mending[Turnstile]("turnstile", lambda: self.relay, lambda part: part.close()),
-            journal=Mending("journal", lambda: self._watched(opening.open()), opening.let_go),
-            inputs=Mending[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
-            voice=Mending[Voice]("lights", RecordingVoice, lambda part: part.close()),
-            keypad=Mending[Keypad]("keypad", lambda: ScriptedKeypad(lambda: 0.0), lambda part: part.close()),
-            scanner=Mending[Scanner]("scanner", ScriptedScanner, lambda part: part.close()),
+            turnstile=Retried[Turnstile]("turnstile", lambda: self.relay, lambda part: part.close()),
+            journal=Retried("journal", lambda: self._watched(opening.open()), opening.let_go),
+            inputs=Retried[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
+            voice=Retried[Voice]("lights", RecordingVoice, lambda part: part.close()),
+            keypad=Retried[Keypad]("keypad", lambda: ScriptedKeypad(lambda: 0.0), lambda part: part.close()),
+            scanner=Retried[Scanner]("scanner", ScriptedScanner, lambda part: part.close()),
             cache=self._cache,
             clock=self.clock,
             hotline=self.line,

@@ -11,7 +11,7 @@ from random import Random
 from gate.hotline.messages import ToSync
 from gate.rules.model import ScanRecord
 from gate.store.rows import COLUMNS, from_row
-from sync.service import Identity
+from sync.service import GateIdentity
 from tests.codes import KEYS
 from tests.simulation import carrier, door
 from tests.simulation.agenda import MS, Agenda, S
@@ -178,7 +178,7 @@ class Gate:
         if (self.sync is not None and not self.sync.is_over) or "machine" in self._stopped:
             return
         self.sync = carrier.Process(
-            identity=Identity(gate_id=self.gate_id, venue=VENUE, version="simulated"),
+            identity=GateIdentity(gate_id=self.gate_id, venue=VENUE, version="simulated"),
             machine=self.machine,
             agenda=self._agenda,
             random=self._random,

@@ -20,7 +20,7 @@ import psycopg
 import requests
 from litestar.response import Response, Stream
 
-from hub.claims.answers import Claims
+from hub.claims.answers import ClaimAnswers
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
 from hub.errors import DatabaseDownError
@@ -28,7 +28,7 @@ from hub.feed.publisher import HEAD_SECONDS, Publisher
 from hub.feed.snapshot import Shelf
 from hub.gates.status_listener import Statuses
 from hub.ingest.consumer import Consumer
-from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.inbox import Delivery, FairInbox
 from hub.web import api
 from hub.web.problems import Problem
 from sync.wire.messages import Topics
@@ -52,7 +52,7 @@ def microseconds(agenda: Agenda) -> int:
 
 
 class HubLine:
-    """A `hub.mqtt.link.Line`: comes back by itself, sends again what was not PUBACKed."""
+    """A `hub.mqtt.link.HubLink`: comes back by itself, sends again what was not PUBACKed."""
 
     def __init__(  # noqa: PLR0917
         self,
@@ -65,7 +65,7 @@ class HubLine:
         heard: Callable[[], None],
         persistent: bool,
     ) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self.connects = 0
         self.is_over = False
         self._agenda, self._random, self._broker, self._trouble = agenda, random, broker, trouble
@@ -110,7 +110,7 @@ class HubLine:
     def _delivered(self, packet: Packet) -> None:
         if self._line is not None and not self.is_over:
             now = microseconds(self._agenda)
-            message = Message(
+            message = Delivery(
                 packet.topic, packet.payload, packet.mid, self._connection, packet.retained, now
             )
             self.inbox.put(message)
@@ -135,7 +135,7 @@ class HubLine:
     def _forget(self, number: int) -> None:
         self._unsent.pop(number, None)
 
-    def acknowledge(self, *messages: Message) -> None:
+    def acknowledge(self, *messages: Delivery) -> None:
         """See `Line`."""
         for message in messages:
             self._trouble.said()
@@ -210,7 +210,7 @@ class Process:
         status = self._line("hub-status", "statuses", (topics.status(), topics.replies()), persistent=False)
         statuses = Statuses(status, topics)
         asked = self._line("hub-claims", "claims", (topics.claims(), topics.status()))
-        claims = Claims(VENUE, asked, lambda: microseconds(self._agenda))
+        claims = ClaimAnswers(VENUE, asked, lambda: microseconds(self._agenda))
         conn = hub.session
         self._heads_at = 0
         self._add("consumer", S, lambda: self._consume(consumer))

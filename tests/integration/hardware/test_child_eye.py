@@ -18,7 +18,7 @@ from gate.ports.devices import Look, Restarts
 from gate.rules.payload import Malformed, parse
 from gate.rules.presence import Sighting
 from hardware.camera.file_names import alias
-from hardware.camera.spec import CameraSpec, Driver
+from hardware.camera.spec import CameraDriver, CameraSpec
 from hardware.eye import freshness
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests import patience
@@ -156,7 +156,7 @@ def test_a_file_that_is_no_picture_is_answered_and_the_next_is_read(eye: ChildEy
 
 
 @pytest.mark.parametrize("driver", ["folder", "files"])
-def test_a_refused_picture_is_logged_without_its_name(folder: Path, driver: Driver) -> None:
+def test_a_refused_picture_is_logged_without_its_name(folder: Path, driver: CameraDriver) -> None:
     secret = folder / "MGY-PF-20261120-SECRET.png"
     secret.write_text("Dear gate,")
     with capture_logs() as logs:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gate.ports.devices import Look
-from hardware.camera.spec import CameraSpec, Driver
+from hardware.camera.spec import CameraDriver, CameraSpec
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests.integration.hardware.watching import raws, until
 from tests.paths import ROOT
@@ -34,7 +34,7 @@ def test_two_thousand_mutated_pictures_stop_no_decoder(first: int) -> None:
 
 @pytest.mark.parametrize("driver", ["files", "folder"])
 def test_an_eye_goes_on_through_mutated_pictures_and_reads_the_good_ones(
-    tmp_path: Path, driver: Driver
+    tmp_path: Path, driver: CameraDriver
 ) -> None:
     files = []
     for seed in range(SHARE):

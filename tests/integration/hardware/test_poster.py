@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from hardware.camera.spec import CameraSpec
-from hardware.decoder.picture_file import load
+from hardware.decoder.picture_file import load_picture
 from hardware.eye.eye import ChildEye
 from tests.integration.hardware.watching import raws, until
 from tests.unit.hardware.scenes import code, shared
@@ -17,7 +17,7 @@ POSTER = b"https://example.org/menu"
 
 
 def test_a_phone_beside_a_poster_is_read_within_three_frames(tmp_path: Path) -> None:
-    frame = load(shared("door/synth-640x480") / "glare-00.png")
+    frame = load_picture(shared("door/synth-640x480") / "glare-00.png")
     poster = code(POSTER.decode(), scale=3)
     frame[: poster.shape[0], : poster.shape[1]] = poster
     Image.fromarray(frame).save(tmp_path / "door.png")

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from gate.rules.model import Reason, Ruling
-from hub.claims.answers import Claims
+from hub.claims.answers import ClaimAnswers
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.ingest.batch import Batch, write
-from hub.mqtt.inbox import Inbox, Message
+from hub.ingest.batch import Batch, write_batch
+from hub.mqtt.inbox import Delivery, FairInbox
 from sync.wire.messages import GateStatus, ToGate, ToHub, Topics, encode, to_gate
 from tests.integration.hub.world import World, record
 
@@ -68,7 +68,9 @@ class Night:
         """A scan comes in; returns its id."""
         scan = scan or new_id()
         found = record(seq, scan_id=scan, gate_id=gate_id, code_hash=code, event_id=self.event, **changes)
-        write(self.world.conn, Batch(records=(found,), topics={gate_id: f"maguey/v1/{self.venue}/gates"}))
+        write_batch(
+            self.world.conn, Batch(records=(found,), topics={gate_id: f"maguey/v1/{self.venue}/gates"})
+        )
         return scan
 
     def annul(self, gate_id: str, seq: int, scan: str) -> None:
@@ -97,10 +99,10 @@ def ask(
 
 
 class MemoryLine:
-    """A `hub.mqtt.link.Line` without a network. `said`: what the hub published, by gate."""
+    """A `hub.mqtt.link.HubLink` without a network. `said`: what the hub published, by gate."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self.connects = 1
         self.is_up = True
         self.said: list[tuple[str, ToGate]] = []
@@ -112,7 +114,7 @@ class MemoryLine:
         assert gate_id is not None and topic == self._topics.grants(gate_id) and not retain
         self.said.append((gate_id, to_gate(payload)))
 
-    def acknowledge(self, *messages: Message) -> None:
+    def acknowledge(self, *messages: Delivery) -> None:
         self.acknowledged += [message.mid for message in messages]
 
     def tend(self) -> None:
@@ -125,7 +127,7 @@ class Desk:
     def __init__(self, conn: Connection) -> None:
         self.line = MemoryLine()
         self.now_us = int(NOW.timestamp() * 1_000_000)
-        self.claims = Claims(VENUE, self.line, lambda: self.now_us)
+        self.claims = ClaimAnswers(VENUE, self.line, lambda: self.now_us)
         self._conn = conn
         self._mid = 0
 
@@ -135,7 +137,7 @@ class Desk:
         topic = topics.status(gate_id) if isinstance(said, GateStatus) else topics.claims(gate_id)
         payload = said if isinstance(said, bytes) else encode(said)
         self._mid += 1
-        self.line.inbox.put(Message(topic, payload, self._mid, 1, retained, self.now_us))
+        self.line.inbox.put(Delivery(topic, payload, self._mid, 1, retained, self.now_us))
         return self._mid
 
     def turn(self, conn: Connection | None = None) -> list[tuple[str, ToGate]]:

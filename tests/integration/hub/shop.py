@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hub.db.connection import Connection, connect
-from hub.ticketing.orders import Line, Order, RecordedOrder, record_ticket_order
+from hub.ticketing.orders import Order, RecordedOrder, SoldTicket, record_ticket_order
 from tests.integration.hub.world import World
 
 T = TypeVar("T")
@@ -58,11 +58,11 @@ def order(event_id: str, **changes: Any) -> Order:
 
 def lines(
     count: int = 1, ticket_type: str = "General Admission", price_cents: int = 2500
-) -> tuple[Line, ...]:
+) -> tuple[SoldTicket, ...]:
     """Tickets with numbers and codes of their own."""
     numbers = [next(_number) for _ in range(count)]
     return tuple(
-        Line(
+        SoldTicket(
             ticket_id=f"MGY-T-{number:06d}",
             qr_code_data=f"MGY-PF-20260130-S{number:015d}",
             ticket_type=ticket_type,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gate.rules.model import Kind
 from gate.rules.payload import code_hash
-from hub.claims.double_admissions import Conflict, acknowledge, in_words, open_conflicts
+from hub.claims.double_admissions import Conflict, acknowledge, double_admission_in_words, open_conflicts
 from hub.cli.main import app
 from hub.db.connection import Connection
 from hub.errors import UsageError
@@ -91,11 +91,11 @@ def test_a_code_nobody_sold_is_listed_too(conn: Connection) -> None:
         send(conn, admitted(gate, int(gate[-1]), None, **unknown))
     (found,) = open_conflicts(conn)
     assert (found.night, found.ticket) == (None, None)
-    assert "a code nobody sold" in in_words(found)
+    assert "a code nobody sold" in double_admission_in_words(found)
 
 
 def test_an_archived_scan_and_an_unknown_clock_have_words() -> None:
-    told = in_words(
+    told = double_admission_in_words(
         Conflict(
             id="0c8e4f7a-0000-0000-0000-000000000000",
             rule="gate",

@@ -19,7 +19,7 @@ from gate.rules.model import (
 )
 from gate.rules.payload import code_hash
 from hub.db.connection import Connection, connect
-from hub.ingest.batch import Batch, write
+from hub.ingest.batch import Batch, write_batch
 from hub.vip import process_vip_scan_with_reentry
 from tests.integration.hub.world import World, later, record
 
@@ -113,7 +113,7 @@ def test_entries_reach_the_feed(world: World, conn: Connection) -> None:
         record(3, kind=Kind.VIP_PASS, subject_id=guest),
         record(4, kind=Kind.VIP_PASS, subject_id=guest, reason=Reason.REENTRY),
     )
-    write(conn, Batch(records=scans, topics={"gate-1": "t"}))
+    write_batch(conn, Batch(records=scans, topics={"gate-1": "t"}))
     found = by_subject(world, event)
     for subject, first, last in ((host, 1, 2), (guest, 3, 4)):
         assert found[subject].status is Status.CHECKED_IN
@@ -188,7 +188,7 @@ def test_versions_are_gapless_under_parallel_writers(world: World, dsn: str) -> 
     def ingest() -> None:
         with connect(dsn, autocommit=True) as mine:
             for seq, ticket in enumerate(tickets, 1):
-                write(mine, Batch(records=(record(seq, subject_id=ticket),), topics={"gate-1": "t"}))
+                write_batch(mine, Batch(records=(record(seq, subject_id=ticket),), topics={"gate-1": "t"}))
 
     def guarded(work: object, *args: object) -> None:
         try:
@@ -246,7 +246,7 @@ def test_a_guest_who_came_before_the_link_or_the_payment_is_counted(world: World
     early, walked_in = world.ticket(event), world.ticket(event)
     world.link(pending, early)
     scans = (record(1, subject_id=early), record(2, subject_id=walked_in))
-    write(conn, Batch(records=scans, topics={"gate-1": "t"}))
+    write_batch(conn, Batch(records=scans, topics={"gate-1": "t"}))
     world.link(paid, walked_in)
     world.run("UPDATE vip_reservations SET status = 'confirmed' WHERE id = %s", pending)
     for reservation, minute in ((pending, 1), (paid, 2)):

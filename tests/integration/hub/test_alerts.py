@@ -8,15 +8,16 @@ import msgspec
 import pytest
 
 from demo.servers import free_port
+from gate.rules.alert import Alert
 from gate.rules.model import Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Watch
 from hub.db.connection import Connection
 from hub.gates import alerts as alerting
 from hub.gates.alerts import Alerts, Greedy
-from hub.ingest.batch import merge, read, write
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import Broker
-from sync.wire.messages import Alert, Topics, decode
+from hub.ingest.batch import merge, read_batch, write_batch
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import BrokerLink
+from sync.wire.messages import Topics, decode
 from sync.wire.scans import encode_scans
 from tests.integration.hub.asking import VENUE, Night, after, new_id
 from tests.integration.hub.test_consumer import running
@@ -116,11 +117,11 @@ def test_what_was_committed_by_a_hub_that_died_is_told_by_the_next(
     config: HubConfig, gate: GateOnMqtt, conn: Connection
 ) -> None:
     topics = Topics(venue=config.venue)
-    message = Message(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
-    write(conn, merge([read(message, topics)]))
+    message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
+    write_batch(conn, merge([read_batch(message, topics)]))
     elsewhere = Topics(venue="elsewhere")
-    message = Message(elsewhere.scans("gate-1"), encode_scans([happened(2, Reason.TAMPER)]), 1, 1)
-    write(conn, merge([read(message, elsewhere)]))
+    message = Delivery(elsewhere.scans("gate-1"), encode_scans([happened(2, Reason.TAMPER)]), 1, 1)
+    write_batch(conn, merge([read_batch(message, elsewhere)]))
     assert alerts(gate) == []
     with running(config):
         assert gate.wait(lambda: bool(alerts(gate)))
@@ -132,9 +133,9 @@ def test_what_was_committed_by_a_hub_that_died_is_told_by_the_next(
 
 def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn: Connection) -> None:
     topics = Topics(venue="main")
-    message = Message(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
-    write(conn, merge([read(message, topics)]))
-    broker = Broker(Mqtt(port=free_port()), "hub-without-broker")
+    message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
+    write_batch(conn, merge([read_batch(message, topics)]))
+    broker = BrokerLink(Mqtt(port=free_port()), "hub-without-broker")
     try:
         Alerts(broker, topics).tell(conn)
     finally:

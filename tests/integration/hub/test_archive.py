@@ -12,7 +12,7 @@ import pytest
 from demo.servers import Postgres
 from hub.db.connection import Connection, connect
 from hub.db.statements import sql_folder
-from hub.keeping.retention import Archived, Kept, Month, archive, months_before
+from hub.keeping.retention import Archived, KeptMonth, Month, archive, months_before
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, later, record
 
@@ -263,7 +263,7 @@ def test_a_conflict_that_nobody_acknowledged_keeps_both_its_months(world: World,
     )
     why = "unacknowledged conflicts"
     done = archive(conn, date(2025, 12, 1), NOW)
-    assert done.kept == (Kept(month="2025-01", why=why), Kept(month="2025-03", why=why))
+    assert done.kept == (KeptMonth(month="2025-01", why=why), KeptMonth(month="2025-03", why=why))
     assert [one.month for one in done.months] == ["2025-02"]
     world.run("UPDATE scan_conflicts SET acknowledged_at = now(), acknowledged_by = 'Eva'")
     assert [one.month for one in archive(conn, date(2025, 12, 1), NOW).months] == ["2025-01", "2025-03"]
@@ -273,7 +273,7 @@ def test_scans_of_a_night_that_is_not_over_stay(world: World, conn: Connection) 
     part(world, "2025-01")
     keep(world, "2025-01", event=world.event())
     done = archive(conn, date(2025, 12, 1), NOW)
-    assert done.kept == (Kept(month="2025-01", why="a night that is not over"),)
+    assert done.kept == (KeptMonth(month="2025-01", why="a night that is not over"),)
     assert parts(world) == {"2025_01": 3}
 
 

@@ -21,7 +21,7 @@ from hub.config import HubConfig, Mqtt
 from hub.db.connection import Connection
 from hub.db.statements import sql_folder
 from hub.feed import publisher as feed
-from hub.mqtt.link import Broker
+from hub.mqtt.link import BrokerLink
 from hub.ticketing.orders import record_ticket_order
 from sync.wire.messages import Ack, Delta, Head, decode, encode
 from tests.integration.hub.shop import lines, order
@@ -96,8 +96,8 @@ def small_broker(config: HubConfig, tmp_path: Path) -> Iterator[HubConfig]:
 
 
 @contextlib.contextmanager
-def hub(config: HubConfig) -> Iterator[Broker]:
-    broker, stop = Broker(config.mqtt, f"feed-{config.venue}"), threading.Event()
+def hub(config: HubConfig) -> Iterator[BrokerLink]:
+    broker, stop = BrokerLink(config.mqtt, f"feed-{config.venue}"), threading.Event()
     thread = threading.Thread(target=feed.run, args=(config, broker, stop))
     thread.start()
     try:

@@ -18,6 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, mosquitto, postgres
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.model import Ruling
 from hub import service
 from hub.claims.answers import MOST_A_SECOND
@@ -25,18 +26,7 @@ from hub.config import HubConfig, Mqtt
 from hub.config import Postgres as PostgresConfig
 from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
-from sync.wire.messages import (
-    Claimed,
-    GateStatus,
-    Grant,
-    HubTime,
-    Probe,
-    Returned,
-    ToGate,
-    WireError,
-    encode,
-    to_gate,
-)
+from sync.wire.messages import GateStatus, HubTime, Probe, ToGate, WireError, encode, to_gate
 from tests.integration.hub.asking import Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
@@ -377,8 +367,8 @@ def test_nothing_is_freed_while_a_record_of_the_gate_cannot_be_read(night: Night
 # --- the hub's end of the line, turn by turn ---
 
 
-def claimed(night: Night, code: str, scan: str | None = None) -> Claimed:
-    return Claimed(scan_id=scan or new_id(), code_hash=code, event_id=night.event, epoch="e1")
+def claimed(night: Night, code: str, scan: str | None = None) -> Claim:
+    return Claim(scan_id=scan or new_id(), code_hash=code, event_id=night.event, epoch="e1")
 
 
 def test_a_claim_is_answered_and_acknowledged(night: Night, desk: Desk) -> None:
@@ -516,11 +506,11 @@ def test_a_gate_that_floods_the_hub_keeps_no_other_waiting(night: Night, desk: D
         b"\x00",
         b"{}",
         b"[" * 5_000,
-        encode(Claimed(scan_id="x", code_hash="f" * 64, event_id=new_id(), epoch="e1")),
-        encode(Claimed(scan_id=new_id(), code_hash="F" * 64, event_id=new_id(), epoch="e1")),
-        encode(Claimed(scan_id=new_id(), code_hash="f" * 64, event_id="tonight", epoch="e1")),
-        encode(Claimed(scan_id=new_id(), code_hash="f" * 64, event_id=new_id(), epoch="\0")),
-        encode(Claimed(scan_id=new_id(), code_hash="f" * 64, event_id=new_id(), epoch="e1")),
+        encode(Claim(scan_id="x", code_hash="f" * 64, event_id=new_id(), epoch="e1")),
+        encode(Claim(scan_id=new_id(), code_hash="F" * 64, event_id=new_id(), epoch="e1")),
+        encode(Claim(scan_id=new_id(), code_hash="f" * 64, event_id="tonight", epoch="e1")),
+        encode(Claim(scan_id=new_id(), code_hash="f" * 64, event_id=new_id(), epoch="\0")),
+        encode(Claim(scan_id=new_id(), code_hash="f" * 64, event_id=new_id(), epoch="e1")),
         encode(Returned(scan_id="'; drop table claims")),
         encode(GateStatus(gate_id="gate-9", online=True)),
     ],
@@ -552,7 +542,7 @@ def test_a_gates_status_frees_what_it_cannot_use(night: Night, desk: Desk) -> No
 class Asking(GateOnMqtt):
     """A gate on MQTT that claims."""
 
-    def claim(self, claim: Claimed) -> Grant | None:
+    def claim(self, claim: Claim) -> Grant | None:
         """Ask until there is an answer."""
         for _ in range(int(PATIENCE * 4)):
             with contextlib.suppress(RuntimeError):  # not connected
@@ -670,6 +660,6 @@ def test_two_hubs_that_both_believe_to_be_active_grant_once(dsn: str, night: Nig
     assert sorted(said) == ["granted", "taken"]
 
 
-def answered(desk: Desk, gate_id: str, claim: Claimed) -> str:
+def answered(desk: Desk, gate_id: str, claim: Claim) -> str:
     desk.hear(gate_id, claim)
     return str(one_of(desk.turn())[1]["answer"])

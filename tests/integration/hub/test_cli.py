@@ -17,7 +17,7 @@ from demo.servers import Postgres
 from gate.rules.model import Admission
 from gate.rules.payload import Code, code_hash, parse
 from hub.db.connection import Connection
-from hub.demo_night import night_of, seed_demo
+from hub.demo_night import demo_night_of, seed_demo
 from tests.integration.hub.world import World
 
 
@@ -68,7 +68,7 @@ def test_seed_demo_once(config_file: Path, tmp_path: Path, world: World) -> None
 
 
 def test_the_same_seed_makes_the_same_night(conn: Connection, world: World, tmp_path: Path) -> None:
-    night = night_of(date(2026, 1, 30), datetime(2026, 1, 1, tzinfo=UTC))
+    night = demo_night_of(date(2026, 1, 30), datetime(2026, 1, 1, tzinfo=UTC))
     made = seed_demo(conn, "main", night, random.Random(7), tmp_path / "seed.json")
     world.run("TRUNCATE events, gates CASCADE")
     assert seed_demo(conn, "main", night, random.Random(7), tmp_path / "seed.json") == made
@@ -81,7 +81,7 @@ def test_the_same_seed_makes_the_same_night(conn: Connection, world: World, tmp_
 
 
 def test_the_gates_know_every_printed_code(conn: Connection, world: World, tmp_path: Path) -> None:
-    night = night_of(None, datetime.now(UTC))
+    night = demo_night_of(None, datetime.now(UTC))
     made = seed_demo(conn, "main", night, random.Random(1), tmp_path / "seed.json")
     assert night.ends_at - night.doors_open_at == timedelta(hours=9)
     feed = {row.code_hash: row for row in world.feed(made.event_id) if isinstance(row, Admission)}

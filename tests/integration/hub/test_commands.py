@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from structlog.testing import capture_logs
 
-from gate.rules.command import Command, Reply, unseal
+from gate.rules.command import Command, OrderReply, unseal
 from gate.rules.model import Now, Reason, Ruling
 from hub.config import HubConfig
 from hub.db.connection import Connection
@@ -21,8 +21,8 @@ from hub.db.statements import query
 from hub.gates import status_listener as statuses
 from hub.gates.orders import Unanswered, decode_reply, take_reply
 from hub.gates.signing_key import make_key, read_key
-from hub.ingest.batch import Batch, write
-from hub.mqtt.inbox import Message
+from hub.ingest.batch import Batch, write_batch
+from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Topics, WireError, encode
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
@@ -204,7 +204,7 @@ def test_the_journals_record_is_the_proof_whatever_was_replied(
 ) -> None:
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]
     proof = record(1, scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE, rule=0)
-    write(conn, Batch(records=(proof,), topics={"gate-1": "t"}))
+    write_batch(conn, Batch(records=(proof,), topics={"gate-1": "t"}))
     assert outcomes(conn, config.venue) == [("release", "recorded", "")]
 
 
@@ -233,7 +233,7 @@ def test_an_order_is_not_told_as_unanswered_while_its_answer_may_be_on_its_way(
 def test_an_order_that_was_answered_is_not_told_as_unanswered(
     given: str, config: HubConfig, conn: Connection
 ) -> None:
-    take_reply(conn, Reply(id=given, gate_id="gate-1", outcome="refused", why="w"), datetime.now(UTC))
+    take_reply(conn, OrderReply(id=given, gate_id="gate-1", outcome="refused", why="w"), datetime.now(UTC))
     with capture_logs() as logs:
         Unanswered(config.venue).tell(conn, datetime.now(UTC))
     assert logs == []
@@ -243,7 +243,7 @@ def test_a_record_of_another_gate_proves_nothing(given: str, config: HubConfig, 
     foreign = record(
         1, gate_id="gate-2", scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE
     )
-    write(conn, Batch(records=(foreign,), topics={"gate-2": "t"}))
+    write_batch(conn, Batch(records=(foreign,), topics={"gate-2": "t"}))
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]
 
 
@@ -252,23 +252,25 @@ def test_the_first_reply_counts_and_only_of_the_gate_that_was_ordered(
     given: str, config: HubConfig, conn: Connection, first: str
 ) -> None:
     now = datetime.now(UTC)
-    take_reply(conn, Reply(id=given, gate_id="gate-2", outcome="done"), now)
-    take_reply(conn, Reply(id="nobody's", gate_id="gate-1", outcome="done"), now)
+    take_reply(conn, OrderReply(id=given, gate_id="gate-2", outcome="done"), now)
+    take_reply(conn, OrderReply(id="nobody's", gate_id="gate-1", outcome="done"), now)
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]
-    reply = msgspec.convert({"id": given, "gate_id": "gate-1", "outcome": first, "why": "\0w" * 300}, Reply)
+    reply = msgspec.convert(
+        {"id": given, "gate_id": "gate-1", "outcome": first, "why": "\0w" * 300}, OrderReply
+    )
     take_reply(conn, reply, now)
-    take_reply(conn, Reply(id=given, gate_id="gate-1", outcome="refused", why="second"), now)
+    take_reply(conn, OrderReply(id=given, gate_id="gate-1", outcome="refused", why="second"), now)
     ((_, state, why),) = outcomes(conn, config.venue)
     assert (state, why[:3]) == (first, "www")
 
 
 def test_a_reply_is_read_only_of_the_gate_whose_topic_it_came_on() -> None:
     topics = Topics(venue="v")
-    reply = encode(Reply(id="x", gate_id="gate-1", outcome="done"))
-    assert decode_reply(Message(topics.replies("gate-1"), reply, 1, 1), topics).id == "x"
+    reply = encode(OrderReply(id="x", gate_id="gate-1", outcome="done"))
+    assert decode_reply(Delivery(topics.replies("gate-1"), reply, 1, 1), topics).id == "x"
     for topic, payload in ((topics.replies("gate-2"), reply), (topics.replies("gate-1"), b"x" * 5000)):
         with pytest.raises(WireError):
-            decode_reply(Message(topic, payload, 1, 1), topics)
+            decode_reply(Delivery(topic, payload, 1, 1), topics)
 
 
 @pytest.fixture
@@ -280,7 +282,7 @@ def hearing(config: HubConfig) -> Iterator[None]:
 def test_the_active_hub_notes_a_reply_that_nobody_waits_for(
     given: str, config: HubConfig, hearing: None, conn: Connection
 ) -> None:
-    reply = encode(Reply(id=given, gate_id="gate-1", outcome="done"))
+    reply = encode(OrderReply(id=given, gate_id="gate-1", outcome="done"))
     with GateOnMqtt(config.mqtt.port, config.venue) as gate:
 
         def noted() -> bool:

@@ -13,14 +13,15 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from gate.rules.alert import Alert
 from gate.rules.model import Admission, Flag, Kind, Reason, ScanRecord
 from gate.rules.payload import code_hash
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
 from hub.gates.alerts import Alerts
-from hub.ingest.batch import merge, read, write
-from hub.mqtt.inbox import Message
-from sync.wire.messages import Alert, Topics
+from hub.ingest.batch import merge, read_batch, write_batch
+from hub.mqtt.inbox import Delivery
+from sync.wire.messages import Topics
 from sync.wire.scans import encode_scans
 from tests.integration.hub.test_alerts import alerts
 from tests.integration.hub.test_annulment import outcome
@@ -42,8 +43,8 @@ def admitted(gate: str, minute: float, ticket: str | None, seq: int = 1, **chang
 
 def send(conn: Connection, *records: ScanRecord, topics: Topics = TOPICS) -> None:
     """All in one batch, whichever gates they are of."""
-    messages = [Message(topics.scans(one.gate_id), encode_scans([one]), 1, 1) for one in records]
-    write(conn, merge([read(message, topics) for message in messages]))
+    messages = [Delivery(topics.scans(one.gate_id), encode_scans([one]), 1, 1) for one in records]
+    write_batch(conn, merge([read_batch(message, topics) for message in messages]))
 
 
 def pairs(world: World) -> list[tuple[Any, ...]]:

@@ -23,7 +23,7 @@ from hub.config import Postgres as PostgresConfig
 from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
 from hub.ingest import consumer
-from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.link import client_id
 from sync.wire.messages import Ack, Delta, Head, Topics, decode
 from sync.wire.scans import encode_scans
@@ -138,8 +138,8 @@ def test_no_ack_while_postgres_is_away(shared_broker: Mosquitto, tmp_path: Path)
 class Watching:
     """A broker's end that looks, whenever it is told something, how many scans are committed by then."""
 
-    def __init__(self, world: World, *messages: Message) -> None:
-        self.inbox = Inbox()
+    def __init__(self, world: World, *messages: Delivery) -> None:
+        self.inbox = FairInbox()
         for message in messages:
             self.inbox.put(message)
         self.connects, self.is_up = 1, True
@@ -149,7 +149,7 @@ class Watching:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002 - a `Line`'s
         self._look(topic.rsplit("/", 1)[1])
 
-    def acknowledge(self, *messages: Message) -> None:
+    def acknowledge(self, *messages: Delivery) -> None:
         self._look(f"{len(messages)} PUBACKs")
 
     def tend(self) -> None:
@@ -163,7 +163,7 @@ def test_neither_broker_nor_gate_is_told_before_the_commit(
     config: HubConfig, conn: Connection, world: World
 ) -> None:
     topic = Topics(venue=config.venue).scans("gate-1")
-    line = Watching(world, *(Message(topic, encode_scans([record(seq)]), seq, 1) for seq in (1, 2, 3)))
+    line = Watching(world, *(Delivery(topic, encode_scans([record(seq)]), seq, 1) for seq in (1, 2, 3)))
     consumer.Consumer(config, line).turn(conn, PATIENCE)
     assert line.seen == [("3 PUBACKs", 3), ("ack", 3)]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from hub.config import Mqtt
-from hub.mqtt.cut_off_gates import Company, Listening
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import Broker
-from sync.wire.cutoff import MESSAGES_AT_ONCE, PAUSE_MS, UNNUMBERED, Change
+from hub.mqtt.cut_off_gates import Listening, VenueGates
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import BrokerLink
+from sync.wire.cutoff import MESSAGES_AT_ONCE, PAUSE_MS, UNNUMBERED, FilterChange
 from sync.wire.messages import Topics
 from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
@@ -32,10 +32,10 @@ SHORTEST, LONGEST = (ms / 1000 for ms in PAUSE_MS)
 class Link:
     """One of the hub's, and the clock it goes by."""
 
-    broker: Broker
-    company: Company
+    broker: BrokerLink
+    company: VenueGates
     clock: list[float]
-    heard: list[Message] = field(default_factory=list)
+    heard: list[Delivery] = field(default_factory=list)
 
     def forward(self, seconds: float) -> None:
         self.clock[0] += seconds
@@ -58,7 +58,7 @@ class Link:
             while True:
                 self.hear(self.broker.inbox.get_nowait())
 
-    def hear(self, message: Message) -> None:
+    def hear(self, message: Delivery) -> None:
         self.broker.acknowledge(message)
         self.heard.append(message)
 
@@ -81,10 +81,10 @@ def link(club: Club) -> Iterator[Link]:
         cert_file=str(mine.certificate),
         key_file=str(mine.key),
     )
-    clock, company = [1000.0], Company()
+    clock, company = [1000.0], VenueGates()
     company.names = frozenset({"gate-1", FLOODER})
     wide = (TOPICS.claims(), TOPICS.status(), TOPICS.scans())
-    broker = Broker(
+    broker = BrokerLink(
         config, "maguey-hub/cutoff/test", *wide, session_s=0, company=company, now=lambda: clock[0]
     )
     assert broker.wait_until_up(PATIENCE)
@@ -149,13 +149,13 @@ def test_what_the_broker_keeps_for_an_absent_hub_is_nobodys_flood() -> None:
 
 
 def test_filters_that_another_process_of_the_hub_left_in_its_session_are_given_up() -> None:
-    company = Company()
+    company = VenueGates()
     listening = Listening([TOPICS.scans()], company, lambda: 1000.0)
     listening.connected(session=True)
-    assert listening.change() == Change(subscribe=(TOPICS.scans(),))
+    assert listening.change() == FilterChange(subscribe=(TOPICS.scans(),))
     company.names = frozenset({"gate-1", FLOODER})
-    assert listening.change() == Change(unsubscribe=(TOPICS.scans("gate-1"), TOPICS.scans(FLOODER)))
-    assert listening.change() == Change()
+    assert listening.change() == FilterChange(unsubscribe=(TOPICS.scans("gate-1"), TOPICS.scans(FLOODER)))
+    assert listening.change() == FilterChange()
     listening.arrived(TOPICS.scans(FLOODER), 1 << 30, 1)
     told = listening.change()
-    assert told == Change((TOPICS.scans("gate-1"),), (TOPICS.scans(),))
+    assert told == FilterChange((TOPICS.scans("gate-1"),), (TOPICS.scans(),))

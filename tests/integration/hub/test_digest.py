@@ -9,7 +9,7 @@ import pytest
 
 from gate.rules.model import Kind, Reason
 from hub.db.connection import Connection
-from hub.ingest.batch import Batch, write
+from hub.ingest.batch import Batch, write_batch
 from sync.cache.writer import Cache
 from sync.wire.messages import GateConfig
 from tests.factories import NOW, an_event
@@ -66,7 +66,7 @@ class Night:
             self.seq += 1
             reason = self.chance.choice([Reason.FIRST_ENTRY, Reason.REENTRY])
             scan = record(self.seq, kind=kind, subject_id=subject, event_id=self.event, reason=reason)
-            write(self.conn, Batch(records=(scan,), topics={"gate-1": "t"}))
+            write_batch(self.conn, Batch(records=(scan,), topics={"gate-1": "t"}))
 
     def load(self) -> None:
         self.cache.put_snapshot(self.event, self.version(), self.world.feed(self.event), NOW)

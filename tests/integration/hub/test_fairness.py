@@ -23,16 +23,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import free_port, mosquitto_of
+from gate.rules.alert import Alert
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.model import ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection
-from hub.gates.shares import Floods
+from hub.gates.shares import GateFloods
 from hub.gates.status_listener import Statuses
 from hub.ingest import consumer
-from hub.ingest.batch import Batch, write
+from hub.ingest.batch import Batch, write_batch
 from hub.ingest.consumer import BATCH_RECORDS
-from hub.mqtt.inbox import Message
-from sync.wire.messages import Alert, Claimed, GateStatus, Grant, Probe, Returned, Topics, decode, encode
+from hub.mqtt.inbox import Delivery
+from sync.wire.messages import GateStatus, Probe, Topics, decode, encode
 from sync.wire.scans import BATCH_LIMIT, encode_scans
 from tests.certificates import Authority
 from tests.integration.hub.asking import Desk, Night, new_id
@@ -58,9 +60,9 @@ class Door(Asking):
 
     seq = 0
 
-    def ask(self, night: Night, code: str = "") -> tuple[Claimed, Grant]:
+    def ask(self, night: Night, code: str = "") -> tuple[Claim, Grant]:
         """For a ticket, or for another one."""
-        claim = Claimed(scan_id=new_id(), code_hash=code or night.code(), event_id=night.event, epoch="e1")
+        claim = Claim(scan_id=new_id(), code_hash=code or night.code(), event_id=night.event, epoch="e1")
         grant = self.claim(claim)
         assert grant is not None
         return claim, grant
@@ -229,7 +231,7 @@ def test_a_flood_of_claims_keeps_no_guest_out_elsewhere_and_is_named(
 ) -> None:
     guests = [night.code() for _ in range(1_000)]
     claims = (
-        encode(Claimed(scan_id=new_id(), code_hash=code, event_id=night.event, epoch="f")) for code in guests
+        encode(Claim(scan_id=new_id(), code_hash=code, event_id=night.event, epoch="f")) for code in guests
     )
     with club.gate(HONEST[0]) as one, club.gate(FLOODER) as three:
         assert one.admit(night, night.code())
@@ -304,7 +306,7 @@ def batch(
 
 
 def put(line: Watching, config: HubConfig, gate: str, payload: bytes) -> bool:
-    return line.inbox.put(Message(Topics(venue=config.venue).scans(gate), payload, 1, 1))
+    return line.inbox.put(Delivery(Topics(venue=config.venue).scans(gate), payload, 1, 1))
 
 
 def test_an_honest_gates_scan_is_in_the_first_batch_however_much_of_a_flooder_waits(
@@ -347,7 +349,7 @@ def test_a_flood_is_told_again_after_ten_minutes_and_its_end_is_logged_once(
     conn: Connection, world: World
 ) -> None:
     clock = Clock()
-    floods = Floods("main", "scans", clock)
+    floods = GateFloods("main", "scans", clock)
     told = []
     with capture_logs() as logs:
         for second in range(0, 1_400, 10):
@@ -413,8 +415,8 @@ def test_a_gate_that_claims_too_fast_meets_a_silent_hub_and_what_it_took_is_free
     night = Night(world)
     codes = [night.code() for _ in range(150)]
 
-    def claim(code: str) -> Claimed:
-        return Claimed(scan_id=new_id(), code_hash=code, event_id=night.event, epoch="e1")
+    def claim(code: str) -> Claim:
+        return Claim(scan_id=new_id(), code_hash=code, event_id=night.event, epoch="e1")
 
     for start in range(0, len(codes), 50):
         for code in codes[start : start + 50]:
@@ -457,10 +459,10 @@ def test_a_flood_of_statuses_is_bounded_and_another_gates_is_heard(conn: Connect
         for turn in range(20):
             for number in range(100):
                 junk = b"junk" if number % 2 else encode(GateStatus(gate_id="gate-1", online=True))
-                line.inbox.put(Message(topics.status("gate-1"), junk, 1, 1))
+                line.inbox.put(Delivery(topics.status("gate-1"), junk, 1, 1))
             if turn == 19:
                 line.inbox.put(
-                    Message(topics.status("gate-2"), encode(GateStatus(gate_id="gate-2", online=True)), 1, 1)
+                    Delivery(topics.status("gate-2"), encode(GateStatus(gate_id="gate-2", online=True)), 1, 1)
                 )
             heard.turn(conn, 0.0, now + timedelta(seconds=turn))
     assert world.all("SELECT gate_id FROM gate_status ORDER BY gate_id") == [("gate-1",), ("gate-2",)]
@@ -479,7 +481,7 @@ def test_the_hub_knows_since_when_it_has_not_had_all_of_a_gate(conn: Connection,
             gate_id="gate-1", online=True, epoch="e1", last_seq=last_seq, acked=last_seq, boot_id="b1",
             monotonic_ms=last_seq + 1,
         )  # fmt: skip
-        line.inbox.put(Message(topics.status("gate-1"), encode(status), 1, 1))
+        line.inbox.put(Delivery(topics.status("gate-1"), encode(status), 1, 1))
         heard.turn(conn, 0.0, at)
         found: datetime | None = world.one("SELECT complete_at FROM gate_status")
         return found
@@ -488,7 +490,7 @@ def test_the_hub_knows_since_when_it_has_not_had_all_of_a_gate(conn: Connection,
     assert complete(BATCH_LIMIT, now + timedelta(seconds=10)) == now + timedelta(seconds=10)
     assert complete(20_000, now + timedelta(seconds=20)) == now + timedelta(seconds=10)
     records = tuple(record(seq) for seq in range(1, 101))
-    write(conn, Batch(records=records, topics={"gate-1": topics.scans("gate-1")}))
+    write_batch(conn, Batch(records=records, topics={"gate-1": topics.scans("gate-1")}))
     assert complete(20_001, now + timedelta(seconds=30)) == now + timedelta(seconds=10)
     world.run("UPDATE gate_watermarks SET seq = 20002")
     assert complete(20_002, now + timedelta(seconds=40)) == now + timedelta(seconds=40)

@@ -9,9 +9,9 @@ from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
-from hub.ingest.batch import Batch, merge, read, write
+from hub.ingest.batch import Batch, merge, read_batch, write_batch
 from hub.ingest.consumer import Consumer
-from hub.mqtt.inbox import Message
+from hub.mqtt.inbox import Delivery
 from hub.service import HANG_SECONDS
 from sync.wire.messages import Ack
 from sync.wire.scans import encode_scans
@@ -38,8 +38,8 @@ def hanging(world: World) -> World:
 
 def test_the_others_of_its_batch_are_committed(hanging: World, conn: Connection) -> None:
     gates = ("gate-1", "gate-2", "gate-3")
-    messages = [Message(TOPICS.scans(gate), encode_scans([record(1, gate_id=gate)]), 1, 1) for gate in gates]
-    written = write(conn, merge(read(message, TOPICS) for message in messages))
+    messages = [Delivery(TOPICS.scans(gate), encode_scans([record(1, gate_id=gate)]), 1, 1) for gate in gates]
+    written = write_batch(conn, merge(read_batch(message, TOPICS) for message in messages))
     assert list(written.failed) == ["gate-2"]
     assert written.acks == [("gate-1", Ack(epoch="e1", seq=1)), ("gate-3", Ack(epoch="e1", seq=1))]
     assert hanging.all("SELECT gate_id FROM scan_logs ORDER BY 1") == [("gate-1",), ("gate-3",)]
@@ -64,7 +64,7 @@ def test_of_a_refused_batch_only_the_gate_that_brought_it_is_taken_one_by_one(
     world: World, conn: Connection
 ) -> None:
     refuse(world, "22023")
-    written = write(conn, batch_of("gate-1", "gate-2", "gate-3"))
+    written = write_batch(conn, batch_of("gate-1", "gate-2", "gate-3"))
     assert set(written.refused) == {"gate-2"}
     assert [gate for gate, _ in written.acks] == ["gate-1", "gate-2", "gate-3"]
     assert world.all("SELECT gate_id FROM scan_quarantine") == [("gate-2",), ("gate-2",)]
@@ -74,11 +74,11 @@ def test_what_is_refused_of_one_gate_alone_is_not_taken_for_a_broken_database(
     world: World, conn: Connection
 ) -> None:
     refuse(world, "P0001")
-    written = write(conn, batch_of("gate-1", "gate-2", "gate-3"))
+    written = write_batch(conn, batch_of("gate-1", "gate-2", "gate-3"))
     assert list(written.failed) == ["gate-2"]
     assert [gate for gate, _ in written.acks] == ["gate-1", "gate-3"]
     with pytest.raises(DatabaseDownError):
-        write(conn, batch_of("gate-2"))
+        write_batch(conn, batch_of("gate-2"))
 
 
 def refuse(world: World, state: str) -> None:
@@ -96,8 +96,9 @@ def refuse(world: World, state: str) -> None:
 def batch_of(*gates: str) -> Batch:
     """Two scans of each."""
     return merge(
-        read(
-            Message(TOPICS.scans(gate), encode_scans([record(n, gate_id=gate) for n in (1, 2)]), 1, 1), TOPICS
+        read_batch(
+            Delivery(TOPICS.scans(gate), encode_scans([record(n, gate_id=gate) for n in (1, 2)]), 1, 1),
+            TOPICS,
         )
         for gate in gates
     )

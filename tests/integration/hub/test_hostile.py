@@ -19,9 +19,9 @@ from hub.db.connection import Connection, connect
 from hub.feed import publisher as feed
 from hub.ingest import batch as ingest
 from hub.ingest import consumer
-from hub.ingest.batch import Bad, Batch, merge, read, write
-from hub.mqtt.inbox import Message
-from hub.mqtt.link import MAXIMUM_PACKET, Broker
+from hub.ingest.batch import Bad, Batch, merge, read_batch, write_batch
+from hub.mqtt.inbox import Delivery
+from hub.mqtt.link import MAXIMUM_PACKET, BrokerLink
 from sync.wire.messages import Ack, Head, Topics
 from sync.wire.scans import encode_scans
 from tests.integration.hub.test_consumer import deltas, heads, running
@@ -36,12 +36,12 @@ def gate(config: HubConfig) -> Iterator[GateOnMqtt]:
         yield connected
 
 
-def take(conn: Connection, *messages: Message) -> list[tuple[str, Ack]]:
-    return write(conn, merge([read(message, TOPICS) for message in messages])).acks
+def take(conn: Connection, *messages: Delivery) -> list[tuple[str, Ack]]:
+    return write_batch(conn, merge([read_batch(message, TOPICS) for message in messages])).acks
 
 
-def message(payload: bytes, gate: str = "gate-1") -> Message:
-    return Message(TOPICS.scans(gate), payload, 1, 1)
+def message(payload: bytes, gate: str = "gate-1") -> Delivery:
+    return Delivery(TOPICS.scans(gate), payload, 1, 1)
 
 
 def one_raw(**fields: Any) -> bytes:
@@ -66,7 +66,7 @@ def test_what_not_even_the_quarantine_takes_is_logged_and_passed_over(world: Wor
         Bad(topic="t", gate_id="\0", raw=b"x", error="e"),
     )
     with capture_logs() as logs:
-        acks = write(conn, Batch(records=(record(1),), bad=impossible[1:], topics={"gate-1": "t"})).acks
+        acks = write_batch(conn, Batch(records=(record(1),), bad=impossible[1:], topics={"gate-1": "t"})).acks
         ingest._quarantine(conn, impossible[0])
     assert acks == [("gate-1", Ack(epoch="e1", seq=1))]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
@@ -214,7 +214,7 @@ def test_qos_0_is_dropped_and_does_not_cut_the_link(
 
 def test_a_giant_message_is_not_delivered(config: HubConfig, gate: GateOnMqtt) -> None:
     topic = gate.topics.scans("gate-1")
-    link = Broker(config.mqtt, f"hub-{config.venue}", gate.topics.scans())
+    link = BrokerLink(config.mqtt, f"hub-{config.venue}", gate.topics.scans())
     try:
         while link.inbox.empty():  # until the subscription works
             gate.send_raw(b"small", topic)

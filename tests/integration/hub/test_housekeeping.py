@@ -11,7 +11,7 @@ from demo.servers import Postgres
 from hub.cli.main import app
 from hub.config import Archive
 from hub.db.connection import Connection, connect
-from hub.keeping.hourly import Step, housekeep
+from hub.keeping.hourly import HourlyResult, housekeep
 from tests.integration.hub.test_archive import keep, part, parts
 from tests.integration.hub.world import World
 
@@ -102,7 +102,7 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
     assert steps[4].line.startswith(
         "mail: failed, and will be tried again: the database is not migrated: run "
     )
-    assert steps[5] == Step(line="old scans: 2026-02 archived (3 scans)")
+    assert steps[5] == HourlyResult(line="old scans: 2026-02 archived (3 scans)")
 
 
 def test_the_command_says_a_line_each_and_fails_if_a_step_did(world: World, config_file: Path) -> None:

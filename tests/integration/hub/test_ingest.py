@@ -14,8 +14,8 @@ from gate.rules.model import Flag, Kind, Reason, Ruling, ScanRecord
 from gate.rules.payload import code_hash
 from hub.db.connection import Connection
 from hub.errors import DatabaseDownError
-from hub.ingest.batch import merge, read, write
-from hub.mqtt.inbox import Message
+from hub.ingest.batch import merge, read_batch, write_batch
+from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Ack, Topics
 from sync.wire.scans import encode_scans, record_hash
 from tests.integration.hub.world import World, later, record
@@ -28,8 +28,8 @@ def take(conn: Connection, *records: ScanRecord, gate: str = "gate-1") -> list[t
 
 
 def take_raw(conn: Connection, payload: bytes, gate: str = "gate-1") -> list[tuple[str, Ack]]:
-    message = Message(TOPICS.scans(gate), payload, 1, 1)
-    return write(conn, merge([read(message, TOPICS)])).acks
+    message = Delivery(TOPICS.scans(gate), payload, 1, 1)
+    return write_batch(conn, merge([read_batch(message, TOPICS)])).acks
 
 
 def ticket_state(world: World, ticket: str) -> tuple[Any, ...]:

@@ -17,10 +17,10 @@ from hub.db.statements import query
 from hub.feed import snapshot
 from hub.feed.config_bounds import MOST_DIVIDED, MOST_LENT, bounded
 from hub.feed.publisher import Publisher
-from hub.mqtt.inbox import Inbox, Message
+from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.link import HEADER
 from hub.ticketing.orders import record_ticket_order
-from sync.feed.answer_lines import CHANGES_BYTES, LINE_BYTES, Lines
+from sync.feed.answer_lines import CHANGES_BYTES, LINE_BYTES, AnswerLines
 from sync.feed.snapshot import CONFIG_BYTES
 from sync.wire.messages import DELTA_BYTES, MOST_NIGHTS, PACKET, GateConfig, Topics, decode, encode
 from tests.factories import an_event
@@ -50,7 +50,7 @@ class Line:
     """A broker in memory that keeps how large each message was."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self.connects = 1
         self.is_up = True
         self.sizes: list[int] = []
@@ -58,7 +58,7 @@ class Line:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002 - a Line
         self.sizes.append(HEADER + len(topic) + len(payload))
 
-    def acknowledge(self, *messages: Message) -> None: ...
+    def acknowledge(self, *messages: Delivery) -> None: ...
 
     def tend(self) -> None: ...
 
@@ -137,9 +137,9 @@ def test_what_goes_to_gates_at_the_bounds_is_smaller_than_every_hop(
     conn.autocommit = False
     found = snapshot.look_up(conn, event, 0)
     assert found is not None
-    snapshot.write(conn, found, out, gzip=False)
+    snapshot.write_snapshot(conn, found, out, gzip=False)
     assert max(map(len, out.getvalue().splitlines())) < ROW_BYTES
-    read = Lines([out.getvalue()], event)
+    read = AnswerLines([out.getvalue()], event)
     assert len(list(read.rows())) == read.header.count == 61 + 61 + 1 + 1
     assert read.unread == ""
 

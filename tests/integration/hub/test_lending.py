@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar.testing import TestClient
 
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.home_gate import home_of
 from gate.rules.model import Event
 from hub.config import HubConfig
@@ -25,7 +26,7 @@ from hub.db.statements import query
 from hub.errors import HubError
 from hub.gates.home_gates import retire
 from hub.web.api import make_app
-from sync.wire.messages import Claimed, GateConfig, GateStatus, Grant, Lend, LentTo, Probe, Returned, decode
+from sync.wire.messages import GateConfig, GateStatus, Lend, LentTo, Probe, decode
 from tests.integration.hub.asking import NOW, Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.world import PATIENCE, World
 from tests.patience import until
@@ -52,8 +53,8 @@ def code_at(night: Night, home: str, retired: tuple[str, ...] = ()) -> str:
     return code
 
 
-def claimed(night: Night, code: str, scan: str | None = None) -> Claimed:
-    return Claimed(scan_id=scan or new_id(), code_hash=code, event_id=night.event, epoch="e1")
+def claimed(night: Night, code: str, scan: str | None = None) -> Claim:
+    return Claim(scan_id=scan or new_id(), code_hash=code, event_id=night.event, epoch="e1")
 
 
 def lend_of(said: list[tuple[str, Any]]) -> Lend:

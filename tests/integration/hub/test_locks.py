@@ -21,7 +21,7 @@ from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
 from hub.db.statements import query, sql_folder
 from hub.gates.home_gates import retire
-from hub.ingest.batch import Batch, write
+from hub.ingest.batch import Batch, write_batch
 from hub.keeping.hourly import housekeep
 from tests.integration.hub.asking import NOW, VENUE, Night
 from tests.integration.hub.roles import Club, attempt, open_club
@@ -116,7 +116,9 @@ def test_who_holds_every_advisory_lock_there_was_holds_up_nothing(
     with connect(owner_dsn, autocommit=True) as attacker:
         attacker.execute(GUESSED.encode(), {"event": night.event, "code": stranger})
         first = record(1, event_id=night.event, code_hash=stranger)
-        assert write(conn, Batch(records=(first,), topics={"gate-1": "maguey/v1/main/gates/gate-1/scans"}))
+        assert write_batch(
+            conn, Batch(records=(first,), topics={"gate-1": "maguey/v1/main/gates/gate-1/scans"})
+        )
         claim = {"venue": VENUE, "gate_id": "gate-2", "event_id": night.event, "epoch": "e1", "now": NOW}
         claim |= {"scan_id": first.scan_id[:-4] + "abcd", "code_hash": "c" * 64, "heard": []}
         row = conn.execute(query("claim_entry"), claim).fetchone()
@@ -241,5 +243,5 @@ def test_no_connection_of_the_hubs_waits_for_a_lock_for_ever(dsn: str, world: Wo
         other.execute("SET lock_timeout = '10ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable) as caught:
             other.execute("SELECT FROM events FOR UPDATE")
-    assert "somebody else's session holds" in database.in_words(caught.value)
+    assert "somebody else's session holds" in database.database_error_in_words(caught.value)
     assert database.is_outage(caught.value)

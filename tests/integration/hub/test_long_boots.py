@@ -11,8 +11,8 @@ import pytest
 from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
-from hub.ingest.batch import Batch, write
-from hub.ingest.settle_boots import LEAST_REST_S, REST, Settling, Turns, settle, waiting
+from hub.ingest.batch import Batch, write_batch
+from hub.ingest.settle_boots import LEAST_REST_S, REST, FairTurns, Settling, settle, waiting
 from tests.integration.hub.test_conflicts import pairs
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.test_corrected_time import EPOCH, at, times
@@ -41,7 +41,7 @@ def fill(conn: Connection, gate: str, count: int) -> None:
     topic = TOPICS.scans(gate)
     for first in range(101, count + 1, 500):
         made = [refused(gate, seq) for seq in range(first, min(first + 500, count + 1))]
-        write(conn, Batch(records=tuple(made), topics={gate: topic}))
+        write_batch(conn, Batch(records=tuple(made), topics={gate: topic}))
 
 
 def rows(conn: Connection, gate: str, *records: ScanRecord) -> int:
@@ -168,7 +168,7 @@ def test_a_gate_rests_ten_times_as_long_as_its_turn_took() -> None:
     def asks(gate: str) -> Settling:
         return Settling(gate_id=gate, epoch="e1", seq=1, whole=False, asked=1)
 
-    turns, both = Turns(), [asks("gate-1"), asks("gate-2")]
+    turns, both = FairTurns(), [asks("gate-1"), asks("gate-2")]
     assert turns.next(both, 0.0) == both[0]
     turns.took("gate-1", 5.0, 5.0)
     assert turns.next(both, 5.0) == both[1]

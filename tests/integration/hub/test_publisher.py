@@ -13,8 +13,8 @@ from gate.rules.model import Admission, Status
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.feed import publisher as feed
-from hub.mqtt.inbox import Inbox, Message
-from hub.mqtt.link import Broker
+from hub.mqtt.inbox import Delivery, FairInbox
+from hub.mqtt.link import BrokerLink
 from sync.wire.messages import Delta, Head, Topics, decode
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World
 
@@ -25,7 +25,7 @@ class Line:
     """A broker in memory: keeps what was published, in order."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self.connects = 1
         self.is_up = True
         self.out: list[Any] = []
@@ -34,7 +34,7 @@ class Line:
         assert retain == topic.endswith("/head")
         self.out.append(decode(payload, Head if retain else Delta))
 
-    def acknowledge(self, *messages: Message) -> None: ...
+    def acknowledge(self, *messages: Delivery) -> None: ...
 
     def tend(self) -> None: ...
 
@@ -133,7 +133,7 @@ def test_each_restore_makes_a_generation_that_never_was(world: World) -> None:
 
 @contextlib.contextmanager
 def hub(config: HubConfig) -> Iterator[None]:
-    broker, stop = Broker(config.mqtt, f"feed-{config.venue}"), threading.Event()
+    broker, stop = BrokerLink(config.mqtt, f"feed-{config.venue}"), threading.Event()
     thread = threading.Thread(target=feed.run, args=(config, broker, stop))
     thread.start()
     try:

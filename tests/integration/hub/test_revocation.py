@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.rules.command import Reply
+from gate.rules.alert import Alert
+from gate.rules.command import OrderReply
 from gate.rules.model import Ruling, ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
@@ -26,9 +27,9 @@ from hub.gates.orders import take_reply
 from hub.gates.revocation import revoke
 from hub.gates.signing_key import make_key
 from hub.gates.status_listener import Statuses
-from hub.ingest.batch import Batch, read, write
-from hub.mqtt.inbox import Inbox, Message
-from sync.wire.messages import Ack, Alert, GateStatus, Topics, decode, encode
+from hub.ingest.batch import Batch, read_batch, write_batch
+from hub.mqtt.inbox import Delivery, FairInbox
+from sync.wire.messages import Ack, GateStatus, Topics, decode, encode
 from sync.wire.scans import encode_scans
 from tests.integration.hub.asking import NOW, VENUE, Night, new_id
 from tests.integration.hub.test_cli import hub
@@ -42,10 +43,10 @@ def night(world: World) -> Night:
 
 
 class Line:
-    """A `hub.mqtt.link.Line` without a network."""
+    """A `hub.mqtt.link.HubLink` without a network."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self.connects = 1
         self.is_up = True
         self.said: list[tuple[str, bytes]] = []
@@ -53,7 +54,7 @@ class Line:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002
         self.said.append((topic, payload))
 
-    def acknowledge(self, *messages: Message) -> None:
+    def acknowledge(self, *messages: Delivery) -> None:
         pass
 
     def tend(self) -> None:
@@ -62,7 +63,7 @@ class Line:
 
 def take(conn: Connection, *records: ScanRecord) -> list[tuple[str, Ack]]:
     topics = {r.gate_id: Topics(venue=VENUE).scans(r.gate_id) for r in records}
-    return write(conn, Batch(records=records, topics=topics)).acks
+    return write_batch(conn, Batch(records=records, topics=topics)).acks
 
 
 def revoked(conn: Connection, gate_id: str = "gate-1") -> str:
@@ -241,11 +242,11 @@ def test_its_statuses_and_its_answers_to_orders_do_not_count(
     )  # fmt: skip
     line = Line()
     statuses = Statuses(line, Topics(venue=VENUE))
-    line.inbox.put(Message(Topics(venue=VENUE).status("gate-1"), encode(status), 1, 1))
+    line.inbox.put(Delivery(Topics(venue=VENUE).status("gate-1"), encode(status), 1, 1))
     statuses.turn(conn, 0.0, NOW)
     assert world.all("SELECT gate_id FROM gate_status") == []
     assert world.all("SELECT gate_id FROM boot_clocks") == []
-    take_reply(conn, Reply(id=order, gate_id="gate-1", outcome="done", why=""), NOW)
+    take_reply(conn, OrderReply(id=order, gate_id="gate-1", outcome="done", why=""), NOW)
     assert world.all("SELECT outcome FROM commands") == [(None,)]
 
 
@@ -305,8 +306,8 @@ def test_a_scan_in_an_open_batch_is_before_or_after_a_revocation_never_both(
 def test_scans_that_the_broker_kept_are_ignored(night: Night, world: World, conn: Connection) -> None:
     scan = record(1, event_id=night.event, subject_id=world.ticket(night.event))
     topic = Topics(venue=VENUE).scans("gate-1")
-    message = Message(topic, encode_scans([scan]), 1, 1, retained=True)
-    assert write(conn, read(message, Topics(venue=VENUE))).acks == []
+    message = Delivery(topic, encode_scans([scan]), 1, 1, retained=True)
+    assert write_batch(conn, read_batch(message, Topics(venue=VENUE))).acks == []
     assert world.all("SELECT status FROM tickets") == [("issued",)]
     assert world.one("SELECT count(*) FROM scan_logs") == 0
 

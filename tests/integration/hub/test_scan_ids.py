@@ -11,8 +11,8 @@ import pytest
 from gate.rules.model import Reason, Ruling, ScanRecord
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.ingest.batch import Written, merge, read, write
-from hub.mqtt.inbox import Message
+from hub.ingest.batch import Written, merge, read_batch, write_batch
+from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Ack
 from sync.wire.scans import encode_scans
 from tests.integration.hub.test_annulment import feed_of, outcome
@@ -26,8 +26,8 @@ THIEVES = ("a-thief", "z-thief")
 
 def send(conn: Connection, *batches: list[ScanRecord]) -> Written:
     """In one transaction."""
-    messages = [Message(TOPICS.scans(one[0].gate_id), encode_scans(one), 1, 1) for one in batches]
-    return write(conn, merge(read(message, TOPICS) for message in messages))
+    messages = [Delivery(TOPICS.scans(one[0].gate_id), encode_scans(one), 1, 1) for one in batches]
+    return write_batch(conn, merge(read_batch(message, TOPICS) for message in messages))
 
 
 def honest(world: World, event: str, count: int = 3) -> list[ScanRecord]:

@@ -20,8 +20,8 @@ from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
 from hub.gates import status_listener as statuses
 from hub.gates.status_listener import DIGEST_SECONDS, Statuses
-from hub.ingest.batch import Batch, write
-from hub.mqtt.inbox import Inbox, Message
+from hub.ingest.batch import Batch, write_batch
+from hub.mqtt.inbox import Delivery, FairInbox
 from sync.wire.messages import GateStatus, Held, Topics, encode
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
@@ -34,7 +34,7 @@ class ByHand:
     """A link to a broker on which a test puts messages by hand."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
+        self.inbox = FairInbox()
         self.connects = 1
         self.is_up = True
         self.acknowledged = 0
@@ -42,7 +42,7 @@ class ByHand:
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: ARG002
         raise AssertionError("the hub says nothing of a status")
 
-    def acknowledge(self, *messages: Message) -> None:  # noqa: ARG002
+    def acknowledge(self, *messages: Delivery) -> None:  # noqa: ARG002
         self.acknowledged += 1
 
     def tend(self) -> None:
@@ -69,7 +69,7 @@ class Desk:
         self.raw(encode(status), TOPICS.status(gate_id), retained=retained)
 
     def raw(self, payload: bytes, topic: str, *, retained: bool = False) -> None:
-        self.line.inbox.put(Message(topic, payload, 1, 1, retained))
+        self.line.inbox.put(Delivery(topic, payload, 1, 1, retained))
 
     def turn(self, later_s: float = 0) -> None:
         self.now += timedelta(seconds=later_s)
@@ -203,14 +203,16 @@ def test_a_goodbye_is_not_undone_by_older_words_in_the_same_turn(desk: Desk) -> 
 
 
 def test_lag_gap_and_age_of_what_is_missing(desk: Desk, conn: Connection) -> None:
-    write(conn, Batch(records=(record(1), record(3), record(4)), topics={"gate-1": TOPICS.scans("gate-1")}))
+    write_batch(
+        conn, Batch(records=(record(1), record(3), record(4)), topics={"gate-1": TOPICS.scans("gate-1")})
+    )
     desk.say(last_seq=6, acked=1, unacked=5, oldest_unacked_s=20)
     desk.now -= timedelta(seconds=10)  # was said ten seconds ago
     desk.turn()
     health = desk.health()
     assert (health["watermark"], health["lag"], health["gap"]) == (1, 5, 2)
     assert health["oldest_unacked_s"] in range(30, 30 + int(PATIENCE))
-    write(conn, Batch(records=tuple(record(seq) for seq in (2, 5, 6)), topics={"gate-1": "t"}))
+    write_batch(conn, Batch(records=tuple(record(seq) for seq in (2, 5, 6)), topics={"gate-1": "t"}))
     health = desk.health()
     assert (health["lag"], health["gap"], health["oldest_unacked_s"]) == (0, 0, None)
 
@@ -220,7 +222,7 @@ def test_a_gate_that_knows_the_time_tells_when_its_earlier_scans_of_the_boot_wer
 ) -> None:
     in_1970 = datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
     scan = record(1, boot_id="b1", occurred_at=in_1970, monotonic_ms=2000, clock="untrusted")
-    write(conn, Batch(records=(scan,), topics={"gate-1": TOPICS.scans("gate-1")}))
+    write_batch(conn, Batch(records=(scan,), topics={"gate-1": TOPICS.scans("gate-1")}))
     desk.say(boot_id="b1", monotonic_ms=62_000, clock_uncertainty_ms=12)
     desk.turn()
     made = world.one("SELECT corrected_at FROM scan_logs")

@@ -26,7 +26,7 @@ from structlog.testing import capture_logs
 
 from demo.servers import free_port
 from hub.config import HubConfig
-from hub.web.connection_slots import MOST, MOST_OF_GATE, MOST_OF_HOME, Lines
+from hub.web.connection_slots import MOST, MOST_OF_GATE, MOST_OF_HOME, ConnectionSlots
 from hub.web.server import Deadlines
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.visiting import (
@@ -191,7 +191,10 @@ def test_strangers_never_cost_a_gate_the_connection_it_has_nor_keep_it_from_anot
     config: HubConfig, world: World
 ) -> None:
     world.gate("gate-1", hashed(TOKEN), world.event())
-    with guarded(config, NEVER, Lines(most=40, most_of_home=20)) as server, contextlib.ExitStack() as stack:
+    with (
+        guarded(config, NEVER, ConnectionSlots(most=40, most_of_home=20)) as server,
+        contextlib.ExitStack() as stack,
+    ):
         gate = stack.enter_context(server.connect(STRANGER, request(CONFIG, TOKEN)))
         assert read(gate)[0] == 200
         for number in range(120):

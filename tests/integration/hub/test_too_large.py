@@ -11,9 +11,8 @@ from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, mosquitto
 from hub.config import Mqtt
-from hub.mqtt.link import Broker
-from sync.broker.mqtt import Broker as At
-from sync.broker.mqtt import Connected, Link, LinkEvent
+from hub.mqtt.link import BrokerLink
+from sync.broker.mqtt import BrokerAddress, Connected, LinkEvent, MqttLink
 from sync.wire.messages import PACKET
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
 
@@ -35,7 +34,7 @@ def heard(gate: GateOnMqtt) -> list[bytes]:
 def test_what_comes_after_a_message_that_is_too_large_arrives(server: Mosquitto) -> None:
     """It would end the connection, which sent it again first thing on the next: for ever."""
     with GateOnMqtt(server.port, "main") as gate, capture_logs() as lines:
-        broker = Broker(Mqtt(port=server.port), "maguey-hub-test")
+        broker = BrokerLink(Mqtt(port=server.port), "maguey-hub-test")
         broker.publish(TOPIC, TOO_LARGE)  # before it is known how much this broker takes
         broker.publish(TOPIC, b"first")
         assert gate.wait(lambda: heard(gate) == [b"first"])
@@ -57,7 +56,7 @@ def test_nothing_larger_than_our_own_bound_goes_to_a_broker_that_takes_anything(
         GateOnMqtt(server.port, "main") as gate,
         capture_logs() as lines,
     ):
-        broker = Broker(Mqtt(port=server.port), "maguey-hub-test")
+        broker = BrokerLink(Mqtt(port=server.port), "maguey-hub-test")
         broker.publish(TOPIC, b"x" * PACKET)
         broker.publish(TOPIC, b"next")
         assert gate.wait(lambda: heard(gate) == [b"next"])
@@ -68,8 +67,8 @@ def test_nothing_larger_than_our_own_bound_goes_to_a_broker_that_takes_anything(
 def test_a_gate_that_says_too_much_for_its_broker_keeps_its_connection(server: Mosquitto) -> None:
     events: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     with GateOnMqtt(server.port, "main") as listener, capture_logs() as lines:
-        at = At(host="127.0.0.1", port=server.port)
-        link = Link(at, "gate-9", lambda _link, event: events.put(event), (TOPIC, b""), [])
+        at = BrokerAddress(host="127.0.0.1", port=server.port)
+        link = MqttLink(at, "gate-9", lambda _link, event: events.put(event), (TOPIC, b""), [])
         assert events.get(timeout=PATIENCE) == Connected()
         for _ in range(3):
             assert link.publish(TOPIC, TOO_LARGE)  # handed over: to send it again would change nothing

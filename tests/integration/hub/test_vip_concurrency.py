@@ -10,7 +10,7 @@ import pytest
 
 from gate.rules.model import Kind
 from hub.db.connection import Connection
-from hub.ingest.batch import Batch, write
+from hub.ingest.batch import Batch, write_batch
 from hub.vip import (
     complete_finished_events,
     link_ticket_to_vip,
@@ -62,7 +62,7 @@ def test_every_guest_of_a_table_at_once_is_counted(world: World, dsn: str) -> No
 def reported(conn: Connection, ticket: str, gate: str) -> bool:
     """The scan of a linked guest at this gate is taken in."""
     scan = record(1, subject_id=ticket, kind=Kind.VIP_LINKED, gate_id=gate)
-    write(conn, Batch(records=(scan,), topics={gate: "t"}))
+    write_batch(conn, Batch(records=(scan,), topics={gate: "t"}))
     return True
 
 

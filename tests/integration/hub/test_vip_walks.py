@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gate.rules.model import Kind, ScanRecord
-from hub.db.call import RPC_ERROR, Answer
+from hub.db.call import RPC_ERROR, FunctionAnswer
 from hub.db.connection import Connection, connect
 from hub.drawn.states import transitions
 from hub.ticketing.cancellation import cancel_event
@@ -88,7 +88,7 @@ class Walk:
         self.scans: list[ScanRecord] = []
         self.seq = 0
 
-    def steps(self) -> dict[str, Callable[[], Answer | None]]:
+    def steps(self) -> dict[str, Callable[[], FunctionAnswer | None]]:
         return {
             "reserve": lambda: reserve(self.conn, self.event, self._table(), self._payment(), guest_passes=1),
             "wait": lambda: reserve(self.conn, self.event, self._table(), guest_passes=1),
@@ -128,15 +128,15 @@ class Walk:
             " (SELECT id FROM vip_reservations WHERE event_id = %s) ORDER BY created_at, id"
         )
 
-    def _check_out(self) -> Answer:
+    def _check_out(self) -> FunctionAnswer:
         ticket = host_ticket(next(_numbers))
         return check_out(self.conn, self.event, self._table(), self._payment(), ticket=ticket)
 
-    def _confirm(self) -> Answer | None:
+    def _confirm(self) -> FunctionAnswer | None:
         found = self._reservations()
         return confirm_vip_reservation(self.conn, self._one(found), self._payment(), 1) if found else None
 
-    def _link(self) -> Answer | None:
+    def _link(self) -> FunctionAnswer | None:
         found = self._reservations()
         by_staff = self.chance.random() < 0.5
         return (
@@ -145,7 +145,7 @@ class Walk:
             else None
         )
 
-    def _show_pass(self) -> Answer | None:
+    def _show_pass(self) -> FunctionAnswer | None:
         found = self._passes()
         return process_vip_scan_with_reentry(self.conn, self._one(found)) if found else None
 

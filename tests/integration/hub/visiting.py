@@ -17,10 +17,10 @@ import uvicorn
 from demo.servers import free_port
 from hub.config import HubConfig, Web
 from hub.web.api import make_app, token_hashes
-from hub.web.connection_slots import Lines
+from hub.web.connection_slots import ConnectionSlots
 from hub.web.request_limits import Strangers
 from hub.web.seldom import Seldom
-from hub.web.server import Connection, Deadlines, server_config
+from hub.web.server import Deadlines, HttpConnection, server_config
 from tests.integration.hub.world import PATIENCE
 
 STRANGER, GATE, OTHER, PROXY = "127.0.0.7", "127.0.0.8", "127.0.0.9", "127.0.0.1"
@@ -32,10 +32,13 @@ class Server:
     """A web server in a thread."""
 
     def __init__(
-        self, app: Any, deadlines: Deadlines | None = None, lines: Lines[Connection] | None = None
+        self,
+        app: Any,
+        deadlines: Deadlines | None = None,
+        lines: ConnectionSlots[HttpConnection] | None = None,
     ) -> None:
         self.port = free_port()
-        self.lines: Lines[Connection] = Lines() if lines is None else lines
+        self.lines: ConnectionSlots[HttpConnection] = ConnectionSlots() if lines is None else lines
         config = server_config(app, Web(port=self.port), Seldom(), self.lines, deadlines)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -111,7 +114,7 @@ def is_open(line: socket.socket) -> bool:
 
 @contextlib.contextmanager
 def serving(
-    app: Any, deadlines: Deadlines | None = None, lines: Lines[Connection] | None = None
+    app: Any, deadlines: Deadlines | None = None, lines: ConnectionSlots[HttpConnection] | None = None
 ) -> Iterator[Server]:
     with contextlib.closing(Server(app, deadlines, lines)) as made:
         yield made
@@ -121,7 +124,7 @@ def serving(
 def guarded(
     config: HubConfig,
     deadlines: Deadlines | None = None,
-    lines: Lines[Connection] | None = None,
+    lines: ConnectionSlots[HttpConnection] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Server]:
     """The hub's own application, as `maguey-hub web` serves it."""

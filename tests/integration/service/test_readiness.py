@@ -18,7 +18,7 @@ import pytest
 from demo.night import phone
 from gate.clock import SystemClock
 from gate.rules.model import Now
-from gate.store.live_file import Reading, read_live
+from gate.store.live_file import LiveReading, read_live
 from sync.cache.writer import Cache
 from sync.wire.messages import GateConfig
 from tests.factories import NOW, an_admission, an_event, code_id
@@ -111,7 +111,7 @@ broker_port = 9
     def now(self) -> Now:
         return SystemClock().now()
 
-    def reading(self) -> Reading:
+    def reading(self) -> LiveReading:
         return read_live(self.live, self.now())
 
     def scans(self) -> int:

@@ -31,7 +31,7 @@ from demo.servers import free_port, mosquitto
 from gate.clock import SystemClock
 from gate.store.journal import Journal
 from gate.store.link_row import LinkNote
-from sync.broker.mqtt import Broker, Connected, Link, LinkEvent, Message
+from sync.broker.mqtt import BrokerAddress, Connected, LinkEvent, Message, MqttLink
 from sync.cache.writer import Cache
 from sync.wire.messages import Ack, GateConfig, Topics, encode
 from sync.wire.scans import decode_scans
@@ -69,11 +69,11 @@ def hub_port() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def acknowledging(broker: Broker) -> Iterator[None]:
+def acknowledging(broker: BrokerAddress) -> Iterator[None]:
     """The hub's MQTT side: it acknowledges whatever a gate sends, and nothing else."""
     told: queue.SimpleQueue[LinkEvent | None] = queue.SimpleQueue()
     will = ("maguey/v1/maguey/hub", b"")
-    link = Link(broker, "hub", lambda _link, event: told.put(event), will, [TOPICS.scans()])
+    link = MqttLink(broker, "hub", lambda _link, event: told.put(event), will, [TOPICS.scans()])
     assert told.get(timeout=PATIENCE_S) == Connected()
 
     def answer() -> None:
@@ -174,7 +174,7 @@ def test_a_record_goes_to_the_hub_and_its_acknowledgement_comes_back(
     gate.scan()
     with mosquitto(tmp_path / "mosquitto") as server:
         config = gate.write(hub_port, server.port)
-        with acknowledging(Broker(host="127.0.0.1", port=server.port)):
+        with acknowledging(BrokerAddress(host="127.0.0.1", port=server.port)):
             code, found = doctor(config)
         assert code == 1  # the line is not encrypted: worth a warning, nothing more
         assert {name: one["level"] for name, one in found.items()} == {
@@ -231,9 +231,9 @@ def test_beside_a_running_sync_nobody_is_thrown_out(
     gate.scan()
     told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     with mosquitto(tmp_path / "mosquitto") as server:
-        broker = Broker(host="127.0.0.1", port=server.port)
+        broker = BrokerAddress(host="127.0.0.1", port=server.port)
         wanted = [TOPICS.scans(), "maguey/v1/maguey/gates/gate-1/status"]
-        running = Link(broker, "gate-1", lambda _link, event: told.put(event), ("will", b""), wanted)
+        running = MqttLink(broker, "gate-1", lambda _link, event: told.put(event), ("will", b""), wanted)
         assert told.get(timeout=PATIENCE_S) == Connected()
         with gate.beating(online=online):
             _, found = doctor(gate.write(hub_port, server.port))
@@ -312,7 +312,7 @@ def test_over_tls_with_the_gates_certificate_all_is_fine(
     folder = authority.folder
     with mosquitto(tmp_path / "mosquitto", encrypted(folder)) as server:
         authority.issue("hub")
-        hub = Broker(host="localhost", port=server.port, **papers(folder, "hub"))
+        hub = BrokerAddress(host="localhost", port=server.port, **papers(folder, "hub"))
         with acknowledging(hub):
             code, found = doctor(gate.write(hub_port, server.port, **papers(folder)))
     assert {name: one["level"] for name, one in found.items()} == dict.fromkeys(

@@ -14,12 +14,12 @@ from display import fonts
 from display.panel.oled import FRAME_S
 from display.picture.draw import draw
 from display.picture.layout import layout
-from display.picture.shapes import Text
+from display.picture.shapes import PlacedText
 from display.picture.turned_pages import UNHURRIED, spans
 from display.samples import FULL_TABLE, OFFLINE, TABLE, ZONE, samples
 from display.text.catalogue import Lang
 from display.text.words import Page, compose
-from gate.ports.screen import Answer, stays
+from gate.ports.screen import VerdictScreen, stays
 
 SIZES = [(128, 64), (256, 64)]
 LEAST_S = 0.2
@@ -38,9 +38,9 @@ surnames = st.sampled_from(
 guests = st.lists(st.builds("{} {}".format, given_names, surnames), max_size=12).map(tuple)
 
 
-def host(names: tuple[str, ...], *, offline: bool = False) -> Answer:
+def host(names: tuple[str, ...], *, offline: bool = False) -> VerdictScreen:
     screen = samples("es")["vip-host"]
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     verdict = replace(screen.verdict, table=replace(FULL_TABLE, guests=names, host="Ana Peña"), holder="")
     return replace(screen, verdict=verdict, link=OFFLINE if offline else screen.link)
 
@@ -50,7 +50,7 @@ def times(seconds: float) -> list[float]:
     return [frame * FRAME_S for frame in range(round(seconds / FRAME_S))]
 
 
-def standing_at(page: Page, size: tuple[int, int], t: float) -> tuple[Text, ...]:
+def standing_at(page: Page, size: tuple[int, int], t: float) -> tuple[PlacedText, ...]:
     """The texts of the leaf that is shown at `t`."""
     plan = layout(page, size)
     if not plan.leaves:  # nobody is expected: all of it fits
@@ -62,7 +62,7 @@ def standing_at(page: Page, size: tuple[int, int], t: float) -> tuple[Text, ...]
     return ()
 
 
-def is_whole(name: str, texts: tuple[Text, ...], size: tuple[int, int]) -> bool:
+def is_whole(name: str, texts: tuple[PlacedText, ...], size: tuple[int, int]) -> bool:
     """Whether a name is to be read on one leaf, uncut, in rows that stand."""
     rows = [text.text for text in texts if not text.moves and text.box.bottom <= size[1]]
     return fonts.plain(name).replace(" ", "") in "".join(rows).replace(" ", "")
@@ -89,7 +89,7 @@ def test_twelve_long_names_all_stand_long_enough_to_be_read(size: tuple[int, int
         assert seconds_whole(name, screen, size) >= LEGIBLE_S, name
 
 
-def seconds_whole(shown: str, screen: Answer, size: tuple[int, int]) -> float:
+def seconds_whole(shown: str, screen: VerdictScreen, size: tuple[int, int]) -> float:
     """How long a name is to be read uncut while the screen stays, by the pictures the panel takes."""
     page = compose(screen, "es", ZONE)
     frames = [is_whole(shown, standing_at(page, size, t), size) for t in times(4.0)]
@@ -144,7 +144,7 @@ def test_a_single_word_wider_than_the_screen_moves_to_its_end_while_its_leaf_is_
     assert shown.crop((text.box.w - across, 0, text.box.w, text.box.h)).tobytes() == alone(text, end)[0]
 
 
-def alone(text: Text, part: str) -> tuple[bytes, tuple[int, int, int, int]]:
+def alone(text: PlacedText, part: str) -> tuple[bytes, tuple[int, int, int, int]]:
     """Part of a line painted by itself, and where it is in the line's box if it stands at the left."""
     across = fonts.width(part, text.size)
     picture = Image.new("1", (across, text.box.h))

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from display.picture.draw import NORM, WIDE
 from display.picture.headline_pages import BOLD
 from display.picture.layout import layout
-from display.picture.shapes import Layout, Text
+from display.picture.shapes import PlacedText, ScreenLayout
 from display.samples import FULL_TABLE, OFFLINE, ONLINE, TABLE, ZONE, samples
 from display.text.catalogue import CATALOGUES, EN, Lang, say
 from display.text.words import Page, compose
 from gate.common.errors import Step
-from gate.ports.screen import Answer, OutOfOrder, Part, Screen
+from gate.ports.screen import OutOfOrder, Part, Screen, VerdictScreen
 from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
 
 LANGS: tuple[Lang, ...] = get_args(Lang)
@@ -52,7 +52,7 @@ def pages_with(key: str, lang: Lang) -> list[Page]:
     return [page for page in pages if page.online and say(lang, key) in page.lines]
 
 
-def drawn(plan: Layout) -> list[Text]:
+def drawn(plan: ScreenLayout) -> list[PlacedText]:
     return [*plan.texts, *(text for leaf in plan.leaves for text in leaf.texts)]
 
 
@@ -66,7 +66,7 @@ def test_whoever_is_to_act_reads_it_at_two_metres(key: str, lang: Lang) -> None:
         assert [text for text in drawn(layout(page, NORM)) if text.size < BOLD] == [], page.headline
 
 
-def admissions() -> Iterator[Answer]:
+def admissions() -> Iterator[VerdictScreen]:
     """Whoever is let in, with every flag an admission can have."""
     reasons = (Reason.FIRST_ENTRY, Reason.REENTRY, Reason.ALREADY_USED)
     for kind, reason, flag in product(Kind, reasons, Flag):
@@ -79,7 +79,7 @@ def admissions() -> Iterator[Answer]:
             flags=(flag,),
             ticket_type="GA",
         )
-        yield Answer(verdict=verdict, link=ONLINE)
+        yield VerdictScreen(verdict=verdict, link=ONLINE)
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -101,7 +101,7 @@ def test_every_leaf_of_a_hosts_page_carries_the_check_mark(
     lang: Lang, size: tuple[int, int], count: int, offline: bool
 ) -> None:
     screen = samples(lang)["vip-host"]
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     verdict = replace(screen.verdict, table=replace(FULL_TABLE, guests=FULL_TABLE.guests[:count]))
     page = compose(replace(screen, verdict=verdict, link=OFFLINE if offline else ONLINE), lang, ZONE)
     plan = layout(page, size)

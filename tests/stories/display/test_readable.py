@@ -15,7 +15,7 @@ from display.picture.draw import NORM, WIDE, draw
 from display.picture.layout import layout
 from display.text.catalogue import Lang
 from display.text.words import Page, compose
-from gate.ports.screen import Answer, DoubleEntry, Idle, Place, Screen, StaffText
+from gate.ports.screen import DoubleEntry, EntryPlace, Idle, Screen, StaffText, VerdictScreen
 from gate.rules.model import Kind, Reason, Ruling, Verdict
 from tests.factories import NOW, a_table, an_event
 
@@ -29,7 +29,7 @@ def idle(name: str) -> Idle:
     return replace(IDLE, event=name)
 
 
-def answer(name: str, kind: Kind = Kind.VIP_HOST, reason: Reason = Reason.FIRST_ENTRY) -> Answer:
+def answer(name: str, kind: Kind = Kind.VIP_HOST, reason: Reason = Reason.FIRST_ENTRY) -> VerdictScreen:
     """A verdict in which everything that people named is called so."""
     admits = reason in (Reason.FIRST_ENTRY, Reason.REENTRY)
     table = a_table(number=name, name=name, host=name, guests=(name, "Ana", name), tier=name)
@@ -44,11 +44,11 @@ def answer(name: str, kind: Kind = Kind.VIP_HOST, reason: Reason = Reason.FIRST_
         ticket_type=name,
         other_gate=name,
     )
-    return Answer(verdict=verdict, place=name)
+    return VerdictScreen(verdict=verdict, place=name)
 
 
 def screens(name: str) -> list[Screen]:
-    place = Place(gate=name, at=NOW)
+    place = EntryPlace(gate=name, at=NOW)
     shown: list[Screen] = [idle(name), DoubleEntry(counts=place, other=place), StaffText(text=name)]
     shown += [answer(name, kind) for kind in Kind]
     return shown + [answer(name, Kind.VIP_PASS, reason) for reason in Reason]

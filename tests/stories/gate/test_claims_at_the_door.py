@@ -13,7 +13,7 @@ import pytest
 from gate.common.errors import CacheError, StoreError
 from gate.door.desk import LENDING_S, RELIABLE_MS, Desk
 from gate.rules.decide import Policy
-from gate.rules.first_entry import Answer
+from gate.rules.first_entry import Grant
 from gate.rules.home_gate import division_of, home_of
 from gate.rules.model import (
     Entry,
@@ -159,7 +159,7 @@ def test_situation_1_a_ticket_taken_elsewhere_reads_where_and_when(gate: Gate) -
 
 @pytest.mark.parametrize("status", [Status.REFUNDED, Status.CANCELLED])
 def test_situation_1_a_refund_the_cache_has_not_heard_of_is_refused(gate: Gate, status: Status) -> None:
-    gate.line.hub.revoked[code_hash(GA)] = Answer(scan_id="", answer="revoked", status=status)
+    gate.line.hub.revoked[code_hash(GA)] = Grant(scan_id="", answer="revoked", status=status)
     assert gate.scan().reason is Reason(status)
 
 
@@ -417,7 +417,7 @@ def test_a_gate_that_cannot_ask_decides_at_once_and_flags(old: Gate) -> None:
 def test_what_the_hub_has_taken_back_is_refused_though_the_list_that_is_behind_says_otherwise(
     old: Gate, code: str, reason: Reason, status: Status, rule: int
 ) -> None:
-    answer = Answer(scan_id="", answer="revoked", reason=reason, status=status)
+    answer = Grant(scan_id="", answer="revoked", reason=reason, status=status)
     old.line.hub.revoked[code_hash(code)] = answer
     record = old.scan(code)
     assert (record.reason, record.rule, record.flags) == (reason, rule, ())

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gate.ports.screen import Answer, Idle
+from gate.ports.screen import Idle, VerdictScreen
 from gate.rules.decide import decide
 from gate.rules.model import Event, Kind, Reason, Verdict
 from gate.rules.payload import Proof
@@ -54,7 +54,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def reason(bench: Bench, code: str) -> Reason:
     screen = bench.show(code)
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict.reason
 
 

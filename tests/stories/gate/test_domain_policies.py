@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.ports.screen import Answer, Screen, stays
+from gate.ports.screen import Screen, VerdictScreen, stays
 from gate.ports.signals import Signal
 from gate.rules.model import (
     Admission,
@@ -62,7 +62,7 @@ def told(bench: Bench, *rows: FeedRow, version: int = 2) -> None:
 
 
 def verdict(screen: Screen) -> Verdict:
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from display.text.words import compose
 from gate.common.value import Value
-from gate.ports.screen import Answer
+from gate.ports.screen import VerdictScreen
 from gate.ports.signals import Signal
 from gate.rules.decide import LINES
 from gate.rules.model import (
@@ -158,7 +158,7 @@ def test_each_line_of_the_table_gives_its_verdict_reason_turnstile_screen_and_so
     bench.clock.wall += timedelta(hours=row.hours)
     bench.hub.put_snapshot("event-1", 2, (*FEED, _night(row)), bench.clock.wall)
     screen = bench.show(*row.shown, seconds=0)
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     verdict, page = screen.verdict, compose(screen, "en", UTC)
     assert (verdict.rule, verdict.ruling, verdict.reason) == (row.line, row.ruling, row.reason)
     assert (page.headline, *page.lines) == row.words
@@ -185,7 +185,7 @@ def test_line_4_moves_nothing_records_nothing_and_both_tickets_stay_good(bench: 
 
 def test_line_4_the_same_ticket_in_two_carriers_is_one_ticket(bench: Bench) -> None:
     screen = bench.show(GA, signed(GA))
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     assert screen.verdict.rule == 11
 
 
@@ -206,7 +206,7 @@ def test_line_6_not_once_more_what_another_gate_has_admitted(bench: Bench) -> No
     there = a_record(9, gate_id="gate-2", code_hash=code_hash(code_id(50)), rule=6)
     bench.hub.put_peers([there])
     screen = bench.show(SOLD_SINCE)
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     assert (screen.verdict.reason, screen.place) == (Reason.ALREADY_USED, "GATE 2")
 
 
@@ -215,7 +215,7 @@ def test_line_6_a_signed_ticket_of_the_same_code_for_another_week_is_for_another
     bench: Bench, date: str, admits: bool
 ) -> None:
     screen = bench.show(signed(code_id(60, date=date)), seconds=0)
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     assert screen.verdict.admits is admits
     if not admits:
         page = compose(screen, "en", UTC)

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from display.text.words import compose
 from gate.common.errors import HardwareError, Step
-from gate.ports.screen import Answer, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing, stays
+from gate.ports.screen import Idle, LinkView, Notice, OutOfOrder, Part, Screen, Typing, VerdictScreen, stays
 from gate.ports.signals import Signal
 from gate.rules.model import Admission, Kind, Reason, ReservationStatus, Status
-from gate.rules.passage import Order
+from gate.rules.passage import OrderAction
 from gate.store.link_row import LinkNote
 from gate.store.live_file import read_live
 from tests.doors import SENSOR, Bench
@@ -145,7 +145,7 @@ def test_a_new_scan_replaces_the_current_screen_at_once(bench: Bench, name: str)
     bench.relay.break_down(None)
     bench.wait(FRAME_S)
     answer = bench.show("https://example.org/menu-2", seconds=0)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, VerdictScreen)
     assert answer.verdict.reason is Reason.MALFORMED
     bench.wait(3.0 - FRAME_S)
     assert bench.display.screens[-1] == answer, "it has its own time, not what was left of the other's"
@@ -160,7 +160,7 @@ def fire(bench: Bench) -> Screen:
     return bench.display.screens[-1]
 
 
-def ordered(*orders: Order) -> Callable[[Bench], Screen]:
+def ordered(*orders: OrderAction) -> Callable[[Bench], Screen]:
     def done(bench: Bench) -> Screen:
         for one in orders:
             bench.door.order(one)
@@ -191,14 +191,14 @@ MARKED = {
     "typing": typing,
     "too many typed": too_many_typed,
     "free passage": fire,
-    "closed": ordered(Order.CLOSE),
-    "held open": ordered(Order.HOLD_OPEN),
+    "closed": ordered(OrderAction.CLOSE),
+    "held open": ordered(OrderAction.HOLD_OPEN),
     "out of order": camera_gone,
 }
 
 
-def mark_of(screen: Screen) -> Link:
-    assert isinstance(screen, Idle | Answer | OutOfOrder | Notice | Typing)
+def mark_of(screen: Screen) -> LinkView:
+    assert isinstance(screen, Idle | VerdictScreen | OutOfOrder | Notice | Typing)
     return screen.link
 
 
@@ -340,9 +340,9 @@ def test_each_answer_is_heard_as_what_it_is_and_lights_rest_afterwards(bench: Be
     ("come_about", "signal"),
     [
         (fire, Signal.FREE_PASSAGE),
-        (ordered(Order.HOLD_OPEN), Signal.FREE_PASSAGE),
-        (ordered(Order.CLOSE), Signal.CLOSED),
-        (ordered(Order.CLOSE, Order.RESUME), Signal.REST),
+        (ordered(OrderAction.HOLD_OPEN), Signal.FREE_PASSAGE),
+        (ordered(OrderAction.CLOSE), Signal.CLOSED),
+        (ordered(OrderAction.CLOSE, OrderAction.RESUME), Signal.REST),
     ],
 )
 def test_free_passage_and_closed_are_lit_while_so(
@@ -365,7 +365,7 @@ def test_only_the_hosts_first_entry_carries_the_guest_list(bench: Bench) -> None
 
 
 def test_held_open_closed_and_resumed_are_recorded(bench: Bench) -> None:
-    ordered(Order.HOLD_OPEN, Order.CLOSE, Order.RESUME)(bench)
+    ordered(OrderAction.HOLD_OPEN, OrderAction.CLOSE, OrderAction.RESUME)(bench)
     assert bench.told() == [("event", "held_open"), ("event", "closed"), ("event", "resumed")]
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gate.ports.screen import Answer
+from gate.ports.screen import VerdictScreen
 from gate.rules.model import Reason
 from gate.rules.payload import MAX_AROUND, MAX_BYTES, Code, Malformed, parse
 from tests.codes import printed, signed
@@ -81,7 +81,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_good_tickets_with_a_mark_are_no_guesses(bench: Bench) -> None:
     for number in range(1, 8):
         shown = bench.show(BOM + code_id(number) + ZWSP)
-        assert isinstance(shown, Answer)
+        assert isinstance(shown, VerdictScreen)
         assert shown.verdict.reason is Reason.FIRST_ENTRY
     assert ("event", "guessing") not in bench.told()
 
@@ -89,5 +89,5 @@ def test_good_tickets_with_a_mark_are_no_guesses(bench: Bench) -> None:
 def test_a_ticket_with_a_mark_and_without_is_one_ticket(bench: Bench) -> None:
     bench.show(BOM + code_id())
     shown = bench.show(code_id())
-    assert isinstance(shown, Answer)
+    assert isinstance(shown, VerdictScreen)
     assert shown.verdict.reason is Reason.ALREADY_USED

@@ -12,16 +12,16 @@ from datetime import date
 import pytest
 from rich.pretty import pretty_repr
 
-from gate.rules.code_starts import Night, Starts
+from gate.rules.code_starts import NightCode, Starts
 from gate.rules.decide import decide
 from gate.rules.payload import Code, Malformed, parse, prove
 from gate.rules.presence import Presence, Presented, Sighting, observe
-from gate.rules.typed_code import read
+from gate.rules.typed_code import readings
 from gate.rules.typo import corrections
 from tests.codes import KEYS, printed, signed
 from tests.factories import a_code, a_question, code_id, pass_id
 
-NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))
+NIGHT = Starts(nights=(NightCode(code="PF", day=date(2026, 11, 20)),))
 HMAC = "Q0FOQVJZLUhNQUMtQ0FOQVJZLUhNQUMtQ0FOQVJZLUg="
 CARRIED = {
     "ticket": code_id(),
@@ -72,7 +72,7 @@ def test_what_is_no_code_of_ours_but_nearly_one_is_never_printed(text: str) -> N
 
 def test_a_typed_code_and_its_corrections_are_never_printed() -> None:
     damaged = code_id()[:-3] + "7" + code_id()[-2:]
-    typed = read(damaged, NIGHT, lambda _hash: False)
+    typed = readings(damaged, NIGHT, lambda _hash: False)
     found = list(corrections(damaged))
     assert found
     assert_silent(typed, *found)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gate.config import read
+from gate.config import read_gate_config
 from gate.diagnostics.status import gather
 from gate.door.idle import COUNT_MS
-from gate.ports.screen import Answer, Idle, OutOfOrder, Screen
+from gate.ports.screen import Idle, OutOfOrder, Screen, VerdictScreen
 from gate.rules.model import Event, FeedRow, Kind, Reason, Status
 from gate.rules.night import LINGER, names, night_of, serving, taking_place
 from gate.store.cache import STALE_MS
@@ -74,7 +74,7 @@ class TwoNights(Bench):
 
     def reason(self, code: str) -> Reason:
         answer = self.show(code)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, VerdictScreen)
         return answer.verdict.reason
 
     def at(self, when: datetime) -> None:
@@ -150,14 +150,14 @@ def test_of_two_nights_with_one_code_the_date_says_which(two: TwoNights) -> None
 def test_the_random_part_typed_alone_is_found_in_either_night(two: TwoNights) -> None:
     for code in (EARLY, LATE):
         answer = two.type(code.rpartition("-")[2] + "\n")
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, VerdictScreen)
         assert answer.verdict.reason is Reason.FIRST_ENTRY
     assert [one.event_id for one in two.records()] == ["event-0", "event-1"]
 
 
 def test_two_tickets_of_two_nights_in_one_frame_are_two_valid_tickets(two: TwoNights) -> None:
     answer = two.show(EARLY, LATE)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, VerdictScreen)
     assert answer.verdict.reason is Reason.AMBIGUOUS
 
 
@@ -169,7 +169,7 @@ def test_a_code_unknown_to_a_night_that_has_its_list_is_not_found_though_another
     two.at(NOW + timedelta(minutes=5))
     assert two.reason(code_id(17)) is Reason.UNKNOWN
     seen = two.show(STRANGER)  # nobody can say
-    assert not isinstance(seen, Answer)
+    assert not isinstance(seen, VerdictScreen)
     assert isinstance(two.idle(), OutOfOrder)
 
 
@@ -208,7 +208,7 @@ def test_a_list_of_either_night_that_is_behind_shows_and_flags_only_its_own(
         two.link(behind)
         answer = two.show(code, seconds=0.1)
         record = two.records()[-1]
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, VerdictScreen)
         assert answer.link.stale is ("stale" in record.flags) is (record.event_id == behind)
 
 
@@ -230,7 +230,7 @@ def test_status_tells_of_both_nights_and_of_the_one_that_is_behind(two: TwoNight
         'broker = "127.0.0.1"\n'
     )
     two.link("event-0")
-    status = gather(read(config), two.clock)
+    status = gather(read_gate_config(config), two.clock)
     assert [(night.name, night.behind_s) for night in status.nights] == [
         (EVENING.name, None),
         (MATINEE.name, STALE_MS // 1000),

@@ -9,7 +9,7 @@ import pytest
 from stdnum.iso7064 import mod_37_36
 from structlog.testing import capture_logs
 
-from gate.ports.screen import Answer, Idle, Notice, Screen, Typing
+from gate.ports.screen import Idle, Notice, Screen, Typing, VerdictScreen
 from gate.ports.signals import Signal
 from gate.rules.guesses import LOCK_MS
 from gate.rules.model import Flag, Reason
@@ -29,8 +29,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-def answer(screen: Screen) -> Answer:
-    assert isinstance(screen, Answer), screen
+def answer(screen: Screen) -> VerdictScreen:
+    assert isinstance(screen, VerdictScreen), screen
     return screen
 
 

@@ -12,10 +12,9 @@ from structlog.typing import EventDict
 
 from gate.store.journal import Journal
 from sync.broker.mqtt import Connected, Lost
-from sync.cache.versions import Place
 from sync.feed.fetcher import WantEvent
 from sync.feed.snapshot import Fetched
-from sync.wire.messages import Change, Delta, GateStatus, Head, decode
+from sync.wire.messages import Change, Delta, FeedPlace, GateStatus, Head, decode
 from tests.factories import an_admission, code_id
 from tests.sync_bench import TOPICS, Bench, seqs
 
@@ -134,18 +133,18 @@ def went_back(version: int, generation: int = 1) -> Fetched:
     return Fetched(event_id="event-1", version=version, generation=generation, went_back=True)
 
 
-def held(bench: Bench) -> Place:
+def held(bench: Bench) -> FeedPlace:
     return bench.cache.places()["event-1"]
 
 
-def at(version: int, generation: int = 1) -> Place:
-    return Place(generation=generation, version=version)
+def at(version: int, generation: int = 1) -> FeedPlace:
+    return FeedPlace(generation=generation, version=version)
 
 
 @pytest.mark.parametrize(
     "older", [at(3), at(900, generation=1), at(3, generation=1)], ids=["version", "generation", "both"]
 )
-def test_a_hub_that_went_back_is_refused_and_told_of_once(bench: Bench, older: Place) -> None:
+def test_a_hub_that_went_back_is_refused_and_told_of_once(bench: Bench, older: FeedPlace) -> None:
     bench.connect()
     generation = 1 if older.version == 3 else 2
     bench.serve(an_admission(), version=40, generation=generation)

@@ -7,8 +7,8 @@ from datetime import UTC, timedelta
 import pytest
 
 from display.text.words import compose
-from gate.common.findings import Level
-from gate.config import read
+from gate.common.findings import Severity
+from gate.config import read_gate_config
 from gate.diagnostics.checks import check_files
 from gate.diagnostics.status import gather
 from gate.hotline.messages import Refetch
@@ -239,8 +239,8 @@ def test_restarted_with_the_hubs_web_side_down_a_gate_admits_nobody_without_sayi
     assert (answered.record.cache_age_s or 0) >= 83
     assert compose(answered.effects.screen, "en", UTC).banner == ("OLD LIST · 1 min",)
     (folder / "gate.toml").write_text(CONFIG.format(folder=folder))
-    status = gather(read(folder / "gate.toml"), current.clock)
+    status = gather(read_gate_config(folder / "gate.toml"), current.clock)
     (problem,) = [one for one in status.problems if "BEHIND" in one]
     assert problem.startswith("The list of Perreo Fridays is BEHIND the hub's by 4 changes, for 8")
     (finding,) = [one for one in check_files(status) if one.check == "cache"]
-    assert (finding.level, "BEHIND the hub's by 4 changes" in finding.result) == (Level.WARNING, True)
+    assert (finding.level, "BEHIND the hub's by 4 changes" in finding.result) == (Severity.WARNING, True)

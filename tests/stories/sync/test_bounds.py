@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.rules.model import Flag, Heard
-from gate.store.live_file import Live, Parts, Reading
+from gate.store.live_file import Live, LiveReading, PartsReport
 from hub.gates.status_message import decode_status
 from sync.broker.mqtt import Message
 from sync.feed.fetcher import WantEvent
@@ -139,8 +139,8 @@ def test_a_status_at_the_bounds_is_one_the_hub_takes(bench: Bench) -> None:
     bench.step(GateConfig(gate_id="gate-1", gate_name="", venue="maguey", events=tuple(nights)))
     for night in nights:
         bench.cache.take(night.event_id, 2**52, bench.cache.spool.fill([night]), NOW, 2**52)
-    parts = Parts(**{name: "\x01" * 10_000 for name in Parts.__struct_fields__})
-    bench.door = Reading(
+    parts = PartsReport(**{name: "\x01" * 10_000 for name in PartsReport.__struct_fields__})
+    bench.door = LiveReading(
         live=Live(at=NOW, monotonic_ms=0, boot_id="b", pid=1, version="1", parts=parts), is_fresh=True
     )
     bench.clock.wall = NOW

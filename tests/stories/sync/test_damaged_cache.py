@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.common.errors import StoreError
-from gate.ports.screen import Answer, Notice, OutOfOrder, Part
+from gate.ports.screen import Notice, OutOfOrder, Part, VerdictScreen
 from gate.rules.model import Reason
 from gate.store.file_errors import DamagedError
 from sync.cache.writer import Cache, DamagedCacheError
@@ -135,5 +135,5 @@ def serve(door: DoorBench) -> None:
 
 def reason(door: DoorBench, code: str) -> Reason:
     screen = door.show(code)
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict.reason

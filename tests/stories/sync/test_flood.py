@@ -14,7 +14,7 @@ import pytest
 from sqlite_utils import Database
 from structlog.testing import capture_logs
 
-from gate.config import read
+from gate.config import read_gate_config
 from gate.diagnostics.status import gather
 from gate.rules.model import Reason, Ruling, ScanRecord
 from gate.rules.payload import code_hash
@@ -105,7 +105,7 @@ def test_a_flood_is_named_once_in_the_log_to_the_hub_and_to_the_operator_and_its
         bench.step(seconds=1)
         assert bench.reader.link(bench.clock.now()).flooding == ("gate-2",)
         (bench.folder / "gate.toml").write_text(CONFIG.format(folder=bench.folder))
-        told = gather(read(bench.folder / "gate.toml"), bench.clock).problems
+        told = gather(read_gate_config(bench.folder / "gate.toml"), bench.clock).problems
         assert [one for one in told if one.startswith("More than a door can send comes from gate-2")]
         for _ in range(70):
             bench.step(seconds=1)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from gate.hotline.messages import Unused
+from gate.rules.alert import Alert
+from gate.rules.first_entry import Returned
 from sync.broker.mqtt import Message
 from sync.broker.read_message import MOST_KINDS
 from sync.claims.claims import MOST_OF_DOORS, MOST_OF_HUB, PIECE, FromDoor, FromHub, Up
-from sync.wire.messages import Alert, Change, Delta, Probe, Returned, encode
+from sync.wire.messages import Change, Delta, Probe, encode
 from tests.factories import an_admission
 from tests.sync_bench import TOPICS, Bench
 
@@ -108,7 +109,7 @@ def test_a_door_and_the_line_have_room_beside_any_flood_of_the_hub(bench: Bench)
         for _ in range(MOST_OF_HUB + 100):
             claims.inbox.put(FromHub(bench.links[-1], JUNK[5]))
         claims.inbox.put(Up(bench.links[-1]))
-        claims.inbox.put(FromDoor(bench.line, Unused(scan_id="scan-1")))
+        claims.inbox.put(FromDoor(bench.line, Returned(scan_id="scan-1")))
         while not claims.inbox.empty():
             claims.turn()
     assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
@@ -118,7 +119,7 @@ def test_doors_that_flood_are_bounded_and_the_lines_own_affairs_are_not_lost(ben
     claims = bench.sync.claims
     before = len(bench.to_hub(Returned))
     for number in range(MOST_OF_DOORS + 100):
-        claims.inbox.put(FromDoor(bench.line, Unused(scan_id=f"scan-{number}")))
+        claims.inbox.put(FromDoor(bench.line, Returned(scan_id=f"scan-{number}")))
     claims.inbox.put(Up(bench.links[-1]))
     bench.clock.forward(0.1)
     with capture_logs():

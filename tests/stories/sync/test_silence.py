@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from gate.rules.alert import Alert
 from gate.rules.model import Heard, Kind
 from sync.broker.mqtt import Connected, Lost, Message
 from sync.feed.fetcher import WantConfig
-from sync.wire.messages import Alert, GateStatus
+from sync.wire.messages import GateStatus
 from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record, an_admission
 from tests.sync_bench import TOPICS, Bench, seqs

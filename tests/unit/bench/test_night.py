@@ -18,7 +18,7 @@ from bench.scenes import NOISE, scene
 from bench.standin import hub
 from gate.rules.model import Admission, Kind
 from gate.rules.payload import Code, code_hash
-from hardware.decoder.decode import decode
+from hardware.decoder.decode import read_codes
 from sync.cache.spool import Spool
 from sync.feed.snapshot import HubClient
 
@@ -89,7 +89,7 @@ def test_a_scene_is_the_same_each_time_and_most_of_the_quiet_ones_can_be_read() 
     assert {one.noise for one in made} == {0}
     assert (scene(3).grey == scene(3).grey).all()
     assert made[0].grey.shape == (480, 640)
-    read = [one.text.encode() in {code.raw for code in decode(one.grey).found} for one in made]
+    read = [one.text.encode() in {code.raw for code in read_codes(one.grey).found} for one in made]
     assert read.count(True) > len(read) / 2
 
 

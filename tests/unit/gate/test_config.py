@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import ConfigError
-from gate.config import LONGEST_SOCKET, read
+from gate.config import LONGEST_SOCKET, read_gate_config
 
 EXAMPLE = Path("config/gate.toml")
 GOOD = """
@@ -25,12 +25,12 @@ def mistakes(tmp_path: Path, text: str) -> str:
     path = tmp_path / "gate.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        read(path)
+        read_gate_config(path)
     return str(caught.value)
 
 
 def test_the_example_is_valid_and_shows_every_key() -> None:
-    config = read(EXAMPLE)
+    config = read_gate_config(EXAMPLE)
     text = EXAMPLE.read_text()
     for section in ("", "camera", "screen", "turnstile", "keypad", "scanner", "door", "hub"):
         value = getattr(config, section) if section else config
@@ -59,10 +59,10 @@ def test_of_a_few_choices_all_are_named(tmp_path: Path) -> None:
 
 def test_a_folder_or_a_picture_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a folder"):
-        read(tmp_path)
+        read_gate_config(tmp_path)
     (tmp_path / "x.toml").write_bytes(bytes(range(256)))
     with pytest.raises(ConfigError, match="not a text file"):
-        read(tmp_path / "x.toml")
+        read_gate_config(tmp_path / "x.toml")
 
 
 def test_mistakes_between_keys_are_told_once_every_key_is_well_formed(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_is_missing_is_told_with_what_was_expected(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_or_not_there_is_told_in_words(tmp_path: Path) -> None:
     assert "not valid TOML" in mistakes(tmp_path, "gate_id = ")
     with pytest.raises(ConfigError, match="no such file"):
-        read(tmp_path / "nowhere.toml")
+        read_gate_config(tmp_path / "nowhere.toml")
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_a_folder_too_deep_for_a_socket_is_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "good.toml"
     path.write_text(f'runtime_dir = "{longest}"\n{GOOD}')
     with socket.socket(socket.AF_UNIX) as line, pytest.raises(FileNotFoundError):
-        line.connect(str(read(path).socket))  # Python takes it
+        line.connect(str(read_gate_config(path).socket))  # Python takes it

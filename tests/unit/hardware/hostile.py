@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import segno
 
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.picture_file import Grey, load_picture
 from tests.unit.hardware.scenes import beside, code, drawn, parts, shared
 
 FRAME = (1280, 720)
@@ -17,7 +17,7 @@ FRAME = (1280, 720)
 def given() -> Iterator[tuple[str, Grey]]:
     """Every shared one, by name."""
     for path in sorted(shared("door/hostile").glob("*.png")):
-        yield f"given-{path.stem}", load(path)
+        yield f"given-{path.stem}", load_picture(path)
 
 
 def made() -> Iterator[tuple[str, Grey]]:

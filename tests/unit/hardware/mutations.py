@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from hardware.camera.frame_source import fit
-from hardware.decoder.decode import decode
+from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import effort
-from hardware.decoder.picture_file import Grey, PictureError, load
+from hardware.decoder.picture_file import Grey, PictureError, load_picture
 from tests.unit.hardware.scenes import shared
 
 SIZE = (480, 360)
@@ -35,7 +35,7 @@ _FOLDERS = ("door/synth-640x480", "door/hostile", *(f"qr-photos/qrcode-{kind}" f
 def _bases() -> tuple[Grey, ...]:
     """What everything is made from: phones at a door, hostile codes, photographs."""
     paths = [path for folder in _FOLDERS for path in sorted(shared(folder).glob("*.png"))[:20]]
-    return tuple(fit(load(path), SIZE) for path in paths)
+    return tuple(fit(load_picture(path), SIZE) for path in paths)
 
 
 def picture(seed: int) -> bytes:
@@ -198,10 +198,10 @@ _DAMAGED: tuple[_Damaged, ...] = (
 def outcome(path: Path, missed: int) -> str:
     """What an eye makes of a picture file: ``refused``, ``read`` or ``empty``. Raises nothing."""
     try:
-        grey = fit(load(path), SIZE)
+        grey = fit(load_picture(path), SIZE)
     except PictureError:
         return "refused"
-    return "read" if decode(grey, effort(missed)).found else "empty"
+    return "read" if read_codes(grey, effort(missed)).found else "empty"
 
 
 def main(first: int, count: int) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import HardwareError
-from gate.common.findings import Finding, Level
+from gate.common.findings import Finding, Severity
 from hardware import health
 from hardware.camera.spec import CameraSpec
 from hardware.eye.eye import ChildEye
 from hardware.fakes import ScriptedKeypad
-from hardware.pins.gpiochip import Line, line_of
+from hardware.pins.gpiochip import GpioLine, gpio_line
 
 
-def levels(found: Iterator[Finding]) -> dict[str, Level]:
+def levels(found: Iterator[Finding]) -> dict[str, Severity]:
     return {one.check: one.level for one in found}
 
 
@@ -35,29 +35,32 @@ def pi(folder: Path, throttled: str, celsius: float | None = None) -> Path:
 @pytest.mark.parametrize(
     ("bits", "power", "speed"),
     [
-        ("0", Level.OK, None),
-        ("1", Level.FAULT, None),
-        ("50000", Level.WARNING, Level.WARNING),
-        ("50005", Level.FAULT, Level.FAULT),
-        ("80008", Level.OK, Level.FAULT),
-        ("20000", Level.OK, Level.WARNING),
+        ("0", Severity.OK, None),
+        ("1", Severity.FAULT, None),
+        ("50000", Severity.WARNING, Severity.WARNING),
+        ("50005", Severity.FAULT, Severity.FAULT),
+        ("80008", Severity.OK, Severity.FAULT),
+        ("20000", Severity.OK, Severity.WARNING),
     ],
 )
-def test_each_throttling_bit_is_told(tmp_path: Path, bits: str, power: Level, speed: Level | None) -> None:
+def test_each_throttling_bit_is_told(
+    tmp_path: Path, bits: str, power: Severity, speed: Severity | None
+) -> None:
     found = levels(health.check_power(pi(tmp_path, bits)))
     assert (found["power"], found.get("speed")) == (power, speed)
 
 
 def test_what_is_no_pi_is_no_fault(tmp_path: Path) -> None:
     (one,) = health.check_power(tmp_path)
-    assert (one.level, "Not a Raspberry Pi" in one.result) == (Level.OK, True)
-    assert levels(health.check_heat(tmp_path)) == {"temperature": Level.OK}
+    assert (one.level, "Not a Raspberry Pi" in one.result) == (Severity.OK, True)
+    assert levels(health.check_heat(tmp_path)) == {"temperature": Severity.OK}
 
 
 @pytest.mark.parametrize(
-    ("celsius", "level"), [(45, Level.OK), (75, Level.WARNING), (84.9, Level.WARNING), (85, Level.FAULT)]
+    ("celsius", "level"),
+    [(45, Severity.OK), (75, Severity.WARNING), (84.9, Severity.WARNING), (85, Severity.FAULT)],
 )
-def test_heat_is_told_before_the_machine_slows_down(tmp_path: Path, celsius: float, level: Level) -> None:
+def test_heat_is_told_before_the_machine_slows_down(tmp_path: Path, celsius: float, level: Severity) -> None:
     assert levels(health.check_heat(pi(tmp_path, "0", celsius))) == {"temperature": level}
 
 
@@ -70,50 +73,50 @@ def test_a_sensor_that_says_nothing_counts_for_nothing(tmp_path: Path) -> None:
 
 
 def test_a_made_up_code_goes_through_both_children_and_is_read() -> None:
-    assert levels(health.check_decoder()) == {"decoder": Level.OK}
+    assert levels(health.check_decoder()) == {"decoder": Severity.OK}
 
 
 def test_a_camera_that_gives_frames_is_fine_and_tells_how_sharp_it_sees(tmp_path: Path) -> None:
     spec = CameraSpec(driver="folder", path=str(tmp_path))
     found = levels(health.check_camera(lambda: ChildEye(spec, measures_sharpness=True)))
-    assert found == {"camera": Level.OK, "focus": Level.OK}
+    assert found == {"camera": Severity.OK, "focus": Severity.OK}
 
 
 def test_a_camera_that_is_not_there_is_a_fault_with_what_to_do(tmp_path: Path) -> None:
     spec = CameraSpec(driver="v4l2", device=str(tmp_path / "no-webcam"))
     (one,) = health.check_camera(lambda: ChildEye(spec))
-    assert (one.check, one.level) == ("camera", Level.FAULT)
+    assert (one.check, one.level) == ("camera", Severity.FAULT)
     assert "no-webcam" in one.result
     assert one.advice
 
 
 def test_a_keypad_that_is_gone_is_a_fault() -> None:
     keypad = ScriptedKeypad()
-    assert levels(health.check_keypad(lambda: keypad)) == {"keypad": Level.OK}
+    assert levels(health.check_keypad(lambda: keypad)) == {"keypad": Severity.OK}
     keypad = ScriptedKeypad()
     keypad.break_down(HardwareError("keypad", "It was unplugged.", "Plug it in."))
     (one,) = health.check_keypad(lambda: keypad)
-    assert (one.level, one.advice) == (Level.FAULT, "Plug it in.")
+    assert (one.level, one.advice) == (Severity.FAULT, "Plug it in.")
 
 
 def test_a_machine_without_gpio_cannot_have_a_pin(tmp_path: Path) -> None:
     (one,) = health.check_pins({"turnstile.pin": 17}, is_running=False, folder=tmp_path)
-    assert one.level is Level.FAULT
+    assert one.level is Severity.FAULT
     assert "mock" in one.advice
 
 
 @pytest.mark.parametrize(
     ("line", "is_running", "is_twice", "level", "words"),
     [
-        (Line(name="GPIO17", user=""), False, False, Level.OK, "and free"),
-        (Line(name="GPIO17", user="lg"), True, False, Level.OK, "in use by the door"),
-        (Line(name="GPIO17", user="lg"), False, False, Level.FAULT, "taken by 'lg'"),
-        (Line(name="GPIO17", user=""), False, True, Level.FAULT, "two duties"),
-        (None, False, False, Level.FAULT, "no GPIO 17"),
+        (GpioLine(name="GPIO17", user=""), False, False, Severity.OK, "and free"),
+        (GpioLine(name="GPIO17", user="lg"), True, False, Severity.OK, "in use by the door"),
+        (GpioLine(name="GPIO17", user="lg"), False, False, Severity.FAULT, "taken by 'lg'"),
+        (GpioLine(name="GPIO17", user=""), False, True, Severity.FAULT, "two duties"),
+        (None, False, False, Severity.FAULT, "no GPIO 17"),
     ],
 )
 def test_a_pin_is_there_and_free_or_told_why_not(
-    line: Line | None, is_running: bool, is_twice: bool, level: Level, words: str
+    line: GpioLine | None, is_running: bool, is_twice: bool, level: Severity, words: str
 ) -> None:
     found = health._pin("turnstile.pin", 17, line, is_running=is_running, is_twice=is_twice)
     assert found.level is level
@@ -126,6 +129,6 @@ def test_the_kernels_answer_for_a_line_is_read_as_its_header_lays_it_out() -> No
     def answer(consumer: bytes, flags: int) -> bytes:
         return struct.pack("=32s32sIIQ160s16s", b"GPIO17", consumer, 17, 0, flags, b"", b"")
 
-    assert line_of(answer(b"lg", 1 | 8)) == Line(name="GPIO17", user="lg")
-    assert line_of(answer(b"", 4)) == Line(name="GPIO17", user="")
-    assert line_of(answer(b"", 1)) == Line(name="GPIO17", user="the kernel")
+    assert gpio_line(answer(b"lg", 1 | 8)) == GpioLine(name="GPIO17", user="lg")
+    assert gpio_line(answer(b"", 4)) == GpioLine(name="GPIO17", user="")
+    assert gpio_line(answer(b"", 1)) == GpioLine(name="GPIO17", user="the kernel")

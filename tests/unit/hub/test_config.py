@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import ConfigError
-from hub.config import HubConfig, read_config
+from hub.config import HubConfig, read_hub_config
 from tests.paths import ROOT
 
 EXAMPLE = ROOT / "config" / "hub.toml"
@@ -17,12 +17,12 @@ def problems(tmp_path: Path, text: str) -> str:
     file = tmp_path / "hub.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        read_config(file)
+        read_hub_config(file)
     return str(caught.value)
 
 
 def test_the_example_loads() -> None:
-    config = read_config(EXAMPLE)
+    config = read_hub_config(EXAMPLE)
     assert isinstance(config, HubConfig)
     assert (config.venue, config.mqtt.port, config.web.port) == ("main", 1883, 8080)
 
@@ -56,11 +56,11 @@ def test_a_wrong_dsn_is_not_repeated(tmp_path: Path) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Copy config/hub\.toml"):
-        read_config(tmp_path / "none.toml")
+        read_hub_config(tmp_path / "none.toml")
 
 
 def test_the_dsn_is_not_shown() -> None:
-    assert "dbname" not in repr(read_config(EXAMPLE))
+    assert "dbname" not in repr(read_hub_config(EXAMPLE))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_key_for_orders_needs_file_and_id(tmp_path: Path) -> None:
     assert "commands.key_id: expected" in problems(tmp_path, text + 'key_file = "/k"\nkey_id = "c-1"\n')
     file = tmp_path / "hub.toml"
     file.write_text(text + 'key_file = "/k"\nkey_id = "C1"\n')
-    assert read_config(file).commands.key_id == "C1"
+    assert read_hub_config(file).commands.key_id == "C1"
 
 
 @pytest.mark.parametrize("line", ["unused_grants = 0", "unused_minutes = 100000"])

@@ -6,7 +6,7 @@ import msgspec
 
 from gate.rules.model import Kind
 from gate.store.journal import Journal
-from gate.store.live_file import Counters, Live, Parts, Reading
+from gate.store.live_file import Counters, Live, LiveReading, PartsReport
 from sync.broker.mqtt import Connected, Lost, Message
 from sync.feed.fetcher import WantConfig, WantEvent
 from sync.feed.snapshot import Fetched
@@ -240,11 +240,11 @@ def test_status_tells_how_the_door_is(bench: Bench) -> None:
         boot_id=now.boot_id,
         pid=1,
         version="1",
-        parts=Parts(camera="gone"),
+        parts=PartsReport(camera="gone"),
         counters=Counters(scans=7),
         isolated=True,
     )
-    bench.door = Reading(live=live, age_ms=100, is_fresh=True)
+    bench.door = LiveReading(live=live, age_ms=100, is_fresh=True)
     bench.connect()
     bench.step(seconds=11)
     status = told(bench)

@@ -18,18 +18,18 @@ from display.text.catalogue import Lang
 from display.text.words import Page, compose
 from gate.common.errors import Step
 from gate.ports.screen import (
-    Answer,
     DoubleEntry,
+    EntryPlace,
     Focus,
     Idle,
-    Link,
+    LinkView,
     Notice,
     OutOfOrder,
     Part,
-    Place,
     Screen,
     StaffText,
     Typing,
+    VerdictScreen,
 )
 from gate.rules.model import Entry, Event, Flag, Kind, Reason, ReservationStatus, Ruling, Table, Verdict
 from gate.rules.typo import Typo
@@ -46,13 +46,13 @@ names = st.one_of(
 numbers = st.one_of(st.integers(0, 2000), st.integers(-(10**12), 10**12))
 times = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 links = st.builds(
-    Link,
+    LinkView,
     online=st.booleans(),
     waiting=numbers,
     cache_age_s=st.none() | numbers,
     isolated=st.booleans(),
 )
-places = st.builds(Place, gate=names, at=times)
+places = st.builds(EntryPlace, gate=names, at=times)
 entries = st.builds(Entry, at=times, gate=names)
 events = st.builds(
     Event, event_id=st.just("e"), code=st.just("PF"), name=names, doors_open_at=times, ends_at=times
@@ -101,7 +101,7 @@ screens: st.SearchStrategy[Screen] = st.one_of(
     ),
     st.builds(DoubleEntry, counts=places, other=places, link=links),
     st.builds(StaffText, text=st.text(max_size=200) | names, link=links),
-    st.builds(Answer, verdict=verdicts, place=names, link=links, typo=st.none() | typos),
+    st.builds(VerdictScreen, verdict=verdicts, place=names, link=links, typo=st.none() | typos),
     st.builds(OutOfOrder, part=st.sampled_from(Part), step=st.sampled_from(Step), link=links),
     st.builds(Notice, word=st.sampled_from(["starting", "closed", "held_open", "slower"]), link=links),
     st.builds(Typing, text=codes, link=links),
@@ -276,7 +276,7 @@ def test_a_fault_and_its_next_step_are_on_one_picture_that_stands(
     size: tuple[int, int], lang: Lang, part: Part
 ) -> None:
     for step, online in product(Step, (True, False)):
-        broken = OutOfOrder(part=part, step=step, link=Link(online=online, cache_age_s=740))
+        broken = OutOfOrder(part=part, step=step, link=LinkView(online=online, cache_age_s=740))
         plan = layout(compose(broken, lang, ZONE), size)
         assert not plan.leaves, step
         assert not plan.moves, step

@@ -18,7 +18,7 @@ from display.text.catalogue import CATALOGUES, EN, ES, Lang, clock_time, day_of,
 from display.text.verdicts import REFUSALS
 from display.text.words import compose
 from gate.common.errors import Step
-from gate.ports.screen import Answer, Focus, Idle, Link, Notice, OutOfOrder, Part, Screen, Typing
+from gate.ports.screen import Focus, Idle, LinkView, Notice, OutOfOrder, Part, Screen, Typing, VerdictScreen
 from gate.rules.model import Entry, Flag, Kind, Reason, Ruling, Verdict
 from gate.rules.typo import Typo
 
@@ -108,11 +108,11 @@ def verdicts() -> Iterator[Verdict]:
 def everything() -> Iterator[Screen]:
     """Every screen there is a sample of, and whatever else the door could make of its values."""
     yield from samples().values()
-    yield from (Answer(verdict=verdict) for verdict in verdicts())
+    yield from (VerdictScreen(verdict=verdict) for verdict in verdicts())
     first = Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=Kind.GA)
-    yield from (Answer(verdict=replace(first, flags=(flag,))) for flag in Flag)
+    yield from (VerdictScreen(verdict=replace(first, flags=(flag,))) for flag in Flag)
     refused = replace(first, ruling=Ruling.DENY, reason=Reason.BAD_CHECKSUM)
-    yield Answer(verdict=refused, typo=Typo(group=4, place=9, wrote="8"))
+    yield VerdictScreen(verdict=refused, typo=Typo(group=4, place=9, wrote="8"))
     yield from (OutOfOrder(part=part, step=step) for part in Part for step in Step)
     yield from (Notice(word=word) for word in WORDS)
     yield from (Typing(text="MGY"), Focus(sharpness=1, best=2), Focus(sharpness=1, best=2, read=True))
@@ -120,7 +120,7 @@ def everything() -> Iterator[Screen]:
         idle = samples()["idle"]
         assert isinstance(idle, Idle)
         for waiting in (0, 1, 2):
-            yield replace(idle, link=Link(online=False, waiting=waiting, cache_age_s=age))
+            yield replace(idle, link=LinkView(online=False, waiting=waiting, cache_age_s=age))
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -141,7 +141,7 @@ def test_the_samples_show_every_part_and_every_notice_online_and_offline() -> No
         ]
         assert {screen.part for screen in shown if isinstance(screen, OutOfOrder)} == set(Part)
         assert {screen.word for screen in shown if isinstance(screen, Notice)} == set(WORDS)
-        answers = [screen.verdict for screen in shown if isinstance(screen, Answer)]
+        answers = [screen.verdict for screen in shown if isinstance(screen, VerdictScreen)]
         assert {verdict.reason for verdict in answers if not verdict.admits} == REFUSALS
 
 

@@ -11,31 +11,31 @@ from display.text.catalogue import Lang
 from display.text.words import compose, veiled
 from gate.common.errors import Step
 from gate.ports.screen import (
-    Answer,
     DoubleEntry,
+    EntryPlace,
     Focus,
     Idle,
-    Link,
+    LinkView,
     Notice,
     OutOfOrder,
     Part,
-    Place,
     Screen,
     StaffText,
     Typing,
+    VerdictScreen,
 )
 from gate.rules.model import Entry, Event, Flag, Kind, Reason, Ruling, Table, Verdict
 from gate.rules.typo import Typo
 
 
-def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> Answer:
+def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> VerdictScreen:
     verdict = Verdict(
         ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=kind, subject_id="s", table=table
     )
-    return Answer(verdict=replace(verdict, **more), link=ONLINE)
+    return VerdictScreen(verdict=replace(verdict, **more), link=ONLINE)
 
 
-def reentry(table: Table | None = TABLE, entry: Entry | None = ENTRY) -> Answer:
+def reentry(table: Table | None = TABLE, entry: Entry | None = ENTRY) -> VerdictScreen:
     return admit(Kind.VIP_LINKED, table, reason=Reason.REENTRY, rule=12, entry=entry)
 
 
@@ -48,7 +48,7 @@ def deny(
     entry: Entry | None = None,
     place: str = "",
     subject_id: str | None = "s",
-) -> Answer:
+) -> VerdictScreen:
     verdict = Verdict(
         ruling=Ruling.DENY,
         reason=reason,
@@ -59,7 +59,7 @@ def deny(
         entry=entry,
         subject_id=subject_id,
     )
-    return Answer(verdict=verdict, place=place, link=ONLINE)
+    return VerdictScreen(verdict=verdict, place=place, link=ONLINE)
 
 
 def said(screen: Screen, lang: Lang = "en") -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def test_rule_3_forged() -> None:
 
 def test_rule_4_ambiguous_is_neither_yes_nor_no() -> None:
     verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
-    page = compose(Answer(verdict=verdict, link=ONLINE), "en", ZONE)
+    page = compose(VerdictScreen(verdict=verdict, link=ONLINE), "en", ZONE)
     assert (page.headline, page.icon) == ("ONE TICKET AT A TIME", "attention")
 
 
@@ -321,7 +321,7 @@ def test_the_bar_of_focus_is_full_at_the_best_so_far(sharpness: int, best: int, 
 # --- idle, notices, the mark
 
 
-def idle(link: Link = ONLINE, event: str | None = "PERREO FRIDAYS", capacity: int = 500) -> Idle:
+def idle(link: LinkView = ONLINE, event: str | None = "PERREO FRIDAYS", capacity: int = 500) -> Idle:
     now = datetime(2025, 2, 1, 5, 41, tzinfo=UTC)
     return Idle(event=event, gate_name="GATE 1", inside=234, capacity=capacity, now=now, link=link)
 
@@ -348,7 +348,7 @@ def test_alone_is_another_word_than_offline() -> None:
 
 def test_an_old_list_is_told_instead_of_full_reception() -> None:
     """Offline says how old the list is anyway."""
-    old = Link(online=True, cache_age_s=83, stale=True)
+    old = LinkView(online=True, cache_age_s=83, stale=True)
     for screen in (idle(old), Notice(word="closed", link=old)):
         page = compose(screen, "en", ZONE)
         assert (page.banner, page.online) == (("OLD LIST · 1 min",), False)
@@ -371,22 +371,22 @@ def test_without_the_time_idle_says_so_and_which_night_it_takes_for_tonight() ->
 
 def test_another_gate_is_named_and_no_ticket_is_called_bad() -> None:
     verdict = Verdict(ruling=Ruling.DENY, reason=Reason.OTHER_GATE, rule=11, other_gate="gate-2")
-    assert said(Answer(verdict=verdict, place="GATE 2"))[0] == "PLEASE USE GATE 2"
-    assert said(Answer(verdict=verdict))[0] == "PLEASE USE gate-2"
-    assert said(Answer(verdict=replace(verdict, other_gate="")))[0] == "PLEASE USE ANOTHER GATE"
-    assert compose(Answer(verdict=verdict), "en", ZONE).icon == "attention"
+    assert said(VerdictScreen(verdict=verdict, place="GATE 2"))[0] == "PLEASE USE GATE 2"
+    assert said(VerdictScreen(verdict=verdict))[0] == "PLEASE USE gate-2"
+    assert said(VerdictScreen(verdict=replace(verdict, other_gate="")))[0] == "PLEASE USE ANOTHER GATE"
+    assert compose(VerdictScreen(verdict=verdict), "en", ZONE).icon == "attention"
 
 
 def test_a_gate_that_may_not_decide_alone_asks_for_staff() -> None:
     verdict = Verdict(ruling=Ruling.DENY, reason=Reason.ISOLATED, rule=11)
-    assert said(Answer(verdict=verdict)) == ("ONE MOMENT", "Ask staff")
-    assert compose(Answer(verdict=verdict), "en", ZONE).icon == "attention"
+    assert said(VerdictScreen(verdict=verdict)) == ("ONE MOMENT", "Ask staff")
+    assert compose(VerdictScreen(verdict=verdict), "en", ZONE).icon == "attention"
 
 
 def test_a_double_entry_names_both_gates_and_times_that_count_first() -> None:
     at = datetime(2025, 2, 1, 4, 4, tzinfo=UTC)
     screen = DoubleEntry(
-        counts=Place(gate="GATE 1", at=at), other=Place(gate="GATE 2", at=at + timedelta(minutes=1))
+        counts=EntryPlace(gate="GATE 1", at=at), other=EntryPlace(gate="GATE 2", at=at + timedelta(minutes=1))
     )
     assert said(screen) == ("ENTERED TWICE", "GATE 1 22:04 · GATE 2 22:05", "See staff")
     assert compose(screen, "en", ZONE).seconds == 10.0
@@ -410,7 +410,7 @@ def test_a_text_of_staff_stands_as_it_was_written() -> None:
     ],
 )
 def test_age_of_the_cache(seconds: int | None, age: str) -> None:
-    page = compose(Notice(word="closed", link=Link(cache_age_s=seconds)), "en", ZONE)
+    page = compose(Notice(word="closed", link=LinkView(cache_age_s=seconds)), "en", ZONE)
     assert page.banner == (f"OFFLINE · {age}",)
 
 

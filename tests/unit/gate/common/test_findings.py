@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gate.common.errors import HardwareError, StoreError
 from gate.common.findings import (
     Finding,
-    Level,
+    Severity,
     check_made,
     examine,
     fault,
@@ -29,9 +29,9 @@ def test_a_check_that_crashes_is_a_line_and_the_next_is_still_done() -> None:
         [("broken", lambda: raises(ZeroDivisionError("x"))), ("next", lambda: [fine("next", "ok")])]
     )
     assert [(one.check, one.level) for one in found] == [
-        ("before", Level.OK),
-        ("broken", Level.FAULT),
-        ("next", Level.OK),
+        ("before", Severity.OK),
+        ("broken", Severity.FAULT),
+        ("next", Severity.OK),
     ]
     assert found[1].result == "The check itself failed: ZeroDivisionError: x"
 
@@ -55,16 +55,16 @@ def test_a_check_that_hangs_is_a_fault() -> None:
     found = examine([("stuck", hangs), ("next", lambda: [fine("next", "ok")])], patience_s=1.0)
     release.set()
     assert [(one.check, one.level) for one in found] == [
-        ("first", Level.OK),
-        ("stuck", Level.FAULT),
-        ("next", Level.OK),
+        ("first", Severity.OK),
+        ("stuck", Severity.FAULT),
+        ("next", Severity.OK),
     ]
 
 
 def test_a_device_is_opened_and_let_go_of_at_once() -> None:
     let_go: list[str] = []
     (one,) = check_made("screen", lambda: "panel", let_go.append, "It answers.")
-    assert (one.level, let_go) == (Level.OK, ["panel"])
+    assert (one.level, let_go) == (Severity.OK, ["panel"])
 
 
 def test_only_all_well_needs_nobody() -> None:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from gate.common.foreign import UnreadableError, read_json
 from gate.hotline.messages import to_door, to_sync
-from gate.rules.command import Command, Envelope, Refused, Reply, unseal
+from gate.rules.alert import Alert
+from gate.rules.command import Command, Envelope, OrderReply, RefusedOrder, unseal
 from gate.rules.model import ScanRecord
 from gate.rules.payload import Code, Malformed, parse
 from gate.store.live_file import read_live
@@ -31,7 +32,7 @@ from tests.paths import ROOT
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 NOW = StoppedClock(synced=True).now()
-SHAPES = (wire.Ack, wire.Head, wire.Delta, wire.Alert, wire.GateStatus, wire.GateConfig, Reply)
+SHAPES = (wire.Ack, wire.Head, wire.Delta, Alert, wire.GateStatus, wire.GateConfig, OrderReply)
 Reader = Callable[[bytes], object]
 
 
@@ -141,7 +142,7 @@ def test_a_reason_is_short_whatever_the_library_quotes() -> None:
 def test_a_nested_order_is_refused_in_words() -> None:
     envelope = b'{"zz":' + b"[" * 1_500
     found = unseal(envelope, {}, "gate-1", NOW)
-    assert found == Refused(why="it cannot be read")
+    assert found == RefusedOrder(why="it cannot be read")
 
 
 def test_a_nested_record_spoils_only_itself() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import MagueyError, StoreError
-from gate.recovery.check_journal import first_spoiled
+from gate.recovery.check_journal import first_spoiled_in_wal
 from gate.store.cache import CacheReader
 from gate.store.journal import Journal
 from gate.store.live_file import Live, LiveWriter, read_live
@@ -171,4 +171,4 @@ def test_a_pipe_in_the_place_of_the_log_is_told_before_the_journal_is_opened(fol
     (folder / "journal.db-wal").unlink(missing_ok=True)
     os.mkfifo(folder / "journal.db-wal")
     with pytest.raises(StoreError, match="not a regular file"):
-        first_spoiled(folder / "journal.db")
+        first_spoiled_in_wal(folder / "journal.db")

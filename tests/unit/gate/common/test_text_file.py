@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.common.errors import ConfigError
-from gate.common.text_file import NotTextError, text_of
-from gate.config import read
-from hub.config import Mqtt, read_config
+from gate.common.text_file import NotTextError, decode_text
+from gate.config import read_gate_config
+from hub.config import Mqtt, read_hub_config
 from hub.gates.signing_key import make_key, read_key
 from sync.broker.tls import context
 from sync.cli import _token
@@ -33,12 +33,12 @@ def saved(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
 
 def test_a_gates_configuration_may_begin_with_a_mark(tmp_path: Path) -> None:
     example = EXAMPLES / "gate.toml"
-    assert read(saved(tmp_path, "gate.toml", example.read_text())) == read(example)
+    assert read_gate_config(saved(tmp_path, "gate.toml", example.read_text())) == read_gate_config(example)
 
 
 def test_a_hubs_configuration_may_begin_with_a_mark(tmp_path: Path) -> None:
     text = 'venue = "maguey"\n[postgres]\ndsn = "dbname=maguey"\n'
-    assert read_config(saved(tmp_path, "hub.toml", text)).venue == "maguey"
+    assert read_hub_config(saved(tmp_path, "hub.toml", text)).venue == "maguey"
 
 
 def test_a_token_and_a_password_may_begin_with_a_mark_and_end_with_white_space(tmp_path: Path) -> None:
@@ -63,7 +63,12 @@ def test_keys_and_certificates_may_begin_with_a_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_another_encoding_is_named_with_what_to_do(tmp_path: Path, encoding: str) -> None:
     for file in (saved(tmp_path, "gate.toml", "gate_id = 1", encoding), saved(tmp_path, "t", "x", encoding)):
-        for use in (read, read_config, _token, lambda it: Mqtt(password_file=str(it)).password()):
+        for use in (
+            read_gate_config,
+            read_hub_config,
+            _token,
+            lambda it: Mqtt(password_file=str(it)).password(),
+        ):
             with pytest.raises(ConfigError, match=r"UTF-(16|32)\. Save it as UTF-8") as told:
                 use(file)
             assert str(file) in str(told.value)
@@ -72,13 +77,13 @@ def test_another_encoding_is_named_with_what_to_do(tmp_path: Path, encoding: str
 def test_utf_16_without_a_mark_is_named_too(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_bytes("gate_id = 1".encode("utf-16-le"))
     with pytest.raises(ConfigError, match="saved as UTF-16"):
-        read(tmp_path / "gate.toml")
+        read_gate_config(tmp_path / "gate.toml")
 
 
 def test_an_old_encoding_is_refused_with_the_line(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_bytes('# one\ngate_name = "JALÓN"'.encode("latin-1"))
     with pytest.raises(ConfigError, match="not a text file in UTF-8: see line 2"):
-        read(tmp_path / "gate.toml")
+        read_gate_config(tmp_path / "gate.toml")
 
 
 @pytest.mark.parametrize("text", ["Ñandú", "x\x7f", "\x01", MARK])
@@ -93,6 +98,6 @@ def test_a_token_that_no_hub_gives_is_refused_without_being_shown(tmp_path: Path
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_text_or_a_refusal(data: bytes) -> None:
     try:
-        assert text_of(data).encode() in (data, data[3:])
+        assert decode_text(data).encode() in (data, data[3:])
     except NotTextError as told:
         assert str(told).isascii()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gate.common.findings import Finding, Level
+from gate.common.findings import Finding, Severity
 from gate.config import (
     GateFile,
     HubSection,
@@ -38,8 +38,8 @@ from gate.diagnostics.checks import (
 )
 from gate.diagnostics.credentials import check_credentials
 from gate.diagnostics.mounts import mount_of
-from gate.diagnostics.status import EventStatus, GateStatus, JournalStatus
-from gate.store.live_file import Live, Parts, Reading
+from gate.diagnostics.status import EventStatus, JournalStatus, StatusReport
+from gate.store.live_file import Live, LiveReading, PartsReport
 from tests.factories import NOW, StoppedClock
 
 MOUNTINFO = """\
@@ -55,7 +55,7 @@ half a line
 """
 
 
-def levels(found: Iterator[Finding]) -> dict[str, Level]:
+def levels(found: Iterator[Finding]) -> dict[str, Severity]:
     return {one.check: one.level for one in found}
 
 
@@ -91,21 +91,21 @@ def test_a_folder_is_on_the_nearest_mount_above_it(path: str, kind: str, read_on
 def test_a_journal_in_memory_or_over_a_network_is_a_fault(kind: str, tmp_path: Path) -> None:
     table = tmp_path / "mountinfo"
     table.write_text(f"1 0 0:1 / / rw - ext4 /dev/root rw\n2 1 0:2 / {tmp_path} rw - {kind} {kind} rw\n")
-    assert levels(check_state_dir(a_config(tmp_path), table))["journal's disk"] is Level.FAULT
+    assert levels(check_state_dir(a_config(tmp_path), table))["journal's disk"] is Severity.FAULT
 
 
 def test_a_journal_on_a_real_tmpfs_is_a_fault() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         found = levels(check_state_dir(a_config(Path(folder))))
-    assert found["journal's disk"] is Level.FAULT
-    assert found["journal's speed"] is Level.OK
+    assert found["journal's disk"] is Severity.FAULT
+    assert found["journal's speed"] is Severity.OK
 
 
 def test_a_disk_of_this_machine_is_fine_and_its_fsync_is_measured(tmp_path: Path) -> None:
     table = tmp_path / "mountinfo"
     table.write_text("1 0 254:0 / / rw - ext4 /dev/root rw\n")
     found = list(check_state_dir(a_config(tmp_path), table))
-    assert levels(iter(found))["journal's disk"] is Level.OK
+    assert levels(iter(found))["journal's disk"] is Severity.OK
     (speed,) = (one for one in found if one.check == "journal's speed")
     assert "fsync takes" in speed.result
     assert f"tried as {pwd.getpwuid(os.geteuid()).pw_name}" in speed.result
@@ -114,7 +114,7 @@ def test_a_disk_of_this_machine_is_fine_and_its_fsync_is_measured(tmp_path: Path
 
 def test_a_folder_that_is_not_there_is_told_with_who_makes_it(tmp_path: Path) -> None:
     (one,) = check_state_dir(a_config(tmp_path / "nowhere"))
-    assert one.level is Level.FAULT
+    assert one.level is Severity.FAULT
     assert "systemd-tmpfiles" in one.advice
 
 
@@ -124,69 +124,69 @@ def test_files_the_other_service_could_not_write_beside_are_a_fault(tmp_path: Pa
     assert levels(check_sharing(a_config(tmp_path))) == {}  # one user has it all: nothing to share
     tmp_path.chmod(0o2770)
     (one,) = check_sharing(a_config(tmp_path))
-    assert one.level is Level.FAULT
+    assert one.level is Severity.FAULT
     assert "journal.db" in one.result
     (tmp_path / "journal.db").chmod(0o660)
-    assert levels(check_sharing(a_config(tmp_path))) == {"shared files": Level.OK}
+    assert levels(check_sharing(a_config(tmp_path))) == {"shared files": Severity.OK}
 
 
-def status(age: int | None = 3, problem: str | None = None) -> GateStatus:
+def status(age: int | None = 3, problem: str | None = None) -> StatusReport:
     event = EventStatus(name="PF", inside=1, capacity=2, cache_version=3, cache_age_s=age)
     journal = JournalStatus(last_seq=7, problem=problem)
-    return GateStatus(
-        gate_id="gate-1", online=True, journal=journal, event=event, door=Reading(), problems=()
+    return StatusReport(
+        gate_id="gate-1", online=True, journal=journal, event=event, door=LiveReading(), problems=()
     )
 
 
 def test_an_old_cache_is_a_warning_and_none_a_fault() -> None:
-    assert levels(check_files(status())) == {"journal": Level.OK, "cache": Level.OK}
-    assert levels(check_files(status(age=901)))["cache"] is Level.WARNING
-    assert levels(check_files(status(age=None)))["cache"] is Level.WARNING
-    assert levels(check_files(msgspec.structs.replace(status(), event=None)))["cache"] is Level.FAULT
+    assert levels(check_files(status())) == {"journal": Severity.OK, "cache": Severity.OK}
+    assert levels(check_files(status(age=901)))["cache"] is Severity.WARNING
+    assert levels(check_files(status(age=None)))["cache"] is Severity.WARNING
+    assert levels(check_files(msgspec.structs.replace(status(), event=None)))["cache"] is Severity.FAULT
 
 
 def test_a_clock_that_cannot_be_right_is_a_fault(tmp_path: Path) -> None:
     clock = StoppedClock()
     now = clock.now()
     (one,) = check_clock(msgspec.structs.replace(now, wall=datetime(1970, 1, 1, tzinfo=UTC)), None)
-    assert one.level is Level.FAULT
+    assert one.level is Severity.FAULT
     (one,) = check_clock(now, now.wall + timedelta(seconds=1))
-    assert (one.level, "later" in one.result) == (Level.FAULT, True)
+    assert (one.level, "later" in one.result) == (Severity.FAULT, True)
     (one,) = check_clock(now, now.wall)
-    assert one.level is not Level.FAULT  # synchronised or not is this machine's
+    assert one.level is not Severity.FAULT  # synchronised or not is this machine's
 
 
 def test_a_clock_the_hub_has_confirmed_is_fine_and_one_far_off_the_machines_a_warning() -> None:
     """Also where a scan was recorded with a later time, before the clock was known."""
     now = StoppedClock(synced=True).now()
     (one,) = check_clock(now, now.wall + timedelta(days=1))
-    assert (one.level, "by the hub, within 5 ms" in one.result) == (Level.OK, True)
+    assert (one.level, "by the hub, within 5 ms" in one.result) == (Severity.OK, True)
     (one,) = check_clock(msgspec.structs.replace(now, offset_ms=-120_000), None)
-    assert (one.level, "120.000 s off" in one.result) == (Level.WARNING, True)
+    assert (one.level, "120.000 s off" in one.result) == (Severity.WARNING, True)
 
 
-def reading(**parts: str) -> Reading:
+def reading(**parts: str) -> LiveReading:
     now = StoppedClock().now()
-    live = Live(at=now.wall, monotonic_ms=1, boot_id="b", pid=42, version="1", parts=Parts(**parts))
-    return Reading(live=live, age_ms=10, is_fresh=True)
+    live = Live(at=now.wall, monotonic_ms=1, boot_id="b", pid=42, version="1", parts=PartsReport(**parts))
+    return LiveReading(live=live, age_ms=10, is_fresh=True)
 
 
 def test_of_a_running_door_each_part_is_told_as_the_door_has_it() -> None:
     found = list(parts_of(reading(camera="No frame for 5 s.")))
-    assert levels(iter(found))["camera"] is Level.FAULT
+    assert levels(iter(found))["camera"] is Severity.FAULT
     assert found[0].result == "No frame for 5 s."
-    assert {one.level for one in found[1:]} == {Level.OK}
+    assert {one.level for one in found[1:]} == {Severity.OK}
     assert {one.check for one in found} >= {"decoder", "screen", "turnstile", "inputs", "lights", "keypad"}
-    assert levels(check_door(reading())) == {"door": Level.OK}
-    assert levels(check_door(Reading(why="The door is not running."))) == {"door": Level.WARNING}
+    assert levels(check_door(reading())) == {"door": Severity.OK}
+    assert levels(check_door(LiveReading(why="The door is not running."))) == {"door": Severity.WARNING}
 
 
 def test_a_journal_or_cache_that_the_door_cannot_use_is_a_fault_though_the_doctor_can() -> None:
     """The doctor may be root; the door is not, and has them open."""
     told = {one.check: one for one in parts_of(reading(journal="Read-only.", cache="Locked."))}
-    assert (told["door's journal"].level, told["door's journal"].result) == (Level.FAULT, "Read-only.")
-    assert (told["door's cache"].level, told["door's cache"].result) == (Level.FAULT, "Locked.")
-    assert levels(parts_of(reading()))["door's journal"] is Level.OK
+    assert (told["door's journal"].level, told["door's journal"].result) == (Severity.FAULT, "Read-only.")
+    assert (told["door's cache"].level, told["door's cache"].result) == (Severity.FAULT, "Locked.")
+    assert levels(parts_of(reading()))["door's journal"] is Severity.OK
 
 
 def test_every_pin_that_is_wired_is_looked_at_and_no_simulated_one(tmp_path: Path) -> None:
@@ -263,21 +263,21 @@ def papers(tmp_path: Path) -> Papers:
 
 
 def test_good_papers_are_fine(papers: Papers) -> None:
-    assert {one.level for one in papers.found().values()} == {Level.OK}
+    assert {one.level for one in papers.found().values()} == {Severity.OK}
     assert "90 days" in papers.found()["gate's certificate"].result
 
 
 @pytest.mark.parametrize(
     ("issue", "level", "words"),
     [
-        ({"begins": -9, "days": -1}, Level.FAULT, "expired on"),
-        ({"begins": 1}, Level.FAULT, "holds only from"),
-        ({"days": 20}, Level.WARNING, "expires in 20 days"),
-        ({"name": "gate-2"}, Level.FAULT, "made out to gate-2, not to gate-1"),
+        ({"begins": -9, "days": -1}, Severity.FAULT, "expired on"),
+        ({"begins": 1}, Severity.FAULT, "holds only from"),
+        ({"days": 20}, Severity.WARNING, "expires in 20 days"),
+        ({"name": "gate-2"}, Severity.FAULT, "made out to gate-2, not to gate-1"),
     ],
 )
 def test_a_certificate_that_will_be_refused_is_told(
-    papers: Papers, issue: dict[str, Any], level: Level, words: str
+    papers: Papers, issue: dict[str, Any], level: Severity, words: str
 ) -> None:
     papers.issue(**issue)
     one = papers.found()["gate's certificate"]
@@ -287,11 +287,11 @@ def test_a_certificate_that_will_be_refused_is_told(
 
 def test_a_secret_that_others_may_read_is_told_and_never_shown(papers: Papers) -> None:
     papers.token.chmod(0o444)
-    assert papers.found()["token"].level is Level.FAULT
+    assert papers.found()["token"].level is Severity.FAULT
     papers.token.chmod(0o440)
-    assert papers.found()["token"].level is Level.WARNING
+    assert papers.found()["token"].level is Severity.WARNING
     papers.key.chmod(0o444)
-    assert papers.found()["private key"].level is Level.FAULT
+    assert papers.found()["private key"].level is Severity.FAULT
     assert "canary" not in str(papers.found())
 
 
@@ -302,8 +302,8 @@ def test_missing_empty_and_broken_papers_are_told(papers: Papers) -> None:
     papers.token.unlink()
     assert "No such file" in papers.found()["token"].result
     papers.cert.write_text("no certificate")
-    assert papers.found()["gate's certificate"].level is Level.FAULT
-    assert papers.found(ca_file="", cert_file="", key_file="")["hub's certificate"].level is Level.WARNING
+    assert papers.found()["gate's certificate"].level is Severity.FAULT
+    assert papers.found(ca_file="", cert_file="", key_file="")["hub's certificate"].level is Severity.WARNING
 
 
 def test_a_key_of_another_certificate_is_told(papers: Papers) -> None:

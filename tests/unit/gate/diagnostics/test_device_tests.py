@@ -13,7 +13,7 @@ from gate.diagnostics import device_tests as trials
 from gate.ports.signals import Signal
 from gate.rules.model import Reason, Ruling, ScanRecord
 from gate.store.journal import Journal
-from gate.store.live_file import Reading
+from gate.store.live_file import LiveReading
 from hardware.fakes import RecordingTurnstile, RecordingVoice
 from tests.factories import StoppedClock
 
@@ -60,9 +60,9 @@ def test_what_cannot_be_recorded_moves_nothing(journal: Journal, tmp_path: Path)
 
 
 def test_beside_a_running_door_nothing_is_tried() -> None:
-    trials.refuse_beside(Reading(why="The door is not running."))
+    trials.refuse_beside(LiveReading(why="The door is not running."))
     with pytest.raises(MagueyError, match="systemctl stop maguey-gate"):
-        trials.refuse_beside(Reading(is_fresh=True))
+        trials.refuse_beside(LiveReading(is_fresh=True))
 
 
 def test_every_signal_is_played_for_its_time_and_then_there_is_rest() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gate.common.errors import CallError, StoreError
 from gate.diagnostics.recorded_night import replay_night
-from gate.diagnostics.replay import Known, replay
+from gate.diagnostics.replay import replay
 from gate.rules.decide import Policy
 from gate.rules.model import (
     Admission,
@@ -26,6 +26,7 @@ from gate.rules.model import (
     Status,
 )
 from gate.rules.payload import code_hash
+from gate.store.cache import Known
 from tests.factories import (
     DOORS,
     NOW,

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from gate.door.signs import PATIENCE_MS
-from gate.ports.screen import Answer, DoubleEntry, Idle, Notice, OutOfOrder, Part, Place, Screen
+from gate.ports.screen import DoubleEntry, EntryPlace, Idle, Notice, OutOfOrder, Part, Screen, VerdictScreen
 from gate.ports.signals import Signal
-from sync.wire.messages import Alert, GateConfig
+from gate.rules.alert import Alert
+from sync.wire.messages import GateConfig
 from tests.doors import Bench, guests
 from tests.factories import NOW, an_event, code_id
 
@@ -67,8 +68,8 @@ def test_it_says_which_gates_by_name_and_when(bench: Bench) -> None:
     bench.wait(2.1)
     screen = now_shown(bench)
     assert isinstance(screen, DoubleEntry)
-    assert screen.counts == Place(gate="GATE 1", at=NOW)
-    assert screen.other == Place(gate="GATE 2", at=NOW + timedelta(minutes=1))
+    assert screen.counts == EntryPlace(gate="GATE 1", at=NOW)
+    assert screen.other == EntryPlace(gate="GATE 2", at=NOW + timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(
@@ -88,12 +89,12 @@ def test_what_concerns_others_is_not_on_this_screen(bench: Bench, alert: Alert) 
 
 def test_a_double_entry_never_covers_the_answer_to_a_guest_and_gets_its_time_after_them(bench: Bench) -> None:
     bench.hub.put_alert(an_alert())
-    assert isinstance(bench.show(code_id(1), seconds=1.4), Answer)
-    assert isinstance(now_shown(bench), Answer)
+    assert isinstance(bench.show(code_id(1), seconds=1.4), VerdictScreen)
+    assert isinstance(now_shown(bench), VerdictScreen)
     bench.wait(1)
     assert isinstance(now_shown(bench), DoubleEntry)
-    assert isinstance(bench.show(code_id(2), seconds=1.4), Answer)
-    assert isinstance(now_shown(bench), Answer)
+    assert isinstance(bench.show(code_id(2), seconds=1.4), VerdictScreen)
+    assert isinstance(now_shown(bench), VerdictScreen)
     bench.wait(9)
     assert isinstance(now_shown(bench), DoubleEntry)  # all of its ten seconds, once more
     bench.wait(3)

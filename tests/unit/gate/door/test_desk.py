@@ -13,7 +13,7 @@ import pytest
 
 from gate.common.errors import CacheError, StoreError
 from gate.door.desk import Answered, Desk
-from gate.hotline.client import Claims
+from gate.hotline.client import HubLine
 from gate.rules.decide import Policy
 from gate.rules.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
 from gate.rules.payload import Several, code_hash, parse
@@ -55,7 +55,7 @@ class Gate:
         )
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
-        self.claims: Claims = SilentHub()
+        self.claims: HubLine = SilentHub()
         self.desk = self._desk()
 
     def _desk(self) -> Desk:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.common.errors import HardwareError, Step
 from gate.common.retried import RETRY_MS
-from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.ports.screen import Idle, Notice, OutOfOrder, Part, Screen, VerdictScreen
 from gate.rules.model import Flag, Reason, Ruling, Status
 from gate.rules.presence import STUCK_MS
 from gate.store.link_row import LinkNote
@@ -28,7 +28,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def reason(screen: Screen) -> Reason:
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict.reason
 
 
@@ -54,14 +54,14 @@ def _rows(bench: Bench) -> list[tuple[int, str]]:
 
 def test_two_codes_at_once_show_one_at_a_time_and_move_nothing(bench: Bench) -> None:
     screen = bench.show(code_id(), code_id(2))
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     assert (screen.verdict.ruling, screen.verdict.reason) == (Ruling.NONE, Reason.AMBIGUOUS)
     assert bench.relay.releases == []
 
 
 def test_idle_comes_back_after_the_answer_had_its_time_and_counts_the_guest(bench: Bench) -> None:
     bench.show(code_id(), seconds=1.4)
-    assert isinstance(bench.display.screens[-1], Answer)
+    assert isinstance(bench.display.screens[-1], VerdictScreen)
     bench.wait(0.3)
     idle = bench.display.screens[-1]
     assert isinstance(idle, Idle)
@@ -141,7 +141,7 @@ def test_a_journal_damaged_beyond_reading_is_set_aside_and_admissions_are_flagge
     """docs/adr/0012: one-time tickets as at a gate that does not know, flagged and never silently."""
     (bench.folder / "journal.db").write_bytes(b"no database" * 1000)
     screen = bench.show(code_id())
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     assert Flag.HISTORY_LOST in screen.verdict.flags
     shown = bench.display.screens[-1]
     assert isinstance(shown, OutOfOrder)

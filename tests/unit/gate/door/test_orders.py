@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gate.common.errors import HardwareError, Step
 from gate.door.orders import MOST_REMEMBERED, MOST_WAITING
 from gate.hotline.messages import Refetch
-from gate.ports.screen import Answer, Idle, Notice, StaffText
-from gate.rules.command import LONGEST_ENVELOPE, Action, Reply
+from gate.ports.screen import Idle, Notice, StaffText, VerdictScreen
+from gate.rules.command import LONGEST_ENVELOPE, Action, OrderReply
 from gate.rules.model import Reason
 from gate.rules.passage import Way
 from gate.store.link_row import LinkNote
@@ -44,7 +44,7 @@ def staff(bench: Bench) -> Iterator[Staff]:
     staff.close()
 
 
-def refused(reply: Reply | None) -> str:
+def refused(reply: OrderReply | None) -> str:
     assert reply is not None
     assert reply.outcome == "refused"
     return reply.why
@@ -83,7 +83,7 @@ def test_a_release_nobody_walks_through_is_told(bench: Bench, staff: Staff) -> N
 def test_a_release_uses_up_nobodys_ticket(bench: Bench, staff: Staff) -> None:
     staff.order("release")
     screen = bench.show(code_id())
-    assert isinstance(screen, Answer)
+    assert isinstance(screen, VerdictScreen)
     assert screen.verdict.reason is Reason.FIRST_ENTRY
 
 
@@ -286,9 +286,9 @@ def test_the_fire_alarm_beats_every_order(bench: Bench, staff: Staff) -> None:
 
 def test_a_text_of_staff_is_shown_for_ten_seconds_between_guests(bench: Bench, staff: Staff) -> None:
     staff.send(staff.sealed("show_text", text="Wristbands to GATE 2"))
-    assert isinstance(bench.show(code_id(), seconds=0), Answer)
+    assert isinstance(bench.show(code_id(), seconds=0), VerdictScreen)
     bench.wait(1.4)
-    assert isinstance(bench.display.screens[-1], Answer)
+    assert isinstance(bench.display.screens[-1], VerdictScreen)
     bench.wait(0.3)
     shown = bench.display.screens[-1]
     assert isinstance(shown, StaffText)

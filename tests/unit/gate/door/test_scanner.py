@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from gate.common.errors import HardwareError, Step
 from gate.diagnostics.device_tests import read_codes
 from gate.ports.devices import Scanner
-from gate.ports.screen import Answer, Idle, Screen, Typing
+from gate.ports.screen import Idle, Screen, Typing, VerdictScreen
 from gate.rules.model import Kind, Reason
-from gate.rules.passage import Order
+from gate.rules.passage import OrderAction
 from gate.rules.presence import RESCAN_AFTER_MS
 from gate.store.live_file import read_live
 from hardware.fakes import ScriptedScanner
@@ -40,7 +40,7 @@ def scan(bench: Bench, text: str) -> Screen:
 
 
 def reason(screen: Screen) -> Reason:
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict.reason
 
 
@@ -111,11 +111,11 @@ def test_five_foreign_codes_lock_the_gate_as_before_the_camera(bench: Bench) -> 
 
 
 def test_what_is_scanned_while_the_way_is_closed_is_thrown_away(bench: Bench) -> None:
-    bench.door.order(Order.CLOSE)
+    bench.door.order(OrderAction.CLOSE)
     for number in range(1, 4):
         scan(bench, code_id(number))
     bench.wait(1)
-    bench.door.order(Order.RESUME)
+    bench.door.order(OrderAction.RESUME)
     bench.wait(1)
     assert [record for record in bench.records() if record.record == "scan"] == []
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from gate.hotline.client import FRESH_MS, Hotline, may_ask, with_beat
-from gate.hotline.messages import Beat, Ordered, ToDoor, Unused, encode, to_sync
-from gate.rules.first_entry import Answer, Claim
+from gate.hotline.messages import Beat, Ordered, ToDoor, to_packet, to_sync
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.store.cache import LinkState
 from tests.factories import StoppedClock
 from tests.patience import PATIENCE_S, until
 
 CLAIM = Claim(scan_id="scan-1", code_hash="c" * 64, event_id="event-1", epoch="epoch-1")
-GRANTED = Answer(scan_id="scan-1", answer="granted")
+GRANTED = Grant(scan_id="scan-1", answer="granted")
 UP = LinkState(alive=True, online=True, cut_ms=0)
 TIMEOUT_S = 0.05
 Reply = Callable[[socket.socket, bytes], None]
@@ -64,7 +64,7 @@ def replies(*messages: ToDoor) -> Reply:
     def reply(line: socket.socket, packet: bytes) -> None:
         if isinstance(to_sync(packet), Claim):
             for message in messages:
-                line.send(encode(message))
+                line.send(to_packet(message))
 
     return reply
 
@@ -88,8 +88,8 @@ def test_a_claim_is_answered(tmp_path: Path) -> None:
 
 
 def test_an_answer_to_another_claim_is_dropped_and_the_wait_goes_on(tmp_path: Path) -> None:
-    late = Answer(scan_id="scan-0", answer="granted")
-    taken = Answer(scan_id="scan-1", answer="taken")
+    late = Grant(scan_id="scan-0", answer="granted")
+    taken = Grant(scan_id="scan-1", answer="taken")
     with talking(tmp_path, replies(late, taken)) as (hotline, _):
         assert hotline.ask(CLAIM) == taken
 
@@ -98,13 +98,13 @@ def test_an_answer_that_comes_too_late_answers_nothing_else(tmp_path: Path) -> N
     with talking(tmp_path, lambda *_: None, TIMEOUT_S) as (hotline, sync):
         assert hotline.ask(CLAIM) is None
         until(lambda: sync.lines)
-        sync.lines[0].send(encode(GRANTED))
+        sync.lines[0].send(to_packet(GRANTED))
         assert hotline.ask(Claim(scan_id="scan-2", code_hash="d" * 64, event_id="e", epoch="f")) is None
 
 
 def test_what_is_no_message_is_passed_over(tmp_path: Path) -> None:
     def reply(line: socket.socket, _: bytes) -> None:
-        for packet in (b"{", b"null", b"\xff" * 40_000, encode(GRANTED)):
+        for packet in (b"{", b"null", b"\xff" * 40_000, to_packet(GRANTED)):
             line.send(packet)
 
     with talking(tmp_path, reply) as (hotline, _):
@@ -144,7 +144,7 @@ def test_a_sync_that_reads_nothing_costs_no_send_a_wait(tmp_path: Path) -> None:
     listener.bind(str(tmp_path / "sync.sock"))
     listener.listen(1)  # SIGSTOPped: connections and packets pile up in the kernel
     hotline = Hotline(tmp_path / "sync.sock", TIMEOUT_S, StoppedClock())
-    sent = [hotline.send(Unused(scan_id=f"{n:0>8000}")) for n in range(1000)]
+    sent = [hotline.send(Returned(scan_id=f"{n:0>8000}")) for n in range(1000)]
     assert sent[0]
     assert not sent[-1]
     assert hotline.ask(CLAIM) is None
@@ -167,7 +167,7 @@ def test_orders_are_kept_apart_from_answers_and_handed_over_once(tmp_path: Path)
 def test_without_sync_there_are_no_orders_and_nothing_raises(tmp_path: Path) -> None:
     hotline = Hotline(tmp_path / "sync.sock", TIMEOUT_S, StoppedClock())
     assert hotline.orders() == []
-    assert not hotline.send(Unused(scan_id="x"))
+    assert not hotline.send(Returned(scan_id="x"))
     hotline.unused("x")
     hotline.close()
 
@@ -215,7 +215,7 @@ def test_what_sync_says_over_the_line_counts_while_its_row_is_old(tmp_path: Path
         assert not hotline.is_up(STALE)
         assert hotline.orders() == []
         until(lambda: len(sync.lines) == 1)
-        sync.lines[0].send(encode(Beat(answered_ms=StoppedClock().now().monotonic_ms)))
+        sync.lines[0].send(to_packet(Beat(answered_ms=StoppedClock().now().monotonic_ms)))
         until(lambda: hotline.orders() == [] and hotline.is_up(STALE))
         sync.close()
         until(lambda: hotline.orders() == [] and not hotline.is_up(STALE))

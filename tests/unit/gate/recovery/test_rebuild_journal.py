@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.common.errors import Step, StoreError
-from gate.ports.screen import Answer, Idle, Notice, OutOfOrder, Part, Screen
+from gate.ports.screen import Idle, Notice, OutOfOrder, Part, Screen, VerdictScreen
 from gate.rules.model import Entry, Flag, Kind, Reason, ReservationStatus, Status
 from gate.rules.payload import code_hash
 from gate.store.journal import Journal
@@ -36,7 +36,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def answer(screen: Screen) -> tuple[Reason, tuple[Flag, ...]]:
-    assert isinstance(screen, Answer), screen
+    assert isinstance(screen, VerdictScreen), screen
     return screen.verdict.reason, tuple(set(screen.verdict.flags) - {Flag.ISOLATED, Flag.UNCLAIMED})
 
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gate.ports.screen import Answer
-from gate.rules.code_starts import FARTHEST_DAYS, Night, Starts, starts_of
+from gate.ports.screen import VerdictScreen
+from gate.rules.code_starts import FARTHEST_DAYS, NightCode, Starts, starts_of
 from gate.rules.model import Reason
 from gate.rules.payload import Code, code_hash
-from gate.rules.typed_code import MOST_CANDIDATES, MOST_FAR, read
+from gate.rules.typed_code import MOST_CANDIDATES, MOST_FAR, readings
 from gate.rules.typo import likely
 from hub.ticketing.codes import CROCKFORD, ticket_code
 from tests.doors import Bench
@@ -22,7 +22,7 @@ from tests.factories import NOW, an_admission, an_event
 
 DAY = date(2026, 11, 20)
 MEXICO = ZoneInfo("America/Mexico_City")
-STARTS = Starts(nights=(Night(code="PF", day=DAY), Night(code="PS", day=DAY + timedelta(days=1))))
+STARTS = Starts(nights=(NightCode(code="PF", day=DAY), NightCode(code="PS", day=DAY + timedelta(days=1))))
 MOVED = [0, 1, -1, 2, -2, 7, -7, 30, -59, 180, FARTHEST_DAYS - 1, 1 - FARTHEST_DAYS]
 
 
@@ -32,7 +32,7 @@ def ticket(days: int = 0, seed: int = 7, event: str = "PF") -> str:
 
 def found(text: str, *cache: str, starts: Starts = STARTS) -> Code | None:
     hashes = {code_hash(code) for code in cache}
-    presented = read(text, starts, lambda hashed: hashed in hashes)
+    presented = readings(text, starts, lambda hashed: hashed in hashes)
     return presented.what if presented and isinstance(presented.what, Code) else None
 
 
@@ -95,7 +95,7 @@ def test_what_is_looked_up_for_one_typed_code_is_bounded() -> None:
         return False
 
     for text in ("7K3M9QX2VD5RTA0HQ", "ABC123", "20261120ABC123", "X" * 40, "Z" * 41, "HOLA", "Ñ" * 9):
-        read(text, STARTS, known)
+        readings(text, STARTS, known)
         assert asked <= MOST_CANDIDATES + MOST_FAR
         asked = 0
 
@@ -143,6 +143,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_at_the_door_a_moved_nights_random_part_is_admitted(bench: Bench) -> None:
     for days in (1, -35):
         shown = bench.type(ticket(days)[-17:] + "\n")
-        assert isinstance(shown, Answer)
+        assert isinstance(shown, VerdictScreen)
         assert shown.verdict.reason is Reason.FIRST_ENTRY
         bench.wait(2)

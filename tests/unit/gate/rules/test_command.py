@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.rules.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, Command, Envelope, Refused, seal, unseal
+from gate.rules.command import LONGEST_ENVELOPE, LONGEST_LIFE_S, Command, Envelope, RefusedOrder, seal, unseal
 from tests.factories import NOW, StoppedClock
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"s", b"o"))
@@ -36,13 +36,13 @@ def an_order(**changes: Any) -> Command:
     )
 
 
-def opened(sealed: bytes, **changes: Any) -> Command | Refused:
+def opened(sealed: bytes, **changes: Any) -> Command | RefusedOrder:
     return unseal(sealed, KEYS, "gate-1", msgspec.structs.replace(SURE, **changes))
 
 
 def why(sealed: bytes, **changes: Any) -> str:
     found = opened(sealed, **changes)
-    assert isinstance(found, Refused), found
+    assert isinstance(found, RefusedOrder), found
     return found.why
 
 
@@ -82,7 +82,7 @@ def test_an_order_expires() -> None:
 
 def test_a_gate_that_does_not_know_the_time_follows_nothing() -> None:
     found = opened(seal(an_order(), "S1", KEY), clock="untrusted")
-    assert isinstance(found, Refused)
+    assert isinstance(found, RefusedOrder)
     assert "does not know the time" in found.why
     assert found.id == an_order().id  # it is staff's, so it is answered
 

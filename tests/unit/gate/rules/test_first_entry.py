@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from gate.rules.decide import decide
-from gate.rules.first_entry import ALONE, Answer, Standing, lacks_leave
+from gate.rules.first_entry import ALONE, Grant, Standing, lacks_leave
 from gate.rules.home_gate import home_of
 from gate.rules.model import (
     Entry,
@@ -37,8 +37,8 @@ REFUSED: Told = (Reason.ISOLATED, (), "")
 SENT: Told = (Reason.OTHER_GATE, (), HOME)
 
 
-def answer(says: Literal["granted", "taken", "revoked", "elsewhere"], **more: Any) -> Answer:
-    return Answer(scan_id="scan-1", answer=says, **more)
+def answer(says: Literal["granted", "taken", "revoked", "elsewhere"], **more: Any) -> Grant:
+    return Grant(scan_id="scan-1", answer=says, **more)
 
 
 def night(policy: IsolationPolicy, homes: tuple[str, ...] = HOMES, retired: tuple[str, ...] = ()) -> Event:
@@ -131,7 +131,7 @@ def test_what_the_hub_has_revoked_is_refused_as_if_the_cache_knew(
 
 
 @pytest.mark.parametrize("said", [answer("revoked", status=Status.REFUNDED), answer("taken", entry=ENTRY)])
-def test_the_hubs_answer_counts_for_an_unknown_signed_ticket_too(said: Answer) -> None:
+def test_the_hubs_answer_counts_for_an_unknown_signed_ticket_too(said: Grant) -> None:
     question = a_question(
         admission=None, ticket_event=None, proof=Proof.VALID, standing=Standing(answer=said)
     )

@@ -18,12 +18,12 @@ from gate.rules.passage import (
     WALK,
     WAY,
     NotAllowed,
-    Order,
+    OrderAction,
     Outcome,
     Passage,
+    PassageStep,
     Rules,
     Sensed,
-    Step,
     Walk,
     Way,
     lost,
@@ -180,8 +180,8 @@ def test_scans_are_answered_unless_the_gate_is_closed_or_burning() -> None:
 
 
 @pytest.mark.parametrize("way", [Way.NORMAL, Way.HELD_OPEN, Way.CLOSED])
-@pytest.mark.parametrize("wanted", list(Order))
-def test_orders_follow_the_table_and_nothing_else_is_possible(way: Way, wanted: Order) -> None:
+@pytest.mark.parametrize("wanted", list(OrderAction))
+def test_orders_follow_the_table_and_nothing_else_is_possible(way: Way, wanted: OrderAction) -> None:
     before = Passage(ordered=way)
     if (way, wanted) not in WAY:
         with pytest.raises(NotAllowed):
@@ -194,7 +194,7 @@ def test_orders_follow_the_table_and_nothing_else_is_possible(way: Way, wanted: 
 
 def test_a_walk_ends_once_and_only_from_released() -> None:
     assert {state for state, _ in WALK} == {Walk.RELEASED}
-    assert {WALK[Walk.RELEASED, step] for step in Step} == {Walk.PASSED, Walk.EXPIRED}
+    assert {WALK[Walk.RELEASED, step] for step in PassageStep} == {Walk.PASSED, Walk.EXPIRED}
 
 
 def test_an_opened_housing_is_told_once() -> None:

@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gate.rules.code_starts import Night, Starts, starts_of
+from gate.rules.code_starts import NightCode, Starts, starts_of
 from gate.rules.payload import Code, Malformed, code_hash, parse
-from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford, may_type, read
+from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford, may_type, readings
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 from tests.codes import signed
 from tests.factories import NOW, an_event
 
 MEXICO = ZoneInfo("America/Mexico_City")
 TONIGHT = "MGY-PF-20261120-"
-NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))
+NIGHT = Starts(nights=(NightCode(code="PF", day=date(2026, 11, 20)),))
 OLD = "MGY-PF-20261120-ABC123XYZ"
 
 
@@ -33,7 +33,7 @@ def guest_pass(seed: int = 7) -> str:
 def entered_as(text: str, *cache: str, starts: Starts = NIGHT) -> Code | Malformed | None:
     """What a gate makes of a typed text when its cache knows these codes."""
     hashes = {code_hash(code) for code in cache}
-    presented = read(text, starts, lambda hashed: hashed in hashes)
+    presented = readings(text, starts, lambda hashed: hashed in hashes)
     if presented is None:
         return None
     assert isinstance(presented.what, Code | Malformed)

@@ -9,13 +9,13 @@ from datetime import date
 import pytest
 
 from display.text.words import grouped
-from gate.rules.code_starts import Night, Starts
+from gate.rules.code_starts import NightCode, Starts
 from gate.rules.payload import code_hash
 from gate.rules.typo import MOST_LOOKUPS, Typo, corrections, likely
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 
 TONIGHT = "MGY-PF-20261120-"
-NIGHT = Starts(nights=(Night(code="PF", day=date(2026, 11, 20)),))
+NIGHT = Starts(nights=(NightCode(code="PF", day=date(2026, 11, 20)),))
 
 
 def ticket(seed: int = 7, event: str = "PF", day: int = 20) -> str:
@@ -209,7 +209,9 @@ def test_what_a_guesser_can_have_looked_up_is_bounded() -> None:
         likely(text, NIGHT, asked)
         assert len(asked.hashes) <= MOST_LOOKUPS
     asked = Asked()
-    likely("0" * 39 + "1", Starts(nights=(*NIGHT.nights, Night(code="PS", day=date(2026, 11, 19)))), asked)
+    likely(
+        "0" * 39 + "1", Starts(nights=(*NIGHT.nights, NightCode(code="PS", day=date(2026, 11, 19)))), asked
+    )
     assert 64 < len(asked.hashes) <= MOST_LOOKUPS
 
 

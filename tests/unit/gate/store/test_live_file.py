@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.rules.passage import Way
-from gate.store.live_file import FRESH_MS, Live, LiveWriter, Parts, percentile, read_live
+from gate.store.live_file import FRESH_MS, Live, LiveWriter, PartsReport, percentile, read_live
 from tests.factories import StoppedClock
 
 
@@ -22,7 +22,7 @@ def a_live(clock: StoppedClock, **changes: Any) -> Live:
 
 def test_what_was_written_is_read_with_its_age(tmp_path: Path) -> None:
     clock, path = StoppedClock(), tmp_path / "run" / "door.json"
-    live = a_live(clock, parts=Parts(screen="No screen answers."), way=Way.HELD_OPEN, p50_ms=0.2)
+    live = a_live(clock, parts=PartsReport(screen="No screen answers."), way=Way.HELD_OPEN, p50_ms=0.2)
     LiveWriter(path).put(live)
     clock.forward(2)
     reading = read_live(path, clock.now())
@@ -38,7 +38,7 @@ def test_it_is_written_once_a_second_and_at_once_on_a_change(tmp_path: Path) -> 
         ages.append(read_live(path, clock.now()).age_ms)
         clock.forward(0.1)
     assert ages == [*range(0, 1_000, 100)] * 2
-    for change in ({"parts": Parts(camera="gone")}, {"way": Way.CLOSED}):
+    for change in ({"parts": PartsReport(camera="gone")}, {"way": Way.CLOSED}):
         clock.forward(0.01)
         writer.put(a_live(clock, **change))
         now = read_live(path, clock.now())

@@ -17,8 +17,8 @@ from hardware.camera.frame_source import Frame, fit
 from hardware.camera.open import open_camera
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
 from hardware.camera.tried_files import Tries
-from hardware.decoder.decode import decode
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.decode import read_codes
+from hardware.decoder.picture_file import Grey, load_picture
 from tests.unit.hardware.scenes import code
 
 
@@ -37,7 +37,7 @@ def _frames(camera: FolderSource, count: int) -> list[Frame]:
 
 
 def _raws(frame: Frame) -> list[bytes]:
-    return [found.raw for found in decode(frame.grey).found]
+    return [found.raw for found in read_codes(frame.grey).found]
 
 
 def _aged(path: Path) -> Path:
@@ -125,7 +125,7 @@ def test_a_file_that_ended_the_camera_twice_is_set_aside_unread(
         opened.append(path.name)
         if path.name == "evil.png":
             raise Crash
-        return load(path)
+        return load_picture(path)
 
     monkeypatch.setattr(folder, "load", crashing)
     for _ in range(2):
@@ -229,7 +229,7 @@ def test_any_picture_fits_the_frame(shape: tuple[int, int]) -> None:
 
 def test_a_code_without_a_margin_gets_one() -> None:
     bare = code("NO-MARGIN")[24:-24, 24:-24]
-    assert [found.raw for found in decode(fit(bare, (640, 480))).found] == [b"NO-MARGIN"]
+    assert [found.raw for found in read_codes(fit(bare, (640, 480))).found] == [b"NO-MARGIN"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from segno import encoder
 
 from hardware.decoder import decode as module
-from hardware.decoder.decode import LARGE, decode, has_second_opinion
+from hardware.decoder.decode import LARGE, has_second_opinion, read_codes
 from hardware.decoder.effort import Effort, effort
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.picture_file import Grey, load_picture
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.unit.hardware.hostile import wall, with_good
@@ -25,12 +25,12 @@ HOSTILE = sorted(shared("door/hostile").glob("*.png"))
 
 
 def _raws(grey: Grey, effort: Effort = Effort.STILL) -> list[bytes]:
-    return [found.raw for found in decode(grey, effort).found]
+    return [found.raw for found in read_codes(grey, effort).found]
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_reads_a_clean_code_first_time(effort: Effort) -> None:
-    result = decode(code(GOOD), effort)
+    result = read_codes(code(GOOD), effort)
     assert [found.raw for found in result.found] == [GOOD.encode()]
     assert result.decoder == "zxing"
     assert result.ms > 0
@@ -44,7 +44,7 @@ def test_offset_is_the_distance_from_the_middle() -> None:
     frame[240 - side // 2 : 240 - side // 2 + side, 320 - side // 2 : 320 - side // 2 + side] = code(
         "MIDDLE-OF-THE-PICTURE-XXX", scale=3
     )[:side, :side]
-    found = decode(frame).found
+    found = read_codes(frame).found
     assert [one.raw for one in found] == [b"MIDDLE-OF-THE-PICTURE-XXX", GOOD.encode()]
     assert found[0].offset < 0.02
     assert 0.7 < found[1].offset < 1
@@ -57,14 +57,14 @@ def test_the_same_code_twice_in_a_picture_is_one() -> None:
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("path", sorted(shared("door/empty-640x480").iterdir()), ids=lambda path: path.stem)
 def test_nothing_is_found_where_nothing_is(path: Path, effort: Effort) -> None:
-    assert decode(load(path), effort).found == ()
+    assert read_codes(load_picture(path), effort).found == ()
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.stem)
 def test_a_good_code_is_read_beside_any_hostile_one(path: Path, effort: Effort) -> None:
-    picture = load(path)
-    decode(picture, effort)
+    picture = load_picture(path)
+    read_codes(picture, effort)
     assert GOOD.encode() in _raws(beside(picture, code(GOOD)), effort)
     assert GOOD.encode() in _raws(beside(code(GOOD), picture), effort)
 
@@ -73,12 +73,12 @@ def test_hostile_codes_are_read_to_the_byte_or_not_at_all() -> None:
     folder = shared("door/hostile")
     labels = json.loads((folder / "labels.json").read_text())
     for name, label in labels.items():
-        raws = _raws(load(folder / name))
+        raws = _raws(load_picture(folder / name))
         if name in ("micro.png", "structured-append-1of2.png", "structured-append-2of2.png"):
             assert raws == [], name
         elif label.get("text") is not None:
             assert raws == [label["text"].encode()], name
-    assert _raws(load(folder / "bytes-0-255.png")) == [bytes(range(256))]
+    assert _raws(load_picture(folder / "bytes-0-255.png")) == [bytes(range(256))]
 
 
 def test_every_part_of_a_sequence_is_left_out() -> None:
@@ -128,7 +128,7 @@ def test_a_small_code_in_a_large_photograph_is_read() -> None:
 )
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_pictures_of_any_shape_are_looked_at(shape: tuple[int, int], effort: Effort) -> None:
-    assert decode(np.zeros(shape, dtype=np.uint8), effort).found == ()
+    assert read_codes(np.zeros(shape, dtype=np.uint8), effort).found == ()
 
 
 def test_smoothing_is_the_weighted_mean_within_rounding() -> None:
@@ -147,7 +147,7 @@ def test_halving_is_the_mean_of_four_within_rounding() -> None:
 
 @pytest.mark.parametrize("name", ["glare-00.png", "dirt-00.png"])
 def test_a_poster_hides_no_phone_from_the_second_opinion(name: str) -> None:
-    frame = load(shared("door/synth-640x480") / name)
+    frame = load_picture(shared("door/synth-640x480") / name)
     ours = _raws(frame, Effort.SECOND_OPINION)
     poster = code("https://example.org/menu", scale=3)
     frame[: poster.shape[0], : poster.shape[1]] = poster
@@ -164,7 +164,7 @@ def test_a_dim_code_in_noise_is_read_in_one_frame_which_the_unsmoothed_steps_do_
     frame = _in_noise(np.pad(code(GOOD, scale=5), 100, constant_values=255), 60, 20)
     assert not module._zxing(frame)
     assert not module._zxing(frame, module._GLOBAL)
-    result = decode(frame, Effort.FRAME)
+    result = read_codes(frame, Effort.FRAME)
     assert [found.raw for found in result.found] == [GOOD.encode()]
     assert result.decoder == "zxing-smooth-global"
 
@@ -199,4 +199,4 @@ def test_a_code_in_a_gs1_symbol_is_read_as_it_is(text: str, monkeypatch: pytest.
         write(buffer, *others, **named)
 
     monkeypatch.setattr(encoder, "write_segment", marked)
-    assert [found.raw for found in decode(code(text, version=12)).found] == [text.encode()]
+    assert [found.raw for found in read_codes(code(text, version=12)).found] == [text.encode()]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from gate.common.errors import MagueyError
-from hardware.decoder.picture_file import MAX_BYTES, MAX_PIECES, MAX_SCANS, PictureError, load
+from hardware.decoder.picture_file import MAX_BYTES, MAX_PIECES, MAX_SCANS, PictureError, load_picture
 from hardware.decoder.picture_pieces import has_more
 from hardware.decoder.separate_process import answer_of, decode_apart
 
@@ -25,7 +25,7 @@ from hardware.decoder.separate_process import answer_of, decode_apart
 def test_reads_the_three_formats_as_grey_rows_and_columns(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     Image.new("RGB", (40, 20), (200, 200, 200)).save(path)
-    grey = load(path)
+    grey = load_picture(path)
     assert grey.shape == (20, 40)
     assert grey.dtype == np.uint8
     assert abs(int(grey[10, 10]) - 200) <= 2
@@ -37,7 +37,7 @@ def test_turns_the_picture_as_its_exif_orientation_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned clockwise: left becomes top
     image.save(tmp_path / "turned.jpg", exif=exif)
-    grey = load(tmp_path / "turned.jpg")
+    grey = load_picture(tmp_path / "turned.jpg")
     assert grey.shape == (40, 20)
     assert grey[5, 10] > 200
     assert grey[35, 10] < 50
@@ -47,14 +47,14 @@ def test_transparent_parts_are_white_paper(tmp_path: Path) -> None:
     image = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
     image.putpixel((3, 3), (0, 0, 0, 255))
     image.save(tmp_path / "clear.png")
-    grey = load(tmp_path / "clear.png")
+    grey = load_picture(tmp_path / "clear.png")
     assert grey[0, 0] == 255
     assert grey[3, 3] == 0
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 0x8000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    assert load(tmp_path / "deep.png")[0, 0] == 0x80
+    assert load_picture(tmp_path / "deep.png")[0, 0] == 0x80
 
 
 def _png_header(width: int, height: int) -> bytes:
@@ -86,7 +86,7 @@ def test_refuses_in_words(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(content)
     with pytest.raises(PictureError, match=says) as refused:
-        load(path)
+        load_picture(path)
     assert str(path) in str(refused.value)
     assert path.name not in refused.value.why
     assert isinstance(refused.value, MagueyError)
@@ -96,21 +96,21 @@ def test_refuses_a_picture_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     path.write_bytes(_cut_short(path))
     with pytest.raises(PictureError, match="damaged or cut short"):
-        load(path)
+        load_picture(path)
 
 
 def test_refuses_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="no such file"):
-        load(tmp_path / "none.png")
+        load_picture(tmp_path / "none.png")
     with pytest.raises(PictureError, match="is a folder"):
-        load(tmp_path)
+        load_picture(tmp_path)
 
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", Path("/dev/zero")):
         with pytest.raises(PictureError, match=r"is not a regular file\. Give a picture file\."):
-            load(path)
+            load_picture(path)
 
 
 def test_the_reason_for_a_log_never_has_the_path(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_reason_for_a_log_never_has_the_path(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     for path in (loop, tmp_path / ("secret" * 50), loop / "secret.png"):
         with pytest.raises(PictureError) as refused:
-            load(path)
+            load_picture(path)
         assert "secret" not in refused.value.why
 
 
@@ -143,7 +143,7 @@ def test_a_side_that_no_camera_makes_is_refused_from_the_header(
     path = tmp_path / "long.png"
     path.write_bytes(_png(size[0], 1, 8, 0) if size[1] == 1 else _png(1, size[1], 8, 0))
     with pytest.raises(PictureError, match=r"a side of \d+ pixels is more than the 20000"):
-        load(path)
+        load_picture(path)
 
 
 def _jpeg_of(scans: int) -> bytes:
@@ -175,7 +175,7 @@ def _jpeg_with(filling: bytes) -> bytes:
 def test_a_file_of_far_more_pieces_than_any_picture_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "pieces"
     path.write_bytes(_png_of(MAX_PIECES))
-    assert load(path).shape == (10, 10)
+    assert load_picture(path).shape == (10, 10)
     one_more = (
         _png_of(MAX_PIECES + 1),
         _jpeg_with(b"\xff\xfe\0\2" * MAX_PIECES),  # empty comments
@@ -186,7 +186,7 @@ def test_a_file_of_far_more_pieces_than_any_picture_is_refused_unread(tmp_path: 
     for content in one_more:
         path.write_bytes(content)
         with pytest.raises(PictureError, match="more than 20,000 pieces"):
-            load(path)
+            load_picture(path)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
@@ -200,10 +200,10 @@ def test_no_picture_of_a_library_is_near_the_bound_of_pieces(tmp_path: Path, end
 def test_a_jpeg_of_more_passes_than_anybody_needs_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "passes.jpg"
     path.write_bytes(_jpeg_of(MAX_SCANS))
-    assert load(path).shape == (64, 64)
+    assert load_picture(path).shape == (64, 64)
     path.write_bytes(_jpeg_of(MAX_SCANS + 1))
     with pytest.raises(PictureError, match="more than 100 passes"):
-        load(path)
+        load_picture(path)
 
 
 def test_a_file_larger_than_anybody_sends_is_refused_unread(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_file_larger_than_anybody_sends_is_refused_unread(tmp_path: Path) -> N
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(PictureError, match="more than the 64 this gate reads"):
-        load(path)
+        load_picture(path)
 
 
 @pytest.mark.parametrize("orientation", range(10))
@@ -222,7 +222,7 @@ def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientat
     Image.fromarray(noise).save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as image:
         expected = np.asarray(ImageOps.exif_transpose(image).convert("L"))
-    assert np.array_equal(load(tmp_path / "turned.png"), expected)
+    assert np.array_equal(load_picture(tmp_path / "turned.png"), expected)
 
 
 @given(
@@ -240,7 +240,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(place: int, junk: by
         path = Path(folder) / "damaged"
         path.write_bytes(content[:place] + junk + content[place + len(junk) :])
         try:
-            assert load(path).ndim == 2
+            assert load_picture(path).ndim == 2
         except PictureError as error:
             assert error.why
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from hardware.camera.frame_source import fit
-from hardware.decoder.picture_file import Grey, load
+from hardware.decoder.picture_file import Grey, load_picture
 from hardware.decoder.sharpness import SHARPEST, sharpness
 from tests.unit.hardware.scenes import code, shared
 
@@ -29,7 +29,7 @@ def _lit(grey: Grey, gain: float, offset: float) -> Grey:
 
 @pytest.mark.parametrize("path", PHONES, ids=lambda path: path.stem)
 def test_every_turn_away_from_the_focus_is_less_sharp(path: Path) -> None:
-    grey = load(path)
+    grey = load_picture(path)
     measured = [sharpness(grey), *(sharpness(_blurred(grey, radius)) for radius in RADII)]
     assert measured == sorted(measured, reverse=True)
     assert len(set(measured)) == len(measured)
@@ -45,7 +45,7 @@ def test_a_blurred_code_is_less_sharp_than_itself(scale: int, radius: float, tex
 @pytest.mark.parametrize("path", PHONES[::3], ids=lambda path: path.stem)
 @pytest.mark.parametrize(("gain", "offset"), [(0.3, 0), (0.5, 60), (0.7, 20)])
 def test_other_light_changes_it_by_less_than_a_tenth(path: Path, gain: float, offset: float) -> None:
-    grey = load(path)
+    grey = load_picture(path)
     assert abs(sharpness(_lit(grey, gain, offset)) - sharpness(grey)) < 0.1 * sharpness(grey)
 
 

@@ -10,7 +10,7 @@ from gate.common.foreign import UnreadableError
 from hardware.eye import messages as m
 from hardware.eye.slots import Slots
 
-REPLIES: list[m.Reply] = [
+REPLIES: list[m.ChildReply] = [
     m.Ready("a note"),
     m.Captured(1, 640, 480, "file:a.png", "is no picture", exhausted=True),
     m.Read(2, ((b"\x00\xff", 0.25), (b"MGY", 0.5)), "zxing", 1.5),
@@ -19,7 +19,7 @@ REPLIES: list[m.Reply] = [
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-def test_replies_survive(reply: m.Reply) -> None:
+def test_replies_survive(reply: m.ChildReply) -> None:
     assert m.reply(m.pack(reply)) == reply
 
 

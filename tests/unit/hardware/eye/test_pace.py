@@ -7,13 +7,13 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.eye.pace import REST_AFTER_S, Pace
+from hardware.eye.pace import REST_AFTER_S, LookPace
 
 FPS = st.integers(1, 120)
 GAPS = st.lists(st.floats(0.001, 2.0), min_size=1, max_size=200)
 
 
-def _looks(pace: Pace, start: float, gaps: list[float]) -> list[float]:
+def _looks(pace: LookPace, start: float, gaps: list[float]) -> list[float]:
     """When an eye asks that comes by after each gap, as the loop of the eye does."""
     now, asked = start, []
     for gap in gaps:
@@ -28,14 +28,14 @@ def _looks(pace: Pace, start: float, gaps: list[float]) -> list[float]:
 def test_within_a_minute_of_a_code_it_looks_whenever_it_can(fps: int, gaps: list[float]) -> None:
     scale = min(1.0, (REST_AFTER_S - 1) / sum(gaps))
     short = [gap * scale for gap in gaps]
-    assert len(_looks(Pace(resting_fps=fps, code_at=5.0), 5.0, short)) == len(short)
+    assert len(_looks(LookPace(resting_fps=fps, code_at=5.0), 5.0, short)) == len(short)
 
 
 @given(FPS, GAPS)
 def test_after_a_minute_without_a_code_it_looks_no_more_often_than_its_resting_rate(
     fps: int, gaps: list[float]
 ) -> None:
-    asked = _looks(Pace(resting_fps=fps, code_at=0.0), REST_AFTER_S, gaps)
+    asked = _looks(LookPace(resting_fps=fps, code_at=0.0), REST_AFTER_S, gaps)
     assert all(later - earlier >= 1 / fps - 1e-9 for earlier, later in itertools.pairwise(asked))
 
 
@@ -44,7 +44,7 @@ def test_a_phone_held_up_to_a_resting_eye_is_looked_at_within_one_resting_period
     fps: int, gaps: list[float]
 ) -> None:
     """However the eye comes by, it never leaves more than a period and one of its rounds unseen."""
-    asked = [REST_AFTER_S, *_looks(Pace(fps, 0.0, asked_at=REST_AFTER_S), REST_AFTER_S, gaps)]
+    asked = [REST_AFTER_S, *_looks(LookPace(fps, 0.0, asked_at=REST_AFTER_S), REST_AFTER_S, gaps)]
     end = REST_AFTER_S + sum(gaps)
     waits = [later - earlier for earlier, later in zip(asked, [*asked[1:], end], strict=True)]
     assert max(waits) <= 1 / fps + max(gaps) + 1e-9
@@ -53,7 +53,7 @@ def test_a_phone_held_up_to_a_resting_eye_is_looked_at_within_one_resting_period
 @given(FPS, st.floats(0, 1e5), st.floats(0, REST_AFTER_S - 0.001))
 def test_the_first_code_brings_the_full_rate_back_at_once(fps: int, idle: float, after: float) -> None:
     code_at = REST_AFTER_S + idle
-    pace = Pace(resting_fps=fps, code_at=0.0).asked(code_at)
+    pace = LookPace(resting_fps=fps, code_at=0.0).asked(code_at)
     assert pace.due(code_at) > code_at
     now = code_at + after
     assert pace.saw_code(code_at).due(now) == now
@@ -61,4 +61,4 @@ def test_the_first_code_brings_the_full_rate_back_at_once(fps: int, idle: float,
 
 @given(st.floats(0, 1e6))
 def test_an_eye_without_a_resting_rate_never_rests(now: float) -> None:
-    assert Pace(resting_fps=0, code_at=0.0, asked_at=now).due(now) == now
+    assert LookPace(resting_fps=0, code_at=0.0, asked_at=now).due(now) == now

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gate.ports.devices import Typed
-from hardware.keypad.key_entry import DROP_AFTER_S, MOST, Line
+from hardware.keypad.key_entry import DROP_AFTER_S, MOST, TypedLine
 
 
-def _typed(text: str, at: float = 0.0) -> Line:
-    line = Line()
+def _typed(text: str, at: float = 0.0) -> TypedLine:
+    line = TypedLine()
     for character in text:
         line.put(character, at)
     return line
@@ -37,7 +37,7 @@ def test_a_line_and_what_follows_it_are_read_one_after_the_other() -> None:
 
 
 def test_enter_on_an_empty_line_is_no_code() -> None:
-    line = Line()
+    line = TypedLine()
     line.enter(0.0)
     assert line.read(0.0) == Typed("", done=False)
 

@@ -20,7 +20,7 @@ from gpiozero.pins.mock import MockFactory
 from gate.common.errors import HardwareError
 from gate.ports.signals import Signal
 from hardware.pins.gpio import Output, choose_factory
-from hardware.pins.light_patterns import HIGH_HZ, PATTERNS, Moment
+from hardware.pins.light_patterns import HIGH_HZ, PATTERNS, LightStep
 from hardware.pins.lights import PinVoice
 from hardware.pins.turnstile import RelayTurnstile
 from tests.patience import PATIENCE_S, until
@@ -151,7 +151,7 @@ def test_a_light_is_dark_before_its_pin_is_let_go_of(chip: Chip, factory: Any) -
 def test_a_tone_is_half_of_each_period_and_silence_is_no_pulses_at_all(
     chip: Chip, factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PATTERNS, Signal.ADMIT, (Moment(green=True, tone_hz=HIGH_HZ, ms=10),))
+    monkeypatch.setitem(PATTERNS, Signal.ADMIT, (LightStep(green=True, tone_hz=HIGH_HZ, ms=10),))
     voice = PinVoice(buzzer_pin=18, factory=factory)
     voice.play(Signal.ADMIT)
     until(lambda: len(chip.pwm) == 3)

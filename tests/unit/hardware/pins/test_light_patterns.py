@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from gate.ports.screen import Answer, Notice, stays
+from gate.ports.screen import Notice, VerdictScreen, stays
 from gate.ports.signals import Signal, signal_of
 from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
 from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS, length_ms
@@ -52,7 +52,7 @@ def test_the_light_lasts_as_long_as_the_screen() -> None:
         Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, rule=5, flags=(Flag.LOCKED,)),
     ]
     for verdict in verdicts:
-        seconds = stays(Answer(verdict=verdict))
+        seconds = stays(VerdictScreen(verdict=verdict))
         assert seconds is not None
         assert length_ms(PATTERNS[signal_of(verdict)]) == seconds * 1000, verdict
     assert stays(Notice(word="annulled")) == 2.0

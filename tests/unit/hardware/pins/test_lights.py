@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from gate.ports.devices import Silent, Voice
 from gate.ports.signals import Signal
 from hardware.pins import lights
-from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS, Moment
+from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS, LightStep
 from hardware.pins.lights import PinVoice, make_voice
 from tests.patience import until
 from tests.unit.hardware.watched_pins import Watched, WatchedPWMPin, levels
@@ -52,7 +52,9 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each moment takes a hundredth of its time."""
     for signal, pattern in PATTERNS.items():
         quick = tuple(
-            moment if moment.ms is None else Moment(moment.green, moment.red, moment.tone_hz, moment.ms // 50)
+            moment
+            if moment.ms is None
+            else LightStep(moment.green, moment.red, moment.tone_hz, moment.ms // 50)
             for moment in pattern
         )
         monkeypatch.setitem(PATTERNS, signal, quick)
@@ -91,7 +93,7 @@ def test_what_a_signal_looks_and_sounds_like(
 
 
 def test_a_new_signal_replaces_the_running_one_at_once(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    hour = Moment(green=True, tone_hz=HIGH_HZ, ms=3_600_000)
+    hour = LightStep(green=True, tone_hz=HIGH_HZ, ms=3_600_000)
     monkeypatch.setitem(PATTERNS, Signal.ADMIT, (hour, hour))
     voice: Voice = _voice(factory)
     voice.play(Signal.ADMIT)

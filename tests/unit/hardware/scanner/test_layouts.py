@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gate.config import ScannerSection
 from hardware.keypad import evdev
-from hardware.scanner.layouts import UNKNOWN, Keyboard, Layout, LayoutName
+from hardware.scanner.layouts import UNKNOWN, Keyboard, KeyboardLayout, LayoutName
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.unit.hardware.wedge import ALT_GR, CHARACTERS, CTRL, LAYOUTS, SHIFT, key_of, typed
@@ -19,7 +19,7 @@ NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
 
 
 def read(some: bytes, layout: LayoutName) -> str:
-    keyboard, events = Keyboard(layout), evdev.Events()
+    keyboard, events = Keyboard(layout), evdev.EventCutter()
     keys = [(code, value) for kind, code, value in events.cut(some) if kind == evdev.KEY]
     return "".join(keyboard.event(code, value) for code, value in keys)
 
@@ -42,7 +42,7 @@ def test_the_configuration_knows_the_same_layouts() -> None:
 
 @pytest.mark.parametrize("layout", NAMES)
 def test_no_two_keys_of_a_level_type_the_same_letter_or_digit(layout: LayoutName) -> None:
-    one = Layout(layout)
+    one = KeyboardLayout(layout)
     for level in (one.plain, one.shifted):
         main = [c for code, c in level.items() if code < 71 and c.isascii() and c.isalnum()]
         assert len(main) == len(set(main))

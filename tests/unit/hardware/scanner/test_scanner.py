@@ -15,7 +15,7 @@ from gate.ports.devices import NoScanner, Scanner
 from hardware.keypad import evdev
 from hardware.keypad.device_file import RETRY_S
 from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, PAUSE_S, Codes
-from hardware.scanner.scanner import AsKeyboard, AsSerial, HandScanner, Kind, Reader, make_scanner
+from hardware.scanner.scanner import AsKeyboard, AsSerial, HandScanner, Reader, ScannerDevice, make_scanner
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.patience import until
@@ -56,7 +56,7 @@ def socket() -> Iterator[Socket]:
     socket.end()
 
 
-def a_reader(socket: Socket, kind: Kind | None = None) -> Reader:
+def a_reader(socket: Socket, kind: ScannerDevice | None = None) -> Reader:
     return Reader("event7", kind or Plugged(socket), Codes(), lambda: socket.now)
 
 

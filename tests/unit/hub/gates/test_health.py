@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.gates.health import line_of, order_line, span
+from hub.gates.health import health_of, order_line, span
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 NIGHT: dict[str, Any] = {"code": "PF", "version": 7, "state": "in sync", "behind": 0}
@@ -25,7 +25,7 @@ def row(**changes: Any) -> dict[str, Any]:
 
 
 def test_all_is_well() -> None:
-    line = line_of(row(), NOW)
+    line = health_of(row(), NOW)
     words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
     assert words == ("gate-1", "online", "all 40 here", "in sync", "±12 ms", "ok", "0.1.0")
     assert not line.worry
@@ -57,7 +57,7 @@ def test_all_is_well() -> None:
     ],
 )
 def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words: str) -> None:
-    line = line_of(row(**changes), NOW)
+    line = health_of(row(**changes), NOW)
     assert (getattr(line, field), line.worry) == (words, True)
 
 
@@ -79,30 +79,30 @@ def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words
     ],
 )
 def test_what_is_told_and_worries_nobody(changes: dict[str, Any], field: str, words: str) -> None:
-    line = line_of(row(**changes), NOW)
+    line = health_of(row(**changes), NOW)
     assert (getattr(line, field), line.worry) == (words, False)
 
 
 def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told() -> None:
-    line = line_of(row(unused_grants=51), NOW)
+    line = health_of(row(unused_grants=51), NOW)
     assert (line.worry, line.door, "granted 51 tickets" in line.troubles[0]) == (True, "ok", True)
 
 
 def test_a_gate_that_sends_too_much_is_told() -> None:
-    line = line_of(row(flooding_at=NOW - timedelta(minutes=3)), NOW)
+    line = health_of(row(flooding_at=NOW - timedelta(minutes=3)), NOW)
     assert (line.worry, line.door) == (True, "ok")
     assert "more than any door can, seen 3 min ago" in line.troubles[0]
 
 
 def test_what_a_gate_says_of_others_that_send_too_much_is_told() -> None:
-    line = line_of(row(sees_flooding=["gate-9", "gate-3"]), NOW)
+    line = health_of(row(sees_flooding=["gate-9", "gate-3"]), NOW)
     assert (line.worry, line.troubles) == (
         True, ("it says that these gates send more than any door can: gate-3, gate-9",),
     )  # fmt: skip
 
 
 def test_a_gates_own_words_move_no_terminal() -> None:
-    line = line_of(row(way="\x1b[2J", version="\x1b]0;x", parts={"a\n": "b\x1b[31m"}), NOW)
+    line = health_of(row(way="\x1b[2J", version="\x1b]0;x", parts={"a\n": "b\x1b[31m"}), NOW)
     assert all(text.isprintable() for text in (line.door, line.version, *line.troubles))
 
 

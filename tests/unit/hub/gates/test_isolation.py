@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.gates.isolation import Night, nights_of
+from hub.gates.isolation import NightRules, nights_of
 
 NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def gate(number: int, *nights: dict[str, Any], **changes: Any) -> dict[str, Any]
     } | changes  # fmt: skip
 
 
-def only(*gates: dict[str, Any]) -> Night:
+def only(*gates: dict[str, Any]) -> NightRules:
     (told,) = nights_of(gates, NOW)
     return told
 
@@ -95,5 +95,5 @@ def test_a_cancelled_night_admits_nobody_whatever_its_policy_and_gates() -> None
     """Listed as any other it seemed to admit; and nobody has to retire a gate for it."""
     off = night(home_gates=[], retired_gates=["gate-2"])
     (told,) = nights_of([gate(1, off, isolated=True), gate(2, off, revoked=True)], NOW, cancelled={"e-pf"})
-    assert told == Night(title="PF, cancelled: no gate admits anybody.", facts=(), troubles=())
+    assert told == NightRules(title="PF, cancelled: no gate admits anybody.", facts=(), troubles=())
     assert nights_of([gate(1, off)], NOW, cancelled={"e-other"}) == [only(gate(1, off))]

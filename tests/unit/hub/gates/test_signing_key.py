@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.common.errors import ConfigError
-from gate.config import command_keys, read
-from gate.rules.command import LONGEST_LIFE_S, Command, Refused, seal, unseal
+from gate.config import command_keys, read_gate_config
+from gate.rules.command import LONGEST_LIFE_S, Command, RefusedOrder, seal, unseal
 from gate.rules.model import Now
 from hub.config import Commands
 from hub.errors import UsageError
-from hub.gates.orders import ACTIONS, Order, make_command
+from hub.gates.orders import ACTIONS, GateOrder, make_command
 from hub.gates.signing_key import KeyFileError, make_key, public_line, read_key, signer
 from tests.paths import ROOT
 
@@ -40,8 +40,10 @@ def test_a_gate_with_the_printed_line_follows_what_the_key_signs(key_file: Path,
     file.write_text(
         EXAMPLE.read_text().replace("[command_keys]", f"[command_keys]\n{public_line('C1', key)}")
     )
-    gate = read(file)
-    command = make_command(Order(gate_id=gate.gate_id, action="release", reason="a pram", actor="Ana"), NOW)
+    gate = read_gate_config(file)
+    command = make_command(
+        GateOrder(gate_id=gate.gate_id, action="release", reason="a pram", actor="Ana"), NOW
+    )
     now = Now(wall=NOW, monotonic_ms=1, boot_id="b", clock="synced")
     assert unseal(seal(command, "C1", key), command_keys(gate), gate.gate_id, now) == command
 
@@ -91,7 +93,7 @@ def test_a_signer_does_not_show_its_key(key_file: Path) -> None:
 
 @given(
     st.builds(
-        Order,
+        GateOrder,
         gate_id=st.just("gate-1"),
         action=st.sampled_from([*ACTIONS, "open", ""]),
         reason=st.text(max_size=220),
@@ -100,7 +102,7 @@ def test_a_signer_does_not_show_its_key(key_file: Path) -> None:
         valid_s=st.integers(-5, LONGEST_LIFE_S + 5),
     )
 )
-def test_an_order_is_refused_here_or_followed_there(key_file_of_all: Path, order: Order) -> None:
+def test_an_order_is_refused_here_or_followed_there(key_file_of_all: Path, order: GateOrder) -> None:
     key = read_key(key_file_of_all)
     try:
         command = make_command(order, NOW)
@@ -137,13 +139,13 @@ def key_file_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_what_makes_no_sense_is_not_signed(changes: dict[str, object], why: str) -> None:
-    order = Order(gate_id="gate-1", action="release", reason="a pram", actor="Ana")
+    order = GateOrder(gate_id="gate-1", action="release", reason="a pram", actor="Ana")
     with pytest.raises(UsageError, match=why):
         make_command(msgspec.structs.replace(order, **changes), NOW)
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    order = Order(gate_id="gate/1", action="open", reason=" ", actor="", text="hello", valid_s=0)
+    order = GateOrder(gate_id="gate/1", action="open", reason=" ", actor="", text="hello", valid_s=0)
     with pytest.raises(UsageError) as told:
         make_command(order, NOW)
     words = str(told.value)
@@ -152,8 +154,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_an_order_of_another_key_is_refused_at_the_door(key_file: Path, key_file_of_all: Path) -> None:
-    command = make_command(Order(gate_id="gate-1", action="release", reason="r", actor="a"), NOW)
+    command = make_command(GateOrder(gate_id="gate-1", action="release", reason="r", actor="a"), NOW)
     sealed = seal(command, "C1", read_key(key_file))
     now = Now(wall=NOW, monotonic_ms=1, boot_id="b", clock="synced")
     refused = unseal(sealed, {"C1": read_key(key_file_of_all).public_key()}, "gate-1", now)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedOrder)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.gates.status_message import Kept, decode_status, is_older
+from hub.gates.status_message import KnownStatus, decode_status, is_older
 from sync.wire.messages import STATUS_BYTES, GateStatus, Held, WireError, encode
 
 NIGHT = str(uuid.UUID(int=7))
@@ -23,7 +23,7 @@ def said(**changes: Any) -> GateStatus:
     return msgspec.structs.replace(base, **changes)
 
 
-kept = Kept.from_status
+kept = KnownStatus.from_status
 
 statuses = st.builds(
     said,
@@ -49,7 +49,7 @@ def test_of_two_words_at_most_one_is_the_older(one: GateStatus, other: GateStatu
 @given(st.lists(st.integers(0, 50), min_size=1), st.randoms())
 def test_within_a_boot_the_latest_wins_in_any_order_and_however_often(times: list[int], order: Any) -> None:
     order.shuffle(times)
-    newest: Kept | None = None
+    newest: KnownStatus | None = None
     for time in times + times:
         # the wall's clock jumps as it likes
         status = said(monotonic_ms=time, at=NOON - timedelta(hours=time))

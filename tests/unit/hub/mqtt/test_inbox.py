@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.mqtt.inbox import HELD_BYTES, HELD_MESSAGES, Inbox, Message
+from hub.mqtt.inbox import HELD_BYTES, HELD_MESSAGES, Delivery, FairInbox
 from tests.patience import PATIENCE_S
 
 
-def message(gate: str, mid: int = 1, payload: bytes = b"", leaf: str = "scans") -> Message:
-    return Message(f"maguey/v1/main/gates/{gate}/{leaf}", payload, mid, 1)
+def message(gate: str, mid: int = 1, payload: bytes = b"", leaf: str = "scans") -> Delivery:
+    return Delivery(f"maguey/v1/main/gates/{gate}/{leaf}", payload, mid, 1)
 
 
-def drained(inbox: Inbox) -> list[Message]:
-    found: list[Message] = []
+def drained(inbox: FairInbox) -> list[Delivery]:
+    found: list[Delivery] = []
     while not inbox.empty():
         found.append(inbox.get_nowait())
     return found
 
 
 def test_an_honest_gates_one_message_waits_for_one_of_a_flooder() -> None:
-    inbox = Inbox()
+    inbox = FairInbox()
     for mid in range(50_000):
         inbox.put(message("flooder", mid))
     assert inbox.put(message("honest"))
@@ -33,14 +33,14 @@ def test_an_honest_gates_one_message_waits_for_one_of_a_flooder() -> None:
 
 
 def test_what_goes_beyond_a_gates_place_is_not_kept() -> None:
-    inbox = Inbox()
+    inbox = FairInbox()
     kept = [inbox.put(message("gate-1", mid)) for mid in range(HELD_MESSAGES + 5)]
     assert kept == [True] * HELD_MESSAGES + [False] * 5
     assert inbox.put(message("gate-2"))
 
 
 def test_a_gates_bytes_are_bounded_however_few_its_messages() -> None:
-    inbox = Inbox()
+    inbox = FairInbox()
     large = message("gate-1", payload=bytes(HELD_BYTES // 4))
     assert [inbox.put(large) for _ in range(5)] == [True] * 4 + [False]
     inbox.get_nowait()
@@ -48,20 +48,20 @@ def test_a_gates_bytes_are_bounded_however_few_its_messages() -> None:
 
 
 def test_one_message_larger_than_the_bound_is_taken_alone() -> None:
-    inbox = Inbox()
+    inbox = FairInbox()
     assert inbox.put(message("gate-1", payload=bytes(HELD_BYTES + 1)))
     assert not inbox.put(message("gate-1"))
 
 
 def test_all_that_a_gate_says_is_in_one_order() -> None:
-    inbox = Inbox()
+    inbox = FairInbox()
     for mid, leaf in enumerate(("claims", "status", "claims")):
         inbox.put(message("gate-1", mid, leaf=leaf))
     assert [found.mid for found in drained(inbox)] == [0, 1, 2]
 
 
 def test_nothing_comes_out_of_an_empty_one() -> None:
-    inbox = Inbox()
+    inbox = FairInbox()
     with pytest.raises(queue.Empty):
         inbox.get_nowait()
     with pytest.raises(queue.Empty):
@@ -69,8 +69,8 @@ def test_nothing_comes_out_of_an_empty_one() -> None:
 
 
 def test_whoever_waits_is_woken() -> None:
-    inbox = Inbox()
-    found: list[Message] = []
+    inbox = FairInbox()
+    found: list[Delivery] = []
     waiting = threading.Thread(target=lambda: found.append(inbox.get(timeout=PATIENCE_S)))
     waiting.start()
     inbox.put(message("gate-1", 7))
@@ -82,7 +82,7 @@ def test_whoever_waits_is_woken() -> None:
 def test_each_gates_order_is_kept_and_nobody_waits_for_two_of_another(
     steps: list[tuple[str, bool]],
 ) -> None:
-    inbox, number = Inbox(), 0
+    inbox, number = FairInbox(), 0
     waiting: dict[str, list[int]] = {}
     passed: dict[str, dict[str, int]] = {}
     for gate, is_put in steps:

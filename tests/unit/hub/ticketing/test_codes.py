@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from gate.common.named_queries import parse as parse_queries
+from gate.common.named_queries import parse_queries
 from gate.rules.payload import Code, parse, prove
 from hub.ticketing.codes import pass_code, printed_json, sign, ticket_code
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.web.connection_slots import Lines, Owner
+from hub.web.connection_slots import ConnectionSlots, Owner
 
 MOST, OF_HOME, OF_GATE = 8, 3, 2
 EVENTS = st.lists(
@@ -22,7 +22,7 @@ EVENTS = st.lists(
 def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
     events: list[tuple[str, str | int, int]],
 ) -> None:
-    lines: Lines[int] = Lines(MOST, OF_HOME, OF_GATE)
+    lines: ConnectionSlots[int] = ConnectionSlots(MOST, OF_HOME, OF_GATE)
     there: dict[int, Owner] = {}
     for number, (what, which, name) in enumerate(events):
         gone: int | None = None
@@ -48,7 +48,7 @@ def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
 
 
 def test_of_one_address_the_oldest_gives_way_and_of_all_the_oldest_of_who_has_most() -> None:
-    lines: Lines[str] = Lines(most=4, most_of_home=3)
+    lines: ConnectionSlots[str] = ConnectionSlots(most=4, most_of_home=3)
     mine, theirs = Owner("home", "mine"), Owner("home", "theirs")
     assert lines.came("mine", mine) is None
     for number in range(3):
@@ -59,7 +59,7 @@ def test_of_one_address_the_oldest_gives_way_and_of_all_the_oldest_of_who_has_mo
 
 
 def test_where_all_are_gates_a_stranger_finds_no_room() -> None:
-    lines: Lines[str] = Lines(most=2)
+    lines: ConnectionSlots[str] = ConnectionSlots(most=2)
     for gate in ("gate-1", "gate-2"):
         lines.came(gate, Owner("home", gate))
         lines.showed(gate, gate)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.web.rates import MINUTE_S, Rates, home_of
+from hub.web.rates import MINUTE_S, Rates, network_of
 
 WHO = st.sampled_from(["a", "b", "c"])
 
@@ -73,7 +73,7 @@ def test_an_ipv6_address_stands_for_its_network(
     one: ipaddress.IPv6Address, other: ipaddress.IPv6Address
 ) -> None:
     if one.ipv4_mapped is None and other.ipv4_mapped is None:
-        assert (home_of(str(one)) == home_of(str(other))) == (int(one) >> 64 == int(other) >> 64)
+        assert (network_of(str(one)) == network_of(str(other))) == (int(one) >> 64 == int(other) >> 64)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_an_ipv6_address_stands_for_its_network(
     ],
 )
 def test_whom_an_address_stands_for(address: str, home: str) -> None:
-    assert home_of(address) == home
+    assert network_of(address) == home

@@ -8,13 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.hotline.client import may_ask, with_beat
-from gate.hotline.messages import Ordered, Refetch, Replied, Unused
-from gate.rules.first_entry import Answer, Claim
+from gate.hotline.messages import Ordered, Refetch, Replied
+from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.model import Entry, Status
 from sync.broker.mqtt import Connected, Lost, Message
 from sync.claims.claims import ANSWERED_MS, MOST_ASKED, FromDoor, FromHub
 from sync.feed.fetcher import WantConfig, WantEvent
-from sync.wire.messages import Claimed, Grant, HubTime, Probe, Returned, encode
+from sync.wire.messages import HubTime, Probe, encode
 from tests.factories import NOW, an_admission
 from tests.sync_bench import TOPICS, Bench, MemoryDoor
 
@@ -39,12 +39,12 @@ def bench(bench: Bench) -> Bench:
 
 def test_a_claim_goes_to_the_hub_and_its_answer_to_the_door(bench: Bench) -> None:
     bench.ask(a_claim())
-    [claimed] = bench.to_hub(Claimed)
-    assert claimed == Claimed(scan_id="scan-1", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
+    [claimed] = bench.to_hub(Claim)
+    assert claimed == Claim(scan_id="scan-1", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
     entry = Entry(at=NOW, gate="gate-2", scan="scan-0")
     bench.grant(Grant(scan_id="scan-1", answer="taken", entry=entry, status=Status.CHECKED_IN, home="gate-3"))
     assert bench.line.told == [
-        Answer(scan_id="scan-1", answer="taken", entry=entry, status=Status.CHECKED_IN, home="gate-3")
+        Grant(scan_id="scan-1", answer="taken", entry=entry, status=Status.CHECKED_IN, home="gate-3")
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_link_that_takes_nothing_more_is_no_link(bench: Bench) -> None:
 def test_a_hub_that_answers_no_probe_is_not_asked(bench: Bench) -> None:
     bench.step(seconds=ANSWERED_MS / 1000 + 0.1)
     bench.ask(a_claim())
-    assert (bench.line.closed, bench.to_hub(Claimed)) == (True, [])
+    assert (bench.line.closed, bench.to_hub(Claim)) == (True, [])
 
 
 def test_a_new_connection_is_believed_once_the_hub_answers_on_it(bench: Bench) -> None:
@@ -92,26 +92,26 @@ def test_a_new_connection_is_believed_once_the_hub_answers_on_it(bench: Bench) -
     bench.step(seconds=1)
     bench.step(Connected())
     bench.ask(a_claim("scan-1"))
-    assert bench.to_hub(Claimed) == []
+    assert bench.to_hub(Claim) == []
     bench.answer_probe()
     bench.ask(a_claim("scan-2"))
-    assert [claimed.scan_id for claimed in bench.to_hub(Claimed)] == ["scan-2"]
+    assert [claimed.scan_id for claimed in bench.to_hub(Claim)] == ["scan-2"]
 
 
 # --- what was not used is given back ---
 
 
 def test_an_unused_claim_is_given_back_whether_its_grant_has_come_or_not(bench: Bench) -> None:
-    bench.ask(a_claim("scan-1"), Unused(scan_id="scan-1"))
+    bench.ask(a_claim("scan-1"), Returned(scan_id="scan-1"))
     assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
     bench.ask(a_claim("scan-2"))
     bench.grant(a_grant("scan-2"))
-    bench.ask(Unused(scan_id="scan-2"))
+    bench.ask(Returned(scan_id="scan-2"))
     assert bench.to_hub(Returned)[-1] == Returned(scan_id="scan-2")
 
 
 def test_a_grant_that_comes_after_it_was_given_back_is_given_back_again_and_is_not_told(bench: Bench) -> None:
-    bench.ask(a_claim(), Unused(scan_id="scan-1"))
+    bench.ask(a_claim(), Returned(scan_id="scan-1"))
     bench.grant(a_grant())
     assert (len(bench.to_hub(Returned)), bench.line.told) == (2, [])
     bench.grant(a_grant(answer="taken"))
@@ -126,14 +126,14 @@ def test_a_late_grant_of_a_guest_who_was_let_in_stays(bench: Bench) -> None:
 
 
 def test_what_was_said_to_be_unused_is_not_asked_for_any_more(bench: Bench) -> None:
-    bench.ask(Unused(scan_id="scan-1"), a_claim("scan-1"))
-    assert bench.to_hub(Claimed) == []
+    bench.ask(Returned(scan_id="scan-1"), a_claim("scan-1"))
+    assert bench.to_hub(Claim) == []
 
 
 def test_what_is_given_back_without_a_broker_is_told_when_there_is_one(bench: Bench) -> None:
     bench.ask(a_claim())
     bench.step(Lost("cable"))
-    bench.ask(Unused(scan_id="scan-1"))
+    bench.ask(Returned(scan_id="scan-1"))
     bench.step(seconds=1)
     bench.step(Connected())
     assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
@@ -199,7 +199,7 @@ def test_a_hub_without_a_clock_teaches_none_but_answers_claims(bench: Bench, hub
     bench.answer_probe(hub_ms=hub_ms)
     assert bench.sync.claims.timing == measured
     bench.ask(a_claim())
-    assert len(bench.to_hub(Claimed)) == 1
+    assert len(bench.to_hub(Claim)) == 1
 
 
 def test_an_answer_to_no_question_is_no_measure(bench: Bench) -> None:

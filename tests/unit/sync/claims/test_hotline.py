@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gate.hotline.messages import LONGEST, Ordered, Refetch, ToSync, Unused, encode, to_door
-from gate.rules.first_entry import Answer, Claim
-from sync.claims.hotline import MOST_DOORS, Door, Hotline
+from gate.hotline.messages import LONGEST, Ordered, Refetch, ToSync, to_door, to_packet
+from gate.rules.first_entry import Claim, Grant, Returned
+from sync.claims.hotline import MOST_DOORS, DoorSession, HotlineServer
 from tests.patience import PATIENCE_S
 
 LOOK_S = 0.02
-Said = queue.SimpleQueue["tuple[Door, ToSync]"]
+Said = queue.SimpleQueue["tuple[DoorSession, ToSync]"]
 
 
 class Place:
@@ -30,8 +30,8 @@ class Place:
         self.hotline = self.open()
         self._lines: list[socket.socket] = []
 
-    def open(self) -> Hotline:
-        hotline = Hotline(self.path, lambda door, message: self.said.put((door, message)), LOOK_S)
+    def open(self) -> HotlineServer:
+        hotline = HotlineServer(self.path, lambda door, message: self.said.put((door, message)), LOOK_S)
         hotline.start()
         return hotline
 
@@ -42,7 +42,7 @@ class Place:
         line.connect(str(self.path))
         return line
 
-    def hear(self) -> tuple[Door, ToSync]:
+    def hear(self) -> tuple[DoorSession, ToSync]:
         return self.said.get(timeout=PATIENCE_S)
 
     def await_true(self, condition: Callable[[], bool]) -> None:
@@ -72,13 +72,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_a_packet_is_handed_on_with_the_line_it_came_on_and_answered_there(place: Place) -> None:
     first, second = place.connect(), place.connect()
-    second.send(encode(Unused(scan_id="scan-2")))
+    second.send(to_packet(Returned(scan_id="scan-2")))
     door, message = place.hear()
-    assert message == Unused(scan_id="scan-2")
-    answer = Answer(scan_id="scan-2", answer="granted")
-    assert door.send(encode(answer))
+    assert message == Returned(scan_id="scan-2")
+    answer = Grant(scan_id="scan-2", answer="granted")
+    assert door.send(to_packet(answer))
     assert to_door(second.recv(LONGEST)) == answer
-    first.send(encode(Refetch()))
+    first.send(to_packet(Refetch()))
     assert place.hear()[1] == Refetch()
 
 
@@ -86,10 +86,10 @@ def test_what_is_for_the_door_goes_to_every_line(place: Place) -> None:
     assert place.hotline.tell(b"x") == 0
     lines = [place.connect(), place.connect()]
     for line in lines:
-        line.send(encode(Refetch()))
+        line.send(to_packet(Refetch()))
         place.hear()
     order = Ordered(envelope="{}")
-    assert place.hotline.tell(encode(order)) == 2
+    assert place.hotline.tell(to_packet(order)) == 2
     assert [to_door(line.recv(LONGEST)) for line in lines] == [order, order]
 
 
@@ -105,7 +105,7 @@ def test_a_socket_that_a_killed_sync_left_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
         left.bind(str(path))
     place = Place(tmp_path)
-    place.connect().send(encode(Refetch()))
+    place.connect().send(to_packet(Refetch()))
     assert place.hear()[1] == Refetch()
     place.close()
     assert not path.exists()
@@ -114,7 +114,7 @@ def test_a_socket_that_a_killed_sync_left_is_replaced(tmp_path: Path) -> None:
 def test_a_socket_or_folder_that_is_removed_is_put_back(place: Place) -> None:
     place.path.unlink()
     place.await_true(place.path.exists)
-    place.connect().send(encode(Refetch()))
+    place.connect().send(to_packet(Refetch()))
     assert place.hear()[1] == Refetch()
     place.path.unlink()
     place.path.parent.rmdir()
@@ -139,7 +139,7 @@ def test_a_second_sync_takes_nothing_from_the_first_and_all_once_that_ends(place
         place.hotline = place.open()
     assert "another maguey-sync" in lines[0]["reason"]
     inode = place.path.stat().st_ino
-    place.connect().send(encode(Refetch()))
+    place.connect().send(to_packet(Refetch()))
     place.hear()
     assert place.path.stat().st_ino == inode
     first.close()
@@ -147,32 +147,32 @@ def test_a_second_sync_takes_nothing_from_the_first_and_all_once_that_ends(place
 
 
 @pytest.mark.parametrize(
-    "packet", [b"\xff{", b"{}", b"x" * (LONGEST + 100), encode(Answer(scan_id="a", answer="granted"))]
+    "packet", [b"\xff{", b"{}", b"x" * (LONGEST + 100), to_packet(Grant(scan_id="a", answer="granted"))]
 )
 def test_a_packet_that_is_none_costs_nothing_but_itself(place: Place, packet: bytes) -> None:
     line = place.connect()
     with capture_logs() as lines:
         line.send(packet)
-        line.send(encode(Refetch()))
+        line.send(to_packet(Refetch()))
         assert place.hear()[1] == Refetch()
     assert [line["log_level"] for line in lines] == ["warning"]
 
 
 def test_a_door_that_does_not_read_is_disconnected_and_holds_up_nobody(place: Place) -> None:
-    place.connect().send(encode(Refetch()))
+    place.connect().send(to_packet(Refetch()))
     door, _ = place.hear()
     while door.send(b"x" * 4096):
         pass
     assert not door.send(b"x")
     other = place.connect()
-    other.send(encode(Refetch()))
+    other.send(to_packet(Refetch()))
     assert place.hear()[0].send(b"{}")
     place.await_true(lambda: place.hotline.tell(b"{}") == 1)
 
 
 def test_a_line_that_is_closed_is_seen_at_the_other_end_at_once(place: Place) -> None:
     line = place.connect()
-    line.send(encode(Refetch()))
+    line.send(to_packet(Refetch()))
     door, _ = place.hear()
     door.close()
     assert line.recv(LONGEST) == b""
@@ -183,11 +183,11 @@ def test_a_line_that_is_closed_is_seen_at_the_other_end_at_once(place: Place) ->
 CLAIM = Claim(scan_id="scan-1", code_hash="ab" * 32, event_id="event-1", epoch="epoch-1")
 
 
-@pytest.mark.parametrize("said", [(), (b"junk",), (encode(Refetch()),)])
+@pytest.mark.parametrize("said", [(), (b"junk",), (to_packet(Refetch()),)])
 def test_lines_on_which_nothing_is_claimed_keep_no_door_out(place: Place, said: tuple[bytes, ...]) -> None:
     with capture_logs() as logs:
         door = place.connect()
-        door.send(encode(CLAIM))
+        door.send(to_packet(CLAIM))
         place.hear()
         for _ in range(2 * MOST_DOORS):
             line, turns = place.connect(), place.hotline.turns
@@ -196,12 +196,12 @@ def test_lines_on_which_nothing_is_claimed_keep_no_door_out(place: Place, said: 
             place.await_turn(turns)
         late, turns = place.connect(), place.hotline.turns
         place.await_turn(turns)
-        late.send(encode(Unused(scan_id="scan-2")))
-        while place.hear()[1] != Unused(scan_id="scan-2"):
+        late.send(to_packet(Returned(scan_id="scan-2")))
+        while place.hear()[1] != Returned(scan_id="scan-2"):
             pass
         assert len(place.hotline._doors) <= MOST_DOORS
-        door.send(encode(Unused(scan_id="scan-3")))
-        while place.hear()[1] != Unused(scan_id="scan-3"):
+        door.send(to_packet(Returned(scan_id="scan-3")))
+        while place.hear()[1] != Returned(scan_id="scan-3"):
             pass
     assert [entry["event"] for entry in logs if "room" in entry["event"]][1:] == []
 
@@ -209,12 +209,12 @@ def test_lines_on_which_nothing_is_claimed_keep_no_door_out(place: Place, said: 
 def test_no_more_lines_than_anybody_needs(place: Place) -> None:
     lines = [place.connect() for _ in range(MOST_DOORS)]
     for line in lines:
-        line.send(encode(CLAIM))
+        line.send(to_packet(CLAIM))
         place.hear()
     assert place.connect().recv(LONGEST) == b""
     lines[0].close()
     place.await_true(lambda: len(place.hotline._doors) == MOST_DOORS - 1)
-    place.connect().send(encode(Refetch()))
+    place.connect().send(to_packet(Refetch()))
     place.hear()
 
 
@@ -223,6 +223,6 @@ def test_a_packet_nested_beyond_all_measure_is_told_once_and_ends_nothing(place:
     with capture_logs() as logs:
         for _ in range(3):
             line.send(b'{"zz":' + b"[" * 1_500)
-        line.send(encode(Refetch()))
+        line.send(to_packet(Refetch()))
         assert place.hear()[1] == Refetch()
     assert [entry["event"] for entry in logs].count("a packet of the door is not understood") == 1

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from sync.cache.spool import Spool
 from sync.feed.fetcher import Fetcher, Want, WantConfig, WantEvent
-from sync.feed.snapshot import Fetched, FetchError, HubClient, NoAnswer, Refused
+from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused, NoAnswer
 from sync.wire.messages import GateConfig
 from tests.factories import an_admission
 from tests.patience import PATIENCE_S
@@ -72,7 +72,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 TROUBLES = [
     FetchError("altered"),
     NoAnswer("nobody"),
-    Refused("403"),
+    HubRefused("403"),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
     RecursionError(),
     MemoryError(),
@@ -107,7 +107,7 @@ def test_the_configuration_is_asked_for_first(bench: Bench) -> None:
 
 
 def test_what_the_hub_refuses_is_dropped_until_it_is_wanted_again(bench: Bench) -> None:
-    bench.hub.troubles["old"] = Refused("403")
+    bench.hub.troubles["old"] = HubRefused("403")
     bench.fetcher.want(WantEvent("old", 0))
     assert bench.asked() == ("old", 0)
     for since in range(20):  # had it been kept, it would be asked again in between

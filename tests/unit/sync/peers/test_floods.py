@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import cast
 
 from gate.common.allowance import Budget
-from sync.broker.inbox import Arrived, Heard
-from sync.broker.mqtt import Link, Message
+from sync.broker.inbox import Arrived, PeerMessage
+from sync.broker.mqtt import Message, MqttLink
 from sync.peers.floods import (
     BYTES_A_SECOND,
     BYTES_AT_ONCE,
     CALM_MS,
     MESSAGES_A_SECOND,
     MESSAGES_AT_ONCE,
-    Floods,
+    PeerFloods,
 )
 from sync.wire.scans import encode_scans
 from tests.factories import a_record
@@ -23,12 +23,12 @@ A_NIGHT = 2 * 3600 * 8
 """Scans of the busiest door."""
 
 
-def a_batch(gate: str) -> Heard:
-    return Heard(gate, cast(Link, None), Message(f"gates/{gate}/scans", BATCH))
+def a_batch(gate: str) -> PeerMessage:
+    return PeerMessage(gate, cast(MqttLink, None), Message(f"gates/{gate}/scans", BATCH))
 
 
 def test_a_whole_night_of_one_gate_at_once_is_taken_at_once_and_no_flood() -> None:
-    floods = Floods()
+    floods = PeerFloods()
     for _ in range(A_NIGHT // 50):
         floods.arrived("gate-2", Arrived(messages=1, bytes=len(BATCH)), 0)
         assert floods.may_take(a_batch("gate-2"), 0)
@@ -36,7 +36,7 @@ def test_a_whole_night_of_one_gate_at_once_is_taken_at_once_and_no_flood() -> No
 
 
 def test_scans_of_the_busiest_door_one_by_one_are_no_flood_however_long_it_goes_on() -> None:
-    floods = Floods()
+    floods = PeerFloods()
     for second in range(3_600):  # two scans, two passages, and a status now and then
         floods.arrived("gate-2", Arrived(messages=5, bytes=5 * 1_200), second * 1000)
         assert floods.may_take(a_batch("gate-2"), second * 1000)
@@ -44,7 +44,7 @@ def test_scans_of_the_busiest_door_one_by_one_are_no_flood_however_long_it_goes_
 
 
 def test_what_one_gate_spends_is_missing_to_no_other() -> None:
-    floods = Floods()
+    floods = PeerFloods()
     while floods.may_take(a_batch("gate-2"), 0):
         pass
     floods.arrived("gate-2", Arrived(messages=10 * MESSAGES_AT_ONCE), 0)
@@ -54,7 +54,7 @@ def test_what_one_gate_spends_is_missing_to_no_other() -> None:
 
 def test_a_flood_is_named_within_ten_seconds_and_its_end_told_with_how_much_it_was() -> None:
     """At 150 batches a second, whatever is in them."""
-    floods = Floods()
+    floods = PeerFloods()
     second = 0
     while not floods.flooding(second * 1000):
         floods.arrived("gate-2", Arrived(messages=150, bytes=150 * len(BATCH), dropped=100), second * 1000)

@@ -7,9 +7,9 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
+from gate.rules.alert import Alert
 from gate.rules.model import Reason, Ruling, ScanRecord
 from sync.broker.mqtt import Message
-from sync.wire.messages import Alert
 from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record
 from tests.sync_bench import TOPICS, Bench

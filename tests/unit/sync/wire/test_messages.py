@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate.rules.first_entry import Grant
 from gate.rules.model import FeedRow
 from gate.rules.payload import code_hash
-from sync.wire.messages import VERSION, Ack, Change, Delta, Grant, Topics, WireError, decode, encode, to_gate
+from sync.wire.messages import VERSION, Ack, Change, Delta, Topics, WireError, decode, encode, to_gate
 from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans, encode_scans, record_hash
 from tests.factories import a_record, a_table, an_admission, an_event, code_id
 

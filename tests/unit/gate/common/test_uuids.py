@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from gate.common.uuid7 import uuid7
+from gate.common.uuids import uuid7
 
 
 def test_the_example_of_the_rfc() -> None:

@@ -1,6 +1,8 @@
-"""Ids that sort by time. Pure: time and randomness are arguments."""
+"""UUIDs: ids that sort by time, and whether a text is one. Pure: time and randomness are arguments."""
 
 from __future__ import annotations
+
+import uuid
 
 
 def uuid7(unix_ms: int, random: bytes) -> str:
@@ -16,3 +18,19 @@ def uuid7(unix_ms: int, random: bytes) -> str:
     value = value & ~(0x3 << 62) | 0x2 << 62
     text = f"{value:032x}"  # as uuid.UUID would write it, after checks that take longer
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID with its dashes, in small letters or large ones."""
+    return is_written_uuid(text.lower())
+
+
+def is_written_uuid(text: str) -> bool:
+    """Whether a text is a UUID in the one form that Postgres gives back.
+
+    What becomes a record's id has to be: two forms of one id would be two ids on a gate.
+    """
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
