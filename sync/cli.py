@@ -33,7 +33,8 @@ from sync.claims.hotline import HotlineServer
 from sync.doctor import diagnose_sync
 from sync.feed.fetcher import Fetcher
 from sync.feed.snapshot import HubClient
-from sync.service import GateIdentity, Sync, SyncEvent
+from sync.service import Sync, SyncEvent
+from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
 from sync.wire.messages import Topics
 

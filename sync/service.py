@@ -19,7 +19,7 @@ from typing import Protocol
 from gate.clock import Clock
 from gate.common.errors import StoreError
 from gate.common.outage import Outage
-from gate.common.value import Value
+from gate.common.seldom import Seldom
 from gate.common.watchdog import Heart
 from gate.hotline.messages import Refetch
 from gate.rules.model import Now
@@ -29,7 +29,7 @@ from gate.store.locks import LOCK_FILE
 from sync.broker.connection import BrokerConnection, MakeLink, cut_since
 from sync.broker.inbox import Inbox, PeerMessage
 from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
-from sync.broker.read_message import Rarely, understand
+from sync.broker.read_message import understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.claims.claims import ClaimLoop, Down, FromHub, ToService, Up
 from sync.claims.hub_clock import Timing, kept
@@ -40,12 +40,10 @@ from sync.feed.intake import Intake
 from sync.feed.snapshot import Fetched
 from sync.peers.company import GatesPresent
 from sync.peers.listener import Hearing
-from sync.status import GateIdentity, Teller
+from sync.status import GateIdentity, LoopTurns, Teller
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
 from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
-
-__all__ = ["Doors", "GateIdentity", "LoopTurns", "Sync"]
 
 POLL_S = 0.02
 """How long a new scan may wait before it is noticed."""
@@ -59,19 +57,7 @@ ACK_SILENT_MS = 60_000
 OWN_PIECE = 100
 """Most of the hub's messages in one turn: between two beats there is time for several."""
 
-
 SyncEvent = LinkEvent | GateConfig | Fetched | ToService
-"""What comes in by the inbox as this gate's own affair."""
-
-
-class LoopTurns(Value, frozen=True):
-    """How often each loop of sync has turned, for the watchdog."""
-
-    service: int
-    link: int
-    claims: int
-    hotline: int
-    fetcher: int
 
 
 class Doors(Protocol):
@@ -130,7 +116,7 @@ class Sync:
         self._journal_outage = Outage("journal")
         self._beat_outage = Outage("heartbeat")
         self._ack_outage = Outage("the hub's acknowledgement")
-        self._rarely = Rarely(clock)
+        self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._heard_ms: int | None = None
         self._company = GatesPresent()
         self._named: Collection[str] = ()
@@ -301,7 +287,7 @@ class Sync:
 
     def _on_message(self, message: Message) -> None:
         if message.topic.endswith("/ack"):
-            understand(message, self._on_ack, self._rarely)
+            understand(message, self._on_ack, self._seldom)
         else:
             if message.topic == self._topics.alerts():
                 # one of them says that a gate was revoked, and which that are the configuration names

@@ -23,6 +23,16 @@ from sync.upload.sender import Sender
 from sync.wire.messages import STATUS_TEXT, GateStatus, Held
 
 
+class LoopTurns(Value, frozen=True):
+    """How often each loop of sync has turned, for the watchdog."""
+
+    service: int
+    link: int
+    claims: int
+    hotline: int
+    fetcher: int
+
+
 class GateIdentity(Value, frozen=True):
     """Who this gate is."""
 

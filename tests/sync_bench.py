@@ -22,7 +22,8 @@ from sync.cache.writer import Cache
 from sync.claims.claims import FromDoor
 from sync.feed.fetcher import Want
 from sync.feed.snapshot import Fetched
-from sync.service import GateIdentity, Sync, SyncEvent
+from sync.service import Sync, SyncEvent
+from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
 from sync.wire.messages import (
     Ack,

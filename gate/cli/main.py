@@ -18,8 +18,7 @@ import msgspec
 import typer
 
 from gate import bootstrap
-from gate.cli import focus as cli_focus
-from gate.cli import service as cli_service
+from gate.cli import focus, service
 from gate.cli.options import Config
 from gate.clock import Clock, SystemClock
 from gate.common.errors import CallError, ConfigError, MagueyError
@@ -250,8 +249,8 @@ def _door_lines(live: Live, age_s: float) -> Iterator[str]:
     yield "parts     " + ", ".join(f"{name} {'ok' if said == OK else 'OUT'}" for name, said in parts.items())
 
 
-app.command()(cli_focus.focus)
-app.add_typer(cli_service.app)
+app.command()(focus.focus)
+app.add_typer(service.app)
 
 
 def _print(fields: object) -> None:

@@ -52,10 +52,13 @@ def _belong_to(parent: int) -> None:
 
 def _serve(assignment: Assignment, talk: socket.socket) -> None:
     if assignment.role == "camera":
-        pass
+        from hardware.eye.camera_child import serve_camera
+
+        serve_camera(assignment, talk)
     else:
         from hardware.eye.decoder_child import serve_decoder
-    serve_decoder(assignment, talk)
+
+        serve_decoder(assignment, talk)
 
 
 if __name__ == "__main__":

@@ -21,21 +21,21 @@ import msgspec
 import psycopg
 import structlog
 
+from gate.common.allowance import Rate
 from gate.common.outage import Outage
+from gate.common.seldom import Seldom
 from gate.common.uuids import is_uuid
 from gate.rules.first_entry import Claim, Grant, Returned
 from hub.config import WATCH, HubConfig
 from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
-from hub.gates.budget import Rate
 from hub.gates.shares import GateFloods, Shares
 from hub.gates.status_message import decode_status
 from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
-from hub.mqtt.told import Seldom
 from sync.wire.messages import (
     EPOCH,
     GateStatus,
@@ -64,7 +64,7 @@ MOST_A_SECOND = 200
 """Messages of one gate that are looked at, of all kinds: it answers for the tickets of others, too."""
 BURST_S = 30.0
 """So long may a gate claim twice as fast as people can walk through it; then it has to keep quiet for as long
-as `hub.gates.budget` says. What is dropped of returns, the sweep finds."""
+as `gate.common.allowance` says. What is dropped of returns, the sweep finds."""
 TAKEN_BACK = timedelta(minutes=10)
 """Of a gate that claims too fast, what it was granted since then and has not used is taken back."""
 RETURNS_HELD = 500
@@ -325,7 +325,7 @@ class ClaimAnswers:
             self._forget_at = now_us + _FORGET_US
 
     def _say(self, gate_id: str, why: str) -> None:
-        self._seldom.say(_log.warning, "a gate's claim is not answered", gate_id, error=why[:200])
+        self._seldom.say(_log.warning, "a gate's claim is not answered", gate_id=gate_id, error=why)
 
 
 def _read(message: Delivery, topics: Topics, gate_id: str) -> ToHub | GateStatus:

@@ -20,13 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gate.common.log import configure
-from hub.cli import broker as cli_broker
-from hub.cli import double_admissions as cli_conflicts
-from hub.cli import free_grant as cli_free
-from hub.cli import gates as cli_gates
-from hub.cli import keeping as cli_keeping
-from hub.cli import nights as cli_operator
-from hub.cli import tickets as cli_ticketing
+from hub.cli import broker, double_admissions, free_grant, gates, nights, retention, tickets
 from hub.cli.common import ConfigOption, plain_errors
 from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
@@ -78,9 +72,9 @@ def ingest(config: ConfigOption) -> None:
 @app.command()
 def web(config: ConfigOption) -> None:
     """Serve snapshots and configuration to the gates over HTTP; OpenAPI at /schema."""
+    from gate.common.seldom import Seldom
     from hub.web.api import make_app, token_hashes
     from hub.web.request_limits import Strangers
-    from hub.web.seldom import Seldom
     from hub.web.server import server_config
 
     with plain_errors():
@@ -127,13 +121,8 @@ def seed_demo(
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
 
 
-app.add_typer(cli_gates.app)
-app.add_typer(cli_broker.app)
-app.add_typer(cli_operator.app)
-app.add_typer(cli_free.app)
-app.add_typer(cli_conflicts.app)
-app.add_typer(cli_ticketing.app)
-app.add_typer(cli_keeping.app)
+for commands in (gates, broker, nights, free_grant, double_admissions, tickets, retention):
+    app.add_typer(commands.app)
 
 
 def _serve(config: uvicorn.Config) -> None:

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 import structlog
 from psycopg.rows import DictRow
 
+from gate.common.seldom import Seldom
 from gate.rules.alert import Alert
 from hub.config import Watch
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.mqtt.link import HubLink
-from hub.mqtt.told import Seldom
 from sync.wire.messages import Topics, encode
 
 EVERY_SECONDS = 30
@@ -138,7 +138,7 @@ def _log_one(alert: Alert, seldom: Seldom) -> None:
         seldom.say(
             _log.warning,
             "a one-time ticket was admitted twice",
-            alert.gate,
+            gate_id=alert.gate,
             at=alert.at.isoformat(),
             other_gate=alert.other_gate,
             other_at=alert.other_at and alert.other_at.isoformat(),

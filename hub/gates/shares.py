@@ -2,7 +2,7 @@
 
 Budgets are of one gate alone and far above the busiest door. What goes beyond is not taken in: the broker may
 forget it, the gate sends it again, and staff is told whose it is. What a gate brings that was away is no
-flood: see `hub.gates.budget`.
+flood: see `gate.common.allowance`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 import structlog
 
+from gate.common.allowance import Allowance, Rate
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.gates.budget import Level, Rate
 
 GATES_LIMIT = 1000
 """Gates whose budgets are remembered; should there ever be more, the ones first heard are forgotten."""
@@ -35,7 +35,7 @@ class Shares:
     def __init__(self, rates: Mapping[str, Rate], now: Callable[[], float]) -> None:
         self._rates = rates
         self._now = now
-        self._levels: dict[str, dict[str, Level]] = {}
+        self._levels: dict[str, dict[str, Allowance]] = {}
         self._complete: dict[str, float] = {}
 
     def know(self, away_s: Mapping[str, float]) -> None:
@@ -58,13 +58,13 @@ class Shares:
         """It came though nothing was left, and nobody sends it again: the gate has to keep quiet first."""
         self._of(gate_id)[kind].insist(count)
 
-    def _of(self, gate_id: str) -> dict[str, Level]:
+    def _of(self, gate_id: str) -> dict[str, Allowance]:
         if gate_id not in self._levels:
             if len(self._levels) >= GATES_LIMIT:
                 del self._levels[next(iter(self._levels))]
             now = self._now()
             away_s = self._away_s(gate_id, now)
-            self._levels[gate_id] = {kind: Level(rate, now, away_s) for kind, rate in self._rates.items()}
+            self._levels[gate_id] = {kind: Allowance(rate, now, away_s) for kind, rate in self._rates.items()}
         return self._levels[gate_id]
 
     def _away_s(self, gate_id: str, now: float) -> float:

@@ -19,14 +19,15 @@ import psycopg
 import structlog
 from psycopg.rows import DictRow
 
+from gate.common.allowance import Rate
 from gate.common.outage import Outage
+from gate.common.seldom import Seldom
 from gate.rules.command import OrderReply
 from hub.config import WATCH, HubConfig, Watch
 from hub.db.connection import Connection, connect, database_error_in_words, is_conflict, is_outage, one_line
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.gates.alerts import Greedy
-from hub.gates.budget import Rate
 from hub.gates.orders import Unanswered, decode_reply, take_reply
 from hub.gates.shares import GateFloods, Shares
 from hub.gates.status_message import KnownStatus, decode_status, is_older
@@ -34,7 +35,6 @@ from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
-from hub.mqtt.told import Seldom
 from sync.wire.messages import GateStatus, Topics, WireError
 from sync.wire.scans import BATCH_LIMIT
 
@@ -166,7 +166,7 @@ class Statuses:
     def _refuse(self, gate_id: str, why: str) -> None:
         if self._refused.is_new(gate_id, why):
             refused = "what a gate says of itself is refused"
-            self._seldom.say(_log.warning, refused, gate_id, error=why[:200])
+            self._seldom.say(_log.warning, refused, gate_id=gate_id, error=why)
 
     def _compare(self, conn: Connection, gates: list[str], now: datetime) -> None:
         wanted = {"gates": gates, "now": now, "every_s": DIGEST_SECONDS, "keep": _DIGESTS_KEPT}

@@ -18,6 +18,7 @@ import psycopg
 import structlog
 
 from gate.common.outage import Outage
+from gate.common.seldom import Seldom
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
@@ -28,7 +29,6 @@ from hub.ingest.scan_budgets import cost_of, rates_of_scans
 from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import HubLink
-from hub.mqtt.told import Seldom
 from sync.wire.messages import Ack, Topics, encode
 
 BATCH_RECORDS = 500
@@ -218,10 +218,10 @@ class Consumer:
         for gate_id, bads in groupby(sorted(written.bad, key=_gate_of), key=_gate_of):
             first, *others = bads
             about = {"topic": first.topic[:LOGGED], "seq": first.seq, "error": first.error[:LOGGED]}
-            self._seldom.say(_log.warning, "quarantined", gate_id, 1 + len(others), **about)
+            self._seldom.say(_log.warning, "quarantined", 1 + len(others), gate_id=gate_id, **about)
         for gate_id, why in written.refused.items():
             refused = "the database refuses a record of a gate; took its records one by one"
-            self._seldom.say(_log.warning, refused, gate_id, error=why)
+            self._seldom.say(_log.warning, refused, gate_id=gate_id, error=why)
 
     def _give_back(self, written: Written) -> None:
         """What the hub had already was nothing new: a journal may come again, all of it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gate.common.allowance import Rate
 from gate.rules.model import Ruling, ScanRecord
-from hub.gates.budget import Rate
 from hub.ingest.batch import RAW_BYTES, Batch
 
 RECORD_BYTES = 2048

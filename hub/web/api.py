@@ -29,6 +29,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gate.common.foreign import read_json
+from gate.common.seldom import Seldom
 from gate.rules.model import Event
 from hub.config import HubConfig
 from hub.db.connection import Connection, conninfo, insisting
@@ -37,7 +38,6 @@ from hub.feed.config_bounds import bounded
 from hub.feed.snapshot import Body, Shelf, SnapshotPlan, body_of, etag, look_up
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.web.request_limits import wait_of
-from hub.web.seldom import Seldom
 from sync.wire.messages import GATE_ID, LARGEST, GateConfig
 
 Pool = ConnectionPool[psycopg.Connection[DictRow]]

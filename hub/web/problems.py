@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from psycopg_pool import PoolTimeout
 
+from gate.common.seldom import Seldom
 from hub.db.connection import is_outage, one_line
-from hub.web.seldom import Seldom
+
+_log = structlog.get_logger()
 
 
 class Problem(HTTPException):
@@ -47,7 +50,7 @@ def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[
 def _say(request: Request[Any, Any, Any], level: str, event: str, **fields: Any) -> None:
     """Seldom, for whoever asks can ask again."""
     seldom: Seldom = request.app.state.seldom
-    seldom.say(level, event, path=request.url.path, **fields)
+    seldom.say(getattr(_log, level), event, path=request.url.path, **fields)
 
 
 def _response(

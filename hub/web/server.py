@@ -16,19 +16,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gate.common.seldom import Seldom
 from hub.config import Web
 from hub.web.connection_slots import ConnectionSlots, Owner
+from hub.web.library_logs import SeldomHandler
 from hub.web.rates import network_of
-from hub.web.seldom import Seldom, SeldomHandler
 
 BACKLOG = 64
 """Taken from the system at once, before anybody can be sent away: open files beside
 `hub.web.connection_slots.MOST`."""
 KEEP_ALIVE_S = 5
 HEAD_BYTES = 16 * 1024
+
+_log = structlog.get_logger()
 
 
 class Deadlines(msgspec.Struct, frozen=True):
@@ -136,7 +140,7 @@ class HttpConnection(H11Protocol):
         """End it, whatever is under way."""
         self._lines.left(self)
         if not self.transport.is_closing() or self.transport.get_write_buffer_size():
-            self._seldom.say("info", f"a connection was ended: {why}")
+            self._seldom.say(_log.info, f"a connection was ended: {why}")
         self.transport.abort()
 
     def _look(self) -> None:

@@ -22,11 +22,12 @@ import msgspec
 import structlog
 
 from gate.clock import Clock
+from gate.common.seldom import Seldom
 from gate.hotline.messages import Beat, Ordered, Refetch, Replied, ToSync, to_packet
 from gate.rules.command import LONGEST_ENVELOPE
 from gate.rules.first_entry import Claim, Grant, Returned
 from sync.broker.mqtt import Message, MqttLink
-from sync.broker.read_message import Rarely, understand
+from sync.broker.read_message import understand
 from sync.claims.hub_clock import Timing, measure, take
 from sync.wire.messages import SMALL_LIMIT, HubTime, Lend, Probe, Topics, WireError, to_gate
 from sync.wire.messages import encode as to_wire
@@ -186,7 +187,7 @@ class ClaimLoop:
         self._later: deque[tuple[str, bytes]] = deque(maxlen=MOST_LATER)
         self._probes: deque[int] = deque(maxlen=MOST_PROBES)
         self._probe_at = 0
-        self._rarely = Rarely(clock)
+        self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._log = structlog.get_logger()
 
     def run(self, stop: threading.Event) -> None:
@@ -207,7 +208,7 @@ class ClaimLoop:
 
     def _tell_dropped(self) -> None:
         dropped = self.inbox.take_dropped()
-        if dropped and (count := self._rarely.due("dropped", dropped)):
+        if dropped and (count := self._seldom.due("dropped", dropped)):
             self._log.warning(
                 "hub or door say more than can be taken in: dropped; claims may go unanswered", count=count
             )
@@ -217,7 +218,7 @@ class ClaimLoop:
             case FromDoor(door, message):
                 self._on_door(door, message)
             case FromHub(link, message) if link is self._link:
-                understand(message, self._on_hub, self._rarely)
+                understand(message, self._on_hub, self._seldom)
             case Up(link):
                 self._on_up(link)
             case Down():
@@ -329,7 +330,7 @@ class ClaimLoop:
         if message.retained or len(message.payload) > LONGEST_ENVELOPE:
             raise WireError("an order that is none: it was kept by the broker, or is too long")
         packet = to_packet(Ordered(envelope=message.payload.decode(errors="replace")))
-        if not self._tell(packet) and (count := self._rarely.due("no door")):
+        if not self._tell(packet) and (count := self._seldom.due("no door")):
             self._log.warning("an order of staff came, and no door is there to follow it", count=count)
 
     # --- the hub's clock ---

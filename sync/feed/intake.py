@@ -10,11 +10,12 @@ import structlog
 from gate.clock import Clock
 from gate.common.errors import StoreError
 from gate.common.outage import Outage
+from gate.common.seldom import Seldom
 from gate.rules.alert import Alert
 from gate.rules.home_gate import Division, division_of
 from gate.store.link_row import LinkNote
 from sync.broker.mqtt import Message
-from sync.broker.read_message import Rarely, understand
+from sync.broker.read_message import understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.feed.follower import Follower
 from sync.feed.snapshot import Fetched
@@ -61,7 +62,7 @@ class Intake:
         self._before_large = before_large
         self.lent_as_of: dict[str, Division] = before.lent_as_of if before else {}
         """By night, for which division of its tickets this cache has every one that is lent."""
-        self._rarely = Rarely(clock)
+        self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._log = structlog.get_logger()
         self._kept: deque[Incoming] = deque()
         self._kept_bytes = 0
@@ -84,7 +85,7 @@ class Intake:
     def _write_kept(self) -> None:
         try:
             while self._kept:
-                understand(self._kept[0], self._write, self._rarely)
+                understand(self._kept[0], self._write, self._seldom)
                 self._let_go()
         except StoreError as error:
             self._outage.began(error)
@@ -121,7 +122,7 @@ class Intake:
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)
         # a gate that does so by the thousand, or a broker that makes them up, fills no log
-        if not (count := self._rarely.due(f"alert {alert.reason}")):
+        if not (count := self._seldom.due(f"alert {alert.reason}")):
             return
         other = {"other_gate": alert.other_gate, "other_at": str(alert.other_at)} if alert.other_gate else {}
         self._log.warning(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gate.common.allowance import Budget
+from gate.common.allowance import Allowance, Rate
 
 MOST_GATES = 64
-A_SECOND, AT_ONCE = 0.1, 5
+WELCOMES = Rate(per_s=0.1, at_once=5)
 """So often may one gate come and go and be told all again each time; then it waits, as after any silence."""
 
 
@@ -14,7 +14,7 @@ class GatesPresent:
 
     def __init__(self) -> None:
         self._there: set[str] = set()
-        self._welcomes: dict[str, Budget] = {}
+        self._welcomes: dict[str, Allowance] = {}
         self._has_grown = False
 
     def on_connect(self) -> None:
@@ -27,7 +27,7 @@ class GatesPresent:
             self._there.discard(gate_id)
         elif gate_id not in self._there and len(self._there) < MOST_GATES:
             self._there.add(gate_id)
-            if self._welcome(gate_id, now_ms).spend(1, now_ms):
+            if self._welcome(gate_id, now_ms).spend(1, now_ms / 1000):
                 self._has_grown = True
 
     def has_grown(self) -> bool:
@@ -35,7 +35,7 @@ class GatesPresent:
         has_grown, self._has_grown = self._has_grown, False
         return has_grown
 
-    def _welcome(self, gate_id: str, now_ms: int) -> Budget:
+    def _welcome(self, gate_id: str, now_ms: int) -> Allowance:
         if gate_id not in self._welcomes and len(self._welcomes) >= MOST_GATES:
             del self._welcomes[next(iter(self._welcomes))]
-        return self._welcomes.setdefault(gate_id, Budget(A_SECOND, AT_ONCE, now_ms))
+        return self._welcomes.setdefault(gate_id, Allowance(WELCOMES, now_ms / 1000))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
-from gate.common.allowance import Budget
+from gate.common.allowance import Allowance, Rate
 from gate.rules.model import ScanRecord
 from sync.broker.inbox import COST, MOST_GATES, Arrived, PeerMessage
 from sync.peers.pace import EntryPace
 
-MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 20, 1_200
+MESSAGES = Rate(per_s=20, at_once=1_200)
 """Three for each scan of the busiest door, and more; at once, a night of two a second in batches of 50."""
-BYTES_A_SECOND, BYTES_AT_ONCE = 512 * 1024, 48 * 1024 * 1024
+BYTES = Rate(per_s=512 * 1024, at_once=48 * 1024 * 1024)
 """The same, at most 800 bytes a record."""
 CALM_MS = 60_000
 """So long within its budget, and a gate does not flood any more."""
@@ -25,15 +25,15 @@ class _Means:
     """What one gate may send: messages and bytes."""
 
     def __init__(self, now_ms: int) -> None:
-        self._messages = Budget(MESSAGES_A_SECOND, MESSAGES_AT_ONCE, now_ms)
-        self._bytes = Budget(BYTES_A_SECOND, BYTES_AT_ONCE, now_ms)
+        self._messages = Allowance(MESSAGES, now_ms / 1000)
+        self._bytes = Allowance(BYTES, now_ms / 1000)
 
     def are_left(self, now_ms: int) -> bool:
-        return self._messages.is_left(now_ms) and self._bytes.is_left(now_ms)
+        return self._messages.is_left(now_ms / 1000) and self._bytes.is_left(now_ms / 1000)
 
     def spend(self, messages: int, size: int, now_ms: int) -> bool:
-        were_enough = self._messages.spend(messages, now_ms)
-        return self._bytes.spend(size, now_ms) and were_enough
+        were_enough = self._messages.spend(messages, now_ms / 1000)
+        return self._bytes.spend(size, now_ms / 1000) and were_enough
 
 
 class _Gate:

@@ -16,12 +16,13 @@ import structlog
 from gate.clock import Clock
 from gate.common.errors import StoreError
 from gate.common.outage import Outage
+from gate.common.seldom import Seldom
 from gate.common.value import Value
 from gate.rules.model import Now, ScanRecord
 from gate.store.link_row import LinkNote
 from sync.broker.inbox import Inbox, PeerMessage
 from sync.broker.mqtt import Message, MqttLink
-from sync.broker.read_message import Rarely, understand
+from sync.broker.read_message import understand
 from sync.cache.peer_tables import Pair, is_admission, is_annulment, pair
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.peers.floods import CALM_MS, PeerFloods
@@ -88,7 +89,7 @@ class Hearing:
         self._cut_off: frozenset[str] = frozenset()
         self._taken: list[Said] = []
         self._read = _Read()
-        self._rarely = Rarely(clock)
+        self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._marks: deque[_Mark] = deque()
         self._again_at = self._mark_at = self._lost_ms = 0
         self._current_since: int | None = None
@@ -175,7 +176,7 @@ class Hearing:
 
     def _understand(self, heard: PeerMessage, use: Callable[[Message], None]) -> None:
         """Use its message, if it can be read; of one gate the log is told of one a minute that cannot."""
-        understand(heard.message, use, self._rarely, heard.gate_id)
+        understand(heard.message, use, self._seldom, heard.gate_id)
 
     def _known(self) -> KnownScans:
         """What of it was told before, by kind of record: it is not new, and costs nothing."""

@@ -13,14 +13,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from gate.common.allowance import Budget
+from gate.common.allowance import Allowance, Rate
 from sync.wire.messages import GATE_ID
 
-MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 200, 3_000
+MESSAGES = Rate(per_s=200, at_once=3_000)
 """A door makes five a second, and as a home answers for the tickets of 19 others; at once, a journal of
 100,000 records in batches of 50, and all that a bad line makes it send again; or what the broker keeps for
 a hub that was away (max_queued_messages in config/mosquitto)."""
-BYTES_A_SECOND, BYTES_AT_ONCE = 2 * 1024 * 1024, 128 * 1024 * 1024
+BYTES = Rate(per_s=2 * 1024 * 1024, at_once=128 * 1024 * 1024)
 """The same journal takes 80 MB."""
 UNNUMBERED = 20
 """For so many counts a message at QoS 0: no gate sends any, and the broker never waits for who takes them."""
@@ -38,14 +38,14 @@ class _Sender:
     """What is known of one gate."""
 
     def __init__(self, now_ms: int) -> None:
-        self.messages = Budget(MESSAGES_A_SECOND, MESSAGES_AT_ONCE, now_ms)
-        self.bytes = Budget(BYTES_A_SECOND, BYTES_AT_ONCE, now_ms)
+        self.messages = Allowance(MESSAGES, now_ms / 1000)
+        self.bytes = Allowance(BYTES, now_ms / 1000)
         self.pause_ms = 0
         self.until_ms = now_ms
 
     def spend(self, messages: float, size: int, now_ms: int) -> bool:
-        were_enough = self.messages.spend(messages, now_ms)
-        return self.bytes.spend(size, now_ms) and were_enough
+        were_enough = self.messages.spend(messages, now_ms / 1000)
+        return self.bytes.spend(size, now_ms / 1000) and were_enough
 
     def pause(self, now_ms: int) -> None:
         shortest, longest = PAUSE_MS
@@ -54,8 +54,8 @@ class _Sender:
         else:
             self.pause_ms = min(2 * self.pause_ms, longest)
         self.until_ms = at_ms = now_ms + self.pause_ms
-        self.messages = Budget(MESSAGES_A_SECOND, MESSAGES_AT_ONCE, at_ms, FRESH_MESSAGES)
-        self.bytes = Budget(BYTES_A_SECOND, BYTES_AT_ONCE, at_ms, FRESH_BYTES)
+        self.messages = Allowance(MESSAGES, at_ms / 1000, left=FRESH_MESSAGES)
+        self.bytes = Allowance(BYTES, at_ms / 1000, left=FRESH_BYTES)
 
 
 class Cutoff:

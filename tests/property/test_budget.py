@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.gates.budget import DEEPEST_S, Level, Rate
+from gate.common.allowance import DEEPEST_S, Allowance, Rate
 
 RATES = st.builds(Rate, per_s=st.integers(1, 100).map(float), at_once=st.integers(1, 10_000).map(float))
 SPANS = st.integers(0, 100_000).map(float)
 
 
-def takes(level: Level, now: float, count: float, away_s: float = 0.0) -> bool:
+def takes(level: Allowance, now: float, count: float, away_s: float = 0.0) -> bool:
     """As everybody uses a level: one goes by what is left before."""
     if level.fill(now, away_s) <= 0:
         return False
@@ -23,7 +23,7 @@ def takes(level: Level, now: float, count: float, away_s: float = 0.0) -> bool:
 def test_nobody_takes_more_than_at_once_and_so_many_a_second(
     rate: Rate, comings: list[tuple[float, float]]
 ) -> None:
-    level, now = Level(rate, 0.0), 0.0
+    level, now = Allowance(rate, 0.0), 0.0
     taken: list[tuple[float, float]] = []
     for wait, count in comings:
         now += wait
@@ -43,7 +43,7 @@ def test_nobody_takes_more_than_at_once_and_so_many_a_second(
 )
 def test_whoever_keeps_to_the_pace_is_never_held_up(rate: Rate, counts: list[int], share: float) -> None:
     """Any mixture of crowds and pauses that stays below the line."""
-    level, now = Level(rate, 0.0), 0.0
+    level, now = Allowance(rate, 0.0), 0.0
     for count in counts:
         crowd = min(float(count), rate.at_once) * max(share, 0.01)
         now += crowd / rate.per_s
@@ -52,7 +52,7 @@ def test_whoever_keeps_to_the_pace_is_never_held_up(rate: Rate, counts: list[int
 
 @given(RATES, SPANS, st.integers(1, 20))
 def test_what_was_made_while_away_comes_at_once(rate: Rate, away_s: float, batches: int) -> None:
-    level, most = Level(rate, 0.0, away_s), rate.per_s * away_s + rate.at_once
+    level, most = Allowance(rate, 0.0, away_s), rate.per_s * away_s + rate.at_once
     assert all(takes(level, 0.0, most / batches, away_s) for _ in range(batches))
     assert level.left <= 1e-3
 
@@ -60,13 +60,13 @@ def test_what_was_made_while_away_comes_at_once(rate: Rate, away_s: float, batch
 @given(RATES, SPANS, SPANS)
 def test_nothing_is_saved_up_by_who_was_there(rate: Rate, away_s: float, quiet: float) -> None:
     """However long nobody came: known to have nothing waiting, a gate has none of it left."""
-    level = Level(rate, 0.0, away_s)
+    level = Allowance(rate, 0.0, away_s)
     assert level.fill(quiet, 0.0) == rate.at_once
 
 
 @given(RATES, st.lists(st.integers(-100_000, 100_000), max_size=30))
 def test_a_clock_that_jumps_holds_up_nobody_for_longer_than_a_wait(rate: Rate, jumps: list[int]) -> None:
-    level, now = Level(rate, 0.0), 0.0
+    level, now = Allowance(rate, 0.0), 0.0
     for jump in jumps:
         now += jump
         takes(level, now, 1.0)
@@ -75,7 +75,7 @@ def test_a_clock_that_jumps_holds_up_nobody_for_longer_than_a_wait(rate: Rate, j
 
 @given(RATES, st.integers(1, 200))
 def test_whoever_insists_waits_a_minute_and_no_longer(rate: Rate, times: int) -> None:
-    level = Level(rate, 0.0)
+    level = Allowance(rate, 0.0)
     level.take(rate.at_once)
     for _ in range(times):
         level.insist(1.0)

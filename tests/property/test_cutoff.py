@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.wire.cutoff import (
-    BYTES_A_SECOND,
-    BYTES_AT_ONCE,
+    BYTES,
     KEPT_TO_IT_MS,
-    MESSAGES_A_SECOND,
-    MESSAGES_AT_ONCE,
+    MESSAGES,
     MOST_SENDERS,
     PAUSE_MS,
     Cutoff,
@@ -41,7 +39,7 @@ def test_who_stays_within_its_budget_is_never_cut_off_whatever_the_others_do(tra
         now += wait
         cutoff.arrived(gate, messages, size, now)
         span = min(wait, 10_000)
-        spent = span * MESSAGES_A_SECOND // 1000, span * BYTES_A_SECOND // 1000
+        spent = int(span * MESSAGES.per_s / 1000), int(span * BYTES.per_s / 1000)
         assert not cutoff.arrived("honest", *spent, now)
         assert "honest" not in cutoff.cut_off(now)
 
@@ -65,7 +63,7 @@ def test_what_is_taken_of_a_gate_is_bounded_in_any_time_and_every_pause_ends(tra
         now += wait
         if gate not in cutoff.cut_off(now) and not cutoff.arrived(gate, messages, size, now):
             taken[gate] = taken.get(gate, 0) + messages
-            assert taken[gate] <= MESSAGES_AT_ONCE + MESSAGES_A_SECOND * (now / 1000)
+            assert taken[gate] <= MESSAGES.at_once + MESSAGES.per_s * (now / 1000)
     assert not cutoff.cut_off(now + LONGEST)
 
 
@@ -73,7 +71,7 @@ def test_what_is_taken_of_a_gate_is_bounded_in_any_time_and_every_pause_ends(tra
 def test_pauses_grow_to_the_longest_and_begin_anew_after_a_while_of_good_conduct(quiet_ms: int) -> None:
     cutoff, now, pauses = Cutoff(), 0, []
     for _ in range(8):
-        assert cutoff.arrived("gate-3", 10 * MESSAGES_AT_ONCE, 0, now)
+        assert cutoff.arrived("gate-3", 10 * MESSAGES.at_once, 0, now)
         begun = now
         while "gate-3" in cutoff.cut_off(now):
             now += 1_000
@@ -81,13 +79,13 @@ def test_pauses_grow_to_the_longest_and_begin_anew_after_a_while_of_good_conduct
         now += quiet_ms
     assert pauses == [min(SHORTEST * 2**n, LONGEST) for n in range(8)]
     now += KEPT_TO_IT_MS + 1_000
-    assert cutoff.arrived("gate-3", 10 * MESSAGES_AT_ONCE, 0, now)
+    assert cutoff.arrived("gate-3", 10 * MESSAGES.at_once, 0, now)
     assert "gate-3" not in cutoff.cut_off(now + SHORTEST)
 
 
 def test_who_is_listened_to_again_may_bring_its_backlog() -> None:
     cutoff = Cutoff()
-    assert cutoff.arrived("gate-3", 10 * MESSAGES_AT_ONCE, 0, 0)
+    assert cutoff.arrived("gate-3", 10 * MESSAGES.at_once, 0, 0)
     # 50,000 records, a window of 20 batches ten times a second
     assert not any(cutoff.arrived("gate-3", 20, 20 * BATCH, SHORTEST + 100 * n) for n in range(50))
 
@@ -104,7 +102,7 @@ def test_no_night_of_a_door_is_cut_off() -> None:
     ):  # two guests a second: a claim, a scan, a passage each; probes, statuses
         assert not cutoff.arrived("gate-1", 10, 10_000, second * 1_000)
     assert cutoff.cut_off(8 * 3600 * 1_000) == frozenset()
-    assert 2_000 * BATCH < BYTES_AT_ONCE
+    assert BYTES.at_once > 2_000 * BATCH
 
 
 def test_of_a_flood_of_small_messages_less_than_a_second_is_taken() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gate.common.allowance import Allowance
 from gate.rules.spared_refusals import AT_ONCE, PER_S, Sparing
-from hub.gates.budget import Level
 from hub.ingest.scan_budgets import rates_of_scans
 from tests.doors import Bench
 from tests.factories import code_id
@@ -52,7 +52,7 @@ def test_whatever_is_shown_a_source_has_no_more_records_than_its_pace_and_each_r
 def test_an_hour_of_film_and_as_many_guests_as_can_walk_stay_within_the_gates_share(
     guests_per_second: int,
 ) -> None:
-    share = Level(rates_of_scans(guests_per_second)["records"], 0.0)
+    share = Allowance(rates_of_scans(guests_per_second)["records"], 0.0)
     sparing, told = Sparing(), 0
     for now in range(0, 3_600_000, FRAME_MS):
         for source in SOURCES:
@@ -73,7 +73,7 @@ def test_a_film_of_foreign_codes_leaves_few_records_and_the_number_of_the_rest_a
     tmp_path: Path,
 ) -> None:
     bench = Bench(tmp_path, frames_per_second=15)
-    share = Level(rates_of_scans(3)["records"], 0.0)
+    share = Allowance(rates_of_scans(3)["records"], 0.0)
     frames = 60 * 15
     for number in range(frames):
         bench.clock.forward(bench.frame_s)

@@ -25,7 +25,8 @@ from sync.cache.writer import Cache
 from sync.claims.claims import DoorLine, FromDoor
 from sync.feed.fetcher import RETRY_S, Want, WantConfig
 from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused
-from sync.service import GateIdentity, Sync, SyncEvent
+from sync.service import Sync, SyncEvent
+from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
 from sync.wire.messages import GateConfig
 from tests.simulation.agenda import MS, Agenda, S

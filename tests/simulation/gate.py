@@ -11,7 +11,7 @@ from random import Random
 from gate.hotline.messages import ToSync
 from gate.rules.model import ScanRecord
 from gate.store.rows import COLUMNS, from_row
-from sync.service import GateIdentity
+from sync.status import GateIdentity
 from tests.codes import KEYS
 from tests.simulation import carrier, door
 from tests.simulation.agenda import MS, Agenda, S

@@ -14,7 +14,7 @@ from hub.config import Mqtt
 from hub.mqtt.cut_off_gates import Listening, VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
-from sync.wire.cutoff import MESSAGES_AT_ONCE, PAUSE_MS, UNNUMBERED, FilterChange
+from sync.wire.cutoff import MESSAGES, PAUSE_MS, UNNUMBERED, FilterChange
 from sync.wire.messages import Topics
 from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
@@ -105,7 +105,7 @@ def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_hub(
         honest.send_raw(b"first", TOPICS.claims("gate-1"))
         link.until_it_hears(b"first")
         before = link.said_by(FLOODER)
-        flooder.send([topic], qos, 5 * MESSAGES_AT_ONCE)
+        flooder.send([topic], qos, 5 * int(MESSAGES.at_once))
         honest.send_raw(b"second", TOPICS.claims("gate-1"))
         link.until_it_hears(b"second")
         assert link.said_by(FLOODER) == before
@@ -132,7 +132,7 @@ def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link
 def test_a_message_at_qos_0_which_no_gate_sends_counts_for_many(club: Club, link: Link) -> None:
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_the_broker_knows(honest)
-        few = MESSAGES_AT_ONCE // UNNUMBERED + 1
+        few = int(MESSAGES.at_once) // UNNUMBERED + 1
         flooder.send([TOPICS.claims(FLOODER)], 1, few)
         honest.send_raw(b"after them", TOPICS.claims("gate-1"))
         link.until_it_hears(b"after them")
@@ -145,7 +145,7 @@ def test_what_the_broker_keeps_for_an_absent_hub_is_nobodys_flood() -> None:
     text = (CONFIG / "maguey.conf").read_text()
     (kept,) = re.findall(r"^max_queued_messages (\d+)$", text, re.MULTILINE)
     (on_the_way,) = re.findall(r"^max_inflight_messages (\d+)$", text, re.MULTILINE)
-    assert int(kept) + int(on_the_way) < MESSAGES_AT_ONCE
+    assert int(kept) + int(on_the_way) < int(MESSAGES.at_once)
 
 
 def test_filters_that_another_process_of_the_hub_left_in_its_session_are_given_up() -> None:

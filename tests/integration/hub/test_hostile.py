@@ -14,11 +14,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import mosquitto
+from hub import service
 from hub.config import HubConfig, Mqtt
 from hub.db.connection import Connection, connect
 from hub.feed import publisher as feed
 from hub.ingest import batch as ingest
-from hub.ingest import consumer
 from hub.ingest.batch import Bad, Batch, merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import MAXIMUM_PACKET, BrokerLink
@@ -253,8 +253,8 @@ def test_an_unmigrated_database_is_told_in_words_once(
         attempts.release()
         return connect(dsn, autocommit)
 
-    monkeypatch.setattr(consumer, "connect", counted)
-    monkeypatch.setattr(consumer, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(service, "connect", counted)
+    monkeypatch.setattr(service, "_RETRY_SECONDS", 0.0)
     with capture_logs() as logs, running(config):
         assert all(attempts.acquire(timeout=PATIENCE) for _ in range(3))
     (entry,) = logs

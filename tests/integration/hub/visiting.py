@@ -15,11 +15,11 @@ from typing import Any
 import uvicorn
 
 from demo.servers import free_port
+from gate.common.seldom import Seldom
 from hub.config import HubConfig, Web
 from hub.web.api import make_app, token_hashes
 from hub.web.connection_slots import ConnectionSlots
 from hub.web.request_limits import Strangers
-from hub.web.seldom import Seldom
 from hub.web.server import Deadlines, HttpConnection, server_config
 from tests.integration.hub.world import PATIENCE
 

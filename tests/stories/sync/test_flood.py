@@ -25,7 +25,7 @@ from sync.cache import writer as caches
 from sync.cache.writer import Cache
 from sync.peers import listener as hearing
 from sync.peers.numbers import MOST_EPOCHS, Peers
-from sync.wire.cutoff import MESSAGES_AT_ONCE, PAUSE_MS
+from sync.wire.cutoff import MESSAGES, PAUSE_MS
 from sync.wire.messages import Change, Delta, GateConfig, GateStatus
 from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record, an_admission, an_event, code_id
@@ -354,7 +354,7 @@ def test_a_gate_beyond_all_measure_is_not_listened_to_for_a_while_and_every_othe
     )  # fmt: skip
     everybody = bench.links[-1].topics
     bench.step(batch("gate-4", [admission(1, "gate-4")]))
-    for message in [Message(TOPICS.scans("gate-2"), b"x")] * (MESSAGES_AT_ONCE + 1):
+    for message in [Message(TOPICS.scans("gate-2"), b"x")] * int(MESSAGES.at_once + 1):
         bench.put(message)
     bench.step()
     others = {topic for gate in ("gate-3", "gate-4") for topic in (TOPICS.scans(gate), TOPICS.status(gate))}

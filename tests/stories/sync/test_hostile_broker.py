@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
+from gate.common.seldom import MOST_KINDS
 from gate.rules.alert import Alert
 from gate.rules.first_entry import Returned
 from sync.broker.mqtt import Message
-from sync.broker.read_message import MOST_KINDS
 from sync.claims.claims import MOST_OF_DOORS, MOST_OF_HUB, PIECE, FromDoor, FromHub, Up
 from sync.wire.messages import Change, Delta, Probe, encode
 from tests.factories import an_admission

@@ -127,7 +127,7 @@ def test_a_file_that_ended_the_camera_twice_is_set_aside_unread(
             raise Crash
         return load_picture(path)
 
-    monkeypatch.setattr(folder, "load", crashing)
+    monkeypatch.setattr(folder, "load_picture", crashing)
     for _ in range(2):
         with pytest.raises(Crash):
             _frames(FolderSource(_spec(tmp_path)), 2)
@@ -148,7 +148,7 @@ def test_a_file_that_ended_the_camera_once_is_tried_again(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "load", crashing)
+        patch.setattr(folder, "load_picture", crashing)
         with pytest.raises(Crash):
             _frames(FolderSource(_spec(tmp_path)), 2)
     assert [_raws(frame) for frame in _frames(FolderSource(_spec(tmp_path)), 2)] == [[], [b"A"]]

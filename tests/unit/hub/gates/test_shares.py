@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from gate.rules.model import Ruling
 from hub.gates.shares import GATES_LIMIT, Shares
 from hub.ingest.batch import Bad, Batch
 from hub.ingest.scan_budgets import RECORD_BYTES, cost_of, rates_of_scans
-from hub.mqtt.told import EVERY_S, Seldom
 from sync.wire.scans import BATCH_LIMIT
 from tests.integration.hub.world import record
 
@@ -110,23 +108,3 @@ def test_a_thousand_and_more_names_take_a_bounded_memory() -> None:
     for number in range(GATES_LIMIT + 500):
         sends(shares, f"gate-{number}", {"messages": 1.0})
     assert len(shares._levels) == GATES_LIMIT
-
-
-def test_a_flood_of_one_kind_is_one_line_a_minute() -> None:
-    clock = Clock()
-    seldom = Seldom(clock)
-    said: list[tuple[str, dict[str, object]]] = []
-    for second in range(180):
-        clock.now = float(second)
-        for _ in range(100):
-            seldom.say(lambda event, **about: said.append((event, about)), "quarantined", "gate-1")
-    assert [about.get("count", 1) for _, about in said] == [1, int(EVERY_S) * 100, int(EVERY_S) * 100]
-
-
-def test_another_gate_is_told_of_all_the_same() -> None:
-    seldom = Seldom(Clock())
-    with capture_logs():
-        said: list[str] = []
-        for gate in ("gate-1", "gate-1", "gate-2"):
-            seldom.say(lambda _event, gate_id: said.append(gate_id), "quarantined", gate)
-    assert said == ["gate-1", "gate-2"]

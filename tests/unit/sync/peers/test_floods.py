@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from gate.common.allowance import Budget
+from gate.common.allowance import Allowance
 from sync.broker.inbox import Arrived, PeerMessage
 from sync.broker.mqtt import Message, MqttLink
 from sync.peers.floods import (
-    BYTES_A_SECOND,
-    BYTES_AT_ONCE,
+    BYTES,
     CALM_MS,
-    MESSAGES_A_SECOND,
-    MESSAGES_AT_ONCE,
+    MESSAGES,
     PeerFloods,
 )
 from sync.wire.scans import encode_scans
@@ -47,7 +45,7 @@ def test_what_one_gate_spends_is_missing_to_no_other() -> None:
     floods = PeerFloods()
     while floods.may_take(a_batch("gate-2"), 0):
         pass
-    floods.arrived("gate-2", Arrived(messages=10 * MESSAGES_AT_ONCE), 0)
+    floods.arrived("gate-2", Arrived(messages=10 * int(MESSAGES.at_once)), 0)
     assert floods.may_take(a_batch("gate-3"), 0)
     assert floods.flooding(0) == ("gate-2",)
 
@@ -68,11 +66,11 @@ def test_a_flood_is_named_within_ten_seconds_and_its_end_told_with_how_much_it_w
 
 
 def test_a_budget_comes_back_with_time_and_never_beyond_its_whole() -> None:
-    budget = Budget(MESSAGES_A_SECOND, MESSAGES_AT_ONCE, 0)
-    assert budget.spend(MESSAGES_AT_ONCE, 0)
+    budget = Allowance(MESSAGES, 0)
+    assert budget.spend(MESSAGES.at_once, 0)
     assert not budget.is_left(0)
-    assert budget.spend(MESSAGES_A_SECOND, 1000)
-    assert not budget.is_left(1000)
-    assert not budget.is_left(500)  # a clock that goes back gives nothing
-    assert not budget.spend(MESSAGES_AT_ONCE + 1, 10**9)
-    assert Budget(BYTES_A_SECOND, BYTES_AT_ONCE, 0).spend(BYTES_AT_ONCE, 0)
+    assert budget.spend(MESSAGES.per_s, 1)
+    assert not budget.is_left(1)
+    assert not budget.is_left(0.5)  # a clock that goes back gives nothing
+    assert not budget.spend(MESSAGES.at_once + 1, 10**6)
+    assert Allowance(BYTES, 0).spend(BYTES.at_once, 0)
