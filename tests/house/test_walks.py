@@ -1,0 +1,95 @@
+"""docs/development.md: the house is drawn as the contracts have it, and no step of a walk is missing."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+TEXT = (ROOT / "docs" / "development.md").read_text("utf-8")
+LAYERS = {
+    contract["containers"][0]: contract["layers"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    if contract["type"] == "layers"
+}
+EXAMPLES = {
+    "A new refusal reason": r"(?i)\b(reason_)?table_not_confirmed\b",
+    "A new sensor": r"(?i:\btamper)|HOUSING|_housing",
+    "A new screen": r"DoubleEntry|double_entry",
+    "A new field on the wire": r"\boldest_unacked_s\b",
+}
+"""For each walk what the thing it follows is called in code, configuration and documents."""
+SEARCHED = ("gate", "hardware", "display", "sync", "hub", "config", "docs/*.md")
+OTHER_DOCUMENTS = {"docs/development.md", "docs/data-model.md", "docs/glossary.md"}
+
+
+def below(heading: str) -> str:
+    """What stands below a heading, up to the next of any level."""
+    _, _, after = TEXT.partition(f"# {heading}\n")
+    assert after, heading
+    return re.split(r"\n#+ ", after)[0]
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_the_house_is_drawn_as_the_contracts_have_it(package: str) -> None:
+    drawn = below("The house").split("```")[1].split(f"\n{package}/ ")[1].split("\n\n")[0]
+    floors = [re.split(r" {2,}", line.strip())[0] for line in drawn.splitlines()[1:]]
+    assert floors == LAYERS[package]
+
+
+def test_every_package_with_contracts_is_drawn() -> None:
+    assert re.findall(r"^(\w+)/", below("The house").split("```")[1], re.MULTILINE) == [*LAYERS]
+
+
+def steps(walk: str) -> Iterator[tuple[str, bool]]:
+    """What each numbered step names before its colon, and whether everybody has to take it."""
+    for step in re.split(r"^\d+\. ", below(walk).split("\n\n**")[0], flags=re.MULTILINE)[1:]:
+        what, _, _ = step.partition("`: ")
+        condition, _, _ = what.partition("`")
+        yield from ((file, not condition) for file in re.findall(r"`([^` ]+/[^` ]*)", what))
+
+
+def files(name: str) -> list[Path]:
+    """A file, or all in a folder."""
+    path = ROOT / name
+    return [path] if path.is_file() else [file for file in sorted(path.rglob("*")) if file.is_file()]
+
+
+def names_it(file: Path, walk: str) -> bool:
+    return file.suffix in (".py", ".sql", ".md", ".toml") and bool(
+        re.search(EXAMPLES[walk], file.read_text("utf-8"))
+    )
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([a-z_]+/[\w./-]*)`", TEXT))))
+def test_everything_the_document_names_is_there(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("walk", EXAMPLES)
+def test_every_file_of_the_example_is_a_step_of_its_walk(walk: str) -> None:
+    named = {file for name, _ in steps(walk) for file in files(name)}
+    found = {
+        file
+        for place in SEARCHED
+        for folder in ROOT.glob(place)
+        for file in files(str(folder))
+        if names_it(file, walk)
+    }
+    others = {ROOT / name for name in OTHER_DOCUMENTS}
+    assert sorted(str(file.relative_to(ROOT)) for file in found - named - others) == []
+
+
+@pytest.mark.parametrize("walk", EXAMPLES)
+def test_in_every_step_of_a_walk_is_something_of_the_example(walk: str) -> None:
+    """But for those that only some take, and for pictures."""
+    taken = [name for name, is_for_all in steps(walk) if is_for_all and "golden" not in name]
+    assert len(taken) > 5
+    assert [name for name in taken if not any(names_it(file, walk) for file in files(name))] == []
