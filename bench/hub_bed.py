@@ -167,7 +167,7 @@ class Gate:
             clock_uncertainty_ms=5,
             verdict=Ruling.ADMIT,
             reason=Reason.FIRST_ENTRY,
-            rule=11,
+            line=11,
             kind=Kind.GA,
             event_id=self.event_id,
             subject_id=ticket.subject_id,

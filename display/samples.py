@@ -165,7 +165,7 @@ def _admit(
     verdict = Verdict(
         ruling=Ruling.ADMIT,
         reason=Reason.FIRST_ENTRY,
-        rule=11,
+        line=11,
         kind=kind,
         subject_id="9c1d",
         event=FRIDAY,
@@ -178,13 +178,13 @@ def _admit(
 
 def _back(gate: str, link: LinkView = ONLINE, entry: Entry | None = ENTRY) -> VerdictScreen:
     first = _admit(Kind.VIP_LINKED, link)
-    verdict = replace(first.verdict, reason=Reason.REENTRY, rule=12, entry=entry)
+    verdict = replace(first.verdict, reason=Reason.REENTRY, line=12, entry=entry)
     return VerdictScreen(verdict=verdict, place=f"{gate} 2" if entry else "", link=link)
 
 
 def _unsynced() -> VerdictScreen:
     verdict = Verdict(
-        ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=6, event=FRIDAY, flags=(Flag.UNSYNCED,)
+        ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, line=6, event=FRIDAY, flags=(Flag.UNSYNCED,)
     )
     return VerdictScreen(verdict=verdict, link=OFFLINE)
 
@@ -214,7 +214,7 @@ def _welcomes(ticket_type: str, gate: str) -> Iterator[tuple[str, Screen]]:
     yield "reentry-time-unknown", _back(gate, entry=None)
 
 
-_RULES = {
+_LINES = {
     Reason.MALFORMED: 1,
     Reason.BAD_CHECKSUM: 2,
     Reason.FORGED: 3,
@@ -239,7 +239,7 @@ def _deny(reason: Reason, gate: str, link: LinkView = ONLINE, kind: Kind = Kind.
     verdict = Verdict(
         ruling=Ruling.DENY,
         reason=reason,
-        rule=_RULES[reason],
+        line=_LINES[reason],
         kind=Kind.UNKNOWN if unread else kind,
         subject_id=None if unread else "9c1d",
         event=SATURDAY if reason is Reason.WRONG_EVENT else FRIDAY,
@@ -252,7 +252,7 @@ def _deny(reason: Reason, gate: str, link: LinkView = ONLINE, kind: Kind = Kind.
 
 
 def _refusals(gate: str) -> Iterator[tuple[str, Screen]]:
-    for reason in _RULES:
+    for reason in _LINES:
         name = f"deny-{reason.value.replace('_', '-')}"
         yield name, _deny(reason, gate)
         yield f"{name}-offline", _deny(reason, gate, OFFLINE)
@@ -292,7 +292,7 @@ _Word = Literal[
 
 def _attention() -> Iterator[tuple[str, Screen]]:
     for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
-        verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
+        verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, line=4)
         yield f"ambiguous{suffix}", VerdictScreen(verdict=verdict, link=link)
         for part in Part:
             yield f"out-of-order-{part.value}{suffix}", OutOfOrder(part=part, step=_STEPS[part], link=link)

@@ -169,7 +169,7 @@ def _as_json(config: GateFile, answered: Answered | None, look: Look) -> dict[st
         "lines": page.lines,
         "subject_id": verdict.subject_id,
         "kind": verdict.kind.value,
-        "rule": verdict.rule,
+        "rule": verdict.line,
         "flags": verdict.flags,
         "table": verdict.table,
         "released": answered.record.released if answered.record else False,

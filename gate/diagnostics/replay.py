@@ -224,7 +224,7 @@ def _proof(record: ScanRecord) -> Proof:
     """What is known of it by how far down the table the scan came: past line 5, unknown, it was signed."""
     if record.reason is Reason.FORGED:
         return Proof.INVALID
-    return Proof.VALID if record.subject_id is None and record.rule > 5 else Proof.NONE
+    return Proof.VALID if record.subject_id is None and record.line > 5 else Proof.NONE
 
 
 def _difference(record: ScanRecord, verdict: Verdict, question: Question) -> Difference | None:

@@ -160,7 +160,7 @@ def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
     return {
         "verdict": verdict.ruling.value,
         "reason": verdict.reason.value,
-        "rule": verdict.rule,
+        "rule": verdict.line,
         "kind": verdict.kind.value,
         "subject_id": verdict.subject_id,
         "code": _short(presented),

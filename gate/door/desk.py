@@ -356,7 +356,7 @@ class Desk:
             raw_hash=hashlib.sha256(scan.presented.raw).hexdigest(),
             verdict=verdict.ruling,
             reason=verdict.reason,
-            rule=verdict.rule,
+            line=verdict.line,
             flags=verdict.flags,
             scan_method=scan.method,
             cache_version=case.feed.version,

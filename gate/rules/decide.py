@@ -89,13 +89,13 @@ def _paid(table: Table | None) -> bool:
     return table is not None and table.status in PAID
 
 
-def _verdict(q: Question, ruling: Ruling, reason: Reason, rule: int, entry: Entry | None = None) -> Verdict:
+def _verdict(q: Question, ruling: Ruling, reason: Reason, line: int, entry: Entry | None = None) -> Verdict:
     kind = kind_of(q)
     admission = q.admission
     return Verdict(
         ruling=ruling,
         reason=reason,
-        rule=rule,
+        line=line,
         kind=kind,
         subject_id=admission.subject_id if admission else None,
         event=_other_night(q) if reason is Reason.WRONG_EVENT else q.ticket_event or q.event,
@@ -135,8 +135,8 @@ def _came_straight_back(q: Question) -> bool:
     return last is not None and q.now - last.at < timedelta(seconds=q.policy.passback_window)
 
 
-def _deny(q: Question, reason: Reason, rule: int, entry: Entry | None = None) -> Verdict:
-    return _verdict(q, Ruling.DENY, reason, rule, entry)
+def _deny(q: Question, reason: Reason, line: int, entry: Entry | None = None) -> Verdict:
+    return _verdict(q, Ruling.DENY, reason, line, entry)
 
 
 def line_1_malformed(q: Question) -> Verdict | None:
@@ -246,10 +246,10 @@ def line_11_first_entry(q: Question) -> Verdict | None:
     return None if _entered(q) else _first_entry(q, 11)
 
 
-def _first_entry(q: Question, rule: int) -> Verdict:
+def _first_entry(q: Question, line: int) -> Verdict:
     assert q.event is not None  # line 7
     reason = why_not(q.standing, q.event, _hash(q)) if kind_of(q) in ONE_TIME else None
-    return _deny(q, reason, rule) if reason else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, rule)
+    return _deny(q, reason, line) if reason else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, line)
 
 
 def _entered(q: Question) -> bool:

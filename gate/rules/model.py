@@ -230,7 +230,7 @@ class History(Value, frozen=True):
 class Verdict(Value, frozen=True):
     """The answer to one scan, with all the screen and the record need.
 
-    `rule` is the number of the line in the decision table (domain 2.3) that applied.
+    `line` is the number of the line in the decision table (domain 2.3) that applied.
     `entry` is the earlier entry the answer refers to: the first for ``already_used``,
     the last for ``reentry``. `event` is the event the ticket is for, where known. `other_gate`: the
     id of the gate that may admit this ticket, of the reason ``other_gate``.
@@ -238,7 +238,7 @@ class Verdict(Value, frozen=True):
 
     ruling: Ruling
     reason: Reason
-    rule: int
+    line: int
     kind: Kind = Kind.UNKNOWN
     flags: tuple[Flag, ...] = ()
     subject_id: str | None = None
@@ -286,7 +286,8 @@ class ScanRecord(Value, frozen=True):
     `record` tells a scan from what is later said of it (``passed``, ``annulled``), which
     names the scan in `refers_to`, and from an ``event`` that no scan caused (a fire alarm,
     guessing); these have the ruling `NONE` and say why in `reason`. `raw_hash` is the SHA-256
-    hex of the bytes presented, also when they were no code of ours. `released`: the verdict
+    hex of the bytes presented, also when they were no code of ours. `line`: as in `Verdict`; the wire and
+    the journal call it ``rule``. `released`: the verdict
     commands the turnstile. `heard`: of a first entry of a one-time ticket, what this gate knew of the
     others by then (quality 7.1, invariant 7). `actor`, `note`: who ordered it, and why, in their words.
 
@@ -302,7 +303,7 @@ class ScanRecord(Value, frozen=True):
     monotonic_ms: int
     verdict: Ruling
     reason: Reason
-    rule: int
+    line: int = msgspec.field(name="rule")
     kind: Kind
     clock: Literal["synced", "untrusted"] = "untrusted"
     clock_offset_ms: int | None = None

@@ -14,7 +14,7 @@ PAGE = 4096
 """Bytes of a page; `gate.store.journal.connect_journal` asks for no other."""
 
 
-COLUMNS = ScanRecord.__struct_fields__
+COLUMNS = ScanRecord.__struct_encode_fields__
 """Columns of the journal's table `scans`, in order."""
 _LONGEST_HEARD = 1 << 20
 

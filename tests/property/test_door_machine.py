@@ -347,7 +347,7 @@ class DoorMachine(RuleBasedStateMachine):
             for one in self.bench.records():
                 if one.verdict is Ruling.ADMIT:
                     assert one.code_hash in KNOWN | {code_hash(UNSYNCED)}
-                    assert (one.rule == 6) == (
+                    assert (one.line == 6) == (
                         one.code_hash == code_hash(UNSYNCED) and one.reason == "first_entry"
                     )
 

@@ -86,7 +86,7 @@ def test_a_code_nobody_sold_is_listed_too(conn: Connection) -> None:
         unknown: dict[str, Any] = {
             "code_hash": code_hash("MGY-PF-20260130-NOBODY"),
             "kind": Kind.UNKNOWN,
-            "rule": 6,
+            "line": 6,
         }
         send(conn, admitted(gate, int(gate[-1]), None, **unknown))
     (found,) = open_conflicts(conn)

@@ -23,7 +23,7 @@ from tests.integration.hub.asking import VENUE, Night, after, new_id
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.world import GateOnMqtt, World, later, record
 
-NO_SCAN = {"verdict": Ruling.NONE, "rule": 0, "record": "event"}
+NO_SCAN = {"verdict": Ruling.NONE, "line": 0, "record": "event"}
 TOLD = [Reason.GUESSING, Reason.TAMPER, Reason.FREE_PASSAGE, Reason.INTRUSION, Reason.SENSOR_SILENT]
 
 

@@ -27,7 +27,7 @@ def outcome(scan: ScanRecord, seq: int, what: str = "annulled", **changes: Any) 
         "epoch": scan.epoch,
         "verdict": Ruling.NONE,
         "reason": Reason.EXPIRED if what == "annulled" else Reason.PASSED,
-        "rule": 0,
+        "line": 0,
         "kind": scan.kind,
         "event_id": scan.event_id,
         "subject_id": scan.subject_id,
@@ -234,7 +234,7 @@ def test_an_annulled_reentry_changes_nothing_but_the_last_entry(
     guest = world.guest_pass(reservation) if kind is Kind.VIP_PASS else world.ticket(event)
     if kind is Kind.VIP_LINKED:
         world.link(reservation, guest)
-    again = record(2, kind=kind, subject_id=guest, reason=Reason.REENTRY, rule=12)
+    again = record(2, kind=kind, subject_id=guest, reason=Reason.REENTRY, line=12)
     take(conn, record(1, kind=kind, subject_id=guest))
     before = feed_of(world, event, guest)
     take(conn, again)

@@ -203,7 +203,7 @@ def test_the_journals_record_is_the_proof_whatever_was_replied(
     given: str, config: HubConfig, conn: Connection
 ) -> None:
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]
-    proof = record(1, scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE, rule=0)
+    proof = record(1, scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE, line=0)
     write_batch(conn, Batch(records=(proof,), topics={"gate-1": "t"}))
     assert outcomes(conn, config.venue) == [("release", "recorded", "")]
 

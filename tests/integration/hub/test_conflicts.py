@@ -144,7 +144,7 @@ def test_a_code_nobody_knows_is_counted_by_its_hash(world: World, conn: Connecti
     unknown: dict[str, Any] = {
         "code_hash": code_hash("MGY-PF-20260130-NOBODY"),
         "kind": Kind.UNKNOWN,
-        "rule": 6,
+        "line": 6,
     }
     scans = [admitted(f"gate-{n}", n, None, **unknown) for n in (1, 2, 3)]
     for scan in scans:

@@ -59,7 +59,7 @@ def test_every_field_of_a_record_is_kept(world: World, conn: Connection) -> None
     assert take(conn, full) == [("gate-1", Ack(epoch="e1", seq=1))]
     row = conn.execute(b"SELECT * FROM scan_logs").fetchone()
     assert row is not None
-    kept = {field: row[field] for field in ScanRecord.__struct_fields__}
+    kept = {field: row[field] for field in ScanRecord.__struct_encode_fields__}
     assert msgspec.convert(msgspec.to_builtins(kept), ScanRecord) == full
     assert row["payload_hash"] == record_hash(full)
 
@@ -152,11 +152,11 @@ def test_denials_and_strangers_are_only_logged(world: World, conn: Connection) -
     take(
         conn,
         record(
-            1, verdict=Ruling.DENY, reason=Reason.ALREADY_USED, rule=13, subject_id=ticket, event_id=event
+            1, verdict=Ruling.DENY, reason=Reason.ALREADY_USED, line=13, subject_id=ticket, event_id=event
         ),
         record(2, subject_id=None, code_hash=None),
         record(3, subject_id="00000000-0000-4000-8000-000000000009", event_id=None),
-        record(4, verdict=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4, kind=Kind.UNKNOWN),
+        record(4, verdict=Ruling.NONE, reason=Reason.AMBIGUOUS, line=4, kind=Kind.UNKNOWN),
         record(5, record="passed", refers_to="00000000-0000-4000-8000-000000000009", subject_id=ticket),
     )
     assert world.one("SELECT count(*) FROM scan_logs") == 5
@@ -167,7 +167,7 @@ def test_denials_and_strangers_are_only_logged(world: World, conn: Connection) -
 def test_an_admission_without_subject_is_found_by_its_code(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event, code="MGY-PF-20260130-SIGNED")
-    take(conn, record(1, code_hash=code_hash("mgy-pf-20260130-signed"), flags=(Flag.UNSYNCED,), rule=6))
+    take(conn, record(1, code_hash=code_hash("mgy-pf-20260130-signed"), flags=(Flag.UNSYNCED,), line=6))
     assert ticket_state(world, ticket)[0] == "checked_in"
 
 
@@ -184,7 +184,7 @@ def test_host_and_linked_guest_arrive(world: World, conn: Connection) -> None:
     take(
         conn,
         record(2, kind=Kind.VIP_HOST, subject_id=host),
-        record(3, kind=Kind.VIP_HOST, subject_id=host, reason=Reason.REENTRY, rule=12),
+        record(3, kind=Kind.VIP_HOST, subject_id=host, reason=Reason.REENTRY, line=12),
     )
     assert world.all("SELECT status, checked_in_guests FROM vip_reservations") == [("checked_in", 2)]
     assert world.all("SELECT ticket_id::text, scan_type FROM vip_scan_logs ORDER BY scanned_at") == [
@@ -210,7 +210,7 @@ def test_guest_pass_entries(world: World, conn: Connection) -> None:
     take(
         conn,
         record(
-            2, kind=Kind.VIP_PASS, subject_id=guest, occurred_at=later(20), reason=Reason.REENTRY, rule=12
+            2, kind=Kind.VIP_PASS, subject_id=guest, occurred_at=later(20), reason=Reason.REENTRY, line=12
         ),
         record(1, kind=Kind.VIP_PASS, subject_id=guest, occurred_at=later(10)),
     )

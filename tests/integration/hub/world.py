@@ -42,7 +42,7 @@ def record(seq: int = 1, **changes: Any) -> ScanRecord:
         monotonic_ms=seq * 1000,
         verdict=Ruling.ADMIT,
         reason=Reason.FIRST_ENTRY,
-        rule=11,
+        line=11,
         kind=Kind.GA,
     )
     return msgspec.structs.replace(base, **changes)

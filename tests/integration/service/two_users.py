@@ -71,7 +71,7 @@ def record(seq: int) -> ScanRecord:
         monotonic_ms=seq,
         verdict=Ruling.DENY,
         reason=Reason.UNKNOWN,
-        rule=5,
+        line=5,
         kind=Kind.UNKNOWN,
     )
 

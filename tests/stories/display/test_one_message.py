@@ -73,7 +73,7 @@ def admissions() -> Iterator[VerdictScreen]:
         verdict = Verdict(
             ruling=Ruling.ADMIT,
             reason=reason,
-            rule=11,
+            line=11,
             kind=kind,
             table=TABLE,
             flags=(flag,),

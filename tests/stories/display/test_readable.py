@@ -36,7 +36,7 @@ def answer(name: str, kind: Kind = Kind.VIP_HOST, reason: Reason = Reason.FIRST_
     verdict = Verdict(
         ruling=Ruling.ADMIT if admits else Ruling.DENY,
         reason=reason,
-        rule=1,
+        line=1,
         kind=kind,
         event=an_event(name=name),
         table=table,

@@ -152,7 +152,7 @@ def test_situation_1_a_ticket_taken_elsewhere_reads_where_and_when(gate: Gate) -
     gate.line.hub.entries[code_hash(GA)] = there
     code = Presented(parse(GA.encode()), GA.encode())
     answered = gate.desk.answer(code)
-    assert (answered.verdict.reason, answered.verdict.rule) == (Reason.ALREADY_USED, 13)
+    assert (answered.verdict.reason, answered.verdict.line) == (Reason.ALREADY_USED, 13)
     assert answered.verdict.entry == there
     assert gate.line.returned == []
 
@@ -404,7 +404,7 @@ def test_a_gate_that_cannot_ask_decides_at_once_and_flags(old: Gate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "status", "rule"),
+    ("reason", "status", "line"),
     [
         (Reason.WRONG_EVENT, Status.ISSUED, 7),
         (Reason.EVENT_CANCELLED, Status.CANCELLED, 8),
@@ -415,12 +415,12 @@ def test_a_gate_that_cannot_ask_decides_at_once_and_flags(old: Gate) -> None:
 )
 @pytest.mark.parametrize("code", [GA, VIP])
 def test_what_the_hub_has_taken_back_is_refused_though_the_list_that_is_behind_says_otherwise(
-    old: Gate, code: str, reason: Reason, status: Status, rule: int
+    old: Gate, code: str, reason: Reason, status: Status, line: int
 ) -> None:
     answer = Grant(scan_id="", answer="revoked", reason=reason, status=status)
     old.line.hub.revoked[code_hash(code)] = answer
     record = old.scan(code)
-    assert (record.reason, record.rule, record.flags) == (reason, rule, ())
+    assert (record.reason, record.line, record.flags) == (reason, line, ())
 
 
 def test_a_perk_the_hub_has_taken_back_leaves_a_one_time_ticket(old: Gate) -> None:
@@ -430,7 +430,7 @@ def test_a_perk_the_hub_has_taken_back_leaves_a_one_time_ticket(old: Gate) -> No
     assert (first.reason, first.kind) == (Reason.FIRST_ENTRY, Kind.GA)
     old.line.hub.ingest(old.records())
     again = old.scan(VIP)
-    assert (again.reason, again.rule) == (Reason.ALREADY_USED, 13)
+    assert (again.reason, again.line) == (Reason.ALREADY_USED, 13)
     assert old.line.asked == [first.scan_id, again.scan_id]
 
 

@@ -70,7 +70,7 @@ def test_at_1970_the_door_runs_shows_idle_and_records_every_scan(bench: Bench) -
     bench.clock.wall = EPOCH
     bench.show(GA, seconds=5)
     assert isinstance(bench.display.screens[-1], Idle)
-    assert [record.rule for record in bench.records()] == [10]
+    assert [record.line for record in bench.records()] == [10]
     assert bench.records()[0].occurred_at.year == 1970
 
 
@@ -162,7 +162,7 @@ def test_whatever_the_clock_says_nobody_is_admitted_outside_the_hours(
     night = an_event()
     verdict = asked(kind, now, night)
     assert verdict.admits is (night.doors_open_at <= now < night.ends_at)
-    assert verdict.admits or verdict.rule == 10
+    assert verdict.admits or verdict.line == 10
 
 
 @given(kind=KINDS, now=TIMES)

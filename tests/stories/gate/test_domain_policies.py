@@ -252,7 +252,7 @@ class SureClock(StoppedClock):
 @pytest.mark.parametrize(
     ("clock", "certainty"), [(StoppedClock, ("untrusted", None, None)), (SureClock, ("synced", -12, 3))]
 )
-def test_an_admission_records_its_rule_the_caches_version_and_age_and_how_sure_the_clock_is(
+def test_an_admission_records_its_line_the_caches_version_and_age_and_how_sure_the_clock_is(
     tmp_path: Path, clock: type[StoppedClock], certainty: tuple[str, int | None, int | None]
 ) -> None:
     folder = tmp_path / "gate"
@@ -266,8 +266,8 @@ def test_an_admission_records_its_rule_the_caches_version_and_age_and_how_sure_t
     for code in (PLAIN, LINKED, PLAIN):
         bench.show(code, seconds=2)
     bench.show(LINKED)
-    for record, rule in zip(bench.records(), (11, 11, 13, 12), strict=True):
-        assert (record.rule, record.cache_version) == (rule, 41)
+    for record, line in zip(bench.records(), (11, 11, 13, 12), strict=True):
+        assert (record.line, record.cache_version) == (line, 41)
         assert record.cache_age_s in range(90, 100)
         assert (record.clock, record.clock_offset_ms, record.clock_uncertainty_ms) == certainty
     bench.close()

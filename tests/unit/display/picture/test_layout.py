@@ -74,7 +74,7 @@ verdicts = st.builds(
     Verdict,
     ruling=st.sampled_from(Ruling),
     reason=st.sampled_from(Reason),
-    rule=st.integers(0, 13),
+    line=st.integers(0, 13),
     kind=st.sampled_from(Kind),
     flags=st.lists(st.sampled_from(Flag), max_size=3).map(tuple),
     subject_id=st.none() | st.just("s"),

@@ -101,7 +101,7 @@ def verdicts() -> Iterator[Verdict]:
     for ruling, reason, kind in product(Ruling, Reason, Kind):
         for entry, table, event in product(entries, tables, (None, FRIDAY)):
             yield Verdict(
-                ruling=ruling, reason=reason, rule=0, kind=kind, entry=entry, table=table, event=event
+                ruling=ruling, reason=reason, line=0, kind=kind, entry=entry, table=table, event=event
             )
 
 
@@ -109,7 +109,7 @@ def everything() -> Iterator[Screen]:
     """Every screen there is a sample of, and whatever else the door could make of its values."""
     yield from samples().values()
     yield from (VerdictScreen(verdict=verdict) for verdict in verdicts())
-    first = Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=Kind.GA)
+    first = Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, line=11, kind=Kind.GA)
     yield from (VerdictScreen(verdict=replace(first, flags=(flag,))) for flag in Flag)
     refused = replace(first, ruling=Ruling.DENY, reason=Reason.BAD_CHECKSUM)
     yield VerdictScreen(verdict=refused, typo=Typo(group=4, place=9, wrote="8"))

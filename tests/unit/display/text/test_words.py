@@ -30,13 +30,13 @@ from gate.rules.typo import Typo
 
 def admit(kind: Kind, table: Table | None = TABLE, **more: object) -> VerdictScreen:
     verdict = Verdict(
-        ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=kind, subject_id="s", table=table
+        ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, line=11, kind=kind, subject_id="s", table=table
     )
     return VerdictScreen(verdict=replace(verdict, **more), link=ONLINE)
 
 
 def reentry(table: Table | None = TABLE, entry: Entry | None = ENTRY) -> VerdictScreen:
-    return admit(Kind.VIP_LINKED, table, reason=Reason.REENTRY, rule=12, entry=entry)
+    return admit(Kind.VIP_LINKED, table, reason=Reason.REENTRY, line=12, entry=entry)
 
 
 def deny(
@@ -52,7 +52,7 @@ def deny(
     verdict = Verdict(
         ruling=Ruling.DENY,
         reason=reason,
-        rule=0,
+        line=0,
         kind=kind,
         event=event,
         table=table,
@@ -70,120 +70,120 @@ def said(screen: Screen, lang: Lang = "en") -> tuple[str, ...]:
 # --- the decision table, line by line
 
 
-def test_rule_1_malformed() -> None:
+def test_line_1_malformed() -> None:
     assert said(deny(Reason.MALFORMED)) == ("NOT A MAGUEY TICKET",)
     assert said(deny(Reason.MALFORMED), "es") == ("NO ES BOLETO MAGUEY",)
 
 
-def test_rule_2_bad_checksum_asks_to_type_it_in() -> None:
+def test_line_2_bad_checksum_asks_to_type_it_in() -> None:
     assert said(deny(Reason.BAD_CHECKSUM)) == ("DAMAGED CODE", "Type it in")
 
 
-def test_rule_2_of_a_typed_code_says_which_character_is_likely_wrong() -> None:
+def test_line_2_of_a_typed_code_says_which_character_is_likely_wrong() -> None:
     screen = replace(deny(Reason.BAD_CHECKSUM), typo=Typo(group=6, place=1, wrote="8"))
     assert said(screen) == ("TYPING ERROR", "Group 6, character 1: 8?")
     assert said(screen, "es") == ("ERROR DE TECLEO", "Grupo 6, carácter 1: ¿8?")
 
 
-def test_rule_3_forged() -> None:
+def test_line_3_forged() -> None:
     assert said(deny(Reason.FORGED)) == ("FORGED TICKET", "Signature invalid")
 
 
-def test_rule_4_ambiguous_is_neither_yes_nor_no() -> None:
-    verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4)
+def test_line_4_ambiguous_is_neither_yes_nor_no() -> None:
+    verdict = Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, line=4)
     page = compose(VerdictScreen(verdict=verdict, link=ONLINE), "en", ZONE)
     assert (page.headline, page.icon) == ("ONE TICKET AT A TIME", "attention")
 
 
-def test_rule_5_unknown() -> None:
+def test_line_5_unknown() -> None:
     assert said(deny(Reason.UNKNOWN)) == ("TICKET NOT FOUND", "Ask staff")
 
 
-def test_rule_6_unsynced_is_a_welcome_and_nothing_else() -> None:
+def test_line_6_unsynced_is_a_welcome_and_nothing_else() -> None:
     screen = admit(Kind.UNKNOWN, None, flags=(Flag.UNSYNCED,), subject_id=None)
     assert said(screen) == ("WELCOME",)
 
 
-def test_rule_7_wrong_event_names_the_night() -> None:
+def test_line_7_wrong_event_names_the_night() -> None:
     screen = deny(Reason.WRONG_EVENT, event=SATURDAY)
     assert said(screen) == ("WRONG EVENT", "Ticket is for Sat 1 Feb:", "PERREO SATURDAYS")
     assert said(screen, "es") == ("OTRO EVENTO", "El boleto es para sáb 1 feb:", "PERREO SATURDAYS")
 
 
-def test_rule_7_wrong_event_without_a_known_night() -> None:
+def test_line_7_wrong_event_without_a_known_night() -> None:
     assert said(deny(Reason.WRONG_EVENT, event=None))[1] == "Ticket is for another event"
 
 
-def test_rule_7_a_night_nobody_knows_is_another_event() -> None:
+def test_line_7_a_night_nobody_knows_is_another_event() -> None:
     assert said(deny(Reason.WRONG_EVENT, event=None))[1] == "Ticket is for another event"
 
 
-def test_rule_8_event_cancelled() -> None:
+def test_line_8_event_cancelled() -> None:
     assert said(deny(Reason.EVENT_CANCELLED)) == ("EVENT CANCELLED", "PERREO FRIDAYS")
     assert said(deny(Reason.EVENT_CANCELLED, event=None)) == ("EVENT CANCELLED",)
 
 
-def test_rule_8_ticket_cancelled_and_refunded() -> None:
+def test_line_8_ticket_cancelled_and_refunded() -> None:
     assert said(deny(Reason.CANCELLED)) == ("TICKET CANCELLED", "No longer valid")
     assert said(deny(Reason.REFUNDED)) == ("TICKET REFUNDED", "No longer valid")
 
 
-def test_rule_8_a_cancelled_pass_is_no_ticket() -> None:
+def test_line_8_a_cancelled_pass_is_no_ticket() -> None:
     screen = deny(Reason.CANCELLED, kind=Kind.VIP_PASS, table=TABLE)
     assert said(screen) == ("PASS CANCELLED", "Table 12")
 
 
-def test_rule_9_table_not_confirmed() -> None:
+def test_line_9_table_not_confirmed() -> None:
     screen = deny(Reason.TABLE_NOT_CONFIRMED, kind=Kind.VIP_PASS, table=TABLE)
     assert said(screen) == ("TABLE NOT CONFIRMED", "Table 12 is not confirmed")
 
 
-def test_rule_9_table_not_confirmed_without_a_table() -> None:
+def test_line_9_table_not_confirmed_without_a_table() -> None:
     screen = deny(Reason.TABLE_NOT_CONFIRMED, kind=Kind.VIP_PASS)
     assert said(screen)[1] == "Its reservation is not confirmed"
 
 
-def test_rule_10_too_early_says_when_in_the_venues_time() -> None:
+def test_line_10_too_early_says_when_in_the_venues_time() -> None:
     assert said(deny(Reason.TOO_EARLY)) == ("TOO EARLY", "Doors open 22:00")
     page = compose(deny(Reason.TOO_EARLY), "es", ZoneInfo("Europe/Madrid"))
     assert page.lines == ("Abrimos 05:00",)
 
 
-def test_rule_10_event_over() -> None:
+def test_line_10_event_over() -> None:
     assert said(deny(Reason.EVENT_OVER)) == ("EVENT OVER", "Ended 04:00")
 
 
-def test_rule_10_without_an_event() -> None:
+def test_line_10_without_an_event() -> None:
     assert said(deny(Reason.TOO_EARLY, event=None))[1] == "Doors are not open yet"
     assert said(deny(Reason.EVENT_OVER, event=None))[1] == "The night is over"
 
 
-def test_rule_11_general_admission() -> None:
+def test_line_11_general_admission() -> None:
     page = compose(admit(Kind.GA, None, ticket_type="Early Bird"), "en", ZONE)
     assert (page.headline, page.lines, page.icon) == ("WELCOME", ("Early Bird",), "check")
 
 
-def test_rule_11_host_sees_the_table_and_then_the_guests() -> None:
+def test_line_11_host_sees_the_table_and_then_the_guests() -> None:
     page = compose(admit(Kind.VIP_HOST), "en", ZONE)
     assert page.headline == "TABLE 12"
     assert page.lines == ("Terraza Norte", "3 of 8 in", "Premium", "Host: José María Hernández-Villaseñor")
     assert page.roll == TABLE.guests
 
 
-def test_rule_11_host_is_the_tickets_holder_first() -> None:
+def test_line_11_host_is_the_tickets_holder_first() -> None:
     assert "Host: Ana" in said(admit(Kind.VIP_HOST, holder="Ana"))
 
 
-def test_rule_11_guest_pass() -> None:
+def test_line_11_guest_pass() -> None:
     assert said(admit(Kind.VIP_PASS)) == ("VIP GUEST", "Table 12 · 3 of 8 in", "Terraza Norte")
 
 
-def test_rule_11_linked_guest() -> None:
+def test_line_11_linked_guest() -> None:
     assert said(admit(Kind.VIP_LINKED)) == ("GUEST OF TABLE 12", "Terraza Norte", "3 of 8 in")
     assert said(admit(Kind.VIP_LINKED), "es")[0] == "INVITADO DE MESA 12"
 
 
-def test_rule_11_only_the_host_sees_the_guest_list() -> None:
+def test_line_11_only_the_host_sees_the_guest_list() -> None:
     for kind in (Kind.VIP_PASS, Kind.VIP_LINKED, Kind.GA):
         assert compose(admit(kind), "en", ZONE).roll == ()
     assert compose(admit(Kind.VIP_HOST, reason=Reason.REENTRY), "en", ZONE).roll == ()
@@ -193,44 +193,44 @@ def test_rule_11_only_the_host_sees_the_guest_list() -> None:
     ("kind", "headline"),
     [(Kind.VIP_HOST, "VIP HOST"), (Kind.VIP_PASS, "VIP GUEST"), (Kind.VIP_LINKED, "VIP GUEST")],
 )
-def test_rule_11_without_a_table(kind: Kind, headline: str) -> None:
+def test_line_11_without_a_table(kind: Kind, headline: str) -> None:
     assert said(admit(kind, None)) == (headline,)
 
 
-def test_rule_11_table_with_a_name_only() -> None:
+def test_line_11_table_with_a_name_only() -> None:
     table = replace(TABLE, number="")
     assert said(admit(Kind.VIP_PASS, table)) == ("VIP GUEST", "Terraza Norte · 3 of 8 in")
 
 
-def test_rule_11_table_without_seats_counts_without_them() -> None:
+def test_line_11_table_without_seats_counts_without_them() -> None:
     assert "3 in" in said(admit(Kind.VIP_LINKED, replace(TABLE, seats=0)))
 
 
-def test_rule_11_a_tier_of_the_venues_own_is_shown_as_it_is() -> None:
+def test_line_11_a_tier_of_the_venues_own_is_shown_as_it_is() -> None:
     assert "Backstage" in said(admit(Kind.VIP_HOST, replace(TABLE, tier="Backstage")))
 
 
-def test_rule_12_reentry() -> None:
+def test_line_12_reentry() -> None:
     assert said(reentry()) == ("RE-ENTRY GRANTED", "Last entry 22:04", "Table 12")
     assert said(reentry(), "es") == ("REINGRESO PERMITIDO", "Última entrada 22:04", "Mesa 12")
 
 
-def test_rule_12_reentry_at_an_unknown_time() -> None:
+def test_line_12_reentry_at_an_unknown_time() -> None:
     assert said(reentry(None, None)) == ("RE-ENTRY GRANTED", "Was in before")
 
 
-def test_rule_13_already_used_says_when_and_where() -> None:
+def test_line_13_already_used_says_when_and_where() -> None:
     screen = deny(Reason.ALREADY_USED, entry=ENTRY, place="GATE 2")
     assert said(screen) == ("ALREADY USED", "Used 22:04 at GATE 2")
 
 
-def test_rule_13_already_used_falls_back_on_the_gates_id() -> None:
+def test_line_13_already_used_falls_back_on_the_gates_id() -> None:
     assert said(deny(Reason.ALREADY_USED, entry=ENTRY))[1] == "Used 22:04 at gate-2"
     nowhere = Entry(at=ENTRY.at, gate="")
     assert said(deny(Reason.ALREADY_USED, entry=nowhere))[1] == "Used 22:04"
 
 
-def test_rule_13_already_used_at_an_unknown_time() -> None:
+def test_line_13_already_used_at_an_unknown_time() -> None:
     assert said(deny(Reason.ALREADY_USED))[1] == "Used before, time unknown"
 
 
@@ -370,7 +370,7 @@ def test_without_the_time_idle_says_so_and_which_night_it_takes_for_tonight() ->
 
 
 def test_another_gate_is_named_and_no_ticket_is_called_bad() -> None:
-    verdict = Verdict(ruling=Ruling.DENY, reason=Reason.OTHER_GATE, rule=11, other_gate="gate-2")
+    verdict = Verdict(ruling=Ruling.DENY, reason=Reason.OTHER_GATE, line=11, other_gate="gate-2")
     assert said(VerdictScreen(verdict=verdict, place="GATE 2"))[0] == "PLEASE USE GATE 2"
     assert said(VerdictScreen(verdict=verdict))[0] == "PLEASE USE gate-2"
     assert said(VerdictScreen(verdict=replace(verdict, other_gate="")))[0] == "PLEASE USE ANOTHER GATE"
@@ -378,7 +378,7 @@ def test_another_gate_is_named_and_no_ticket_is_called_bad() -> None:
 
 
 def test_a_gate_that_may_not_decide_alone_asks_for_staff() -> None:
-    verdict = Verdict(ruling=Ruling.DENY, reason=Reason.ISOLATED, rule=11)
+    verdict = Verdict(ruling=Ruling.DENY, reason=Reason.ISOLATED, line=11)
     assert said(VerdictScreen(verdict=verdict)) == ("ONE MOMENT", "Ask staff")
     assert compose(VerdictScreen(verdict=verdict), "en", ZONE).icon == "attention"
 

@@ -68,7 +68,7 @@ READERS: dict[str, tuple[Reader, type[Exception] | None]] = {
     },
 }
 FIELDS = sorted(
-    {field for shape in (*SHAPES, ScanRecord, Command, Envelope) for field in shape.__struct_fields__}
+    {field for shape in (*SHAPES, ScanRecord, Command, Envelope) for field in shape.__struct_encode_fields__}
     | {"t", "scans", "token", "meta", "changes", "row"}
 )
 NUMBERS = st.one_of(st.integers(), st.sampled_from([2**31, 2**63, 2**64, -(2**63) - 1, 10**400]), st.floats())

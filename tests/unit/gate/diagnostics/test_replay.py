@@ -230,7 +230,7 @@ def test_a_signed_ticket_the_cache_never_knew_is_taken_to_be_of_the_night_it_was
             kind=Kind.UNKNOWN,
             subject_id=None,
             code_hash=code_hash(code_id(seq)),
-            rule=6,
+            line=6,
             flags=(Flag.UNSYNCED,),
         )
         for seq, event in enumerate((matinee, an_event()), start=1)

@@ -26,7 +26,7 @@ def vip(kind: Kind = Kind.VIP_LINKED, ticket: Status = Status.ISSUED, **table: A
 
 def outcome(**changes: Any) -> tuple[Ruling, Reason, int]:
     verdict = decide(a_question(**changes))
-    return verdict.ruling, verdict.reason, verdict.rule
+    return verdict.ruling, verdict.reason, verdict.line
 
 
 def test_line_1_a_foreign_code_is_malformed() -> None:
@@ -58,17 +58,17 @@ def test_line_5_an_unknown_unsigned_code_is_refused() -> None:
 
 def test_line_5_a_signed_pass_unknown_to_the_cache_does_not_say_for_which_night_it_is() -> None:
     signed_pass = a_question(presented=a_code(pass_id()), proof=Proof.VALID, **UNKNOWN)
-    assert (decide(signed_pass).reason, decide(signed_pass).rule) == (Reason.UNKNOWN, 5)
+    assert (decide(signed_pass).reason, decide(signed_pass).line) == (Reason.UNKNOWN, 5)
 
 
 def test_line_5_the_venue_may_admit_unknown_codes_and_flag_them() -> None:
     verdict = decide(a_question(policy=Policy(unknown="admit"), **UNKNOWN))
-    assert (verdict.ruling, verdict.rule, verdict.flags) == (Ruling.ADMIT, 6, (Flag.UNSYNCED, Flag.UNCLAIMED))
+    assert (verdict.ruling, verdict.line, verdict.flags) == (Ruling.ADMIT, 6, (Flag.UNSYNCED, Flag.UNCLAIMED))
 
 
 def test_line_6_a_validly_signed_unknown_ticket_of_tonight_enters_flagged_unsynced() -> None:
     verdict = decide(a_question(proof=Proof.VALID, **UNKNOWN))
-    assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 6)
+    assert (verdict.ruling, verdict.reason, verdict.line) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 6)
     assert verdict.flags == (Flag.UNSYNCED, Flag.UNCLAIMED)
 
 
@@ -102,7 +102,7 @@ def test_line_7_a_ticket_for_another_night_names_that_night() -> None:
     saturday = an_event(event_id="event-2", code="PS", name="Perreo Saturdays")
     other = {"admission": an_admission(event_id="event-2"), "ticket_event": saturday}
     verdict = decide(a_question(**other))
-    assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.DENY, Reason.WRONG_EVENT, 7)
+    assert (verdict.ruling, verdict.reason, verdict.line) == (Ruling.DENY, Reason.WRONG_EVENT, 7)
     assert verdict.event == saturday
 
 
@@ -195,7 +195,7 @@ def test_line_11_whoever_has_not_entered_yet_enters(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", VIP_KINDS)
 def test_line_12_vip_may_come_back(kind: Kind) -> None:
     verdict = decide(a_question(history=ENTERED, **vip(kind)))
-    assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.ADMIT, Reason.REENTRY, 12)
+    assert (verdict.ruling, verdict.reason, verdict.line) == (Ruling.ADMIT, Reason.REENTRY, 12)
     assert verdict.entry == EARLIER
 
 
@@ -213,7 +213,7 @@ def test_line_12_straight_back_is_admitted_and_flagged(seconds: int, suspect: bo
 
 def test_line_13_general_admission_is_one_time_and_says_where_it_was_used() -> None:
     verdict = decide(a_question(history=ENTERED))
-    assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.DENY, Reason.ALREADY_USED, 13)
+    assert (verdict.ruling, verdict.reason, verdict.line) == (Ruling.DENY, Reason.ALREADY_USED, 13)
     assert verdict.entry == EARLIER
 
 

@@ -48,7 +48,7 @@ def night(policy: IsolationPolicy, homes: tuple[str, ...] = HOMES, retired: tupl
 def told(event: Event, gate: str = HOME, **standing: Any) -> Told:
     verdict = decide(a_question(event=event, ticket_event=event, standing=Standing(gate=gate, **standing)))
     assert verdict.admits is (verdict.reason is Reason.FIRST_ENTRY)
-    assert verdict.rule == 11
+    assert verdict.line == 11
     return verdict.reason, verdict.flags, verdict.other_gate
 
 
@@ -111,11 +111,11 @@ def test_what_the_hub_says_is_taken_reads_where_and_when(policy: IsolationPolicy
     event = night(policy)
     standing = Standing(gate=HOME, keeps=True, answer=answer("taken", entry=ENTRY))
     verdict = decide(a_question(event=event, ticket_event=event, standing=standing))
-    assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.DENY, Reason.ALREADY_USED, 13)
+    assert (verdict.ruling, verdict.reason, verdict.line) == (Ruling.DENY, Reason.ALREADY_USED, 13)
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "rule"),
+    ("status", "reason", "line"),
     [
         (Status.CANCELLED, Reason.CANCELLED, 8),
         (Status.REFUNDED, Reason.REFUNDED, 8),
@@ -124,10 +124,10 @@ def test_what_the_hub_says_is_taken_reads_where_and_when(policy: IsolationPolicy
     ],
 )
 def test_what_the_hub_has_revoked_is_refused_as_if_the_cache_knew(
-    status: Status | None, reason: Reason, rule: int
+    status: Status | None, reason: Reason, line: int
 ) -> None:
     verdict = decide(a_question(standing=Standing(answer=answer("revoked", status=status))))
-    assert (verdict.ruling, verdict.reason, verdict.rule) == (Ruling.DENY, reason, rule)
+    assert (verdict.ruling, verdict.reason, verdict.line) == (Ruling.DENY, reason, line)
 
 
 @pytest.mark.parametrize("said", [answer("revoked", status=Status.REFUNDED), answer("taken", entry=ENTRY)])

@@ -10,7 +10,7 @@ from gate.rules.model import Entry, Flag, History, Reason, Ruling, Status, Verdi
 from gate.rules.payload import Malformed, Proof
 from tests.factories import NOW, a_code, a_question, an_admission, code_id
 
-UNKNOWN = Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, rule=5)
+UNKNOWN = Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, line=5)
 ADMITTED = decide(a_question())
 
 
@@ -18,7 +18,7 @@ def refused(*at_s: float, reason: Reason = Reason.UNKNOWN) -> Guessing:
     """A gate at which codes nobody knows were refused at these seconds."""
     guessing = Guessing()
     for second in at_s:
-        guessing, _ = note(guessing, Verdict(ruling=Ruling.DENY, reason=reason, rule=5), int(second * 1000))
+        guessing, _ = note(guessing, Verdict(ruling=Ruling.DENY, reason=reason, line=5), int(second * 1000))
     return guessing
 
 
@@ -42,7 +42,7 @@ def test_the_reasons_that_count_are_those_of_lines_1_2_3_and_5() -> None:
         a_question(admission=None),
     ]
     verdicts = [decide(question) for question in questions]
-    assert [verdict.rule for verdict in verdicts] == [1, 2, 3, 5]
+    assert [verdict.line for verdict in verdicts] == [1, 2, 3, 5]
     assert {verdict.reason for verdict in verdicts} == GUESSES
 
 
@@ -90,7 +90,7 @@ def test_admissions_between_guesses_neither_count_nor_help_the_guesser() -> None
 def test_while_locked_a_guess_is_flagged_and_refused_as_before() -> None:
     hidden = covered(UNKNOWN, locked=True)
     assert hidden.flags == (Flag.LOCKED,)
-    assert (hidden.ruling, hidden.reason, hidden.rule) == (UNKNOWN.ruling, UNKNOWN.reason, UNKNOWN.rule)
+    assert (hidden.ruling, hidden.reason, hidden.line) == (UNKNOWN.ruling, UNKNOWN.reason, UNKNOWN.line)
     assert covered(UNKNOWN, locked=False) == UNKNOWN
 
 

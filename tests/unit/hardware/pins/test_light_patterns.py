@@ -45,11 +45,11 @@ def test_rest_is_dark_and_silent_and_only_free_passage_and_closed_last() -> None
 
 def test_the_light_lasts_as_long_as_the_screen() -> None:
     verdicts = [
-        Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=Kind.GA),
-        Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, rule=11, kind=Kind.VIP_HOST),
-        Verdict(ruling=Ruling.DENY, reason=Reason.ALREADY_USED, rule=13, kind=Kind.GA),
-        Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, rule=4),
-        Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, rule=5, flags=(Flag.LOCKED,)),
+        Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, line=11, kind=Kind.GA),
+        Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, line=11, kind=Kind.VIP_HOST),
+        Verdict(ruling=Ruling.DENY, reason=Reason.ALREADY_USED, line=13, kind=Kind.GA),
+        Verdict(ruling=Ruling.NONE, reason=Reason.AMBIGUOUS, line=4),
+        Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, line=5, flags=(Flag.LOCKED,)),
     ]
     for verdict in verdicts:
         seconds = stays(VerdictScreen(verdict=verdict))

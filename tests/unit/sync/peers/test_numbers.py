@@ -24,7 +24,7 @@ def annulled(seq: int = 2, gate: str = "gate-2", scan: ScanRecord = SCAN) -> Sca
         gate_id=gate,
         verdict=Ruling.NONE,
         reason=Reason.EXPIRED,
-        rule=0,
+        line=0,
         released=False,
         record="annulled",
         refers_to=scan.scan_id,

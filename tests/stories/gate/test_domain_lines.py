@@ -89,7 +89,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-class Row(Value, frozen=True):
+class Case(Value, frozen=True):
     """One line of the table, and what has to be heard and read."""
 
     line: int
@@ -103,19 +103,19 @@ class Row(Value, frozen=True):
     isolation: IsolationPolicy = "admit"
 
 
-def refuse(line: int, code: str, reason: Reason, *words: str, **more: Any) -> Row:
-    return Row(line=line, shown=(code,), reason=reason, words=words, **more)
+def refuse(line: int, code: str, reason: Reason, *words: str, **more: Any) -> Case:
+    return Case(line=line, shown=(code,), reason=reason, words=words, **more)
 
 
-def admit(line: int, code: str, reason: Reason, signal: Signal, *words: str) -> Row:
-    return Row(line=line, shown=(code,), reason=reason, words=words, ruling=Ruling.ADMIT, signal=signal)
+def admit(line: int, code: str, reason: Reason, signal: Signal, *words: str) -> Case:
+    return Case(line=line, shown=(code,), reason=reason, words=words, ruling=Ruling.ADMIT, signal=signal)
 
 
-ROWS = [
+CASES = [
     refuse(1, "https://example.org/menu", Reason.MALFORMED, "NOT A MAGUEY TICKET"),
     refuse(2, DAMAGED, Reason.BAD_CHECKSUM, "DAMAGED CODE", "Type it in"),
     refuse(3, FORGED, Reason.FORGED, "FORGED TICKET", "Signature invalid"),
-    Row(
+    Case(
         line=4,
         shown=(GA, USED),
         reason=Reason.AMBIGUOUS,
@@ -146,33 +146,33 @@ ROWS = [
 ]
 
 
-def _night(row: Row) -> Event:
+def _night(case: Case) -> Event:
     """Where a policy counts, every ticket is at home at gate-2."""
-    return an_event(status=row.event_status, isolation=row.isolation, homes=("gate-2",))
+    return an_event(status=case.event_status, isolation=case.isolation, homes=("gate-2",))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"line_{row.line}_{row.reason}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"line_{case.line}_{case.reason}")
 def test_each_line_of_the_table_gives_its_verdict_reason_turnstile_screen_and_sound(
-    bench: Bench, row: Row
+    bench: Bench, case: Case
 ) -> None:
-    bench.clock.wall += timedelta(hours=row.hours)
-    bench.hub.put_snapshot("event-1", 2, (*FEED, _night(row)), bench.clock.wall)
-    screen = bench.show(*row.shown, seconds=0)
+    bench.clock.wall += timedelta(hours=case.hours)
+    bench.hub.put_snapshot("event-1", 2, (*FEED, _night(case)), bench.clock.wall)
+    screen = bench.show(*case.shown, seconds=0)
     assert isinstance(screen, VerdictScreen)
     verdict, page = screen.verdict, compose(screen, "en", UTC)
-    assert (verdict.rule, verdict.ruling, verdict.reason) == (row.line, row.ruling, row.reason)
-    assert (page.headline, *page.lines) == row.words
-    assert bench.voice.played[-1:] == [row.signal]
-    assert len(bench.relay.releases) == (row.ruling is Ruling.ADMIT)
-    recorded = [(record.rule, record.verdict, record.reason) for record in bench.records()]
-    assert recorded == ([] if row.ruling is Ruling.NONE else [(row.line, row.ruling, row.reason)])
+    assert (verdict.line, verdict.ruling, verdict.reason) == (case.line, case.ruling, case.reason)
+    assert (page.headline, *page.lines) == case.words
+    assert bench.voice.played[-1:] == [case.signal]
+    assert len(bench.relay.releases) == (case.ruling is Ruling.ADMIT)
+    recorded = [(record.line, record.verdict, record.reason) for record in bench.records()]
+    assert recorded == ([] if case.ruling is Ruling.NONE else [(case.line, case.ruling, case.reason)])
 
 
-def test_every_line_and_every_reason_of_a_scan_stands_in_these_rows() -> None:
-    assert {row.line for row in ROWS} == set(range(1, len(LINES) + 1))
+def test_every_line_and_every_reason_of_a_scan_is_shown_here() -> None:
+    assert {case.line for case in CASES} == set(range(1, len(LINES) + 1))
     after_scans = {Reason.EXPIRED, Reason.NOT_OPENED, Reason.PASSED}
     events = set(list(Reason)[list(Reason).index(Reason.GUESSING) :])
-    assert {row.reason for row in ROWS} == set(Reason) - after_scans - events
+    assert {case.reason for case in CASES} == set(Reason) - after_scans - events
 
 
 def test_line_4_moves_nothing_records_nothing_and_both_tickets_stay_good(bench: Bench) -> None:
@@ -186,7 +186,7 @@ def test_line_4_moves_nothing_records_nothing_and_both_tickets_stay_good(bench: 
 def test_line_4_the_same_ticket_in_two_carriers_is_one_ticket(bench: Bench) -> None:
     screen = bench.show(GA, signed(GA))
     assert isinstance(screen, VerdictScreen)
-    assert screen.verdict.rule == 11
+    assert screen.verdict.line == 11
 
 
 def test_line_6_admits_once_and_flagged_also_after_a_restart(bench: Bench) -> None:
@@ -195,7 +195,7 @@ def test_line_6_admits_once_and_flagged_also_after_a_restart(bench: Bench) -> No
     bench.kill()
     bench.start()
     bench.show(SOLD_SINCE)
-    told = [(record.rule, record.reason, record.flags) for record in bench.records()]
+    told = [(record.line, record.reason, record.flags) for record in bench.records()]
     first, *others = told
     assert first[:2] == (6, Reason.FIRST_ENTRY)
     assert Flag.UNSYNCED in first[2]
@@ -203,7 +203,7 @@ def test_line_6_admits_once_and_flagged_also_after_a_restart(bench: Bench) -> No
 
 
 def test_line_6_not_once_more_what_another_gate_has_admitted(bench: Bench) -> None:
-    there = a_record(9, gate_id="gate-2", code_hash=code_hash(code_id(50)), rule=6)
+    there = a_record(9, gate_id="gate-2", code_hash=code_hash(code_id(50)), line=6)
     bench.hub.put_peers([there])
     screen = bench.show(SOLD_SINCE)
     assert isinstance(screen, VerdictScreen)
