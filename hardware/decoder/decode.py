@@ -23,7 +23,8 @@ import numpy as np
 import zxingcpp
 
 from hardware.decoder.effort import Effort
-from hardware.decoder.picture_file import FLAT, Grey
+from hardware.decoder.flatness import FLAT
+from hardware.decoder.picture_file import Grey
 from hardware.decoder.symbol import looks_like_part
 
 MOST_CODES = 16

@@ -21,11 +21,6 @@ from PIL import Image, UnidentifiedImageError
 from gate.common.errors import MagueyError
 from hardware.decoder.picture_pieces import has_more
 
-FLAT = 8
-"""Grey values within which a frame shows nothing (zxing-cpp wants 24 within a code): a covered lens and
-a dark room may look alike for hours."""
-
-
 Grey = npt.NDArray[np.uint8]
 """Grey values, height × width, 0 black to 255 white."""
 

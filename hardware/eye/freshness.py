@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Literal
 
-from hardware.decoder.picture_file import FLAT
+from hardware.decoder.flatness import FLAT
 
 if TYPE_CHECKING:
     from hardware.decoder.picture_file import Grey
