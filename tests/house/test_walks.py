@@ -1,4 +1,4 @@
-"""docs/development.md: the house is drawn as the contracts have it, and no step of a walk is missing."""
+"""docs/development.md and docs/glossary.md: the house is as drawn, walks have no gap, names are there."""
 
 from __future__ import annotations
 
@@ -93,3 +93,11 @@ def test_in_every_step_of_a_walk_is_something_of_the_example(walk: str) -> None:
     taken = [name for name, is_for_all in steps(walk) if is_for_all and "golden" not in name]
     assert len(taken) > 5
     assert [name for name in taken if not any(names_it(file, walk) for file in files(name))] == []
+
+
+def test_what_the_glossary_names_is_there() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    named = set(re.findall(r"`([A-Z]\w+)`", glossary))
+    code = "\n".join(file.read_text("utf-8") for package in LAYERS for file in (ROOT / package).rglob("*.py"))
+    assert named - set(re.findall(r"^(?:class )?([A-Z]\w+)\b", code, re.MULTILINE)) == set()
+    assert [name for name in re.findall(r"`(\w+/[\w/.]+)`", glossary) if not (ROOT / name).is_file()] == []
