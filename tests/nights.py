@@ -11,7 +11,7 @@ from gate.diagnostics.recorded_night import replay_night
 from gate.diagnostics.replay import Difference, Replayed
 from gate.door.desk import Desk
 from gate.rules.decide import Policy
-from gate.rules.model import Event, FeedRow, Kind, Reason, ScanRecord, Status
+from gate.rules.model import Event, EventKind, FeedRow, Kind, ScanRecord, Status
 from gate.rules.passage import Outcome
 from gate.rules.payload import parse
 from gate.rules.presence import Presented
@@ -74,7 +74,7 @@ class Night:
 
     def annul(self, scan: ScanRecord) -> None:
         self.clock.forward(8)
-        outcome = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+        outcome = Outcome(record="annulled", reason=EventKind.EXPIRED, scan=scan)
         with self.journal.turn() as turn:
             turn.append(record_of(outcome, self.clock.now(), f"annulled-{scan.seq}", "gate-1"))
 

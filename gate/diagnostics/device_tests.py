@@ -9,7 +9,7 @@ from gate.common.errors import HardwareError, MagueyError, Step
 from gate.common.uuids import uuid7
 from gate.ports.devices import Scanner, Turnstile, Voice
 from gate.ports.signals import Signal
-from gate.rules.model import Reason, ScanRecord
+from gate.rules.model import EventKind, ScanRecord
 from gate.rules.passage import Outcome
 from gate.rules.payload import Malformed, parse
 from gate.rules.records import record_of
@@ -42,7 +42,7 @@ def test_pulse(
     """
     now = clock.now()
     scan_id = uuid7(int(now.wall.timestamp() * 1000), random(10))
-    outcome = Outcome(record="event", reason=Reason.TEST_PULSE)
+    outcome = Outcome(record="event", reason=EventKind.TEST_PULSE)
     with journal.turn() as turn:
         record = turn.append(record_of(outcome, now, scan_id, gate_id))
     turnstile.release()

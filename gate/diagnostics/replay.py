@@ -27,6 +27,7 @@ from gate.rules.model import (
     Kind,
     Moment,
     Reason,
+    RecordReason,
     Ruling,
     ScanRecord,
     Status,
@@ -44,7 +45,7 @@ class Compared(Value, frozen=True):
     """The part of a verdict that is compared."""
 
     ruling: Ruling
-    reason: Reason
+    reason: RecordReason
     kind: Kind
 
     def __str__(self) -> str:
@@ -242,7 +243,7 @@ def _difference(record: ScanRecord, verdict: Verdict, question: Question) -> Dif
     )
 
 
-_NOW = {
+_NOW: dict[RecordReason, str] = {
     Reason.REFUNDED: "It was refunded since.",
     Reason.CANCELLED: "It was cancelled since.",
     Reason.EVENT_CANCELLED: "The night was cancelled since.",
@@ -252,7 +253,7 @@ _NOW = {
     Reason.TOO_EARLY: "The night's hours were changed.",
     Reason.EVENT_OVER: "The night's hours were changed.",
 }
-_THEN = {
+_THEN: dict[RecordReason, str] = {
     Reason.UNKNOWN: "It came into the cache after the scan.",
     Reason.BAD_CHECKSUM: "It came into the cache after the scan.",
     Reason.REFUNDED: "It is good again.",

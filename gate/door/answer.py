@@ -19,7 +19,7 @@ from gate.door.turnstile import Passing
 from gate.ports.devices import Turnstile
 from gate.rules.guesses import Guessing, is_guess
 from gate.rules.guesses import note as note_guess
-from gate.rules.model import Flag, Now, Reason
+from gate.rules.model import EventKind, Flag, Now, Reason
 from gate.rules.payload import Code, Malformed
 from gate.rules.presence import Presented
 from gate.rules.spared_refusals import Sparing
@@ -131,14 +131,14 @@ class Answering:
         count = self._sparing.left_out
         if count:
             self._log.warning("refusals of unknown codes counted, not recorded one by one", count=count)
-            self._passing.event(Reason.GUESSING, f"{count} more refused, not recorded one by one")
+            self._passing.event(EventKind.GUESSING, f"{count} more refused, not recorded one by one")
             self._sparing = self._sparing.told()
 
     def _note_guess(self, answered: Answered, now_ms: int) -> None:
         self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)
         if locked:
             self._log.warning("locked for unknown codes: somebody is guessing")
-            self._passing.event(Reason.GUESSING)
+            self._passing.event(EventKind.GUESSING)
 
     def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
         self._showing.notice("see_staff", now_ms)

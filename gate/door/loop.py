@@ -34,7 +34,7 @@ from gate.door.standing_orders import Lasting
 from gate.door.turnstile import Passing
 from gate.ports.devices import Look
 from gate.ports.screen import Notice
-from gate.rules.model import Now, Reason
+from gate.rules.model import EventKind, Now
 from gate.rules.passage import OrderAction, Outcome
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
@@ -42,7 +42,13 @@ from gate.store.live_file import LiveWriter
 LOOK_S = 0.2
 """Longest wait for a frame: how late a stop or a change of the idle screen may be noticed."""
 WAY_CHANGES = frozenset(
-    {Reason.FREE_PASSAGE, Reason.FREE_PASSAGE_OVER, Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED}
+    {
+        EventKind.FREE_PASSAGE,
+        EventKind.FREE_PASSAGE_OVER,
+        EventKind.HELD_OPEN,
+        EventKind.CLOSED,
+        EventKind.RESUMED,
+    }
 )
 DUTIES = (
     "eye",
@@ -201,5 +207,5 @@ class Door:
         reasons = {outcome.reason for outcome in outcomes}
         if reasons & WAY_CHANGES:
             self._showing.way_changed(now_ms)
-        elif reasons & {Reason.EXPIRED, Reason.NOT_OPENED} and self._showing.is_free(now_ms):
+        elif reasons & {EventKind.EXPIRED, EventKind.NOT_OPENED} and self._showing.is_free(now_ms):
             self._showing.notice("annulled", now_ms)

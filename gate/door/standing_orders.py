@@ -20,7 +20,7 @@ import structlog
 from gate.common.errors import StoreError
 from gate.door.parts import Parts
 from gate.door.turnstile import Passing
-from gate.rules.model import Now, Reason, ScanRecord
+from gate.rules.model import EventKind, Now, RecordReason, ScanRecord
 from gate.rules.night import night_ends
 from gate.rules.passage import OrderAction, Outcome, Way
 
@@ -29,7 +29,10 @@ _LOST = (
     "the journal has lost its newest records, and with them perhaps that staff ended it. "
     "If the gate is to be open, order hold_open again"
 )
-_ORDERS = {Reason.HELD_OPEN: OrderAction.HOLD_OPEN, Reason.CLOSED: OrderAction.CLOSE}
+_ORDERS: dict[RecordReason, OrderAction] = {
+    EventKind.HELD_OPEN: OrderAction.HOLD_OPEN,
+    EventKind.CLOSED: OrderAction.CLOSE,
+}
 
 
 class Lasting:
@@ -79,7 +82,7 @@ class Lasting:
         if record is None or record.reason not in _ORDERS:
             return
         self._log.info("staff's last order before the start", reason=record.reason.value, id=record.scan_id)
-        if record.reason is Reason.HELD_OPEN and lost is not None and record.seq <= lost:
+        if record.reason is EventKind.HELD_OPEN and lost is not None and record.seq <= lost:
             self._give_up(record, _LOST)
         else:
             self._remembered = record
@@ -89,7 +92,7 @@ class Lasting:
         since = Now(wall=record.occurred_at, monotonic_ms=record.monotonic_ms, boot_id=record.boot_id)
         if self._passing.state.ordered is not Way.NORMAL:
             self._remembered = None
-        elif record.reason is Reason.CLOSED:
+        elif record.reason is EventKind.CLOSED:
             self._follow(record, since)
         elif (why := self._why_not(record, since, now)) is not None:
             self._give_up(record, why)
@@ -98,7 +101,7 @@ class Lasting:
 
     def _give_up(self, record: ScanRecord, why: str) -> None:
         self._remembered = None
-        self._passing.event(Reason.RESUMED)
+        self._passing.event(EventKind.RESUMED)
         self._log.warning("not held open again", why=why, id=record.scan_id)
 
     def _follow(self, record: ScanRecord, since: Now) -> None:

@@ -18,7 +18,7 @@ from gate.common.outage import Outage
 from gate.common.uuids import uuid7
 from gate.door.parts import Parts
 from gate.ports.devices import Turnstile
-from gate.rules.model import Now, Reason, ScanRecord
+from gate.rules.model import EventKind, Now, ScanRecord
 from gate.rules.passage import OrderAction, Outcome, Passage, Rules, Sensed, lost, order, released, sense
 from gate.rules.records import record_of
 from gate.store.journal import Journal
@@ -65,7 +65,7 @@ class Passing:
             _open_for(journal, turnstile, admission)
         except Exception as error:  # whatever it is: nobody came in by this record
             self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
-            self._owe(now, [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)])
+            self._owe(now, [Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)])
             return False
         self._unsettled = True
         self._passage = released(self._passage, admission, now.monotonic_ms, self._rules)
@@ -112,7 +112,7 @@ class Passing:
         self._move(self._parts.clock.now().monotonic_ms)
         return outcomes
 
-    def event(self, reason: Reason, note: str = "") -> None:
+    def event(self, reason: EventKind, note: str = "") -> None:
         """Record something that happened at the door."""
         self._owe(self._parts.clock.now(), [Outcome(record="event", reason=reason, note=note)])
 
@@ -160,7 +160,7 @@ class Passing:
 
     def _annulment(self, scan: ScanRecord) -> ScanRecord:
         """Domain 2.3: committed but never opened, a power cut in between, is annulled at the next start."""
-        never = Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan)
+        never = Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=scan)
         return self._record(never, self._parts.clock.now())
 
     def _sensed(self, now: Now) -> Sensed:
@@ -225,7 +225,7 @@ def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: N
     try:
         _open_for(journal, turnstile, admission)
     except HardwareError:
-        annulled = Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=admission)
+        annulled = Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)
         with journal.turn() as turn:
             turn.append(record_of(annulled, now, record_id, admission.gate_id))
         raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -75,7 +75,7 @@ class Ruling(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. Stable identifiers: they stand in logs, on the wire and in Postgres (domain 2.3)."""
+    """Why a scan got its answer. Stable: it stands in logs, on the wire and in Postgres (domain 2.3)."""
 
     MALFORMED = "malformed"
     BAD_CHECKSUM = "bad_checksum"
@@ -95,12 +95,17 @@ class Reason(StrEnum):
     # a one-time ticket that this gate may not admit alone (domain 2.3, situation 3)
     ISOLATED = "isolated"
     OTHER_GATE = "other_gate"
-    # of a record that something was annulled: why (domain 2.3, Passage)
+
+
+class EventKind(StrEnum):
+    """What a record says that no scan caused. Stable like `Reason`, and the two share no word."""
+
+    # why an admission was annulled (domain 2.3, Passage)
     EXPIRED = "expired"
     NOT_OPENED = "not_opened"
-    # of a record that somebody passed
+    # somebody walked through
     PASSED = "passed"
-    # of a record of something that happened at the door without a scan
+    # what happened at the door without a scan
     GUESSING = "guessing"
     FREE_PASSAGE = "free_passage"
     FREE_PASSAGE_OVER = "free_passage_over"
@@ -111,11 +116,19 @@ class Reason(StrEnum):
     INTRUSION = "intrusion"
     SENSOR_SILENT = "sensor_silent"
     TEST_PULSE = "test_pulse"
-    # of a record of an order of staff; the turnstile's own are above
+    # an order of staff was followed; for the turnstile's own the words above serve
     RELEASED = "released"
     TEXT_SHOWN = "text_shown"
     RESTARTED = "restarted"
     REFETCHED = "refetched"
+
+
+if TYPE_CHECKING:
+    RecordReason = Reason | EventKind
+else:
+    RecordReason = str  # msgspec allows one enum of strings a field, so `ScanRecord` tells them apart itself
+
+_RECORD_REASONS = {str(word): word for words in (Reason, EventKind) for word in words}
 
 
 class Flag(StrEnum):
@@ -302,7 +315,7 @@ class ScanRecord(Value, frozen=True):
     occurred_at: Moment
     monotonic_ms: int
     verdict: Ruling
-    reason: Reason
+    reason: RecordReason
     line: int = msgspec.field(name="rule")
     kind: Kind
     clock: Literal["synced", "untrusted"] = "untrusted"
@@ -322,3 +335,10 @@ class ScanRecord(Value, frozen=True):
     heard: Annotated[tuple[Heard, ...], msgspec.Meta(max_length=64)] = ()
     actor: Words = ""
     note: Words = ""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a reason that is neither a `Reason` nor an `EventKind`."""
+        if type(self.reason) is str:
+            if self.reason not in _RECORD_REASONS:
+                raise ValueError(f"Invalid enum value {self.reason!r} of the reason")
+            msgspec.structs.force_setattr(self, "reason", _RECORD_REASONS[self.reason])

@@ -25,7 +25,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gate.common.value import Value
-from gate.rules.model import Reason, ScanRecord
+from gate.rules.model import EventKind, ScanRecord
 
 
 class Sensed(msgspec.Struct, frozen=True):
@@ -125,7 +125,7 @@ class Outcome(Value, frozen=True):
     """
 
     record: Literal["passed", "annulled", "event"]
-    reason: Reason
+    reason: EventKind
     scan: ScanRecord | None = None
     note: str = ""
 
@@ -200,7 +200,7 @@ def order(passage: Passage, wanted: OrderAction) -> tuple[Passage, tuple[Outcome
     return _freed(ordered) if ordered.is_open else ordered, (Outcome(record="event", reason=_ORDERED[way]),)
 
 
-_ORDERED = {Way.HELD_OPEN: Reason.HELD_OPEN, Way.CLOSED: Reason.CLOSED, Way.NORMAL: Reason.RESUMED}
+_ORDERED = {Way.HELD_OPEN: EventKind.HELD_OPEN, Way.CLOSED: EventKind.CLOSED, Way.NORMAL: EventKind.RESUMED}
 
 
 def lost(passage: Passage, pulses: int) -> Taken:
@@ -210,7 +210,7 @@ def lost(passage: Passage, pulses: int) -> Taken:
     """
     kept = max(0, len(passage.awaited) - pulses)
     gone = passage.awaited[kept:]
-    annulled = [Outcome(record="annulled", reason=Reason.NOT_OPENED, scan=scan) for scan in gone]
+    annulled = [Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=scan) for scan in gone]
     return replace(passage, awaited=passage.awaited[:kept]), annulled
 
 
@@ -228,14 +228,14 @@ def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
     outcomes = []
     burns = sensed.fire or (passage.fire and now_ms < passage.fire_until_ms)
     if burns != passage.fire:
-        outcomes.append(_event(Reason.FREE_PASSAGE if burns else Reason.FREE_PASSAGE_OVER))
+        outcomes.append(_event(EventKind.FREE_PASSAGE if burns else EventKind.FREE_PASSAGE_OVER))
     if sensed.fire:
         passage = replace(passage, fire_until_ms=now_ms + FIRE_MS)
     if sensed.blocked and not passage.doubts_sensor:
-        outcomes.append(_event(Reason.SENSOR_SILENT))
+        outcomes.append(_event(EventKind.SENSOR_SILENT))
     if sensed.tamper and not passage.tamper and now_ms >= passage.tamper_quiet_until_ms:
         passage = replace(passage, tamper_quiet_until_ms=now_ms + TAMPER_QUIET_MS)
-        outcomes.append(_event(Reason.TAMPER))
+        outcomes.append(_event(EventKind.TAMPER))
     now = replace(passage, fire=burns, tamper=sensed.tamper, blocked=sensed.blocked)
     # a blind sensor cannot say that somebody did not walk, also once it sees again
     return _freed(now) if now.is_open or now.blocked else now, outcomes
@@ -269,7 +269,7 @@ def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
         return replace(passage, leaving=passage.leaving - 1), []
     if now_ms < passage.quiet_until_ms:
         return passage, []
-    return replace(passage, quiet_until_ms=now_ms + QUIET_MS), [_event(Reason.INTRUSION)]
+    return replace(passage, quiet_until_ms=now_ms + QUIET_MS), [_event(EventKind.INTRUSION)]
 
 
 def _covered(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> Passage:
@@ -290,21 +290,21 @@ def _ended(passage: Passage, how: PassageStep, now_ms: int, rules: Rules) -> Tak
     scan, *others = passage.awaited
     then = replace(passage, awaited=tuple(others), due_ms=now_ms + _patience(rules))
     if WALK[Walk.RELEASED, how] is Walk.PASSED:
-        return then, [Outcome(record="passed", reason=Reason.PASSED, scan=scan)]
+        return then, [Outcome(record="passed", reason=EventKind.PASSED, scan=scan)]
     return _expired(then, scan) if rules.sensor else (then, [])
 
 
 def _expired(passage: Passage, scan: ScanRecord) -> Taken:
     if passage.doubts_sensor:
         return passage, []
-    annulled = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+    annulled = Outcome(record="annulled", reason=EventKind.EXPIRED, scan=scan)
     silent = replace(passage, silent=passage.silent + 1)
-    return silent, [annulled, *([_event(Reason.SENSOR_SILENT)] if silent.doubts_sensor else [])]
+    return silent, [annulled, *([_event(EventKind.SENSOR_SILENT)] if silent.doubts_sensor else [])]
 
 
 def _patience(rules: Rules) -> int:
     return rules.timeout_ms if rules.sensor else rules.pulse_ms
 
 
-def _event(reason: Reason) -> Outcome:
+def _event(reason: EventKind) -> Outcome:
     return Outcome(record="event", reason=reason)

@@ -7,17 +7,17 @@ A scan's own record is never changed: it may have been sent already. What is lat
 from __future__ import annotations
 
 from gate.rules.command import Action, Command
-from gate.rules.model import Kind, Now, Reason, Ruling, ScanRecord
+from gate.rules.model import EventKind, Kind, Now, Ruling, ScanRecord
 from gate.rules.passage import Outcome
 
-ORDERED: dict[Action, Reason] = {
-    "release": Reason.RELEASED,
-    "hold_open": Reason.HELD_OPEN,
-    "close": Reason.CLOSED,
-    "resume": Reason.RESUMED,
-    "show_text": Reason.TEXT_SHOWN,
-    "refetch": Reason.REFETCHED,
-    "restart": Reason.RESTARTED,
+ORDERED: dict[Action, EventKind] = {
+    "release": EventKind.RELEASED,
+    "hold_open": EventKind.HELD_OPEN,
+    "close": EventKind.CLOSED,
+    "resume": EventKind.RESUMED,
+    "show_text": EventKind.TEXT_SHOWN,
+    "refetch": EventKind.REFETCHED,
+    "restart": EventKind.RESTARTED,
 }
 """What the record of an order says."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from gate.ports.screen import Notice, Part
 from gate.rules.decide import LINES
-from gate.rules.model import Flag, Reason
+from gate.rules.model import EventKind, Flag, Reason, RecordReason
 from tests.paths import ROOT
 
 RULES = (ROOT / "docs" / "rules.md").read_text("utf-8")
@@ -72,8 +72,8 @@ def test_every_line_of_the_decision_table_stands_in_the_document(number: int) ->
     assert all(f"test_line_{number}_" in shown for shown in rows)
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_reason_stands_in_the_document(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", [*Reason, *EventKind])
+def test_every_reason_stands_in_the_document(reason: RecordReason) -> None:
     assert any(is_shown(reason, section(heading)) for heading in headings())
 
 

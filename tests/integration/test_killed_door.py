@@ -20,7 +20,7 @@ import pytest
 
 import gate
 from gate.ports.screen import VerdictScreen
-from gate.rules.model import Reason, ScanRecord
+from gate.rules.model import EventKind, ScanRecord
 from gate.rules.passage import Rules, Way
 from hardware.fakes import RecordingTurnstile
 from tests.doors import SENSOR, Bench
@@ -163,7 +163,7 @@ def the_promise_holds(folder: Path, at: int) -> list[ScanRecord]:
     assert all(committed > n for n, committed in enumerate(given)), f"a pulse before its commit at {at}"
     standing = [code_hash for code_hash, annulled in admissions(folder) if not annulled]
     assert len(standing) <= 1, f"admitted twice after statement {at}"
-    annulled = sum(record.reason is Reason.EXPIRED for record in records)
+    annulled = sum(record.reason is EventKind.EXPIRED for record in records)
     assert len(given) <= 1 + annulled, f"let through twice after statement {at}"
     return records
 
@@ -227,7 +227,7 @@ def killed_in_an_order(place: Path) -> set[tuple[Way, bool]]:
         in_a_process(folder, SENSOR, staff_closes_the_gate, fatal)
         bench = a_gate(folder, SENSOR)
         bench.wait(0.1)
-        is_recorded = Reason.CLOSED in {record.reason for record in bench.records()}
+        is_recorded = EventKind.CLOSED in {record.reason for record in bench.records()}
         assert (bench.passing.state.way is Way.CLOSED) is is_recorded, f"statement {fatal}"
         seen.add((bench.passing.state.way, is_recorded))
         bench.close()

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gate.door.desk import RELIABLE_MS, Desk
 from gate.rules.decide import Policy
 from gate.rules.home_gate import division_of
-from gate.rules.model import FeedRow, Flag, Reason, ScanRecord
+from gate.rules.model import EventKind, FeedRow, Flag, Reason, ScanRecord
 from gate.rules.passage import Outcome
 from gate.rules.payload import code_hash, parse
 from gate.rules.presence import Presented
@@ -86,7 +86,7 @@ class Gate:
         return record
 
     def annul(self, scan: ScanRecord) -> None:
-        outcome = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+        outcome = Outcome(record="annulled", reason=EventKind.EXPIRED, scan=scan)
         with self.journal.turn() as turn:
             turn.append(record_of(outcome, self.clock.now(), f"annulled {scan.scan_id}", self.gate_id))
 

@@ -24,7 +24,7 @@ from gate.door.desk import Desk
 from gate.rules.decide import Policy
 from gate.rules.first_entry import Claim
 from gate.rules.home_gate import division_of, home_of
-from gate.rules.model import FeedRow, Now, Reason, ScanRecord
+from gate.rules.model import EventKind, FeedRow, Now, Reason, ScanRecord
 from gate.rules.passage import Outcome
 from gate.rules.payload import code_hash, parse
 from gate.rules.presence import Presented
@@ -153,7 +153,7 @@ class Gate:
         return self.lender.answer(asked, self.clock.wall).lent
 
     def annul(self, scan: ScanRecord) -> None:
-        outcome = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+        outcome = Outcome(record="annulled", reason=EventKind.EXPIRED, scan=scan)
         with self.journal.turn() as turn:
             turn.append(record_of(outcome, self.clock.now(), f"annulled {scan.scan_id}", self.gate_id))
 

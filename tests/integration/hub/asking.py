@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gate.rules.model import Reason, Ruling
+from gate.rules.model import EventKind, Ruling
 from hub.claims.answers import ClaimAnswers
 from hub.db.connection import Connection
 from hub.db.statements import query
@@ -74,7 +74,7 @@ class Night:
         return scan
 
     def annul(self, gate_id: str, seq: int, scan: str) -> None:
-        said = {"record": "annulled", "verdict": Ruling.NONE, "reason": Reason.EXPIRED, "refers_to": scan}
+        said = {"record": "annulled", "verdict": Ruling.NONE, "reason": EventKind.EXPIRED, "refers_to": scan}
         self.ingest(gate_id, seq, "0" * 64, **said)
 
     def sweep(self, gate_id: str, ms: int, **changes: Any) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from demo.servers import free_port
 from gate.rules.alert import Alert
-from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.rules.model import EventKind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Watch
 from hub.db.connection import Connection
 from hub.gates import alerts as alerting
@@ -24,10 +24,16 @@ from tests.integration.hub.test_consumer import running
 from tests.integration.hub.world import GateOnMqtt, World, later, record
 
 NO_SCAN = {"verdict": Ruling.NONE, "line": 0, "record": "event"}
-TOLD = [Reason.GUESSING, Reason.TAMPER, Reason.FREE_PASSAGE, Reason.INTRUSION, Reason.SENSOR_SILENT]
+TOLD = [
+    EventKind.GUESSING,
+    EventKind.TAMPER,
+    EventKind.FREE_PASSAGE,
+    EventKind.INTRUSION,
+    EventKind.SENSOR_SILENT,
+]
 
 
-def happened(seq: int, reason: Reason) -> ScanRecord:
+def happened(seq: int, reason: EventKind) -> ScanRecord:
     return record(seq, reason=reason, **NO_SCAN)
 
 
@@ -43,7 +49,7 @@ def alerts(gate: GateOnMqtt) -> list[Alert]:
 
 @pytest.mark.parametrize("reason", TOLD)
 def test_an_event_that_staff_must_know_of_is_told_once(
-    config: HubConfig, gate: GateOnMqtt, world: World, reason: Reason
+    config: HubConfig, gate: GateOnMqtt, world: World, reason: EventKind
 ) -> None:
     event = happened(1, reason)
     with running(config):
@@ -58,7 +64,7 @@ def test_an_event_that_staff_must_know_of_is_told_once(
 def test_a_record_that_comes_again_is_not_told_again(
     config: HubConfig, gate: GateOnMqtt, world: World
 ) -> None:
-    event = happened(1, Reason.GUESSING)
+    event = happened(1, EventKind.GUESSING)
     salvaged = msgspec.structs.replace(event, epoch="e2")
     with running(config):
         assert gate.resend(event)
@@ -66,7 +72,7 @@ def test_a_record_that_comes_again_is_not_told_again(
         forget_when(world)
         gate.send(event)
         assert gate.resend(salvaged)
-        assert gate.resend(event, happened(2, Reason.TAMPER))
+        assert gate.resend(event, happened(2, EventKind.TAMPER))
         assert gate.wait(lambda: alerts(gate)[-1].reason == "tamper")
     assert [alert.reason for alert in alerts(gate)] == ["guessing", "tamper"]
 
@@ -79,12 +85,18 @@ def forget_when(world: World) -> None:
 def test_what_nobody_has_to_act_on_is_kept_and_not_told(
     config: HubConfig, gate: GateOnMqtt, world: World
 ) -> None:
-    quiet = [Reason.HELD_OPEN, Reason.CLOSED, Reason.RESUMED, Reason.TEST_PULSE, Reason.FREE_PASSAGE_OVER]
+    quiet = [
+        EventKind.HELD_OPEN,
+        EventKind.CLOSED,
+        EventKind.RESUMED,
+        EventKind.TEST_PULSE,
+        EventKind.FREE_PASSAGE_OVER,
+    ]
     with running(config):
         assert gate.resend(
             *(happened(seq, reason) for seq, reason in enumerate(quiet, 1)),
             record(6, verdict=Ruling.DENY, reason=Reason.FORGED),
-            happened(7, Reason.TAMPER),
+            happened(7, EventKind.TAMPER),
         )
         assert gate.wait(lambda: bool(alerts(gate)))
     assert [alert.reason for alert in alerts(gate)] == ["tamper"]
@@ -96,13 +108,13 @@ def test_what_comes_often_is_told_together(
 ) -> None:
     monkeypatch.setattr(alerting, "EVERY_SECONDS", 1800)  # all of it comes within that time
     with running(config):
-        assert gate.resend(happened(1, Reason.INTRUSION))
+        assert gate.resend(happened(1, EventKind.INTRUSION))
         assert gate.wait(lambda: bool(alerts(gate)))
         for start in range(2, 302, 50):
-            assert gate.resend(*(happened(seq, Reason.INTRUSION) for seq in range(start, start + 50)))
+            assert gate.resend(*(happened(seq, EventKind.INTRUSION) for seq in range(start, start + 50)))
         # another gate and another reason do not wait
         gate.send_raw(
-            encode_scans([msgspec.structs.replace(happened(1, Reason.INTRUSION), gate_id="gate-2")]),
+            encode_scans([msgspec.structs.replace(happened(1, EventKind.INTRUSION), gate_id="gate-2")]),
             gate.topics.scans("gate-2"),
         )
         assert gate.wait(lambda: alerts(gate)[-1].gate == "gate-2")
@@ -117,10 +129,10 @@ def test_what_was_committed_by_a_hub_that_died_is_told_by_the_next(
     config: HubConfig, gate: GateOnMqtt, conn: Connection
 ) -> None:
     topics = Topics(venue=config.venue)
-    message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
+    message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, EventKind.GUESSING)]), 1, 1)
     write_batch(conn, merge([read_batch(message, topics)]))
     elsewhere = Topics(venue="elsewhere")
-    message = Delivery(elsewhere.scans("gate-1"), encode_scans([happened(2, Reason.TAMPER)]), 1, 1)
+    message = Delivery(elsewhere.scans("gate-1"), encode_scans([happened(2, EventKind.TAMPER)]), 1, 1)
     write_batch(conn, merge([read_batch(message, elsewhere)]))
     assert alerts(gate) == []
     with running(config):
@@ -133,7 +145,7 @@ def test_what_was_committed_by_a_hub_that_died_is_told_by_the_next(
 
 def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn: Connection) -> None:
     topics = Topics(venue="main")
-    message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, Reason.GUESSING)]), 1, 1)
+    message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, EventKind.GUESSING)]), 1, 1)
     write_batch(conn, merge([read_batch(message, topics)]))
     broker = BrokerLink(Mqtt(port=free_port()), "hub-without-broker")
     try:

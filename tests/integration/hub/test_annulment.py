@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gate.rules.model import Admission, Entry, Kind, Reason, Ruling, ScanRecord, Status, Table
+from gate.rules.model import Admission, Entry, EventKind, Kind, Reason, Ruling, ScanRecord, Status, Table
 from gate.rules.payload import code_hash
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
@@ -26,7 +26,7 @@ def outcome(scan: ScanRecord, seq: int, what: str = "annulled", **changes: Any) 
         "gate_id": scan.gate_id,
         "epoch": scan.epoch,
         "verdict": Ruling.NONE,
-        "reason": Reason.EXPIRED if what == "annulled" else Reason.PASSED,
+        "reason": EventKind.EXPIRED if what == "annulled" else EventKind.PASSED,
         "line": 0,
         "kind": scan.kind,
         "event_id": scan.event_id,
@@ -66,7 +66,7 @@ def test_an_annulled_ga_ticket_is_good_again_and_every_gate_learns_it(world: Wor
 
 def test_a_turnstile_that_never_opened_was_not_actuated(world: World, conn: Connection) -> None:
     scan = record(1, subject_id=world.ticket(world.event()))
-    take(conn, scan, outcome(scan, 2, reason=Reason.NOT_OPENED))
+    take(conn, scan, outcome(scan, 2, reason=EventKind.NOT_OPENED))
     assert scan_state(world, scan) == (False, later(2))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.rules.model import Reason, ScanRecord
+from gate.rules.model import EventKind, ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from tests.integration.hub.test_alerts import alerts
@@ -60,7 +60,7 @@ def test_reboots_resends_and_reordering_are_one_machine(world: World, conn: Conn
 
 def test_an_annulment_of_a_later_boot_is_one_machine(world: World, conn: Connection) -> None:
     scan = record(1, boot_id="b1", subject_id=world.ticket(world.event()))
-    later_boot = outcome(scan, 2, reason=Reason.NOT_OPENED, boot_id="b2")
+    later_boot = outcome(scan, 2, reason=EventKind.NOT_OPENED, boot_id="b2")
     take(conn, later_boot)
     take(conn, scan, record(3, boot_id="b2"))
     assert cloned(world) == []

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from structlog.testing import capture_logs
 
 from gate.rules.command import Command, OrderReply, unseal
-from gate.rules.model import Now, Reason, Ruling
+from gate.rules.model import EventKind, Now, Ruling
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
@@ -203,7 +203,7 @@ def test_the_journals_record_is_the_proof_whatever_was_replied(
     given: str, config: HubConfig, conn: Connection
 ) -> None:
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]
-    proof = record(1, scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE, line=0)
+    proof = record(1, scan_id=given, record="event", reason=EventKind.RELEASED, verdict=Ruling.NONE, line=0)
     write_batch(conn, Batch(records=(proof,), topics={"gate-1": "t"}))
     assert outcomes(conn, config.venue) == [("release", "recorded", "")]
 
@@ -241,7 +241,7 @@ def test_an_order_that_was_answered_is_not_told_as_unanswered(
 
 def test_a_record_of_another_gate_proves_nothing(given: str, config: HubConfig, conn: Connection) -> None:
     foreign = record(
-        1, gate_id="gate-2", scan_id=given, record="event", reason=Reason.RELEASED, verdict=Ruling.NONE
+        1, gate_id="gate-2", scan_id=given, record="event", reason=EventKind.RELEASED, verdict=Ruling.NONE
     )
     write_batch(conn, Batch(records=(foreign,), topics={"gate-2": "t"}))
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]

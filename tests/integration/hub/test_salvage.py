@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gate.rules.model import Kind, Reason, ScanRecord
+from gate.rules.model import EventKind, Kind, ScanRecord
 from gate.store.journal import Journal
 from hub.db.connection import Connection
 from sync.upload.outbox import Outbox
@@ -70,7 +70,12 @@ def test_a_salvaged_scan_may_have_been_annulled_since(world: World, conn: Connec
     scan = record(1, subject_id=ticket)
     take(conn, scan)
     annulled = record(
-        2, epoch="e2", record="annulled", reason=Reason.NOT_OPENED, refers_to=scan.scan_id, subject_id=ticket
+        2,
+        epoch="e2",
+        record="annulled",
+        reason=EventKind.NOT_OPENED,
+        refers_to=scan.scan_id,
+        subject_id=ticket,
     )
     assert take(conn, again(scan, 1), annulled) == [("gate-1", Ack(epoch="e2", seq=2))]
     assert ticket_state(world, ticket)[0] == "issued"

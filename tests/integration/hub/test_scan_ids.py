@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.rules.model import EventKind, Reason, Ruling, ScanRecord
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.ingest.batch import Written, merge, read_batch, write_batch
@@ -121,8 +121,8 @@ def test_a_scan_whose_id_was_taken_is_annulled_by_its_own_gate_alone(
 ) -> None:
     (one,) = scans = honest(world, world.event(), 1)
     send(conn, stolen(scans, "a-thief"))
-    annulled = outcome(one, 2, reason=Reason.NOT_OPENED)
-    forged = outcome(msgspec.structs.replace(one, gate_id="a-thief"), 2, reason=Reason.NOT_OPENED)
+    annulled = outcome(one, 2, reason=EventKind.NOT_OPENED)
+    forged = outcome(msgspec.structs.replace(one, gate_id="a-thief"), 2, reason=EventKind.NOT_OPENED)
     send(conn, [forged])
     for batch in ([one], [annulled]) if first == "the scan" else ([annulled], [one]):
         send(conn, batch)
@@ -133,7 +133,11 @@ def test_a_scan_whose_id_was_taken_is_annulled_by_its_own_gate_alone(
 def test_a_forged_annulment_under_a_stolen_id_annuls_nothing(world: World, conn: Connection) -> None:
     (one,) = scans = honest(world, world.event(), 1)
     send(conn, stolen(scans, "a-thief"))
-    send(conn, scans, [outcome(msgspec.structs.replace(one, gate_id="a-thief"), 2, reason=Reason.NOT_OPENED)])
+    send(
+        conn,
+        scans,
+        [outcome(msgspec.structs.replace(one, gate_id="a-thief"), 2, reason=EventKind.NOT_OPENED)],
+    )
     assert ticket_state(world, str(one.subject_id))[:2] == ("checked_in", True)
 
 
@@ -194,7 +198,7 @@ def test_a_claim_under_anothers_id_is_answered_by_itself(world: World, conn: Con
 def test_no_event_takes_the_place_of_another_alert(world: World, conn: Connection, thief: str) -> None:
     """Not even one of the gate itself: of two machines under one name, one is the thief."""
     foretold = str(world.one("SELECT md5('cloned gate-3 e1')::uuid"))
-    event = {"verdict": Ruling.DENY, "record": "event", "reason": Reason.GUESSING}
+    event = {"verdict": Ruling.DENY, "record": "event", "reason": EventKind.GUESSING}
     send(conn, [record(1, gate_id=thief, scan_id=foretold, epoch="e0", **event)])
     send(conn, [record(1, gate_id="gate-3")])
     send(conn, [record(1, gate_id="gate-3")])

@@ -18,6 +18,7 @@ from gate.rules.home_gate import division_of, home_of
 from gate.rules.model import (
     Entry,
     Event,
+    EventKind,
     Flag,
     Heard,
     IsolationPolicy,
@@ -119,7 +120,7 @@ class Gate:
         return record
 
     def annul(self, scan: ScanRecord) -> None:
-        outcome = Outcome(record="annulled", reason=Reason.EXPIRED, scan=scan)
+        outcome = Outcome(record="annulled", reason=EventKind.EXPIRED, scan=scan)
         with self.journal.turn() as turn:
             turn.append(record_of(outcome, self.clock.now(), f"annulled-{scan.seq}", "gate-1"))
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from gate.config import read_gate_config
 from gate.diagnostics.status import gather
-from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.rules.model import EventKind, Ruling, ScanRecord
 from gate.rules.payload import code_hash
 from sync.broker import inbox
 from sync.broker.mqtt import Message
@@ -220,7 +220,7 @@ def test_who_names_another_gates_scan_first_keeps_it_out_of_nothing(bench: Bench
         gate_id="gate-2",
         record="annulled",
         verdict=Ruling.NONE,
-        reason=Reason.EXPIRED,
+        reason=EventKind.EXPIRED,
         refers_to=real.scan_id,
     )
     bench.step(batch("gate-2", [gone]))

@@ -11,7 +11,7 @@ import pytest
 from gate.common.errors import HardwareError, MagueyError, StoreError
 from gate.diagnostics import device_tests as trials
 from gate.ports.signals import Signal
-from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.rules.model import EventKind, Ruling, ScanRecord
 from gate.store.journal import Journal
 from gate.store.live_file import LiveReading
 from hardware.fakes import RecordingTurnstile, RecordingVoice
@@ -47,7 +47,7 @@ def test_the_pulse_follows_its_commit_and_is_one(journal: Journal) -> None:
     record = pulse(journal, turnstile)
     assert turnstile.recorded == [1]
     assert len(turnstile.releases) == 1
-    assert (record.seq, record.record, record.reason) == (1, "event", Reason.TEST_PULSE)
+    assert (record.seq, record.record, record.reason) == (1, "event", EventKind.TEST_PULSE)
     assert (record.verdict, record.released, record.code_hash) == (Ruling.NONE, False, None)
 
 

@@ -16,6 +16,7 @@ from gate.rules.decide import Policy
 from gate.rules.model import (
     Admission,
     Entry,
+    EventKind,
     FeedRow,
     Flag,
     Kind,
@@ -180,7 +181,7 @@ def test_an_earlier_entry_elsewhere_that_became_known_since_is_named(night: Nigh
 def test_without_its_annulment_the_second_scan_would_be_refused(night: Night) -> None:
     """The past comes from the journal: scan, annulment, scan, in that order."""
     reasons = [record.reason for record in _of_code(night, code_id(20))]
-    assert reasons == [Reason.FIRST_ENTRY, Reason.EXPIRED, Reason.FIRST_ENTRY, Reason.ALREADY_USED]
+    assert reasons == [Reason.FIRST_ENTRY, EventKind.EXPIRED, Reason.FIRST_ENTRY, Reason.ALREADY_USED]
     night.journal._db.execute("delete from scans where record = 'annulled'")
     (one,) = night.differences()
     assert (one.was.reason, one.would_be.reason) == (Reason.FIRST_ENTRY, Reason.ALREADY_USED)

@@ -13,7 +13,7 @@ from gate.common.errors import HardwareError, Step, StoreError
 from gate.door.turnstile import MOST_OWED, Passing, let_in
 from gate.ports.screen import Idle, Notice, OutOfOrder, Part, Screen, VerdictScreen
 from gate.ports.signals import Signal
-from gate.rules.model import Entry, Reason, Ruling, Status
+from gate.rules.model import Entry, EventKind, Reason, Ruling, Status
 from gate.rules.passage import MOST_SILENT, NotAllowed, OrderAction, Rules
 from gate.store.file_errors import DamagedError
 from gate.store.journal import Journal
@@ -325,7 +325,7 @@ def test_what_happened_to_tickets_outlives_chatter_while_the_journal_is_broken(b
     bench.inputs.bodies()
     bench.passing.turn(bench.clock.now())
     for _ in range(MOST_OWED * 2):
-        bench.passing.event(Reason.GUESSING)
+        bench.passing.event(EventKind.GUESSING)
     away.rename(journal)
     bench.wait(4)
     assert ("passed", "passed") in bench.told()
@@ -431,13 +431,13 @@ def test_what_is_owed_goes_into_no_journal_that_was_put_back_from_a_backup(bench
         boot_id=bench.clock.now().boot_id, epoch=journal.epoch, acked_seq=1, hub_seq=40,
     )  # fmt: skip
     bench.hub.put_link(note, None)
-    bench.passing.event(Reason.TAMPER)
+    bench.passing.event(EventKind.TAMPER)
     with pytest.raises(DamagedError, match="put back from a backup"):
         bench.passing.write(journal)
     assert bench.told() == [("scan", "first_entry")]
     bench.wait(4)
     assert ("event", "tamper") in bench.told()
-    assert {one.epoch for one in bench.records() if one.reason is Reason.TAMPER} == {"epoch-2"}
+    assert {one.epoch for one in bench.records() if one.reason is EventKind.TAMPER} == {"epoch-2"}
 
 
 def opened(bench: Bench) -> Journal:

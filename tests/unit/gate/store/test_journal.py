@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gate.common.errors import StoreError
-from gate.rules.model import Entry, Flag, Now, Reason, Ruling, ScanRecord
+from gate.rules.model import Entry, EventKind, Flag, Now, Reason, Ruling, ScanRecord
 from gate.store.file_errors import DamagedError
 from gate.store.journal import Journal, Past
 from gate.store.rows import COLUMNS, from_row, to_row
@@ -117,14 +117,14 @@ def test_only_what_the_hub_has_and_nobody_needs_is_pruned(journal: Journal) -> N
 def test_staffs_last_order_and_what_follows_it_stay_while_it_holds(journal: Journal) -> None:
     """The rows before it go, those after it wait: no gaps."""
     later = NOW + timedelta(days=1)
-    for reason in (Reason.HELD_OPEN, Reason.CLOSED, Reason.TAMPER):
+    for reason in (EventKind.HELD_OPEN, EventKind.CLOSED, EventKind.TAMPER):
         write(journal, record="event", reason=reason)
     assert tidy(journal, 3, later) == 1
     written = journal._db.total_changes
     assert tidy(journal, 3, later) == 0
     assert journal._db.total_changes == written  # not a commit in vain, every few seconds for weeks
-    assert [row.reason for row in rows(journal.path)] == [Reason.CLOSED, Reason.TAMPER]
-    write(journal, record="event", reason=Reason.RESUMED)
+    assert [row.reason for row in rows(journal.path)] == [EventKind.CLOSED, EventKind.TAMPER]
+    write(journal, record="event", reason=EventKind.RESUMED)
     assert tidy(journal, 4, later) == 3
     assert rows(journal.path) == []
 

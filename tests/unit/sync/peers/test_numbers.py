@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.rules.alert import Alert
-from gate.rules.model import Reason, Ruling, ScanRecord
+from gate.rules.model import EventKind, Ruling, ScanRecord
 from sync.broker.mqtt import Message
 from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record
@@ -23,7 +23,7 @@ def annulled(seq: int = 2, gate: str = "gate-2", scan: ScanRecord = SCAN) -> Sca
         seq,
         gate_id=gate,
         verdict=Ruling.NONE,
-        reason=Reason.EXPIRED,
+        reason=EventKind.EXPIRED,
         line=0,
         released=False,
         record="annulled",
@@ -90,11 +90,11 @@ def test_a_passage_and_an_event_of_a_peer_change_no_entry(bench: Bench) -> None:
         3,
         gate_id="gate-2",
         verdict=Ruling.NONE,
-        reason=Reason.PASSED,
+        reason=EventKind.PASSED,
         record="passed",
         refers_to=SCAN.scan_id,
     )
-    fire = a_record(4, gate_id="gate-2", verdict=Ruling.NONE, reason=Reason.FREE_PASSAGE, record="event")
+    fire = a_record(4, gate_id="gate-2", verdict=Ruling.NONE, reason=EventKind.FREE_PASSAGE, record="event")
     tell(bench, SCAN, passed, fire)
     assert entries(bench) == ["gate-2"]
 
