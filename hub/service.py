@@ -9,16 +9,16 @@ import psycopg
 import structlog
 
 from gate.common.outage import Outage
-from hub.claims.answers import answering
+from hub.claims.answers import claims_worker
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
-from hub.db.lock_waits import watching
+from hub.db.lock_waits import lock_watcher
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
-from hub.feed.publisher import publishing
-from hub.gates.status_listener import hearing
+from hub.feed.publisher import feed_worker
+from hub.gates.status_listener import status_worker
 from hub.ingest.consumer import FROZEN_SECONDS, Consumer
-from hub.ingest.settle_boots import settling
+from hub.ingest.settle_boots import settle_worker
 from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.link import BrokerLink, client_id, outage_of
 from sync.wire.messages import Topics
@@ -84,10 +84,10 @@ def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
     scans = Topics(venue=config.venue).scans()
     broker = BrokerLink(config.mqtt, client_id(config.venue), scans, outage=away, company=company)
     active.callback(broker.close)
-    active.enter_context(publishing(config, broker))
-    active.enter_context(hearing(config, away, company))
-    active.enter_context(answering(config, away, company))
-    active.enter_context(watching(config))
-    active.enter_context(settling(config))
+    active.enter_context(feed_worker(config, broker))
+    active.enter_context(status_worker(config, away, company))
+    active.enter_context(claims_worker(config, away, company))
+    active.enter_context(lock_watcher(config))
+    active.enter_context(settle_worker(config))
     _log.info("taking in scans", venue=config.venue)
     return Consumer(config, broker, company=company)

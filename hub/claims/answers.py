@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import re
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,9 +26,9 @@ from gate.common.seldom import Seldom
 from gate.common.uuids import is_uuid
 from gate.rules.first_entry import Claim, Grant, Returned
 from hub.config import WATCH, HubConfig
-from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
+from hub.db.connection import Connection, is_outage, one_line
 from hub.db.statements import query
-from hub.errors import DatabaseDownError
+from hub.db.worker import Worker
 from hub.gates.shares import GateFloods, Shares
 from hub.gates.status_message import decode_status
 from hub.mqtt.cut_off_gates import VenueGates
@@ -343,42 +342,23 @@ def _read(message: Delivery, topics: Topics, gate_id: str) -> ToHub | GateStatus
     return said
 
 
-def run(config: HubConfig, line: HubLink, stop: threading.Event) -> None:
-    """Answer claims until `stop`, whatever Postgres does in between."""
-    claims = ClaimAnswers(config.venue, line, lambda: time.time_ns() // 1000, config.watch.guests_per_second)
-    outage = Outage("Postgres (claims)")
-    while not stop.is_set():
-        try:
-            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                conn.execute(query("claims_patience"))
-                while not stop.is_set():
-                    claims.turn(conn, _POLL_SECONDS)
-                    outage.over()
-        except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(database_error_in_words(error))
-        except Exception as error:
-            # nobody would start this thread again, and every door would ask in vain
-            if not outage.is_on:
-                _log.error("answering claims failed; trying again", exc_info=error)
-            outage.began(one_line(error))
-        if not stop.is_set():
-            claims.hear(_RETRY_SECONDS)
-
-
 @contextlib.contextmanager
-def answering(
+def claims_worker(
     config: HubConfig, outage: SharedOutage | None = None, company: VenueGates | None = None
 ) -> Iterator[None]:
-    """A thread that answers claims while the block runs, over connections of its own."""
+    """Answers claims while the block runs, over connections of its own."""
     topics = Topics(venue=config.venue)
     name = client_id(config.venue, "claims")
     broker = BrokerLink(config.mqtt, name, topics.claims(), topics.status(), outage=outage, company=company)
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(config, broker, stop), name="claims", daemon=True)
-    thread.start()
-    try:
+    guests = config.watch.guests_per_second
+    claims = ClaimAnswers(config.venue, broker, lambda: time.time_ns() // 1000, guests)
+    worker = Worker(
+        "claims",
+        config.postgres.dsn,
+        lambda conn, _stop: claims.turn(conn, _POLL_SECONDS),
+        begin=lambda conn: conn.execute(query("claims_patience")),
+        outage=Outage("Postgres (claims)"),
+        pause=lambda: claims.hear(_RETRY_SECONDS),
+    )
+    with contextlib.closing(broker), worker:
         yield
-    finally:
-        stop.set()
-        thread.join(timeout=1.0)
-        broker.close()

@@ -7,20 +7,18 @@ in pieces (``lock_timeout``), loses nothing, and here is said whom it waits for,
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import psycopg
 import structlog
 
 from hub.config import HubConfig
-from hub.db.connection import connect
+from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.errors import DatabaseDownError
+from hub.db.worker import Worker
 
 PATIENCE_S = 2.0
 """So long somebody may be in the way: what people and programs do takes less."""
@@ -29,7 +27,6 @@ GONE_S = 3.0
 QUIET_S = 10.0
 """Between two lines, however many sessions are in the way."""
 _LOOK_S = 0.5
-_RETRY_S = 2.0
 
 _log = structlog.get_logger()
 
@@ -92,26 +89,16 @@ def _holder(row: Mapping[str, Any]) -> Holder:
     return Holder(**{name: row[name] for name in Holder.__struct_fields__})
 
 
-def run(config: HubConfig, stop: threading.Event, now: Callable[[], float] = time.monotonic) -> None:
-    """Look until `stop`. Without Postgres there is nothing to see, and others say so."""
+def lock_watcher(config: HubConfig) -> Worker:
+    """Looks who is in the way, over a connection that needs no table of ours.
+
+    Without Postgres there is nothing to see, and the other workers log the outage.
+    """
     holders = Holders()
-    while not stop.is_set():
-        try:
-            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                while not stop.wait(_LOOK_S):
-                    tell(*holders.look(map(_holder, conn.execute(query("holders")).fetchall()), now()))
-        except (psycopg.Error, DatabaseDownError):
-            stop.wait(_RETRY_S)
 
+    def turn(conn: Connection, stop: threading.Event) -> None:
+        found = map(_holder, conn.execute(query("holders")).fetchall())
+        tell(*holders.look(found, time.monotonic()))
+        stop.wait(_LOOK_S)
 
-@contextlib.contextmanager
-def watching(config: HubConfig) -> Iterator[None]:
-    """A thread that looks while the block runs, over a connection of its own that needs no table of ours."""
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(config, stop), name="waiting", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=1.0)
+    return Worker("lock watch", config.postgres.dsn, turn)

@@ -6,21 +6,19 @@ a gate misses does no harm: the retained head tells it, and it catches up over H
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 
-import psycopg
 import structlog
 from psycopg.rows import DictRow
 
 from gate.common.foreign import UnreadableError, read_json
 from gate.common.outage import Outage
 from hub.config import HubConfig
-from hub.db.connection import Connection, connect, database_error_in_words, one_line
+from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.errors import DatabaseDownError
+from hub.db.worker import Worker
 from hub.mqtt.link import HubLink
 from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, Topics, encode
 
@@ -30,7 +28,6 @@ HEAD_SECONDS = 0.2
 """A head counts all of a night's admissions, so it is not sent with every change of a rush."""
 _POLL_SECONDS = 2.0
 _READ_LIMIT = 500
-_RETRY_SECONDS = 1.0
 _ALL_HEADS_SECONDS = 30.0
 """How often every head is sent again: a gate that missed one is behind no longer than this."""
 
@@ -54,11 +51,23 @@ class Publisher:
         self._stale_heads: set[str] = set()
         self._greeted = 0
         self._all_at = now()
+        self._heads_at = now() - HEAD_SECONDS
 
     @property
     def has_stale_heads(self) -> bool:
         """Whether a night changed since its head was sent."""
         return bool(self._stale_heads)
+
+    def turn(self, conn: Connection, stop: threading.Event) -> None:
+        """Publish what is new, then wait until something changes.
+
+        :param conn: in autocommit, and listening.
+        """
+        self.publish_new(conn)
+        if self._now() - self._heads_at >= HEAD_SECONDS:
+            self.publish_heads(conn)
+            self._heads_at = self._now()
+        _wait(conn, HEAD_SECONDS if self.has_stale_heads else _POLL_SECONDS, stop)
 
     def publish_new(self, conn: Connection) -> None:
         """Publish every change that is not yet. A night seen for the first time gets its head.
@@ -143,37 +152,6 @@ def _readable(event_id: str, row: DictRow) -> Change | None:
         return None
 
 
-def run(config: HubConfig, broker: HubLink, stop: threading.Event) -> None:
-    """Publish the feed until `stop`, whatever Postgres does in between."""
-    publisher = Publisher(broker, Topics(venue=config.venue))
-    outage = Outage("Postgres (feed)")
-    while not stop.is_set():
-        try:
-            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                conn.execute(query("listen"))
-                _follow(conn, publisher, stop, outage)
-        except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(database_error_in_words(error))
-            stop.wait(_RETRY_SECONDS)
-        except Exception as error:
-            # nobody would start this thread again, and the gates would never know
-            if not outage.is_on:
-                _log.error("the feed failed; trying again", exc_info=error)
-            outage.began(one_line(error))
-            stop.wait(_RETRY_SECONDS)
-
-
-def _follow(conn: Connection, publisher: Publisher, stop: threading.Event, outage: Outage) -> None:
-    heads_at = 0.0
-    while not stop.is_set():
-        publisher.publish_new(conn)
-        outage.over()
-        if time.monotonic() - heads_at >= HEAD_SECONDS:
-            publisher.publish_heads(conn)
-            heads_at = time.monotonic()
-        _wait(conn, HEAD_SECONDS if publisher.has_stale_heads else _POLL_SECONDS, stop)
-
-
 def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
     """Until something changed, or the time is up; in slices, so that a stop is seen."""
     until = time.monotonic() + seconds
@@ -182,14 +160,13 @@ def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
             return
 
 
-@contextlib.contextmanager
-def publishing(config: HubConfig, broker: HubLink) -> Iterator[None]:
-    """A thread that publishes the feed while the block runs."""
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(config, broker, stop), name="feed", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=1.0)
+def feed_worker(config: HubConfig, broker: HubLink) -> Worker:
+    """Publishes the feed over `broker`."""
+    publisher = Publisher(broker, Topics(venue=config.venue))
+    return Worker(
+        "feed",
+        config.postgres.dsn,
+        publisher.turn,
+        begin=lambda conn: conn.execute(query("listen")),
+        outage=Outage("Postgres (feed)"),
+    )

@@ -24,9 +24,9 @@ from gate.common.outage import Outage
 from gate.common.seldom import Seldom
 from gate.rules.command import OrderReply
 from hub.config import WATCH, HubConfig, Watch
-from hub.db.connection import Connection, connect, database_error_in_words, is_conflict, is_outage, one_line
+from hub.db.connection import Connection, is_conflict, is_outage, one_line
 from hub.db.statements import query
-from hub.errors import DatabaseDownError
+from hub.db.worker import RETRY_S, Worker
 from hub.gates.alerts import Greedy
 from hub.gates.orders import Unanswered, decode_reply, take_reply
 from hub.gates.shares import GateFloods, Shares
@@ -47,7 +47,6 @@ _GATES_LIMIT = 1000
 _REPLIES_LIMIT = 1000
 _AT_ONCE = 1000
 _POLL_SECONDS = 0.5
-_RETRY_SECONDS = 1.0
 _FROZEN_SECONDS = 5
 
 _log = structlog.get_logger()
@@ -253,48 +252,34 @@ def _note_clock(conn: Connection, status: GateStatus) -> None:
         _log.info("a boot's clock was not noted; the gate says it again", error=one_line(error))
 
 
-def run(config: HubConfig, broker: HubLink, stop: threading.Event) -> None:
-    """Hear the gates until `stop`, whatever Postgres does in between."""
-    statuses = Statuses(broker, Topics(venue=config.venue), config.watch)
-    outage = Outage("Postgres (gates' status)")
-    while not stop.is_set():
-        try:
-            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                conn.execute(query("end_when_frozen"), {"frozen_s": str(_FROZEN_SECONDS)})
-                while not stop.is_set():
-                    # somebody may be in the way: what was heard is kept, `hub.db.lock_waits` says who it is
-                    with contextlib.suppress(psycopg.errors.LockNotAvailable):
-                        statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
-                        outage.over()
-        except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(database_error_in_words(error))
-        except Exception as error:
-            # nobody would start this thread again, and the gates would seem to be gone
-            if not outage.is_on:
-                _log.error("hearing the gates failed; trying again", exc_info=error)
-            outage.began(one_line(error))
-        statuses.hear(_RETRY_SECONDS, datetime.now(UTC))
-
-
 @contextlib.contextmanager
-def hearing(
+def status_worker(
     config: HubConfig, outage: SharedOutage | None = None, company: VenueGates | None = None
 ) -> Iterator[None]:
-    """A thread that hears the gates while the block runs, over a connection of its own.
+    """Hears the gates while the block runs, over connections of its own.
 
-    Its own, so that a gate is heard while a night's backlog is taken in; without a session, because what
-    the broker would have kept meanwhile is of no use later.
+    Its own, so that a gate is heard while a night's backlog is ingested. Without a session at the broker,
+    because what it would have kept is of no use later.
     """
     topics = Topics(venue=config.venue)
-    subscribe = (topics.status(), topics.replies())
     name = client_id(config.venue, "status")
-    broker = BrokerLink(config.mqtt, name, *subscribe, session_s=0, outage=outage, company=company)
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(config, broker, stop), name="statuses", daemon=True)
-    thread.start()
-    try:
+    broker = BrokerLink(
+        config.mqtt, name, topics.status(), topics.replies(), session_s=0, outage=outage, company=company
+    )
+    statuses = Statuses(broker, topics, config.watch)
+
+    def turn(conn: Connection, _stop: threading.Event) -> None:
+        # somebody may be in the way: what was heard is kept, `hub.db.lock_waits` says who it is
+        with contextlib.suppress(psycopg.errors.LockNotAvailable):
+            statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
+
+    worker = Worker(
+        "statuses",
+        config.postgres.dsn,
+        turn,
+        begin=lambda conn: conn.execute(query("end_when_frozen"), {"frozen_s": str(_FROZEN_SECONDS)}),
+        outage=Outage("Postgres (gates' status)"),
+        pause=lambda: statuses.hear(RETRY_S, datetime.now(UTC)),
+    )
+    with contextlib.closing(broker), worker:
         yield
-    finally:
-        stop.set()
-        thread.join(timeout=1.0)
-        broker.close()

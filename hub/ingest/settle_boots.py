@@ -9,11 +9,10 @@ one core for it.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import msgspec
 import psycopg
@@ -21,9 +20,9 @@ import structlog
 
 from gate.common.outage import Outage
 from hub.config import HubConfig
-from hub.db.connection import Connection, connect, database_error_in_words, insisting, one_line
+from hub.db.connection import Connection, insisting, one_line
 from hub.db.statements import query
-from hub.errors import DatabaseDownError
+from hub.db.worker import Worker
 
 PORTION = 200
 """Scans moved in one transaction: fewer than a batch brings."""
@@ -32,7 +31,6 @@ REST = 10
 LEAST_REST_S = 2.0
 _LONGEST_PAUSE_S = 10.0
 _LOOK_S = 0.5
-_RETRY_S = 2.0
 
 _log = structlog.get_logger()
 
@@ -92,24 +90,25 @@ def settle(conn: Connection, one: Settling, venue: str, pause: Callable[[], obje
     return row is not None and bool(row["done"])
 
 
-def run(config: HubConfig, stop: threading.Event, now: Callable[[], float] = time.monotonic) -> None:
-    """Settle what waits until `stop`."""
-    turns, outage = FairTurns(), Outage("settling the times of scans")
-    while not stop.is_set():
-        try:
-            with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
-                conn.execute(query("settling_manners"))
-                while not stop.wait(_LOOK_S):
-                    _turn(conn, config.venue, turns, stop, now)
-                    outage.over()
-        except (psycopg.Error, DatabaseDownError) as error:
-            outage.began(database_error_in_words(error))
-            stop.wait(_RETRY_S)
+def settle_worker(config: HubConfig) -> Worker:
+    """Settles what waits, over a connection of its own."""
+    turns = FairTurns()
+
+    def turn(conn: Connection, stop: threading.Event) -> None:
+        _turn(conn, config.venue, turns, stop)
+        stop.wait(_LOOK_S)
+
+    return Worker(
+        "settle",
+        config.postgres.dsn,
+        turn,
+        begin=lambda conn: conn.execute(query("settling_manners")),
+        outage=Outage("settling the times of scans"),
+    )
 
 
-def _turn(
-    conn: Connection, venue: str, turns: FairTurns, stop: threading.Event, now: Callable[[], float]
-) -> None:
+def _turn(conn: Connection, venue: str, turns: FairTurns, stop: threading.Event) -> None:
+    now = time.monotonic
     began = now()
     if (one := turns.next(waiting(conn, venue), began)) is None:
         return
@@ -128,16 +127,3 @@ def _turn(
             epoch=one.epoch[:64], error=one_line(error))  # fmt: skip
     finally:
         turns.took(one.gate_id, now() - began, now())
-
-
-@contextlib.contextmanager
-def settling(config: HubConfig) -> Iterator[None]:
-    """A thread that settles while the block runs, over a connection of its own."""
-    stop = threading.Event()
-    thread = threading.Thread(target=run, args=(config, stop), name="settling", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=5.0)

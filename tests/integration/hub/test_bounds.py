@@ -4,7 +4,6 @@ what was there before the bounds holds up nothing."""
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from hub.cli.main import app
 from hub.config import HubConfig, Mqtt
 from hub.db.connection import Connection
 from hub.db.statements import sql_folder
-from hub.feed import publisher as feed
+from hub.feed.publisher import feed_worker
 from hub.mqtt.link import BrokerLink
 from hub.ticketing.orders import record_ticket_order
 from sync.wire.messages import Ack, Delta, Head, decode, encode
@@ -97,16 +96,10 @@ def small_broker(config: HubConfig, tmp_path: Path) -> Iterator[HubConfig]:
 
 @contextlib.contextmanager
 def hub(config: HubConfig) -> Iterator[BrokerLink]:
-    broker, stop = BrokerLink(config.mqtt, f"feed-{config.venue}"), threading.Event()
-    thread = threading.Thread(target=feed.run, args=(config, broker, stop))
-    thread.start()
-    try:
+    broker = BrokerLink(config.mqtt, f"feed-{config.venue}")
+    with contextlib.closing(broker), feed_worker(config, broker):
         assert broker.wait_until_up(PATIENCE)
         yield broker
-    finally:
-        stop.set()
-        thread.join(PATIENCE)
-        broker.close()
 
 
 def rows(gate: GateOnMqtt, event: str) -> list[object]:

@@ -275,7 +275,7 @@ def test_a_reply_is_read_only_of_the_gate_whose_topic_it_came_on() -> None:
 
 @pytest.fixture
 def hearing(config: HubConfig) -> Iterator[None]:
-    with statuses.hearing(config):
+    with statuses.status_worker(config):
         yield
 
 

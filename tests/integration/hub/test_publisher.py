@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from hub.feed import publisher as feed
 from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.link import BrokerLink
 from sync.wire.messages import Delta, Head, Topics, decode
-from tests.integration.hub.world import PATIENCE, GateOnMqtt, World
+from tests.integration.hub.world import GateOnMqtt, World
 
 TOPICS = Topics(venue="main")
 
@@ -133,15 +132,9 @@ def test_each_restore_makes_a_generation_that_never_was(world: World) -> None:
 
 @contextlib.contextmanager
 def hub(config: HubConfig) -> Iterator[None]:
-    broker, stop = BrokerLink(config.mqtt, f"feed-{config.venue}"), threading.Event()
-    thread = threading.Thread(target=feed.run, args=(config, broker, stop))
-    thread.start()
-    try:
+    broker = BrokerLink(config.mqtt, f"feed-{config.venue}")
+    with contextlib.closing(broker), feed.feed_worker(config, broker):
         yield
-    finally:
-        stop.set()
-        thread.join(PATIENCE)
-        broker.close()
 
 
 def told(gate: GateOnMqtt, event: str) -> list[Admission]:

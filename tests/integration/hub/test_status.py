@@ -327,7 +327,7 @@ def test_what_was_heard_waits_while_postgres_is_away(desk: Desk, dsn: str, world
 @pytest.fixture
 def listening(config: HubConfig, world: World) -> Iterator[HubConfig]:
     world.gate("gate-1", "", venue=config.venue)
-    with statuses.hearing(config):
+    with statuses.status_worker(config):
         yield config
 
 
@@ -360,7 +360,7 @@ def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory)
         config = HubConfig(venue="away", postgres=PostgresConfig(dsn=server.dsn), mqtt=Mqtt(port=broker.port))
         with connect(server.dsn, autocommit=True) as conn:
             World(conn).gate("gate-1", "", venue="away")
-        with statuses.hearing(config):
+        with statuses.status_worker(config):
             speak_until_heard(broker, server.dsn, 1)
             broker.kill()
             server.kill()

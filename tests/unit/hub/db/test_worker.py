@@ -1,0 +1,90 @@
+"""A worker's outage is logged once and its end once; no exception ends its thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gate.common.outage import Outage
+from hub.db import worker as module
+from hub.db.worker import Worker
+from hub.errors import DatabaseDownError
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture(autouse=True)
+def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Every connection that was opened; none is real, and none waits for the next."""
+    opened: list[Any] = []
+
+    def connect(_dsn: str, autocommit: bool) -> Any:
+        assert autocommit
+        opened.append(contextlib.ExitStack())
+        return opened[-1]
+
+    monkeypatch.setattr(module, "connect", connect)
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    yield opened
+
+
+class Turns:
+    """Fails as often as it is told to, then works; `done` after two good turns."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._failures = list(failures)
+        self._good = 0
+        self.done = threading.Event()
+
+    def __call__(self, _conn: object, stop: threading.Event) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+        self._good += 1
+        if self._good > 1:
+            self.done.set()
+            stop.wait()
+
+
+def log_of(turns: Turns) -> list[tuple[str, str]]:
+    with capture_logs() as lines, Worker("feed", "", turns, outage=Outage("Postgres (feed)")):
+        assert turns.done.wait(PATIENCE_S)
+    return [(line["log_level"], line.get("worker", "") or line["event"]) for line in lines]
+
+
+DOWN = ("warning", "Postgres (feed) is out; trying again until it is back")
+BACK = ("info", "Postgres (feed) is back")
+
+
+def test_an_outage_is_one_line_and_its_end_another(connections: list[Any]) -> None:
+    assert log_of(Turns(DatabaseDownError("away"), DatabaseDownError("still away"))) == [DOWN, BACK]
+    assert len(connections) == 3
+
+
+def test_a_bug_is_logged_once_and_tried_again() -> None:
+    assert log_of(Turns(ZeroDivisionError(), ZeroDivisionError())) == [("error", "feed"), DOWN, BACK]
+
+
+def test_an_error_of_a_worker_that_was_stopped_is_no_outage() -> None:
+    started = threading.Event()
+
+    def turn(_conn: object, stop: threading.Event) -> None:
+        started.set()
+        stop.wait()
+        raise DatabaseDownError("away")
+
+    with capture_logs() as lines, Worker("feed", "", turn, outage=Outage("Postgres (feed)")):
+        assert started.wait(PATIENCE_S)
+    assert lines == []
+
+
+def test_each_connection_is_set_up_and_a_pause_may_be_of_use(connections: list[Any]) -> None:
+    begun: list[Any] = []
+    pauses: list[None] = []
+    turns = Turns(DatabaseDownError("away"))
+    with Worker("feed", "", turns, begin=begun.append, pause=lambda: pauses.append(None)):
+        assert turns.done.wait(PATIENCE_S)
+    assert (begun, len(pauses)) == (connections, 1)
