@@ -28,7 +28,7 @@ from gate.rules.first_entry import Claim, Grant, Returned
 from hub.config import WATCH, HubConfig
 from hub.db.connection import Connection, is_outage, one_line
 from hub.db.statements import query
-from hub.db.worker import Worker
+from hub.db.worker import DatabaseWorker
 from hub.gates.shares import GateFloods, Shares
 from hub.gates.status_message import decode_status
 from hub.mqtt.cut_off_gates import VenueGates
@@ -352,7 +352,7 @@ def claims_worker(
     broker = BrokerLink(config.mqtt, name, topics.claims(), topics.status(), outage=outage, company=company)
     guests = config.watch.guests_per_second
     claims = ClaimAnswers(config.venue, broker, lambda: time.time_ns() // 1000, guests)
-    worker = Worker(
+    worker = DatabaseWorker(
         "claims",
         config.postgres.dsn,
         lambda conn, _stop: claims.turn(conn, _POLL_SECONDS),

@@ -18,7 +18,7 @@ import structlog
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.db.worker import Worker
+from hub.db.worker import DatabaseWorker
 
 PATIENCE_S = 2.0
 """So long somebody may be in the way: what people and programs do takes less."""
@@ -89,7 +89,7 @@ def _holder(row: Mapping[str, Any]) -> Holder:
     return Holder(**{name: row[name] for name in Holder.__struct_fields__})
 
 
-def lock_watcher(config: HubConfig) -> Worker:
+def lock_watcher(config: HubConfig) -> DatabaseWorker:
     """Looks who is in the way, over a connection that needs no table of ours.
 
     Without Postgres there is nothing to see, and the other workers log the outage.
@@ -101,4 +101,4 @@ def lock_watcher(config: HubConfig) -> Worker:
         tell(*holders.look(found, time.monotonic()))
         stop.wait(_LOOK_S)
 
-    return Worker("lock watch", config.postgres.dsn, turn)
+    return DatabaseWorker("lock watch", config.postgres.dsn, turn)

@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 Turn = Callable[[Connection, threading.Event], object]
 
 
-class Worker:
+class DatabaseWorker:
     """Works in a thread while its block runs, over a connection of its own.
 
     :param name: of the thread, and of the work in the log.

@@ -18,7 +18,7 @@ from gate.common.outage import Outage
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.db.worker import Worker
+from hub.db.worker import DatabaseWorker
 from hub.mqtt.link import HubLink
 from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, Topics, encode
 
@@ -160,10 +160,10 @@ def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
             return
 
 
-def feed_worker(config: HubConfig, broker: HubLink) -> Worker:
+def feed_worker(config: HubConfig, broker: HubLink) -> DatabaseWorker:
     """Publishes the feed over `broker`."""
     publisher = Publisher(broker, Topics(venue=config.venue))
-    return Worker(
+    return DatabaseWorker(
         "feed",
         config.postgres.dsn,
         publisher.turn,

@@ -26,7 +26,7 @@ from gate.rules.command import OrderReply
 from hub.config import WATCH, HubConfig, Watch
 from hub.db.connection import Connection, is_conflict, is_outage, one_line
 from hub.db.statements import query
-from hub.db.worker import RETRY_S, Worker
+from hub.db.worker import RETRY_S, DatabaseWorker
 from hub.gates.alerts import Greedy
 from hub.gates.orders import Unanswered, decode_reply, take_reply
 from hub.gates.shares import GateFloods, Shares
@@ -273,7 +273,7 @@ def status_worker(
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
             statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
 
-    worker = Worker(
+    worker = DatabaseWorker(
         "statuses",
         config.postgres.dsn,
         turn,

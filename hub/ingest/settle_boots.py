@@ -22,7 +22,7 @@ from gate.common.outage import Outage
 from hub.config import HubConfig
 from hub.db.connection import Connection, insisting, one_line
 from hub.db.statements import query
-from hub.db.worker import Worker
+from hub.db.worker import DatabaseWorker
 
 PORTION = 200
 """Scans moved in one transaction: fewer than a batch brings."""
@@ -90,7 +90,7 @@ def settle(conn: Connection, one: Settling, venue: str, pause: Callable[[], obje
     return row is not None and bool(row["done"])
 
 
-def settle_worker(config: HubConfig) -> Worker:
+def settle_worker(config: HubConfig) -> DatabaseWorker:
     """Settles what waits, over a connection of its own."""
     turns = FairTurns()
 
@@ -98,7 +98,7 @@ def settle_worker(config: HubConfig) -> Worker:
         _turn(conn, config.venue, turns, stop)
         stop.wait(_LOOK_S)
 
-    return Worker(
+    return DatabaseWorker(
         "settle",
         config.postgres.dsn,
         turn,

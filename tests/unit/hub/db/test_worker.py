@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gate.common.outage import Outage
 from hub.db import worker as module
-from hub.db.worker import Worker
+from hub.db.worker import DatabaseWorker
 from hub.errors import DatabaseDownError
 from tests.patience import PATIENCE_S
 
@@ -50,7 +50,7 @@ class Turns:
 
 
 def log_of(turns: Turns) -> list[tuple[str, str]]:
-    with capture_logs() as lines, Worker("feed", "", turns, outage=Outage("Postgres (feed)")):
+    with capture_logs() as lines, DatabaseWorker("feed", "", turns, outage=Outage("Postgres (feed)")):
         assert turns.done.wait(PATIENCE_S)
     return [(line["log_level"], line.get("worker", "") or line["event"]) for line in lines]
 
@@ -76,7 +76,7 @@ def test_an_error_of_a_worker_that_was_stopped_is_no_outage() -> None:
         stop.wait()
         raise DatabaseDownError("away")
 
-    with capture_logs() as lines, Worker("feed", "", turn, outage=Outage("Postgres (feed)")):
+    with capture_logs() as lines, DatabaseWorker("feed", "", turn, outage=Outage("Postgres (feed)")):
         assert started.wait(PATIENCE_S)
     assert lines == []
 
@@ -85,6 +85,6 @@ def test_each_connection_is_set_up_and_a_pause_may_be_of_use(connections: list[A
     begun: list[Any] = []
     pauses: list[None] = []
     turns = Turns(DatabaseDownError("away"))
-    with Worker("feed", "", turns, begin=begun.append, pause=lambda: pauses.append(None)):
+    with DatabaseWorker("feed", "", turns, begin=begun.append, pause=lambda: pauses.append(None)):
         assert turns.done.wait(PATIENCE_S)
     assert (begun, len(pauses)) == (connections, 1)
