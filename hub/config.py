@@ -86,7 +86,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What staff is alerted of: a gate that was granted more than `unused_grants` tickets within
     `unused_minutes` and sent no scan with them; and one that lets in, or asks for, more than
     `guests_per_second`: the most that can walk through one gate, hour after hour. What goes beyond waits
-    (`hub.gates.shares`)."""
+    (`hub.gates.budgets`)."""
 
     unused_grants: int = 50
     unused_minutes: int = 10

@@ -19,8 +19,8 @@ from hub.feed.publisher import feed_worker
 from hub.gates.status_listener import status_worker
 from hub.ingest.consumer import FROZEN_SECONDS, Consumer
 from hub.ingest.settle_boots import settle_worker
-from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.link import BrokerLink, client_id, outage_of
+from hub.mqtt.subscriptions import VenueGates
 from sync.wire.messages import Topics
 
 HANG_SECONDS = 20

@@ -29,12 +29,12 @@ from hub.config import WATCH, HubConfig
 from hub.db.connection import Connection, is_outage, one_line
 from hub.db.statements import query
 from hub.db.worker import DatabaseWorker
-from hub.gates.shares import GateFloods, Shares
+from hub.gates.budgets import GateBudgets, GateFloods
 from hub.gates.status_message import decode_status
-from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
+from hub.mqtt.subscriptions import VenueGates
 from sync.wire.messages import (
     EPOCH,
     GateStatus,
@@ -123,7 +123,7 @@ class ClaimAnswers:
         self._returned: dict[tuple[str, str], Delivery] = {}
         self._heard_now: list[Delivery] = []
         self._seldom = Seldom(self._seconds)
-        self._shares = Shares(rates_of_claims(guests_per_second), self._seconds)
+        self._shares = GateBudgets(rates_of_claims(guests_per_second), self._seconds)
         self._floods = GateFloods(venue, "claims", self._seconds)
         self._flooding: set[str] = set()
         self._doubt_until = 0

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub.db.connection import Connection, insisting
+from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
 from hub.errors import UsageError
 from hub.gates.health import printable
@@ -16,7 +16,7 @@ SHORTEST = 4
 """Characters of an id that may stand for it."""
 
 
-class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+class DoubleAdmission(msgspec.Struct, frozen=True, kw_only=True):
     """One ticket admitted twice. `winner`: the admission that counts.
 
     `rule`: ``earlier``, or ``gate`` where nobody can say which was earlier. None is what nobody
@@ -35,17 +35,17 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     loser_uncertainty_ms: int | None
 
 
-def open_conflicts(conn: Connection) -> list[Conflict]:
+def open_double_admissions(conn: Connection) -> list[DoubleAdmission]:
     """Those nobody has acknowledged, the oldest first.
 
     :raises psycopg.Error: the database is away.
     """
-    return [msgspec.convert(row, Conflict) for row in conn.execute(query("open_conflicts")).fetchall()]
+    return [msgspec.convert(row, DoubleAdmission) for row in conn.execute(query("open_conflicts")).fetchall()]
 
 
 def acknowledge(
     conn: Connection, wanted: Sequence[str], night: str, actor: str, now: datetime
-) -> list[Conflict]:
+) -> list[DoubleAdmission]:
     """Write down that `actor` has looked at them; they are told no more, and hold back no month's archive.
 
     :param wanted: ids, or beginnings of at least `SHORTEST` characters.
@@ -54,17 +54,17 @@ def acknowledge(
     :raises UsageError: one of them is not open, or means several; nothing was changed.
     """
 
-    def transact() -> list[Conflict]:
+    def transact() -> list[DoubleAdmission]:
         with conn.transaction():
-            found = _meant(open_conflicts(conn), wanted, night)
+            found = _meant(open_double_admissions(conn), wanted, night)
             values = {"ids": [one.id for one in found], "actor": actor, "now": now}
             done = {row["id"] for row in conn.execute(query("acknowledge_conflicts"), values).fetchall()}
         return [one for one in found if one.id in done]
 
-    return insisting(transact)
+    return retry_conflicts(transact)
 
 
-def _meant(known: Sequence[Conflict], wanted: Sequence[str], night: str) -> list[Conflict]:
+def _meant(known: Sequence[DoubleAdmission], wanted: Sequence[str], night: str) -> list[DoubleAdmission]:
     found = {one.id: one for one in known if night and (one.night or "").upper() == night.upper()}
     wrong = [] if found or not night else [f"--night: '{night[:40]}' has no open double admission."]
     for name in wanted:
@@ -84,7 +84,7 @@ _WHY = {
 }
 
 
-def double_admission_in_words(one: Conflict) -> str:
+def double_admission_in_words(one: DoubleAdmission) -> str:
     """Two lines: which ticket, and both admissions with their gates and times."""
     which = printable(" ".join(part for part in (one.night, one.ticket and f"ticket {one.ticket}") if part))
     why = "was earlier" if one.rule == "earlier" else "counts by its name, nobody knows which was earlier"

@@ -6,13 +6,13 @@ from datetime import datetime
 
 import msgspec
 
-from hub.db.connection import Connection, insisting
+from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
 from hub.errors import HubError, UsageError
-from hub.gates.home_gates import night_named
+from hub.gates.home_gates import find_night
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class FreeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants freed. `ticket`: its ticket_id or id; `is_off`: they say that its gate is off."""
 
     event: str
@@ -22,13 +22,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def free(conn: Connection, wish: Wish, now: datetime) -> str:
+def free(conn: Connection, wish: FreeRequest, now: datetime) -> str:
     """Free a ticket that is held by a grant, and write down who did it and why.
 
     :returns: what came of it, in words.
     :raises HubError: nothing was changed; the message says why. UsageError: there is no such night or ticket.
     """
-    told = insisting(lambda: _free(conn, wish, now))
+    told = retry_conflicts(lambda: _free(conn, wish, now))
     gate = told.get("gate", "")
     if told["outcome"] == "freed":
         return f"The ticket is free: the next gate that scans it admits it. {gate} is to stay off tonight."
@@ -55,9 +55,9 @@ _WHY = {
 }
 
 
-def _free(conn: Connection, wish: Wish, now: datetime) -> dict[str, str]:
+def _free(conn: Connection, wish: FreeRequest, now: datetime) -> dict[str, str]:
     with conn.transaction():
-        night = night_named(conn, wish.event)
+        night = find_night(conn, wish.event)
         wanted = msgspec.structs.asdict(wish) | {"event_id": night["event_id"], "now": now}
         row = conn.execute(query("free_grant"), wanted).fetchone()
     assert row is not None  # a function's one row

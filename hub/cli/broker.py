@@ -26,15 +26,15 @@ def broker_list(
     """
     from hub.db.connection import connect
     from hub.db.statements import query
-    from hub.gates.broker_list import document
-    from hub.gates.whole_file import write_whole
+    from hub.gates.atomic_file import write_atomically
+    from hub.gates.broker_list import broker_list_text
 
     with plain_errors():
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             rows = conn.execute(query("listed_gates"), {"venue": settings.venue}).fetchall()
         gates = [row["gate_id"] for row in rows]
-        is_new = write_whole(out, document(settings.venue, gates), group)
+        is_new = write_atomically(out, broker_list_text(settings.venue, gates), group)
     count = "1 gate" if len(gates) == 1 else f"{len(gates)} gates"
     if is_new:
         typer.echo(

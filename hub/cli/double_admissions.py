@@ -22,13 +22,13 @@ def conflicts(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
 ) -> None:
     """Tickets that two gates let in while they could not ask, and that nobody has acknowledged yet."""
-    from hub.claims.double_admissions import double_admission_in_words, open_conflicts
+    from hub.claims.double_admissions import double_admission_in_words, open_double_admissions
     from hub.db.connection import connect
 
     with plain_errors():
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
-            found = open_conflicts(conn)
+            found = open_double_admissions(conn)
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:
@@ -51,12 +51,12 @@ def acknowledge(
     from hub.claims.double_admissions import acknowledge as look_at
     from hub.claims.double_admissions import double_admission_in_words
     from hub.db.connection import connect
-    from hub.gates.orders import said_mistakes
+    from hub.gates.orders import reason_mistakes
 
     if not ids and not night:
         fail("Give the ids that 'maguey-hub conflicts' lists, or --night.", EXIT_USAGE)
     with plain_errors():
-        wrong = list(said_mistakes("looked at", actor))
+        wrong = list(reason_mistakes("looked at", actor))
         if wrong:
             raise UsageError("Nothing was changed", wrong)
         settings = read_hub_config(config)

@@ -32,14 +32,14 @@ def free(  # noqa: PLR0913, PLR0917 – a command line's options
     retired or off, and silent for a minute; and nothing it has sent since was unreadable. Look first
     whether the guest is not in already: the gate that knew is dead.
     """
-    from hub.claims.free_grant import Wish
+    from hub.claims.free_grant import FreeRequest
     from hub.claims.free_grant import free as set_free
     from hub.db.connection import connect
-    from hub.gates.orders import said_mistakes
+    from hub.gates.orders import reason_mistakes
 
-    wish = Wish(event=event, ticket=ticket, is_off=gate_is_off, actor=actor, reason=reason)
+    wish = FreeRequest(event=event, ticket=ticket, is_off=gate_is_off, actor=actor, reason=reason)
     with plain_errors():
-        wrong = list(said_mistakes(reason, actor))
+        wrong = list(reason_mistakes(reason, actor))
         if wrong:
             raise UsageError("Nothing was changed", wrong)
         settings = read_hub_config(config)

@@ -41,14 +41,14 @@ def gates(
     """
     from hub.db.connection import connect
     from hub.db.statements import query
-    from hub.gates.alerts import greed
+    from hub.gates.alerts import unused_grants_limits
 
     now = datetime.now(UTC)
     with plain_errors():
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
-            wanted = greed(settings.venue, settings.watch, now)
+            wanted = unused_grants_limits(settings.venue, settings.watch, now)
             unused = conn.execute(query("unused_grants"), wanted).fetchall()
             lately = {"venue": settings.venue, "lately_s": FLOODING_LATELY_S}
             floods = conn.execute(query("flooding_lately"), lately).fetchall()

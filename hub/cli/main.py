@@ -74,14 +74,14 @@ def web(config: ConfigOption) -> None:
     """Serve snapshots and configuration to the gates over HTTP; OpenAPI at /schema."""
     from gate.common.seldom import Seldom
     from hub.web.api import make_app, token_hashes
-    from hub.web.request_limits import Strangers
+    from hub.web.request_limits import RequestLimits
     from hub.web.server import server_config
 
     with plain_errors():
         settings = read_hub_config(config)
         place, seldom = settings.web, Seldom()
         inner = make_app(settings, seldom)
-        guarded = Strangers(inner, lambda: token_hashes(inner))
+        guarded = RequestLimits(inner, lambda: token_hashes(inner))
         server = server_config(guarded, place, seldom)
         try:
             _serve(server)

@@ -19,7 +19,7 @@ from hub.gates.health import ago
 
 if TYPE_CHECKING:
     from hub.db.connection import Connection
-    from hub.gates.orders import GateOrder, Orders
+    from hub.gates.orders import GateOrder, OrderSender
     from hub.mqtt.link import BrokerLink
 
 CONNECT_SECONDS = 5.0
@@ -51,11 +51,11 @@ def command(  # noqa: PLR0913, PLR0917 – a command line's options
 ) -> None:
     """Order a gate: signed, for now, once, and recorded. Exit code 1 if it did not reply that it is done."""
     from hub.db.connection import connect
-    from hub.gates.orders import NOT_GIVEN, GateOrder, mistakes
+    from hub.gates.orders import NOT_GIVEN, GateOrder, order_mistakes
 
     order = GateOrder(gate_id=gate, action=action, reason=reason, actor=actor, text=text, valid_s=valid)
     with plain_errors():
-        _stop_at(NOT_GIVEN, [*mistakes(order), *_wait_mistakes(wait)])
+        _stop_at(NOT_GIVEN, [*order_mistakes(order), *_wait_mistakes(wait)])
         settings = read_hub_config(config)
         with _orders(settings, gate) as orders, connect(settings.postgres.dsn, autocommit=True) as conn:
             answer, is_done = _give(conn, orders, order, wait)
@@ -64,9 +64,9 @@ def command(  # noqa: PLR0913, PLR0917 – a command line's options
         raise typer.Exit(EXIT_FAILED)
 
 
-def _stop_at(what: str, mistakes: Sequence[str]) -> None:
-    if mistakes:
-        raise UsageError(what, mistakes)
+def _stop_at(what: str, order_mistakes: Sequence[str]) -> None:
+    if order_mistakes:
+        raise UsageError(what, order_mistakes)
 
 
 def _wait_mistakes(wait: float) -> Iterator[str]:
@@ -75,14 +75,14 @@ def _wait_mistakes(wait: float) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _orders(settings: HubConfig, gate: str) -> Iterator[Orders]:
-    from hub.gates.orders import Orders
+def _orders(settings: HubConfig, gate: str) -> Iterator[OrderSender]:
+    from hub.gates.orders import OrderSender
     from hub.gates.signing_key import signer
     from sync.wire.messages import Topics
 
     key = signer(settings.commands)
     with _broker(settings, Topics(venue=settings.venue).replies(gate)) as broker:
-        yield Orders(broker, settings.venue, key)
+        yield OrderSender(broker, settings.venue, key)
 
 
 @contextlib.contextmanager
@@ -99,7 +99,7 @@ def _broker(settings: HubConfig, topic: str) -> Iterator[BrokerLink]:
         broker.close()
 
 
-def _give(conn: Connection, orders: Orders, order: GateOrder, wait: float) -> tuple[str, bool]:
+def _give(conn: Connection, orders: OrderSender, order: GateOrder, wait: float) -> tuple[str, bool]:
     """What became of it, in words, and whether it is done."""
     from hub.gates.orders import take_reply
 
@@ -155,16 +155,16 @@ def restored(config: ConfigOption, reason: ReasonOption, actor: Actor) -> None:
 
     Without it the gates refuse a feed that went back, and go on with the newer one they hold.
     """
-    from hub.db.connection import connect, insisting
+    from hub.db.connection import connect, retry_conflicts
     from hub.db.statements import query
-    from hub.gates.orders import said_mistakes
+    from hub.gates.orders import reason_mistakes
 
     with plain_errors():
-        _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
+        _stop_at("Nothing was changed", list(reason_mistakes(reason, actor)))
         settings = read_hub_config(config)
         said = {"reason": reason, "actor": actor}
         with connect(settings.postgres.dsn, autocommit=True) as conn:
-            row = insisting(lambda: conn.execute(query("feed_restored"), said).fetchone())
+            row = retry_conflicts(lambda: conn.execute(query("feed_restored"), said).fetchone())
     nights = row["nights"] if row else 0
     typer.echo(f"{nights} nights: every gate loads them anew as soon as it is connected")
 
@@ -183,15 +183,15 @@ def retire(
     it off first. There is no way back for this night.
     """
     from hub.db.connection import connect
-    from hub.gates.home_gates import gate_named
+    from hub.gates.home_gates import find_gate
     from hub.gates.home_gates import retire as take_out
-    from hub.gates.orders import said_mistakes
+    from hub.gates.orders import reason_mistakes
 
     with plain_errors():
-        _stop_at("Nothing was changed", list(said_mistakes(reason, actor)))
+        _stop_at("Nothing was changed", list(reason_mistakes(reason, actor)))
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn) as conn:
-            gate_named(conn, settings.venue, gate)
+            find_gate(conn, settings.venue, gate)
             answer = take_out(conn, event, gate, actor, reason, datetime.now(UTC))
     typer.echo(answer)
 
@@ -211,12 +211,12 @@ def revoke(
     new gate.
     """
     from hub.db.connection import connect
-    from hub.gates.orders import said_mistakes
+    from hub.gates.orders import reason_mistakes
     from hub.gates.revocation import NOT_REVOKED
     from hub.gates.revocation import revoke as take_away
 
     with plain_errors():
-        _stop_at(NOT_REVOKED, list(said_mistakes(reason, actor)))
+        _stop_at(NOT_REVOKED, list(reason_mistakes(reason, actor)))
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             answer = take_away(conn, settings.venue, gate, actor, reason, datetime.now(UTC))

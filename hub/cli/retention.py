@@ -12,7 +12,7 @@ from hub.cli.common import EXIT_FAILED, EXIT_USAGE, ConfigOption, fail, plain_er
 from hub.config import read_hub_config
 
 if TYPE_CHECKING:
-    from hub.keeping.retention import Archived, Erased
+    from hub.keeping.retention import ArchiveResult, ErasureResult
 
 app = typer.Typer()
 
@@ -83,7 +83,7 @@ def erase(
     Counts, money, ids and hashes stay. Exit code 1 if nothing was erased.
     """
     from hub.db.connection import connect
-    from hub.gates.home_gates import night_named
+    from hub.gates.home_gates import find_night
     from hub.keeping.retention import erase_event, erase_person
 
     if bool(event) == bool(email):
@@ -91,7 +91,7 @@ def erase(
     with plain_errors():
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
-            event_id = str(night_named(conn, event, "EVENT")["event_id"]) if event else ""
+            event_id = str(find_night(conn, event, "EVENT")["event_id"]) if event else ""
             asked = f"Erase everybody's names of {event}?" if event else f"Erase {email} from all nights?"
             if not yes and not typer.confirm(f"{asked} There is no way back."):
                 fail("Nothing was erased.", EXIT_FAILED)
@@ -102,7 +102,7 @@ def erase(
     typer.echo(erased_in_words(done))
 
 
-def archived_in_words(done: Archived, before: str, *, dry: bool) -> str:
+def archived_in_words(done: ArchiveResult, before: str, *, dry: bool) -> str:
     """What became of each month, a line each."""
     verb = "would be counted and dropped" if dry else "counted and dropped"
     lines = [f"{one.month}: {one.scans:,} scans {verb}" for one in done.months]
@@ -110,7 +110,7 @@ def archived_in_words(done: Archived, before: str, *, dry: bool) -> str:
     return "\n".join(lines) or f"no scans from before {before}"
 
 
-def erased_in_words(done: Erased) -> str:
+def erased_in_words(done: ErasureResult) -> str:
     """What was erased, in one line."""
     counts = {
         "orders": done.orders,

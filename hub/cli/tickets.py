@@ -12,7 +12,7 @@ from hub.config import read_hub_config
 
 if TYPE_CHECKING:
     from hub.db.connection import Connection
-    from hub.ticketing.cancellation import Cancelled, Preview
+    from hub.ticketing.cancellation import CancellationPreview, CancellationResult
 
 app = typer.Typer()
 
@@ -34,14 +34,14 @@ def cancel_event(
     Shows first what it would come to, and asks. Exit code 1 if nothing was cancelled.
     """
     from hub.db.connection import connect
-    from hub.gates.home_gates import night_named
+    from hub.gates.home_gates import find_night
 
     if not reason.strip():
         fail("--reason: say why; it is recorded.", EXIT_USAGE)
     with plain_errors():
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
-            event_id = str(night_named(conn, code, "EVENT")["event_id"])
+            event_id = str(find_night(conn, code, "EVENT")["event_id"])
             told = _preview(conn, event_id)
             typer.echo(in_words(told))
             if not yes and not typer.confirm("Cancel this night? There is no way back."):
@@ -50,7 +50,7 @@ def cancel_event(
             typer.echo(_cancel(conn, event_id, who, reason.strip(), told.refund_total_cents))
 
 
-def _preview(conn: Connection, event_id: str) -> Preview:
+def _preview(conn: Connection, event_id: str) -> CancellationPreview:
     from hub.ticketing.cancellation import preview_event_cancellation
 
     told = preview_event_cancellation(conn, event_id)
@@ -70,7 +70,7 @@ def _cancel(conn: Connection, event_id: str, actor: str, reason: str, expected: 
     return f"Cancelled. {_money(done.refund_total_cents, done)} in {done.refunds} refunds are queued."
 
 
-def in_words(told: Preview) -> str:
+def in_words(told: CancellationPreview) -> str:
     """What a cancellation would come to, one thing a line."""
     assert told.event is not None
     event, kinds = told.event, told.by_kind
@@ -93,5 +93,5 @@ def in_words(told: Preview) -> str:
     return "\n".join(lines)
 
 
-def _money(cents: int, told: Preview | Cancelled) -> str:
+def _money(cents: int, told: CancellationPreview | CancellationResult) -> str:
     return f"{cents // 100:,}.{cents % 100:02} {(told.currency or '').upper()}".rstrip()

@@ -80,7 +80,7 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("40")
 
 
-def insisting(transact: Callable[[], T]) -> T:
+def retry_conflicts(transact: Callable[[], T]) -> T:
     """Do one transaction; again if another writer was in the way, `ATTEMPTS` times in all.
 
     :param transact: begins and ends the transaction, so that nothing of a failed one is left.

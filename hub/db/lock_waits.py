@@ -31,7 +31,7 @@ _LOOK_S = 0.5
 _log = structlog.get_logger()
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
+class BlockingSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session that is in the way, as everybody may see it. `waiting`: how many of the hub's wait for it."""
 
     pid: int
@@ -41,7 +41,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
 
 
-class Holders:
+class BlockingSessions:
     """Who was seen in the way, and who is to be told of. Pure; seconds of a clock that never jumps."""
 
     def __init__(self) -> None:
@@ -50,7 +50,9 @@ class Holders:
         self._told: set[int] = set()
         self._quiet_until = 0.0
 
-    def look(self, found: Iterable[Holder], now: float) -> tuple[list[tuple[Holder, float]], list[int]]:
+    def look(
+        self, found: Iterable[BlockingSession], now: float
+    ) -> tuple[list[tuple[BlockingSession, float]], list[int]]:
         """Whom to tell of, and for how long it has been in the way; and those told of that are gone."""
         over = self._forget(now)
         due = []
@@ -72,7 +74,7 @@ class Holders:
         return over
 
 
-def tell(due: Iterable[tuple[Holder, float]], over: Iterable[int]) -> None:
+def tell(due: Iterable[tuple[BlockingSession, float]], over: Iterable[int]) -> None:
     """Put it into the log."""
     for holder, waited in due:
         _log.warning(
@@ -85,8 +87,8 @@ def tell(due: Iterable[tuple[Holder, float]], over: Iterable[int]) -> None:
         _log.info("the session in Postgres that held up the hub does not any more", pid=pid)
 
 
-def _holder(row: Mapping[str, Any]) -> Holder:
-    return Holder(**{name: row[name] for name in Holder.__struct_fields__})
+def _holder(row: Mapping[str, Any]) -> BlockingSession:
+    return BlockingSession(**{name: row[name] for name in BlockingSession.__struct_fields__})
 
 
 def lock_watcher(config: HubConfig) -> DatabaseWorker:
@@ -94,7 +96,7 @@ def lock_watcher(config: HubConfig) -> DatabaseWorker:
 
     Without Postgres there is nothing to see, and the other workers log the outage.
     """
-    holders = Holders()
+    holders = BlockingSessions()
 
     def turn(conn: Connection, stop: threading.Event) -> None:
         found = map(_holder, conn.execute(query("holders")).fetchall())

@@ -4,7 +4,7 @@ NDJSON: a `SnapshotHeader`, rows (or `Change`s), a `SnapshotEnd` with the digest
 before it. Read in one REPEATABLE READ transaction, so the rows are exactly those of the
 header's version; in the order of their keys, so that the bytes are the same whoever reads them.
 
-A whole night is written once for all gates that want it (`Shelf`), into a file, so that a gate
+A whole night is written once for all gates that want it (`SnapshotCache`), into a file, so that a gate
 whose download was cut goes on where it stopped.
 """
 
@@ -128,7 +128,7 @@ def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(held)
 
 
-class Body:
+class SnapshotBody:
     """A whole night as it is sent: a file without a name, which any number may read at once.
 
     It goes when nobody holds this any more. `key`: whose it is, and whether packed.
@@ -148,7 +148,7 @@ class Body:
             yield piece
 
 
-class Shelf:
+class SnapshotCache:
     """The whole nights that were asked for lately.
 
     Gates that ask at the same time share one: whoever finds one being written waits (`alone`), and takes it
@@ -160,7 +160,7 @@ class Shelf:
         self._most = most
         self._most_bytes = most_bytes
         self._changed = threading.Lock()
-        self._bodies: dict[str, Body] = {}
+        self._bodies: dict[str, SnapshotBody] = {}
         """By ETag, the one asked for longest ago first."""
         self._newest: dict[tuple[str, bool], str] = {}
         self._writing: dict[tuple[str, bool], threading.Lock] = {}
@@ -169,7 +169,7 @@ class Shelf:
         """How many are kept."""
         return len(self._bodies)
 
-    def find(self, event_id: str, gzip: bool, etag: str) -> Body | None:
+    def find(self, event_id: str, gzip: bool, etag: str) -> SnapshotBody | None:
         """The body of this night with this ETag, if it is still kept. Another night's is not given."""
         with self._changed:
             body = self._bodies.get(etag)
@@ -186,7 +186,7 @@ class Shelf:
         with lock:
             yield
 
-    def between(self, event_id: str, gzip: bool, first: FeedPlace, last: FeedPlace) -> Body | None:
+    def between(self, event_id: str, gzip: bool, first: FeedPlace, last: FeedPlace) -> SnapshotBody | None:
         """The newest body of a night, if it is of a version from `first` to `last`.
 
         One after `last`, the version there is now, is of a database that was put back since.
@@ -194,7 +194,7 @@ class Shelf:
         body = self.find(event_id, gzip, self._newest.get((event_id, gzip), ""))
         return body if body is not None and first <= body.place <= last else None
 
-    def put(self, body: Body) -> None:
+    def put(self, body: SnapshotBody) -> None:
         """Keep a body; the ones asked for longest ago make room."""
         with self._changed:
             self._bodies[body.etag] = body
@@ -207,13 +207,13 @@ class Shelf:
         return len(self._bodies) > self._most or size > self._most_bytes
 
 
-def body_of(conn: Connection, found: SnapshotPlan, gzip: bool) -> Body:
+def body_of(conn: Connection, found: SnapshotPlan, gzip: bool) -> SnapshotBody:
     """Write what was found, in the transaction of its `look_up`."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last `Body` that holds it
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last `SnapshotBody` that holds it
     try:
         write_snapshot(conn, found, file, gzip)
         file.flush()
-        return Body(found, gzip, file)
+        return SnapshotBody(found, gzip, file)
     except BaseException:
         file.close()
         raise

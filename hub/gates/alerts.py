@@ -35,7 +35,7 @@ _LOOK_SECONDS = 0.25
 _log = structlog.get_logger()
 
 
-class Alerts:
+class AlertPublisher:
     """Publishes what waits. Called by the venue's one active consumer.
 
     :param now: seconds, of a clock that never jumps.
@@ -70,7 +70,7 @@ class Alerts:
             conn.execute(query("alert_sent"), {"numbers": row["numbers"]})
 
 
-class Greedy:
+class UnusedGrantsCheck:
     """Notices a gate that takes tickets and lets nobody in: broken, or in the wrong hands.
 
     Whoever has a gate's certificate can claim every ticket whose code they know, and so keep its guest out at
@@ -89,13 +89,13 @@ class Greedy:
         """
         if self._looked is not None and abs(now - self._looked) < GREEDY_EVERY:
             return
-        wanted = greed(self._venue, self._watch, now)
+        wanted = unused_grants_limits(self._venue, self._watch, now)
         for row in conn.execute(query("unused_grants"), wanted).fetchall():
             conn.execute(query("note_greedy"), wanted | row)
         self._looked = now
 
 
-def greed(venue: str, watch: Watch, now: datetime) -> dict[str, object]:
+def unused_grants_limits(venue: str, watch: Watch, now: datetime) -> dict[str, object]:
     """What the query `unused_grants` asks for."""
     return {"venue": venue, "most": watch.unused_grants, "minutes": watch.unused_minutes, "now": now}
 

@@ -27,7 +27,7 @@ class ListError(HubError):
     """There is no list of these gates."""
 
 
-def document(venue: str, gate_ids: Iterable[str]) -> str:
+def broker_list_text(venue: str, gate_ids: Iterable[str]) -> str:
     """The file's text: the same for the same gates, in whatever order.
 
     Everything is denied but what a gate says and listens to (`sync.wire.messages.Topics`), letter by letter:

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from hub.db.connection import Connection, insisting
+from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
 from hub.errors import HubError, UsageError
 from hub.gates.health import printable
@@ -23,7 +23,7 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
     """
     wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
-    night, outcome = insisting(lambda: _retire(conn, event, wanted))
+    night, outcome = retry_conflicts(lambda: _retire(conn, event, wanted))
     if outcome == "no home":
         raise HubError(_no_home(gate_id, night["name"], night["home_gates"]))
     if outcome == "last":
@@ -36,7 +36,7 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     return f"{gate_id} is out for '{night['name']}': its tickets are at the other gates now. Leave it off."
 
 
-def night_named(conn: Connection, name: str, option: str = "--event") -> DictRow:
+def find_night(conn: Connection, name: str, option: str = "--event") -> DictRow:
     """A night by its code or its id.
 
     :param option: how the command line calls it.
@@ -51,7 +51,7 @@ def night_named(conn: Connection, name: str, option: str = "--event") -> DictRow
     return night
 
 
-def gate_named(conn: Connection, venue: str, gate_id: str, what: str = "Nothing was changed") -> DictRow:
+def find_gate(conn: Connection, venue: str, gate_id: str, what: str = "Nothing was changed") -> DictRow:
     """A gate of the venue, as the query `gate_to_order` tells of it.
 
     :param what: what is not done, should there be none.
@@ -66,7 +66,7 @@ def gate_named(conn: Connection, venue: str, gate_id: str, what: str = "Nothing 
 
 def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictRow, str]:
     with conn.transaction():
-        night = night_named(conn, event)
+        night = find_night(conn, event)
         row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
     assert row is not None  # a function's one row
     return night, row["outcome"]

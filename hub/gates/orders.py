@@ -30,7 +30,7 @@ from gate.rules.command import (
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.errors import HubError, UsageError
-from hub.gates.home_gates import gate_named
+from hub.gates.home_gates import find_gate
 from hub.gates.signing_key import Signer
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
@@ -65,7 +65,7 @@ def make_command(order: GateOrder, now: datetime) -> Command:
 
     :raises UsageError: it makes no sense; no gate would follow it.
     """
-    wrong = list(mistakes(order))
+    wrong = list(order_mistakes(order))
     if wrong:
         raise UsageError(NOT_GIVEN, wrong)
     return Command(
@@ -80,7 +80,7 @@ def make_command(order: GateOrder, now: datetime) -> Command:
     )
 
 
-def mistakes(order: GateOrder) -> Iterator[str]:
+def order_mistakes(order: GateOrder) -> Iterator[str]:
     """What is wrong with an order, as far as itself tells."""
     if not GATE_ID.fullmatch(order.gate_id):
         yield f"GATE: {order.gate_id[:64]!r} is no gate's id; maguey-hub gates lists them."
@@ -89,12 +89,12 @@ def mistakes(order: GateOrder) -> Iterator[str]:
     if bool(order.text.strip()) != (order.action == "show_text"):
         yield "--text: show_text needs a text, and nothing else has one."
     yield from _wording("--text", order.text)
-    yield from said_mistakes(order.reason, order.actor)
+    yield from reason_mistakes(order.reason, order.actor)
     if not 0 < order.valid_s <= LONGEST_LIFE_S:
         yield f"--valid: expected 1 to {LONGEST_LIFE_S} s, not {order.valid_s}; an order is for now."
 
 
-def said_mistakes(reason: str, actor: str) -> Iterator[str]:
+def reason_mistakes(reason: str, actor: str) -> Iterator[str]:
     """What is wrong with who did something and why, as it is recorded of every order."""
     for name, said, question in (("--reason", reason, "why"), ("--actor", actor, "who you are")):
         if not said.strip():
@@ -109,7 +109,7 @@ def _wording(name: str, said: str) -> Iterator[str]:
         yield f"{name}: holds characters that cannot be printed."
 
 
-class Orders:
+class OrderSender:
     """Gives orders to the gates of one venue.
 
     :param broker: connected, and subscribed to the replies that are to be waited for.
@@ -130,7 +130,7 @@ class Orders:
         command = make_command(order, now)
         if not self._broker.is_up:
             raise CommandError(f"{NOT_GIVEN}: the MQTT broker does not answer. Check [mqtt].")
-        if gate_named(conn, self._venue, command.gate_id, NOT_GIVEN)["revoked"]:
+        if find_gate(conn, self._venue, command.gate_id, NOT_GIVEN)["revoked"]:
             raise CommandError(f"{NOT_GIVEN}: {command.gate_id} was revoked, and is told nothing any more.")
         self._write_down(conn, command)
         sealed = seal(command, self._signer.key_id, self._signer.key)
@@ -175,7 +175,7 @@ class Orders:
             conn.execute(query("write_audit"), audit)
 
 
-class Unanswered:
+class UnansweredOrders:
     """Says in the log, once, that an order expired and nobody answered it."""
 
     def __init__(self, venue: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hub.db.connection import Connection, insisting
+from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
-from hub.gates.home_gates import gate_named
+from hub.gates.home_gates import find_gate
 
 NOT_REVOKED = "Nothing was changed"
 _STILL_TO_DO = (
@@ -25,9 +25,9 @@ def revoke(  # noqa: PLR0913, PLR0917 - what is recorded of it
     :returns: what came of it, in words, and what is left to do.
     :raises UsageError: the venue has no such gate; nothing was changed.
     """
-    gate_named(conn, venue, gate_id, NOT_REVOKED)
+    find_gate(conn, venue, gate_id, NOT_REVOKED)
     wanted = {"venue": venue, "gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
-    outcome = insisting(lambda: _revoke(conn, wanted))
+    outcome = retry_conflicts(lambda: _revoke(conn, wanted))
     if outcome == "already":
         return f"{gate_id} was revoked before; nothing was changed. {_STILL_TO_DO}"
     return (

@@ -27,14 +27,14 @@ from hub.config import WATCH, HubConfig, Watch
 from hub.db.connection import Connection, is_conflict, is_outage, one_line
 from hub.db.statements import query
 from hub.db.worker import RETRY_S, DatabaseWorker
-from hub.gates.alerts import Greedy
-from hub.gates.orders import Unanswered, decode_reply, take_reply
-from hub.gates.shares import GateFloods, Shares
+from hub.gates.alerts import UnusedGrantsCheck
+from hub.gates.budgets import GateBudgets, GateFloods
+from hub.gates.orders import UnansweredOrders, decode_reply, take_reply
 from hub.gates.status_message import KnownStatus, decode_status, is_older
-from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
+from hub.mqtt.subscriptions import VenueGates
 from sync.wire.messages import GateStatus, Topics, WireError
 from sync.wire.scans import BATCH_LIMIT
 
@@ -52,7 +52,7 @@ _FROZEN_SECONDS = 5
 _log = structlog.get_logger()
 
 
-class Statuses:
+class StatusListener:
     """What was heard, and what is in Postgres of it. Used from one thread."""
 
     def __init__(self, broker: HubLink, topics: Topics, watch: Watch = WATCH) -> None:
@@ -60,10 +60,10 @@ class Statuses:
         self._topics = topics
         self._said: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
         self._replies: deque[OrderReply] = deque(maxlen=_REPLIES_LIMIT)
-        self._unanswered = Unanswered(topics.venue)
-        self._greedy = Greedy(topics.venue, watch)
+        self._unanswered = UnansweredOrders(topics.venue)
+        self._greedy = UnusedGrantsCheck(topics.venue, watch)
         self._now_s = 0.0
-        self._shares = Shares(RATES, self._seconds)
+        self._shares = GateBudgets(RATES, self._seconds)
         self._floods = GateFloods(topics.venue, "statuses", self._seconds)
         self._seldom = Seldom(self._seconds)
         self._refused = _Told()
@@ -266,7 +266,7 @@ def status_worker(
     broker = BrokerLink(
         config.mqtt, name, topics.status(), topics.replies(), session_s=0, outage=outage, company=company
     )
-    statuses = Statuses(broker, topics, config.watch)
+    statuses = StatusListener(broker, topics, config.watch)
 
     def turn(conn: Connection, _stop: threading.Event) -> None:
         # somebody may be in the way: what was heard is kept, `hub.db.lock_waits` says who it is

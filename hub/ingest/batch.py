@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from psycopg.rows import DictRow
 
 from gate.rules.model import ScanRecord
-from hub.db.connection import Connection, insisting, is_outage, one_line
+from hub.db.connection import Connection, is_outage, one_line, retry_conflicts
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.mqtt.inbox import Delivery
@@ -39,7 +39,7 @@ Source: PostgreSQL manual, appendix A.
 _log = structlog.get_logger()
 
 
-class Bad(msgspec.Struct, frozen=True, kw_only=True):
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """Something for the quarantine: bytes as they came, and where from."""
 
     topic: str
@@ -54,7 +54,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What some messages held. `topics`: the topic each gate's records came on."""
 
     records: tuple[ScanRecord, ...] = ()
-    bad: tuple[Bad, ...] = ()
+    bad: tuple[Quarantined, ...] = ()
     topics: dict[str, str] = {}
 
     @property
@@ -65,7 +65,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(found))
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a batch. `acks`: for each gate and epoch in it, how far the gate's scans are committed;
     `known`: of each gate, the ids of the scans that were here before; `bad`: what went to the quarantine;
     `refused`: gates whose records were taken one by one, and why; `failed`: gates of which nothing is
@@ -73,27 +73,27 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
     acks: list[tuple[str, Ack]]
     known: dict[str, frozenset[str]] = {}
-    bad: tuple[Bad, ...] = ()
+    bad: tuple[Quarantined, ...] = ()
     refused: dict[str, str] = {}
     failed: dict[str, str] = {}
 
 
 def read_batch(message: Delivery, topics: Topics) -> Batch:
-    """Decode one message; what cannot be read becomes `Bad`, nothing is raised."""
+    """Decode one message; what cannot be read becomes `Quarantined`, nothing is raised."""
     gate_id = topics.gate_of(message.topic)
     if message.retained:
         # no gate has its scans kept by the broker, and nobody knows how old these are (protocol 4.5)
         _log.warning("scans that the broker had kept are ignored", topic=message.topic[:LOGGED])
         return Batch()
     if gate_id is None:
-        bad = Bad(
+        bad = Quarantined(
             topic=message.topic, gate_id=None, raw=message.payload, error="not a topic of this venue's gates"
         )
         return Batch(bad=(bad,))
     try:
         records, unreadable = decode_scans(message.payload, gate_id)
     except WireError as error:
-        bad = Bad(topic=message.topic, gate_id=gate_id, raw=message.payload, error=str(error))
+        bad = Quarantined(topic=message.topic, gate_id=gate_id, raw=message.payload, error=str(error))
         return Batch(bad=(bad,))
     return Batch(
         records=tuple(records),
@@ -105,7 +105,7 @@ def read_batch(message: Delivery, topics: Topics) -> Batch:
 def merge(batches: Iterable[Batch]) -> Batch:
     """Several messages' contents as one batch."""
     records: list[ScanRecord] = []
-    bad: list[Bad] = []
+    bad: list[Quarantined] = []
     topics: dict[str, str] = {}
     for batch in batches:
         records += batch.records
@@ -114,7 +114,7 @@ def merge(batches: Iterable[Batch]) -> Batch:
     return Batch(records=tuple(records), bad=tuple(bad), topics=topics)
 
 
-def write_batch(conn: Connection, batch: Batch) -> Written:
+def write_batch(conn: Connection, batch: Batch) -> BatchResult:
     """Put a batch into Postgres and commit.
 
     What Postgres refuses, or does not get done with in the time of a statement (``statement_timeout``), is
@@ -127,18 +127,18 @@ def write_batch(conn: Connection, batch: Batch) -> Written:
     gates = dict.fromkeys([one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.bad])
     if len(gates) != 1:
         try:
-            return insisting(lambda: _write_together(conn, batch))
+            return retry_conflicts(lambda: _write_together(conn, batch))
         except psycopg.Error as error:
             if is_outage(error) and not isinstance(error, psycopg.errors.QueryCanceled):
                 raise
     return _write_apart(conn, _by_gate(batch, gates))
 
 
-def _write_apart(conn: Connection, parts: dict[str, Batch]) -> Written:
-    done, failed, down = Written(acks=[]), {}, None
+def _write_apart(conn: Connection, parts: dict[str, Batch]) -> BatchResult:
+    done, failed, down = BatchResult(acks=[]), {}, None
     for gate_id, part in parts.items():
         try:
-            done = _sum(done, insisting(functools.partial(_write, conn, part)))
+            done = _sum(done, retry_conflicts(functools.partial(_write, conn, part)))
         except psycopg.errors.QueryCanceled as error:
             failed[gate_id] = one_line(error)
         except DatabaseDownError as error:
@@ -160,8 +160,8 @@ def _by_gate(batch: Batch, gates: Iterable[str]) -> dict[str, Batch]:
     }
 
 
-def _sum(one: Written, other: Written) -> Written:
-    return Written(
+def _sum(one: BatchResult, other: BatchResult) -> BatchResult:
+    return BatchResult(
         acks=one.acks + other.acks,
         known=one.known | other.known,
         bad=one.bad + other.bad,
@@ -169,13 +169,13 @@ def _sum(one: Written, other: Written) -> Written:
     )
 
 
-def _write_together(conn: Connection, batch: Batch) -> Written:
+def _write_together(conn: Connection, batch: Batch) -> BatchResult:
     with conn.transaction():
         known = _store(conn, batch.records, batch.topics)
-        return Written(acks=_finish(conn, batch), known=known, bad=batch.bad)
+        return BatchResult(acks=_finish(conn, batch), known=known, bad=batch.bad)
 
 
-def _write(conn: Connection, batch: Batch) -> Written:
+def _write(conn: Connection, batch: Batch) -> BatchResult:
     """Of one gate: together if Postgres takes it so, else one by one, for which there is as much time."""
     try:
         return _write_together(conn, batch)
@@ -194,7 +194,7 @@ def _write(conn: Connection, batch: Batch) -> Written:
         ]
         bad = (*batch.bad, *refused)
         acks = _finish(conn, msgspec.structs.replace(batch, bad=bad))
-        return Written(acks=acks, bad=bad, refused={next(iter(batch.topics), ""): one_line(first)})
+        return BatchResult(acks=acks, bad=bad, refused={next(iter(batch.topics), ""): one_line(first)})
 
 
 def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
@@ -250,17 +250,17 @@ def _store_alone(
     return None
 
 
-def _refused(record: ScanRecord, error: psycopg.Error, topics: dict[str, str]) -> Bad:
+def _refused(record: ScanRecord, error: psycopg.Error, topics: dict[str, str]) -> Quarantined:
     raw = Unreadable(
         raw=msgspec.json.encode(record), error=one_line(error), epoch=record.epoch, seq=record.seq
     )
     return _bad(topics[record.gate_id], record.gate_id, raw)
 
 
-def _bad(topic: str, gate_id: str, found: Unreadable) -> Bad:
+def _bad(topic: str, gate_id: str, found: Unreadable) -> Quarantined:
     """A place is only kept where the database can count with it."""
     countable = found.seq is not None and 0 < found.seq <= _BIGINT_MAX and "\0" not in (found.epoch or "\0")
-    return Bad(
+    return Quarantined(
         topic=topic,
         gate_id=gate_id,
         raw=found.raw,
@@ -279,7 +279,7 @@ def _finish(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
     return [(row["gate_id"], Ack(epoch=row["epoch"], seq=row["seq"])) for row in rows]
 
 
-def _quarantine(conn: Connection, bad: Bad) -> None:
+def _quarantine(conn: Connection, bad: Quarantined) -> None:
     """Keep it; what not even the quarantine takes is logged, and holds up nobody else."""
     wanted = asdict(bad) | {
         "raw": bad.raw[:RAW_BYTES],

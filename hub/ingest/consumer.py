@@ -22,13 +22,13 @@ from gate.common.seldom import Seldom
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.gates.alerts import Alerts
-from hub.gates.shares import GateFloods, Shares
-from hub.ingest.batch import LOGGED, Bad, Batch, Written, merge, read_batch, write_batch
+from hub.gates.alerts import AlertPublisher
+from hub.gates.budgets import GateBudgets, GateFloods
+from hub.ingest.batch import LOGGED, Batch, BatchResult, Quarantined, merge, read_batch, write_batch
 from hub.ingest.scan_budgets import cost_of, rates_of_scans
-from hub.mqtt.cut_off_gates import VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import HubLink
+from hub.mqtt.subscriptions import VenueGates
 from sync.wire.messages import Ack, Topics, encode
 
 BATCH_RECORDS = 500
@@ -63,14 +63,14 @@ class Consumer:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
-        self._alerts = Alerts(broker, self._topics, now)
+        self._alerts = AlertPublisher(broker, self._topics, now)
         self._company = company or VenueGates()
         self._pending: list[Delivery] = []
         self._contents: list[Batch] = []
         self._count = 0
         self._gates: set[str] = set()
         self._undecided: Delivery | None = None
-        self._shares = Shares(rates_of_scans(config.watch.guests_per_second), now)
+        self._shares = GateBudgets(rates_of_scans(config.watch.guests_per_second), now)
         self._floods = GateFloods(config.venue, "scans", now)
         self._seldom = Seldom(now)
         self._apart_until: dict[str, float] = {}
@@ -197,7 +197,7 @@ class Consumer:
         if any(record.record == "event" for record in batch.records):
             self._alerts.hurry()
 
-    def _set_apart(self, written: Written) -> None:
+    def _set_apart(self, written: BatchResult) -> None:
         """What was not committed is the gate's still, which sends it again; until then others go on."""
         for gate_id, why in written.failed.items():
             self._apart_until[gate_id] = self._now() + APART_S
@@ -214,7 +214,7 @@ class Consumer:
         """Whose scans are set aside right now."""
         return [gate_id for gate_id, until in self._apart_until.items() if self._now() < until]
 
-    def _say(self, written: Written) -> None:
+    def _say(self, written: BatchResult) -> None:
         for gate_id, bads in groupby(sorted(written.bad, key=_gate_of), key=_gate_of):
             first, *others = bads
             about = {"topic": first.topic[:LOGGED], "seq": first.seq, "error": first.error[:LOGGED]}
@@ -223,7 +223,7 @@ class Consumer:
             refused = "the database refuses a record of a gate; took its records one by one"
             self._seldom.say(_log.warning, refused, gate_id=gate_id, error=why)
 
-    def _give_back(self, written: Written) -> None:
+    def _give_back(self, written: BatchResult) -> None:
         """What the hub had already was nothing new: a journal may come again, all of it."""
         for message, batch in zip(self._pending, self._contents, strict=True):
             gate_id = self._topics.gate_of(message.topic) or ""
@@ -233,5 +233,5 @@ class Consumer:
                     self._shares.take(gate_id, kind, count - taken[kind])
 
 
-def _gate_of(bad: Bad) -> str:
+def _gate_of(bad: Quarantined) -> str:
     return bad.gate_id or ""

@@ -20,7 +20,7 @@ import structlog
 
 from gate.common.outage import Outage
 from hub.config import HubConfig
-from hub.db.connection import Connection, insisting, one_line
+from hub.db.connection import Connection, one_line, retry_conflicts
 from hub.db.statements import query
 from hub.db.worker import DatabaseWorker
 
@@ -35,7 +35,7 @@ _LOOK_S = 0.5
 _log = structlog.get_logger()
 
 
-class Settling(msgspec.Struct, frozen=True, kw_only=True):
+class SettleRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A numbering whose times wait to be settled, from `seq` on; `asked`: how often it was asked for."""
 
     gate_id: str
@@ -54,7 +54,7 @@ class FairTurns:
     def __init__(self) -> None:
         self._rests: dict[str, float] = {}
 
-    def next(self, waiting: Iterable[Settling], now: float) -> Settling | None:
+    def next(self, waiting: Iterable[SettleRequest], now: float) -> SettleRequest | None:
         """The next of these, of which each gate has one."""
         self._rests = {gate: until for gate, until in self._rests.items() if until > now - 3600}
         due = [one for one in waiting if self._rests.get(one.gate_id, now) <= now]
@@ -65,13 +65,15 @@ class FairTurns:
         self._rests[gate_id] = now + max(LEAST_REST_S, REST * seconds)
 
 
-def waiting(conn: Connection, venue: str) -> list[Settling]:
+def waiting(conn: Connection, venue: str) -> list[SettleRequest]:
     """Of each gate the numbering that has waited longest."""
     rows = conn.execute(query("next_settlings"), {"venue": venue}).fetchall()
-    return [msgspec.convert(row, Settling) for row in rows]
+    return [msgspec.convert(row, SettleRequest) for row in rows]
 
 
-def settle(conn: Connection, one: Settling, venue: str, pause: Callable[[], object] = lambda: None) -> bool:
+def settle(
+    conn: Connection, one: SettleRequest, venue: str, pause: Callable[[], object] = lambda: None
+) -> bool:
     """Put the times of a numbering right. Returns whether that was it: nothing of it came meanwhile.
 
     :param conn: in autocommit.
@@ -84,7 +86,7 @@ def settle(conn: Connection, one: Settling, venue: str, pause: Callable[[], obje
         times.execute(query("times_to_settle"), about)
         while portion := times.fetchmany(PORTION):
             wanted = {"gate_id": one.gate_id, "times": msgspec.json.encode(portion).decode(), "venue": venue}
-            insisting(functools.partial(conn.execute, query("settle_portion"), wanted))
+            retry_conflicts(functools.partial(conn.execute, query("settle_portion"), wanted))
             pause()
     row = conn.execute(query("settling_done"), about).fetchone()
     return row is not None and bool(row["done"])

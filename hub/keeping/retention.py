@@ -11,7 +11,7 @@ from hub.db.connection import Connection
 from hub.db.statements import query
 
 
-class Month(msgspec.Struct, frozen=True, kw_only=True):
+class ArchivedMonth(msgspec.Struct, frozen=True, kw_only=True):
     """An archived month, as 2025-01, and how many scans were counted and dropped."""
 
     month: str
@@ -25,14 +25,14 @@ class KeptMonth(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Archived(FunctionAnswer, frozen=True, kw_only=True):
+class ArchiveResult(FunctionAnswer, frozen=True, kw_only=True):
     """What became of the months that are old enough."""
 
-    months: tuple[Month, ...] = ()
+    months: tuple[ArchivedMonth, ...] = ()
     kept: tuple[KeptMonth, ...] = ()
 
 
-class Erased(FunctionAnswer, frozen=True, kw_only=True):
+class ErasureResult(FunctionAnswer, frozen=True, kw_only=True):
     """How many rows of each kind lost what was personal in them.
 
     `already`: it was done before; these numbers are of what has come since. `error`: ``EVENT_NOT_FOUND``,
@@ -58,7 +58,7 @@ def months_before(now: datetime, months: int) -> date:
     return date(number // 12, number % 12 + 1, 1)
 
 
-def archive(conn: Connection, before: date, now: datetime, *, dry: bool = False) -> Archived:
+def archive(conn: Connection, before: date, now: datetime, *, dry: bool = False) -> ArchiveResult:
     """Count the scans of every whole month before `before`, and drop them.
 
     Never of the last 60 days, of a month with a conflict that nobody has acknowledged, or of a night that is
@@ -68,14 +68,14 @@ def archive(conn: Connection, before: date, now: datetime, *, dry: bool = False)
     """
     with conn.transaction():
         conn.execute(query("wait_briefly"))
-        return ask(conn, "archive_scans", Archived, before=before, now=now, dry=dry)
+        return ask(conn, "archive_scans", ArchiveResult, before=before, now=now, dry=dry)
 
 
-def erase_event(conn: Connection, event_id: str, actor: str) -> Erased:
+def erase_event(conn: Connection, event_id: str, actor: str) -> ErasureResult:
     """Erase the personal data of a night that is over; money, counts, ids and hashes stay. Service only."""
-    return ask(conn, "erase_personal_data", Erased, event_id=event_id, actor=actor)
+    return ask(conn, "erase_personal_data", ErasureResult, event_id=event_id, actor=actor)
 
 
-def erase_person(conn: Connection, email: str, actor: str) -> Erased:
+def erase_person(conn: Connection, email: str, actor: str) -> ErasureResult:
     """Erase one person from every night, unless one they are to come to is not over. Service only."""
-    return ask(conn, "erase_person", Erased, email=email, actor=actor)
+    return ask(conn, "erase_person", ErasureResult, email=email, actor=actor)

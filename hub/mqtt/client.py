@@ -45,7 +45,7 @@ class ReadAhead:
         return getattr(self._sock, name)
 
 
-class Client(PlainClient):
+class BacklogClient(PlainClient):
     """Should another paho not know the names used here, it is as slow as any, and nothing else changes."""
 
     _ahead: ReadAhead | None = None

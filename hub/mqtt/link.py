@@ -22,10 +22,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gate.common.errors import ConfigError
 from hub.config import Mqtt
-from hub.mqtt.client import Client
-from hub.mqtt.cut_off_gates import Listening, VenueGates
+from hub.mqtt.client import BacklogClient
 from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.shared_outage import SharedOutage
+from hub.mqtt.subscriptions import Subscriptions, VenueGates
 from sync.wire.messages import PACKET
 
 RECEIVE_MAXIMUM = 1000
@@ -107,7 +107,7 @@ class BrokerLink:
         self.inbox = FairInbox()
         self._config = config
         self._client_id = client_id
-        self._listening = Listening(subscribe, company, now)
+        self._listening = Subscriptions(subscribe, company, now)
         self._telling = threading.Lock()
         """Held while the broker is told whom to listen to, so that it is told in order."""
         self._session_s = session_s
@@ -184,8 +184,10 @@ class BrokerLink:
         assert thread is not None  # loop_start has just made it
         return thread
 
-    def _make_client(self) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True)
+    def _make_client(self) -> BacklogClient:
+        client = BacklogClient(
+            CallbackAPIVersion.VERSION2, self._client_id, protocol=paho.MQTTv5, manual_ack=True
+        )
         client.max_queued_messages_set(0)
         client.max_inflight_messages_set(100)
         client.reconnect_delay_set(1, 2)

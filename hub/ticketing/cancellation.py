@@ -20,19 +20,19 @@ class CancelledNight(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class RefundShare(msgspec.Struct, frozen=True, kw_only=True):
     """How many refunds of one kind, and how much."""
 
     count: int = 0
     cents: int = 0
 
 
-class ByKind(msgspec.Struct, frozen=True, kw_only=True):
+class RefundsByKind(msgspec.Struct, frozen=True, kw_only=True):
     """`tables`: with all that was paid with them. `tickets`: sold without an order."""
 
-    orders: Share = Share()
-    tables: Share = Share()
-    tickets: Share = Share()
+    orders: RefundShare = RefundShare()
+    tables: RefundShare = RefundShare()
+    tickets: RefundShare = RefundShare()
 
 
 class _Numbers(FunctionAnswer, frozen=True, kw_only=True):
@@ -43,12 +43,12 @@ class _Numbers(FunctionAnswer, frozen=True, kw_only=True):
     guest_passes: int = 0
     refunds: int = 0
     refund_total_cents: int = 0
-    by_kind: ByKind = ByKind()
+    by_kind: RefundsByKind = RefundsByKind()
     by_hand_cents: int = 0
     currency: str | None = None
 
 
-class Preview(_Numbers, frozen=True, kw_only=True):
+class CancellationPreview(_Numbers, frozen=True, kw_only=True):
     """What cancelling would do. `by_hand_cents`: paid, but not through the payment service.
 
     `error` if `can_cancel` is false: ``EVENT_STARTED``, ``EVENT_CANCELLED``, ``EVENT_COMPLETED``; without
@@ -58,11 +58,11 @@ class Preview(_Numbers, frozen=True, kw_only=True):
     can_cancel: bool = False
 
 
-class Cancelled(_Numbers, frozen=True, kw_only=True):
+class CancellationResult(_Numbers, frozen=True, kw_only=True):
     """What a cancellation did; `already`: somebody else did it before, with these numbers.
 
-    `error`: those of `Preview`, ``INVALID_ARGUMENT``, and ``INVALID_AMOUNT`` when the refunds are not what
-    was expected; `refund_total_cents` is then what they are.
+    `error`: those of `CancellationPreview`, ``INVALID_ARGUMENT``, and ``INVALID_AMOUNT`` when the refunds are
+    not what was expected; `refund_total_cents` is then what they are.
     """
 
     already: bool = False
@@ -105,14 +105,14 @@ class RefundOutcome(FunctionAnswer, frozen=True, kw_only=True):
     attempts: int = 0
 
 
-def preview_event_cancellation(conn: Connection, event_id: str) -> Preview:
+def preview_event_cancellation(conn: Connection, event_id: str) -> CancellationPreview:
     """What cancelling this night would do and cost; changes nothing."""
-    return ask(conn, "preview_event_cancellation", Preview, event_id=event_id)
+    return ask(conn, "preview_event_cancellation", CancellationPreview, event_id=event_id)
 
 
 def cancel_event(
     conn: Connection, event_id: str, actor: str, reason: str, expected_total_cents: int | None = None
-) -> Cancelled:
+) -> CancellationResult:
     """Cancel a night that has not started, everything of it, and queue each payment's refund once.
 
     :param expected_total_cents: the refunds whoever confirmed was shown; nothing is done if they changed.
@@ -120,7 +120,7 @@ def cancel_event(
     return ask(
         conn,
         "cancel_event",
-        Cancelled,
+        CancellationResult,
         event_id=event_id,
         actor=actor,
         reason=reason,

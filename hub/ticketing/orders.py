@@ -62,7 +62,7 @@ class RecordedOrder(FunctionAnswer, frozen=True, kw_only=True):
     status: str = ""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class PaymentFailure(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that failed, as the payment service told it."""
 
     payment_type: PaymentType
@@ -101,7 +101,7 @@ def record_ticket_order(conn: Connection, order: Order, lines: tuple[SoldTicket,
     )
 
 
-def record_payment_failure(conn: Connection, failure: Failure) -> RecordedFailure:
+def record_payment_failure(conn: Connection, failure: PaymentFailure) -> RecordedFailure:
     """Write it down for the owner, once for each message of the payment service."""
     wanted = msgspec.structs.asdict(failure) | {"metadata": msgspec.json.encode(failure.metadata).decode()}
     return ask(conn, "record_payment_failure", RecordedFailure, **wanted)

@@ -6,8 +6,8 @@ The rules are functions of the database (`sql/migrations/20260130200100`); here 
 from hub.db.call import RPC_ERROR
 from hub.vip.guests import (
     SeatedTicket,
-    Seats,
-    Unlinked,
+    TableSeats,
+    UnlinkedTicket,
     check_vip_capacity,
     join_vip_by_invite,
     link_ticket_to_vip,
@@ -43,8 +43,8 @@ __all__ = [
     "Released",
     "Reservation",
     "SeatedTicket",
-    "Seats",
-    "Unlinked",
+    "TableSeats",
+    "UnlinkedTicket",
     "VipScanResult",
     "check_vip_capacity",
     "check_vip_linked_ticket_reentry",

@@ -26,7 +26,7 @@ class SeatedTicket(FunctionAnswer, frozen=True, kw_only=True):
     capacity: int | None = None
 
 
-class Unlinked(FunctionAnswer, frozen=True, kw_only=True):
+class UnlinkedTicket(FunctionAnswer, frozen=True, kw_only=True):
     """A ticket that is plain general admission again.
 
     `error`: ``TICKET_NOT_FOUND``, ``TICKET_NOT_LINKED``, ``NOT_ALLOWED`` (also for the host's own
@@ -37,7 +37,7 @@ class Unlinked(FunctionAnswer, frozen=True, kw_only=True):
     vip_reservation_id: str | None = None
 
 
-class Seats(FunctionAnswer, frozen=True, kw_only=True):
+class TableSeats(FunctionAnswer, frozen=True, kw_only=True):
     """A table's seats: those of passes that are not cancelled, of linked tickets, and what is left.
 
     `error`: ``RESERVATION_NOT_FOUND``, ``NOT_ALLOWED``.
@@ -72,14 +72,14 @@ def link_ticket_to_vip(
     )
 
 
-def unlink_ticket_from_vip(conn: Connection, ticket_id: str, actor: str | None = None) -> Unlinked:
+def unlink_ticket_from_vip(conn: Connection, ticket_id: str, actor: str | None = None) -> UnlinkedTicket:
     """Take a ticket off its table's guest list, and count the table again."""
-    return ask(conn, "unlink_ticket_from_vip", Unlinked, ticket_id=ticket_id, actor=actor)
+    return ask(conn, "unlink_ticket_from_vip", UnlinkedTicket, ticket_id=ticket_id, actor=actor)
 
 
-def check_vip_capacity(conn: Connection, reservation_id: str) -> Seats:
+def check_vip_capacity(conn: Connection, reservation_id: str) -> TableSeats:
     """How many seats a table has, and how many are left."""
-    return ask(conn, "check_vip_capacity", Seats, reservation_id=reservation_id)
+    return ask(conn, "check_vip_capacity", TableSeats, reservation_id=reservation_id)
 
 
 def join_vip_by_invite(conn: Connection, invite_code: str, ticket_id: str) -> SeatedTicket:

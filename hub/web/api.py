@@ -32,10 +32,10 @@ from gate.common.foreign import read_json
 from gate.common.seldom import Seldom
 from gate.rules.model import Event
 from hub.config import HubConfig
-from hub.db.connection import Connection, conninfo, insisting
+from hub.db.connection import Connection, conninfo, retry_conflicts
 from hub.db.statements import query
 from hub.feed.config_bounds import bounded
-from hub.feed.snapshot import Body, Shelf, SnapshotPlan, body_of, etag, look_up
+from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, look_up
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.web.request_limits import wait_of
 from sync.wire.messages import GATE_ID, LARGEST, GateConfig
@@ -88,7 +88,7 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
 
     return Litestar(
         [healthz, readyz, gate_config, admissions],
-        state=State({"pool": pool, "shelf": Shelf(), "seldom": seldom}),
+        state=State({"pool": pool, "shelf": SnapshotCache(), "seldom": seldom}),
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
         exception_handlers={
@@ -140,7 +140,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
     """
     with _pool(request.app.state).connection() as conn:
         gate = _authenticate(conn, gate_id, request)
-        insisting(lambda: _freeze_homes(conn, gate_id))
+        retry_conflicts(lambda: _freeze_homes(conn, gate_id))
         events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
         # after the nights: what is lent is never older than the homes it is told with
         lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
@@ -188,7 +188,7 @@ def admissions(
         if not found.is_whole:
             return _answer(body_of(conn, found, gzip), gzip, 0)
     # without a connection: whoever waits or stalls keeps none from the others
-    shelf: Shelf = request.app.state.shelf
+    shelf: SnapshotCache = request.app.state.shelf
     start = _start(request)
     begun = shelf.find(night, gzip, request.headers.get("if-range", "")) if start else None
     if begun is not None:
@@ -206,9 +206,9 @@ def _found(conn: Connection, event_id: str, since: int, generation: int) -> Snap
     return found
 
 
-def _whole(state: State, wanted: SnapshotPlan, gzip: bool) -> Body:
+def _whole(state: State, wanted: SnapshotPlan, gzip: bool) -> SnapshotBody:
     """All of a night, not older than `wanted`: one somebody else had written, or a new one."""
-    shelf: Shelf = state.shelf
+    shelf: SnapshotCache = state.shelf
     night = wanted.header.event_id
     with shelf.alone(night, gzip), _pool(state).connection() as conn:
         found = _found(conn, night, 0, 0)
@@ -225,7 +225,7 @@ def _start(request: Request[Any, Any, State]) -> int:
     return int(asked[1]) if asked else 0
 
 
-def _answer(body: Body, gzip: bool, start: int) -> Response[Any]:
+def _answer(body: SnapshotBody, gzip: bool, start: int) -> Response[Any]:
     headers = {"ETag": body.etag, "Vary": "Accept-Encoding", "Accept-Ranges": "bytes"}
     headers |= {"Content-Encoding": "gzip"} if gzip else {}
     if start and start >= body.size:

@@ -14,14 +14,14 @@ from typing import Generic, NamedTuple, TypeVar
 MOST = 400
 """In all; with those that are on their way out they fit into 1,024 files, the usual limit."""
 MOST_OF_HOME = 64
-"""Of one address (`hub.web.rates.network_of`)."""
+"""Of one address (`hub.web.minute_limits.network_of`)."""
 MOST_OF_GATE = 16
 """Of one gate, which works with one."""
 
 L = TypeVar("L")
 
 
-class Owner(NamedTuple):
+class ConnectionOwner(NamedTuple):
     """For whom a connection counts: a ``gate``, a ``home`` of a stranger, or a ``proxy`` in front of many."""
 
     kind: str
@@ -36,17 +36,17 @@ class ConnectionSlots(Generic[L]):
     ) -> None:
         self._most = most
         self._limits = {"home": most_of_home, "gate": most_of_gate, "proxy": most}
-        self._lines: dict[L, Owner] = {}
+        self._lines: dict[L, ConnectionOwner] = {}
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._lines)
 
-    def owner(self, line: L) -> Owner | None:
+    def owner(self, line: L) -> ConnectionOwner | None:
         """For whom it counts; None: it is not there any more."""
         return self._lines.get(line)
 
-    def came(self, line: L, owner: Owner) -> L | None:
+    def came(self, line: L, owner: ConnectionOwner) -> L | None:
         """A new one. Whoever has to leave for it, which may be itself, is not there any more."""
         self._lines[line] = owner
         if self._count(owner) > self._limits[owner.kind]:
@@ -55,7 +55,7 @@ class ConnectionSlots(Generic[L]):
 
     def showed(self, line: L, gate_id: str) -> L | None:
         """A gate's token was shown on it. Who has to leave for that: the oldest of too many of that gate."""
-        owner = Owner("gate", gate_id)
+        owner = ConnectionOwner("gate", gate_id)
         if self._lines.get(line) in (None, owner):
             return None
         self._lines[line] = owner
@@ -65,7 +65,7 @@ class ConnectionSlots(Generic[L]):
         """It is gone."""
         self._lines.pop(line, None)
 
-    def _count(self, owner: Owner) -> int:
+    def _count(self, owner: ConnectionOwner) -> int:
         return sum(other == owner for other in self._lines.values())
 
     def _first_stranger(self, newest: L) -> L:
@@ -77,7 +77,7 @@ class ConnectionSlots(Generic[L]):
             else self._gone(newest)
         )
 
-    def _first_of(self, owner: Owner) -> L:
+    def _first_of(self, owner: ConnectionOwner) -> L:
         return self._gone(next(line for line, other in self._lines.items() if other == owner))
 
     def _gone(self, line: L) -> L:

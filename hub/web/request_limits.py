@@ -22,7 +22,7 @@ import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils.path import normalize_path
 
-from hub.web.rates import Rates, network_of
+from hub.web.minute_limits import MinuteLimits, network_of
 
 PAY_OR_SHOW_PER_MINUTE = 20
 READS_PER_MINUTE = 200
@@ -60,7 +60,7 @@ def wait_of(state: dict[str, Any], gate_id: str) -> float:
     return visit.showed(gate_id) if isinstance(visit, Visit) else 0.0
 
 
-class Strangers:
+class RequestLimits:
     """An ASGI application around another.
 
     :param hashes: the tokens there are.
@@ -71,9 +71,9 @@ class Strangers:
         self._app = app
         self._tokens = _Tokens(hashes, clock)
         self._clock = clock
-        self._pay_or_show = Rates(PAY_OR_SHOW_PER_MINUTE)
-        self._reads = Rates(READS_PER_MINUTE)
-        self._gates = Rates(GATE_PER_MINUTE)
+        self._pay_or_show = MinuteLimits(PAY_OR_SHOW_PER_MINUTE)
+        self._reads = MinuteLimits(READS_PER_MINUTE)
+        self._gates = MinuteLimits(GATE_PER_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification, 3.0."""
@@ -90,7 +90,7 @@ class Strangers:
         scope["state"] = {**scope.get("state", {}), "visit": visit}
         await self._app(scope, receive, send if wait else _Counting(send, visit, rates, who))
 
-    def _rates(self, scope: Any) -> Rates | None:
+    def _rates(self, scope: Any) -> MinuteLimits | None:
         """What counts the request; None: nothing does."""
         if scope["type"] != "http":
             return None
@@ -128,7 +128,7 @@ def _as_routed(scope: Any) -> str:
 class _Counting:
     """Gives back what was counted, if it was no stranger after all, or the hub itself failed."""
 
-    def __init__(self, send: Send, visit: Visit, rates: Rates, who: str) -> None:
+    def __init__(self, send: Send, visit: Visit, rates: MinuteLimits, who: str) -> None:
         self._send = send
         self._visit = visit
         self._rates = rates

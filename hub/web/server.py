@@ -22,9 +22,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gate.common.seldom import Seldom
 from hub.config import Web
-from hub.web.connection_slots import ConnectionSlots, Owner
+from hub.web.connection_slots import ConnectionOwner, ConnectionSlots
 from hub.web.library_logs import SeldomHandler
-from hub.web.rates import network_of
+from hub.web.minute_limits import network_of
 
 BACKLOG = 64
 """Taken from the system at once, before anybody can be sent away: open files beside
@@ -82,14 +82,14 @@ class HttpConnection(H11Protocol):
         """A request on it showed this gate's token."""
         _make_way(self._lines.showed(self, gate_id))
 
-    def _owner(self) -> Owner:
+    def _owner(self) -> ConnectionOwner:
         address = self.client[0] if self.client else ""
         try:
             known = ipaddress.ip_address(address)
         except ValueError:
-            return Owner("home", address)
+            return ConnectionOwner("home", address)
         is_proxy = any(known in network for network in self._proxies)
-        return Owner("proxy" if is_proxy else "home", network_of(address))
+        return ConnectionOwner("proxy" if is_proxy else "home", network_of(address))
 
     # --- what it waits for ---
 

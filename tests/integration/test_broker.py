@@ -24,8 +24,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from demo.servers import Mosquitto, free_port, mosquitto_of
-from hub.gates.broker_list import document
-from hub.gates.whole_file import write_whole
+from hub.gates.atomic_file import write_atomically
+from hub.gates.broker_list import broker_list_text
 from hub.mqtt.link import client_id
 from sync.broker.mqtt import BrokerAddress as LinkBroker
 from sync.broker.mqtt import Connected, LinkEvent, Lost, MqttLink
@@ -203,7 +203,9 @@ def _production(
 
 def list_gates(home: Path, gates: Sequence[str]) -> None:
     """The broker's list, as `maguey-hub broker-list` writes it."""
-    write_whole(home / "gates.json", document(OURS.venue, gates), grp.getgrgid(home.stat().st_gid).gr_name)
+    write_atomically(
+        home / "gates.json", broker_list_text(OURS.venue, gates), grp.getgrgid(home.stat().st_gid).gr_name
+    )
 
 
 @contextlib.contextmanager

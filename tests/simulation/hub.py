@@ -25,8 +25,8 @@ from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
 from hub.errors import DatabaseDownError
 from hub.feed.publisher import HEAD_SECONDS, Publisher
-from hub.feed.snapshot import Shelf
-from hub.gates.status_listener import Statuses
+from hub.feed.snapshot import SnapshotCache
+from hub.gates.status_listener import StatusListener
 from hub.ingest.consumer import Consumer
 from hub.mqtt.inbox import Delivery, FairInbox
 from hub.web import api
@@ -208,7 +208,7 @@ class Process:
         consumer = Consumer(config, scans, clock)
         publisher = Publisher(scans, topics, clock)
         status = self._line("hub-status", "statuses", (topics.status(), topics.replies()), persistent=False)
-        statuses = Statuses(status, topics)
+        statuses = StatusListener(status, topics)
         asked = self._line("hub-claims", "claims", (topics.claims(), topics.status()))
         claims = ClaimAnswers(VENUE, asked, lambda: microseconds(self._agenda))
         conn = hub.session
@@ -266,7 +266,7 @@ class Hub:
         self.broker = broker
         self.session = session
         self.trouble = session.trouble
-        self._shelf = Shelf()
+        self._shelf = SnapshotCache()
         self.process: Process | None = Process(self)
 
     def crash(self) -> None:
@@ -277,7 +277,7 @@ class Hub:
         self.process.end()
         self.process = None
         self.session.back_to_normal()
-        self._shelf = Shelf()
+        self._shelf = SnapshotCache()
         self.agenda.after(self.random.randint(S // 2, 20 * S), self.start)
 
     def start(self) -> None:

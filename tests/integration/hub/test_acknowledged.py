@@ -10,7 +10,12 @@ from typer.testing import CliRunner
 
 from gate.rules.model import Kind
 from gate.rules.payload import code_hash
-from hub.claims.double_admissions import Conflict, acknowledge, double_admission_in_words, open_conflicts
+from hub.claims.double_admissions import (
+    DoubleAdmission,
+    acknowledge,
+    double_admission_in_words,
+    open_double_admissions,
+)
 from hub.cli.main import app
 from hub.db.connection import Connection
 from hub.errors import UsageError
@@ -31,7 +36,7 @@ def twice(world: World, conn: Connection, event: str) -> str:
 
 def test_it_is_listed_with_both_gates_and_times(world: World, conn: Connection) -> None:
     number = twice(world, conn, world.event("PF"))
-    (found,) = open_conflicts(conn)
+    (found,) = open_double_admissions(conn)
     assert (found.night, found.ticket, found.rule) == ("PF", number, "earlier")
     assert (found.winner_gate, found.winner_at, found.winner_uncertainty_ms) == ("gate-2", later(1), 10)
     assert (found.loser_gate, found.loser_at) == ("gate-1", later(2))
@@ -41,9 +46,9 @@ def test_acknowledged_it_is_listed_no_more_and_says_by_whom(world: World, conn: 
     event = world.event()
     twice(world, conn, event)
     twice(world, conn, event)
-    first, second = open_conflicts(conn)
+    first, second = open_double_admissions(conn)
     assert [one.id for one in acknowledge(conn, [first.id], "", "Ana", NOW)] == [first.id]
-    assert [one.id for one in open_conflicts(conn)] == [second.id]
+    assert [one.id for one in open_double_admissions(conn)] == [second.id]
     assert world.all(
         "SELECT id::text, acknowledged_at FROM scan_conflicts WHERE acknowledged_by = 'Ana'"
     ) == [(first.id, NOW)]
@@ -54,16 +59,16 @@ def test_all_of_a_night_at_once_and_none_of_another(world: World, conn: Connecti
     for event in (night, night, other):
         twice(world, conn, event)
     assert len(acknowledge(conn, [], "pf", "Ana", NOW)) == 2
-    assert [one.night for one in open_conflicts(conn)] == ["PS"]
+    assert [one.night for one in open_double_admissions(conn)] == ["PS"]
 
 
 def test_what_is_not_open_or_means_several_changes_nothing(world: World, conn: Connection) -> None:
     twice(world, conn, world.event("PF"))
-    (found,) = open_conflicts(conn)
+    (found,) = open_double_admissions(conn)
     with pytest.raises(UsageError, match="3 mistakes") as refused:
         acknowledge(conn, [found.id, "00000000", found.id[:3]], "NONE", "Ana", NOW)
     assert "'NONE' has no open double admission" in str(refused.value)
-    assert open_conflicts(conn) == [found]
+    assert open_double_admissions(conn) == [found]
     acknowledge(conn, [found.id[:8].upper()], "", "Ana", NOW)
     with pytest.raises(UsageError, match="not listed, or not any more"):
         acknowledge(conn, [found.id], "", "Berta", NOW)
@@ -75,9 +80,9 @@ def test_another_admission_in_the_place_of_an_annulled_one_is_open_again(
     ticket = world.ticket(world.event())
     scans = [admitted(f"gate-{n}", n, ticket) for n in (1, 2, 3)]
     send(conn, *scans[:2])
-    acknowledge(conn, [open_conflicts(conn)[0].id], "", "Ana", NOW)
+    acknowledge(conn, [open_double_admissions(conn)[0].id], "", "Ana", NOW)
     send(conn, outcome(scans[1], 2), scans[2])
-    (found,) = open_conflicts(conn)
+    (found,) = open_double_admissions(conn)
     assert (found.winner_gate, found.loser_gate) == ("gate-1", "gate-3")
 
 
@@ -89,14 +94,14 @@ def test_a_code_nobody_sold_is_listed_too(conn: Connection) -> None:
             "line": 6,
         }
         send(conn, admitted(gate, int(gate[-1]), None, **unknown))
-    (found,) = open_conflicts(conn)
+    (found,) = open_double_admissions(conn)
     assert (found.night, found.ticket) == (None, None)
     assert "a code nobody sold" in double_admission_in_words(found)
 
 
 def test_an_archived_scan_and_an_unknown_clock_have_words() -> None:
     told = double_admission_in_words(
-        Conflict(
+        DoubleAdmission(
             id="0c8e4f7a-0000-0000-0000-000000000000",
             rule="gate",
             night="PF",

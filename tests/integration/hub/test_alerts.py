@@ -13,7 +13,7 @@ from gate.rules.model import EventKind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Watch
 from hub.db.connection import Connection
 from hub.gates import alerts as alerting
-from hub.gates.alerts import Alerts, Greedy
+from hub.gates.alerts import AlertPublisher, UnusedGrantsCheck
 from hub.ingest.batch import merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
@@ -149,7 +149,7 @@ def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn:
     write_batch(conn, merge([read_batch(message, topics)]))
     broker = BrokerLink(Mqtt(port=free_port()), "hub-without-broker")
     try:
-        Alerts(broker, topics).tell(conn)
+        AlertPublisher(broker, topics).tell(conn)
     finally:
         broker.close()
     assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 1
@@ -162,7 +162,7 @@ def night(world: World) -> Night:
 
 def greedy(conn: Connection, seconds: float) -> list[tuple[str, str]]:
     """Which gates are to be told of, if it is looked so long after the night's beginning."""
-    Greedy(VENUE, Watch(unused_grants=3, unused_minutes=10)).look(conn, after(seconds))
+    UnusedGrantsCheck(VENUE, Watch(unused_grants=3, unused_minutes=10)).look(conn, after(seconds))
     rows = conn.execute(b"SELECT gate_id, reason FROM alerts ORDER BY number").fetchall()
     return [(row["gate_id"], row["reason"]) for row in rows]
 

@@ -23,7 +23,7 @@ from gate.rules.model import Admission, FeedRow, Removed
 from hub.config import HubConfig
 from hub.config import Postgres as PostgresConfig
 from hub.feed import snapshot
-from hub.feed.snapshot import Shelf
+from hub.feed.snapshot import SnapshotCache
 from hub.web.api import POOL_SIZE, make_app
 from sync.wire.messages import Change, GateConfig, SnapshotEnd, SnapshotHeader, decode
 from tests.integration.hub.test_admission_feed import state
@@ -247,7 +247,7 @@ def test_no_other_nights_download_is_gone_on_with(client: TestClient[Any], world
 def test_gates_that_ask_together_share_one_body(client: TestClient[Any], world: World, event: str) -> None:
     for _ in range(300):
         world.ticket(event)
-    shelf: Shelf = client.app.state.shelf
+    shelf: SnapshotCache = client.app.state.shelf
     with futures.ThreadPoolExecutor(6) as gates:
         with shelf.alone(event, True):
             waiting = [gates.submit(client.get, path(event), headers=AUTH) for _ in range(6)]

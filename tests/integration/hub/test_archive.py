@@ -12,7 +12,7 @@ import pytest
 from demo.servers import Postgres
 from hub.db.connection import Connection, connect
 from hub.db.statements import sql_folder
-from hub.keeping.retention import Archived, KeptMonth, Month, archive, months_before
+from hub.keeping.retention import ArchivedMonth, ArchiveResult, KeptMonth, archive, months_before
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, later, record
 
@@ -124,7 +124,9 @@ def test_what_comes_again_after_it_was_archived_does_nothing(world: World, conn:
     part(world, "2025-01")
     world.run("UPDATE scan_logs SET received_at = '2025-01-15T00:00:00Z'")
     world.run("UPDATE scan_places SET received_at = '2025-01-15T00:00:00Z'")
-    assert archive(conn, date(2026, 1, 1), datetime.now(UTC)).months == (Month(month="2025-01", scans=1),)
+    assert archive(conn, date(2026, 1, 1), datetime.now(UTC)).months == (
+        ArchivedMonth(month="2025-01", scans=1),
+    )
     version = world.one("SELECT admission_version FROM events")
     assert take(conn, scan) == acks
     assert take(conn, record(2)) == [("gate-1", acks[0][1].__class__(epoch="e1", seq=2))]
@@ -221,7 +223,10 @@ def test_old_months_become_counts(world: World, conn: Connection) -> None:
     )
     would = archive(conn, date(2025, 3, 1), NOW, dry=True)
     assert parts(world) == {"2025_01": 5, "2025_02": 5, "2025_03": 5}
-    wanted = Archived(success=True, months=(Month(month="2025-01", scans=5), Month(month="2025-02", scans=5)))
+    wanted = ArchiveResult(
+        success=True,
+        months=(ArchivedMonth(month="2025-01", scans=5), ArchivedMonth(month="2025-02", scans=5)),
+    )
     assert archive(conn, date(2025, 3, 1), NOW) == wanted == would
     assert parts(world) == {"2025_03": 5}
     assert world.all(
@@ -234,7 +239,7 @@ def test_old_months_become_counts(world: World, conn: Connection) -> None:
         (None, "gate-2", date(2025, 2, 15), "scan", "admit", "first_entry", "ga", 2, 0),
     ]
     assert world.one("SELECT count(*) FROM scan_places") == 15
-    assert archive(conn, date(2025, 3, 1), NOW) == Archived(success=True)
+    assert archive(conn, date(2025, 3, 1), NOW) == ArchiveResult(success=True)
     assert world.all("SELECT action, target, details FROM audit_log") == [
         (
             "archive",

@@ -14,7 +14,7 @@ import pytest
 
 from hub.config import HubConfig
 from hub.db.connection import Connection
-from hub.gates.broker_list import ListError, document
+from hub.gates.broker_list import ListError, broker_list_text
 from hub.gates.revocation import revoke
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import World
@@ -38,7 +38,7 @@ def test_every_gate_of_the_venue_is_in_it_until_it_is_revoked(
     assert f"2 gates written to {out}" in first.stdout
     assert "systemctl restart mosquitto" in first.stdout
     assert listed(out) == ["gate-10", "gate-2"]
-    assert out.read_text() == document(config.venue, ["gate-2", "gate-10"])
+    assert out.read_text() == broker_list_text(config.venue, ["gate-2", "gate-10"])
     assert stat.S_IMODE(out.stat().st_mode) == 0o640
     assert "nothing new" in hub(*call).stdout
     revoke(conn, config.venue, "gate-2", "Eva", "stolen", datetime.now(UTC))
@@ -73,6 +73,6 @@ def test_a_name_that_the_list_refuses_the_database_refuses_too(
     world: World, config: HubConfig, name: str
 ) -> None:
     with pytest.raises(ListError):
-        document(config.venue, [name])
+        broker_list_text(config.venue, [name])
     with pytest.raises(psycopg.errors.CheckViolation):
         world.gate(name, "", venue=config.venue)

@@ -19,7 +19,7 @@ from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.gates import status_listener as statuses
-from hub.gates.orders import Unanswered, decode_reply, take_reply
+from hub.gates.orders import UnansweredOrders, decode_reply, take_reply
 from hub.gates.signing_key import make_key, read_key
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery
@@ -211,7 +211,7 @@ def test_the_journals_record_is_the_proof_whatever_was_replied(
 def test_an_order_that_expired_unanswered_is_told_once(
     given: str, config: HubConfig, config_file: Path, conn: Connection
 ) -> None:
-    told, now = Unanswered(config.venue), datetime.now(UTC)
+    told, now = UnansweredOrders(config.venue), datetime.now(UTC)
     with capture_logs() as logs:
         for later in (0, 5, 20, 3600):
             told.tell(conn, now + timedelta(seconds=later))
@@ -226,7 +226,7 @@ def test_an_order_is_not_told_as_unanswered_while_its_answer_may_be_on_its_way(
     given: str, config: HubConfig, conn: Connection, seconds: int
 ) -> None:
     with capture_logs() as logs:
-        Unanswered(config.venue).tell(conn, datetime.now(UTC) + timedelta(seconds=seconds))
+        UnansweredOrders(config.venue).tell(conn, datetime.now(UTC) + timedelta(seconds=seconds))
     assert len(logs) == (seconds == -20)
 
 
@@ -235,7 +235,7 @@ def test_an_order_that_was_answered_is_not_told_as_unanswered(
 ) -> None:
     take_reply(conn, OrderReply(id=given, gate_id="gate-1", outcome="refused", why="w"), datetime.now(UTC))
     with capture_logs() as logs:
-        Unanswered(config.venue).tell(conn, datetime.now(UTC))
+        UnansweredOrders(config.venue).tell(conn, datetime.now(UTC))
     assert logs == []
 
 

@@ -18,7 +18,7 @@ from gate.rules.model import Admission, Flag, Kind, Reason, ScanRecord
 from gate.rules.payload import code_hash
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
-from hub.gates.alerts import Alerts
+from hub.gates.alerts import AlertPublisher
 from hub.ingest.batch import merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Topics
@@ -96,7 +96,7 @@ def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
     assert ticket_state(world, ticket)[:4] == ("checked_in", True, later(1), "gate-1")
     assert ticket_state(world, other)[3] == "gate-2"
     wall, seconds = Wall(), [0.0]
-    told_by = Alerts(wall, TOPICS, now=lambda: seconds[0])  # type: ignore[arg-type]
+    told_by = AlertPublisher(wall, TOPICS, now=lambda: seconds[0])  # type: ignore[arg-type]
     with capture_logs() as lines:
         while len(wall.said) < MOST:
             told_by.tell(conn)
@@ -282,7 +282,7 @@ class Wall:
 def test_who_was_told_is_not_told_again_when_the_pair_changes_places(world: World, conn: Connection) -> None:
     ticket = world.ticket(world.event())
     wall = Wall()
-    told_by = Alerts(wall, TOPICS, now=itertools.count(0, 10).__next__)  # type: ignore[arg-type]
+    told_by = AlertPublisher(wall, TOPICS, now=itertools.count(0, 10).__next__)  # type: ignore[arg-type]
     for gate_id, minute in (("gate-3", 9), ("gate-2", 5), ("gate-1", 1), ("gate-4", 12)):
         send(conn, admitted(gate_id, minute, ticket))
         told_by.tell(conn)

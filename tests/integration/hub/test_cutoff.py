@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from hub.config import Mqtt
-from hub.mqtt.cut_off_gates import Listening, VenueGates
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
+from hub.mqtt.subscriptions import Subscriptions, VenueGates
 from sync.wire.cutoff import MESSAGES, PAUSE_MS, UNNUMBERED, FilterChange
 from sync.wire.messages import Topics
 from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
@@ -150,7 +150,7 @@ def test_what_the_broker_keeps_for_an_absent_hub_is_nobodys_flood() -> None:
 
 def test_filters_that_another_process_of_the_hub_left_in_its_session_are_given_up() -> None:
     company = VenueGates()
-    listening = Listening([TOPICS.scans()], company, lambda: 1000.0)
+    listening = Subscriptions([TOPICS.scans()], company, lambda: 1000.0)
     listening.connected(session=True)
     assert listening.change() == FilterChange(subscribe=(TOPICS.scans(),))
     company.names = frozenset({"gate-1", FLOODER})

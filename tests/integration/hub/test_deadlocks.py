@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from hub.db.connection import ATTEMPTS, connect, insisting
+from hub.db.connection import ATTEMPTS, connect, retry_conflicts
 from hub.gates.home_gates import retire
 from tests.integration.hub.asking import NOW, Night
 from tests.integration.hub.test_lending import until_blocked
@@ -62,13 +62,13 @@ def losing(times: int, error: psycopg.Error) -> tuple[Callable[[], int], list[in
 def test_who_loses_every_time_is_told() -> None:
     transact, tried = losing(ATTEMPTS, psycopg.errors.DeadlockDetected("deadlock detected"))
     with pytest.raises(psycopg.errors.DeadlockDetected):
-        insisting(transact)
+        retry_conflicts(transact)
     assert len(tried) == ATTEMPTS
-    assert insisting(losing(ATTEMPTS - 1, psycopg.errors.SerializationFailure("again"))[0]) == ATTEMPTS
+    assert retry_conflicts(losing(ATTEMPTS - 1, psycopg.errors.SerializationFailure("again"))[0]) == ATTEMPTS
 
 
 def test_what_would_fail_again_is_not_tried_again() -> None:
     transact, tried = losing(1, psycopg.errors.CheckViolation("never"))
     with pytest.raises(psycopg.errors.CheckViolation):
-        insisting(transact)
+        retry_conflicts(transact)
     assert len(tried) == 1

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hub.cli.main import app
 from hub.db.connection import Connection
-from hub.keeping.retention import Erased, erase_event, erase_person
+from hub.keeping.retention import ErasureResult, erase_event, erase_person
 from tests.integration.hub.shop import buy, night
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, record
@@ -99,7 +99,7 @@ def test_nobody_is_named_any_more_and_the_books_stay(world: World, conn: Connect
     event = over(world, sold_out(world, conn))
     before = books(world)
     done = erase_event(conn, event, "Carla")
-    assert done == Erased(
+    assert done == ErasureResult(
         success=True,
         event_id=event,
         orders=1,
@@ -131,7 +131,7 @@ def test_twice_is_once(world: World, conn: Connection) -> None:
     event = over(world, sold_out(world, conn))
     erase_event(conn, event, "Carla")
     version = world.one("SELECT admission_version FROM events")
-    assert erase_event(conn, event, "Carla") == Erased(success=True, already=True, event_id=event)
+    assert erase_event(conn, event, "Carla") == ErasureResult(success=True, already=True, event_id=event)
     assert world.one("SELECT admission_version FROM events") == version
     assert world.all("SELECT actor, target FROM audit_log WHERE action = 'erase'") == [("Carla", event)]
 
@@ -199,7 +199,7 @@ def test_a_person_is_erased_from_every_night_that_is_over(world: World, conn: Co
     left = personal(world)
     assert set(left) == {"scan_logs"}  # a note of staff about somebody else
     assert world.all("SELECT guest_name FROM tickets WHERE guest_name <> ''") == [("Zoe",)]
-    assert erase_person(conn, "ana@example.com", "Carla") == Erased(success=True, already=True)
+    assert erase_person(conn, "ana@example.com", "Carla") == ErasureResult(success=True, already=True)
     audit = world.all("SELECT actor, target FROM audit_log WHERE action = 'erase'")
     assert audit == [("Carla", world.one("SELECT hash_of_text('ana@example.com')"))]
 

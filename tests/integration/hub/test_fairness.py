@@ -28,8 +28,8 @@ from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.model import ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection
-from hub.gates.shares import GateFloods
-from hub.gates.status_listener import Statuses
+from hub.gates.budgets import GateFloods
+from hub.gates.status_listener import StatusListener
 from hub.ingest import consumer
 from hub.ingest.batch import Batch, write_batch
 from hub.ingest.consumer import BATCH_RECORDS
@@ -48,7 +48,7 @@ VENUE = "maguey"
 HONEST = ("gate-1", "gate-2")
 FLOODER = "gate-3"
 AT_ONCE = 300
-"""Admissions a gate may bring at once (`hub.gates.shares`), and the batch with which it goes beyond."""
+"""Admissions a gate may bring at once (`hub.gates.budgets`), and the batch with which it goes beyond."""
 MOST = AT_ONCE + BATCH_LIMIT
 BEHIND = 10_000
 """Messages of a flood that are sent while a claim is answered which need not wait for them, and many more."""
@@ -454,7 +454,7 @@ def test_a_flood_of_statuses_is_bounded_and_another_gates_is_heard(conn: Connect
     world.gate("gate-1", "")
     world.gate("gate-2", "")
     topics, line = Topics(venue="main"), Watching(world)
-    heard, now = Statuses(line, topics), datetime.now(UTC)
+    heard, now = StatusListener(line, topics), datetime.now(UTC)
     with capture_logs() as logs:
         for turn in range(20):
             for number in range(100):
@@ -474,7 +474,7 @@ def test_the_hub_knows_since_when_it_has_not_had_all_of_a_gate(conn: Connection,
     """By its own count: whatever a gate says of its journal, it makes its budget no larger."""
     world.gate("gate-1", "")
     topics, line, now = Topics(venue="main"), Watching(world), datetime.now(UTC)
-    heard = Statuses(line, topics)
+    heard = StatusListener(line, topics)
 
     def complete(last_seq: int, at: datetime) -> datetime | None:
         status = GateStatus(

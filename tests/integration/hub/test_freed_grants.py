@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.claims.free_grant import Wish, free
+from hub.claims.free_grant import FreeRequest, free
 from hub.db.connection import Connection
 from hub.errors import HubError, UsageError
 from hub.gates.home_gates import retire
@@ -27,8 +27,8 @@ class Held:
         self.scan = new_id()
         assert self.night.answer("gate-1", self.code, self.scan) == "granted"
 
-    def wish(self, *, is_off: bool = False, ticket: str | None = None) -> Wish:
-        return Wish(
+    def wish(self, *, is_off: bool = False, ticket: str | None = None) -> FreeRequest:
+        return FreeRequest(
             event="pf", ticket=ticket or self.ticket, is_off=is_off, actor="Ana", reason="its card is dead"
         )
 
@@ -163,7 +163,7 @@ def test_what_there_is_not_is_said(held: Held) -> None:
     with pytest.raises(HubError, match="no gate holds it"):
         held.free(is_off=True)
     with pytest.raises(UsageError, match="no night 'xx'"):
-        free(held.world.conn, Wish(event="xx", ticket="t", is_off=True, actor="A", reason="r"), NOW)
+        free(held.world.conn, FreeRequest(event="xx", ticket="t", is_off=True, actor="A", reason="r"), NOW)
 
 
 def test_the_command_frees_it(held: Held, config_file: Path) -> None:

@@ -20,7 +20,7 @@ from hub.db import worker
 from hub.db.connection import Connection, connect
 from hub.feed import publisher as feed
 from hub.ingest import batch as ingest
-from hub.ingest.batch import Bad, Batch, merge, read_batch, write_batch
+from hub.ingest.batch import Batch, Quarantined, merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import MAXIMUM_PACKET, BrokerLink
 from sync.wire.messages import Ack, Head, Topics
@@ -62,9 +62,9 @@ def test_a_giant_epoch_or_gate_id_holds_up_nobody(world: World, conn: Connection
 
 def test_what_not_even_the_quarantine_takes_is_logged_and_passed_over(world: World, conn: Connection) -> None:
     impossible = (
-        Bad(topic="t", gate_id="g" * 20, raw=b"x", error="e", epoch=secrets.token_hex(9000), seq=1),
-        Bad(topic="\ud800", gate_id=None, raw=b"x", error="e"),
-        Bad(topic="t", gate_id="\0", raw=b"x", error="e"),
+        Quarantined(topic="t", gate_id="g" * 20, raw=b"x", error="e", epoch=secrets.token_hex(9000), seq=1),
+        Quarantined(topic="\ud800", gate_id=None, raw=b"x", error="e"),
+        Quarantined(topic="t", gate_id="\0", raw=b"x", error="e"),
     )
     with capture_logs() as logs:
         acks = write_batch(conn, Batch(records=(record(1),), bad=impossible[1:], topics={"gate-1": "t"})).acks

@@ -12,7 +12,7 @@ from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
 from hub.ingest.batch import Batch, write_batch
-from hub.ingest.settle_boots import LEAST_REST_S, REST, FairTurns, Settling, settle, waiting
+from hub.ingest.settle_boots import LEAST_REST_S, REST, FairTurns, SettleRequest, settle, waiting
 from tests.integration.hub.test_conflicts import pairs
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.test_corrected_time import EPOCH, at, times
@@ -165,8 +165,8 @@ def test_a_hub_that_runs_settles_what_was_put_off(hurried: World, config: HubCon
 
 
 def test_a_gate_rests_ten_times_as_long_as_its_turn_took() -> None:
-    def asks(gate: str) -> Settling:
-        return Settling(gate_id=gate, epoch="e1", seq=1, whole=False, asked=1)
+    def asks(gate: str) -> SettleRequest:
+        return SettleRequest(gate_id=gate, epoch="e1", seq=1, whole=False, asked=1)
 
     turns, both = FairTurns(), [asks("gate-1"), asks("gate-2")]
     assert turns.next(both, 0.0) == both[0]

@@ -17,7 +17,7 @@ from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
 from hub.db.statements import sql_folder
 from hub.ticketing.orders import (
-    Failure,
+    PaymentFailure,
     cleanup_expired_webhook_idempotency,
     record_payment_failure,
     record_ticket_order,
@@ -142,7 +142,7 @@ def test_paid_tickets_of_an_old_database_get_line_numbers(world: World) -> None:
 # --- failures, for the owner ---
 
 
-def failure(**changes: Any) -> Failure:
+def failure(**changes: Any) -> PaymentFailure:
     made: dict[str, Any] = {
         "payment_type": "ga_ticket",
         "amount_cents": 5000,
@@ -152,7 +152,7 @@ def failure(**changes: Any) -> Failure:
         "stripe_payment_intent_id": "pi_1",
         "customer_email": "ana@example.com",
     }
-    return Failure(**(made | changes))
+    return PaymentFailure(**(made | changes))
 
 
 def test_a_failure_is_written_down_once_for_each_message(world: World, conn: Connection) -> None:

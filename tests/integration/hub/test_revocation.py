@@ -22,11 +22,11 @@ from hub.config import HubConfig
 from hub.db.connection import Connection, connect
 from hub.db.statements import query
 from hub.errors import UsageError
-from hub.gates.alerts import Alerts
+from hub.gates.alerts import AlertPublisher
 from hub.gates.orders import take_reply
 from hub.gates.revocation import revoke
 from hub.gates.signing_key import make_key
-from hub.gates.status_listener import Statuses
+from hub.gates.status_listener import StatusListener
 from hub.ingest.batch import Batch, read_batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
 from sync.wire.messages import Ack, GateStatus, Topics, decode, encode
@@ -241,7 +241,7 @@ def test_its_statuses_and_its_answers_to_orders_do_not_count(
         clock_uncertainty_ms=3, epoch="e1", last_seq=0, acked=0, door=True,
     )  # fmt: skip
     line = Line()
-    statuses = Statuses(line, Topics(venue=VENUE))
+    statuses = StatusListener(line, Topics(venue=VENUE))
     line.inbox.put(Delivery(Topics(venue=VENUE).status("gate-1"), encode(status), 1, 1))
     statuses.turn(conn, 0.0, NOW)
     assert world.all("SELECT gate_id FROM gate_status") == []
@@ -266,7 +266,7 @@ def test_the_others_are_told_at_once_and_whoever_did_it_is_written_down(
     said = revoked(conn)
     assert said.startswith("gate-1 is revoked")
     line = Line()
-    Alerts(line, Topics(venue=VENUE), lambda: 10.0).tell(conn)
+    AlertPublisher(line, Topics(venue=VENUE), lambda: 10.0).tell(conn)
     told = [decode(payload, Alert) for topic, payload in line.said if topic == Topics(venue=VENUE).alerts()]
     assert [(alert.gate, alert.reason) for alert in told] == [("gate-1", "revoked")]
     audit = world.all("SELECT actor, action, target, reason FROM audit_log")

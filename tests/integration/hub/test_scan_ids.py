@@ -11,7 +11,7 @@ import pytest
 from gate.rules.model import EventKind, Reason, Ruling, ScanRecord
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.ingest.batch import Written, merge, read_batch, write_batch
+from hub.ingest.batch import BatchResult, merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Ack
 from sync.wire.scans import encode_scans
@@ -24,7 +24,7 @@ THIEVES = ("a-thief", "z-thief")
 """One is before the honest gate in every order, one after it."""
 
 
-def send(conn: Connection, *batches: list[ScanRecord]) -> Written:
+def send(conn: Connection, *batches: list[ScanRecord]) -> BatchResult:
     """In one transaction."""
     messages = [Delivery(TOPICS.scans(one[0].gate_id), encode_scans(one), 1, 1) for one in batches]
     return write_batch(conn, merge(read_batch(message, TOPICS) for message in messages))
@@ -48,7 +48,7 @@ def stolen(scans: list[ScanRecord], thief: str, shift: int = 0) -> list[ScanReco
     ]  # fmt: skip
 
 
-def assert_all_count(world: World, written: Written, scans: list[ScanRecord]) -> None:
+def assert_all_count(world: World, written: BatchResult, scans: list[ScanRecord]) -> None:
     assert ("gate-3", Ack(epoch="e1", seq=len(scans))) in written.acks
     kept = world.all(
         "SELECT coalesce(said_id, scan_id)::text FROM scan_logs WHERE gate_id = 'gate-3' ORDER BY seq"

@@ -19,7 +19,7 @@ from hub.config import Postgres as PostgresConfig
 from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
 from hub.gates import status_listener as statuses
-from hub.gates.status_listener import DIGEST_SECONDS, Statuses
+from hub.gates.status_listener import DIGEST_SECONDS, StatusListener
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
 from sync.wire.messages import GateStatus, Held, Topics, encode
@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
         self.line = ByHand()
-        self.statuses = Statuses(self.line, TOPICS)
+        self.statuses = StatusListener(self.line, TOPICS)
         self.now = datetime.now(UTC)
         self._ms = 0
 

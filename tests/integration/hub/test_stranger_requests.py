@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from hub.config import HubConfig
 from hub.web.api import make_app, token_hashes
-from hub.web.request_limits import GATE_PER_MINUTE, PAY_OR_SHOW_PER_MINUTE, READS_PER_MINUTE, Strangers
+from hub.web.request_limits import GATE_PER_MINUTE, PAY_OR_SHOW_PER_MINUTE, READS_PER_MINUTE, RequestLimits
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.visiting import (
     CONFIG,
@@ -169,7 +169,7 @@ def test_while_postgres_is_away_a_gate_is_told_so_and_its_requests_do_not_count(
     away = msgspec.structs.replace(config.postgres, dsn="host=127.0.0.1 port=1 dbname=none user=x")
     inner = make_app(msgspec.structs.replace(config, postgres=away))
     inner.state.pool.timeout = 0.05
-    with capture_logs() as logged, serving(Strangers(inner, lambda: token_hashes(inner))) as hub:
+    with capture_logs() as logged, serving(RequestLimits(inner, lambda: token_hashes(inner))) as hub:
         assert {hub.ask(GATE, CONFIG, TOKEN)[0] for _ in range(PAY_OR_SHOW_PER_MINUTE + 5)} == {503}
     assert [line["event"] for line in logged].count("no answer from Postgres") == 1
 

@@ -19,7 +19,7 @@ from gate.common.seldom import Seldom
 from hub.config import HubConfig, Web
 from hub.web.api import make_app, token_hashes
 from hub.web.connection_slots import ConnectionSlots
-from hub.web.request_limits import Strangers
+from hub.web.request_limits import RequestLimits
 from hub.web.server import Deadlines, HttpConnection, server_config
 from tests.integration.hub.world import PATIENCE
 
@@ -129,5 +129,5 @@ def guarded(
 ) -> Iterator[Server]:
     """The hub's own application, as `maguey-hub web` serves it."""
     inner = make_app(config)
-    with serving(Strangers(inner, lambda: token_hashes(inner), clock), deadlines, lines) as made:
+    with serving(RequestLimits(inner, lambda: token_hashes(inner), clock), deadlines, lines) as made:
         yield made

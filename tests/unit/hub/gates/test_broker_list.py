@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.gates.broker_list import ListError, document
+from hub.gates.broker_list import ListError, broker_list_text
 from sync.wire.messages import Topics
 
 NIGHT = "11111111-1111-1111-1111-111111111111"
@@ -73,7 +73,7 @@ def topics_of(venue: str, gates: Sequence[str]) -> list[str]:
 def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_else(
     venue: str, other: str, gates: list[str], stranger: str
 ) -> None:
-    plugin, topics = Plugin(document(venue, gates)), Topics(venue=venue)
+    plugin, topics = Plugin(broker_list_text(venue, gates)), Topics(venue=venue)
     assert plugin.kinds() == {
         "subscribeLiteral",
         "unsubscribeLiteral",
@@ -104,11 +104,13 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
 def test_the_same_gates_are_the_same_text(gates: list[str], shuffled: Any) -> None:
     again = [*gates, *gates]
     shuffled.shuffle(again)
-    assert document("maguey", again) == document("maguey", gates)
+    assert broker_list_text("maguey", again) == broker_list_text("maguey", gates)
 
 
 def test_another_gate_is_lines_more_and_changes_none() -> None:
-    before, after = (document("maguey", gates).splitlines() for gates in (["a", "c"], ["a", "b", "c"]))
+    before, after = (
+        broker_list_text("maguey", gates).splitlines() for gates in (["a", "c"], ["a", "b", "c"])
+    )
     left = iter(after)
     assert all(line in left for line in before)
 
@@ -121,12 +123,12 @@ def test_another_gate_is_lines_more_and_changes_none() -> None:
 def test_a_name_that_could_stand_for_others_is_refused(where: int, name: str, wrong: str) -> None:
     bad = name[:where] + wrong + name[where:]
     with pytest.raises(ListError, match="Nothing was written"):
-        document("maguey", ["gate-1", bad])
+        broker_list_text("maguey", ["gate-1", bad])
     with pytest.raises(ListError, match="Nothing was written"):
-        document(bad, ["gate-1"])
+        broker_list_text(bad, ["gate-1"])
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "maguey-hub", "Maguey-Hub-2", "+", "gates/+", "gate-1\n"])
 def test_no_id_and_the_hubs_own_are_refused(name: str) -> None:
     with pytest.raises(ListError):
-        document("maguey", [name])
+        broker_list_text("maguey", [name])

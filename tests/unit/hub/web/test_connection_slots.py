@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.web.connection_slots import ConnectionSlots, Owner
+from hub.web.connection_slots import ConnectionOwner, ConnectionSlots
 
 MOST, OF_HOME, OF_GATE = 8, 3, 2
 EVENTS = st.lists(
@@ -23,15 +23,15 @@ def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
     events: list[tuple[str, str | int, int]],
 ) -> None:
     lines: ConnectionSlots[int] = ConnectionSlots(MOST, OF_HOME, OF_GATE)
-    there: dict[int, Owner] = {}
+    there: dict[int, ConnectionOwner] = {}
     for number, (what, which, name) in enumerate(events):
         gone: int | None = None
         if what == "came":
-            there[number] = Owner(str(which), str(name))
+            there[number] = ConnectionOwner(str(which), str(name))
             gone = lines.came(number, there[number])
             assert gone is None or there[gone].kind != "gate"
         elif what == "showed" and which in there:
-            owner = Owner("gate", str(name))
+            owner = ConnectionOwner("gate", str(name))
             there[int(which)] = owner
             gone = lines.showed(int(which), str(name))
             assert gone is None or there[gone] == owner
@@ -49,20 +49,20 @@ def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
 
 def test_of_one_address_the_oldest_gives_way_and_of_all_the_oldest_of_who_has_most() -> None:
     lines: ConnectionSlots[str] = ConnectionSlots(most=4, most_of_home=3)
-    mine, theirs = Owner("home", "mine"), Owner("home", "theirs")
+    mine, theirs = ConnectionOwner("home", "mine"), ConnectionOwner("home", "theirs")
     assert lines.came("mine", mine) is None
     for number in range(3):
         assert lines.came(f"theirs {number}", theirs) is None
     assert lines.came("theirs 3", theirs) == "theirs 0"
-    assert lines.came("another", Owner("home", "another")) == "theirs 1"
+    assert lines.came("another", ConnectionOwner("home", "another")) == "theirs 1"
     assert lines.owner("mine") == mine
 
 
 def test_where_all_are_gates_a_stranger_finds_no_room() -> None:
     lines: ConnectionSlots[str] = ConnectionSlots(most=2)
     for gate in ("gate-1", "gate-2"):
-        lines.came(gate, Owner("home", gate))
+        lines.came(gate, ConnectionOwner("home", gate))
         lines.showed(gate, gate)
-    assert lines.came("stranger", Owner("home", "s")) == "stranger"
+    assert lines.came("stranger", ConnectionOwner("home", "s")) == "stranger"
     assert lines.showed("stranger", "gate-3") is None  # it was on its way out when it said so
     assert len(lines) == 2

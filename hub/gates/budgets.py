@@ -26,7 +26,7 @@ AGAIN_S = 600.0
 _log = structlog.get_logger()
 
 
-class Shares:
+class GateBudgets:
     """What is left of each gate's budgets. Used from one thread.
 
     :param now: seconds, of a clock that never jumps.

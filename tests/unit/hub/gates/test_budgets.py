@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.rules.model import Ruling
-from hub.gates.shares import GATES_LIMIT, Shares
-from hub.ingest.batch import Bad, Batch
+from hub.gates.budgets import GATES_LIMIT, GateBudgets
+from hub.ingest.batch import Batch, Quarantined
 from hub.ingest.scan_budgets import RECORD_BYTES, cost_of, rates_of_scans
 from sync.wire.scans import BATCH_LIMIT
 from tests.integration.hub.world import record
@@ -30,7 +30,7 @@ def batch(records: int, admissions: int) -> Batch:
     return Batch(records=tuple(record(n + 1, verdict=verdict) for n, verdict in enumerate(verdicts)))
 
 
-def sends(shares: Shares, gate: str, cost: dict[str, float]) -> bool:
+def sends(shares: GateBudgets, gate: str, cost: dict[str, float]) -> bool:
     if shares.spent(gate):
         return False
     for kind, count in cost.items():
@@ -42,7 +42,7 @@ def sends(shares: Shares, gate: str, cost: dict[str, float]) -> bool:
 def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
     """Two guests a second, each a scan and a passage, a message each, in any rhythm."""
     clock = Clock()
-    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     one = {"messages": 1.0, "records": 1.0, "admissions": 0.0, "repeats": 0.0}
     owed = 0.0
     for wait in waits:
@@ -57,7 +57,7 @@ def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
 def test_a_nights_backlog_comes_at_once() -> None:
     """A gate that let in two a second all night, and was alone: every batch is taken when it is back."""
     clock = Clock()
-    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     shares.know({"gate-1": NIGHT_S})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT // 2), BATCH_LIMIT * RECORD)
     assert all(sends(shares, "gate-1", cost) for _ in range(2 * 2 * NIGHT_S // BATCH_LIMIT))
@@ -65,7 +65,7 @@ def test_a_nights_backlog_comes_at_once() -> None:
 
 def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
     clock = Clock()
-    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     shares.know({f"gate-{n}": 3600.0 for n in range(20)})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
     assert all(sends(shares, f"gate-{n % 20}", cost) for n in range(100_000 // BATCH_LIMIT))
@@ -73,7 +73,7 @@ def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
 
 def test_a_flood_is_stopped_within_seconds_and_harms_no_other_gate() -> None:
     clock = Clock()
-    shares = Shares(rates_of_scans(GUESTS_PER_S), clock)
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     shares.know({"flooder": 1.0, "honest": 1.0})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
     taken = [sends(shares, "flooder", cost) for _ in range(150)]
@@ -83,14 +83,14 @@ def test_a_flood_is_stopped_within_seconds_and_harms_no_other_gate() -> None:
 
 
 def test_records_without_admissions_are_bounded_too() -> None:
-    shares = Shares(rates_of_scans(GUESTS_PER_S), Clock())
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     cost = cost_of(batch(BATCH_LIMIT, 0), BATCH_LIMIT * RECORD)
     assert sum(sends(shares, "gate-1", cost) for _ in range(1000)) * BATCH_LIMIT <= 1250
 
 
 def test_what_the_hub_had_already_is_nothing_new() -> None:
     """A salvaged journal comes again, all of it, under other numbers."""
-    shares = Shares(rates_of_scans(GUESTS_PER_S), Clock())
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     again = batch(BATCH_LIMIT, BATCH_LIMIT)
     cost = cost_of(again, BATCH_LIMIT * RECORD, frozenset(one.scan_id for one in again.records))
     assert cost == {"messages": 1, "records": 0, "admissions": 0, "repeats": BATCH_LIMIT}
@@ -99,12 +99,12 @@ def test_what_the_hub_had_already_is_nothing_new() -> None:
 
 def test_long_records_and_what_cannot_be_read_count_by_their_length() -> None:
     assert cost_of(batch(1, 1), 10 * RECORD_BYTES)["records"] == 10
-    bad = Batch(bad=(Bad(topic="t", gate_id="gate-1", raw=b"x" * 1_000_000, error="?"),))
+    bad = Batch(bad=(Quarantined(topic="t", gate_id="gate-1", raw=b"x" * 1_000_000, error="?"),))
     assert cost_of(bad, 1_000_000)["records"] == 32  # the quarantine keeps 64 KiB of it
 
 
 def test_a_thousand_and_more_names_take_a_bounded_memory() -> None:
-    shares = Shares(rates_of_scans(GUESTS_PER_S), Clock())
+    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     for number in range(GATES_LIMIT + 500):
         sends(shares, f"gate-{number}", {"messages": 1.0})
     assert len(shares._levels) == GATES_LIMIT

@@ -20,7 +20,7 @@ class VenueGates:
         self.names: frozenset[str] = frozenset()
 
 
-class Listening:
+class Subscriptions:
     """Of one link. From any thread.
 
     :param wide: its filters while nobody is left out.

@@ -17,7 +17,7 @@ _HOME_BITS = 64
 _LONGEST = 64
 
 
-class Rates:
+class MinuteLimits:
     """So many in a minute for each. From any thread.
 
     :param per_minute: how many.

@@ -17,7 +17,7 @@ class FileError(HubError):
     """The file was not written; what was there is as it was."""
 
 
-def write_whole(file: Path, text: str, group: str) -> bool:
+def write_atomically(file: Path, text: str, group: str) -> bool:
     """Put a text in the place of what was there.
 
     :param group: who may read it, beside who runs this.

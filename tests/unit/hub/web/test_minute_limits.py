@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.web.rates import MINUTE_S, Rates, network_of
+from hub.web.minute_limits import MINUTE_S, MinuteLimits, network_of
 
 WHO = st.sampled_from(["a", "b", "c"])
 
@@ -18,7 +18,7 @@ WHO = st.sampled_from(["a", "b", "c"])
 def test_no_minute_from_its_first_request_has_more_than_its_share(
     asked: list[tuple[str, float]], per_minute: int
 ) -> None:
-    rates, now = Rates(per_minute), 0.0
+    rates, now = MinuteLimits(per_minute), 0.0
     taken: dict[str, list[float]] = defaultdict(list)
     for who, later in asked:
         now += later
@@ -27,7 +27,7 @@ def test_no_minute_from_its_first_request_has_more_than_its_share(
             taken[who].append(now)
         else:
             assert 0 < wait <= MINUTE_S
-            assert not Rates(per_minute).take(who, now)
+            assert not MinuteLimits(per_minute).take(who, now)
             began = taken[who][-per_minute]
             assert now < began + MINUTE_S
             assert wait == pytest.approx(began + MINUTE_S - now)
@@ -41,7 +41,7 @@ def test_no_minute_from_its_first_request_has_more_than_its_share(
 
 
 def test_who_waits_as_told_may_ask_again() -> None:
-    rates = Rates(2)
+    rates = MinuteLimits(2)
     assert [rates.take("a", 1.0), rates.take("a", 9.0)] == [0.0, 0.0]
     wait = rates.take("a", 10.0)
     assert wait == 51.0
@@ -50,7 +50,7 @@ def test_who_waits_as_told_may_ask_again() -> None:
 
 
 def test_what_is_given_back_does_not_count() -> None:
-    rates = Rates(1)
+    rates = MinuteLimits(1)
     for _ in range(50):
         assert rates.take("a", 0.0) == 0.0
         rates.give_back("a")
@@ -61,7 +61,7 @@ def test_what_is_given_back_does_not_count() -> None:
 
 
 def test_any_number_of_addresses_takes_bounded_memory() -> None:
-    rates = Rates(1, most=100)
+    rates = MinuteLimits(1, most=100)
     for number in range(10_000):
         assert rates.take(str(number), 0.0) == 0.0
         assert len(rates) <= 100
