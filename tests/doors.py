@@ -188,7 +188,7 @@ class Bench:
         journal = self.journal.part
         if journal is not None:
             journal._db.close()
-            self.journal._part = None
+            self.journal.part = None
         self.cache.close()
 
     def _make_desk(self, journal: Journal) -> Desk:

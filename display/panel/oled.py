@@ -21,6 +21,7 @@ from display.picture.draw import NORM, Size, draw, moves
 from display.text.catalogue import Lang
 from display.text.words import Page, compose, veiled
 from gate.common.errors import HardwareError, Step
+from gate.common.retried import RetriedDevice
 from gate.ports.screen import Idle, Screen
 
 __all__ = ["BRIGHT", "DIM", "STEADY", "OledDisplay", "make_device"]
@@ -179,24 +180,22 @@ class _Panel:
     """A device that may fail, hang and come back. Used by one thread; `trouble` by any."""
 
     def __init__(self, make_device: Callable[[], Device], clock: Clock) -> None:
-        self._make, self._clock = make_device, clock
-        self._device: Device | None = None
+        self._clock = clock
+        self._device = RetriedDevice("screen", make_device, _cleaned, trouble_of, RETRY_S)
         self._shown: tuple[bytes, int] | None = None
         self._sent_at = clock()
-        self._retry_at = clock()
         self.size: Size = NORM
         self.keeps = True  # until it is known what device it is
-        self._broken: HardwareError | None = None
         self._busy_since: float | None = None  # when the driver was called that has not come back
 
     @property
     def trouble(self) -> HardwareError | None:
         """What is broken: it failed, or its driver does not come back."""
         since = self._busy_since
-        if self._broken is None and since is not None and self._clock() - since >= ANSWER_S:
+        if self._device.trouble is None and since is not None and self._clock() - since >= ANSWER_S:
             advice = "Check its cable, restart the gate."
             return HardwareError("screen", "The screen does not answer.", advice, Step.SCREEN_CABLE)
-        return self._broken
+        return self._device.trouble
 
     @contextlib.contextmanager
     def _calling(self) -> Iterator[None]:
@@ -208,58 +207,39 @@ class _Panel:
 
     def mend(self) -> None:
         """Make the device if there is none and it is time."""
-        if self._device is not None or self._clock() < self._retry_at:
+        if self._device.part is not None:
             return
-        try:
-            with self._calling():
-                self._device = self._make()
-        except Exception as error:
-            self._lost(error)
-            return
-        self.size = (self._device.width, self._device.height)
-        self.keeps = keeps_pictures(self._device)
+        with self._calling():
+            device = self._device.made(self._clock())
+        if device is not None:
+            self.size, self.keeps = (device.width, device.height), keeps_pictures(device)
+            self._shown = None
 
     def put(self, picture: Image.Image, contrast: int) -> None:
         """Show a picture, unless it is there already and was sent a moment ago."""
         wanted, now = (picture.tobytes(), contrast), self._clock()
         is_there = wanted == self._shown and now - self._sent_at < REFRESH_S
-        if self._device is None or is_there or picture.size != self.size:
+        if self._device.part is None or is_there or picture.size != self.size:
             return
-        try:
-            with self._calling():
-                if self._shown is None or self._shown[1] != contrast:
-                    self._device.contrast(contrast)
-                self._device.display(picture)
-        except Exception as error:
-            self._lost(error)
-            return
-        self._shown, self._sent_at = wanted, now
-        self._found()
+        with self._calling():  # only a picture that was taken proves that the panel is back
+            self._device.use(lambda device: self._send(device, picture, contrast), now)
+        if self._device.part is not None:
+            self._shown, self._sent_at = wanted, now
+
+    def _send(self, device: Device, picture: Image.Image, contrast: int) -> None:
+        if self._shown is None or self._shown[1] != contrast:
+            device.contrast(contrast)
+        device.display(picture)
 
     def close(self) -> None:
-        """Blank the panel and let go of it."""
-        if self._device is not None:
-            with contextlib.suppress(Exception):  # it is gone, or about to be
-                self._device.display(Image.new("1", self.size))
-            self._release()
-
-    def _lost(self, error: Exception) -> None:
-        known = self._broken is not None
-        self._broken = trouble_of(error)
-        self._retry_at = self._clock() + RETRY_S
-        self._shown = None
-        self._release()
-        if not known:
-            _log.error("screen_lost", problem=str(self._broken))
-
-    def _found(self) -> None:
-        """Only a picture that was taken proves that the panel is back."""
-        if self._broken is not None:
-            self._broken = None
-            _log.info("screen_back")
-
-    def _release(self) -> None:
-        device, self._device = self._device, None
+        """Blank the panel and give it back."""
+        device = self._device.part
         if device is not None:
-            with contextlib.suppress(Exception), self._calling():  # luma writes to the panel once more
-                device.cleanup()
+            with contextlib.suppress(Exception):  # it is gone, or about to be
+                device.display(Image.new("1", self.size))
+        with self._calling():
+            self._device.close()
+
+
+def _cleaned(device: Device) -> None:
+    device.cleanup()  # luma writes to the panel once more

@@ -1,79 +1,119 @@
 """A part that may be missing or break, and is made again until it works.
 
-It is tried again every few seconds, so that a reconnected relay works without a restart.
+The one way to try again: an outage is logged once when it begins and once when it is over, and there is a
+wait between two attempts, so that a reconnected device works without a restart. Time is an argument.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gate.common.errors import MagueyError
+from gate.common.errors import HardwareError, MagueyError
 from gate.common.outage import Outage
 
 T = TypeVar("T")
+R = TypeVar("R")
+E = TypeVar("E", bound=MagueyError)
 RETRY_MS = 3_000
 
 
-class Retried(Generic[T]):
-    """Holds what `make` makes.
+class _Remade(Generic[T, E]):
+    """Holds what `make` makes. Used from one thread; `part` and `trouble` may be read from any.
 
-    :param make: makes the part; raises `MagueyError` while it cannot.
-    :param discard: lets go of a part that broke.
+    :param make: makes the part; raises while it cannot.
+    :param discard: closes a part that broke.
+    :param explain: puts what was raised into words.
+    :param wait: between two attempts, in the unit of the monotonic times it is given.
     """
 
-    def __init__(self, name: str, make: Callable[[], T], discard: Callable[[T], None]) -> None:
-        self._name = name
-        self._make = make
-        self._discard = discard
-        self._part: T | None = None
-        self._retry_at = 0
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], T],
+        discard: Callable[[T], object],
+        explain: Callable[[Exception], E],
+        wait: float,
+    ) -> None:
+        self._make, self._discard, self._explain, self._wait = make, discard, explain, wait
         self._outage = Outage(name)
+        self.part: T | None = None
+        """The working part, without an attempt to make one."""
+        self.trouble: E | None = None
+        """Why there is no working part; None while there is one or nobody has asked yet."""
+        self.retry_at = 0.0
+        """When it may be made again."""
 
-    @property
-    def trouble(self) -> MagueyError | None:
-        """Why there is no working part, None while there is one or nobody has asked yet."""
-        error = self._outage.reason
-        return error if isinstance(error, MagueyError) else None
-
-    @property
-    def part(self) -> T | None:
-        """The working part as it is, without an attempt to make one. May be asked from any thread."""
-        return self._part
-
-    def get(self, now_ms: int) -> T | None:
-        """The working part, or None while it is broken. `now_ms`: monotonic."""
-        if self._part is None and now_ms >= self._retry_at:
-            self._try(now_ms)
-        return self._part
-
-    def _try(self, now_ms: int) -> None:
-        try:
-            self._part = self._make()
-        except MagueyError as error:
-            self._note(error, now_ms)
-        except Exception as error:  # a defect of the adapter costs its part, not the door
-            self._note(
-                MagueyError(f"The {self._name} cannot be made because of a defect: {error!r}."), now_ms
-            )
-        else:
-            self._outage.over()
-
-    def broke(self, error: MagueyError, now_ms: int) -> None:
-        """The part failed in use: let go of it and make it again later."""
-        part, self._part = self._part, None
+    def get(self, now: float) -> T | None:
+        """The part, or None while it cannot be made. Made, it counts as working."""
+        part = self.made(now)
         if part is not None:
-            with contextlib.suppress(MagueyError, OSError):  # it is broken; why is known already
-                self._discard(part)
-        self._note(error, now_ms)
+            self._works()
+        return part
 
-    def _note(self, error: MagueyError, now_ms: int) -> None:
-        self._outage.began(error)
-        self._retry_at = now_ms + RETRY_MS
+    def made(self, now: float) -> T | None:
+        """As `get`, of a part that counts as working only once `use` has succeeded."""
+        if self.part is None and now >= self.retry_at:
+            try:
+                self.part = self._make()
+            except Exception as error:  # a defect of the adapter costs its part, not the door
+                self._failed(error, now)
+        return self.part
+
+    def use(self, work: Callable[[T], R], now: float) -> R | None:
+        """What `work` returns of the part; None while there is none. What it raises is an outage."""
+        part = self.made(now)
+        if part is None:
+            return None
+        try:
+            done = work(part)
+        except Exception as error:
+            self.broke(error, now)
+            return None
+        self._works()
+        return done
+
+    def broke(self, error: Exception, now: float) -> None:
+        """The part failed in use: discard it and make it again later."""
+        with contextlib.suppress(Exception):  # it is broken; why is known already
+            self.close()
+        self._failed(error, now)
 
     def close(self) -> None:
-        """Let go of the part."""
-        part, self._part = self._part, None
+        """Discard the part."""
+        part, self.part = self.part, None
         if part is not None:
             self._discard(part)
+
+    def _works(self) -> None:
+        self.trouble = None
+        self._outage.over()
+
+    def _failed(self, error: Exception, now: float) -> None:
+        self.trouble = self._explain(error)
+        self.retry_at = now + self._wait
+        self._outage.began(self.trouble)
+
+
+class Retried(_Remade[T, MagueyError]):
+    """A part of the door; its times are ms. `make` raises `MagueyError` while it cannot."""
+
+    def __init__(self, name: str, make: Callable[[], T], discard: Callable[[T], object]) -> None:
+        def explain(error: Exception) -> MagueyError:
+            if isinstance(error, MagueyError):
+                return error
+            return MagueyError(f"The {name} cannot be made because of a defect: {error!r}.")
+
+        super().__init__(name, make, discard, explain, RETRY_MS)
+
+
+class RetriedDevice(_Remade[T, HardwareError]):
+    """A device whose driver raises what it likes; its times are seconds."""
+
+    def close(self) -> None:
+        """Discard the device for good. Never raises."""
+        self.retry_at = math.inf
+        with contextlib.suppress(Exception):  # it is gone already, or about to be
+            super().close()

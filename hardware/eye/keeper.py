@@ -22,6 +22,7 @@ import structlog
 
 from gate.common.errors import HardwareError, Step
 from gate.common.foreign import UnreadableError
+from gate.common.outage import Outage
 from hardware.camera.spec import CameraSpec
 from hardware.eye import messages as m
 from hardware.eye.assignment import Assignment
@@ -72,7 +73,8 @@ class Worker:
         self._due = 0.0  # of the answer while one is awaited, of the next start while there is no child
         self._awaiting = False
         self._failures = Failures(*_PROOF[role])
-        self._outage: HardwareError | None = None
+        self._trouble: HardwareError | None = None
+        self._outage = Outage(role)
         self._noted = ""
 
     @property
@@ -97,7 +99,7 @@ class Worker:
 
     def trouble(self) -> HardwareError | None:
         """What is broken, None while all is well or a replacement is just being made."""
-        return self._outage
+        return self._trouble
 
     def tend(self, now: float) -> None:
         """Start the child if it is time to, give it up if it is overdue."""
@@ -151,19 +153,19 @@ class Worker:
         return self._failures.keep_coming
 
     def _report(self, why: str, error: HardwareError | None) -> None:
-        if self._outage is None and error is not None:
-            _log.error(f"{self.role}_down", why=why, advice=error.advice)
-        elif self._outage is None:
-            _log.warning(f"{self.role}_replaced", why=why, restarts=self.restarts)
-        self._outage = error or self._outage
+        self._trouble = error or self._trouble
+        if self._trouble is not None:
+            self._outage.began(self._trouble)
+        else:
+            _log.warning(f"{self.role} replaced", reason=why, restarts=self.restarts)
 
     def delivered(self) -> None:
         """The child has done what it is for; once that is proof enough, whatever was wrong is over."""
         self._failures.delivered()
-        if self._outage is not None and self._failures.works:
-            self._outage = None
+        if self._trouble is not None and self._failures.works:
+            self._trouble = None
             self._failures.forget()
-            _log.info(f"{self.role}_back", restarts=self.restarts)
+            self._outage.over()
 
     def release(self) -> None:
         """Let go of the child, which makes it close its device and end."""

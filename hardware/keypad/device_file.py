@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import time
 from collections.abc import Callable
 
 from gate.common.errors import HardwareError
-from gate.common.outage import Outage
+from gate.common.retried import RetriedDevice
 
 RETRY_S = 1.0
 """Between two attempts to find a device that is not there."""
@@ -24,7 +23,7 @@ class Source:
 
     :param part: what the log calls it.
     :param open_device: opens it for reading without blocking; raises `OSError`.
-    :param explain: an `OSError` in words.
+    :param explain: what opening or reading raised, in words.
     :param clock: gives monotonic seconds.
     """
 
@@ -32,69 +31,39 @@ class Source:
         self,
         part: str,
         open_device: Callable[[], int],
-        explain: Callable[[OSError], HardwareError],
+        explain: Callable[[Exception], HardwareError],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open_device = open_device
-        self._explain = explain
-        self._fd: int | None = None
-        self._retry_at = 0.0
-        self._outage = Outage(part)
-        self._is_closed = False
-        self.trouble: HardwareError | None = None
-        self._open(clock())
+        self._device = RetriedDevice(part, open_device, os.close, explain, RETRY_S)
+        self._device.get(clock())
+
+    @property
+    def trouble(self) -> HardwareError | None:
+        """Why it cannot be read, None while it can."""
+        return self._device.trouble
 
     def read(self, now: float) -> bytes | None:
         """What is new, empty if nothing is; None: the device is not there, or has gone just now."""
-        if self._fd is None and not self._is_closed and now >= self._retry_at:
-            self._open(now)
-        if self._fd is None:
-            return None
-        try:
-            return self._taken(self._fd)
-        except OSError as error:  # ENODEV or EIO when it is unplugged
-            self._lose(error, now)
-            return None
+        return self._device.use(_taken, now)  # ENODEV or EIO when it is unplugged
 
     def wait(self, seconds: float) -> None:
-        """Until there is something to read, at most so long."""
-        files = [] if self._fd is None else [self._fd]
+        """Wait until there is something to read, at most for this long."""
+        files = [] if self._device.part is None else [self._device.part]
         select.select(files, [], [], seconds)
 
     def close(self) -> None:
         """Give the device back."""
-        self._is_closed = True
-        self._let_go()
+        self._device.close()
 
-    def _open(self, now: float) -> None:
+
+def _taken(fd: int) -> bytes:
+    taken = b""
+    for _ in range(MOST_READS):
         try:
-            self._fd = self._open_device()
-        except OSError as error:
-            self._lose(error, now)
-        else:
-            self.trouble = None
-            self._outage.over()
-
-    def _lose(self, error: OSError, now: float) -> None:
-        self._let_go()
-        self._retry_at = now + RETRY_S
-        self.trouble = self._explain(error)
-        self._outage.began(self.trouble)
-
-    def _let_go(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            with contextlib.suppress(OSError):  # it is gone already
-                os.close(fd)
-
-    def _taken(self, fd: int) -> bytes:
-        taken = b""
-        for _ in range(MOST_READS):
-            try:
-                some = os.read(fd, READ_BYTES)
-            except BlockingIOError:
-                break
-            if not some:
-                raise OSError("it gives nothing more")
-            taken += some
-        return taken
+            some = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            break
+        if not some:
+            raise OSError("it gives nothing more")
+        taken += some
+    return taken

@@ -164,8 +164,8 @@ def _path(name: str) -> Path:
     return keyboards[0]
 
 
-def _translated(name: str, error: OSError) -> HardwareError:
-    why = error.strerror or str(error)
+def _translated(name: str, error: Exception) -> HardwareError:
+    why = getattr(error, "strerror", None) or error
     what = f"The keypad{f' {name}' if name else ''} does not answer ({why})."
     if isinstance(error, PermissionError):
         return HardwareError("keypad", what, "Add this account to the group `input`.", Step.RIGHTS)

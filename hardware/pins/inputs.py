@@ -131,15 +131,16 @@ class GpioInputs:
                 contact = Contact(pin, key, steady_s, opens=opens, factory=factory)
                 self._contacts.append(contact)
                 self._listen(contact, on_fire)
-        self._judge()
         self._mender: threading.Thread | None = None
         if not all(contact.is_made for contact in self._contacts):
             self._begin_mending()
+        self._judge()
 
     def _begin_mending(self) -> None:
-        if self._trouble is not None and not any(contact.is_made for contact in self._contacts):
+        error = self._contacts[0].error
+        if error is not None and not any(contact.is_made for contact in self._contacts):
             self.close()
-            raise self._trouble
+            raise error  # before it is judged: whoever tries again logs it once
         self._mender = threading.Thread(target=self._mend, name="inputs", daemon=True)
         self._mender.start()
 

@@ -6,15 +6,13 @@ it: the others go on, it is made again every few seconds, and its outage is logg
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from gate.common.errors import HardwareError
-from gate.common.outage import Outage
+from gate.common.retried import RetriedDevice
 from gate.ports.devices import Silent, Voice
 from gate.ports.signals import Signal
 from hardware.pins.gpio import Output, PinDriver, made, mock_factory
@@ -61,9 +59,7 @@ class PinVoice:
         factory: Any = None,
     ) -> None:
         wired = ((green_pin, _Light, "green"), (red_pin, _Light, "red"), (buzzer_pin, _Buzzer, "buzzer"))
-        self._lamps = [
-            _Lamp(_maker(kind, pin, name, factory), name) for pin, kind, name in wired if pin is not None
-        ]
+        self._lamps = [_lamp(kind, pin, name, factory) for pin, kind, name in wired if pin is not None]
         self._changed = threading.Condition()
         self._news: Signal | None = None
         self._is_closing = False
@@ -81,7 +77,7 @@ class PinVoice:
 
     def trouble(self) -> HardwareError | None:
         """What is broken right now, None while all is well."""
-        return next((lamp.error for lamp in self._lamps if lamp.error is not None), None)
+        return next((lamp.trouble for lamp in self._lamps if lamp.trouble is not None), None)
 
     def close(self) -> None:
         """Dark and silent, then let go of the pins. Never raises."""
@@ -113,57 +109,14 @@ class PinVoice:
         self._until = None if self._moment.ms is None else time.monotonic() + self._moment.ms / 1000
 
     def _patience(self) -> float | None:
-        times = [lamp.retry_at for lamp in self._lamps if lamp.error is not None]
+        times = [lamp.retry_at for lamp in self._lamps if lamp.trouble is not None]
         if self._until is not None:
             times.append(self._until)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _show(self, moment: LightStep) -> None:
         for lamp in self._lamps:
-            lamp.show(moment)
-
-
-class _Lamp:
-    """One pin that is made when it is needed, and again after it failed. Used from one thread.
-
-    :param make: makes what is on the pin; raises `HardwareError`.
-    """
-
-    def __init__(self, make: Callable[[], _Light | _Buzzer], name: str) -> None:
-        self._make, self._name = make, name
-        self._pin: _Light | _Buzzer | None = None
-        self._outage = Outage(f"signal {name}")
-        self.error: HardwareError | None = None
-        self.retry_at = 0.0
-
-    def show(self, moment: LightStep) -> None:
-        """Its part of this moment, if it works. Never raises."""
-        if self.error is not None and time.monotonic() < self.retry_at:
-            return
-        try:
-            if self._pin is None:
-                self._pin = self._make()
-            self._pin.show(moment)
-        except HardwareError as error:
-            self._failed(error)
-        except Exception as error:  # each pin driver has exceptions of its own
-            what = f"The {self._name} does not answer ({error})."
-            self._failed(HardwareError("lights", what, f"Check the wiring of lights.{self._name}_pin."))
-        else:
-            self.error = None
-            self._outage.over()
-
-    def _failed(self, error: HardwareError) -> None:
-        self.close()
-        self.error, self.retry_at = error, time.monotonic() + RETRY_S
-        self._outage.began(error)
-
-    def close(self) -> None:
-        """Let go of the pin. Never raises."""
-        pin, self._pin = self._pin, None
-        if pin is not None:
-            with contextlib.suppress(Exception):  # it is broken already, and why is known
-                pin.close()
+            lamp.use(lambda pin: pin.show(moment), time.monotonic())
 
 
 class _Light:
@@ -201,5 +154,16 @@ class _Buzzer:
         self._device.close()
 
 
-def _maker(kind: type[_Light | _Buzzer], pin: int, name: str, factory: Any) -> Callable[[], _Light | _Buzzer]:
-    return lambda: kind(pin, name, factory)
+_Lamp = RetriedDevice[_Light | _Buzzer]
+
+
+def _lamp(kind: type[_Light | _Buzzer], pin: int, name: str, factory: Any) -> _Lamp:
+    def explain(error: Exception) -> HardwareError:  # each pin driver has exceptions of its own
+        if isinstance(error, HardwareError):
+            return error
+        what = f"The {name} does not answer ({error})."
+        return HardwareError("lights", what, f"Check the wiring of lights.{name}_pin.")
+
+    return RetriedDevice(
+        f"signal {name}", lambda: kind(pin, name, factory), lambda pin: pin.close(), explain, RETRY_S
+    )

@@ -33,13 +33,15 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from gate.common.errors import HardwareError, Step
+from gate.common.outage import Outage
 from gate.ports.devices import Turnstile
 from hardware.pins import relay_duty as duty
 from hardware.pins.gpio import Output, PinDriver, mock_factory
 from hardware.pins.relay_duty import Duty
 
 RETRY_S = 1.0
-"""Between two attempts to switch a relay that does not follow."""
+"""Between two attempts to switch a relay that does not follow. It tries again by itself, not by
+`gate.common.retried`: a relay that failed must keep its pin, since a pin that is closed becomes an input."""
 
 ANSWER_S = 1.0
 """How long the pin's driver may take; a healthy one takes less than a millisecond."""
@@ -147,6 +149,7 @@ class RelayTurnstile:
         self._duty = Duty()
         self._is_open = False
         self._broken: HardwareError | None = None
+        self._outage = Outage("relay")
         self._retry_at = 0.0
         self._tries = 0  # attempts to switch that have ended
         self._openings = 0  # those that opened
@@ -346,9 +349,8 @@ class RelayTurnstile:
     def _followed(self, is_open: bool, now: float) -> None:
         if self._is_open != is_open:
             self._write_trace(is_open != self._is_fail_safe)
-        if self._broken is not None:
-            self._broken = None
-            _log.info("turnstile_back")
+        self._broken = None
+        self._outage.over()
         self._is_open = is_open
         if is_open:
             self._openings += 1
@@ -356,10 +358,8 @@ class RelayTurnstile:
         self._duty = duty.opened(self._duty, now, self._pulse_s) if is_open else duty.closed(self._duty, now)
 
     def _failed(self, error: Exception, now: float) -> None:
-        """Note an outage once; it is then tried again until it works."""
-        if self._broken is None:
-            self._broken = self._error(f"cannot be switched ({error})")
-            _log.error("turnstile_down", why=str(error))
+        self._broken = self._broken or self._error(f"cannot be switched ({error})")
+        self._outage.began(error)
         self._count_lost()
         self._duty = duty.failed(self._duty)
         self._retry_at = now + RETRY_S

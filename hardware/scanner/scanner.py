@@ -214,8 +214,9 @@ class HandScanner:
         self._reader.close()
 
 
-def _explained(path: Path, error: OSError) -> HardwareError:
-    what = f"The hand scanner {path} does not answer ({error.strerror or error})."
+def _explained(path: Path, error: Exception) -> HardwareError:
+    why = getattr(error, "strerror", None) or error
+    what = f"The hand scanner {path} does not answer ({why})."
     if isinstance(error, PermissionError):
         advice = "Add this account to the group `input`, for a serial one `dialout`; see docs/scanner.md."
         return HardwareError("scanner", what, advice, Step.RIGHTS)

@@ -52,7 +52,7 @@ def test_a_picture_is_read_through_both_processes(eye: ChildEye, folder: Path) -
 
 @pytest.mark.parametrize(("which", "counted"), [(0, Restarts(1, 0)), (1, Restarts(0, 1))])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_killed_child_is_replaced_and_the_next_pictureread(
+def test_a_killed_child_is_replaced_and_the_next_picture_read(
     eye: ChildEye, folder: Path, which: int, counted: Restarts, how: signal.Signals
 ) -> None:
     present(folder, "BEFORE")
@@ -66,7 +66,7 @@ def test_a_killed_child_is_replaced_and_the_next_pictureread(
     assert eye.trouble() is None
 
 
-def test_a_decoder_that_hangs_is_replaced_and_the_picture_stillread(folder: Path) -> None:
+def test_a_decoder_that_hangs_is_replaced_and_the_picture_still_read(folder: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), decoder_deadline_s=1.0)
     until(eye, lambda look: look is not None)
     patience.stop_dead(eye.pids()[1])

@@ -29,7 +29,7 @@ def camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Camera:
 
 
 def _events(logs: list[MutableMapping[str, Any]]) -> list[str]:
-    return [line["event"] for line in logs if str(line["event"]).startswith("camera_")]
+    return [line["event"] for line in logs if str(line["event"]).startswith("camera ")]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,11 @@ def test_a_stalled_camera_is_replaced_then_reported_until_it_gives_fresh_picture
     assert trouble is not None
     assert says in str(trouble)
     assert (trouble.part, trouble.step) == ("camera", Step.CAMERA_CABLE)
-    assert _events(logs) == ["camera_replaced", "camera_down", "camera_back"]
+    assert _events(logs) == [
+        "camera replaced",
+        "camera is out; trying again until it is back",
+        "camera is back",
+    ]
 
 
 @pytest.mark.parametrize("how", ["old", "repeated"])
@@ -93,7 +97,7 @@ def test_a_stall_that_a_new_process_cures_is_not_reported(camera: Camera) -> Non
         camera.give("silent_once", "CURED")
         read(eye, "CURED")
         eye.close()
-    assert _events(logs) == ["camera_replaced"]
+    assert _events(logs) == ["camera replaced"]
     assert eye.restarts() == Restarts(1, 0)
 
 

@@ -251,7 +251,10 @@ def test_a_panel_that_fails_is_told_once_and_comes_back(
     assert trouble.part == "screen"
     assert "Remote I/O error" in str(trouble)
     assert panel.trouble() is None
-    assert [line["event"] for line in logs] == ["screen_lost", "screen_back"]
+    assert [line["event"] for line in logs] == [
+        "screen is out; trying again until it is back",
+        "screen is back",
+    ]
 
 
 def test_a_panel_missing_at_the_start_is_found_later(glass: Glass, clock: Clock) -> None:
