@@ -47,7 +47,7 @@ class ScriptedEye(_Pulse):
 
     def show(self, *raws: bytes, source: str = "script") -> None:
         """Put one frame with these codes in line; none: an empty frame."""
-        self.feed(Look(sightings=tuple(Sighting(raw=raw) for raw in raws), source=source))
+        self.feed(Look(sightings=tuple(Sighting.of(raw) for raw in raws), source=source))
 
     def feed(self, look: Look) -> None:
         """Put one look in line."""

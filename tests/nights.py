@@ -13,7 +13,6 @@ from gate.door.desk import Desk
 from gate.rules.decide import Policy
 from gate.rules.model import Event, EventKind, FeedRow, Kind, ScanRecord, Status
 from gate.rules.passage import Outcome
-from gate.rules.payload import parse
 from gate.rules.presence import Presented
 from gate.rules.records import record_of
 from gate.store.cache import CacheReader
@@ -68,7 +67,7 @@ class Night:
             keys={},
             isolated_after=10.0,
         )
-        answered = desk.answer(Presented(parse(text.encode()), text.encode()), locked=locked)
+        answered = desk.answer(Presented.of(text.encode()), locked=locked)
         assert answered.record is not None
         return answered.record
 

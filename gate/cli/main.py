@@ -29,7 +29,6 @@ from gate.diagnostics.status import StatusReport, gather
 from gate.door.desk import Answered, Desk
 from gate.door.turnstile import let_in
 from gate.ports.devices import Look, Turnstile
-from gate.rules.payload import parse
 from gate.rules.presence import Presence, observe
 from gate.store.journal import Journal
 from gate.store.live_file import OK, Live
@@ -144,8 +143,7 @@ def _scan(desk: Desk, look: Look, *, release: bool) -> Answered | None:
     """One picture is one presentation, whatever the picture before showed; None: nothing to decide."""
     if bootstrap.is_refused(look):
         return None
-    seen = [(sighting, parse(sighting.raw)) for sighting in look.sightings]
-    _, presented = observe(Presence(), seen, 0)
+    _, presented = observe(Presence(), look.sightings, 0)
     return desk.answer(presented, release=release) if presented else None
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from gate.door.idle import DoorSettings
 from gate.door.parts import Parts
 from gate.ports.devices import Look
 from gate.rules.model import Event, Now, Status
 from gate.rules.night import serving
-from gate.rules.payload import Code, Malformed, Proof, parse, prove
+from gate.rules.payload import Code, Malformed, Proof, prove
 from gate.rules.presence import Presence, Presented, Sighting, observe
-
-Seen = list[tuple[Sighting, Code | Malformed]]
 
 
 class Seeing:
@@ -30,13 +30,13 @@ class Seeing:
 
     def looked(self, look: Look, now: Now) -> Presented | None:
         """What to answer now, if anything."""
-        seen = self._sift([(sighting, parse(sighting.raw)) for sighting in look.sightings], now)
+        seen = self._sift(look.sightings, now)
         self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
         return presented
 
-    def _sift(self, seen: Seen, now: Now) -> Seen:
+    def _sift(self, seen: Sequence[Sighting], now: Now) -> Sequence[Sighting]:
         """Beside a valid ticket all others are foreign: no sticker blocks a gate (domain 2.3, line 4)."""
-        codes = {what.code_hash: what for _, what in seen if isinstance(what, Code)}
+        codes = {one.what.code_hash: one.what for one in seen if isinstance(one.what, Code)}
         if len(codes) < 2:
             return seen
         nights = serving(self._parts.cache.events(), now.wall)
@@ -45,8 +45,10 @@ class Seeing:
             return seen
         foreign = Malformed("not valid tonight, beside a ticket that is")
         return [
-            (sighting, foreign if isinstance(what, Code) and what.code_hash not in valid else what)
-            for sighting, what in seen
+            replace(one, what=foreign)
+            if isinstance(one.what, Code) and one.what.code_hash not in valid
+            else one
+            for one in seen
         ]
 
     def _is_valid(self, code: Code, nights: Sequence[Event]) -> bool:

@@ -34,7 +34,7 @@ class Scanning:
         if not answers:
             self._seeing.forget()
             return
-        look = Look(sightings=() if raw is None else (Sighting(raw=raw),), source="scanner")
+        look = Look(sightings=() if raw is None else (Sighting.of(raw),), source="scanner")
         presented = self._seeing.looked(look, now)
         if presented is not None:
             self._answering.answer(presented, now, "scanner")

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 import msgspec
 
-from gate.rules.payload import Code, Malformed, Secret, Several
+from gate.rules.payload import Code, Malformed, Secret, Several, parse
 
 RESCAN_AFTER_MS = 1500
 """How long a code must be out of sight to count as presented again (domain 2.3)."""
@@ -30,8 +30,14 @@ STUCK_MS = 10_000
 class Sighting(Secret, frozen=True):
     """One code in one frame. `offset`: distance of its middle from the frame's, 0 to 1."""
 
+    what: Code | Malformed
     raw: bytes
     offset: float = 0.0
+
+    @classmethod
+    def of(cls, raw: bytes, offset: float = 0.0) -> Sighting:
+        """Read the code once, for all who look at the frame."""
+        return cls(parse(raw), raw, offset)
 
     def shown(self) -> str:
         """How much was read, and where."""
@@ -43,6 +49,11 @@ class Presented(Secret, frozen=True):
 
     what: Code | Malformed | Several
     raw: bytes
+
+    @classmethod
+    def of(cls, raw: bytes) -> Presented:
+        """What was scanned or typed without a picture."""
+        return cls(parse(raw), raw)
 
     def shown(self) -> str:
         """What it was taken for."""
@@ -64,12 +75,10 @@ class Presence(msgspec.Struct, frozen=True):
 _SEVERAL = "several"
 
 
-def observe(
-    presence: Presence, seen: Sequence[tuple[Sighting, Code | Malformed]], now_ms: int
-) -> tuple[Presence, Presented | None]:
+def observe(presence: Presence, seen: Sequence[Sighting], now_ms: int) -> tuple[Presence, Presented | None]:
     """Take in one frame.
 
-    :param seen: every code found in the frame, already parsed.
+    :param seen: every code found in the frame.
     :param now_ms: monotonic milliseconds.
     :returns: the state for the next frame, and what to answer now, if anything.
     """
@@ -79,32 +88,29 @@ def observe(
     stuck = {key for key in held if now_ms - presence.since_ms.get(key, now_ms) >= STUCK_MS}
     key, presented = _choose(seen, stuck)
     answer = presented if key is not None and key not in held else None
-    keys = {_key(sighting, what): what for sighting, what in seen}
     # A foreign code that lost to another code has had its answer too; ours in a crowd has not.
-    held |= {one: 0 for one, what in keys.items() if one in held or isinstance(what, Malformed)}
+    held |= {_key(one): 0 for one in seen if _key(one) in held or isinstance(one.what, Malformed)}
     if key is not None:
         held[key] = 0
     since = {one: presence.since_ms.get(one, now_ms) for one in held}
     return Presence(held, since, now_ms, presence.rescan_after_ms), answer
 
 
-def _choose(
-    seen: Sequence[tuple[Sighting, Code | Malformed]], stuck: set[str]
-) -> tuple[str | None, Presented | None]:
+def _choose(seen: Sequence[Sighting], stuck: set[str]) -> tuple[str | None, Presented | None]:
     # of one code in two carriers the signed one is taken, which says more
-    signed_last = sorted(seen, key=lambda found: isinstance(found[1], Code) and found[1].carrier != "plain")
-    ours = {what.code_hash: (sighting, what) for sighting, what in signed_last if isinstance(what, Code)}
+    signed_last = sorted(seen, key=lambda one: isinstance(one.what, Code) and one.what.carrier != "plain")
+    ours = {one.what.code_hash: one for one in signed_last if isinstance(one.what, Code)}
     if len(ours) > 1:
         # a used ticket taped beside the camera has long had its answer: it holds up nobody
-        ours = {one: found for one, found in ours.items() if one not in stuck} or ours
+        ours = {code_hash: one for code_hash, one in ours.items() if code_hash not in stuck} or ours
     if len(ours) > 1:
         return _SEVERAL, Presented(Several(len(ours)), b"")
-    pool: list[tuple[Sighting, Code | Malformed]] = [*ours.values()] or [*seen]
+    pool = [*ours.values()] or [*seen]
     if not pool:
         return None, None
-    sighting, what = min(pool, key=lambda found: found[0].offset)
-    return _key(sighting, what), Presented(what, sighting.raw)
+    nearest = min(pool, key=lambda one: one.offset)
+    return _key(nearest), Presented(nearest.what, nearest.raw)
 
 
-def _key(sighting: Sighting, what: Code | Malformed) -> str:
-    return what.code_hash if isinstance(what, Code) else "foreign:" + sha256(sighting.raw).hexdigest()
+def _key(one: Sighting) -> str:
+    return one.what.code_hash if isinstance(one.what, Code) else "foreign:" + sha256(one.raw).hexdigest()

@@ -19,7 +19,7 @@ from stdnum.iso7064 import mod_37_36
 
 from gate.common.value import Value
 from gate.rules.code_starts import Starts
-from gate.rules.payload import Code, code_hash, parse
+from gate.rules.payload import Code, code_hash
 from gate.rules.presence import Presented
 
 MOST_CANDIDATES = 6
@@ -65,13 +65,13 @@ def readings(text: str, starts: Starts, known: Callable[[str], bool]) -> Present
         `MOST_FAR` times more where no date was typed, or no event with it.
     :returns: the first candidate the cache knows, else the likeliest; None if nothing was typed.
     """
-    found = [Presented(parse(raw), raw) for raw in candidates(text, starts.tonight)]
+    found = candidates(text, starts.tonight)
     for one in found:
         if isinstance(one.what, Code) and known(one.what.code_hash):
             return one
     elsewhere = next((one for one in islice(_elsewhere(text, starts), MOST_FAR) if known(code_hash(one))), "")
     if elsewhere:
-        return Presented(parse(elsewhere.encode()), elsewhere.encode())
+        return Presented.of(elsewhere.encode())
     return _likeliest([*found, *_nearby(text, starts)])
 
 
@@ -101,7 +101,7 @@ def _nearby(text: str, starts: Starts) -> list[Presented]:
     if not is_random_part(text, starts.tonight):
         return []
     ids = _ids(starts.near(), "".join(_words(text)))
-    return [Presented(parse(one.encode()), one.encode()) for one in ids if holds(one)]
+    return [Presented.of(one.encode()) for one in ids if holds(one)]
 
 
 def groups(code: str) -> list[tuple[int, int]]:
@@ -144,18 +144,18 @@ def _is_pass(one: Presented) -> bool:
     return isinstance(one.what, Code) and one.what.event_code is None
 
 
-def candidates(text: str, prefix: str) -> tuple[bytes, ...]:
-    """The codes a typed text may mean, for `gate.rules.payload.parse`: the likeliest first.
+def candidates(text: str, prefix: str) -> list[Presented]:
+    """The codes a typed text may mean, the likeliest first.
 
     What cannot be completed is given back as it is: a foreign text, to be refused as such, and
     what a hand scanner types, whose signature stays with its id.
     """
     words = _words(text)
     spelt = [*_completed("".join(words), prefix), "-".join(words)]
-    ours = [code_id.encode() for code_id in spelt if isinstance(parse(code_id.encode()), Code)]
-    found = tuple(dict.fromkeys(ours))[:MOST_CANDIDATES]
+    read = [Presented.of(code_id.encode()) for code_id in dict.fromkeys(spelt)]
+    ours = [one for one in read if isinstance(one.what, Code)][:MOST_CANDIDATES]
     verbatim = text.strip().encode("utf-8", "replace")
-    return found or ((verbatim,) if verbatim else ())
+    return ours or ([Presented.of(verbatim)] if verbatim else [])
 
 
 def _words(text: str) -> list[str]:

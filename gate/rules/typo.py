@@ -32,7 +32,7 @@ from itertools import chain, islice
 
 from gate.common.value import Value
 from gate.rules.code_starts import Starts
-from gate.rules.payload import Code, Secret, code_hash, parse
+from gate.rules.payload import Code, Secret, code_hash
 from gate.rules.typed_code import CROCKFORD, NEW_CHARS, candidates, groups, holds, is_random_part
 
 
@@ -108,10 +108,9 @@ def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | No
     :param known: whether the cache knows a code's hash; asked at most `MOST_LOOKUPS` times.
     """
     is_dated = not is_random_part(text, starts.tonight)
-    read = [
-        raw for start in ([starts.tonight] if is_dated else starts.near()) for raw in candidates(text, start)
-    ]
-    codes = [code for raw in dict.fromkeys(read) if isinstance(code := parse(raw), Code)]
+    begun_with = [starts.tonight] if is_dated else starts.near()
+    read = {one.raw: one.what for start in begun_with for one in candidates(text, start)}
+    codes = [what for what in read.values() if isinstance(what, Code)]
     every = chain.from_iterable(corrections(code.id) for code in codes)
     tickets = [one for one in islice(every, MOST_LOOKUPS) if known(code_hash(one.right))]
     if tickets:

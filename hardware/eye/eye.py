@@ -27,7 +27,7 @@ import structlog
 
 from gate.common.errors import HardwareError, Step
 from gate.ports.devices import Look, Restarts
-from gate.rules.payload import Code, parse
+from gate.rules.payload import Code
 from gate.rules.presence import Sighting
 from hardware.camera.file_names import alias, file_url
 from hardware.camera.picture_list import Series
@@ -283,10 +283,10 @@ class ChildEye:
             return
         self._decoding, self._retried = None, False
         self._decoder.delivered()
+        sightings = tuple(Sighting.of(raw, offset) for raw, offset in answer.codes)
         # a poster in view is a miss too: its code is read in every frame, the phone beside it may not be
-        ours = any(isinstance(parse(raw), Code) for raw, _ in answer.codes)
+        ours = any(isinstance(one.what, Code) for one in sightings)
         self._missed = 0 if ours else self._missed + 1
-        sightings = tuple(Sighting(raw=raw, offset=offset) for raw, offset in answer.codes)
         self._publish(
             Look(
                 sightings=sightings,
@@ -323,7 +323,7 @@ class ChildEye:
         # of a list, `source` is the file's own name, for whoever gave it
         name = alias(source.removeprefix("file:")) if self._still else source
         _log.warning("picture_refused", source=name, why=why)
-        shown = Sighting(raw=NOT_A_PICTURE + name.encode())
+        shown = Sighting.of(NOT_A_PICTURE + name.encode())
         self._publish(Look(sightings=(shown,), source=source))
 
     def _publish(self, look: Look) -> None:

@@ -22,7 +22,7 @@ from gate.rules.decide import Policy
 from gate.rules.home_gate import division_of
 from gate.rules.model import EventKind, FeedRow, Flag, Reason, ScanRecord
 from gate.rules.passage import Outcome
-from gate.rules.payload import code_hash, parse
+from gate.rules.payload import code_hash
 from gate.rules.presence import Presented
 from gate.rules.records import record_of
 from gate.store.cache import CacheReader
@@ -81,7 +81,7 @@ class Gate:
         )
 
     def scan(self, code: str) -> ScanRecord:
-        record = self.desk.answer(Presented(parse(code.encode()), code.encode())).record
+        record = self.desk.answer(Presented.of(code.encode())).record
         assert record is not None
         return record
 

@@ -26,7 +26,7 @@ from gate.rules.first_entry import Claim
 from gate.rules.home_gate import division_of, home_of
 from gate.rules.model import EventKind, FeedRow, Now, Reason, ScanRecord
 from gate.rules.passage import Outcome
-from gate.rules.payload import code_hash, parse
+from gate.rules.payload import code_hash
 from gate.rules.presence import Presented
 from gate.rules.records import record_of
 from gate.store.cache import CacheReader, LinkState
@@ -144,7 +144,7 @@ class Gate:
         self.cache.put_link(note, None)
 
     def scan(self, code: str) -> ScanRecord:
-        record = self.desk.answer(Presented(parse(code.encode()), code.encode())).record
+        record = self.desk.answer(Presented.of(code.encode())).record
         assert record is not None
         return record
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gate.rules.model import Event, FeedRow, Kind, ReservationStatus, Status, Verdict
-from gate.rules.payload import parse
 from gate.rules.presence import Presented
 from gate.store.cache import CacheReader
 from gate.store.journal import Journal
@@ -99,7 +98,7 @@ class Gate:
     def scan(self, text: str, at: datetime) -> Verdict:
         """The answer; without the id of an earlier scan, which is each journal's own."""
         self.clock.forward((at - self.clock.wall).total_seconds())
-        verdict = self.desk.answer(Presented(parse(text.encode()), text.encode())).verdict
+        verdict = self.desk.answer(Presented.of(text.encode())).verdict
         entry = replace(verdict.entry, scan="") if verdict.entry else None
         return replace(verdict, entry=entry)
 

@@ -272,7 +272,7 @@ def test_a_code_that_nobody_asked_for_in_time_is_not_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The door stood still: whoever held it up has gone, and a pulse would be for the next one."""
-    held_up, nobody = Look(sightings=(Sighting(raw=b"ONE"),)), Look()
+    held_up, nobody = Look(sightings=(Sighting.of(b"ONE"),)), Look()
     eye = ChildEye(CameraSpec(driver="v4l2", device=str(tmp_path / "none")))
     eye._publish(held_up)
     eye._publish(nobody)
@@ -290,7 +290,7 @@ def test_a_code_that_nobody_asked_for_in_time_is_not_answered(
 def test_a_picture_shown_only_once_is_answered_however_late(
     eye: ChildEye, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = Look(sightings=(Sighting(raw=b"ONE"),))
+    shown = Look(sightings=(Sighting.of(b"ONE"),))
     monkeypatch.setattr(freshness, "KEPT_S", -1.0)
     eye._publish(shown)
     assert eye.look(0) == shown

@@ -29,7 +29,7 @@ from gate.rules.model import (
     Status,
 )
 from gate.rules.passage import Outcome
-from gate.rules.payload import code_hash, parse
+from gate.rules.payload import code_hash
 from gate.rules.presence import Presented
 from gate.rules.records import record_of
 from gate.store.cache import STALE_MS, CacheReader
@@ -115,7 +115,7 @@ class Gate:
 
     def scan(self, code: str = GA, **changes: Any) -> ScanRecord:
         self.clock.forward(0.001)
-        record = self.desk.answer(Presented(parse(code.encode()), code.encode()), **changes).record
+        record = self.desk.answer(Presented.of(code.encode()), **changes).record
         assert record is not None
         return record
 
@@ -151,7 +151,7 @@ def test_situation_1_a_granted_ticket_enters_under_the_claims_own_id(gate: Gate)
 def test_situation_1_a_ticket_taken_elsewhere_reads_where_and_when(gate: Gate) -> None:
     there = Entry(at=NOW, gate="gate-2", scan="scan-at-gate-2")
     gate.line.hub.entries[code_hash(GA)] = there
-    code = Presented(parse(GA.encode()), GA.encode())
+    code = Presented.of(GA.encode())
     answered = gate.desk.answer(code)
     assert (answered.verdict.reason, answered.verdict.line) == (Reason.ALREADY_USED, 13)
     assert answered.verdict.entry == there
@@ -263,7 +263,7 @@ def home(gate: Gate) -> Gate:
 def test_home_gate_its_own_enter_and_others_are_sent_there_by_name(home: Gate) -> None:
     own = home.scan(OURS)
     assert (own.reason, own.flags) == (Reason.FIRST_ENTRY, (Flag.ISOLATED, Flag.UNCLAIMED))
-    answered = home.desk.answer(Presented(parse(THEIRS.encode()), THEIRS.encode()))
+    answered = home.desk.answer(Presented.of(THEIRS.encode()))
     assert (answered.verdict.reason, answered.verdict.other_gate) == (Reason.OTHER_GATE, "gate-2")
     assert answered.effects.screen.place == "gate-2"
 
@@ -445,5 +445,5 @@ def test_before_ten_seconds_and_once_it_has_caught_up_perks_are_decided_here(gat
 
 @pytest.mark.parametrize("code", [USED, GONE, STRANGER])
 def test_nobody_is_asked_about_who_is_refused_anyway(old: Gate, code: str) -> None:
-    assert not old.desk.answer(Presented(parse(code.encode()), code.encode())).verdict.admits
+    assert not old.desk.answer(Presented.of(code.encode())).verdict.admits
     assert old.line.asked == []

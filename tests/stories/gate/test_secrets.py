@@ -55,8 +55,8 @@ def assert_silent(*things: object) -> None:
 def test_a_code_is_never_printed(text: str) -> None:
     code = a_code(text)
     question = a_question(presented=code, proof=prove(code, None, KEYS))
-    sighting = Sighting(text.encode())
-    presence, presented = observe(Presence(), [(sighting, code)], 0)
+    sighting = Sighting.of(text.encode())
+    presence, presented = observe(Presence(), [sighting], 0)
     assert_silent(code, question, decide(question), sighting, presence, presented)
     assert code.code_hash[:12] in repr(code)
 
@@ -66,7 +66,7 @@ def test_what_is_no_code_of_ours_but_nearly_one_is_never_printed(text: str) -> N
     """A damaged code may still hold a good secret."""
     refused = parse(text.encode())
     assert isinstance(refused, Malformed)
-    presence, presented = observe(Presence(), [(Sighting(text.encode()), refused)], 0)
+    presence, presented = observe(Presence(), [Sighting.of(text.encode())], 0)
     assert_silent(refused, a_question(presented=refused), presence, presented)
 
 

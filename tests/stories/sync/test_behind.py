@@ -13,7 +13,6 @@ from gate.diagnostics.checks import check_files
 from gate.diagnostics.status import gather
 from gate.hotline.messages import Refetch
 from gate.rules.model import Kind, Status
-from gate.rules.payload import parse
 from gate.rules.presence import Presented
 from gate.store.cache import is_stale
 from gate.store.link_row import Behind
@@ -233,7 +232,7 @@ def test_restarted_with_the_hubs_web_side_down_a_gate_admits_nobody_without_sayi
     head(current, 9)
     wait(current, 83)
     desk = make_desk(current.journal, current.reader, current.clock, {})
-    answered = desk.answer(Presented(parse(number.encode()), number.encode()))
+    answered = desk.answer(Presented.of(number.encode()))
     assert answered.record is not None
     assert (answered.record.reason.value, answered.record.flags) == ("first_entry", ("stale",))
     assert (answered.record.cache_age_s or 0) >= 83

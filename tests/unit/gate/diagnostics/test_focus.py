@@ -34,7 +34,7 @@ def _run(eye: ScriptedEye) -> tuple[Focus | None, list[Screen], list[Focus]]:
 
 
 def test_every_frame_is_shown_with_the_best_so_far_and_whether_a_code_is_read() -> None:
-    code = (Sighting(raw=b"any code"),)
+    code = (Sighting.of(b"any code"),)
     looks = [Look(sharpness=200), Look(sharpness=400, sightings=code), Look(sharpness=300)]
     last, shown, told = _run(ScriptedEye(looks))
     expected = [Focus(200, 200), Focus(400, 400, read=True), Focus(300, 400)]

@@ -16,7 +16,7 @@ from gate.door.desk import Answered, Desk
 from gate.hotline.client import HubLine
 from gate.rules.decide import Policy
 from gate.rules.model import Entry, FeedRow, Flag, Kind, Reason, Ruling, Status
-from gate.rules.payload import Several, code_hash, parse
+from gate.rules.payload import Several, code_hash
 from gate.rules.presence import Presented
 from gate.store.cache import CacheReader
 from gate.store.journal import Journal
@@ -94,7 +94,7 @@ class Gate:
     def scan(self, text: str = code_id(), **changes: Any) -> Answered:
         self.clock.forward(0.001)  # no two scans have one id
         raw = text.encode()
-        return self.desk.answer(Presented(parse(raw), raw), **changes)
+        return self.desk.answer(Presented.of(raw), **changes)
 
     def reasons(self, *texts: str) -> list[Reason]:
         return [self.scan(text).verdict.reason for text in texts]

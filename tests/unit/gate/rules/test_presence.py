@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from gate.rules.payload import Code, Several, parse
+from gate.rules.payload import Code, Several
 from gate.rules.presence import Presence, Presented, Sighting, observe
 from tests.codes import printed, signed
 from tests.factories import a_code, code_id, pass_id
@@ -24,8 +24,8 @@ class Camera:
 
     def see(self, *codes: bytes, after_ms: int = 66) -> Presented | None:
         self.now_ms += after_ms
-        sightings = [Sighting(code, offset=index / 10) for index, code in enumerate(codes)]
-        self.state, answer = observe(self.state, [(s, parse(s.raw)) for s in sightings], self.now_ms)
+        sightings = [Sighting.of(code, index / 10) for index, code in enumerate(codes)]
+        self.state, answer = observe(self.state, sightings, self.now_ms)
         return answer
 
     def away(self, milliseconds: int) -> None:
@@ -117,7 +117,7 @@ def test_the_same_code_in_two_carriers_in_one_frame_is_one_code(first: bytes, se
     assert answer is not None
     assert isinstance(answer.what, Code)
     assert answer.what.code_hash == a_code(code_id(1)).code_hash
-    assert answer == Presented(parse(answer.raw), answer.raw)
+    assert answer == Presented.of(answer.raw)
     assert [camera.see(*frame) for frame in ((second, first), (first,), (second,))] == [None] * 3
 
 
@@ -140,8 +140,7 @@ def test_however_central_a_foreign_code_is_ours_wins(foreign: bytes) -> None:
 
 
 def test_however_central_one_of_two_valid_codes_is_they_come_one_at_a_time() -> None:
-    sightings = [Sighting(A, offset=0.0), Sighting(B, offset=1.0)]
-    _, answer = observe(Presence(), [(one, parse(one.raw)) for one in sightings], 0)
+    _, answer = observe(Presence(), [Sighting.of(A, 0.0), Sighting.of(B, 1.0)], 0)
     assert answer == Presented(Several(2), b"")
 
 
@@ -155,13 +154,12 @@ def test_a_second_guest_who_holds_a_code_beside_one_already_answered_is_asked_to
     camera = Camera()
     assert camera.raws((A,), (A, B), (A, B)) == [A, b""]
     camera.away(1400)
-    assert camera.see(B) == Presented(parse(B), B)
+    assert camera.see(B) == Presented.of(B)
 
 
 def test_of_several_foreign_codes_the_nearest_to_the_middle_is_answered_whatever_their_order() -> None:
     for order in itertools.permutations([(MENU, 0.1), (POSTER, 0.5), (b"x", 0.9)]):
-        sightings = [Sighting(raw, offset) for raw, offset in order]
-        _, answer = observe(Presence(), [(one, parse(one.raw)) for one in sightings], 0)
+        _, answer = observe(Presence(), [Sighting.of(raw, offset) for raw, offset in order], 0)
         assert answer is not None
         assert answer.raw == MENU
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gate.rules.code_starts import NightCode, Starts, starts_of
-from gate.rules.payload import Code, Malformed, code_hash, parse
+from gate.rules.payload import Code, Malformed, code_hash
 from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford, may_type, readings
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 from tests.codes import signed
@@ -209,8 +209,8 @@ def test_there_are_never_more_than_a_handful_of_candidates_all_of_them_ours() ->
         text = "".join(source.choices("MGYPFVIPASS012OIL-. 26" + CROCKFORD, k=source.randrange(1, 60)))
         found = candidates(text, source.choice(["", TONIGHT]))
         assert len(found) <= MOST_CANDIDATES
-        assert len(found) == len(set(found))
-        assert len(found) <= 1 or all(isinstance(parse(raw), Code) for raw in found)
+        assert len(found) == len({one.raw for one in found})
+        assert len(found) <= 1 or all(isinstance(one.what, Code) for one in found)
 
 
 @pytest.mark.parametrize(
