@@ -119,23 +119,23 @@ def check_pins(
             yield fault("pins", "This machine has no GPIO.", advice)
             return
         for name, pin in pins.items():
-            yield _pin(name, pin, gpiochip.line(chip, pin), is_running=is_running, is_twice=pin in twice)
+            yield _pin(name, pin, gpiochip.user(chip, pin), is_running=is_running, is_twice=pin in twice)
     except PermissionError as error:
         yield fault(
             "pins", f"{error.filename}: not for this account.", "Run doctor as root or in the group gpio."
         )
 
 
-def _pin(name: str, pin: int, line: gpiochip.GpioLine | None, *, is_running: bool, is_twice: bool) -> Finding:
+def _pin(name: str, pin: int, user: str | None, *, is_running: bool, is_twice: bool) -> Finding:
     check = f"pin {name}"
-    if line is None:
+    if user is None:
         return fault(check, f"There is no GPIO {pin} on this board.", f"Correct {name}.")
     if is_twice:
         return fault(check, f"GPIO {pin} has two duties.", f"Give {name} a pin of its own.")
-    if line.user and not is_running:
+    if user and not is_running:
         advice = "Two cannot have one pin: stop the other, or look for an overlay in config.txt."
-        return fault(check, f"GPIO {pin} is taken by {line.user!r}.", advice)
-    return fine(check, f"GPIO {pin} is there, {'in use by the door' if line.user else 'and free'}.")
+        return fault(check, f"GPIO {pin} is taken by {user!r}.", advice)
+    return fine(check, f"GPIO {pin} is there, {'in use by the door' if user else 'and free'}.")
 
 
 def check_power(sysfs: Path = SYSFS) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
-"""Looks at GPIO lines without touching them: what linux/gpio.h (v2) tells of a line nobody asks for.
+"""Asks the kernel who uses a GPIO line, without opening the line (linux/gpio.h, v2): a relay stays as it is.
 
-Asking the kernel who uses a line changes nothing on it, unlike opening it: a relay stays as it is.
+Not lgpio's `gpio_get_line_info`: importing lgpio 0.2.2 writes a pipe into the current folder and fails where
+this account may not, its errors do not tell a missing right from a missing chip, and only a Pi has it.
 """
 
 from __future__ import annotations
@@ -10,64 +11,45 @@ import fcntl
 import struct
 from pathlib import Path
 
-import msgspec
-
 GET_CHIPINFO = 0x8044B401  # _IOR(0xB4, 0x01, struct gpiochip_info)
 GET_LINEINFO = 0xC100B405  # _IOWR(0xB4, 0x05, struct gpio_v2_line_info)
 _CHIP = struct.Struct("=32s32sI")
 _LINE = struct.Struct("=32s32sIIQ176x")
 _USED = 1  # GPIO_V2_LINE_FLAG_USED
 HEADER = ("pinctrl-rp1", "pinctrl-bcm")
-"""How the chip behind a Pi's header is labelled: Pi 5, and all before it."""
+"""Labels of the chip behind a Pi's header: Pi 5, and all before it."""
 
 
-class Chip(msgspec.Struct, frozen=True):
-    """A GPIO chip. `lines`: how many it has."""
-
-    path: Path
-    label: str
-    lines: int
-
-
-class GpioLine(msgspec.Struct, frozen=True):
-    """One line. `user`: who has opened it, empty if nobody has."""
-
-    name: str
-    user: str
-
-
-def header(folder: Path = Path("/dev")) -> Chip | None:
+def header(folder: Path = Path("/dev")) -> Path | None:
     """The chip behind the header, None where there is none. Raises `OSError`: it cannot be opened."""
-    chips = [_chip(path) for path in sorted(folder.glob("gpiochip*"))]
-    known = [chip for chip in chips if chip.label.startswith(HEADER)]
-    return next(iter([*known, *chips]), None)
+    chips = sorted(folder.glob("gpiochip*"))
+    labels = {chip: _label(chip) for chip in chips}
+    return next((chip for chip in chips if labels[chip].startswith(HEADER)), next(iter(chips), None))
 
 
-def line(chip: Chip, offset: int) -> GpioLine | None:
-    """A line as it is now, None if the chip has no such line. Raises `OSError`."""
-    asked = _LINE.pack(b"", b"", offset, 0, 0)
+def user(chip: Path, line: int) -> str | None:
+    """Who has opened a line, empty if nobody has; None if there is no such line. Raises `OSError`."""
     try:
-        return gpio_line(_ask(chip.path, GET_LINEINFO, asked))
+        return user_of(_ask(chip, GET_LINEINFO, _LINE.pack(b"", b"", line, 0, 0)))
     except OSError as error:
         if error.errno == errno.EINVAL:
             return None
         raise
 
 
-def gpio_line(answer: bytes) -> GpioLine:
-    """What the kernel says of a line: `struct gpio_v2_line_info`, 256 bytes."""
-    name, consumer, _offset, _attributes, flags = _LINE.unpack(answer)
-    user = _text(consumer) or "the kernel"
-    return GpioLine(name=_text(name), user=user if flags & _USED else "")
+def user_of(answer: bytes) -> str:
+    """Who has opened the line of a `struct gpio_v2_line_info` (256 bytes), empty if nobody has."""
+    _name, consumer, _offset, _attributes, flags = _LINE.unpack(answer)
+    return (_text(consumer) or "the kernel") if flags & _USED else ""
 
 
-def _chip(path: Path) -> Chip:
-    _name, label, lines = _CHIP.unpack(_ask(path, GET_CHIPINFO, bytes(_CHIP.size)))
-    return Chip(path=path, label=_text(label), lines=lines)
+def _label(chip: Path) -> str:
+    _name, label, _lines = _CHIP.unpack(_ask(chip, GET_CHIPINFO, bytes(_CHIP.size)))
+    return _text(label)
 
 
-def _ask(path: Path, request: int, asked: bytes) -> bytes:
-    with path.open("rb", buffering=0) as device:
+def _ask(chip: Path, request: int, asked: bytes) -> bytes:
+    with chip.open("rb", buffering=0) as device:
         return fcntl.ioctl(device.fileno(), request, asked)
 
 

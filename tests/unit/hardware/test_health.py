@@ -14,7 +14,7 @@ from hardware import health
 from hardware.camera.spec import CameraSpec
 from hardware.eye.eye import ChildEye
 from hardware.fakes import ScriptedKeypad
-from hardware.pins.gpiochip import GpioLine, gpio_line
+from hardware.pins.gpiochip import user_of
 
 
 def levels(found: Iterator[Finding]) -> dict[str, Severity]:
@@ -106,19 +106,19 @@ def test_a_machine_without_gpio_cannot_have_a_pin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "is_running", "is_twice", "level", "words"),
+    ("user", "is_running", "is_twice", "level", "words"),
     [
-        (GpioLine(name="GPIO17", user=""), False, False, Severity.OK, "and free"),
-        (GpioLine(name="GPIO17", user="lg"), True, False, Severity.OK, "in use by the door"),
-        (GpioLine(name="GPIO17", user="lg"), False, False, Severity.FAULT, "taken by 'lg'"),
-        (GpioLine(name="GPIO17", user=""), False, True, Severity.FAULT, "two duties"),
+        ("", False, False, Severity.OK, "and free"),
+        ("lg", True, False, Severity.OK, "in use by the door"),
+        ("lg", False, False, Severity.FAULT, "taken by 'lg'"),
+        ("", False, True, Severity.FAULT, "two duties"),
         (None, False, False, Severity.FAULT, "no GPIO 17"),
     ],
 )
 def test_a_pin_is_there_and_free_or_told_why_not(
-    line: GpioLine | None, is_running: bool, is_twice: bool, level: Severity, words: str
+    user: str | None, is_running: bool, is_twice: bool, level: Severity, words: str
 ) -> None:
-    found = health._pin("turnstile.pin", 17, line, is_running=is_running, is_twice=is_twice)
+    found = health._pin("turnstile.pin", 17, user, is_running=is_running, is_twice=is_twice)
     assert found.level is level
     assert words in found.result
 
@@ -129,6 +129,6 @@ def test_the_kernels_answer_for_a_line_is_read_as_its_header_lays_it_out() -> No
     def answer(consumer: bytes, flags: int) -> bytes:
         return struct.pack("=32s32sIIQ160s16s", b"GPIO17", consumer, 17, 0, flags, b"", b"")
 
-    assert gpio_line(answer(b"lg", 1 | 8)) == GpioLine(name="GPIO17", user="lg")
-    assert gpio_line(answer(b"", 4)) == GpioLine(name="GPIO17", user="")
-    assert gpio_line(answer(b"", 1)) == GpioLine(name="GPIO17", user="the kernel")
+    assert user_of(answer(b"lg", 1 | 8)) == "lg"
+    assert user_of(answer(b"", 4)) == ""
+    assert user_of(answer(b"", 1)) == "the kernel"
