@@ -1,11 +1,8 @@
 """Sync: carries the journal to the hub and the hub's knowledge into the cache.
 
-One loop owns all state. Everything from outside (broker, hub) comes in through one inbox;
-the journal is looked at when it has changed. A scan is sent until the hub has acknowledged
-it, whatever the broker said. The parts: `connection` keeps the line to the broker, `sender` is the way
-out, `intake` and `follower` the hub's way in, `hearing` the other gates', `lending` answers the hub about one
-ticket, `telling` says how it all is; here is who gets what, and when. `claims`, between door and hub, has a
-loop of its own.
+One loop owns all state. Everything from outside (broker, hub) comes in through one inbox; the journal is
+read when it has changed. A scan is sent until the hub has acknowledged it, whatever the broker said. This
+file says who gets what, and when; the parts do the work. Claims have a loop of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
 from sync.broker.read_message import understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.claims.claims import ClaimLoop, Down, FromHub, ToService, Up
-from sync.claims.hub_clock import Timing, kept
+from sync.claims.hub_clock import kept
 from sync.claims.lent_tickets import Lender
 from sync.feed.fetcher import Want, WantConfig
 from sync.feed.follower import Follower
@@ -40,7 +37,7 @@ from sync.feed.intake import Intake
 from sync.feed.snapshot import Fetched
 from sync.peers.company import GatesPresent
 from sync.peers.listener import Hearing
-from sync.status import GateIdentity, LoopTurns, Teller
+from sync.status import GateIdentity, LoopTurns, StatusReporter, last_will
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
 from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
@@ -50,8 +47,6 @@ POLL_S = 0.02
 BEAT_MS = 1_000
 STATUS_MS = 10_000
 CONFIG_MS = 60_000
-HEARD_MS = 90_000
-"""A living hub answers for the configuration more often than this; a silent one proves nothing."""
 ACK_SILENT_MS = 60_000
 """Twice the longest wait of `sync.upload.window`: the line may be at fault, whatever it says of itself."""
 OWN_PIECE = 100
@@ -66,7 +61,7 @@ class Doors(Protocol):
     turns: int
 
     def tell(self, packet: bytes, /) -> int:
-        """To every door there is; how many took it."""
+        """Send a packet to every connected door; returns how many took it."""
 
 
 class Sync:
@@ -76,8 +71,8 @@ class Sync:
     :param want: asks for something over HTTP; the answer is put into the inbox.
     :param door: how the door is, by its own account.
     :param jitter: gives a random number from 0 to 1.
-    :param fetched: how often the thread behind `want` has turned. None: there is none.
-    :param doors: the local line; what comes on it is put into the inbox of `claims`. None: there is none.
+    :param fetched: how often the thread behind `want` has turned.
+    :param doors: the local line; what comes in on it is put into the inbox of `claims`.
     :param claim_timeout_s: how long the door waits for the hub's answer.
     """
 
@@ -93,17 +88,26 @@ class Sync:
         clock: Clock,
         door: Callable[[Now], LiveReading],
         jitter: Callable[[], float],
-        fetched: Callable[[], int] | None = None,
-        doors: Doors | None = None,
+        fetched: Callable[[], int],
+        doors: Doors,
         claim_timeout_s: float = 0.2,
     ) -> None:
         self._gate_id = identity.gate_id
         self._topics = Topics(venue=identity.venue)
         self._cache, self._outbox, self._inbox = cache, outbox, inbox
         self._want, self._clock, self._jitter = want, clock, jitter
-        self._door, self._doors, self._fetched = door, doors, fetched
+        self._doors, self._fetched = doors, fetched
         before, now = cache.link(), clock.now()
-        self.claims = self._make_claims(kept(before, now.boot_id), round(claim_timeout_s * 1000))
+        self.claims = ClaimLoop(
+            self._topics,
+            self._gate_id,
+            clock,
+            to_service=lambda event: inbox.put((None, event)),
+            tell=doors.tell,
+            timing=kept(before, now.boot_id),
+            timeout_ms=round(claim_timeout_s * 1000),
+        )
+        self._will = last_will(identity)
         self._line = BrokerConnection(
             make_link, self._will, self._topics.heard_at(self._gate_id), cut_since(before, now), jitter
         )
@@ -112,43 +116,14 @@ class Sync:
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
         self._hearing = self._make_hearing(before)
         self._intake = self._make_intake(before)
-        self._teller = self._make_teller(identity)
+        self._reporter = self._make_reporter(identity, door)
         self._journal_outage = Outage("journal")
-        self._beat_outage = Outage("heartbeat")
         self._ack_outage = Outage("the hub's acknowledgement")
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
-        self._heard_ms: int | None = None
         self._company = GatesPresent()
         self._named: Collection[str] = ()
         self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
-
-    def _make_claims(self, timing: Timing, timeout_ms: int) -> ClaimLoop:
-        """Between door and hub, beginning with what was known of the hub's clock."""
-        self._clock.learn(timing.best)
-        doors = self._doors
-        return ClaimLoop(
-            self._topics,
-            self._gate_id,
-            self._clock,
-            to_service=lambda event: self._inbox.put((None, event)),
-            tell=doors.tell if doors else lambda _packet: 0,
-            timing=timing,
-            timeout_ms=timeout_ms,
-        )
-
-    def _make_intake(self, before: LinkNote | None) -> Intake:
-        return Intake(
-            topics=self._topics,
-            cache=self._cache,
-            follower=self._follower,
-            clock=self._clock,
-            outage=self._hearing.outage,
-            heard=self._heard,
-            revoke=self._hearing.revoke,
-            before_large=lambda: self._beat(self._clock.now()),  # it keeps the door waiting for the next one
-            before=before,
-        )
 
     def _make_hearing(self, before: LinkNote | None) -> Hearing:
         return Hearing(
@@ -161,9 +136,23 @@ class Sync:
             before=before,
         )
 
-    def _make_teller(self, identity: GateIdentity) -> Teller:
-        return Teller(
+    def _make_intake(self, before: LinkNote | None) -> Intake:
+        return Intake(
+            topics=self._topics,
+            cache=self._cache,
+            follower=self._follower,
+            clock=self._clock,
+            outage=self._hearing.outage,
+            revoke=self._hearing.revoke,
+            before_large=lambda: self._reporter.beat(self._clock.now()),  # else the door counts sync as dead
+            before=before,
+        )
+
+    def _make_reporter(self, identity: GateIdentity, door: Callable[[Now], LiveReading]) -> StatusReporter:
+        return StatusReporter(
             identity=identity,
+            topics=self._topics,
+            door=door,
             line=self._line,
             claims=self.claims,
             sender=self._sender,
@@ -175,12 +164,13 @@ class Sync:
         )
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
-        """Until `stop` is set; then a goodbye to the broker."""
+        """Run until `stop` is set, then say goodbye to the broker."""
         claims = threading.Thread(target=self.claims.run, args=(stop,), name="claims", daemon=True)
         claims.start()
         try:
             while not stop.is_set():
-                self.step()
+                self._inbox.wait(POLL_S)
+                self.turn()
                 heart.ready()
                 heart.beat(self._clock.now().monotonic_ms, self.turns())
         finally:
@@ -188,21 +178,18 @@ class Sync:
             stop.set()
             claims.join(timeout=1.0)
             if self._line.link is not None:
-                self._line.link.close(self._will())
+                self._line.link.close(self._will)
             self._cache.close()
             self._outbox.close()
 
-    def step(self) -> None:
-        """Wait briefly for an event, then take a turn."""
-        self._inbox.wait(POLL_S)
-        self.turn()
-
     def turn(self) -> None:
-        """Handle events, a piece of those there are, then send and keep time. Does not wait.
+        """Handle some of the events there are, then send and keep time. Does not wait.
 
-        A file that cannot be used stops only the part that needs it. The claims have turns of their own.
+        A file that cannot be used stops only the part that needs it. Claims have turns of their own.
         """
-        self._take_events()
+        with contextlib.suppress(queue.Empty):
+            for _ in range(OWN_PIECE):
+                self._handle(*self._inbox.get_nowait())
         now = self._clock.now()
         lost = self._line.keep(now.monotonic_ms)
         if lost is not None:
@@ -215,19 +202,22 @@ class Sync:
         self._keep_time(now)
 
     def turns(self) -> LoopTurns:
-        """Asked once a step. A connection that is not made yet has its own time-out, and is not watched."""
+        """Count a turn of this loop and give all counts; called once a turn.
+
+        A connection that is still being made has a time-out of its own and is not watched.
+        """
         self._turns += 1
         link = self._line.link if self._line.connected else None
         return LoopTurns(
             service=self._turns,
             link=self._turns if link is None else link.beats(),
             claims=self.claims.turns,
-            hotline=self._turns if self._doors is None else self._doors.turns,
-            fetcher=self._turns if self._fetched is None else self._fetched(),
+            hotline=self._doors.turns,
+            fetcher=self._fetched(),
         )
 
     def deliver(self, link: MqttLink, event: LinkEvent) -> None:
-        """Take an event of a link to who handles it; from any thread, only enqueues."""
+        """Hand an event of a link to whoever handles it; from any thread, only enqueues."""
         if not isinstance(event, Message):
             self._inbox.put((link, event))
         elif event.topic in self.claims.topics:
@@ -237,27 +227,20 @@ class Sync:
         else:
             self._inbox.put((link, event))
 
-    def _take_events(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            for _ in range(OWN_PIECE):
-                self._handle(*self._inbox.get_nowait())
-
     def _handle(self, source: MqttLink | None, event: SyncEvent) -> None:
         match event:
             case GateConfig() | Fetched():
                 if isinstance(event, GateConfig):
                     self._named = event.gate_names
-                self._heard()
                 self._intake.put(event)
             case Lend():
-                self._lend(event)
+                answer = self._lender.answer(event, self._clock.now().wall)
+                self._line.publish(self._topics.claims(self._gate_id), encode(answer))
             case Refetch():
-                self._refetch()
+                self._follower.refetch()
+                self._want(WantConfig())
             case _ if source is self._line.link:  # a link that was given up may still have been talking
                 self._on_link(event)
-
-    def _heard(self) -> None:
-        self._heard_ms = self._clock.now().monotonic_ms
 
     # --- the broker ---
 
@@ -268,8 +251,13 @@ class Sync:
             case Lost():
                 self._line.on_lost(event, self._clock.now().monotonic_ms)
                 self._on_down()
-            case Message():
-                self._on_message(event)
+            case Message(topic) if topic.endswith("/ack"):
+                understand(event, self._on_ack, self._seldom)
+            case Message(topic):
+                if topic == self._topics.alerts():
+                    # it may say that a gate was revoked; the configuration names which
+                    self._config_at = 0
+                self._intake.put(event)
 
     def _on_connected(self) -> None:
         now_ms = self._clock.now().monotonic_ms
@@ -285,31 +273,22 @@ class Sync:
         self.claims.inbox.put(Down())
         self._beat_at = 0
 
-    def _on_message(self, message: Message) -> None:
-        if message.topic.endswith("/ack"):
-            understand(message, self._on_ack, self._seldom)
-        else:
-            if message.topic == self._topics.alerts():
-                # one of them says that a gate was revoked, and which that are the configuration names
-                self._config_at = 0
-            self._intake.put(message)
+    def _on_peer_status(self, heard: PeerMessage, status: GateStatus) -> None:
+        """A gate that appears while the hub is silent gets at once what it cannot know from the hub."""
+        if heard.link is self._line.link:
+            self._company.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)
 
-    # --- out: the journal ---
+    # --- the journal ---
 
     def _on_ack(self, message: Message) -> None:
         ack, now_ms = decode(message.payload, Ack), self._clock.now().monotonic_ms
-        self._heard()
+        self._intake.hub_heard_ms = now_ms
         before = self._sender.acked
         self._sender.on_ack(ack, now_ms)
         if self._sender.acked > before:
             self._renewals = 0
             self._ack_outage.over()
         self._beat_at = 0
-
-    def _on_peer_status(self, heard: PeerMessage, status: GateStatus) -> None:
-        """A gate that appears while the hub is silent is told at once what it cannot know from the hub."""
-        if heard.link is self._line.link:
-            self._company.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)
 
     def _send_scans(self, now_ms: int) -> None:
         if self._company.has_grown() and not self._sender.is_answered:
@@ -328,7 +307,7 @@ class Sync:
         return self._line.publish(self._topics.scans(self._gate_id), batch)
 
     def _renew_if_silent(self, now_ms: int) -> None:
-        """A line that stands, and on which nothing is acknowledged, is made anew; ever more rarely."""
+        """Replace a connection that stands while nothing is acknowledged on it; each time more patiently."""
         patience = ACK_SILENT_MS * 2 ** min(self._renewals, 4)
         if self._line.connected and self._sender.silent_ms(now_ms) >= patience:
             self._ack_outage.began(
@@ -339,17 +318,7 @@ class Sync:
             self._line.renew(now_ms)
             self._on_down()
 
-    # --- in: one ticket, every night ---
-
-    def _lend(self, lend: Lend) -> None:
-        answer = self._lender.answer(lend, self._clock.now().wall)
-        self._line.publish(self._topics.claims(self._gate_id), encode(answer))
-
-    def _refetch(self) -> None:
-        self._follower.refetch()
-        self._want(WantConfig())
-
-    # --- telling: door and hub ---
+    # --- the clock ---
 
     def _keep_time(self, now: Now) -> None:
         now_ms = now.monotonic_ms
@@ -360,31 +329,7 @@ class Sync:
         self._intake.keep_time(now_ms)
         if self._line.connected and now_ms >= self._status_at:
             self._status_at = now_ms + STATUS_MS
-            self._tell_status(now)
+            self._reporter.publish(now, journal_is_read=not self._journal_outage.is_on)
         if now_ms >= self._beat_at:
             self._beat_at = now_ms + BEAT_MS
-            self._beat(now)
-
-    def _tell_status(self, now: Now) -> None:
-        is_read = not self._journal_outage.is_on
-        status = self._teller.status(now, self._door(now), journal_is_read=is_read)
-        self._line.publish(self._topics.status(self._gate_id), encode(status), retain=True)
-
-    def _beat(self, now: Now) -> None:
-        current = self._current(now)
-        self._hearing.tell_current(now, is_current=bool(current) and self._follower.is_current())
-        try:
-            self._cache.put_link(self._teller.note(now), now.wall, current)
-        except StoreError as error:
-            self._beat_outage.began(error)
-        else:
-            self._beat_outage.over()
-
-    def _current(self, now: Now) -> set[str]:
-        """The nights of which all is held that a hub told of, which is connected and was heard lately."""
-        is_heard = self._heard_ms is not None and now.monotonic_ms - self._heard_ms <= HEARD_MS
-        is_there = self._line.connected and self.claims.hears_hub(now.monotonic_ms)
-        return self._follower.current() if is_there and is_heard else set()
-
-    def _will(self) -> tuple[str, bytes]:
-        return self._topics.status(self._gate_id), encode(self._teller.offline())
+            self._reporter.beat(now)

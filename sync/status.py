@@ -1,17 +1,18 @@
-"""What sync tells of this gate: the door of the link, the hub and the other gates of the gate."""
+"""What sync reports: to the door how the link is, to the hub and the other gates how this gate is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from gate.common.errors import StoreError
+from gate.common.outage import Outage
 from gate.common.value import Value
 from gate.rules.model import Now
 from gate.store.cache import STALE_MS
 from gate.store.link_row import Behind, LinkNote
-from gate.store.live_file import LiveReading
+from gate.store.live_file import Live, LiveReading
 from sync.broker.connection import BrokerConnection
 from sync.cache.writer import Cache
 from sync.claims.claims import ClaimLoop
@@ -20,7 +21,10 @@ from sync.feed.intake import Intake
 from sync.peers.listener import Hearing
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
-from sync.wire.messages import STATUS_TEXT, GateStatus, Held
+from sync.wire.messages import STATUS_TEXT, GateStatus, Held, Topics, encode
+
+HEARD_MS = 90_000
+"""A living hub answers for the configuration more often than this; a silent one proves nothing."""
 
 
 class LoopTurns(Value, frozen=True):
@@ -41,87 +45,118 @@ class GateIdentity(Value, frozen=True):
     version: str
 
 
-class Teller:
-    """Puts together what the parts of the service know."""
+def last_will(identity: GateIdentity) -> tuple[str, bytes]:
+    """Topic and payload of the last will, which is also the goodbye."""
+    offline = GateStatus(gate_id=identity.gate_id, online=False, version=identity.version)
+    return Topics(venue=identity.venue).status(identity.gate_id), encode(offline)
 
-    def __init__(  # noqa: PLR0913 – the parts of the service, by name
-        self,
-        *,
-        identity: GateIdentity,
-        line: BrokerConnection,
-        claims: ClaimLoop,
-        sender: Sender,
-        intake: Intake,
-        hearing: Hearing,
-        follower: Follower,
-        cache: Cache,
-        outbox: Outbox,
-    ) -> None:
-        self._identity = identity
-        self._line = line
-        self._claims = claims
-        self._sender = sender
-        self._intake = intake
-        self._hearing = hearing
-        self._follower = follower
-        self._cache = cache
-        self._outbox = outbox
 
-    def note(self, now: Now) -> LinkNote:
-        """For the door."""
-        return LinkNote(
-            connected=self._line.connected,
-            unlisted=self._line.unlisted,
-            hub_heard=self._sender.is_answered and self._claims.hears_hub(now.monotonic_ms),
-            since_ms=self._line.since_ms,
-            beat_ms=now.monotonic_ms,
-            boot_id=now.boot_id,
-            epoch=self._sender.epoch,
-            acked_seq=self._sender.acked,
-            hub_seq=self._sender.hub_seq,
-            answered_ms=self._claims.answered_ms,
-            measure=self._claims.timing.best,
-            heard=self._hearing.peers.heard(),
-            flooding=self._hearing.flooding(),
-            lent_as_of=self._intake.lent_as_of,
-            behind=self._follower.behind,
-        )
+class StatusReporter(msgspec.Struct, kw_only=True):
+    """Puts together what the parts of the service know: the door's note and the gate's status.
 
-    def offline(self) -> GateStatus:
-        """The last will, and the goodbye."""
-        return GateStatus(gate_id=self._identity.gate_id, online=False, version=self._identity.version)
+    `door`: how the door is, by its own account.
+    """
 
-    def status(self, now: Now, door: LiveReading, *, journal_is_read: bool) -> GateStatus:
-        """For everybody.
+    identity: GateIdentity
+    topics: Topics
+    door: Callable[[Now], LiveReading]
+    line: BrokerConnection
+    claims: ClaimLoop
+    sender: Sender
+    intake: Intake
+    hearing: Hearing
+    follower: Follower
+    cache: Cache
+    outbox: Outbox
+    outage: Outage = msgspec.field(default_factory=lambda: Outage("heartbeat"))
+
+    def beat(self, now: Now) -> None:
+        """Tell the door that sync is alive, how the link is, and which nights are current as of now."""
+        current = self._current(now)
+        self.hearing.tell_current(now, is_current=bool(current) and self.follower.is_current())
+        try:
+            self.cache.put_link(self._note(now), now.wall, current)
+        except StoreError as error:
+            self.outage.began(error)
+        else:
+            self.outage.over()
+
+    def publish(self, now: Now, *, journal_is_read: bool) -> None:
+        """Publish the gate's status, if there is a connection.
 
         :param journal_is_read: False: what is known of the journal may be old. Then nothing is said of
             it, for the hub takes back what was granted to a gate whose whole journal it has.
         """
-        status = msgspec.structs.replace(
-            _with_door(self.offline(), door),
+        status = self._status(now)
+        if journal_is_read:
+            status = self._with_journal(status, now)
+        self.line.publish(self.topics.status(self.identity.gate_id), encode(status), retain=True)
+
+    def _current(self, now: Now) -> set[str]:
+        """The nights of which all that the hub told of is held; none if the hub was not heard lately."""
+        heard_ms = self.intake.hub_heard_ms
+        is_heard = heard_ms is not None and now.monotonic_ms - heard_ms <= HEARD_MS
+        is_there = self.line.connected and self.claims.hears_hub(now.monotonic_ms)
+        return self.follower.current() if is_there and is_heard else set()
+
+    def _note(self, now: Now) -> LinkNote:
+        return LinkNote(
+            connected=self.line.connected,
+            unlisted=self.line.unlisted,
+            hub_heard=self.sender.is_answered and self.claims.hears_hub(now.monotonic_ms),
+            since_ms=self.line.since_ms,
+            beat_ms=now.monotonic_ms,
+            boot_id=now.boot_id,
+            epoch=self.sender.epoch,
+            acked_seq=self.sender.acked,
+            hub_seq=self.sender.hub_seq,
+            answered_ms=self.claims.answered_ms,
+            measure=self.claims.timing.best,
+            heard=self.hearing.peers.heard(),
+            flooding=self.hearing.flooding(),
+            lent_as_of=self.intake.lent_as_of,
+            behind=self.follower.behind,
+        )
+
+    def _status(self, now: Now) -> GateStatus:
+        """All of the status but what it says of the journal."""
+        reading = self.door(now)
+        door = reading.live if reading.is_fresh else None
+        return GateStatus(
+            gate_id=self.identity.gate_id,
             online=True,
+            version=self.identity.version,
             at=now.wall,
-            event_id=self._follower.event_id,
-            cache_version=self._follower.version,
+            event_id=self.follower.event_id,
+            cache_version=self.follower.version,
             held=self._held(now),
-            flooding=self._hearing.flooding(),
+            flooding=self.hearing.flooding(),
             clock=now.clock,
             clock_offset_ms=now.offset_ms,
             clock_uncertainty_ms=now.uncertainty_ms,
             boot_id=now.boot_id,
             monotonic_ms=now.monotonic_ms,
+            door=door is not None,
+            parts=self._parts(door, now.monotonic_ms),
+            way=door.way.value if door else "",
+            counters=msgspec.structs.asdict(door.counters) if door else {},
+            isolated=door is not None and door.isolated,
         )
-        trouble = self._follower.trouble or _of_lists(self._follower.behind, now.monotonic_ms)
+
+    def _parts(self, door: Live | None, now_ms: int) -> dict[str, str]:
+        """Each part of the door, and the lists if there is trouble with them."""
+        parts: dict[str, str] = msgspec.structs.asdict(door.parts) if door else {}
+        trouble = self.follower.trouble or _of_lists(self.follower.behind, now_ms)
         if trouble:
-            tickets = {"tickets": trouble[:STATUS_TEXT]}
-            status = msgspec.structs.replace(status, parts=status.parts | tickets)
-        return self._with_journal(status, now) if journal_is_read else status
+            parts["tickets"] = trouble
+        # the hub refuses a status with a longer text, and nobody would know how this gate is
+        return {name: text[:STATUS_TEXT] for name, text in parts.items()}
 
     def _with_journal(self, status: GateStatus, now: Now) -> GateStatus:
-        sender = self._sender
+        sender = self.sender
         try:
-            age_s = self._outbox.age_above(sender.acked, now) if sender.unacked else None
-        except StoreError:  # told of by who sends the journal, in a moment
+            age_s = self.outbox.age_above(sender.acked, now) if sender.unacked else None
+        except StoreError:  # logged in a moment, when the journal is sent
             return status
         return msgspec.structs.replace(
             status,
@@ -134,8 +169,8 @@ class Teller:
 
     def _held(self, now: Now) -> tuple[Held, ...]:
         try:
-            return self._cache.held(now.wall)
-        except StoreError:  # told of by whoever writes it next
+            return self.cache.held(now.wall)
+        except StoreError:  # logged by whoever writes the cache next
             return ()
 
 
@@ -149,20 +184,4 @@ def _of_lists(behind: Mapping[str, Behind], now_ms: int) -> str:
     return (
         f"{which} behind for {max(late) // 1000} s and the gate cannot catch up: can it reach the hub's web "
         "side? maguey-sync doctor on the gate says."
-    )
-
-
-def _with_door(status: GateStatus, door: LiveReading) -> GateStatus:
-    """With how the door is, by its own account."""
-    live = door.live
-    if live is None or not door.is_fresh:
-        return msgspec.structs.replace(status, door=False)
-    return msgspec.structs.replace(
-        status,
-        door=True,
-        # the hub refuses a status with a longer text, and nobody would know how this gate is
-        parts={name: said[:STATUS_TEXT] for name, said in msgspec.structs.asdict(live.parts).items()},
-        way=live.way.value,
-        counters=msgspec.structs.asdict(live.counters),
-        isolated=live.isolated,
     )

@@ -27,7 +27,7 @@ class BrokerConnection:
     """At most one link at a time.
 
     :param make_link: starts a connection, with a last will and the topics to listen to.
-    :param will: the last will.
+    :param will: topic and payload of the last will.
     :param since_ms: since when there has been no broker.
     :param jitter: gives a random number from 0 to 1.
     """
@@ -35,7 +35,7 @@ class BrokerConnection:
     def __init__(
         self,
         make_link: MakeLink,
-        will: Callable[[], tuple[str, bytes]],
+        will: tuple[str, bytes],
         topics: Sequence[str],
         since_ms: int,
         jitter: Callable[[], float],
@@ -67,7 +67,7 @@ class BrokerConnection:
         if now_ms < self._connect_at:
             return None
         try:
-            self.link = self._make_link(self._will(), self._topics)
+            self.link = self._make_link(self._will, self._topics)
         except LinkError as error:
             return Lost(str(error))
         self._asked_at = now_ms
@@ -98,14 +98,11 @@ class BrokerConnection:
         if lost.unlisted:
             self._tell_of_list(lost)
         self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
-        self._give_up(now_ms)
+        self.renew(now_ms)
         self._failures = min(self._failures + 1, 10)
 
     def renew(self, now_ms: int) -> None:
-        """Give this connection up for another, although it seems to stand."""
-        self._give_up(now_ms)
-
-    def _give_up(self, now_ms: int) -> None:
+        """Close this connection, if there is one; the next is made after a wait."""
         if self.connected:
             self.connected, self.since_ms = False, now_ms
         link, self.link = self.link, None

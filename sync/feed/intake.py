@@ -33,7 +33,6 @@ class Intake:
     """Writes what the hub says.
 
     :param outage: of the cache, which others write to as well.
-    :param heard: called when something shows that the hub lives.
     :param revoke: called with the gates that are revoked, once the cache knows.
     :param before_large: called before a write that may take seconds.
     :param before: what was so when sync last ran.
@@ -47,7 +46,6 @@ class Intake:
         follower: Follower,
         clock: Clock,
         outage: Outage,
-        heard: Callable[[], None],
         revoke: Callable[[Sequence[str]], None],
         before_large: Callable[[], None],
         before: LinkNote | None,
@@ -57,11 +55,12 @@ class Intake:
         self._follower = follower
         self._clock = clock
         self._outage = outage
-        self._heard = heard
         self._revoke = revoke
         self._before_large = before_large
         self.lent_as_of: dict[str, Division] = before.lent_as_of if before else {}
         """By night, for which division of its tickets this cache has every one that is lent."""
+        self.hub_heard_ms: int | None = None
+        """When something last showed that the hub lives."""
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._log = structlog.get_logger()
         self._kept: deque[Incoming] = deque()
@@ -70,6 +69,8 @@ class Intake:
 
     def put(self, message: Incoming) -> None:
         """Whatever comes waits behind what could not be written yet, so that the order stays."""
+        if not isinstance(message, Message):
+            self._hear_hub()
         self._kept.append(message)
         self._kept_bytes += _size(message)
         while len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES:
@@ -110,14 +111,17 @@ class Intake:
                 head = decode(payload, Head)
                 _check_event(topic, self._topics.head(head.event_id))
                 self._follower.on_head(head)
-                self._heard()
+                self._hear_hub()
             case Message(topic, payload) if topic.endswith("/deltas"):
                 delta = decode(payload, Delta)
                 _check_event(topic, self._topics.deltas(delta.event_id))
                 self._follower.on_delta(delta)
-                self._heard()
+                self._hear_hub()
             case Message(topic, payload) if topic == self._topics.alerts():
                 self._on_alert(decode(payload, Alert))
+
+    def _hear_hub(self) -> None:
+        self.hub_heard_ms = self._clock.now().monotonic_ms
 
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)

@@ -289,6 +289,7 @@ class Process:
             clock=self.clock,
             door=lambda now: read_live(folder / "door.json", now),
             jitter=random.random,
+            fetched=lambda: 0,
             doors=Doors(orders),
         )
         self._claims_are_due = False
