@@ -28,7 +28,7 @@ from gate.store.locks import only_one
 from sync.broker.inbox import Inbox
 from sync.broker.mqtt import BrokerAddress, MqttLink
 from sync.cache.writer import Cache
-from sync.claims.claims import FromDoor
+from sync.claims.claim_inbox import FromDoor
 from sync.claims.hotline import HotlineServer
 from sync.doctor import diagnose_sync
 from sync.feed.fetcher import Fetcher

@@ -28,7 +28,8 @@ from sync.broker.inbox import Inbox, PeerMessage
 from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
 from sync.broker.read_message import understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
-from sync.claims.claims import ClaimLoop, Down, FromHub, ToService, Up
+from sync.claims.claim_inbox import Down, FromHub, Up
+from sync.claims.claims import ClaimLoop, ToService
 from sync.claims.hub_clock import kept
 from sync.claims.lent_tickets import Lender
 from sync.feed.fetcher import Want, WantConfig

@@ -19,7 +19,7 @@ from gate.store.live_file import LiveReading
 from sync.broker.inbox import Inbox
 from sync.broker.mqtt import Connected, LinkEvent, Message, MqttLink
 from sync.cache.writer import Cache
-from sync.claims.claims import FromDoor
+from sync.claims.claim_inbox import FromDoor
 from sync.feed.fetcher import Want
 from sync.feed.snapshot import Fetched
 from sync.service import Sync, SyncEvent

@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sys
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Protocol
 
-import msgspec
 import structlog
 
 from gate.clock import Clock
@@ -28,8 +25,9 @@ from gate.rules.command import LONGEST_ENVELOPE
 from gate.rules.first_entry import Claim, Grant, Returned
 from sync.broker.mqtt import Message, MqttLink
 from sync.broker.read_message import understand
+from sync.claims.claim_inbox import ClaimEvent, ClaimInbox, DoorLine, Down, FromDoor, FromHub, Up
 from sync.claims.hub_clock import Timing, measure, take
-from sync.wire.messages import SMALL_LIMIT, HubTime, Lend, Probe, Topics, WireError, to_gate
+from sync.wire.messages import HubTime, Lend, Probe, Topics, WireError, to_gate
 from sync.wire.messages import encode as to_wire
 
 POLL_S = 0.2
@@ -46,100 +44,10 @@ MOST_ASKED = 256
 MOST_LATER = 256
 """What is kept for the hub while there is no broker; the oldest goes."""
 MOST_PROBES = 16
-MOST_OF_HUB = 1_000
-"""Messages of the hub that wait; more than it answers and asks while this loop stands for a moment."""
-MOST_OF_DOORS = 1_000
-LONGEST = max(SMALL_LIMIT, LONGEST_ENVELOPE)
-"""Of a message of the hub, in bytes; one that is longer is refused, whatever it says."""
 PIECE = 100
 """Handled before the next probe: a few milliseconds, however much comes."""
 
-
-class DoorLine(Protocol):
-    """One connection of a door."""
-
-    def send(self, packet: bytes) -> bool:
-        """Hand over a packet; False if nobody takes it. Does not wait."""
-
-    def close(self) -> None:
-        """End it; the other side sees that at once."""
-
-
-class FromDoor(msgspec.Struct, frozen=True):
-    """A packet of the door."""
-
-    door: DoorLine
-    message: ToSync
-
-
-class FromHub(msgspec.Struct, frozen=True):
-    """A message on one of `ClaimLoop.topics`."""
-
-    link: MqttLink
-    message: Message
-
-
-class Up(msgspec.Struct, frozen=True):
-    """There is a connection to the broker."""
-
-    link: MqttLink
-
-
-class Down(msgspec.Struct, frozen=True):
-    """There is none."""
-
-
-ClaimEvent = FromDoor | FromHub | Up | Down
 ToService = Lend | Refetch
-
-
-class ClaimInbox:
-    """What waits, in its order; put into from any thread. Of the hub, and of the doors, no more than a bound:
-    what is beyond it is dropped, as on a line that fails. What became of the line is never dropped.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[ClaimEvent] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._counts: Counter[type[ClaimEvent]] = Counter()
-        self._dropped = 0
-
-    def put(self, event: ClaimEvent) -> None:
-        """Does not wait."""
-        with self._lock:
-            if self._counts[type(event)] >= _MOST.get(type(event), sys.maxsize):
-                self._dropped += 1
-                return
-            self._counts[type(event)] += 1
-            self._waiting.put(_cut(event) if isinstance(event, FromHub) else event)
-
-    def get(self, timeout: float) -> ClaimEvent:
-        """The oldest; 0: without waiting for one. Raises `queue.Empty`."""
-        event = self._waiting.get(timeout=timeout) if timeout else self._waiting.get_nowait()
-        with self._lock:
-            self._counts[type(event)] -= 1
-        return event
-
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return self._waiting.empty()
-
-    def take_dropped(self) -> int:
-        """How many there was no room for since this was last called."""
-        with self._lock:
-            dropped, self._dropped = self._dropped, 0
-        return dropped
-
-
-_MOST: dict[type[ClaimEvent], int] = {FromHub: MOST_OF_HUB, FromDoor: MOST_OF_DOORS}
-
-
-def _cut(event: FromHub) -> FromHub:
-    """As much of it as shows that it is too long."""
-    message = event.message
-    if len(message.payload) <= LONGEST:
-        return event
-    return FromHub(event.link, msgspec.structs.replace(message, payload=message.payload[: LONGEST + 1]))
 
 
 class ClaimLoop:
@@ -264,10 +172,7 @@ class ClaimLoop:
     def _on_claim(self, door: DoorLine, claim: Claim) -> None:
         if claim.scan_id in self._unused:
             return
-        claimed = Claim(
-            scan_id=claim.scan_id, code_hash=claim.code_hash, event_id=claim.event_id, epoch=claim.epoch
-        )
-        if not (self._is_open() and self._publish(self._topic, to_wire(claimed), GOOD_FOR_S)):
+        if not (self._is_open() and self._publish(self._topic, to_wire(claim), GOOD_FOR_S)):
             door.close()
             return
         self._asked[claim.scan_id] = door
@@ -314,16 +219,7 @@ class ClaimLoop:
             return
         door = self._asked.pop(grant.scan_id, None)
         if door is not None:
-            answer = Grant(
-                scan_id=grant.scan_id,
-                answer=grant.answer,
-                entry=grant.entry,
-                status=grant.status,
-                home=grant.home,
-                reason=grant.reason,
-                reentry=grant.reentry,
-            )
-            door.send(to_packet(answer))
+            door.send(to_packet(grant))
 
     def _on_command(self, message: Message) -> None:
         """As it came: the door verifies it. One that was there before this connection is not for now."""

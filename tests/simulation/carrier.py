@@ -22,7 +22,7 @@ from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
 from sync.broker.tls import is_lost
 from sync.cache.spool import SpoolBusy
 from sync.cache.writer import Cache
-from sync.claims.claims import DoorLine, FromDoor
+from sync.claims.claim_inbox import DoorLine, FromDoor
 from sync.feed.fetcher import RETRY_S, Want, WantConfig
 from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused
 from sync.service import Sync, SyncEvent

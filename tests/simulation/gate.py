@@ -46,12 +46,12 @@ class _End:
         self._line = line
 
     def send(self, packet: bytes) -> bool:
-        """See `sync.claims.claims.DoorLine`."""
+        """See `sync.claims.claim_inbox.DoorLine`."""
         self._agenda.after(door.SOCKET_US, lambda: self._line.answered(packet))
         return True
 
     def close(self) -> None:
-        """See `sync.claims.claims.DoorLine`."""
+        """See `sync.claims.claim_inbox.DoorLine`."""
         self._agenda.after(door.SOCKET_US, self._line.hung_up)
 
 

@@ -11,7 +11,8 @@ from gate.common.seldom import MOST_KINDS
 from gate.rules.alert import Alert
 from gate.rules.first_entry import Returned
 from sync.broker.mqtt import Message
-from sync.claims.claims import MOST_OF_DOORS, MOST_OF_HUB, PIECE, FromDoor, FromHub, Up
+from sync.claims.claim_inbox import MOST_OF_DOORS, MOST_OF_HUB, FromDoor, FromHub, Up
+from sync.claims.claims import PIECE
 from sync.wire.messages import Change, Delta, Probe, encode
 from tests.factories import an_admission
 from tests.sync_bench import TOPICS, Bench

@@ -12,7 +12,8 @@ from gate.hotline.messages import Ordered, Refetch, Replied
 from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.model import Entry, Status
 from sync.broker.mqtt import Connected, Lost, Message
-from sync.claims.claims import ANSWERED_MS, MOST_ASKED, FromDoor, FromHub
+from sync.claims.claim_inbox import FromDoor, FromHub
+from sync.claims.claims import ANSWERED_MS, MOST_ASKED
 from sync.feed.fetcher import WantConfig, WantEvent
 from sync.wire.messages import HubTime, Probe, encode
 from tests.factories import NOW, an_admission
