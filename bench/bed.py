@@ -122,9 +122,9 @@ class Gate:
 def fill(path: Path, tickets: int, now: Now) -> None:
     """A cache as sync leaves it after a snapshot. One that is there already is used again."""
     cache = Cache(path)
-    if not cache.versions():
+    if not cache.places():
         cache.put_config(config_of(now))
-        cache.put_snapshot(night.EVENT_ID, 1, night.rows(tickets), now.wall)
+        cache.put_snapshot(night.EVENT_ID, 1, cache.spool.fill(night.rows(tickets)), now.wall)
     put_link(cache, now)
     cache.close()
 

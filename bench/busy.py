@@ -70,7 +70,7 @@ class Sync:
         self._cache, self._outbox, self._clock = Cache(cache_file), Outbox(journal), SystemClock()
         self._rows = list(night.rows(tickets))
         self._admissions = [row for row in self._rows if isinstance(row, Admission)]
-        self._version = self._cache.versions()[night.EVENT_ID]
+        self._version = self._cache.places()[night.EVENT_ID].version
         self._acked = 0
         self.done = {"snapshots": 0, "deltas": 0, "sent": 0}
 
@@ -86,7 +86,9 @@ class Sync:
 
     def _snapshot(self) -> None:
         self._version += 1
-        self._cache.put_snapshot(night.EVENT_ID, self._version, self._rows, self._clock.now().wall)
+        self._cache.put_snapshot(
+            night.EVENT_ID, self._version, self._cache.spool.fill(self._rows), self._clock.now().wall
+        )
         self.done["snapshots"] += 1
 
     def _delta(self) -> None:

@@ -62,7 +62,7 @@ def _loaded(bed: HubBed, client: HubClient, path: Path) -> float:
     fetched = client.admissions(bed.event_id, 0, cache.spool)
     if fetched.spooled is None:
         raise RuntimeError("the hub sent no snapshot")
-    cache.take(bed.event_id, fetched.version, fetched.spooled, datetime.now(UTC))
+    cache.put_snapshot(bed.event_id, fetched.version, fetched.spooled, datetime.now(UTC))
     taken = time.perf_counter() - begun
     cache.close()
     return taken

@@ -143,7 +143,7 @@ class Bench:
             GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
         )
         rows = (an_admission(), an_admission(code_id(2))) if feed is None else feed
-        self.hub.put_snapshot("event-1", 1, rows, self.clock.wall)
+        self.hub.put_snapshot("event-1", 1, self.hub.spool.fill(rows), self.clock.wall)
         self.start()
 
     def start(self) -> None:

@@ -40,9 +40,9 @@ class Night:
         self.hub = Cache(self.config.cache)
         self.version = 1
         self.tell(an_event(), SATURDAY)
-        self.hub.put_snapshot("event-1", 1, list(guests()), NOW)
+        self.hub.put_snapshot("event-1", 1, self.hub.spool.fill(list(guests())), NOW)
         elsewhere = an_admission(code_id(OTHER_NIGHT), event_id="event-2")
-        self.hub.put_snapshot("event-2", 1, [elsewhere], NOW)
+        self.hub.put_snapshot("event-2", 1, self.hub.spool.fill([elsewhere]), NOW)
         self.journal = Journal(self.config.journal, "gate-1", "epoch-1")
         self.cache = CacheReader(self.config.cache)
 

@@ -1,15 +1,16 @@
-"""The tables of the cache in which stands what other gates said. Functions work in the caller's transaction.
+"""The tables of the cache that hold what other gates said.
 
-Of each gate so many rows are kept and no more, whatever it says: beyond that its own go, first those of no
-ticket that is known here, then the oldest. None of another gate's ever does.
+Each gate has a limit of rows, whatever it says. Beyond it, rows of that gate go and never another's: first
+those of tickets unknown here, then the oldest.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -20,6 +21,8 @@ MOST_ROWS = 20_000
 """Of one gate, in each table: hours of two a second that the hub has not heard of. Some 400 bytes a row."""
 MAKE_ROOM = 2_000
 """How many go at once when there are too many."""
+KEPT_PEERS = timedelta(days=30)
+"""How long it is known what other gates admitted: longer than any night, and than any journal is kept."""
 TABLES = ("peer_entries", "peer_annulments")
 
 Pair = tuple[str, str]
@@ -45,34 +48,39 @@ def pair(record: ScanRecord) -> Pair:
     return record.gate_id, (record.refers_to or "") if record.record == "annulled" else record.scan_id
 
 
-def put(db: sqlite3.Connection, records: Sequence[ScanRecord]) -> None:
-    """Write what other gates admitted; an annulment takes its admission back, whichever comes first.
+def revoke(db: sqlite3.Connection, gates: Iterable[str]) -> None:
+    """These gates, and no others, are revoked: nothing that they said stays."""
+    db.execute(SQL["clear_revoked"])
+    db.executemany(SQL["put_revoked"], [(gate_id,) for gate_id in gates])
+    for table in ("entries", "annulments"):
+        db.execute(SQL[f"forget_{table}_of_revoked"])
 
-    Only if both are of one gate: no other knows whether somebody walked through.
+
+class PeerTables:
+    """The tables, in transactions of their own.
+
+    :param transaction: of the cache; what it raises, each method does.
     """
-    for record in records:
-        gate_id, scan_id = pair(record)
-        values = {"gate_id": gate_id, "scan_id": scan_id}
-        if is_annulment(record):
-            db.execute(SQL["put_peer_annulment"], values)
-            db.execute(SQL["remove_peer_entry"], values)
-        elif is_admission(record):
-            more = {"code_hash": record.code_hash, "at": record.occurred_at.isoformat()}
-            db.execute(SQL["put_peer_entry"], values | more)
 
-
-class Room:
-    """Sees to it that no gate has too many rows. They are counted only when there may be."""
-
-    def __init__(self) -> None:
+    def __init__(self, transaction: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        self._transaction = transaction
         self._rows: dict[str, int] = {}
-        """No fewer than there are of each gate in a table."""
+        """At least as many as each gate has in a table: rows are counted only when there may be too many."""
 
-    def make(self, db: sqlite3.Connection, gates: Iterable[str], more: int) -> set[str]:
-        """After so many more records of these: lets go of what is too much; gives those of whom it was."""
-        return {gate_id for gate_id in gates if self._make_for(db, gate_id, more)}
+    def put(self, records: Iterable[ScanRecord]) -> set[str]:
+        """Remember what other gates admitted; an annulment takes its admission back, whichever comes first.
 
-    def _make_for(self, db: sqlite3.Connection, gate_id: str, more: int) -> bool:
+        Only if both are of one gate: no other knows whether somebody walked through. The caller vouches for
+        `gate_id`. Returns the gates whose older rows had to go to make room.
+        """
+        records = list(records)
+        with self._transaction() as db:
+            for record in records:
+                _put(db, record)
+            gates = {record.gate_id for record in records}
+            return {gate_id for gate_id in gates if self._make_room(db, gate_id, len(records))}
+
+    def _make_room(self, db: sqlite3.Connection, gate_id: str, more: int) -> bool:
         self._rows[gate_id] = self._rows.get(gate_id, MOST_ROWS) + more
         if self._rows[gate_id] <= MOST_ROWS:
             return False
@@ -84,28 +92,18 @@ class Room:
                 db.execute(SQL[f"crowd_{table}"], {"gate_id": gate_id, "most": most})
         return self._rows[gate_id] > MOST_ROWS
 
+    def forget_old(self, now: datetime) -> None:
+        """Forget what other gates admitted longer than `KEPT_PEERS` ago.
 
-def _count(db: sqlite3.Connection, table: str, gate_id: str) -> int:
-    return int(db.execute(SQL[f"count_{table}"], {"gate_id": gate_id}).fetchone()[0])
+        That counts from the first call after a row came, and not from either gate's clock at that time.
 
-
-def revoke(db: sqlite3.Connection, gates: Iterable[str]) -> None:
-    """These gates, and no others, are revoked: nothing that they said stays."""
-    db.execute(SQL["clear_revoked"])
-    db.executemany(SQL["put_revoked"], [(gate_id,) for gate_id in gates])
-    for table in ("entries", "annulments"):
-        db.execute(SQL[f"forget_{table}_of_revoked"])
-
-
-class Hearsay:
-    """The tables, in transactions of their own.
-
-    :param transaction: of the cache; what it raises, each method does.
-    """
-
-    def __init__(self, transaction: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
-        self._transaction = transaction
-        self.room = Room()
+        :param now: a time that the hub confirmed.
+        """
+        noted, since = now.astimezone(UTC).isoformat(), (now - KEPT_PEERS).astimezone(UTC).isoformat()
+        with self._transaction() as db:
+            for table in TABLES:
+                db.execute(SQL[f"note_{table}"], (noted,))
+                db.execute(SQL[f"forget_{table}"], (since,))
 
     def known(self, pairs: Iterable[Pair]) -> tuple[set[Pair], set[Pair]]:
         """Those of which an admission, and those of which an annulment is known."""
@@ -140,3 +138,18 @@ class Hearsay:
 
 def _is_id(text: str) -> bool:
     return _SCAN_ID.fullmatch(text) is not None
+
+
+def _put(db: sqlite3.Connection, record: ScanRecord) -> None:
+    gate_id, scan_id = pair(record)
+    values = {"gate_id": gate_id, "scan_id": scan_id}
+    if is_annulment(record):
+        db.execute(SQL["put_peer_annulment"], values)
+        db.execute(SQL["remove_peer_entry"], values)
+    elif is_admission(record):
+        more = {"code_hash": record.code_hash, "at": record.occurred_at.isoformat()}
+        db.execute(SQL["put_peer_entry"], values | more)
+
+
+def _count(db: sqlite3.Connection, table: str, gate_id: str) -> int:
+    return int(db.execute(SQL[f"count_{table}"], {"gate_id": gate_id}).fetchone()[0])

@@ -255,7 +255,7 @@ class Follower:
             spooled.discard()
             return
         is_newest, now = place >= self._newest[event_id], self._clock.now().wall
-        self._cache.take(
+        self._cache.put_snapshot(
             event_id, place.version, spooled, now, place.generation, fetched.unread, is_newest=is_newest
         )
         self._held[event_id] = place
@@ -332,7 +332,7 @@ class Follower:
         """Now and then let go of what is long past: only by a clock that the hub confirmed."""
         now = self._clock.now()
         if now.clock == "synced" and now.monotonic_ms >= self._forget_at:
-            self._cache.forget_peers(now.wall)
+            self._cache.peers.forget_old(now.wall)
             self._forget_at = now.monotonic_ms + FORGET_MS
 
 

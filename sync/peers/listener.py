@@ -99,7 +99,7 @@ class Hearing:
             begins="the hub says more than this gate can take in; what is missing is fetched from it",
             ends="this gate keeps up with the hub's messages again",
         )
-        self._inbox.ignore(cache.hearsay.revoked())
+        self._inbox.ignore(cache.peers.revoked())
 
     def put(self, link: MqttLink, message: Message) -> None:
         """From any thread. No scan is retained: one that is was put there by somebody (protocol 4.2)."""
@@ -181,7 +181,7 @@ class Hearing:
     def _known(self) -> KnownScans:
         """What of it was told before, by kind of record: it is not new, and costs nothing."""
         said = {pair(record) for _, records in self._taken for record in records if _says_something(record)}
-        admitted, annulled = self._cache.hearsay.known(said) if said else (set(), set())
+        admitted, annulled = self._cache.peers.known(said) if said else (set(), set())
         return {"scan": admitted | annulled, "annulled": annulled}
 
     def _judge(self, known: KnownScans, now_ms: int) -> None:
@@ -216,7 +216,7 @@ class Hearing:
     def _write(self, now_ms: int) -> None:
         """Only what is written was heard."""
         if self._read.counting:
-            for gate_id in self._cache.put_peers(self._read.counting):
+            for gate_id in self._cache.peers.put(self._read.counting):
                 self.peers.forget(gate_id)
         self.peers.hear(self._read.heard)
         for gate_id in self._read.floods:
@@ -226,14 +226,14 @@ class Hearing:
     def _take_back(self, gate_id: str, now_ms: int) -> None:
         marks = [mark for mark in self._marks if mark.at_ms <= now_ms - TAKE_BACK_MS] or [*self._marks][:1]
         if marks:
-            self._cache.hearsay.take_back(gate_id, marks[-1].number)
+            self._cache.peers.take_back(gate_id, marks[-1].number)
         self.peers.forget(gate_id)
 
     def _keep_marks(self, now_ms: int) -> None:
         if now_ms < self._mark_at:
             return
         self._mark_at = now_ms + MARK_MS
-        last = self._cache.hearsay.last()
+        last = self._cache.peers.last()
         self._marks.append(_Mark(at_ms=now_ms, number=last))
         while len(self._marks) > 1 and self._marks[1].at_ms <= now_ms - SETTLE_MS:
             self._marks.popleft()
@@ -242,7 +242,7 @@ class Hearing:
     def _settle(self, mark: _Mark, now_ms: int) -> None:
         since, is_old = self._current_since, mark.at_ms <= now_ms - SETTLE_MS
         if is_old and since is not None and since <= mark.at_ms and any(mark.number):
-            self._cache.hearsay.settle(mark.number)
+            self._cache.peers.settle(mark.number)
 
     def _tell(self, now_ms: int) -> bool:
         self._tell_lost(now_ms)

@@ -46,7 +46,7 @@ def config(tmp_path: Path) -> Path:
     cache = Cache(tmp_path / "state" / "cache.db")
     cache.put_config(GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(tonight,)))
     linked = an_admission(code_id(2), kind=Kind.VIP_LINKED, reservation_id="reservation-1")
-    cache.put_snapshot("event-1", 1, [an_admission(), a_table(), linked], NOW)
+    cache.put_snapshot("event-1", 1, cache.spool.fill([an_admission(), a_table(), linked]), NOW)
     cache.close()
     return write(tmp_path)
 

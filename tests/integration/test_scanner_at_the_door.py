@@ -72,7 +72,7 @@ def door(config: GateFile) -> Iterator[Door]:
     Path(config.state_dir).mkdir()
     with closing(Cache(config.cache)) as cache:
         cache.put_config(GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(night,)))
-        cache.put_snapshot("event-1", 1, (an_admission(), an_admission(code_id(2))), now)
+        cache.put_snapshot("event-1", 1, cache.spool.fill((an_admission(), an_admission(code_id(2)))), now)
     door = bootstrap.make_door(config)
     yield door
     door.close()

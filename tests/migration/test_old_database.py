@@ -109,7 +109,7 @@ def test_the_feed_goes_on_where_it_was(old: str, conn: Connection, tmp_path: Pat
     world, event = World(conn), _night(conn)
     gate = Cache(tmp_path / "cache.db")
     gate.put_config(_config(event))
-    gate.put_snapshot(event, _version(world, event), world.feed(event), NOW)
+    gate.put_snapshot(event, _version(world, event), gate.spool.fill(world.feed(event)), NOW)
     head = conn.execute(query("head"), {"event_id": event}).fetchone()
     digest = world.one("select feed_digest(%s)", event)
     assert gate.held()[0].digest == digest
@@ -120,7 +120,7 @@ def test_the_feed_goes_on_where_it_was(old: str, conn: Connection, tmp_path: Pat
 
     world.run("update tickets set status = 'refunded' where id = %s", _ticket(world, event))
     [change] = world.changes(event, since=_version(world, event) - 1)
-    assert change.version == gate.versions()[event] + 1
+    assert change.version == gate.places()[event].version + 1
     gate.put_changes(event, [change], NOW)
     assert gate.held()[0].digest == world.one("select feed_digest(%s)", event) != digest
 

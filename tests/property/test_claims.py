@@ -53,7 +53,7 @@ class Gate:
         self.cache.put_config(GateConfig(gate_id=gate_id, gate_name="", venue="maguey", events=(hub.event,)))
         rows: list[FeedRow] = [hub.event]
         rows += [an_admission(code, subject_id=code_hash(code)[:8]) for code in TICKETS]
-        self.cache.put_snapshot("event-1", 1, rows, clock.wall)
+        self.cache.put_snapshot("event-1", 1, self.cache.spool.fill(rows), clock.wall)
         self.journal = Journal(self.folder / "journal.db", gate_id, f"epoch-of-{gate_id}")
         self.reader = CacheReader(self.folder / "cache.db")
         self.line = Line(hub, gate_id)
@@ -130,7 +130,7 @@ class ClaimsMachine(RuleBasedStateMachine):
         def meanwhile() -> None:
             self._scan(second, code, moods[1])
             if hears:
-                first.cache.put_peers(second.records())
+                first.cache.peers.put(second.records())
 
         self._scan(first, code, moods[0], meanwhile)
 
@@ -181,7 +181,7 @@ class ClaimsMachine(RuleBasedStateMachine):
     @rule(teller=GATES, hearer=GATES)
     def another_gate_hears(self, teller: int, hearer: int) -> None:
         if teller != hearer:
-            self.gates[hearer].cache.put_peers(self.gates[teller].records())
+            self.gates[hearer].cache.peers.put(self.gates[teller].records())
 
     @rule(gate=GATES)
     def the_hub_takes_back_what_a_gate_made_nothing_of(self, gate: int) -> None:

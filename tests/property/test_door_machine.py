@@ -285,7 +285,9 @@ class DoorMachine(RuleBasedStateMachine):
             known = [one for one in known if one.record == "scan"]
         self.version += 1
         rows = [self._row(code, *_ends(known, code_hash(code))) for code in [*GA, *VIP]]
-        self.bench.hub.put_snapshot("event-1", self.version, [self.table, *rows], self.bench.clock.wall)
+        self.bench.hub.put_snapshot(
+            "event-1", self.version, self.bench.hub.spool.fill([self.table, *rows]), self.bench.clock.wall
+        )
 
     @rule(code=CODES)
     def scan_while_the_relay_is_broken(self, code: str) -> None:

@@ -112,7 +112,7 @@ class Gate:
         self.cache.put_config(GateConfig(gate_id=gate_id, gate_name="", venue="maguey", events=(EVENT,)))
         rows: list[FeedRow] = [EVENT]
         rows += [an_admission(code, subject_id=code_hash(code)[:8]) for code in (*TICKETS, *MANY)]
-        self.cache.put_snapshot("event-1", 1, rows, wall.wall)
+        self.cache.put_snapshot("event-1", 1, self.cache.spool.fill(rows), wall.wall)
         self.link(knows_lent=True)
         self.journal = Journal(self.folder / "journal.db", gate_id, f"epoch-of-{gate_id}")
         self.reader = BreathingReader(self.folder / "cache.db", self.interrupted)

@@ -86,7 +86,7 @@ class Gate:
         with closing(Cache(folder / "cache.db")) as cache:
             cache.put_config(GateConfig(gate_id="gate-1", gate_name="", venue="maguey", events=events))
             for night in sold:
-                cache.put_snapshot(night.event.event_id, 1, night.rows, DOORS)
+                cache.put_snapshot(night.event.event_id, 1, cache.spool.fill(night.rows), DOORS)
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
         self.desk = make_desk(self.journal, self.reader, self.clock, KEYS)

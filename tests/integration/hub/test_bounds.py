@@ -183,7 +183,7 @@ def test_a_gate_that_was_away_catches_up_over_a_name_from_before(
     gate.follower.on_head(Head(event_id=event, version=version, count=1))
     gate.follow()
     assert gate.cuts == 0
-    assert gate.cache.versions()[event] == version
+    assert gate.cache.places()[event].version == version
     assert gate.cache.held()[0].digest == world.one("SELECT feed_digest(%s)", event)
 
 

@@ -69,10 +69,12 @@ class Night:
             write_batch(self.conn, Batch(records=(scan,), topics={"gate-1": "t"}))
 
     def load(self) -> None:
-        self.cache.put_snapshot(self.event, self.version(), self.world.feed(self.event), NOW)
+        self.cache.put_snapshot(
+            self.event, self.version(), self.cache.spool.fill(self.world.feed(self.event)), NOW
+        )
 
     def catch_up(self) -> None:
-        if changes := self.world.changes(self.event, self.cache.versions()[self.event]):
+        if changes := self.world.changes(self.event, self.cache.places()[self.event].version):
             self.cache.put_changes(self.event, changes, NOW)
 
     def version(self) -> int:
@@ -118,5 +120,7 @@ def test_a_row_that_a_gate_lacks_or_has_otherwise_is_seen(
     assert night.cache.held()[0].digest != night.hubs()
     night.catch_up()
     assert night.gates() == night.hubs()
-    night.cache.put_snapshot(night.event, night.version(), world.feed(night.event)[:-1], NOW)
+    night.cache.put_snapshot(
+        night.event, night.version(), night.cache.spool.fill(world.feed(night.event)[:-1]), NOW
+    )
     assert night.cache.held()[0].digest != night.hubs()

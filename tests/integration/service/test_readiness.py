@@ -80,7 +80,7 @@ class Gate:
         tonight = an_event(doors_open_at=NOW.replace(year=2020), ends_at=NOW.replace(year=2100))
         cache = Cache(folder / "state" / "cache.db")
         cache.put_config(GateConfig(gate_id="gate-1", gate_name="", venue="maguey", events=(tonight,)))
-        cache.put_snapshot("event-1", 1, [an_admission()], NOW)
+        cache.put_snapshot("event-1", 1, cache.spool.fill([an_admission()]), NOW)
         cache.close()
         (folder / "token").write_text("token")
 

@@ -201,7 +201,7 @@ def test_a_broker_and_a_hub_that_are_not_there_are_told_each_by_itself(gate: Gat
 def test_what_could_not_be_read_of_a_night_is_told_with_its_name(gate: Gate, hub_port: int) -> None:
     cache = Cache(gate.state / "cache.db")
     unread = "1 of 5 lines, first line 3: Expected `str`"
-    cache.take("event-1", 7, cache.spool.fill([an_event()]), NOW, unread=unread)
+    cache.put_snapshot("event-1", 7, cache.spool.fill([an_event()]), NOW, unread=unread)
     cache.close()
     _, found = doctor(gate.write(hub_port, free_port()))
     assert found["tickets"]["level"] == "fault"

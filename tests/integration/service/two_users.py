@@ -103,7 +103,7 @@ class Steps:
     def fetch(self, version: int, *, clean: bool) -> int:
         """Sync writes the cache."""
         cache = Cache(self.config.cache)
-        cache.put_snapshot("e", version, [], NOW)
+        cache.put_snapshot("e", version, cache.spool.fill([]), NOW)
         if clean:
             cache.close()
         return version

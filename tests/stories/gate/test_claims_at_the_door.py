@@ -71,7 +71,7 @@ class Gate:
         self.folder = folder
         self.cache = Cache(folder / "cache.db")
         self.night()
-        self.cache.put_snapshot("event-1", 1, FEED, NOW)
+        self.cache.put_snapshot("event-1", 1, self.cache.spool.fill(FEED), NOW)
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
         self.line = Line(HubInMemory(an_event(), perks={code_hash(VIP)}), "gate-1")
@@ -93,7 +93,7 @@ class Gate:
         self.cache.put_config(
             GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(event,))
         )
-        self.cache.put_snapshot("event-1", 2, (event, *FEED), NOW)
+        self.cache.put_snapshot("event-1", 2, self.cache.spool.fill((event, *FEED)), NOW)
         return event
 
     def link(self, **changes: Any) -> None:
@@ -183,7 +183,7 @@ def test_situation_2_what_another_gate_told_while_we_waited_counts(gate: Gate) -
     gate.mood("is silent")
 
     def is_heard() -> None:
-        gate.cache.put_peers([a_record(7, gate_id="gate-2")])
+        gate.cache.peers.put([a_record(7, gate_id="gate-2")])
 
     gate.line.while_waiting = is_heard
     assert gate.scan().reason is Reason.ALREADY_USED
@@ -253,7 +253,9 @@ OURS, THEIRS = AT_HOME["gate-1"], AT_HOME["gate-2"]
 def home(gate: Gate) -> Gate:
     """A night of the policy ``home_gate`` at a gate that hears nobody, and knows what it has lent."""
     event = gate.night("home_gate", HOMES)
-    gate.cache.put_snapshot("event-1", 3, (event, an_admission(OURS), an_admission(THEIRS)), NOW)
+    gate.cache.put_snapshot(
+        "event-1", 3, gate.cache.spool.fill((event, an_admission(OURS), an_admission(THEIRS))), NOW
+    )
     gate.line.is_connected = False
     gate.line.hub.event = event
     gate.link(connected=False, since_ms=0, lent_as_of={"event-1": division_of(event)})
@@ -283,7 +285,9 @@ def test_home_gate_divided_anew_it_admits_nobody_alone_before_the_hub_has_told_w
 ) -> None:
     """A gate was retired: the feed says so at once, what of its tickets is granted already comes later."""
     night = an_event(isolation="home_gate", homes=(*HOMES, "gate-3"), retired=("gate-3",))
-    home.cache.put_snapshot("event-1", 4, (night, an_admission(OURS), an_admission(THEIRS)), NOW)
+    home.cache.put_snapshot(
+        "event-1", 4, home.cache.spool.fill((night, an_admission(OURS), an_admission(THEIRS))), NOW
+    )
     assert home.scan(OURS).reason is Reason.ISOLATED
     home.link(connected=False, since_ms=0, lent_as_of={"event-1": division_of(night)})
     assert home.scan(OURS).reason is Reason.FIRST_ENTRY
@@ -350,13 +354,13 @@ def test_what_the_hub_has_of_another_numbering_says_nothing(gate: Gate) -> None:
 
 def test_a_row_that_says_checked_in_for_what_its_own_gate_annulled_says_nothing(gate: Gate) -> None:
     annulled = a_record(10, gate_id="gate-2", record="annulled", refers_to=a_record(9).scan_id)
-    gate.cache.put_peers([annulled])
+    gate.cache.peers.put([annulled])
     assert gate.scan(USED).reason is Reason.FIRST_ENTRY
 
 
 def test_no_gate_annuls_for_another(gate: Gate) -> None:
     annulled = a_record(10, gate_id="gate-3", record="annulled", refers_to=a_record(9).scan_id)
-    gate.cache.put_peers([annulled])
+    gate.cache.peers.put([annulled])
     assert gate.scan(USED).reason is Reason.ALREADY_USED
 
 
@@ -379,7 +383,7 @@ def test_from_a_list_that_is_behind_everybody_is_asked_about_perks_included(old:
 
 
 def test_from_a_list_that_is_behind_a_reentry_is_asked_about(old: Gate) -> None:
-    old.cache.put_peers([a_record(7, gate_id="gate-2", code_hash=code_hash(VIP))])
+    old.cache.peers.put([a_record(7, gate_id="gate-2", code_hash=code_hash(VIP))])
     record = old.scan(VIP)
     assert (record.reason, record.kind, record.flags) == (
         Reason.REENTRY,

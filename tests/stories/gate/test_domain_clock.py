@@ -100,7 +100,9 @@ def test_a_clock_that_went_back_to_last_weeks_night_reopens_none_the_hub_has_com
     bench.hub.put_config(
         GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(LAST_WEEK, an_event()))
     )
-    bench.hub.put_snapshot("event-0", 1, [an_admission(OLD, event_id="event-0")], bench.clock.wall)
+    bench.hub.put_snapshot(
+        "event-0", 1, bench.hub.spool.fill([an_admission(OLD, event_id="event-0")]), bench.clock.wall
+    )
     bench.clock.wall = LAST_WEEK.doors_open_at + timedelta(hours=1)
     assert reason(bench, OLD) is Reason.EVENT_OVER
     assert reason(bench, GA) is Reason.WRONG_EVENT

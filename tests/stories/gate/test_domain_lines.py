@@ -77,8 +77,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.hub.put_config(
         GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=events, gate_names=names)
     )
-    bench.hub.put_snapshot("event-2", 1, [an_admission(OTHER_NIGHT, event_id="event-2")], bench.clock.wall)
-    bench.hub.put_peers(
+    bench.hub.put_snapshot(
+        "event-2", 1, bench.hub.spool.fill([an_admission(OTHER_NIGHT, event_id="event-2")]), bench.clock.wall
+    )
+    bench.hub.peers.put(
         a_record(
             number, gate_id="gate-2", code_hash=code_hash(code), occurred_at=DOORS + timedelta(minutes=4)
         )
@@ -156,7 +158,7 @@ def test_each_line_of_the_table_gives_its_verdict_reason_turnstile_screen_and_so
     bench: Bench, case: Case
 ) -> None:
     bench.clock.wall += timedelta(hours=case.hours)
-    bench.hub.put_snapshot("event-1", 2, (*FEED, _night(case)), bench.clock.wall)
+    bench.hub.put_snapshot("event-1", 2, bench.hub.spool.fill((*FEED, _night(case))), bench.clock.wall)
     screen = bench.show(*case.shown, seconds=0)
     assert isinstance(screen, VerdictScreen)
     verdict, page = screen.verdict, compose(screen, "en", UTC)
@@ -202,7 +204,7 @@ def test_line_6_admits_once_and_flagged_also_after_a_restart(bench: Bench) -> No
 
 def test_line_6_not_once_more_what_another_gate_has_admitted(bench: Bench) -> None:
     there = a_record(9, gate_id="gate-2", code_hash=code_hash(code_id(50)), line=6)
-    bench.hub.put_peers([there])
+    bench.hub.peers.put([there])
     screen = bench.show(SOLD_SINCE)
     assert isinstance(screen, VerdictScreen)
     assert (screen.verdict.reason, screen.place) == (Reason.ALREADY_USED, "GATE 2")

@@ -58,7 +58,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def told(bench: Bench, *rows: FeedRow, version: int = 2) -> None:
     """The hub tells of a change; the rest stays."""
     changed = {getattr(one, "code_hash", "table"): one for one in (*feed(), *rows)}
-    bench.hub.put_snapshot("event-1", version, tuple(changed.values()), bench.clock.wall)
+    bench.hub.put_snapshot(
+        "event-1", version, bench.hub.spool.fill(tuple(changed.values())), bench.clock.wall
+    )
 
 
 def verdict(screen: Screen) -> Verdict:
@@ -177,7 +179,7 @@ AT_GATE_2 = Entry(at=NOW, gate="gate-2", scan=a_record(7).scan_id)
 
 def _after_gate_2(bench: Bench, code: str) -> Screen:
     """Scanned here once another gate has told that it let this code in."""
-    bench.hub.put_peers([a_record(7, gate_id="gate-2", code_hash=code_hash(code), occurred_at=NOW)])
+    bench.hub.peers.put([a_record(7, gate_id="gate-2", code_hash=code_hash(code), occurred_at=NOW)])
     return bench.show(code)
 
 
@@ -198,7 +200,7 @@ def test_back_within_passback_window_of_an_entry_at_another_gate_is_admitted_and
     bench: Bench, code: str, seconds: float, suspect: bool
 ) -> None:
     at = bench.clock.wall - timedelta(seconds=seconds)
-    bench.hub.put_peers([a_record(7, gate_id="gate-2", code_hash=code_hash(code), occurred_at=at)])
+    bench.hub.peers.put([a_record(7, gate_id="gate-2", code_hash=code_hash(code), occurred_at=at)])
     assert verdict(bench.show(code)).reason is Reason.REENTRY
     assert (Flag.PASSBACK_SUSPECT in bench.records()[0].flags) is suspect
 
@@ -261,7 +263,7 @@ def test_an_admission_records_its_line_the_caches_version_and_age_and_how_sure_t
     bench.clock = clock()
     bench.parts.close()
     bench.start()
-    bench.hub.put_snapshot("event-1", 41, feed(), bench.clock.wall)
+    bench.hub.put_snapshot("event-1", 41, bench.hub.spool.fill(feed()), bench.clock.wall)
     bench.clock.forward(90)
     for code in (PLAIN, LINKED, PLAIN):
         bench.show(code, seconds=2)

@@ -50,8 +50,8 @@ class TwoNights(Bench):
         self.serve(NEXT_WEEK, EVENING, MATINEE)
         table = a_table(reservation_id="reservation-0", event_id="event-0")
         rows = (MATINEE, table, guest(EARLY), guest(PASS, Kind.VIP_PASS, "reservation-0"))
-        self.hub.put_snapshot("event-0", 3, rows, self.clock.wall)
-        self.hub.put_snapshot("event-7", 1, (NEXT_WEEK,), self.clock.wall)
+        self.hub.put_snapshot("event-0", 3, self.hub.spool.fill(rows), self.clock.wall)
+        self.hub.put_snapshot("event-7", 1, self.hub.spool.fill((NEXT_WEEK,)), self.clock.wall)
         self.clock.synced = True
         self.link()
 
@@ -128,7 +128,7 @@ def test_a_night_that_was_called_off_says_so_beside_one_that_is_on(two: TwoNight
     called_off = an_event(
         event_id="event-0", code="MAT", status="cancelled", doors_open_at=DOORS, ends_at=EVENING.ends_at
     )
-    two.hub.put_snapshot("event-0", 4, (called_off, guest(EARLY)), two.clock.wall)
+    two.hub.put_snapshot("event-0", 4, two.hub.spool.fill((called_off, guest(EARLY))), two.clock.wall)
     assert two.reason(EARLY) is Reason.EVENT_CANCELLED
     assert two.reason(LATE) is Reason.FIRST_ENTRY
 
@@ -241,7 +241,7 @@ def test_status_tells_of_both_nights_and_of_the_one_that_is_behind(two: TwoNight
 
 def test_a_refund_of_the_other_night_is_refused_as_one(two: TwoNights) -> None:
     refunded = an_admission(EARLY, event_id="event-0", status=Status.REFUNDED)
-    two.hub.put_snapshot("event-0", 5, (MATINEE, refunded), two.clock.wall)
+    two.hub.put_snapshot("event-0", 5, two.hub.spool.fill((MATINEE, refunded)), two.clock.wall)
     assert two.reason(EARLY) is Reason.REFUNDED
 
 

@@ -138,7 +138,7 @@ def test_a_status_at_the_bounds_is_one_the_hub_takes(bench: Bench) -> None:
     bench.connect()
     bench.step(GateConfig(gate_id="gate-1", gate_name="", venue="maguey", events=tuple(nights)))
     for night in nights:
-        bench.cache.take(night.event_id, 2**52, bench.cache.spool.fill([night]), NOW, 2**52)
+        bench.cache.put_snapshot(night.event_id, 2**52, bench.cache.spool.fill([night]), NOW, 2**52)
     parts = PartsReport(**{name: "\x01" * 10_000 for name in PartsReport.__struct_fields__})
     bench.door = LiveReading(
         live=Live(at=NOW, monotonic_ms=0, boot_id="b", pid=1, version="1", parts=parts), is_fresh=True

@@ -12,7 +12,8 @@ from gate.common.errors import StoreError
 from gate.ports.screen import Notice, OutOfOrder, Part, VerdictScreen
 from gate.rules.model import Reason
 from gate.store.file_errors import DamagedError
-from sync.cache.writer import Cache, DamagedCacheError
+from sync.cache.cache_file import DamagedCacheError
+from sync.cache.writer import Cache
 from sync.feed.fetcher import WantConfig, WantEvent
 from sync.wire.messages import GateConfig
 from tests.damage import root_of, zero_page
@@ -130,7 +131,9 @@ def serve(door: DoorBench) -> None:
     """What the hub answers."""
     config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
     door.hub.put_config(config)
-    door.hub.put_snapshot("event-1", 1, (an_admission(), an_admission(code_id(2))), door.clock.wall)
+    door.hub.put_snapshot(
+        "event-1", 1, door.hub.spool.fill((an_admission(), an_admission(code_id(2)))), door.clock.wall
+    )
 
 
 def reason(door: DoorBench, code: str) -> Reason:

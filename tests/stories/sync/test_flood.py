@@ -21,7 +21,7 @@ from gate.rules.payload import code_hash
 from sync.broker import inbox
 from sync.broker.mqtt import Message
 from sync.cache import peer_tables as hearsay
-from sync.cache import writer as caches
+from sync.cache.cache_file import MIGRATIONS
 from sync.cache.writer import Cache
 from sync.peers import listener as hearing
 from sync.peers.numbers import MOST_EPOCHS, Peers
@@ -199,12 +199,12 @@ def test_a_gate_fills_its_own_part_of_the_disk_alone_and_its_junk_goes_first(
     bench.serve(ticket)
     honest = admission(1, "gate-3")
     real = admission(1, "gate-2", code_hash=ticket.code_hash)
-    bench.cache.put_peers([honest, real])
+    bench.cache.peers.put([honest, real])
     for first in range(0, 300, 50):
-        bench.cache.put_peers([admission(first + n, "gate-2") for n in range(50)])
+        bench.cache.peers.put([admission(first + n, "gate-2") for n in range(50)])
     for n in range(300):
         gone = {"record": "annulled", "verdict": Ruling.NONE, "refers_to": f"scan {n}"}
-        bench.cache.put_peers([admission(n, "gate-2", **gone)])
+        bench.cache.peers.put([admission(n, "gate-2", **gone)])
     assert rows(bench, "gate-2") <= 100
     assert rows(bench, "gate-2", "peer_annulments") <= 100
     assert (knows(bench, honest), knows(bench, real)) == (["gate-3"], ["gate-2"])
@@ -330,13 +330,13 @@ def test_while_the_hub_is_silent_nothing_that_was_heard_is_forgotten(bench: Benc
 def test_a_cache_of_the_version_before_keeps_what_it_heard(tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
     with sqlite3.connect(path, isolation_level=None) as db:
-        caches._MIGRATIONS.apply(Database(db), stop_before="fourth_layout")
+        MIGRATIONS.apply(Database(db), stop_before="fourth_layout")
         db.execute(
             "insert into peer_entries values ('s1', ?, 'gate-2', ?, null)", ("a" * 64, NOW.isoformat())
         )
         db.execute("insert into peer_annulments values ('s2', 'gate-3', null)")
     cache = Cache(path)
-    assert cache.hearsay.known([("gate-2", "s1"), ("gate-3", "s2")]) == (
+    assert cache.peers.known([("gate-2", "s1"), ("gate-3", "s2")]) == (
         {("gate-2", "s1")},
         {("gate-3", "s2")},
     )

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from gate.rules.model import Kind
 from gate.store.journal import Journal
 from sync.broker.mqtt import Connected, Lost, Message
-from sync.cache.writer import DamagedCacheError
+from sync.cache.cache_file import DamagedCacheError
 from sync.feed.fetcher import WantConfig, WantEvent
 from sync.feed.snapshot import Fetched
 from sync.wire.messages import Change, Delta, GateConfig, Head

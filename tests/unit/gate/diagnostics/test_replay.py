@@ -100,7 +100,7 @@ def test_an_entry_from_before_the_journal_is_the_past_of_the_scans_in_it(night: 
 
 def test_a_later_entry_at_another_gate_changes_nothing(night: Night) -> None:
     later = night.clock.wall
-    night.hub.put_peers(
+    night.hub.peers.put(
         [a_record(90, gate_id="gate-2", code_hash=code_hash(code_id(REFUNDED)), occurred_at=later)]
     )
     assert night.differences() == ()
@@ -172,7 +172,7 @@ def test_each_change_since_is_told_with_its_likely_cause(
 
 
 def test_an_earlier_entry_elsewhere_that_became_known_since_is_named(night: Night) -> None:
-    night.hub.put_peers([a_record(90, gate_id="gate-2", code_hash=code_hash(code_id(GA)), occurred_at=NOW)])
+    night.hub.peers.put([a_record(90, gate_id="gate-2", code_hash=code_hash(code_id(GA)), occurred_at=NOW)])
     (one,) = night.differences()
     assert (one.seq, one.would_be.reason) == (1, Reason.ALREADY_USED)
     assert "gate-2" in one.why

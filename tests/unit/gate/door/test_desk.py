@@ -77,7 +77,7 @@ class Gate:
         self.desk = self._desk()
 
     def sell(self, *rows: FeedRow, version: int = 1) -> None:
-        self.cache.put_snapshot("event-1", version, rows, self.clock.wall)
+        self.cache.put_snapshot("event-1", version, self.cache.spool.fill(rows), self.clock.wall)
 
     def link(self, **changes: Any) -> None:
         note = LinkNote(
@@ -153,7 +153,7 @@ def test_a_download_cannot_erase_what_this_gate_admitted(gate: Gate) -> None:
 
 def test_what_another_gate_admitted_is_refused_with_its_name(gate: Gate) -> None:
     gate.sell(an_admission())
-    gate.cache.put_peers([a_record(gate_id="gate-2", occurred_at=NOW)])
+    gate.cache.peers.put([a_record(gate_id="gate-2", occurred_at=NOW)])
     answered = gate.scan()
     assert answered.verdict.reason is Reason.ALREADY_USED
     assert answered.verdict.entry == Entry(at=NOW, gate="gate-2", scan=a_record().scan_id)
@@ -164,7 +164,7 @@ def test_what_another_gate_annulled_is_good_again(gate: Gate) -> None:
     gate.sell(an_admission())
     admitted = a_record(gate_id="gate-2")
     annulled = a_record(2, gate_id="gate-2", record="annulled", refers_to=admitted.scan_id)
-    gate.cache.put_peers([admitted, annulled])
+    gate.cache.peers.put([admitted, annulled])
     assert gate.reasons(code_id()) == [Reason.FIRST_ENTRY]
 
 
@@ -202,7 +202,7 @@ def test_the_table_counts_guests_the_hub_has_not_heard_of(gate: Gate) -> None:
 
 def test_a_ticket_for_saturday_names_saturday(gate: Gate) -> None:
     other = an_admission(event_id="event-2")
-    gate.cache.put_snapshot("event-2", 1, [other], NOW)
+    gate.cache.put_snapshot("event-2", 1, gate.cache.spool.fill([other]), NOW)
     verdict = gate.scan().verdict
     assert (verdict.reason, verdict.event) == (Reason.WRONG_EVENT, SATURDAY)
 

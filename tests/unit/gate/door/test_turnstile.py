@@ -96,7 +96,7 @@ def test_annulled_also_where_the_hub_had_already_checked_the_ticket_in(bench: Be
     scan = bench.records()[0]
     entry = Entry(at=scan.occurred_at, gate="gate-1")
     used = an_admission(status=Status.CHECKED_IN, first_entry=entry, last_entry=entry)
-    bench.hub.put_snapshot("event-1", 2, [used], bench.clock.wall)
+    bench.hub.put_snapshot("event-1", 2, bench.hub.spool.fill([used]), bench.clock.wall)
     assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
 
 
@@ -104,7 +104,7 @@ def test_an_entry_at_another_gate_is_not_annulled_with_ones_own(bench: Bench) ->
     bench.show(code_id(), seconds=8)
     entry = Entry(at=bench.clock.wall, gate="gate-2")
     used = an_admission(status=Status.CHECKED_IN, first_entry=entry, last_entry=entry)
-    bench.hub.put_snapshot("event-1", 2, [used], bench.clock.wall)
+    bench.hub.put_snapshot("event-1", 2, bench.hub.spool.fill([used]), bench.clock.wall)
     assert reason(bench.show(code_id())) is Reason.ALREADY_USED
 
 

@@ -165,7 +165,7 @@ def test_what_the_hub_knew_refuses_also_where_this_gate_has_forgotten(bench: Ben
     journal_file(bench).write_bytes(b"")
     entry = Entry(at=bench.clock.wall, gate="gate-1")
     used = an_admission(code_id(1), status=Status.CHECKED_IN, first_entry=entry, last_entry=entry)
-    bench.hub.put_snapshot("event-1", 2, [used], bench.clock.wall)
+    bench.hub.put_snapshot("event-1", 2, bench.hub.spool.fill([used]), bench.clock.wall)
     bench.start()
     assert answer(bench.show(code_id(1))) == (Reason.ALREADY_USED, ())
 

@@ -28,7 +28,7 @@ def a_cache(path: Path, *, status: Status = Status.ISSUED) -> Path:
     """A cache of one night with one ticket."""
     cache = Cache(path)
     cache.put_config(GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),)))
-    cache.put_snapshot("event-1", 1, [an_admission(status=status)], NOW)
+    cache.put_snapshot("event-1", 1, cache.spool.fill([an_admission(status=status)]), NOW)
     cache.close()
     return path
 
@@ -59,7 +59,7 @@ def test_all_that_is_read_in_a_view_is_of_one_moment(path: Path, reader: CacheRe
     with reader.view():
         assert reader.events()
         cache = Cache(path)
-        cache.put_snapshot("event-1", 2, [an_admission(status=Status.CANCELLED)], NOW)
+        cache.put_snapshot("event-1", 2, cache.spool.fill([an_admission(status=Status.CANCELLED)]), NOW)
         cache.close()
         assert status(reader) is Status.ISSUED
         assert reader.feed("event-1", NOW).version == 1
@@ -152,7 +152,7 @@ def test_after_a_view_that_failed_the_next_one_reads_again(path: Path, reader: C
 def test_other_gates_are_heard_of_a_code_the_hub_has_not_told_of(path: Path, reader: CacheReader) -> None:
     cache = Cache(path)
     unknown, ours = code_hash(code_id(9)), a_record(gate_id="gate-2", occurred_at=NOW)
-    cache.put_peers([ours, a_record(scan_id="x", gate_id="gate-3", occurred_at=NOW, code_hash=unknown)])
+    cache.peers.put([ours, a_record(scan_id="x", gate_id="gate-3", occurred_at=NOW, code_hash=unknown)])
     cache.close()
     assert ours.code_hash == HASH and ours.verdict is Ruling.ADMIT
     assert reader.find(unknown) == Known(peers=(Entry(at=NOW, gate="gate-3", scan="x"),))
@@ -169,8 +169,8 @@ def test_companions_are_the_guests_of_a_table_the_hub_has_not_counted(
 
     cache = Cache(path)
     rows = [a_table(reservation_id=TABLE), guest(1, Status.CHECKED_IN), guest(2), guest(3)]
-    cache.put_snapshot("event-1", 2, [*rows, an_admission(code_id(4))], NOW)  # type: ignore[list-item]
-    cache.put_peers([a_record(gate_id="gate-2", code_hash=code_hash(code_id(3)))])
+    cache.put_snapshot("event-1", 2, cache.spool.fill([*rows, an_admission(code_id(4))]), NOW)  # type: ignore[list-item]
+    cache.peers.put([a_record(gate_id="gate-2", code_hash=code_hash(code_id(3)))])
     cache.close()
     assert reader.companions(TABLE) == {code_hash(code_id(2)): False, code_hash(code_id(3)): True}
 

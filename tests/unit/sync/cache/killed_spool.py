@@ -36,7 +36,7 @@ def main(folder: Path, last: int) -> None:
     cache._db.set_trace_callback(count)
     connect = sqlite3.connect
     sqlite3.connect = lambda *args, **options: connect(*args, factory=Traced, **options)  # type: ignore[assignment]
-    cache.take("event-1", 2, cache.spool.fill(ROWS), NOW)
+    cache.put_snapshot("event-1", 2, cache.spool.fill(ROWS), NOW)
     sys.stdout.write(f"{done}\n")
 
 

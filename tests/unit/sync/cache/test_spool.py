@@ -18,8 +18,9 @@ from gate.common.errors import StoreError
 from gate.rules.model import Admission, FeedRow, Removed, Status
 from gate.store.cache import CacheReader
 from gate.store.link_row import LinkNote
+from sync.cache.cache_file import DamagedCacheError
 from sync.cache.spool import LEFT_BYTES, PORTION, Spool, SpoolBusy
-from sync.cache.writer import Cache, DamagedCacheError
+from sync.cache.writer import Cache
 from sync.feed.snapshot import Fetched
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
 from tests.patience import PATIENCE_S
@@ -37,7 +38,7 @@ class Gate:
         self.door = CacheReader(folder / "cache.db")
 
     def load(self, version: int, *rows: FeedRow) -> None:
-        self.cache.take("event-1", version, self.cache.spool.fill(rows), NOW)
+        self.cache.put_snapshot("event-1", version, self.cache.spool.fill(rows), NOW)
 
     def admission(self, row: Admission) -> Admission | None:
         return self.door.find(row.code_hash).admission
@@ -59,7 +60,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 def test_a_snapshot_replaces_all_of_its_event_and_nothing_of_another(gate: Gate) -> None:
     elsewhere = an_admission(code_id(9), event_id="event-2")
-    gate.cache.put_snapshot("event-2", 1, [elsewhere], NOW)
+    gate.cache.put_snapshot("event-2", 1, gate.cache.spool.fill([elsewhere]), NOW)
     gate.load(1, an_event(), a_table(), GUEST, FRIEND)
     refunded = an_admission(code_id(2), status=Status.REFUNDED)
     gate.load(2, an_event(name="Another name"), refunded)
@@ -122,7 +123,7 @@ def test_heartbeats_and_other_gates_entries_are_written_while_a_snapshot_arrives
     gate.cache._db.execute("pragma busy_timeout = 1")
     gate.cache.put_link(a_note(), None)
     there = a_record(gate_id="gate-2")
-    gate.cache.put_peers([there])
+    gate.cache.peers.put([there])
     assert [entry.gate for entry in gate.door.find(there.code_hash or "").peers] == ["gate-2"]
     arrived.put(None)
     filling.join(PATIENCE_S)
@@ -143,7 +144,7 @@ def test_the_door_sees_the_old_snapshot_until_the_new_one_is_complete(gate: Gate
     spooled = gate.cache.spool.fill([FRIEND])
     seen.append(gate.admission(GUEST))
     gate.cache._db.set_progress_handler(lambda: seen.append(gate.admission(GUEST)), 1)
-    gate.cache.take("event-1", 2, spooled, NOW)
+    gate.cache.put_snapshot("event-1", 2, spooled, NOW)
     gate.cache._db.set_progress_handler(None, 1)
     seen.append(gate.admission(GUEST))
     assert len(seen) > 20
@@ -158,10 +159,10 @@ def test_a_snapshot_that_finds_no_room_in_the_cache_can_be_given_again(gate: Gat
     spooled = gate.cache.spool.fill(many)
     for _ in range(2):
         with pytest.raises(StoreError, match="full"):
-            gate.cache.take("event-1", 2, spooled, NOW)
+            gate.cache.put_snapshot("event-1", 2, spooled, NOW)
     assert (gate.admission(GUEST), gate.version()) == (GUEST, 1)
     gate.cache._db.execute("pragma max_page_count=1000000")
-    gate.cache.take("event-1", 2, spooled, NOW)
+    gate.cache.put_snapshot("event-1", 2, spooled, NOW)
     assert (gate.admission(GUEST), gate.version(), gate.files()) == (None, 2, [])
 
 
@@ -191,7 +192,7 @@ def test_one_snapshot_at_a_time(gate: Gate) -> None:
     first = gate.cache.spool.fill([GUEST])
     with pytest.raises(SpoolBusy):
         gate.cache.spool.fill([FRIEND])
-    gate.cache.take("event-1", 1, first, NOW)
+    gate.cache.put_snapshot("event-1", 1, first, NOW)
     gate.load(2, FRIEND)
     assert gate.version() == 2
 
@@ -227,7 +228,7 @@ def test_a_spool_that_somebody_removed_ends_sync_and_is_not_waited_for(gate: Gat
     spooled = gate.cache.spool.fill([FRIEND])
     spooled.path.unlink()
     with pytest.raises(DamagedCacheError, match="was removed"):
-        gate.cache.take("event-1", 2, spooled, NOW)
+        gate.cache.put_snapshot("event-1", 2, spooled, NOW)
     assert (gate.admission(GUEST), gate.files()) == (GUEST, [])
 
 
@@ -236,7 +237,7 @@ def test_a_spool_that_the_card_spoiled_ends_sync_and_changes_nothing(gate: Gate)
     spooled = gate.cache.spool.fill([FRIEND])
     spooled.path.write_bytes(b"garbage" * 2000)
     with pytest.raises(DamagedCacheError):
-        gate.cache.take("event-1", 2, spooled, NOW)
+        gate.cache.put_snapshot("event-1", 2, spooled, NOW)
     assert (gate.admission(GUEST), gate.version()) == (GUEST, 1)
 
 

@@ -25,7 +25,7 @@ def kill_at(folder: Path, statement: int) -> int:
 
 def held(cache: Cache) -> tuple[int, list[str]]:
     found = cache._db.execute("select code_hash from admissions order by 1").fetchall()
-    return cache.versions()["event-1"], [code_hash for (code_hash,) in found]
+    return cache.places()["event-1"].version, [code_hash for (code_hash,) in found]
 
 
 def test_a_kill_at_any_statement_leaves_the_old_snapshot_or_the_new_and_no_litter(tmp_path: Path) -> None:
@@ -53,4 +53,4 @@ def whole_way(folder: Path) -> int:
 
 def prepare(folder: Path) -> None:
     with closing(Cache(folder / "cache.db")) as cache:
-        cache.put_snapshot("event-1", 1, [OLD], NOW)
+        cache.put_snapshot("event-1", 1, cache.spool.fill([OLD]), NOW)

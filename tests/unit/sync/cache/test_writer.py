@@ -12,10 +12,11 @@ import pytest
 from sqlite_utils import Database
 
 from gate.rules.model import Admission, Event, FeedRow, Removed, Status, Table
-from sync.cache import writer as caches
+from sync.cache.cache_file import LOG_BYTES, MIGRATIONS
 from sync.cache.digest import of_row, of_rows
+from sync.cache.peer_tables import KEPT_PEERS
 from sync.cache.rows import SQL
-from sync.cache.writer import KEPT_PEERS, LOG_BYTES, Cache
+from sync.cache.writer import Cache
 from sync.wire.messages import Change, GateConfig, Held
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
 from tests.sync_bench import Bench
@@ -39,7 +40,7 @@ def digest(*rows: Admission | Table | Event) -> str:
 
 
 def test_what_is_held_of_a_night_is_told_with_its_digest(cache: Cache) -> None:
-    cache.take("event-1", 7, cache.spool.fill(ROWS), NOW, generation=3)
+    cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW, generation=3)
     wanted = Held(event_id="event-1", version=7, generation=3, count=2, digest=digest(*ROWS))
     assert cache.held() == (wanted,)
     refunded = an_admission(status=Status.REFUNDED)
@@ -51,10 +52,10 @@ def test_what_is_held_of_a_night_is_told_with_its_digest(cache: Cache) -> None:
 
 
 def test_a_row_that_is_lost_or_altered_changes_the_digest(cache: Cache) -> None:
-    cache.take("event-1", 7, cache.spool.fill(ROWS), NOW)
+    cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW)
     seen = {cache.held()[0].digest}
     for number in range(1, len(ROWS)):
-        cache.take("event-1", 7, cache.spool.fill(ROWS[:number] + ROWS[number + 1 :]), NOW)
+        cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS[:number] + ROWS[number + 1 :]), NOW)
         seen.add(cache.held()[0].digest)
     altered: list[Admission | Table | Event] = [
         an_event(status="cancelled"),
@@ -62,7 +63,7 @@ def test_a_row_that_is_lost_or_altered_changes_the_digest(cache: Cache) -> None:
         an_admission(kind="vip_host"),
     ]
     for row in altered:
-        cache.take("event-1", 7, cache.spool.fill([*ROWS, row]), NOW)
+        cache.put_snapshot("event-1", 7, cache.spool.fill([*ROWS, row]), NOW)
         seen.add(cache.held()[0].digest)
     assert len(seen) == 1 + len(ROWS) - 1 + len(altered)
 
@@ -72,7 +73,7 @@ def test_what_is_held_is_right_after_any_changes_however_they_came(cache: Cache)
     chance = random.Random(4)
     cache.put_config(config(an_event(), an_event(event_id="event-2", code="PS")))
     for event_id in ("event-1", "event-2"):
-        cache.take(event_id, 1, cache.spool.fill([an_event(event_id=event_id)]), NOW)
+        cache.put_snapshot(event_id, 1, cache.spool.fill([an_event(event_id=event_id)]), NOW)
     for version in range(2, 200):
         code, event_id = code_id(chance.randint(1, 12)), chance.choice(["event-1", "event-2"])
         status = chance.choice(list(Status))
@@ -94,11 +95,11 @@ def test_what_is_held_is_right_after_any_changes_however_they_came(cache: Cache)
 
 def test_the_sum_of_a_night_of_any_size_fits(cache: Cache) -> None:
     """A hundred thousand shares of 48 bits are more than SQLite's whole numbers hold."""
-    cache.take("event-1", 7, cache.spool.fill([an_event(), an_admission()]), NOW)
+    cache.put_snapshot("event-1", 7, cache.spool.fill([an_event(), an_admission()]), NOW)
     most = 2**48 - 1
     numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 40000)"
     cache._db.execute(f"insert into admissions {numbers} select i, 'event-1', null, 0, '', {most} from n")
-    cache.take("event-2", 1, cache.spool.fill([]), NOW)  # which counts again
+    cache.put_snapshot("event-2", 1, cache.spool.fill([]), NOW)  # which counts again
     wanted = of_rows([of_row(an_event()), of_row(an_admission()), 40_000 * most])
     assert (cache.held()[0].count, cache.held()[0].digest) == (40_001, wanted)
 
@@ -106,9 +107,9 @@ def test_the_sum_of_a_night_of_any_size_fits(cache: Cache) -> None:
 def test_of_a_night_that_is_not_served_any_more_only_the_name_stays(cache: Cache) -> None:
     over, next_one = an_event(), an_event(event_id="event-2", code="PS")
     cache.put_config(config(over, next_one))
-    cache.take("event-1", 7, cache.spool.fill(ROWS), NOW)
+    cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW)
     there = an_admission(code_id(9), event_id="event-2")
-    cache.take("event-2", 1, cache.spool.fill([next_one, there]), NOW)
+    cache.put_snapshot("event-2", 1, cache.spool.fill([next_one, there]), NOW)
     cache.put_config(config(msgspec.structs.replace(over, served=False), next_one))
     assert [held.event_id for held in cache.held()] == ["event-2"]
     assert cache._db.execute("select code_hash from admissions").fetchall() == [(there.code_hash,)]
@@ -129,23 +130,23 @@ def test_an_answer_about_a_night_that_is_not_served_any_more_is_not_kept(bench: 
 
 def test_what_other_gates_admitted_is_forgotten_after_a_month_of_the_hubs_time(cache: Cache) -> None:
     """Counted from when the hub's clock was known here, not from what a gate's clock said (1970)."""
-    cache.put_peers([a_record(gate_id="gate-2", occurred_at=NOW - timedelta(days=20_000))])
-    cache.put_peers([a_record(2, gate_id="gate-2", record="annulled", refers_to="another scan")])
+    cache.peers.put([a_record(gate_id="gate-2", occurred_at=NOW - timedelta(days=20_000))])
+    cache.peers.put([a_record(2, gate_id="gate-2", record="annulled", refers_to="another scan")])
 
     def known() -> list[tuple[int]]:
         tables = ("peer_entries", "peer_annulments")
         return [cache._db.execute(f"select count(*) from {table}").fetchone() for table in tables]
 
-    cache.forget_peers(NOW)
-    cache.forget_peers(NOW + KEPT_PEERS - timedelta(seconds=1))
+    cache.peers.forget_old(NOW)
+    cache.peers.forget_old(NOW + KEPT_PEERS - timedelta(seconds=1))
     assert known() == [(1,), (1,)]
-    cache.forget_peers(NOW + KEPT_PEERS + timedelta(seconds=1))
+    cache.peers.forget_old(NOW + KEPT_PEERS + timedelta(seconds=1))
     assert known() == [(0,), (0,)]
 
 
 def test_a_clock_that_the_hub_did_not_confirm_makes_nothing_forgotten(bench: Bench) -> None:
     bench.connect()
-    bench.cache.put_peers([a_record(gate_id="gate-2")])
+    bench.cache.peers.put([a_record(gate_id="gate-2")])
     bench.step(config(an_event()))
     bench.clock.forward(40 * 86_400)
     bench.step(config(an_event()))
@@ -154,7 +155,7 @@ def test_a_clock_that_the_hub_did_not_confirm_makes_nothing_forgotten(bench: Ben
 
 def test_the_log_of_a_large_night_does_not_stay_on_the_disk(cache: Cache) -> None:
     many: list[Admission] = [an_admission(code_id(number), holder="x" * 2_000) for number in range(5_000)]
-    cache.take("event-1", 1, cache.spool.fill(many), NOW)
+    cache.put_snapshot("event-1", 1, cache.spool.fill(many), NOW)
     cache._db.execute("pragma wal_checkpoint(restart)")
     cache.put_changes("event-1", [Change(version=2, row=many[0])], NOW)
     assert cache.path.with_name("cache.db-wal").stat().st_size <= LOG_BYTES
@@ -163,7 +164,7 @@ def test_the_log_of_a_large_night_does_not_stay_on_the_disk(cache: Cache) -> Non
 def test_a_cache_of_the_version_before_keeps_its_tickets_and_loads_them_anew(tmp_path: Path) -> None:
     path, row = tmp_path / "cache.db", an_admission()
     with sqlite3.connect(path, isolation_level=None) as db:
-        caches._MIGRATIONS.apply(Database(db), stop_before="second_layout")
+        MIGRATIONS.apply(Database(db), stop_before="second_layout")
         values = (row.code_hash, "event-1", None, 0, msgspec.json.encode(row).decode())
         db.execute("insert into admissions values (?, ?, ?, ?, ?)", values)
         db.execute("insert into feed values ('event-1', 40, ?, ?)", (NOW.isoformat(), NOW.isoformat()))
@@ -172,5 +173,5 @@ def test_a_cache_of_the_version_before_keeps_its_tickets_and_loads_them_anew(tmp
     assert cache._db.execute("select code_hash from admissions").fetchall() == [(row.code_hash,)]
     assert (cache.places()["event-1"].generation, cache.link()) == (0, None)
     assert SQL["held"]
-    cache.take("event-1", 40, cache.spool.fill([row]), NOW)
+    cache.put_snapshot("event-1", 40, cache.spool.fill([row]), NOW)
     assert cache.held()[0].digest == digest(row)
