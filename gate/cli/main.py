@@ -159,7 +159,7 @@ def _as_json(config: GateFile, answered: Answered | None, look: Look) -> dict[st
         nothing: dict[str, object] = {"verdict": None, "reason": "no_code", "headline": "", "lines": []}
         error = "This is no picture that can be looked at; maguey-gate decode says why."
         return {**nothing, "reason": "no_picture", "error": error} if bootstrap.is_refused(look) else nothing
-    verdict, page = answered.verdict, bootstrap.words(config, answered.effects.screen)
+    verdict, page = answered.verdict, bootstrap.words(config, answered.screen)
     return {
         "verdict": verdict.ruling.value,
         "reason": verdict.reason.value,

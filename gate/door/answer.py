@@ -11,12 +11,14 @@ import structlog
 from msgspec.structs import replace
 
 from gate.common.errors import CacheError, StoreError
-from gate.door.desk import Answered, Desk, Method
+from gate.door.desk import Answered, Desk
 from gate.door.parts import Parts
 from gate.door.report import Tally
+from gate.door.scan import Method
 from gate.door.signs import Signs
 from gate.door.turnstile import Passing
 from gate.ports.devices import Turnstile
+from gate.ports.signals import signal_of
 from gate.rules.guesses import Guessing, is_guess
 from gate.rules.guesses import note as note_guess
 from gate.rules.model import EventKind, Flag, Now, Reason
@@ -96,12 +98,11 @@ class Answering:
         )
 
     def _perform(self, answered: Answered, journal: Journal, turnstile: Turnstile, now_ms: int) -> None:
-        record, effects = answered.record, answered.effects
-        opened = True
+        record, opened = answered.record, True
         if record is not None and record.released:
             opened = self._passing.release(turnstile, journal, record)
         if opened:
-            self._showing.answer(effects.screen, effects.signal, now_ms)
+            self._showing.answer(answered.screen, signal_of(answered.verdict), now_ms)
         else:
             # nobody came in by this record: a person has to put the turnstile right
             self._tally.counts["annulled"] += 1
@@ -150,8 +151,7 @@ def _with_typo(answered: Answered, find_typo: FindTypo | None) -> Answered:
     verdict = answered.verdict
     if find_typo is None or verdict.reason is not Reason.BAD_CHECKSUM or Flag.LOCKED in verdict.flags:
         return answered
-    screen = replace(answered.effects.screen, typo=find_typo())
-    return replace(answered, effects=replace(answered.effects, screen=screen))
+    return replace(answered, screen=replace(answered.screen, typo=find_typo()))
 
 
 def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
@@ -166,7 +166,7 @@ def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
         "code": _short(presented),
         "seq": record.seq if record else None,
         "flags": [flag.value for flag in verdict.flags],
-        "online": answered.effects.screen.link.online,
+        "online": answered.screen.link.online,
         "decision_ms": round(answered.decision_ms, 3),
         **({"why": presented.what.why} if isinstance(presented.what, Malformed) else {}),
     }

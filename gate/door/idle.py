@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gate.common.errors import CacheError, HardwareError, MagueyError, Step, StoreError
 from gate.common.outage import Outage
 from gate.common.value import Value
-from gate.door.effects import screen_link
 from gate.door.parts import Parts
 from gate.ports.screen import Idle, LinkView, Notice, OutOfOrder, Part, Screen
 from gate.rules.night import nights_now, taking_place, tonight
@@ -193,8 +192,13 @@ class Front:
         stale = [night for night in nights if is_stale(state, night.event_id, now.monotonic_ms)]
         told = next(iter(stale or nights), None)
         feed = cache.feed(told.event_id, now.wall) if told else Feed()
-        after_ms = self._settings.isolated_after_ms
-        return screen_link(state, max(0, waiting), feed, after_ms, stale=bool(stale))
+        return LinkView(
+            online=state.online,
+            waiting=max(0, waiting),
+            cache_age_s=feed.age_s,
+            isolated=is_isolated(state, self._settings.isolated_after_ms),
+            stale=bool(stale),
+        )
 
     def tidy(self, now_ms: int) -> None:
         """The housekeeping of the journal, every few seconds."""

@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "ignoring what is lent",
         "gate/door/desk.py",
-        "        return told_of == division_of(event) and not is_lent\n",
-        "        return told_of == division_of(event)\n",
+        "        return lent_as_of == division_of(event) and not is_lent\n",
+        "        return lent_as_of == division_of(event)\n",
         ("tests/property/test_home_gate.py",),
     ),
     Mutant(

@@ -267,7 +267,7 @@ def test_home_gate_its_own_enter_and_others_are_sent_there_by_name(home: Gate) -
     assert (own.reason, own.flags) == (Reason.FIRST_ENTRY, (Flag.ISOLATED, Flag.UNCLAIMED))
     answered = home.desk.answer(Presented.of(THEIRS.encode()))
     assert (answered.verdict.reason, answered.verdict.other_gate) == (Reason.OTHER_GATE, "gate-2")
-    assert answered.effects.screen.place == "gate-2"
+    assert answered.screen.place == "gate-2"
 
 
 def test_home_gate_a_lent_ticket_waits_for_the_hub(home: Gate) -> None:

@@ -236,7 +236,7 @@ def test_restarted_with_the_hubs_web_side_down_a_gate_admits_nobody_without_sayi
     assert answered.record is not None
     assert (answered.record.reason.value, answered.record.flags) == ("first_entry", ("stale",))
     assert (answered.record.cache_age_s or 0) >= 83
-    assert compose(answered.effects.screen, "en", UTC).banner == ("OLD LIST · 1 min",)
+    assert compose(answered.screen, "en", UTC).banner == ("OLD LIST · 1 min",)
     (folder / "gate.toml").write_text(CONFIG.format(folder=folder))
     status = gather(read_gate_config(folder / "gate.toml"), current.clock)
     (problem,) = [one for one in status.problems if "BEHIND" in one]
