@@ -24,8 +24,8 @@ from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Web
 from hub.config import Postgres as PostgresSection
 from hub.db.migrate import migrate
-from sync.wire.messages import Topics
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 
 VENUE = "bench"
 TOKEN = "a token for measuring only"

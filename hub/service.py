@@ -21,7 +21,7 @@ from hub.ingest.consumer import FROZEN_SECONDS, Consumer
 from hub.ingest.settle_boots import settle_worker
 from hub.mqtt.link import BrokerLink, client_id, outage_of
 from hub.mqtt.subscriptions import VenueGates
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 
 HANG_SECONDS = 20
 """No statement takes so long, a hundred times what a batch takes: whose scans need more are set aside."""

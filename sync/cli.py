@@ -36,7 +36,7 @@ from sync.feed.snapshot import HubClient
 from sync.service import Sync, SyncEvent
 from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 
 app = typer.Typer(
     help="Carries a gate's scans to the hub and the hub's tickets to the gate.",

@@ -29,8 +29,9 @@ from sync.broker.mqtt import (
 )
 from sync.feed.snapshot import FetchError, HubClient, NoAnswer
 from sync.upload.outbox import Outbox
-from sync.wire.messages import Ack, GateStatus, Topics, WireError, decode, encode
+from sync.wire.messages import Ack, GateStatus, WireError, decode, encode
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0

@@ -41,7 +41,8 @@ from sync.peers.listener import Hearing
 from sync.status import GateIdentity, LoopTurns, StatusReporter, last_will
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
-from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, Topics, decode, encode
+from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, decode, encode
+from sync.wire.topics import Topics
 
 POLL_S = 0.02
 """How long a new scan may wait before it is noticed."""

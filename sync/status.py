@@ -21,7 +21,8 @@ from sync.feed.intake import Intake
 from sync.peers.listener import Hearing
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
-from sync.wire.messages import STATUS_TEXT, GateStatus, Held, Topics, encode
+from sync.wire.messages import STATUS_TEXT, GateStatus, Held, encode
+from sync.wire.topics import Topics
 
 HEARD_MS = 90_000
 """A living hub answers for the configuration more often than this; a silent one proves nothing."""

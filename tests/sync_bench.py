@@ -34,12 +34,12 @@ from sync.wire.messages import (
     Lend,
     Probe,
     ToHub,
-    Topics,
     decode,
     encode,
     to_hub,
 )
 from sync.wire.scans import decode_scans
+from sync.wire.topics import Topics
 from tests.factories import StoppedClock, a_record, an_event
 
 TOPICS = Topics(venue="maguey")

@@ -43,11 +43,11 @@ from sync.wire.messages import (
     LentTo,
     Probe,
     ToHub,
-    Topics,
     WireError,
     encode,
     to_hub,
 )
+from sync.wire.topics import Topics
 
 HEARD_US = 5_000_000
 """A gate that said nothing for so long is not asked to lend (domain 2.3: half of `isolated_after`)."""

@@ -78,7 +78,7 @@ def _wait_mistakes(wait: float) -> Iterator[str]:
 def _orders(settings: HubConfig, gate: str) -> Iterator[OrderSender]:
     from hub.gates.orders import OrderSender
     from hub.gates.signing_key import signer
-    from sync.wire.messages import Topics
+    from sync.wire.topics import Topics
 
     key = signer(settings.commands)
     with _broker(settings, Topics(venue=settings.venue).replies(gate)) as broker:

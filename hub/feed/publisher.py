@@ -20,7 +20,8 @@ from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.db.worker import DatabaseWorker
 from hub.mqtt.link import HubLink
-from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, Topics, encode
+from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, encode
+from sync.wire.topics import Topics
 
 CHANGES_PER_MESSAGE = 50
 """Fewer where they are large: see `DELTA_BYTES`."""

@@ -21,7 +21,8 @@ from hub.config import Watch
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.mqtt.link import HubLink
-from sync.wire.messages import Topics, encode
+from sync.wire.messages import encode
+from sync.wire.topics import Topics
 
 EVERY_SECONDS = 30
 """One message of a gate and reason in so long; what comes meanwhile is told together in the next."""

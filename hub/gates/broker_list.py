@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hub.errors import HubError
-from sync.wire.messages import GATE_ID, Topics
+from sync.wire.topics import GATE_ID, Topics
 
 EVERY_GATE = "every gate"
 """The role that all have. No gate's id: it has a space."""
@@ -30,7 +30,7 @@ class ListError(HubError):
 def broker_list_text(venue: str, gate_ids: Iterable[str]) -> str:
     """The file's text: the same for the same gates, in whatever order.
 
-    Everything is denied but what a gate says and listens to (`sync.wire.messages.Topics`), letter by letter:
+    Everything is denied but what a gate says and listens to (`sync.wire.topics.Topics`), letter by letter:
     no filter is granted by a pattern, and nobody administers the plugin (``$CONTROL``). Nobody hears itself:
     who sends much and reads nothing would have the broker keep it all.
 

@@ -34,7 +34,8 @@ from hub.gates.home_gates import find_gate
 from hub.gates.signing_key import Signer
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
-from sync.wire.messages import GATE_ID, Topics, WireError, decode
+from sync.wire.messages import WireError, decode
+from sync.wire.topics import GATE_ID, Topics
 
 ACTIONS: tuple[str, ...] = get_args(Action)
 NOT_GIVEN = "The order was not given"

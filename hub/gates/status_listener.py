@@ -35,8 +35,9 @@ from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
 from hub.mqtt.shared_outage import SharedOutage
 from hub.mqtt.subscriptions import VenueGates
-from sync.wire.messages import GateStatus, Topics, WireError
+from sync.wire.messages import GateStatus, WireError
 from sync.wire.scans import BATCH_LIMIT
+from sync.wire.topics import Topics
 
 DIGEST_SECONDS = 10
 """How often at most the digest of one night is computed: it reads all of it."""

@@ -10,7 +10,6 @@ import msgspec
 
 from gate.common.uuids import is_uuid
 from sync.wire.messages import (
-    GATE_ID,
     MOST_NIGHTS,
     STATUS_BYTES,
     STATUS_PARTS,
@@ -19,6 +18,7 @@ from sync.wire.messages import (
     WireError,
     decode,
 )
+from sync.wire.topics import GATE_ID
 
 _MOST = {"held": MOST_NIGHTS}
 _LARGEST = 2**53

@@ -20,8 +20,9 @@ from hub.db.connection import Connection, is_outage, one_line, retry_conflicts
 from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.mqtt.inbox import Delivery
-from sync.wire.messages import Ack, Topics, WireError
+from sync.wire.messages import Ack, WireError
 from sync.wire.scans import Unreadable, decode_scans
+from sync.wire.topics import Topics
 
 _BIGINT_MAX = 2**63 - 1
 RAW_BYTES = 64 * 1024

@@ -29,7 +29,8 @@ from hub.ingest.scan_budgets import cost_of, rates_of_scans
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import HubLink
 from hub.mqtt.subscriptions import VenueGates
-from sync.wire.messages import Ack, Topics, encode
+from sync.wire.messages import Ack, encode
+from sync.wire.topics import Topics
 
 BATCH_RECORDS = 500
 """About as many records as one transaction takes; more gain nothing (measured, quality 7.3)."""

@@ -72,7 +72,7 @@ def client_id(venue: str, duty: str = "") -> str:
     """The name of one of the hub's clients, which no gate can have, or it took the hub's place.
 
     A gate's client is named after its certificate, and no gate's id has a slash
-    (`sync.wire.messages.GATE_ID`).
+    (`sync.wire.topics.GATE_ID`).
     """
     return "/".join(filter(None, ("maguey-hub", duty, venue)))
 

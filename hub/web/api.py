@@ -38,7 +38,8 @@ from hub.feed.config_bounds import bounded
 from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, look_up
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.web.request_limits import wait_of
-from sync.wire.messages import GATE_ID, LARGEST, GateConfig
+from sync.wire.messages import LARGEST, GateConfig
+from sync.wire.topics import GATE_ID
 
 Pool = ConnectionPool[psycopg.Connection[DictRow]]
 NDJSON = "application/x-ndjson"

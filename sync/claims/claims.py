@@ -27,8 +27,9 @@ from sync.broker.mqtt import Message, MqttLink
 from sync.broker.read_message import understand
 from sync.claims.claim_inbox import ClaimEvent, ClaimInbox, DoorLine, Down, FromDoor, FromHub, Up
 from sync.claims.hub_clock import Timing, measure, take
-from sync.wire.messages import HubTime, Lend, Probe, Topics, WireError, to_gate
+from sync.wire.messages import HubTime, Lend, Probe, WireError, to_gate
 from sync.wire.messages import encode as to_wire
+from sync.wire.topics import Topics
 
 POLL_S = 0.2
 GOOD_FOR_S = 2

@@ -19,7 +19,8 @@ from sync.broker.read_message import understand
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.feed.follower import Follower
 from sync.feed.snapshot import Fetched
-from sync.wire.messages import Delta, GateConfig, Head, Topics, WireError, decode
+from sync.wire.messages import Delta, GateConfig, Head, WireError, decode
+from sync.wire.topics import Topics
 
 KEPT = 10_000
 """Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""

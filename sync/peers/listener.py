@@ -28,8 +28,9 @@ from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.peers.floods import CALM_MS, PeerFloods
 from sync.peers.numbers import Peers
 from sync.wire.cutoff import Cutoff, by_name
-from sync.wire.messages import MOST_NAMED, GateStatus, Topics, decode
+from sync.wire.messages import MOST_NAMED, GateStatus, decode
 from sync.wire.scans import decode_scans
+from sync.wire.topics import Topics
 
 MARK_MS = 20_000
 TAKE_BACK_MS = 60_000

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from gate.common.allowance import Allowance, Rate
-from sync.wire.messages import GATE_ID
+from sync.wire.topics import GATE_ID
 
 MESSAGES = Rate(per_s=200, at_once=3_000)
 """A door makes five a second, and as a home answers for the tickets of 19 others; at once, a journal of

@@ -1,6 +1,6 @@
-"""Topics and messages between gates and hub: protocol 4.2 to 4.4. Pure; shared with the hub.
+"""Messages between gates and hub: protocol 4.2 to 4.4. Pure; shared with the hub.
 
-Batches of scans are in `sync.wire.scans`.
+Topics are in `sync.wire.topics`, batches of scans in `sync.wire.scans`.
 
 Every message is JSON with a schema version ``"v": 1``. Unknown fields are ignored, unknown
 versions refused with `WireError`: the hub quarantines them, a gate logs them once.
@@ -9,7 +9,6 @@ versions refused with `WireError`: the hub quarantines them, a gate logs them on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -43,8 +42,6 @@ MOST_NIGHTS = 400
 MOST_NAMED = 64
 """Most gates that a status names as flooding; more than any venue has."""
 
-GATE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-"""What a gate may be called: it is a level of its topics and a key at the hub."""
 EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 """What a numbering may be called."""
 
@@ -232,77 +229,6 @@ class SnapshotEnd(Value, frozen=True):
     end: bool = True
 
 
-class Topics(Value, frozen=True):
-    """The topics of one venue."""
-
-    venue: str
-
-    def _gate(self, gate_id: str, leaf: str) -> str:
-        return f"maguey/v1/{self.venue}/gates/{gate_id}/{leaf}"
-
-    def scans(self, gate_id: str = "+") -> str:
-        """Scan batches; with ``+`` the filter for every gate."""
-        return self._gate(gate_id, "scans")
-
-    def status(self, gate_id: str = "+") -> str:
-        """A gate's retained status."""
-        return self._gate(gate_id, "status")
-
-    def ack(self, gate_id: str) -> str:
-        """The hub's retained acknowledgement to one gate."""
-        return self._gate(gate_id, "ack")
-
-    def claims(self, gate_id: str = "+") -> str:
-        """What a gate asks the hub and wants answered at once (`ToHub`)."""
-        return self._gate(gate_id, "claims")
-
-    def grants(self, gate_id: str) -> str:
-        """The hub's answers to one gate (`ToGate`)."""
-        return self._gate(gate_id, "grants")
-
-    def commands(self, gate_id: str) -> str:
-        """Staff's orders to one gate (`gate.rules.command.Envelope`)."""
-        return self._gate(gate_id, "commands")
-
-    def replies(self, gate_id: str = "+") -> str:
-        """What became of them (`gate.rules.command.OrderReply`)."""
-        return self._gate(gate_id, "replies")
-
-    def deltas(self, event_id: str = "+") -> str:
-        """Feed changes of one event."""
-        return f"maguey/v1/{self.venue}/admissions/{event_id}/deltas"
-
-    def head(self, event_id: str = "+") -> str:
-        """Retained head of one event's feed."""
-        return f"maguey/v1/{self.venue}/admissions/{event_id}/head"
-
-    def alerts(self) -> str:
-        """What staff and gates should know at once."""
-        return f"maguey/v1/{self.venue}/alerts"
-
-    def heard_at(self, gate_id: str) -> list[str]:
-        """Every filter a gate listens to; it asks for no other, and the broker's list grants no other."""
-        return [
-            self.ack(gate_id), self.grants(gate_id), self.commands(gate_id),
-            self.scans(), self.status(), self.head(), self.deltas(), self.alerts(),
-        ]  # fmt: skip
-
-    def heard_by_name(self, gates: Iterable[str]) -> list[str]:
-        """What a gate listens to of these in the place of all, while one of them floods
-        (`sync.wire.cutoff`)."""
-        return [topic for gate_id in gates for topic in (self.scans(gate_id), self.status(gate_id))]
-
-    def said_by(self, gate_id: str) -> list[str]:
-        """Every topic a gate speaks on."""
-        return [self.scans(gate_id), self.status(gate_id), self.claims(gate_id), self.replies(gate_id)]
-
-    def gate_of(self, topic: str) -> str | None:
-        """The gate a topic belongs to, None if it is no gate's topic of this venue or no gate's id."""
-        parts = topic.split("/")
-        mine = len(parts) == 6 and parts[:2] == ["maguey", "v1"] and parts[2:4] == [self.venue, "gates"]
-        return parts[4] if mine and GATE_ID.fullmatch(parts[4]) else None
-
-
 def encode(message: msgspec.Struct) -> bytes:
     """A message as it goes over the wire."""
     return msgspec.json.encode(message)
@@ -313,36 +239,28 @@ def decode(payload: bytes, shape: type[M]) -> M:
 
     :raises WireError: not that shape, or another schema version.
     """
-    try:
-        message = read_json(payload, shape, limit=LARGEST)
-    except UnreadableError as error:
-        raise WireError(f"not a {shape.__name__}: {error}") from None
-    _check_version(message)
+    message: M = _read(payload, shape, LARGEST, f"not a {shape.__name__}")
     return message
 
 
 def to_hub(payload: bytes) -> ToHub:
     """Read a message on `claims`. Raises `WireError`."""
-    message: ToHub = _one_of(payload, ToHub)
+    message: ToHub = _read(payload, ToHub, SMALL_LIMIT, "cannot be read")
     return message
 
 
 def to_gate(payload: bytes) -> ToGate:
     """Read a message on `grants`. Raises `WireError`."""
-    message: ToGate = _one_of(payload, ToGate)
+    message: ToGate = _read(payload, ToGate, SMALL_LIMIT, "cannot be read")
     return message
 
 
-def _one_of(payload: bytes, shapes: Any) -> Any:
+def _read(payload: bytes, shape: Any, limit: int, failed: str) -> Any:
     try:
-        message = read_json(payload, shapes, limit=SMALL_LIMIT)
+        message = read_json(payload, shape, limit=limit)
     except UnreadableError as error:
-        raise WireError(f"cannot be read: {error}") from None
-    _check_version(message)
-    return message
-
-
-def _check_version(message: msgspec.Struct) -> None:
+        raise WireError(f"{failed}: {error}") from None
     version = getattr(message, "v", VERSION)
     if version != VERSION:
         raise WireError(f"schema version {version}, this side reads {VERSION}")
+    return message

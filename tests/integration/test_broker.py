@@ -29,7 +29,7 @@ from hub.gates.broker_list import broker_list_text
 from hub.mqtt.link import client_id
 from sync.broker.mqtt import BrokerAddress as LinkBroker
 from sync.broker.mqtt import Connected, LinkEvent, Lost, MqttLink
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 from sync.wire.without_properties import PlainClient
 from tests.certificates import Authority, Identity
 from tests.paths import ROOT

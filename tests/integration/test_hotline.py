@@ -27,7 +27,8 @@ from gate.rules.command import OrderReply
 from gate.rules.first_entry import Claim, Grant, Returned
 from gate.store.cache import CacheReader, LinkState
 from sync.broker.mqtt import BrokerAddress, Connected, LinkEvent, Message, MqttLink
-from sync.wire.messages import HubTime, Probe, ToGate, ToHub, Topics, encode, to_hub
+from sync.wire.messages import HubTime, Probe, ToGate, ToHub, encode, to_hub
+from sync.wire.topics import Topics
 from tests.patience import PATIENCE_S, stop_dead, until
 
 TOPICS = Topics(venue="maguey")

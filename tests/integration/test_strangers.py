@@ -36,7 +36,7 @@ from gate.store.cache import CacheReader
 from gate.store.journal import Journal
 from hub.db.connection import connect
 from hub.db.migrate import migrate
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 from tests.certificates import Authority, Identity
 from tests.integration.hub.world import World, record
 from tests.integration.test_broker import _production

@@ -16,8 +16,8 @@ from sync.wire.cutoff import (
     change,
     gate_in,
 )
-from sync.wire.messages import Topics
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.factories import a_record
 
 TOPICS = Topics(venue="maguey")

@@ -31,7 +31,7 @@ from hub.ingest.consumer import Consumer
 from hub.mqtt.inbox import Delivery, FairInbox
 from hub.web import api
 from hub.web.problems import Problem
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 from tests.simulation.agenda import MS, Agenda, S
 from tests.simulation.broker import Broker, Packet
 from tests.simulation.broker import Line as BrokerLine

@@ -14,7 +14,8 @@ from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
-from sync.wire.messages import GateStatus, ToGate, ToHub, Topics, encode, to_gate
+from sync.wire.messages import GateStatus, ToGate, ToHub, encode, to_gate
+from sync.wire.topics import Topics
 from tests.integration.hub.world import World, record
 
 VENUE = "main"

@@ -17,8 +17,9 @@ from hub.gates.alerts import AlertPublisher, UnusedGrantsCheck
 from hub.ingest.batch import merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
-from sync.wire.messages import Topics, decode
+from sync.wire.messages import decode
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.integration.hub.asking import VENUE, Night, after, new_id
 from tests.integration.hub.test_consumer import running
 from tests.integration.hub.world import GateOnMqtt, World, later, record

@@ -23,7 +23,8 @@ from hub.gates.orders import UnansweredOrders, decode_reply, take_reply
 from hub.gates.signing_key import make_key, read_key
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery
-from sync.wire.messages import Topics, WireError, encode
+from sync.wire.messages import WireError, encode
+from sync.wire.topics import Topics
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until

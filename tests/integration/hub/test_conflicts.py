@@ -21,8 +21,8 @@ from hub.db.connection import Connection, connect
 from hub.gates.alerts import AlertPublisher
 from hub.ingest.batch import merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
-from sync.wire.messages import Topics
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.integration.hub.test_alerts import alerts
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_consumer import running

@@ -25,8 +25,9 @@ from hub.db.migrate import migrate
 from hub.ingest import consumer
 from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.link import client_id
-from sync.wire.messages import Ack, Delta, Head, Topics, decode
+from sync.wire.messages import Ack, Delta, Head, decode
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until
 

@@ -15,7 +15,7 @@ from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink
 from hub.mqtt.subscriptions import Subscriptions, VenueGates
 from sync.wire.cutoff import MESSAGES, PAUSE_MS, UNNUMBERED, FilterChange
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 from tests.integration.hub.test_fairness import FLOODER, VENUE, Club, club
 from tests.integration.hub.world import PATIENCE, GateOnMqtt
 from tests.integration.test_broker import CONFIG

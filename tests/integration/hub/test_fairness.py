@@ -34,8 +34,9 @@ from hub.ingest import consumer
 from hub.ingest.batch import Batch, write_batch
 from hub.ingest.consumer import BATCH_RECORDS
 from hub.mqtt.inbox import Delivery
-from sync.wire.messages import GateStatus, Probe, Topics, decode, encode
+from sync.wire.messages import GateStatus, Probe, decode, encode
 from sync.wire.scans import BATCH_LIMIT, encode_scans
+from sync.wire.topics import Topics
 from tests.certificates import Authority
 from tests.integration.hub.asking import Desk, Night, new_id
 from tests.integration.hub.test_claims import Asking

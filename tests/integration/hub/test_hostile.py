@@ -23,8 +23,9 @@ from hub.ingest import batch as ingest
 from hub.ingest.batch import Batch, Quarantined, merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import MAXIMUM_PACKET, BrokerLink
-from sync.wire.messages import Ack, Head, Topics
+from sync.wire.messages import Ack, Head
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record
 

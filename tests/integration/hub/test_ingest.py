@@ -16,8 +16,9 @@ from hub.db.connection import Connection
 from hub.errors import DatabaseDownError
 from hub.ingest.batch import merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
-from sync.wire.messages import Ack, Topics
+from sync.wire.messages import Ack
 from sync.wire.scans import encode_scans, record_hash
+from sync.wire.topics import Topics
 from tests.integration.hub.world import World, later, record
 
 TOPICS = Topics(venue="main")

@@ -22,7 +22,8 @@ from hub.mqtt.link import HEADER
 from hub.ticketing.orders import record_ticket_order
 from sync.feed.answer_lines import CHANGES_BYTES, LINE_BYTES, AnswerLines
 from sync.feed.snapshot import CONFIG_BYTES
-from sync.wire.messages import DELTA_BYTES, MOST_NIGHTS, PACKET, GateConfig, Topics, decode, encode
+from sync.wire.messages import DELTA_BYTES, MOST_NIGHTS, PACKET, GateConfig, decode, encode
+from sync.wire.topics import Topics
 from tests.factories import an_event
 from tests.integration.hub.shop import lines, order
 from tests.integration.hub.world import World

@@ -14,7 +14,8 @@ from hub.db.connection import Connection
 from hub.feed import publisher as feed
 from hub.mqtt.inbox import Delivery, FairInbox
 from hub.mqtt.link import BrokerLink
-from sync.wire.messages import Delta, Head, Topics, decode
+from sync.wire.messages import Delta, Head, decode
+from sync.wire.topics import Topics
 from tests.integration.hub.world import GateOnMqtt, World
 
 TOPICS = Topics(venue="main")

@@ -29,8 +29,9 @@ from hub.gates.signing_key import make_key
 from hub.gates.status_listener import StatusListener
 from hub.ingest.batch import Batch, read_batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
-from sync.wire.messages import Ack, GateStatus, Topics, decode, encode
+from sync.wire.messages import Ack, GateStatus, decode, encode
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.integration.hub.asking import NOW, VENUE, Night, new_id
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.test_lending import until_blocked

@@ -22,7 +22,8 @@ from hub.gates import status_listener as statuses
 from hub.gates.status_listener import DIGEST_SECONDS, StatusListener
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
-from sync.wire.messages import GateStatus, Held, Topics, encode
+from sync.wire.messages import GateStatus, Held, encode
+from sync.wire.topics import Topics
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until

@@ -18,8 +18,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from gate.rules.model import FeedRow, Kind, Reason, Ruling, ScanRecord
 from hub.db.connection import Connection
 from hub.db.statements import query
-from sync.wire.messages import Ack, Change, Topics, decode
+from sync.wire.messages import Ack, Change, decode
 from sync.wire.scans import encode_scans
+from sync.wire.topics import Topics
 from tests.patience import PATIENCE_S
 
 START = datetime(2026, 1, 30, 23, 0, tzinfo=UTC)

@@ -33,8 +33,9 @@ from gate.store.journal import Journal
 from gate.store.link_row import LinkNote
 from sync.broker.mqtt import BrokerAddress, Connected, LinkEvent, Message, MqttLink
 from sync.cache.writer import Cache
-from sync.wire.messages import Ack, GateConfig, Topics, encode
+from sync.wire.messages import Ack, GateConfig, encode
 from sync.wire.scans import decode_scans
+from sync.wire.topics import Topics
 from tests.factories import NOW, a_record, an_event
 from tests.patience import PATIENCE_S
 

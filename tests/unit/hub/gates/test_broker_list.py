@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.gates.broker_list import ListError, broker_list_text
-from sync.wire.messages import Topics
+from sync.wire.topics import Topics
 
 NIGHT = "11111111-1111-1111-1111-111111111111"
 LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")

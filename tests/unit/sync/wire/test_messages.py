@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from gate.rules.first_entry import Grant
 from gate.rules.model import FeedRow
 from gate.rules.payload import code_hash
-from sync.wire.messages import VERSION, Ack, Change, Delta, Topics, WireError, decode, encode, to_gate
+from sync.wire.messages import VERSION, Ack, Change, Delta, WireError, decode, encode, to_gate
 from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans, encode_scans, record_hash
 from tests.factories import a_record, a_table, an_admission, an_event, code_id
-
-TOPICS = Topics(venue="maguey")
 
 
 def test_a_batch_arrives_as_it_was_sent() -> None:
@@ -91,20 +89,6 @@ def test_no_message_of_a_scan_holds_the_secret() -> None:
     payload = encode_scans([a_record()])
     assert code_hash(code_id()).encode() in payload
     assert code_id().encode() not in payload
-
-
-def test_topics_are_those_of_the_protocol_and_tell_their_gate() -> None:
-    assert TOPICS.scans("gate-1") == "maguey/v1/maguey/gates/gate-1/scans"
-    assert TOPICS.ack("gate-1") == "maguey/v1/maguey/gates/gate-1/ack"
-    assert TOPICS.head("e") == "maguey/v1/maguey/admissions/e/head"
-    assert TOPICS.gate_of(TOPICS.scans("gate-1")) == "gate-1"
-    for foreign in ("maguey/v1/other/gates/gate-1/scans", "maguey/v1/maguey/gates/gate-1", "x"):
-        assert TOPICS.gate_of(foreign) is None
-
-
-@pytest.mark.parametrize("gate_id", ["a" * 65, "ab" * 6000, "é", "a b", "", "$x"])
-def test_a_topic_whose_gate_cannot_be_one_is_no_gates_topic(gate_id: str) -> None:
-    assert TOPICS.gate_of(TOPICS.scans(gate_id)) is None
 
 
 def one_bad(**fields: object) -> Unreadable:
