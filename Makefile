@@ -7,34 +7,34 @@ demo:
 	@tools/setup
 	@$(PY) -m demo
 
-# Four at once on two cores: tests with servers mostly wait. Each file stays in one process; the nights come first.
+# Four at once on two cores, because tests with servers mostly wait. Each file stays in one process; the nights come first.
 SHARED := -n 4 --dist loadfile --no-loadscope-reorder
 
 test: check
 	@$(PY) -m pytest $(SHARED)
 
-# The same on one core, then beside four busy loops: nothing may fail because a machine is slow.
+# The same on one core, then beside four busy loops: no test may fail because a machine is slow.
 test-slow: check
 	@taskset -c 0 $(PY) -m pytest $(SHARED)
 	@loops=; for n in 1 2 3 4; do while :; do :; done & loops="$$loops $$!"; done; \
 	  trap "kill $$loops" EXIT; trap "exit 1" INT TERM; $(PY) -m pytest $(SHARED)
 
-# Many nights of the simulator, on two cores: docs/development.md. SEEDS=20000 takes hours; FROM=500 begins there.
+# Many simulated nights, on two cores: docs/development.md. SEEDS=20000 takes hours; FROM=500 begins there.
 soak:
 	@tools/setup
 	@$(PY) -m tests.simulation --jobs 2 --seed $(or $(FROM),0) --seeds $(or $(SEEDS),2000)
 
-# Measures the door beside its floors: docs/performance.md. ONLY=decision for one subject.
+# Measures door and hub beside their floors: docs/performance.md. ONLY=decision for one subject.
 bench:
 	@tools/setup
 	@$(PY) -m bench $(addprefix --only ,$(ONLY))
 
-# The Pi camera adapter on the real picamera2, in a Debian 13 tree; as root: docs/development.md.
+# Tests the Pi camera adapter on the real picamera2, in a Debian 13 tree, as root: docs/development.md.
 pibox-camera:
 	@tools/setup
 	@tools/pibox-camera
 
-# What is of Postgres, on versions 16 and 17 as well: docs/development.md.
+# The tests that touch Postgres, on versions 16 and 17 as well: docs/development.md.
 postgres-versions:
 	@tools/setup
 	@tools/postgres-versions
@@ -54,7 +54,7 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --extra dev pyproject.toml -o requirements.txt
 
-# The README's pictures, by the command a user has.
+# Draws the README's pictures, with the command a user has.
 pictures:
 	@tools/setup
 	@.venv/bin/maguey-gate screens --lang en --out var/screens
