@@ -1,9 +1,10 @@
-"""What every command of ``maguey-hub`` shares: its configuration, its exit codes, errors in words."""
+"""What the commands of ``maguey-hub`` share: options, exit codes, errors in words, the database."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import getpass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,20 +12,33 @@ import psycopg
 import typer
 
 from gate.common.errors import ConfigError, MagueyError
-from hub.db.connection import database_error_in_words
+from hub.config import HubConfig, read_hub_config
+from hub.db.call import FunctionAnswer
+from hub.db.connection import Connection, connect, database_error_in_words
 from hub.errors import UsageError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+NOTHING_CHANGED = "Nothing was changed"
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="The hub's configuration; config/hub.toml is a commented example.")
 ]
+GateArgument = Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")]
+EventOption = Annotated[str, typer.Option("--event", help="The night: its code, for example PF, or its id.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.")]
+ActorOption = Annotated[str, typer.Option("--actor", help="Who you are; it is recorded.")]
+DecidedByOption = Annotated[
+    str,
+    typer.Option("--actor", help="Who decided it; it is recorded. Default: the user logged in here."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """One or more lines for a person, and the exit code; no traceback for what they can mend."""
+    """Print an error the user can fix as a few lines without a traceback, and exit with its code."""
     try:
         yield
     except (ConfigError, UsageError) as error:
@@ -35,7 +49,46 @@ def plain_errors() -> Iterator[None]:
         fail(f"Postgres: {database_error_in_words(error)}.", EXIT_FAILED)
 
 
-def fail(message: str, code: int) -> NoReturn:
-    """Say it and end with that exit code."""
+@contextlib.contextmanager
+def open_database(
+    config: Path, mistakes: Iterable[str] = (), not_done: str = NOTHING_CHANGED
+) -> Iterator[tuple[HubConfig, Connection]]:
+    """The configuration and a connection in autocommit, with `plain_errors`.
+
+    :param mistakes: of the command line; if there are any, nothing is opened.
+    :param not_done: what the user is told was not done because of them.
+    """
+    with plain_errors():
+        if found := list(mistakes):
+            raise UsageError(not_done, found)
+        settings = read_hub_config(config)
+        with connect(settings.postgres.dsn, autocommit=True) as conn:
+            yield settings, conn
+
+
+def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
+    """Print a message to stderr and exit."""
     typer.echo(message, err=True)
     raise typer.Exit(code)
+
+
+def fail_unless_done(answer: FunctionAnswer) -> None:
+    """Exit if the database refused."""
+    if not answer.success:
+        refuse(answer)
+
+
+def refuse(answer: FunctionAnswer) -> NoReturn:
+    """Say why the database refused, and exit."""
+    fail(f"{answer.message} {NOTHING_CHANGED}. [{answer.error}]")
+
+
+def confirm(question: str, yes: bool, refused: str) -> None:
+    """Ask before something that cannot be undone; exit if the answer is no."""
+    if not yes and not typer.confirm(f"{question} There is no way back."):
+        fail(refused)
+
+
+def decided_by(actor: str) -> str:
+    """Who is recorded for a `DecidedByOption`."""
+    return actor.strip() or getpass.getuser()

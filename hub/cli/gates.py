@@ -1,10 +1,11 @@
-"""``maguey-hub gates`` and ``orders``: how the gates are, and what became of the orders to them."""
+"""``maguey-hub gates``, ``broker-list`` and ``revoke``: the gates of the venue."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -15,55 +16,52 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hub.cli.common import EXIT_FAILED, ConfigOption, plain_errors
-from hub.config import read_hub_config
-from hub.gates.health import GateHealth, health_of, order_line
+from hub.cli.common import (
+    EXIT_FAILED,
+    ActorOption,
+    ConfigOption,
+    GateArgument,
+    JsonOption,
+    ReasonOption,
+    open_database,
+)
+from hub.config import HubConfig
+from hub.db.connection import Connection
+from hub.db.statements import query
+from hub.gates.alerts import unused_grants_limits
+from hub.gates.atomic_file import write_atomically
+from hub.gates.broker_list import broker_list_text
+from hub.gates.health import GateHealth, health_of
 from hub.gates.isolation import NightRules, nights_of
+from hub.gates.orders import reason_mistakes
+from hub.gates.revocation import revoke as revoke_gate
 
 _WIDE = 200
-"""Characters of a line that goes to a file or a pipe: one line a gate."""
+"""Characters a line may have in a file or a pipe, so that a gate is one line."""
 
 FLOODING_LATELY_S = 3600
-"""A gate that sent more than its share is named for so long; as long as it does, anew every ten minutes."""
+"""How long a gate that exceeded its budgets is still named. As long as it does, that is noted every ten
+minutes."""
 
 app = typer.Typer()
 
 
 @app.command()
-def gates(
-    config: ConfigOption,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """How every gate is: heard or not, what it has not sent, whether it holds what the hub has, its clock.
+def gates(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """How every gate is: heard or not, what it has yet to send, whether its tickets are the hub's, its clock.
 
-    Below, of each night: what a gate does that cannot ask, the homes of its tickets, and who is on its own.
+    Below, of each night: what a gate does that cannot ask, the home gates, and which gates are on their own.
     Exit code 1 if somebody should look at something.
     """
-    from hub.db.connection import connect
-    from hub.db.statements import query
-    from hub.gates.alerts import unused_grants_limits
-
     now = datetime.now(UTC)
-    with plain_errors():
-        settings = read_hub_config(config)
-        with connect(settings.postgres.dsn, autocommit=True) as conn:
-            rows = conn.execute(query("gate_health"), {"venue": settings.venue}).fetchall()
-            wanted = unused_grants_limits(settings.venue, settings.watch, now)
-            unused = conn.execute(query("unused_grants"), wanted).fetchall()
-            lately = {"venue": settings.venue, "lately_s": FLOODING_LATELY_S}
-            floods = conn.execute(query("flooding_lately"), lately).fetchall()
-            cancelled = {row["event_id"] for row in conn.execute(query("cancelled_nights")).fetchall()}
-            too_long = conn.execute(query("too_long")).fetchall()
-    grants = {row["gate_id"]: row["unused"] for row in unused}
-    since = {row["gate_id"]: row["flooding_at"] for row in floods}
-    rows = [
-        row | {"unused_grants": grants.get(row["gate_id"], 0), "flooding_at": since.get(row["gate_id"])}
-        for row in rows
-    ]
+    with open_database(config) as (settings, conn):
+        rows = _read_gates(conn, settings, now)
+        cancelled = {row["event_id"] for row in conn.execute(query("cancelled_nights")).fetchall()}
+        too_long = conn.execute(query("too_long")).fetchall()
     lines, nights = [health_of(row, now) for row in rows], nights_of(rows, now, cancelled)
     if as_json:
-        told = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
-        typer.echo(msgspec.json.encode(told).decode())
+        found = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
+        typer.echo(msgspec.json.encode(found).decode())
     else:
         _print(lines, nights, settings.venue)
         _print_too_long(too_long)
@@ -71,28 +69,63 @@ def gates(
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
-def orders(
-    config: ConfigOption,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
-) -> None:
-    """What became of the newest orders to gates: done, refused and why, or never answered."""
-    from hub.db.connection import connect
-    from hub.db.statements import query
+def _read_gates(conn: Connection, settings: HubConfig, now: datetime) -> list[DictRow]:
+    """The rows of `gate_health`, each with what `health_of` needs besides."""
+    venue = settings.venue
+    unused = conn.execute(query("unused_grants"), unused_grants_limits(venue, settings.watch, now)).fetchall()
+    lately = {"venue": venue, "lately_s": FLOODING_LATELY_S}
+    flooding = conn.execute(query("flooding_lately"), lately).fetchall()
+    grants, flooding_at = _by_gate(unused, "unused"), _by_gate(flooding, "flooding_at")
+    return [
+        row
+        | {
+            "unused_grants": grants.get(row["gate_id"], 0),
+            "flooding_at": flooding_at.get(row["gate_id"]),
+        }
+        for row in conn.execute(query("gate_health"), {"venue": venue}).fetchall()
+    ]
 
-    with plain_errors():
-        settings = read_hub_config(config)
-        with connect(settings.postgres.dsn, autocommit=True) as conn:
-            wanted = {"venue": settings.venue, "limit": limit}
-            rows = conn.execute(query("command_outcomes"), wanted).fetchall()
-    if as_json:
-        typer.echo(msgspec.json.encode(rows).decode())
-        return
-    for row in rows:
-        typer.echo(order_line(row))
-    if not rows:
-        typer.echo(f"no orders in venue '{settings.venue}'")
+
+def _by_gate(rows: Iterable[DictRow], column: str) -> dict[str, Any]:
+    return {row["gate_id"]: row[column] for row in rows}
+
+
+@app.command("broker-list")
+def broker_list(
+    config: ConfigOption,
+    out: Annotated[Path, typer.Option(help="The file maguey.conf names: /etc/mosquitto/maguey/gates.json.")],
+    group: Annotated[str, typer.Option(help="The group that may read it: Mosquitto's.")] = "mosquitto",
+) -> None:
+    """Write the broker's list of gates: each that is not revoked, and what it may publish and subscribe to.
+
+    Needed after a gate was added or revoked. Mosquitto reads the list when it starts: systemctl restart
+    mosquitto. The broker denies everything to a gate that is not on it, whatever its certificate.
+    """
+    with open_database(config) as (settings, conn):
+        rows = conn.execute(query("listed_gates"), {"venue": settings.venue}).fetchall()
+        text = broker_list_text(settings.venue, [row["gate_id"] for row in rows])
+        is_new = write_atomically(out, text, group)
+    count = "1 gate" if len(rows) == 1 else f"{len(rows)} gates"
+    if is_new:
+        typer.echo(
+            f"{count} written to {out}. Mosquitto reads it when it starts: systemctl restart mosquitto"
+        )
+    else:
+        typer.echo(f"{count}, as before: {out} did not change")
+
+
+@app.command()
+def revoke(gate: GateArgument, config: ConfigOption, reason: ReasonOption, actor: ActorOption) -> None:
+    """Revoke a gate that was stolen: nothing it sends counts from now on.
+
+    Its scans are kept as evidence; its claims, statuses and replies are ignored, its token is refused, and
+    the other gates hear of it at once. What it was granted and has not used is free. Then lock it out of the
+    broker: broker-list, and crl.pem (docs/operations.md). There is no way back: a gate that is found becomes
+    a new gate.
+    """
+    with open_database(config, reason_mistakes(reason, actor)) as (settings, conn):
+        answer = revoke_gate(conn, settings.venue, gate, actor, reason, datetime.now(UTC))
+    typer.echo(answer)
 
 
 def _print(lines: Sequence[GateHealth], nights: Sequence[NightRules], venue: str) -> None:
@@ -107,7 +140,7 @@ def _print(lines: Sequence[GateHealth], nights: Sequence[NightRules], venue: str
         for trouble in line.troubles:
             _say(console, f"{line.gate}: {trouble}")
     if _is_nobody_heard(lines):
-        # nobody said goodbye at once: more likely the hub hears no gate
+        # all gates gone without a goodbye: more likely it is the hub that hears nothing
         _say(console, "Not one gate is heard: does maguey-hub ingest run, and reach the broker?")
     for night in nights:
         _say(console, night.title)
@@ -121,7 +154,7 @@ def _print_too_long(rows: Sequence[DictRow]) -> None:
     for row in rows:
         typer.echo(
             f"  {row['code']}, {row['what']} of {row['id']}: {row['characters']} characters, at most "
-            f"{row['most']}. Gates are told its beginning. Correct it."
+            f"{row['most']}. Gates get only its beginning. Correct it."
         )
 
 
@@ -131,7 +164,7 @@ def _table(lines: Sequence[GateHealth]) -> Table:
         table.add_column(heading)
     for line in lines:
         words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
-        # as text: what a gate says of itself is not to be taken for colours
+        # as text, so that rich does not take a gate's own words for markup
         table.add_row(*map(Text, words), style="bold" if line.worry else None)
     return table
 

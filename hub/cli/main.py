@@ -1,4 +1,4 @@
-"""``maguey-hub``: migrate, ingest, web, seed-demo, and what the other `cli_` files add.
+"""``maguey-hub``: migrate, ingest, web and seed-demo; the files beside this one add the other commands.
 
 Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
 """
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gate.common.log import configure
-from hub.cli import broker, double_admissions, free_grant, gates, nights, retention, tickets
-from hub.cli.common import ConfigOption, plain_errors
+from hub.cli import gates, nights, orders, retention, tickets
+from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 @app.command()
 def migrate(config: ConfigOption) -> None:
-    """Bring the database up to date, as the owner of its tables ([postgres] migrate_dsn); may be repeated."""
+    """Bring the database up to date, as the owner of its tables (hub.toml, migrate_dsn). May be repeated."""
     from hub.db.migrate import migrate as apply
 
     with plain_errors():
@@ -59,9 +59,9 @@ def migrate(config: ConfigOption) -> None:
 
 @app.command()
 def ingest(config: ConfigOption) -> None:
-    """Take in the gates' scans and publish the admission feed, until SIGTERM.
+    """Ingest the gates' scans and publish the admission feed, until SIGTERM.
 
-    Of several for one venue one works and the others stand by.
+    If several run for one venue, one works and the others stand by.
     """
     with plain_errors():
         settings = read_hub_config(config)
@@ -95,33 +95,31 @@ def web(config: ConfigOption) -> None:
 @app.command("seed-demo")
 def seed_demo(
     config: ConfigOption,
-    out: Annotated[Path, typer.Option(help="Where codes and gate tokens go (JSON, mode 0600).")],
+    out: Annotated[Path, typer.Option(help="Where the codes and the gates' tokens go (JSON, mode 0600).")],
     seed: Annotated[
-        int | None, typer.Option(help="The same number makes the same night. Without it: real randomness.")
+        int | None, typer.Option(help="The same number makes the same night. Default: real randomness.")
     ] = None,
     date: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="22:00 to 06:00 on this date. Without it: doors opened 1 h ago."
+            formats=["%Y-%m-%d"], help="22:00 to 06:00 on this date. Default: doors opened 1 h ago."
         ),
     ] = None,
     gates: Annotated[int, typer.Option(min=1, max=50, help="How many gates serve it.")] = 2,
 ) -> None:
-    """Write one night to play with into an empty, migrated database."""
-    from hub.db.connection import connect
+    """Write a night to try things out into an empty, migrated database."""
     from hub.demo_night import demo_night_of
     from hub.demo_night import seed_demo as write
 
     source = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for
     with plain_errors():
-        settings = read_hub_config(config)
         night = demo_night_of(date.date() if date else None, datetime.now(UTC).astimezone())
-        with connect(settings.postgres.dsn) as conn:
-            made = write(conn, settings.venue, night, source, out, gates)
+    with open_database(config) as (settings, conn):
+        made = write(conn, settings.venue, night, source, out, gates)
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
 
 
-for commands in (gates, broker, nights, free_grant, double_admissions, tickets, retention):
+for commands in (gates, orders, nights, tickets, retention):
     app.add_typer(commands.app)
 
 
@@ -142,12 +140,12 @@ def _serve(config: uvicorn.Config) -> None:
 
 
 def _run_until_stopped(config: HubConfig) -> None:
-    """Work in a thread, wait for a signal here: a stop needs no cooperation of a blocked library."""
+    """Work in a thread and wait for a signal here, so that even a blocked library cannot delay a stop."""
     from hub.service import run
 
     stop = threading.Event()
     failures: list[BaseException] = []
-    # a queue, because an Event's lock is not safe to take in a signal handler
+    # a queue, because a signal handler cannot safely take an Event's lock
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def work() -> None:
@@ -170,7 +168,7 @@ def _run_until_stopped(config: HubConfig) -> None:
 
 
 def _log_to_stderr() -> None:
-    # the pool reports every attempt; the hub reports an outage once
+    # the pool logs every attempt; the hub logs an outage once
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     configure("text", service="maguey-hub")
 

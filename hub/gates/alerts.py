@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 from psycopg.rows import DictRow
@@ -20,9 +21,11 @@ from gate.rules.alert import Alert
 from hub.config import Watch
 from hub.db.connection import Connection
 from hub.db.statements import query
-from hub.mqtt.link import HubLink
 from sync.wire.messages import encode
 from sync.wire.topics import Topics
+
+if TYPE_CHECKING:
+    from hub.mqtt.link import HubLink
 
 EVERY_SECONDS = 30
 """One message of a gate and reason in so long; what comes meanwhile is told together in the next."""

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import structlog
@@ -33,9 +33,11 @@ from hub.errors import HubError, UsageError
 from hub.gates.home_gates import find_gate
 from hub.gates.signing_key import Signer
 from hub.mqtt.inbox import Delivery
-from hub.mqtt.link import BrokerLink
 from sync.wire.messages import WireError, decode
 from sync.wire.topics import GATE_ID, Topics
+
+if TYPE_CHECKING:
+    from hub.mqtt.link import BrokerLink
 
 ACTIONS: tuple[str, ...] = get_args(Action)
 NOT_GIVEN = "The order was not given"

@@ -119,7 +119,7 @@ def test_a_refusal_is_told_in_the_gates_words(
 def test_a_gate_that_says_nothing_is_told_as_that(config: HubConfig, orders_file: Path, world: World) -> None:
     answer = hub("command", "gate-1", "close", *WHO, "--config", orders_file, "--wait", "0.1")
     assert answer.returncode == 1
-    assert "no reply within 0.1 s. The gate never was heard." in answer.stderr
+    assert "no reply within 0.1 s. The gate was never heard." in answer.stderr
     assert outcomes(world.conn, config.venue) == [("close", "waiting", "")]
 
 

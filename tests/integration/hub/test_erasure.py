@@ -241,7 +241,7 @@ def test_the_command_asks_and_says_what_it_did(world: World, conn: Connection, c
     again = runner.invoke(app, [*command, "--yes"])
     assert again.output == "It was erased before; since then: nothing.\n"
     nobody = runner.invoke(app, ["erase", "--email", "zoe@example.com", "--yes", *command[2:]])
-    assert nobody.output == "There is nothing of that address, or nothing any more.\n"
+    assert nobody.output == "Nothing is stored under that address, or nothing any more.\n"
     both = runner.invoke(app, [*command, "--email", "ana@example.com"])
     assert both.exit_code == 2
     unknown = runner.invoke(app, ["erase", "XX", "--config", str(config_file), "--yes"])

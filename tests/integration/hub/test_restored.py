@@ -23,7 +23,7 @@ def test_every_night_somebody_may_follow_gets_a_new_generation(config_file: Path
     world.run(f"UPDATE events SET {passed} WHERE id = %s", over)
     answer = restored(config_file, reason="disk failed", actor="Ana")
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert answer.stdout == "2 nights: every gate loads them anew as soon as it is connected\n"
+    assert answer.stdout == "2 nights: every gate loads them again as soon as it is connected\n"
     raised = world.all("SELECT feed_generation > 1 FROM events ORDER BY id = %s", over)
     assert raised == [(True,), (True,), (False,)]
     assert world.all("SELECT actor, action, reason FROM audit_log") == [("Ana", "restored", "disk failed")]
