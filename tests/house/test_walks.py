@@ -1,4 +1,4 @@
-"""docs/development.md and docs/glossary.md: the house is as drawn, walks have no gap, names are there."""
+"""The documents: the house is as drawn, walks have no gap, and whatever they name is there."""
 
 from __future__ import annotations
 
@@ -68,9 +68,33 @@ def names_it(file: Path, walk: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?!var/)[a-z_]+/[\w./-]*)`", TEXT))))
-def test_everything_the_document_names_is_there(path: str) -> None:
-    assert (ROOT / path).exists()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = r"(?:gate|display|hardware|sync|hub|tests|bench|demo|config|systemd|tools|pibox|docs)"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_names_is_there(document: Path) -> None:
+    """Files, names in modules (`gate.rules.decide.LINES`), and what a link leads to."""
+    text = document.read_text("utf-8")
+    paths = re.findall(rf"`({FOLDERS}/[\w./*-]+)`", text)
+    links = re.findall(r"\]\((?!http)([^)#]+)", text)
+    names = re.findall(rf"`({FOLDERS}(?:\.\w+)+)`", text)
+    assert [path for path in paths if not [*ROOT.glob(path.rstrip("/"))]] == []
+    assert [link for link in links if not (document.parent / link).exists()] == []
+    code = [name for name in names if not name.endswith((".toml", ".pem", ".key"))]
+    assert [name for name in code if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    """Whether a module, or what it is said to hold, is there."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ROOT.joinpath(*parts[:length])
+        file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+        if file.is_file():
+            code = file.read_text("utf-8")
+            return all(re.search(rf"\b{part}\b", code) for part in parts[length:])
+    return False
 
 
 @pytest.mark.parametrize("walk", EXAMPLES)
@@ -100,4 +124,3 @@ def test_what_the_glossary_names_is_there() -> None:
     named = set(re.findall(r"`([A-Z]\w+)`", glossary))
     code = "\n".join(file.read_text("utf-8") for package in LAYERS for file in (ROOT / package).rglob("*.py"))
     assert named - set(re.findall(r"^(?:class )?([A-Z]\w+)\b", code, re.MULTILINE)) == set()
-    assert [name for name in re.findall(r"`(\w+/[\w/.]+)`", glossary) if not (ROOT / name).is_file()] == []
