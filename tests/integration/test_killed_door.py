@@ -6,15 +6,14 @@ the gate is started again on what that left on the disk.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import signal
 import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import CodeType
 
 import pytest
 
@@ -23,6 +22,7 @@ from gate.ports.screen import VerdictScreen
 from gate.rules.model import EventKind, ScanRecord
 from gate.rules.passage import Rules, Way
 from hardware.fakes import RecordingTurnstile
+from tests.deaths import Doom
 from tests.doors import SENSOR, Bench
 from tests.factories import code_id
 from tests.lean import lean
@@ -66,30 +66,8 @@ def a_gate(folder: Path, rules: Rules) -> Bench:
     return bench
 
 
-class Doom:
-    """Kills this process before the `fatal`th statement of the gate; counts them if none is fatal."""
-
-    def __init__(self, fatal: int | None) -> None:
-        self._fatal = fatal
-        self.statements = 0
-
-    def __enter__(self) -> Doom:
-        self._before = sys.gettrace()
-        sys.settrace(self._called)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
-
-    def _called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
-        return self._line if frame.f_code.co_filename.startswith(GATE) else None
-
-    def _line(self, _frame: FrameType, event: str, _arg: Any) -> Any:
-        if event == "line":
-            self.statements += 1
-            if self.statements == self._fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self._line
+def is_of_the_gate(code: CodeType) -> bool:
+    return code.co_filename.startswith(GATE)
 
 
 Scene = Callable[[Bench], None]
@@ -111,8 +89,8 @@ def nobody_walks(bench: Bench) -> None:
     bench.eye.show()
 
 
-def in_a_process(folder: Path, rules: Rules, scene: Scene, fatal: int | None) -> int:
-    """Play a scene up to its last step, which is cut short; the statements it has, if it is not."""
+def in_a_process(folder: Path, rules: Rules, scene: Scene, fatal: int | None) -> list[int]:
+    """Play a scene up to its last step, which is cut short; where cutting it matters, if it is not."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -120,17 +98,21 @@ def in_a_process(folder: Path, rules: Rules, scene: Scene, fatal: int | None) ->
             bench = a_gate(folder, rules)
             bench.wait(0.1)  # the journal is open and the idle screen has been shown
             scene(bench)
-            with Doom(fatal) as doom:
-                bench.door.step()
-            os.write(writing, b"%d" % doom.statements)
+            doom = Doom(folder, is_of_the_gate, fatal)
+            sys.settrace(doom.called)
+            bench.door.step()
+            sys.settrace(None)
+            assert doom.statements > 50
+            os.write(writing, json.dumps(doom.different).encode())
         finally:
             os._exit(0)
     os.close(writing)
-    _, status = os.waitpid(child, 0)
     with os.fdopen(reading, "rb") as said:
-        statements = int(said.read() or b"0")
+        told = said.read()
+    _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) == (fatal is not None), f"statement {fatal}"
-    return statements
+    different: list[int] = json.loads(told or "[]")
+    return different
 
 
 class Folders:
@@ -191,19 +173,15 @@ def test_killed_at_any_statement_the_door_never_admits_twice_nor_pulses_without_
 def killed_at_each(place: Path, scene: Scene, rules: Rules) -> set[tuple[str, ...]]:
     """The reasons of what is recorded afterwards, in every case there was."""
     folders = Folders(place)
-    statements = in_a_process(folders.copy(), rules, scene, None)
-    assert statements > 50
+    fatals = in_a_process(folders.copy(), rules, scene, None)
+    assert fatals
     seen: set[tuple[str, ...]] = set()
-    for fatal in range(1, statements + 1):
+    for fatal in fatals:
         folder = folders.copy()
         in_a_process(folder, rules, scene, fatal)
         records = the_promise_holds(folder, fatal)
         seen.add(tuple(record.reason.value for record in records))
     return seen
-
-
-EACH = 20
-"""Of so many statements of an order one is fatal: what is on the disk changes at one of them only."""
 
 
 def staff_closes_the_gate(bench: Bench) -> None:
@@ -220,9 +198,8 @@ def test_killed_anywhere_in_an_order_the_gate_is_afterwards_what_its_record_says
 def killed_in_an_order(place: Path) -> set[tuple[Way, bool]]:
     """How the gate's way is after the restart, and whether that is recorded, in every case there was."""
     folders = Folders(place)
-    statements = in_a_process(folders.copy(), SENSOR, staff_closes_the_gate, None)
     seen: set[tuple[Way, bool]] = set()
-    for fatal in range(1, statements + 1, EACH):
+    for fatal in in_a_process(folders.copy(), SENSOR, staff_closes_the_gate, None):
         folder = folders.copy()
         in_a_process(folder, SENSOR, staff_closes_the_gate, fatal)
         bench = a_gate(folder, SENSOR)
