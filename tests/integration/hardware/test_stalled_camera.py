@@ -59,8 +59,8 @@ def test_a_stalled_camera_is_replaced_then_reported_until_it_gives_fresh_picture
     assert (trouble.part, trouble.step) == ("camera", Step.CAMERA_CABLE)
     assert _events(logs) == [
         "camera replaced",
-        "camera is out; trying again until it is back",
-        "camera is back",
+        "camera failed",
+        "camera recovered",
     ]
 
 

@@ -217,7 +217,7 @@ def test_a_session_that_holds_a_ticket_is_named_once_and_nothing_is_lost(
     (line,) = lines(told, IN_THE_WAY)
     assert (line["pid"], line["application"], line["login"]) == (pid, "psql", "maguey")
     # the hub itself was never away
-    assert not [line for line in told if line["log_level"] == "error" or "Postgres is out" in line["event"]]
+    assert not [line for line in told if line["log_level"] == "error" or "Postgres failed" in line["event"]]
 
 
 def test_whoever_holds_the_migrations_lock_is_named(owner_dsn: str) -> None:

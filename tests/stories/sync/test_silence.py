@@ -119,7 +119,7 @@ def test_a_line_on_which_nothing_is_acknowledged_is_made_anew_ever_more_rarely(b
     assert len(told) == 1
     with capture_logs() as lines:
         bench.ack(1)
-    assert [line["event"] for line in lines] == ["the hub's acknowledgement is back"]
+    assert [line["event"] for line in lines] == ["the hub's acknowledgement recovered"]
 
 
 def test_a_line_with_nothing_to_acknowledge_stays(bench: Bench) -> None:
@@ -153,7 +153,7 @@ def test_a_broker_that_never_answers_to_the_subscriptions_is_told_of_once_and_tr
     with capture_logs() as lines:
         for _ in range(30):
             bench.step(seconds=1)
-    assert [line["event"] for line in lines] == ["broker is back"]
+    assert [line["event"] for line in lines] == ["broker recovered"]
     assert not bench.links[-1].closed
 
 
@@ -162,7 +162,7 @@ def test_a_first_broker_that_never_answers_is_named_in_the_log(bench: Bench) -> 
     with capture_logs() as lines:
         for _ in range(60):
             bench.step(seconds=1)
-    [told] = [line for line in lines if line["event"].startswith("broker is out")]
+    [told] = [line for line in lines if line["event"].startswith("broker failed")]
     assert "does not answer to the subscriptions" in told["reason"]
 
 

@@ -252,8 +252,8 @@ def test_a_panel_that_fails_is_told_once_and_comes_back(
     assert "Remote I/O error" in str(trouble)
     assert panel.trouble() is None
     assert [line["event"] for line in logs] == [
-        "screen is out; trying again until it is back",
-        "screen is back",
+        "screen failed",
+        "screen recovered",
     ]
 
 

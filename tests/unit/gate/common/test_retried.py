@@ -11,8 +11,8 @@ from gate.common.errors import HardwareError, MagueyError
 from gate.common.retried import RETRY_MS, Retried, RetriedDevice
 
 MISSING = HardwareError("lamp", "It is not there.", "Plug it in.")
-LOST = "lamp is out; trying again until it is back"
-BACK = "lamp is back"
+LOST = "lamp failed"
+BACK = "lamp recovered"
 
 
 class Lamp:

@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing_and_is_told_once(tmp_path
     clock.forward(2)
     with capture_logs() as log:
         writer.put(a_live(clock))
-    assert ["is back" in line["event"] for line in log] == [True]
+    assert ["recovered" in line["event"] for line in log] == [True]
 
 
 def test_a_folder_that_vanished_is_made_again(tmp_path: Path) -> None:

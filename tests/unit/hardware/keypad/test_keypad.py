@@ -188,8 +188,8 @@ def test_an_unplugged_keypad_is_trouble_once_and_comes_back_by_itself(socket: So
     assert trouble is not None
     assert (trouble.part, trouble.step) == ("keypad", Step.KEYPAD_CABLE)
     assert [line["event"] for line in logs] == [
-        "keypad is out; trying again until it is back",
-        "keypad is back",
+        "keypad failed",
+        "keypad recovered",
     ]
     assert "HALF" not in str(logs)
 

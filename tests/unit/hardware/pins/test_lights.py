@@ -144,8 +144,8 @@ def test_a_broken_light_stops_nothing_and_comes_back(factory: Any, monkeypatch: 
     assert trouble.part == "lights"
     assert "green" in str(trouble)
     assert [line["event"].split(";")[0] for line in logs] == [
-        "signal green is out",
-        "signal green is back",
+        "signal green failed",
+        "signal green recovered",
     ]
 
 

@@ -120,7 +120,7 @@ def test_a_relay_that_cannot_be_switched_off_is_one_outage_and_can_be_closed(
             relay.release()
     assert trouble is not None
     assert trouble.part == "turnstile"
-    assert [line["event"] for line in logs] == ["relay is out; trying again until it is back"]
+    assert [line["event"] for line in logs] == ["relay failed"]
     assert levels(pin) == [False, True]
     assert pin.refused == refused
     assert pin.function == "input", "let go of, or it could not be made again"
@@ -146,8 +146,8 @@ def test_a_stuck_relay_is_switched_off_again_and_its_outage_ends(
     assert levels(pin) == [False, True, False, True, False], "pulses not begun before it broke are dropped"
     assert pin.states[3].timestamp >= GAP_S
     assert [line["event"] for line in logs] == [
-        "relay is out; trying again until it is back",
-        "relay is back",
+        "relay failed",
+        "relay recovered",
     ]
 
 

@@ -126,8 +126,8 @@ def test_an_unplugged_scanner_is_trouble_once_and_comes_back_without_half_a_code
     assert (trouble.part, trouble.step) == ("scanner", Step.SCANNER_CABLE)
     assert "/dev/input/event7" in str(trouble)
     assert [line["event"] for line in logs] == [
-        "scanner is out; trying again until it is back",
-        "scanner is back",
+        "scanner failed",
+        "scanner recovered",
     ]
 
 
@@ -262,7 +262,7 @@ def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -
         code = awaited(scanner)
         scanner.close()
     assert code == code_id().encode()
-    assert logs[0]["event"].startswith("the scanner's thread is out")
+    assert logs[0]["event"].startswith("the scanner's thread failed")
 
 
 def test_no_scanner_reads_nothing_and_is_no_trouble() -> None:

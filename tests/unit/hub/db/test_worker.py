@@ -55,8 +55,8 @@ def log_of(turns: Turns) -> list[tuple[str, str]]:
     return [(line["log_level"], line.get("worker", "") or line["event"]) for line in lines]
 
 
-DOWN = ("warning", "Postgres (feed) is out; trying again until it is back")
-BACK = ("info", "Postgres (feed) is back")
+DOWN = ("warning", "Postgres (feed) failed")
+BACK = ("info", "Postgres (feed) recovered")
 
 
 def test_an_outage_is_one_line_and_its_end_another(connections: list[Any]) -> None:

@@ -19,8 +19,8 @@ def test_three_links_that_lose_one_broker_are_one_outage_in_the_log() -> None:
             outage.over(link)
             outage.over(link)
     assert [line["event"] for line in logs] == [
-        "broker is out; trying again until it is back",
-        "broker is back",
+        "broker failed",
+        "broker recovered",
     ]
 
 
@@ -62,4 +62,4 @@ def test_a_link_that_is_closed_says_nothing_of_the_broker() -> None:
     assert logs == []
     with capture_logs() as logs:
         outage.over("claims")
-    assert [line["event"] for line in logs] == ["broker is back"]
+    assert [line["event"] for line in logs] == ["broker recovered"]

@@ -157,8 +157,8 @@ def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_pa
             bench.next()
         bench.fetcher.close()
     assert [(line["log_level"], line["event"]) for line in lines] == [
-        ("warning", "hub is out; trying again until it is back"),
-        ("info", "hub is back"),
+        ("warning", "hub failed"),
+        ("info", "hub recovered"),
     ]
 
 
