@@ -26,7 +26,7 @@ GUESTS = 20
 START_S = 60.0
 
 
-class Watched:
+class WatchedProcess:
     """One of our commands as a process; the memory it takes, and the most it was seen to take."""
 
     def __init__(self, command: list[str], log: Path) -> None:
@@ -60,9 +60,9 @@ def rows(context: Context) -> Iterator[Row]:
         with contextlib.ExitStack() as stack:
             broker = stack.enter_context(mosquitto(home / "mosquitto"))
             config = _config(home, stack.enter_context(hub(TICKETS)), broker.port)
-            sync = Watched(["sync.cli", "run", "--config", str(config)], home / "sync.log")
+            sync = WatchedProcess(["sync.cli", "run", "--config", str(config)], home / "sync.log")
             stack.callback(sync.stop)
-            door = Watched(["gate.cli.main", "run", "--config", str(config)], home / "door.log")
+            door = WatchedProcess(["gate.cli.main", "run", "--config", str(config)], home / "door.log")
             stack.callback(door.stop)
             _live(home, door, sync)
     except ServerError as error:
@@ -72,7 +72,7 @@ def rows(context: Context) -> Iterator[Row]:
     yield from _rows("sync", sync, 60)
 
 
-def _rows(what: str, process: Watched, limit: float) -> Iterator[Row]:
+def _rows(what: str, process: WatchedProcess, limit: float) -> Iterator[Row]:
     aim = Aim(limit=limit, of="figure")
     for when, memory in (("at work", process.last), ("at most", process.most)):
         name = f"memory of {what}, {when}"
@@ -80,7 +80,7 @@ def _rows(what: str, process: Watched, limit: float) -> Iterator[Row]:
         yield Row(what=f"{name}, as if alone", figure=memory.alone, unit="MB", aim=aim)
 
 
-def _live(home: Path, door: Watched, sync: Watched) -> None:
+def _live(home: Path, door: WatchedProcess, sync: WatchedProcess) -> None:
     """Load the night, then let guests in."""
     journal, cache = home / "state" / "journal.db", home / "state" / "cache.db"
     _until(lambda: _count(cache, "select count(*) from feed") == 1, door, sync)
@@ -91,7 +91,7 @@ def _live(home: Path, door: Watched, sync: Watched) -> None:
     _until(lambda: _count(journal, "select count(*) from scans") >= GUESTS, door, sync)
 
 
-def _until(done: Callable[[], bool], *watched: Watched) -> None:
+def _until(done: Callable[[], bool], *watched: WatchedProcess) -> None:
     deadline = time.monotonic() + START_S
     while not done():
         assert time.monotonic() < deadline, "the gate did not get that far"

@@ -13,7 +13,7 @@ from bench.context import Context
 from bench.figures import Row, compared
 from bench.hub_bed import TOKEN, HubBed, open_hub, until
 from sync.cache.writer import Cache
-from sync.feed.snapshot import HubClient, NoAnswer
+from sync.feed.snapshot import HubClient, HubUnreachable
 
 TICKETS = 100_000
 ROUNDS = 5
@@ -50,7 +50,7 @@ def rows(context: Context) -> Iterator[Row]:
 def _answers(client: HubClient) -> bool:
     try:
         client.config()
-    except NoAnswer:
+    except HubUnreachable:
         return False
     return True
 

@@ -20,7 +20,7 @@ import psycopg
 from PIL import Image
 
 from demo import night
-from demo.servers import Mosquitto, Postgres, free_port, mosquitto, passing_folder, postgres
+from demo.servers import Mosquitto, Postgres, free_port, mosquitto, postgres, temporary_folder
 from gate.clock import SystemClock
 from gate.config import read_gate_config
 from gate.diagnostics.status import StatusReport, gather
@@ -171,7 +171,7 @@ class Club:
 
 
 @dataclass(frozen=True)
-class Building:
+class ClubSetup:
     """How the club is built. `line`: gives the port by which a gate reaches a port of the hub's machine.
 
     `hold_ms`: how long a picture is held up to a camera. `claim_timeout`: seconds a guest waits for the hub.
@@ -186,7 +186,7 @@ class Building:
 
 
 @contextlib.contextmanager
-def open_club(folder: Path, say: Callable[[str], None], building: Building = Building()) -> Iterator[Club]:
+def open_club(folder: Path, say: Callable[[str], None], building: ClubSetup = ClubSetup()) -> Iterator[Club]:
     """A club with doors open, and nothing left of it afterwards but the files in `folder`.
 
     :param say: told what is going on, a line at a time.
@@ -198,7 +198,7 @@ def open_club(folder: Path, say: Callable[[str], None], building: Building = Bui
         broker = stack.enter_context(mosquitto(folder / "mosquitto"))
         database = stack.enter_context(postgres(folder / "postgres"))
         say(f"Mosquitto on port {broker.port}, Postgres on port {database.port}")
-        building = replace(building, run=stack.enter_context(passing_folder()))
+        building = replace(building, run=stack.enter_context(temporary_folder()))
         club = _furnish(folder, broker, database, say, building)
         try:
             _start(club)
@@ -209,7 +209,7 @@ def open_club(folder: Path, say: Callable[[str], None], building: Building = Bui
 
 
 def _furnish(
-    folder: Path, broker: Mosquitto, database: Postgres, say: Callable[[str], None], building: Building
+    folder: Path, broker: Mosquitto, database: Postgres, say: Callable[[str], None], building: ClubSetup
 ) -> Club:
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         admin.execute("create database maguey")
@@ -245,7 +245,7 @@ def _once(command: list[str]) -> None:
         raise ClubError(f"{' '.join(command)}: {(done.stdout + done.stderr).decode()[-800:]}")
 
 
-def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], building: Building) -> GateBox:
+def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], building: ClubSetup) -> GateBox:
     broker_port, web_port = (building.line(gate.gate_id, port) for port in ports)
     home, run = folder / gate.gate_id, building.run / gate.gate_id
     (home / "camera").mkdir(parents=True)

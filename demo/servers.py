@@ -256,13 +256,13 @@ def _home(wanted: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
         yield wanted
         return
     _sweep(Path(tempfile.gettempdir()))
-    with passing_folder() as home:
+    with temporary_folder() as home:
         os.chown(home, account.pw_uid, account.pw_gid)
         yield home
 
 
 @contextlib.contextmanager
-def passing_folder(where: Path | None = None) -> Iterator[Path]:
+def temporary_folder(where: Path | None = None) -> Iterator[Path]:
     """A folder that goes with the `with` block, or, if this process is killed, with the next one made.
 
     :param where: in which folder; without it, where passing files usually are.

@@ -16,18 +16,18 @@ from gate.config import GateFile
 from gate.rules.model import ScanRecord
 from gate.store.cache import CacheReader, LinkState
 from sync.broker.mqtt import (
-    LIST_ANEW,
+    RENEW_LIST,
     UNLISTED,
     BrokerAddress,
     Connected,
+    Disconnected,
     LinkError,
     LinkEvent,
-    Lost,
     Message,
     MqttLink,
     tls,
 )
-from sync.feed.snapshot import FetchError, HubClient, NoAnswer
+from sync.feed.snapshot import FetchError, HubClient, HubUnreachable
 from sync.upload.outbox import Outbox
 from sync.wire.messages import Ack, GateStatus, WireError, decode, encode
 from sync.wire.scans import encode_scans
@@ -56,7 +56,7 @@ def check_hub(client: HubClient) -> Iterator[Finding]:
     """The hub over HTTP, with the gate's token."""
     try:
         config = client.config()
-    except NoAnswer as error:
+    except HubUnreachable as error:
         yield fault("hub", str(error), "Check hub.url, the cable, and the hub itself.")
     except FetchError as error:
         yield fault("hub", str(error), "")
@@ -122,7 +122,7 @@ def check_acknowledgement(config: GateFile, broker: BrokerAddress, clock: Clock)
 
 
 def _unlisted() -> Finding:
-    return fault("acknowledgement", f"The broker refuses every subscription: {UNLISTED}", f"{LIST_ANEW}.")
+    return fault("acknowledgement", f"The broker refuses every subscription: {UNLISTED}", f"{RENEW_LIST}.")
 
 
 def _link(config: GateFile, clock: Clock) -> LinkState:
@@ -164,10 +164,10 @@ def _converse(
 ) -> Iterator[Finding]:
     first = _next(events, time.monotonic() + ANSWER_S)
     if not isinstance(first, Connected):
-        if isinstance(first, Lost) and first.unlisted:
+        if isinstance(first, Disconnected) and first.unlisted:
             yield _unlisted()
             return
-        why = first.why if isinstance(first, Lost) else "no answer"
+        why = first.why if isinstance(first, Disconnected) else "no answer"
         advice = "Look at the broker's log; is the certificate this gate's, and not revoked?"
         yield fault("acknowledgement", f"The broker does not let this gate in: {why}.", advice)
         return
@@ -191,7 +191,7 @@ def _converse(
 def _await_ack(events: LinkEvents, record: ScanRecord, until: float) -> bool:
     """An acknowledgement that was there before proves nothing of the hub now."""
     while (event := _next(events, until)) is not None:
-        if isinstance(event, Lost):
+        if isinstance(event, Disconnected):
             return False
         if isinstance(event, Message) and not event.retained and _is_of(event, record):
             return True

@@ -25,23 +25,23 @@ from gate.store.live_file import LiveReading
 from gate.store.locks import LOCK_FILE
 from sync.broker.connection import BrokerConnection, MakeLink, cut_since
 from sync.broker.inbox import Inbox, PeerMessage
-from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
-from sync.broker.read_message import understand
+from sync.broker.mqtt import Connected, Disconnected, LinkEvent, Message, MqttLink
+from sync.broker.read_message import read_or_log
 from sync.cache.writer import STORE_RETRY_MS, Cache
-from sync.claims.claim_inbox import Down, FromHub, Up
-from sync.claims.claims import ClaimLoop, ToService
-from sync.claims.hub_clock import kept
+from sync.claims.claim_inbox import BrokerDown, BrokerUp, FromHub
+from sync.claims.claim_loop import ClaimLoop, ToService
+from sync.claims.hub_clock import restored
 from sync.claims.lent_tickets import Lender
 from sync.feed.fetcher import Want, WantConfig
-from sync.feed.follower import Follower
+from sync.feed.follower import FeedFollower
 from sync.feed.intake import Intake
-from sync.feed.snapshot import Fetched
-from sync.peers.company import GatesPresent
-from sync.peers.listener import Hearing
+from sync.feed.snapshot import FetchedFeed
+from sync.peers.gates_present import GatesPresent
+from sync.peers.listener import PeerListener
 from sync.status import GateIdentity, LoopTurns, StatusReporter, last_will
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
-from sync.wire.messages import Ack, GateConfig, GateStatus, Lend, decode, encode
+from sync.wire.messages import Ack, GateConfig, GateStatus, LendRequest, decode, encode
 from sync.wire.topics import Topics
 
 POLL_S = 0.02
@@ -54,10 +54,10 @@ ACK_SILENT_MS = 60_000
 OWN_PIECE = 100
 """Most of the hub's messages in one turn: between two beats there is time for several."""
 
-SyncEvent = LinkEvent | GateConfig | Fetched | ToService
+SyncEvent = LinkEvent | GateConfig | FetchedFeed | ToService
 
 
-class Doors(Protocol):
+class DoorLines(Protocol):
     """The local line to the door: `sync.claims.hotline.HotlineServer`."""
 
     turns: int
@@ -91,7 +91,7 @@ class Sync:
         door: Callable[[Now], LiveReading],
         jitter: Callable[[], float],
         fetched: Callable[[], int],
-        doors: Doors,
+        doors: DoorLines,
         claim_timeout_s: float = 0.2,
     ) -> None:
         self._gate_id = identity.gate_id
@@ -106,29 +106,29 @@ class Sync:
             clock,
             to_service=lambda event: inbox.put((None, event)),
             tell=doors.tell,
-            timing=kept(before, now.boot_id),
+            hub_clock=restored(before, now.boot_id),
             timeout_ms=round(claim_timeout_s * 1000),
         )
         self._will = last_will(identity)
-        self._line = BrokerConnection(
+        self._connection = BrokerConnection(
             make_link, self._will, self._topics.heard_at(self._gate_id), cut_since(before, now), jitter
         )
         self._sender = Sender(outbox, before)
-        self._follower = Follower(cache, want, clock, before)
+        self._follower = FeedFollower(cache, want, clock, before)
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
-        self._hearing = self._make_hearing(before)
+        self._listener = self._make_listener(before)
         self._intake = self._make_intake(before)
         self._reporter = self._make_reporter(identity, door)
         self._journal_outage = Outage("journal")
         self._ack_outage = Outage("the hub's acknowledgement")
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
-        self._company = GatesPresent()
+        self._gates_present = GatesPresent()
         self._named: Collection[str] = ()
         self._turns = self._renewals = self._journal_at = 0
         self._beat_at = self._status_at = self._config_at = 0
 
-    def _make_hearing(self, before: LinkNote | None) -> Hearing:
-        return Hearing(
+    def _make_listener(self, before: LinkNote | None) -> PeerListener:
+        return PeerListener(
             gate_id=self._gate_id,
             topics=self._topics,
             cache=self._cache,
@@ -144,8 +144,8 @@ class Sync:
             cache=self._cache,
             follower=self._follower,
             clock=self._clock,
-            outage=self._hearing.outage,
-            revoke=self._hearing.revoke,
+            outage=self._listener.outage,
+            revoke=self._listener.revoke,
             before_large=lambda: self._reporter.beat(self._clock.now()),  # else the door counts sync as dead
             before=before,
         )
@@ -155,11 +155,11 @@ class Sync:
             identity=identity,
             topics=self._topics,
             door=door,
-            line=self._line,
+            connection=self._connection,
             claims=self.claims,
             sender=self._sender,
             intake=self._intake,
-            hearing=self._hearing,
+            listener=self._listener,
             follower=self._follower,
             cache=self._cache,
             outbox=self._outbox,
@@ -179,8 +179,8 @@ class Sync:
             heart.stopping()
             stop.set()
             claims.join(timeout=1.0)
-            if self._line.link is not None:
-                self._line.link.close(self._will)
+            if self._connection.link is not None:
+                self._connection.link.close(self._will)
             self._cache.close()
             self._outbox.close()
 
@@ -193,12 +193,12 @@ class Sync:
             for _ in range(OWN_PIECE):
                 self._handle(*self._inbox.get_nowait())
         now = self._clock.now()
-        lost = self._line.keep(now.monotonic_ms)
+        lost = self._connection.keep(now.monotonic_ms)
         if lost is not None:
             self._on_link(lost)
-        if self._hearing.turn(now):
+        if self._listener.turn(now):
             self._status_at = 0
-        self._line.listen(self._hearing.listens_to(self._named))
+        self._connection.listen(self._listener.listens_to(self._named))
         self._send_scans(now.monotonic_ms)
         self._renew_if_silent(now.monotonic_ms)
         self._keep_time(now)
@@ -209,7 +209,7 @@ class Sync:
         A connection that is still being made has a time-out of its own and is not watched.
         """
         self._turns += 1
-        link = self._line.link if self._line.connected else None
+        link = self._connection.link if self._connection.connected else None
         return LoopTurns(
             service=self._turns,
             link=self._turns if link is None else link.beats(),
@@ -225,23 +225,23 @@ class Sync:
         elif event.topic in self.claims.topics:
             self.claims.inbox.put(FromHub(link, event))
         elif event.topic.endswith(("/scans", "/status")):
-            self._hearing.put(link, event)
+            self._listener.put(link, event)
         else:
             self._inbox.put((link, event))
 
     def _handle(self, source: MqttLink | None, event: SyncEvent) -> None:
         match event:
-            case GateConfig() | Fetched():
+            case GateConfig() | FetchedFeed():
                 if isinstance(event, GateConfig):
                     self._named = event.gate_names
                 self._intake.put(event)
-            case Lend():
+            case LendRequest():
                 answer = self._lender.answer(event, self._clock.now().wall)
-                self._line.publish(self._topics.claims(self._gate_id), encode(answer))
+                self._connection.publish(self._topics.claims(self._gate_id), encode(answer))
             case Refetch():
                 self._follower.refetch()
                 self._want(WantConfig())
-            case _ if source is self._line.link:  # a link that was given up may still have been talking
+            case _ if source is self._connection.link:  # a link that was given up may still have been talking
                 self._on_link(event)
 
     # --- the broker ---
@@ -250,11 +250,11 @@ class Sync:
         match event:
             case Connected():
                 self._on_connected()
-            case Lost():
-                self._line.on_lost(event, self._clock.now().monotonic_ms)
+            case Disconnected():
+                self._connection.on_lost(event, self._clock.now().monotonic_ms)
                 self._on_down()
             case Message(topic) if topic.endswith("/ack"):
-                understand(event, self._on_ack, self._seldom)
+                read_or_log(event, self._on_ack, self._seldom)
             case Message(topic):
                 if topic == self._topics.alerts():
                     # it may say that a gate was revoked; the configuration names which
@@ -263,22 +263,22 @@ class Sync:
 
     def _on_connected(self) -> None:
         now_ms = self._clock.now().monotonic_ms
-        self._line.on_connected(now_ms)
-        if self._line.link is not None:
-            self.claims.inbox.put(Up(self._line.link))
+        self._connection.on_connected(now_ms)
+        if self._connection.link is not None:
+            self.claims.inbox.put(BrokerUp(self._connection.link))
         self._sender.on_connect(now_ms)
         self._follower.on_connect()
-        self._company.on_connect()
+        self._gates_present.on_connect()
         self._beat_at = self._status_at = self._config_at = 0
 
     def _on_down(self) -> None:
-        self.claims.inbox.put(Down())
+        self.claims.inbox.put(BrokerDown())
         self._beat_at = 0
 
     def _on_peer_status(self, heard: PeerMessage, status: GateStatus) -> None:
         """A gate that appears while the hub is silent gets at once what it cannot know from the hub."""
-        if heard.link is self._line.link:
-            self._company.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)
+        if heard.link is self._connection.link:
+            self._gates_present.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)
 
     # --- the journal ---
 
@@ -293,12 +293,14 @@ class Sync:
         self._beat_at = 0
 
     def _send_scans(self, now_ms: int) -> None:
-        if self._company.has_grown() and not self._sender.is_answered:
+        if self._gates_present.has_grown() and not self._sender.is_answered:
             self._sender.resend(now_ms)
         if now_ms < self._journal_at:
             return
         try:
-            self._sender.send(self._publish_scans if self._line.connected else None, now_ms, self._jitter())
+            self._sender.send(
+                self._publish_scans if self._connection.connected else None, now_ms, self._jitter()
+            )
         except StoreError as error:
             self._journal_outage.began(error)
             self._journal_at = now_ms + STORE_RETRY_MS
@@ -306,18 +308,18 @@ class Sync:
             self._journal_outage.over()
 
     def _publish_scans(self, batch: bytes) -> bool:
-        return self._line.publish(self._topics.scans(self._gate_id), batch)
+        return self._connection.publish(self._topics.scans(self._gate_id), batch)
 
     def _renew_if_silent(self, now_ms: int) -> None:
         """Replace a connection that stands while nothing is acknowledged on it; each time more patiently."""
         patience = ACK_SILENT_MS * 2 ** min(self._renewals, 4)
-        if self._line.connected and self._sender.silent_ms(now_ms) >= patience:
+        if self._connection.connected and self._sender.silent_ms(now_ms) >= patience:
             self._ack_outage.began(
                 f"none of {self._sender.unacked} records was acknowledged for {patience // 1000} s, although "
                 "the broker is connected. The connection is made anew. Is maguey-hub ingest running?"
             )
             self._renewals += 1
-            self._line.renew(now_ms)
+            self._connection.renew(now_ms)
             self._on_down()
 
     # --- the clock ---
@@ -329,7 +331,7 @@ class Sync:
             self._want(WantConfig())
         self._follower.keep_time(now_ms)
         self._intake.keep_time(now_ms)
-        if self._line.connected and now_ms >= self._status_at:
+        if self._connection.connected and now_ms >= self._status_at:
             self._status_at = now_ms + STATUS_MS
             self._reporter.publish(now, journal_is_read=not self._journal_outage.is_on)
         if now_ms >= self._beat_at:

@@ -15,13 +15,13 @@ from gate.store.link_row import Behind, LinkNote
 from gate.store.live_file import Live, LiveReading
 from sync.broker.connection import BrokerConnection
 from sync.cache.writer import Cache
-from sync.claims.claims import ClaimLoop
-from sync.feed.follower import Follower
+from sync.claims.claim_loop import ClaimLoop
+from sync.feed.follower import FeedFollower
 from sync.feed.intake import Intake
-from sync.peers.listener import Hearing
+from sync.peers.listener import PeerListener
 from sync.upload.outbox import Outbox
 from sync.upload.sender import Sender
-from sync.wire.messages import STATUS_TEXT, GateStatus, Held, encode
+from sync.wire.messages import STATUS_TEXT, GateStatus, HeldNight, encode
 from sync.wire.topics import Topics
 
 HEARD_MS = 90_000
@@ -61,12 +61,12 @@ class StatusReporter(msgspec.Struct, kw_only=True):
     identity: GateIdentity
     topics: Topics
     door: Callable[[Now], LiveReading]
-    line: BrokerConnection
+    connection: BrokerConnection
     claims: ClaimLoop
     sender: Sender
     intake: Intake
-    hearing: Hearing
-    follower: Follower
+    listener: PeerListener
+    follower: FeedFollower
     cache: Cache
     outbox: Outbox
     outage: Outage = msgspec.field(default_factory=lambda: Outage("heartbeat"))
@@ -74,7 +74,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
     def beat(self, now: Now) -> None:
         """Tell the door that sync is alive, how the link is, and which nights are current as of now."""
         current = self._current(now)
-        self.hearing.tell_current(now, is_current=bool(current) and self.follower.is_current())
+        self.listener.tell_current(now, is_current=bool(current) and self.follower.is_current())
         try:
             self.cache.put_link(self._note(now), now.wall, current)
         except StoreError as error:
@@ -91,30 +91,30 @@ class StatusReporter(msgspec.Struct, kw_only=True):
         status = self._status(now)
         if journal_is_read:
             status = self._with_journal(status, now)
-        self.line.publish(self.topics.status(self.identity.gate_id), encode(status), retain=True)
+        self.connection.publish(self.topics.status(self.identity.gate_id), encode(status), retain=True)
 
     def _current(self, now: Now) -> set[str]:
         """The nights of which all that the hub told of is held; none if the hub was not heard lately."""
         heard_ms = self.intake.hub_heard_ms
         is_heard = heard_ms is not None and now.monotonic_ms - heard_ms <= HEARD_MS
-        is_there = self.line.connected and self.claims.hears_hub(now.monotonic_ms)
+        is_there = self.connection.connected and self.claims.hears_hub(now.monotonic_ms)
         return self.follower.current() if is_there and is_heard else set()
 
     def _note(self, now: Now) -> LinkNote:
         return LinkNote(
-            connected=self.line.connected,
-            unlisted=self.line.unlisted,
+            connected=self.connection.connected,
+            unlisted=self.connection.unlisted,
             hub_heard=self.sender.is_answered and self.claims.hears_hub(now.monotonic_ms),
-            since_ms=self.line.since_ms,
+            since_ms=self.connection.since_ms,
             beat_ms=now.monotonic_ms,
             boot_id=now.boot_id,
             epoch=self.sender.epoch,
             acked_seq=self.sender.acked,
             hub_seq=self.sender.hub_seq,
             answered_ms=self.claims.answered_ms,
-            measure=self.claims.timing.best,
-            heard=self.hearing.peers.heard(),
-            flooding=self.hearing.flooding(),
+            measure=self.claims.hub_clock.best,
+            heard=self.listener.peers.heard(),
+            flooding=self.listener.flooding(),
             lent_as_of=self.intake.lent_as_of,
             behind=self.follower.behind,
         )
@@ -131,7 +131,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
             event_id=self.follower.event_id,
             cache_version=self.follower.version,
             held=self._held(now),
-            flooding=self.hearing.flooding(),
+            flooding=self.listener.flooding(),
             clock=now.clock,
             clock_offset_ms=now.offset_ms,
             clock_uncertainty_ms=now.uncertainty_ms,
@@ -168,7 +168,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
             oldest_unacked_s=age_s,
         )
 
-    def _held(self, now: Now) -> tuple[Held, ...]:
+    def _held(self, now: Now) -> tuple[HeldNight, ...]:
         try:
             return self.cache.held(now.wall)
         except StoreError:  # logged by whoever writes the cache next

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from demo.servers import passing_folder
+from demo.servers import temporary_folder
 
 # a case that takes long says something of the machine, and nothing of the rule
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" in os.environ or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
         return
     passing = contextlib.ExitStack()
-    _use(passing.enter_context(passing_folder(_MEMORY)))
+    _use(passing.enter_context(temporary_folder(_MEMORY)))
     config.add_cleanup(passing.close)
 
 

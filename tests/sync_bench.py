@@ -21,7 +21,7 @@ from sync.broker.mqtt import Connected, LinkEvent, Message, MqttLink
 from sync.cache.writer import Cache
 from sync.claims.claim_inbox import FromDoor
 from sync.feed.fetcher import Want
-from sync.feed.snapshot import Fetched
+from sync.feed.snapshot import FetchedFeed
 from sync.service import Sync, SyncEvent
 from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
@@ -31,7 +31,7 @@ from sync.wire.messages import (
     GateStatus,
     Head,
     HubTime,
-    Lend,
+    LendRequest,
     Probe,
     ToHub,
     decode,
@@ -147,7 +147,7 @@ class Bench:
         self.links.append(MemoryLink(will, topics))
         return self.links[-1]
 
-    def step(self, *events: LinkEvent | GateConfig | Fetched, seconds: float = 0.05) -> None:
+    def step(self, *events: LinkEvent | GateConfig | FetchedFeed, seconds: float = 0.05) -> None:
         for event in events:
             self.put(event)
         self.clock.forward(seconds)
@@ -155,7 +155,7 @@ class Bench:
         if self.hub_is_there and self.links and self.to_hub(Probe):
             self.answer_probe(hub_ms=1_800_000_000_000 + self.clock.monotonic_ms)
 
-    def put(self, event: LinkEvent | GateConfig | Fetched) -> None:
+    def put(self, event: LinkEvent | GateConfig | FetchedFeed) -> None:
         if self.links and isinstance(event, LinkEvent):
             self.sync.deliver(self.links[-1], event)
         else:
@@ -181,10 +181,12 @@ class Bench:
             Head(event_id="event-1", version=version, count=len(rows), generation=generation),
         )
 
-    def snapshot(self, version: int, *rows: FeedRow, generation: int = 1, event: str = "event-1") -> Fetched:
+    def snapshot(
+        self, version: int, *rows: FeedRow, generation: int = 1, event: str = "event-1"
+    ) -> FetchedFeed:
         """An answer with all of the night."""
         spooled = self.cache.spool.fill(rows)
-        return Fetched(event_id=event, version=version, generation=generation, spooled=spooled)
+        return FetchedFeed(event_id=event, version=version, generation=generation, spooled=spooled)
 
     def hear(self, topic: str, message: msgspec.Struct) -> None:
         self.step(Message(topic, encode(message)))
@@ -198,7 +200,7 @@ class Bench:
             self.sync.claims.inbox.put(FromDoor(self.line, message))
         self.turn()
 
-    def grant(self, message: Grant | HubTime | Lend) -> None:
+    def grant(self, message: Grant | HubTime | LendRequest) -> None:
         self.hear(TOPICS.grants("gate-1"), message)
 
     def answer_probe(self, after_ms: int = 0, hub_ms: int = 1_800_000_000_000) -> None:

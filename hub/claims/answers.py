@@ -39,8 +39,8 @@ from sync.wire.messages import (
     EPOCH,
     GateStatus,
     HubTime,
-    Lend,
-    LentTo,
+    LendAnswer,
+    LendRequest,
     Probe,
     ToHub,
     WireError,
@@ -192,7 +192,7 @@ class ClaimAnswers:
                 pass  # there is no hub for a gate that claims too fast: it goes by its policy
             case Claim() if self._clock() - at_us <= STALE_US:
                 self._claim(conn, gate_id, said)
-            case LentTo():
+            case LendAnswer():
                 self._settle(conn, gate_id, said)
             case Probe() if self._clock() - at_us <= STALE_US:
                 self._tell_time(conn, gate_id, said, at_us)
@@ -241,19 +241,19 @@ class ClaimAnswers:
         wanted |= {"event_id": claim.event_id, "epoch": claim.epoch, "heard": self._present()}
         self._tell(gate_id, claim, self._ask(conn, "claim_entry", wanted))
 
-    def _settle(self, conn: Connection, gate_id: str, lent: LentTo) -> None:
+    def _settle(self, conn: Connection, gate_id: str, lent: LendAnswer) -> None:
         wanted: Wanted = {"gate_id": gate_id, "scan_id": lent.scan_id, "code_hash": lent.code_hash}
         wanted |= {"lent": lent.lent, "used": lent.used, "heard": self._present()}
         self._tell(gate_id, lent, self._ask(conn, "settle_lend", wanted))
 
-    def _tell(self, gate_id: str, said: Claim | LentTo, told: Wanted | None) -> None:
+    def _tell(self, gate_id: str, said: Claim | LendAnswer, told: Wanted | None) -> None:
         """Say what ``claim_entry`` returned to whom it concerns, if anybody."""
         if told is None:
             return
         if "refused" in told:
             self._say(gate_id, told["refused"])
         elif "lend" in told:
-            lend = Lend(
+            lend = LendRequest(
                 scan_id=said.scan_id, code_hash=said.code_hash, event_id=told["event_id"], to=told["to"]
             )
             self._publish(told["lend"], lend)
@@ -307,7 +307,7 @@ class ClaimAnswers:
         now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self._clock())
         return {"venue": self._topics.venue, "now": now}
 
-    def _publish(self, gate_id: str, message: Grant | HubTime | Lend) -> None:
+    def _publish(self, gate_id: str, message: Grant | HubTime | LendRequest) -> None:
         """Not while the broker is away: an answer that comes later is of no use."""
         if self._line.is_up:
             self._line.publish(self._topics.grants(gate_id), encode(message))
@@ -332,7 +332,7 @@ def _read(message: Delivery, topics: Topics, gate_id: str) -> ToHub | GateStatus
     if message.topic == topics.status(gate_id):
         return decode_status(message.payload, gate_id)
     said = to_hub(message.payload)
-    if isinstance(said, Claim | LentTo) and not _HASH.fullmatch(said.code_hash):
+    if isinstance(said, Claim | LendAnswer) and not _HASH.fullmatch(said.code_hash):
         raise WireError("its code_hash is no SHA-256 in lower-case hex")
     if isinstance(said, Claim) and not EPOCH.fullmatch(said.epoch):
         raise WireError("its epoch is none")

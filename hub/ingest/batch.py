@@ -21,7 +21,7 @@ from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Ack, WireError
-from sync.wire.scans import Unreadable, decode_scans
+from sync.wire.scans import UnreadableRecord, decode_scans
 from sync.wire.topics import Topics
 
 _BIGINT_MAX = 2**63 - 1
@@ -252,13 +252,13 @@ def _store_alone(
 
 
 def _refused(record: ScanRecord, error: psycopg.Error, topics: dict[str, str]) -> Quarantined:
-    raw = Unreadable(
+    raw = UnreadableRecord(
         raw=msgspec.json.encode(record), error=one_line(error), epoch=record.epoch, seq=record.seq
     )
     return _bad(topics[record.gate_id], record.gate_id, raw)
 
 
-def _bad(topic: str, gate_id: str, found: Unreadable) -> Quarantined:
+def _bad(topic: str, gate_id: str, found: UnreadableRecord) -> Quarantined:
     """A place is only kept where the database can count with it."""
     countable = found.seq is not None and 0 < found.seq <= _BIGINT_MAX and "\0" not in (found.epoch or "\0")
     return Quarantined(

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from sync.wire.cutoff import UNNUMBERED, Cutoff, FilterChange, by_name, change, gate_in
+from sync.wire.cutoff import UNNUMBERED, Cutoff, FilterChange, filter_change, filters_by_name, gate_in
 
 
 class VenueGates:
@@ -60,11 +60,11 @@ class Subscriptions:
         """What the broker is to be told now; it is taken as told."""
         with self._lock:
             names = self._company.names | self._cutoff.heard()
-            wanted = by_name(self._wide, names, self._cutoff.cut_off(_ms(self._now())))
+            wanted = filters_by_name(self._wide, names, self._cutoff.cut_off(_ms(self._now())))
             held: Collection[str] = self._held
-            told = change(held, wanted)
+            told = filter_change(held, wanted)
             if self._earlier and self._company.names:
-                earlier = {*self._wide, *by_name(self._wide, names, {""})}
+                earlier = {*self._wide, *filters_by_name(self._wide, names, {""})}
                 told = FilterChange(told.subscribe, tuple(sorted(earlier - set(wanted))))
                 self._earlier = False
             self._held = wanted

@@ -9,7 +9,7 @@ import structlog
 from gate.common.outage import Outage
 from gate.rules.model import Now
 from gate.store.link_row import LinkNote
-from sync.broker.mqtt import LinkError, Lost, MqttLink
+from sync.broker.mqtt import Disconnected, LinkError, MqttLink
 
 RECONNECT_MS = (250, 10_000)
 SETTLED_MS = 20_000
@@ -59,7 +59,7 @@ class BrokerConnection:
         self.since_ms = since_ms
         """Since when it is as `connected` says; monotonic."""
 
-    def keep(self, now_ms: int) -> Lost | None:
+    def keep(self, now_ms: int) -> Disconnected | None:
         """Make the link if it is time to; what became known of it, if it is lost."""
         self._settle(now_ms)
         if self.link is not None:
@@ -69,17 +69,17 @@ class BrokerConnection:
         try:
             self.link = self._make_link(self._will, self._topics)
         except LinkError as error:
-            return Lost(str(error))
+            return Disconnected(str(error))
         self._asked_at = now_ms
         return None
 
-    def _trouble(self, link: MqttLink, now_ms: int) -> Lost | None:
+    def _trouble(self, link: MqttLink, now_ms: int) -> Disconnected | None:
         if not link.is_alive():
-            return Lost("the connection's thread died")
+            return Disconnected("the connection's thread died")
         if self.connected or not link.is_open():  # a look-up of a name takes as long as the system likes
             self._asked_at = now_ms
         if now_ms - self._asked_at >= ANSWER_MS:
-            return Lost("the broker does not answer to the subscriptions")
+            return Disconnected("the broker does not answer to the subscriptions")
         return None
 
     def on_connected(self, now_ms: int) -> None:
@@ -89,7 +89,7 @@ class BrokerConnection:
         if not self._put_out:
             self._outage.over()
 
-    def on_lost(self, lost: Lost, now_ms: int) -> None:
+    def on_lost(self, lost: Disconnected, now_ms: int) -> None:
         """The link is gone; the next is made after a wait."""
         self._settle(now_ms)
         self._put_out += self.connected and not self._is_settled(now_ms)
@@ -126,7 +126,7 @@ class BrokerConnection:
             )
         self._is_told = True
 
-    def _tell_of_list(self, lost: Lost) -> None:
+    def _tell_of_list(self, lost: Disconnected) -> None:
         """Once, until it is let in; the outage may have begun with a broker that was restarted."""
         if self._outage.is_on and not self.unlisted:
             structlog.get_logger().error(lost.why)

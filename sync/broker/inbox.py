@@ -47,7 +47,7 @@ class PeerMessage(msgspec.Struct, frozen=True):
     message: Message
 
 
-class Arrived(msgspec.Struct):
+class Arrivals(msgspec.Struct):
     """What came of one gate since it was last asked, kept or not."""
 
     messages: int = 0
@@ -79,7 +79,7 @@ class Inbox(Generic[Own]):
         self._own_messages = self._own_bytes = 0
         self._lanes: dict[str, _Lane] = {}
         self._bytes = 0
-        self._arrived: dict[str, Arrived] = {}
+        self._arrived: dict[str, Arrivals] = {}
         self._ignored: frozenset[str] = frozenset()
         self._lost = 0
 
@@ -162,10 +162,10 @@ class Inbox(Generic[Own]):
             self._news.set()
         return taken
 
-    def take_arrived(self) -> dict[str, Arrived]:
+    def take_arrived(self) -> dict[str, Arrivals]:
         """What came of each gate since this was last called."""
         with self._lock:
-            arrived, self._arrived = self._arrived, {gate_id: Arrived() for gate_id in self._lanes}
+            arrived, self._arrived = self._arrived, {gate_id: Arrivals() for gate_id in self._lanes}
         return {gate_id: told for gate_id, told in arrived.items() if told.messages}
 
     def heard_of(self) -> frozenset[str]:
@@ -184,7 +184,7 @@ class Inbox(Generic[Own]):
             if len(self._lanes) >= MOST_GATES:
                 return False
             self._lanes[gate_id] = _Lane(waiting=deque())
-        self._arrived.setdefault(gate_id, Arrived())
+        self._arrived.setdefault(gate_id, Arrivals())
         return True
 
     def _is_full(self, lane: _Lane, size: int) -> bool:

@@ -27,7 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from gate.common.errors import MagueyError
 from gate.common.value import Value
 from sync.broker.tls import context
-from sync.wire.cutoff import change
+from sync.wire.cutoff import filter_change
 from sync.wire.messages import LARGEST, PACKET
 from sync.wire.without_properties import PlainClient
 
@@ -49,7 +49,7 @@ TAKEN_OVER = 0x8E
 
 
 UNLISTED = "this gate is not in the broker's list."
-LIST_ANEW = "At the hub run maguey-hub broker-list, and restart Mosquitto"
+RENEW_LIST = "At the hub run maguey-hub broker-list, and restart Mosquitto"
 """What there is to do where the broker's list is not the one this gate needs."""
 
 
@@ -76,7 +76,7 @@ class Connected(msgspec.Struct, frozen=True):
     """The broker has accepted the connection and every subscription."""
 
 
-class Lost(msgspec.Struct, frozen=True):
+class Disconnected(msgspec.Struct, frozen=True):
     """The connection is gone or was never made; `why` in the library's words.
 
     `taken_over`: the broker ended it because another client came with the same id. `unlisted`: it lets this
@@ -96,7 +96,7 @@ class Message(msgspec.Struct, frozen=True):
     retained: bool = False
 
 
-LinkEvent = Connected | Lost | Message
+LinkEvent = Connected | Disconnected | Message
 
 
 class _Client(PlainClient):
@@ -211,7 +211,7 @@ class MqttLink:
         wanted = tuple(topics)
         if wanted == self._topics or not self._may_choose:
             return
-        told = change(self._topics, wanted)
+        told = filter_change(self._topics, wanted)
         self._topics = wanted
         if told.subscribe:
             self._subscribe(told.subscribe)
@@ -248,7 +248,7 @@ class MqttLink:
 
     def _on_connect(self, _client: mqtt.Client, _userdata: Any, _flags: Any, code: Any, props: Any) -> None:
         if code.is_failure:
-            self._put(self, Lost(f"refused: {code}"))
+            self._put(self, Disconnected(f"refused: {code}"))
             return
         self._largest = min(getattr(props, "MaximumPacketSize", None) or PACKET, PACKET)
         if not self._topics:
@@ -273,22 +273,24 @@ class MqttLink:
         else:
             self._put(self, Connected())
 
-    def _refused(self, codes: Sequence[Any]) -> Lost:
+    def _refused(self, codes: Sequence[Any]) -> Disconnected:
         if all(code.value == NOT_AUTHORIZED for code in codes):
-            return Lost(f"the broker refuses every subscription: {UNLISTED} {LIST_ANEW}", unlisted=True)
+            return Disconnected(
+                f"the broker refuses every subscription: {UNLISTED} {RENEW_LIST}", unlisted=True
+            )
         refused = [
             f"{topic}: {code}" for topic, code in zip(self._topics, codes, strict=False) if code.is_failure
         ]
-        return Lost(f"may not listen to {', '.join(refused)}. {LIST_ANEW}")
+        return Disconnected(f"may not listen to {', '.join(refused)}. {RENEW_LIST}")
 
     def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
-        self._put(self, Lost("no connection"))
+        self._put(self, Disconnected("no connection"))
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
         why = "the connection broke off" if code.value == BROKE_OFF else str(code)
         if self._client.refused:
             why = f"it sent a packet of {self._client.refused} bytes, more than any message takes"
-        self._put(self, Lost(why, taken_over=code.value == TAKEN_OVER))
+        self._put(self, Disconnected(why, taken_over=code.value == TAKEN_OVER))
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._put(self, Message(message.topic, bytes(message.payload), message.retain))

@@ -14,7 +14,7 @@ from sync.wire.messages import WireError
 M = TypeVar("M")
 
 
-def understand(message: M, use: Callable[[M], None], seldom: Seldom, kind: str = "") -> None:
+def read_or_log(message: M, use: Callable[[M], None], seldom: Seldom, kind: str = "") -> None:
     """Use a message, if it can be read.
 
     :param kind: of what the log is told once a minute; if nothing is said, what the topic ends with.

@@ -33,7 +33,7 @@ class SpoolBusy(MagueyError):
     """The snapshot before is still waiting to be taken over."""
 
 
-class Spooled:
+class SpooledSnapshot:
     """A whole snapshot of `count` rows. Its file goes at the latest when nobody holds this any more."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class Spool:
     ) -> None:
         self.path = path
         self._free = free
-        self._held: weakref.ref[Spooled] | None = None
+        self._held: weakref.ref[SpooledSnapshot] | None = None
         _remove(path)
 
     def check(self) -> None:
@@ -72,14 +72,14 @@ class Spool:
         if held is not None and held.is_there:
             raise SpoolBusy(f"{self.path}: the snapshot before is not loaded yet.")
 
-    def fill(self, rows: Iterable[FeedRow]) -> Spooled:
+    def fill(self, rows: Iterable[FeedRow]) -> SpooledSnapshot:
         """Write all rows. Whatever `rows` raises is passed on, and nothing stays.
 
         :raises SpoolBusy: a snapshot waits here.
         :raises StoreError: the disk is too full, or the file cannot be written.
         """
         self.check()
-        spooled = Spooled(self.path)
+        spooled = SpooledSnapshot(self.path)
         self._held = weakref.ref(spooled)
         try:
             spooled.count = self._write(rows)

@@ -8,23 +8,23 @@ from gate.common.value import Value
 from sync.wire.messages import Change
 
 
-class Plan(Value, frozen=True):
+class ChangePlan(Value, frozen=True):
     """`apply`: changes that follow on the version held, in order. `gap`: some are missing before the rest."""
 
     apply: tuple[Change, ...] = ()
     gap: bool = False
 
 
-def plan(held: int | None, changes: Sequence[Change]) -> Plan:
+def plan(held: int | None, changes: Sequence[Change]) -> ChangePlan:
     """Take what is new and consecutive; ask for the rest.
 
     :param held: version in the cache, None if the event was never fetched.
     :param changes: as received: any order, repeats, already known ones.
     """
     if held is None:
-        return Plan(gap=bool(changes))
+        return ChangePlan(gap=bool(changes))
     fresh = {change.version: change for change in changes if change.version > held}
     apply: list[Change] = []
     while held + len(apply) + 1 in fresh:
         apply.append(fresh[held + len(apply) + 1])
-    return Plan(apply=tuple(apply), gap=len(apply) < len(fresh))
+    return ChangePlan(apply=tuple(apply), gap=len(apply) < len(fresh))

@@ -27,8 +27,8 @@ from sync.cache.cache_file import DamagedCacheError, cache_error_in_words, open_
 from sync.cache.digest import of_rows
 from sync.cache.peer_tables import PeerTables, revoke
 from sync.cache.rows import SQL, as_json, put_counted
-from sync.cache.spool import Spool, Spooled
-from sync.wire.messages import LARGEST, MOST_NIGHTS, Change, FeedPlace, GateConfig, Held
+from sync.cache.spool import Spool, SpooledSnapshot
+from sync.wire.messages import LARGEST, MOST_NIGHTS, Change, FeedPlace, GateConfig, HeldNight
 
 STORE_RETRY_MS = 1_000
 
@@ -68,7 +68,7 @@ class Cache:
         with cache_error_in_words(self.path):
             return dict(self._db.execute(SQL["unread"]).fetchall())
 
-    def held(self, now: datetime | None = None) -> tuple[Held, ...]:
+    def held(self, now: datetime | None = None) -> tuple[HeldNight, ...]:
         """What is held of each night that is followed, as the hub's `feed_digest` has it.
 
         Of more than `MOST_NIGHTS` those that are not over and come next.
@@ -77,7 +77,7 @@ class Cache:
         with cache_error_in_words(self.path):
             rows = self._db.execute(SQL["held"], (over, MOST_NIGHTS)).fetchall()
         return tuple(
-            Held(
+            HeldNight(
                 event_id=event_id,
                 version=version,
                 generation=generation,
@@ -121,7 +121,7 @@ class Cache:
         self,
         event_id: str,
         version: int,
-        spooled: Spooled,
+        spooled: SpooledSnapshot,
         at: datetime,
         generation: int = 1,
         unread: str = "",

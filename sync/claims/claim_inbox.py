@@ -46,17 +46,17 @@ class FromHub(msgspec.Struct, frozen=True):
     message: Message
 
 
-class Up(msgspec.Struct, frozen=True):
+class BrokerUp(msgspec.Struct, frozen=True):
     """There is a connection to the broker."""
 
     link: MqttLink
 
 
-class Down(msgspec.Struct, frozen=True):
+class BrokerDown(msgspec.Struct, frozen=True):
     """There is none."""
 
 
-ClaimEvent = FromDoor | FromHub | Up | Down
+ClaimEvent = FromDoor | FromHub | BrokerUp | BrokerDown
 
 
 class ClaimInbox:

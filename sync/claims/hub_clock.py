@@ -24,7 +24,7 @@ _LATEST_US = 7_258_118_400_000_000
 _MS = 1_000
 
 
-class Timing(Value, frozen=True):
+class HubClock(Value, frozen=True):
     """The measures of the last minute, and the best of them; that stays until there is a better one.
 
     `doubted`: the last one, if it contradicted those before it and no other has agreed with it.
@@ -58,20 +58,20 @@ def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure
     )
 
 
-def take(timing: Timing, new: Measure) -> Timing:
+def with_measure(hub_clock: HubClock, new: Measure) -> HubClock:
     """With one more measure.
 
     One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set;
     two in a row, for a hub that is wrong for one moment shall move no gate's hours.
     """
-    best = timing.best
+    best = hub_clock.best
     if best and best.boot_id == new.boot_id and not _agree(best, new):
-        if timing.doubted is None or not _agree(timing.doubted, new):
-            return msgspec.structs.replace(timing, doubted=new)
-        timing = Timing(best=timing.doubted)
-    recent = (*(one for one in (timing.best, *timing.recent) if one and _still_counts(one, new)), new)
+        if hub_clock.doubted is None or not _agree(hub_clock.doubted, new):
+            return msgspec.structs.replace(hub_clock, doubted=new)
+        hub_clock = HubClock(best=hub_clock.doubted)
+    recent = (*(one for one in (hub_clock.best, *hub_clock.recent) if one and _still_counts(one, new)), new)
     recent = tuple(dict.fromkeys(recent))[-_MOST:]
-    return Timing(best=min(recent, key=lambda one: uncertainty_at(one, new.monotonic_ms)), recent=recent)
+    return HubClock(best=min(recent, key=lambda one: uncertainty_at(one, new.monotonic_ms)), recent=recent)
 
 
 def uncertainty_at(one: Measure, now_ms: int) -> int:
@@ -91,8 +91,8 @@ def _agree(one: Measure, new: Measure) -> bool:
     return apart <= uncertainty_at(one, new.monotonic_ms) + new.uncertainty_ms
 
 
-def kept(before: LinkNote | None, boot_id: str) -> Timing:
+def restored(before: LinkNote | None, boot_id: str) -> HubClock:
     """What was known before a restart; of another boot, the hub's time when that was last heard of."""
     if before is None:
-        return Timing()
-    return Timing(best=before.measure if before.boot_id == boot_id else last_known(before))
+        return HubClock()
+    return HubClock(best=before.measure if before.boot_id == boot_id else last_known(before))

@@ -15,7 +15,7 @@ from gate.common.outage import Outage
 from gate.store.locks import LendingBusy, lending_lock
 from sync.cache.writer import Cache
 from sync.upload.outbox import Outbox
-from sync.wire.messages import Lend, LentTo
+from sync.wire.messages import LendAnswer, LendRequest
 
 WAIT_S = 0.1
 """The door holds the lock for one commit; the guest at the other gate waits for twice this in all."""
@@ -33,7 +33,7 @@ class Lender:
         self._lock = lock
         self._outage = Outage("lending tickets to other gates")
 
-    def answer(self, lend: Lend, at: datetime) -> LentTo:
+    def answer(self, lend: LendRequest, at: datetime) -> LendAnswer:
         """Whether the ticket is lent; not if it was admitted here, or if that cannot be said.
 
         :raises DamagedCacheError: the cache is damaged.
@@ -48,4 +48,4 @@ class Lender:
             is_lent = is_used = False
         else:
             self._outage.over()
-        return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=is_lent, used=is_used)
+        return LendAnswer(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=is_lent, used=is_used)

@@ -16,7 +16,7 @@ from http.client import HTTPException
 import requests
 from urllib3.exceptions import HTTPError
 
-from sync.feed.transfer_meter import Meter
+from sync.feed.transfer_meter import TransferMeter
 
 PIECE_BYTES = 64 * 1024
 """Of a body that is held at once, packed and unpacked."""
@@ -42,7 +42,7 @@ class Download:
     def __init__(
         self,
         answer: requests.Response,
-        meter: Meter,
+        meter: TransferMeter,
         get: Get | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:

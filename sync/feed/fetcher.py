@@ -15,7 +15,7 @@ import msgspec
 
 from gate.common.outage import Outage
 from sync.cache.spool import Spool, SpoolBusy
-from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused, NoAnswer
+from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused, HubUnreachable
 from sync.wire.messages import GateConfig
 
 RETRY_S = 2.0
@@ -57,7 +57,7 @@ class Fetcher:
         self,
         client: HubClient,
         spool: Spool,
-        deliver: Callable[[GateConfig | Fetched], None],
+        deliver: Callable[[GateConfig | FetchedFeed], None],
         retry_s: float = RETRY_S,
         now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -122,7 +122,7 @@ class Fetcher:
             self._deliver(answer)
         except SpoolBusy:
             self._put_off(what)
-        except NoAnswer as error:
+        except HubUnreachable as error:
             self._hub.began(error)
             self._put_off(what)
         except Exception as error:  # whatever it was, this thread must live: nobody else asks
@@ -159,7 +159,7 @@ class Fetcher:
         )
         return self._outages.setdefault(_key(what), Outage(name))
 
-    def _ask(self, what: Want) -> GateConfig | Fetched:
+    def _ask(self, what: Want) -> GateConfig | FetchedFeed:
         if isinstance(what, WantConfig):
             return self._client.config()
         asked_ms = self._now_ms()

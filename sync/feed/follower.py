@@ -12,11 +12,11 @@ import structlog
 from gate.clock import Clock
 from gate.rules.model import Event
 from gate.store.link_row import Behind, LinkNote
-from sync.cache.spool import Spooled
+from sync.cache.spool import SpooledSnapshot
 from sync.cache.versions import plan
 from sync.cache.writer import Cache
 from sync.feed.fetcher import Want, WantConfig, WantEvent
-from sync.feed.snapshot import Fetched
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, FeedPlace, GateConfig, Head, WireError
 
 ASK_AGAIN_MS = 2_000
@@ -31,7 +31,7 @@ FORGET_MS = 6 * 3_600_000
 """Between two looks for what is long past."""
 
 
-class Follower:
+class FeedFollower:
     """The incoming half of sync.
 
     What is held only ever goes forward (docs/adr/0018): whatever has an older place is refused, and nothing
@@ -191,7 +191,7 @@ class Follower:
             self._told_ms[event_id] = self._clock.now().monotonic_ms
             self._ask(event_id)
 
-    def on_fetched(self, fetched: Fetched) -> None:
+    def on_fetched(self, fetched: FetchedFeed) -> None:
         """An answer over HTTP: one page of changes, and the next is asked for, or all of a night."""
         event_id = fetched.event_id
         before = self._held.get(event_id)
@@ -231,7 +231,7 @@ class Follower:
         self._heard.add(event_id)
         self._newest[event_id] = max(self._newest.get(event_id, place), place)
 
-    def _is_false(self, fetched: Fetched) -> bool:
+    def _is_false(self, fetched: FetchedFeed) -> bool:
         """Whether its generation cannot be yet: once taken, it would lock out every later one."""
         now, event_id = self._clock.now(), fetched.event_id
         latest = now.wall + AHEAD if now.clock == "synced" else FAR
@@ -248,7 +248,7 @@ class Follower:
         self._false.add(event_id)
         return True
 
-    def _replace(self, fetched: Fetched, spooled: Spooled) -> None:
+    def _replace(self, fetched: FetchedFeed, spooled: SpooledSnapshot) -> None:
         """Take a whole snapshot, unless it is late: asked for before what is held by now."""
         event_id, place = fetched.event_id, fetched.place
         if place < self._held.get(event_id, place):
@@ -343,6 +343,6 @@ def _told(unread: str) -> str:
     )
 
 
-def _discard(fetched: Fetched) -> None:
+def _discard(fetched: FetchedFeed) -> None:
     if fetched.spooled is not None:
         fetched.spooled.discard()

@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 from urllib3.util.retry import Retry
 
-from sync.feed.transfer_meter import Meter
+from sync.feed.transfer_meter import TransferMeter
 
 CONNECT_S = 3.0
 """To connect to one address."""
@@ -35,13 +35,13 @@ RETRY = Retry(
 )
 
 
-class Session(requests.Session):
+class HubSession(requests.Session):
     """One gate's conversation with the hub.
 
     :param meter: counts all of it.
     """
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: TransferMeter) -> None:
         super().__init__()
         self._meter = meter
         self.trust_env = False
@@ -58,7 +58,7 @@ class Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, meter: Meter, checks: ssl.SSLContext | None = None) -> None:
+    def __init__(self, meter: TransferMeter, checks: ssl.SSLContext | None = None) -> None:
         self._meter = meter
         self._checks = checks
         super().__init__(max_retries=RETRY)
@@ -75,7 +75,7 @@ class _Adapter(HTTPAdapter):
 class _Plain(socket.socket):
     """A socket that is counted."""
 
-    meter: Meter
+    meter: TransferMeter
 
     def recv_into(self, *args: Any, **others: Any) -> int:
         """As `socket.recv_into`; raises `TooMuch` as well."""
@@ -88,7 +88,7 @@ class _Plain(socket.socket):
 class _Safe(ssl.SSLSocket):
     """The same over TLS. Counted is what was encrypted; a handshake has the time-out of a connection."""
 
-    meter: Meter
+    meter: TransferMeter
 
     def recv_into(self, *args: Any, **others: Any) -> int:
         """As `SSLSocket.recv_into`; raises `TooMuch` as well."""
@@ -99,7 +99,7 @@ class _Safe(ssl.SSLSocket):
 
 
 @contextlib.contextmanager
-def _in_time(line: socket.socket, meter: Meter) -> Iterator[None]:
+def _in_time(line: socket.socket, meter: TransferMeter) -> Iterator[None]:
     """One read: as long as one may take, and no longer than all may."""
     wanted, left = line.gettimeout(), meter.left()
     line.settimeout(left if wanted is None else min(wanted, left))
@@ -109,7 +109,7 @@ def _in_time(line: socket.socket, meter: Meter) -> Iterator[None]:
         line.settimeout(wanted)
 
 
-def _pools(meter: Meter) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(meter: TransferMeter) -> dict[str, type[HTTPConnectionPool]]:
     """What urllib3 takes connections from."""
 
     class Plain(HTTPConnection):
@@ -129,14 +129,14 @@ def _pools(meter: Meter) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": SafePool}
 
 
-def _connect(wanted: HTTPConnection, meter: Meter) -> socket.socket:
+def _connect(wanted: HTTPConnection, meter: TransferMeter) -> socket.socket:
     try:
         return _dial(wanted.host, wanted.port or wanted.default_port, meter)
     except OSError as error:
         raise NewConnectionError(wanted, str(error)) from error
 
 
-def _dial(host: str, port: int, meter: Meter) -> socket.socket:
+def _dial(host: str, port: int, meter: TransferMeter) -> socket.socket:
     """A counted connection to the first address that takes it. Raises `OSError` and `TooMuch`."""
     with meter.looking_up():
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

@@ -15,10 +15,10 @@ from gate.rules.alert import Alert
 from gate.rules.home_gate import Division, division_of
 from gate.store.link_row import LinkNote
 from sync.broker.mqtt import Message
-from sync.broker.read_message import understand
+from sync.broker.read_message import read_or_log
 from sync.cache.writer import STORE_RETRY_MS, Cache
-from sync.feed.follower import Follower
-from sync.feed.snapshot import Fetched
+from sync.feed.follower import FeedFollower
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Delta, GateConfig, Head, WireError, decode
 from sync.wire.topics import Topics
 
@@ -27,7 +27,7 @@ KEPT = 10_000
 KEPT_BYTES = 32 * 1024 * 1024
 """The same, in bytes."""
 
-Incoming = Message | GateConfig | Fetched
+Incoming = Message | GateConfig | FetchedFeed
 
 
 class Intake:
@@ -44,7 +44,7 @@ class Intake:
         *,
         topics: Topics,
         cache: Cache,
-        follower: Follower,
+        follower: FeedFollower,
         clock: Clock,
         outage: Outage,
         revoke: Callable[[Sequence[str]], None],
@@ -87,7 +87,7 @@ class Intake:
     def _write_kept(self) -> None:
         try:
             while self._kept:
-                understand(self._kept[0], self._write, self._seldom)
+                read_or_log(self._kept[0], self._write, self._seldom)
                 self._let_go()
         except StoreError as error:
             self._outage.began(error)
@@ -105,7 +105,7 @@ class Intake:
                 self._cache.add_lent(message, self._clock.now().wall)
                 self._revoke(message.revoked)
                 self.lent_as_of = {e.event_id: division_of(e) for e in message.events if e.homes}
-            case Fetched():
+            case FetchedFeed():
                 self._before_large()
                 self._follower.on_fetched(message)
             case Message(topic, payload) if topic.endswith("/head"):

@@ -17,14 +17,14 @@ from urllib3.exceptions import HTTPError
 from gate.common.errors import StoreError
 from gate.common.value import Value
 from sync.broker.tls import context, is_lost
-from sync.cache.spool import Spool, Spooled
+from sync.cache.spool import Spool, SpooledSnapshot
 from sync.feed.answer_lines import AnswerLines, FetchError, UnreadableChangeError
 from sync.feed.download import Download
-from sync.feed.http_session import Session
-from sync.feed.transfer_meter import Meter, TooMuch
+from sync.feed.http_session import HubSession
+from sync.feed.transfer_meter import TransferLimitError, TransferMeter
 from sync.wire.messages import LARGEST, Change, FeedPlace, GateConfig, WireError, decode
 
-__all__ = ["FetchError", "Fetched", "HubClient", "HubRefused", "NoAnswer"]
+__all__ = ["FetchError", "FetchedFeed", "HubClient", "HubRefused", "HubUnreachable"]
 
 READ_S = 20.0
 """Between two pieces of an answer."""
@@ -41,7 +41,7 @@ MOST_CHANGES = 5_000
 _log = structlog.get_logger()
 
 
-class NoAnswer(FetchError):
+class HubUnreachable(FetchError):
     """Nothing answers where the hub should be."""
 
 
@@ -49,7 +49,7 @@ class HubRefused(FetchError):
     """The hub knows nothing of what was asked for, or does not give it to this gate (403, 404)."""
 
 
-class Fetched(Value, frozen=True):
+class FetchedFeed(Value, frozen=True):
     """A whole snapshot (`spooled`) or what came after the version `since` (`changes`).
 
     `newest`: what the hub has, where that is more than `version`.
@@ -62,7 +62,7 @@ class Fetched(Value, frozen=True):
     version: int
     generation: int = 1
     since: int = 0
-    spooled: Spooled | None = None
+    spooled: SpooledSnapshot | None = None
     changes: tuple[Change, ...] = ()
     went_back: bool = False
     newest: int = 0
@@ -104,8 +104,8 @@ class HubClient:
         self._pause = pause
         self._wall = wall
         self._base = f"{url.rstrip('/')}/api/gates/{gate_id}"
-        self._meter = Meter(ticks)
-        self._session = Session(self._meter)
+        self._meter = TransferMeter(ticks)
+        self._session = HubSession(self._meter)
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.headers["Accept-Encoding"] = "gzip"
         self._session.verify = ca_file or True
@@ -136,7 +136,7 @@ class HubClient:
 
     def admissions(
         self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
-    ) -> Fetched:
+    ) -> FetchedFeed:
         """All of an event, or what changed after `since`; checked against its digest.
 
         All of the event is asked for instead of more than `MOST_CHANGES`, or of changes one of which cannot
@@ -156,7 +156,7 @@ class HubClient:
             raise FetchError(f"event {event_id}: asked for all of it, the hub answered with changes.")
         return fetched
 
-    def _fetch(self, event_id: str, held: FeedPlace, since: int, spool: Spool) -> Fetched | None:
+    def _fetch(self, event_id: str, held: FeedPlace, since: int, spool: Spool) -> FetchedFeed | None:
         """None: more changes than are held in memory, or one that cannot be read."""
         self._meter.begin(NIGHT_S)
         path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
@@ -168,7 +168,7 @@ class HubClient:
             lines = AnswerLines(download.pieces(), event_id)
             header = lines.header
             place = FeedPlace(generation=header.generation, version=header.version)
-            fetched = Fetched(event_id=event_id, version=header.version, generation=header.generation)
+            fetched = FetchedFeed(event_id=event_id, version=header.version, generation=header.generation)
             if place < held:
                 return msgspec.structs.replace(fetched, went_back=True)
             if not header.since:
@@ -199,7 +199,7 @@ class HubClient:
         try:
             return self._send(url, query, {})
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError) as error:
-            raise NoAnswer(
+            raise HubUnreachable(
                 f"{url}: no answer from the hub ({type(error).__name__}). Is it running?"
             ) from None
 
@@ -228,7 +228,7 @@ def _in_words(url: str) -> Iterator[None]:
         yield
     except StoreError as error:
         raise FetchError(str(error)) from error
-    except TooMuch as error:
+    except TransferLimitError as error:
         raise FetchError(f"{url}: given up: {error}. It is asked again. Is that the hub?") from None
     except (
         requests.RequestException,

@@ -23,11 +23,11 @@ _WORTH = 2
 """Packed bytes are fewer than those they make: what was used pays for twice as much of the wire."""
 
 
-class TooMuch(MagueyError):
+class TransferLimitError(MagueyError):
     """An answer takes more time or bytes than any needs."""
 
 
-class Meter:
+class TransferMeter:
     """Counts. Before the first `begin` nothing is allowed.
 
     :param clock: seconds, of any origin.
@@ -49,23 +49,23 @@ class Meter:
         self._waste = self._used = 0
 
     def left(self) -> float:
-        """Seconds that are left, more than 0. Raises `TooMuch`."""
+        """Seconds that are left, more than 0. Raises `TransferLimitError`."""
         self.turns += 1
         now = self._clock()
         if now >= self._until:
-            raise TooMuch("it takes too long in all")
+            raise TransferLimitError("it takes too long in all")
         if now >= self._slow_at:
-            raise TooMuch(f"fewer than {SLOW_BYTES} bytes of use in {SLOW_S:g} s")
+            raise TransferLimitError(f"fewer than {SLOW_BYTES} bytes of use in {SLOW_S:g} s")
         return min(self._until, self._slow_at) - now
 
     def arrived(self, count: int) -> None:
-        """So many bytes came on the wire. Raises `TooMuch`."""
+        """So many bytes came on the wire. Raises `TransferLimitError`."""
         self._waste += count
         if self._waste > WASTE_BYTES:
-            raise TooMuch(f"{self._waste} bytes on the wire of which nothing came")
+            raise TransferLimitError(f"{self._waste} bytes on the wire of which nothing came")
 
     def used(self, count: int) -> None:
-        """So many bytes came out of what arrived. Raises `TooMuch`."""
+        """So many bytes came out of what arrived. Raises `TransferLimitError`."""
         self._waste = max(0, self._waste - _WORTH * count)
         self._used += count
         if self._used >= SLOW_BYTES:

@@ -10,7 +10,7 @@ import msgspec
 
 from gate.common.allowance import Allowance, Rate
 from gate.rules.model import ScanRecord
-from sync.broker.inbox import COST, MOST_GATES, Arrived, PeerMessage
+from sync.broker.inbox import COST, MOST_GATES, Arrivals, PeerMessage
 from sync.peers.pace import EntryPace
 
 MESSAGES = Rate(per_s=20, at_once=1_200)
@@ -21,7 +21,7 @@ CALM_MS = 60_000
 """So long within its budget, and a gate does not flood any more."""
 
 
-class _Means:
+class _Budget:
     """What one gate may send: messages and bytes."""
 
     def __init__(self, now_ms: int) -> None:
@@ -40,7 +40,7 @@ class _Gate:
     """What is known of one gate."""
 
     def __init__(self, now_ms: int) -> None:
-        self.coming, self.taken = _Means(now_ms), _Means(now_ms)
+        self.coming, self.taken = _Budget(now_ms), _Budget(now_ms)
         self.paces = {"scan": EntryPace(now_ms), "annulled": EntryPace(now_ms)}
         self.over_ms: int | None = None
         """When it was last beyond its budget."""
@@ -51,7 +51,7 @@ class _Gate:
         return self.over_ms is not None and now_ms - self.over_ms < CALM_MS
 
 
-class Episode(msgspec.Struct, frozen=True):
+class FloodEvent(msgspec.Struct, frozen=True):
     """A gate that began to flood, or ended. `refused`: how much of it did not count, once it is over."""
 
     gate_id: str
@@ -66,7 +66,7 @@ class PeerFloods:
         self._gates: dict[str, _Gate] = {}
         self._told: set[str] = set()
 
-    def arrived(self, gate_id: str, arrived: Arrived, now_ms: int) -> None:
+    def arrived(self, gate_id: str, arrived: Arrivals, now_ms: int) -> None:
         """So much of it came, whether there was room for it or not."""
         gate = self._gate(gate_id, now_ms)
         if not gate.coming.spend(arrived.messages, arrived.bytes, now_ms):
@@ -102,12 +102,12 @@ class PeerFloods:
         """The gates that flood, by name."""
         return tuple(sorted(name for name, gate in self._gates.items() if gate.floods(now_ms)))
 
-    def episodes(self, now_ms: int) -> list[Episode]:
+    def episodes(self, now_ms: int) -> list[FloodEvent]:
         """What is to be told: each flood once when it begins, and once when it is over."""
         now = set(self.flooding(now_ms))
-        began = [Episode(gate_id, began=True) for gate_id in sorted(now - self._told)]
+        began = [FloodEvent(gate_id, began=True) for gate_id in sorted(now - self._told)]
         over = [
-            Episode(gate_id, began=False, refused=self._gates[gate_id].refused)
+            FloodEvent(gate_id, began=False, refused=self._gates[gate_id].refused)
             for gate_id in sorted(self._told - now)
         ]
         for episode in over:

@@ -22,12 +22,12 @@ from gate.rules.model import Now, ScanRecord
 from gate.store.link_row import LinkNote
 from sync.broker.inbox import Inbox, PeerMessage
 from sync.broker.mqtt import Message, MqttLink
-from sync.broker.read_message import understand
+from sync.broker.read_message import read_or_log
 from sync.cache.peer_tables import Pair, is_admission, is_annulment, pair
 from sync.cache.writer import STORE_RETRY_MS, Cache
 from sync.peers.floods import CALM_MS, PeerFloods
-from sync.peers.numbers import Peers
-from sync.wire.cutoff import Cutoff, by_name
+from sync.peers.heard_numbers import HeardNumbers
+from sync.wire.cutoff import Cutoff, filters_by_name
 from sync.wire.messages import MOST_NAMED, GateStatus, decode
 from sync.wire.scans import decode_scans
 from sync.wire.topics import Topics
@@ -58,7 +58,7 @@ class _Read(msgspec.Struct):
     floods: list[str] = []
 
 
-class Hearing:
+class PeerListener:
     """Takes the other gates' messages out of the inbox.
 
     :param on_status: called with each status of another gate.
@@ -83,7 +83,7 @@ class Hearing:
         self._on_status = on_status
         self.outage = Outage("cache")
         """Of the cache, which others write to as well."""
-        self.peers = Peers(before.heard if before else ())
+        self.peers = HeardNumbers(before.heard if before else ())
         """What was heard of the other gates and is in the cache."""
         self._floods, self._cutoff = PeerFloods(), Cutoff()
         self._wide = topics.heard_at(gate_id)
@@ -125,7 +125,7 @@ class Hearing:
         :param named: the gates that the configuration names.
         """
         gates = {*named, *self._inbox.heard_of()} - {self._gate_id} if self._cut_off else ()
-        return by_name(self._wide, gates, self._cut_off)
+        return filters_by_name(self._wide, gates, self._cut_off)
 
     def tell_current(self, now: Now, *, is_current: bool) -> None:
         """Whether all is held here that a hub which is heard has told of."""
@@ -177,7 +177,7 @@ class Hearing:
 
     def _understand(self, heard: PeerMessage, use: Callable[[Message], None]) -> None:
         """Use its message, if it can be read; of one gate the log is told of one a minute that cannot."""
-        understand(heard.message, use, self._seldom, heard.gate_id)
+        read_or_log(heard.message, use, self._seldom, heard.gate_id)
 
     def _known(self) -> KnownScans:
         """What of it was told before, by kind of record: it is not new, and costs nothing."""

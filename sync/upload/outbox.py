@@ -19,7 +19,7 @@ from gate.common.named_queries import load_queries
 from gate.rules.model import Now, ScanRecord
 from gate.store.rows import COLUMNS, from_row, moment
 from gate.store.shared_files import FileIdentity, identity
-from sync.wire.scans import Spoiled
+from sync.wire.scans import SpoiledRow
 
 SQL = load_queries("sync", "outbox.sql")
 CELL_CHARACTERS = 128
@@ -28,7 +28,7 @@ _TOLD_PLACES = 10
 _SEQ = COLUMNS.index("seq")
 _ABOVE = f"select {', '.join(COLUMNS)} from scans where seq > ? and seq <= ? order by seq limit ?"  # noqa: S608
 
-JournalPlace = ScanRecord | Spoiled
+JournalPlace = ScanRecord | SpoiledRow
 """What stands under one number of the journal."""
 
 
@@ -58,7 +58,7 @@ class Outbox:
             return int(self._meta("last_seq") or 0)
 
     def above(self, seq: int, limit: int) -> list[JournalPlace]:
-        """The next records, oldest first; in the place of one that is spoiled or gone, its `Spoiled`."""
+        """The next records, oldest first; in the place of one that is spoiled or gone, its `SpoiledRow`."""
         with self._in_words():
             db = self._open()
             rows = db.execute(_ABOVE, (seq, self.last_seq(), limit)).fetchall() if db else []
@@ -68,10 +68,10 @@ class Outbox:
             # below the oldest row of all nothing is missing: that was pruned
             before = seq if db.execute(SQL["any_up_to"], (seq,)).fetchone() else None
             places = _without_gaps([_read(row, *owner) for row in rows], before, limit, owner)
-        self._tell([place for place in places if isinstance(place, Spoiled)])
+        self._tell([place for place in places if isinstance(place, SpoiledRow)])
         return places
 
-    def _tell(self, spoiled: list[Spoiled]) -> None:
+    def _tell(self, spoiled: list[SpoiledRow]) -> None:
         """Each place once, however often it is sent."""
         fresh = [place for place in spoiled if (place.epoch, place.seq) not in self._told]
         self._told.update((place.epoch, place.seq) for place in fresh)
@@ -204,9 +204,9 @@ def _read(row: tuple[Any, ...], gate_id: str, epoch: str) -> JournalPlace:
     return record
 
 
-def _spoiled(row: tuple[Any, ...], gate_id: str, epoch: str, error: str) -> Spoiled:
+def _spoiled(row: tuple[Any, ...], gate_id: str, epoch: str, error: str) -> SpoiledRow:
     cells = {name: _cell(value) for name, value in zip(COLUMNS, row, strict=True)}
-    return Spoiled(gate_id=gate_id, epoch=epoch, seq=row[_SEQ], error=error[:CELL_CHARACTERS], row=cells)
+    return SpoiledRow(gate_id=gate_id, epoch=epoch, seq=row[_SEQ], error=error[:CELL_CHARACTERS], row=cells)
 
 
 def _cell(value: Any) -> str | int | float | None:
@@ -228,5 +228,5 @@ def _without_gaps(
     return places[:limit]
 
 
-def _missing(seq: int, gate_id: str, epoch: str) -> Spoiled:
-    return Spoiled(gate_id=gate_id, epoch=epoch, seq=seq, error="there is no such row", row={})
+def _missing(seq: int, gate_id: str, epoch: str) -> SpoiledRow:
+    return SpoiledRow(gate_id=gate_id, epoch=epoch, seq=seq, error="there is no such row", row={})

@@ -109,7 +109,7 @@ def gate_in(topic: str) -> str:
     return levels[_GATE_LEVEL] if is_gates and GATE_ID.fullmatch(levels[_GATE_LEVEL]) else ""
 
 
-def by_name(wide: Sequence[str], gates: Iterable[str], cut_off: Collection[str]) -> tuple[str, ...]:
+def filters_by_name(wide: Sequence[str], gates: Iterable[str], cut_off: Collection[str]) -> tuple[str, ...]:
     """The filters to listen to: `wide` as they are, or for each gate but those that are cut off.
 
     :param gates: all that may have something to say; one that is not among them is not heard meanwhile.
@@ -127,7 +127,7 @@ def _named(wide: str, gates: Sequence[str]) -> list[str]:
     return ["/".join([*levels[:_GATE_LEVEL], gate_id, *levels[_GATE_LEVEL + 1 :]]) for gate_id in gates]
 
 
-def change(held: Collection[str], wanted: Collection[str]) -> FilterChange:
+def filter_change(held: Collection[str], wanted: Collection[str]) -> FilterChange:
     """From the filters that are held to those that are wanted."""
     return FilterChange(
         subscribe=tuple(one for one in wanted if one not in held),

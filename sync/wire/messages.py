@@ -95,7 +95,7 @@ class FeedPlace(Value, frozen=True, order=True):
     version: int
 
 
-class Held(Value, frozen=True):
+class HeldNight(Value, frozen=True):
     """What a gate's cache holds of one night. `digest`: as `sync.cache.digest` computes it."""
 
     event_id: str
@@ -138,7 +138,7 @@ class GateStatus(Value, frozen=True):
     boot_id: str = ""
     monotonic_ms: int | None = None
     isolated: bool = False
-    held: tuple[Held, ...] = ()
+    held: tuple[HeldNight, ...] = ()
     flooding: tuple[str, ...] = ()
     v: int = VERSION
 
@@ -150,9 +150,11 @@ class Probe(Value, frozen=True, tag="probe", tag_field="t"):
     v: int = VERSION
 
 
-class LentTo(Value, frozen=True, tag="lent", tag_field="t"):
-    """Gate to hub, on `claims`: the answer to `Lend`. `lent`: this gate will not admit it alone any more;
-    `used`: it has admitted it. Neither: it cannot say."""
+class LendAnswer(Value, frozen=True, tag="lent", tag_field="t"):
+    """Gate to hub, on `claims`: the answer to `LendRequest`.
+
+    `lent`: this gate will not admit it alone any more. `used`: it has admitted it. Neither: it cannot say.
+    """
 
     scan_id: str
     code_hash: str
@@ -161,7 +163,7 @@ class LentTo(Value, frozen=True, tag="lent", tag_field="t"):
     v: int = VERSION
 
 
-ToHub = Claim | Returned | Probe | LentTo
+ToHub = Claim | Returned | Probe | LendAnswer
 
 
 class HubTime(Value, frozen=True, tag="time", tag_field="t"):
@@ -173,7 +175,7 @@ class HubTime(Value, frozen=True, tag="time", tag_field="t"):
     v: int = VERSION
 
 
-class Lend(Value, frozen=True, tag="lend", tag_field="t"):
+class LendRequest(Value, frozen=True, tag="lend", tag_field="t"):
     """Hub to a ticket's home gate, on `grants`: gate `to` asks for it with the claim `scan_id`."""
 
     scan_id: str
@@ -183,7 +185,7 @@ class Lend(Value, frozen=True, tag="lend", tag_field="t"):
     v: int = VERSION
 
 
-ToGate = Grant | HubTime | Lend
+ToGate = Grant | HubTime | LendRequest
 
 
 class GateConfig(Value, frozen=True):

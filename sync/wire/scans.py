@@ -34,7 +34,7 @@ class _Batch(msgspec.Struct):
     scans: list[msgspec.Raw]
 
 
-class Unreadable(Value, frozen=True):
+class UnreadableRecord(Value, frozen=True):
     """A record of a batch that is none. `epoch` and `seq` where at least those could be read."""
 
     raw: bytes
@@ -43,7 +43,7 @@ class Unreadable(Value, frozen=True):
     seq: int | None = None
 
 
-class Spoiled(Value, frozen=True):
+class SpoiledRow(Value, frozen=True):
     """In a batch, the place of a journal row that is no record any more; `error` says why.
 
     It goes to the hub so that what is left of it is kept, in the quarantine, and the numbering has no
@@ -63,7 +63,7 @@ class _Place(msgspec.Struct):
     seq: int
 
 
-def encode_scans(records: Sequence[ScanRecord | Spoiled]) -> bytes:
+def encode_scans(records: Sequence[ScanRecord | SpoiledRow]) -> bytes:
     """A batch of one to `BATCH_LIMIT` scan records, or of the places of spoiled ones."""
     if not 0 < len(records) <= BATCH_LIMIT:
         raise WireError(f"a batch holds 1 to {BATCH_LIMIT} records, not {len(records)}")
@@ -75,7 +75,7 @@ def record_hash(record: ScanRecord) -> str:
     return hashlib.sha256(msgspec.json.encode(record)).hexdigest()
 
 
-def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[Unreadable]]:
+def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[UnreadableRecord]]:
     """Read a batch; a record that is wrong spoils only itself.
 
     :param gate_id: the gate whose topic it came on; a record of another gate is refused.
@@ -90,21 +90,21 @@ def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[U
     if not 0 < len(batch.scans) <= BATCH_LIMIT:
         raise WireError(f"{len(batch.scans)} records, a batch holds 1 to {BATCH_LIMIT}")
     good: list[ScanRecord] = []
-    bad: list[Unreadable] = []
+    bad: list[UnreadableRecord] = []
     for raw in batch.scans:
         found = _record(bytes(raw), gate_id)
         good.append(found) if isinstance(found, ScanRecord) else bad.append(found)
     return good, bad
 
 
-def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
+def _record(raw: bytes, gate_id: str) -> ScanRecord | UnreadableRecord:
     try:
         record = read_json(raw, ScanRecord, limit=MESSAGE_LIMIT)
     except UnreadableError as error:
         return _unreadable(raw, _spoiled(raw) or str(error))
     if record.gate_id != gate_id:
         foreign = f"record of gate {record.gate_id[:64]!r} on the topic of {gate_id!r}"
-        return Unreadable(raw=raw, error=foreign)
+        return UnreadableRecord(raw=raw, error=foreign)
     if not _EARLIEST <= record.occurred_at < _LATEST:
         return _unreadable(raw, f"occurred_at {record.occurred_at.isoformat()} is not within 1970 to 2199")
     wild = next(
@@ -120,19 +120,19 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | Unreadable:
 def _spoiled(raw: bytes) -> str | None:
     """What the gate itself says is wrong with the row, if it does."""
     try:
-        return f"spoiled in the gate's journal: {read_json(raw, Spoiled, limit=MESSAGE_LIMIT).error}"
+        return f"spoiled in the gate's journal: {read_json(raw, SpoiledRow, limit=MESSAGE_LIMIT).error}"
     except UnreadableError:
         return None
 
 
-def _unreadable(raw: bytes, error: str) -> Unreadable:
+def _unreadable(raw: bytes, error: str) -> UnreadableRecord:
     """With its place, if that much can be read: without it the gate's acknowledgement stops here."""
     error = error[:_ERROR_CHARACTERS]
     try:
         # not strict: a number written as text still says which record this is
         place = read_json(raw, _Place, limit=MESSAGE_LIMIT, strict=False)
     except UnreadableError:
-        return Unreadable(raw=raw, error=error)
+        return UnreadableRecord(raw=raw, error=error)
     if not EPOCH.fullmatch(place.epoch):
-        return Unreadable(raw=raw, error=error)
-    return Unreadable(raw=raw, error=error, epoch=place.epoch, seq=place.seq)
+        return UnreadableRecord(raw=raw, error=error)
+    return UnreadableRecord(raw=raw, error=error, epoch=place.epoch, seq=place.seq)

@@ -28,7 +28,7 @@ from hub.gates.atomic_file import write_atomically
 from hub.gates.broker_list import broker_list_text
 from hub.mqtt.link import client_id
 from sync.broker.mqtt import BrokerAddress as LinkBroker
-from sync.broker.mqtt import Connected, LinkEvent, Lost, MqttLink
+from sync.broker.mqtt import Connected, Disconnected, LinkEvent, MqttLink
 from sync.wire.topics import Topics
 from sync.wire.without_properties import PlainClient
 from tests.certificates import Authority, Identity
@@ -284,7 +284,7 @@ def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
         torn = link._client.socket()  # without a goodbye
         assert torn is not None
         cast(socket.socket, torn).shutdown(socket.SHUT_RDWR)
-        assert isinstance(told.get(timeout=PATIENCE_S), Lost)
+        assert isinstance(told.get(timeout=PATIENCE_S), Disconnected)
     club.witness.say(OURS.alerts(), b"after the will")
     assert OURS.status("gate-2") not in club.witness.until(b"after the will")
     link.close()

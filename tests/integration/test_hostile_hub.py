@@ -24,7 +24,7 @@ from sync.cache.spool import Spool
 from sync.feed import http_session as session
 from sync.feed import snapshot
 from sync.feed.fetcher import Fetcher, WantConfig
-from sync.feed.snapshot import Fetched, FetchError, HubClient
+from sync.feed.snapshot import FetchedFeed, FetchError, HubClient
 from sync.feed.transfer_meter import WASTE_BYTES
 from sync.wire.messages import GateConfig, encode
 from tests.certificates import Authority
@@ -110,7 +110,7 @@ class Client(HubClient):
         super().__init__(url, "gate-1", "t", ca_file, lambda _s: None, ticks=lambda: float(next(ticks)))
         self.spool = Spool(folder / "spool.db")
 
-    def night(self) -> Fetched:
+    def night(self) -> FetchedFeed:
         return self.admissions("event-1", 0, self.spool)
 
 

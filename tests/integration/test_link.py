@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.servers import Mosquitto, free_port, mosquitto
-from sync.broker.mqtt import BrokerAddress, Connected, LinkError, LinkEvent, Lost, Message, MqttLink
+from sync.broker.mqtt import BrokerAddress, Connected, Disconnected, LinkError, LinkEvent, Message, MqttLink
 from sync.wire.messages import LARGEST
 from tests.patience import PATIENCE_S, until
 
@@ -50,14 +50,14 @@ def test_a_broker_that_is_killed_is_noticed(broker: Mosquitto) -> None:
     listener = Listener(broker.port, "gate-1")
     assert listener.next() == Connected()
     broker.kill()
-    assert isinstance(listener.next(), Lost)
+    assert isinstance(listener.next(), Disconnected)
     assert not listener.link.publish("a", b"x")
     listener.link.close()
 
 
 def test_a_broker_that_is_not_there_is_lost_and_raises_nothing() -> None:
     listener = Listener(free_port(), "gate-1")
-    assert isinstance(listener.next(), Lost)
+    assert isinstance(listener.next(), Disconnected)
     listener.link.close()
 
 
@@ -87,7 +87,7 @@ def test_who_is_put_out_by_a_namesake_is_told_so_by_the_broker() -> None:
             assert listener.next() == Connected()
             line.sendall(bytes.fromhex("e0028e00"))  # DISCONNECT, session taken over
             told = listener.next()
-    assert isinstance(told, Lost)
+    assert isinstance(told, Disconnected)
     assert told.taken_over
     listener.link.close()
 
@@ -137,6 +137,6 @@ def test_a_packet_larger_than_any_message_ends_the_line_before_any_of_it_is_read
             assert listener.next() == Connected()
             line.sendall(bytes.fromhex("32ffffff7f") + b"\x00\x05a/b/c")  # PUBLISH of 256 MiB
             told = listener.next()
-    assert isinstance(told, Lost)
+    assert isinstance(told, Disconnected)
     assert "268435455 bytes" in told.why
     listener.link.close()

@@ -16,7 +16,7 @@ from random import Random
 import psycopg
 import pytest
 
-from demo.club import Building, Club, GateBox, Program, await_true, open_club
+from demo.club import Club, ClubSetup, GateBox, Program, await_true, open_club
 from demo.night import Ticket, phone
 from gate.common.named_queries import parse_queries
 from gate.rules.model import ScanRecord
@@ -66,7 +66,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
             lines[gate_id, port] = stack.enter_context(proxy(port))
             return lines[gate_id, port].port
 
-        building = Building(gates=GATES, hold_ms=60, line=line)
+        building = ClubSetup(gates=GATES, hold_ms=60, line=line)
         yield Night(stack.enter_context(open_club(tmp_path / "club", print, building)), lines)
 
 

@@ -10,7 +10,7 @@ from random import Random
 import psycopg
 import pytest
 
-from demo.club import Building, Club, GateBox, await_true, open_club
+from demo.club import Club, ClubSetup, GateBox, await_true, open_club
 from demo.night import Ticket, phone
 from gate.clock import SystemClock
 from gate.diagnostics.status import EventStatus
@@ -21,7 +21,7 @@ from tests.patience import PATIENCE_S
 
 @pytest.fixture
 def club(tmp_path: Path) -> Iterator[Club]:
-    with open_club(tmp_path / "club", print, Building(gates=1, claim_timeout=5.0)) as club:
+    with open_club(tmp_path / "club", print, ClubSetup(gates=1, claim_timeout=5.0)) as club:
         yield club
 
 

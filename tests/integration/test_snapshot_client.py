@@ -23,7 +23,7 @@ from sync.cache.spool import Spool, SpoolBusy
 from sync.feed import answer_lines as lines_of
 from sync.feed import download
 from sync.feed import snapshot as limits
-from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused, NoAnswer
+from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused, HubUnreachable
 from sync.wire.messages import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
 from tests.factories import NOW, a_code, a_table, an_admission, an_event, code_id
 
@@ -98,7 +98,7 @@ class Client(HubClient):
         super().__init__(url, "gate-1", "the-token", pause=self.waits.append)
         self.spool = Spool(folder / "spool.db")
 
-    def fetch(self, since: int = 0, generation: int = 1) -> Fetched:
+    def fetch(self, since: int = 0, generation: int = 1) -> FetchedFeed:
         return self.admissions("event-1", since, self.spool, generation)
 
 
@@ -107,7 +107,7 @@ def client(hub: type[Hub], tmp_path: Path) -> Client:
     return Client(f"http://127.0.0.1:{hub.port}", tmp_path)  # type: ignore[attr-defined]
 
 
-def rows_of(fetched: Fetched) -> list[FeedRow]:
+def rows_of(fetched: FetchedFeed) -> list[FeedRow]:
     """What a snapshot brought, in no order."""
     assert fetched.spooled is not None
     with contextlib.closing(sqlite3.connect(fetched.spooled.path)) as db:
@@ -475,7 +475,7 @@ def test_a_gate_that_cannot_read_a_change_loads_the_whole_night(
 
 def test_a_hub_that_is_busy_cannot_tell_the_gate_to_wait_for_hours(hub: type[Hub], client: Client) -> None:
     hub.status, hub.headers_sent = 503, {"Retry-After": "3600"}
-    with pytest.raises(NoAnswer):
+    with pytest.raises(HubUnreachable):
         client.config()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sync.broker.mqtt import BrokerAddress as LinkBroker
-from sync.broker.mqtt import LinkEvent, Lost, MqttLink
+from sync.broker.mqtt import Disconnected, LinkEvent, MqttLink
 from tests.integration.test_broker import LISTED, OURS, TOPICS, Client, Club, list_gates, open_club
 from tests.integration.test_flood import Gate
 from tests.patience import PATIENCE_S, until
@@ -150,7 +150,7 @@ def test_a_gate_that_the_list_does_not_name_any_more_may_do_nothing_and_is_told_
     will = (OURS.status("gate-3"), b"gone")
     link = MqttLink(broker, "gate-3", lambda _link, event: told.put(event), will, OURS.heard_at("gate-3"))
     lost = told.get(timeout=PATIENCE_S)
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, Disconnected)
     assert lost.unlisted
     assert "this gate is not in the broker's list" in lost.why
     link.publish(OURS.scans("gate-3"), b"a scan")

@@ -12,8 +12,8 @@ from sync.wire.cutoff import (
     MOST_SENDERS,
     PAUSE_MS,
     Cutoff,
-    by_name,
-    change,
+    filter_change,
+    filters_by_name,
     gate_in,
 )
 from sync.wire.scans import encode_scans
@@ -127,7 +127,7 @@ def test_of_more_senders_than_are_remembered_the_first_is_forgotten() -> None:
 @given(st.sets(GATES), st.sets(GATES))
 def test_by_name_every_gate_is_heard_but_who_is_cut_off(gates: set[str], cut_off: set[str]) -> None:
     wide = TOPICS.heard_at("gate-9")
-    filters = by_name(wide, gates, cut_off)
+    filters = filters_by_name(wide, gates, cut_off)
     if not cut_off:
         assert filters == tuple(wide)
         return
@@ -142,8 +142,8 @@ def test_a_change_leads_from_any_filters_to_any_others(
     gates: set[str], before: set[str], after: set[str]
 ) -> None:
     wide = (TOPICS.claims(), TOPICS.status())
-    held, wanted = by_name(wide, gates, before), by_name(wide, gates, after)
-    told = change(held, wanted)
+    held, wanted = filters_by_name(wide, gates, before), filters_by_name(wide, gates, after)
+    told = filter_change(held, wanted)
     assert (set(held) | set(told.subscribe)) - set(told.unsubscribe) == set(wanted)
     assert not set(told.subscribe) & set(told.unsubscribe)
 

@@ -1,7 +1,7 @@
 """Policy ``home_gate``: no ticket is admitted twice, whatever partitions, delays and stopped processes.
 
-Real desks, journals, caches and the real answer to `Lend`; the hub is in memory. Between any two steps of
-a decision, the others may do something: each reading of the clock and each look into the cache is a
+Real desks, journals, caches and the real answer to `LendRequest`; the hub is in memory. Between any two
+steps of a decision, the others may do something: each reading of the clock and each look into the cache is a
 place where this process may be stopped, for any length of time. Quality 7.1, invariant 8.
 """
 
@@ -36,7 +36,7 @@ from gate.store.locks import LOCK_FILE
 from sync.cache.writer import Cache
 from sync.claims.lent_tickets import Lender
 from sync.upload.outbox import Outbox
-from sync.wire.messages import GateConfig, Lend
+from sync.wire.messages import GateConfig, LendRequest
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
 from tests.machines import play
@@ -149,7 +149,7 @@ class Gate:
         return record
 
     def lend(self, claim: Claim, to: str) -> bool:
-        asked = Lend(scan_id=claim.scan_id, code_hash=claim.code_hash, event_id="event-1", to=to)
+        asked = LendRequest(scan_id=claim.scan_id, code_hash=claim.code_hash, event_id="event-1", to=to)
         return self.lender.answer(asked, self.clock.wall).lent
 
     def annul(self, scan: ScanRecord) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sync.broker import inbox
 from sync.broker.inbox import Inbox, PeerMessage
-from sync.broker.mqtt import Lost, Message, MqttLink
+from sync.broker.mqtt import Disconnected, Message, MqttLink
 
 NOWHERE = cast(MqttLink, None)
 SIZES = st.sampled_from([0, 1, 700, 40_000, 200_000, inbox.LONGEST, 1_000_000])
@@ -83,6 +83,6 @@ def test_the_hubs_messages_are_bounded_and_the_line_itself_always_gets_through()
         box.put((None, big))
     assert box._own_bytes <= inbox.OWN_BYTES + 1_000_000 + inbox.COST
     assert box.take_lost() > 0
-    lost = Lost("gone")
+    lost = Disconnected("gone")
     box.put((None, lost))
     assert box._own[-1] == (None, lost)

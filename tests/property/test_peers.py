@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gate.rules.model import Heard
-from sync.peers.numbers import MOST_PEERS, MOST_RUNS, Peers, add
+from sync.peers.heard_numbers import MOST_PEERS, MOST_RUNS, HeardNumbers, add
 from tests.factories import a_record
 
 GATES, EPOCHS = ["gate-2", "gate-3"], ["epoch-1", "epoch-2"]
@@ -24,7 +24,7 @@ def newest(numbers: set[int]) -> tuple[int, int]:
 
 @given(TOLD)
 def test_the_newest_numbers_without_a_gap_however_they_come(told: list[tuple[str, str, int]]) -> None:
-    peers, known = Peers(), dict[tuple[str, str], set[int]]()
+    peers, known = HeardNumbers(), dict[tuple[str, str], set[int]]()
     for gate, epoch, seq in told:
         peers.hear([a_record(seq, gate_id=gate, epoch=epoch)])
         known.setdefault((gate, epoch), set()).add(seq)
@@ -37,7 +37,7 @@ def test_the_newest_numbers_without_a_gap_however_they_come(told: list[tuple[str
 
 @given(st.lists(st.integers(1, 400), min_size=MOST_RUNS, max_size=200))
 def test_more_gaps_than_are_remembered_make_it_say_too_little_and_never_too_much(numbers: list[int]) -> None:
-    peers, known = Peers(), set[int]()
+    peers, known = HeardNumbers(), set[int]()
     for seq in numbers:
         peers.hear([a_record(seq, gate_id="gate-2")])
         known.add(seq)
@@ -55,21 +55,21 @@ def test_all_of_it_is_one_run_in_any_order(numbers: list[int]) -> None:
 
 
 def test_a_place_that_could_not_be_read_is_a_gap_for_good() -> None:
-    peers = Peers()
+    peers = HeardNumbers()
     peers.hear([a_record(seq, gate_id="gate-2") for seq in range(1, 21) if seq != 7])
     assert [(one.first, one.last) for one in peers.heard()] == [(8, 20)]
 
 
 def test_a_restart_goes_on_from_what_was_heard() -> None:
-    first = Peers()
+    first = HeardNumbers()
     first.hear([a_record(seq, gate_id="gate-2") for seq in range(1, 6)])
-    second = Peers(first.heard())
+    second = HeardNumbers(first.heard())
     second.hear([a_record(6, gate_id="gate-2")])
     assert [(one.first, one.last) for one in second.heard()] == [(1, 6)]
 
 
 def test_of_more_gates_than_any_venue_has_those_heard_last_are_kept() -> None:
-    peers = Peers()
+    peers = HeardNumbers()
     for number in range(MOST_PEERS + 10):
         peers.hear([a_record(1, gate_id=f"gate-{number}"), a_record(1, gate_id="gate-0")])
     names = {one.gate for one in peers.heard()}
@@ -78,6 +78,6 @@ def test_of_more_gates_than_any_venue_has_those_heard_last_are_kept() -> None:
 
 
 def test_a_number_that_is_none_is_left_out() -> None:
-    peers = Peers()
+    peers = HeardNumbers()
     peers.hear([replace(a_record(gate_id="gate-2"), seq=seq) for seq in (0, -3, 2**63)])
     assert peers.heard() == ()

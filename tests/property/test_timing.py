@@ -12,7 +12,7 @@ from gate.clock import DRIFT_PPM, drift_ms
 from gate.common.value import Value
 from gate.rules.model import Measure
 from gate.store.link_row import LinkNote
-from sync.claims.hub_clock import RECENT_MS, Timing, kept, measure, take, uncertainty_at
+from sync.claims.hub_clock import RECENT_MS, HubClock, measure, restored, uncertainty_at, with_measure
 from sync.wire.messages import HubTime
 
 SECOND_US = 1_000_000
@@ -79,13 +79,13 @@ def test_parts_of_a_millisecond_are_within_the_uncertainty() -> None:
 def test_the_best_of_the_last_minute_is_kept_and_is_never_wrong(
     truth: Truth, asked: list[tuple[int, int, int, int]]
 ) -> None:
-    timing, at_us, known = Timing(), 0, list[Measure]()
+    timing, at_us, known = HubClock(), 0, list[Measure]()
     for pause_us, there_us, inside_us, back_us in asked:
         at_us += pause_us
         one = truth.ask(at_us, there_us, inside_us, back_us)
         assert one is not None
         at_us += there_us + inside_us + back_us
-        timing = take(timing, one)
+        timing = with_measure(timing, one)
         known = [k for k in [*known, one] if one.monotonic_ms - k.monotonic_ms <= RECENT_MS]
         best = timing.best
         assert best is not None
@@ -108,12 +108,12 @@ def test_a_hub_whose_clock_is_set_is_followed_once_it_has_said_so_twice(
     assert again is not None
     assert back is not None
     assume(step_ms > before.uncertainty_ms + after.uncertainty_ms + 2)
-    once = take(take(Timing(), before), after)
+    once = with_measure(with_measure(HubClock(), before), after)
     assert once.best == before  # wrong for one moment: no gate moves
-    followed = take(once, again).best
+    followed = with_measure(once, again).best
     assert followed is not None
     moved.assert_within(followed, again.monotonic_ms)
-    stayed = take(once, back).best
+    stayed = with_measure(once, back).best
     assert stayed is not None
     truth.assert_within(stayed, back.monotonic_ms)
 
@@ -140,7 +140,7 @@ def a_measure(boot_id: str, monotonic_ms: int, uncertainty_ms: int) -> Measure:
 
 def test_any_measure_of_this_boot_replaces_one_of_another() -> None:
     old, new = a_measure("boot-1", 5_000, 1), a_measure("boot-2", 10, 400)
-    assert take(Timing(best=old), new).best == new
+    assert with_measure(HubClock(best=old), new).best == new
 
 
 def test_a_restart_keeps_what_was_measured_and_a_boot_the_time_it_was_when_last_heard_of() -> None:
@@ -155,8 +155,8 @@ def test_a_restart_keeps_what_was_measured_and_a_boot_the_time_it_was_when_last_
         acked_seq=0,
         measure=known,
     )
-    assert kept(note, "boot-1").best == known
-    later = kept(note, "boot-2").best
+    assert restored(note, "boot-1").best == known
+    later = restored(note, "boot-2").best
     assert later is not None
     assert (later.boot_id, later.hub_ms) == ("boot-1", known.hub_ms + 60_000)
-    assert kept(None, "boot-1").best is None
+    assert restored(None, "boot-1").best is None

@@ -18,13 +18,13 @@ from gate.common.errors import MagueyError
 from gate.hotline.messages import ToSync
 from gate.store.live_file import read_live
 from sync.broker.inbox import Inbox
-from sync.broker.mqtt import Connected, LinkEvent, Lost, Message, MqttLink
+from sync.broker.mqtt import Connected, Disconnected, LinkEvent, Message, MqttLink
 from sync.broker.tls import is_lost
 from sync.cache.spool import SpoolBusy
 from sync.cache.writer import Cache
 from sync.claims.claim_inbox import DoorLine, FromDoor
 from sync.feed.fetcher import RETRY_S, Want, WantConfig
-from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused
+from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused
 from sync.service import Sync, SyncEvent
 from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
@@ -55,7 +55,7 @@ class Doors:
         self._orders = orders
 
     def tell(self, packet: bytes, /) -> int:
-        """See `sync.service.Doors`."""
+        """See `sync.service.DoorLines`."""
         return self._orders(packet)
 
 
@@ -87,7 +87,7 @@ class SimulatedLink(MqttLink):
     def _on_lost(self, why: str) -> None:
         if not self._is_closed:
             self._line = None
-            self._tell(self, Lost(why))
+            self._tell(self, Disconnected(why))
 
     def _delivered(self, packet: Packet) -> None:
         if self._line is not None and not self._is_closed:
@@ -180,8 +180,8 @@ class Fetching:
         self,
         agenda: Agenda,
         random: Random,
-        ask: Callable[[Want], GateConfig | Fetched],
-        deliver: Callable[[GateConfig | Fetched], None],
+        ask: Callable[[Want], GateConfig | FetchedFeed],
+        deliver: Callable[[GateConfig | FetchedFeed], None],
     ) -> None:
         self._agenda = agenda
         self._random = random
@@ -230,7 +230,7 @@ class Fetching:
             del self._wishes[key]
         self._agenda.after(self._random.randint(1 * MS, 200 * MS), lambda: self._arrived(answer))
 
-    def _arrived(self, answer: GateConfig | Fetched) -> None:
+    def _arrived(self, answer: GateConfig | FetchedFeed) -> None:
         if not self.is_over:
             self._deliver(answer)
             self._done()
@@ -304,7 +304,7 @@ class Process:
         self.sync.deliver(link, event)
         self._wake_both()
 
-    def _answered(self, answer: GateConfig | Fetched) -> None:
+    def _answered(self, answer: GateConfig | FetchedFeed) -> None:
         self._inbox.put((None, answer))
         self._wake_both()
 
@@ -342,7 +342,7 @@ class Process:
         if not self.is_over:
             self.wake(0)
             self._wake_claims(0)
-            self._agenda.after(TICK_US if self.sync._line.connected else BUSY_TICK_US, self._tick)
+            self._agenda.after(TICK_US if self.sync._connection.connected else BUSY_TICK_US, self._tick)
 
     def _turn(self) -> None:
         self._is_due = False
@@ -375,7 +375,7 @@ class Process:
         self._outbox.close()
 
 
-def _ask(client: HubClient, what: Want, cache: Cache, asked_ms: int) -> GateConfig | Fetched:
+def _ask(client: HubClient, what: Want, cache: Cache, asked_ms: int) -> GateConfig | FetchedFeed:
     if isinstance(what, WantConfig):
         return client.config()
     fetched = client.admissions(what.event_id, what.since, cache.spool, what.generation, what.whole)

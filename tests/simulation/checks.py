@@ -100,8 +100,8 @@ def _one_gate_once(mirror: Mirror) -> Iterator[str]:
 def _heard_is_not_repeated(mirror: Mirror) -> Iterator[str]:
     """Unless nobody had walked through, and that was recorded before.
 
-    Not "and that had been heard": `heard` may say too little (`sync.peers.numbers`), and the hub may have
-    known it.
+    Not "and that had been heard": `heard` may say too little (`sync.peers.heard_numbers`), and the
+    hub may have known it.
     """
     annulled = {
         seen.record.refers_to: seen.since_us for seen in mirror.values() if seen.record.record == "annulled"

@@ -229,7 +229,7 @@ class Gate:
     def busy(self) -> list[str]:
         """What keeps it from being quiet."""
         sync = self.sync
-        if self.door is None or sync is None or sync.is_over or not sync.sync._line.connected:
+        if self.door is None or sync is None or sync.is_over or not sync.sync._connection.connected:
             return [f"{self.gate_id} is not up"]
         unacked = self._last - sync.sync._sender.acked
         behind = not sync.fetching.is_idle or not sync.sync._follower.is_current()

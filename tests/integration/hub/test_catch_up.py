@@ -12,7 +12,7 @@ from hub.feed.snapshot import PAGE_CHANGES
 from sync.cache.spool import Spool
 from sync.cache.writer import Cache
 from sync.feed.fetcher import Want, WantConfig
-from sync.feed.follower import Follower
+from sync.feed.follower import FeedFollower
 from sync.feed.snapshot import FetchError, HubClient
 from sync.wire.messages import Head
 from tests.factories import StoppedClock
@@ -33,7 +33,7 @@ class Gate:
         self.client = HubClient(f"http://127.0.0.1:{line.port}", "gate-1", TOKEN, pause=lambda _seconds: None)
         self.spool = Spool(folder / "spool.db")
         self.wishes: deque[Want] = deque([WantConfig()])
-        self.follower = Follower(self.cache, self.wishes.append, StoppedClock())
+        self.follower = FeedFollower(self.cache, self.wishes.append, StoppedClock())
         self.cuts = 0
 
     def follow(self) -> list[int]:

@@ -26,7 +26,7 @@ from hub.db.statements import query
 from hub.errors import HubError
 from hub.gates.home_gates import retire
 from hub.web.api import make_app
-from sync.wire.messages import GateConfig, GateStatus, Lend, LentTo, Probe, decode
+from sync.wire.messages import GateConfig, GateStatus, LendAnswer, LendRequest, Probe, decode
 from tests.integration.hub.asking import NOW, Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.world import PATIENCE, World
 from tests.patience import until
@@ -57,14 +57,14 @@ def claimed(night: Night, code: str, scan: str | None = None) -> Claim:
     return Claim(scan_id=scan or new_id(), code_hash=code, event_id=night.event, epoch="e1")
 
 
-def lend_of(said: list[tuple[str, Any]]) -> Lend:
+def lend_of(said: list[tuple[str, Any]]) -> LendRequest:
     ((_, message),) = said
-    assert isinstance(message, Lend)
+    assert isinstance(message, LendRequest)
     return message
 
 
-def lent_to(lend: Lend, lent: bool = True, used: bool = False) -> LentTo:
-    return LentTo(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=lent, used=used)
+def lent_to(lend: LendRequest, lent: bool = True, used: bool = False) -> LendAnswer:
+    return LendAnswer(scan_id=lend.scan_id, code_hash=lend.code_hash, lent=lent, used=used)
 
 
 def is_alone(night: Night, gate_id: str, code: str) -> bool:
@@ -114,7 +114,7 @@ def test_a_ticket_is_lent_before_it_is_granted_elsewhere(night: Night, desk: Des
     desk.turn()
     desk.hear("gate-2", claim)
     said = desk.turn()
-    lend = Lend(scan_id=claim.scan_id, code_hash=code, event_id=night.event, to="gate-2")
+    lend = LendRequest(scan_id=claim.scan_id, code_hash=code, event_id=night.event, to="gate-2")
     assert said == [("gate-1", lend)]
     # before the home was asked it was written down that it may have lent it
     assert not is_alone(night, "gate-1", code)
@@ -132,7 +132,7 @@ def test_what_its_home_admitted_is_taken(night: Night, desk: Desk) -> None:
     assert night.ask("gate-2", claim.code_hash, claim.scan_id) is not None
     # the home is asked again: its admission may be annulled
     desk.hear("gate-2", claimed(night, claim.code_hash))
-    assert isinstance(lend_of(desk.turn()), Lend)
+    assert isinstance(lend_of(desk.turn()), LendRequest)
 
 
 def test_a_home_that_cannot_say_is_where_the_guest_is_sent_and_nobody_is_told_it_was_used(
@@ -202,7 +202,7 @@ def test_of_its_home_and_another_that_ask_at_once_one_gets_it(night: Night, desk
     desk.hear("gate-1", own)
     said = desk.turn()
     assert said[1] == ("gate-1", Grant(scan_id=own.scan_id, answer="granted", reentry=False))
-    assert isinstance(said[0][1], Lend)
+    assert isinstance(said[0][1], LendRequest)
     desk.hear("gate-1", lent_to(said[0][1]))
     gate_id, told = one_of(desk.turn())
     assert (gate_id, told["answer"], told["entry"]["gate"]) == ("gate-2", "taken", "gate-1")
@@ -246,12 +246,12 @@ def test_only_its_home_lends_a_ticket(night: Night, desk: Desk, liar: str) -> No
     desk.hear(liar, lent_to(lend))
     assert desk.turn() == []
     desk.hear("gate-2", claimed(night, claim.code_hash))
-    assert isinstance(lend_of(desk.turn()), Lend)
+    assert isinstance(lend_of(desk.turn()), LendRequest)
 
 
 def test_nobody_lends_what_was_not_asked_for(night: Night, desk: Desk) -> None:
     code = code_at(night, "gate-1")
-    desk.hear("gate-1", LentTo(scan_id=new_id(), code_hash=code, lent=True))
+    desk.hear("gate-1", LendAnswer(scan_id=new_id(), code_hash=code, lent=True))
     assert desk.turn() == []
     assert night.world.one("SELECT count(*) FROM lends") == 0
 

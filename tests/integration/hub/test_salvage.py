@@ -15,7 +15,7 @@ from gate.store.journal import Journal
 from hub.db.connection import Connection
 from sync.upload.outbox import Outbox
 from sync.wire.messages import Ack
-from sync.wire.scans import Spoiled, encode_scans, record_hash
+from sync.wire.scans import SpoiledRow, encode_scans, record_hash
 from tests.factories import a_record
 from tests.integration.hub.test_ingest import take, take_raw, ticket_state
 from tests.integration.hub.world import World, later, record
@@ -159,5 +159,5 @@ def test_a_spoiled_row_of_a_journal_is_in_the_quarantine_and_the_scans_after_it_
         "spoiled in the gate's journal: Invalid enum value 'perhops' - at `$.verdict`",
         "spoiled in the gate's journal: there is no such row",
     ]
-    spoiled = msgspec.json.decode(kept[0][3], type=Spoiled)
+    spoiled = msgspec.json.decode(kept[0][3], type=SpoiledRow)
     assert (spoiled.row["verdict"], spoiled.row["subject_id"]) == ("perhops", ticket)

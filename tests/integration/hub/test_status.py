@@ -22,7 +22,7 @@ from hub.gates import status_listener as statuses
 from hub.gates.status_listener import DIGEST_SECONDS, StatusListener
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
-from sync.wire.messages import GateStatus, Held, encode
+from sync.wire.messages import GateStatus, HeldNight, encode
 from sync.wire.topics import Topics
 from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
@@ -230,13 +230,13 @@ def test_a_gate_that_knows_the_time_tells_when_its_earlier_scans_of_the_boot_wer
     assert made == desk.now - timedelta(seconds=60)
 
 
-def held(world: World, event: str, **changes: Any) -> Held:
+def held(world: World, event: str, **changes: Any) -> HeldNight:
     """What a gate holds that holds exactly what the hub has."""
     row = world.all(
         "SELECT admission_version, feed_generation, feed_digest(id) FROM events WHERE id = %s", event
     )
     version, generation, digest = row[0]
-    same = Held(event_id=event, version=version, generation=generation, count=1, digest=digest)
+    same = HeldNight(event_id=event, version=version, generation=generation, count=1, digest=digest)
     return msgspec.structs.replace(same, **changes)
 
 

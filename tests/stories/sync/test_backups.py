@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from gate.store.journal import Journal
-from sync.broker.mqtt import Connected, Lost
+from sync.broker.mqtt import Connected, Disconnected
 from sync.feed.fetcher import WantEvent
-from sync.feed.snapshot import Fetched
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, FeedPlace, GateStatus, Head, decode
 from tests.factories import an_admission, code_id
 from tests.sync_bench import TOPICS, Bench, seqs
@@ -73,7 +73,7 @@ def test_a_journal_restored_while_sync_was_off_is_noticed_as_well(bench: Bench) 
 def test_new_scans_under_numbers_the_hub_knows_are_sent_even_if_the_hub_was_away(bench: Bench) -> None:
     bench.connect()
     restore_journal(bench, after=5, lost=20)
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.scan(30)  # the journal has overtaken the hub's number before the hub is heard again
     bench.step(seconds=1)
     bench.step(Connected())
@@ -116,7 +116,7 @@ def test_a_restored_hub_gets_again_what_it_lacks_on_the_next_connection(bench: B
     bench.ack(30)
     bench.ack(10)  # within a connection a lower number is only late
     assert acked(bench) == 30
-    bench.step(Lost("the hub is restored"))
+    bench.step(Disconnected("the hub is restored"))
     bench.step(seconds=1)
     bench.step(Connected())
     bench.ack(10)
@@ -128,9 +128,9 @@ HEAD, DELTAS = TOPICS.head("event-1"), TOPICS.deltas("event-1")
 SOLD = an_admission(code_id(2), subject_id="ticket-2")
 
 
-def went_back(version: int, generation: int = 1) -> Fetched:
+def went_back(version: int, generation: int = 1) -> FetchedFeed:
     """The hub's answer when it has less than this gate had when it asked."""
-    return Fetched(event_id="event-1", version=version, generation=generation, went_back=True)
+    return FetchedFeed(event_id="event-1", version=version, generation=generation, went_back=True)
 
 
 def held(bench: Bench) -> FeedPlace:
@@ -226,12 +226,12 @@ def test_an_old_head_that_a_broker_found_on_its_disk_is_no_trouble(bench: Bench)
     bench.serve(an_admission(), version=40)
     with capture_logs() as lines:
         for _ in range(3):
-            bench.step(Lost("the broker crashed"))
+            bench.step(Disconnected("the broker crashed"))
             bench.step(seconds=1)
             bench.step(Connected())
             bench.hear(HEAD, Head(event_id="event-1", version=12, count=1))
             assert bench.wanted[-1] == WantEvent("event-1", 40)
-            bench.step(Fetched(event_id="event-1", version=40, since=40))  # the hub itself says
+            bench.step(FetchedFeed(event_id="event-1", version=40, since=40))  # the hub itself says
             bench.step(seconds=2)
             assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
     assert errors(lines) == []
@@ -244,7 +244,9 @@ def test_changes_of_another_generation_are_not_applied(bench: Bench) -> None:
     for generation in (1, 3):
         change = Change(version=6, row=SOLD)
         bench.hear(DELTAS, Delta(event_id="event-1", changes=(change,), generation=generation))
-        bench.step(Fetched(event_id="event-1", version=6, since=5, changes=(change,), generation=generation))
+        bench.step(
+            FetchedFeed(event_id="event-1", version=6, since=5, changes=(change,), generation=generation)
+        )
         assert (held(bench), bench.reader.find(SOLD.code_hash).admission) == (at(5, 2), None)
 
 

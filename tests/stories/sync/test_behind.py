@@ -16,8 +16,8 @@ from gate.rules.model import Kind, Status
 from gate.rules.presence import Presented
 from gate.store.cache import is_stale
 from gate.store.link_row import Behind
-from sync.broker.mqtt import Connected, Lost
-from sync.feed.snapshot import Fetched
+from sync.broker.mqtt import Connected, Disconnected
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, GateConfig, Head
 from tests.doors import make_desk
 from tests.factories import DOORS, a_table, an_admission, an_event, code_id, pass_id
@@ -94,7 +94,7 @@ def test_a_restart_of_sync_forgets_neither_what_is_missing_nor_since_when(curren
 
 def test_a_connection_that_broke_off_forgets_it_no_more_than_a_restart(current: Bench) -> None:
     head(current, 9)
-    current.step(Lost("broker crashed"))
+    current.step(Disconnected("broker crashed"))
     current.step(seconds=1)
     current.step(Connected())
     wait(current, 11)
@@ -115,7 +115,7 @@ def test_caught_up_it_is_over_at_once_also_after_a_restart(current: Bench) -> No
     head(current, 9)
     wait(current, 12)
     changes = tuple(Change(version=version, row=an_admission()) for version in range(6, 10))
-    current.step(Fetched(event_id="event-1", version=9, since=5, changes=changes))
+    current.step(FetchedFeed(event_id="event-1", version=9, since=5, changes=changes))
     wait(current, 1)
     assert (told(current), lacks(current), age(current)) == (False, None, 0)
     restart(current)
@@ -127,7 +127,7 @@ def test_a_page_that_leaves_more_to_come_makes_nothing_current(current: Bench) -
     head(current, 9)
     wait(current, 30)
     page = tuple(Change(version=version, row=an_admission()) for version in (6, 7))
-    current.step(Fetched(event_id="event-1", version=7, since=5, changes=page, newest=9))
+    current.step(FetchedFeed(event_id="event-1", version=7, since=5, changes=page, newest=9))
     wait(current, 1)
     wanted = lacks(current)
     assert wanted is not None
@@ -189,7 +189,7 @@ def test_the_gates_status_tells_the_hub(current: Bench) -> None:
     wait(current, 25)
     assert current.status().parts["tickets"].startswith("one night's list is behind for ")
     changes = tuple(Change(version=version, row=an_admission()) for version in range(6, 10))
-    current.step(Fetched(event_id="event-1", version=9, since=5, changes=changes))
+    current.step(FetchedFeed(event_id="event-1", version=9, since=5, changes=changes))
     wait(current, 11)
     assert "tickets" not in current.status().parts
 

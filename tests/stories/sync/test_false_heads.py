@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.hotline.messages import Refetch
-from sync.broker.mqtt import Connected, Lost
-from sync.feed.snapshot import Fetched
+from sync.broker.mqtt import Connected, Disconnected
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, GateConfig, Head
 from tests.factories import an_admission, an_event
 from tests.sync_bench import TOPICS, Bench
@@ -46,7 +46,7 @@ def answer(bench: Bench, asked_ms: int | None = None, version: int = 5) -> None:
     asked_ms = bench.clock.monotonic_ms if asked_ms is None else asked_ms
     changes = tuple(Change(version=number, row=an_admission()) for number in range(6, version + 1))
     bench.step(
-        Fetched(
+        FetchedFeed(
             event_id="event-1", version=version, since=5, newest=version, changes=changes, asked_ms=asked_ms
         )
     )
@@ -115,14 +115,14 @@ def test_a_reload_that_staff_order_ends_a_lie(current: Bench) -> None:
     whole = current.snapshot(5, an_admission())
     current.step(seconds=1)
     current.step(
-        Fetched(event_id="event-1", version=5, spooled=whole.spooled, asked_ms=current.clock.monotonic_ms)
+        FetchedFeed(event_id="event-1", version=5, spooled=whole.spooled, asked_ms=current.clock.monotonic_ms)
     )
     assert not lacks(current)
 
 
 def test_a_hub_that_went_back_is_refused_however_late_it_was_asked(current: Bench) -> None:
     asked_ms = current.clock.monotonic_ms
-    current.step(Fetched(event_id="event-1", version=3, went_back=True, asked_ms=asked_ms))
+    current.step(FetchedFeed(event_id="event-1", version=3, went_back=True, asked_ms=asked_ms))
     assert lacks(current)
     answer(current)
     assert "went back" in current.sync._follower.trouble
@@ -130,7 +130,7 @@ def test_a_hub_that_went_back_is_refused_however_late_it_was_asked(current: Benc
 
 def test_a_lie_that_comes_with_every_connection_is_ended_each_time(current: Bench) -> None:
     for _ in range(3):
-        current.step(Lost("cut"))
+        current.step(Disconnected("cut"))
         current.step(seconds=1)
         current.step(Connected())
         tell(current, LIES[0])
@@ -155,7 +155,9 @@ def test_an_answer_of_a_generation_that_cannot_be_yet_locks_out_no_later_one(
     with capture_logs() as lines:
         for _ in range(3):
             spooled = current.snapshot(1, an_admission()).spooled if whole else None
-            current.step(Fetched(event_id="event-1", version=1, generation=false, spooled=spooled), seconds=3)
+            current.step(
+                FetchedFeed(event_id="event-1", version=1, generation=false, spooled=spooled), seconds=3
+            )
             assert spooled is None or not spooled.is_there
     told = [line for line in lines if "generation" in line["event"]]
     assert [line["log_level"] for line in told] == ["error"]

@@ -20,11 +20,11 @@ from gate.rules.model import EventKind, Ruling, ScanRecord
 from gate.rules.payload import code_hash
 from sync.broker import inbox
 from sync.broker.mqtt import Message
-from sync.cache import peer_tables as hearsay
+from sync.cache import peer_tables
 from sync.cache.cache_file import MIGRATIONS
 from sync.cache.writer import Cache
-from sync.peers import listener as hearing
-from sync.peers.numbers import MOST_EPOCHS, Peers
+from sync.peers import listener
+from sync.peers.heard_numbers import MOST_EPOCHS, HeardNumbers
 from sync.wire.cutoff import MESSAGES, PAUSE_MS
 from sync.wire.messages import Change, Delta, GateConfig, GateStatus
 from sync.wire.scans import encode_scans
@@ -165,8 +165,8 @@ def test_nights_backlogs_of_many_gates_after_an_outage_are_taken_in_whole_and_no
                 bench.put(batch(gate, backlogs[gate][first : first + 50]))
         bench.step()
     assert [rows(bench, gate) for gate in gates] == [1_500] * len(gates)
-    assert bench.sync._hearing.flooding() == ()
-    assert [one.last for one in bench.note().heard or bench.sync._hearing.peers.heard()] == [1_500] * len(
+    assert bench.sync._listener.flooding() == ()
+    assert [one.last for one in bench.note().heard or bench.sync._listener.peers.heard()] == [1_500] * len(
         gates
     )
 
@@ -193,8 +193,8 @@ def test_what_waits_behind_a_locked_cache_is_each_gates_own(bench: Bench) -> Non
 def test_a_gate_fills_its_own_part_of_the_disk_alone_and_its_junk_goes_first(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hearsay, "MOST_ROWS", 100)
-    monkeypatch.setattr(hearsay, "MAKE_ROOM", 10)
+    monkeypatch.setattr(peer_tables, "MOST_ROWS", 100)
+    monkeypatch.setattr(peer_tables, "MAKE_ROOM", 10)
     ticket = an_admission()
     bench.serve(ticket)
     honest = admission(1, "gate-3")
@@ -242,7 +242,7 @@ def test_a_retained_scan_is_nobodys(bench: Bench) -> None:
 
 
 def test_many_numberings_of_one_gate_push_out_what_was_heard_of_no_other() -> None:
-    peers = Peers()
+    peers = HeardNumbers()
     peers.hear([a_record(1, gate_id="gate-3")])
     for number in range(500):
         peers.hear([a_record(1, gate_id="gate-2", epoch=f"epoch-{number}")])
@@ -280,7 +280,7 @@ def test_the_scans_of_a_gate_that_the_configuration_names_as_revoked_change_noth
     bench.step(config("gate-2"))
     bench.step(batch("gate-2", [late]))
     assert (knows(bench, before), knows(bench, late), knows(bench, honest)) == ([], [], ["gate-3"])
-    assert [one.gate for one in bench.sync._hearing.peers.heard()] == ["gate-3"]
+    assert [one.gate for one in bench.sync._listener.peers.heard()] == ["gate-3"]
 
 
 def test_who_is_revoked_is_known_over_a_restart_without_the_hub(bench: Bench) -> None:
@@ -309,7 +309,7 @@ def test_what_a_hub_that_was_heard_all_the_while_did_not_take_in_counts_for_ten_
     bench.serve(an_admission())
     told = admission(1, "gate-2")
     bench.step(batch("gate-2", [told]))
-    minutes = hearing.SETTLE_MS // 60_000
+    minutes = listener.SETTLE_MS // 60_000
     for minute in range(minutes + 2):
         if minute < minutes:
             assert knows(bench, told) == ["gate-2"]
@@ -363,4 +363,4 @@ def test_a_gate_beyond_all_measure_is_not_listened_to_for_a_while_and_every_othe
     bench.step(seconds=PAUSE_MS[0] / 1000 + 1)
     bench.step()
     assert list(bench.links[-1].topics) == list(everybody) == TOPICS.heard_at("gate-1")
-    assert bench.sync._hearing.flooding() == ("gate-2",)
+    assert bench.sync._listener.flooding() == ("gate-2",)

@@ -11,8 +11,8 @@ from gate.common.seldom import MOST_KINDS
 from gate.rules.alert import Alert
 from gate.rules.first_entry import Returned
 from sync.broker.mqtt import Message
-from sync.claims.claim_inbox import MOST_OF_DOORS, MOST_OF_HUB, FromDoor, FromHub, Up
-from sync.claims.claims import PIECE
+from sync.claims.claim_inbox import MOST_OF_DOORS, MOST_OF_HUB, BrokerUp, FromDoor, FromHub
+from sync.claims.claim_loop import PIECE
 from sync.wire.messages import Change, Delta, Probe, encode
 from tests.factories import an_admission
 from tests.sync_bench import TOPICS, Bench
@@ -109,7 +109,7 @@ def test_a_door_and_the_line_have_room_beside_any_flood_of_the_hub(bench: Bench)
     with capture_logs():
         for _ in range(MOST_OF_HUB + 100):
             claims.inbox.put(FromHub(bench.links[-1], JUNK[5]))
-        claims.inbox.put(Up(bench.links[-1]))
+        claims.inbox.put(BrokerUp(bench.links[-1]))
         claims.inbox.put(FromDoor(bench.line, Returned(scan_id="scan-1")))
         while not claims.inbox.empty():
             claims.turn()
@@ -121,7 +121,7 @@ def test_doors_that_flood_are_bounded_and_the_lines_own_affairs_are_not_lost(ben
     before = len(bench.to_hub(Returned))
     for number in range(MOST_OF_DOORS + 100):
         claims.inbox.put(FromDoor(bench.line, Returned(scan_id=f"scan-{number}")))
-    claims.inbox.put(Up(bench.links[-1]))
+    claims.inbox.put(BrokerUp(bench.links[-1]))
     bench.clock.forward(0.1)
     with capture_logs():
         while not claims.inbox.empty():

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gate.rules.alert import Alert
 from gate.rules.model import Heard, Kind
-from sync.broker.mqtt import Connected, Lost, Message
+from sync.broker.mqtt import Connected, Disconnected, Message
 from sync.feed.fetcher import WantConfig
 from sync.wire.messages import GateStatus
 from sync.wire.scans import encode_scans
@@ -57,10 +57,10 @@ def test_what_was_heard_is_not_told_before_it_is_written(bench: Bench) -> None:
     with closing(lock):
         lock.execute("begin immediate")
         bench.step(Message(TOPICS.scans("gate-2"), encode_scans([a_record(1, gate_id="gate-2")])))
-        assert bench.sync._hearing.peers.heard() == ()
+        assert bench.sync._listener.peers.heard() == ()
         lock.execute("rollback")
     bench.step(seconds=2)
-    assert len(bench.sync._hearing.peers.heard()) == 1
+    assert len(bench.sync._listener.peers.heard()) == 1
 
 
 def test_a_restart_goes_on_from_what_was_heard(bench: Bench) -> None:
@@ -142,7 +142,7 @@ def test_a_backlog_that_is_acknowledged_bit_by_bit_keeps_its_line(bench: Bench) 
 def test_a_broker_that_never_answers_to_the_subscriptions_is_told_of_once_and_tried_anew(
     bench: Bench,
 ) -> None:
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     with capture_logs() as lines:
         for _ in range(300):
             bench.step(seconds=1)
@@ -167,7 +167,7 @@ def test_a_first_broker_that_never_answers_is_named_in_the_log(bench: Bench) -> 
 
 
 def test_a_name_that_is_long_looked_up_is_waited_for(bench: Bench) -> None:
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.step(seconds=1)
     bench.links[-1].reached, count = False, len(bench.links)
     for _ in range(60):
@@ -183,7 +183,7 @@ def test_a_name_that_is_long_looked_up_is_waited_for(bench: Bench) -> None:
 def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench, reason: bool) -> None:
     with capture_logs() as lines:
         for _ in range(20):
-            bench.step(Lost("Unspecified error", taken_over=reason), seconds=1)
+            bench.step(Disconnected("Unspecified error", taken_over=reason), seconds=1)
             bench.step(seconds=15)
             bench.step(Connected())
     told = [line["event"] for line in lines if line["log_level"] == "error"]
@@ -194,7 +194,7 @@ def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench, rea
 def test_a_broker_that_goes_now_and_then_is_no_namesake(bench: Bench) -> None:
     with capture_logs() as lines:
         for _ in range(20):
-            bench.step(Lost("Unspecified error"), seconds=1)
+            bench.step(Disconnected("Unspecified error"), seconds=1)
             bench.step(seconds=15)
             bench.step(Connected())
             bench.step(seconds=30)
@@ -224,7 +224,7 @@ def test_a_hub_that_was_restored_has_less_on_the_next_connection(bench: Bench) -
     bench.scan(10)
     bench.step()
     bench.ack(10)
-    bench.step(Lost("restored"))
+    bench.step(Disconnected("restored"))
     bench.step(seconds=1)
     bench.step(Connected())
     bench.ack(4)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans
+from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, UnreadableRecord, decode_scans
 from tests.sync_bench import Bench, seqs
 
 
@@ -18,7 +18,7 @@ def change(bench: Bench, sql: str, *values: Any) -> None:
         db.execute(sql, values)
 
 
-def sent_places(bench: Bench) -> list[Unreadable]:
+def sent_places(bench: Bench) -> list[UnreadableRecord]:
     """What went out in the place of records."""
     batches = [payload for topic, payload, _ in bench.links[-1].published if topic.endswith("/scans")]
     return [place for batch in batches for place in decode_scans(batch, "gate-1")[1]]

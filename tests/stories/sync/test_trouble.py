@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from gate.rules.model import Kind
 from gate.store.journal import Journal
-from sync.broker.mqtt import Connected, Lost, Message
+from sync.broker.mqtt import Connected, Disconnected, Message
 from sync.cache.cache_file import DamagedCacheError
 from sync.feed.fetcher import WantConfig, WantEvent
-from sync.feed.snapshot import Fetched
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, GateConfig, Head
 from sync.wire.scans import encode_scans
 from tests.factories import a_record, an_admission, an_event, code_id
@@ -143,7 +143,7 @@ def test_two_gates_with_one_name_do_not_fill_the_log(bench: Bench) -> None:
     with capture_logs() as lines:
         for _ in range(600):
             bench.step(Connected())
-            bench.step(Lost("Session taken over"), seconds=1)
+            bench.step(Disconnected("Session taken over"), seconds=1)
     assert len([line for line in lines if line["log_level"] == "warning"]) == 1
     assert len(bench.links) < 70  # 600 s with waits of up to 10 s
 
@@ -154,12 +154,12 @@ def test_a_broker_that_is_back_is_told_at_once_and_one_that_comes_and_goes_is_no
     bench.connect()
     bench.step(seconds=25)
     with capture_logs() as lines:
-        bench.step(Lost("cable"))
+        bench.step(Disconnected("cable"))
         bench.step(seconds=16)
         bench.step(Connected())
         told = [line["event"] for line in lines if "broker" in line["event"]]
         for _ in range(50):
-            bench.step(Lost("cable"))
+            bench.step(Disconnected("cable"))
             bench.step(seconds=16)
             bench.step(Connected())
     assert told == ["broker failed", "broker recovered"]
@@ -169,14 +169,14 @@ def test_a_broker_that_is_back_is_told_at_once_and_one_that_comes_and_goes_is_no
 def test_a_connection_that_lasts_ends_the_outage_and_the_next_wait_is_short(bench: Bench) -> None:
     bench.step()
     for _ in range(8):
-        bench.step(Lost("refused"), seconds=11)
+        bench.step(Disconnected("refused"), seconds=11)
         bench.step(seconds=11)
     with capture_logs() as lines:
         bench.step(Connected())
         bench.step(seconds=25)
     assert [line["event"] for line in lines if "broker" in line["event"]] == ["broker recovered"]
     before = len(bench.links)
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.step(seconds=0.3)
     bench.step()
     assert len(bench.links) == before + 1
@@ -187,7 +187,7 @@ def test_after_a_page_the_next_is_asked_for_though_no_head_told_of_it(bench: Ben
     bench.serve(an_admission(), version=5)
     bench.wanted.clear()
     page = (Change(version=6, row=an_admission()),)
-    bench.step(Fetched(event_id="event-1", version=6, since=5, newest=9, changes=page))
+    bench.step(FetchedFeed(event_id="event-1", version=6, since=5, newest=9, changes=page))
     assert bench.wanted == [WantEvent("event-1", 6)]
     assert not bench.sync._follower.is_current()
 
@@ -198,8 +198,8 @@ def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once(bench:
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=9, count=1))
     bench.wanted.clear()
     for _ in range(50):
-        bench.step(Fetched(event_id="event-1", version=5, since=5), seconds=0.001)
-        bench.step(Fetched(event_id="event-1", version=9, since=5), seconds=0.001)
+        bench.step(FetchedFeed(event_id="event-1", version=5, since=5), seconds=0.001)
+        bench.step(FetchedFeed(event_id="event-1", version=9, since=5), seconds=0.001)
     assert bench.wanted == []
     bench.step(seconds=2.1)
     assert bench.wanted == [WantEvent("event-1", 5)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from sync.broker.mqtt import Connected, Lost
+from sync.broker.mqtt import Connected, Disconnected
 from tests.sync_bench import Bench
 
-UNLISTED = Lost("the broker refuses every subscription", unlisted=True)
+UNLISTED = Disconnected("the broker refuses every subscription", unlisted=True)
 
 
 def refuse(bench: Bench, times: int) -> list[str]:
@@ -30,11 +30,11 @@ def test_a_gate_that_is_missing_after_the_brokers_restart_is_told_of_in_the_midd
     bench: Bench,
 ) -> None:
     bench.connect()
-    bench.step(Lost("the connection broke off"))
+    bench.step(Disconnected("the connection broke off"))
     bench.step(seconds=16)
     assert not bench.note().unlisted
     assert refuse(bench, 20) == [UNLISTED.why]
-    bench.step(Lost("no connection"))
+    bench.step(Disconnected("no connection"))
     bench.step(seconds=16)
     assert refuse(bench, 5) == []
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.servers import passing_folder
+from demo.servers import temporary_folder
 
-_ASKS = "from demo.servers import passing_folder\nwith passing_folder() as f: print(f, flush=True); input()"
+_ASKS = (
+    "from demo.servers import temporary_folder\nwith temporary_folder() as f: print(f, flush=True); input()"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def test_the_files_of_one_who_was_killed_go_with_the_next_and_those_of_the_livin
         killed[0].send_signal(signal.SIGKILL)
         killed[0].wait()
         assert living[1].is_dir() and killed[1].is_dir()
-        with passing_folder() as mine:
+        with temporary_folder() as mine:
             assert mine.is_dir() and living[1].is_dir()
             assert not killed[1].exists()
         assert not mine.exists()
@@ -42,7 +44,7 @@ def test_what_somebody_else_put_there_is_neither_waited_for_nor_removed(tmp_path
     os.mkfifo(tmp_path / "maguey-pipe" / ".in-use")
     (tmp_path / "maguey-link").mkdir()
     (tmp_path / "maguey-link" / ".in-use").symlink_to("/dev/zero")
-    with passing_folder():
+    with temporary_folder():
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maguey-link", "maguey-pipe"]
 

@@ -7,9 +7,9 @@ import msgspec
 from gate.rules.model import Kind
 from gate.store.journal import Journal
 from gate.store.live_file import Counters, Live, LiveReading, PartsReport
-from sync.broker.mqtt import Connected, Lost, Message
+from sync.broker.mqtt import Connected, Disconnected, Message
 from sync.feed.fetcher import WantConfig, WantEvent
-from sync.feed.snapshot import Fetched
+from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, GateStatus, Head, decode
 from tests.factories import a_record, an_admission, code_id
 from tests.sync_bench import TOPICS, Bench, seqs
@@ -39,7 +39,7 @@ def test_a_new_connection_sends_again_what_the_old_one_may_have_lost(bench: Benc
     bench.scan(2)
     bench.connect()
     bench.ack(1)
-    bench.step(Lost("power cut"))
+    bench.step(Disconnected("power cut"))
     bench.scan()
     bench.step(seconds=1)
     bench.step(Connected())
@@ -50,9 +50,9 @@ def test_a_new_connection_sends_again_what_the_old_one_may_have_lost(bench: Benc
 def test_what_an_old_link_still_says_counts_for_nothing(bench: Bench) -> None:
     bench.connect()
     old = bench.links[-1]
-    bench.step(Lost("gone"))
+    bench.step(Disconnected("gone"))
     bench.step(seconds=1)
-    bench.inbox.put((old, Lost("gone again")))
+    bench.inbox.put((old, Disconnected("gone again")))
     bench.step(Connected())
     bench.step(seconds=1)
     assert len(bench.links) == 2
@@ -88,7 +88,7 @@ def test_a_restart_goes_on_above_the_last_acknowledgement(bench: Bench) -> None:
 
 def test_a_restart_without_a_broker_does_not_begin_the_outage_anew(bench: Bench) -> None:
     bench.connect()
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.clock.forward(30)
     bench.sync = bench.start()
     bench.step()
@@ -137,7 +137,7 @@ def test_a_head_that_is_ahead_is_caught_up_with(bench: Bench) -> None:
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=9, count=2))
     assert bench.wanted[-1] == WantEvent("event-1", 5)
     changes = tuple(Change(version=version, row=an_admission()) for version in range(6, 10))
-    bench.step(Fetched(event_id="event-1", version=9, since=5, changes=changes))
+    bench.step(FetchedFeed(event_id="event-1", version=9, since=5, changes=changes))
     assert bench.reader.feed("event-1", bench.clock.wall).version == 9
 
 
@@ -176,7 +176,7 @@ def test_the_door_is_told_how_the_link_is(bench: Bench) -> None:
     bench.step(Connected())
     bench.step(seconds=1)  # the hub has answered, and the door is told once a second
     assert online()
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     assert not online()
 
 
@@ -214,7 +214,7 @@ def test_the_cache_ages_from_when_it_was_last_known_to_be_current(bench: Bench) 
     bench.serve(an_admission())
     bench.step(seconds=2)
     assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.clock.forward(60)
     assert bench.reader.feed("event-1", bench.clock.wall).age_s == 60
 

@@ -26,7 +26,7 @@ from gate.store.live_file import read_live
 from hardware.eye import messages
 from hub.gates.status_message import decode_status
 from sync.wire import messages as wire
-from sync.wire.scans import Unreadable, decode_scans
+from sync.wire.scans import UnreadableRecord, decode_scans
 from tests.factories import StoppedClock
 from tests.paths import ROOT
 
@@ -149,7 +149,7 @@ def test_a_nested_record_spoils_only_itself() -> None:
     batch = b'{"v":1,"scans":[{"zz":' + b"[" * 400 + b"]" * 400 + b'},{"epoch":"e","seq":7}]}'
     good, bad = decode_scans(batch, "gate-1")
     assert (good, len(bad)) == ([], 2)
-    assert all(isinstance(one, Unreadable) for one in bad)
+    assert all(isinstance(one, UnreadableRecord) for one in bad)
 
 
 def test_a_ticket_of_the_shop_with_deep_metadata_is_judged_by_its_token() -> None:

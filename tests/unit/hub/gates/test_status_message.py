@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.gates.status_message import KnownStatus, decode_status, is_older
-from sync.wire.messages import STATUS_BYTES, GateStatus, Held, WireError, encode
+from sync.wire.messages import STATUS_BYTES, GateStatus, HeldNight, WireError, encode
 
 NIGHT = str(uuid.UUID(int=7))
 NOON = datetime(2026, 1, 30, 12, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_anything_is_newer_than_nothing() -> None:
 
 def test_a_good_one_is_read_as_it_is() -> None:
     status = said(
-        held=(Held(event_id=NIGHT, version=3, generation=1, count=2, digest="00"),), parts={"a": "ok"}
+        held=(HeldNight(event_id=NIGHT, version=3, generation=1, count=2, digest="00"),), parts={"a": "ok"}
     )
     assert decode_status(encode(status), "gate-1") == status
 
@@ -106,10 +106,10 @@ def test_a_good_one_is_read_as_it_is() -> None:
         ({"at": datetime(2200, 1, 1, tzinfo=UTC)}, "at:"),
         ({"at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001 - what is refused
         ({"event_id": "tonight"}, "event_id"),
-        ({"held": (Held(event_id="x", version=1, generation=1, count=1, digest=""),)}, "event_id"),
-        ({"held": (Held(event_id=NIGHT, version=2**60, generation=1, count=1, digest=""),)}, "held"),
-        ({"held": (Held(event_id=NIGHT, version=1, generation=1, count=2**62, digest=""),)}, "held"),
-        ({"held": (Held(event_id=NIGHT, version=1, generation=1, count=1, digest=""),) * 2}, "twice"),
+        ({"held": (HeldNight(event_id="x", version=1, generation=1, count=1, digest=""),)}, "event_id"),
+        ({"held": (HeldNight(event_id=NIGHT, version=2**60, generation=1, count=1, digest=""),)}, "held"),
+        ({"held": (HeldNight(event_id=NIGHT, version=1, generation=1, count=2**62, digest=""),)}, "held"),
+        ({"held": (HeldNight(event_id=NIGHT, version=1, generation=1, count=1, digest=""),) * 2}, "twice"),
         ({"parts": {"camera": "x" * STATUS_BYTES}}, "more than"),
         ({"parts": {"camera": "x" * 501}}, "parts: longer than 500"),
     ],

@@ -21,7 +21,7 @@ from gate.store.link_row import LinkNote
 from sync.cache.cache_file import DamagedCacheError
 from sync.cache.spool import LEFT_BYTES, PORTION, Spool, SpoolBusy
 from sync.cache.writer import Cache
-from sync.feed.snapshot import Fetched
+from sync.feed.snapshot import FetchedFeed
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
 from tests.patience import PATIENCE_S
 from tests.sync_bench import Bench
@@ -198,7 +198,7 @@ def test_one_snapshot_at_a_time(gate: Gate) -> None:
 
 
 def test_a_snapshot_nobody_holds_any_more_makes_room_for_the_next(gate: Gate) -> None:
-    kept = [Fetched(event_id="event-1", version=1, spooled=gate.cache.spool.fill([GUEST]))]
+    kept = [FetchedFeed(event_id="event-1", version=1, spooled=gate.cache.spool.fill([GUEST]))]
     kept.clear()
     gc.collect()
     assert gate.files() == []

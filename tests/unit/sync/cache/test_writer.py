@@ -17,7 +17,7 @@ from sync.cache.digest import of_row, of_rows
 from sync.cache.peer_tables import KEPT_PEERS
 from sync.cache.rows import SQL
 from sync.cache.writer import Cache
-from sync.wire.messages import Change, GateConfig, Held
+from sync.wire.messages import Change, GateConfig, HeldNight
 from tests.factories import NOW, a_record, a_table, an_admission, an_event, code_id
 from tests.sync_bench import Bench
 
@@ -41,7 +41,7 @@ def digest(*rows: Admission | Table | Event) -> str:
 
 def test_what_is_held_of_a_night_is_told_with_its_digest(cache: Cache) -> None:
     cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW, generation=3)
-    wanted = Held(event_id="event-1", version=7, generation=3, count=2, digest=digest(*ROWS))
+    wanted = HeldNight(event_id="event-1", version=7, generation=3, count=2, digest=digest(*ROWS))
     assert cache.held() == (wanted,)
     refunded = an_admission(status=Status.REFUNDED)
     cache.put_changes("event-1", [Change(version=8, row=refunded)], NOW)

@@ -14,14 +14,14 @@ from gate.store.journal import Journal
 from gate.store.locks import LOCK_FILE, lending_lock
 from sync.broker.mqtt import Connected
 from sync.feed.fetcher import WantConfig
-from sync.feed.snapshot import Fetched
-from sync.wire.messages import Change, Delta, GateConfig, Lend, LentTo
+from sync.feed.snapshot import FetchedFeed
+from sync.wire.messages import Change, Delta, GateConfig, LendAnswer, LendRequest
 from tests.factories import a_record, an_event
 from tests.sync_bench import TOPICS, Bench
 
 HASH = a_record(1).code_hash or ""
 NIGHT = an_event(isolation="home_gate", homes=("gate-1", "gate-2"))
-LEND = Lend(scan_id="scan-9", code_hash=HASH, event_id="event-1", to="gate-2")
+LEND = LendRequest(scan_id="scan-9", code_hash=HASH, event_id="event-1", to="gate-2")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def lent(bench: Bench) -> set[str]:
 
 
 def answers(bench: Bench) -> list[bool]:
-    return [answer.lent for answer in bench.to_hub(LentTo)]
+    return [answer.lent for answer in bench.to_hub(LendAnswer)]
 
 
 def config(**lent: tuple[str, ...]) -> GateConfig:
@@ -47,15 +47,15 @@ def config(**lent: tuple[str, ...]) -> GateConfig:
 
 def test_a_ticket_nobody_used_here_is_lent_and_written_down_first(bench: Bench) -> None:
     bench.scan()  # another code
-    bench.grant(Lend(scan_id="scan-9", code_hash="cd" * 32, event_id="event-1", to="gate-2"))
-    assert bench.to_hub(LentTo) == [LentTo(scan_id="scan-9", code_hash="cd" * 32, lent=True)]
+    bench.grant(LendRequest(scan_id="scan-9", code_hash="cd" * 32, event_id="event-1", to="gate-2"))
+    assert bench.to_hub(LendAnswer) == [LendAnswer(scan_id="scan-9", code_hash="cd" * 32, lent=True)]
     assert lent(bench) == {"cd" * 32}
 
 
 def test_a_ticket_that_was_admitted_here_is_not_lent(bench: Bench) -> None:
     bench.scan()
     bench.grant(LEND)
-    assert [(one.lent, one.used) for one in bench.to_hub(LentTo)] == [(False, True)]
+    assert [(one.lent, one.used) for one in bench.to_hub(LendAnswer)] == [(False, True)]
 
 
 def test_a_ticket_that_was_refused_here_or_whose_admission_was_annulled_is_lent(bench: Bench) -> None:
@@ -81,16 +81,16 @@ def test_while_the_door_admits_alone_nothing_is_lent(bench: Bench) -> None:
     with lending_lock(bench.folder / LOCK_FILE, 0.0):
         bench.grant(LEND)
     assert (answers(bench), lent(bench)) == ([False], set())
-    assert not bench.to_hub(LentTo)[-1].used
+    assert not bench.to_hub(LendAnswer)[-1].used
 
 
 def test_a_gate_that_lost_some_of_its_history_cannot_say_and_lends_nothing(bench: Bench) -> None:
     bench.scan()
     with closing(sqlite3.connect(bench.folder / "journal.db")) as db, db:
         db.execute("insert into meta values ('history_lost', '1')")
-    bench.grant(Lend(scan_id="scan-9", code_hash="cd" * 32, event_id="event-1", to="gate-2"))
+    bench.grant(LendRequest(scan_id="scan-9", code_hash="cd" * 32, event_id="event-1", to="gate-2"))
     bench.grant(LEND)
-    assert [(one.lent, one.used) for one in bench.to_hub(LentTo)] == [(False, False), (False, True)]
+    assert [(one.lent, one.used) for one in bench.to_hub(LendAnswer)] == [(False, False), (False, True)]
 
 
 def test_a_gate_without_a_journal_cannot_say(bench: Bench) -> None:
@@ -111,7 +111,7 @@ def test_what_the_hub_says_it_lent_is_known_after_the_first_configuration(bench:
 
 
 def test_a_night_that_is_divided_anew_has_what_is_lent_asked_for_at_once(bench: Bench) -> None:
-    bench.step(config(), Fetched(event_id="event-1", version=5, spooled=bench.cache.spool.fill([NIGHT])))
+    bench.step(config(), FetchedFeed(event_id="event-1", version=5, spooled=bench.cache.spool.fill([NIGHT])))
     bench.wanted.clear()
     retired = msgspec.structs.replace(NIGHT, retired=("gate-2",))
     bench.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(Change(version=6, row=retired),)))

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from sync.cache.spool import Spool
 from sync.feed.fetcher import Fetcher, Want, WantConfig, WantEvent
-from sync.feed.snapshot import Fetched, FetchError, HubClient, HubRefused, NoAnswer
+from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused, HubUnreachable
 from sync.wire.messages import GateConfig
 from tests.factories import an_admission
 from tests.patience import PATIENCE_S
@@ -35,11 +35,11 @@ class MemoryHub(HubClient):
 
     def admissions(
         self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
-    ) -> Fetched:
+    ) -> FetchedFeed:
         assert not whole
         spool.check()
         self._answer(event_id, since)
-        return Fetched(event_id=event_id, version=since + 1, since=since, generation=generation)
+        return FetchedFeed(event_id=event_id, version=since + 1, since=since, generation=generation)
 
     def _answer(self, key: str, since: int) -> None:
         self.asked.put((key, since))
@@ -52,10 +52,10 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.hub = MemoryHub()
         self.spool = Spool(folder / "spool.db")
-        self.got: queue.SimpleQueue[GateConfig | Fetched] = queue.SimpleQueue()
+        self.got: queue.SimpleQueue[GateConfig | FetchedFeed] = queue.SimpleQueue()
         self.fetcher = Fetcher(self.hub, self.spool, self.got.put, retry_s=0.001)
 
-    def next(self) -> GateConfig | Fetched:
+    def next(self) -> GateConfig | FetchedFeed:
         return self.got.get(timeout=PATIENCE_S)
 
     def asked(self) -> tuple[str, int]:
@@ -71,7 +71,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 TROUBLES = [
     FetchError("altered"),
-    NoAnswer("nobody"),
+    HubUnreachable("nobody"),
     HubRefused("403"),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
     RecursionError(),
@@ -88,10 +88,10 @@ def test_an_event_that_cannot_be_fetched_holds_up_no_other(bench: Bench, trouble
     bench.fetcher.want(WantConfig())
     answers = [bench.next(), bench.next()]
     assert CONFIG in answers
-    assert Fetched(event_id="new", version=4, since=3) in answers
+    assert FetchedFeed(event_id="new", version=4, since=3) in answers
     bench.hub.troubles.clear()
     bench.fetcher.want(WantEvent("old", 0))
-    assert bench.next() == Fetched(event_id="old", version=1, since=0)
+    assert bench.next() == FetchedFeed(event_id="old", version=1, since=0)
 
 
 def test_the_configuration_is_asked_for_first(bench: Bench) -> None:
@@ -128,7 +128,7 @@ def test_no_event_is_asked_for_while_a_snapshot_waits_to_be_taken_over(bench: Be
             assert bench.asked() == ("", 0)
         waiting.discard()
         assert bench.asked() == ("event-1", 0)
-        assert bench.next() == Fetched(event_id="event-1", version=1)
+        assert bench.next() == FetchedFeed(event_id="event-1", version=1)
     assert lines == []
 
 
@@ -139,7 +139,7 @@ def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
     bench.fetcher.want(WantEvent("event-1", 0))
     bench.hub.troubles.clear()
     answers = [bench.next()]
-    while answers[-1] != Fetched(event_id="event-1", version=1, since=0):
+    while answers[-1] != FetchedFeed(event_id="event-1", version=1, since=0):
         answers.append(bench.next())
     assert len(answers) <= 2  # the one that was under way may still have come
 
@@ -147,7 +147,7 @@ def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
 def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_path: Path) -> None:
     with capture_logs() as lines:
         bench = Bench(tmp_path)
-        bench.hub.troubles = {key: NoAnswer("nobody there") for key in ("", "a", "b")}
+        bench.hub.troubles = {key: HubUnreachable("nobody there") for key in ("", "a", "b")}
         for want in (WantConfig(), WantEvent("a", 0), WantEvent("b", 0)):
             bench.fetcher.want(want)
         for _ in range(12):
@@ -164,11 +164,11 @@ def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_pa
 
 def test_an_answer_is_dated_by_when_it_was_asked_for_not_by_when_it_came(tmp_path: Path) -> None:
     now_ms = [7_000]
-    hub, got = MemoryHub(), queue.SimpleQueue[GateConfig | Fetched]()
+    hub, got = MemoryHub(), queue.SimpleQueue[GateConfig | FetchedFeed]()
     hub.at_once = lambda: now_ms.__setitem__(0, 9_000)
     fetcher = Fetcher(hub, Spool(tmp_path / "spool.db"), got.put, now_ms=lambda: now_ms[0])
     fetcher.want(WantEvent("event-1", 5))
     fetched = got.get(timeout=PATIENCE_S)
-    assert isinstance(fetched, Fetched)
+    assert isinstance(fetched, FetchedFeed)
     assert fetched.asked_ms == 7_000
     fetcher.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from gate.common.allowance import Allowance
-from sync.broker.inbox import Arrived, PeerMessage
+from sync.broker.inbox import Arrivals, PeerMessage
 from sync.broker.mqtt import Message, MqttLink
 from sync.peers.floods import (
     BYTES,
@@ -28,7 +28,7 @@ def a_batch(gate: str) -> PeerMessage:
 def test_a_whole_night_of_one_gate_at_once_is_taken_at_once_and_no_flood() -> None:
     floods = PeerFloods()
     for _ in range(A_NIGHT // 50):
-        floods.arrived("gate-2", Arrived(messages=1, bytes=len(BATCH)), 0)
+        floods.arrived("gate-2", Arrivals(messages=1, bytes=len(BATCH)), 0)
         assert floods.may_take(a_batch("gate-2"), 0)
     assert floods.flooding(0) == ()
 
@@ -36,7 +36,7 @@ def test_a_whole_night_of_one_gate_at_once_is_taken_at_once_and_no_flood() -> No
 def test_scans_of_the_busiest_door_one_by_one_are_no_flood_however_long_it_goes_on() -> None:
     floods = PeerFloods()
     for second in range(3_600):  # two scans, two passages, and a status now and then
-        floods.arrived("gate-2", Arrived(messages=5, bytes=5 * 1_200), second * 1000)
+        floods.arrived("gate-2", Arrivals(messages=5, bytes=5 * 1_200), second * 1000)
         assert floods.may_take(a_batch("gate-2"), second * 1000)
     assert floods.flooding(3_600_000) == ()
 
@@ -45,7 +45,7 @@ def test_what_one_gate_spends_is_missing_to_no_other() -> None:
     floods = PeerFloods()
     while floods.may_take(a_batch("gate-2"), 0):
         pass
-    floods.arrived("gate-2", Arrived(messages=10 * int(MESSAGES.at_once)), 0)
+    floods.arrived("gate-2", Arrivals(messages=10 * int(MESSAGES.at_once)), 0)
     assert floods.may_take(a_batch("gate-3"), 0)
     assert floods.flooding(0) == ("gate-2",)
 
@@ -55,7 +55,7 @@ def test_a_flood_is_named_within_ten_seconds_and_its_end_told_with_how_much_it_w
     floods = PeerFloods()
     second = 0
     while not floods.flooding(second * 1000):
-        floods.arrived("gate-2", Arrived(messages=150, bytes=150 * len(BATCH), dropped=100), second * 1000)
+        floods.arrived("gate-2", Arrivals(messages=150, bytes=150 * len(BATCH), dropped=100), second * 1000)
         second += 1
     assert second <= 10
     (began,) = floods.episodes(second * 1000)

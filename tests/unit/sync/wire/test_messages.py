@@ -11,7 +11,14 @@ from gate.rules.first_entry import Grant
 from gate.rules.model import FeedRow
 from gate.rules.payload import code_hash
 from sync.wire.messages import VERSION, Ack, Change, Delta, WireError, decode, encode, to_gate
-from sync.wire.scans import BATCH_LIMIT, MESSAGE_LIMIT, Unreadable, decode_scans, encode_scans, record_hash
+from sync.wire.scans import (
+    BATCH_LIMIT,
+    MESSAGE_LIMIT,
+    UnreadableRecord,
+    decode_scans,
+    encode_scans,
+    record_hash,
+)
 from tests.factories import a_record, a_table, an_admission, an_event, code_id
 
 
@@ -50,7 +57,7 @@ def test_a_clock_beyond_all_counting_spoils_its_own_record_only(name: str) -> No
 def test_a_record_of_another_gate_than_the_topics_is_refused() -> None:
     received, bad = decode_scans(encode_scans([a_record(gate_id="gate-2")]), "gate-1")
     assert received == []
-    assert [(type(entry), entry.seq) for entry in bad] == [(Unreadable, None)]
+    assert [(type(entry), entry.seq) for entry in bad] == [(UnreadableRecord, None)]
 
 
 def test_unknown_fields_are_ignored_and_unknown_versions_refused() -> None:
@@ -91,7 +98,7 @@ def test_no_message_of_a_scan_holds_the_secret() -> None:
     assert code_id().encode() not in payload
 
 
-def one_bad(**fields: object) -> Unreadable:
+def one_bad(**fields: object) -> UnreadableRecord:
     payload = msgspec.json.encode({"v": 1, "scans": [{**msgspec.to_builtins(a_record(7)), **fields}]})
     received, (bad,) = decode_scans(payload, "gate-1")
     assert received == []

@@ -22,7 +22,7 @@ Run = tuple[int, int]
 """First and last number of records heard without a gap."""
 
 
-class Peers:
+class HeardNumbers:
     """What was heard of each gate and numbering.
 
     :param before: what was known before a restart.

@@ -11,9 +11,9 @@ from gate.hotline.client import may_ask, with_beat
 from gate.hotline.messages import Ordered, Refetch, Replied
 from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.model import Entry, Status
-from sync.broker.mqtt import Connected, Lost, Message
+from sync.broker.mqtt import Connected, Disconnected, Message
 from sync.claims.claim_inbox import FromDoor, FromHub
-from sync.claims.claims import ANSWERED_MS, MOST_ASKED
+from sync.claims.claim_loop import ANSWERED_MS, MOST_ASKED
 from sync.feed.fetcher import WantConfig, WantEvent
 from sync.wire.messages import HubTime, Probe, encode
 from tests.factories import NOW, an_admission
@@ -64,7 +64,7 @@ def test_an_answer_nobody_asked_for_is_for_nobody(bench: Bench) -> None:
 
 
 def test_without_a_broker_the_door_is_told_at_once_that_nobody_answers(bench: Bench) -> None:
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     assert not bench.line.closed
     bench.ask(a_claim())
     assert bench.line.closed
@@ -72,7 +72,7 @@ def test_without_a_broker_the_door_is_told_at_once_that_nobody_answers(bench: Be
 
 def test_who_waits_when_the_broker_goes_waits_no_longer(bench: Bench) -> None:
     bench.ask(a_claim())
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     assert bench.line.closed
 
 
@@ -89,7 +89,7 @@ def test_a_hub_that_answers_no_probe_is_not_asked(bench: Bench) -> None:
 
 
 def test_a_new_connection_is_believed_once_the_hub_answers_on_it(bench: Bench) -> None:
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.step(seconds=1)
     bench.step(Connected())
     bench.ask(a_claim("scan-1"))
@@ -133,7 +133,7 @@ def test_what_was_said_to_be_unused_is_not_asked_for_any_more(bench: Bench) -> N
 
 def test_what_is_given_back_without_a_broker_is_told_when_there_is_one(bench: Bench) -> None:
     bench.ask(a_claim())
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.ask(Returned(scan_id="scan-1"))
     bench.step(seconds=1)
     bench.step(Connected())
@@ -181,7 +181,7 @@ def test_the_hubs_clock_is_measured_and_the_best_is_kept_over_a_restart(bench: B
     bench.answer_probe(
         after_ms=10, hub_ms=at_ms + bench.clock.monotonic_ms
     )  # twice: it was set since the start
-    best = bench.sync.claims.timing.best
+    best = bench.sync.claims.hub_clock.best
     bench.step(seconds=1)
     bench.answer_probe(after_ms=190, hub_ms=at_ms + bench.clock.monotonic_ms)
     bench.step(seconds=1)
@@ -195,19 +195,19 @@ def test_the_hubs_clock_is_measured_and_the_best_is_kept_over_a_restart(bench: B
 
 @pytest.mark.parametrize("hub_ms", [0, 1_500_000_000_000, -5])
 def test_a_hub_without_a_clock_teaches_none_but_answers_claims(bench: Bench, hub_ms: int) -> None:
-    measured = bench.sync.claims.timing
+    measured = bench.sync.claims.hub_clock
     bench.step(seconds=1)
     bench.answer_probe(hub_ms=hub_ms)
-    assert bench.sync.claims.timing == measured
+    assert bench.sync.claims.hub_clock == measured
     bench.ask(a_claim())
     assert len(bench.to_hub(Claim)) == 1
 
 
 def test_an_answer_to_no_question_is_no_measure(bench: Bench) -> None:
-    measured, answered_ms = bench.sync.claims.timing, bench.sync.claims.answered_ms
+    measured, answered_ms = bench.sync.claims.hub_clock, bench.sync.claims.answered_ms
     bench.step(seconds=1)
     bench.put_now(HubTime(id=1, received_us=1_800_000_000_000_000, sent_us=1_800_000_000_000_000))
-    assert (bench.sync.claims.timing, bench.sync.claims.answered_ms) == (measured, answered_ms)
+    assert (bench.sync.claims.hub_clock, bench.sync.claims.answered_ms) == (measured, answered_ms)
 
 
 # --- orders of staff ---
@@ -239,7 +239,7 @@ def test_an_order_without_a_door_is_told_in_the_log(bench: Bench) -> None:
 
 
 def test_a_reply_goes_to_the_hub_also_if_the_broker_was_away(bench: Bench) -> None:
-    bench.step(Lost("cable"))
+    bench.step(Disconnected("cable"))
     bench.ask(Replied(reply='{"id": "1"}'))
     bench.step(seconds=1)
     bench.step(Connected())
@@ -290,5 +290,5 @@ def test_a_hub_that_does_not_answer_in_time_is_not_told_of_as_there(bench: Bench
     bench.step(seconds=2)
     bench.answer_probe(after_ms=201)
     assert len(bench.line.beats) == before
-    bench.step(Lost("gone"), seconds=2)
+    bench.step(Disconnected("gone"), seconds=2)
     assert len(bench.line.beats) == before

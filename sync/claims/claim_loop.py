@@ -24,10 +24,10 @@ from gate.hotline.messages import Beat, Ordered, Refetch, Replied, ToSync, to_pa
 from gate.rules.command import LONGEST_ENVELOPE
 from gate.rules.first_entry import Claim, Grant, Returned
 from sync.broker.mqtt import Message, MqttLink
-from sync.broker.read_message import understand
-from sync.claims.claim_inbox import ClaimEvent, ClaimInbox, DoorLine, Down, FromDoor, FromHub, Up
-from sync.claims.hub_clock import Timing, measure, take
-from sync.wire.messages import HubTime, Lend, Probe, WireError, to_gate
+from sync.broker.read_message import read_or_log
+from sync.claims.claim_inbox import BrokerDown, BrokerUp, ClaimEvent, ClaimInbox, DoorLine, FromDoor, FromHub
+from sync.claims.hub_clock import HubClock, measure, with_measure
+from sync.wire.messages import HubTime, LendRequest, Probe, WireError, to_gate
 from sync.wire.messages import encode as to_wire
 from sync.wire.topics import Topics
 
@@ -48,7 +48,7 @@ MOST_PROBES = 16
 PIECE = 100
 """Handled before the next probe: a few milliseconds, however much comes."""
 
-ToService = Lend | Refetch
+ToService = LendRequest | Refetch
 
 
 class ClaimLoop:
@@ -56,7 +56,7 @@ class ClaimLoop:
 
     :param to_service: takes what concerns files.
     :param tell: gives a packet to every door there is, and says how many took it.
-    :param timing: what was known of the hub's clock before.
+    :param hub_clock: what was known of the hub's clock before.
     :param timeout_ms: how long a door waits for an answer; a probe that takes longer proves nothing.
     """
 
@@ -68,7 +68,7 @@ class ClaimLoop:
         *,
         to_service: Callable[[ToService], None],
         tell: Callable[[bytes], int],
-        timing: Timing,
+        hub_clock: HubClock,
         timeout_ms: int,
     ) -> None:
         self.topics = (topics.grants(gate_id), topics.commands(gate_id))
@@ -82,7 +82,7 @@ class ClaimLoop:
         self._timeout_ms = timeout_ms
         self.inbox = ClaimInbox()
         """Put here from any thread."""
-        self.timing = timing
+        self.hub_clock = hub_clock
         """What is known of the hub's clock; read from any thread."""
         self.answered_ms: int | None = None
         """When the hub last answered a probe in time, on whatever connection; read from any thread."""
@@ -127,10 +127,10 @@ class ClaimLoop:
             case FromDoor(door, message):
                 self._on_door(door, message)
             case FromHub(link, message) if link is self._link:
-                understand(message, self._on_hub, self._seldom)
-            case Up(link):
+                read_or_log(message, self._on_hub, self._seldom)
+            case BrokerUp(link):
                 self._on_up(link)
-            case Down():
+            case BrokerDown():
                 self._on_down()
 
     # --- the broker ---
@@ -209,7 +209,7 @@ class ClaimLoop:
                 self._on_grant(grant)
             case HubTime() as told:
                 self._on_time(told)
-            case Lend() as lend:
+            case LendRequest() as lend:
                 self._to_service(lend)
 
     def _on_grant(self, grant: Grant) -> None:
@@ -250,5 +250,5 @@ class ClaimLoop:
             self._tell(to_packet(Beat(answered_ms=now.monotonic_ms)))
         new = measure(now.boot_id, told.id, now.monotonic_ms, told)
         if new is not None:
-            self.timing = take(self.timing, new)
-            self._clock.learn(self.timing.best)
+            self.hub_clock = with_measure(self.hub_clock, new)
+            self._clock.learn(self.hub_clock.best)
