@@ -27,7 +27,7 @@ from gate.door.desk import Desk
 from gate.door.idle import DoorSettings
 from gate.door.loop import Door
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline
 from gate.ports.devices import Eye, NoInputs, NoKeypad, NoScanner, Silent, Turnstile
 from gate.rules.decide import Policy
@@ -214,7 +214,7 @@ def open_door(
         hotline=gate.hotline,
     )
     # nobody is slower than the next guest here, so a pulse is over at once
-    passing = Passing(
+    passing = DoorTurnstile(
         gate_id=GATE_ID,
         parts=parts,
         rules=Rules(sensor=False, timeout_ms=7000, pulse_ms=1),

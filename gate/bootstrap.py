@@ -27,7 +27,7 @@ from gate.door.desk import Desk
 from gate.door.idle import DoorSettings
 from gate.door.loop import Door
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
@@ -73,7 +73,7 @@ def make_door(config: GateFile) -> Door:
             isolated_after_ms=int(config.door.isolated_after * 1000),
         ),
         parts,
-        Passing(gate_id=config.gate_id, parts=parts, rules=rules(config), random=os.urandom),
+        DoorTurnstile(gate_id=config.gate_id, parts=parts, rules=rules(config), random=os.urandom),
         lambda opened: _desk(config, opened, parts.cache, parts.clock, parts.hotline),
         Heart(Notifier(os.environ.get("NOTIFY_SOCKET", "")), watchdog_ms(os.environ, os.getpid())),
         LiveWriter(config.live),

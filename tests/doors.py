@@ -21,7 +21,7 @@ from gate.door.desk import Desk
 from gate.door.idle import DoorSettings
 from gate.door.loop import Door
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
@@ -170,11 +170,13 @@ class Bench:
             clock=self.clock,
             hotline=Hotline(self.folder / "sync.sock", 0.2, self.clock),
         )
-        self.passing = Passing(gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom)
+        self.turnstile = DoorTurnstile(
+            gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom
+        )
         self.door = Door(
             DoorSettings(gate_id="gate-1", gate_name="GATE 1", keys=self.keys, command_keys=STAFF_KEYS),
             self.parts,
-            self.passing,
+            self.turnstile,
             lambda journal: make_desk(
                 journal, self.cache, self.clock, self.keys, self.claims or self.parts.hotline
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gate.door.idle import Front
+from gate.door.idle import IdleScreen
 from gate.door.parts import Parts
 from gate.door.signs import Signs
 from gate.ports.screen import DoubleEntry, EntryPlace
@@ -12,14 +12,14 @@ from gate.rules.model import Now
 EVERY_MS = 1_000
 
 
-class Alerting:
+class HubAlerts:
     """Reads the cache's alerts. Those from before this door was started were for the one before it."""
 
-    def __init__(self, gate_id: str, parts: Parts, front: Front, showing: Signs) -> None:
+    def __init__(self, gate_id: str, parts: Parts, idle: IdleScreen, signs: Signs) -> None:
         self._gate_id = gate_id
         self._parts = parts
-        self._front = front
-        self._showing = showing
+        self._idle = idle
+        self._signs = signs
         self._seen: int | None = None
         self._next_ms = 0
 
@@ -41,9 +41,9 @@ class Alerting:
 
     def _take(self, alert: Alert, now_ms: int) -> None:
         if alert.reason == "conflict" and self._gate_id in (alert.gate, alert.other_gate):
-            self._showing.later(self._double_entry(alert), now_ms)
+            self._signs.later(self._double_entry(alert), now_ms)
         elif alert.reason == "cloned" and alert.gate == self._gate_id:
-            self._front.cloned(now_ms)
+            self._idle.cloned(now_ms)
 
     def _double_entry(self, alert: Alert) -> DoubleEntry:
         names = self._parts.cache.gate_names()

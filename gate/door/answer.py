@@ -16,7 +16,7 @@ from gate.door.parts import Parts
 from gate.door.report import Tally
 from gate.door.scan import Method
 from gate.door.signs import Signs
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.ports.devices import Turnstile
 from gate.ports.signals import signal_of
 from gate.rules.guesses import Guessing, is_guess
@@ -31,7 +31,7 @@ from gate.store.journal import Journal
 FindTypo = Callable[[], Typo | None]
 
 
-class Answering:
+class GuestAnswers:
     """Answers guests. Used from the door's thread.
 
     :param make_desk: builds the desk around a working journal.
@@ -40,14 +40,14 @@ class Answering:
     def __init__(
         self,
         parts: Parts,
-        passing: Passing,
-        showing: Signs,
+        turnstile: DoorTurnstile,
+        signs: Signs,
         tally: Tally,
         make_desk: Callable[[Journal], Desk],
     ) -> None:
         self._parts = parts
-        self._passing = passing
-        self._showing = showing
+        self._turnstile = turnstile
+        self._signs = signs
         self._tally = tally
         self._make_desk = make_desk
         self._guessing = Guessing()
@@ -61,17 +61,17 @@ class Answering:
 
         :param find_typo: looks for the slip in a typed code whose check character is wrong.
         """
-        if isinstance(presented.what, Code) and self._passing.state.awaits(presented.what.code_hash):
+        if isinstance(presented.what, Code) and self._turnstile.state.awaits(presented.what.code_hash):
             return  # released for this very code: it asks nothing new (domain 2.3, Presence)
         try:
             self._answer(presented, now.monotonic_ms, method, find_typo)
         except Exception:
             self._log.exception("scan failed", code=_short(presented))
-            self._showing.notice("see_staff", now.monotonic_ms)
+            self._signs.notice("see_staff", now.monotonic_ms)
 
     def _answer(self, presented: Presented, now_ms: int, method: Method, find_typo: FindTypo | None) -> None:
-        journal, turnstile = self._parts.journal.get(now_ms), self._parts.turnstile.get(now_ms)
-        if journal is None or turnstile is None or turnstile.trouble() is not None:
+        journal, relay = self._parts.journal.get(now_ms), self._parts.turnstile.get(now_ms)
+        if journal is None or relay is None or relay.trouble() is not None:
             # nothing that cannot be recorded or let through is decided: the ticket stays good
             self._see_staff(presented, "out of order", now_ms)
             return
@@ -84,30 +84,30 @@ class Answering:
             self._parts.journal.broke(error, now_ms)
             self._see_staff(presented, "not recorded", now_ms)
             return
-        self._perform(_with_typo(answered, find_typo), journal, turnstile, now_ms)
+        self._perform(_with_typo(answered, find_typo), journal, relay, now_ms)
         self._note_record(answered, presented, method, now_ms)
         self._tally.scan(answered)
         self._note_guess(answered, now_ms)
 
     def _decided(self, journal: Journal, presented: Presented, method: Method, now_ms: int) -> Answered:
-        release = not self._passing.state.is_open
+        release = not self._turnstile.state.is_open
         locked = self._guessing.is_locked(now_ms)
         spares = not self._sparing.has_room(method, now_ms)
         return self._make_desk(journal).answer(
             presented, method, release=release, locked=locked, spares=spares
         )
 
-    def _perform(self, answered: Answered, journal: Journal, turnstile: Turnstile, now_ms: int) -> None:
+    def _perform(self, answered: Answered, journal: Journal, relay: Turnstile, now_ms: int) -> None:
         record, opened = answered.record, True
         if record is not None and record.released:
-            opened = self._passing.release(turnstile, journal, record)
+            opened = self._turnstile.release(relay, journal, record)
         if opened:
-            self._showing.answer(answered.screen, signal_of(answered.verdict), now_ms)
+            self._signs.answer(answered.screen, signal_of(answered.verdict), now_ms)
         else:
             # nobody came in by this record: a person has to put the turnstile right
             self._tally.counts["annulled"] += 1
-            self._showing.notice("see_staff", now_ms)
-            self._passing.write(journal)  # at once: until then the ticket would count as used
+            self._signs.notice("see_staff", now_ms)
+            self._turnstile.write(journal)  # at once: until then the ticket would count as used
 
     def _note_record(self, answered: Answered, presented: Presented, method: Method, now_ms: int) -> None:
         """What has no record has no line in the log either, but for the first of many."""
@@ -132,17 +132,17 @@ class Answering:
         count = self._sparing.left_out
         if count:
             self._log.warning("refusals of unknown codes counted, not recorded one by one", count=count)
-            self._passing.event(EventKind.GUESSING, f"{count} more refused, not recorded one by one")
+            self._turnstile.event(EventKind.GUESSING, f"{count} more refused, not recorded one by one")
             self._sparing = self._sparing.told()
 
     def _note_guess(self, answered: Answered, now_ms: int) -> None:
         self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)
         if locked:
             self._log.warning("locked for unknown codes: somebody is guessing")
-            self._passing.event(EventKind.GUESSING)
+            self._turnstile.event(EventKind.GUESSING)
 
     def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
-        self._showing.notice("see_staff", now_ms)
+        self._signs.notice("see_staff", now_ms)
         self._log.warning("scan not decided", code=_short(presented), why=why)
 
 

@@ -15,7 +15,7 @@ from gate.rules.payload import Code, Malformed, Proof, prove
 from gate.rules.presence import Presence, Presented, Sighting, observe
 
 
-class Seeing:
+class CodesInView:
     """Remembers what has been in view. Used from the door's thread."""
 
     def __init__(self, settings: DoorSettings, parts: Parts) -> None:

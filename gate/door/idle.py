@@ -42,7 +42,7 @@ class DoorSettings(Value, frozen=True):
     isolated_after_ms: int = 10_000
 
 
-class Front:
+class IdleScreen:
     """Looks after everything that is not a scan. Used from the door's thread.
 
     `history_is_lost`: the journal was damaged, and what is gone of it is not yet made up for.
@@ -138,8 +138,8 @@ class Front:
         return (Part(error.part), error.step) if error else None
 
     def _turnstile_fault(self, now_ms: int) -> Fault | None:
-        turnstile = self._parts.turnstile.get(now_ms)
-        error = turnstile.trouble() if turnstile else self._parts.turnstile.trouble
+        relay = self._parts.turnstile.get(now_ms)
+        error = relay.trouble() if relay else self._parts.turnstile.trouble
         return (Part.TURNSTILE, _step(error)) if error else None
 
     def _journal_fault(self, now_ms: int) -> Fault | None:

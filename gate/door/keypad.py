@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
-from gate.door.answer import Answering
-from gate.door.idle import Front
+from gate.door.answer import GuestAnswers
+from gate.door.idle import IdleScreen
 from gate.door.parts import Parts
 from gate.door.signs import Signs
 from gate.ports.devices import Typed
@@ -16,19 +16,19 @@ from gate.rules.typed_code import Typist, may_type, readings
 from gate.rules.typo import likely
 
 
-class Keying:
+class DoorKeypad:
     """The keypad of a gate. Used from the door's thread.
 
     :param zone: the club's time zone.
     """
 
     def __init__(
-        self, parts: Parts, front: Front, showing: Signs, answering: Answering, zone: tzinfo
+        self, parts: Parts, idle: IdleScreen, signs: Signs, answers: GuestAnswers, zone: tzinfo
     ) -> None:
         self._parts = parts
-        self._front = front
-        self._showing = showing
-        self._answering = answering
+        self._idle = idle
+        self._signs = signs
+        self._answers = answers
         self._zone = zone
         self._typist = Typist()
 
@@ -42,27 +42,27 @@ class Keying:
         if typed is None or not answers:
             return
         if typed.done or not typed.text:
-            self._showing.free()
+            self._signs.free()
         self._take(typed, now)
 
     def _take(self, typed: Typed, now: Now) -> None:
         if typed.done:
             self._entered(typed.text, now)
         elif typed.text:
-            screen = Typing(text=typed.text, link=self._front.link(now.monotonic_ms))
-            self._showing.answer(screen, None, now.monotonic_ms)
+            screen = Typing(text=typed.text, link=self._idle.link(now.monotonic_ms))
+            self._signs.answer(screen, None, now.monotonic_ms)
 
     def _entered(self, text: str, now: Now) -> None:
         if not text:
             return
         self._typist, may = may_type(self._typist, now.monotonic_ms)
         if not may:
-            self._showing.notice("slower", now.monotonic_ms)
+            self._signs.notice("slower", now.monotonic_ms)
             return
         starts = starts_of(self._parts.cache.events(), now.wall, self._zone)
         presented = readings(text, starts, self._knows)
         if presented is not None:
-            self._answering.answer(presented, now, "manual", lambda: likely(text, starts, self._knows))
+            self._answers.answer(presented, now, "manual", lambda: likely(text, starts, self._knows))
 
     def _knows(self, code_hash: str) -> bool:
         return self._parts.cache.find(code_hash).admission is not None

@@ -19,19 +19,19 @@ from datetime import tzinfo
 from gate.common.errors import StoreError
 from gate.common.outage import Outage
 from gate.common.watchdog import Heart
-from gate.door.alerts import Alerting
-from gate.door.answer import Answering
-from gate.door.camera import Seeing
+from gate.door.alerts import HubAlerts
+from gate.door.answer import GuestAnswers
+from gate.door.camera import CodesInView
 from gate.door.desk import Desk
-from gate.door.idle import DoorSettings, Front
-from gate.door.keypad import Keying
-from gate.door.orders import Ordering
+from gate.door.idle import DoorSettings, IdleScreen
+from gate.door.keypad import DoorKeypad
+from gate.door.orders import StaffOrders
 from gate.door.parts import Parts
 from gate.door.report import Report, Tally
-from gate.door.scanner import Scanning
+from gate.door.scanner import DoorScanner
 from gate.door.signs import Signs
-from gate.door.standing_orders import Lasting
-from gate.door.turnstile import Passing
+from gate.door.standing_orders import StandingOrders
+from gate.door.turnstile import DoorTurnstile
 from gate.ports.devices import Look
 from gate.ports.screen import Notice
 from gate.rules.model import EventKind, Now
@@ -79,33 +79,33 @@ class Door:
         self,
         settings: DoorSettings,
         parts: Parts,
-        passing: Passing,
+        turnstile: DoorTurnstile,
         make_desk: Callable[[Journal], Desk],
         heart: Heart,
         live: LiveWriter,
         zone: tzinfo,
     ) -> None:
         self.parts = parts
-        self._passing = passing
+        self._turnstile = turnstile
         self._tally = Tally()
-        self._front = Front(settings, parts)
-        self._showing = Signs(parts, self._front, passing)
-        self._answering = Answering(parts, passing, self._showing, self._tally, make_desk)
-        self._seeing = Seeing(settings, parts)
-        self._keying = Keying(parts, self._front, self._showing, self._answering, zone)
-        self._scanning = Scanning(settings, parts, self._answering)
-        self._ordering = Ordering(
+        self._idle = IdleScreen(settings, parts)
+        self._signs = Signs(parts, self._idle, turnstile)
+        self._answers = GuestAnswers(parts, turnstile, self._signs, self._tally, make_desk)
+        self._in_view = CodesInView(settings, parts)
+        self._keypad = DoorKeypad(parts, self._idle, self._signs, self._answers, zone)
+        self._scanner = DoorScanner(settings, parts, self._answers)
+        self._orders = StaffOrders(
             gate_id=settings.gate_id,
             keys=settings.command_keys,
             parts=parts,
-            passing=passing,
-            showing=self._showing,
+            turnstile=turnstile,
+            signs=self._signs,
             changed=self._way_changed,
         )
-        self._lasting = Lasting(parts, passing, zone, self._way_changed)
-        self._alerting = Alerting(settings.gate_id, parts, self._front, self._showing)
+        self._standing_orders = StandingOrders(parts, turnstile, zone, self._way_changed)
+        self._alerts = HubAlerts(settings.gate_id, parts, self._idle, self._signs)
         self._heart = heart
-        self._report = Report(parts, passing, self._front, self._tally, heart, live)
+        self._report = Report(parts, turnstile, self._idle, self._tally, heart, live)
         self._outages = {duty: Outage(duty) for duty in DUTIES}
 
     def run(self, stop: threading.Event) -> bool:
@@ -114,45 +114,45 @@ class Door:
         :returns: whether it is to be started again.
         """
         self._safely("start", lambda: self.parts.display.show(Notice(word="starting")))
-        self._safely("start", self._front.look_at_link)
+        self._safely("start", self._idle.look_at_link)
         with self._heart.watching_threads():
             try:
-                while not stop.is_set() and not self._ordering.restarts:
+                while not stop.is_set() and not self._orders.restarts:
                     self.step()
             finally:
                 self.close()
-        return self._ordering.restarts
+        return self._orders.restarts
 
     def close(self) -> None:
         """Put everything to rest, the turnstile first; what is then known of it is still recorded."""
         self._safely("goodbye", self._report.stopping)
-        self._safely("goodbye", self._answering.tell_left_out)
-        turnstile = self.parts.turnstile.part
+        self._safely("goodbye", self._answers.tell_left_out)
+        relay = self.parts.turnstile.part
         self.parts.close_devices()
-        self._safely("goodbye", lambda: self._last_words(turnstile.lost() if turnstile else 0))
+        self._safely("goodbye", lambda: self._last_words(relay.lost() if relay else 0))
         self.parts.close_files()
 
     def _last_words(self, lost_pulses: int) -> None:
         journal = self.parts.journal.part
-        self._passing.never_opened(lost_pulses)
+        self._turnstile.never_opened(lost_pulses)
         if journal is not None:
-            self._passing.write(journal)
+            self._turnstile.write(journal)
 
     def step(self) -> None:
         """One look, and what follows from it."""
         look = self._look()
         now = self.parts.clock.now()
         self._safely("passage", lambda: self._pass(now))
-        self._safely("lasting orders", lambda: self._lasting.turn(now))
-        self._safely("orders", lambda: self._ordering.turn(now))
-        answers = self._passing.state.answers
+        self._safely("lasting orders", lambda: self._standing_orders.turn(now))
+        self._safely("orders", lambda: self._orders.turn(now))
+        answers = self._turnstile.state.answers
         self._safely("camera", lambda: self._looked(look, now, answers=answers))
-        self._safely("keypad", lambda: self._keying.turn(now, answers=answers))
-        self._safely("scanner", lambda: self._scanning.turn(now, answers=answers))
+        self._safely("keypad", lambda: self._keypad.turn(now, answers=answers))
+        self._safely("scanner", lambda: self._scanner.turn(now, answers=answers))
         now = self.parts.clock.now()
-        self._safely("left out", lambda: self._answering.turn(now.monotonic_ms))
-        self._safely("alerts", lambda: self._alerting.turn(now))
-        self._safely("screen", lambda: self._showing.rest(now.monotonic_ms))
+        self._safely("left out", lambda: self._answers.turn(now.monotonic_ms))
+        self._safely("alerts", lambda: self._alerts.turn(now))
+        self._safely("screen", lambda: self._signs.rest(now.monotonic_ms))
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 
     def order(self, wanted: OrderAction) -> None:
@@ -160,7 +160,7 @@ class Door:
 
         :raises gate.rules.passage.NotAllowed: it changes nothing.
         """
-        self._way_changed(self._passing.order(wanted))
+        self._way_changed(self._turnstile.order(wanted))
 
     def _way_changed(self, outcomes: Sequence[Outcome]) -> None:
         self._tell(outcomes, self.parts.clock.now().monotonic_ms)
@@ -185,19 +185,19 @@ class Door:
 
     def _looked(self, look: Look | None, now: Now, *, answers: bool) -> None:
         if not answers:
-            self._seeing.forget()
+            self._in_view.forget()
         elif look is not None:
-            presented = self._seeing.looked(look, now)
+            presented = self._in_view.looked(look, now)
             if presented is not None:
-                self._answering.answer(presented, now)
+                self._answers.answer(presented, now)
 
     def _pass(self, now: Now) -> None:
         """Inputs and passage, and what is to be written of them."""
         try:
-            self._tell(self._passing.turn(now), now.monotonic_ms)
+            self._tell(self._turnstile.turn(now), now.monotonic_ms)
             journal = self.parts.journal.get(now.monotonic_ms)
             if journal is not None:
-                self._passing.write(journal)
+                self._turnstile.write(journal)
         except StoreError as error:
             self.parts.journal.broke(error, now.monotonic_ms)
 
@@ -206,6 +206,6 @@ class Door:
         self._tally.outcomes(outcomes)
         reasons = {outcome.reason for outcome in outcomes}
         if reasons & WAY_CHANGES:
-            self._showing.way_changed(now_ms)
-        elif reasons & {EventKind.EXPIRED, EventKind.NOT_OPENED} and self._showing.is_free(now_ms):
-            self._showing.notice("annulled", now_ms)
+            self._signs.way_changed(now_ms)
+        elif reasons & {EventKind.EXPIRED, EventKind.NOT_OPENED} and self._signs.is_free(now_ms):
+            self._signs.notice("annulled", now_ms)

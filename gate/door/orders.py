@@ -21,7 +21,7 @@ from gate.common.errors import StoreError
 from gate.common.foreign import read_json
 from gate.door.parts import Parts
 from gate.door.signs import Signs
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.hotline.messages import Refetch, Replied
 from gate.ports.screen import Notice, StaffText
 from gate.ports.signals import Signal
@@ -49,7 +49,7 @@ class _NotFollowed(Exception):
     """An order that is not followed; its text says why."""
 
 
-class Ordering:
+class StaffOrders:
     """Orders of one gate.
 
     `restarts`: the door is to end, so that it is started anew.
@@ -64,15 +64,15 @@ class Ordering:
         gate_id: str,
         keys: Mapping[str, Ed25519PublicKey],
         parts: Parts,
-        passing: Passing,
-        showing: Signs,
+        turnstile: DoorTurnstile,
+        signs: Signs,
         changed: Callable[[Sequence[Outcome]], None],
     ) -> None:
         self._gate_id = gate_id
         self._keys = keys
         self._parts = parts
-        self._passing = passing
-        self._showing = showing
+        self._turnstile = turnstile
+        self._signs = signs
         self._changed = changed
         self._waiting: deque[bytes] = deque()
         self._next_ms = 0
@@ -177,35 +177,35 @@ class Ordering:
             raise _NotFollowed("there is no text to show")
         elif command.action in _WAYS:
             try:
-                order(self._passing.state, _WAYS[command.action])
+                order(self._turnstile.state, _WAYS[command.action])
             except NotAllowed as error:
                 raise _NotFollowed(str(error)) from None
 
     def _check_release(self, now: Now) -> None:
-        way = self._passing.state.way
-        if self._passing.state.is_open:
+        way = self._turnstile.state.way
+        if self._turnstile.state.is_open:
             why = "the fire alarm is on" if way is Way.FREE_PASSAGE else "it is held open"
             raise _NotFollowed(f"the way is free already: {why}")
-        turnstile = self._parts.turnstile.get(now.monotonic_ms)
-        trouble = turnstile.trouble() if turnstile else self._parts.turnstile.trouble
-        if turnstile is None or trouble is not None:
+        relay = self._parts.turnstile.get(now.monotonic_ms)
+        trouble = relay.trouble() if relay else self._parts.turnstile.trouble
+        if relay is None or trouble is not None:
             raise _NotFollowed(f"the turnstile is out of order: {trouble}")
 
     def _do(self, command: Command, journal: Journal, now: Now) -> None:
         """Record it, then follow it."""
         with journal.turn() as turn:
-            self._passing.check_numbering(journal)
+            self._turnstile.check_numbering(journal)
             record = turn.append(record_of_order(command, now, self._gate_id))
         match command.action:
             case "release":
-                turnstile = self._parts.turnstile.get(now.monotonic_ms)
-                if turnstile is None or not self._passing.release(turnstile, journal, record):
+                relay = self._parts.turnstile.get(now.monotonic_ms)
+                if relay is None or not self._turnstile.release(relay, journal, record):
                     raise _NotFollowed("the turnstile did not open; that is recorded")
                 self._show(Notice(word="released"), Signal.ADMIT, now)
             case "hold_open" | "close" | "resume":
-                self._changed(self._passing.follow(_WAYS[command.action]))
+                self._changed(self._turnstile.follow(_WAYS[command.action]))
             case "show_text":
-                self._showing.later(StaffText(text=command.text), now.monotonic_ms)
+                self._signs.later(StaffText(text=command.text), now.monotonic_ms)
             case "refetch":
                 if not self._parts.hotline.send(Refetch()):
                     raise _NotFollowed("sync does not take it; it fetches everything when it starts")
@@ -214,7 +214,7 @@ class Ordering:
                 self.restarts = True
 
     def _show(self, screen: Notice, signal: Signal | None, now: Now) -> None:
-        self._showing.with_link(screen, signal, now.monotonic_ms)
+        self._signs.with_link(screen, signal, now.monotonic_ms)
 
 
 def _claimed(sealed: bytes) -> Command | None:

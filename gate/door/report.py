@@ -11,9 +11,9 @@ from gate.common.errors import MagueyError
 from gate.common.retried import Retried
 from gate.common.watchdog import Beats, Heart
 from gate.door.desk import Answered
-from gate.door.idle import Front
+from gate.door.idle import IdleScreen
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.rules.model import Now
 from gate.rules.passage import Outcome
@@ -50,11 +50,17 @@ class Report:
     """Used from the door's thread, once a turn."""
 
     def __init__(  # noqa: PLR0913, PLR0917 – what is told of, and to whom
-        self, parts: Parts, passing: Passing, front: Front, tally: Tally, heart: Heart, live: LiveWriter
+        self,
+        parts: Parts,
+        turnstile: DoorTurnstile,
+        idle: IdleScreen,
+        tally: Tally,
+        heart: Heart,
+        live: LiveWriter,
     ) -> None:
         self._parts = parts
-        self._passing = passing
-        self._front = front
+        self._turnstile = turnstile
+        self._idle = idle
         self._tally = tally
         self._heart = heart
         self._live = live
@@ -83,12 +89,12 @@ class Report:
 
         Decision and journal share the loop's thread: a disk that hangs stops both.
         """
-        turnstile = self._parts.turnstile.part
+        relay = self._parts.turnstile.part
         return Beats(
             camera=self._parts.eye.beats(),
             decision=self._turns,
-            journal=self._passing.turns,
-            relay=turnstile.beats() if turnstile else self._turns,
+            journal=self._turnstile.turns,
+            relay=relay.beats() if relay else self._turns,
         )
 
     def _now(self, now: Now) -> Live:
@@ -101,7 +107,7 @@ class Report:
             pid=os.getpid(),
             version=self._version,
             parts=self._troubles(),
-            way=self._passing.state.way,
+            way=self._turnstile.state.way,
             counters=Counters(
                 scans=counts["scans"],
                 admitted=counts["admitted"],
@@ -116,7 +122,7 @@ class Report:
             clock=now.clock,
             clock_offset_ms=now.offset_ms,
             clock_uncertainty_ms=now.uncertainty_ms,
-            isolated=self._front.is_isolated,
+            isolated=self._idle.is_isolated,
         )
 
     def _troubles(self) -> PartsReport:
@@ -126,12 +132,12 @@ class Report:
             decoder=str(eye) if eye and eye.part == "decoder" else OK,
             turnstile=_said(parts.turnstile),
             screen=str(parts.display.trouble() or OK),
-            inputs=DOUBT if self._passing.state.doubts_sensor else _said(parts.inputs),
+            inputs=DOUBT if self._turnstile.state.doubts_sensor else _said(parts.inputs),
             lights=_said(parts.voice),
             keypad=_said(parts.keypad),
             scanner=_said(parts.scanner),
-            journal=str(parts.journal.trouble or (LOST if self._front.history_is_lost else OK)),
-            cache=str(self._front.cache_fault or parts.cache.trouble or OK),
+            journal=str(parts.journal.trouble or (LOST if self._idle.history_is_lost else OK)),
+            cache=str(self._idle.cache_fault or parts.cache.trouble or OK),
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gate.door.answer import Answering
-from gate.door.camera import Seeing
+from gate.door.answer import GuestAnswers
+from gate.door.camera import CodesInView
 from gate.door.idle import DoorSettings
 from gate.door.parts import Parts
 from gate.ports.devices import Look
@@ -11,7 +11,7 @@ from gate.rules.model import Now
 from gate.rules.presence import Sighting
 
 
-class Scanning:
+class DoorScanner:
     """The hand scanner of a gate. Used from the door's thread.
 
     Each turn of the loop is one frame, with the code that was read or with none: so a scanner that reads
@@ -19,10 +19,10 @@ class Scanning:
     than one code waits for its turn.
     """
 
-    def __init__(self, settings: DoorSettings, parts: Parts, answering: Answering) -> None:
+    def __init__(self, settings: DoorSettings, parts: Parts, answers: GuestAnswers) -> None:
         self._parts = parts
-        self._answering = answering
-        self._seeing = Seeing(settings, parts)
+        self._answers = answers
+        self._in_view = CodesInView(settings, parts)
 
     def turn(self, now: Now, *, answers: bool) -> None:
         """Take in what was scanned.
@@ -32,9 +32,9 @@ class Scanning:
         scanner = self._parts.scanner.get(now.monotonic_ms)
         raw = scanner.read() if scanner else None
         if not answers:
-            self._seeing.forget()
+            self._in_view.forget()
             return
         look = Look(sightings=() if raw is None else (Sighting.of(raw),), source="scanner")
-        presented = self._seeing.looked(look, now)
+        presented = self._in_view.looked(look, now)
         if presented is not None:
-            self._answering.answer(presented, now, "scanner")
+            self._answers.answer(presented, now, "scanner")

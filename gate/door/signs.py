@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from gate.common.outage import Outage
 from gate.common.value import Value
-from gate.door.idle import Front
+from gate.door.idle import IdleScreen
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.ports import screen as stage
 from gate.ports.screen import Notice, NoticeWord, Screen, Told
 from gate.ports.signals import Signal
@@ -39,10 +39,10 @@ class _Later(Value, frozen=True):
 class Signs:
     """What is to be seen and heard at the gate. Used from the door's thread."""
 
-    def __init__(self, parts: Parts, front: Front, passing: Passing) -> None:
+    def __init__(self, parts: Parts, idle: IdleScreen, turnstile: DoorTurnstile) -> None:
         self._parts = parts
-        self._front = front
-        self._passing = passing
+        self._idle = idle
+        self._turnstile = turnstile
         self._stage = stage.Stage()
         self._refresh_at = 0
         self._later: deque[_Later] = deque(maxlen=MOST_LATER)
@@ -68,7 +68,7 @@ class Signs:
 
     def with_link(self, screen: Notice, signal: Signal | None, now_ms: int) -> None:
         """The same as `answer`, with the mark of the link as it is."""
-        self.answer(replace(screen, link=self._front.link(now_ms)), signal, now_ms)
+        self.answer(replace(screen, link=self._idle.link(now_ms)), signal, now_ms)
 
     def later(self, screen: Told, now_ms: int) -> None:
         """Show something as soon as nobody is being answered; of too many the oldest are dropped."""
@@ -81,7 +81,7 @@ class Signs:
     def way_changed(self, now_ms: int) -> None:
         """The turnstile is something else for everybody: said at once, whoever is being answered."""
         self._stage, self._refresh_at = stage.Stage(), 0
-        self._play(RESTING[self._passing.state.way], now_ms)
+        self._play(RESTING[self._turnstile.state.way], now_ms)
 
     def free(self) -> None:
         """Whatever is on has had its time."""
@@ -103,23 +103,23 @@ class Signs:
         if now_ms < self._refresh_at and not ended:
             return False
         self._refresh_at = now_ms + REFRESH_MS
-        self._front.look_at_link()
-        self._front.tidy(now_ms)
+        self._idle.look_at_link()
+        self._idle.tidy(now_ms)
         if self.is_free(now_ms) and not self._tell(now_ms):
             if ended:
-                self._play(RESTING[self._passing.state.way], now_ms)
+                self._play(RESTING[self._turnstile.state.way], now_ms)
             self._stage = stage.Stage()
-            self._parts.display.show(self._front.screen(self._passing.state, now_ms))
+            self._parts.display.show(self._idle.screen(self._turnstile.state, now_ms))
         return True
 
     def _tell(self, now_ms: int) -> bool:
         """Show what has waited for this moment, if anything. Free passage is never covered."""
-        if self._passing.state.way is Way.FREE_PASSAGE:
+        if self._turnstile.state.way is Way.FREE_PASSAGE:
             return False
         while self._later:
             self._telling = self._later.popleft()
             if now_ms < self._telling.until_ms:
-                screen = replace(self._telling.screen, link=self._front.link(now_ms))
+                screen = replace(self._telling.screen, link=self._idle.link(now_ms))
                 self._put(screen, Signal.ATTENTION, now_ms)
                 return True
         self._telling = None

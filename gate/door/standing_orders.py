@@ -19,7 +19,7 @@ import structlog
 
 from gate.common.errors import StoreError
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.rules.model import EventKind, Now, RecordReason, ScanRecord
 from gate.rules.night import night_ends
 from gate.rules.passage import OrderAction, Outcome, Way
@@ -35,7 +35,7 @@ _ORDERS: dict[RecordReason, OrderAction] = {
 }
 
 
-class Lasting:
+class StandingOrders:
     """What lasts at one gate. Used from the door's thread.
 
     :param zone: the club's time zone.
@@ -43,10 +43,14 @@ class Lasting:
     """
 
     def __init__(
-        self, parts: Parts, passing: Passing, zone: tzinfo, changed: Callable[[Sequence[Outcome]], None]
+        self,
+        parts: Parts,
+        turnstile: DoorTurnstile,
+        zone: tzinfo,
+        changed: Callable[[Sequence[Outcome]], None],
     ) -> None:
         self._parts = parts
-        self._passing = passing
+        self._turnstile = turnstile
         self._zone = zone
         self._changed = changed
         self._has_looked = False
@@ -90,7 +94,7 @@ class Lasting:
     def _remember(self, record: ScanRecord, now: Now) -> None:
         """Do again what was ordered, unless staff has ordered something since, or its night is over."""
         since = Now(wall=record.occurred_at, monotonic_ms=record.monotonic_ms, boot_id=record.boot_id)
-        if self._passing.state.ordered is not Way.NORMAL:
+        if self._turnstile.state.ordered is not Way.NORMAL:
             self._remembered = None
         elif record.reason is EventKind.CLOSED:
             self._follow(record, since)
@@ -101,19 +105,19 @@ class Lasting:
 
     def _give_up(self, record: ScanRecord, why: str) -> None:
         self._remembered = None
-        self._passing.event(EventKind.RESUMED)
+        self._turnstile.event(EventKind.RESUMED)
         self._log.warning("not held open again", why=why, id=record.scan_id)
 
     def _follow(self, record: ScanRecord, since: Now) -> None:
         self._remembered = None
-        outcomes = self._passing.follow(_ORDERS[record.reason])
-        self._seen, self._since, self._recalled = self._passing.state.ordered, since, record
+        outcomes = self._turnstile.follow(_ORDERS[record.reason])
+        self._seen, self._since, self._recalled = self._turnstile.state.ordered, since, record
         self._changed(outcomes)
 
     def _notice(self, now: Now) -> None:
         """When what is so now was ordered."""
-        if self._passing.state.ordered is not self._seen:
-            self._seen, self._since, self._recalled = self._passing.state.ordered, now, None
+        if self._turnstile.state.ordered is not self._seen:
+            self._seen, self._since, self._recalled = self._turnstile.state.ordered, now, None
 
     def _end(self, now: Now) -> None:
         if self._seen is not Way.HELD_OPEN or self._since is None:
@@ -121,7 +125,7 @@ class Lasting:
         why = self._why_not(self._recalled, self._since, now)
         if why is not None:
             self._log.warning("no longer held open", why=why)
-            self._changed(self._passing.order(OrderAction.RESUME))
+            self._changed(self._turnstile.order(OrderAction.RESUME))
 
     def _why_not(self, recalled: ScanRecord | None, since: Now, now: Now) -> str | None:
         """Why a hold-open is to be no more, in words.

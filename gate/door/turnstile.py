@@ -28,7 +28,7 @@ MOST_OWED = 1_000
 tickets are few."""
 
 
-class Passing:
+class DoorTurnstile:
     """The turnstile of one gate and who walks through it. Used from the door's thread.
 
     `turns`: how often it was given the time, for the watchdog.
@@ -55,14 +55,14 @@ class Passing:
         """Who is awaited, and what the way is."""
         return self._passage
 
-    def release(self, turnstile: Turnstile, journal: Journal, admission: ScanRecord) -> bool:
+    def release(self, relay: Turnstile, journal: Journal, admission: ScanRecord) -> bool:
         """Let one person through whose admission is on disk; False if the turnstile did not open.
 
         The admission is annulled then: a ticket nobody could use is still good.
         """
         now = self._parts.clock.now()
         try:
-            _open_for(journal, turnstile, admission)
+            _open_for(journal, relay, admission)
         except Exception as error:  # whatever it is: nobody came in by this record
             self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
             self._owe(now, [Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)])
@@ -78,8 +78,8 @@ class Passing:
         """
         self.turns += 1
         self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
-        turnstile = self._parts.turnstile.part
-        outcomes += self._lost(turnstile.lost() if turnstile is not None else 0)
+        relay = self._parts.turnstile.part
+        outcomes += self._lost(relay.lost() if relay is not None else 0)
         self._tell(outcomes)
         self._owe(now, outcomes)
         self._move(now.monotonic_ms)
@@ -179,15 +179,15 @@ class Passing:
 
     def _move(self, now_ms: int) -> None:
         """Hold the turnstile as the way is. Asked again and again, so that a mended relay follows too."""
-        turnstile = self._parts.turnstile.get(now_ms)
-        if turnstile is None or not (self._passage.is_open or self._held_open):
+        relay = self._parts.turnstile.get(now_ms)
+        if relay is None or not (self._passage.is_open or self._held_open):
             return
         try:
             if self._passage.is_open:
                 self._held_open = True  # asked of a broken relay, too: it opens when it can
-                turnstile.hold_open()
+                relay.hold_open()
             else:
-                turnstile.rest()
+                relay.rest()
                 self._held_open = False
         except Exception as error:
             self._holding.began(error)
@@ -215,7 +215,7 @@ class Passing:
             self._owed.remove(record)
 
 
-def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: Now, record_id: str) -> None:
+def let_in(journal: Journal, relay: Turnstile, admission: ScanRecord, now: Now, record_id: str) -> None:
     """Let one person through whose admission is on disk, for a command that has no loop.
 
     :param record_id: for the annulment, should there be one.
@@ -223,7 +223,7 @@ def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: N
     :raises StoreError: the journal cannot be written.
     """
     try:
-        _open_for(journal, turnstile, admission)
+        _open_for(journal, relay, admission)
     except HardwareError:
         annulled = Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)
         with journal.turn() as turn:
@@ -232,7 +232,7 @@ def let_in(journal: Journal, turnstile: Turnstile, admission: ScanRecord, now: N
     journal.settle()
 
 
-def _open_for(journal: Journal, turnstile: Turnstile, admission: ScanRecord) -> None:
+def _open_for(journal: Journal, relay: Turnstile, admission: ScanRecord) -> None:
     """The mark, then the pulse: never the other way round (docs/adr/0011)."""
     journal.mark_opening(admission.scan_id)
-    turnstile.release()
+    relay.release()

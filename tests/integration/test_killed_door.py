@@ -205,7 +205,7 @@ def killed_in_an_order(place: Path) -> set[tuple[Way, bool]]:
         bench = a_gate(folder, SENSOR)
         bench.wait(0.1)
         is_recorded = EventKind.CLOSED in {record.reason for record in bench.records()}
-        assert (bench.passing.state.way is Way.CLOSED) is is_recorded, f"statement {fatal}"
-        seen.add((bench.passing.state.way, is_recorded))
+        assert (bench.turnstile.state.way is Way.CLOSED) is is_recorded, f"statement {fatal}"
+        seen.add((bench.turnstile.state.way, is_recorded))
         bench.close()
     return seen

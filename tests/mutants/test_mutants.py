@@ -92,8 +92,8 @@ MUTANTS = (
     Mutant(
         "pulsing before the mark",
         "gate/door/turnstile.py",
-        "    journal.mark_opening(admission.scan_id)\n    turnstile.release()\n",
-        "    turnstile.release()\n    journal.mark_opening(admission.scan_id)\n",
+        "    journal.mark_opening(admission.scan_id)\n    relay.release()\n",
+        "    relay.release()\n    journal.mark_opening(admission.scan_id)\n",
         ("tests/integration/test_killed_door.py",),
     ),
     Mutant(

@@ -18,7 +18,7 @@ from gate.door.desk import Desk
 from gate.door.idle import DoorSettings
 from gate.door.loop import Door
 from gate.door.parts import Parts
-from gate.door.turnstile import Passing
+from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline
 from gate.hotline.messages import Beat, Ordered, ToSync, to_door
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
@@ -152,7 +152,7 @@ class Process:
         settings = DoorSettings(
             gate_name=self.gate_id.upper(), keys=self._keys, retain_days=self._retain_days
         )
-        self._passing = Passing(
+        self._passing = DoorTurnstile(
             gate_id=self.gate_id, parts=self._parts, rules=RULES, random=self._random.randbytes
         )
         live = LiveWriter(self.machine.folder / "door.json")

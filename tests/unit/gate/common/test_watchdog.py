@@ -32,7 +32,7 @@ class Watched:
         bench.door = Door(
             DoorSettings(gate_name="GATE 1"),
             bench.parts,
-            bench.passing,
+            bench.turnstile,
             lambda journal: make_desk(journal, bench.cache, bench.clock, bench.keys),
             Heart(Notifier(str(folder / "notify")), WATCHDOG_MS),
             LiveWriter(folder / "run" / "door.json"),

@@ -259,7 +259,7 @@ def test_a_flood_costs_five_looks_a_second_and_staff_is_still_heard_after_it(
 
 
 def way(bench: Bench) -> Way:
-    return bench.passing.state.way
+    return bench.turnstile.state.way
 
 
 def test_held_open_closed_and_resumed_by_order(bench: Bench, staff: Staff) -> None:

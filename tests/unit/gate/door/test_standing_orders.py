@@ -55,7 +55,7 @@ def killed_and_started(bench: Bench, *, seconds: float = 5) -> None:
 
 
 def way(bench: Bench) -> Way:
-    return bench.passing.state.way
+    return bench.turnstile.state.way
 
 
 def word(bench: Bench) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import HardwareError, Step, StoreError
-from gate.door.turnstile import MOST_OWED, Passing, let_in
+from gate.door.turnstile import MOST_OWED, DoorTurnstile, let_in
 from gate.ports.screen import Idle, Notice, OutOfOrder, Part, Screen, VerdictScreen
 from gate.ports.signals import Signal
 from gate.rules.model import Entry, EventKind, Reason, Ruling, Status
@@ -323,9 +323,9 @@ def test_what_happened_to_tickets_outlives_chatter_while_the_journal_is_broken(b
     journal, away = bench.folder / "journal.db", bench.folder / "away.db"
     journal.rename(away)
     bench.inputs.bodies()
-    bench.passing.turn(bench.clock.now())
+    bench.turnstile.turn(bench.clock.now())
     for _ in range(MOST_OWED * 2):
-        bench.passing.event(EventKind.GUESSING)
+        bench.turnstile.event(EventKind.GUESSING)
     away.rename(journal)
     bench.wait(4)
     assert ("passed", "passed") in bench.told()
@@ -416,7 +416,7 @@ def test_a_release_beside_a_door_that_starts_is_either_given_or_annulled(bench: 
                 given.append(scan.scan_id)
             return os.urandom(count)
 
-        starting = Passing(gate_id="gate-1", parts=bench.parts, rules=SENSOR, random=release)
+        starting = DoorTurnstile(gate_id="gate-1", parts=bench.parts, rules=SENSOR, random=release)
         starting.write(journal)
     annulled = [one.refers_to for one in bench.records() if one.record == "annulled"]
     assert (given, annulled) == ([], [scan.scan_id])
@@ -431,9 +431,9 @@ def test_what_is_owed_goes_into_no_journal_that_was_put_back_from_a_backup(bench
         boot_id=bench.clock.now().boot_id, epoch=journal.epoch, acked_seq=1, hub_seq=40,
     )  # fmt: skip
     bench.hub.put_link(note, None)
-    bench.passing.event(EventKind.TAMPER)
+    bench.turnstile.event(EventKind.TAMPER)
     with pytest.raises(DamagedError, match="put back from a backup"):
-        bench.passing.write(journal)
+        bench.turnstile.write(journal)
     assert bench.told() == [("scan", "first_entry")]
     bench.wait(4)
     assert ("event", "tamper") in bench.told()
