@@ -24,9 +24,8 @@ from gate.common.retried import Retried
 from gate.common.systemd import Notifier
 from gate.common.watchdog import Heart
 from gate.door.desk import Desk
-from gate.door.idle import DoorSettings
 from gate.door.loop import Door
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline
 from gate.ports.devices import Eye, NoInputs, NoKeypad, NoScanner, Silent, Turnstile
@@ -231,7 +230,8 @@ def open_door(
             UTC,
         )
     finally:
-        parts.close()
+        parts.close_devices()
+        parts.close_files()
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -24,9 +24,8 @@ from gate.common.watchdog import Heart
 from gate.config import CameraSection, GateFile, command_keys, public_keys
 from gate.diagnostics.checks import wired_pins
 from gate.door.desk import Desk
-from gate.door.idle import DoorSettings
 from gate.door.loop import Door
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice

@@ -18,9 +18,8 @@ from gate.common.retried import Retried
 from gate.common.systemd import Notifier
 from gate.common.watchdog import Heart
 from gate.door.desk import Desk
-from gate.door.idle import DoorSettings
 from gate.door.loop import Door
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
@@ -205,7 +204,8 @@ class Bench:
         return self.relay
 
     def close(self) -> None:
-        self.parts.close()
+        self.parts.close_devices()
+        self.parts.close_files()
         self.hub.close()
 
     def show(self, *codes: str, seconds: float = 2.0) -> Screen:

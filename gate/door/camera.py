@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from gate.door.idle import DoorSettings
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.ports.devices import Look
 from gate.rules.model import Event, Now, Status
 from gate.rules.night import serving

@@ -16,17 +16,17 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
-from gate.common.errors import StoreError
 from gate.common.outage import Outage
 from gate.common.watchdog import Heart
 from gate.door.alerts import HubAlerts
 from gate.door.answer import GuestAnswers
 from gate.door.camera import CodesInView
 from gate.door.desk import Desk
-from gate.door.idle import DoorSettings, IdleScreen
+from gate.door.idle import IdleScreen
+from gate.door.journal_upkeep import JournalUpkeep
 from gate.door.keypad import DoorKeypad
 from gate.door.orders import StaffOrders
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.door.report import Report, Tally
 from gate.door.scanner import DoorScanner
 from gate.door.signs import Signs
@@ -61,6 +61,7 @@ DUTIES = (
     "scanner",
     "left out",
     "alerts",
+    "journal",
     "screen",
     "report",
     "goodbye",
@@ -88,6 +89,7 @@ class Door:
         self.parts = parts
         self._turnstile = turnstile
         self._tally = Tally()
+        self._upkeep = JournalUpkeep(settings, parts)
         self._idle = IdleScreen(settings, parts)
         self._signs = Signs(parts, self._idle, turnstile)
         self._answers = GuestAnswers(parts, turnstile, self._signs, self._tally, make_desk)
@@ -152,6 +154,7 @@ class Door:
         now = self.parts.clock.now()
         self._safely("left out", lambda: self._answers.turn(now.monotonic_ms))
         self._safely("alerts", lambda: self._alerts.turn(now))
+        self._safely("journal", lambda: self._upkeep.turn(now))
         self._safely("screen", lambda: self._signs.rest(now.monotonic_ms))
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 
@@ -193,13 +196,8 @@ class Door:
 
     def _pass(self, now: Now) -> None:
         """Inputs and passage, and what is to be written of them."""
-        try:
-            self._tell(self._turnstile.turn(now), now.monotonic_ms)
-            journal = self.parts.journal.get(now.monotonic_ms)
-            if journal is not None:
-                self._turnstile.write(journal)
-        except StoreError as error:
-            self.parts.journal.broke(error, now.monotonic_ms)
+        self._tell(self._turnstile.turn(now), now.monotonic_ms)
+        self.parts.with_journal(self._turnstile.write, now.monotonic_ms)
 
     def _tell(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
         """The way changes: said at once. Nobody walked: said unless somebody else is being answered."""

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.clock import Clock
+from gate.common.errors import StoreError
 from gate.common.retried import Retried
+from gate.common.value import Value
 from gate.hotline.client import Hotline
 from gate.ports.devices import Display, Eye, Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.store.cache import CacheReader
 from gate.store.journal import Journal
 
 CLOSE_S = 1.8
-"""What closing may take: the service manager is promised that the door stops within 2 s."""
+"""The longest that closing may take: the service manager is promised that the door stops within 2 s."""
+T = TypeVar("T")
+
+
+class DoorSettings(Value, frozen=True):
+    """What the loop goes by, from `gate.config.DoorSection`.
+
+    `keys` verify signed tickets, `command_keys` orders of staff; both by key id.
+    """
+
+    gate_name: str
+    gate_id: str = ""
+    keys: Mapping[str, Ed25519PublicKey] = {}
+    command_keys: Mapping[str, Ed25519PublicKey] = {}
+    rescan_after_ms: int = 1500
+    retain_days: int = 30
+    isolated_after_ms: int = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Everything that can break; what is `Retried` is made again by itself until it works."""
+    """Everything that can break. A `Retried` part makes itself again until it works."""
 
     eye: Eye
     display: Display
@@ -35,8 +55,26 @@ class Parts:
     clock: Clock
     hotline: Hotline
 
+    def with_journal(self, use: Callable[[Journal], T], now_ms: int) -> T | None:
+        """Use the journal; None while it is out of order. If it fails, it is opened again later."""
+        journal = self.journal.get(now_ms)
+        if journal is None:
+            return None
+        try:
+            return use(journal)
+        except StoreError as error:
+            self.journal.broke(error, now_ms)
+            return None
+
+    def acked(self, journal: Journal) -> int:
+        """The number up to which the hub has this journal's records; 0 if it only has another journal's."""
+        link = self.cache.link(self.clock.now())
+        journal.check_numbering(link.epoch, link.hub_seq)
+        is_ours = link.epoch == journal.epoch and link.acked_seq <= journal.last_seq()
+        return link.acked_seq if is_ours else 0
+
     def close_devices(self) -> None:
-        """Put the devices to rest, all at once; one that hangs is left and named in the log. Never raises."""
+        """Close the devices, all at once. Never raises; a device that hangs is left, and named in the log."""
         closing = [
             _begin(name, close)
             for name, close in (
@@ -54,18 +92,13 @@ class Parts:
             thread.join(max(0.0, (until - self.clock.now().monotonic_ms) / 1000))
         hanging = [thread.name for thread in closing if thread.is_alive()]
         if hanging:
-            structlog.get_logger().error("did not close in time", parts=hanging)
+            structlog.get_logger().error("parts not closed in time", parts=hanging)
 
     def close_files(self) -> None:
-        """Let go of journal, cache and the line to sync."""
+        """Close the journal, the cache and the line to sync."""
         self.journal.close()
         self.hotline.close()
         self.cache.close()
-
-    def close(self) -> None:
-        """Everything."""
-        self.close_devices()
-        self.close_files()
 
 
 def _begin(name: str, close: Callable[[], None]) -> threading.Thread:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gate.door.answer import GuestAnswers
 from gate.door.camera import CodesInView
-from gate.door.idle import DoorSettings
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.ports.devices import Look
 from gate.rules.model import Now
 from gate.rules.presence import Sighting

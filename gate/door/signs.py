@@ -104,7 +104,6 @@ class Signs:
             return False
         self._refresh_at = now_ms + REFRESH_MS
         self._idle.look_at_link()
-        self._idle.tidy(now_ms)
         if self.is_free(now_ms) and not self._tell(now_ms):
             if ended:
                 self._play(RESTING[self._turnstile.state.way], now_ms)

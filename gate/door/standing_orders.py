@@ -17,7 +17,6 @@ from datetime import datetime, timedelta, tzinfo
 
 import structlog
 
-from gate.common.errors import StoreError
 from gate.door.parts import Parts
 from gate.door.turnstile import DoorTurnstile
 from gate.rules.model import EventKind, Now, RecordReason, ScanRecord
@@ -74,15 +73,11 @@ class StandingOrders:
 
     def _look(self, now: Now) -> None:
         """Once, as soon as there is a journal."""
-        journal = self._parts.journal.get(now.monotonic_ms)
-        if journal is None:
-            return
-        try:
-            record, lost = journal.last_ordered(), journal.history_lost()
-        except StoreError as error:
-            self._parts.journal.broke(error, now.monotonic_ms)
+        found = self._parts.with_journal(lambda j: (j.last_ordered(), j.history_lost()), now.monotonic_ms)
+        if found is None:
             return
         self._has_looked = True
+        record, lost = found
         if record is None or record.reason not in _ORDERS:
             return
         self._log.info("staff's last order before the start", reason=record.reason.value, id=record.scan_id)

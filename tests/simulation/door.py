@@ -15,9 +15,8 @@ from gate.common.retried import Retried
 from gate.common.systemd import Notifier
 from gate.common.watchdog import Heart
 from gate.door.desk import Desk
-from gate.door.idle import DoorSettings
 from gate.door.loop import Door
-from gate.door.parts import Parts
+from gate.door.parts import DoorSettings, Parts
 from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline
 from gate.hotline.messages import Beat, Ordered, ToSync, to_door

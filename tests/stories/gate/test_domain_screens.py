@@ -297,8 +297,8 @@ def test_the_log_says_once_that_the_gate_is_alone_and_once_that_it_is_not_any_mo
         bench.wait(20)
         online(bench, is_online=True)
         bench.wait(3)
-    told = [line for line in lines if "alone" in line["event"]]
-    assert [line["event"] for line in told] == ["this gate is alone", "this gate is no longer alone"]
+    told = [line for line in lines if "isolated" in line["event"]]
+    assert [line["event"] for line in told] == ["gate isolated", "gate no longer isolated"]
     assert "isolation_policy 'admit'" in told[0]["reason"]
     assert told[0]["reason"].startswith("No broker for 1")  # seconds since it was heard last: 10 or some more
 
@@ -309,8 +309,8 @@ def test_a_gate_that_has_not_heard_any_broker_yet_tells_no_time_since(bench: Ben
         fresh = Bench(tmp_path / "fresh", SENSOR, ())
         fresh.wait(0.05)
         fresh.close()
-    (reason,) = [line["reason"] for line in lines if line["event"] == "this gate is alone"]
-    assert reason.startswith("No broker was found yet: ")
+    (reason,) = [line["reason"] for line in lines if line["event"] == "gate isolated"]
+    assert reason.startswith("No broker has been found yet: ")
     assert " s:" not in reason.split(". ", maxsplit=1)[0]
 
 

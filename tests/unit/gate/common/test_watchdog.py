@@ -12,8 +12,8 @@ import pytest
 from gate.common.errors import HardwareError
 from gate.common.systemd import Notifier
 from gate.common.watchdog import PINGS, Heart
-from gate.door.idle import DoorSettings
 from gate.door.loop import Door
+from gate.door.parts import DoorSettings
 from gate.store.live_file import LiveWriter
 from tests.doors import Bench, make_desk
 from tests.factories import code_id

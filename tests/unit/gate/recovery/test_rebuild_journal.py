@@ -143,7 +143,7 @@ def test_lost_history_stays_on_the_screen_until_the_hub_has_made_up_for_it(bench
         the_hub_has(bench, last)
         bench.wait(10)
     assert isinstance(bench.display.screens[-1], Idle)
-    assert [line["event"] for line in lines if "history is known" in line["event"]]
+    assert [line["event"] for line in lines if "history recovered" in line["event"]]
     assert answer(bench.show(code_id(MANY))) == (Reason.FIRST_ENTRY, ())
 
 
