@@ -1,1 +1,1 @@
-"""What every room may use, on the Pi and at the hub: errors, logging, configuration files, foreign bytes."""
+"""What every room may use, on the Pi and at the hub: errors, logging, configuration files, foreign data."""

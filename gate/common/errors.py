@@ -1,8 +1,8 @@
 """Errors of the gate. A refused guest is a value (`gate.rules.model.Verdict`), never one of these.
 
 Every message is for the person who has to act: what happened, what it means, what to do next.
-A fault that the screen tells of carries a `Step` as well: the next step as a key of the
-catalogues in `display/text/catalogue.py`, because the screen has one line and speaks two languages.
+A fault that the screen shows also carries a `Step`, the next step as a key of the catalogues in
+`display/text/catalogue.py`, because the screen has one line and speaks two languages.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ConfigError(MagueyError, ValueError):
 
 
 class CallError(MagueyError):
-    """What was asked for on the command line cannot be meant; nothing was done."""
+    """A command line that nobody can have meant; nothing was done."""
 
 
 class HardwareError(MagueyError, OSError):
@@ -72,7 +72,7 @@ class StoreError(MagueyError, OSError):
 
 
 class CacheError(StoreError):
-    """The cache cannot be read; which tickets are good is not known right now."""
+    """The cache cannot be read, so nobody knows right now which tickets are good."""
 
     def __init__(self, message: str, step: Step = Step.RESTART_SYNC) -> None:
         super().__init__(message, step)

@@ -1,6 +1,6 @@
-"""What a check-up finds: one line a check, in words, with the next step. Pure but for the thread of a check.
+"""What a check-up finds: one line per check, in words, with the next step. Pure, but for the checks' threads.
 
-Used by `maguey-gate doctor` and `maguey-sync doctor`; the door's table holds both.
+Used by `maguey-gate doctor` and `maguey-sync doctor`; the first prints the findings of both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gate.common.value import Value
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
-"""A check that takes longer hangs; a camera that does not come up takes 15 s."""
+"""A check that takes longer counts as hanging; a camera that does not come up takes 15 s."""
 
 
 class Severity(StrEnum):
@@ -44,7 +44,7 @@ def fine(check: str, result: str) -> Finding:
 
 
 def warning(check: str, result: str, advice: str) -> Finding:
-    """It works, but."""
+    """It works, but somebody should look."""
     return Finding(check=check, level=Severity.WARNING, result=result, advice=advice)
 
 
@@ -54,14 +54,14 @@ def fault(check: str, result: str, advice: str) -> Finding:
 
 
 def of_error(error: HardwareError) -> Finding:
-    """What a device says of itself: what happened, and apart from it what to do."""
+    """What a device reports: what happened, and separately what to do."""
     return fault(error.part, str(error).removesuffix(error.advice).strip(), error.advice)
 
 
 def check_made(
     name: str, make: Callable[[], T], discard: Callable[[T], None], works: str
 ) -> Iterator[Finding]:
-    """Whether a device can be opened; it is let go of at once.
+    """Whether a device can be opened; it is closed again at once.
 
     :param works: what to say if it can.
     """
@@ -75,7 +75,7 @@ def check_made(
 
 
 def examine(checks: Sequence[tuple[str, Check]], patience_s: float = PATIENCE_S) -> list[Finding]:
-    """Do all checks, in order. One that fails or hangs is itself a fault, and the others are still done."""
+    """Do all checks, in order. A check that fails or hangs is a fault, and the others still run."""
     return [finding for name, check in checks for finding in _examine(name, check, patience_s)]
 
 
@@ -97,7 +97,7 @@ def _fill(name: str, check: Check, found: list[Finding]) -> None:
         found.append(of_error(error))
     except MagueyError as error:
         found.append(fault(name, str(error), ""))
-    except Exception as error:  # a check that crashes is a finding like any other
+    except Exception as error:  # a crash is a finding like any other
         why = f"The check itself failed: {type(error).__name__}: {error}"
         found.append(fault(name, why, "Tell whoever looks after this software; the line helps them."))
 

@@ -1,9 +1,9 @@
-"""JSON and msgpack that somebody else wrote: the one place that decides it cannot be read. Pure.
+"""Reads JSON and msgpack that somebody else wrote, with one error for all that cannot be read. Pure.
 
-A library raises more than it documents. msgspec raises `DecodeError` for what is not JSON or not the shape,
-`UnicodeDecodeError` for a text that is not UTF-8, and `RecursionError` for nesting that exceeds Python's
-limit, which is a `RuntimeError` and passes every ``except ValueError``. A thread that reads what strangers
-send must survive all of it, so everybody reads with these functions and handles one error.
+The library raises more than it documents: `DecodeError` for invalid JSON and for the wrong shape,
+`UnicodeDecodeError` for text that is not UTF-8, and `RecursionError` for nesting beyond Python's limit, which
+is a `RuntimeError` and passes every ``except ValueError``. A thread that reads what strangers send must
+survive all of them, so everybody reads with these functions and handles one error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST_REASON = 200
 
 
 class UnreadableError(ValueError):
-    """What was sent is not what was expected; the text says why, and is short enough for a log line."""
+    """The data is not what was expected. The message says why and fits in a log line."""
 
 
 @overload
@@ -32,10 +32,10 @@ def read_json(data: bytes | str, shape: Any, *, limit: int, strict: bool = True)
 def read_json(data: bytes | str, shape: Any, *, limit: int, strict: bool = True) -> Any:
     """Read one JSON value of a known shape.
 
-    :param shape: a type, or a decoder of it that was made before, which is quicker for unions.
-    :param limit: most bytes (of a text: characters) that are looked at.
-    :param strict: as msgspec has it; without it a number written as text is a number.
-    :raises UnreadableError: it is longer, is no JSON, is nested too deeply, or is not that shape.
+    :param shape: a type, or a ready-made decoder of it, which is quicker for unions.
+    :param limit: the longest input that is looked at, in bytes (in characters, of a text).
+    :param strict: as in msgspec; without it a number may be written as text.
+    :raises UnreadableError: it is too long, not JSON, nested too deeply, or not of that shape.
     """
     if isinstance(shape, msgspec.json.Decoder):
         return _read(data, shape.decode, limit)

@@ -1,7 +1,7 @@
 """One line per event to stderr, where journald takes it.
 
-A line that cannot be written is lost: the disk behind stderr is full, its reader is gone. That
-must cost no part of the gate more than the line, least of all the thread that moves the turnstile.
+A line that cannot be written (the disk behind stderr is full, its reader is gone) is dropped. No part of
+the gate may stop because of it, least of all the thread that moves the turnstile.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import structlog
 class Lossy:
     """As much of a text stream as a logger needs; never raises.
 
-    :param stream: None: there is none, as `sys.stderr` of a process that was started with it closed.
+    :param stream: None if there is none, as in a process that was started with stderr closed.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write it, or lose it."""
-        with contextlib.suppress(OSError, ValueError):  # ValueError: closed, or cannot be encoded
+        """Write it, or drop it."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: closed, or not encodable
             if self._stream is not None:
                 self._stream.write(text)
 
     def flush(self) -> None:
-        """Hand on what is buffered, or leave it there."""
+        """Hand on what is buffered, if possible."""
         with contextlib.suppress(OSError, ValueError):
             if self._stream is not None:
                 self._stream.flush()
@@ -59,7 +59,7 @@ def configure(style: Literal["text", "json"], **always: str) -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()
-    # contextvars do not reach other threads: what every line carries is added by a processor
+    # contextvars do not reach other threads, so a processor adds the fields that every line carries
     structlog.configure(processors=[_carry(always), *structlog.get_config()["processors"]])
 
 

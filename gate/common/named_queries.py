@@ -1,6 +1,6 @@
 """Queries live in `.sql` files, each under a comment line ``-- name --`` (as procrastinate does).
 
-Pure: the text of such a file in, its queries by name out.
+Pure: takes the text of such a file and returns its queries by name.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ _NAME = re.compile(r"^-- (?P<name>[a-z0-9_]+) --$", re.MULTILINE)
 
 
 def parse_queries(text: str) -> dict[str, str]:
-    """Split a file into its named queries. What stands before the first name is commentary.
+    """Split a file into its named queries. Text before the first name is a comment.
 
-    :raises ValueError: a name stands twice.
+    :raises ValueError: a name appears twice.
     """
     pieces = _NAME.split(text)[1:]
     names, bodies = pieces[::2], pieces[1::2]
     if len(set(names)) < len(names):
-        raise ValueError(f"a query name stands twice in {sorted(names)}")
+        raise ValueError(f"a query name appears twice in {sorted(names)}")
     return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""Reads an Ed25519 public key as a configuration names it, and refuses those that prove nothing. Pure."""
+"""Reads an Ed25519 public key from a configuration, and refuses keys that prove nothing. Pure."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _SMALL_ORDER = frozenset(
         ),
     }
 )
-"""The y of the eight points of order 1, 2, 4 and 8. Multiplied by any number they are one of the eight
-again, so a signature that anybody makes without a private key is right for every eighth text, or for all of
-them (libsodium's blocklist in ``crypto_sign/ed25519/ref10/open.c``; Chalkias, Garillot, Nikolaenko, "Taming
-the many EdDSAs", 2020)."""
+"""The y of the eight points of order 1, 2, 4 and 8. Any multiple of them is one of the eight again, so
+anybody can make, without a private key, a signature that fits every eighth text, or all of them (libsodium's
+blocklist in ``crypto_sign/ed25519/ref10/open.c``; Chalkias, Garillot, Nikolaenko, "Taming the many EdDSAs",
+2020)."""
 
 
 def read_public_key(text: str) -> Ed25519PublicKey:
     """A key from the base64 of its 32 bytes.
 
-    :raises ValueError: saying why it is none, or is one that nobody should trust.
+    :raises ValueError: it is not a key, or one that nobody should trust; the message says why.
     """
     try:
         raw = base64.b64decode(text, validate=True)
@@ -41,7 +41,7 @@ def read_public_key(text: str) -> Ed25519PublicKey:
     y = int.from_bytes(raw, "little") & ~_SIGN
     if y >= _PRIME or y in _SMALL_ORDER:
         raise ValueError(
-            "a key of which anybody can make signatures (a point of small order, or none of the curve): "
-            "no honest program makes it. Find out where it comes from, and take the hub's own"
+            "a key for which anybody can make signatures (a point of small order, or not on the curve): "
+            "no honest program makes such a key. Find out where it comes from, and use the hub's own"
         )
     return key

@@ -1,7 +1,7 @@
-"""A part that may be missing or break, and is made again until it works.
+"""Parts that may be missing or break, and are made again until they work.
 
-The one way to try again: an outage is logged once when it begins and once when it is over, and there is a
-wait between two attempts, so that a reconnected device works without a restart. Time is an argument.
+The only way to retry here: an outage is logged once when it begins and once when it ends, and there is a
+wait between two attempts, so a reconnected device works without a restart. Time is an argument.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ class _Remade(Generic[T, E]):
         """When it may be made again."""
 
     def get(self, now: float) -> T | None:
-        """The part, or None while it cannot be made. Made, it counts as working."""
+        """The part, or None while it cannot be made. Once made, it counts as working."""
         part = self.made(now)
         if part is not None:
             self._works()
         return part
 
     def made(self, now: float) -> T | None:
-        """As `get`, of a part that counts as working only once `use` has succeeded."""
+        """As `get`, for a part that counts as working only once `use` has succeeded."""
         if self.part is None and now >= self.retry_at:
             try:
                 self.part = self._make()
-            except Exception as error:  # a defect of the adapter costs its part, not the door
+            except Exception as error:  # a defect of the adapter must cost this part, not the door
                 self._failed(error, now)
         return self.part
 
     def use(self, work: Callable[[T], R], now: float) -> R | None:
-        """What `work` returns of the part; None while there is none. What it raises is an outage."""
+        """What `work` makes of the part; None while there is no part. An exception of `work` is an outage."""
         part = self.made(now)
         if part is None:
             return None
@@ -77,7 +77,7 @@ class _Remade(Generic[T, E]):
 
     def broke(self, error: Exception, now: float) -> None:
         """The part failed in use: discard it and make it again later."""
-        with contextlib.suppress(Exception):  # it is broken; why is known already
+        with contextlib.suppress(Exception):  # it is broken, and we know why
             self.close()
         self._failed(error, now)
 

@@ -1,4 +1,4 @@
-"""Log lines that a stranger can cause: one of a kind in a minute, with how many there were."""
+"""Logs what a stranger can cause at most once a minute for each kind, with a count."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 MINUTE_S = 60.0
 MOST_KINDS = 1000
-"""More than this program and a venue's gates make; what a stranger makes up beyond that is counted as one."""
+"""More kinds than this program and a venue's gates make; any that a stranger invents beyond count as one."""
 _LONGEST = 200
 
 
 class _Kind:
-    """When it was last logged, and what came since."""
+    """When a kind was last logged, and how many came since."""
 
     def __init__(self, logged_at: float) -> None:
         self.logged_at = logged_at
@@ -24,7 +24,7 @@ class _Kind:
 
 
 class Seldom:
-    """Logs the first of a kind at once, and what comes within the minute with the next line. From any thread.
+    """Logs the first of a kind at once, and counts the rest of the minute in the next line. Thread-safe.
 
     :param clock: seconds, of any origin; it never jumps.
     """
@@ -35,13 +35,13 @@ class Seldom:
         self._kinds: dict[str, _Kind] = {}
 
     def due(self, kind: str, count: int = 1) -> int:
-        """So many of a kind came: how many since it was last logged, or 0 if no line is due yet."""
+        """`count` of a kind came. How many to log: those since the last line, or 0 if no line is due yet."""
         return self._count(kind, count, None)
 
     def say(self, log: Callable[..., Any], event: str, count: int = 1, **fields: Any) -> None:
         """Log an event that happened `count` times, or count it if it was logged within the minute.
 
-        An event is a kind of its own for each `gate_id` among its fields.
+        Each `gate_id` among the fields makes a kind of its own.
 
         :param log: a method of a logger.
         """
@@ -50,7 +50,7 @@ class Seldom:
             _write(line, counted)
 
     def look(self) -> None:
-        """Log what was counted in the minutes that are over, in case no more of a kind comes."""
+        """Log the counts of minutes that are over, in case no more of that kind comes."""
         now = self._clock()
         with self._lock:
             over = {name: kind for name, kind in self._kinds.items() if now - kind.logged_at >= MINUTE_S}

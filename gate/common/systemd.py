@@ -1,7 +1,7 @@
-"""Tells systemd how the service is: `sd_notify(3)`, one datagram a message.
+"""Reports the state of a service to systemd: `sd_notify(3)`, one datagram per message.
 
 Used by both services. Without `NOTIFY_SOCKET` (started by hand, in a test) it is silent. It
-never waits and never raises: a system manager that does not take a message costs the message.
+never waits and never raises: a message that systemd does not accept is dropped.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _DATAGRAM_LIMIT = 1024
 
 
 class Notifier:
-    """One service's way to tell.
+    """One service's connection to systemd.
 
-    :param address: what `NOTIFY_SOCKET` says: a path, or a name in the abstract namespace after
-        an ``@``; empty: there is nobody to tell.
+    :param address: `NOTIFY_SOCKET`: a path, or ``@`` and a name in the abstract namespace; empty if there
+        is no systemd.
     """
 
     def __init__(self, address: str) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket: socket.socket | None = None
-        self._outage = Outage("telling systemd")
+        self._outage = Outage("systemd notification")
 
     def ready(self) -> bool:
-        """The service does its work from now on. False if it could not be told: tell again."""
+        """The service is ready. False if that could not be sent: call again."""
         return self._tell("READY=1")
 
     def status(self, text: str) -> bool:
@@ -37,15 +37,15 @@ class Notifier:
         return self._tell(f"STATUS={line}")
 
     def watchdog(self) -> bool:
-        """Still alive; without it for `WatchdogSec` systemd starts the service anew."""
+        """Still alive. If this does not come for `WatchdogSec`, systemd restarts the service."""
         return self._tell("WATCHDOG=1")
 
     def stopping(self) -> bool:
-        """The service is putting itself to rest."""
+        """The service is about to end."""
         return self._tell("STOPPING=1")
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -59,20 +59,20 @@ class Notifier:
                 self._socket.setblocking(False)
             self._socket.sendto(message.encode(), self._address)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            self._outage.began(f"{error}. systemd may start this service anew; look at NotifyAccess=.")
+            self._outage.began(f"{error}. systemd may restart this service; look at NotifyAccess=.")
             return False
         self._outage.over()
         return True
 
 
 def watchdog_ms(environ: Mapping[str, str], pid: int) -> int | None:
-    """How often at least systemd wants to hear `WATCHDOG=1`, in ms; None if it does not.
+    """The longest interval between two `WATCHDOG=1` that systemd accepts, in ms; None without a watchdog.
 
-    :param environ: `WATCHDOG_USEC` in microseconds; `WATCHDOG_PID`, if there, is whom it means.
+    :param environ: holds `WATCHDOG_USEC` in microseconds, and maybe `WATCHDOG_PID`, the process it is for.
     :param pid: this process.
     """
     wanted = environ.get("WATCHDOG_USEC", "")
-    meant = environ.get("WATCHDOG_PID", str(pid))
-    if not (wanted.isdecimal() and int(wanted) > 0) or meant != str(pid):
+    meant_pid = environ.get("WATCHDOG_PID", str(pid))
+    if not (wanted.isdecimal() and int(wanted) > 0) or meant_pid != str(pid):
         return None
     return max(1, int(wanted) // 1000)

@@ -1,6 +1,6 @@
-"""Text files that people write: UTF-8, with or without the mark that some editors put at its head.
+"""Reads text files that people write: UTF-8, with or without the byte-order mark some editors put in front.
 
-The mark is invisible and not part of the text: a configuration that begins with one is read as it looks.
+The mark is invisible, so it does not count as part of the text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import codecs
 from pathlib import Path
 
 _OTHERS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
@@ -17,14 +17,14 @@ _OTHERS = (
 
 
 class NotTextError(ValueError):
-    """A file that is no UTF-8 text; says what it seems to be and what to do."""
+    """The file is not UTF-8 text. The message says what it seems to be and what to do."""
 
 
 def read_text(path: Path) -> str:
     """The text of a file.
 
     :raises OSError: it cannot be read.
-    :raises NotTextError: it holds something else.
+    :raises NotTextError: it is something else.
     """
     return decode_text(path.read_bytes())
 

@@ -1,8 +1,8 @@
 """Read a TOML configuration and report every mistake at once.
 
 Used by the gate and by the hub. Pure: text in, a frozen value out. msgspec stops at the
-first mistake, so each key is checked by itself here, and a misspelt key is answered with
-the nearest known one (compare Mopidy's `config/schemas.py`).
+first mistake, so here each key is checked by itself, and for a misspelt key the message
+suggests the nearest known one (compare Mopidy's `config/schemas.py`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ConfigCheck = Callable[[Any], Iterator[str]]
 def load_settings(text: str, shape: type[T], name: str, check: ConfigCheck | None = None) -> T:
     """Turn TOML text into `shape`.
 
-    :param name: how the file is called in the message.
+    :param name: what the message calls the file.
     :param check: yields further mistakes of a value whose keys are all well-formed.
-    :raises ConfigError: with one line per mistake: the key, what was expected, the nearest key.
+    :raises ConfigError: one line per mistake, with the key and what was expected or the nearest key.
     """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not valid TOML: {error}. Mend that line and try again.") from None
+        raise ConfigError(f"{name}: not valid TOML: {error}. Correct that line and try again.") from None
     except RecursionError:
         raise ConfigError(f"{name}: not valid TOML: nested too deeply.") from None
     problems = list(_problems(data, shape, ""))
@@ -50,9 +50,9 @@ def load_settings(text: str, shape: type[T], name: str, check: ConfigCheck | Non
 def _further(
     data: dict[str, Any], shape: type[msgspec.Struct], check: ConfigCheck, wrong: list[str]
 ) -> list[str]:
-    """What `check` finds beside keys that are wrong: it is asked as if those were left out.
+    """What `check` finds besides the wrong keys, asked as if those were left out.
 
-    What it says of a key left out is not told; where a key that is needed is among them, it cannot be asked.
+    What it says of a key left out is dropped. If a required key is wrong, it cannot be asked at all.
     """
     try:
         value = msgspec.convert(_without(data, wrong, ""), shape)

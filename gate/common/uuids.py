@@ -1,4 +1,4 @@
-"""UUIDs: ids that sort by time, and whether a text is one. Pure: time and randomness are arguments."""
+"""Makes ids that sort by time, and recognises UUIDs. Pure: time and randomness are arguments."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def uuid7(unix_ms: int, random: bytes) -> str:
     value = (unix_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(random)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"  # as uuid.UUID would write it, after checks that take longer
+    text = f"{value:032x}"  # the same as uuid.UUID would write, without its slower checks
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text is a UUID with its dashes, in small letters or large ones."""
+    """Whether a text is a UUID with its dashes, in lower or upper case."""
     return is_written_uuid(text.lower())
 
 
 def is_written_uuid(text: str) -> bool:
-    """Whether a text is a UUID in the one form that Postgres gives back.
+    """Whether a text is a UUID in the one form that Postgres returns.
 
-    What becomes a record's id has to be: two forms of one id would be two ids on a gate.
+    A record's id must have it: on a gate, two forms of one id would be two ids.
     """
     try:
         return str(uuid.UUID(text)) == text

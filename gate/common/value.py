@@ -1,4 +1,4 @@
-"""The base of every value that is passed around."""
+"""The base class of all values."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import msgspec
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all values here: immutable, named fields."""
+    """Immutable, with named fields."""

@@ -1,13 +1,13 @@
-"""The watchdog's heart: it beats only while every loop of the service turns.
+"""Pings systemd's watchdog only while every loop of the service turns.
 
-Theory of operation. Each loop counts its turns. The counts are given to the `Heart` often; a third
-of the watchdog's time after the last ping the next is due, and it is sent as soon as every count
-has changed since that last ping. So one loop that stands still stops the pings, whichever it is,
-and after `WatchdogSec` systemd starts the service anew. A part that is known to be missing
-and is being tried again turns: a broken camera is told on the screen, not cured by restarts.
+Theory of operation. Each loop counts its turns, and `Heart` gets the counts often. A ping is due when a
+third of the watchdog's time has passed since the last one; it is sent as soon as every count has changed
+since then. So any loop that hangs stops the pings, and after `WatchdogSec` systemd restarts the service. A
+loop that keeps trying to reach a missing part still turns: a broken camera is shown on the screen, and a
+restart would not cure it.
 
-A thread that ends by an error nobody thought of has no turns to count, and some threads have no count:
-`Heart.watching_threads` takes any such end for a loop that stands still.
+A thread that dies of an unexpected error turns no more, and some threads are not counted at all, so
+`Heart.watching_threads` treats every such death like a loop that hangs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gate.common.systemd import Notifier
 from gate.common.value import Value
 
 PINGS = 3
-"""Pings within one watchdog time: one may be late and nothing happens (sd_watchdog_enabled(3) asks for 2)."""
+"""Pings within one watchdog time, so that one may be late (sd_watchdog_enabled(3) asks for 2)."""
 
 
 class Beats(Value, frozen=True):
-    """How often each loop of the door has turned. A part made anew may begin at 0 again."""
+    """How often each loop of the door has turned. A part that was made again may begin at 0."""
 
     camera: int
     decision: int
@@ -36,7 +36,7 @@ class Beats(Value, frozen=True):
 
 
 class Rhythm(Value, frozen=True):
-    """When it pinged last, and the counts it then had. Times are monotonic ms."""
+    """When the last ping was, and the counts at that time. Times are monotonic ms."""
 
     interval_ms: int
     pinged_ms: int | None = None
@@ -44,47 +44,47 @@ class Rhythm(Value, frozen=True):
 
 
 class Pulse(Value, frozen=True):
-    """What one reading leads to. `standing`: loops that have not turned though a ping is due."""
+    """What one reading leads to. `hanging`: loops that have not turned though a ping is due."""
 
     ping: bool = False
-    standing: tuple[str, ...] = ()
+    hanging: tuple[str, ...] = ()
 
 
 def pulse(rhythm: Rhythm, now_ms: int, counts: dict[str, int]) -> tuple[Rhythm, Pulse]:
-    """Take in one reading of all loops. The first is what the next are compared with."""
+    """Judge one reading of all loops. The first only serves to compare the next ones with."""
     if rhythm.pinged_ms is None:
         return Rhythm(interval_ms=rhythm.interval_ms, pinged_ms=now_ms, counts=counts), Pulse()
     if now_ms - rhythm.pinged_ms < rhythm.interval_ms:
         return rhythm, Pulse()
-    standing = tuple(name for name, count in counts.items() if rhythm.counts.get(name) == count)
-    if standing:
-        return rhythm, Pulse(standing=standing)
+    hanging = tuple(name for name, count in counts.items() if rhythm.counts.get(name) == count)
+    if hanging:
+        return rhythm, Pulse(hanging=hanging)
     return Rhythm(interval_ms=rhythm.interval_ms, pinged_ms=now_ms, counts=counts), Pulse(ping=True)
 
 
 class Heart:
-    """Tells systemd that the service is ready, alive and stopping. Used from one thread.
+    """Tells systemd that the service is ready, alive or about to end. Used from one thread.
 
-    :param watchdog_ms: what `gate.common.systemd.watchdog_ms` says; None: nobody watches.
+    :param watchdog_ms: from `gate.common.systemd.watchdog_ms`; None without a watchdog.
     """
 
     def __init__(self, notifier: Notifier, watchdog_ms: int | None) -> None:
         self._notifier = notifier
         self._rhythm = Rhythm(interval_ms=max(1, watchdog_ms // PINGS)) if watchdog_ms else None
-        self._standing: tuple[str, ...] = ()
+        self._hanging: tuple[str, ...] = ()
         self._is_ready = self._is_told = False
         self._ended = False
-        """Whether a thread has ended by an error."""
+        """Whether a thread died of an error."""
         self._log = structlog.get_logger()
 
     @contextlib.contextmanager
     def watching_threads(self) -> Iterator[None]:
-        """While the block runs, a thread that ends by an error is told of, and the pings stop."""
+        """While the block runs, the pings stop, with a log line, once a thread dies of an error."""
         before = threading.excepthook
 
         def ended(args: threading.ExceptHookArgs) -> None:
             name = args.thread.name if args.thread is not None else "unknown"
-            self._log.error("a thread ended by an error; systemd starts the service anew", thread=name)
+            self._log.error("thread died, systemd will restart the service", thread=name)
             self._ended = True
             before(args)
 
@@ -95,7 +95,7 @@ class Heart:
             threading.excepthook = before
 
     def ready(self) -> None:
-        """The service does its work. Asked again it changes nothing."""
+        """The service is ready. Calling it again changes nothing."""
         self._is_ready = True
         self._is_told = self._is_told or self._notifier.ready()
 
@@ -112,18 +112,18 @@ class Heart:
         self._rhythm, now = pulse(self._rhythm, now_ms, msgspec.structs.asdict(counts))
         if now.ping:
             self._notifier.watchdog()
-        self._tell_of(now)
+        self._log_changes(now)
 
-    def _tell_of(self, now: Pulse) -> None:
-        """Once for each set of loops that stands, and once when all turn again."""
-        if now.standing and now.standing != self._standing:
-            self._log.error("standing still; systemd starts the service anew", loops=list(now.standing))
-            self._standing = now.standing
-        elif now.ping and self._standing:
-            self._log.info("all loops turn again", loops=list(self._standing))
-            self._standing = ()
+    def _log_changes(self, now: Pulse) -> None:
+        """Once for each set of hanging loops, and once when all turn again."""
+        if now.hanging and now.hanging != self._hanging:
+            self._log.error("loops hang, systemd will restart the service", loops=list(now.hanging))
+            self._hanging = now.hanging
+        elif now.ping and self._hanging:
+            self._log.info("loops turn again", loops=list(self._hanging))
+            self._hanging = ()
 
     def stopping(self) -> None:
-        """The service is putting itself to rest."""
+        """The service is about to end."""
         self._notifier.stopping()
         self._notifier.close()

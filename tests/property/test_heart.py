@@ -38,7 +38,7 @@ def test_no_ping_unless_all_four_have_turned_since_the_last(steps: list[tuple[in
         if told.ping:
             pinged_at, since = now, set()
         elif now - pinged_at >= INTERVAL_MS:
-            assert set(told.standing) == set(NAMES) - since
+            assert set(told.hanging) == set(NAMES) - since
 
 
 @given(st.lists(st.integers(1, INTERVAL_MS // 2), min_size=20, max_size=200))
@@ -107,7 +107,7 @@ def test_one_loop_that_stands_stops_the_pings_and_is_named_once(manager: Manager
     with capture_logs() as log:
         manager.heart.beat(9 * INTERVAL_MS, beats(9, **{name: 6}))
     assert manager.told() == [b"WATCHDOG=1"]
-    assert [line["event"] for line in log] == ["all loops turn again"]
+    assert [line["event"] for line in log] == ["loops turn again"]
 
 
 def test_ready_is_told_again_until_it_is_heard(tmp_path: Path) -> None:
