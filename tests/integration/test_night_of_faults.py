@@ -1,6 +1,6 @@
-"""A night with everything going wrong: three gates, 2,000 scans, real processes, real servers.
+"""A night with everything going wrong: three gates, 500 scans (in `make test-long` 2,000), real processes.
 
-200 one-time tickets are held up at all gates at once. Meanwhile Mosquitto, Postgres and the hub are
+50 one-time tickets (200) are held up at all gates at once. Meanwhile Mosquitto, Postgres and the hub are
 killed and started again, lines are cut, slowed and made deaf in one direction, processes are stopped and
 go on. Then everything heals, and invariants 1 to 9 of the quality document are asked for in SQL.
 """
@@ -21,12 +21,15 @@ from demo.night import Ticket, phone
 from gate.common.named_queries import parse_queries
 from gate.rules.model import ScanRecord
 from sync.wire.scans import record_hash
+from tests.long import cases
 from tests.patience import PATIENCE_S
 from tests.proxy import Proxy, proxy
 
 GATES = 3
-SCANS = 2_000
-CONTESTED = 200
+SCANS = cases(500, long=2_000)
+CONTESTED = cases(50, long=200)
+ALONE = cases(200, long=800)
+"""Tickets shown at one gate only."""
 SEED = 20261121
 
 
@@ -74,7 +77,7 @@ def guests(night: Night) -> list[list[tuple[int, Ticket]]]:
     """Who comes, in turns: one turn is (gate, ticket) pairs that are held up together."""
     ga = night.club.night.of(lambda t: t.kind == "ga" and t.status == "issued" and t.event == "PF")
     vip = night.club.night.of(lambda t: t.kind != "ga" and t.status == "issued")
-    contested, alone = ga[:CONTESTED], ga[CONTESTED:]
+    contested, alone = ga[:CONTESTED], ga[CONTESTED:][:ALONE]
     turns = [[(gate, ticket) for gate in range(GATES)] for ticket in contested]
     turns += [[(night.rng.randrange(GATES), ticket)] for ticket in alone]
     others = SCANS - sum(len(turn) for turn in turns)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-NIGHTS = 120
+from tests.long import cases
+
+NIGHTS = cases(30, long=500)
 PARTS = 2
 
 

@@ -92,7 +92,7 @@ begin
 end
 $$;
 
--- Which gate a ticket is at home at, null if none is left: gate/rules/home_gate.py, byte by byte.
+-- Which gate a ticket is at home at, null if none is left: gate/homes.py, byte by byte.
 create or replace function home_of(p_code_hash text, p_homes text[], p_retired text[] default '{}') returns text
 language sql immutable parallel safe
 return (

@@ -1,4 +1,4 @@
-"""Two thousand pictures gone wrong stop nothing: most in one process, a share before real eyes."""
+"""Pictures gone wrong stop nothing: most in one process, a share before real eyes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from gate.ports.devices import Look
 from hardware.camera.spec import CameraDriver, CameraSpec
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests.integration.hardware.watching import raws, until
+from tests.long import cases
 from tests.paths import ROOT
 from tests.unit.hardware.mutations import picture
 from tests.unit.hardware.scenes import code
 
-MANY, PART, SHARE, GOOD_EVERY = 2000, 500, 120, 20
+MANY = cases(600, long=2000)
+PART, SHARE, GOOD_EVERY = MANY // 4, cases(60, long=120), 20
 
 
 @pytest.mark.parametrize("first", range(0, MANY, PART))
-def test_two_thousand_mutated_pictures_stop_no_decoder(first: int) -> None:
+def test_mutated_pictures_stop_no_decoder(first: int) -> None:
     command = [sys.executable, "-m", "tests.unit.hardware.mutations", str(first), str(PART)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, f"after these seeds: {done.stderr[-2000:]}"
@@ -39,7 +41,7 @@ def test_an_eye_goes_on_through_mutated_pictures_and_reads_the_good_ones(
     files = []
     for seed in range(SHARE):
         files.append(tmp_path / f"{seed:04}.png")
-        files[-1].write_bytes(picture(MANY + seed))
+        files[-1].write_bytes(picture(2000 + seed))
         if seed % GOOD_EVERY == GOOD_EVERY - 1:
             files.append(tmp_path / f"{seed:04}-good.png")
             Image.fromarray(code(f"GOOD-{seed}")).save(files[-1])

@@ -51,7 +51,7 @@ def owner_dsn(server: Postgres) -> Iterator[str]:
     """
     name = f"hub_{next(_number)}"
     with psycopg.connect(server.dsn, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub".encode())
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub STRATEGY FILE_COPY".encode())
         yield make_conninfo(server.database(name), connect_timeout=round(PATIENCE))
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
