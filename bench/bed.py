@@ -38,9 +38,9 @@ from gate.store.journal import INSERT, Journal, Turn, connect_journal
 from gate.store.link_row import LinkNote
 from gate.store.live_file import LiveWriter
 from gate.store.rows import to_row
-from hardware.fakes import RecordingTurnstile
 from sync.cache.writer import Cache
 from sync.wire.messages import GateConfig
+from tests.fakes import RecordingTurnstile
 
 GATE_ID = "gate-1"
 TIDY_EVERY = 500

@@ -28,7 +28,7 @@ from hardware.decoder.effort import SECOND_OPINION_EVERY, Effort, effort
 from hardware.decoder.picture_file import Grey
 from hardware.eye import messages as m
 from hardware.eye.eye import ChildEye
-from hardware.fakes import RecordingTurnstile
+from tests.fakes import RecordingTurnstile
 
 TICKETS = 10_000
 PICTURES = 200

@@ -19,8 +19,8 @@ from display.panel.devices import Device, make_device
 from gate.clock import Clock, SystemClock
 from gate.common.errors import HardwareError
 from gate.rules.model import Measure, Now
-from hardware.fakes import RecordingTurnstile, ScriptedEye
 from sync.cache.writer import Cache
+from tests.fakes import RecordingTurnstile, ScriptedEye
 
 TICKETS = 10_000
 NAMES = ("all there", "no hub, broker, network", "no sync", "no clock", "no screen", "all of these gone")

@@ -33,7 +33,10 @@ from gate.store.cache import CacheReader, LinkState
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
 from gate.store.rows import COLUMNS, from_row
-from hardware.fakes import (
+from sync.cache.writer import Cache
+from sync.wire.messages import GateConfig
+from tests.factories import StoppedClock, an_admission, an_event, code_id
+from tests.fakes import (
     RecordingTurnstile,
     RecordingVoice,
     ScriptedEye,
@@ -41,9 +44,6 @@ from hardware.fakes import (
     ScriptedKeypad,
     ScriptedScanner,
 )
-from sync.cache.writer import Cache
-from sync.wire.messages import GateConfig
-from tests.factories import StoppedClock, an_admission, an_event, code_id
 
 SENSOR = Rules(sensor=True)
 STAFF_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)

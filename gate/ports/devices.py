@@ -1,6 +1,6 @@
 """What the door needs from the hardware, as protocols.
 
-Each has a real adapter and a working fake in `hardware/` or `display/`; the door knows
+Each has a real adapter in `hardware/` or `display/`, and a working fake in `tests/fakes.py`; the door knows
 neither. Adapters raise `gate.common.errors.HardwareError` when they are made and a device is
 missing, and keep going, reporting through `trouble`, when one fails later.
 """

@@ -21,10 +21,10 @@ import gate
 from gate.ports.screen import VerdictScreen
 from gate.rules.model import EventKind, ScanRecord
 from gate.rules.passage import Rules, Way
-from hardware.fakes import RecordingTurnstile
 from tests.deaths import Doom
 from tests.doors import SENSOR, Bench
 from tests.factories import code_id
+from tests.fakes import RecordingTurnstile
 from tests.lean import lean
 from tests.staff import Staff
 

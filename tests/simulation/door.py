@@ -28,7 +28,8 @@ from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
-from hardware.fakes import (
+from tests.doors import RecordingDisplay
+from tests.fakes import (
     RecordingTurnstile,
     RecordingVoice,
     ScriptedEye,
@@ -36,7 +37,6 @@ from hardware.fakes import (
     ScriptedKeypad,
     ScriptedScanner,
 )
-from tests.doors import RecordingDisplay
 from tests.simulation.agenda import MS, Agenda, S
 from tests.simulation.database import Killed
 from tests.simulation.kill import killed_after, others_run

@@ -13,8 +13,8 @@ from gate.common.findings import Finding, Severity
 from hardware import health
 from hardware.camera.spec import CameraSpec
 from hardware.eye.eye import ChildEye
-from hardware.fakes import ScriptedKeypad
 from hardware.pins.gpiochip import user_of
+from tests.fakes import ScriptedKeypad
 
 
 def levels(found: Iterator[Finding]) -> dict[str, Severity]:

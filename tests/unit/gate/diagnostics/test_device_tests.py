@@ -14,8 +14,8 @@ from gate.ports.signals import Signal
 from gate.rules.model import EventKind, Ruling, ScanRecord
 from gate.store.journal import Journal
 from gate.store.live_file import LiveReading
-from hardware.fakes import RecordingTurnstile, RecordingVoice
 from tests.factories import StoppedClock
+from tests.fakes import RecordingTurnstile, RecordingVoice
 
 
 @pytest.fixture

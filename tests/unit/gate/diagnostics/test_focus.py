@@ -9,7 +9,7 @@ from gate.diagnostics import focus
 from gate.ports.devices import Look
 from gate.ports.screen import Focus, Screen
 from gate.rules.presence import Sighting
-from hardware.fakes import ScriptedEye
+from tests.fakes import ScriptedEye
 
 
 class Panel:

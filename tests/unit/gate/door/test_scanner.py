@@ -16,10 +16,10 @@ from gate.rules.model import Kind, Reason
 from gate.rules.passage import OrderAction
 from gate.rules.presence import RESCAN_AFTER_MS
 from gate.store.live_file import read_live
-from hardware.fakes import ScriptedScanner
 from tests.codes import KEYS, printed, signed
 from tests.doors import Bench, guests
 from tests.factories import a_table, an_admission, code_id
+from tests.fakes import ScriptedScanner
 
 RESCAN_S = RESCAN_AFTER_MS / 1000
 

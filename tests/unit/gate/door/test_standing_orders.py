@@ -18,10 +18,10 @@ from gate.rules.model import Event
 from gate.rules.night import LINGER, night_ends, tonight
 from gate.rules.passage import Way
 from gate.store.link_row import LinkNote
-from hardware.fakes import RecordingTurnstile
 from sync.wire.messages import GateConfig
 from tests.doors import SENSOR, Bench, guests
 from tests.factories import DOORS, NOW, an_event, code_id
+from tests.fakes import RecordingTurnstile
 from tests.staff import Staff
 
 MERIDA = ZoneInfo("America/Merida")

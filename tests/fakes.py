@@ -1,4 +1,4 @@
-"""Working stand-ins for the hardware: for tests, the simulator and a gate on the desk."""
+"""Working stand-ins for the hardware, which do what a test says. Each may be told from another thread."""
 
 from __future__ import annotations
 
@@ -18,15 +18,36 @@ from hardware.keypad.key_entry import TypedLine
 from hardware.scanner.scanned_codes import MOST_CODES
 
 
-class _Pulse:
-    """A loop that turns whenever it is asked about, until it is told to be stuck."""
+class _Device:
+    """What all have in common: they can break, and be closed."""
 
     def __init__(self) -> None:
+        self.closed = False
+        self._trouble: HardwareError | None = None
+
+    def break_down(self, error: HardwareError | None) -> None:
+        """Report this trouble from now on; None: all is well again."""
+        self._trouble = error
+
+    def trouble(self) -> HardwareError | None:
+        """What `break_down` was told."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Record that it was closed."""
+        self.closed = True
+
+
+class _Loop(_Device):
+    """A device with a loop that turns whenever it is asked about, until it is told to be stuck."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._count = 0
         self._is_stuck = False
 
     def beats(self) -> int:
-        """Grows with every call, as a loop that turns does; not while stuck."""
+        """Grows with every call; not while stuck."""
         self._count += not self._is_stuck
         return self._count
 
@@ -35,32 +56,26 @@ class _Pulse:
         self._is_stuck = stuck
 
 
-class ScriptedEye(_Pulse):
-    """An `Eye` that sees what it is told, in this process. Safe to feed from another thread."""
+class ScriptedEye(_Loop):
+    """An `Eye` that sees what it is told, in this process."""
 
     def __init__(self, looks: Iterable[Look] = ()) -> None:
         super().__init__()
         self._looks = deque(looks)
-        self._trouble: HardwareError | None = None
         self._changed = threading.Condition()
-        self.closed = False
 
     def show(self, *raws: bytes, source: str = "script") -> None:
-        """Put one frame with these codes in line; none: an empty frame."""
+        """Queue one frame with these codes; none: an empty frame."""
         self.feed(Look(sightings=tuple(Sighting.of(raw) for raw in raws), source=source))
 
     def feed(self, look: Look) -> None:
-        """Put one look in line."""
+        """Queue one look."""
         with self._changed:
             self._looks.append(look)
             self._changed.notify_all()
 
-    def break_down(self, error: HardwareError | None) -> None:
-        """Report this trouble from now on; None: all is well again."""
-        self._trouble = error
-
     def look(self, timeout: float) -> Look | None:
-        """The next look in line, or None if none was fed within `timeout` seconds."""
+        """The next look, or None if none was fed within `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._looks or self.closed, timeout)
             return self._looks.popleft() if self._looks else None
@@ -73,22 +88,16 @@ class ScriptedEye(_Pulse):
         """Whether every look was taken."""
         return not self._looks
 
-    def trouble(self) -> HardwareError | None:
-        """What `break_down` was told."""
-        return self._trouble
-
     def close(self) -> None:
         """Wake whoever waits in `look`."""
         with self._changed:
-            self.closed = True
+            super().close()
             self._changed.notify_all()
 
 
-class RecordingTurnstile(_Pulse):
-    """A `Turnstile` that writes down when it was released, held open and locked again.
+class RecordingTurnstile(_Loop):
+    """A `Turnstile` that records when it was released (`releases`), and whether it is held open.
 
-    `releases`: times of the releases alone; `trace`: ``("release" | "hold_open" | "rest", time)``
-    in order, holding and resting only where they change something, as the relay's pin would.
     A broken one opens, as the relay does, once it works again.
 
     :param clock: gives monotonic seconds.
@@ -97,26 +106,18 @@ class RecordingTurnstile(_Pulse):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.releases: list[float] = []
-        self.trace: list[tuple[str, float]] = []
-        self.closed = False
-        self._clock = clock
-        self._broken: HardwareError | None = None
-        self._is_wanted_open = self._is_open = False
-        self._lost = 0
-        self._changed = threading.Condition()
-
-    @property
-    def is_open(self) -> bool:
+        self.is_open = False
         """Whether it is held open right now."""
-        return self._is_open
+        self._clock = clock
+        self._is_wanted_open = False
+        self._lost = 0
+        self._changed = threading.Lock()
 
     def release(self) -> None:
         """Record one release. Raises what `break_down` was told."""
         with self._changed:
             self._check()
             self.releases.append(self._clock())
-            self.trace.append(("release", self.releases[-1]))
-            self._changed.notify_all()
 
     def hold_open(self) -> None:
         """Record that it is open from now on. Raises what `break_down` was told, and opens after it."""
@@ -130,24 +131,18 @@ class RecordingTurnstile(_Pulse):
         with self._changed:
             self._is_wanted_open = is_open
             self._check()
-            self._settle()
+            self.is_open = is_open
 
     def _check(self) -> None:
-        if self._broken is not None:
-            raise self._broken
-
-    def _settle(self) -> None:
-        if self._is_open != self._is_wanted_open:
-            self._is_open = self._is_wanted_open
-            self.trace.append(("hold_open" if self._is_open else "rest", self._clock()))
-            self._changed.notify_all()
+        if self._trouble is not None:
+            raise self._trouble
 
     def break_down(self, error: HardwareError | None) -> None:
         """Fail with this error from now on; None: work again."""
         with self._changed:
-            self._broken = error
+            super().break_down(error)
             if error is None:
-                self._settle()
+                self.is_open = self._is_wanted_open
 
     def lose(self, count: int = 1) -> None:
         """So many of the releases, the newest, are not given after all."""
@@ -160,48 +155,24 @@ class RecordingTurnstile(_Pulse):
             lost, self._lost = self._lost, 0
             return lost
 
-    def trouble(self) -> HardwareError | None:
-        """What `break_down` was told."""
-        return self._broken
 
-    def wait_for(self, count: int, timeout: float) -> bool:
-        """Wait until there were `count` releases; whether there were within `timeout` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self.releases) >= count, timeout)
-
-    def wait_until_open(self, timeout: float) -> bool:
-        """Wait until it is held open; whether it was within `timeout` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._is_open, timeout)
-
-    def close(self) -> None:
-        """Record that it was closed."""
-        self.closed = True
-
-
-class ScriptedInputs:
-    """`Inputs` that sense what they are told. Safe to feed from another thread.
+class ScriptedInputs(_Device):
+    """`Inputs` that sense what they are told.
 
     :param on_fire: called at each edge of the alarm, from the thread that says so.
     """
 
     def __init__(self, on_fire: Callable[[bool], None] | None = None) -> None:
+        super().__init__()
         self._now = Sensed()
         self._was = Sensed()  # alarms since the last reading, over or not
         self._on_fire = on_fire
-        self._trouble: HardwareError | None = None
         self._lock = threading.Lock()
-        self.closed = False
 
     def bodies(self, count: int = 1) -> None:
         """So many people walk through."""
         with self._lock:
             self._now = replace(self._now, bodies=self._now.bodies + count)
-
-    def exits(self, count: int = 1) -> None:
-        """The exit button is pressed so many times."""
-        with self._lock:
-            self._now = replace(self._now, exits=self._now.exits + count)
 
     def fire(self, *, on: bool = True) -> None:
         """The fire alarm begins or ends."""
@@ -218,103 +189,54 @@ class ScriptedInputs:
             self._now = replace(self._now, tamper=on)
             self._was = replace(self._was, tamper=on or self._was.tamper)
 
-    def cover(self, *, on: bool = True) -> None:
-        """The passage sensor is covered, not for long yet, or free again."""
-        with self._lock:
-            self._now = replace(self._now, covered=on, blocked=False)
-
-    def block(self, *, on: bool = True) -> None:
-        """The passage sensor is covered, and has been for long, or is free again."""
-        with self._lock:
-            self._now = replace(self._now, covered=on, blocked=on)
-
-    def break_down(self, error: HardwareError | None) -> None:
-        """Report this trouble from now on; None: all is well again."""
-        self._trouble = error
-
     def read(self) -> Sensed:
         """What happened since the last reading; while it is broken, the passage sensor is blind."""
         with self._lock:
             now, was = self._now, self._was
-            self._now, self._was = replace(now, bodies=0, exits=0), Sensed()
+            self._now, self._was = replace(now, bodies=0), Sensed()
             sensed = replace(now, fire=now.fire or was.fire, tamper=now.tamper or was.tamper)
             return sensed if self._trouble is None else replace(sensed, covered=False, blocked=True)
 
-    def trouble(self) -> HardwareError | None:
-        """What `break_down` was told."""
-        return self._trouble
 
-    def close(self) -> None:
-        """Record that they were closed."""
-        self.closed = True
-
-
-class RecordingVoice:
-    """A `Voice` that writes down what it was to say: `played`, in order."""
+class RecordingVoice(_Device):
+    """A `Voice` that records what it was to say: `played`, in order, whether broken or not."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.played: list[Signal] = []
-        self.closed = False
-        self._trouble: HardwareError | None = None
 
     def play(self, signal: Signal) -> None:
-        """Record it, whether broken or not: as the real one it never raises."""
+        """Record it."""
         self.played.append(signal)
 
-    def break_down(self, error: HardwareError | None) -> None:
-        """Report this trouble from now on; None: all is well again."""
-        self._trouble = error
 
-    def trouble(self) -> HardwareError | None:
-        """What `break_down` was told."""
-        return self._trouble
-
-    def close(self) -> None:
-        """Record that it was closed."""
-        self.closed = True
-
-
-class ScriptedScanner:
-    """A `Scanner` that reads what a script holds before it. Safe to feed from another thread."""
+class ScriptedScanner(_Device):
+    """A `Scanner` that reads what a script holds before it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._codes: deque[bytes] = deque(maxlen=MOST_CODES)
-        self._trouble: HardwareError | None = None
-        self.closed = False
 
     def scan(self, text: str) -> None:
         """Pull the trigger before a code."""
         self._codes.append(text.encode())
 
-    def break_down(self, error: HardwareError | None) -> None:
-        """Report this trouble from now on; None: all is well again."""
-        self._trouble = error
-
     def read(self) -> bytes | None:
         """The oldest code that was not taken."""
         return self._codes.popleft() if self._codes else None
 
-    def trouble(self) -> HardwareError | None:
-        """What `break_down` was told."""
-        return self._trouble
 
-    def close(self) -> None:
-        """Record that it was closed."""
-        self.closed = True
-
-
-class ScriptedKeypad:
-    """A `Keypad` on which a script types. Safe to feed from another thread.
+class ScriptedKeypad(_Device):
+    """A `Keypad` on which a script types.
 
     :param clock: gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self._clock = clock
         self._line = TypedLine()
         self._lock = threading.Lock()
-        self._trouble: HardwareError | None = None
-        self.closed = False
 
     def type(self, text: str) -> None:
         """Press the keys of these characters, one after the other; ``\\n`` is Enter."""
@@ -330,19 +252,7 @@ class ScriptedKeypad:
         with self._lock:
             self._line.clear(self._clock())
 
-    def break_down(self, error: HardwareError | None) -> None:
-        """Report this trouble from now on; None: all is well again."""
-        self._trouble = error
-
     def read(self) -> Typed | None:
         """What is new since the last reading."""
         with self._lock:
             return self._line.read(self._clock())
-
-    def trouble(self) -> HardwareError | None:
-        """What `break_down` was told."""
-        return self._trouble
-
-    def close(self) -> None:
-        """Record that it was closed."""
-        self.closed = True
