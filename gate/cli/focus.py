@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from gate import bootstrap
 from gate.cli.options import Config
 from gate.clock import SystemClock
 from gate.common.errors import HardwareError, Step
@@ -30,6 +29,8 @@ def focus(config: Config, seconds: StopAfter = None) -> None:
     Hold a code where guests hold their phones and turn the lens until the number is at its best.
     The door must not run: it has the camera.
     """
+    from gate import bootstrap
+
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     refuse_beside(read_live(settings.live, SystemClock().now()))

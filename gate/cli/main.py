@@ -1,6 +1,7 @@
 """`maguey-gate`: the door, and what one asks of it over SSH.
 
 Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong, 75 start it again.
+Commands import the wiring only when they run it: that takes seconds on a Pi, and `status` does without.
 """
 
 from __future__ import annotations
@@ -17,20 +18,13 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
-from gate import bootstrap
 from gate.cli import focus, service
 from gate.cli.options import Config
-from gate.clock import Clock, SystemClock
+from gate.clock import SystemClock
 from gate.common.errors import CallError, ConfigError, MagueyError
 from gate.common.log import configure
-from gate.common.uuids import uuid7
-from gate.config import GateFile, read_gate_config
+from gate.config import read_gate_config
 from gate.diagnostics.status import StatusReport, gather
-from gate.door.desk import Answered, Desk
-from gate.door.turnstile import let_in
-from gate.ports.devices import Look, Turnstile
-from gate.rules.presence import Presence, observe
-from gate.store.journal import Journal
 from gate.store.live_file import OK, Live
 from gate.store.locks import only_one
 
@@ -63,6 +57,8 @@ def run(config: Config) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    from gate import bootstrap
+
     with only_one("door", settings.journal.parent):
         again = bootstrap.make_door(settings).run(stop)
     if again:
@@ -76,6 +72,8 @@ def decode(files: Pictures) -> None:
     Bytes that are no UTF-8 are shown as \\xNN. A file that is no picture gets an `error`;
     the exit code is then 1.
     """
+    from gate import bootstrap
+
     configure("text", service="maguey-gate")
     failed = False
     for file in files:
@@ -104,77 +102,16 @@ def scan(
     Use it beside a running door to let somebody in by a picture, or to try a gate out. A file that
     is no picture is no scan: it gets an `error`, and the exit code is then 1.
     """
+    from gate.cli.scan_pictures import scan_pictures
+
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
-    journal = bootstrap.journal(settings)
-    clock = bootstrap.clock(settings)
-    desk = bootstrap.make_desk(settings, journal)
-    turnstile = bootstrap.turnstile(settings) if release else None
     refused = False
-    try:
-        for file, look in _looks(files):
-            refused |= bootstrap.is_refused(look)
-            answered = _scan(desk, look, release=release)
-            if turnstile is not None and answered is not None:
-                _let_in(journal, turnstile, answered, clock)
-            _print({"file": str(file), **_as_json(settings, answered, look)})
-    finally:
-        journal.close()
-        if turnstile is not None:
-            turnstile.close()
+    for line, is_refused in scan_pictures(settings, files, release=release):
+        _print(line)
+        refused |= is_refused
     if refused:
         raise typer.Exit(1)
-
-
-def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
-    """Each picture with what was seen in it. The decoder is a child: a picture can only harm that."""
-    eye = bootstrap.pictures_eye(files)
-    try:
-        for file in files:
-            look = None
-            while look is None and not eye.exhausted():
-                look = eye.look(timeout=1.0)
-            yield file, look or Look()
-    finally:
-        eye.close()
-
-
-def _scan(desk: Desk, look: Look, *, release: bool) -> Answered | None:
-    """One picture is one presentation, whatever the picture before showed; None: nothing to decide."""
-    if bootstrap.is_refused(look):
-        return None
-    _, presented = observe(Presence(), look.sightings, 0)
-    return desk.answer(presented, release=release) if presented else None
-
-
-def _let_in(journal: Journal, turnstile: Turnstile, answered: Answered, clock: Clock) -> None:
-    record = answered.record
-    if record is not None and record.released:
-        now = clock.now()
-        let_in(journal, turnstile, record, now, uuid7(int(now.wall.timestamp() * 1000), os.urandom(10)))
-
-
-def _as_json(config: GateFile, answered: Answered | None, look: Look) -> dict[str, object]:
-    if answered is None:
-        nothing: dict[str, object] = {"verdict": None, "reason": "no_code", "headline": "", "lines": []}
-        error = "This is no picture that can be looked at; maguey-gate decode says why."
-        return {**nothing, "reason": "no_picture", "error": error} if bootstrap.is_refused(look) else nothing
-    verdict, page = answered.verdict, bootstrap.words(config, answered.screen)
-    return {
-        "verdict": verdict.ruling.value,
-        "reason": verdict.reason.value,
-        "headline": page.headline,
-        "lines": page.lines,
-        "subject_id": verdict.subject_id,
-        "kind": verdict.kind.value,
-        "rule": verdict.line,
-        "flags": verdict.flags,
-        "table": verdict.table,
-        "released": answered.record.released if answered.record else False,
-        "scan_id": answered.record.scan_id if answered.record else None,
-        "seq": answered.record.seq if answered.record else None,
-        "decision_ms": round(answered.decision_ms, 3),
-    }
 
 
 @app.command()
@@ -183,6 +120,8 @@ def screens(
     lang: Annotated[Literal["es", "en"], typer.Option(help="Language of the words.")] = "es",
 ) -> None:
     """Draw every screen as PNG, at the device's size and four times as large."""
+    from gate import bootstrap
+
     if not str(out):
         raise ConfigError("--out: empty; expected a folder for the pictures.")
     written = bootstrap.draw_screens(out, lang)

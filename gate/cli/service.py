@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 
-from gate import bootstrap
 from gate.cli.options import Config
 from gate.clock import SystemClock
 from gate.common.findings import needs_attention, table
@@ -36,6 +35,8 @@ def doctor(config: Config, as_json: Json = False) -> None:
 
     Moves no relay. While the door runs, it is asked how its devices are; else they are tried.
     """
+    from gate import bootstrap
+
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     found = diagnose_gate(
@@ -66,6 +67,8 @@ def test_relay(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
 ) -> None:
     """Give one pulse, as for one guest, recorded first and sent to the hub. Not while the door runs."""
+    from gate import bootstrap
+
     settings = _alone(config)
     if settings.turnstile.driver == "none":
         raise trials.nothing_wired("turnstile", "turnstile")
@@ -88,6 +91,8 @@ def test_relay(
 @app.command("test-screen")
 def test_screen(config: Config, each: Each = 1.5) -> None:
     """Show every pixel and a page of each kind, saying which. Not while the door runs."""
+    from gate import bootstrap
+
     settings = _alone(config)
     if settings.screen.driver == "none":
         raise trials.nothing_wired("screen", "screen")
@@ -98,6 +103,8 @@ def test_screen(config: Config, each: Each = 1.5) -> None:
 @app.command("test-lights")
 def test_lights(config: Config, each: Each = 3.0) -> None:
     """Play every signal of lights and buzzer, saying which. Not while the door runs."""
+    from gate import bootstrap
+
     settings = _alone(config)
     lights = settings.lights
     if lights.green_pin is None and lights.red_pin is None and lights.buzzer_pin is None:
@@ -118,6 +125,8 @@ def test_scanner(
 
     Signs that differ from those printed below the code mean another `scanner.layout`.
     """
+    from gate import bootstrap
+
     settings = _alone(config)
     if settings.scanner.driver == "none":
         raise trials.nothing_wired("scanner", "scanner")
@@ -141,6 +150,8 @@ def journal(
     Lost history ends by itself once the hub has made up for it. Where no hub will be heard, it is ended
     by `--accept-loss`: first entries are then no longer flagged, nor is it said on the screen.
     """
+    from gate import bootstrap
+
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-gate", gate=settings.gate_id)
     opened = bootstrap.journal(settings)
