@@ -28,7 +28,7 @@ from gate.recovery.open_journal import Opening
 from gate.rules.decide import Policy
 from gate.rules.first_entry import Claim, Grant
 from gate.rules.model import Admission, FeedRow, ScanRecord
-from gate.rules.passage import Rules
+from gate.rules.passage import OrderAction, Rules
 from gate.store.cache import CacheReader, LinkState
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
@@ -221,6 +221,10 @@ class Bench:
         for _ in range(round(seconds / self.frame_s)):
             self.clock.forward(self.frame_s)
             self.look()
+
+    def order(self, wanted: OrderAction) -> None:
+        """What staff orders for everybody, without its envelope."""
+        self.door._way_changed(self.turnstile.order(wanted))
 
     def look(self) -> None:
         """One empty frame."""

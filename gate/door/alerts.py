@@ -1,4 +1,4 @@
-"""What the hub told everybody, as far as it concerns this gate. Used from the door's thread."""
+"""The hub's alerts, where they concern this gate. Used from the door's thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ EVERY_MS = 1_000
 
 
 class HubAlerts:
-    """Reads the cache's alerts. Those from before this door was started were for the one before it."""
+    """Reads the cache's alerts, except those from before this door was started: its predecessor showed
+    them."""
 
     def __init__(self, gate_id: str, parts: Parts, idle: IdleScreen, signs: Signs) -> None:
         self._gate_id = gate_id
@@ -24,7 +25,7 @@ class HubAlerts:
         self._next_ms = 0
 
     def turn(self, now: Now) -> None:
-        """Once a second: what is new."""
+        """Once a second, show what is new."""
         if now.monotonic_ms < self._next_ms:
             return
         self._next_ms = now.monotonic_ms + EVERY_MS
@@ -34,7 +35,7 @@ class HubAlerts:
         if self._seen is None:
             self._seen = newest
         if newest < self._seen:
-            self._seen = 0  # another cache file, which counts anew
+            self._seen = 0  # another cache file, with numbers of its own
         for number, alert in self._parts.cache.alerts(self._seen):
             self._seen = number
             self._take(alert, now.monotonic_ms)

@@ -1,4 +1,4 @@
-"""From one presentation to its answer: decide, record, release, show. Used by the door.
+"""From one presentation to its answer: decide, record, release, show.
 
 The relay moves only after `Desk.answer` has committed, and waits neither for the screen nor for the log.
 """
@@ -32,7 +32,7 @@ FindTypo = Callable[[], Typo | None]
 
 
 class GuestAnswers:
-    """Answers guests. Used from the door's thread.
+    """The answers of one gate. Used from the door's thread.
 
     :param make_desk: builds the desk around a working journal.
     """
@@ -55,14 +55,14 @@ class GuestAnswers:
         self._log = structlog.get_logger()
 
     def answer(
-        self, presented: Presented, now: Now, method: Method = "camera", find_typo: FindTypo | None = None
+        self, presented: Presented, now: Now, method: Method, find_typo: FindTypo | None = None
     ) -> None:
-        """Answer one presentation. A code that trips over a mistake of ours costs its own answer, no more.
+        """Answer one presentation. A code that runs into a bug costs its own answer and no other.
 
-        :param find_typo: looks for the slip in a typed code whose check character is wrong.
+        :param find_typo: looks for the mistake in a typed code whose check character is wrong.
         """
         if isinstance(presented.what, Code) and self._turnstile.state.awaits(presented.what.code_hash):
-            return  # released for this very code: it asks nothing new (domain 2.3, Presence)
+            return  # the turnstile is released for this very code (domain 2.3, Presence)
         try:
             self._answer(presented, now.monotonic_ms, method, find_typo)
         except Exception:
@@ -72,11 +72,17 @@ class GuestAnswers:
     def _answer(self, presented: Presented, now_ms: int, method: Method, find_typo: FindTypo | None) -> None:
         journal, relay = self._parts.journal.get(now_ms), self._parts.turnstile.get(now_ms)
         if journal is None or relay is None or relay.trouble() is not None:
-            # nothing that cannot be recorded or let through is decided: the ticket stays good
+            # what cannot be recorded or let through is not decided: the ticket stays good
             self._see_staff(presented, "out of order", now_ms)
             return
         try:
-            answered = self._decided(journal, presented, method, now_ms)
+            answered = self._make_desk(journal).answer(
+                presented,
+                method,
+                release=not self._turnstile.state.is_open,
+                locked=self._guessing.is_locked(now_ms),
+                spares=not self._sparing.has_room(method, now_ms),
+            )
         except CacheError:
             self._see_staff(presented, "cache out of order", now_ms)
             return
@@ -89,14 +95,6 @@ class GuestAnswers:
         self._tally.scan(answered)
         self._note_guess(answered, now_ms)
 
-    def _decided(self, journal: Journal, presented: Presented, method: Method, now_ms: int) -> Answered:
-        release = not self._turnstile.state.is_open
-        locked = self._guessing.is_locked(now_ms)
-        spares = not self._sparing.has_room(method, now_ms)
-        return self._make_desk(journal).answer(
-            presented, method, release=release, locked=locked, spares=spares
-        )
-
     def _perform(self, answered: Answered, journal: Journal, relay: Turnstile, now_ms: int) -> None:
         record, opened = answered.record, True
         if record is not None and record.released:
@@ -104,41 +102,41 @@ class GuestAnswers:
         if opened:
             self._signs.answer(answered.screen, signal_of(answered.verdict), now_ms)
         else:
-            # nobody came in by this record: a person has to put the turnstile right
+            # this record let nobody in: a person has to put the turnstile right
             self._tally.counts["annulled"] += 1
             self._signs.notice("see_staff", now_ms)
-            self._turnstile.write(journal)  # at once: until then the ticket would count as used
+            self._turnstile.write(journal)  # at once: until then the ticket counts as used
 
     def _note_record(self, answered: Answered, presented: Presented, method: Method, now_ms: int) -> None:
-        """What has no record has no line in the log either, but for the first of many."""
+        """Log the scan. One without a record has no line in the log either, except the first of many."""
         if answered.record is not None or not is_guess(answered.verdict):
-            self._log.info("scan", **log_fields(answered, presented))
+            self._log.info("scan answered", **_log_fields(answered, presented))
         if not is_guess(answered.verdict):
             return
         if answered.record is not None:
             self._sparing = self._sparing.recorded(method, now_ms)
             return
         if not self._sparing.left_out:
-            self._log.warning("more unknown codes than are recorded one by one: now counted", source=method)
+            self._log.warning("refusals only counted", why="too many unknown codes", source=method)
         self._sparing = self._sparing.one_left_out(now_ms)
 
     def turn(self, now_ms: int) -> None:
         """Record from time to time how many refusals had no record of their own."""
         if self._sparing.is_due(now_ms):
-            self.tell_left_out()
+            self.record_left_out()
 
-    def tell_left_out(self) -> None:
+    def record_left_out(self) -> None:
         """Record it now, if there were any."""
         count = self._sparing.left_out
         if count:
-            self._log.warning("refusals of unknown codes counted, not recorded one by one", count=count)
+            self._log.warning("refusals counted", count=count)
             self._turnstile.event(EventKind.GUESSING, f"{count} more refused, not recorded one by one")
             self._sparing = self._sparing.told()
 
     def _note_guess(self, answered: Answered, now_ms: int) -> None:
         self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)
         if locked:
-            self._log.warning("locked for unknown codes: somebody is guessing")
+            self._log.warning("gate locked", why="somebody is guessing codes")
             self._turnstile.event(EventKind.GUESSING)
 
     def _see_staff(self, presented: Presented, why: str, now_ms: int) -> None:
@@ -147,15 +145,15 @@ class GuestAnswers:
 
 
 def _with_typo(answered: Answered, find_typo: FindTypo | None) -> Answered:
-    """A locked gate looks for nothing: it would tell a guesser what it knows (see gate/rules/typo.py)."""
+    """Point at the typo, unless the gate is locked: that would help a guesser (`gate.rules.typo`)."""
     verdict = answered.verdict
     if find_typo is None or verdict.reason is not Reason.BAD_CHECKSUM or Flag.LOCKED in verdict.flags:
         return answered
     return replace(answered, screen=replace(answered.screen, typo=find_typo()))
 
 
-def log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
-    """The one line a scan leaves in the log. Never the code itself, only the start of its hash."""
+def _log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
+    """What a scan leaves in the log: of the code only the start of its hash."""
     verdict, record = answered.verdict, answered.record
     return {
         "verdict": verdict.ruling.value,

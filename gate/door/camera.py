@@ -1,4 +1,4 @@
-"""From a frame to one presentation: which of the codes in view is to be answered. Used by the door."""
+"""From what a camera or scanner sees to one presentation: which of the codes in view is answered."""
 
 from __future__ import annotations
 
@@ -6,35 +6,45 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from gate.door.answer import GuestAnswers
 from gate.door.parts import DoorSettings, Parts
+from gate.door.scan import Method
 from gate.ports.devices import Look
 from gate.rules.model import Event, Now, Status
 from gate.rules.night import serving
 from gate.rules.payload import Code, Malformed, Proof, prove
-from gate.rules.presence import Presence, Presented, Sighting, observe
+from gate.rules.presence import Presence, Sighting, observe
 
 
 class CodesInView:
-    """Remembers what has been in view. Used from the door's thread."""
+    """Remembers what one source of codes has had in view. Used from the door's thread."""
 
-    def __init__(self, settings: DoorSettings, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, settings: DoorSettings, parts: Parts, answers: GuestAnswers, method: Method) -> None:
         self._keys = settings.keys
-        self._rescan_after_ms = settings.rescan_after_ms
-        self.forget()
+        self._parts = parts
+        self._answers = answers
+        self._method = method
+        self._nothing_yet = Presence(rescan_after_ms=settings.rescan_after_ms)
+        self._presence = self._nothing_yet
 
-    def forget(self) -> None:
-        """Begin anew: whoever holds up a phone now has not been answered."""
-        self._presence = Presence(rescan_after_ms=self._rescan_after_ms)
+    def turn(self, look: Look | None, now: Now, *, answers: bool) -> None:
+        """Answer what is to be answered now, if anything.
 
-    def looked(self, look: Look, now: Now) -> Presented | None:
-        """What to answer now, if anything."""
-        seen = self._sift(look.sightings, now)
-        self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
-        return presented
+        :param look: one frame; None if there was none.
+        :param answers: whether scans are answered. If not, the view is forgotten: whoever holds up a phone
+            afterwards has not had an answer.
+        """
+        if not answers:
+            self._presence = self._nothing_yet
+        elif look is not None:
+            seen = self._sift(look.sightings, now)
+            self._presence, presented = observe(self._presence, seen, now.monotonic_ms)
+            if presented is not None:
+                self._answers.answer(presented, now, self._method)
 
     def _sift(self, seen: Sequence[Sighting], now: Now) -> Sequence[Sighting]:
-        """Beside a valid ticket all others are foreign: no sticker blocks a gate (domain 2.3, line 4)."""
+        """Beside a valid ticket all other codes are foreign: no sticker blocks a gate (domain 2.3, line
+        4)."""
         codes = {one.what.code_hash: one.what for one in seen if isinstance(one.what, Code)}
         if len(codes) < 2:
             return seen

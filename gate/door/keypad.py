@@ -1,4 +1,4 @@
-"""Codes typed in: shown while they are typed, answered at Enter, at most 5 a minute (domain 2.3)."""
+"""Typed codes: shown while they are typed, answered at Enter, at most 5 a minute (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class DoorKeypad:
         self._typist = Typist()
 
     def turn(self, now: Now, *, answers: bool) -> None:
-        """Take in what was typed.
+        """Show or answer what was typed.
 
-        :param answers: whether scans are answered; what is typed while they are not is thrown away.
+        :param answers: whether scans are answered; if not, what was typed is thrown away.
         """
         keypad = self._parts.keypad.get(now.monotonic_ms)
         typed = keypad.read() if keypad else None
@@ -43,18 +43,17 @@ class DoorKeypad:
             return
         if typed.done or not typed.text:
             self._signs.free()
-        self._take(typed, now)
+        if typed.text:
+            self._take(typed, now)
 
     def _take(self, typed: Typed, now: Now) -> None:
         if typed.done:
             self._entered(typed.text, now)
-        elif typed.text:
+        else:
             screen = Typing(text=typed.text, link=self._idle.link(now.monotonic_ms))
             self._signs.answer(screen, None, now.monotonic_ms)
 
     def _entered(self, text: str, now: Now) -> None:
-        if not text:
-            return
         self._typist, may = may_type(self._typist, now.monotonic_ms)
         if not may:
             self._signs.notice("slower", now.monotonic_ms)

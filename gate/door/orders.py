@@ -1,10 +1,9 @@
 """Follows staff's orders (domain 2.3, "Overrides"). Used from the door's thread.
 
-An order is looked at once (`gate.rules.command`), recorded, and only then followed: its record has its own
-id, so that it is used up before it has done anything. One that cannot be recorded is not followed;
-one that is interrupted is not followed again, staff sees that no answer came; only what the turnstile
-is to be for everybody is so after a restart (`gate.door.standing_orders`). Whatever an order says, the fire
-alarm's free passage stands.
+An order is verified (`gate.rules.command`), recorded under its own id, and only then followed: so it is used
+up before it has done anything. One that cannot be recorded is not followed. One that was interrupted is not
+followed again, and staff sees that no answer came; only what it made of the turnstile for everybody holds
+after a restart (`gate.door.standing_orders`). No order ends the free passage of a fire alarm.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from gate.rules.records import record_of_order
 from gate.store.journal import Journal
 
 EACH_MS = 200
-"""Looking at a signature takes a Pi less than a millisecond, by estimate: five a second are no burden."""
+"""A Pi needs less than a millisecond to verify a signature, by estimate: five a second are no burden."""
 MOST_WAITING = 32
 MOST_REMEMBERED = 100
-"""Answers kept, for orders that are delivered again; the oldest are forgotten. The journal forgets none."""
+"""Answers kept for orders that are delivered again. The oldest are dropped; the journal keeps every order."""
 QUIET_MS = 60_000
-"""Orders that are not staff's are told of so often, with how many there were."""
+"""Orders that are not staff's are logged this often, with their number."""
 _WAYS: Mapping[Action, OrderAction] = {
     "hold_open": OrderAction.HOLD_OPEN,
     "close": OrderAction.CLOSE,
@@ -52,10 +51,10 @@ class _NotFollowed(Exception):
 class StaffOrders:
     """Orders of one gate.
 
-    `restarts`: the door is to end, so that it is started anew.
+    `restarts`: the door is to end, so that it is started again.
 
     :param keys: the keys orders are signed with, by id.
-    :param changed: told when the turnstile has become something else for everybody.
+    :param changed: called when the turnstile has opened or closed to everybody, or works normally again.
     """
 
     def __init__(  # noqa: PLR0913 – whom an order concerns
@@ -83,7 +82,7 @@ class StaffOrders:
         self.restarts = False
 
     def turn(self, now: Now) -> None:
-        """Look at what has come, one at a time; what does not fit into the queue is dropped."""
+        """Follow the orders that came, one at a time. What does not fit into the queue is dropped."""
         for sealed in self._parts.hotline.orders():
             if len(self._waiting) < MOST_WAITING:
                 self._waiting.append(sealed)
@@ -104,28 +103,28 @@ class StaffOrders:
         self._reply(command.id, self._answers[command.id], now)
 
     def _refuse_unverified(self, sealed: bytes, why: str, now: Now) -> None:
-        """A gate that lacks the hub's key says so, instead of nothing. Nothing is remembered of it: what is
-        not verified must not stand in the way of an order with the same id that is."""
+        """Let a gate that lacks the hub's key say so. The refusal is not remembered: an order that was not
+        verified must not stand in the way of a verified one with the same id."""
         claimed = _claimed(sealed)
         if claimed is not None and claimed.gate_id == self._gate_id:
             self._reply(claimed.id, why, now)
 
     def _remember(self, command_id: str, why: str) -> None:
-        """MQTT delivers at least once: an order that comes again gets the answer it got, and no other."""
+        """MQTT delivers at least once: an order that comes again gets the same answer."""
         if len(self._answers) >= MOST_REMEMBERED:
             del self._answers[next(iter(self._answers))]
         self._answers[command_id] = why
 
     def _not_staffs(self, why: str, now: Now) -> None:
-        """The log is not flooded by whoever does not have staff's key."""
+        """Log it, but not so often that somebody without staff's key can flood the log."""
         self._unheard += 1
         if now.monotonic_ms < self._quiet_until_ms:
             return
-        self._log.warning("orders that are not staff's were not followed", why=why, count=self._unheard)
+        self._log.warning("unverified orders refused", why=why, count=self._unheard)
         self._unheard, self._quiet_until_ms = 0, now.monotonic_ms + QUIET_MS
 
     def _answer(self, command: Command | RefusedOrder, now: Now) -> str:
-        """Follow it, if it can be; why not, or nothing."""
+        """Follow it if possible; returns why not, or nothing."""
         if isinstance(command, RefusedOrder):
             self._log.warning("order refused", id=command.id, why=command.why)
             return command.why
@@ -150,10 +149,10 @@ class StaffOrders:
             at=now.wall,
         )
         if not self._parts.hotline.send(Replied(reply=msgspec.json.encode(reply).decode())):
-            self._log.warning("sync does not take the answer to an order; its record tells", id=command_id)
+            self._log.warning("order reply dropped", why="sync does not take it", id=command_id)
 
     def _follow(self, command: Command, now: Now) -> None:
-        """Check, record, do: in this order.
+        """Check, record, do, in this order.
 
         :raises _NotFollowed: why not.
         """
@@ -170,7 +169,7 @@ class StaffOrders:
             raise _NotFollowed(f"it cannot be recorded: {error}") from error
 
     def _check(self, command: Command, now: Now) -> None:
-        """Whether it can be followed now; nothing is recorded of one that cannot."""
+        """Raise if it cannot be followed now; then nothing is recorded."""
         if command.action == "release":
             self._check_release(now)
         elif command.action == "show_text" and not command.text.strip():
@@ -218,7 +217,7 @@ class StaffOrders:
 
 
 def _claimed(sealed: bytes) -> Command | None:
-    """The order as it reads, though nobody vouches for it."""
+    """The order in an envelope that was not verified."""
     try:
         envelope = read_json(sealed, Envelope, limit=LONGEST_ENVELOPE)
         return read_json(base64.b64decode(envelope.body, validate=True), Command, limit=LONGEST_ENVELOPE)

@@ -1,4 +1,4 @@
-"""Tells others how the door is: systemd's watchdog, and the file that `status` and sync read."""
+"""Reports the state of the door: to systemd's watchdog, and in the file that `status` and sync read."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LAST_DECISIONS = 200
 
 
 class Tally:
-    """Counts. Used from the door's thread."""
+    """What the door has done since it started. Used from the door's thread."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.decisions_ms: deque[float] = deque(maxlen=LAST_DECISIONS)
 
     def scan(self, answered: Answered) -> None:
-        """One scan was answered and recorded. Two codes at once are no scan."""
+        """Count a scan that was answered and recorded; two codes at once are not a scan."""
         if answered.record is None:
             return
         self.counts["scans"] += 1
@@ -38,18 +38,18 @@ class Tally:
         self.decisions_ms.append(answered.decision_ms)
 
     def outcomes(self, outcomes: Iterable[Outcome]) -> None:
-        """Guests walked, or did not."""
+        """Count what became of admissions."""
         self.counts.update(outcome.record for outcome in outcomes)
 
 
-LOST = "The journal was damaged and a part of it is lost; admissions are flagged. See: maguey-gate journal."
+LOST = "The journal was damaged and part of it is lost; admissions are flagged. See: maguey-gate journal"
 DOUBT = "The passage sensor is covered, silent or unreadable: nothing is annulled. Check its wiring."
 
 
 class Report:
     """Used from the door's thread, once a turn."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 – what is told of, and to whom
+    def __init__(  # noqa: PLR0913, PLR0917 – what is reported, and to whom
         self,
         parts: Parts,
         turnstile: DoorTurnstile,
@@ -68,10 +68,10 @@ class Report:
         self._turns = 0
 
     def turn(self, now: Now, *, looked: bool) -> None:
-        """One turn of the loop is done.
+        """Report one turn of the loop.
 
-        :param looked: a frame was looked at. The first one, or knowing why there is none, makes the door
-            ready: it can decide, or its screen says what is missing.
+        :param looked: whether there was a frame. The first one, or a known reason why there is none, makes
+            the door ready: it can decide, or its screen says what is missing.
         """
         self._turns += 1
         if looked or self._parts.eye.trouble() is not None:
@@ -80,12 +80,12 @@ class Report:
         self._live.put(self._now(now))
 
     def stopping(self) -> None:
-        """The door is putting itself to rest."""
+        """Report that the door is stopping."""
         self._heart.stopping()
         self._live.close()
 
     def _beats(self) -> Beats:
-        """A part that is missing and tried again each turn turns with the loop.
+        """A missing part that is tried again each turn beats with the loop.
 
         Decision and journal share the loop's thread: a disk that hangs stops both.
         """
@@ -142,8 +142,8 @@ class Report:
 
 
 def _said(
-    mending: Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner],
+    part: Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner],
 ) -> str:
-    part = mending.part
-    trouble: MagueyError | None = part.trouble() if part is not None else mending.trouble
+    device = part.part
+    trouble: MagueyError | None = device.trouble() if device is not None else part.trouble
     return str(trouble or OK)

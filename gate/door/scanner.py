@@ -13,27 +13,21 @@ from gate.rules.presence import Sighting
 class DoorScanner:
     """The hand scanner of a gate. Used from the door's thread.
 
-    Each turn of the loop is one frame, with the code that was read or with none: so a scanner that reads
-    the same code again and again is answered once, and again when it has not for `rescan_after`. More
-    than one code waits for its turn.
+    Each turn of the loop counts as one frame, with the code that was read or with none. So a code that is
+    read again and again is answered once, and again only after a pause of `rescan_after`. Further codes wait
+    for their turn.
     """
 
     def __init__(self, settings: DoorSettings, parts: Parts, answers: GuestAnswers) -> None:
         self._parts = parts
-        self._answers = answers
-        self._in_view = CodesInView(settings, parts)
+        self._in_view = CodesInView(settings, parts, answers, "scanner")
 
     def turn(self, now: Now, *, answers: bool) -> None:
-        """Take in what was scanned.
+        """Answer what was scanned.
 
-        :param answers: whether scans are answered; what is scanned while they are not is thrown away.
+        :param answers: whether scans are answered; if not, what was scanned is thrown away.
         """
         scanner = self._parts.scanner.get(now.monotonic_ms)
         raw = scanner.read() if scanner else None
-        if not answers:
-            self._in_view.forget()
-            return
         look = Look(sightings=() if raw is None else (Sighting.of(raw),), source="scanner")
-        presented = self._in_view.looked(look, now)
-        if presented is not None:
-            self._answers.answer(presented, now, "scanner")
+        self._in_view.turn(look, now, answers=answers)

@@ -1,4 +1,4 @@
-"""Screen, lights and buzzer: the answer to a guest for its time, then what the gate is. Used by the door."""
+"""Screen, lights and buzzer: the answer to a guest for its time, then the state of the gate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gate.rules.passage import Way
 
 REFRESH_MS = 1_000
 PATIENCE_MS = 120_000
-"""What could not be shown between guests for so long is not news any more."""
+"""What could not be shown between guests for this long is no longer news."""
 MOST_LATER = 8
 RESTING = {
     Way.NORMAL: Signal.REST,
@@ -26,11 +26,11 @@ RESTING = {
     Way.CLOSED: Signal.CLOSED,
     Way.FREE_PASSAGE: Signal.FREE_PASSAGE,
 }
-"""What the lights say while nobody is answered."""
+"""What the lights say while nobody is being answered."""
 
 
 class _Later(Value, frozen=True):
-    """Something to be shown between guests, up to a time."""
+    """Something to show between guests, up to a time."""
 
     screen: Told
     until_ms: int
@@ -50,7 +50,7 @@ class Signs:
         self._outage = Outage("idle screen")
 
     def answer(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
-        """Replace whatever is on at once. `signal` None: lights and buzzer go on as they are."""
+        """Replace at once whatever is on. `signal` None: lights and buzzer stay as they are."""
         if self._telling is not None and not self.is_free(now_ms):
             self._later.appendleft(self._telling)  # it did not have its time
         self._telling = None
@@ -67,11 +67,11 @@ class Signs:
         self.with_link(Notice(word=word), Signal.ATTENTION, now_ms)
 
     def with_link(self, screen: Notice, signal: Signal | None, now_ms: int) -> None:
-        """The same as `answer`, with the mark of the link as it is."""
+        """Like `answer`, with the present state of the link."""
         self.answer(replace(screen, link=self._idle.link(now_ms)), signal, now_ms)
 
     def later(self, screen: Told, now_ms: int) -> None:
-        """Show something as soon as nobody is being answered; of too many the oldest are dropped."""
+        """Show something as soon as nobody is being answered. If too many wait, the oldest are dropped."""
         self._later.append(_Later(screen=screen, until_ms=now_ms + PATIENCE_MS))
 
     def is_free(self, now_ms: int) -> bool:
@@ -79,17 +79,17 @@ class Signs:
         return stage.is_free(self._stage, now_ms)
 
     def way_changed(self, now_ms: int) -> None:
-        """The turnstile is something else for everybody: said at once, whoever is being answered."""
+        """Show at once that the turnstile is open or closed to everybody, whoever is being answered."""
         self._stage, self._refresh_at = stage.Stage(), 0
         self._play(RESTING[self._turnstile.state.way], now_ms)
 
     def free(self) -> None:
-        """Whatever is on has had its time."""
+        """End the time of whatever is on."""
         if self._stage.until_ms is not None:
             self._stage = stage.Stage(until_ms=0, shown=self._stage.shown)
 
     def rest(self, now_ms: int) -> None:
-        """Between scans: the idle screen, once a second. What goes wrong here is told once."""
+        """Draw the idle screen between scans, once a second. A failure is logged once."""
         try:
             if self._rest(now_ms):
                 self._outage.over()
@@ -98,7 +98,7 @@ class Signs:
             self._parts.display.show(Notice(word="see_staff"))
 
     def _rest(self, now_ms: int) -> bool:
-        """Whether the screen was looked after this time."""
+        """Whether it was time to."""
         ended = self._stage.shown is not None and self.is_free(now_ms)
         if now_ms < self._refresh_at and not ended:
             return False
@@ -112,7 +112,7 @@ class Signs:
         return True
 
     def _tell(self, now_ms: int) -> bool:
-        """Show what has waited for this moment, if anything. Free passage is never covered."""
+        """Show what has waited for this moment, if anything. It never covers free passage."""
         if self._turnstile.state.way is Way.FREE_PASSAGE:
             return False
         while self._later:

@@ -1,13 +1,12 @@
 """What staff ordered for everybody outlives the door's process; a hold-open does not outlive its night.
 
-The record of such an order is committed before the order is followed (`gate.door.orders`), so the newest of
-these records says what the turnstile is to be: nothing else is kept that could contradict it. Closed
-lasts until the next order. Held open ends with the night it was ordered in (`gate.rules.night.night_ends`);
-after a boot that is only known once the hub has told the time, and until then the gate stays locked.
+The record of such an order is committed before the order is followed (`gate.door.orders`), so the newest
+record says what the turnstile is to be, and nothing else is stored that could contradict it. *Closed* lasts
+until the next order. *Held open* ends with the night it was ordered in (`gate.rules.night.night_ends`); after
+a boot the gate only knows which night that is once it has the hub's time, and stays locked until then.
 
-A journal that lost its end may have lost that staff ended a hold-open, so one that is only remembered from
-before the loss is not followed, or not any more: locked is safe, open is not. Closed is followed all the
-same.
+A journal that lost its end may have lost the order that ended a hold-open. So a hold-open from before the
+loss is not followed, or no longer: locked is safe, open is not. Closed is followed all the same.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from gate.rules.passage import OrderAction, Outcome, Way
 
 EACH_MS = 1_000
 _LOST = (
-    "the journal has lost its newest records, and with them perhaps that staff ended it. "
+    "the journal has lost its newest records, and perhaps the order that ended it. "
     "If the gate is to be open, order hold_open again"
 )
 _ORDERS: dict[RecordReason, OrderAction] = {
@@ -35,10 +34,10 @@ _ORDERS: dict[RecordReason, OrderAction] = {
 
 
 class StandingOrders:
-    """What lasts at one gate. Used from the door's thread.
+    """The standing order of one gate, if there is one. Used from the door's thread.
 
     :param zone: the club's time zone.
-    :param changed: told when the turnstile has become something else for everybody.
+    :param changed: called when the turnstile has opened or closed to everybody, or works normally again.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class StandingOrders:
         self._log = structlog.get_logger()
 
     def turn(self, now: Now) -> None:
-        """Before staff's orders are looked at: what was so before the restart comes first."""
+        """Called before new orders are looked at: the order from before the restart comes first."""
         if not self._has_looked:
             self._look(now)
         if self._remembered is not None:
@@ -72,7 +71,7 @@ class StandingOrders:
             self._end(now)
 
     def _look(self, now: Now) -> None:
-        """Once, as soon as there is a journal."""
+        """Look for an order from before the start, once there is a journal."""
         found = self._parts.with_journal(lambda j: (j.last_ordered(), j.history_lost()), now.monotonic_ms)
         if found is None:
             return
@@ -80,14 +79,14 @@ class StandingOrders:
         record, lost = found
         if record is None or record.reason not in _ORDERS:
             return
-        self._log.info("staff's last order before the start", reason=record.reason.value, id=record.scan_id)
+        self._log.info("standing order found", reason=record.reason.value, id=record.scan_id)
         if record.reason is EventKind.HELD_OPEN and lost is not None and record.seq <= lost:
             self._give_up(record, _LOST)
         else:
             self._remembered = record
 
     def _remember(self, record: ScanRecord, now: Now) -> None:
-        """Do again what was ordered, unless staff has ordered something since, or its night is over."""
+        """Follow the order again, unless staff has ordered something since, or its night is over."""
         since = Now(wall=record.occurred_at, monotonic_ms=record.monotonic_ms, boot_id=record.boot_id)
         if self._turnstile.state.ordered is not Way.NORMAL:
             self._remembered = None
@@ -101,7 +100,7 @@ class StandingOrders:
     def _give_up(self, record: ScanRecord, why: str) -> None:
         self._remembered = None
         self._turnstile.event(EventKind.RESUMED)
-        self._log.warning("not held open again", why=why, id=record.scan_id)
+        self._log.warning("hold-open not resumed", why=why, id=record.scan_id)
 
     def _follow(self, record: ScanRecord, since: Now) -> None:
         self._remembered = None
@@ -110,7 +109,7 @@ class StandingOrders:
         self._changed(outcomes)
 
     def _notice(self, now: Now) -> None:
-        """When what is so now was ordered."""
+        """Note when the present state was ordered."""
         if self._turnstile.state.ordered is not self._seen:
             self._seen, self._since, self._recalled = self._turnstile.state.ordered, now, None
 
@@ -119,13 +118,13 @@ class StandingOrders:
             return
         why = self._why_not(self._recalled, self._since, now)
         if why is not None:
-            self._log.warning("no longer held open", why=why)
+            self._log.warning("hold-open ended", why=why)
             self._changed(self._turnstile.order(OrderAction.RESUME))
 
     def _why_not(self, recalled: ScanRecord | None, since: Now, now: Now) -> str | None:
-        """Why a hold-open is to be no more, in words.
+        """Why a hold-open has to end, in words; None if it goes on.
 
-        :param recalled: its record, where it is only remembered from before the start.
+        :param recalled: its record, if it was ordered before the start.
         """
         if recalled is not None and self._has_lost_since(recalled):
             return _LOST
@@ -133,7 +132,7 @@ class StandingOrders:
         return "its night is over" if time is not None and self._is_over(since, time) else None
 
     def _has_lost_since(self, record: ScanRecord) -> bool:
-        """Whether the journal was salvaged since: a new epoch is begun where rows are missing."""
+        """Whether the journal was salvaged since: if rows are missing, a new epoch begins."""
         journal = self._parts.journal.part
         return journal is not None and journal.epoch != record.epoch
 
@@ -142,7 +141,7 @@ class StandingOrders:
 
 
 def _time(since: Now, now: Now) -> datetime | None:
-    """What time it is beyond doubt: counted on in the same boot, after another only by the hub's clock."""
+    """The time, if it is certain: counted on within one boot, by the hub's clock after another."""
     if since.boot_id == now.boot_id:
         return since.wall + timedelta(milliseconds=now.monotonic_ms - since.monotonic_ms)
     return now.wall if now.clock == "synced" else None

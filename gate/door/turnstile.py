@@ -1,9 +1,8 @@
 """Performs what `gate.rules.passage` decides: moves the turnstile, reads the inputs, writes the records.
 
-The order is the promise (quality, invariant 11): a pulse is given only after its admission is
-on disk, and after a mark that it is about to be given. An admission without that mark has
-certainly not been let through, and is annulled when the journal is opened the next time; one
-with the mark may have been, and counts.
+The order is the promise (quality, invariant 11): a pulse is given only after its admission is on disk, and
+after a mark that it is about to be given. An admission without the mark has certainly let nobody through, and
+is annulled the next time the journal is opened; one with the mark may have, and counts.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from gate.rules.records import record_of
 from gate.store.journal import Journal
 
 MOST_OWED = 1_000
-"""Records kept in memory while the journal cannot be written; nobody is admitted meanwhile, so those about
-tickets are few."""
+"""Records kept in memory while the journal cannot be written. Few of them are about tickets, because nobody
+is admitted meanwhile."""
 
 
 class DoorTurnstile:
     """The turnstile of one gate and who walks through it. Used from the door's thread.
 
-    `turns`: how often it was given the time, for the watchdog.
+    `turns` counts calls of `turn`, for the watchdog.
 
     :param random: gives that many random bytes, for record ids.
     """
@@ -58,13 +57,13 @@ class DoorTurnstile:
     def release(self, relay: Turnstile, journal: Journal, admission: ScanRecord) -> bool:
         """Let one person through whose admission is on disk; False if the turnstile did not open.
 
-        The admission is annulled then: a ticket nobody could use is still good.
+        Then the admission is annulled: the guest did not get in, so the ticket is still good.
         """
         now = self._parts.clock.now()
         try:
             _open_for(journal, relay, admission)
-        except Exception as error:  # whatever it is: nobody came in by this record
-            self._log.error("admitted, but the turnstile did not open", error=str(error), seq=admission.seq)
+        except Exception as error:  # whatever it is: this record let nobody in
+            self._log.error("turnstile not opened", error=str(error), seq=admission.seq)
             self._owe(now, [Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)])
             return False
         self._unsettled = True
@@ -72,9 +71,9 @@ class DoorTurnstile:
         return True
 
     def turn(self, now: Now) -> tuple[Outcome, ...]:
-        """Take in the inputs and the time, and do what follows.
+        """Read the inputs and do what follows from them and from the time.
 
-        :returns: what happened, for screen and sound; it is on its way into the journal.
+        :returns: what happened, for screen and sound; `write` records it.
         """
         self.turns += 1
         self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
@@ -86,7 +85,7 @@ class DoorTurnstile:
         return outcomes
 
     def never_opened(self, pulses: int) -> None:
-        """So many releases were promised and can no longer be given: the door stops."""
+        """Annul that many admissions, the newest, whose release can no longer be given: the door stops."""
         outcomes = self._lost(pulses)
         self._tell(outcomes)
         self._owe(self._parts.clock.now(), outcomes)
@@ -96,7 +95,7 @@ class DoorTurnstile:
         return tuple(outcomes)
 
     def order(self, wanted: OrderAction) -> tuple[Outcome, ...]:
-        """What staff orders.
+        """Follow an order of staff, and record it.
 
         :returns: what happened, as from `turn`.
         :raises gate.rules.passage.NotAllowed: it changes nothing.
@@ -106,7 +105,7 @@ class DoorTurnstile:
         return outcomes
 
     def follow(self, wanted: OrderAction) -> tuple[Outcome, ...]:
-        """The same, of an order that is recorded already."""
+        """The same for an order that is recorded already."""
         self._passage, outcomes = order(self._passage, wanted)
         self._tell(outcomes)
         self._move(self._parts.clock.now().monotonic_ms)
@@ -117,11 +116,11 @@ class DoorTurnstile:
         self._owe(self._parts.clock.now(), [Outcome(record="event", reason=reason, note=note)])
 
     def write(self, journal: Journal) -> None:
-        """Put what is owed into the journal, and make the marks of pulses durable.
+        """Write what is owed to the journal, and make the marks of pulses durable.
 
-        Also annuls what a journal just opened holds of admissions that were never let through.
+        In a journal that was just opened, also annul the admissions that never let anybody through.
 
-        :raises StoreError: the journal cannot be written, or was put back from a backup; what is owed is kept
+        :raises StoreError: the journal cannot be written, or was restored from a backup; what is owed is kept
             for the next time.
         """
         is_new = journal is not self._checked
@@ -133,7 +132,7 @@ class DoorTurnstile:
             self._unsettled = False
 
     def _write_owed(self, journal: Journal, *, is_new: bool) -> None:
-        """All in one turn: what is not opened yet cannot be opened by somebody else before it is annulled."""
+        """All in one turn, so that no other process opens for an admission before it is annulled."""
         with journal.turn() as turn:
             self.check_numbering(journal)
             for record in self._owed:
@@ -142,35 +141,37 @@ class DoorTurnstile:
             for scan in lost:
                 turn.append(self._annulment(scan))
         if lost:
-            self._log.warning("annulled: admitted, never let through", seqs=[scan.seq for scan in lost])
+            self._log.warning(
+                "admissions annulled", why="never let through", seqs=[scan.seq for scan in lost]
+            )
         if lost or self._owed:
-            self._unsettled = False  # marks before a commit are on the disk with it
+            self._unsettled = False  # a commit takes earlier marks to the disk
         self._owed.clear()
 
     def check_numbering(self, journal: Journal) -> None:
-        """Before something is written: nothing goes into a journal that was put back from a backup.
+        """Before anything is written, make sure that the journal was not restored from a backup.
 
-        The hub has other records of those numbers.
+        The hub has other records under the numbers it would give.
 
         :raises gate.store.file_errors.DamagedError: it was; it has to be salvaged.
         """
-        with contextlib.suppress(CacheError):  # nobody can say, and what happened at the door is recorded
+        with contextlib.suppress(CacheError):  # nobody can tell, and what happened at the door is recorded
             link = self._parts.cache.link(self._parts.clock.now())
             journal.check_numbering(link.epoch, link.hub_seq)
 
     def _annulment(self, scan: ScanRecord) -> ScanRecord:
-        """Domain 2.3: committed but never opened, a power cut in between, is annulled at the next start."""
+        """Domain 2.3: an admission that was committed and never opened is annulled at the next start."""
         never = Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=scan)
         return self._record(never, self._parts.clock.now())
 
     def _sensed(self, now: Now) -> Sensed:
-        """What the inputs say. Deaf, nobody can be said not to have walked, and no alarm to be over."""
+        """What the inputs say. Without them, nobody is known not to have walked, and no alarm to be over."""
         deaf = Sensed(blocked=True, fire=self._passage.fire, tamper=self._passage.tamper)
         inputs = self._parts.inputs.get(now.monotonic_ms)
         if inputs is None:
             return deaf
         try:
-            sensed = inputs.read()  # also while in trouble: one broken contact silences no other
+            sensed = inputs.read()  # also in trouble: one broken contact does not silence the others
         except Exception as error:
             self._deafness.began(error)
             return deaf
@@ -178,13 +179,13 @@ class DoorTurnstile:
         return sensed
 
     def _move(self, now_ms: int) -> None:
-        """Hold the turnstile as the way is. Asked again and again, so that a mended relay follows too."""
+        """Hold the turnstile as the way says. Repeated each turn, so that a repaired relay follows too."""
         relay = self._parts.turnstile.get(now_ms)
         if relay is None or not (self._passage.is_open or self._held_open):
             return
         try:
             if self._passage.is_open:
-                self._held_open = True  # asked of a broken relay, too: it opens when it can
+                self._held_open = True  # a broken relay is asked too: it opens when it can
                 relay.hold_open()
             else:
                 relay.rest()
@@ -197,7 +198,7 @@ class DoorTurnstile:
     def _tell(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             seq = outcome.scan.seq if outcome.scan else None
-            self._log.info(outcome.record, reason=outcome.reason.value, of_seq=seq)
+            self._log.info("outcome noted", record=outcome.record, reason=outcome.reason.value, of_seq=seq)
 
     def _owe(self, now: Now, outcomes: Iterable[Outcome]) -> None:
         self._owed += [self._record(outcome, now) for outcome in outcomes]
@@ -208,17 +209,19 @@ class DoorTurnstile:
         return record_of(outcome, now, scan_id, self._gate_id)
 
     def _spare(self) -> None:
-        """Too much is owed: what happened at the door gives way to what happened to tickets."""
+        """If too much is owed, drop events of the door before records of tickets."""
         events = [record for record in self._owed if record.record == "event"]
         for record in events[: max(0, len(self._owed) - MOST_OWED)]:
-            self._log.warning("not recorded: too much waits for the journal", reason=record.reason.value)
+            self._log.warning(
+                "event dropped", why="too many wait for the journal", reason=record.reason.value
+            )
             self._owed.remove(record)
 
 
 def let_in(journal: Journal, relay: Turnstile, admission: ScanRecord, now: Now, record_id: str) -> None:
-    """Let one person through whose admission is on disk, for a command that has no loop.
+    """Let one person through whose admission is on disk, for a command without a loop.
 
-    :param record_id: for the annulment, should there be one.
+    :param record_id: for the annulment, if there is one.
     :raises HardwareError: the turnstile did not open; the admission is annulled.
     :raises StoreError: the journal cannot be written.
     """
@@ -233,6 +236,6 @@ def let_in(journal: Journal, relay: Turnstile, admission: ScanRecord, now: Now, 
 
 
 def _open_for(journal: Journal, relay: Turnstile, admission: ScanRecord) -> None:
-    """The mark, then the pulse: never the other way round (docs/adr/0011)."""
+    """First the mark, then the pulse (docs/adr/0011)."""
     journal.mark_opening(admission.scan_id)
     relay.release()

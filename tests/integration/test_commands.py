@@ -300,7 +300,7 @@ def test_the_door_stops_cleanly_and_leaves_no_process(config: Path, doors: list[
     doors.append(door)
     (config.parent / "camera").mkdir(exist_ok=True)
     hold_up(config.parent / "camera", "one", phone(code_id(), Random(1)))
-    door.await_words('"scan"', "first_entry")
+    door.await_words('"scan answered"', "first_entry")
     children = _children(door.process.pid)
     assert len(children) == 2
     assert door.stop() == 0

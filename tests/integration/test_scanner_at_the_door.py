@@ -79,7 +79,7 @@ def door(config: GateFile) -> Iterator[Door]:
 
 
 def scans(door: Door) -> list[tuple[str, str]]:
-    journal = door.parts.journal.part
+    journal = door._parts.journal.part
     if journal is None:
         return []
     asked = "select scan_method, reason from scans where record = 'scan' order by seq"

@@ -71,7 +71,7 @@ def await_states(folder: Path, wanted: list[int]) -> None:
 
 
 def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, tmp_path: Path) -> None:
-    parts = door.parts
+    parts = door._parts
     assert parts.turnstile.get(0) is not None
     pin = fire_pin(parts.inputs.get(0))
     assert states(tmp_path) == []
@@ -82,7 +82,7 @@ def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, 
 def test_an_alarm_that_is_heard_before_there_is_a_relay_opens_it_as_soon_as_there_is(
     door: Door, tmp_path: Path
 ) -> None:
-    parts = door.parts
+    parts = door._parts
     fire_pin(parts.inputs.get(0)).drive_high()
     assert parts.turnstile.get(0) is not None
     await_states(tmp_path, [1])
@@ -90,7 +90,7 @@ def test_an_alarm_that_is_heard_before_there_is_a_relay_opens_it_as_soon_as_ther
 
 def test_after_the_alarm_the_loop_locks_again_and_has_recorded_both(door: Door, tmp_path: Path) -> None:
     door.step()
-    pin = fire_pin(door.parts.inputs.get(0))
+    pin = fire_pin(door._parts.inputs.get(0))
     pin.drive_high()
     await_states(tmp_path, [1])
     door.step()
@@ -98,7 +98,7 @@ def test_after_the_alarm_the_loop_locks_again_and_has_recorded_both(door: Door, 
     while states(tmp_path) == [1]:
         door.step()
     await_states(tmp_path, [1, 0])
-    journal = door.parts.journal.part
+    journal = door._parts.journal.part
     assert journal is not None
     rows = journal._db.execute("select record, reason from scans order by seq").fetchall()
     assert rows == [("event", "free_passage"), ("event", "free_passage_over")]

@@ -244,7 +244,7 @@ class DoorMachine(RuleBasedStateMachine):
     @rule(order=st.sampled_from([(OrderAction.HOLD_OPEN, Way.HELD_OPEN), (OrderAction.CLOSE, Way.CLOSED)]))
     @precondition(lambda self: self.model.ordered is Way.NORMAL)
     def staff_orders(self, order: tuple[OrderAction, Way]) -> None:
-        self.bench.door.order(order[0])
+        self.bench.order(order[0])
         self.model.ordered = order[1]
         self.model.sense(self.bench.clock.monotonic_ms)
         self.bench.look()
@@ -252,7 +252,7 @@ class DoorMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.model.ordered is not Way.NORMAL)
     def staff_resumes(self) -> None:
-        self.bench.door.order(OrderAction.RESUME)
+        self.bench.order(OrderAction.RESUME)
         self.model.ordered = Way.NORMAL
         self.model.sense(self.bench.clock.monotonic_ms)
         self.bench.look()

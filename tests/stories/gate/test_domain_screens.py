@@ -163,7 +163,7 @@ def fire(bench: Bench) -> Screen:
 def ordered(*orders: OrderAction) -> Callable[[Bench], Screen]:
     def done(bench: Bench) -> Screen:
         for one in orders:
-            bench.door.order(one)
+            bench.order(one)
         bench.look()
         return bench.display.screens[-1]
 

@@ -15,7 +15,7 @@ def test_a_guest_waits_for_the_commit_and_not_for_the_log(tmp_path: Path) -> Non
     released_by_then: list[int] = []
 
     def note(_logger: object, _method: str, line: structlog.typing.EventDict) -> str:
-        if line["event"] == "scan":
+        if line["event"] == "scan answered":
             released_by_then.append(len(bench.relay.releases))
         return ""
 

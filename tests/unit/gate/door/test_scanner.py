@@ -111,11 +111,11 @@ def test_five_foreign_codes_lock_the_gate_as_before_the_camera(bench: Bench) -> 
 
 
 def test_what_is_scanned_while_the_way_is_closed_is_thrown_away(bench: Bench) -> None:
-    bench.door.order(OrderAction.CLOSE)
+    bench.order(OrderAction.CLOSE)
     for number in range(1, 4):
         scan(bench, code_id(number))
     bench.wait(1)
-    bench.door.order(OrderAction.RESUME)
+    bench.order(OrderAction.RESUME)
     bench.wait(1)
     assert [record for record in bench.records() if record.record == "scan"] == []
 

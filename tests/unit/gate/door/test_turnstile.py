@@ -175,32 +175,32 @@ def test_a_relay_that_was_broken_when_the_fire_began_opens_when_it_is_mended(ben
 
 
 def test_held_open_scans_are_recorded_and_give_no_pulse(bench: Bench) -> None:
-    bench.door.order(OrderAction.HOLD_OPEN)
+    bench.order(OrderAction.HOLD_OPEN)
     bench.wait(0.2)
     assert bench.relay.is_open
     assert word(bench.display.screens[-1]) == "held_open"
     assert reason(bench.show(code_id(), seconds=10)) is Reason.FIRST_ENTRY
     assert bench.relay.releases == []
     assert [record.released for record in bench.records() if record.record == "scan"] == [False]
-    bench.door.order(OrderAction.RESUME)
+    bench.order(OrderAction.RESUME)
     bench.wait(0.2)
     assert not bench.relay.is_open
     assert reason(bench.show(code_id())) is Reason.ALREADY_USED
 
 
 def test_a_closed_gate_answers_nobody_and_tickets_stay_good(bench: Bench) -> None:
-    bench.door.order(OrderAction.CLOSE)
+    bench.order(OrderAction.CLOSE)
     bench.wait(0.2)
     assert word(bench.display.screens[-1]) == "closed"
     bench.show(code_id())
     assert bench.told() == [("event", "closed")]
-    bench.door.order(OrderAction.RESUME)
+    bench.order(OrderAction.RESUME)
     assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
 
 
 def test_an_order_that_makes_no_sense_changes_nothing(bench: Bench) -> None:
     with pytest.raises(NotAllowed, match="normal"):
-        bench.door.order(OrderAction.RESUME)
+        bench.order(OrderAction.RESUME)
     bench.look()
     assert bench.told() == []
 
@@ -333,16 +333,16 @@ def test_what_happened_to_tickets_outlives_chatter_while_the_journal_is_broken(b
 
 
 def test_a_phone_held_up_when_the_gate_closed_is_answered_when_it_opens(bench: Bench) -> None:
-    bench.door.order(OrderAction.CLOSE)
+    bench.order(OrderAction.CLOSE)
     bench.show(code_id(), seconds=0)
-    bench.door.order(OrderAction.RESUME)
+    bench.order(OrderAction.RESUME)
     assert reason(bench.show(code_id(), seconds=0)) is Reason.FIRST_ENTRY
 
 
 def test_what_was_typed_while_the_gate_was_closed_is_thrown_away(bench: Bench) -> None:
-    bench.door.order(OrderAction.CLOSE)
+    bench.order(OrderAction.CLOSE)
     bench.type(code_id() + "\n")
-    bench.door.order(OrderAction.RESUME)
+    bench.order(OrderAction.RESUME)
     bench.wait(1)
     assert bench.relay.releases == []
 
@@ -368,9 +368,9 @@ def test_a_defect_in_one_part_costs_that_part_and_not_the_door(bench: Bench, par
 def test_holding_open_that_a_broken_relay_was_asked_for_does_not_outlive_the_order(bench: Bench) -> None:
     bench.wait(0.1)
     bench.relay.break_down(HardwareError("turnstile", "Gone.", "Look."))
-    bench.door.order(OrderAction.HOLD_OPEN)
+    bench.order(OrderAction.HOLD_OPEN)
     bench.wait(1)
-    bench.door.order(OrderAction.RESUME)
+    bench.order(OrderAction.RESUME)
     bench.relay.break_down(None)
     bench.wait(1)
     assert not bench.relay.is_open
