@@ -131,7 +131,7 @@ class GuestAnswers:
         if count:
             self._log.warning("refusals counted", count=count)
             self._turnstile.event(EventKind.GUESSING, f"{count} more refused, not recorded one by one")
-            self._sparing = self._sparing.told()
+            self._sparing = self._sparing.reported()
 
     def _note_guess(self, answered: Answered, now_ms: int) -> None:
         self._guessing, locked = note_guess(self._guessing, answered.verdict, now_ms)

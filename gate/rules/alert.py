@@ -1,4 +1,4 @@
-"""What staff should know of at once: said by the hub, kept in the cache, shown by the door. Pure."""
+"""What staff should know at once: sent by the hub, kept in the cache, shown by the door. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from gate.rules.model import Moment
 
 
 class Alert(Value, frozen=True):
-    """Something at a gate that staff should know of at once; `reason` as in its record (domain 2.3).
+    """Something at a gate that staff should know at once; `reason` as in its record (domain 2.3).
 
-    `id`: the same when it is told again. `count`: so many records of this gate and reason, the
-    first of them `at` that time by the gate's clock. Of the reason ``conflict``, a double admission:
-    `gate` and `at` of the one that counts, `other_gate` and `other_at` of the one that does not,
-    `subject_id` of the ticket.
+    `id`: stays the same when the alert is sent again. `count`: how many records of this gate and reason
+    there were; `at`: when the first of them was, by the gate's clock. For the reason ``conflict``, a double
+    admission, `gate` and `at` are those of the admission that counts, `other_gate` and `other_at` of the one
+    that does not, and `subject_id` is the ticket.
     """
 
     id: str

@@ -1,7 +1,8 @@
-"""Orders of staff from the hub: signed, expiring, for one gate, and once (domain 2.3, "Overrides"). Pure.
+"""Orders of staff from the hub: signed, short-lived, for one gate, used once (domain 2.3, "Overrides"). Pure.
 
-The hub signs, the door itself verifies; what carries an order in between need not be trusted. An order
-is used up by the journal: the record it leaves has the order's own id, and no id is there twice.
+The hub signs and the door itself verifies, so whatever carries an order in between need not be trusted. The
+journal makes sure that an order is followed once: its record has the order's own id, and an id is never there
+twice.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gate.rules.model import Moment, Now
 
 Action = Literal["release", "hold_open", "close", "resume", "show_text", "refetch", "restart"]
 LONGEST_LIFE_S = 600
-"""An order that is valid for longer is refused: it is for now."""
+"""An order is for now, so one that is valid for longer is refused."""
 LONGEST_TEXT = 200
 LONGEST_ENVELOPE = 4096
 
@@ -30,7 +31,7 @@ OrderText = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 
 
 class Command(Value, frozen=True):
-    """One order. `id`: a UUID, becomes the `scan_id` of its record. `text`: what to show."""
+    """One order. `id`: a UUID, which becomes the `scan_id` of its record. `text`: what to show."""
 
     id: str
     gate_id: str
@@ -43,8 +44,8 @@ class Command(Value, frozen=True):
 
 
 class Envelope(Value, frozen=True):
-    """A command as it travels. `body`: the command's JSON, in base64; `signature`: Ed25519 over those
-    JSON bytes, in base64; `key`: the id of the key."""
+    """A command in transit. `body`: the command's JSON, in base64; `signature`: Ed25519 over those bytes of
+    JSON, in base64; `key`: the id of the key."""
 
     body: str
     key: str
@@ -53,7 +54,7 @@ class Envelope(Value, frozen=True):
 
 
 class OrderReply(Value, frozen=True):
-    """What became of a command: ``done``, or ``refused`` and `why` in words."""
+    """What became of a command: ``done``, or ``refused`` with `why` in words."""
 
     id: str
     gate_id: str
@@ -64,7 +65,7 @@ class OrderReply(Value, frozen=True):
 
 
 class RefusedOrder(Value, frozen=True):
-    """A command that is not followed. `id`: as far as it could be read, for the reply."""
+    """A command that is not followed. `id`: for the reply, empty if it could not be read."""
 
     why: str
     id: str = ""
@@ -84,9 +85,9 @@ def seal(command: Command, key_id: str, key: Ed25519PrivateKey) -> bytes:
 def unseal(
     sealed: bytes, keys: Mapping[str, Ed25519PublicKey], gate_id: str, now: Now
 ) -> Command | RefusedOrder:
-    """The command in an envelope, if it is genuine, for this gate and for now. Never raises.
+    """The command in an envelope, if it is genuine, for this gate and still valid. Never raises.
 
-    With a clock that nobody confirmed nothing expires, so nothing is followed.
+    Without a confirmed clock the gate cannot tell whether a command has expired, so it follows none.
     """
     if len(sealed) > LONGEST_ENVELOPE:
         return RefusedOrder(why="it is too long")
@@ -105,7 +106,7 @@ def unseal(
     except InvalidSignature:
         return RefusedOrder(why="its signature is wrong")
     except ValueError:
-        return RefusedOrder(why="it is signed, and cannot be read: another version?")
+        return RefusedOrder(why="it is signed but cannot be read: another version?")
     why = _why_not(command, gate_id, now)
     return RefusedOrder(why=why, id=command.id) if why else command
 
@@ -119,4 +120,4 @@ def _why_not(command: Command, gate_id: str, now: Now) -> str | None:
         return "it has expired"
     if command.expires_at - min(command.issued_at, now.wall) > timedelta(seconds=LONGEST_LIFE_S):
         return f"it is valid for longer than {LONGEST_LIFE_S} s"
-    return None if is_written_uuid(command.id) else "its id is no UUID"
+    return None if is_written_uuid(command.id) else "its id is not a UUID"

@@ -1,9 +1,9 @@
-"""The decision table of the door, one function a line: domain 2.3.
+"""The decision table of the door, one function per line: domain 2.3.
 
-`decide` asks the lines in order; the first that applies gives the verdict. Pure: whatever
-a decision depends on is in the `Question`. Validity (lines 1 to 10) is judged before
-duplication (lines 11 to 13), so a cancelled ticket never reads "already used". The first entry of
-a one-time ticket (lines 6 and 11) needs leave besides: `gate.rules.first_entry`.
+`decide` tries the lines in order; the first that applies gives the verdict. Pure: the `Question` holds
+whatever a decision depends on. Validity (lines 1 to 10) is judged before duplication (lines 11 to 13), so a
+cancelled ticket never reads "already used". The first entry of a one-time ticket (lines 6 and 11) also needs
+permission: `gate.rules.first_entry`.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Policy(Value, frozen=True):
 
 
 class Question(Value, frozen=True):
-    """All that one decision depends on.
+    """Everything one decision depends on.
 
-    `event` is the night it is judged by (`gate.rules.night.night_of`), None if the cache knows of none: the
-    ticket's own where this gate serves that now, else tonight's. `ticket_event` is the night the ticket
-    is for where the cache can tell. `history` is what cache, own journal and the
-    other gates know of earlier admissions of this code. `margin`: so far `now` may be wrong.
-    `standing` is towards the hub and the other gates.
+    `event`: the night the ticket is judged by (`gate.rules.night.night_of`): the ticket's own if this gate
+    serves it now, else tonight's; None if the cache knows no night. `ticket_event`: the night the ticket is
+    for, if the cache knows. `history`: earlier admissions of this code, from the cache, the own journal and
+    the other gates. `margin`: how far `now` may be wrong. `standing`: what this gate knows of the hub and the
+    other gates.
     """
 
     presented: Code | Malformed | Several
@@ -63,20 +63,19 @@ class Question(Value, frozen=True):
 
 
 def decide(q: Question) -> Verdict:
-    """Answer a scan. Total: every question has exactly one verdict, nothing is raised."""
+    """Answer a scan. Every question has exactly one verdict; nothing is raised."""
     for line in LINES:
         verdict = line(q)
         if verdict is not None:
             return verdict
-    raise AssertionError("lines 11 to 13 leave no case over")  # pragma: no cover
+    raise AssertionError("lines 11 to 13 cover every case")  # pragma: no cover
 
 
 def kind_of(q: Question) -> Kind:
     """The kind the guest enters as.
 
-    A ticket that hosts, or is linked to, a table nobody has paid for enters as plain GA
-    (domain 2.2), by the cache or by the hub just now; a guest pass has no ticket of its own to fall back
-    on and keeps its kind.
+    A ticket of a host or a linked guest whose table is not paid for, by the cache or by the hub just now,
+    enters as plain GA (domain 2.2). A guest pass has no ticket to fall back on and keeps its kind.
     """
     if q.admission is None:
         return Kind.UNKNOWN
@@ -145,7 +144,7 @@ def line_1_malformed(q: Question) -> Verdict | None:
 
 
 def line_2_bad_checksum(q: Question) -> Verdict | None:
-    """Our format, unknown to the cache, check character wrong."""
+    """Our format, but unknown to the cache, and its check character is wrong."""
     wrong = isinstance(q.presented, Code) and q.admission is None and not q.presented.check_ok
     return _deny(q, Reason.BAD_CHECKSUM, 2) if wrong else None
 
@@ -162,10 +161,10 @@ def line_4_ambiguous(q: Question) -> Verdict | None:
 
 
 def line_5_unknown(q: Question) -> Verdict | None:
-    """Unknown to the cache and unsigned. `Policy.unknown` may let it on to the other lines.
+    """Unknown to the cache and unsigned. `Policy.unknown` may let it through to the other lines.
 
-    A signature says nothing of the night where the id does not: a guest pass the cache does not
-    know stays unknown. And so does one of which the hub's list says something that could not be read here.
+    A guest pass that the cache does not know stays unknown even if it is signed, because its id does not
+    name a night. So does a code about which the hub's list said something that this gate could not read.
     """
     if q.admission is not None and q.admission.kind is Kind.UNKNOWN:
         return _deny(q, Reason.UNKNOWN, 5)
@@ -176,9 +175,9 @@ def line_5_unknown(q: Question) -> Verdict | None:
 
 
 def line_6_unsynced(q: Question) -> Verdict | None:
-    """Unknown to the cache, validly signed (or let in by policy), for this gate's event.
+    """Unknown to the cache, validly signed (or let through by policy), for this gate's event.
 
-    Admitted once: the same code again, or a code outside the event's hours, falls through.
+    It is admitted once. The same code again, or outside the event's hours, is left to the lines below.
     """
     if q.admission is not None or not _is_served(q) or _entered(q):
         return None
@@ -188,7 +187,7 @@ def line_6_unsynced(q: Question) -> Verdict | None:
 
 
 def line_7_wrong_event(q: Question) -> Verdict | None:
-    """For an event this gate does not serve now, by the cache or by the hub just now."""
+    """For an event that this gate does not serve now, by the cache or by the hub just now."""
     return None if _is_served(q) else _deny(q, Reason.WRONG_EVENT, 7)
 
 
@@ -202,12 +201,12 @@ def _is_served(q: Question) -> bool:
 
 
 def _names(code: Code, event: Event) -> bool:
-    """Whether a code is for a night by what it says itself; a guest pass names none."""
+    """Whether a code's own event and date are of this night; a guest pass has neither."""
     return code.event_code is None or names(code.event_code, code.event_date, event)
 
 
 def _other_night(q: Question) -> Event | None:
-    """The night a ticket is for that is not served now, None if nobody knows which it is."""
+    """The night of a ticket that is not for tonight, None if nobody knows which it is."""
     return None if q.ticket_event == q.event else q.ticket_event
 
 
@@ -229,10 +228,10 @@ def line_9_table_not_confirmed(q: Question) -> Verdict | None:
 
 
 def line_10_hours(q: Question) -> Verdict | None:
-    """Before the doors open, or once the event has ended; where the clock cannot tell, so it is.
+    """Before the doors open or after the event has ended; also if the clock is too uncertain to tell.
 
-    An event the hub has completed is over whatever the gate's own clock says: a clock that went
-    back to last week's night reopens nothing (quality 7.1, invariant 15).
+    An event that the hub has completed is over whatever this gate's clock says: a clock that jumps back to
+    last week must not reopen last week's night (quality 7.1, invariant 15).
     """
     if q.event is None:
         return None
@@ -247,7 +246,7 @@ def line_11_first_entry(q: Question) -> Verdict | None:
 
 
 def _first_entry(q: Question, line: int) -> Verdict:
-    assert q.event is not None  # line 7
+    assert q.event is not None  # line 7 saw to it
     reason = why_not(q.standing, q.event, _hash(q)) if kind_of(q) in ONE_TIME else None
     return _deny(q, reason, line) if reason else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, line)
 
@@ -258,14 +257,14 @@ def _entered(q: Question) -> bool:
 
 
 def line_12_reentry(q: Question) -> Verdict | None:
-    """Entered before, and has the VIP perk."""
+    """Entered before and has the VIP perk."""
     if kind_of(q) in ONE_TIME:
         return None
     return _verdict(q, Ruling.ADMIT, Reason.REENTRY, 12, q.history.last)
 
 
 def line_13_already_used(q: Question) -> Verdict | None:
-    """Entered before, and one-time."""
+    """Entered before and is good for one entry only."""
     return _deny(q, Reason.ALREADY_USED, 13, q.history.first)
 
 

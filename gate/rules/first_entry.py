@@ -1,7 +1,7 @@
-"""Leave for the first entry of a one-time ticket: the hub's, or what the night's policy leaves to the gate.
+"""Whether a gate may admit the first entry of a one-time ticket: by the hub's grant or the night's policy.
 
-First scan wins (domain 2.3): whoever can ask the hub does, before anybody is admitted. What becomes of a
-guest at a gate that gets no answer is the table in `why_not`. Pure.
+The first scan wins (domain 2.3), so a gate that can reach the hub asks it before it admits anybody. The
+table in `why_not` says what a gate does that gets no answer. Pure.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from gate.rules.model import Entry, Event, Flag, IsolationPolicy, Kind, Reason, 
 
 
 class Claim(Value, frozen=True, tag="claim", tag_field="t"):
-    """May this ticket enter here? `scan_id`: of the record the admission will have; asking again with
-    the same gives the same answer. `epoch`: of the journal it will stand in."""
+    """May this ticket enter here? `scan_id`: the id that the admission's record will have; asking again with
+    the same id gets the same answer. `epoch`: of the journal that will hold the record."""
 
     scan_id: str
     code_hash: str
@@ -26,13 +26,13 @@ class Claim(Value, frozen=True, tag="claim", tag_field="t"):
 
 
 class Grant(Value, frozen=True, tag="grant", tag_field="t"):
-    """What the hub says to a claim.
+    """The hub's answer to a claim.
 
-    ``granted``: it is this gate's. ``taken``: `entry` says by whom and when. ``revoked``: the hub knows
-    better than the cache, `reason` says what (a word this gate need not know: it is refused all the same),
-    or `status` alone where the hub is an older one.
-    ``elsewhere``: policy ``home_gate``, only `home` could admit it and the hub cannot reach it.
-    `reentry`: whether it has the VIP perk by the hub's knowledge, None if that is not said.
+    ``granted``: this gate may admit the ticket. ``taken``: somebody entered with it; `entry` says where and
+    when. ``revoked``: the hub knows better than the cache, and `reason` says what (this gate refuses the
+    ticket even if it does not know that word); an older hub sends `status` alone. ``elsewhere``: under the
+    policy ``home_gate`` only the gate `home` may admit it, and the hub cannot reach that gate. `reentry`:
+    whether the ticket has the VIP perk, as far as the hub knows; None if it does not say.
     """
 
     scan_id: str
@@ -46,37 +46,37 @@ class Grant(Value, frozen=True, tag="grant", tag_field="t"):
 
     @property
     def is_one_time(self) -> bool:
-        """Whether the hub takes it for a one-time ticket: whoever may come and go is never kept out so."""
+        """Whether the hub treats it as a one-time ticket; that never keeps out guests who may come and go."""
         return self.reentry is False or self.answer in ("taken", "elsewhere")
 
 
 class Returned(Value, frozen=True, tag="return", tag_field="t"):
-    """Nobody came in with this claim, or will: if it is granted, it is the hub's again."""
+    """Nobody came in with this claim, and nobody will: a grant goes back to the hub."""
 
     scan_id: str
     v: int = 1
 
 
 ONE_TIME = frozenset({Kind.GA, Kind.UNKNOWN})
-"""Kinds that enter once; whoever has the VIP perk comes and goes."""
+"""Kinds that enter once; guests with the VIP perk come and go."""
 REVOKED = {Status.CANCELLED: Reason.CANCELLED, Status.REFUNDED: Reason.REFUNDED}
 TAKEN_BACK = frozenset(
     {*REVOKED.values(), Reason.WRONG_EVENT, Reason.EVENT_CANCELLED, Reason.TABLE_NOT_CONFIRMED}
 )
-"""What the decision table refuses on the hub's word."""
+"""Reasons for which the decision table refuses a ticket on the hub's word."""
 LACKING = frozenset({Flag.UNCLAIMED, Flag.STALE})
-"""Flags of admissions that the hub is asked about first, where it answers."""
+"""Flags of admissions about which a gate asks the hub first, if the hub answers."""
 WITHOUT_LEAVE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
 
 
 class Standing(Value, frozen=True):
-    """How a gate stands towards the others when it decides of a one-time ticket.
+    """What a gate knows of the hub and the other gates when it decides on a one-time ticket.
 
-    `gate`: its id. `answer`: the hub's to the claim, None if it was not asked or did not answer in time;
-    `is_late`: it did, and was left lying for so long that it is not to be relied on. `isolated`: no broker
-    for a while. `history_lost`: some of this gate's own admissions are not known any more. `keeps`: a
-    ticket this gate is the home of has not been lent, and will not be before this scan is on disk.
-    `stale`: the list is known to be behind the hub's (domain 2.3, "A list that is behind").
+    `gate`: its id. `answer`: the hub's answer to the claim, None if the hub was not asked or did not answer
+    in time. `is_late`: it did answer, but so long ago that the answer cannot be relied on. `isolated`: no
+    broker for a while. `history_lost`: this gate has lost some of its own admissions. `keeps`: this gate has
+    not lent the tickets it is the home of, and will not before this scan is on disk. `stale`: the list is
+    known to be behind the hub's (domain 2.3, "A list that is behind").
     """
 
     gate: str = ""
@@ -88,14 +88,14 @@ class Standing(Value, frozen=True):
     stale: bool = False
 
     def says(self, answer: str) -> bool:
-        """Whether the hub has answered this."""
+        """Whether this was the hub's answer."""
         return self.answer is not None and self.answer.answer == answer
 
     @property
     def revoked(self) -> Reason | None:
-        """Why the hub takes back a ticket the cache still takes for good: cancelled, moved, not paid.
+        """Why the hub takes back a ticket that is still good in the cache: cancelled, moved, not paid.
 
-        A reason this gate does not expect is a refusal all the same, and reads as cancelled.
+        A reason that this gate does not know is a refusal all the same, and reads as cancelled.
         """
         if self.answer is None or self.answer.answer != "revoked":
             return None
@@ -105,7 +105,7 @@ class Standing(Value, frozen=True):
 
 
 def why_not(standing: Standing, event: Event, code_hash: str) -> Reason | None:
-    """What keeps a one-time ticket from its first entry here; None: nothing does.
+    """Why a one-time ticket may not have its first entry here; None if it may.
 
     ============================  ===================  ==========================  ==================
     this gate and the hub         policy ``admit``     ``home_gate``               ``deny``
@@ -119,7 +119,7 @@ def why_not(standing: Standing, event: Event, code_hash: str) -> Reason | None:
     no answer, history lost       admit, history_lost  isolated, other_gate        isolated
     ============================  ===================  ==========================  ==================
 
-    Its own, under ``home_gate``: this gate is the ticket's home, and keeps it (`Standing.keeps`).
+    "Its own", under ``home_gate``: this gate is the ticket's home and keeps it (`Standing.keeps`).
     """
     if standing.is_late:
         return Reason.ISOLATED
@@ -129,17 +129,17 @@ def why_not(standing: Standing, event: Event, code_hash: str) -> Reason | None:
 
 
 def alone_admit(_: Standing, __: str | None) -> Reason | None:
-    """From what is known; a double admission is found out afterwards."""
+    """Admit from what is known; a double admission is found later."""
     return None
 
 
 def alone_deny(standing: Standing, _: str | None) -> Reason | None:
-    """Not by a gate that hears nobody, nor by one that has forgotten what it did."""
+    """Refuse at a gate that hears nobody, or that has lost some of its own admissions."""
     return Reason.ISOLATED if standing.isolated or standing.history_lost else None
 
 
 def alone_home_gate(standing: Standing, home: str | None) -> Reason | None:
-    """Only its own, and only while it knows that nobody else was given it."""
+    """Admit its own tickets only, and only while it knows that nobody else was given them."""
     is_its_own = home == standing.gate and standing.keeps and not standing.history_lost
     return None if is_its_own else _sent_to(standing, home)
 
@@ -156,14 +156,14 @@ def _sent_to(standing: Standing, home: str | None) -> Reason:
 
 
 def other_gate(standing: Standing, event: Event | None, code_hash: str) -> str:
-    """The gate a guest is sent to: the hub knows best. Empty if there is none."""
+    """The gate a guest is sent to: the one the hub names, else the ticket's home. Empty if there is none."""
     if standing.answer is not None and standing.answer.home:
         return standing.answer.home
     return (home_of(code_hash, event.homes, event.retired) if event else None) or ""
 
 
 def flags_of_first_entry(standing: Standing) -> list[Flag]:
-    """What the hub did not grant, or this gate may have admitted before and forgotten: never silently."""
+    """Marks what the hub did not grant, and what this gate may have admitted before and lost."""
     circumstances = (
         (Flag.UNCLAIMED, not standing.says("granted")),
         (Flag.HISTORY_LOST, standing.history_lost),
@@ -172,7 +172,7 @@ def flags_of_first_entry(standing: Standing) -> list[Flag]:
 
 
 def lacks_leave(verdict: Verdict) -> bool:
-    """Whether the hub's answer to a claim could change this verdict, which was made without one."""
+    """Whether the hub's answer to a claim could change this verdict, which was made without it."""
     return verdict.reason in WITHOUT_LEAVE or not LACKING.isdisjoint(verdict.flags)
 
 

@@ -1,9 +1,9 @@
 """Guessing: too many refusals of unknown codes lock the gate for unknown codes (domain 2.3).
 
-Pure. Five refusals with reasons of lines 1 to 3 or 5 within a minute lock it for 30 s. Tickets
-the cache knows, and validly signed ones, are answered all the same: a queue behind a guesser
-goes on moving. Every scan is decided as always, and recorded up to a pace (`gate.rules.spared_refusals`); the
-lock only keeps the answer from the guesser, who reads "please see staff".
+Pure. Five refusals by lines 1 to 3 or 5 within a minute lock it for 30 s. Tickets that the cache knows, and
+validly signed ones, are answered as usual, so the queue behind a guesser keeps moving. Every scan is decided
+as usual, and recorded up to a certain pace (`gate.rules.spared_refusals`); the lock only hides the answer
+from the guesser, who reads "please see staff".
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ MOST_REFUSALS = 5
 WINDOW_MS = 60_000
 LOCK_MS = 30_000
 GUESSES = frozenset({Reason.MALFORMED, Reason.BAD_CHECKSUM, Reason.FORGED, Reason.UNKNOWN})
-"""Lines 1 to 3 and 5 of the table: what somebody reads who makes codes up."""
+"""Lines 1 to 3 and 5 of the table: the answers to made-up codes."""
 
 
 class Guessing(Value, frozen=True):
-    """`refused_ms`: when codes nobody knows were refused, oldest first; monotonic ms as all here."""
+    """`refused_ms`: when unknown codes were refused, oldest first. All times are monotonic ms."""
 
     refused_ms: tuple[int, ...] = ()
     locked_until_ms: int = 0
@@ -33,9 +33,9 @@ class Guessing(Value, frozen=True):
 
 
 def note(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, bool]:
-    """Take in one verdict.
+    """Count one verdict.
 
-    Refusals while it is locked are no answers, so they count for nothing: the lock ends.
+    Refusals during the lock do not count, because they answer nothing: so the lock ends.
 
     :returns: the state for the next scan, and whether this verdict has locked the gate.
     """
@@ -48,17 +48,17 @@ def note(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, b
 
 
 def is_guess(verdict: Verdict) -> bool:
-    """Whether somebody reads this who makes codes up."""
+    """Whether this is the answer to a made-up code."""
     return verdict.reason in GUESSES and not verdict.admits
 
 
 def strict(policy: Policy, *, locked: bool) -> Policy:
-    """The venue's policy as a locked gate follows it: even one that admits unknown codes does not now."""
+    """The venue's policy during a lock: unknown codes are refused even where the policy admits them."""
     return msgspec.structs.replace(policy, unknown="deny") if locked else policy
 
 
 def covered(verdict: Verdict, *, locked: bool) -> Verdict:
-    """The verdict as a locked gate gives it: a guess is flagged, and its screen says only "see staff"."""
+    """The verdict as a locked gate shows it: a guess is flagged, and its screen says only "see staff"."""
     if not locked or not is_guess(verdict):
         return verdict
     return msgspec.structs.replace(verdict, flags=(*verdict.flags, Flag.LOCKED))

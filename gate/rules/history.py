@@ -1,7 +1,7 @@
 """What a gate knows of a ticket's past: cache ⊕ own journal ⊕ the other gates' scans. Pure.
 
-A download can never erase what this gate itself admitted (data model 3.2), because the
-three are put together for each scan and none replaces another.
+A download can never erase what this gate itself admitted (data model 3.2), because the three are combined
+for each scan and none replaces another.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from gate.rules.model import Admission, Entry, History, Status
 
 
 def _identity(entry: Entry) -> tuple[str | datetime, str]:
-    """What one admission is known by; the hub may have moved its time (`gate.rules.model.Entry`).
+    """What identifies an admission: not its time, which the hub may correct (`gate.rules.model.Entry`).
 
-    A scan's id is its gate's alone: what another gate calls so is another admission.
+    Scan ids are unique per gate only: the same id at another gate is another admission.
     """
     return entry.scan or entry.at, entry.gate
 
 
 def is_same(one: Entry, other: Entry) -> bool:
-    """Whether two sources tell of one admission: by its record's id where both know it."""
+    """Whether two sources mean the same admission: by its record's id where both know it."""
     if one.scan and other.scan:
         return (one.scan, one.gate) == (other.scan, other.gate)
     return (one.at, one.gate) == (other.at, other.gate)
 
 
 def ends(admission: Admission | None) -> list[Entry]:
-    """The entries a row of the cache tells of: the first and the last."""
+    """The entries in a row of the cache: the first and the last."""
     if admission is None:
         return []
     return [entry for entry in (admission.first_entry, admission.last_entry) if entry is not None]
 
 
 def combine(admission: Admission | None, entries: Iterable[Entry]) -> History:
-    """The first and the last entry known from anywhere; the gate id breaks a tie.
+    """The first and the last entry known from any source; the gate id breaks a tie.
 
-    Of one admission the hub's time counts: it may know the clock of that boot by now.
+    For the same admission the hub's time counts, because the hub may know that boot's clock by now.
 
-    :param entries: admissions from the own journal and from peers, in any order, repeats allowed.
+    :param entries: admissions from the own journal and from peers, in any order, maybe repeated.
     """
     every = {_identity(entry): entry for entry in (*entries, *ends(admission))}
     if not every:
@@ -51,18 +51,18 @@ def combine(admission: Admission | None, entries: Iterable[Entry]) -> History:
 
 
 def without(admission: Admission | None, annulled: Iterable[Entry]) -> Admission | None:
-    """The cache's row less what was annulled since: the hub may not have heard of it yet.
+    """The cache's row without admissions annulled since, of which the hub may not have heard yet.
 
-    A row that says "checked in" only because of an annulled admission says nothing any more.
+    A row that says "checked in" only because of an annulled admission counts as "issued".
 
-    :param annulled: admissions that were annulled by the gate they were of, this or another.
+    :param annulled: admissions that their own gate, this or another, has annulled.
     """
     gone = list(annulled)
     if admission is None or not gone:
         return admission
-    told = ends(admission)
-    kept = [one for one in told if not any(is_same(one, other) for other in gone)]
-    if len(kept) == len(told):
+    known = ends(admission)
+    kept = [one for one in known if not any(is_same(one, other) for other in gone)]
+    if len(kept) == len(known):
         return admission
     status = admission.status
     if not kept and status is Status.CHECKED_IN:

@@ -1,7 +1,7 @@
-"""Which gate a one-time ticket is at home at: policy ``home_gate`` (domain 2.3, situation 3). Pure.
+"""Which gate is the home of a one-time ticket, for the policy ``home_gate`` (domain 2.3, situation 3). Pure.
 
-Rendezvous hashing (Thaler and Ravishankar, 1998): every gate gets a number for the ticket and the
-highest wins, so that a gate that is retired gives its own tickets away and moves no others.
+Rendezvous hashing (Thaler and Ravishankar, 1998): every gate gets a number for the ticket and the highest
+wins, so retiring a gate gives its own tickets new homes and moves no others.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gate.rules.model import Event
 
 
 class Division(Value, frozen=True):
-    """Among whom a night's tickets are divided."""
+    """The gates among which a night's tickets are divided."""
 
     homes: tuple[str, ...]
     retired: tuple[str, ...]
 
 
 def division_of(event: Event) -> Division:
-    """Of this night, as it is known here."""
+    """The division of this night, as this gate knows it."""
     return Division(homes=event.homes, retired=event.retired)
 
 

@@ -1,8 +1,8 @@
-"""The words of the door as values: frozen, typed, the same on the Pi, on the wire and at the hub.
+"""The terms of the domain as values: frozen, typed, the same on the Pi, on the wire and at the hub.
 
-Source: the domain rules (docs/domain.md), sections 2.1 to 2.3; the scan record is
-protocol section 4.3. Times are aware datetimes in UTC. Ids are text UUIDs. A ticket's
-secret never appears here: `code_hash` is the SHA-256 of the code, in lower-case hex.
+Source: docs/domain.md, sections 2.1 to 2.3; for the scan record, protocol section 4.3. Times are aware
+datetimes in UTC. Ids are UUIDs as text. A ticket's secret never appears here: `code_hash` is the SHA-256 of
+the code, in lower-case hex.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from gate.common.value import Value
 
 
 class Measure(Value, frozen=True):
-    """The hub's clock, measured: at `monotonic_ms` of the boot `boot_id` it was `hub_ms` there.
+    """One measurement of the hub's clock: at `monotonic_ms` of the boot `boot_id` it said `hub_ms`.
 
-    `hub_ms`: milliseconds since 1970, UTC. `uncertainty_ms`: half of the way there and back, at most
-    that much it can be wrong; it grows with the time since (`sync.claims.hub_clock`).
+    `hub_ms`: milliseconds since 1970, UTC. `uncertainty_ms`: half the round trip, the most by which it can be
+    wrong; that grows with the time since (`sync.claims.hub_clock`).
     """
 
     boot_id: str
@@ -30,11 +30,11 @@ class Measure(Value, frozen=True):
 
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time that says how far it is from UTC; one that does not is refused when it is read."""
+"""A time with its offset from UTC; a time without one is refused when it is read."""
 
 
 class Kind(StrEnum):
-    """What sort of guest a code stands for."""
+    """What kind of guest a code is for."""
 
     GA = "ga"
     VIP_HOST = "vip_host"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """Life of a ticket or pass: ``issued → checked_in``, or out of use."""
+    """Life of a ticket or pass: ``issued → checked_in``, or cancelled or refunded."""
 
     ISSUED = "issued"
     CHECKED_IN = "checked_in"
@@ -67,7 +67,7 @@ PAID = frozenset({ReservationStatus.CONFIRMED, ReservationStatus.CHECKED_IN})
 
 
 class Ruling(StrEnum):
-    """What the door does. `NONE`: nothing was decided, the guest is asked to try again."""
+    """What the door does. `NONE`: nothing was decided; the guest is asked to try again."""
 
     ADMIT = "admit"
     DENY = "deny"
@@ -126,7 +126,7 @@ class EventKind(StrEnum):
 if TYPE_CHECKING:
     RecordReason = Reason | EventKind
 else:
-    RecordReason = str  # msgspec allows one enum of strings a field, so `ScanRecord` tells them apart itself
+    RecordReason = str  # msgspec allows one enum of strings per field, so `ScanRecord` tells the two apart
 
 _RECORD_REASONS = {str(word): word for words in (Reason, EventKind) for word in words}
 
@@ -134,8 +134,8 @@ _RECORD_REASONS = {str(word): word for words in (Reason, EventKind) for word in 
 class Flag(StrEnum):
     """Circumstances of an admission that somebody may want to look at later.
 
-    `UNCLAIMED`: a first entry of a one-time ticket without the hub's grant, for it did not answer in time.
-    `STALE`: the list was known to be behind the hub's, whether the hub answered or not.
+    `UNCLAIMED`: a first entry of a one-time ticket without the hub's grant, because the hub did not answer in
+    time. `STALE`: the list was known to be behind the hub's, whether the hub answered or not.
     """
 
     UNSYNCED = "unsynced"
@@ -151,8 +151,8 @@ class Flag(StrEnum):
 class Entry(Value, frozen=True):
     """One admission of one code: when, and at which gate (its id, or a staff member's name).
 
-    `scan`: the id of its record, where there is one. The hub may move `at` once it knows the boot's
-    clock; who compares entries goes by `scan` first.
+    `scan`: the id of its record, if there is one. Compare entries by `scan` first, because the hub may
+    correct `at` once it knows the boot's clock.
     """
 
     at: Moment
@@ -161,20 +161,19 @@ class Entry(Value, frozen=True):
 
 
 Name = Annotated[str, msgspec.Meta(max_length=64)]
-"""An id, a hash, what a gate or a numbering is called."""
+"""An id, a hash, or the name of a gate or an epoch."""
 Words = Annotated[str, msgspec.Meta(max_length=200)]
-"""What somebody said of an order."""
+"""What somebody wrote about an order."""
 
 IsolationPolicy = Literal["admit", "home_gate", "deny"]
-"""What becomes of a one-time ticket at a gate that cannot ask (domain 2.3, situation 3)."""
+"""What a gate that cannot ask the hub does with a one-time ticket (domain 2.3, situation 3)."""
 
 
 class Event(Value, frozen=True, tag="event", tag_field="t"):
-    """One night. `served`: this gate admits to it; other nights are known by name only.
+    """One night. `served`: this gate admits guests to it; of other nights it knows only the name.
 
-    `homes`: for the policy ``home_gate`` the gates among which its tickets are divided, once that is
-    final; empty before. `retired`: those of them that are out for the night; their tickets are divided
-    among the others.
+    `homes`: for the policy ``home_gate`` the gates among which the tickets are divided, once that is final;
+    empty before. `retired`: those of them that are out for the night, so the others share their tickets.
     """
 
     event_id: str
@@ -191,7 +190,7 @@ class Event(Value, frozen=True, tag="event", tag_field="t"):
 
 
 class Table(Value, frozen=True, tag="table", tag_field="t"):
-    """A reserved VIP table of one night, with who is expected and how many are in."""
+    """A reserved VIP table of one night: who is expected, and how many have arrived."""
 
     reservation_id: str
     event_id: str
@@ -206,7 +205,7 @@ class Table(Value, frozen=True, tag="table", tag_field="t"):
 
 
 class Admission(Value, frozen=True, tag="admission", tag_field="t"):
-    """What the cache knows of one code. `signature_hash`: SHA-256 hex of the printed HMAC."""
+    """What the cache knows about one code. `signature_hash`: SHA-256 hex of the printed HMAC."""
 
     code_hash: str
     subject_id: str
@@ -223,7 +222,7 @@ class Admission(Value, frozen=True, tag="admission", tag_field="t"):
 
 
 class Removed(Value, frozen=True, tag="removed", tag_field="t"):
-    """A code that no longer exists in this event; it may have moved to another."""
+    """A code that is no longer of this event; it may have moved to another."""
 
     code_hash: str
     event_id: str
@@ -234,19 +233,19 @@ FeedRow = Event | Table | Admission | Removed
 
 
 class History(Value, frozen=True):
-    """Admissions of one code this gate knows of, from cache, own journal and peers together."""
+    """The admissions of one code that this gate knows of, from cache, own journal and peers together."""
 
     first: Entry | None = None
     last: Entry | None = None
 
 
 class Verdict(Value, frozen=True):
-    """The answer to one scan, with all the screen and the record need.
+    """The answer to one scan, with everything the screen and the record need.
 
-    `line` is the number of the line in the decision table (domain 2.3) that applied.
-    `entry` is the earlier entry the answer refers to: the first for ``already_used``,
-    the last for ``reentry``. `event` is the event the ticket is for, where known. `other_gate`: the
-    id of the gate that may admit this ticket, of the reason ``other_gate``.
+    `line`: the number of the line in the decision table (domain 2.3) that applied. `entry`: the earlier
+    entry that the answer refers to, the first for ``already_used`` and the last for ``reentry``. `event`:
+    the event the ticket is for, if known. `other_gate`: for the reason ``other_gate``, the id of the gate
+    that may admit this ticket.
     """
 
     ruling: Ruling
@@ -265,15 +264,15 @@ class Verdict(Value, frozen=True):
 
     @property
     def admits(self) -> bool:
-        """Whether the turnstile is to be released."""
+        """Whether to release the turnstile."""
         return self.ruling is Ruling.ADMIT
 
 
 class Now(Value, frozen=True):
     """One reading of the gate's clocks.
 
-    `monotonic_ms` counts since boot and never jumps; `clock` says whether `wall` has been
-    confirmed against the hub (protocol 4.3).
+    `monotonic_ms`: since boot; it never jumps. `clock`: whether `wall` was confirmed against the hub
+    (protocol 4.3).
     """
 
     wall: Moment
@@ -285,7 +284,7 @@ class Now(Value, frozen=True):
 
 
 class Heard(Value, frozen=True):
-    """What a gate had heard of another: every record of this epoch from `first` to `last`, both included."""
+    """What one gate had heard of another: every record of this epoch from `first` to `last`, inclusive."""
 
     gate: Name
     epoch: Name
@@ -296,15 +295,16 @@ class Heard(Value, frozen=True):
 class ScanRecord(Value, frozen=True):
     """One row of the journal and one message to the hub: protocol 4.3, field by field.
 
-    `record` tells a scan from what is later said of it (``passed``, ``annulled``), which
-    names the scan in `refers_to`, and from an ``event`` that no scan caused (a fire alarm,
-    guessing); these have the ruling `NONE` and say why in `reason`. `raw_hash` is the SHA-256
-    hex of the bytes presented, also when they were no code of ours. `line`: as in `Verdict`; the wire and
-    the journal call it ``rule``. `released`: the verdict
-    commands the turnstile. `heard`: of a first entry of a one-time ticket, what this gate knew of the
-    others by then (quality 7.1, invariant 7). `actor`, `note`: who ordered it, and why, in their words.
+    `record`: a scan; or what happened to it later (``passed``, ``annulled``), with the scan's id in
+    `refers_to`; or an ``event`` that no scan caused (a fire alarm, guessing). The last three have the ruling
+    `NONE` and an `EventKind` as `reason`. `line`: as in `Verdict`; the wire and the journal call it
+    ``rule``. `raw_hash`: the SHA-256 hex of the bytes presented, even if they were not a code of ours.
+    `released`: the verdict commands the turnstile. `heard`: for the first entry of a one-time ticket, what
+    this gate had heard of the others (quality 7.1, invariant 7). `actor`, `note`: who ordered it, and why,
+    in their words.
 
-    Texts are bounded when one is read, from the journal or the wire: so a batch has a largest size.
+    The length of texts is checked when a record is read from the journal or the wire, so the size of a batch
+    has a limit.
     """
 
     scan_id: Name

@@ -1,4 +1,4 @@
-"""Which nights it is at this gate, and by which of them a ticket is judged (domain 2.3). Pure."""
+"""Which nights a gate serves now, and which one a ticket is judged by (domain 2.3). Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal
 from gate.rules.model import Event
 
 LINGER = timedelta(hours=2)
-"""How long after its end a night is still tonight: who comes late reads "event over", not "wrong event"."""
+"""How long after its end a night is still tonight: latecomers read "event over", not "wrong event"."""
 MORNING = timedelta(hours=6)
 UNSURE = timedelta(minutes=10)
-"""How wrong a clock nobody vouches for may be without widening a ticket's hours: twice the five minutes that
+"""How wrong an unconfirmed clock may be without widening a ticket's hours: twice the five minutes that
 quality 7.1, invariant 15, asks for."""
 
 
@@ -25,10 +25,10 @@ def evening(doors: datetime, zone: tzinfo) -> date:
 
 
 def night_ends(at: datetime, events: Sequence[Event], zone: tzinfo) -> datetime:
-    """When the night of a moment is over: with the last event that is on or of that evening, else at six.
+    """When the night of a moment ends: with the last event that is on or of that evening, else at six.
 
-    What is ordered just after a night's end is still of that night: it lasts while that lingers, and never
-    into the next doors.
+    An order given just after a night's end still belongs to that night. It holds as long as the night
+    lingers, but never until the next doors open.
 
     :param zone: where the club is.
     """
@@ -57,9 +57,9 @@ def _is_of_night(event: Event, at: datetime, zone: tzinfo) -> bool:
 
 
 def margin(clock: Literal["synced", "untrusted"], uncertainty_ms: int | None) -> timedelta:
-    """How much later doors open, and how much sooner a night ends, at a gate whose clock is not sure.
+    """How much later doors open, and how much sooner a night ends, at a gate whose clock is uncertain.
 
-    So that whatever it admits, a gate that knew the time would not have refused for the hour.
+    So a gate that knew the time would not have refused, because of the hour, anybody that this one admits.
     """
     if clock != "synced" or uncertainty_ms is None:
         return UNSURE
@@ -69,9 +69,9 @@ def margin(clock: Literal["synced", "untrusted"], uncertainty_ms: int | None) ->
 def tonight(events: Sequence[Event], now: datetime) -> Event | None:
     """The served event that is on, else the one that just ended, else the next one, else the last one.
 
-    A cancelled event gives way to one that takes place at the same hours, and is tonight
-    otherwise, so that its guests read "event cancelled" rather than "wrong event". For the same
-    reason an event that is over stays for `LINGER`, unless the next doors are nearer than its end.
+    A cancelled event gives way to one that takes place at the same hours. Otherwise it is tonight, so that
+    its guests read "event cancelled" and not "wrong event". For the same reason an event that is over stays
+    for `LINGER`, unless the next doors are nearer than its end.
     """
     served = sorted((event for event in events if event.served), key=_order)
     on = [event for event in served if event.doors_open_at <= now < event.ends_at]
@@ -88,8 +88,8 @@ def tonight(events: Sequence[Event], now: datetime) -> Event | None:
 def serving(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
     """The nights this gate serves now, in the order their doors open (domain 2.3, line 7).
 
-    They are `tonight` and those that have hours in common with it; and whoever comes to one that ended
-    less than `LINGER` ago still reads "event over", though another has begun.
+    These are `tonight`, the events that overlap it, and those that ended less than `LINGER` ago: their guests
+    still read "event over", even if another has begun.
     """
     main = tonight(events, now)
     if main is None:
@@ -99,7 +99,7 @@ def serving(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
 
 
 def _overlap(one: Event, other: Event) -> bool:
-    """Whether there is a moment of both; one that has no hours at all overlaps itself."""
+    """Whether they have a moment in common; an event without any hours overlaps itself."""
     return one == other or (one.doors_open_at < other.ends_at and other.doors_open_at < one.ends_at)
 
 
@@ -108,7 +108,7 @@ def _just_ended(event: Event, now: datetime) -> bool:
 
 
 def taking_place(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
-    """The nights that are on: whose doors are open, and which are not called off."""
+    """The nights that are on: their doors are open and they are not cancelled."""
     return tuple(
         event
         for event in serving(events, now)
@@ -117,14 +117,14 @@ def taking_place(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
 
 
 def nights_now(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
-    """The nights whose lists are needed now: `tonight`, first, and the others that are on."""
+    """The nights whose lists are needed now: `tonight` first, then the others that are on."""
     main = tonight(events, now)
     others = tuple(event for event in taking_place(events, now) if event != main)
     return (main, *others) if main is not None else ()
 
 
 def night_of(wanted: Event | None, events: Sequence[Event], now: datetime) -> Event | None:
-    """The night a ticket is judged by: its own where this gate serves that now, else tonight's.
+    """The night a ticket is judged by: its own if this gate serves it now, else tonight's.
 
     :param wanted: the night the ticket is for, None if nobody knows.
     """
@@ -140,16 +140,17 @@ def _lingers(over: Event, coming: Event, now: datetime) -> bool:
 def names(code_event: str, code_date: str | None, event: Event) -> bool:
     """Whether event and date in a ticket's code are those of a night.
 
-    The date is the evening's where the club is, which is never more than a day from the doors' in UTC:
-    enough to tell last week's ticket from tonight's, should a code ever be used for a second night.
+    The code has the date of the evening in the club's time zone, which is never more than a day from the date
+    of the doors in UTC. That is enough to tell last week's ticket from tonight's, should an event's code ever
+    be used for a second night.
     """
     try:
         apart = date.fromisoformat(code_date or "") - event.doors_open_at.astimezone(UTC).date()
-    except ValueError:  # eight digits, and no day
+    except ValueError:  # eight digits, but not a date
         return False
     return code_event == event.code and abs(apart.days) <= 1
 
 
 def _order(event: Event) -> tuple[datetime, bool, str]:
-    """By doors; of two at once the one that takes place comes first, then by id."""
+    """By doors; if two open at once, the one that takes place comes first, then by id."""
     return event.doors_open_at, event.status == "cancelled", event.event_id

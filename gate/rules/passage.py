@@ -1,19 +1,19 @@
-"""Passage: from the release of the turnstile to a body that went through, or to nobody (domain 2.3).
+"""What happens between the release of the turnstile and somebody, or nobody, walking through (domain 2.3).
 
-Pure. Two small machines, each a table of allowed transitions; anything else is an error. The
-diagram in docs/passage.md is made from them.
+Pure. Two small machines, each a table of allowed transitions; anything else is an error. The diagrams in
+docs/passage.md are made from them.
 
-- `WALK`, the life of one admission whose turnstile was released: ``released → passed | expired``.
-  An expired one is annulled: nobody walked through, so a one-time ticket is good again.
-- `WAY`, what the turnstile is for everybody: normal, held open, closed, or free passage while the
-  fire alarm is on.
+- `WALK`: the life of one admission whose turnstile was released, ``released → passed | expired``. An expired
+  admission is annulled: nobody walked through, so a one-time ticket is good again.
+- `WAY`: what the turnstile is for everybody: normal, held open, closed, or free passage while the fire alarm
+  is on.
 
-Without a sensor an opened turnstile counts as entry; an admission is then only remembered
-while its pulse lasts, so that the same phone does not ask twice.
+Without a sensor an opened turnstile counts as entry. An admission is then remembered only while its pulse
+lasts, so that the same phone does not ask twice.
 
-A body is the next one's who is to walk, in the order of admission: people queue. Somebody leaving
-by the exit button is not counted as entering, unless somebody is to enter: of the two mistakes
-it is the one that uses up a ticket, not the one that gives it away.
+People queue, so a body belongs to the first admission that waits. Somebody who leaves after pressing the exit
+button does not count as entering, unless somebody is expected to enter: that may use up a ticket by mistake,
+where the other choice would give one away.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from gate.rules.model import EventKind, ScanRecord
 
 
 class Sensed(msgspec.Struct, frozen=True):
-    """What the inputs say. `bodies`, `exits`: how many since the last reading.
+    """What the inputs report. `bodies`, `exits`: how many since the last reading.
 
-    `fire`, `tamper`: now, or at any time since the last reading. `covered`: the passage sensor is
-    covered right now; `blocked`: and has been longer than a body takes.
+    `fire`, `tamper`: whether now or at any time since the last reading. `covered`: the passage sensor is
+    covered right now; `blocked`: it has been covered for longer than a body takes.
     """
 
     bodies: int = 0
@@ -44,17 +44,17 @@ class Sensed(msgspec.Struct, frozen=True):
 
 
 PASSAGE_TIMEOUT_MS = 7_000
-"""How long an admitted guest has to walk, counted from when it is their turn (domain 2.3)."""
+"""How long an admitted guest may take to walk, from when it is their turn (domain 2.3)."""
 EXIT_MS = 7_000
-"""How long a body after the exit button is taken for somebody leaving; as long as one entering has."""
+"""How long after the exit button a body counts as leaving: as long as a guest has for entering."""
 QUIET_MS = 10_000
-"""A crowd pushing through is one intrusion, not one a body."""
+"""A crowd that pushes through is one intrusion, not one per body."""
 TAMPER_QUIET_MS = 60_000
-"""A loose contact chatters; once a minute says it."""
+"""A loose contact chatters; one record a minute is enough."""
 FIRE_MS = 5_000
-"""An alarm is over when silent for this long: one that flickers does not lock and unlock the way."""
+"""An alarm ends when it is silent for this long, so a flickering one does not lock and unlock the way."""
 MOST_SILENT = 5
-"""So many admissions in a row without a body are the sensor's fault, not the guests'."""
+"""After this many admissions in a row without a body we blame the sensor, not the guests."""
 
 
 class Walk(StrEnum):
@@ -103,15 +103,15 @@ WAY: dict[tuple[Way, OrderAction], Way] = {
     (Way.CLOSED, OrderAction.HOLD_OPEN): Way.HELD_OPEN,
     (Way.CLOSED, OrderAction.RESUME): Way.NORMAL,
 }
-"""The alarm lies over this: while it is on the way is free, afterwards it is what staff last ordered."""
+"""A fire alarm overrides this: while it is on, the way is free; then it is again what staff last ordered."""
 
 
 class NotAllowed(ValueError):
-    """An order that makes no sense in the present state; nothing was changed."""
+    """The order makes no sense in the present state; nothing was changed."""
 
 
 class Rules(Value, frozen=True):
-    """How this gate is built. `sensor`: bodies are counted. `pulse_ms`: how long one release lasts."""
+    """How this gate is built. `sensor`: it counts bodies. `pulse_ms`: how long one release lasts."""
 
     sensor: bool = False
     timeout_ms: int = PASSAGE_TIMEOUT_MS
@@ -119,9 +119,9 @@ class Rules(Value, frozen=True):
 
 
 class Outcome(Value, frozen=True):
-    """Something to be recorded. `scan`: the admission it is about, None for an event of the door.
+    """Something to record. `scan`: the admission it is about, None for an event at the door.
 
-    `note`: what else there is to say of an event.
+    `note`: further details of an event.
     """
 
     record: Literal["passed", "annulled", "event"]
@@ -133,11 +133,11 @@ class Outcome(Value, frozen=True):
 class Passage(Value, frozen=True):
     """The state of both machines. Times are monotonic ms.
 
-    `awaited`: admissions whose turnstile was released, the next to walk first; `due_ms`: when the
-    first one's time is up. `leaving`: bodies expected to leave until `leaving_until_ms`.
-    `…quiet_until_ms`: until then further intrusions (openings of the housing) are not told.
-    `fire_until_ms`: until then an alarm that has fallen silent is not over.
-    `silent`: admissions in a row nobody walked for, as far as the sensor tells.
+    `awaited`: admissions whose turnstile was released, the next to walk first; `due_ms`: when the first one's
+    time is up. `leaving`: how many bodies are expected to leave until `leaving_until_ms`.
+    `quiet_until_ms`, `tamper_quiet_until_ms`: until then further intrusions, or openings of the housing, are
+    not recorded. `fire_until_ms`: until then an alarm that fell silent is not over. `silent`: how many
+    admissions in a row had nobody walk, as far as the sensor can tell.
     """
 
     awaited: tuple[ScanRecord, ...] = ()
@@ -170,11 +170,11 @@ class Passage(Value, frozen=True):
 
     @property
     def doubts_sensor(self) -> bool:
-        """Whether what the sensor tells cannot be believed: then nothing is annulled."""
+        """Whether the sensor cannot be trusted: then nothing is annulled."""
         return self.blocked or self.silent >= MOST_SILENT
 
     def awaits(self, code_hash: str) -> bool:
-        """Whether the turnstile is released for this code: showing it again asks nothing new."""
+        """Whether the turnstile is released for this code already; then showing it again asks nothing new."""
         return any(scan.code_hash == code_hash for scan in self.awaited)
 
 
@@ -189,9 +189,9 @@ def released(passage: Passage, scan: ScanRecord, now_ms: int, rules: Rules) -> P
 
 
 def order(passage: Passage, wanted: OrderAction) -> tuple[Passage, tuple[Outcome, ...]]:
-    """What staff orders.
+    """Follow an order of staff.
 
-    :raises NotAllowed: it makes no sense now, such as resuming a gate that works normally.
+    :raises NotAllowed: the order makes no sense now, such as resuming a gate that works normally.
     """
     way = WAY.get((passage.ordered, wanted))
     if way is None:
@@ -204,7 +204,7 @@ _ORDERED = {Way.HELD_OPEN: EventKind.HELD_OPEN, Way.CLOSED: EventKind.CLOSED, Wa
 
 
 def lost(passage: Passage, pulses: int) -> Taken:
-    """Releases that were promised and not given: of the last who were admitted.
+    """Annul the last admissions, whose releases were promised and not given.
 
     :param pulses: how many.
     """
@@ -215,7 +215,7 @@ def lost(passage: Passage, pulses: int) -> Taken:
 
 
 def sense(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> tuple[Passage, tuple[Outcome, ...]]:
-    """Take in what the inputs say and the time that has passed."""
+    """Apply what the inputs report, and the time that has passed."""
     passage, contacts = _contacts(passage, sensed, now_ms)
     passage = _exits(passage, sensed.exits, now_ms)
     passage, bodies = _bodies(passage, sensed.bodies, now_ms, rules)
@@ -224,7 +224,7 @@ def sense(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> tuple[
 
 
 def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
-    """Fire alarm, tamper contact and a covered sensor: told when they begin, the alarm also when it ends."""
+    """Fire alarm, tamper contact, blocked sensor: recorded when they begin, the alarm also when it ends."""
     outcomes = []
     burns = sensed.fire or (passage.fire and now_ms < passage.fire_until_ms)
     if burns != passage.fire:
@@ -237,12 +237,12 @@ def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
         passage = replace(passage, tamper_quiet_until_ms=now_ms + TAMPER_QUIET_MS)
         outcomes.append(_event(EventKind.TAMPER))
     now = replace(passage, fire=burns, tamper=sensed.tamper, blocked=sensed.blocked)
-    # a blind sensor cannot say that somebody did not walk, also once it sees again
+    # a blind sensor cannot say that somebody did not walk, not even after it sees again
     return _freed(now) if now.is_open or now.blocked else now, outcomes
 
 
 def _freed(passage: Passage) -> Passage:
-    """The way is open to everybody: who walks cannot be told any more, so whoever was admitted is in."""
+    """The way is open to everybody, so nobody can tell who walks: everybody admitted counts as in."""
     return replace(passage, awaited=())
 
 
@@ -273,7 +273,7 @@ def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
 
 
 def _covered(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> Passage:
-    """While somebody stands in the barrier nobody else can be seen walking: their time waits."""
+    """While somebody stands in the barrier the sensor sees nobody else walk, so their time waits."""
     if not sensed.covered or sensed.blocked:
         return passage
     return replace(passage, due_ms=now_ms + _patience(rules))
@@ -286,7 +286,7 @@ def _time(passage: Passage, now_ms: int, rules: Rules) -> Taken:
 
 
 def _ended(passage: Passage, how: PassageStep, now_ms: int, rules: Rules) -> Taken:
-    """The first who is awaited is through, or out of time; the next one's time begins."""
+    """The first awaited guest is through, or out of time; the next one's time begins."""
     scan, *others = passage.awaited
     then = replace(passage, awaited=tuple(others), due_ms=now_ms + _patience(rules))
     if WALK[Walk.RELEASED, how] is Walk.PASSED:

@@ -1,8 +1,7 @@
-"""From the bytes of a QR code to one of our codes, or to the refusal of it.
+"""Reads the bytes of a QR code as one of our codes, or says why they are not one.
 
-Protocol 4.1: three carriers (plain, Ed25519-signed, Maguey JSON) of the same id; `CARRIERS` is
-their table. Pure. A code's id is a secret: it lives in memory for one scan and is never printed
-or stored.
+Protocol 4.1: three carriers (plain, Ed25519-signed, Maguey JSON) of the same id; `CARRIERS` is the table of
+them. Pure. A code's id is a secret: it is in memory for one scan, and never printed or stored.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ class Several(msgspec.Struct, frozen=True):
 
 
 MAX_BYTES = 1024
-"""Longest code that is looked at (protocol 4.1), without the invisible bytes around it."""
+"""The longest code that is read (protocol 4.1), without the invisible bytes around it."""
 MAX_AROUND = 64
-"""So many of those more: nobody prints more, and what is longer is refused unread."""
+"""The most invisible bytes around a code. Nobody prints more; anything longer is refused unread."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TICKET = re.compile(r"MGY-(?P<event>[A-Z]{2,6})-(?P<date>\d{8})-[A-Z0-9]{6,40}", re.ASCII)
@@ -45,11 +44,11 @@ _SIGNED = re.compile(rf"(?P<id>[A-Z0-9-]+)\.(?P<key>[A-Z0-9]{{1,8}}?)(?P<sig>[A-
 
 CarrierName = Literal["plain", "signed", "json"]
 Keys = Mapping[str, Ed25519PublicKey]
-"""Public keys by key id. While keys are rotated there are several at once."""
+"""Public keys by key id. During a rotation there are several."""
 
 
 class Proof(StrEnum):
-    """What a code's signature says. `NONE`: unsigned, or nothing here to check it with."""
+    """What a code's signature proves. `NONE`: the code is unsigned, or there is no key here to check it."""
 
     NONE = "none"
     VALID = "valid"
@@ -57,13 +56,13 @@ class Proof(StrEnum):
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """A value that holds a code's id, or what it was read from: prints only what `shown` gives.
+    """A value that holds a code's id, or the bytes it was read from. Only `shown` is ever printed.
 
-    Made for `repr`, tracebacks with values, and rich, which would print every field.
+    Otherwise `repr`, tracebacks with values, and rich would print every field.
     """
 
     def shown(self) -> str:
-        """What may stand in a log."""
+        """What may appear in a log."""
         return "…"
 
     def __repr__(self) -> str:
@@ -74,7 +73,7 @@ class Secret(msgspec.Struct, frozen=True):
 
 
 class Code(Secret, frozen=True, kw_only=True):
-    """A code in our format. `id` and `signature` are secrets; only the hash is shown."""
+    """A code in our format. `id` and `signature` are secret; only the hash is shown."""
 
     id: str
     code_hash: str
@@ -85,12 +84,12 @@ class Code(Secret, frozen=True, kw_only=True):
     signature: bytes | None = None
 
     def shown(self) -> str:
-        """Which carrier, and the beginning of the hash."""
+        """The carrier and the start of the hash."""
         return f"{self.carrier}, {self.code_hash[:12]}…"
 
     @property
     def check_ok(self) -> bool:
-        """Whether the ISO 7064 MOD 37,36 check character over the whole id holds."""
+        """Whether the ISO 7064 MOD 37,36 check character of the whole id is right."""
         try:
             mod_37_36.validate(self.id.replace("-", ""))
         except ValidationError:
@@ -99,15 +98,15 @@ class Code(Secret, frozen=True, kw_only=True):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """Not one of our codes; `why` is for the log and holds nothing of what was presented."""
+    """Not one of our codes. `why` is for the log and contains nothing of what was presented."""
 
     why: str
 
 
 class Carrier(NamedTuple):
-    """One way of carrying an id. `recognise`: whether a text is to be read as this one.
+    """One way of carrying an id. `recognise`: whether a text is of this carrier.
 
-    `prove` is asked about codes that `read` made, with the hash of the issued HMAC and the keys.
+    `prove` checks codes that `read` made, given the hash of the issued HMAC and the keys.
     """
 
     recognise: Callable[[str], bool]
@@ -121,17 +120,17 @@ class _Json(Secret, frozen=True):
 
 
 def code_hash(code_id: str) -> str:
-    """SHA-256 of a code's id, lower-case hex; what gates and hub call the code by.
+    """SHA-256 of a code's id in lower-case hex: what gates and hub call the code.
 
-    Codes are compared without regard to case (a typed code), so the upper-case form is hashed.
+    Case does not matter, because codes are typed too, so the upper-case form is hashed.
     """
     return hashlib.sha256(code_id.upper().encode()).hexdigest()
 
 
 def parse(raw: bytes) -> Code | Malformed:
-    """Read what a scanner or a keypad gave. Total: nothing is raised.
+    """Read what a scanner or a keypad gave. Never raises.
 
-    :param raw: the bytes; invisible ones around the code are taken off (domain 2.3, "Invisible bytes").
+    :param raw: invisible bytes around the code are ignored (domain 2.3, "Invisible bytes").
     """
     text = _text(raw)
     if isinstance(text, Malformed):
@@ -142,13 +141,13 @@ def parse(raw: bytes) -> Code | Malformed:
 def prove(code: Code, signature_hash: str | None, keys: Keys) -> Proof:
     """Check a code's signature with what a gate may hold: public keys and hashes.
 
-    :param signature_hash: SHA-256 hex of the HMAC the hub issued; empty for a ticket issued without
-        one, on which any HMAC is forged; None for a code the cache does not know.
+    :param signature_hash: SHA-256 hex of the HMAC that the hub issued; empty for a ticket issued without one,
+        on which any HMAC is forged; None for a code that the cache does not know.
     :param keys: Ed25519 public keys by key id.
 
-    A JSON code without its signature is refused (protocol 4.1). A key id that is not, or no
-    longer, held proves nothing either way, so that a gate without the newest key still admits
-    from its cache. A key id that was given to another key makes the old key's codes forged.
+    A JSON code without its signature is refused (protocol 4.1). An unknown key id proves nothing either way,
+    so that a gate without the newest key still admits from its cache. A key id that now belongs to another
+    key makes the old key's codes forged.
     """
     return CARRIERS[code.carrier].prove(code, signature_hash, keys)
 
@@ -169,9 +168,9 @@ def _text(raw: bytes) -> str | Malformed:
 
 
 def visible(text: str) -> str:
-    """The text without what nobody sees at its ends: byte-order marks, zero-width characters, white space.
+    """The text without invisible characters at its ends: byte-order marks, zero-width spaces, white space.
 
-    Some web libraries put a mark before what has an accent in it, some keyboards a zero-width space.
+    Some web libraries put a mark before a text with an accent, some keyboards a zero-width space.
     """
     start, end = 0, len(text)
     while start < end and _is_invisible(text[start]):
@@ -184,8 +183,8 @@ def visible(text: str) -> str:
 def _is_invisible(character: str) -> bool:
     """White space; format characters (Unicode's Cf: marks, joiners, directions); variation selectors.
 
-    Not the separators of ASCII (FS to US), which Python takes for white space: whoever puts them there
-    means something else.
+    Not the separators of ASCII (FS to US), which Python counts as white space: they are there for some other
+    purpose.
     """
     if character <= "\x7f":
         return character in " \t\n\r\v\f"
@@ -193,7 +192,7 @@ def _is_invisible(character: str) -> bool:
 
 
 def _upper(text: str) -> str:
-    """In capitals; what is not ASCII is left alone, because capitals of ı and ſ are I and S."""
+    """In capitals, if it is ASCII: the capitals of ı and ſ would be I and S."""
     return text.upper() if text.isascii() else text
 
 
@@ -212,7 +211,7 @@ def _read_signed(text: str) -> Code | Malformed:
 
 
 def _from_base32(text: str) -> bytes | None:
-    """None also for the spellings of the same bytes that differ in the unused last bits."""
+    """The bytes; None also for other spellings of them, which differ in the unused last bits."""
     try:
         signature = base64.b32decode(text + "=")
     except binascii.Error:
@@ -269,7 +268,7 @@ def _prove_json(code: Code, signature_hash: str | None, _keys: Keys) -> Proof:
     if signature_hash is None:
         return Proof.NONE
     presented = hashlib.sha256(code.signature).hexdigest()
-    # as bytes: of text that is not ASCII, from a broken cache, compare_digest makes an error
+    # as bytes: compare_digest raises for text that is not ASCII, and a broken cache may hold some
     same = hmac.compare_digest(presented.encode(), signature_hash.encode())
     return Proof.VALID if same else Proof.INVALID
 
@@ -279,4 +278,4 @@ CARRIERS: Mapping[CarrierName, Carrier] = {
     "signed": Carrier(lambda text: "." in text, _read_signed, _prove_signed),
     "plain": Carrier(lambda _text: True, _read_plain, _prove_plain),
 }
-"""The three carriers; the first that recognises a text reads it."""
+"""The three carriers. The first that recognises a text reads it."""

@@ -1,11 +1,10 @@
-"""Presence, not frames: one presentation of a phone is one scan (domain 2.3).
+"""Turns frames into presentations: holding up a phone is one scan, however many frames show it (domain 2.3).
 
-Pure. The door feeds in what each frame shows; what comes out is at most one thing to answer.
-A code is answered once and then *held*: it is ignored until it has been out of sight for
-`rescan_after`. Out of sight means that frames were seen without it: while nobody looks (a
-slow disk, a decoder being replaced) a phone held still has not left. Foreign codes (a poster,
-a drinks menu) are answered only when no code of ours is in the frame, so they cannot keep a
-guest out.
+Pure. The door passes in what each frame shows and gets at most one thing to answer. A code is answered once
+and then *held*: ignored until it has been out of sight for `rescan_after`. Out of sight means that frames
+did not show it; while nobody looks (a slow disk, a decoder being replaced) a phone that is held still has
+not left. Foreign codes (a poster, a drinks menu) are answered only if no code of ours is in the frame, so
+they cannot keep a guest out.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from gate.rules.payload import Code, Malformed, Secret, Several, parse
 RESCAN_AFTER_MS = 1500
 """How long a code must be out of sight to count as presented again (domain 2.3)."""
 LONGEST_FRAME_MS = 250
-"""One frame vouches for at most this much time before it; a longer gap was not looked at."""
-
-
+"""One frame vouches for at most this much time before it; during a longer gap nobody looked."""
 STUCK_MS = 10_000
-"""A code answered this long ago and in view ever since is no guest's: nobody holds a phone up for so long."""
+"""A code answered this long ago that never left is not a guest's: nobody holds up a phone that long."""
 
 
 class Sighting(Secret, frozen=True):
-    """One code in one frame. `offset`: distance of its middle from the frame's, 0 to 1."""
+    """One code in one frame. `offset`: distance of its centre from the frame's centre, 0 to 1."""
 
     what: Code | Malformed
     raw: bytes
@@ -36,34 +33,35 @@ class Sighting(Secret, frozen=True):
 
     @classmethod
     def of(cls, raw: bytes, offset: float = 0.0) -> Sighting:
-        """Read the code once, for all who look at the frame."""
+        """Read the code, once for everybody who looks at the frame."""
         return cls(parse(raw), raw, offset)
 
     def shown(self) -> str:
-        """How much was read, and where."""
+        """How many bytes, and where."""
         return f"{len(self.raw)} bytes, offset {self.offset:.2f}"
 
 
 class Presented(Secret, frozen=True):
-    """One presentation: what is to be decided, and the bytes it was read from."""
+    """One presentation: what to decide on, and the bytes it was read from."""
 
     what: Code | Malformed | Several
     raw: bytes
 
     @classmethod
     def of(cls, raw: bytes) -> Presented:
-        """What was scanned or typed without a picture."""
+        """A code that was typed or scanned, not seen by the camera."""
         return cls(parse(raw), raw)
 
     def shown(self) -> str:
-        """What it was taken for."""
+        """What it was read as."""
         return repr(self.what)
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """`held`: by key of a code, for how many ms frames have been seen without it.
+    """`held`: for each code's key, for how many ms frames have not shown it.
 
-    `since_ms`: by the same keys, when it came to be held. `looked_ms`: time of the last frame. Monotonic.
+    `since_ms`: for the same keys, since when it has been held. `looked_ms`: time of the last frame.
+    Monotonic.
     """
 
     held: dict[str, int] = {}
@@ -76,7 +74,7 @@ _SEVERAL = "several"
 
 
 def observe(presence: Presence, seen: Sequence[Sighting], now_ms: int) -> tuple[Presence, Presented | None]:
-    """Take in one frame.
+    """Look at one frame.
 
     :param seen: every code found in the frame.
     :param now_ms: monotonic milliseconds.
@@ -88,7 +86,7 @@ def observe(presence: Presence, seen: Sequence[Sighting], now_ms: int) -> tuple[
     stuck = {key for key in held if now_ms - presence.since_ms.get(key, now_ms) >= STUCK_MS}
     key, presented = _choose(seen, stuck)
     answer = presented if key is not None and key not in held else None
-    # A foreign code that lost to another code has had its answer too; ours in a crowd has not.
+    # a foreign code beside another code has had its answer too; a code of ours among several has not
     held |= {_key(one): 0 for one in seen if _key(one) in held or isinstance(one.what, Malformed)}
     if key is not None:
         held[key] = 0
@@ -97,11 +95,11 @@ def observe(presence: Presence, seen: Sequence[Sighting], now_ms: int) -> tuple[
 
 
 def _choose(seen: Sequence[Sighting], stuck: set[str]) -> tuple[str | None, Presented | None]:
-    # of one code in two carriers the signed one is taken, which says more
+    # if one code is there in two carriers, take the signed one, which says more
     signed_last = sorted(seen, key=lambda one: isinstance(one.what, Code) and one.what.carrier != "plain")
     ours = {one.what.code_hash: one for one in signed_last if isinstance(one.what, Code)}
     if len(ours) > 1:
-        # a used ticket taped beside the camera has long had its answer: it holds up nobody
+        # a used ticket taped beside the camera had its answer long ago and must not hold up anybody
         ours = {code_hash: one for code_hash, one in ours.items() if code_hash not in stuck} or ours
     if len(ours) > 1:
         return _SEVERAL, Presented(Several(len(ours)), b"")

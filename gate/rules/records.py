@@ -1,7 +1,7 @@
 """Records of what follows a scan, and of what happens at the door without one. Pure.
 
-A scan's own record is never changed: it may have been sent already. What is later learnt of it
-(somebody passed, nobody did) is a further record that names it (protocol 4.3).
+A scan's own record never changes, because it may have been sent already. What happens later (somebody passed,
+or nobody did) gets a record of its own that names the scan (protocol 4.3).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ ORDERED: dict[Action, EventKind] = {
     "refetch": EventKind.REFETCHED,
     "restart": EventKind.RESTARTED,
 }
-"""What the record of an order says."""
+"""The reason in the record of an order."""
 
 
 def record_of(outcome: Outcome, now: Now, scan_id: str, gate_id: str) -> ScanRecord:
-    """The record of an outcome; its place in the journal is given when it is written.
+    """The record of an outcome; the journal numbers it when it is written.
 
-    :param scan_id: an id of its own.
+    :param scan_id: a new id.
     """
     scan = outcome.scan
     return ScanRecord(
@@ -53,7 +53,7 @@ def record_of(outcome: Outcome, now: Now, scan_id: str, gate_id: str) -> ScanRec
 
 
 def record_of_order(order: Command, now: Now, gate_id: str) -> ScanRecord:
-    """The record of an order that is about to be followed. It has the order's id, so it uses the order up."""
+    """The record of an order about to be followed. It has the order's id, which uses the order up."""
     return ScanRecord(
         scan_id=order.id,
         gate_id=gate_id,

@@ -1,10 +1,10 @@
-"""Sparing: how many refusals of codes nobody knows are written down each on its own. Pure.
+"""How many refusals of unknown codes get a record of their own. Pure.
 
-A phone can show another foreign code in every frame. Were each of them a record, a stranger with a film
-would fill the journal and use up what the hub takes from one gate (protocol 4.5, Fairness), and an honest
-gate would be told of as flooding. So each source has a pace. What is beyond it is decided and answered as
-always, and only its number is recorded, in the note of an event `guessing`. Admissions, and refusals of
-tickets the cache knows, never come here.
+A phone can show another foreign code in every frame. If each had a record, a stranger with a video could
+fill the journal and use up what the hub accepts from one gate (protocol 4.5, Fairness), and an honest gate
+would be reported as flooding. So each source has a pace. Refusals beyond it are decided and answered as
+usual, but only their number is recorded, in the note of an event `guessing`. Admissions, and refusals of
+tickets that the cache knows, are not affected.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import msgspec
 from gate.common.value import Value
 
 PER_S = 1.0
-"""Of each source for ever. A gate's share at the hub has room for two refusals for each guest."""
+"""For each source, for ever. A gate's share at the hub has room for two refusals per guest."""
 AT_ONCE = 20.0
-"""And so many at once: far more than honest guests hold up by mistake."""
+"""At once: far more than honest guests hold up by mistake."""
 TELL_MS = 30_000
-"""So long after the first that was left out, the number is recorded."""
+"""How long after the first refusal left out the number is recorded."""
 
 
 class Sparing(Value, frozen=True):
-    """`used`: by source, how many are to be waited for, and when that was so; monotonic ms as all here.
+    """`used`: for each source how much of its pace was used, and at what time. All times are monotonic ms.
 
-    `left_out`: refusals without a record of their own since `since_ms`.
+    `left_out`: how many refusals got no record of their own since `since_ms`.
     """
 
     used: Mapping[str, tuple[float, int]] = {}
@@ -34,25 +34,25 @@ class Sparing(Value, frozen=True):
     since_ms: int = 0
 
     def has_room(self, source: str, now_ms: int) -> bool:
-        """Whether one more refusal of this source is recorded on its own."""
+        """Whether one more refusal of this source gets a record."""
         return self._used(source, now_ms) <= AT_ONCE - 1
 
     def recorded(self, source: str, now_ms: int) -> Sparing:
-        """One was."""
+        """One refusal got its record."""
         one_more = (self._used(source, now_ms) + 1, now_ms)
         return msgspec.structs.replace(self, used={**self.used, source: one_more})
 
     def one_left_out(self, now_ms: int) -> Sparing:
-        """One was not."""
+        """One refusal got no record."""
         since = self.since_ms if self.left_out else now_ms
         return msgspec.structs.replace(self, left_out=self.left_out + 1, since_ms=since)
 
     def is_due(self, now_ms: int) -> bool:
-        """Whether the number of those left out is to be recorded now."""
+        """Whether it is time to record how many were left out."""
         return self.left_out > 0 and now_ms - self.since_ms >= TELL_MS
 
-    def told(self) -> Sparing:
-        """It was: counting begins anew."""
+    def reported(self) -> Sparing:
+        """Their number was recorded; counting begins again."""
         return msgspec.structs.replace(self, left_out=0)
 
     def _used(self, source: str, now_ms: int) -> float:

@@ -1,11 +1,11 @@
-"""Codes that are typed in: which codes a text may mean, and how often one may try. Pure.
+"""Typed codes: which codes a typed text may mean, and how often somebody may try. Pure.
 
-Domain 2.3 ("Guessing"): at most 5 typed codes a minute. People leave out hyphens and put in
-spaces, leave out what every ticket of the night begins with, and cannot tell 0 from O. Each
-reading is a *candidate*; the first one the cache knows is the one that was meant. A candidate
-is only another spelling of what was typed: a wrong character is never put right here, only
-pointed at (`gate.rules.typo`). A date that was not typed may be any (`gate.rules.code_starts`): up to
-`MOST_FAR` further codes are looked up then, which finds a guesser nothing new, for every ticket has one date.
+Domain 2.3 ("Guessing"): at most 5 typed codes a minute. People leave out hyphens, put in spaces, leave out
+what every ticket of the night begins with, and cannot tell 0 from O. Each reading of the text is a
+*candidate*; the first one that the cache knows is the one that was meant. A candidate is only another
+spelling of what was typed: a wrong character is never corrected here, only pointed out (`gate.rules.typo`).
+A date that was not typed may be any date (`gate.rules.code_starts`), so up to `MOST_FAR` further codes are
+looked up. That helps no guesser, because every ticket has only one date.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from gate.rules.presence import Presented
 
 MOST_CANDIDATES = 6
 MOST_FAR = 2000
-"""Codes looked up under other dates: an old id, without a check character, on every date of two nights."""
+"""Most codes looked up on other dates: an old id, without a check character, on every date of two nights."""
 MOST_TYPED = 5
 WINDOW_MS = 60_000
 NEW_CHARS = 17
-"""Length of RANDOM from which on it is Crockford base32 with a check character: 80 bits (protocol 4.1)."""
+"""From this length on RANDOM is Crockford base32 with a check character: 80 bits (protocol 4.1)."""
 CROCKFORD = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
-"""The characters of RANDOM before its check character: no I, L, O, U."""
+"""The characters of RANDOM without its check character: no I, L, O, U."""
 
 _PASS = "VIP-PASS-"
 _NIGHT = re.compile(r"(?:MGY)?(?P<event>[A-Z]{2,6})(?P<date>2[0O][0-9OIL]{6})(?P<rest>[A-Z0-9]+)")
 _DATED = re.compile(r"(?P<date>2[0O][0-9OIL]{6})(?P<rest>[A-Z0-9]{6,})")
 _WORDS = re.compile(r"[^\W_]+")
 _LOOK_ALIKE = str.maketrans("OIL", "011")
-"""Crockford's base32 has neither O, I nor L: whoever writes them means 0 and 1."""
+"""Crockford's base32 has no O, I or L: people who type them mean 0 and 1."""
 
 
 class Typist(Value, frozen=True):
@@ -47,9 +47,9 @@ class Typist(Value, frozen=True):
 
 
 def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
-    """Whether one more typed code is looked at now. What is refused does not count.
+    """Whether one more typed code may be tried now. One that is refused here does not count.
 
-    :returns: the state for the next one, and the answer.
+    :returns: the state for the next code, and the answer.
     """
     recent = tuple(at for at in typist.typed_ms if now_ms - at < WINDOW_MS)
     if len(recent) >= MOST_TYPED:
@@ -60,10 +60,10 @@ def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
 def readings(text: str, starts: Starts, known: Callable[[str], bool]) -> Presented | None:
     """What was typed, as something to decide.
 
-    :param starts: of the nights served, see `gate.rules.code_starts.starts_of`.
-    :param known: whether the cache knows a code's hash; asked at most `MOST_CANDIDATES` times, and
-        `MOST_FAR` times more where no date was typed, or no event with it.
-    :returns: the first candidate the cache knows, else the likeliest; None if nothing was typed.
+    :param starts: of the nights served, from `gate.rules.code_starts.starts_of`.
+    :param known: whether the cache knows a code's hash; called at most `MOST_CANDIDATES` times, and
+        `MOST_FAR` times more if the date, or the event before it, was not typed.
+    :returns: the first candidate that the cache knows, else the likeliest; None if nothing was typed.
     """
     found = candidates(text, starts.tonight)
     for one in found:
@@ -76,9 +76,9 @@ def readings(text: str, starts: Starts, known: Callable[[str], bool]) -> Present
 
 
 def _elsewhere(text: str, starts: Starts) -> Iterator[str]:
-    """The ids that a random part typed alone may be of, on other dates than tonight's: the nearest first.
+    """Ids on other dates than tonight's that a random part typed alone may belong to, the nearest date first.
 
-    With a check character that is the id on one date in 36; without, on any.
+    With a check character about one date in 36 fits; without, any date does.
     """
     compact = "".join(_words(text))
     dated = _DATED.fullmatch(compact)
@@ -91,13 +91,13 @@ def _elsewhere(text: str, starts: Starts) -> Iterator[str]:
 
 
 def _ids(starts: Iterable[str], rest: str) -> Iterator[str]:
-    """Whole ids of this random part."""
+    """Whole ids with this random part."""
     for start in starts:
         yield from dict.fromkeys((crockford(start + rest), start + rest))
 
 
 def _nearby(text: str, starts: Starts) -> list[Presented]:
-    """A random part typed alone that holds on a day beside tonight is not damaged, only not in the list."""
+    """Ids beside tonight's date whose check character fits: they are not damaged, only not in the list."""
     if not is_random_part(text, starts.tonight):
         return []
     ids = _ids(starts.near(), "".join(_words(text)))
@@ -105,9 +105,10 @@ def _nearby(text: str, starts: Starts) -> list[Presented]:
 
 
 def groups(code: str) -> list[tuple[int, int]]:
-    """Where the groups of a code begin and end: as a screen shows them, and as people count them.
+    """Where the groups of a code begin and end, as the screen shows them and people count them.
 
-    What hyphens part, and of that the random part in fours; event and date stay whole (protocol 4.1).
+    Hyphens separate groups, and the random part is split into fours; event and date stay whole (protocol
+    4.1).
     """
     found, at, named = [], 0, 3 if code[:4].upper() == "MGY-" else 2
     for number, part in enumerate(code.split("-")):
@@ -119,20 +120,20 @@ def groups(code: str) -> list[tuple[int, int]]:
 
 
 def is_random_part(text: str, prefix: str) -> bool:
-    """Whether nothing was typed of what stands before an id's random part, so that its date may be any."""
+    """Whether only the random part of an id was typed, so that its date may be any."""
     compact = "".join(_words(text))
     return compact.isascii() and 6 <= len(compact) <= 40 and not _begun(compact, prefix)
 
 
 def holds(code_id: str) -> bool:
-    """Whether an id's check character does."""
+    """Whether an id's check character fits."""
     return bool(mod_37_36.checksum(code_id.replace("-", "")) == 1)
 
 
 def _likeliest(found: Sequence[Presented]) -> Presented | None:
-    """The first, or the spelling of it whose check character holds.
+    """The first, or another spelling of it whose check character fits.
 
-    Read as a guest pass, a ticket's random part holds by chance (1 in 36): that is no spelling of it.
+    A pass is no other spelling of a ticket: read as a pass, a ticket's random part fits by chance, 1 in 36.
     """
     if not found:
         return None
@@ -145,10 +146,10 @@ def _is_pass(one: Presented) -> bool:
 
 
 def candidates(text: str, prefix: str) -> list[Presented]:
-    """The codes a typed text may mean, the likeliest first.
+    """The codes that a typed text may mean, the likeliest first.
 
-    What cannot be completed is given back as it is: a foreign text, to be refused as such, and
-    what a hand scanner types, whose signature stays with its id.
+    A text that cannot be completed is returned as it is: a foreign text, to be refused as such, or what a
+    hand scanner types, so that the signature stays with its id.
     """
     words = _words(text)
     spelt = [*_completed("".join(words), prefix), "-".join(words)]
@@ -159,12 +160,12 @@ def candidates(text: str, prefix: str) -> list[Presented]:
 
 
 def _words(text: str) -> list[str]:
-    """What was typed, in capitals, without what parts it."""
+    """What was typed, in capitals, split at everything but letters and digits."""
     return _WORDS.findall(unicodedata.normalize("NFKC", text).upper())
 
 
 def _completed(compact: str, prefix: str) -> Iterator[str]:
-    """Whole ids, from what was typed without its hyphens."""
+    """Whole ids, from what was typed, without its hyphens."""
     if not compact.isascii():
         return
     for start, rest in _split(compact, prefix):
@@ -173,12 +174,12 @@ def _completed(compact: str, prefix: str) -> Iterator[str]:
 
 
 def _split(compact: str, prefix: str) -> list[tuple[str, str]]:
-    """What may stand before an id's random part, and that part."""
+    """What may come before an id's random part, and that part."""
     return _begun(compact, prefix) or [(start, compact) for start in (prefix, _PASS) if start]
 
 
 def _begun(compact: str, prefix: str) -> list[tuple[str, str]]:
-    """The same, where something of what stands before it was typed."""
+    """The same, if some of what comes before the random part was typed."""
     starts = [start for start in (prefix, _PASS) if start]
     begun = [(start, rest) for start in starts if (rest := _after(compact, start))]
     night = _NIGHT.fullmatch(compact)
@@ -188,7 +189,7 @@ def _begun(compact: str, prefix: str) -> list[tuple[str, str]]:
 
 
 def _after(compact: str, start: str) -> str:
-    """What follows the start of an id, of which people may leave out the first groups."""
+    """What follows the start of an id; people may leave out the first groups of the start."""
     groups = start.strip("-").split("-")
     for first in range(len(groups)):
         typed = "".join(groups[first:])
@@ -198,10 +199,10 @@ def _after(compact: str, start: str) -> str:
 
 
 def crockford(code_id: str) -> str:
-    """An id with 0 for O and 1 for I and L, where its random part can have had only 0 and 1.
+    """An id with 0 for O, and 1 for I and L, where its random part can only have 0 and 1.
 
-    The check character may be any of 36, so of two that look alike the one that holds is taken.
-    Old ids are shorter than `NEW_CHARS` and may have any letter: they stay as they are.
+    The check character may be any of 36, so of two that look alike the one that fits is taken. Old ids are
+    shorter than `NEW_CHARS` and may have any letter, so they stay as they are.
     """
     start, _, random = code_id.rpartition("-")
     if len(random) < NEW_CHARS:

@@ -1,27 +1,27 @@
-"""Where a typed code is likely wrong. Pure.
+"""Finds where a typed code is likely wrong. Pure.
 
-The check character (ISO 7064 MOD 37,36) leaves exactly one character per place that would make
-a wrong code right, so there are about as many *corrections* as places. Which of them was meant
-is told, in this order, by
+The check character (ISO 7064 MOD 37,36) leaves exactly one character per place that would make a wrong code
+right, so there are about as many *corrections* as places. What tells the one that was meant is, in this
+order:
 
-1. the cache: the correction is a ticket it knows;
+1. the cache: the correction is a ticket that it knows;
 2. the alphabet and the night: nothing else can be right;
-3. characters that look alike, 4. neighbours swapped.
+3. characters that look alike;
+4. neighbours swapped.
 
-Where the first of these that applies leaves more than one place, nothing is said. And nothing is
-ever put right: the guest looks at the ticket again and types it again. Where the random part was
-typed alone its date is not known, and with it what the check character should be: then only the cache
-(on tonight's date, and on those beside it) and a letter that no code has say anything, or a right character
-would be accused. Neighbours on the keyboard
-are no fifth: each key has so many that, measured, they found 6 % of slips of just that kind and
-named a false place for 11 % of the others.
+If the first of these that applies leaves more than one place, the gate says nothing. It never corrects
+anything: the guest looks at the ticket and types it again. If the random part was typed alone, its date is
+unknown and so is the right check character. Then only the cache (on tonight's date and those beside it) and
+letters that no code has are evidence; the others might accuse a right character. Neighbours on the keyboard
+are no fifth rule: each key has so many that, measured, they found 6 % of slips of just that kind and named a
+false place for 11 % of the others.
 
-What somebody who makes codes up learns: 2 to 4 follow from the typed code alone. 1 says that a
-ticket lies one slip away, and where, which with the check character is the whole of it. So one
-typed code tries up to `MOST_LOOKUPS` codes instead of one: at 5 a minute (`gate.rules.typed_code`) 1,280 a
-minute, against the 80 random bits of a code; with a million tickets and a whole night that is a
-chance below 1 in 10**12. Only codes long enough to have a check character are looked up, and the
-door counts each damaged one as a guess (`gate.rules.guesses`): while that lock holds, it must not ask.
+What somebody who makes codes up learns: rules 2 to 4 follow from the typed code alone. Rule 1 says that a
+ticket is one slip away, and where, and with the check character that gives away all of it. So one typed code
+tries up to `MOST_LOOKUPS` codes instead of one: at 5 a minute (`gate.rules.typed_code`) 1,280 a minute,
+against the 80 random bits of a code; with a million tickets and a whole night that is a chance below 1 in
+10**12. Only codes long enough to have a check character are looked up, and the door counts each damaged one
+as a guess (`gate.rules.guesses`); during that lock it must not look any up.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from gate.rules.typed_code import CROCKFORD, NEW_CHARS, candidates, groups, hold
 class Typo(Value, frozen=True):
     """Where a typed code is likely wrong: the `place`th character of its `group`th group, both from 1.
 
-    Groups are those the screen shows while somebody types (`gate.rules.typed_code.groups`). `wrote`: what
-    stands there.
+    Groups are those that the screen shows while somebody types (`gate.rules.typed_code.groups`). `wrote`: the
+    character that was typed there.
     """
 
     group: int
@@ -49,9 +49,9 @@ class Typo(Value, frozen=True):
 
 
 MOST_LOOKUPS = 256
-"""Corrections looked up for one typed code; a random part has some 50 on each date it may be of."""
+"""Most corrections looked up for one typed code; a random part has some 50 on each date it may have."""
 MOST_DATES = 4
-"""Dates a slip is looked for on; each takes a thousand check characters."""
+"""Most dates on which a slip is looked for; each takes a thousand check characters."""
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -66,9 +66,9 @@ _LOOKS_LIKE = frozenset(a + b for alike in _ALIKE for a in alike for b in alike 
 
 
 class Correction(Secret, frozen=True, kw_only=True):
-    """One slip that `wrong` may be of `right`: one character, or two neighbours swapped.
+    """One slip that may have turned `right` into `wrong`: one character, or two neighbours swapped.
 
-    `at`: index in the id of the (first) character that is wrong.
+    `at`: index in the id of the (first) wrong character.
     """
 
     wrong: str
@@ -77,18 +77,18 @@ class Correction(Secret, frozen=True, kw_only=True):
     swapped: bool = False
 
     def shown(self) -> str:
-        """The place alone."""
+        """Only the place."""
         return f"at {self.at}"
 
     @property
     def slip(self) -> str:
-        """What stands there, and what should."""
+        """The character that was typed there, and the right one."""
         return self.wrong[self.at] + self.right[self.at]
 
     def typo(self, text: str) -> Typo | None:
-        """The place, as people count it in what they typed and the screen showed; None if it is not there.
+        """The place as people count it in what they typed and the screen showed; None if it was not typed.
 
-        Hyphens may be missing, and what every ticket of the night begins with: hence counted from the end.
+        Counted from the end, because the hyphens and the start of the code may be missing.
         """
         typed = [at for at, char in enumerate(text) if char.isalnum()]
         from_end = sum(map(str.isalnum, self.wrong[self.at :]))
@@ -104,8 +104,8 @@ class Correction(Secret, frozen=True, kw_only=True):
 def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | None:
     """Where a typed code is likely wrong; None if nothing stands out.
 
-    :param starts: of the nights served, see `gate.rules.code_starts.starts_of`.
-    :param known: whether the cache knows a code's hash; asked at most `MOST_LOOKUPS` times.
+    :param starts: of the nights served, from `gate.rules.code_starts.starts_of`.
+    :param known: whether the cache knows a code's hash; called at most `MOST_LOOKUPS` times.
     """
     is_dated = not is_random_part(text, starts.tonight)
     begun_with = [starts.tonight] if is_dated else starts.near()
@@ -122,7 +122,7 @@ def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | No
 
 
 def corrections(wrong: str) -> Iterator[Correction]:
-    """Every single slip that can have made `wrong` of a code that holds; none for an old, short id."""
+    """Every single slip that may have turned a valid id into `wrong`; none for an old, short id."""
     parts = _ID.fullmatch(wrong)
     if parts is None or holds(wrong):
         return
@@ -145,22 +145,22 @@ def _swapped(wrong: str, parts: re.Match[str]) -> Iterator[Correction]:
 
 
 def _before_a_neighbour(parts: re.Match[str]) -> Iterator[int]:
-    """Places that may be swapped with the next one, which is of the same group."""
+    """Places that may be swapped with the next place, which is in the same group."""
     yield from range(parts.start("event"), parts.end("event") - 1)
     yield from range(parts.start("date"), parts.end("date") - 1)
     yield from range(parts.start("body"), parts.end("check") - 1)
 
 
 def _foreign_letters(found: Sequence[Correction]) -> list[Correction]:
-    """A letter that no random part has is wrong whatever the date."""
+    """Letters that no random part has; they are wrong whatever the date."""
     random = [one for one in found if not one.swapped and one.at > one.wrong.rfind("-")]
     return [one for one in random if one.at < len(one.wrong) - 1 and one.wrong[one.at] not in CROCKFORD]
 
 
 def _standing_out(found: Sequence[Correction], starts: Starts) -> list[Correction]:
-    """What remains when the night, or how people slip, rules out the others.
+    """What is left after the night, or the way people slip, rules out the others.
 
-    A date beside tonight's may well be right: then nothing is called wrong.
+    A date beside tonight's may well be right, so then nothing is left.
     """
     tonights = [one for one in found if starts.tonight and one.right.startswith(starts.tonight)]
     corrected = [one for one in tonights if not one.wrong.startswith(starts.tonight)]
@@ -176,7 +176,7 @@ def _standing_out(found: Sequence[Correction], starts: Starts) -> list[Correctio
 
 
 def _only(found: Sequence[Correction], text: str) -> Typo | None:
-    """The one place they name, if it is one."""
+    """The place they agree on, if they do."""
     places = {one.at for one in found}
     return found[0].typo(text) if len(places) == 1 else None
 

@@ -99,7 +99,7 @@ def test_an_order_for_longer_than_ten_minutes_or_for_the_future_is_refused(issue
     "wrong", ["", "7", "00000000-0000-0000-0000-00000000000G", str(uuid.UUID(int=0xAB)).upper()]
 )
 def test_an_id_that_could_not_be_a_records_is_refused(wrong: str) -> None:
-    assert why(seal(an_order(id=wrong), "S1", KEY)) == "its id is no UUID"
+    assert why(seal(an_order(id=wrong), "S1", KEY)) == "its id is not a UUID"
 
 
 @pytest.mark.parametrize("text", [b"[" * 1_500, b'{"zz":' + b"[" * 1_500, b'{"body":' + b'{"a":' * 400])
