@@ -123,7 +123,7 @@ def keeps_pictures(device: Device) -> bool:
     return isinstance(device, FileScreen | TerminalScreen)
 
 
-class _Soft:
+class _SoftScreen:
     """What the devices without hardware have in common: a size, and no backlight."""
 
     def __init__(self, size: Size = NORM) -> None:
@@ -133,7 +133,7 @@ class _Soft:
         """Nothing to dim."""
 
 
-class FileScreen(_Soft):
+class FileScreen(_SoftScreen):
     """Keeps the newest picture in one PNG file; a reader always finds a whole one."""
 
     def __init__(self, path: Path, size: Size = NORM) -> None:
@@ -156,7 +156,7 @@ class FileScreen(_Soft):
         self.display(Image.new("1", (self.width, self.height)))
 
 
-class TerminalScreen(_Soft):
+class TerminalScreen(_SoftScreen):
     """Prints every new picture as text art."""
 
     def __init__(self, write: Callable[[str], object] | None = None, size: Size = NORM) -> None:

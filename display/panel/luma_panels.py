@@ -4,7 +4,7 @@ The only place that touches luma's buses; what they raise is said in words here.
 
 A panel that lost its power for a moment answers again, or, on SPI, where nothing ever answers, never
 seemed to be gone; but it has forgotten how luma set it up, and stays dark. So what luma sent it at
-the beginning is remembered (`_Wire`) and sent again every few seconds.
+the beginning is remembered (`_RecordingBus`) and sent again every few seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RESET_S = 0.002  # the SSD1322 wants its reset low for 100 µs (datasheet, powe
 Clock = Callable[[], float]
 
 
-class _Wire:
+class _RecordingBus:
     """One of luma's buses, which remembers what was sent before `ready`."""
 
     def __init__(self, bus: Any) -> None:
@@ -67,11 +67,11 @@ class _Wire:
             send()
 
 
-class Panel:
+class LumaPanel:
     """A luma device and its bus. luma leaves the bus open when the panel does not answer at the end."""
 
     def __init__(
-        self, panel: Any, wire: _Wire, pins: _Pins | None = None, clock: Clock = time.monotonic
+        self, panel: Any, wire: _RecordingBus, pins: _Pins | None = None, clock: Clock = time.monotonic
     ) -> None:
         self.width: int = panel.width
         self.height: int = panel.height
@@ -107,11 +107,11 @@ class Panel:
 # --- I2C -----------------------------------------------------------------------------------
 
 
-def i2c_panel(driver: str, port: int, address: int, rotate: int, clock: Clock = time.monotonic) -> Panel:
+def i2c_panel(driver: str, port: int, address: int, rotate: int, clock: Clock = time.monotonic) -> LumaPanel:
     """An ``ssd1306`` or ``sh1106``. Raises `HardwareError` if none answers."""
     from luma.oled import device as chips
 
-    wire = _Wire(_open_i2c(port, address))
+    wire = _RecordingBus(_open_i2c(port, address))
     try:
         # A luma device registers itself for the end of the program and so is never freed.
         # Asking first keeps retries on a panel that is not there from piling up open buses.
@@ -125,7 +125,7 @@ def i2c_panel(driver: str, port: int, address: int, rotate: int, clock: Clock = 
             f"Check its four wires; run i2cdetect -y {port} and set screen.i2c_address to what it lists.",
             Step.SCREEN_CABLE,
         ) from error
-    return Panel(panel, wire, clock=clock)
+    return LumaPanel(panel, wire, clock=clock)
 
 
 _INSTALL = "Install the extra 'pi': pip install 'maguey-gate[pi]'."
@@ -221,21 +221,21 @@ class _SpiPort:
 
 def spi_panel(  # noqa: PLR0913, PLR0917 - one per wire
     port: int, device: int, dc_pin: int, reset_pin: int, rotate: int, clock: Clock = time.monotonic
-) -> Panel:
+) -> LumaPanel:
     """An SSD1322 of 256 × 64 pixels, white where a picture is lit. Raises `HardwareError`.
 
     Nothing answers on SPI: that no panel is there cannot be noticed.
     """
     pins, bus = _Pins(), _SpiPort()
     try:
-        wire = _Wire(_open_spi(bus, pins, port, device, dc_pin, reset_pin))
+        wire = _RecordingBus(_open_spi(bus, pins, port, device, dc_pin, reset_pin))
         panel = _ssd1322(wire, rotate)
     except Exception as error:
         with contextlib.suppress(Exception):  # it may be what failed
             bus.close()
         pins.close()
         raise _spi_trouble(error, port, device, dc_pin, reset_pin) from error
-    return Panel(panel, wire, pins, clock)
+    return LumaPanel(panel, wire, pins, clock)
 
 
 def _open_spi(bus: _SpiPort, pins: _Pins, port: int, device: int, dc_pin: int, reset_pin: int) -> Any:  # noqa: PLR0913, PLR0917
@@ -254,7 +254,7 @@ def _open_spi(bus: _SpiPort, pins: _Pins, port: int, device: int, dc_pin: int, r
     )
 
 
-def _ssd1322(wire: _Wire, rotate: int) -> Any:
+def _ssd1322(wire: _RecordingBus, rotate: int) -> Any:
     from luma.core.framebuffer import full_frame
     from luma.oled.device import ssd1322
 

@@ -58,7 +58,7 @@ _log = structlog.get_logger(__name__)
 Clock = Callable[[], float]
 
 
-class _Showing(msgspec.Struct, frozen=True):
+class _CurrentScreen(msgspec.Struct, frozen=True):
     """The screen being shown. Monotonic seconds: `since` it appeared, `quiet_since` nothing happened."""
 
     screen: Screen
@@ -106,7 +106,7 @@ class OledDisplay:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        showing: _Showing | None = None
+        showing: _CurrentScreen | None = None
         self._panel.mend()
         while (screen := self._next(showing)) is not _CLOSE:
             if isinstance(screen, Screen) and (showing is None or screen is not showing.screen):
@@ -116,14 +116,14 @@ class OledDisplay:
                 self._panel.put(self._picture(showing), self._contrast(showing))
         self._panel.close()
 
-    def _next(self, showing: _Showing | None) -> Screen | object | None:
+    def _next(self, showing: _CurrentScreen | None) -> Screen | object | None:
         """Wait for another screen, or until there is something to do with the present one."""
         with self._changed:
             if not self._closing and self._newest is (showing.screen if showing else None):
                 self._changed.wait(self._timeout(showing))
             return _CLOSE if self._closing else self._newest
 
-    def _timeout(self, showing: _Showing | None) -> float | None:
+    def _timeout(self, showing: _CurrentScreen | None) -> float | None:
         """Seconds until the next picture or attempt; None: there is nothing to show yet."""
         if self._panel.trouble is not None:
             return RETRY_S
@@ -131,11 +131,11 @@ class OledDisplay:
             return None
         return FRAME_S if moves(showing.page, self._panel.size) else REFRESH_S
 
-    def _follow(self, screen: Screen, before: _Showing | None) -> _Showing:
+    def _follow(self, screen: Screen, before: _CurrentScreen | None) -> _CurrentScreen:
         """Take over another screen; one that says the same goes on scrolling where it was."""
         now = self._clock()
         page = self._words(screen)
-        return _Showing(
+        return _CurrentScreen(
             screen=screen,
             page=page,
             since=before.since if before is not None and before.page == page else now,
@@ -150,7 +150,7 @@ class OledDisplay:
             return Page(headline="?", banner=("?",))
         return veiled(page) if self._panel.keeps else page
 
-    def _picture(self, showing: _Showing) -> Image.Image:
+    def _picture(self, showing: _CurrentScreen) -> Image.Image:
         try:
             now = self._clock()
             return draw(showing.page, self._panel.size, now - showing.since, minute=int(now // _MINUTE_S))
@@ -158,14 +158,14 @@ class OledDisplay:
             _log.exception("screen_not_drawn", screen=type(showing.screen).__name__)
             return Image.new("1", self._panel.size)
 
-    def _contrast(self, showing: _Showing) -> int:
+    def _contrast(self, showing: _CurrentScreen) -> int:
         quiet = showing.quiet_since
         if quiet is None or self._clock() - quiet < DIM_AFTER_S:
             return BRIGHT
         return DIM if isinstance(showing.screen, Idle) else STEADY
 
 
-def _quiet_since(page: Page, screen: Screen, before: _Showing | None, now: float) -> float | None:
+def _quiet_since(page: Page, screen: Screen, before: _CurrentScreen | None, now: float) -> float | None:
     """Since when screens of this kind stand; None for one that is about a guest."""
     if not page.standing:
         return None

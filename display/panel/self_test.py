@@ -39,7 +39,7 @@ PAGES = (
 """Samples, one of each kind of page (domain 2.4)."""
 
 
-class Shown(Value, frozen=True):
+class SelfTestStep(Value, frozen=True):
     """One step of the test: its name, whether it is a pattern or a page, and for how many seconds."""
 
     name: str
@@ -54,7 +54,7 @@ def show_test(  # noqa: PLR0913 - the panel, its words, and what whoever watches
     *,
     seconds: float = 2.0,
     wait: Callable[[float], object] = time.sleep,
-    tell: Callable[[Shown], object] = lambda _shown: None,
+    tell: Callable[[SelfTestStep], object] = lambda _shown: None,
 ) -> int:
     """Show every pattern and page on a device, one after the other, and leave it dark.
 
@@ -69,7 +69,7 @@ def show_test(  # noqa: PLR0913 - the panel, its words, and what whoever watches
     try:
         device.contrast(BRIGHT)
         for name, what, pictures in steps:
-            tell(Shown(name=name, what=what, seconds=seconds))
+            tell(SelfTestStep(name=name, what=what, seconds=seconds))
             for picture in pictures:
                 device.display(picture)
                 wait(seconds / len(pictures))

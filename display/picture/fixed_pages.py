@@ -12,7 +12,7 @@ _IDLE_ONLINE = ((14, 24, 3), (14, 16, 2), (12, 12, 0))
 _IDLE_OFFLINE = ((14, 16, 2), (14, 14, 1), (12, 12, 0))
 
 
-def idle(page: Page, header: Header, area: Box) -> ScreenLayout:
+def idle_page(page: Page, header: Header, area: Box) -> ScreenLayout:
     """Gate and clock above, the night's name large, how many are in below."""
     sizes = _IDLE_ONLINE if page.online else _IDLE_OFFLINE
     tries = (_idle_texts(page, header, area, chosen) for chosen in sizes)
@@ -56,7 +56,7 @@ _TYPED = (24, 20, 16, 14, 12)
 _MOST_ROWS = 4
 
 
-def typing(page: Page, area: Box) -> ScreenLayout:
+def typing_page(page: Page, area: Box) -> ScreenLayout:
     """The hint above, the code below it as large as all of it fits; what was typed last is always in view."""
     hint = row(page.lines[0], fonts.SMALLEST, area.after(MARK_ROOM * page.online), 0)
     room = area.below(max(hint.box.h, MARK_ROOM) + 2)

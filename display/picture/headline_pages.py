@@ -54,7 +54,7 @@ class _Try(Value, frozen=True):
         return fonts.block(list(self.body), self.line_size) if self.body else 0
 
 
-def best(page: Page, area: Box) -> ScreenLayout | None:
+def headline_page(page: Page, area: Box) -> ScreenLayout | None:
     """The page laid out as large as it goes, None if it fits at no size."""
     tries = [attempt for size in _LINES for attempt in _tries(page, area, size)]
     return _place(max(tries, key=_score), area) if tries else None

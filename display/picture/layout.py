@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from display import fonts
-from display.picture.fixed_pages import focus_page, idle, typing
-from display.picture.headline_pages import best
+from display.picture.fixed_pages import focus_page, idle_page, typing_page
+from display.picture.headline_pages import headline_page
 from display.picture.rows import GAP, MARK, at_both_ends, row
 from display.picture.shapes import Box, PlacedText, ScreenLayout
-from display.picture.turned_pages import turning
+from display.picture.turned_pages import turned_page
 from display.text.words import Page
 
 __all__ = ["MARGIN", "MARK", "SHIFT", "layout"]
@@ -51,12 +51,12 @@ def layout(page: Page, size: tuple[int, int]) -> ScreenLayout:
 
 def _body(page: Page, area: Box) -> ScreenLayout:
     if page.header is not None:
-        return idle(page, page.header, area)
+        return idle_page(page, page.header, area)
     if page.typed:
-        return typing(page, area)
+        return typing_page(page, area)
     if page.share is not None:
         return focus_page(page, area, page.share)
-    return (None if page.roll else best(page, area)) or turning(page, area)
+    return (None if page.roll else headline_page(page, area)) or turned_page(page, area)
 
 
 def _banner(page: Page, width: int) -> tuple[Box | None, tuple[PlacedText, ...]]:

@@ -27,7 +27,7 @@ _SIZES = (14, 12)
 _SIGN_GAP = 3
 
 
-def turning(page: Page, area: Box) -> ScreenLayout:
+def turned_page(page: Page, area: Box) -> ScreenLayout:
     """Headline and icon above as many lines as fit; the others on further leaves.
 
     As large as leaves enough time for each leaf; the headline stays on all of them if there is room.

@@ -16,7 +16,7 @@ from gate.common.errors import HardwareError, Step
 from hardware.camera.file_names import alias, file_url
 from hardware.camera.frame_source import Frame, dark, fit
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
-from hardware.camera.tried_files import Tries
+from hardware.camera.tried_files import TriedFiles
 from hardware.decoder.picture_file import Grey, PictureError, load_picture
 
 SETTLE_S = 1.0
@@ -27,14 +27,14 @@ _FATAL = "The camera's process ended twice while reading it. It was probably mad
 _Stamp = tuple[int, int]  # size and mtime_ns: a file that is being written changes one of them
 
 
-class HeldUp:
+class HeldPicture:
     """One picture being held up."""
 
     def __init__(self, path: Path, grey: Grey, until: float) -> None:
         self.path, self.grey, self.until = path, grey, until
 
 
-class FolderSource:
+class FolderCamera:
     """Watches a folder. Raises `HardwareError` when it is missing or its files cannot be moved."""
 
     def __init__(self, spec: CameraSpec) -> None:
@@ -43,8 +43,8 @@ class FolderSource:
         self._dark = dark(spec.size)
         self._due = time.monotonic()
         self._stamps: dict[Path, _Stamp] = {}
-        self._showing: HeldUp | None = None
-        self._tries = Tries(self._folder / "refused" / ".reading")
+        self._showing: HeldPicture | None = None
+        self._tries = TriedFiles(self._folder / "refused" / ".reading")
         self._make_folders()
 
     def grab(self, timeout_s: float) -> Frame | None:
@@ -95,7 +95,7 @@ class FolderSource:
                 self._move(path, "refused")
                 self._tries.over()
                 return Frame(self._dark, alias(path.name), refused=error.why)
-            self._showing = HeldUp(path, grey, time.monotonic() + self._hold_s)
+            self._showing = HeldPicture(path, grey, time.monotonic() + self._hold_s)
             return Frame(grey, alias(path.name))
         return None
 
@@ -155,7 +155,7 @@ class FolderSource:
         return HardwareError("camera", what, "Let this account write there.", Step.RIGHTS)
 
 
-class FilesSource:
+class FilesCamera:
     """Shows a list of pictures, each in one frame of its own size, then nothing more."""
 
     def __init__(self, spec: CameraSpec) -> None:

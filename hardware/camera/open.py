@@ -13,13 +13,13 @@ def open_camera(spec: CameraSpec) -> FrameSource:
     """
     match spec.driver:
         case "folder":
-            from hardware.camera.folder import FolderSource
+            from hardware.camera.folder import FolderCamera
 
-            return FolderSource(spec)
+            return FolderCamera(spec)
         case "files":
-            from hardware.camera.folder import FilesSource
+            from hardware.camera.folder import FilesCamera
 
-            return FilesSource(spec)
+            return FilesCamera(spec)
         case "v4l2":
             from hardware.camera.webcam import Webcam
 

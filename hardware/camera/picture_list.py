@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from hardware.camera.tried_files import TRIES
 
 
-class Series:
+class PictureList:
     """The pictures still to be shown, the next one first."""
 
     def __init__(self, files: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ TRIES = 2
 """How often a file may end the process that reads it: once may have had another cause."""
 
 
-class Tries:
+class TriedFiles:
     """Keeps one line in `marker`: which file is being read, and for the how many-th time.
 
     Its methods raise `OSError` when the marker cannot be written.

@@ -30,12 +30,12 @@ from gate.ports.devices import Look, Restarts
 from gate.rules.payload import Code
 from gate.rules.presence import Sighting
 from hardware.camera.file_names import alias, file_url
-from hardware.camera.picture_list import Series
+from hardware.camera.picture_list import PictureList
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
 from hardware.decoder.effort import Effort, effort
 from hardware.eye import messages as m
-from hardware.eye.freshness import OLD_S, Stale, Stillness, is_past
-from hardware.eye.keeper import Worker
+from hardware.eye.freshness import OLD_S, FreezeDetector, Stale, is_past
+from hardware.eye.keeper import ChildKeeper
 from hardware.eye.pace import REST_AFTER_S, LookPace
 from hardware.eye.slots import Slots
 
@@ -70,7 +70,7 @@ _SLOTS = 3
 _log = structlog.get_logger()
 
 
-class _Waiting(msgspec.Struct, frozen=True):
+class _WaitingFrame(msgspec.Struct, frozen=True):
     """A frame in a slot, not looked at yet."""
 
     slot: int
@@ -104,21 +104,23 @@ class ChildEye:
         self._silence_s = camera_deadline_s
         self._grab_s = min(GRAB_S, camera_deadline_s / 2)
         self._slots = Slots.make(_SLOTS, _slot_size(spec))
-        self._spec, self._series = spec, Series(spec.files)
+        self._spec, self._series = spec, PictureList(spec.files)
         if decoder_deadline_s is None:
             decoder_deadline_s = STILL_DEADLINE_S if self._still else DECODER_DEADLINE_S
-        self._camera = Worker("camera", self._slots, camera_deadline_s, camera=spec)
-        self._decoder = Worker("decoder", self._slots, decoder_deadline_s, headroom_mb=decoder_headroom_mb)
+        self._camera = ChildKeeper("camera", self._slots, camera_deadline_s, camera=spec)
+        self._decoder = ChildKeeper(
+            "decoder", self._slots, decoder_deadline_s, headroom_mb=decoder_headroom_mb
+        )
         self._pace = LookPace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
-        self._waiting: _Waiting | None = None
-        self._decoding: _Waiting | None = None
+        self._waiting: _WaitingFrame | None = None
+        self._decoding: _WaitingFrame | None = None
         self._missed = 0
         self._retried = False
         self._camera_was = 0  # restarts, when the list was last seen to
         self._decoder_was = 0  # restarts when the frame being decoded was sent
         self._heard_camera, self._watched = 0.0, 0
         self._stale: Stale = ""
-        self._stillness = Stillness(camera_deadline_s)
+        self._stillness = FreezeDetector(camera_deadline_s)
         self._exhausted = self._done = False
         self._crashed: HardwareError | None = None
         self._look: Look | None = None
@@ -275,7 +277,9 @@ class ChildEye:
         if answer.refused:
             self._refuse(answer.source, answer.refused)
         else:
-            self._waiting = _Waiting(answer.slot, answer.width, answer.height, answer.source, answer.taken_at)
+            self._waiting = _WaitingFrame(
+                answer.slot, answer.width, answer.height, answer.source, answer.taken_at
+            )
 
     def _decoder_said(self, answer: m.Captured | m.Read | None) -> None:
         frame = self._decoding

@@ -55,7 +55,7 @@ def fingerprint(grey: Grey) -> int:
     return zlib.crc32(few.tobytes()) or 1
 
 
-class Stillness:
+class FreezeDetector:
     """Whether a sensor stands still: every frame the same to the pixel, for longer than chance allows.
 
     Asked of every frame, also across a restart of the camera: one that shows the same picture after it was

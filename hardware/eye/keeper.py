@@ -26,7 +26,7 @@ from gate.common.outage import Outage
 from hardware.camera.spec import CameraSpec
 from hardware.eye import messages as m
 from hardware.eye.assignment import Assignment
-from hardware.eye.restarts import SLOW_RETRY_S, Failures
+from hardware.eye.restarts import SLOW_RETRY_S, RestartPolicy
 from hardware.eye.slots import Slots
 
 Role = Literal["camera", "decoder"]
@@ -39,7 +39,7 @@ KILL_S = 0.5
 """How long to wait for a killed child: one stuck in a driver ends when the driver lets it."""
 
 _PROOF: dict[Role, tuple[int, int]] = {"camera": (3, 2), "decoder": (1, 3)}
-"""For `Failures`. A frozen camera may give a picture when it is opened, and a second process that
+"""For `RestartPolicy`. A frozen camera may give a picture when it is opened, and a second process that
 gets none proves it; a file may end the decoder twice, because it is tried twice."""
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ _HINTS: dict[Role, tuple[str, Step]] = {
 _log = structlog.get_logger()
 
 
-class Worker:
+class ChildKeeper:
     """Keeps one child of `role` alive. Belongs to one thread, the eye's."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Worker:
         self._socket: socket.socket | None = None
         self._due = 0.0  # of the answer while one is awaited, of the next start while there is no child
         self._awaiting = False
-        self._failures = Failures(*_PROOF[role])
+        self._failures = RestartPolicy(*_PROOF[role])
         self._trouble: HardwareError | None = None
         self._outage = Outage(role)
         self._noted = ""

@@ -18,7 +18,7 @@ FUSE = (5, 30.0)
 """This many ends within this many seconds are trouble that a person should see."""
 
 
-class Failures:
+class RestartPolicy:
     """The ends of one child's processes. All times are monotonic seconds.
 
     :param proof: how often a child must have done what it is for until it counts as working.

@@ -18,7 +18,7 @@ MOST_READS = 16
 """A device that floods the gate is read on at the next look."""
 
 
-class Source:
+class DeviceFile:
     """Used from one thread.
 
     :param part: what the log calls it.

@@ -50,7 +50,7 @@ CHARACTERS: dict[int, str] = {
 }
 
 
-class EventCutter:
+class EventParser:
     """Cuts what is read from an event device into its events."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from typing import Literal
 from gate.common.errors import HardwareError, Step
 from gate.ports.devices import Keypad, NoKeypad, Typed
 from hardware.keypad import evdev
-from hardware.keypad.device_file import READ_BYTES, Source
+from hardware.keypad.device_file import READ_BYTES, DeviceFile
 from hardware.keypad.key_entry import TypedLine
 
 BY_ID = Path("/dev/input/by-id")
@@ -58,8 +58,8 @@ class EventKeypad:
         opens = open_device or _opened
         self._clock = clock
         self._line = TypedLine()
-        self._events = evdev.EventCutter()
-        self._source = Source(
+        self._events = evdev.EventParser()
+        self._source = DeviceFile(
             "keypad", lambda: opens(device), lambda error: _translated(device, error), clock
         )
 

@@ -65,7 +65,7 @@ def mock_factory(closed: Collection[int] = ()) -> Any:
     return factory
 
 
-class Output:
+class OutputPin:
     """One pin as an output.
 
     :param key: where the configuration names the pin, for messages.

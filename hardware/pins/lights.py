@@ -15,7 +15,7 @@ from gate.common.errors import HardwareError
 from gate.common.retried import RetriedDevice
 from gate.ports.devices import Silent, Voice
 from gate.ports.signals import Signal
-from hardware.pins.gpio import Output, PinDriver, made, mock_factory
+from hardware.pins.gpio import OutputPin, PinDriver, made, mock_factory
 from hardware.pins.light_patterns import DARK, PATTERNS, LightStep
 
 RETRY_S = 3.0
@@ -122,7 +122,7 @@ class PinVoice:
 class _Light:
     def __init__(self, pin: int, name: str, factory: Any) -> None:
         self._name = name
-        self._output = Output(pin, f"lights.{name}_pin", "lights", factory=factory)
+        self._output = OutputPin(pin, f"lights.{name}_pin", "lights", factory=factory)
 
     def show(self, moment: LightStep) -> None:
         self._output.switch(on=moment.green if self._name == "green" else moment.red)

@@ -14,7 +14,7 @@ GAP_S = 0.15
 """Rest between two pulses; controllers of turnstiles want 100 ms to see two."""
 
 
-class Duty(Value, frozen=True):
+class RelayDuty(Value, frozen=True):
     """`owed`: pulses not begun; `until_s`: end of the running pulse, or of the gap after it."""
 
     owed: int = 0
@@ -34,44 +34,44 @@ class Duty(Value, frozen=True):
         return self.until_s - now_s if waits else None
 
 
-def released(duty: Duty) -> Duty:
+def released(duty: RelayDuty) -> RelayDuty:
     """One pulse more; none while the way is open to everybody."""
     return duty if duty.is_held else replace(duty, owed=duty.owed + 1)
 
 
-def held(duty: Duty) -> Duty:
+def held(duty: RelayDuty) -> RelayDuty:
     """Open for everybody: a running pulse goes over into it, those not begun are dropped."""
     return replace(duty, owed=0, is_pulsing=False, is_held=True)
 
 
-def locked(duty: Duty) -> Duty:
+def locked(duty: RelayDuty) -> RelayDuty:
     """No longer held open. A pulse that runs keeps its time."""
     return replace(duty, is_held=False)
 
 
-def dropped(duty: Duty) -> Duty:
+def dropped(duty: RelayDuty) -> RelayDuty:
     """Pulses not begun are not given: whoever waited for them is gone."""
     return replace(duty, owed=0)
 
 
-def opened(duty: Duty, now_s: float, pulse_s: float) -> Duty:
+def opened(duty: RelayDuty, now_s: float, pulse_s: float) -> RelayDuty:
     """The relay has opened: for the first pulse owed, if for any."""
     if not duty.owed:
         return duty
     return replace(duty, owed=duty.owed - 1, is_pulsing=True, until_s=now_s + pulse_s)
 
 
-def closed(duty: Duty, now_s: float) -> Duty:
+def closed(duty: RelayDuty, now_s: float) -> RelayDuty:
     """The relay has locked."""
     return replace(duty, is_pulsing=False, until_s=now_s + GAP_S)
 
 
-def failed(duty: Duty) -> Duty:
+def failed(duty: RelayDuty) -> RelayDuty:
     """The relay did not follow: to be locked, or held open, is all that is still wanted of it."""
     return replace(duty, owed=0, is_pulsing=False)
 
 
-def ending(duty: Duty, now_s: float, most_s: float) -> Duty:
+def ending(duty: RelayDuty, now_s: float, most_s: float) -> RelayDuty:
     """The gate stops: a running pulse ends within `most_s`, nothing else is wanted."""
     until_s = min(duty.until_s, now_s + most_s) if duty.is_pulsing else duty.until_s
     return replace(duty, owed=0, is_held=False, until_s=until_s)

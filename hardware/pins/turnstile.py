@@ -36,8 +36,8 @@ from gate.common.errors import HardwareError, Step
 from gate.common.outage import Outage
 from gate.ports.devices import Turnstile
 from hardware.pins import relay_duty as duty
-from hardware.pins.gpio import Output, PinDriver, mock_factory
-from hardware.pins.relay_duty import Duty
+from hardware.pins.gpio import OutputPin, PinDriver, mock_factory
+from hardware.pins.relay_duty import RelayDuty
 
 RETRY_S = 1.0
 """Between two attempts to switch a relay that does not follow. It tries again by itself, not by
@@ -146,7 +146,7 @@ class RelayTurnstile:
         self._is_fail_safe = on_power_loss == "fail_safe"
         self._trace = _opened(trace)
         self._changed = threading.Condition()
-        self._duty = Duty()
+        self._duty = RelayDuty()
         self._is_open = False
         self._broken: HardwareError | None = None
         self._outage = Outage("relay")
@@ -158,7 +158,7 @@ class RelayTurnstile:
         self._busy_since: float | None = None  # when the attempt under way began
         self._beats = 0
         self._is_closing = self._is_last = False
-        self._output = Output(
+        self._output = OutputPin(
             pin,
             "turnstile.pin",
             "turnstile",

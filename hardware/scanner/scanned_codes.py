@@ -35,7 +35,7 @@ _AIM = rb"(?:\][A-Za-z][0-9A-Za-z])?"
 _SWAPPED = re.compile(rb'\{.*"TOKEN"\s*:\s*"[a-z]', re.DOTALL)
 
 
-class Codes:
+class ScannedCodes:
     """The code being sent, and those sent but not taken yet. Used from one thread at a time.
 
     :param prefix, suffix: what the scanner was set to send before and after each code, besides Enter or Tab.
@@ -50,7 +50,7 @@ class Codes:
         self._begin()
 
     def __repr__(self) -> str:
-        return f"Codes({len(self._done)} codes, {len(self._code)} bytes)"
+        return f"ScannedCodes({len(self._done)} codes, {len(self._code)} bytes)"
 
     @property
     def is_ended(self) -> bool:

@@ -22,9 +22,9 @@ from gate.common.errors import HardwareError, Step
 from gate.common.outage import Outage
 from gate.ports.devices import NoScanner, Scanner
 from hardware.keypad import evdev
-from hardware.keypad.device_file import RETRY_S, Source
+from hardware.keypad.device_file import RETRY_S, DeviceFile
 from hardware.scanner.layouts import Keyboard, LayoutName
-from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, Codes
+from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, ScannedCodes
 
 WAIT_S = 0.2
 """Longest wait for the next key: how late the thread notices that it is to end."""
@@ -53,8 +53,8 @@ def make_scanner(  # noqa: PLR0913 – the section of the configuration, by name
     """
     if driver == "none":
         return NoScanner()
-    kind: ScannerDevice = AsKeyboard(layout) if driver == "evdev" else AsSerial()
-    return HandScanner(Reader(device, kind, Codes(prefix.encode(), suffix.encode()), clock))
+    kind: ScannerDevice = KeyboardDevice(layout) if driver == "evdev" else SerialDevice()
+    return HandScanner(ScannerReader(device, kind, ScannedCodes(prefix.encode(), suffix.encode()), clock))
 
 
 class ScannerDevice(Protocol):
@@ -65,27 +65,27 @@ class ScannerDevice(Protocol):
     def open(self, path: Path) -> int:
         """For reading without blocking, for this process alone. Raises `OSError`."""
 
-    def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+    def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
         """Bytes of the device, put into `codes`."""
 
     def forget(self) -> None:
         """The device is gone."""
 
 
-class AsKeyboard:
+class KeyboardDevice:
     """A scanner that poses as a keyboard (USB HID)."""
 
     folder = Path("/dev/input")
 
     def __init__(self, layout: LayoutName) -> None:
         self._keyboard = Keyboard(layout)
-        self._events = evdev.EventCutter()
+        self._events = evdev.EventParser()
 
     def open(self, path: Path) -> int:
         """Grabbed: its keys go nowhere else."""
         return evdev.opened_device(path)
 
-    def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+    def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
         """Events of the kernel."""
         for kind, code, value in self._events.cut(some):
             if kind == evdev.KEY:
@@ -100,7 +100,7 @@ class AsKeyboard:
         self._events.forget()
 
 
-class AsSerial:
+class SerialDevice:
     """A scanner that is a serial device (USB CDC ACM): its speed means nothing."""
 
     folder = Path("/dev")
@@ -116,7 +116,7 @@ class AsSerial:
             raise OSError(*error.args) from None
         return fd
 
-    def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+    def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
         """The code as it is."""
         codes.feed(some, now_s)
 
@@ -124,19 +124,23 @@ class AsSerial:
         """Nothing is remembered between two reads."""
 
 
-class Reader:
+class ScannerReader:
     """Reads one device into codes, a turn at a time. `take` and `trouble` are for another thread.
 
     :param device, clock: see `make_scanner`.
     """
 
     def __init__(
-        self, device: str, kind: ScannerDevice, codes: Codes, clock: Callable[[], float] = time.monotonic
+        self,
+        device: str,
+        kind: ScannerDevice,
+        codes: ScannedCodes,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         path = kind.folder / device  # an absolute name stays what it is
         self._kind, self._codes, self._clock = kind, codes, clock
         self._lock = threading.Lock()
-        self._source = Source(
+        self._source = DeviceFile(
             "scanner", lambda: kind.open(path), lambda error: _explained(path, error), clock
         )
 
@@ -180,7 +184,7 @@ class Reader:
 class HandScanner:
     """A `Scanner` whose device is read by a thread."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: ScannerReader) -> None:
         self._reader = reader
         self._closing = threading.Event()
         self._mistakes = Outage("the scanner's thread")

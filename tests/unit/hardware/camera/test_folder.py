@@ -12,11 +12,11 @@ from PIL import Image
 from gate.common.errors import HardwareError
 from hardware.camera import folder
 from hardware.camera.file_names import alias, file_url
-from hardware.camera.folder import SETTLE_S, FilesSource, FolderSource
+from hardware.camera.folder import SETTLE_S, FilesCamera, FolderCamera
 from hardware.camera.frame_source import Frame, fit
 from hardware.camera.open import open_camera
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
-from hardware.camera.tried_files import Tries
+from hardware.camera.tried_files import TriedFiles
 from hardware.decoder.decode import read_codes
 from hardware.decoder.picture_file import Grey, load_picture
 from tests.unit.hardware.scenes import code
@@ -31,7 +31,7 @@ def _spec(folder: Path, hold_ms: int = 0) -> CameraSpec:
     return CameraSpec(driver="folder", path=str(folder), fps=1000, hold_ms=hold_ms)
 
 
-def _frames(camera: FolderSource, count: int) -> list[Frame]:
+def _frames(camera: FolderCamera, count: int) -> list[Frame]:
     frames = [camera.grab(1.0) for _ in range(count)]
     return [frame for frame in frames if frame is not None]
 
@@ -48,14 +48,14 @@ def _aged(path: Path) -> Path:
 
 
 def test_an_empty_folder_is_a_dark_frame(tmp_path: Path) -> None:
-    (frame,) = _frames(FolderSource(_spec(tmp_path)), 1)
+    (frame,) = _frames(FolderCamera(_spec(tmp_path)), 1)
     assert frame.grey.shape == (480, 640)
     assert not frame.grey.any()
 
 
 def test_a_picture_is_held_up_then_moved_to_seen(tmp_path: Path) -> None:
     _save(code("A"), tmp_path / "a.png")
-    camera = FolderSource(_spec(tmp_path))
+    camera = FolderCamera(_spec(tmp_path))
     frames = _frames(camera, 4)
     assert [_raws(frame) for frame in frames] == [[], [b"A"], [], []]
     assert frames[1].source == alias("a.png")
@@ -65,7 +65,7 @@ def test_a_picture_is_held_up_then_moved_to_seen(tmp_path: Path) -> None:
 
 def test_a_picture_is_held_for_its_time(tmp_path: Path) -> None:
     _save(code("A"), tmp_path / "a.png")
-    camera = FolderSource(_spec(tmp_path, hold_ms=60_000))
+    camera = FolderCamera(_spec(tmp_path, hold_ms=60_000))
     assert [_raws(frame) for frame in _frames(camera, 6)] == [[]] + [[b"A"]] * 5
     assert (tmp_path / "a.png").exists()
 
@@ -73,12 +73,12 @@ def test_a_picture_is_held_for_its_time(tmp_path: Path) -> None:
 def test_pictures_come_oldest_first_with_a_dark_frame_between(tmp_path: Path) -> None:
     _save(code("NEW"), tmp_path / "a.png")
     _aged(_save(code("OLD"), tmp_path / "b.png"))
-    frames = _frames(FolderSource(_spec(tmp_path)), 5)
+    frames = _frames(FolderCamera(_spec(tmp_path)), 5)
     assert [_raws(frame) for frame in frames] == [[], [b"OLD"], [], [b"NEW"], []]
 
 
 def test_the_same_name_twice_replaces_nothing(tmp_path: Path) -> None:
-    camera = FolderSource(_spec(tmp_path))
+    camera = FolderCamera(_spec(tmp_path))
     for text in ("A", "B"):
         _save(code(text), tmp_path / "a.png")
         _frames(camera, 4)
@@ -88,7 +88,7 @@ def test_the_same_name_twice_replaces_nothing(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("not a picture")
     _aged(tmp_path / "bad.png")
-    frames = _frames(FolderSource(_spec(tmp_path)), 3)
+    frames = _frames(FolderCamera(_spec(tmp_path)), 3)
     assert [bool(frame.refused) for frame in frames] == [False, True, False]
     assert "not a picture" in frames[1].refused
     assert (tmp_path / "refused" / "bad.png").is_file()
@@ -99,7 +99,7 @@ def test_what_a_folder_tells_of_a_file_never_has_its_name(tmp_path: Path) -> Non
     _aged(tmp_path / "MGY-PF-SECRET.png")
     (tmp_path / "bad.MGY-PF-SECRET").write_text("not a picture")
     _aged(tmp_path / "bad.MGY-PF-SECRET")
-    told = [frame.source + frame.refused for frame in _frames(FolderSource(_spec(tmp_path)), 6)]
+    told = [frame.source + frame.refused for frame in _frames(FolderCamera(_spec(tmp_path)), 6)]
     assert sum("file:" in words for words in told) == 2
     assert not any("SECRET" in words or str(tmp_path) in words for words in told)
 
@@ -130,9 +130,9 @@ def test_a_file_that_ended_the_camera_twice_is_set_aside_unread(
     monkeypatch.setattr(folder, "load_picture", crashing)
     for _ in range(2):
         with pytest.raises(Crash):
-            _frames(FolderSource(_spec(tmp_path)), 2)
+            _frames(FolderCamera(_spec(tmp_path)), 2)
     _save(code("GOOD"), tmp_path / "good.png")
-    frames = _frames(FolderSource(_spec(tmp_path)), 3)
+    frames = _frames(FolderCamera(_spec(tmp_path)), 3)
     assert "ended twice" in frames[1].refused
     assert _raws(frames[2]) == [b"GOOD"]
     assert opened == ["evil.png", "evil.png", "good.png"]
@@ -150,8 +150,8 @@ def test_a_file_that_ended_the_camera_once_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(folder, "load_picture", crashing)
         with pytest.raises(Crash):
-            _frames(FolderSource(_spec(tmp_path)), 2)
-    assert [_raws(frame) for frame in _frames(FolderSource(_spec(tmp_path)), 2)] == [[], [b"A"]]
+            _frames(FolderCamera(_spec(tmp_path)), 2)
+    assert [_raws(frame) for frame in _frames(FolderCamera(_spec(tmp_path)), 2)] == [[], [b"A"]]
     assert not list((tmp_path / "refused").iterdir())
 
 
@@ -159,17 +159,17 @@ def test_a_marker_cut_short_by_a_loss_of_power_counts_for_nothing(tmp_path: Path
     marker = tmp_path / "marker"
     for content in ("", "key", "key two", "other 2", "a b c"):
         marker.write_text(content)
-        assert Tries(marker).begin("key")
-    assert Tries(marker).begin("key")
-    assert not Tries(marker).begin("key")
-    Tries(marker).over()
-    assert Tries(marker).begin("key")
+        assert TriedFiles(marker).begin("key")
+    assert TriedFiles(marker).begin("key")
+    assert not TriedFiles(marker).begin("key")
+    TriedFiles(marker).over()
+    assert TriedFiles(marker).begin("key")
 
 
 def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
     whole = _save(code("A"), tmp_path / "seen.png").read_bytes()
     (tmp_path / "seen.png").unlink()
-    camera = FolderSource(_spec(tmp_path))
+    camera = FolderCamera(_spec(tmp_path))
     (tmp_path / "a.png").write_bytes(whole[:300])
     assert [frame.refused for frame in _frames(camera, 5)] == [""] * 5
     (tmp_path / "a.png").write_bytes(whole)
@@ -179,7 +179,7 @@ def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
 def test_hidden_files_and_folders_are_left_alone(tmp_path: Path) -> None:
     _save(code("A"), tmp_path / "a.png").rename(tmp_path / ".a.png.part")
     (tmp_path / "more").mkdir()
-    frames = _frames(FolderSource(_spec(tmp_path)), 4)
+    frames = _frames(FolderCamera(_spec(tmp_path)), 4)
     assert not any(frame.grey.any() for frame in frames)
     assert (tmp_path / ".a.png.part").exists()
 
@@ -193,7 +193,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_folder_taken_away_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "camera"
     folder.mkdir()
-    camera = FolderSource(_spec(folder))
+    camera = FolderCamera(_spec(folder))
     for name in ("seen", "refused"):
         (folder / name).rmdir()
     folder.rmdir()
@@ -203,7 +203,7 @@ def test_a_folder_taken_away_is_named(tmp_path: Path) -> None:
 
 def test_a_list_of_pictures_is_shown_once(tmp_path: Path) -> None:
     good = _save(code("A"), tmp_path / "a.png")
-    camera = FilesSource(CameraSpec(driver="files", files=(str(good), str(tmp_path / "none.png"))))
+    camera = FilesCamera(CameraSpec(driver="files", files=(str(good), str(tmp_path / "none.png"))))
     first, second = camera.grab(0), camera.grab(0)
     assert first is not None
     assert second is not None
@@ -215,7 +215,7 @@ def test_a_list_of_pictures_is_shown_once(tmp_path: Path) -> None:
 
 def test_a_large_picture_of_a_list_is_made_to_fit_a_slot(tmp_path: Path) -> None:
     large = _save(np.full((3000, 4000), 255, dtype=np.uint8), tmp_path / "large.png")
-    frame = FilesSource(CameraSpec(driver="files", files=(str(large),))).grab(0)
+    frame = FilesCamera(CameraSpec(driver="files", files=(str(large),))).grab(0)
     assert frame is not None
     assert frame.grey.shape == (LONGEST_SIDE * 3 // 4, LONGEST_SIDE)
 

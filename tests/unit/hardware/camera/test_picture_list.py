@@ -5,19 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.camera.picture_list import Series
+from hardware.camera.picture_list import PictureList
 from hardware.camera.tried_files import TRIES
 
 
 def test_a_new_process_begins_with_the_picture_the_last_one_did_not_show() -> None:
-    series = Series(["a", "b", "c"])
+    series = PictureList(["a", "b", "c"])
     series.shown()
     assert series.ended() == ""
     assert series.left == ("b", "c")
 
 
 def test_a_picture_that_ends_two_processes_is_skipped() -> None:
-    series = Series(["evil", "good"])
+    series = PictureList(["evil", "good"])
     assert [series.ended() for _ in range(TRIES)] == ["", "evil"]
     assert series.left == ("good",)
 
@@ -25,7 +25,7 @@ def test_a_picture_that_ends_two_processes_is_skipped() -> None:
 @given(st.integers(0, 30), st.lists(st.booleans(), max_size=100))
 def test_each_picture_is_shown_or_skipped_once_and_in_order(count: int, ends: list[bool]) -> None:
     names = list(map(str, range(count)))
-    series, done = Series(names), list[str]()
+    series, done = PictureList(names), list[str]()
     for ended in ends:
         before = series.left[:1]
         if not ended:

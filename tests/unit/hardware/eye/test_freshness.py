@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.recovery.open_journal import PATIENCE_S
-from hardware.eye.freshness import KEPT_S, OLD_S, Stillness, fingerprint, is_past, stale
+from hardware.eye.freshness import KEPT_S, OLD_S, FreezeDetector, fingerprint, is_past, stale
 
 AT = st.floats(0, 1e6)
 
@@ -43,20 +43,20 @@ NOISE = st.lists(st.integers(0, 2**31), min_size=2, max_size=40)
 @given(NOISE)
 def test_a_sensor_with_the_least_noise_is_never_frozen(seeds: list[int]) -> None:
     """One grey value up or down in a pixel of ten, and frames for as long as one likes."""
-    still, scene = Stillness(5.0), np.tile(np.arange(0, 240, dtype=np.uint8), (64, 2))
+    still, scene = FreezeDetector(5.0), np.tile(np.arange(0, 240, dtype=np.uint8), (64, 2))
     for number, seed in enumerate(seeds):
         noise = np.random.default_rng([number, seed]).integers(0, 10, scene.shape) == 0
         assert not still.is_frozen(fingerprint(scene + noise.astype(np.uint8)), 10.0 * number)
 
 
 def test_the_same_pixels_for_longer_than_chance_allows_are_a_frozen_sensor_until_they_change() -> None:
-    still = Stillness(5.0)
+    still = FreezeDetector(5.0)
     assert [still.is_frozen(7, at) for at in (0.0, 3.0, 5.0, 5.1, 60.0)] == [False, False, False, True, True]
     assert [still.is_frozen(print_, 61.0) for print_ in (8, 7)] == [False, False]
 
 
 def test_a_dark_room_or_a_covered_lens_may_look_alike_for_hours() -> None:
-    still = Stillness(5.0)
+    still = FreezeDetector(5.0)
     covered = fingerprint(np.full((480, 640), 16, dtype=np.uint8))
     assert not any(still.is_frozen(covered, float(at)) for at in range(0, 7200, 60))
 

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.eye.restarts import FUSE, QUICK_RETRY_S, Failures
+from hardware.eye.restarts import FUSE, QUICK_RETRY_S, RestartPolicy
 
 LIVES = st.lists(st.tuples(st.floats(0.0, 100.0), st.booleans()), max_size=50)
 START_S = 0.4
 """Three times what a decoder was seen to take to start."""
 
 
-def _after(lives: list[tuple[float, bool]]) -> Failures:
+def _after(lives: list[tuple[float, bool]]) -> RestartPolicy:
     """The ends of children that lived so long, and did what they are for or not."""
-    failures, now = Failures(), 0.0
+    failures, now = RestartPolicy(), 0.0
     for seconds, fruitful in lives:
         now += seconds
         if fruitful:
@@ -46,7 +46,7 @@ def test_one_end_calls_nobody_and_is_mended_at_once() -> None:
 @pytest.mark.parametrize("most", [2, 3])
 @pytest.mark.parametrize("first_worked", [True, False])
 def test_ends_with_no_working_child_in_between_are_trouble(most: int, first_worked: bool) -> None:
-    failures = Failures(in_a_row=most)
+    failures = RestartPolicy(in_a_row=most)
     lives = [first_worked] + [False] * (most - 1)
     for number, worked in enumerate(lives, start=1):
         if worked:
@@ -69,7 +69,7 @@ def test_many_ends_in_a_short_time_are_trouble_even_if_each_did_something() -> N
 
 
 def test_a_child_works_only_when_it_has_proved_it() -> None:
-    failures = Failures(proof=2, in_a_row=2)
+    failures = RestartPolicy(proof=2, in_a_row=2)
     for now in (1.0, 2.0):
         failures.delivered()
         assert not failures.works

@@ -19,7 +19,7 @@ from gpiozero.pins.mock import MockFactory
 
 from gate.common.errors import HardwareError
 from gate.ports.signals import Signal
-from hardware.pins.gpio import Output, choose_factory
+from hardware.pins.gpio import OutputPin, choose_factory
 from hardware.pins.light_patterns import HIGH_HZ, PATTERNS, LightStep
 from hardware.pins.lights import PinVoice
 from hardware.pins.turnstile import RelayTurnstile
@@ -129,8 +129,8 @@ def test_no_pulse_at_start_pulse_and_stop_whatever_the_relay_rests_at(
 
 def test_a_kept_pin_is_left_as_it_is_at_the_end_of_the_program(chip: Chip, factory: Any) -> None:
     """What runs then: ours, then gpiozero's, which closes every pin its factory knows."""
-    kept = Output(17, "turnstile.pin", "turnstile", on=True, kept=True, factory=factory)
-    other = Output(22, "lights.green_pin", "lights", on=True, factory=factory)
+    kept = OutputPin(17, "turnstile.pin", "turnstile", on=True, kept=True, factory=factory)
+    other = OutputPin(22, "lights.green_pin", "lights", on=True, factory=factory)
     kept._leave()
     factory.close()
     assert chip.driven[17] == [None, 1]
@@ -173,7 +173,9 @@ def test_pins_made_in_two_threads_at_once_share_one_factory(monkeypatch: pytest.
 
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     monkeypatch.setattr(gpiozero.Device, "_default_pin_factory", choose)
-    threads = [threading.Thread(target=Output, args=(pin, "turnstile.pin", "turnstile")) for pin in (17, 22)]
+    threads = [
+        threading.Thread(target=OutputPin, args=(pin, "turnstile.pin", "turnstile")) for pin in (17, 22)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -202,8 +204,8 @@ def test_a_pin_can_be_made_again_although_it_failed_the_first_time() -> None:
     failures = []  # kept, as whoever reports them does
     for _ in range(2):
         with pytest.raises(HardwareError, match="the wire is cut") as failed:
-            Output(17, "turnstile.pin", "turnstile", active_high=False, factory=factory)
+            OutputPin(17, "turnstile.pin", "turnstile", active_high=False, factory=factory)
         failures.append(failed.value)
     pin.refuses = False
-    Output(17, "turnstile.pin", "turnstile", active_high=False, factory=factory).close()
+    OutputPin(17, "turnstile.pin", "turnstile", active_high=False, factory=factory).close()
     assert len(failures) == 2

@@ -18,7 +18,7 @@ from gate.rules.passage import Sensed
 from hardware.pins import fire_alarm as fire
 from hardware.pins import inputs
 from hardware.pins.inputs import BLOCKED_S, BODY_S, CONTACT_S, GpioInputs, make_inputs
-from hardware.pins.relay_duty import Duty
+from hardware.pins.relay_duty import RelayDuty
 from hardware.pins.turnstile import RelayTurnstile
 from tests.patience import PATIENCE_S, until
 from tests.unit.hardware.watched_pins import WatchedPin, levels
@@ -327,7 +327,7 @@ def test_the_fire_alarm_opens_the_turnstile_with_the_door_doing_nothing(wires: W
     assert levels(wires.factory.pin(17)) == [False, True]
     wires.close(FIRE)
     assert levels(wires.factory.pin(17)) == [False, True, False]
-    assert relay._duty == Duty(until_s=relay._duty.until_s)
+    assert relay._duty == RelayDuty(until_s=relay._duty.until_s)
     relay.close()
 
 

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.pins import relay_duty as duty
-from hardware.pins.relay_duty import GAP_S, Duty
+from hardware.pins.relay_duty import GAP_S, RelayDuty
 
 PULSE_S = 0.5
 
 
 def test_a_pulse_begins_when_the_relay_has_followed() -> None:
-    asked = duty.released(Duty())
+    asked = duty.released(RelayDuty())
     assert asked.wants_open(10.0)
     running = duty.opened(asked, 12.0, PULSE_S)
     assert running.wants_open(12.4)
@@ -21,14 +21,14 @@ def test_a_pulse_begins_when_the_relay_has_followed() -> None:
 
 
 def test_the_next_pulse_waits_for_the_gap() -> None:
-    running = duty.released(duty.opened(duty.released(Duty()), 0.0, PULSE_S))
+    running = duty.released(duty.opened(duty.released(RelayDuty()), 0.0, PULSE_S))
     locked = duty.closed(running, 0.5)
     assert not locked.wants_open(0.5 + GAP_S - 0.01)
     assert locked.wants_open(0.5 + GAP_S)
 
 
 def test_a_release_while_held_open_is_no_pulse_and_none_later() -> None:
-    held = duty.held(duty.released(Duty()))
+    held = duty.held(duty.released(RelayDuty()))
     assert duty.released(held).owed == 0
     assert held.wants_open(1e9)
     assert held.next_s(0.0) is None
@@ -36,17 +36,17 @@ def test_a_release_while_held_open_is_no_pulse_and_none_later() -> None:
 
 
 def test_a_pulse_that_was_given_up_ends_as_soon_as_the_relay_follows() -> None:
-    given_up = duty.dropped(duty.released(Duty()))
+    given_up = duty.dropped(duty.released(RelayDuty()))
     assert not duty.opened(given_up, 3.0, PULSE_S).wants_open(3.0)
 
 
 def test_a_relay_that_failed_owes_nothing_but_being_held_open() -> None:
-    assert not duty.failed(duty.released(Duty())).wants_open(1.0)
-    assert duty.failed(duty.held(Duty())).wants_open(1.0)
+    assert not duty.failed(duty.released(RelayDuty())).wants_open(1.0)
+    assert duty.failed(duty.held(RelayDuty())).wants_open(1.0)
 
 
 def test_a_running_pulse_ends_soon_when_the_gate_stops() -> None:
-    running = duty.released(duty.opened(duty.released(Duty()), 0.0, 60.0))
+    running = duty.released(duty.opened(duty.released(RelayDuty()), 0.0, 60.0))
     ending = duty.ending(running, 1.0, 1.5)
     assert ending.wants_open(2.4)
     assert not ending.wants_open(2.5)
@@ -56,7 +56,7 @@ def test_a_running_pulse_ends_soon_when_the_gate_stops() -> None:
 @given(st.lists(st.sampled_from(["release", "hold", "rest", "fail"]), max_size=30), st.data())
 def test_never_more_pulses_than_releases_and_never_two_in_one(asked: list[str], data: st.DataObject) -> None:
     """The relay follows whatever is wanted of it, at any time in between."""
-    state, now, is_open, pulses = Duty(), 0.0, False, 0
+    state, now, is_open, pulses = RelayDuty(), 0.0, False, 0
     for what in [*asked, *["wait"] * 8]:
         if what == "release":
             state = duty.released(state)

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from gate.common.errors import HardwareError, Step
 from hardware.pins import turnstile
-from hardware.pins.relay_duty import GAP_S, Duty
+from hardware.pins.relay_duty import GAP_S, RelayDuty
 from hardware.pins.turnstile import NoTurnstile, RelayTurnstile, make_turnstile
 from tests.patience import PATIENCE_S, until
 from tests.unit.hardware.watched_pins import WatchedPin, levels
@@ -257,7 +257,7 @@ def test_a_pulse_that_was_given_is_no_error_however_soon_the_relay_breaks(factor
 
 def _promised_and_not_begun(relay: RelayTurnstile) -> None:
     """Asked for at the end of a gap: the relay's thread has not woken yet."""
-    relay._duty = Duty(owed=1)
+    relay._duty = RelayDuty(owed=1)
 
 
 def test_a_release_does_not_wait_for_the_end_of_pulses_asked_for_before(

@@ -19,7 +19,7 @@ NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
 
 
 def read(some: bytes, layout: LayoutName) -> str:
-    keyboard, events = Keyboard(layout), evdev.EventCutter()
+    keyboard, events = Keyboard(layout), evdev.EventParser()
     keys = [(code, value) for kind, code, value in events.cut(some) if kind == evdev.KEY]
     return "".join(keyboard.event(code, value) for code, value in keys)
 

@@ -14,7 +14,7 @@ from hardware.scanner.scanned_codes import (
     MOST_CODES,
     PAUSE_S,
     STALE_S,
-    Codes,
+    ScannedCodes,
 )
 from tests.codes import printed, signed
 from tests.factories import code_id
@@ -23,13 +23,13 @@ CARRIERS = [code_id(), signed(), printed()]
 
 
 def read(some: bytes, prefix: str = "", suffix: str = "") -> list[bytes]:
-    codes = Codes(prefix.encode(), suffix.encode())
+    codes = ScannedCodes(prefix.encode(), suffix.encode())
     codes.feed(some, 1.0)
     codes.silence(1.0 + PAUSE_S)
     return taken(codes, 1.0 + PAUSE_S)
 
 
-def taken(codes: Codes, now: float = 1.0) -> list[bytes]:
+def taken(codes: ScannedCodes, now: float = 1.0) -> list[bytes]:
     found = []
     while (code := codes.take(now)) is not None:
         found.append(code)
@@ -52,7 +52,7 @@ def test_what_it_was_set_to_add_is_taken_off_where_it_is(text: str, sent: str) -
 
 
 def test_two_codes_are_two() -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     codes.feed(b"ONE\r\n", 1.0)
     codes.feed(b"TWO\n\n\r\n", 1.0 + JOIN_S)
     codes.silence(1.1 + JOIN_S)
@@ -64,7 +64,7 @@ CARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nN:Perez;Ana\r\nTEL:555\r\nEMAIL:a@b.c\r\n
 
 @pytest.mark.parametrize("piece", [1, 7, 4096])
 def test_a_foreign_code_of_several_lines_is_one_code(piece: int) -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     for number, start in enumerate(range(0, len(CARD), piece)):
         codes.feed(CARD[start : start + piece], 1.0 + number / 100)
         codes.silence(1.0 + number / 100 + JOIN_S / 2)
@@ -75,7 +75,7 @@ def test_a_foreign_code_of_several_lines_is_one_code(piece: int) -> None:
 
 @pytest.mark.parametrize("text", CARRIERS)
 def test_a_ticket_among_other_lines_is_foreign_and_the_next_one_is_read(text: str) -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     codes.feed(f"NOTE\n{text}\n".encode(), 1.0)
     codes.feed(f"{text}\n".encode(), 1.1)
     codes.silence(1.2)
@@ -85,14 +85,14 @@ def test_a_ticket_among_other_lines_is_foreign_and_the_next_one_is_read(text: st
 
 
 def test_the_same_code_sent_without_a_pause_is_that_code_and_does_not_wait_for_ever() -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     for number in range(100):
         codes.feed(b"SAME\r\n", number / 100)
     assert set(taken(codes)) == {b"SAME"}
 
 
 def test_without_enter_a_pause_ends_a_code_and_nothing_shorter() -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     codes.feed(b"MGY-", 1.0)
     codes.silence(1.0 + PAUSE_S / 2)
     codes.feed(b"PF", 1.0 + PAUSE_S / 2)
@@ -103,7 +103,7 @@ def test_without_enter_a_pause_ends_a_code_and_nothing_shorter() -> None:
 
 
 def test_half_of_a_code_is_no_code() -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     codes.feed(b"MGY-PF-2026", 1.0)
     codes.forget()
     codes.feed(code_id().encode() + b"\n", 1.9)
@@ -125,7 +125,7 @@ def test_the_largest_json_code_is_read_and_a_larger_one_is_too_long() -> None:
 
 
 def test_a_stuck_key_takes_no_memory_and_is_told_of_until_it_ends() -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     for _ in range(40):
         codes.feed(b"7" * 1024, 1.0)
     assert codes.is_endless
@@ -137,7 +137,7 @@ def test_a_stuck_key_takes_no_memory_and_is_told_of_until_it_ends() -> None:
 
 
 def test_of_codes_nobody_takes_the_newest_are_kept_and_none_for_long() -> None:
-    codes = Codes()
+    codes = ScannedCodes()
     for number in range(101):
         codes.feed(b"%d\n" % number, number / 10)
     assert taken(codes, 10.0) == [b"%d" % number for number in range(100 - MOST_CODES, 100)]
@@ -160,7 +160,7 @@ def test_json_in_capitals_alone_is_not_called_forged() -> None:
 
 @given(st.lists(st.binary(max_size=300), max_size=12), st.binary(max_size=3), st.binary(max_size=3))
 def test_whatever_is_sent_is_cut_and_shown_nowhere(parts: list[bytes], prefix: bytes, suffix: bytes) -> None:
-    codes = Codes(prefix, suffix)
+    codes = ScannedCodes(prefix, suffix)
     for number, part in enumerate(parts):
         codes.feed(part, number / 10)
         codes.silence(number / 10)

@@ -14,8 +14,15 @@ from gate.common.errors import Step
 from gate.ports.devices import NoScanner, Scanner
 from hardware.keypad import evdev
 from hardware.keypad.device_file import RETRY_S
-from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, PAUSE_S, Codes
-from hardware.scanner.scanner import AsKeyboard, AsSerial, HandScanner, Reader, ScannerDevice, make_scanner
+from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, PAUSE_S, ScannedCodes
+from hardware.scanner.scanner import (
+    HandScanner,
+    KeyboardDevice,
+    ScannerDevice,
+    ScannerReader,
+    SerialDevice,
+    make_scanner,
+)
 from tests.codes import printed, signed
 from tests.factories import code_id
 from tests.patience import until
@@ -38,7 +45,7 @@ def awaited(scanner: Scanner) -> bytes:
     return found[0]
 
 
-class Plugged(AsKeyboard):
+class Plugged(KeyboardDevice):
     """A scanner that poses as a keyboard, plugged into a `Socket`."""
 
     def __init__(self, socket: Socket) -> None:
@@ -56,11 +63,11 @@ def socket() -> Iterator[Socket]:
     socket.end()
 
 
-def a_reader(socket: Socket, kind: ScannerDevice | None = None) -> Reader:
-    return Reader("event7", kind or Plugged(socket), Codes(), lambda: socket.now)
+def a_reader(socket: Socket, kind: ScannerDevice | None = None) -> ScannerReader:
+    return ScannerReader("event7", kind or Plugged(socket), ScannedCodes(), lambda: socket.now)
 
 
-def read(reader: Reader, socket: Socket, some: bytes) -> bytes | None:
+def read(reader: ScannerReader, socket: Socket, some: bytes) -> bytes | None:
     for start in range(0, len(some), 4096):  # a pipe holds more, the kernel gives less
         socket.feed(some[start : start + 4096])
         reader.turn(0)
@@ -209,7 +216,7 @@ def test_a_serial_scanners_bytes_become_the_code_through_a_thread(line: Line, te
 
 def test_a_serial_scanner_is_raw_and_nothing_is_echoed_to_it(line: Line) -> None:
     """A terminal as it comes would swallow Ctrl-C and Ctrl-S in a code, and wait for a newline."""
-    kind = AsSerial()
+    kind = SerialDevice()
     fd = kind.open(Path(line.path))
     line.send(b"a\x03\x13\x04b")
     got = b""
@@ -247,13 +254,14 @@ def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -
     class Wrong(Plugged):
         tries = 0
 
-        def feed(self, some: bytes, codes: Codes, now_s: float) -> None:
+        def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
             self.tries += 1
             if self.tries == 1:
                 raise ValueError("a mistake")
             super().feed(some, codes, now_s)
 
-    reader = Reader("event7", Wrong(socket), Codes())  # a clock that runs: a code is whole after a pause
+    # a clock that runs: a code is whole after a pause
+    reader = ScannerReader("event7", Wrong(socket), ScannedCodes())
     with capture_logs() as logs:
         scanner = HandScanner(reader)
         socket.feed(typed("LOST\n"))
