@@ -19,9 +19,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from demo.servers import temporary_folder
+from tests.long import cases
 
 # a case that takes long says something of the machine, and nothing of the rule
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine",
+    max_examples=cases(50, long=200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("any machine")
 
 _MEMORY = Path("/dev/shm")

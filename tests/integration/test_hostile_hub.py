@@ -30,6 +30,7 @@ from sync.wire.messages import GateConfig, encode
 from tests.certificates import Authority
 from tests.integration.test_snapshot_client import ROWS, rows_of
 from tests.integration.test_snapshot_client import snapshot as a_night
+from tests.long import cases
 from tests.patience import PATIENCE_S
 
 CONFIG = encode(GateConfig(gate_id="gate-1", gate_name="GATE", venue="maguey", events=()))
@@ -321,7 +322,10 @@ def cut(text: bytes, places: list[int]) -> list[bytes]:
 PLACES = st.lists(st.integers(0, 5000), max_size=12)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(30, long=200),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(
     packed=st.booleans(),
     chunks=st.none() | PLACES,

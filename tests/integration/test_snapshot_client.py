@@ -26,6 +26,7 @@ from sync.feed import snapshot as limits
 from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused, HubUnreachable
 from sync.wire.messages import Change, GateConfig, SnapshotEnd, SnapshotHeader, encode
 from tests.factories import NOW, a_code, a_table, an_admission, an_event, code_id
+from tests.long import cases
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -446,7 +447,7 @@ def test_of_a_line_that_cannot_be_read_the_code_is_kept_out(hub: type[Hub], clie
     assert (verdict.ruling, verdict.reason) == (Ruling.DENY, Reason.UNKNOWN)
 
 
-@settings(max_examples=100)
+@settings(max_examples=cases(40, long=200))
 @given(st.lists(st.one_of(st.sampled_from(UNREADABLE), st.sampled_from(ROWS)), max_size=12), st.data())
 def test_any_mixture_of_lines_in_any_pieces_gives_those_that_can_be_read(
     mixed: list[bytes | FeedRow], data: st.DataObject

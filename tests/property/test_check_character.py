@@ -21,6 +21,7 @@ from gate.rules.payload import Code, code_hash, parse
 from gate.rules.typed_code import readings
 from gate.rules.typo import Typo, likely
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
+from tests.long import cases
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NIGHT = Starts(nights=(NightCode(code="PF", day=date(2026, 11, 20)),))
@@ -38,7 +39,7 @@ def swapped(code: str, at: int) -> str:
     return code[:at] + code[at + 1] + code[at] + code[at + 2 :]
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(30, long=100))
 @given(CODES)
 def test_every_single_wrong_character_at_every_place_is_found(code: str) -> None:
     assert holds(code)

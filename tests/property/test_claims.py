@@ -32,6 +32,7 @@ from sync.cache.writer import Cache
 from sync.wire.messages import GateConfig
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
+from tests.long import cases
 from tests.machines import play
 
 TICKETS = [code_id(number) for number in (1, 2)]
@@ -216,4 +217,4 @@ class ClaimsMachine(RuleBasedStateMachine):
 class TestClaimsMachine:
     @pytest.mark.parametrize("part", range(2))
     def test_no_run_breaks_a_rule(self, part: int) -> None:
-        play(ClaimsMachine, part, examples=15, steps=25)
+        play(ClaimsMachine, part, examples=cases(8, long=40), steps=25)

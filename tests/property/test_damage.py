@@ -25,6 +25,7 @@ from gate.store.cache import LinkState
 from gate.store.journal import Journal
 from tests.damage import set_aside
 from tests.factories import StoppedClock, a_record, code_id
+from tests.long import cases
 
 GUESTS = 40
 UNKNOWN = LinkState()
@@ -117,7 +118,7 @@ def rows(path: Path) -> list[Row]:
 
 @pytest.mark.parametrize("part", range(4))
 @settings(
-    max_examples=50,
+    max_examples=cases(20, long=100),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     print_blob=True,
 )

@@ -40,6 +40,7 @@ from sync.wire.messages import Change
 from tests.claims import HubInMemory, Line, Mood
 from tests.doors import Bench, WitnessedTurnstile
 from tests.factories import a_table, an_admission, an_event, code_id, pass_id
+from tests.long import cases
 from tests.machines import play
 
 FRAME_MS = 250
@@ -404,4 +405,4 @@ def _killer(statement: int) -> Any:
 class TestDoorMachine:
     @pytest.mark.parametrize("part", range(5))
     def test_no_run_breaks_a_rule(self, part: int) -> None:
-        play(DoorMachine, part, examples=20, steps=40)
+        play(DoorMachine, part, examples=cases(10, long=40), steps=40)

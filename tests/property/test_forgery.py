@@ -24,6 +24,7 @@ from gate.rules.model import Kind, Reason, Ruling, Status, Verdict
 from gate.rules.payload import Code, parse, prove
 from tests.codes import KEY, NEXT_KEY, printed, signed
 from tests.factories import a_question, a_table, an_admission, code_id, pass_id
+from tests.long import cases
 from tests.mutations import mutated
 
 KEYS = {"K1": KEY.public_key(), "K2": NEXT_KEY.public_key()}
@@ -175,7 +176,7 @@ MUTATED = st.builds(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=cases(200, long=1000))
 @given(st.binary(max_size=1100) | st.text(max_size=400).map(str.encode) | BODIES | MUTATED)
 @example(b"")
 @example(b"{" * 1024)

@@ -39,6 +39,7 @@ from sync.upload.outbox import Outbox
 from sync.wire.messages import GateConfig, LendRequest
 from tests.claims import HubInMemory, Line, Mood, records_in, standing
 from tests.factories import StoppedClock, an_admission, an_event, code_id
+from tests.long import cases
 from tests.machines import play
 
 HOMES = ("gate-1", "gate-2", "gate-3")
@@ -294,7 +295,7 @@ class HomeGateMachine(RuleBasedStateMachine):
 class TestHomeGateMachine:
     @pytest.mark.parametrize("part", range(2))
     def test_no_run_breaks_a_rule(self, part: int) -> None:
-        play(HomeGateMachine, part, examples=20, steps=25)
+        play(HomeGateMachine, part, examples=cases(10, long=40), steps=25)
 
 
 def test_a_decision_that_is_stopped_at_any_place_admits_nobody_twice(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from sync.wire.messages import GateConfig
 from tests.codes import KEYS, signed
 from tests.doors import make_desk
 from tests.factories import DOORS, StoppedClock, a_table, an_admission, an_event, code_id, pass_id
+from tests.long import cases
 
 HOUR = timedelta(hours=1)
 State = Literal["scheduled", "completed", "cancelled"]
@@ -120,7 +121,7 @@ def told(event: Event, verdict: Verdict) -> Verdict:
     return verdict
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(15, long=60))
 @given(nights=overlapping(), instants=st.lists(st.integers(-5 * 60, 32 * 60), min_size=1, max_size=4))
 def test_of_two_nights_that_overlap_every_ticket_is_judged_as_if_its_night_were_alone(
     nights: tuple[Sold, Sold], instants: list[int]

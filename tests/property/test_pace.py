@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sync.peers.pace import A_MINUTE, BURST, MOST_MINUTES, NIGHT_S, PER_SECOND, EntryPace
 from tests.factories import NOW
+from tests.long import cases
 
 MINUTES = st.integers(min_value=1, max_value=180)
 
@@ -22,7 +23,7 @@ def a_night(source: random.Random, minutes: int, a_minute: int) -> list[float]:
     return sorted(times)
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(25, long=100))
 @given(st.integers(), MINUTES, st.integers(0, 60 * int(PER_SECOND)), st.integers(-300, 300))
 def test_a_door_that_is_heard_all_the_while_is_believed(
     seed: int, minutes: int, a_minute: int, skew_s: int
@@ -36,7 +37,7 @@ def test_a_door_that_is_heard_all_the_while_is_believed(
         assert pace.take(NOW + timedelta(seconds=at + skew_s), int((at + held_up) * 1000))
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(25, long=100))
 @given(st.integers(), MINUTES, st.booleans())
 def test_a_backlog_is_believed_in_any_order_whatever_is_told_of_it(
     seed: int, minutes: int, is_told: bool
@@ -75,7 +76,7 @@ def test_a_flood_that_says_now_is_believed_for_the_people_of_a_minute_at_most(aw
     assert believed == min(A_MINUTE, BURST + int(PER_SECOND * away_s))
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(15, long=50))
 @given(st.integers(), st.integers(0, 30))
 def test_a_gate_that_had_nothing_to_tell_floods_in_vain_whatever_times_it_says(
     seed: int, quiet_s: int

@@ -16,6 +16,7 @@ from sync.wire.messages import Ack
 from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.test_ingest import take, ticket_state
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record
+from tests.long import cases
 
 FRESH = ("issued", False, None, None, None, None)
 
@@ -309,7 +310,7 @@ def ending(world: World, event: str, guests: list[str]) -> list[Any]:
 def test_any_order_duplication_and_batching_gives_the_same_entries(world: World, conn: Connection) -> None:
     event = world.event()
     endings = []
-    for number in range(40):
+    for number in range(cases(15, long=40)):
         luck = random.Random(number)
         records, guests = an_evening(world, event, f"e{number}")
         if number:

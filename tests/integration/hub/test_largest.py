@@ -27,6 +27,7 @@ from sync.wire.topics import Topics
 from tests.factories import an_event
 from tests.integration.hub.shop import lines, order
 from tests.integration.hub.world import World
+from tests.long import cases
 
 ROW_BYTES = 64 * 1024
 """Longer rows of the feed are cut: hub/sql/queries."""
@@ -159,7 +160,10 @@ def is_of_the_letter_before(character: str) -> bool:
     )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(50, long=150),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.sampled_from([*DEAR, "A", "b", " ", "\U0001f3fd", "\U0001f1fd", "\u0e33"]), max_size=120))
 def test_a_name_is_cut_where_a_letter_ends(conn: Connection, parts: list[str]) -> None:
     name = "".join(parts)

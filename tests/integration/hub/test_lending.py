@@ -29,6 +29,7 @@ from hub.web.api import make_app
 from sync.wire.messages import GateConfig, GateStatus, LendAnswer, LendRequest, Probe, decode
 from tests.integration.hub.asking import NOW, Desk, Night, after, ask, new_id, one_of
 from tests.integration.hub.world import PATIENCE, World
+from tests.long import cases
 from tests.patience import until
 
 TOKEN = "a-token"
@@ -81,7 +82,10 @@ GATES = st.lists(st.text("aZ09_.-é", min_size=1, max_size=8), max_size=6, uniqu
 
 
 @given(code=st.text("0123456789abcdef", min_size=64, max_size=64), homes=GATES, data=st.data())
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(40, long=200),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 def test_hub_and_gate_agree_on_every_tickets_home(
     world: World, code: str, homes: list[str], data: st.DataObject
 ) -> None:

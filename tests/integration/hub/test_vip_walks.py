@@ -30,6 +30,7 @@ from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.test_vip_checkout import check_out, host_ticket, reserve
 from tests.integration.hub.world import World, record
+from tests.long import cases
 
 RECORDER = """
 CREATE TABLE seen (machine text, from_state text, to_state text);
@@ -184,7 +185,7 @@ def test_no_walk_leaves_the_diagram(world: World, conn: Connection, dsn: str) ->
     often = 5 * [name for name in names if name not in ENDS] + ENDS
 
     @given(st.lists(st.sampled_from(often), min_size=15, max_size=40), st.randoms(use_true_random=False))
-    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=cases(20, long=100), suppress_health_check=list(HealthCheck))
     def walks(steps: list[str], chance: random.Random) -> None:
         walk = Walk(world, chance)
         for name in steps:

@@ -20,6 +20,7 @@ from tests.integration.hub import oracle
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_conflicts import pairs, send, told
 from tests.integration.hub.world import START, World, record
+from tests.long import cases
 
 _number = itertools.count(1)
 
@@ -140,7 +141,7 @@ def check(world: World, records: list[ScanRecord], tickets: dict[str, str]) -> N
 
 
 @settings(
-    max_examples=100,
+    max_examples=cases(40, long=200),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(night=nights(), luck=st.randoms(use_true_random=False))

@@ -15,6 +15,7 @@ from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 from tests.codes import signed
 from tests.factories import NOW, an_event
+from tests.long import cases
 
 MEXICO = ZoneInfo("America/Mexico_City")
 TONIGHT = "MGY-PF-20261120-"
@@ -174,7 +175,7 @@ def test_of_spellings_the_cache_does_not_know_the_one_whose_check_character_hold
 
 
 def test_a_wrong_character_is_never_put_right() -> None:
-    for seed in range(50):
+    for seed in range(cases(12, long=50)):
         code = ticket(seed)
         for at in range(-17, 0):
             wrong = code[:at] + CROCKFORD[(CROCKFORD.find(code[at]) + 1) % 32] + code[len(code) + at + 1 :]
