@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from gate.common.errors import StoreError
 from gate.common.named_queries import load_queries
 from gate.common.owned_files import open_own
@@ -23,6 +21,7 @@ from gate.recovery import sqlite_pages as pages
 from gate.store.cache import LinkState
 from gate.store.file_errors import DamagedError, file_error_in_words, reading_values
 from gate.store.journal import migrate_journal
+from gate.store.sqlite_tables import Database
 
 SQL = load_queries("gate", "salvage.sql")
 META = frozenset({"epoch", "gate_id", "last_seq", "pruned", "settled", "history_lost"})

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
 from gate.common.errors import StoreError
 from gate.common.named_queries import load_queries
@@ -28,6 +26,7 @@ from gate.rules.model import Entry, Now, ScanRecord
 from gate.store.file_errors import DamagedError, check_place, file_error_in_words, reading_values
 from gate.store.rows import COLUMNS, PAGE, from_row, moment, to_row
 from gate.store.shared_files import identity
+from gate.store.sqlite_tables import Database, Migrations
 
 SQL = load_queries("gate", "journal.sql")
 INSERT = f"insert into scans ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"  # noqa: S608

@@ -12,12 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
 from gate.common.errors import MagueyError, StoreError
 from gate.store.file_errors import DamagedError, file_error_in_words
 from gate.store.shared_files import share
+from gate.store.sqlite_tables import Database, Migrations
 from sync.cache.rows import SQL
 
 LOG_BYTES = 4 * 1024 * 1024
