@@ -1,9 +1,9 @@
-"""The gate's clocks. The only place of the door that asks what time it is.
+"""The gate's clocks. The only place in the door that asks for the time.
 
-A gate may have no clock chip: then its wall clock begins in 1970, or whenever it was switched off, and
-jumps once somebody sets it. What never jumps is the time since boot. So sync measures the hub's
-clock against that (`gate.store.link_row.Measure`), and from then on `Now.wall` is the hub's time, whatever
-the machine's own wall clock does. docs/adr/0019-time-on-a-gate-without-a-clock.md says why it is so.
+A gate may have no clock chip. Then its wall clock begins in 1970, or at the time it was switched off, and
+jumps when somebody sets it. The time since boot never jumps. So sync measures the hub's clock against that
+(`gate.rules.model.Measure`), and from then on `Now.wall` is the hub's time, whatever the machine's own wall
+clock does. See docs/adr/0019-time-on-a-gate-without-a-clock.md.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from gate.rules.model import Measure, Now
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DRIFT_PPM = 100
-"""How far two clocks are taken to run apart, in millionths; NTP reckons with 15 (RFC 5905, PHI)."""
+"""How fast two clocks are assumed to drift apart, in millionths; NTP assumes 15 (RFC 5905, PHI)."""
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 7_258_118_400_000  # the year 2200, as in sync.wire.scans: nonsense overflows no datetime
+_LATEST_MS = (
+    7_258_118_400_000  # the year 2200, as in sync.wire.scans, so that nonsense cannot overflow a datetime
+)
 
 
 class Clock(Protocol):
-    """Anything that can say when it is."""
+    """Anything that knows the time."""
 
     def now(self) -> Now:
         """One reading of both clocks."""
 
     def learn(self, measure: Measure | None) -> None:
-        """Take in what sync measured of the hub's clock; None changes nothing."""
+        """Use what sync measured of the hub's clock; None changes nothing."""
 
 
 class Machine(Value, frozen=True):
@@ -43,9 +45,9 @@ class Machine(Value, frozen=True):
 
 
 class SystemClock:
-    """The machine's clocks, made better by what was learnt of the hub's. Used from any thread.
+    """The machine's clocks, corrected by what was learnt of the hub's. Thread-safe.
 
-    :param read: for tests; left out: the clocks of this machine.
+    :param read: for tests; by default the clocks of this machine.
     """
 
     def __init__(self, read: Callable[[], Machine] | None = None) -> None:
@@ -54,7 +56,7 @@ class SystemClock:
 
     def now(self) -> Now:
         """See `Clock`."""
-        return told(self._read(), self._measure)
+        return hub_time(self._read(), self._measure)
 
     def learn(self, measure: Measure | None) -> None:
         """See `Clock`."""
@@ -63,7 +65,7 @@ class SystemClock:
 
 
 def _tells_more(new: Measure, known: Measure | None, this_boot: str) -> bool:
-    """What was measured in this boot is the hub's last word; of two earlier ones the later is the floor."""
+    """A measurement of this boot always counts; of two earlier ones the later is the better lower bound."""
     if known is None or new.boot_id == this_boot:
         return True
     return known.boot_id != this_boot and new.hub_ms > known.hub_ms
@@ -79,12 +81,12 @@ def _this_machine() -> Callable[[], Machine]:
     return read
 
 
-def told(machine: Machine, measure: Measure | None) -> Now:
-    """What the time is, by the machine's clocks and the last measure of the hub's. Pure.
+def hub_time(machine: Machine, measure: Measure | None) -> Now:
+    """The time, from the machine's clocks and the last measurement of the hub's. Pure.
 
-    Measured in this boot: the hub's time, carried on by the clock that does not jump. Measured in
-    an earlier one: nobody knows how long the gate was off, so the machine's own wall clock, but
-    never less than what the hub said then and the time since this boot together.
+    If it was measured in this boot: the hub's time, carried on by the clock that does not jump. If in an
+    earlier one: nobody knows how long the gate was off, so the machine's own wall clock, but never earlier
+    than the hub's time then plus the time since this boot.
     """
     if measure is None or measure.boot_id != machine.boot_id:
         return _untrusted(machine, measure)
@@ -106,7 +108,7 @@ def _untrusted(machine: Machine, measure: Measure | None) -> Now:
 
 
 def drift_ms(since_ms: int) -> int:
-    """How far two clocks may have run apart in so many milliseconds, rounded up."""
+    """How far two clocks may drift apart in this many milliseconds, rounded up."""
     return -(-abs(since_ms) * DRIFT_PPM // 1_000_000)
 
 

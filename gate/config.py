@@ -1,4 +1,4 @@
-"""The gate's configuration file, for both of its services. See `config/gate.toml`."""
+"""The gate's configuration file, which both of its services read. See `config/gate.toml`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from gate.common.value import Value
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Pin = Annotated[int, Meta(ge=0, le=27)]
-"""A GPIO by its Broadcom number."""
+"""The Broadcom number of a GPIO."""
 LONGEST_SOCKET = 107
-"""Bytes of a local socket's path: `sun_path` has 108, and the last is the end (unix(7))."""
+"""Bytes of a local socket's path: `sun_path` has 108, and the last is a NUL (unix(7))."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class CameraSection(Value, frozen=True):
-    """Where pictures come from. `path`: the folder of the driver ``folder``.
+    """Where pictures come from. `path`: the folder for the driver ``folder``.
 
-    `exposure`: in half periods of the mains, in which lamps flicker; `focus`: in dioptres (1/m).
+    `exposure`: in half periods of the mains, because lamps flicker in those; `focus`: in dioptres (1/m).
     """
 
     driver: Literal["picamera2", "v4l2", "folder"] = "picamera2"
@@ -49,7 +49,7 @@ class CameraSection(Value, frozen=True):
 
 
 class ScreenSection(Value, frozen=True):
-    """The OLED. `path`: the picture file of the driver ``file``. `spi_…`, `dc_pin`, `reset_pin`: ssd1322."""
+    """The OLED. `path`: the driver ``file``'s picture. `spi_…`, `dc_pin`, `reset_pin`: ssd1322 only."""
 
     driver: Literal["ssd1306", "sh1106", "ssd1322", "terminal", "file", "dummy", "none"] = "ssd1306"
     spi_port: Annotated[int, Meta(ge=0, le=9)] = 0
@@ -65,8 +65,8 @@ class ScreenSection(Value, frozen=True):
 class TurnstileSection(Value, frozen=True):
     """The relay. `pulse_ms`: how long the way is open for one person.
 
-    `on_power_loss`: what the lock was bought as. ``fail_secure``: the relay is energised to open;
-    ``fail_safe``: it is energised to stay locked, and opens when power or the gate is gone.
+    `on_power_loss`: the type of the lock. ``fail_secure``: the relay is energised to open; ``fail_safe``: it
+    is energised to stay locked, and opens when power or the gate fails.
     """
 
     driver: Literal["gpiozero", "mock", "none"] = "gpiozero"
@@ -78,10 +78,10 @@ class TurnstileSection(Value, frozen=True):
 
 
 class InputsSection(Value, frozen=True):
-    """Contacts the gate watches; left out: not wired. All are pulled up and closed to ground.
+    """Contacts that the gate watches; a pin left out is not wired. All are pulled up and close to ground.
 
-    `fire_normally_closed`: the alarm *opens* its contact, so that a cut wire is an alarm too. The
-    tamper contact is closed while the housing is shut.
+    `fire_normally_closed`: the alarm *opens* its contact, so that a cut wire is an alarm too. The tamper
+    contact is closed while the housing is shut.
     """
 
     driver: Literal["gpiozero", "mock"] = "gpiozero"
@@ -93,7 +93,7 @@ class InputsSection(Value, frozen=True):
 
 
 class LightsSection(Value, frozen=True):
-    """Green and red light, and a passive buzzer; left out: not wired."""
+    """Green and red light, and a passive buzzer; a pin left out is not wired."""
 
     driver: Literal["gpiozero", "mock"] = "gpiozero"
     green_pin: Pin | None = None
@@ -102,7 +102,7 @@ class LightsSection(Value, frozen=True):
 
 
 class KeypadSection(Value, frozen=True):
-    """A USB keypad or keyboard for codes nobody can scan. `device`: its node below /dev/input."""
+    """A USB keypad or keyboard for codes that cannot be scanned. `device`: its node below /dev/input."""
 
     driver: Literal["none", "evdev", "terminal"] = "none"
     device: str = ""
@@ -111,8 +111,8 @@ class KeypadSection(Value, frozen=True):
 class ScannerSection(Value, frozen=True):
     """A USB hand scanner (domain 2.3, "Sources of codes"). `device`: its node in /dev.
 
-    `layout`: what its keyboard is set to, ``evdev`` only. `prefix`, `suffix`: what it was set to send
-    around each code, besides Enter, Tab and AIM identifier, which are known.
+    `layout`: the keyboard layout it is set to, ``evdev`` only. `prefix`, `suffix`: what it is set to send
+    before and after each code, besides Enter, Tab and AIM identifiers, which are recognised.
     """
 
     driver: Literal["none", "evdev", "serial"] = "none"
@@ -123,7 +123,7 @@ class ScannerSection(Value, frozen=True):
 
 
 class DoorSection(Value, frozen=True):
-    """Policies of the door; times in seconds (domain 2.2, 2.3)."""
+    """The door's policies; times in seconds (domain 2.2, 2.3)."""
 
     unknown: Literal["deny", "admit"] = "deny"
     passback_window: Seconds = 60.0
@@ -135,7 +135,7 @@ class DoorSection(Value, frozen=True):
 
 
 class HubSection(Value, frozen=True):
-    """How sync reaches the hub and the broker. Secrets are in files, never in here."""
+    """How sync reaches the hub and the broker. Secrets are in files of their own, never in this one."""
 
     url: str
     token_file: str
@@ -147,7 +147,7 @@ class HubSection(Value, frozen=True):
 
 
 class GateFile(Value, frozen=True):
-    """One gate. `state_dir` holds `journal.db` and `cache.db`; `runtime_dir`, in memory, how it is now."""
+    """One gate. `state_dir`: for `journal.db` and `cache.db`; `runtime_dir`, in memory: the present state."""
 
     gate_id: str
     venue: str
@@ -181,12 +181,12 @@ class GateFile(Value, frozen=True):
 
     @property
     def live(self) -> Path:
-        """What the door is right now: see `gate.store.live_file`."""
+        """The present state of the door: see `gate.store.live_file`."""
         return Path(self.runtime_dir) / "door.json"
 
     @property
     def socket(self) -> Path:
-        """Where door and sync talk: see `gate.hotline.messages`."""
+        """The socket between door and sync: see `gate.hotline.messages`."""
         return Path(self.runtime_dir) / "sync.sock"
 
     @property
@@ -198,13 +198,13 @@ class GateFile(Value, frozen=True):
 def read_gate_config(path: Path) -> GateFile:
     """Read and check a gate's configuration.
 
-    :raises ConfigError: the file is missing, unreadable or wrong; all mistakes at once.
+    :raises ConfigError: the file is missing, unreadable or wrong; it lists all mistakes at once.
     """
     return load_settings(read_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
 
 
 def read_text(path: Path, command: str) -> str:
-    """The file's text. Raises `ConfigError` that says which option to give."""
+    """The file's text. Raises `ConfigError`, which says what option to use."""
     try:
         return textfile.read_text(path)
     except FileNotFoundError:
@@ -220,12 +220,12 @@ def read_text(path: Path, command: str) -> str:
 
 
 def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
-    """The keys ticket signatures are checked with, by key id. The configuration was checked before."""
+    """The keys for checking ticket signatures, by key id. The configuration was checked before."""
     return {name: read_public_key(text) for name, text in config.keys.items()}
 
 
 def command_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
-    """The keys staff's orders are checked with, by key id. The configuration was checked before."""
+    """The keys for checking orders of staff, by key id. The configuration was checked before."""
     return {name: read_public_key(text) for name, text in config.command_keys.items()}
 
 
@@ -238,11 +238,11 @@ def _mistakes(config: GateFile) -> Iterator[str]:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield f"timezone: {config.timezone!r} is unknown; expected a name such as 'America/Mexico_City'."
     if config.camera.driver == "folder" and not config.camera.path:
-        yield "camera.path: missing; the driver 'folder' needs the folder to look into."
+        yield "camera.path: missing; the driver 'folder' needs the folder to read."
     if config.screen.driver == "file" and not config.screen.path:
         yield "screen.path: missing; the driver 'file' needs the picture file to write."
     if not config.hub.url.startswith(("http://", "https://")):
-        yield f"hub.url: {config.hub.url!r} is no address; expected one that begins with https://."
+        yield f"hub.url: {config.hub.url!r} is not an address; expected one that begins with https://."
     if (length := len(os.fsencode(config.socket))) > LONGEST_SOCKET:
         yield (
             f"runtime_dir: too long; {config.socket} has {length} bytes, and the path of a socket may have "
@@ -254,7 +254,7 @@ def _mistakes(config: GateFile) -> Iterator[str]:
 
 
 def _scanner_mistakes(scanner: ScannerSection, keypad: KeypadSection) -> Iterator[str]:
-    """Both may be keyboards to the kernel: which is which has to be said, or one is taken for the other."""
+    """To the kernel both may be keyboards, so the configuration has to say which is which."""
     if scanner.driver == "none":
         return
     if not scanner.device:

@@ -12,7 +12,7 @@ from gate.door.idle import IdleScreen
 from gate.door.parts import Parts
 from gate.door.turnstile import DoorTurnstile
 from gate.ports import screen as stage
-from gate.ports.screen import Notice, NoticeWord, Screen, Told
+from gate.ports.screen import Announcement, Notice, NoticeWord, Screen
 from gate.ports.signals import Signal
 from gate.rules.passage import Way
 
@@ -32,7 +32,7 @@ RESTING = {
 class _Later(Value, frozen=True):
     """Something to show between guests, up to a time."""
 
-    screen: Told
+    screen: Announcement
     until_ms: int
 
 
@@ -70,7 +70,7 @@ class Signs:
         """Like `answer`, with the present state of the link."""
         self.answer(replace(screen, link=self._idle.link(now_ms)), signal, now_ms)
 
-    def later(self, screen: Told, now_ms: int) -> None:
+    def later(self, screen: Announcement, now_ms: int) -> None:
         """Show something as soon as nobody is being answered. If too many wait, the oldest are dropped."""
         self._later.append(_Later(screen=screen, until_ms=now_ms + PATIENCE_MS))
 

@@ -1,1 +1,1 @@
-"""The door's end of the local socket to sync, and what the two say to each other on it."""
+"""The door's end of the local socket to sync, and the messages on it."""

@@ -1,8 +1,8 @@
-"""The door's end of the local socket to sync: claims at the hub, and orders of staff on their way here.
+"""The door's end of the local socket to sync: it carries claims to the hub, and orders of staff to the door.
 
-Nothing of this may hold up the door. A line that nobody holds the other end of has failed at once; one that
-is not answered has failed after the claim timeout, and is then left alone until the hub answers again by
-sync's account. So whatever dies or gets stuck behind the socket costs one guest that time, once.
+None of this may hold up the door. If nobody has the other end of the socket, a claim fails at once. If no
+answer comes, it fails after the claim timeout, and no further claim is tried until sync reports that the hub
+answers again. So whatever dies or hangs behind the socket costs one guest that time, once.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from gate.rules.first_entry import Claim, Grant, Returned
 from gate.store.cache import LinkState
 
 FRESH_MS = 5_000
-"""The hub's answers are asked for every second; none for so long means that it is silent."""
+"""The hub is asked for a sign of life every second; without one for this long it counts as silent."""
 MOST_ORDERS = 32
-"""More orders than that nobody has given at once; what comes above it is dropped."""
+"""Nobody gives more orders than this at once; further ones are dropped."""
 
 
 class HubLine(Protocol):
-    """The line to the hub, as the desk uses it. Nothing of it raises."""
+    """The line to the hub, as the desk uses it. It never raises."""
 
     def is_up(self, link: LinkState) -> bool:
-        """Whether a claim is worth the wait: a line that failed is not asked again until it is back."""
+        """Whether a claim is worth the wait: a line that failed is not used again until it recovers."""
 
     def ask(self, claim: Claim) -> Grant | None:
-        """The hub's answer; None if there is none in time, which is the claim timeout at most."""
+        """The hub's answer; None if there is none within the claim timeout."""
 
     def unused(self, scan_id: str) -> None:
         """Nobody was admitted with this claim. Does not wait."""
@@ -44,7 +44,7 @@ class HubLine(Protocol):
 def may_ask(link: LinkState, failed_ms: int | None, now_ms: int) -> bool:
     """Whether a claim is worth the wait. Pure; times are monotonic milliseconds of one boot.
 
-    :param failed_ms: when the last claim failed, None if none did since the last that was answered.
+    :param failed_ms: when the last claim failed, None if the last one was answered.
     """
     if not link.alive or link.cut_ms != 0:
         return False
@@ -55,9 +55,9 @@ def may_ask(link: LinkState, failed_ms: int | None, now_ms: int) -> bool:
 
 
 def with_beat(link: LinkState, answered_ms: int | None, now_ms: int) -> LinkState:
-    """The link, by what sync last said over the socket while that is fresh: its row may be old. Pure.
+    """The link, updated with what sync last said over the socket, if that is fresh; its row may be old. Pure.
 
-    :param answered_ms: of the newest `gate.hotline.messages.Beat`.
+    :param answered_ms: from the newest `gate.hotline.messages.Beat`.
     """
     if answered_ms is None or now_ms - answered_ms >= FRESH_MS:
         return link
@@ -66,7 +66,7 @@ def with_beat(link: LinkState, answered_ms: int | None, now_ms: int) -> LinkStat
 
 
 class Hotline:
-    """The socket, connected when it is needed and again when it broke. Used from one thread; never raises.
+    """The socket: connected when needed, and again after it broke. Used from one thread; never raises.
 
     :param path: where sync listens.
     :param timeout_s: the longest a claim may take in all (domain 2.3: 0.2 s).
@@ -80,7 +80,7 @@ class Hotline:
         self._orders: deque[bytes] = deque(maxlen=MOST_ORDERS)
         self._failed_ms: int | None = None
         self._answered_ms: int | None = None
-        self._outage = Outage("asking the hub for tickets")
+        self._outage = Outage("claims at the hub")
 
     def is_up(self, link: LinkState) -> bool:
         """See `HubLine`."""
@@ -90,7 +90,7 @@ class Hotline:
     def ask(self, claim: Claim) -> Grant | None:
         """See `HubLine`."""
         until = time.monotonic() + self._timeout_s
-        self._take_in()  # answers that came too late
+        self._receive()  # answers that came too late
         answer = self._answer(claim.scan_id, until) if self.send(claim) else None
         if answer is None:
             self._failed_ms = self._clock.now().monotonic_ms
@@ -108,20 +108,20 @@ class Hotline:
         self.send(Returned(scan_id=scan_id))
 
     def send(self, message: ToSync) -> bool:
-        """Tell sync something, without waiting; False if nobody takes it now."""
+        """Send sync a message without waiting; False if nobody takes it now."""
         packet = to_packet(message)
-        # a sync that was started anew has left us with the end of a socket nobody reads
+        # after a restart of sync our socket has no reader, so try once more with a new one
         return self._sent(packet) or (self._socket is None and self._sent(packet))
 
     def orders(self) -> list[bytes]:
-        """The sealed orders that came since the last time, oldest first. Does not wait."""
-        self._take_in()
+        """The sealed orders since the last call, oldest first. Does not wait."""
+        self._receive()
         taken = list(self._orders)
         self._orders.clear()
         return taken
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -132,14 +132,14 @@ class Hotline:
             line = self._connected()
             line.send(packet, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return False  # sync does not read; what it has not read yet would be lost with the socket
+            return False  # sync does not read; closing the socket would lose what it has not read yet
         except OSError:
             self.close()
             return False
         return True
 
     def _connected(self) -> socket.socket:
-        """Raises `OSError` where nobody listens; connecting to a local socket does not wait."""
+        """The socket. Raises `OSError` if nobody listens; connecting to a local socket does not wait."""
         if self._socket is None:
             line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
             try:
@@ -151,7 +151,7 @@ class Hotline:
         return self._socket
 
     def _answer(self, scan_id: str, until: float) -> Grant | None:
-        """The answer to this claim; orders are kept for later, answers to others come too late."""
+        """The answer to this claim. Orders are kept for later; answers to other claims came too late."""
         while (left := until - time.monotonic()) > 0:
             message = self._heard(left)
             if isinstance(message, Grant) and message.scan_id == scan_id:
@@ -160,8 +160,8 @@ class Hotline:
                 return None
         return None
 
-    def _take_in(self) -> None:
-        """Whatever has come, without waiting."""
+    def _receive(self) -> None:
+        """Receive whatever has come, without waiting."""
         with contextlib.suppress(OSError):
             self._connected()
         for _ in range(MOST_ORDERS):
@@ -169,7 +169,7 @@ class Hotline:
                 return
 
     def _heard(self, timeout_s: float) -> ToDoor | None:
-        """The next message of sync; None: none came in time, or none that can be read, or the line broke."""
+        """The next message of sync; None if none came in time, it cannot be read, or the line broke."""
         if self._socket is None:
             return None
         try:

@@ -1,7 +1,7 @@
-"""What door and sync say to each other over their local socket. Pure; one message a packet.
+"""The messages between door and sync on their local socket, one per packet. Pure.
 
-The socket is `SOCK_SEQPACKET` at `runtime_dir/sync.sock`; sync listens, the door connects. Nothing
-said here has to arrive: what must not be lost is in the two SQLite files.
+The socket is `SOCK_SEQPACKET` at `runtime_dir/sync.sock`; sync listens, the door connects. No message has to
+arrive: what must not be lost is in the two SQLite files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gate.common.value import Value
 from gate.rules.first_entry import Claim, Grant, Returned
 
 LONGEST = 16 * 1024
-"""Longest packet, in bytes."""
+"""The longest packet, in bytes."""
 
 
 class Replied(Value, frozen=True, tag="replied", tag_field="t"):
@@ -23,19 +23,19 @@ class Replied(Value, frozen=True, tag="replied", tag_field="t"):
 
 
 class Refetch(Value, frozen=True, tag="refetch", tag_field="t"):
-    """Door to sync: load every night anew."""
+    """Door to sync: load every night again."""
 
 
 class Ordered(Value, frozen=True, tag="ordered", tag_field="t"):
-    """Sync to door: a command as it came, sealed; not verified by anybody yet."""
+    """Sync to door: a command, still sealed; nobody has verified it yet."""
 
     envelope: str
 
 
 class Beat(Value, frozen=True, tag="beat", tag_field="t"):
-    """Sync to door: the hub answered what claims go through, then. Said once a second, as long as it does.
+    """Sync to door: the hub answered, at that time, on the path that claims take. Sent once a second.
 
-    Beside the link row in `cache.db`: nothing is written there while a large snapshot is taken over.
+    In addition to the link row in `cache.db`, which is not written while a large snapshot is loaded.
 
     :param answered_ms: monotonic milliseconds of this boot.
     """

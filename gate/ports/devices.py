@@ -1,8 +1,8 @@
 """What the door needs from the hardware, as protocols.
 
 Each has a real adapter in `hardware/` or `display/`, and a working fake in `tests/fakes.py`; the door knows
-neither. Adapters raise `gate.common.errors.HardwareError` when they are made and a device is
-missing, and keep going, reporting through `trouble`, when one fails later.
+neither. An adapter raises `gate.common.errors.HardwareError` if its device is missing when it is made. If the
+device fails later, it keeps going and reports through `trouble`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gate.rules.presence import Sighting
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One frame, looked at. `decode_ms`: time the decoder took; `source`: where from, for the log.
+    """One decoded frame. `decode_ms`: how long the decoder took; `source`: where it came from, for the log.
 
-    `sharpness`: 0 to 999, where the eye was made to measure it.
+    `sharpness`: 0 to 999, if the eye was made to measure it.
     """
 
     sightings: tuple[Sighting, ...] = ()
@@ -51,7 +51,7 @@ class Eye(Protocol):
         """What is broken right now, None while all is well."""
 
     def beats(self) -> int:
-        """Grows while the eye's own loop turns, camera or not; for the watchdog."""
+        """Grows while the eye's own loop turns, with or without a camera; for the watchdog."""
 
     def close(self) -> None:
         """Release the camera and stop the child processes."""
@@ -64,26 +64,26 @@ class Turnstile(Protocol):
         """Give one pulse, in the background; returns at once. Raises `HardwareError`."""
 
     def hold_open(self) -> None:
-        """Stay open until `rest`. From any thread; asked again it changes nothing. Raises `HardwareError`."""
+        """Stay open until `rest`. Any thread may call it, repeatedly. Raises `HardwareError`."""
 
     def rest(self) -> None:
-        """Lock again after `hold_open`. From any thread. Raises `HardwareError`."""
+        """Lock again after `hold_open`. Any thread may call it. Raises `HardwareError`."""
 
     def lost(self) -> int:
-        """How many releases, the newest, were promised and can no longer be given, since last asked.
+        """How many of the newest releases were promised and can no longer be given, since the last call.
 
-        Those that raised are not among them, nor those that being held open took over. After
-        `close` too: what was not begun by then is lost.
+        Releases that raised do not count, nor those during which the turnstile was held open. After `close`,
+        those that had not begun by then count too.
         """
 
     def beats(self) -> int:
         """Grows while the relay's own loop turns; for the watchdog."""
 
     def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well; a relay goes on trying to get well."""
+        """What is broken right now, None while all is well. The relay keeps trying to recover."""
 
     def close(self) -> None:
-        """Switch the relay to rest, then let go of the pin."""
+        """Switch the relay to rest, then release the pin."""
 
 
 class Inputs(Protocol):
@@ -96,24 +96,24 @@ class Inputs(Protocol):
         """What is broken right now, None while all is well."""
 
     def close(self) -> None:
-        """Let go of the pins."""
+        """Release the pins."""
 
 
 class Voice(Protocol):
     """Lights and buzzer."""
 
     def play(self, signal: Signal) -> None:
-        """Say this instead of whatever is being said; never blocks, never raises."""
+        """Play this instead of whatever is playing; never blocks, never raises."""
 
     def trouble(self) -> HardwareError | None:
         """What is broken right now, None while all is well."""
 
     def close(self) -> None:
-        """Dark and silent, then let go of the pins."""
+        """Switch everything off, then release the pins."""
 
 
 class Typed(Secret, frozen=True):
-    """What came from the keypad: `text` in capitals; `done`: Enter was pressed."""
+    """What was typed on the keypad. `text`: in capitals; `done`: Enter was pressed."""
 
     text: str
     done: bool
@@ -123,26 +123,26 @@ class Keypad(Protocol):
     """A USB keypad or keyboard."""
 
     def read(self) -> Typed | None:
-        """What is typed now, None if no key was pressed since the last reading. Never blocks."""
+        """The text typed so far, None if no key was pressed since the last reading. Never blocks."""
 
     def trouble(self) -> HardwareError | None:
         """What is broken right now, None while all is well."""
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Close the device."""
 
 
 class Scanner(Protocol):
     """A USB hand scanner. Each pull of its trigger reads one code."""
 
     def read(self) -> bytes | None:
-        """The oldest code read and not taken yet, None if there is none. Never blocks. It is a secret."""
+        """The oldest code not fetched yet, None if there is none. Never blocks. The code is a secret."""
 
     def trouble(self) -> HardwareError | None:
         """What is broken right now, None while all is well."""
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Close the device."""
 
 
 class NoInputs:
@@ -205,7 +205,7 @@ class NoScanner:
 
 
 class Display(Protocol):
-    """The guest's and staff's screen."""
+    """The screen for guests and staff."""
 
     def show(self, screen: Screen) -> None:
         """Show this screen as soon as possible; never blocks and never raises."""
@@ -224,7 +224,7 @@ class Dark:
         """Nothing to show it on."""
 
     def trouble(self) -> HardwareError | None:
-        """A missing screen that nobody configured is no trouble."""
+        """A screen that nobody configured is no trouble."""
         return None
 
     def close(self) -> None:

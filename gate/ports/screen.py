@@ -1,7 +1,7 @@
-"""What the screen is to show, as values; `display/` turns them into words and pictures.
+"""What the screen shows, as values; `display/` turns them into words and pictures.
 
-Domain 2.4. A screen value holds facts, never finished sentences, so that language and
-size are decided in one place.
+Domain 2.4. A screen value holds facts and never finished sentences, so that language and size are decided in
+one place.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gate.rules.typo import Typo
 class LinkView(Value, frozen=True):
     """The gate's view of the hub. `waiting`: scans the hub has not acknowledged yet.
 
-    `cache_age_s`: seconds since the cache was last known to be current, None if never. `isolated`: it hears
-    no other gate either, and has not for a while (domain 2.3, situation 3); never while online. `stale`: the
-    list the screen goes by is known to be behind the hub's.
+    `cache_age_s`: seconds since the cache was last known to be current, None if never. `isolated`: the gate
+    has heard no other gate for a while either (domain 2.3, situation 3); never while online. `stale`: the
+    list is known to be behind the hub's.
     """
 
     online: bool = False
@@ -32,13 +32,13 @@ class LinkView(Value, frozen=True):
 
 
 class Idle(Value, frozen=True, tag="idle"):
-    """Nobody in front of the camera. `event` is None when no night is loaded; `event_code` is shown where
-    nobody could read its name.
+    """Nobody in front of the camera. `event`: None if no night is loaded; `event_code`: shown if its name
+    cannot be read.
 
-    `doors`: of the event. `knows_time`: the hub has confirmed the clock; if not, `event` is what this gate
-    takes for tonight's, and may be another night's. `counted`: the code of the night that `inside` and
-    `capacity` are of, where several are on: `event` is then the one whose doors opened last, and each is
-    counted in turn.
+    `doors`: when the event's doors open. `knows_time`: the hub has confirmed the clock; if not, `event` is
+    what this gate takes for tonight, and may be wrong. `counted`: if several nights are on, the code of the
+    one that `inside` and `capacity` belong to; `event` is then the one whose doors opened last, and the
+    counts of all take turns.
     """
 
     event: str | None
@@ -56,9 +56,8 @@ class Idle(Value, frozen=True, tag="idle"):
 class VerdictScreen(Value, frozen=True, tag="answer"):
     """The verdict on a scan. `verdict.event` is the event the ticket is for.
 
-    `place`: what people call the gate of `verdict.entry` (``GATE 2``), or the gate to go to, of the
-    reason ``other_gate``; empty if unknown.
-    `typo`: of a typed code whose check character is wrong, where to look.
+    `place`: what people call the gate of `verdict.entry` (``GATE 2``) or, for the reason ``other_gate``, the
+    gate to go to; empty if unknown. `typo`: where a typed code with a wrong check character is likely wrong.
     """
 
     verdict: Verdict
@@ -103,14 +102,14 @@ NoticeWord = Literal[
 
 class Notice(Value, frozen=True, tag="notice"):
     """One large word, or a request to the guest. ``slower``: too many typed codes in a minute;
-    ``released``: staff lets somebody in from afar."""
+    ``released``: staff lets somebody in remotely."""
 
     word: NoticeWord
     link: LinkView = LinkView()
 
 
 class Typing(Value, frozen=True, tag="typing"):
-    """What has been typed so far, in capitals. It is a ticket's secret: no log prints it."""
+    """The text typed so far, in capitals. It is a ticket's secret, so no log may print it."""
 
     text: str
     link: LinkView = LinkView()
@@ -120,7 +119,7 @@ class Typing(Value, frozen=True, tag="typing"):
 
 
 class Focus(Value, frozen=True, tag="focus"):
-    """How sharp the camera sees, for whoever turns its lens; 0 to 999. `best`: the sharpest so far.
+    """How sharp the picture is, 0 to 999, for somebody who turns the lens. `best`: the sharpest so far.
 
     `read`: whether a code in view can be read right now.
     """
@@ -138,7 +137,7 @@ class EntryPlace(Value, frozen=True):
 
 
 class DoubleEntry(Value, frozen=True, tag="double_entry"):
-    """One ticket let two people in; for staff. `counts`: the entry that does, `other`: that does not."""
+    """One ticket let two people in; for staff. `counts`: the entry that counts; `other`: the other one."""
 
     counts: EntryPlace
     other: EntryPlace
@@ -146,19 +145,19 @@ class DoubleEntry(Value, frozen=True, tag="double_entry"):
 
 
 class StaffText(Value, frozen=True, tag="staff_text"):
-    """What staff wants to be read at this gate, in their words; for guests or for who stands there."""
+    """A text from staff, for guests or for colleagues at this gate."""
 
     text: str
     link: LinkView = LinkView()
 
 
-Told = DoubleEntry | StaffText
-"""What is shown between guests, for its time."""
-Screen = Idle | VerdictScreen | OutOfOrder | Notice | Typing | Focus | Told
+Announcement = DoubleEntry | StaffText
+"""Screens shown between guests, each for its time."""
+Screen = Idle | VerdictScreen | OutOfOrder | Notice | Typing | Focus | Announcement
 
 
 def stays(screen: Screen) -> float | None:
-    """Seconds the screen stays before idle returns, None: until it is replaced (domain 2.4)."""
+    """For how many seconds a screen stays before idle returns; None: until it is replaced (domain 2.4)."""
     match screen:
         case VerdictScreen(verdict=verdict):
             return _answer_stays(verdict)
@@ -183,14 +182,14 @@ def _answer_stays(verdict: Verdict) -> float:
 
 
 class Stage(Value, frozen=True):
-    """`until_ms`: monotonic time at which the answer gives way, None if nothing is being answered."""
+    """What is shown. `until_ms`: monotonic time at which an answer gives way, None if it is no answer."""
 
     until_ms: int | None = None
     shown: Screen | None = None
 
 
 def answer(screen: Screen, now_ms: int) -> Stage:
-    """A new scan replaces whatever is on at once (domain 2.4)."""
+    """Show the answer to a scan; it replaces whatever is shown, at once (domain 2.4)."""
     seconds = stays(screen)
     return Stage(until_ms=None if seconds is None else now_ms + int(seconds * 1000), shown=screen)
 

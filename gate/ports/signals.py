@@ -1,4 +1,4 @@
-"""What lights and buzzer are to say, as values; `hardware/` turns them into light and sound. Pure.
+"""What lights and buzzer signal, as values; `hardware/` turns them into light and sound. Pure.
 
 Domain 2.4: green and red light, a high beep for admit, a low buzz for refuse, two beeps for VIP.
 """
@@ -11,7 +11,7 @@ from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
 
 
 class Signal(StrEnum):
-    """One thing to say. `REST`: nothing; the last three last until another is given."""
+    """One signal. `REST`: dark and silent; the last three stay until another is given."""
 
     ADMIT = "admit"
     VIP = "vip"
@@ -23,7 +23,7 @@ class Signal(StrEnum):
 
 
 def signal_of(verdict: Verdict) -> Signal:
-    """What a verdict sounds like. A gate locked against guessing tells the guesser nothing."""
+    """The signal of a verdict. A gate locked against guessing gives nothing away."""
     if verdict.ruling is Ruling.NONE or Flag.LOCKED in verdict.flags:
         return Signal.ATTENTION
     if not verdict.admits:

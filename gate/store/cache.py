@@ -1,8 +1,8 @@
-"""The door's view of `cache.db`: read only, and never a reason to stop.
+"""The door's read-only view of `cache.db`, which never stops the door.
 
-Sync writes the file. Where there is none yet, or it cannot be read, the door knows no
-tickets and says so (`CacheReader.trouble`); it looks again by itself. What is read for one
-scan is read inside `CacheReader.view`, which gives all of it or none.
+Sync writes the file. If it does not exist yet or cannot be read, the door knows no tickets and says so
+(`CacheReader.trouble`), and looks again by itself. Whatever one scan needs is read inside `CacheReader.view`,
+which gives all of it or nothing.
 """
 
 from __future__ import annotations
@@ -37,14 +37,13 @@ _TABLE = msgspec.json.Decoder(Table)
 _LINK = msgspec.json.Decoder(LinkNote)
 _ALERT = msgspec.json.Decoder(Alert)
 BEAT_LOST_MS = 5_000
-"""Sync writes its heartbeat every second; one this old means sync is gone or wedged."""
-
+"""Sync writes its heartbeat every second; if it is this old, sync is gone or wedged."""
 STALE_MS = 10_000
-"""A list that has been known to be behind for this long says so (domain 2.3)."""
+"""How long a list must have been known to be behind before the gate says so (domain 2.3)."""
 
 
 class Known(Value, frozen=True):
-    """What the cache says of one code. What a gate annulled itself is left out, wherever it stands."""
+    """What the cache knows about one code, without the admissions that their gate has annulled."""
 
     admission: Admission | None = None
     table: Table | None = None
@@ -59,11 +58,11 @@ class Feed(Value, frozen=True):
 
 
 class LinkState(Value, frozen=True):
-    """Sync's own account of the link.
+    """The link as sync reports it.
 
     `alive`: sync runs. `online`: broker and hub are heard. `cut_ms`: how long there has been no broker,
-    0 while there is one, None if there was none since boot. `answered_ms`: when the hub last answered
-    what claims go through, None unless sync is connected now. `measure`, `heard`, `hub_seq`,
+    0 while there is one, None if there was none since boot. `answered_ms`: when the hub last answered on the
+    path that claims take, None unless sync is connected now. `measure`, `heard`, `hub_seq`,
     `lent_as_of`, `behind`, `flooding`, `unlisted`: as in `gate.store.link_row.LinkNote`.
     """
 
@@ -93,21 +92,21 @@ class CacheReader:
         self.trouble: CacheError | None = None
 
     def find(self, code_hash: str) -> Known:
-        """All that is known of a code; an empty `Known` where the cache has nothing."""
+        """All that is known about a code; an empty `Known` if the cache has nothing."""
         known = self._read("known", _known, code_hash)
         gone = [entry for entry in ends(known.admission) if self._is_annulled(entry)]
         return msgspec.structs.replace(known, admission=without(known.admission, gone)) if gone else known
 
     def _is_annulled(self, entry: Entry) -> bool:
-        """Whether the gate of an entry has told of its annulment; the hub may not have heard of that yet."""
+        """Whether an entry's gate has reported its annulment, of which the hub may not have heard yet."""
         return bool(entry.scan) and self._read("is_annulled", bool, entry.scan, entry.gate)
 
     def is_lent(self, code_hash: str) -> bool:
-        """Whether the hub has this ticket of this gate's own to give to another (`gate.rules.home_gate`)."""
+        """Whether this gate, the ticket's home, has lent it to the hub (`gate.rules.home_gate`)."""
         return self._read("is_lent", bool, code_hash)
 
     def events(self) -> tuple[Event, ...]:
-        """All nights the hub told of, served here or not."""
+        """All nights that the hub sent, served here or not."""
         return self._read("events", lambda rows: tuple(_EVENT.decode(row) for (row,) in rows))
 
     def feed(self, event_id: str, now: datetime) -> Feed:
@@ -115,14 +114,11 @@ class CacheReader:
         return self._read("feed", lambda rows: _feed(rows, now), event_id)
 
     def unread(self) -> dict[str, str]:
-        """What of the hub's lists sync could not read, in words, by event id."""
+        """By event id, what sync could not read of the hub's lists, in words."""
         return self._read("unread", dict)
 
     def companions(self, reservation_id: str) -> dict[str, bool]:
-        """Guests of a table, by code hash, of whom the hub does not know that they are in.
-
-        And whether another gate has let them in.
-        """
+        """Guests of a table whom the hub does not count as in: whether another gate let them in."""
         return self._read(
             "companions", lambda rows: {code_hash: bool(there) for code_hash, there in rows}, reservation_id
         )
@@ -136,29 +132,29 @@ class CacheReader:
         return self._read("gate_names", dict)
 
     def link(self, now: Now) -> LinkState:
-        """Whether the hub is heard, by sync's account; a silent sync counts as no link."""
+        """The link as sync reports it; a silent sync counts as no link."""
         return self._read("link", lambda rows: _link_state(rows, now))
 
     def newest_alert(self) -> int | None:
-        """Number of the newest alert, 0 if there is none; None if that cannot be read."""
+        """The number of the newest alert, 0 if there is none; None if it cannot be read."""
         return self._read("newest_alert", lambda rows: int(rows[0][0]) if rows else None)
 
     def alerts(self, after: int) -> list[tuple[int, Alert]]:
-        """What the hub told everybody after that number, oldest first."""
+        """The hub's alerts after that number, oldest first."""
         return self._read("alerts", lambda rows: [(int(n), _ALERT.decode(row)) for n, row in rows], after)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._db is not None:
             self._db.close()
             self._db = None
 
     @contextlib.contextmanager
     def view(self) -> Iterator[None]:
-        """One moment of the cache for everything read inside, whatever sync writes meanwhile.
+        """Everything read inside is of one moment, whatever sync writes meanwhile.
 
-        :raises CacheError: on leaving, if anything inside could not be read. What was answered
-            then counts for nothing: a part of a cache is no cache.
+        :raises CacheError: on leaving, if anything inside could not be read. Discard what was read, because
+            part of a cache must not decide anything.
         """
         self.trouble = None
         self._begin()
@@ -187,10 +183,10 @@ class CacheReader:
             self._give_up(error)
 
     def _read(self, query: str, make: Callable[[Rows], T], *parameters: object) -> T:
-        """What `make` makes of a query's rows; of none, if there is no file or it cannot be read.
+        """What `make` makes of a query's rows; of no rows, if there is no file or it cannot be read.
 
-        Values that cannot be read are trouble as well. Inside a view the file is not looked for
-        again: what is read there is of one file, and of one moment.
+        Values that cannot be read are trouble, too. Inside a view the file is not opened again, so that
+        everything is of one file and one moment.
         """
         try:
             if not self._viewing:
@@ -208,7 +204,7 @@ class CacheReader:
         )
 
     def _open(self) -> None:
-        """Open the file, or open it again after it was replaced by another."""
+        """Open the file, or open it again if another has replaced it."""
         found = identity(self.path)
         if not found[0]:
             self.close()
@@ -217,12 +213,12 @@ class CacheReader:
             self._db = sqlite3.connect(
                 f"file:{self.path}?mode=ro", uri=True, timeout=0.2, isolation_level=None
             )
-            self._db.execute(SQL["data_version"]).fetchone()  # makes the companions, if nobody has yet
+            self._db.execute(SQL["data_version"]).fetchone()  # makes the -wal and -shm, if nobody has yet
             self._identity = identity(self.path)
 
 
 def _known(rows: Rows) -> Known:
-    """The rows of `known`: what the hub says of a code, if anything, and its entries at other gates."""
+    """Reads the rows of the query `known`: what the hub says of a code, and its entries at other gates."""
     peers = tuple(
         Entry(at=moment(at), gate=gate, scan=scan) for _, _, at, gate, scan in rows if at is not None
     )
@@ -244,7 +240,7 @@ def _feed(rows: Rows, now: datetime) -> Feed:
 
 
 def _link_state(rows: Rows, now: Now) -> LinkState:
-    """Times of another boot tell nothing."""
+    """Times of another boot say nothing about now."""
     for (row,) in rows:
         note = _LINK.decode(row)
         known = LinkState(
@@ -273,7 +269,7 @@ def _link_state(rows: Rows, now: Now) -> LinkState:
 
 
 def _since_before(note: LinkNote, now: Now) -> dict[str, Behind]:
-    """What was lacking in an earlier boot still is, and has been for longer than anybody waits."""
+    """What a list lacked before this boot it still lacks, for longer than `STALE_MS` by now."""
     since_ms = now.monotonic_ms - STALE_MS
     return {
         event_id: msgspec.structs.replace(behind, since_ms=since_ms)
@@ -282,11 +278,11 @@ def _since_before(note: LinkNote, now: Now) -> dict[str, Behind]:
 
 
 def is_stale(state: LinkState, event_id: str, now_ms: int) -> bool:
-    """Whether a night's list has been known to be behind for so long that it is told (domain 2.3)."""
+    """Whether a night's list has been known to be behind for so long that the gate says so (domain 2.3)."""
     behind = state.behind.get(event_id)
     return behind is not None and now_ms - behind.since_ms >= STALE_MS
 
 
 def is_isolated(state: LinkState, after_ms: float) -> bool:
-    """Whether there has been no broker for so long (domain 2.3, situation 3), or none since boot."""
+    """Whether there has been no broker for over `after_ms` (domain 2.3, situation 3), or since boot."""
     return state.cut_ms is None or state.cut_ms > after_ms

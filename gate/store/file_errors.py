@@ -1,4 +1,4 @@
-"""What is wrong with a file of the gate, in words: an error of SQLite or of the disk as a `StoreError`."""
+"""Turns errors of SQLite and of the disk into a `StoreError` that says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gate.common.owned_files import refuse_others
 from gate.store.shared_files import companions
 
 LEAST_FREE = 256 * 1024
-"""Bytes. With less a commit and the companions of its database (a -shm is 32 KiB) may find no room."""
-# SQLITE_ERROR: a table or a column is not there, or a text is none
+"""Bytes. With less there may be no room for a commit and the database's companions (a -shm is 32 KiB)."""
+# SQLITE_ERROR: a table or a column is missing, or a text is not UTF-8
 _DAMAGE = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 )
@@ -23,7 +23,7 @@ _DAMAGE = frozenset(
 _FULL_WORDS = "The disk is full. No scan can be recorded, so nobody is admitted. Free some space (df -h)."
 _READ_ONLY_WORDS = (
     "The disk is read-only. No scan can be recorded, so nobody is admitted. "
-    "A worn card turns read-only: look into dmesg, and change the card."
+    "A worn card turns read-only: look at dmesg, and replace the card."
 )
 _RIGHTS_WORDS = (
     "The door may not write there. No scan can be recorded, so nobody is admitted. "
@@ -43,14 +43,14 @@ _KINDS: dict[int | None, tuple[str, Step]] = {
 
 
 class DamagedError(StoreError):
-    """The file itself is damaged: waiting does not help, what is in it has to be salvaged."""
+    """The file itself is damaged: waiting does not help, its contents have to be salvaged."""
 
 
 @contextlib.contextmanager
 def file_error_in_words(path: Path) -> Iterator[None]:
-    """Errors of SQLite and of the disk become a `StoreError` that carries what to do next.
+    """Turn errors of SQLite and of the disk into a `StoreError` that says what to do next.
 
-    :raises DamagedError: what stands in the file is not what this software wrote.
+    :raises DamagedError: the file does not contain what this software wrote.
     """
     try:
         yield
@@ -59,30 +59,30 @@ def file_error_in_words(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _of_sqlite(path, error) from error
     except OSError as error:
-        raise _of_disk(path, error, error.errno or _place(path)) from error
+        raise _of_disk(path, error, error.errno or _why_unwritable(path)) from error
 
 
 @contextlib.contextmanager
 def reading_values(path: Path) -> Iterator[None]:
-    """Around nothing but the reading of values.
+    """Wrap this around the reading of values, and nothing else.
 
-    :raises DamagedError: a value is none that was ever written.
+    :raises DamagedError: a value is one that this software never writes.
     """
     try:
         yield
     except StoreError:
         raise
     except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise DamagedError(f"{path}: holds a value that is none: {error}. {_BROKEN_WORDS}") from error
+        raise DamagedError(f"{path}: holds a wrong value: {error}. {_BROKEN_WORDS}") from error
 
 
 def check_place(path: Path) -> None:
-    """Tell of a place that takes nothing, or leads elsewhere, before anything is tried on it.
+    """Refuse a folder that takes no files, and files that are links, before anything is tried on them.
 
-    :raises StoreError: the folder's file system is read-only or full, or a file of the database is none.
+    :raises StoreError: the file system is read-only or full, or a file of the database is not a regular one.
     """
     refuse_others(*companions(path))
-    number = _place(path)
+    number = _why_unwritable(path)
     if number is not None:
         raise _of_disk(path, os.strerror(number), number)
 
@@ -94,8 +94,8 @@ def _of_sqlite(path: Path, error: sqlite3.Error) -> StoreError:
         return _of_disk(path, error, errno.ENOSPC)
     if primary in _DAMAGE and not isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         return DamagedError(f"{path}: {error}. {_BROKEN_WORDS}")
-    # SQLite says "disk I/O error" or "unable to open" of many things; the place tells which
-    number = _place(path)
+    # SQLite says "disk I/O error" or "unable to open" for many causes; the file system tells which
+    number = _why_unwritable(path)
     if number is None and primary == sqlite3.SQLITE_READONLY:
         number = errno.EACCES
     return _of_disk(path, error, number)
@@ -106,8 +106,8 @@ def _of_disk(path: Path, error: Exception | str, number: int | None) -> StoreErr
     return StoreError(f"{path}: {error}. {words}", step)
 
 
-def _place(path: Path) -> int | None:
-    """What keeps the file system from taking anything, as an error number."""
+def _why_unwritable(path: Path) -> int | None:
+    """Why the file system takes no files, as an error number; None if it does."""
     try:
         place = os.statvfs(path.parent)
     except OSError:

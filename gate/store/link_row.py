@@ -12,9 +12,9 @@ from gate.rules.model import Heard, Measure
 class Behind(Value, frozen=True):
     """What a night's list is known to lack, since `since_ms`.
 
-    `generation`, `version`: the newest place known of, 0 if none is. `missing`: changes up to there,
-    None where they cannot be counted: nothing is held, or it is of an earlier generation. `whole`: all
-    of it is to be loaded anew.
+    `generation`, `version`: the newest place that is known, 0 if none is. `missing`: how many changes there
+    are up to that place, None if they cannot be counted, because the list is empty or of an earlier
+    generation. `whole`: the whole list has to be loaded again.
     """
 
     since_ms: int
@@ -25,17 +25,17 @@ class Behind(Value, frozen=True):
 
 
 class LinkNote(Value, frozen=True):
-    """What the door is to know of the link; times are monotonic milliseconds of this boot.
+    """What the door needs to know about the link. Times are monotonic milliseconds of this boot.
 
-    `connected`: to the broker, since `since_ms` (or not, since then). `hub_heard`: the hub
-    acknowledges what it is sent. `acked_seq`: up to where the hub has the journal's records, never above
-    its last; `hub_seq`: what the hub itself says, which is more if the journal was restored from a
-    backup. `answered_ms`: when the hub last answered what claims go through, None if not since this
-    boot. `measure`: the best known of its clock, also of an earlier boot. `heard`: what was heard of the
-    other gates. `lent_as_of`: by event, for which division of its tickets the hub has told what this gate
-    may not admit alone; who goes by another, later one does not know all of that. `behind`: by event, the
-    lists that are known to be behind the hub's (domain 2.3). `flooding`: gates that send more than a door
-    can. `unlisted`: the broker lets this gate in and refuses all it asks for.
+    `connected`: whether sync is connected to the broker, and since `since_ms`. `hub_heard`: the hub
+    acknowledges what is sent. `acked_seq`: up to which number the hub has the journal's records, never above
+    the last one; `hub_seq`: what the hub itself says, which is more if the journal was restored from a
+    backup. `answered_ms`: when the hub last answered on the path that claims take, None if never in this
+    boot. `measure`: the best measurement of the hub's clock, maybe from an earlier boot. `heard`: what was
+    heard of the other gates. `lent_as_of`: by event, the division of its tickets for which the hub has said
+    what this gate may not admit alone; under a later division this gate does not know all of that. `behind`:
+    by event, the lists that are known to be behind the hub's (domain 2.3). `flooding`: gates that send more
+    than any door can. `unlisted`: the broker accepts this gate and refuses everything it asks for.
     """
 
     connected: bool
@@ -56,9 +56,9 @@ class LinkNote(Value, frozen=True):
 
 
 def last_known(note: LinkNote) -> Measure | None:
-    """The hub's time at the last beat of the boot it was measured in, for a later boot to begin from.
+    """The hub's time at the last beat of the boot it was measured in, from which a later boot begins.
 
-    How sure that is does not matter then: a clock of a later boot is untrusted, and this its floor.
+    Its uncertainty does not matter: in a later boot the clock is untrusted, and this is only its lower bound.
     """
     measure = note.measure
     if measure is None or measure.boot_id != note.boot_id:

@@ -1,8 +1,8 @@
-"""How the door is right now: written by the door, read by `status`, `doctor` and sync.
+"""The state of the door right now: written by the door, read by `status`, `doctor` and sync.
 
-One small JSON file in `runtime_dir`, which lives in memory; replaced as a whole, so a reader never
-finds half of one. It holds nothing that the door needs: where it cannot be written, the door
-goes on, and only those who ask have less to read.
+One small JSON file in `runtime_dir`, which is in memory. It is replaced as a whole, so nobody ever reads
+half of one. The door does not need it: if it cannot be written, the door goes on, and only its readers know
+less.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from gate.rules.passage import Way
 
 EVERY_MS = 1_000
 FRESH_MS = 5_000
-"""A door that has written nothing for this long is not running, or stands still."""
+"""A door that has written nothing for this long is not running, or hangs."""
 LONGEST = 64 * 1024
-"""Longest file that is read, in bytes; the door writes about one thousand."""
+"""The longest file that is read, in bytes; the door writes about one thousand."""
 OK: Literal["ok"] = "ok"
 
 
@@ -61,10 +61,10 @@ class Counters(Value, frozen=True):
 class Live(Value, frozen=True):
     """The door at one moment.
 
-    `at`: by the wall clock; `monotonic_ms`: of the boot `boot_id`. `p50_ms`, `p99_ms`: the last
-    decisions, from the presented code to the durable commit; None before the first. `clock`: whether the
-    hub vouches for `at`; if so, how far the machine's own clock is off and how sure that is. `isolated`: no
-    broker has been reached for a while.
+    `at`: by the wall clock; `monotonic_ms`: of the boot `boot_id`. `p50_ms`, `p99_ms`: how long the last
+    decisions took, from the presented code to the durable commit; None before the first. `clock`: whether
+    the hub has confirmed `at`; if so, the next two say how far off the machine's own clock is and how
+    certain that is. `isolated`: no broker has been reached for a while.
     """
 
     at: Moment
@@ -84,7 +84,7 @@ class Live(Value, frozen=True):
 
 
 class LiveReading(Value, frozen=True):
-    """What a reader finds. `live` is the last that was written; `is_fresh`: the door runs now."""
+    """What a reader finds. `live`: the last state written; `is_fresh`: the door runs now."""
 
     live: Live | None = None
     age_ms: int | None = None
@@ -93,7 +93,7 @@ class LiveReading(Value, frozen=True):
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least this share of them does not exceed (nearest rank).
+    """The smallest value that at least this share of all values does not exceed (nearest rank).
 
     :param share: above 0, at most 1.
     """
@@ -111,10 +111,10 @@ class LiveWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: Live | None = None
-        self._outage = Outage("the file for status")
+        self._outage = Outage("status file")
 
     def put(self, live: Live) -> None:
-        """Write it if it is time. Never raises."""
+        """Write the state if it is time. Never raises."""
         if self._last is not None and not _is_due(self._last, live):
             return
         self._last = live
@@ -122,7 +122,7 @@ class LiveWriter:
             self._write(msgspec.json.encode(live))
         except OSError as error:
             self._outage.began(
-                f"{self._path}: {error.strerror}. The door works; `status` cannot tell how it is. "
+                f"{self._path}: {error.strerror}. The door works, but `status` cannot report on it. "
                 "Correct runtime_dir and its owner."
             )
         else:
@@ -136,7 +136,7 @@ class LiveWriter:
         fresh.replace(self._path)
 
     def close(self) -> None:
-        """The door stops: what it was is no longer so."""
+        """The door stops, so the file goes."""
         with contextlib.suppress(OSError):
             self._path.unlink()
 
@@ -150,8 +150,7 @@ def _state(live: Live) -> tuple[object, ...]:
 
 
 def read_live(path: Path, now: Now) -> LiveReading:
-    """The door as it last was, and whether it still is. Never raises; `LiveReading.why` says what is
-    wrong."""
+    """The door's last state, and whether it runs. Never raises; `LiveReading.why` says what is wrong."""
     try:
         live = read_json(read_own(path, LONGEST), Live, limit=LONGEST)
     except FileNotFoundError:
@@ -164,9 +163,9 @@ def read_live(path: Path, now: Now) -> LiveReading:
         return LiveReading(why=f"{path}: not what the door writes: {error}. Is the door of the same version?")
     if live.boot_id != now.boot_id:
         return LiveReading(live=live, why="The door has not run since the machine was started.")
-    # the door may have written it after `now` was taken: that is as fresh as can be
+    # the door may have written it after `now` was taken
     age = max(now.monotonic_ms - live.monotonic_ms, 0)
     if age > FRESH_MS:
-        why = f"The door has written nothing for {age // 1000} s: it ended, or it stands still."
+        why = f"The door has written nothing for {age // 1000} s: it has ended, or it hangs."
         return LiveReading(live=live, age_ms=age, why=why)
     return LiveReading(live=live, age_ms=age, is_fresh=True)

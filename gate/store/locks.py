@@ -1,7 +1,8 @@
-"""The lending lock: a ticket is either lent to another gate or admitted here alone, never both.
+"""Locks between processes: one service per folder, and no ticket both lent and admitted.
 
-Policy ``home_gate`` (domain 2.3, situation 3). The door holds it from reading what is lent to the end of
-its commit when it admits without the hub; sync from writing what is lent to its look into the journal.
+The lending lock is for the policy ``home_gate`` (domain 2.3, situation 3): a ticket is either lent to
+another gate or admitted here without the hub, never both. The door holds it from reading what is lent until
+its commit is done; sync holds it from writing what is lent until it has looked into the journal.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from gate.common.owned_files import open_own
 from gate.store.shared_files import SHARED
 
 LOCK_FILE = "lending.lock"
-"""Its name in `state_dir`."""
+"""The lending lock's name in `state_dir`."""
 _POLL_S = 0.002
 
 
 class LendingBusy(MagueyError):
-    """The lock was not to be had in time; nothing may be lent, nor admitted without the hub."""
+    """The lock could not be had in time, so nothing may be lent, or admitted without the hub."""
 
 
 @contextlib.contextmanager
 def lending_lock(path: Path, timeout_s: float) -> Iterator[None]:
-    """Hold the lock, `state_dir` / `LOCK_FILE`; the kernel lets go of it however the process ends.
+    """Hold the lock `state_dir` / `LOCK_FILE`; the kernel releases it however the process ends.
 
     :param timeout_s: how long to wait for the other side.
-    :raises LendingBusy: the other side has it for longer, or the file cannot be opened.
+    :raises LendingBusy: the other side holds it for longer, or the file cannot be opened.
     """
     fd = _open(path)
     try:
@@ -43,20 +44,22 @@ def lending_lock(path: Path, timeout_s: float) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile still has the file open
+            fcntl.flock(
+                fd, fcntl.LOCK_UN
+            )  # closing is not enough: a child forked meanwhile still has the file open
     finally:
         os.close(fd)
 
 
 def _open(path: Path) -> int:
-    """Whoever comes first makes the file, for both users."""
+    """Open the file; whichever user comes first makes it for both."""
     try:
         fd = open_own(path, os.O_RDONLY | os.O_CREAT, SHARED)
     except OSError as error:
         raise LendingBusy(
             f"{path}: {error.strerror}. No ticket is lent or admitted alone. Check the folder and its rights."
         ) from error
-    with contextlib.suppress(OSError):  # the other side's own
+    with contextlib.suppress(OSError):  # the other side owns it
         os.fchmod(fd, SHARED)
     return fd
 
@@ -74,16 +77,17 @@ def _take(fd: int, path: Path, until: float) -> None:
 
 Service = Literal["door", "sync"]
 _WOULD = {
-    "door": "two would answer every guest twice. Look with: maguey-gate status.",
-    "sync": "two would throw each other off the broker for ever. Look with: systemctl status maguey-sync.",
+    "door": "two would answer every guest twice. See: maguey-gate status.",
+    "sync": "two would throw each other off the broker for ever. See: systemctl status maguey-sync.",
 }
 
 
 @contextlib.contextmanager
 def only_one(service: Service, state_dir: Path) -> Iterator[None]:
-    """Hold the folder as long as the service runs; the kernel lets go of it however the process ends.
+    """Hold the folder while the service runs; the kernel releases it however the process ends.
 
-    Where no lock can be made (a read-only card) it runs all the same: the door says so on its screen.
+    Where no lock can be made (a read-only card) the service runs anyway; the door shows the fault on its
+    screen.
 
     :raises MagueyError: another one runs on this folder.
     """

@@ -1,4 +1,4 @@
-"""Scan records as rows of the journal, for the door that writes and for sync that reads. Pure."""
+"""Scan records as rows of the journal, for the door, which writes them, and sync, which reads them. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from gate.rules.model import ScanRecord
 
 PAGE = 4096
 """Bytes of a page; `gate.store.journal.connect_journal` asks for no other."""
-
-
 COLUMNS = ScanRecord.__struct_encode_fields__
 """Columns of the journal's table `scans`, in order."""
 _LONGEST_HEARD = 1 << 20
@@ -37,8 +35,8 @@ def from_row(row: tuple[Any, ...]) -> ScanRecord:
 
 
 def moment(text: str) -> datetime:
-    """A time as the files hold it. Raises `ValueError` for one without its offset from UTC."""
+    """A time as it is in the files. Raises `ValueError` for one without its offset from UTC."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
-        raise ValueError(f"{text!r} does not say in which time zone it is")
+        raise ValueError(f"{text!r} has no time zone")
     return at

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
-from gate.clock import DRIFT_PPM, Machine, SystemClock, told
+from gate.clock import DRIFT_PPM, Machine, SystemClock, hub_time
 from gate.rules.decide import decide
 from gate.rules.model import Kind, Measure, Now, Reason, Verdict
 from gate.rules.night import margin
@@ -64,7 +64,7 @@ def test_what_the_wall_clock_says_changes_nothing_once_the_hub_is_measured(
 ) -> None:
     measure = a_measure(after_doors(measured), 1_000)
     one, other = (
-        told(Machine(wall=wall, monotonic_ms=1_000 + since, boot_id="boot-1"), measure) for wall in walls
+        hub_time(Machine(wall=wall, monotonic_ms=1_000 + since, boot_id="boot-1"), measure) for wall in walls
     )
     assert one.wall == other.wall == after_doors(measured + since)
     assert (one.clock, one.uncertainty_ms) == ("synced", other.uncertainty_ms)
@@ -80,7 +80,7 @@ def test_the_true_time_is_within_the_uncertainty_as_long_as_crystals_are_as_good
     """`error`: of the measure, no more than it says; `ppm`: how much the gate's clock runs fast."""
     measure = a_measure(after_doors(error), 0, uncertainty_ms=40)
     ticked = since + round(since * ppm / 1_000_000)
-    now = told(Machine(wall=wall, monotonic_ms=ticked, boot_id="boot-1"), measure)
+    now = hub_time(Machine(wall=wall, monotonic_ms=ticked, boot_id="boot-1"), measure)
     wrong_by = abs(now.wall - after_doors(since)) / timedelta(milliseconds=1)
     assert now.uncertainty_ms is not None
     assert wrong_by <= now.uncertainty_ms * 1.0002 + 1  # the drift of the drift, and a rounded millisecond
@@ -93,10 +93,10 @@ def test_an_untrusted_clock_within_five_minutes_admits_nobody_whom_the_true_time
     """`known`: so long ago the hub was last heard, in an earlier boot; None: never."""
     floor = a_measure(after_doors(true - known), 9_000, "an earlier boot") if known is not None else None
     uptime = min(known or 0, 60_000)
-    now = told(Machine(wall=after_doors(true + error), monotonic_ms=uptime, boot_id="boot-1"), floor)
+    now = hub_time(Machine(wall=after_doors(true + error), monotonic_ms=uptime, boot_id="boot-1"), floor)
     assert now.clock == "untrusted"
     if asked(kind, now).admits:
-        sure = told(
+        sure = hub_time(
             Machine(wall=YEAR_1970, monotonic_ms=7, boot_id="boot-1"),
             a_measure(after_doors(true), 7, uncertainty_ms=FIVE_MINUTES_MS),
         )
@@ -106,7 +106,7 @@ def test_an_untrusted_clock_within_five_minutes_admits_nobody_whom_the_true_time
 @given(kind=KINDS, uptime=UPTIMES_MS)
 def test_in_1970_a_gate_that_never_heard_the_hub_admits_nobody(kind: Kind | None, uptime: int) -> None:
     wall = YEAR_1970 + timedelta(milliseconds=uptime)
-    now = told(Machine(wall=wall, monotonic_ms=uptime, boot_id="boot-1"), None)
+    now = hub_time(Machine(wall=wall, monotonic_ms=uptime, boot_id="boot-1"), None)
     assert asked(kind, now).reason is Reason.TOO_EARLY
 
 
@@ -117,7 +117,7 @@ def test_a_gate_that_was_off_for_minutes_and_wakes_in_1970_goes_on_within_the_ho
     kind: Kind | None, heard: int, off: int, uptime: int
 ) -> None:
     floor = a_measure(after_doors(heard), 9_000, "an earlier boot")
-    now = told(Machine(wall=YEAR_1970, monotonic_ms=uptime, boot_id="boot-1"), floor)
+    now = hub_time(Machine(wall=YEAR_1970, monotonic_ms=uptime, boot_id="boot-1"), floor)
     true = heard + off + uptime
     if asked(kind, now).admits:
         assert 0 <= true < LENGTH_MS
@@ -138,7 +138,7 @@ def test_the_floor_is_the_last_beat_of_the_boot_that_heard_the_hub(beat: int, up
         acked_seq=0,
         measure=a_measure(DOORS, 9_000, "boot-0"),
     )
-    now = told(Machine(wall=YEAR_1970, monotonic_ms=uptime, boot_id="boot-1"), last_known(note))
+    now = hub_time(Machine(wall=YEAR_1970, monotonic_ms=uptime, boot_id="boot-1"), last_known(note))
     assert now.wall == after_doors(beat - 9_000 + uptime)
     later = replace(note, boot_id="boot-1", beat_ms=5)
     assert last_known(later) == note.measure
@@ -208,4 +208,4 @@ def test_a_measure_that_is_nonsense_stops_no_clock() -> None:
     machine = Machine(wall=DOORS, monotonic_ms=5, boot_id="boot-1")
     for hub_ms in (-(2**62), 2**62):
         measure = msgspec.structs.replace(a_measure(DOORS, 0), hub_ms=hub_ms)
-        assert 1970 <= told(machine, measure).wall.year <= 2200
+        assert 1970 <= hub_time(machine, measure).wall.year <= 2200
