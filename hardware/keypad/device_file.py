@@ -13,17 +13,17 @@ from gate.common.retried import RetriedDevice
 RETRY_S = 1.0
 """Between two attempts to find a device that is not there."""
 READ_BYTES = 1536
-"""Of one read: 64 input events; more is read at once by further reads."""
+"""Of one read: 64 input events. If there is more, further reads follow at once."""
 MOST_READS = 16
-"""A device that floods the gate is read on at the next look."""
+"""At a time; the rest of what a flooding device sends waits for the next call."""
 
 
 class DeviceFile:
-    """Used from one thread.
+    """One device. Used from one thread.
 
-    :param part: what the log calls it.
+    :param part: its name in the log.
     :param open_device: opens it for reading without blocking; raises `OSError`.
-    :param explain: what opening or reading raised, in words.
+    :param explain: puts what opening or reading raised into words.
     :param clock: gives monotonic seconds.
     """
 
@@ -43,7 +43,7 @@ class DeviceFile:
         return self._device.trouble
 
     def read(self, now: float) -> bytes | None:
-        """What is new, empty if nothing is; None: the device is not there, or has gone just now."""
+        """What is new, empty if nothing is; None: the device is missing, or has just gone."""
         return self._device.use(_taken, now)  # ENODEV or EIO when it is unplugged
 
     def wait(self, seconds: float) -> None:
@@ -64,6 +64,6 @@ def _taken(fd: int) -> bytes:
         except BlockingIOError:
             break
         if not some:
-            raise OSError("it gives nothing more")
+            raise OSError("it sends nothing more")
         taken += some
     return taken

@@ -1,8 +1,8 @@
 """The part of Linux' ``linux/input.h`` and ``linux/input-event-codes.h`` that keypads and scanners need.
 
-Key codes name places on a keyboard, not letters: the letters below are those of the usual
-QWERTY boards, which Spanish ones share. The hyphen is on two of its places: where US boards have
-it, and where Spanish ones do; no code has an apostrophe or a slash.
+A key code names a place on the keyboard, not a letter. The letters below are those of QWERTY keyboards,
+Spanish ones included. The hyphen is in two places: where US keyboards have it, and where Spanish ones do; no
+code contains the apostrophe or slash that the other layout has there.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ EVENT = struct.Struct("llHHi")
 """``struct input_event``: seconds, microseconds, type, code, value; longs as wide as the platform's."""
 
 GRAB = 1 << 30 | ctypes.sizeof(ctypes.c_int) << 16 | ord("E") << 8 | 0x90
-"""``EVIOCGRAB``: what is typed goes nowhere else, above all not to the console."""
+"""``EVIOCGRAB``: keys go nowhere else, least of all to the console."""
 
 SYN, KEY = 0x00, 0x01
 DROPPED = 3
-"""``SYN_DROPPED``: events were lost because nobody read them."""
+"""``SYN_DROPPED``: events were lost because nobody read them in time."""
 UP, DOWN, REPEAT = 0, 1, 2
 
 ESC, BACKSPACE, ENTER, KEYPAD_ENTER, DELETE = 1, 14, 28, 96, 111
@@ -35,7 +35,7 @@ ALTS = frozenset({56, ALT_GR, 125, 126})
 
 
 def _row(first: int, characters: str) -> dict[int, str]:
-    """Keys beside one another have codes in a row."""
+    """Neighbouring keys have consecutive codes."""
     return {first + place: character for place, character in enumerate(characters)}
 
 
@@ -51,10 +51,10 @@ CHARACTERS: dict[int, str] = {
 
 
 class EventParser:
-    """Cuts what is read from an event device into its events."""
+    """Splits the bytes of an event device into events."""
 
     def __init__(self) -> None:
-        self._rest = b""  # an event that was not read whole
+        self._rest = b""  # the beginning of an event whose end was not read yet
 
     def cut(self, some: bytes) -> Iterator[tuple[int, int, int]]:
         """Type, code and value of each event."""
@@ -70,7 +70,7 @@ class EventParser:
 
 
 def opened_device(path: Path) -> int:
-    """An event device, for this process alone. Raises `OSError`."""
+    """Open an event device for this process alone. Raises `OSError`."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.ioctl(fd, GRAB, 1)

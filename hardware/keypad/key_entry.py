@@ -1,7 +1,7 @@
 """What is being typed, key by key, until Enter. Pure: the time is an argument.
 
-Typed codes are secrets until they are used: a line is forgotten when it is read, cleared or
-left half typed, and nothing here shows it, neither in an error nor as `repr`.
+A typed code is a secret until it is used: a line is forgotten once it is read, cleared or left half typed,
+and neither an error nor `repr` shows it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections import deque
 from gate.ports.devices import Typed
 
 MOST = 64
-"""Characters a line holds; a ticket's code has up to 63 (`gate.rules.payload`). More are not taken."""
+"""Characters in a line; a ticket's code has up to 63 (`gate.rules.payload`). Further ones are ignored."""
 DROP_AFTER_S = 10.0
-"""Without a key for so long, whoever was typing has walked away; as long as the screen shows it."""
+"""After this long without a key, the person has walked away. The screen shows the line equally long."""
 _MOST_LINES = 8
 
 
@@ -27,32 +27,32 @@ class TypedLine:
         self._last_key_s = 0.0
 
     def __repr__(self) -> str:
-        return f"Line({len(self._typed)} characters)"
+        return f"TypedLine({len(self._typed)} characters)"
 
     def put(self, character: str, now_s: float) -> None:
-        """A character, in capitals; beyond `MOST` it is not taken."""
+        """Add a character, in capitals; beyond `MOST` it is ignored."""
         self._touch(now_s)
         if len(self._typed) < MOST:
             self._typed.append(character.upper())
 
     def back(self, now_s: float) -> None:
-        """Backspace."""
+        """Backspace: remove the last character."""
         self._touch(now_s)
         del self._typed[-1:]
 
     def clear(self, now_s: float) -> None:
-        """Esc: begin again."""
+        """Esc: start again."""
         self._touch(now_s)
         self._typed.clear()
 
     def forget(self) -> None:
-        """The keypad is gone: so is what was typed on it."""
+        """Forget everything typed: the keypad is gone, or the person is."""
         self._is_news = self._is_news or bool(self._typed)
         self._typed.clear()
         self._entered.clear()
 
     def enter(self, now_s: float) -> None:
-        """Enter; an empty line is none."""
+        """Enter; an empty line is ignored."""
         self._touch(now_s)
         if self._typed:
             self._entered.append("".join(self._typed))
@@ -62,7 +62,7 @@ class TypedLine:
     def read(self, now_s: float) -> Typed | None:
         """What is new since the last reading: each entered line once, then the one being typed.
 
-        A line nobody finished is read once more as empty, so that the screen can forget it too.
+        A line that nobody finished is read once more, as empty, so that the screen can forget it too.
         """
         if now_s - self._last_key_s >= DROP_AFTER_S:
             self.forget()
@@ -74,7 +74,7 @@ class TypedLine:
         return Typed(text="".join(self._typed), done=False)
 
     def _touch(self, now_s: float) -> None:
-        """A key was pressed. What an absent person left half typed is none of the next one's."""
+        """A key was pressed. What somebody left half typed must not become part of the next person's line."""
         if now_s - self._last_key_s >= DROP_AFTER_S:
             self.forget()
         self._last_key_s, self._is_news = now_s, True

@@ -1,8 +1,8 @@
-"""A USB keypad or keyboard for codes nobody can scan, read straight from its event device.
+"""A USB keypad or keyboard for codes that cannot be scanned, read straight from its event device.
 
-No thread: the kernel keeps what is typed until the loop of the door asks. The device is taken for
-the gate alone (EVIOCGRAB), so that codes do not land on a console. Unplugged, it is looked for about
-once a second. What is typed is forgotten as `hardware.keypad.key_entry` says, and never logged.
+No thread: the kernel keeps the keys until the door's loop asks. The gate takes the device for itself
+(EVIOCGRAB), so that codes do not appear on a console. While it is unplugged, it is looked for about once a
+second. What is typed is forgotten as `hardware.keypad.key_entry` says, and never logged.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ KeypadDriver = Literal["none", "evdev", "terminal"]
 def make_keypad(
     driver: KeypadDriver, *, device: str = "", clock: Callable[[], float] = time.monotonic
 ) -> Keypad:
-    """The keypad of a gate. One that is missing is told of by `trouble`, and found when it is there.
+    """The keypad of a gate. If it is missing, `trouble` says so, and it is found once it is there.
 
     :param driver: ``evdev``: a USB keypad. ``terminal``: lines on standard input, for the desk.
     :param device: path of the event device, such as ``/dev/input/by-id/usb-…-event-kbd``;
-        a name alone is looked for in ``/dev/input``; empty: the first keyboard there is.
+        a name alone is looked up in ``/dev/input``; empty: the first keyboard found.
     :param clock: gives monotonic seconds.
     """
     if driver == "evdev":
@@ -107,7 +107,7 @@ class EventKeypad:
 class TerminalKeypad:
     """Lines of a terminal or a pipe, for a gate on the desk. Used from one thread.
 
-    :param fd: what to read; its end is the end of typing, no trouble.
+    :param fd: what to read; its end ends the typing and is not trouble.
     :param clock: gives monotonic seconds.
     """
 
@@ -137,7 +137,7 @@ class TerminalKeypad:
                 self._line.put(character, now)
 
     def trouble(self) -> HardwareError | None:
-        """A terminal that nobody types on is no trouble."""
+        """None: a terminal on which nobody types works."""
         return None
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class TerminalKeypad:
 
 
 def _can_repeat(code: int) -> bool:
-    """A key held down repeats itself; only for deleting is that meant."""
+    """Whether a held key may repeat: only deleting is meant to."""
     return code in (evdev.BACKSPACE, evdev.DELETE)
 
 
@@ -157,7 +157,7 @@ def _opened(name: str) -> int:
 
 def _path(name: str) -> Path:
     if name:
-        return Path("/dev/input") / name  # an absolute name stays what it is
+        return Path("/dev/input") / name  # an absolute path stays as it is
     keyboards = sorted(BY_ID.glob("*-event-kbd"))
     if not keyboards:
         raise FileNotFoundError(2, "no keyboard is plugged in")

@@ -1,4 +1,4 @@
-"""Tells of the fire alarm until it was heard, whatever else is stuck or broken."""
+"""Reports the fire alarm until the report succeeds, whatever else is stuck or broken."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable
 from gate.common.outage import Outage
 
 LOOK_S = 0.5
-"""How often the alarm's level is looked at without an edge, and a telling that failed is repeated."""
+"""How often the alarm's level is checked without an edge, and a failed report is repeated."""
 
 CLOSE_S = 2.0
-"""What the thread gets to end; longer means that somebody who was told has not come back."""
+"""How long the thread may take to end; longer means that `on_fire` has not returned."""
 
 
 class FireWatch:
-    """Tells that the alarm is on, and that it is off again: once each, repeated only where it failed.
+    """Reports that the alarm is on, and that it is off again: once each, repeated only after a failure.
 
-    :param is_on: the alarm's level; from any thread.
-    :param on_fire: whom to tell. Called from the thread of `look`, or from this one's own.
+    :param is_on: the alarm's level; called from any thread.
+    :param on_fire: gets the report. Called from the thread of `look`, or from the watch's own.
     """
 
     def __init__(self, is_on: Callable[[], bool], on_fire: Callable[[bool], None]) -> None:
         self._is_on, self._on_fire = is_on, on_fire
-        self._told = False
-        self._telling = threading.Lock()
+        self._reported = False
+        self._reporting = threading.Lock()
         self._closing = threading.Event()
         self._outage = Outage("fire alarm's release")
         self.look()
@@ -32,16 +32,16 @@ class FireWatch:
         self._thread.start()
 
     def look(self) -> None:
-        """Tell if there is something new. Never raises."""
-        with self._telling:
+        """Report a change. Never raises."""
+        with self._reporting:
             if self._closing.is_set():
                 return
             try:
                 on = self._is_on()
-                if on != self._told:
+                if on != self._reported:
                     self._on_fire(on)
-                    self._told = on
-            except Exception as error:  # whatever it is: the alarm is looked at and told of again
+                    self._reported = on
+            except Exception as error:  # whatever it is, the alarm is checked and reported again
                 self._outage.began(error)
             else:
                 self._outage.over()
@@ -51,6 +51,6 @@ class FireWatch:
             self.look()
 
     def close(self) -> None:
-        """Tell nobody any more."""
+        """Report nothing any more."""
         self._closing.set()
         self._thread.join(CLOSE_S)

@@ -1,17 +1,17 @@
-"""Pins through gpiozero: made with the level they are to have, let go of with the level they are to keep.
+"""Pins through gpiozero, which have the right level from the first moment and keep it after the last.
 
 What gpiozero 2.0.1 on lgpio 0.2.2 does, from their sources, and what follows:
 
-- A pin that becomes an output is low for a moment before it gets its first level
-  (`Pin.output_with_state` sets the function, then the state; `gpio_claim_output` claims it low).
-  For a relay that rests at high this would be a pulse at every start. lgpio can claim with a
-  level, and finds nothing to do for what is an output already: `_steady` makes it claim so.
-- Before that the pin is an input without a pull for some 0.1 ms (`LGPIOPin.__init__`). No relay
-  follows that fast; the resistor that docs/wiring.md asks for keeps its input quiet.
-- Closing a device makes its pin an input, and so does the end of the program (gpiozero's
-  `atexit`): then the resistor decides. `kept` pins are left as they are instead.
-- When the process is gone, however it ended, the kernel of Raspberry Pi OS leaves an output as
-  it was (`pinctrl_bcm2835.persist_gpio_outputs`, on unless config.txt says `dtparam=strict_gpiod`).
+- A pin that becomes an output is low for a moment before it gets its first level (`Pin.output_with_state`
+  sets the function, then the state; `gpio_claim_output` claims it low). For a relay that rests at high, that
+  would be a pulse at every start. lgpio can claim a pin with a level, and does nothing if the pin is an
+  output already: `_steady` makes it claim that way.
+- Before that, the pin is an input without a pull for some 0.1 ms (`LGPIOPin.__init__`). No relay follows
+  that fast; the resistor that docs/wiring.md asks for keeps its input quiet.
+- Closing a device makes its pin an input, and so does the end of the program (gpiozero's `atexit`): then the
+  resistor decides. `kept` pins are left as they are instead.
+- When the process is gone, however it ended, the kernel of Raspberry Pi OS leaves an output as it was
+  (`pinctrl_bcm2835.persist_gpio_outputs`, on unless config.txt says `dtparam=strict_gpiod`).
 
 gpiozero has no types, hence `Any`.
 """
@@ -31,14 +31,14 @@ from gate.common.errors import HardwareError, Step
 PinDriver = Literal["gpiozero", "mock"]
 
 _making = threading.Lock()
-"""Lights are made in a thread of their own; gpiozero's choice of a factory and `warnings` bear but one."""
+"""Several threads make pins, but gpiozero's choice of a factory and `warnings` are not thread-safe."""
 
 
 def choose_factory() -> None:
-    """Have gpiozero choose its pins now: those who use gpiozero in threads of their own find them chosen.
+    """Have gpiozero choose its pin factory now, before other threads use it.
 
-    Two that choose at once get two factories, and do not notice that they use one pin. Never raises:
-    whoever needs a pin says why there is none.
+    Two threads that choose at once get two factories, which do not notice that they use the same pin. Never
+    raises: whoever needs a pin says why there is none.
     """
     import gpiozero
 
@@ -48,9 +48,9 @@ def choose_factory() -> None:
 
 
 def mock_factory(closed: Collection[int] = ()) -> Any:
-    """gpiozero's own simulated pins, which can do pulse-width modulation: for the desk.
+    """gpiozero's own simulated pins, with pulse-width modulation, for a gate on the desk.
 
-    :param closed: pins whose contact to ground is closed, whatever they are pulled to.
+    :param closed: pins whose contact to ground is closed, however they are pulled.
     """
     from gpiozero.pins.mock import MockFactory, MockPWMPin
 
@@ -70,10 +70,10 @@ class OutputPin:
 
     :param key: where the configuration names the pin, for messages.
     :param part: what it drives, in the words of the screen.
-    :param on: whether it begins switched on.
-    :param kept: leave the level as it is when closing, and at the end of the program.
+    :param on: whether it starts switched on.
+    :param kept: leave the level as it is on `close` and at the end of the program.
     :param factory: gpiozero pin factory; None: the one of this machine.
-    :raises HardwareError: when there is no GPIO or the pin is taken.
+    :raises HardwareError: there is no GPIO, or the pin is taken.
     """
 
     def __init__(  # noqa: PLR0913 – what there is to say about an output, by name
@@ -98,24 +98,24 @@ class OutputPin:
             atexit.register(self._leave)  # registered after gpiozero's, so it runs before
 
     def switch(self, *, on: bool) -> None:
-        """Raises whatever the pin's driver raises."""
+        """Switch it. Raises whatever the pin's driver raises."""
         if on:
             self._device.on()
         else:
             self._device.off()
 
     def close(self) -> None:
-        """Let go of the pin; the level stays if it is `kept`. Raises whatever the driver raises."""
+        """Release the pin; a `kept` one keeps its level. Raises whatever the driver raises."""
         if self._is_kept:
             atexit.unregister(self._leave)
             self._leave(exiting=False)
         try:
             self._device.close()
         finally:
-            self._device._pin = None  # what cannot be closed is not closed once more when collected
+            self._device._pin = None  # a failed close is not tried again when collected
 
     def _leave(self, *, exiting: bool = True) -> None:
-        """Take the pin away from gpiozero, which would make it an input."""
+        """Take the pin away from gpiozero, which would turn it into an input."""
         device, pin = self._device, self._device.pin
         if pin is None:
             return
@@ -128,10 +128,10 @@ class OutputPin:
 
 
 def made(make: Callable[[Any], Any], pin: int, key: str, part: str, factory: Any) -> Any:
-    """What `make` makes of a pin factory. Raises `HardwareError`."""
+    """What `make` makes with a pin factory. Raises `HardwareError`."""
     import gpiozero
 
-    # gpiozero says in warnings why each driver failed
+    # gpiozero's warnings say why each driver failed
     with _making, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -142,12 +142,12 @@ def made(make: Callable[[Any], Any], pin: int, key: str, part: str, factory: Any
             return make(factory)
         except Exception as error:  # each pin driver has exceptions of its own, lgpio.error among them
             failure = _translated(pin, key, part, error, [str(warning.message) for warning in said])
-    # raised without its cause, whose traceback would keep the device that failed, and that its pin
+    # without its cause, whose traceback would keep the failed device alive, and with it the pin
     raise failure
 
 
 def _steady(factory: Any) -> None:
-    """Have lgpio's pins become outputs at their first level, without a moment of low."""
+    """Make lgpio claim outputs at their first level, so that they are never low for a moment."""
     module: Any = sys.modules.get("gpiozero.pins.lgpio")
     if module is None or getattr(factory, "pin_class", None) is not module.LGPIOPin:
         return
@@ -174,5 +174,5 @@ def _translated(pin: int, key: str, part: str, error: Exception, said: list[str]
         return HardwareError(part, what, "Add it to the group `gpio`.", Step.RIGHTS)
     reasons = "; ".join([str(error), *said])
     what = f"This machine has no usable GPIO pins, so {key} does nothing ({reasons})."
-    advice = 'On a Pi: apt install python3-lgpio. Elsewhere: driver = "mock".'
+    advice = 'On a Pi: apt install python3-lgpio. Elsewhere: set driver = "mock".'
     return HardwareError(part, what, advice, Step.GPIO_INSTALL)

@@ -1,18 +1,19 @@
 """Contacts the gate watches: passage sensor, exit button, fire alarm, tamper contact, through gpiozero.
 
-All are pulled up by the Pi and closed to ground. Bodies and presses are counted at their edge,
-between readings; a covered sensor is a level, read when asked. Alarm and tamper are levels too, and one
-that is over before anybody reads is kept for the next reading: what opened the way must be read of once.
-The fire alarm is told of at its edge, from the pin driver's own thread, whatever the loop of the door is
-doing; a second thread looks at its level twice a second, because an exception in a callback ends lgpio's
-thread without a word (`lgpio._callback_thread.run`), and with it every further edge.
+All are pulled up by the Pi and closed to ground. Bodies and presses are counted by their edges, between
+readings; a covered sensor is a level, read when asked. Alarm and tamper are levels too, but one that is over
+before anybody reads is kept for the next reading: what opened the way must be read at least once.
+The fire alarm is reported at its edge, from the pin driver's own thread, whatever the door's loop is
+doing. A second thread checks its level twice a second, because an exception in a callback silently ends
+lgpio's thread (`lgpio._callback_thread.run`), and with it every further edge.
 
-How bounce is taken out: lgpio tells of an edge once the level was stable for the time given
-(`gpio_set_debounce_micros`); the native driver ignores edges for so long after the first; gpiozero's
+Debouncing: lgpio reports an edge once the level has been stable for the given time
+(`gpio_set_debounce_micros`); the native driver ignores edges for that long after the first; gpiozero's
 mock does nothing.
 
-Each contact is its own: one whose pin is taken or cannot be read is `trouble`, and made again in a
-thread of its own, while the others work. Above all none of them takes the fire alarm with it.
+Contacts do not affect each other, least of all the fire alarm. One whose pin is taken or cannot be read
+is `trouble` while the others work. A thread keeps trying to make it; one that cannot be read keeps its pin,
+since releasing it would miss edges.
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ from hardware.pins.fire_alarm import FireWatch
 from hardware.pins.gpio import PinDriver, made, mock_factory
 
 BODY_S = 0.05
-"""Steadiness of the passage sensor. A body 0.3 m deep (Fruin's body ellipse, rounded) walking at
-1.2 m/s (Highway Capacity Manual) covers a light barrier for 250 ms, running 80 ms; a swinging hand or
-the gap between arm and body less than 50 ms."""
+"""How long the passage sensor has to be steady. A body 0.3 m deep (Fruin's body ellipse, rounded) covers a
+light barrier for 250 ms when it walks at 1.2 m/s (Highway Capacity Manual) and for 80 ms when it runs; a
+swinging hand, or the gap between arm and body, takes less than 50 ms."""
 
 CONTACT_S = 0.02
-"""Steadiness of a mechanical contact. Those Ganssle measured ("A Guide to Debouncing") bounced 1.6 ms
-on average, nearly all below 7 ms; relays of alarm panels are about as good."""
+"""How long a mechanical contact has to be steady. Those that Ganssle measured ("A Guide to Debouncing")
+bounced 1.6 ms on average, nearly all below 7 ms; relays of alarm panels are about as good."""
 
 BLOCKED_S = 10.0
-"""A sensor covered for longer than this is not covered by somebody walking."""
+"""A sensor covered for longer than this is not covered by somebody who walks through."""
 
 RETRY_S = 3.0
-"""Seconds between two attempts to make a contact whose pin could not be had."""
+"""Seconds between two attempts to make a contact whose pin is not available."""
 
 CLOSE_S = 2.0
-"""What the thread that makes them gets to end; longer means that the pin's driver has not come back."""
+"""How long the thread that makes them may take to end; longer means that the pin's driver is stuck."""
 
 PASSAGE, EXIT = "inputs.passage_pin", "inputs.exit_pin"
 FIRE, TAMPER = "inputs.fire_pin", "inputs.tamper_pin"
@@ -67,12 +68,12 @@ def make_inputs(  # noqa: PLR0913 – the section of the configuration, by name
 ) -> Inputs:
     """The inputs of a gate.
 
-    :param driver: ``gpiozero``: real pins. ``mock``: gpiozero's simulated ones, all quiet.
+    :param driver: ``gpiozero``: real pins. ``mock``: gpiozero's simulated ones, all at rest.
     :param passage_pin, exit_pin, fire_pin, tamper_pin: Broadcom numbers, None: not wired.
     :param fire_normally_closed: the alarm opens its contact, so that a cut wire is an alarm too.
-    :param on_fire: called with True when the alarm begins, also if it is on already, and with
-        False when it ends; from a thread of the pin driver. One that raises is called again.
-    :raises HardwareError: when there is no such pin here, with what to do next.
+    :param on_fire: called with True when the alarm begins or is on already, and with False when it ends,
+        from a thread of the pin driver. If it raises, it is called again.
+    :raises HardwareError: there is no such pin here; the error says what to do next.
     """
     if (passage_pin, exit_pin, fire_pin, tamper_pin) == (None,) * 4:
         return NoInputs()
@@ -94,7 +95,7 @@ class GpioInputs:
     :param clock: gives monotonic seconds.
     :param factory: gpiozero pin factory; None: the one of this machine.
     The others: see `make_inputs`.
-    :raises HardwareError: none of them can be made. Those that cannot while others can are tried again.
+    :raises HardwareError: none of them can be made. If only some cannot, these are tried again.
     """
 
     def __init__(  # noqa: PLR0913 – the section of the configuration, by name
@@ -113,8 +114,8 @@ class GpioInputs:
         self._lock = threading.Lock()
         self._bodies = self._exits = 0
         self._covered_since: float | None = None
-        self._began: set[str] = set()  # alarms since the last reading, over or not
-        self._is_telling = False
+        self._began: set[str] = set()  # alarms that began since the last reading, over or not
+        self._is_reporting = False
         self._trouble: HardwareError | None = None
         self._closing = threading.Event()
         self._contacts: list[Contact] = []
@@ -123,7 +124,7 @@ class GpioInputs:
             (fire_pin, FIRE, CONTACT_S, fire_normally_closed),  # first: it opens whatever the others do
             (passage_pin, PASSAGE, BODY_S, False),
             (exit_pin, EXIT, CONTACT_S, False),
-            # a tamper loop is closed while the housing is: opening it, or cutting it, is tampering
+            # the tamper loop is closed while the housing is: opening or cutting it is tampering
             (tamper_pin, TAMPER, CONTACT_S, True),
         )
         for pin, key, steady_s, opens in wired:
@@ -140,7 +141,7 @@ class GpioInputs:
         error = self._contacts[0].error
         if error is not None and not any(contact.is_made for contact in self._contacts):
             self.close()
-            raise error  # before it is judged: whoever tries again logs it once
+            raise error  # and nothing is logged here: the caller tries again and logs the outage once
         self._mender = threading.Thread(target=self._mend, name="inputs", daemon=True)
         self._mender.start()
 
@@ -150,7 +151,7 @@ class GpioInputs:
                 contact.make()
 
     def _listen(self, contact: Contact, on_fire: Callable[[bool], None] | None) -> None:
-        """From here on the pin driver's thread calls."""
+        """From here on, the pin driver's thread calls."""
         if contact.key == PASSAGE:
             contact.on_change(self._body)
         elif contact.key == EXIT:
@@ -161,7 +162,7 @@ class GpioInputs:
             self._watch_fire(contact, on_fire)
 
     def _watch_fire(self, contact: Contact, on_fire: Callable[[bool], None]) -> None:
-        self._watch = watch = FireWatch(contact.level, lambda on: self._tell(on_fire, on=on))
+        self._watch = watch = FireWatch(contact.level, lambda on: self._report(on_fire, on=on))
 
         def changed(begins: bool) -> None:
             self._alarm(FIRE, begins=begins)
@@ -173,15 +174,15 @@ class GpioInputs:
         with self._lock:
             self._began.update({key} if begins else ())
 
-    def _tell(self, on_fire: Callable[[bool], None], *, on: bool) -> None:
-        """Told of, it is read of afterwards too: or what was opened late would be locked by nobody."""
+    def _report(self, on_fire: Callable[[bool], None], *, on: bool) -> None:
+        """What is reported is also read afterwards: otherwise nobody would lock what was opened late."""
         with self._lock:
-            self._is_telling = on
+            self._is_reporting = on
         try:
             on_fire(on)
         finally:
             with self._lock:
-                self._is_telling = False
+                self._is_reporting = False
                 self._began.update({FIRE} if on else ())
 
     def _body(self, begins: bool) -> None:
@@ -196,8 +197,8 @@ class GpioInputs:
     def read(self) -> Sensed:
         """What happened since the last reading. Never blocks, never raises.
 
-        Of a contact that is broken: its level as it was last; a passage sensor is `blocked`, for nobody
-        can be said not to have walked.
+        A broken contact keeps its last level; a broken passage sensor is `blocked`, because nobody can be
+        said not to have walked.
         """
         levels = {contact.key: contact.level() for contact in self._contacts}
         self._judge()
@@ -207,7 +208,7 @@ class GpioInputs:
             sensed = Sensed(
                 bodies=self._bodies,
                 exits=self._exits,
-                fire=levels.get(FIRE, False) or FIRE in self._began or self._is_telling,
+                fire=levels.get(FIRE, False) or FIRE in self._began or self._is_reporting,
                 tamper=levels.get(TAMPER, False) or TAMPER in self._began,
                 covered=covered,
                 blocked=self._is_blocked(covered=covered) or is_blind,
@@ -217,7 +218,7 @@ class GpioInputs:
         return sensed
 
     def _is_blocked(self, *, covered: bool) -> bool:
-        """By the level, so that a lost edge does not block it for ever; any edge begins it anew."""
+        """Goes by the level, so that a lost edge cannot block it for ever; any edge restarts the time."""
         now = self._clock()
         if not covered:
             self._covered_since = None
@@ -230,11 +231,11 @@ class GpioInputs:
         self._trouble = next((error for error in errors if error is not None), None)
 
     def trouble(self) -> HardwareError | None:
-        """What the last reading found broken, None if all was well; the fire alarm before all others."""
+        """What the last reading found broken, the fire alarm before all others; None if all was well."""
         return self._trouble
 
     def close(self) -> None:
-        """Stop telling of the alarm, let go of the pins."""
+        """Stop reporting the alarm, release the pins."""
         self._closing.set()
         if self._watch is not None:
             self._watch.close()
@@ -250,9 +251,9 @@ class Contact:
 
     :param key: where the configuration names the pin.
     :param steady_s: how long a level has to last before it counts as an edge.
-    :param opens: whether the open contact is the active one; else the closed one is.
+    :param opens: whether the contact is active when open; otherwise when closed.
 
-    `error`: why it does not work, from the last attempt to make or read it.
+    `error`: why the last attempt to make or read it failed.
     """
 
     def __init__(self, pin: int, key: str, steady_s: float, *, opens: bool, factory: Any) -> None:
@@ -289,7 +290,7 @@ class Contact:
         self._listen()
 
     def judge(self) -> HardwareError | None:
-        """`error`, said in the log when it begins and when it is over. From one thread."""
+        """`error`, logged when it begins and when it is over. From one thread."""
         error = self.error
         if error is not None:
             self._outage.began(error)
@@ -298,7 +299,7 @@ class Contact:
         return error
 
     def level(self) -> bool:
-        """Whether it is active now; if it cannot be read, as it was when last read, and `error` says why."""
+        """Whether it is active now. If it cannot be read, its last level, and `error` says why."""
         if self._device is None:
             return self._last
         try:
@@ -311,26 +312,26 @@ class Contact:
         return self._last
 
     def on_change(self, tell: Callable[[bool], None]) -> None:
-        """Have `tell` called, from the pin driver's thread, with whether it has become active."""
+        """Have `tell` called from the pin driver's thread, with whether it has become active."""
         self._tell = tell
         self._listen()
 
     def _listen(self) -> None:
         device, tell = self._device, self._tell
         if device is not None and tell is not None:
-            device.when_activated = lambda: self._told(tell, closed=True)
-            device.when_deactivated = lambda: self._told(tell, closed=False)
+            device.when_activated = lambda: self._on_edge(tell, closed=True)
+            device.when_deactivated = lambda: self._on_edge(tell, closed=False)
 
-    def _told(self, tell: Callable[[bool], None], *, closed: bool) -> None:
+    def _on_edge(self, tell: Callable[[bool], None], *, closed: bool) -> None:
         try:
             tell(closed != self._opens)
-        except Exception:  # one that escapes would end the driver's thread, and with it all edges
-            _log.exception("input_failed", key=self.key)
+        except Exception:  # if it escaped, it would end the driver's thread, and with it all edges
+            _log.exception("input callback failed", key=self.key)
 
     def close(self) -> None:
-        """Let go of the pin. Never raises."""
+        """Release the pin. Never raises."""
         try:
             if self._device is not None:
                 self._device.close()
         except Exception as error:  # gpiozero's factories each raise their own
-            _log.error("input_close_failed", key=self.key, why=str(error))
+            _log.error("input not closed", key=self.key, reason=str(error))

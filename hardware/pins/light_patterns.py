@@ -1,8 +1,8 @@
 """What each signal looks and sounds like, as data. Pure.
 
-Domain 2.4: green and red light, a high beep for admit, two beeps for VIP, a low buzz for refuse. The
-light lasts as long as the screen that goes with it; a pattern that is over is dark and silent.
-The sounds differ in pitch and number, so that red and green need not be told apart.
+Domain 2.4: a green and a red light, one high beep to admit, two beeps for VIPs, a low buzz to refuse. The
+light lasts as long as the screen that goes with it; after the pattern it is dark and silent. The sounds
+differ in pitch and number, for people who cannot tell red from green.
 """
 
 from __future__ import annotations
@@ -47,9 +47,3 @@ PATTERNS: dict[Signal, tuple[LightStep, ...]] = {
     Signal.FREE_PASSAGE: (LightStep(green=True),),
     Signal.CLOSED: (LightStep(red=True),),
 }
-
-
-def length_ms(pattern: tuple[LightStep, ...]) -> int | None:
-    """How long a pattern takes, None if until another signal."""
-    lengths = [moment.ms for moment in pattern]
-    return None if None in lengths else sum(length for length in lengths if length is not None)

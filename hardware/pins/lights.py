@@ -1,7 +1,7 @@
 """Green and red light and a passive buzzer, through gpiozero, in a thread of their own.
 
-The newest signal replaces the running pattern at once. A lamp that fails takes nothing else with
-it: the others go on, it is made again every few seconds, and its outage is logged once.
+The newest signal replaces the running pattern at once. A lamp that fails does not affect the others; it
+is made again every few seconds, and its outage is logged once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from hardware.pins.light_patterns import DARK, PATTERNS, LightStep
 RETRY_S = 3.0
 """Between two attempts to make a lamp that failed."""
 CLOSE_S = 1.0
-"""What the thread gets to end; longer means that it is stuck in the pin's driver."""
+"""How long the thread may take to end; longer means that it is stuck in the pin's driver."""
 HALF = 0.5
-"""Of each period a tone is high: the loudest."""
+"""Share of each period that the pin is high; this one is the loudest."""
 
 
 def make_voice(
@@ -33,7 +33,7 @@ def make_voice(
     red_pin: int | None = None,
     buzzer_pin: int | None = None,
 ) -> Voice:
-    """The lights and the buzzer of a gate. What is missing is told of by `trouble`; never raises.
+    """The lights and the buzzer of a gate. Never raises: `trouble` says what is missing.
 
     :param driver: ``gpiozero``: real pins. ``mock``: gpiozero's simulated ones, for the desk.
     :param green_pin, red_pin, buzzer_pin: Broadcom numbers, None: not wired.
@@ -63,14 +63,14 @@ class PinVoice:
         self._changed = threading.Condition()
         self._news: Signal | None = None
         self._is_closing = False
-        self._moment = DARK
+        self._step = DARK
         self._pattern: deque[LightStep] = deque()
-        self._until: float | None = 0.0  # monotonic end of the moment, None: until the next signal
+        self._until: float | None = 0.0  # monotonic end of the step, None: until the next signal
         self._thread = threading.Thread(target=self._run, name="voice", daemon=True)
         self._thread.start()
 
     def play(self, signal: Signal) -> None:
-        """Say this instead of whatever is being said; never blocks, never raises."""
+        """Play this instead of what is playing; never blocks, never raises."""
         with self._changed:
             self._news = signal
             self._changed.notify_all()
@@ -80,7 +80,7 @@ class PinVoice:
         return next((lamp.trouble for lamp in self._lamps if lamp.trouble is not None), None)
 
     def close(self) -> None:
-        """Dark and silent, then let go of the pins. Never raises."""
+        """Go dark and silent, then release the pins. Never raises."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -88,13 +88,13 @@ class PinVoice:
 
     def _run(self) -> None:
         while self._wait():
-            self._show(self._moment)
+            self._show(self._step)
         self._show(DARK)
         for lamp in self._lamps:
             lamp.close()
 
     def _wait(self) -> bool:
-        """Until there is another moment to show, or a lamp to try again; False when closing."""
+        """Wait until there is another step to show, or a lamp to try again; False when closing."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closing or self._news is not None, self._patience())
             if self._news is not None:
@@ -105,8 +105,8 @@ class PinVoice:
             return not self._is_closing
 
     def _advance(self) -> None:
-        self._moment = self._pattern.popleft() if self._pattern else DARK
-        self._until = None if self._moment.ms is None else time.monotonic() + self._moment.ms / 1000
+        self._step = self._pattern.popleft() if self._pattern else DARK
+        self._until = None if self._step.ms is None else time.monotonic() + self._step.ms / 1000
 
     def _patience(self) -> float | None:
         times = [lamp.retry_at for lamp in self._lamps if lamp.trouble is not None]
@@ -114,9 +114,9 @@ class PinVoice:
             times.append(self._until)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _show(self, moment: LightStep) -> None:
+    def _show(self, step: LightStep) -> None:
         for lamp in self._lamps:
-            lamp.use(lambda pin: pin.show(moment), time.monotonic())
+            lamp.use(lambda pin: pin.show(step), time.monotonic())
 
 
 class _Light:
@@ -124,8 +124,8 @@ class _Light:
         self._name = name
         self._output = OutputPin(pin, f"lights.{name}_pin", "lights", factory=factory)
 
-    def show(self, moment: LightStep) -> None:
-        self._output.switch(on=moment.green if self._name == "green" else moment.red)
+    def show(self, step: LightStep) -> None:
+        self._output.switch(on=step.green if self._name == "green" else step.red)
 
     def close(self) -> None:
         self._output.close()
@@ -142,11 +142,11 @@ class _Buzzer:
 
         self._device = made(make, pin, f"lights.{name}_pin", "lights", factory)
 
-    def show(self, moment: LightStep) -> None:
-        if moment.tone_hz:
-            self._device.frequency = moment.tone_hz
+    def show(self, step: LightStep) -> None:
+        if step.tone_hz:
+            self._device.frequency = step.tone_hz
             self._device.value = HALF
-        else:  # without a frequency no thread of lgpio is kept busy with silence
+        else:  # with a frequency, a thread of lgpio would be kept busy with silence
             self._device.frequency = None
             self._device.value = 0
 

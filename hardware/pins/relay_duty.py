@@ -1,7 +1,7 @@
-"""What a relay has to do, as a value: pulses that are owed, the one that runs, or being held open. Pure.
+"""What a relay has to do, as a value: pulses owed, the running pulse, or being held open. Pure.
 
-Times are monotonic seconds. A pulse begins when the relay has followed, not when it was asked
-for; the gap before the next one begins when the relay is locked again.
+Times are monotonic seconds. A pulse begins when the relay has followed, not when it was asked for; the
+gap before the next pulse begins when the relay is locked again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from gate.common.value import Value
 
 GAP_S = 0.15
-"""Rest between two pulses; controllers of turnstiles want 100 ms to see two."""
+"""Rest between two pulses; a turnstile's controller needs 100 ms to count two."""
 
 
 class RelayDuty(Value, frozen=True):
-    """`owed`: pulses not begun; `until_s`: end of the running pulse, or of the gap after it."""
+    """`owed`: pulses not begun. `until_s`: end of the running pulse, or of the gap after it."""
 
     owed: int = 0
     is_pulsing: bool = False
@@ -29,13 +29,13 @@ class RelayDuty(Value, frozen=True):
         return now_s < self.until_s if self.is_pulsing else self.owed > 0 and now_s >= self.until_s
 
     def next_s(self, now_s: float) -> float | None:
-        """Seconds until time alone changes what is wanted, None if it does not."""
+        """Seconds until the passing of time changes what is wanted, None if it will not."""
         waits = not self.is_held and (self.is_pulsing or self.owed > 0) and now_s < self.until_s
         return self.until_s - now_s if waits else None
 
 
 def released(duty: RelayDuty) -> RelayDuty:
-    """One pulse more; none while the way is open to everybody."""
+    """One more pulse; none while the way is open to everybody."""
     return duty if duty.is_held else replace(duty, owed=duty.owed + 1)
 
 
@@ -50,12 +50,12 @@ def locked(duty: RelayDuty) -> RelayDuty:
 
 
 def dropped(duty: RelayDuty) -> RelayDuty:
-    """Pulses not begun are not given: whoever waited for them is gone."""
+    """Drop the pulses not begun: whoever waited for them is gone."""
     return replace(duty, owed=0)
 
 
 def opened(duty: RelayDuty, now_s: float, pulse_s: float) -> RelayDuty:
-    """The relay has opened: for the first pulse owed, if for any."""
+    """The relay has opened, for the first pulse owed if there is one."""
     if not duty.owed:
         return duty
     return replace(duty, owed=duty.owed - 1, is_pulsing=True, until_s=now_s + pulse_s)
@@ -67,7 +67,7 @@ def closed(duty: RelayDuty, now_s: float) -> RelayDuty:
 
 
 def failed(duty: RelayDuty) -> RelayDuty:
-    """The relay did not follow: to be locked, or held open, is all that is still wanted of it."""
+    """The relay did not follow: no pulse is wanted any more, only to be locked, or held open."""
     return replace(duty, owed=0, is_pulsing=False)
 
 

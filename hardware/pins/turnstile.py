@@ -1,24 +1,24 @@
 """The relay that opens the turnstile: for one person, or for everybody until it is locked again.
 
-One `release` is one pulse. Two people admitted in a row are two pulses: one asked for while
-another runs follows it after a gap, so that the turnstile's own controller counts both.
-Held open, a release changes nothing, and no pulse is owed afterwards.
+One `release` is one pulse. Two people admitted in a row get two pulses: a pulse asked for while another
+runs follows it after a gap, so that the turnstile's own controller counts both. While the way is held
+open, a release changes nothing, and no pulse is owed afterwards.
 
-Only the relay's own thread touches the pin. Whoever asks waits for it, but not for long: a
-driver that is stuck costs its caller `ANSWER_S` once, and neither the fire alarm nor the loop of
-the door can be caught in it. A relay that cannot be switched is tried about once a second,
-towards open while it is to be held open, else towards locked, and is whole again once that works.
+Only the relay's own thread touches the pin. Callers wait for it, but not for long: a stuck driver costs
+its caller `ANSWER_S` once, and neither the fire alarm nor the door's loop can get stuck in it. A relay
+that does not switch is tried again about once a second, towards open while it is to be held open, else
+towards locked, and works again once that succeeds.
 
 What the lock was bought as (`on_power_loss`):
 
-- ``fail_secure``: the relay is energised to open. It is made de-energised, switched off *before*
-  its pin is let go of, and what happens to the pin afterwards cannot open the way.
-- ``fail_safe``: the relay is energised to stay locked. It is made energised, and stays so when
-  the gate stops or starts again: the pin is left as it is (`hardware.pins.gpio`). It opens when power is
-  gone, and, with ``dtparam=strict_gpiod``, when the process is.
+- ``fail_secure``: the relay is energised to open. It starts de-energised and is switched off *before* its
+  pin is released; nothing that happens to the pin afterwards can open the way.
+- ``fail_safe``: the relay is energised to stay locked. It starts energised and stays so while the gate stops
+  and starts: the pin is left as it is (`hardware.pins.gpio`). It opens when the power fails and, with
+  ``dtparam=strict_gpiod``, when the process ends.
 
-A process killed in the middle of a pulse leaves the relay as it was until the next one starts:
-that ends the pulse first thing. What no software can do is in docs/wiring.md.
+A process killed in the middle of a pulse leaves the relay as it was; the next process ends that pulse
+before anything else. docs/wiring.md lists what no software can do.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ RETRY_S = 1.0
 `gate.common.retried`: a relay that failed must keep its pin, since a pin that is closed becomes an input."""
 
 ANSWER_S = 1.0
-"""How long the pin's driver may take; a healthy one takes less than a millisecond."""
+"""Longest time for the pin's driver; a healthy one takes less than a millisecond."""
 
 BEAT_S = 0.5
-"""The thread turns at least so often, also when there is nothing to do."""
+"""Longest time between two turns of the thread, even with nothing to do."""
 
 LAST_PULSE_S = 1.5
-"""Most of a running pulse that `close` waits for; a guest is through by then."""
+"""How much of a running pulse `close` waits for; a guest is through by then."""
 
 CLOSE_S = 2.0
-"""What the thread gets to end; longer means that it is stuck in the pin's driver."""
+"""How long the thread may take to end; longer means that it is stuck in the pin's driver."""
 
 TurnstileDriver = PinDriver | Literal["none"]
 OnPowerLoss = Literal["fail_secure", "fail_safe"]
@@ -73,7 +73,7 @@ def make_turnstile(  # noqa: PLR0913 – the section of the configuration, by na
 
     :param driver: ``gpiozero``: a real pin. ``mock``: gpiozero's own simulated pin. ``none``: no relay.
     :param pin: Broadcom number of the GPIO.
-    :raises HardwareError: when there is no such pin here, with what to do next.
+    :raises HardwareError: there is no such pin here; the error says what to do next.
     """
     if driver == "none":
         return NoTurnstile()
@@ -94,7 +94,7 @@ class NoTurnstile:
         self._beats = 0
 
     def release(self) -> None:
-        """Nothing to open: staff reads the screen."""
+        """Nothing to open: staff read the screen."""
 
     def hold_open(self) -> None:
         """Nothing to open."""
@@ -103,16 +103,16 @@ class NoTurnstile:
         """Nothing to lock."""
 
     def lost(self) -> int:
-        """Nothing was promised."""
+        """No release was promised."""
         return 0
 
     def beats(self) -> int:
-        """There is no loop that could be stuck."""
+        """It has no loop that could be stuck."""
         self._beats += 1
         return self._beats
 
     def trouble(self) -> HardwareError | None:
-        """A missing relay that nobody configured is no trouble."""
+        """None: a relay that nobody configured cannot be missing."""
         return None
 
     def close(self) -> None:
@@ -127,9 +127,9 @@ class RelayTurnstile:
     :param on_power_loss: see above.
     :param pulse_s: seconds the way is open per release.
     :param factory: gpiozero pin factory; None: the one of this machine.
-    :param trace: file that gets one line of JSON per switching, ``{"t_ms": …, "state": 0|1}``,
-        monotonic milliseconds and whether the relay is energised (whatever the level is).
-    :raises HardwareError: when there is no GPIO or the pin is taken.
+    :param trace: file that gets one line of JSON whenever the relay switches, ``{"t_ms": …, "state": 0|1}``:
+        monotonic milliseconds, and whether the relay is energised (whatever the level is).
+    :raises HardwareError: there is no GPIO, or the pin is taken.
     """
 
     def __init__(  # noqa: PLR0913 – the section of the configuration, by name
@@ -152,10 +152,10 @@ class RelayTurnstile:
         self._outage = Outage("relay")
         self._retry_at = 0.0
         self._tries = 0  # attempts to switch that have ended
-        self._openings = 0  # those that opened
-        self._awaited = 0  # of the pulses owed: those whose caller will hear if they are not given
+        self._openings = 0  # attempts that opened the way
+        self._awaited = 0  # pulses owed whose callers still wait, and will hear if they are not given
         self._lost = 0
-        self._busy_since: float | None = None  # when the attempt under way began
+        self._busy_since: float | None = None  # when the current attempt began
         self._beats = 0
         self._is_closing = self._is_last = False
         self._output = OutputPin(
@@ -173,11 +173,11 @@ class RelayTurnstile:
     def release(self) -> None:
         """Give one pulse, in the background.
 
-        The way is open before this returns, unless another pulse is still running: then this
-        one follows `GAP_S` after it. Held open, it is open already and nothing changes.
+        The way is open before this returns, unless another pulse still runs: this one then follows `GAP_S`
+        after it. While held open, nothing changes.
 
-        :raises HardwareError: when the pin cannot be switched, or the turnstile is closed. No
-            pulse is given then, or, if the driver is stuck in it, it is ended at once.
+        :raises HardwareError: the pin cannot be switched, or the turnstile is closed. Then there is no pulse,
+            or, if the driver got stuck in one, it ends as soon as the driver returns.
         """
         with self._changed:
             self._refuse_closed()
@@ -190,10 +190,10 @@ class RelayTurnstile:
                 self._wait_for_opening()
 
     def hold_open(self) -> None:
-        """Open for everybody until `rest`; from any thread, asked again it changes nothing.
+        """Open for everybody until `rest`. From any thread; a second call changes nothing.
 
-        A running pulse goes over into it, and those not begun are dropped. A relay that does not
-        follow is tried until it does, whatever else is asked of it.
+        A running pulse is extended, and pulses not begun are dropped. A relay that does not follow is tried
+        until it does, whatever else is asked of it.
 
         :raises HardwareError: it is not open yet.
         """
@@ -207,7 +207,7 @@ class RelayTurnstile:
     def rest(self) -> None:
         """Lock again after `hold_open`; nothing changes if it was not held open.
 
-        :raises HardwareError: it is not locked yet, and tried until it is.
+        :raises HardwareError: it is not locked yet; it is tried until it is.
         """
         with self._changed:
             self._refuse_closed()
@@ -219,13 +219,13 @@ class RelayTurnstile:
             self._wait_for(lambda: not self._is_open and self._busy_since is None)
 
     def lost(self) -> int:
-        """How many releases came back without an error, and are not given after all, since last asked."""
+        """How many releases were accepted without an error but will not be given, since last asked."""
         with self._changed:
             lost, self._lost = self._lost, 0
             return lost
 
     def beats(self) -> int:
-        """Grows at least twice a second, and not while the thread is stuck in the pin's driver."""
+        """Grows at least twice a second, unless the thread is stuck in the pin's driver."""
         return self._beats
 
     def trouble(self) -> HardwareError | None:
@@ -234,7 +234,7 @@ class RelayTurnstile:
             return self._trouble()
 
     def close(self) -> None:
-        """Let a running pulse end, drop those not begun, lock, let go of the pin.
+        """Let a running pulse end, drop those not begun, lock, release the pin.
 
         Takes at most `CLOSE_S`; a pulse longer than `LAST_PULSE_S` is cut. Never raises.
         """
@@ -246,16 +246,16 @@ class RelayTurnstile:
             self._duty = duty.ending(self._duty, time.monotonic(), LAST_PULSE_S)
             self._changed.notify_all()
         self._thread.join(CLOSE_S)
-        if self._thread.is_alive():  # touching the pin would get this thread stuck as well
-            _log.error("turnstile_stuck", what=f"The driver of GPIO {self._pin} does not answer.")
+        if self._thread.is_alive():  # this thread would get stuck as well if it touched the pin
+            _log.error("relay stuck in its driver", pin=self._pin)
             return
-        self._let_go()
+        self._release_pin()
 
-    def _let_go(self) -> None:
+    def _release_pin(self) -> None:
         try:
             self._output.close()
         except Exception as error:  # gpiozero's factories each raise their own
-            _log.error("turnstile_close_failed", why=str(error))
+            _log.error("relay not closed", reason=str(error))
         if self._trace is not None:
             self._trace.close()
 
@@ -274,14 +274,14 @@ class RelayTurnstile:
         return HardwareError("turnstile", what, "Check its wiring, restart the gate.", Step.TURNSTILE_WIRING)
 
     def _wait_for(self, done: Callable[[], bool]) -> None:
-        """Until the thread has done it, failed in it, or does not answer. Called with the lock."""
+        """Wait until the thread has succeeded or failed, or does not answer. Called with the lock."""
         tries = self._tries
         self._changed.wait_for(lambda: self._tries > tries if self._broken is not None else done(), ANSWER_S)
         if self._broken is not None or not done():
             raise self._given_up()
 
     def _wait_for_opening(self) -> None:
-        """Until the way has opened, which may be over again by now. Called with the lock."""
+        """Wait until the way has opened, even if it has closed again by now. Called with the lock."""
         before = self._openings
         self._awaited += 1
         self._changed.wait_for(lambda: self._openings > before or self._broken is not None, ANSWER_S)
@@ -289,7 +289,7 @@ class RelayTurnstile:
             raise self._given_up()
 
     def _given_up(self) -> HardwareError:
-        """Why it was not done. A relay that does not answer owes nothing any more."""
+        """Why it was not done. Pulses owed by a relay that does not answer are dropped."""
         if self._broken is not None:
             return self._broken
         self._count_lost()
@@ -297,7 +297,7 @@ class RelayTurnstile:
         return self._error("does not answer")
 
     def _count_lost(self) -> None:
-        """What is owed now will not be given. Who still waits for his pulse gets an error instead."""
+        """What is owed now will not be given. A caller who still waits for a pulse gets an error instead."""
         self._lost += max(0, self._duty.owed - self._awaited)
         self._awaited = 0
 
@@ -306,7 +306,7 @@ class RelayTurnstile:
             self._switch(is_open=wanted)
 
     def _wait(self) -> bool | None:
-        """Until the relay has to be switched, and to what; None when the thread has to end."""
+        """Wait until the relay has to be switched, and say to what; None when the thread has to end."""
         with self._changed:
             while True:
                 self._beats += 1
@@ -328,7 +328,7 @@ class RelayTurnstile:
         return max(0.0, min(BEAT_S, to_retry, BEAT_S if next_s is None else next_s))
 
     def _switch(self, *, is_open: bool) -> None:
-        """Try it. Without the lock: a driver that is stuck must hold up nobody else."""
+        """Try it, without the lock: a stuck driver must hold up nobody else."""
         try:
             self._output.switch(on=is_open != self._is_fail_safe)
         except Exception as error:
@@ -372,7 +372,7 @@ class RelayTurnstile:
             self._trace.write(json.dumps(line) + "\n")
             self._trace.flush()
         except OSError as error:
-            _log.error("turnstile_trace_lost", why=str(error))
+            _log.error("turnstile trace lost", reason=str(error))
             self._trace = None
 
 

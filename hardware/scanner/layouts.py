@@ -1,12 +1,12 @@
 """What the keys of a keyboard type under the layouts that hand scanners can be set to. Pure.
 
-A scanner that poses as a keyboard presses the keys which, under the layout it was told the computer
-has, give the characters of the code: `]` is another key for a French computer than for an American
-one. So the layout here is the *scanner's* setting; nearly all leave the factory as ``us``.
+A scanner that poses as a keyboard presses the keys that give the characters of the code under the layout it
+assumes the computer to have: `]` is on another key for a French computer than for an American one. So the
+layout here is a setting of the *scanner*; nearly all leave the factory as ``us``.
 
-Sources: the layouts of X (xkeyboard-config: us, gb, es, latam, de, fr, each "basic"), of Windows where
-the two differ only in keys that codes do not need. Accents that wait for the next letter (dead keys)
-stand in no code of ours and are left out.
+Sources: the layouts of X (xkeyboard-config: us, gb, es, latam, de, fr, each "basic"). Those of Windows differ
+only in keys that codes do not need. Dead keys (accents that wait for the next letter) are left out: no code
+of ours contains such a letter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KeyLevel = Mapping[int, str]
 
 _NOTHING = "\0"
 _PLACES = (41, *range(2, 14), *range(16, 28), *range(30, 41), 43, 86, *range(44, 54))
-"""Codes of the keys that type, row by row: from the one left of 1, Q, A, and between Shift and Z."""
+"""Codes of the typing keys, row by row: from the keys left of 1, of Q and of A, and between Shift and Z."""
 
 _ROWS: Mapping[LayoutName, tuple[str, str, str]] = {
     # without Shift, with Shift, with AltGr; \0: nothing that a code has
@@ -83,22 +83,22 @@ def _level(row: str) -> KeyLevel:
 
 
 class Keyboard:
-    """The keys of one keyboard as they are held, and what they type. Caps Lock is the scanner's own alone."""
+    """Which keys of one keyboard are held, and what they type. Caps Lock is that of the scanner alone."""
 
     def __init__(self, layout: LayoutName = "us") -> None:
         self._layout = KeyboardLayout(layout)
         self.forget()
 
     def forget(self) -> None:
-        """The device is gone: nobody holds a key of the next one."""
+        """The device is gone: no key of the next one is held."""
         self._held: set[int] = set()
         self._has_caps_lock = False
 
     def event(self, code: int, value: int) -> str:
-        """A key went down or up: the character it types, empty if none.
+        """A key went down or up. Returns the character that it types, empty if none.
 
-        :param value: as in `hardware.keypad.evdev`: up, down, or repeated because it is held. A scanner holds
-        none.
+        :param value: as in `hardware.keypad.evdev`: up, down, or repeated because it is held (a scanner holds
+            no key).
         """
         if code in _MODIFIERS:
             (self._held.discard if value == evdev.UP else self._held.add)(code)
@@ -123,6 +123,6 @@ class Keyboard:
 
 
 UNKNOWN = "\ufffd"
-"""Stands for a key that types nothing a code has: what is wrong must not become another code."""
+"""Stands for a key that types no character of a code: a wrong key must not turn one code into another."""
 
 _MODIFIERS = frozenset(chain(evdev.SHIFTS, evdev.CTRLS, evdev.ALTS))

@@ -1,10 +1,10 @@
-"""What a hand scanner sends, cut into codes. Pure: the time is an argument.
+"""What a hand scanner sends, split into codes. Pure: the time is an argument.
 
-A scanner sends a code in one piece and then Enter or Tab; one that was set to send neither pauses. What
-it adds (an AIM symbology identifier such as ``]Q1``, the prefix and suffix it was set to) is taken off.
-A code may itself have lines (a business card): an end that more follows at once is none, so that it is
-one foreign code and not six, which would lock the gate.
-A code is a secret until it is used: nothing here shows it, neither in an error nor as `repr`.
+A scanner sends a code in one piece and then Enter or Tab; one that is set to send neither pauses. What it
+adds (an AIM symbology identifier such as ``]Q1``, the prefix and suffix it is set to) is removed. A code may
+itself have lines (a business card): an Enter that more follows at once is part of the code. So such a card is
+one foreign code and not six, which would lock the gate. A code is a secret until it is used: neither an error
+nor `repr` shows it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import re
 from collections import deque
 
 MOST_BYTES = 2048
-"""Of one code; 1 KiB is a code at most (`gate.rules.payload`), and what is added is short."""
+"""Of one code: a code has at most 1 KiB (`gate.rules.payload`), and what a scanner adds is short."""
 MOST_CODES = 8
-"""Read and not taken yet; of more, the newest."""
+"""Read and not taken yet; if there are more, the oldest are dropped."""
 STALE_S = 3.0
-"""A code nobody took for so long is forgotten: whoever showed it may have walked away."""
+"""A code that nobody took for this long is forgotten: whoever showed it may have walked away."""
 PAUSE_S = 0.5
-"""Ends a code without Enter. Scanners pause between two keys for 0.1 s at the most that can be set."""
+"""Ends a code without Enter. The longest pause between two keys that scanners can be set to is 0.1 s."""
 JOIN_S = 0.05
-"""What comes sooner after Enter or Tab than this belongs to the same code: nobody pulls a trigger so fast."""
+"""What comes sooner than this after Enter or Tab belongs to the same code: no trigger is pulled so fast."""
 ENDLESS_BYTES = 32 * 1024
-"""So much without an end is no code: a key is stuck, or this is no scanner."""
+"""This much without an end is not a code: a key is stuck, or this is not a scanner."""
 
 _ENDS = frozenset(b"\r\n\t\x03\x04")
 _LINE = 0x0A
-"""Stands for an end that was none."""
+"""Stands for an Enter or Tab inside a code."""
 _FRAME = bytes(range(0x21)) + b"\x7f"
 """Control characters and spaces around a code: STX, GS of a GS1 code, and the like."""
 _AIM = rb"(?:\][A-Za-z][0-9A-Za-z])?"
@@ -36,9 +36,9 @@ _SWAPPED = re.compile(rb'\{.*"TOKEN"\s*:\s*"[a-z]', re.DOTALL)
 
 
 class ScannedCodes:
-    """The code being sent, and those sent but not taken yet. Used from one thread at a time.
+    """The code being sent, and the codes sent but not taken yet. Used from one thread at a time.
 
-    :param prefix, suffix: what the scanner was set to send before and after each code, besides Enter or Tab.
+    :param prefix, suffix: what the scanner is set to send before and after each code, besides Enter or Tab.
     """
 
     def __init__(self, prefix: bytes = b"", suffix: bytes = b"") -> None:
@@ -54,16 +54,16 @@ class ScannedCodes:
 
     @property
     def is_ended(self) -> bool:
-        """Whether a code is whole unless more comes within `JOIN_S`."""
+        """Whether a code is complete unless more comes within `JOIN_S`."""
         return self._is_ended
 
     @property
     def is_endless(self) -> bool:
-        """Whether there is far more without an end than any code has."""
+        """Whether far more came without an end than any code has."""
         return self._sent >= ENDLESS_BYTES
 
     def feed(self, some: bytes, now_s: float) -> None:
-        """What the scanner sent."""
+        """Add what the scanner sent."""
         if self._is_ended and now_s - self._last_s >= JOIN_S:
             self._end(now_s)
         for byte in some:
@@ -72,21 +72,21 @@ class ScannedCodes:
             elif self._sent and not self._is_ended:
                 self._is_ended = True
                 if now_s - self._began_s >= PAUSE_S and len(self._lines()) == 1:
-                    self._end(now_s)  # the same again and again, without a pause
+                    self._end(now_s)  # the same code again and again, without a pause
         if some:
             self._last_s = now_s
 
     def silence(self, now_s: float) -> None:
-        """Nothing more is there to be read: after a pause the code is whole."""
+        """There is nothing more to read: after a pause the code is complete."""
         if now_s - self._last_s >= (JOIN_S if self._is_ended else PAUSE_S):
             self._end(now_s)
 
     def spoil(self) -> None:
-        """A part was lost: what is left up to the next end is no code."""
+        """A part was lost: what is left up to the next end is not a code."""
         self._is_spoilt = True
 
     def forget(self) -> None:
-        """The scanner is gone, and half of a code with it; a whole one is kept."""
+        """The scanner is gone, and half a code with it; a complete one is kept."""
         if self._is_ended:
             self._end(self._last_s)
         self._begin()
@@ -119,7 +119,7 @@ class ScannedCodes:
             self._code.append(byte)
 
     def _lines(self) -> list[bytes]:
-        """Without those that say the same as one before."""
+        """The lines of the code, each once."""
         lines = (self._trimmed(line) for line in bytes(self._code).split(b"\n"))
         return [*dict.fromkeys(line for line in lines if line)]
 
@@ -134,5 +134,5 @@ class ScannedCodes:
         code = code.strip(_FRAME)
         start = self._start.match(code)
         code = code[start.end() if start else 0 :].removesuffix(self._suffix).strip(_FRAME)
-        # a scanner that thinks Caps Lock is on sends every letter of the JSON the other way round
+        # a scanner that assumes Caps Lock to be on swaps the case of every letter of the JSON
         return code.swapcase() if _SWAPPED.match(code) else code

@@ -1,9 +1,9 @@
 """A USB hand scanner: a keyboard that types codes, or a serial device that sends them.
 
-It is read by a thread: the kernel keeps only some ten keys of a keyboard that nobody reads
-(`EVDEV_MIN_BUFFER_SIZE`, drivers/input/evdev.c), and a scanner types hundreds in a second. The device
-is taken for the gate alone. Unplugged, it is looked for about once a second; half of a code is
-forgotten then. What was read is a ticket's secret and never logged.
+A thread reads it: the kernel keeps only some ten keys of a keyboard that nobody reads
+(`EVDEV_MIN_BUFFER_SIZE`, drivers/input/evdev.c), and a scanner types hundreds a second. The gate takes the
+device for itself. While it is unplugged, it is looked for about once a second, and half a code is
+forgotten. What was read is a ticket's secret and never logged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hardware.scanner.layouts import Keyboard, LayoutName
 from hardware.scanner.scanned_codes import ENDLESS_BYTES, JOIN_S, ScannedCodes
 
 WAIT_S = 0.2
-"""Longest wait for the next key: how late the thread notices that it is to end."""
+"""Longest wait for the next key, and so the delay until the thread notices that it has to end."""
 CLOSE_S = 1.0
 
 ScannerDriver = Literal["none", "evdev", "serial"]
@@ -42,12 +42,12 @@ def make_scanner(  # noqa: PLR0913 – the section of the configuration, by name
     suffix: str = "",
     clock: Callable[[], float] = time.monotonic,
 ) -> Scanner:
-    """The hand scanner of a gate. One that is missing is told of by `trouble`, and found when it is there.
+    """The hand scanner of a gate. If it is missing, `trouble` says so, and it is found once it is there.
 
     :param driver: ``evdev``: one that types as a keyboard does. ``serial``: one that is a serial device.
     :param device: its path, such as ``/dev/input/by-id/usb-…-event-kbd`` or ``/dev/serial/by-id/usb-…``;
-        a name alone is looked for in ``/dev/input`` or ``/dev``.
-    :param layout: what its keyboard is set to; ``evdev`` only.
+        a name alone is looked up in ``/dev/input`` or ``/dev``.
+    :param layout: the keyboard layout it is set to; ``evdev`` only.
     :param prefix, suffix: what it sends before and after each code, besides Enter, Tab and AIM identifier.
     :param clock: gives monotonic seconds.
     """
@@ -58,15 +58,15 @@ def make_scanner(  # noqa: PLR0913 – the section of the configuration, by name
 
 
 class ScannerDevice(Protocol):
-    """One kind of device: how it is opened, and what its bytes say."""
+    """A kind of device: how it is opened, and what its bytes mean."""
 
     folder: Path
 
     def open(self, path: Path) -> int:
-        """For reading without blocking, for this process alone. Raises `OSError`."""
+        """Open it for reading without blocking, for this process alone. Raises `OSError`."""
 
     def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
-        """Bytes of the device, put into `codes`."""
+        """Put bytes of the device into `codes`."""
 
     def forget(self) -> None:
         """The device is gone."""
@@ -82,11 +82,11 @@ class KeyboardDevice:
         self._events = evdev.EventParser()
 
     def open(self, path: Path) -> int:
-        """Grabbed: its keys go nowhere else."""
+        """Open and grab it: its keys go nowhere else."""
         return evdev.opened_device(path)
 
     def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
-        """Events of the kernel."""
+        """The bytes are events of the kernel."""
         for kind, code, value in self._events.cut(some):
             if kind == evdev.KEY:
                 codes.feed(self._keyboard.event(code, value).encode(), now_s)
@@ -101,12 +101,12 @@ class KeyboardDevice:
 
 
 class SerialDevice:
-    """A scanner that is a serial device (USB CDC ACM): its speed means nothing."""
+    """A scanner that is a serial device (USB CDC ACM); its speed setting has no effect."""
 
     folder = Path("/dev")
 
     def open(self, path: Path) -> int:
-        """In raw mode, and opened by nobody else from now on."""
+        """Open it in raw mode; nobody else can open it from now on."""
         fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             fcntl.ioctl(fd, termios.TIOCEXCL)
@@ -117,11 +117,11 @@ class SerialDevice:
         return fd
 
     def feed(self, some: bytes, codes: ScannedCodes, now_s: float) -> None:
-        """The code as it is."""
+        """The bytes are the code itself."""
         codes.feed(some, now_s)
 
     def forget(self) -> None:
-        """Nothing is remembered between two reads."""
+        """It remembers nothing between two reads."""
 
 
 class ScannerReader:
@@ -137,7 +137,7 @@ class ScannerReader:
         codes: ScannedCodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        path = kind.folder / device  # an absolute name stays what it is
+        path = kind.folder / device  # an absolute path stays as it is
         self._kind, self._codes, self._clock = kind, codes, clock
         self._lock = threading.Lock()
         self._source = DeviceFile(
@@ -145,7 +145,7 @@ class ScannerReader:
         )
 
     def turn(self, wait_s: float) -> bool:
-        """Take in what the scanner sent. Whether it is there."""
+        """Read what the scanner sent. Returns whether it is there."""
         some = self._source.read(self._clock())
         if some == b"":
             self._source.wait(min(wait_s, JOIN_S) if self._codes.is_ended else wait_s)
@@ -173,7 +173,7 @@ class ScannerReader:
         if self._source.trouble is not None or not self._codes.is_endless:
             return self._source.trouble
         what = f"The scanner has sent {ENDLESS_BYTES // 1024} KiB without an end."
-        advice = "Is a key stuck, or is this no scanner? Set it to send Enter after each code."
+        advice = "Is a key stuck, or is this not a scanner? Set it to send Enter after each code."
         return HardwareError("scanner", what, advice, Step.SCANNER_CABLE)
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class HandScanner:
     def __init__(self, reader: ScannerReader) -> None:
         self._reader = reader
         self._closing = threading.Event()
-        self._mistakes = Outage("the scanner's thread")
+        self._defect = Outage("the scanner's thread")
         self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
         self._thread.start()
 
@@ -195,11 +195,11 @@ class HandScanner:
         while not self._closing.is_set():
             try:
                 is_there = self._reader.turn(WAIT_S)
-            except Exception as error:  # a mistake of ours: told once, and the thread goes on
-                self._mistakes.began(error)
+            except Exception as error:  # a mistake of ours: logged once, and the thread goes on
+                self._defect.began(error)
                 self._closing.wait(RETRY_S)
             else:
-                self._mistakes.over()
+                self._defect.over()
                 if not is_there:
                     self._closing.wait(WAIT_S)
 
@@ -212,7 +212,7 @@ class HandScanner:
         return self._reader.trouble()
 
     def close(self) -> None:
-        """End the thread, give the device back."""
+        """End the thread and give the device back."""
         self._closing.set()
         self._thread.join(CLOSE_S)
         self._reader.close()

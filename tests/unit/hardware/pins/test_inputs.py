@@ -499,7 +499,7 @@ def test_a_callback_that_raises_is_logged_and_ends_no_driver(wires: Wires) -> No
     contact.on_change(deaf)
     with capture_logs() as logs:
         wires.close(EXIT)
-    assert [line["event"] for line in logs] == ["input_failed"]
+    assert [line["event"] for line in logs] == ["input callback failed"]
     contact.close()
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from gate.ports.screen import Notice, VerdictScreen, stays
 from gate.ports.signals import Signal, signal_of
 from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
-from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS, length_ms
+from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS
 
 
 def _tones(signal: Signal) -> list[int]:
@@ -16,6 +16,12 @@ def _tones(signal: Signal) -> list[int]:
 
 def _lights(signal: Signal) -> set[tuple[bool, bool]]:
     return {(moment.green, moment.red) for moment in PATTERNS[signal]}
+
+
+def _length_ms(signal: Signal) -> int | None:
+    """None: until another signal."""
+    lengths = [moment.ms for moment in PATTERNS[signal]]
+    return None if None in lengths else sum(length for length in lengths if length is not None)
 
 
 def test_every_signal_has_a_pattern() -> None:
@@ -39,7 +45,7 @@ def test_green_admits_and_red_does_not() -> None:
 
 def test_rest_is_dark_and_silent_and_only_free_passage_and_closed_last() -> None:
     assert PATTERNS[Signal.REST] == ()
-    lasting = {signal for signal, pattern in PATTERNS.items() if length_ms(pattern) is None}
+    lasting = {signal for signal in PATTERNS if _length_ms(signal) is None}
     assert lasting == {Signal.FREE_PASSAGE, Signal.CLOSED}
 
 
@@ -54,5 +60,5 @@ def test_the_light_lasts_as_long_as_the_screen() -> None:
     for verdict in verdicts:
         seconds = stays(VerdictScreen(verdict=verdict))
         assert seconds is not None
-        assert length_ms(PATTERNS[signal_of(verdict)]) == seconds * 1000, verdict
+        assert _length_ms(signal_of(verdict)) == seconds * 1000, verdict
     assert stays(Notice(word="annulled")) == 2.0

@@ -341,7 +341,7 @@ def test_closing_does_not_wait_for_a_driver_that_does_not_answer(
     _stuck_in_a_pulse(relay, pin, monkeypatch)
     with capture_logs() as logs:
         relay.close()
-    assert [line["event"] for line in logs] == ["turnstile_stuck"]
+    assert [line["event"] for line in logs] == ["relay stuck in its driver"]
     with pytest.raises(HardwareError, match="switched off"):
         relay.release()
     pin.answers.set()
