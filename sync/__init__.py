@@ -1,4 +1,1 @@
-"""The gate's link to the hub: carries the journal out and the cache in. No hardware here.
-
-Pure: `wire` (topics and messages), `feed` (applying changes), `window` (what to send when).
-"""
+"""The gate's link to the hub: sends the journal, writes the cache. No hardware here."""

@@ -1,4 +1,4 @@
-"""`maguey-sync`: the gate's link to the hub."""
+"""`maguey-sync`: connects a gate with the hub."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from sync.upload.outbox import Outbox
 from sync.wire.topics import Topics
 
 app = typer.Typer(
-    help="Carries a gate's scans to the hub and the hub's tickets to the gate.",
+    help="Sends a gate's scans to the hub and keeps the gate's tickets up to date.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,7 +49,7 @@ app = typer.Typer(
 
 @app.command()
 def run(config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")]) -> None:
-    """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: the configuration is wrong."""
+    """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: wrong configuration."""
     settings = read_gate_config(config)
     token = _token(Path(settings.hub.token_file))
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
@@ -119,10 +119,10 @@ def doctor(
     config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
-    """Try hub and broker as this gate, up to the hub's acknowledgement. Exit code 1: act.
+    """Test hub and broker as this gate, up to an acknowledgement from the hub. Exit code 1: something to do.
 
-    Beside a running maguey-sync it only looks: two cannot be one gate at the broker. Else the newest
-    record is sent once more, which the hub keeps once.
+    While maguey-sync runs, doctor only reads its state: the broker takes one connection per gate. Otherwise
+    it sends the newest record again; the hub stores it once.
     """
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
@@ -154,7 +154,7 @@ def _token(path: Path) -> str:
 
 
 def main() -> None:
-    """Entry point: errors in one line, exit code 2 for the configuration and 1 for the rest."""
+    """Entry point: one line per error; exit code 2 for the configuration, 1 for anything else."""
     try:
         app()
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`maguey-sync doctor`: hub and broker, tried as this gate, up to the hub's acknowledgement of a scan."""
+"""`maguey-sync doctor`: tests hub and broker as this gate, up to the hub's acknowledgement of a scan."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from sync.wire.topics import Topics
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0
-"""The hub acknowledges within milliseconds; after this it does not."""
+"""The hub acknowledges within milliseconds; after this it will not."""
 
 LinkEvents = queue.SimpleQueue[LinkEvent]
 
 
 def diagnose_sync(config: GateFile, broker: BrokerAddress, client: HubClient, clock: Clock) -> list[Finding]:
-    """All findings, from the wire up."""
+    """Run all checks: HTTP, lists, broker, acknowledgement."""
     return examine(
         [
             ("hub", lambda: check_hub(client)),
@@ -53,7 +53,7 @@ def diagnose_sync(config: GateFile, broker: BrokerAddress, client: HubClient, cl
 
 
 def check_hub(client: HubClient) -> Iterator[Finding]:
-    """The hub over HTTP, with the gate's token."""
+    """Whether the hub answers over HTTP and accepts the gate's token."""
     try:
         config = client.config()
     except HubUnreachable as error:
@@ -62,11 +62,11 @@ def check_hub(client: HubClient) -> Iterator[Finding]:
         yield fault("hub", str(error), "")
     else:
         served = sum(event.served for event in config.events)
-        yield fine("hub", f"Takes the token of {config.gate_id}; {served} nights for this gate.")
+        yield fine("hub", f"Accepts the token of {config.gate_id}; {served} nights for this gate.")
 
 
 def check_tickets(config: GateFile) -> Iterator[Finding]:
-    """What of the hub's lists could not be read here; nothing is said if all could."""
+    """A finding for each night with entries that could not be read; none if all could."""
     reader = CacheReader(config.cache)
     try:
         unread = reader.unread()
@@ -74,17 +74,17 @@ def check_tickets(config: GateFile) -> Iterator[Finding]:
     finally:
         reader.close()
     for event_id, what in unread.items():
-        advice = "Look at the hub's log and names, and whether hub and gate are of the same version."
+        advice = "Check the hub's log and the guests' names, and that hub and gate run the same version."
         where = codes.get(event_id, event_id)
         yield fault(
             "tickets",
-            f"Night {where}: {what}: cannot be read. The rest is loaded; whom these are about is refused.",
+            f"Night {where}: {what}: cannot be read. The rest is loaded; these guests are refused.",
             advice,
         )
 
 
 def check_line(broker: BrokerAddress) -> Iterator[Finding]:
-    """TCP, and TLS over it. The broker is not spoken to."""
+    """Whether a TCP connection, and TLS over it, can be made. Sends no MQTT."""
     where = f"{broker.host}:{broker.port}"
     try:
         with socket.create_connection((broker.host, broker.port), CONNECT_S) as line:
@@ -97,7 +97,7 @@ def check_line(broker: BrokerAddress) -> Iterator[Finding]:
     except LinkError as error:
         yield fault("broker", str(error), "")
     except ssl.SSLError as error:  # before OSError, which it is
-        advice = "Is hub.ca_file the hub's own, and the clock right?"
+        advice = "Is hub.ca_file the hub's own? Is the clock right?"
         yield fault("broker", f"{where} answers, but not as the hub's broker: {error.reason}.", advice)
     except OSError as error:
         why = error.strerror or str(error)
@@ -105,20 +105,20 @@ def check_line(broker: BrokerAddress) -> Iterator[Finding]:
 
 
 def check_acknowledgement(config: GateFile, broker: BrokerAddress, clock: Clock) -> Iterator[Finding]:
-    """Whether the hub has what this gate records: by sync's account if it runs, else by trying."""
+    """Whether scans reach the hub: read from a running sync's state, otherwise tried."""
     link = _link(config, clock)
     if link.flooding:
-        advice = "At the hub: are they ours, and in the right hands? If not, revoke them."
-        yield warning("gates", f"More than a door can send comes from {', '.join(link.flooding)}.", advice)
+        advice = "Are these gates yours, and in the right hands? If not, revoke them at the hub."
+        yield warning("gates", f"Sending more than any door can: {', '.join(link.flooding)}.", advice)
     if not link.alive:
         yield from _try(config, broker)
     elif link.online:
-        yield fine("acknowledgement", f"maguey-sync runs; the hub has records up to {link.acked_seq}.")
+        yield fine("acknowledgement", f"maguey-sync is running; the hub has records up to {link.acked_seq}.")
     elif link.unlisted:
         yield _unlisted()
     else:
-        advice = "Is maguey-hub ingest running at the hub? See journalctl -u maguey-sync, too."
-        yield fault("acknowledgement", "maguey-sync runs, and the hub is not heard.", advice)
+        advice = "Is maguey-hub ingest running at the hub? See also journalctl -u maguey-sync."
+        yield fault("acknowledgement", "maguey-sync is running, but the hub does not answer it.", advice)
 
 
 def _unlisted() -> Finding:
@@ -126,7 +126,7 @@ def _unlisted() -> Finding:
 
 
 def _link(config: GateFile, clock: Clock) -> LinkState:
-    """Sync's own account; it writes its heartbeat into the cache."""
+    """The state that sync writes into the cache with each heartbeat."""
     reader = CacheReader(config.cache)
     try:
         return reader.link(clock.now())
@@ -152,7 +152,7 @@ def _newest(config: GateFile) -> ScanRecord | None:
     outbox = Outbox(config.journal)
     try:
         newest = outbox.above(max(0, outbox.last_seq() - 1), 1)
-    except StoreError:  # the door's doctor tells of the journal
+    except StoreError:  # maguey-gate doctor reports on the journal
         return None
     finally:
         outbox.close()
@@ -168,13 +168,13 @@ def _converse(
             yield _unlisted()
             return
         why = first.why if isinstance(first, Disconnected) else "no answer"
-        advice = "Look at the broker's log; is the certificate this gate's, and not revoked?"
-        yield fault("acknowledgement", f"The broker does not let this gate in: {why}.", advice)
+        advice = "See the broker's log. Is the certificate this gate's own, and not revoked?"
+        yield fault("acknowledgement", f"The broker refuses this gate: {why}.", advice)
         return
     online = encode(GateStatus(gate_id=config.gate_id, online=True))
     link.publish(topics.status(config.gate_id), online, retain=True)
     if record is None:
-        yield fine("acknowledgement", "The broker lets this gate in; nothing is recorded yet to be sent.")
+        yield fine("acknowledgement", "The broker accepts this gate; there is no record to send yet.")
         return
     begun = time.monotonic()
     link.publish(topics.scans(config.gate_id), encode_scans([record]))
@@ -189,7 +189,7 @@ def _converse(
 
 
 def _await_ack(events: LinkEvents, record: ScanRecord, until: float) -> bool:
-    """An acknowledgement that was there before proves nothing of the hub now."""
+    """Whether the hub acknowledges the record now; a retained acknowledgement proves nothing."""
     while (event := _next(events, until)) is not None:
         if isinstance(event, Disconnected):
             return False

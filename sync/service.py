@@ -50,15 +50,15 @@ BEAT_MS = 1_000
 STATUS_MS = 10_000
 CONFIG_MS = 60_000
 ACK_SILENT_MS = 60_000
-"""Twice the longest wait of `sync.upload.window`: the line may be at fault, whatever it says of itself."""
+"""Twice the longest wait of `sync.upload.window`: the connection may be broken though it looks alive."""
 OWN_PIECE = 100
-"""Most of the hub's messages in one turn: between two beats there is time for several."""
+"""Most of the hub's messages handled in one turn: several turns fit between two beats."""
 
 SyncEvent = LinkEvent | GateConfig | FetchedFeed | ToService
 
 
 class DoorLines(Protocol):
-    """The local line to the door: `sync.claims.hotline.HotlineServer`."""
+    """Every connection of a door: `sync.claims.hotline.HotlineServer`."""
 
     turns: int
 
@@ -70,11 +70,11 @@ class Sync:
     """The service of one gate.
 
     :param make_link: starts a connection that reports to `deliver`.
-    :param want: asks for something over HTTP; the answer is put into the inbox.
-    :param door: how the door is, by its own account.
-    :param jitter: gives a random number from 0 to 1.
+    :param want: requests something over HTTP; the answer is put into the inbox.
+    :param door: the state the door reports of itself.
+    :param jitter: returns a random number from 0 to 1.
     :param fetched: how often the thread behind `want` has turned.
-    :param doors: the local line; what comes in on it is put into the inbox of `claims`.
+    :param doors: connections of doors; their messages are put into the inbox of `claims`.
     :param claim_timeout_s: how long the door waits for the hub's answer.
     """
 
@@ -111,7 +111,7 @@ class Sync:
         )
         self._will = last_will(identity)
         self._connection = BrokerConnection(
-            make_link, self._will, self._topics.heard_at(self._gate_id), cut_since(before, now), jitter
+            make_link, self._will, self._topics.subscriptions(self._gate_id), cut_since(before, now), jitter
         )
         self._sender = Sender(outbox, before)
         self._follower = FeedFollower(cache, want, clock, before)
@@ -120,7 +120,7 @@ class Sync:
         self._intake = self._make_intake(before)
         self._reporter = self._make_reporter(identity, door)
         self._journal_outage = Outage("journal")
-        self._ack_outage = Outage("the hub's acknowledgement")
+        self._ack_outage = Outage("hub acknowledgement")
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._gates_present = GatesPresent()
         self._named: Collection[str] = ()
@@ -146,7 +146,7 @@ class Sync:
             clock=self._clock,
             outage=self._listener.outage,
             revoke=self._listener.revoke,
-            before_large=lambda: self._reporter.beat(self._clock.now()),  # else the door counts sync as dead
+            before_large=lambda: self._reporter.beat(self._clock.now()),  # or the door takes sync for dead
             before=before,
         )
 
@@ -219,7 +219,7 @@ class Sync:
         )
 
     def deliver(self, link: MqttLink, event: LinkEvent) -> None:
-        """Hand an event of a link to whoever handles it; from any thread, only enqueues."""
+        """Put an event of a link where it is handled; called from any thread, only enqueues."""
         if not isinstance(event, Message):
             self._inbox.put((link, event))
         elif event.topic in self.claims.topics:
@@ -241,7 +241,7 @@ class Sync:
             case Refetch():
                 self._follower.refetch()
                 self._want(WantConfig())
-            case _ if source is self._connection.link:  # a link that was given up may still have been talking
+            case _ if source is self._connection.link:  # a link that was closed may have reported once more
                 self._on_link(event)
 
     # --- the broker ---
@@ -276,7 +276,7 @@ class Sync:
         self._beat_at = 0
 
     def _on_peer_status(self, heard: PeerMessage, status: GateStatus) -> None:
-        """A gate that appears while the hub is silent gets at once what it cannot know from the hub."""
+        """Note which gates are there: one that appears while the hub is silent is sent our scans at once."""
         if heard.link is self._connection.link:
             self._gates_present.on_status(heard.gate_id, self._clock.now().monotonic_ms, online=status.online)
 
@@ -311,12 +311,12 @@ class Sync:
         return self._connection.publish(self._topics.scans(self._gate_id), batch)
 
     def _renew_if_silent(self, now_ms: int) -> None:
-        """Replace a connection that stands while nothing is acknowledged on it; each time more patiently."""
+        """Replace a connection on which nothing is acknowledged; wait twice as long before the next."""
         patience = ACK_SILENT_MS * 2 ** min(self._renewals, 4)
         if self._connection.connected and self._sender.silent_ms(now_ms) >= patience:
             self._ack_outage.began(
-                f"none of {self._sender.unacked} records was acknowledged for {patience // 1000} s, although "
-                "the broker is connected. The connection is made anew. Is maguey-hub ingest running?"
+                f"none of {self._sender.unacked} records acknowledged within {patience // 1000} s, though "
+                "the broker is connected. Connecting again. Is maguey-hub ingest running?"
             )
             self._renewals += 1
             self._connection.renew(now_ms)

@@ -25,7 +25,7 @@ from sync.wire.messages import STATUS_TEXT, GateStatus, HeldNight, encode
 from sync.wire.topics import Topics
 
 HEARD_MS = 90_000
-"""A living hub answers for the configuration more often than this; a silent one proves nothing."""
+"""The configuration is fetched more often than this; of a hub silent for longer nothing is known."""
 
 
 class LoopTurns(Value, frozen=True):
@@ -53,9 +53,9 @@ def last_will(identity: GateIdentity) -> tuple[str, bytes]:
 
 
 class StatusReporter(msgspec.Struct, kw_only=True):
-    """Puts together what the parts of the service know: the door's note and the gate's status.
+    """Collects what the parts of the service know, for the door's note and for the gate's status.
 
-    `door`: how the door is, by its own account.
+    `door`: reads the state the door reports of itself.
     """
 
     identity: GateIdentity
@@ -74,7 +74,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
     def beat(self, now: Now) -> None:
         """Tell the door that sync is alive, how the link is, and which nights are current as of now."""
         current = self._current(now)
-        self.listener.tell_current(now, is_current=bool(current) and self.follower.is_current())
+        self.listener.set_current(now, is_current=bool(current) and self.follower.is_current())
         try:
             self.cache.put_link(self._note(now), now.wall, current)
         except StoreError as error:
@@ -85,8 +85,8 @@ class StatusReporter(msgspec.Struct, kw_only=True):
     def publish(self, now: Now, *, journal_is_read: bool) -> None:
         """Publish the gate's status, if there is a connection.
 
-        :param journal_is_read: False: what is known of the journal may be old. Then nothing is said of
-            it, for the hub takes back what was granted to a gate whose whole journal it has.
+        :param journal_is_read: False: what is known of the journal may be old. It is left out then, for
+            the hub takes back grants of a gate once it has that gate's whole journal.
         """
         status = self._status(now)
         if journal_is_read:
@@ -94,7 +94,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
         self.connection.publish(self.topics.status(self.identity.gate_id), encode(status), retain=True)
 
     def _current(self, now: Now) -> set[str]:
-        """The nights of which all that the hub told of is held; none if the hub was not heard lately."""
+        """The nights that are complete here; none unless the hub was heard lately."""
         heard_ms = self.intake.hub_heard_ms
         is_heard = heard_ms is not None and now.monotonic_ms - heard_ms <= HEARD_MS
         is_there = self.connection.connected and self.claims.hears_hub(now.monotonic_ms)
@@ -120,7 +120,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
         )
 
     def _status(self, now: Now) -> GateStatus:
-        """All of the status but what it says of the journal."""
+        """The status without its fields about the journal."""
         reading = self.door(now)
         door = reading.live if reading.is_fresh else None
         return GateStatus(
@@ -145,12 +145,12 @@ class StatusReporter(msgspec.Struct, kw_only=True):
         )
 
     def _parts(self, door: Live | None, now_ms: int) -> dict[str, str]:
-        """Each part of the door, and the lists if there is trouble with them."""
+        """The state of each part of the door, and what is wrong with the lists, if anything."""
         parts: dict[str, str] = msgspec.structs.asdict(door.parts) if door else {}
         trouble = self.follower.trouble or _of_lists(self.follower.behind, now_ms)
         if trouble:
             parts["tickets"] = trouble
-        # the hub refuses a status with a longer text, and nobody would know how this gate is
+        # the hub refuses a status with a longer text, and would know nothing of this gate
         return {name: text[:STATUS_TEXT] for name, text in parts.items()}
 
     def _with_journal(self, status: GateStatus, now: Now) -> GateStatus:
@@ -176,7 +176,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
 
 
 def _of_lists(behind: Mapping[str, Behind], now_ms: int) -> str:
-    """What is wrong with the lists, empty if nothing is: a change that is on its way is no trouble."""
+    """What is wrong with the lists, or an empty text: a change still on its way is nothing wrong."""
     waits = [now_ms - one.since_ms for one in behind.values()]
     late = [ms for ms in waits if ms >= STALE_MS]
     if not late:

@@ -43,7 +43,7 @@ def broker_list_text(venue: str, gate_ids: Iterable[str]) -> str:
         "defaultACLAccess": dict.fromkeys(_WAYS, False),
         "clients": [_client(gate) for gate in gates],
         "roles": [
-            _role(EVERY_GATE, _common(topics), [], topics.heard_by_name(gates)),
+            _role(EVERY_GATE, _common(topics), [], topics.peer_subscriptions(gates)),
             *(_own(topics, gate) for gate in gates),
         ],
     }
@@ -69,14 +69,14 @@ def _client(gate: str) -> dict[str, Any]:
 
 def _common(topics: Topics) -> list[str]:
     """What all gates listen to alike."""
-    one, another = topics.heard_at("1"), topics.heard_at("2")
+    one, another = topics.subscriptions("1"), topics.subscriptions("2")
     return [topic for topic in one if topic in another]
 
 
 def _own(topics: Topics, gate: str) -> dict[str, Any]:
     common = _common(topics)
-    heard = [topic for topic in topics.heard_at(gate) if topic not in common]
-    return _role(gate, heard, topics.said_by(gate))
+    heard = [topic for topic in topics.subscriptions(gate) if topic not in common]
+    return _role(gate, heard, topics.publications(gate))
 
 
 def _role(name: str, heard: list[str], said: list[str], chosen: list[str] | None = None) -> dict[str, Any]:

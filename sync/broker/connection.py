@@ -1,4 +1,4 @@
-"""The connection to the broker, kept: made anew when it is lost, each time after a longer wait."""
+"""Keeps a connection to the broker: connects again when it is lost, after a longer wait each time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from sync.broker.mqtt import Disconnected, LinkError, MqttLink
 
 RECONNECT_MS = (250, 10_000)
 SETTLED_MS = 20_000
-"""Longer than the longest wait: two gates with one name, who throw each other out, never settle."""
-
+"""Longer than the longest wait: two gates with one id, which disconnect each other, never settle."""
 ANSWER_MS = 15_000
-"""From the line to the broker's answer to the subscriptions; a broker may answer its pings all the while."""
+"""Time for the broker's answer to the subscriptions; it may answer pings all the while."""
 MOST_PUT_OUT = 5
-"""A broker that is restarted, or a bad cable, ends fewer connections in a row so soon."""
+"""A restarted broker or a bad cable ends fewer connections in a row this soon."""
 
 MakeLink = Callable[[tuple[str, bytes], Sequence[str]], MqttLink]
 
@@ -26,10 +25,10 @@ MakeLink = Callable[[tuple[str, bytes], Sequence[str]], MqttLink]
 class BrokerConnection:
     """At most one link at a time.
 
-    :param make_link: starts a connection, with a last will and the topics to listen to.
+    :param make_link: starts a connection, with a last will and the filters to subscribe to.
     :param will: topic and payload of the last will.
     :param since_ms: since when there has been no broker.
-    :param jitter: gives a random number from 0 to 1.
+    :param jitter: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -47,20 +46,20 @@ class BrokerConnection:
         self._outage = Outage("broker")
         self._put_out = 0
         """How many connections in a row were accepted and did not last."""
-        self._is_told = False
-        """Whether somebody was told of that."""
+        self._is_logged = False
+        """Whether that was logged."""
         self._failures = 0
         self._connect_at = self._asked_at = 0
         self.link: MqttLink | None = None
-        """The link that is, or is being made."""
+        """The link, connected or still connecting."""
         self.connected = False
         self.unlisted = False
-        """Whether the broker lets this gate in and refuses all it asks for."""
+        """Whether the broker accepts this gate and refuses every subscription."""
         self.since_ms = since_ms
-        """Since when it is as `connected` says; monotonic."""
+        """When `connected` last changed; monotonic."""
 
     def keep(self, now_ms: int) -> Disconnected | None:
-        """Make the link if it is time to; what became known of it, if it is lost."""
+        """Connect if it is time to; returns why, if the link turns out to be lost."""
         self._settle(now_ms)
         if self.link is not None:
             return self._trouble(self.link, now_ms)
@@ -76,14 +75,14 @@ class BrokerConnection:
     def _trouble(self, link: MqttLink, now_ms: int) -> Disconnected | None:
         if not link.is_alive():
             return Disconnected("the connection's thread died")
-        if self.connected or not link.is_open():  # a look-up of a name takes as long as the system likes
+        if self.connected or not link.is_open():  # the system's name look-up has no bound
             self._asked_at = now_ms
         if now_ms - self._asked_at >= ANSWER_MS:
-            return Disconnected("the broker does not answer to the subscriptions")
+            return Disconnected("the broker does not answer the subscriptions")
         return None
 
     def on_connected(self, now_ms: int) -> None:
-        """The broker has accepted the link: told at once, unless the one before did not last."""
+        """The broker accepted the link: logged at once, unless the one before did not last."""
         self.connected, self.since_ms = True, now_ms
         self.unlisted = False
         if not self._put_out:
@@ -94,10 +93,10 @@ class BrokerConnection:
         self._settle(now_ms)
         self._put_out += self.connected and not self._is_settled(now_ms)
         if lost.taken_over or self._put_out >= MOST_PUT_OUT:
-            self._tell_of_namesake()
+            self._log_taken_over()
         if lost.unlisted:
-            self._tell_of_list(lost)
-        self._outage.began(LinkError(f"broker: {lost.why}. Scans are kept and sent when it is back."))
+            self._log_unlisted(lost)
+        self._outage.began(f"{lost.why}. Scans are kept and sent later.")
         self.renew(now_ms)
         self._failures = min(self._failures + 1, 10)
 
@@ -112,42 +111,43 @@ class BrokerConnection:
         wait = min(shortest * 2**self._failures, longest) * (1 + self._jitter() / 2)
         self._connect_at = now_ms + int(wait)
 
-    def _tell_of_namesake(self) -> None:
-        """Once, until a connection lasts: both come back again and again.
+    def _log_taken_over(self) -> None:
+        """Once, until a connection lasts: two clients of one id reconnect again and again.
 
-        Mosquitto 2.0 gives no reason when it closes the older of two, so it is concluded as well.
+        Mosquitto 2.0 gives no reason when it closes the older of two, so a row of short connections counts
+        too.
         """
-        if not self._is_told:
+        if not self._is_logged:
             structlog.get_logger().error(
-                "the broker lets this gate in and puts it out again, as it does if another client has this "
-                "gate's id: another gate runs with a copy of this card, or maguey-sync runs twice. Scans go "
-                "through slowly or not at all until one stops. Stop the other; if nobody knows it, revoke "
-                "this gate's certificate and enrol anew."
+                "connection taken over",
+                why="another client uses this gate's id: a copy of this card, or a second maguey-sync",
+                advice="Scans are slow or stuck until one of them stops. Stop the other. If nobody knows it, "
+                "revoke this gate's certificate and enrol the gate again.",
             )
-        self._is_told = True
+        self._is_logged = True
 
-    def _tell_of_list(self, lost: Disconnected) -> None:
-        """Once, until it is let in; the outage may have begun with a broker that was restarted."""
+    def _log_unlisted(self, lost: Disconnected) -> None:
+        """Once, until the gate is accepted; the outage may have begun with a broker that was restarted."""
         if self._outage.is_on and not self.unlisted:
-            structlog.get_logger().error(lost.why)
+            structlog.get_logger().error("subscriptions refused", why=lost.why)
         self.unlisted = True
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand over a message; False if nothing takes it now."""
+        """Publish a message; False if there is no connection."""
         if not self.connected or self.link is None:
             return False
         return self.link.publish(topic, payload, retain=retain)
 
     def listen(self, topics: Sequence[str]) -> None:
-        """To these instead of those it was made with; another connection begins with those again."""
+        """Replace the filters it was made with; the next connection begins with those again."""
         if self.connected and self.link is not None:
             self.link.listen(topics)
 
     def _settle(self, now_ms: int) -> None:
-        """Only a connection that lasts is one: else the log fills and the waits never grow."""
+        """Only a connection that lasts counts: otherwise the log fills and the waits never grow."""
         if self._is_settled(now_ms):
             self._failures = self._put_out = 0
-            self._is_told = False
+            self._is_logged = False
             self._outage.over()
 
     def _is_settled(self, now_ms: int) -> bool:
@@ -155,7 +155,7 @@ class BrokerConnection:
 
 
 def cut_since(before: LinkNote | None, now: Now) -> int:
-    """Since when there has been no broker: a restart of sync does not begin an outage anew."""
+    """Since when there has been no broker: an outage does not begin again when sync restarts."""
     if before is None or before.boot_id != now.boot_id:
         return now.monotonic_ms
     return before.beat_ms if before.connected else before.since_ms

@@ -1,8 +1,8 @@
-"""What waits for sync's loop: its own affairs in order, and a queue for each of the other gates.
+"""What waits for sync's loop: this gate's own events in order, and a queue for each of the other gates.
 
-Whatever puts something here goes on at once: it may be the thread that keeps the line to the broker alive. So
-what is too much is dropped as it comes, and of that gate alone. The other gates' messages are taken in fair
-turns, in pieces that the loop can do between two beats; one gate's stay in their order.
+Putting never blocks: the caller may be the thread that keeps the connection to the broker alive. So a full
+queue drops what arrives, of that gate alone. The other gates' messages are taken in fair turns, as many as
+the loop can handle between two beats; those of one gate stay in order.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import msgspec
 from sync.broker.mqtt import Message, MqttLink
 
 Own = TypeVar("Own")
-"""What is this gate's own affair: see `sync.service.SyncEvent`."""
+"""An event of this gate's own: see `sync.service.SyncEvent`."""
 
 OWN_MESSAGES = 10_000
 OWN_BYTES = 32 * 1024 * 1024
-"""Of the hub's messages; more than wait while the largest night is taken over."""
+"""For the hub's messages; more than arrive while the largest night is written."""
 MOST_GATES = 64
-"""More than any venue has; further ones are not heard."""
+"""More than any venue has; further ones are ignored."""
 MESSAGES = 2_000
 BYTES = 4 * 1024 * 1024
-"""Of one gate: a backlog of 5,000 scans, should the cache stand still while it comes."""
+"""For one gate: a backlog of 5,000 scans, should the cache be blocked when it arrives."""
 ALL_BYTES = 24 * 1024 * 1024
-"""Of all gates together; then none may have more than its part."""
+"""For all gates together; beyond it none may have more than an equal share."""
 LONGEST = 256 * 1024
-"""Longest message of another gate that is looked at, as `sync.wire.scans.MESSAGE_LIMIT`."""
+"""Longest message of another gate that is read, as `sync.wire.scans.MESSAGE_LIMIT`."""
 COST = 400
-"""What keeping a message takes beside its payload, in bytes."""
+"""Memory a waiting message takes beside its payload, in bytes."""
 PIECE = 64
 PIECE_BYTES = 512 * 1024
-"""What of the other gates is handed over at once: some ten milliseconds of work on the slowest machine."""
+"""Most of the other gates' messages taken at once: some ten milliseconds of work on the slowest machine."""
 
 
 class PeerMessage(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class PeerMessage(msgspec.Struct, frozen=True):
 
 
 class Arrivals(msgspec.Struct):
-    """What came of one gate since it was last asked, kept or not."""
+    """What one gate sent since the last call, kept or dropped."""
 
     messages: int = 0
     bytes: int = 0
@@ -70,7 +70,7 @@ class _Lane(msgspec.Struct):
 
 
 class Inbox(Generic[Own]):
-    """Put into from any thread; taken from by one."""
+    """Any thread may put; one takes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class Inbox(Generic[Own]):
         self._lost = 0
 
     def put(self, item: tuple[MqttLink | None, Own]) -> None:
-        """Something of this gate's own, of its line, the hub or the door, and the connection it came on."""
+        """Add an event of the connection, the hub or the door, with the link it came on."""
         event = item[1]
         with self._lock:
             if isinstance(event, Message):
@@ -97,7 +97,7 @@ class Inbox(Generic[Own]):
         self._news.set()
 
     def put_heard(self, heard: PeerMessage) -> None:
-        """Something of another gate; dropped if that one has too much waiting."""
+        """Add a message of another gate; dropped if too much of that gate is waiting."""
         gate_id, size = heard.gate_id, _size(heard.message)
         with self._lock:
             if gate_id in self._ignored or not self._knows(gate_id):
@@ -113,22 +113,22 @@ class Inbox(Generic[Own]):
         self._news.set()
 
     def ignore(self, gates: Iterable[str]) -> None:
-        """From now on nothing of these gates is taken, and of no others; what waits of them goes."""
+        """From now on ignore these gates and no others; drop what waits of them."""
         with self._lock:
             self._ignored = frozenset(gates)
             for gate_id in self._ignored & self._lanes.keys():
                 self._bytes -= self._lanes.pop(gate_id).bytes
 
     def wait(self, timeout: float) -> None:
-        """Until there is something, or so many seconds."""
+        """Wait until there is something, or for `timeout` seconds."""
         self._news.wait(timeout)
 
     def empty(self) -> bool:
-        """Whether nothing came since all was last taken that may be."""
+        """Whether nothing arrived since everything that could be taken was taken."""
         return not self._news.is_set()
 
     def get_nowait(self) -> tuple[MqttLink | None, Own]:
-        """The oldest of this gate's own. Raises `queue.Empty`."""
+        """The oldest event of this gate's own. Raises `queue.Empty`."""
         with self._lock:
             if not self._own:
                 raise queue.Empty
@@ -139,9 +139,9 @@ class Inbox(Generic[Own]):
             return item
 
     def take_heard(self, may: Callable[[PeerMessage], bool]) -> list[PeerMessage]:
-        """A piece of what the other gates said, one of each in turn.
+        """Some of the other gates' messages, one of each gate in turn.
 
-        :param may: whether a message may be taken now; if not, that gate's stay for this time.
+        :param may: whether a message may be taken now; if not, that gate's messages stay this time.
         """
         taken: list[PeerMessage] = []
         with self._lock:
@@ -151,7 +151,7 @@ class Inbox(Generic[Own]):
                 gate_id = ready.popleft()
                 lane = self._lanes[gate_id]
                 if may(lane.waiting[0]):
-                    self._lanes[gate_id] = self._lanes.pop(gate_id)  # to the end: had its turn last
+                    self._lanes[gate_id] = self._lanes.pop(gate_id)  # to the end: it had its turn
                     taken.append(lane.pop())
                     size += _size(taken[-1].message)
                     if lane.waiting:
@@ -163,18 +163,18 @@ class Inbox(Generic[Own]):
         return taken
 
     def take_arrived(self) -> dict[str, Arrivals]:
-        """What came of each gate since this was last called."""
+        """What each gate sent since this was last called."""
         with self._lock:
             arrived, self._arrived = self._arrived, {gate_id: Arrivals() for gate_id in self._lanes}
-        return {gate_id: told for gate_id, told in arrived.items() if told.messages}
+        return {gate_id: count for gate_id, count in arrived.items() if count.messages}
 
     def heard_of(self) -> frozenset[str]:
-        """The other gates of which something came, and may."""
+        """The other gates that sent something and are not ignored."""
         with self._lock:
             return frozenset(self._lanes)
 
     def take_lost(self) -> int:
-        """For how many of the hub's messages there was no room since this was last called."""
+        """How many of the hub's messages were dropped since this was last called."""
         with self._lock:
             lost, self._lost = self._lost, 0
         return lost

@@ -1,9 +1,8 @@
 """One connection to the broker: MQTT 5 over paho.
 
-An exception in a paho callback kills its thread without a word, so callbacks only enqueue;
-the service takes events off the queue. A connection is used once: when it is lost the
-`MqttLink` is closed and a new one made, so nothing half-sent is carried over. What was lost
-with it is sent again from the journal.
+An exception in a paho callback kills its thread silently, so callbacks only enqueue; the service takes events
+off the queue. A connection is used once: when it is lost the `MqttLink` is closed and a new one made, so
+nothing half-sent is carried over. What was lost with it is sent again from the journal.
 """
 
 from __future__ import annotations
@@ -32,25 +31,22 @@ from sync.wire.messages import LARGEST, PACKET
 from sync.wire.without_properties import PlainClient
 
 KEEPALIVE_S = 10
-"""The broker is asked this often whether it is there; a dead line is noticed within 1.5 times that."""
+"""Time between pings; a dead connection is noticed within 1.5 times that."""
 CONNECT_TIMEOUT_S = 5.0
 IN_FLIGHT = 100
 """Messages paho has on the way at once; 20 to 100 publishes fastest (quality 7.3)."""
-
 HEADER = 64
 """More than a packet takes beside topic and payload (MQTT 5, 3.3)."""
 BROKE_OFF = 0x80
-"""Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
-
+"""Reason code "Unspecified error", which paho gives for a connection that died (MQTT 5, 3.14.2.1)."""
 NOT_AUTHORIZED = 0x87
 """Reason code "Not authorized" (MQTT 5, 3.9.3)."""
 TAKEN_OVER = 0x8E
 """Reason code "Session taken over" (MQTT 5, 3.14.2.1)."""
 
-
 UNLISTED = "this gate is not in the broker's list."
 RENEW_LIST = "At the hub run maguey-hub broker-list, and restart Mosquitto"
-"""What there is to do where the broker's list is not the one this gate needs."""
+"""What to do when the broker's list lacks what this gate needs."""
 
 
 class LinkError(MagueyError):
@@ -58,7 +54,7 @@ class LinkError(MagueyError):
 
 
 class BrokerAddress(Value, frozen=True):
-    """Where the broker is. With `ca_file` it is TLS, with `cert_file` the gate shows who it is."""
+    """Where the broker is. `ca_file` turns TLS on; with `cert_file` the gate identifies itself."""
 
     host: str
     port: int
@@ -68,19 +64,19 @@ class BrokerAddress(Value, frozen=True):
 
     @property
     def is_tls(self) -> bool:
-        """Whether the line is encrypted."""
+        """Whether the connection is encrypted."""
         return bool(self.ca_file or self.cert_file)
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """The broker has accepted the connection and every subscription."""
+    """The broker accepted the connection and every subscription."""
 
 
 class Disconnected(msgspec.Struct, frozen=True):
     """The connection is gone or was never made; `why` in the library's words.
 
-    `taken_over`: the broker ended it because another client came with the same id. `unlisted`: it lets this
-    gate in, and refuses all it asks for.
+    `taken_over`: the broker ended it because another client connected with the same id. `unlisted`: it
+    accepts this gate and refuses every subscription.
     """
 
     why: str
@@ -89,7 +85,7 @@ class Disconnected(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message arrived. `retained`: it was there before this connection."""
+    """A message arrived. `retained`: the broker had kept it from before this connection."""
 
     topic: str
     payload: bytes
@@ -100,15 +96,14 @@ LinkEvent = Connected | Disconnected | Message
 
 
 class _Client(PlainClient):
-    """Counts the turns of paho's loop: the last thing each does is to look after such matters."""
+    """Counts the turns of paho's loop, each of which ends with `loop_misc`."""
 
     turns = 0
-
     refused = 0
-    """Length of the packet that was larger than any message; 0: there was none."""
+    """Length of a packet that was larger than any message; 0: there was none."""
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        """As paho's, which asks for all that is left of a packet, 256 MiB if the broker says so."""
+        """As paho's, which reads the rest of a packet at once, 256 MiB if the broker says so."""
         if bufsize > LARGEST:
             self.refused = bufsize
             raise ConnectionError(f"a packet of {bufsize} bytes")
@@ -124,8 +119,8 @@ class MqttLink:
 
     :param put: called with this link and each of its events, in paho's thread; must only enqueue.
     :param will: topic and payload the broker publishes, retained, when this gate vanishes.
-    :param topics: filters to subscribe to, without one's own messages coming back.
-    :param choice: a filter that is granted if `listen` may ask for filters by name.
+    :param topics: filters to subscribe to; this gate's own messages do not come back.
+    :param choice: a filter that the broker grants only if `listen` may subscribe by gate.
     """
 
     def __init__(  # noqa: PLR0913 – what a connection is made with
@@ -140,13 +135,13 @@ class MqttLink:
     ) -> None:
         self._put = put
         self._topics = tuple(topics)
-        """What is subscribed to."""
+        """The current subscriptions."""
         self._choice = choice
         self._may_choose = bool(choice)
         self._is_answered = False
         self._largest = PACKET
-        self._set_aside = False
-        """Whether it was told that a message is larger than the broker takes."""
+        self._is_logged = False
+        """Whether it was logged that a message is larger than the broker accepts."""
         self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -174,73 +169,75 @@ class MqttLink:
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, expires_s: int | None = None
     ) -> bool:
-        """Hand over a message. False if the connection is gone; the caller sends it again later.
+        """Publish a message. False if the connection is gone; the caller sends it again later.
 
-        One that the broker would not take would end the connection (MQTT 5, 3.2.2.3.6), and the next as
-        well: it is set aside, for to send it again would change nothing.
+        A message larger than the broker accepts would end this connection (MQTT 5, 3.2.2.3.6), and the next
+        one too: it is dropped, as sending it again would change nothing.
 
-        :param expires_s: after so long the broker forgets it (MQTT 5, 3.3.2.3.3).
+        :param expires_s: the broker drops it after so many seconds (MQTT 5, 3.3.2.3.3).
         """
         if HEADER + len(topic) + len(payload) > self._largest:
-            self._tell_too_large(topic, len(payload))
+            self._log_too_large(topic, len(payload))
             return True
         properties = None
         if expires_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expires_s
-        told = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
-        return told.rc == mqtt.MQTT_ERR_SUCCESS
+        sent = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        return sent.rc == mqtt.MQTT_ERR_SUCCESS
 
-    def _tell_too_large(self, topic: str, size: int) -> None:
-        if not self._set_aside:
+    def _log_too_large(self, topic: str, size: int) -> None:
+        """Once per connection."""
+        if not self._is_logged:
             structlog.get_logger().error(
-                "a message is larger than the broker takes: it is set aside, and the rest goes on. "
-                "Raise the broker's max_packet_size to 256 KiB, as in config/mosquitto.",
+                "message dropped",
+                why="larger than the broker accepts",
                 topic=topic,
                 bytes=size,
-                takes=self._largest,
+                limit=self._largest,
+                advice="Raise the broker's max_packet_size to 256 KiB, as in config/mosquitto.",
             )
-        self._set_aside = True
+        self._is_logged = True
 
     def listen(self, topics: Sequence[str]) -> None:
-        """Once it is connected: other filters in the place of those there are; nothing is missed meanwhile.
+        """Replace the subscriptions of a connected link; no message is missed meanwhile.
 
-        Nobody waits for the broker's answer: it would come after all that waits there of whom it is about.
-        Where no filter by name is granted it stays as it is.
+        Does not wait for the broker's answer: it comes after everything the broker still has of the gate that
+        is cut off. Where the broker grants no filters by gate, nothing changes.
         """
         wanted = tuple(topics)
         if wanted == self._topics or not self._may_choose:
             return
-        told = filter_change(self._topics, wanted)
+        change = filter_change(self._topics, wanted)
         self._topics = wanted
-        if told.subscribe:
-            self._subscribe(told.subscribe)
-        if told.unsubscribe:
-            self._client.unsubscribe(list(told.unsubscribe))
+        if change.subscribe:
+            self._subscribe(change.subscribe)
+        if change.unsubscribe:
+            self._client.unsubscribe(list(change.unsubscribe))
 
     def is_alive(self) -> bool:
-        """Whether paho's thread still runs; a dead one never reports anything again."""
+        """Whether paho's thread still runs; a dead one never reports anything."""
         thread = self._client._thread
         return thread is not None and thread.is_alive()
 
     def is_open(self) -> bool:
-        """Whether there is a line, however far the two have got on it."""
+        """Whether there is a TCP connection, whatever has been said on it."""
         return self._client.socket() is not None
 
     def beats(self) -> int:
-        """Grows while the connection's own loop turns, about once a second; for the watchdog."""
+        """How often the connection's own loop has turned, about once a second; for the watchdog."""
         return self._client.turns
 
     def close(self, farewell: tuple[str, bytes] | None = None) -> None:
-        """Say goodbye, if there is something to say, and end the connection."""
+        """Send `farewell`, if there is one, and end the connection."""
         if farewell is not None:
             with contextlib.suppress(ValueError, RuntimeError):  # not connected: nothing to wait for
                 sent = self._client.publish(farewell[0], farewell[1], qos=1, retain=True)
                 sent.wait_for_publish(timeout=1.0)
         was_connected = self._client.is_connected()
         self._client.disconnect()
-        # loop_stop joins paho's thread, which on a dead line may take as long as a time-out; one that
-        # never was connected sits out a second of its own, for which neither a stop nor the cache waits
+        # loop_stop joins paho's thread, which may take a whole time-out on a dead connection; if it never
+        # connected it sleeps for another second, for which nobody should wait
         stopper = threading.Thread(target=self._client.loop_stop, daemon=True)
         stopper.start()
         if was_connected:
@@ -261,9 +258,9 @@ class MqttLink:
         self._client.subscribe([(topic, options) for topic in topics])
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, codes: Any, _props: Any) -> None:
-        """Only now does nothing go past this gate any more."""
+        """The subscriptions are answered: from now on this gate misses nothing."""
         if self._is_answered:
-            return  # of filters by name: whom the broker's list does not name yet is not heard meanwhile
+            return  # to `listen`: a gate that the broker's list does not name yet is not heard meanwhile
         self._is_answered = True
         if self._choice:
             *codes, choice = codes
@@ -281,7 +278,7 @@ class MqttLink:
         refused = [
             f"{topic}: {code}" for topic, code in zip(self._topics, codes, strict=False) if code.is_failure
         ]
-        return Disconnected(f"may not listen to {', '.join(refused)}. {RENEW_LIST}")
+        return Disconnected(f"may not subscribe to {', '.join(refused)}. {RENEW_LIST}")
 
     def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
         self._put(self, Disconnected("no connection"))
@@ -289,7 +286,7 @@ class MqttLink:
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
         why = "the connection broke off" if code.value == BROKE_OFF else str(code)
         if self._client.refused:
-            why = f"it sent a packet of {self._client.refused} bytes, more than any message takes"
+            why = f"the broker sent a packet of {self._client.refused} bytes, more than any message takes"
         self._put(self, Disconnected(why, taken_over=code.value == TAKEN_OVER))
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
@@ -297,7 +294,7 @@ class MqttLink:
 
 
 def tls(broker: BrokerAddress, now: datetime) -> ssl.SSLContext:
-    """How the gate checks the broker, and shows who it is: see `sync.broker.tls`. Raises `LinkError`."""
+    """How the gate verifies the broker and identifies itself (`sync.broker.tls`). Raises `LinkError`."""
     try:
         return context(broker.ca_file, now, broker.cert_file, broker.key_file)
     except (OSError, ssl.SSLError) as error:
@@ -307,5 +304,5 @@ def tls(broker: BrokerAddress, now: datetime) -> ssl.SSLContext:
 
 
 def _at_once(_client: mqtt.Client, _data: Any, sock: Any) -> None:
-    """Send small messages as they come (RFC 896, RFC 1122 4.2.3.2): else a claim waits 40 ms."""
+    """Send small messages at once (RFC 896, RFC 1122 4.2.3.2): otherwise a claim waits 40 ms."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

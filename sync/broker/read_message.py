@@ -1,4 +1,4 @@
-"""A message that cannot be read is logged, once a minute and kind, and stops nothing."""
+"""A message that cannot be read is logged, once a minute for each kind, and stops nothing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ M = TypeVar("M")
 
 
 def read_or_log(message: M, use: Callable[[M], None], seldom: Seldom, kind: str = "") -> None:
-    """Use a message, if it can be read.
+    """Handle a message, or log that it cannot be read.
 
-    :param kind: of what the log is told once a minute; if nothing is said, what the topic ends with.
+    :param use: handles it; raises `WireError` if it cannot be read.
+    :param kind: messages of one kind are logged once a minute; by default the last level of the topic.
     """
     try:
         use(message)
     except (WireError, OverflowError) as error:  # a number may be larger than SQLite's
         where = message.topic if isinstance(message, Message) else type(message).__name__
         if count := seldom.due(kind or where.rsplit("/", 1)[-1]):
-            structlog.get_logger().warning(
-                "message not understood", topic=where, error=str(error), count=count
-            )
+            structlog.get_logger().warning("message rejected", topic=where, error=str(error), count=count)

@@ -1,9 +1,9 @@
-"""How a gate checks whom it talks to, and shows who it is, also when it does not know the time.
+"""How a gate verifies its peer and identifies itself, even when it does not know the time.
 
-A Pi without a clock starts in 1970, where no certificate is valid yet. It could then never reach the hub,
-which alone could tell it the time. So a clock that is certainly wrong is not asked whether a certificate has
-expired; everything else is checked as ever: the authority, the name, the signature. The broker checks the
-gate's own certificate, expiry and revocation too, by a clock that is right.
+A Pi without a clock starts in 1970, where no certificate is valid yet. It could then never reach the hub, the
+only one to tell it the time. So while the clock is certainly wrong, expiry is not checked; authority, name
+and signature are. The broker, whose clock is right, checks the gate's own certificate, including expiry and
+revocation.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 from cryptography import x509
 
 BUILT = datetime(2026, 1, 1, tzinfo=UTC)
-"""No machine that runs this lives before it."""
+"""This software did not exist before; an earlier time is wrong."""
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME (OpenSSL 1.1.0, x509_vfy.h); Python has no name for it."""
 
 
 def context(ca_file: str, now: datetime, cert_file: str = "", key_file: str = "") -> ssl.SSLContext:
-    """A client's context.
+    """The TLS context of a client.
 
-    :param ca_file: the authority's certificate; empty: the machine's own authorities.
-    :param now: by the machine's clock.
+    :param ca_file: the authority's certificate; empty: the authorities of the system.
+    :param now: by the machine's clock, right or wrong.
     :raises OSError, ssl.SSLError: a file cannot be used.
     """
     made = ssl.create_default_context(cafile=ca_file or None)
@@ -36,7 +36,7 @@ def context(ca_file: str, now: datetime, cert_file: str = "", key_file: str = ""
 
 
 def is_lost(now: datetime, cert_file: str = "") -> bool:
-    """Whether this cannot be the time: before this was built, or before the own certificate was issued."""
+    """Whether this cannot be the time: before `BUILT`, or before the gate's own certificate was issued."""
     if now < BUILT:
         return True
     if not cert_file:
@@ -44,5 +44,5 @@ def is_lost(now: datetime, cert_file: str = "") -> bool:
     try:
         own = x509.load_pem_x509_certificate(Path(cert_file).read_bytes())
     except (OSError, ValueError):
-        return False  # whoever uses it says so
+        return False  # reported when it is used
     return now < own.not_valid_before_utc

@@ -1,1 +1,1 @@
-"""The gate's `cache.db`, written: what the hub says may enter, and what other gates admitted."""
+"""Writes the gate's `cache.db`: who the hub says may enter, and whom other gates admitted."""

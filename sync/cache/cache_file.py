@@ -114,8 +114,8 @@ def _set_aside(path: Path, why: str, stamp: str) -> None:
                 path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}{end}")
             )
     structlog.get_logger().error(
-        "the cache is damaged: it is set aside, and everything is fetched again from the hub. "
-        "The card may be failing: look into dmesg.",
+        "damaged cache set aside",
         why=why,
         set_aside=f"{path.stem}.damaged-{stamp}{path.suffix}",
+        advice="Everything is fetched again from the hub. The card may be failing: look into dmesg.",
     )

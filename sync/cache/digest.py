@@ -1,8 +1,8 @@
-"""A digest of what a cache holds of one night, so that the hub can say "in sync" and mean it. Pure.
+"""A digest of what a cache holds of one night: the hub compares it before it reports "in sync". Pure.
 
-The sum, modulo 2**63, of the first 48 bits of the SHA-256 of every row's text; a sum, because rows come in
-any order. The hub computes the same in SQL (`hub/sql`, function `feed_digest`), so the texts are part of
-the protocol. It finds what went wrong, not who lies: a gate is believed about itself.
+The sum, modulo 2**63, of the first 48 bits of the SHA-256 of every row's text; a sum, because rows arrive in
+any order. The hub computes the same in SQL (`hub/sql`, function `feed_digest`), so the texts are part of the
+protocol. It finds faults, not lies: the hub believes what a gate says of itself.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ MODULUS = 2**63
 
 
 def of_row(row: Admission | Table | Event) -> int:
-    """The share of one row: a number of 48 bits."""
+    """One row's share of the sum: 48 bits."""
     return int.from_bytes(hashlib.sha256(text_of(row).encode()).digest()[:6])
 
 
 def of_rows(shares: Iterable[int]) -> str:
-    """The digest of a night from the shares of its rows, as 16 hex digits."""
+    """The digest of a night, from the shares of its rows: 16 hex digits."""
     return f"{sum(shares) % MODULUS:016x}"
 
 
 def text_of(row: Admission | Table | Event) -> str:
-    """What of a row decides at a door, as one line."""
+    """The fields of a row that matter at a door, as one line."""
     match row:
         case Admission():
             parts = [

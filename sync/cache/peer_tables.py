@@ -20,20 +20,20 @@ from sync.cache.rows import SQL
 MOST_ROWS = 20_000
 """Of one gate, in each table: hours of two a second that the hub has not heard of. Some 400 bytes a row."""
 MAKE_ROOM = 2_000
-"""How many go at once when there are too many."""
+"""How many are deleted at once when there are too many."""
 KEPT_PEERS = timedelta(days=30)
 """How long it is known what other gates admitted: longer than any night, and than any journal is kept."""
 TABLES = ("peer_entries", "peer_annulments")
 
 Pair = tuple[str, str]
-"""A gate, and a scan it told of."""
+"""A gate, and a scan it reported."""
 
 _SCAN_ID = re.compile(r"[ -~]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def is_admission(record: ScanRecord) -> bool:
-    """Whether it says that a ticket was admitted, in the form in which our gates say it."""
+    """Whether a ticket was admitted, in the form that our gates write."""
     is_one = record.record == "scan" and record.verdict is Ruling.ADMIT
     return is_one and _is_id(record.scan_id) and _HASH.fullmatch(record.code_hash or "") is not None
 
@@ -44,12 +44,12 @@ def is_annulment(record: ScanRecord) -> bool:
 
 
 def pair(record: ScanRecord) -> Pair:
-    """What an admission or an annulment is about."""
+    """The scan that an admission or an annulment is about."""
     return record.gate_id, (record.refers_to or "") if record.record == "annulled" else record.scan_id
 
 
 def revoke(db: sqlite3.Connection, gates: Iterable[str]) -> None:
-    """These gates, and no others, are revoked: nothing that they said stays."""
+    """Mark these gates, and no others, as revoked, and delete all that they said."""
     db.execute(SQL["clear_revoked"])
     db.executemany(SQL["put_revoked"], [(gate_id,) for gate_id in gates])
     for table in ("entries", "annulments"):
@@ -106,32 +106,32 @@ class PeerTables:
                 db.execute(SQL[f"forget_{table}"], (since,))
 
     def known(self, pairs: Iterable[Pair]) -> tuple[set[Pair], set[Pair]]:
-        """Those of which an admission, and those of which an annulment is known."""
+        """Which of these scans are known as admitted, and which as annulled."""
         asked = {"pairs": msgspec.json.encode(list(pairs)).decode()}
         with self._transaction() as db:
             rows = db.execute(SQL["known_of_peers"], asked).fetchall()
         return {(g, s) for g, s, gone in rows if not gone}, {(g, s) for g, s, gone in rows if gone}
 
     def last(self) -> tuple[int, int]:
-        """The number of the newest row in each table: what comes later has a higher one."""
+        """The number of the newest row in each table; later rows have higher ones."""
         with self._transaction() as db:
             entries, annulments = db.execute(SQL["last_of_peers"]).fetchone()
         return entries, annulments
 
     def take_back(self, gate_id: str, above: tuple[int, int]) -> None:
-        """Forget what a gate said after that."""
+        """Delete a gate's rows with higher numbers."""
         with self._transaction() as db:
             for table, number in zip(TABLES, above, strict=True):
                 db.execute(SQL[f"take_back_{table}"], {"gate_id": gate_id, "above": number})
 
     def settle(self, up_to: tuple[int, int]) -> None:
-        """Forget what everybody said up to that."""
+        """Delete every gate's rows up to these numbers."""
         with self._transaction() as db:
             for table, number in zip(TABLES, up_to, strict=True):
                 db.execute(SQL[f"settle_{table}"], {"up_to": number})
 
     def revoked(self) -> frozenset[str]:
-        """The gates whose scans count for nothing."""
+        """The gates whose scans are ignored."""
         with self._transaction() as db:
             return frozenset(gate_id for (gate_id,) in db.execute(SQL["revoked"]))
 

@@ -1,4 +1,4 @@
-"""Rows of a feed as rows of the cache's tables."""
+"""Writes rows of a feed into the cache's tables."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def as_json(value: msgspec.Struct) -> str:
 
 
 def put(db: sqlite3.Connection, row: FeedRow) -> None:
-    """Write one row; what was there under its key is replaced. Raises `sqlite3.Error`."""
+    """Write one row, replacing the one with its key. Raises `sqlite3.Error`."""
     db.execute(SQL[_statement(row)], _columns(row))
 
 
 def put_counted(db: sqlite3.Connection, row: FeedRow) -> None:
-    """Write one row, and keep the sums of the nights it leaves and comes to. Raises `sqlite3.Error`."""
+    """Write one row and update the sums of the nights it leaves and joins. Raises `sqlite3.Error`."""
     counting, key = _counting(row)
     db.execute(SQL[counting], {"key": key, "sign": -1})
     put(db, row)
@@ -35,7 +35,7 @@ def put_counted(db: sqlite3.Connection, row: FeedRow) -> None:
 
 
 def put_all(db: sqlite3.Connection, rows: Iterable[FeedRow]) -> None:
-    """Write rows in their order, as they come: no more than one is held. Raises `sqlite3.Error`."""
+    """Write rows in order, one at a time, without holding them in memory. Raises `sqlite3.Error`."""
     for statement, alike in itertools.groupby(rows, _statement):
         db.executemany(SQL[statement], map(_columns, alike))
 
@@ -70,7 +70,7 @@ def _columns(row: FeedRow) -> Columns:
         case Table():
             return row.reservation_id, row.event_id, as_json(row), of_row(row)
         case Event():
-            # in the feed it is one this gate serves, or it would not be fetched
+            # this gate serves it, or would not fetch its feed
             return row.event_id, as_json(msgspec.structs.replace(row, served=True)), of_row(row)
         case Removed():
             return row.code_hash, row.event_id

@@ -1,13 +1,13 @@
-"""Where a snapshot is put together before the cache takes it over: a file beside the cache.
+"""A file beside the cache in which a snapshot is assembled before it is copied into the cache.
 
-Only the last line of the hub's answer tells whether it is whole, and a slow line may take minutes to
-bring it. So its rows are written here as they come, in the fetcher's thread, while the cache stays free
-for heartbeats; memory does not grow with the night. The cache then takes all of them in one
-short transaction, in SQL alone (`Cache.take`).
+Only the last line of the hub's answer shows whether it is complete, and a slow connection may take minutes to
+deliver it. So its rows are written here as they arrive, in the fetcher's thread: the cache stays free for
+heartbeats, and memory does not grow with the night. The cache then copies all of them in one short
+transaction, in SQL alone (`Cache.put_snapshot`).
 
-There is one file, for one snapshot at a time. Nobody reads it before it is complete and nobody needs
-it after a crash, so it has no journal and is not flushed; what `kill -9` leaves of it is removed
-when the cache is next opened.
+There is one file, for one snapshot at a time. Nobody reads it before it is complete and nobody needs it after
+a crash, so it has no journal and is not flushed; what `kill -9` leaves of it is removed when the cache is
+next opened.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from gate.rules.model import FeedRow
 from sync.cache.rows import SQL, put_all
 
 PORTION = 1_000
-"""Rows between two looks at the disk."""
+"""Rows between two checks of the disk."""
 LEFT_BYTES = 64 * 1024 * 1024
-"""What a snapshot leaves free on the disk: the journal is on it, and without the journal nobody enters."""
+"""What a snapshot leaves free: the journal is on the same disk, and without the journal nobody enters."""
 
 
 class SpoolBusy(MagueyError):
-    """The snapshot before is still waiting to be taken over."""
+    """The previous snapshot is not in the cache yet."""
 
 
 class SpooledSnapshot:
-    """A whole snapshot of `count` rows. Its file goes at the latest when nobody holds this any more."""
+    """A complete snapshot of `count` rows. Its file is removed at the latest with this object."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,19 +43,19 @@ class SpooledSnapshot:
 
     @property
     def is_there(self) -> bool:
-        """Whether it can still be taken over."""
+        """Whether its file is still there."""
         return self._file.alive
 
     def discard(self) -> None:
-        """It was taken over, or is not wanted."""
+        """Remove its file: it is in the cache, or not wanted."""
         self._file()
 
 
 class Spool:
-    """The place for one snapshot.
+    """Holds one snapshot at a time.
 
     :param path: its file, on the disk of the cache.
-    :param free: bytes that are free in a folder.
+    :param free: returns the free bytes of a folder's disk.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Spool:
         _remove(path)
 
     def check(self) -> None:
-        """Raise `SpoolBusy` as long as a snapshot waits here."""
+        """Raise `SpoolBusy` while a snapshot waits here."""
         held = self._held() if self._held else None
         if held is not None and held.is_there:
-            raise SpoolBusy(f"{self.path}: the snapshot before is not loaded yet.")
+            raise SpoolBusy(f"{self.path}: the previous snapshot is not loaded yet.")
 
     def fill(self, rows: Iterable[FeedRow]) -> SpooledSnapshot:
-        """Write all rows. Whatever `rows` raises is passed on, and nothing stays.
+        """Write all rows. An error raised by `rows` is passed on, and the file is removed.
 
         :raises SpoolBusy: a snapshot waits here.
         :raises StoreError: the disk is too full, or the file cannot be written.
@@ -87,7 +87,7 @@ class Spool:
             spooled.discard()
             if isinstance(error, sqlite3.Error):
                 raise StoreError(
-                    f"{self.path}: {error}. The gate goes on with the tickets it has. "
+                    f"{self.path}: {error}. The gate continues with the tickets it has. "
                     "Check the disk (df -h, dmesg)."
                 ) from error
             raise
@@ -106,17 +106,17 @@ class Spool:
         return counted.count
 
     def _check_room(self) -> None:
-        """Taking it over writes all of it twice more: into the cache's log, and from there into the cache."""
+        """Copying writes everything twice more: into the cache's log, and from there into the cache."""
         free = self._free(self.path.parent)
         if free < LEFT_BYTES + 2 * self.path.stat().st_size:
             raise StoreError(
-                f"{self.path}: the disk is nearly full ({free // 1_000_000} MB are free). No tickets are "
+                f"{self.path}: the disk is nearly full ({free // 1_000_000} MB free). No tickets are "
                 "fetched, so that scans can still be recorded. Free some space (df -h)."
             )
 
 
 class _Counted:
-    """Rows, counted as they go by; now and then somebody looks at the disk."""
+    """Counts rows as they pass, and calls `look` every `PORTION` rows."""
 
     def __init__(self, rows: Iterable[FeedRow], look: Callable[[], None]) -> None:
         self._rows = iter(rows)

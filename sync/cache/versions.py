@@ -1,4 +1,4 @@
-"""What to do with changes of an event's feed, given the version held. Pure (protocol 4.2)."""
+"""Which changes of an event's feed to apply, given the version held. Pure (protocol 4.2)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sync.wire.messages import Change
 
 
 class ChangePlan(Value, frozen=True):
-    """`apply`: changes that follow on the version held, in order. `gap`: some are missing before the rest."""
+    """`apply`: changes that follow the version held, in order. `gap`: some are missing before the rest."""
 
     apply: tuple[Change, ...] = ()
     gap: bool = False
 
 
 def plan(held: int | None, changes: Sequence[Change]) -> ChangePlan:
-    """Take what is new and consecutive; ask for the rest.
+    """Apply what is new and consecutive; the rest has to be fetched.
 
     :param held: version in the cache, None if the event was never fetched.
-    :param changes: as received: any order, repeats, already known ones.
+    :param changes: as received: in any order, repeated, some already known.
     """
     if held is None:
         return ChangePlan(gap=bool(changes))

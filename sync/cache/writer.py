@@ -56,7 +56,7 @@ class Cache:
         self._db.close()
 
     def places(self) -> dict[str, FeedPlace]:
-        """How far each night is that is followed, by event id."""
+        """How far the feed of each night is, by event id."""
         with cache_error_in_words(self.path):
             return {
                 event_id: FeedPlace(generation=generation, version=version)
@@ -64,14 +64,15 @@ class Cache:
             }
 
     def unread(self) -> dict[str, str]:
-        """What of the lists held could not be read, in words, by event id."""
+        """What could not be read of each night's list, in words, by event id."""
         with cache_error_in_words(self.path):
             return dict(self._db.execute(SQL["unread"]).fetchall())
 
     def held(self, now: datetime | None = None) -> tuple[HeldNight, ...]:
-        """What is held of each night that is followed, as the hub's `feed_digest` has it.
+        """What the cache holds of each night with a feed, with the digest that the hub's `feed_digest`
+        computes.
 
-        Of more than `MOST_NIGHTS` those that are not over and come next.
+        Of more than `MOST_NIGHTS`, those that are not over and begin next.
         """
         over = now.astimezone(UTC).isoformat() if now else ""
         with cache_error_in_words(self.path):
@@ -93,23 +94,23 @@ class Cache:
             return [event_id for (event_id,) in self._db.execute(SQL["served_events"])]
 
     def link(self) -> LinkNote | None:
-        """What the door was last told of the link, None in a new file."""
+        """The last note to the door about the link, None in a new file."""
         with cache_error_in_words(self.path):
             row = self._db.execute(SQL["link"]).fetchone()
             return _read_note(row[0]) if row else None
 
     def put_config(self, config: GateConfig) -> None:
-        """Replace the nights, the names of the gates, and which of them are revoked.
+        """Replace the nights, the names of the gates, and the list of revoked gates.
 
-        A night that is followed by its feed keeps what the feed said: the configuration may have
-        been asked for before, and have arrived after, its cancellation. Of a night that is not served any
-        more nothing is kept but its name, so that the file does not grow with the season.
+        A night with a feed keeps its row from there: the configuration may have been requested before a
+        cancellation and arrive after it. A night that is no longer served keeps only its name, so that the
+        file does not grow with the season.
         """
         with self._transaction() as db:
             served = msgspec.json.encode([event.event_id for event in config.events if event.served]).decode()
             for name in ("forget_admissions", "forget_tables", "forget_feed"):
                 db.execute(SQL[name], (served,))
-            # what is followed now is served, and has its row from the feed
+            # these are served, and have their row from the feed
             followed = [event_id for event_id, _, _ in db.execute(SQL["feed_places"])]
             db.execute(SQL["clear_events"], (msgspec.json.encode(followed).decode(),))
             db.execute(SQL["clear_gate_names"])
@@ -128,12 +129,12 @@ class Cache:
         *,
         is_newest: bool = True,
     ) -> None:
-        """Replace all of an event by a spooled snapshot in one transaction, then remove its file.
+        """Replace everything of an event by a snapshot in one transaction, then remove the snapshot's file.
 
-        What has not changed is not written again. After a `StoreError` it can be given again.
+        Unchanged rows are not written. After a `StoreError` the same snapshot can be put again.
 
-        :param unread: in words, what of it could not be read.
-        :param is_newest: nothing newer is known of: what is held is current as of now.
+        :param unread: what could not be read of it, in words.
+        :param is_newest: nothing newer is known: the night is current as of now.
         """
         moment = at.isoformat()
         with cache_error_in_words(self.path), self._attached(spooled.path), self._transaction() as db:
@@ -143,7 +144,7 @@ class Cache:
                 db.execute(SQL[name])
             row = (event_id, version, generation, moment, moment, unread, is_newest)
             db.execute(SQL["put_feed"], row)
-            # of every night: a code may have come from another
+            # for every night: a code may have moved here from another
             db.execute(SQL["count_all_admissions"])
             db.execute(SQL["count_all_others"])
         spooled.discard()
@@ -151,9 +152,9 @@ class Cache:
     def put_changes(
         self, event_id: str, changes: Sequence[Change], at: datetime, *, is_newest: bool = True
     ) -> None:
-        """Apply changes that follow on what is held of an event; then the version of the last is held.
+        """Apply changes that follow the version held of an event.
 
-        :param is_newest: nothing newer is known of: what is held is current as of now.
+        :param is_newest: nothing newer is known: the night is current as of now.
         """
         with self._transaction() as db:
             for change in changes:
@@ -165,10 +166,10 @@ class Cache:
     def put_link(
         self, note: LinkNote, current_at: datetime | None, nights: Collection[str] | None = None
     ) -> None:
-        """Tell the door how the link is.
+        """Leave the door a note on the link.
 
-        :param current_at: as of then what is held is known to be current.
-        :param nights: of these nights, None: of every one.
+        :param current_at: the time as of which nights are known to be current, None if that is unknown.
+        :param nights: those nights; None: every night.
         """
         with self._transaction() as db:
             db.execute(SQL["put_link"], (as_json(note),))
@@ -178,9 +179,9 @@ class Cache:
                 db.execute(SQL["feed_is_current"], (current_at.isoformat(), these))
 
     def put_lent(self, code_hash: str, event_id: str, to_gate: str, at: datetime) -> None:
-        """One of this gate's own tickets is the hub's to give to another gate, for good.
+        """Record that the hub may give one of this gate's own tickets to another gate, for good.
 
-        On the disk when it returns, also after a power cut: the hub relies on it.
+        Durable when it returns, even across a power cut: the hub relies on it.
         """
         with cache_error_in_words(self.path):
             self._db.execute("pragma synchronous=full")
@@ -191,7 +192,7 @@ class Cache:
                 self._db.execute("pragma synchronous=normal")
 
     def add_lent(self, config: GateConfig, at: datetime) -> None:
-        """All of this gate's own tickets that the hub says it lent; of nights that are past, none."""
+        """Record all of this gate's own tickets that the hub has lent; drop those of past nights."""
         nights = [*config.lent, *(event.event_id for event in config.events)]
         rows = [
             (code, event_id, "", at.isoformat()) for event_id in config.lent for code in config.lent[event_id]
@@ -201,7 +202,7 @@ class Cache:
             db.executemany(SQL["put_lent"], rows)
 
     def put_alert(self, alert: Alert) -> None:
-        """Something the door is to show; told again it changes nothing."""
+        """Store an alert for the door to show; a repetition changes nothing."""
         with self._transaction() as db:
             db.execute(SQL["put_alert"], (alert.id, as_json(alert)))
             db.execute(SQL["drop_old_alerts"])
@@ -209,7 +210,9 @@ class Cache:
     @contextlib.contextmanager
     def _attached(self, path: Path) -> Iterator[None]:
         if not path.exists():  # SQLite would make an empty one
-            raise DamagedCacheError(f"{path} was removed. Started anew, maguey-sync fetches it again.")
+            raise DamagedCacheError(
+                f"{path} was removed. maguey-sync has to be restarted; it fetches it again."
+            )
         self._db.execute("attach ? as spooled", (str(path),))
         try:
             yield
@@ -222,7 +225,7 @@ class Cache:
             if identity(self.path) != self._identity:
                 raise DamagedCacheError(
                     f"{self.path}: it, its -wal or its -shm was moved or deleted while in use. maguey-sync "
-                    "has to start anew; it fetches from the hub what is missing."
+                    "has to be restarted; it fetches from the hub what is missing."
                 )
             self._db.execute("begin immediate")
             try:
@@ -235,7 +238,7 @@ class Cache:
 
 
 def _read_note(text: str) -> LinkNote | None:
-    """What a version before this one wrote is worth nothing: it is written anew within a second."""
+    """The note; None if an earlier version wrote it, for a new one is written within a second."""
     try:
         return read_json(text, LinkNote, limit=LARGEST)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Claims and orders: between the door's local socket and the hub."""
+"""Carries claims and orders between the door's local socket and the hub."""

@@ -1,4 +1,4 @@
-"""What waits for the loop of the claims: packets of doors, answers of the hub, changes of the connection."""
+"""The claim loop's inbox: packets of doors, answers of the hub, changes of the connection."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sync.broker.mqtt import Message, MqttLink
 from sync.wire.messages import SMALL_LIMIT
 
 MOST_OF_HUB = 1_000
-"""Messages of the hub that wait; more than it answers and asks while this loop stands for a moment."""
+"""Most waiting messages of the hub; more than it sends while the claim loop is busy for a moment."""
 MOST_OF_DOORS = 1_000
 LONGEST = max(SMALL_LIMIT, LONGEST_ENVELOPE)
-"""Of a message of the hub, in bytes; one that is longer is refused, whatever it says."""
+"""Longest message of the hub, in bytes; a longer one is refused."""
 
 
 class DoorLine(Protocol):
     """One connection of a door."""
 
     def send(self, packet: bytes) -> bool:
-        """Hand over a packet; False if nobody takes it. Does not wait."""
+        """Send a packet; False if nobody receives it. Does not wait."""
 
     def close(self) -> None:
-        """End it; the other side sees that at once."""
+        """Close it; the door sees that at once."""
 
 
 class FromDoor(msgspec.Struct, frozen=True):
-    """A packet of the door."""
+    """A packet from a door."""
 
     door: DoorLine
     message: ToSync
@@ -47,21 +47,23 @@ class FromHub(msgspec.Struct, frozen=True):
 
 
 class BrokerUp(msgspec.Struct, frozen=True):
-    """There is a connection to the broker."""
+    """The broker is connected."""
 
     link: MqttLink
 
 
 class BrokerDown(msgspec.Struct, frozen=True):
-    """There is none."""
+    """The broker is not connected."""
 
 
 ClaimEvent = FromDoor | FromHub | BrokerUp | BrokerDown
 
 
 class ClaimInbox:
-    """What waits, in its order; put into from any thread. Of the hub, and of the doors, no more than a bound:
-    what is beyond it is dropped, as on a line that fails. What became of the line is never dropped.
+    """Events in order; any thread may put.
+
+    Beyond a bound, messages of the hub or of doors are dropped, as on a failing line. Changes of the
+    connection are never dropped.
     """
 
     def __init__(self) -> None:
@@ -71,7 +73,7 @@ class ClaimInbox:
         self._dropped = 0
 
     def put(self, event: ClaimEvent) -> None:
-        """Does not wait."""
+        """Add an event, or drop it. Does not wait."""
         with self._lock:
             if self._counts[type(event)] >= _MOST.get(type(event), sys.maxsize):
                 self._dropped += 1
@@ -80,7 +82,7 @@ class ClaimInbox:
             self._waiting.put(_cut(event) if isinstance(event, FromHub) else event)
 
     def get(self, timeout: float) -> ClaimEvent:
-        """The oldest; 0: without waiting for one. Raises `queue.Empty`."""
+        """The oldest event; does not wait if `timeout` is 0. Raises `queue.Empty`."""
         event = self._waiting.get(timeout=timeout) if timeout else self._waiting.get_nowait()
         with self._lock:
             self._counts[type(event)] -= 1
@@ -91,7 +93,7 @@ class ClaimInbox:
         return self._waiting.empty()
 
     def take_dropped(self) -> int:
-        """How many there was no room for since this was last called."""
+        """How many were dropped since this was last called."""
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         return dropped
@@ -101,7 +103,7 @@ _MOST: dict[type[ClaimEvent], int] = {FromHub: MOST_OF_HUB, FromDoor: MOST_OF_DO
 
 
 def _cut(event: FromHub) -> FromHub:
-    """As much of it as shows that it is too long."""
+    """Keep of a message only enough to show that it is too long."""
     message = event.message
     if len(message.payload) <= LONGEST:
         return event

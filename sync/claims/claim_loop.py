@@ -1,11 +1,11 @@
-"""Claims and orders between the hub and the door, on a path of their own.
+"""Carries claims and orders between hub and door, in a loop of its own.
 
-The service's own loop writes the cache, and taking over a large snapshot keeps it for seconds; a guest
-waits for a claim 0.2 s at most. So the door's packets and the hub's answers are handled here, in the order in
-which they come, and nothing here touches a file. What concerns files is handed on to the service.
+The service's loop writes the cache, and a large snapshot blocks it for seconds; a guest waits 0.2 s at most
+for a claim. So the door's packets and the hub's answers are handled here, in order of arrival, and nothing
+here touches a file. What needs files is passed to the service.
 
-A claim that nobody will answer costs the guest nothing: the door's line is closed at once, which it sees
-without waiting. That is so without a broker, and when the hub has not answered a probe lately.
+A claim that nobody will answer costs the guest nothing: the door's connection is closed at once, and the door
+does not wait. That happens without a broker, and when the hub has not answered a probe lately.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ from sync.wire.topics import Topics
 
 POLL_S = 0.2
 GOOD_FOR_S = 2
-"""Claims and probes older than this the broker forgets: nobody waits for them, and in a queue for a hub that
-is away they would push out what is returned."""
+"""The broker drops older claims and probes: nobody waits for them, and in a queue for an absent hub they
+would displace returned claims."""
 PROBE_MS = 1_000
 ANSWERED_MS = 3_000
-"""The hub is asked every second: one that has answered none of the last three questions answers no claim."""
+"""A hub that answered none of the last three probes will answer no claim."""
 SILENT_MS = 10_000
-"""A hub that has answered no question for so long is not there, however well the broker is."""
+"""A hub that answered no probe for so long is absent, however well the broker works."""
 MOST_ASKED = 256
-"""Claims under way that are remembered; a door has one at a time."""
+"""Pending claims remembered; a door has one at a time."""
 MOST_LATER = 256
-"""What is kept for the hub while there is no broker; the oldest goes."""
+"""Messages kept for the hub while there is no broker; then the oldest is dropped."""
 MOST_PROBES = 16
 PIECE = 100
-"""Handled before the next probe: a few milliseconds, however much comes."""
+"""Most events handled before the next probe: a few milliseconds of work."""
 
 ToService = LendRequest | Refetch
 
 
 class ClaimLoop:
-    """Carries claims, probes and replies; run in a thread of its own, by `run`.
+    """Carries claims, probes and replies; `run` runs in a thread of its own.
 
-    :param to_service: takes what concerns files.
-    :param tell: gives a packet to every door there is, and says how many took it.
-    :param hub_clock: what was known of the hub's clock before.
+    :param to_service: passes on what needs files.
+    :param tell: sends a packet to every connected door; returns how many took it.
+    :param hub_clock: what is known of the hub's clock from before.
     :param timeout_ms: how long a door waits for an answer; a probe that takes longer proves nothing.
     """
 
@@ -72,7 +72,7 @@ class ClaimLoop:
         timeout_ms: int,
     ) -> None:
         self.topics = (topics.grants(gate_id), topics.commands(gate_id))
-        """What comes on these goes to the `inbox` here."""
+        """Messages on these topics go into `inbox`."""
         self._topic = topics.claims(gate_id)
         self._replies = topics.replies(gate_id)
         self._commands = topics.commands(gate_id)
@@ -81,11 +81,11 @@ class ClaimLoop:
         self._tell = tell
         self._timeout_ms = timeout_ms
         self.inbox = ClaimInbox()
-        """Put here from any thread."""
+        """Any thread may put."""
         self.hub_clock = hub_clock
-        """What is known of the hub's clock; read from any thread."""
+        """Read from any thread."""
         self.answered_ms: int | None = None
-        """When the hub last answered a probe in time, on whatever connection; read from any thread."""
+        """When the hub last answered a probe in time, on any connection; read from any thread."""
         self.turns = 0
         """How often the loop has turned."""
         self._link: MqttLink | None = None
@@ -100,27 +100,25 @@ class ClaimLoop:
         self._log = structlog.get_logger()
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set."""
+        """Run until `stop` is set."""
         while not stop.is_set():
             with contextlib.suppress(queue.Empty):
                 self._handle(self.inbox.get(POLL_S))
             self.turn()
 
     def turn(self) -> None:
-        """Handle a piece of what there is, and ask the hub whether it is there. Does not wait."""
+        """Handle some events and send a probe if one is due. Does not wait."""
         self.turns += 1
         with contextlib.suppress(queue.Empty):
             for _ in range(PIECE):
                 self._handle(self.inbox.get(0))
         self._probe()
-        self._tell_dropped()
+        self._log_dropped()
 
-    def _tell_dropped(self) -> None:
+    def _log_dropped(self) -> None:
         dropped = self.inbox.take_dropped()
         if dropped and (count := self._seldom.due("dropped", dropped)):
-            self._log.warning(
-                "hub or door say more than can be taken in: dropped; claims may go unanswered", count=count
-            )
+            self._log.warning("claim messages dropped", count=count, why="hub or door send too many")
 
     def _handle(self, event: ClaimEvent) -> None:
         match event:
@@ -143,7 +141,7 @@ class ClaimLoop:
             self._publish_later(*self._later.popleft())
 
     def _on_down(self) -> None:
-        """Whoever waits for an answer waits in vain."""
+        """No pending claim will be answered."""
         self._link, self._is_answered, self._heard_ms = None, False, None
         for door in {id(door): door for door in self._asked.values()}.values():
             door.close()
@@ -153,7 +151,7 @@ class ClaimLoop:
         return self._link is not None and self._link.publish(topic, payload, expires_s=expires_s)
 
     def _publish_later(self, topic: str, payload: bytes) -> None:
-        """Now, or when there is a broker again."""
+        """Publish now, or once there is a broker again."""
         if not self._publish(topic, payload):
             self._later.append((topic, payload))
 
@@ -181,17 +179,17 @@ class ClaimLoop:
             self._asked.popitem(last=False)
 
     def hears_hub(self, now_ms: int) -> bool:
-        """Whether the hub has answered anything lately, on this connection, however late."""
+        """Whether the hub answered a probe lately on this connection, in time or not."""
         return self._heard_ms is not None and now_ms - self._heard_ms <= SILENT_MS
 
     def _is_open(self) -> bool:
-        """Whether the hub answered lately, on this connection."""
+        """Whether the hub answered a probe in time lately, on this connection."""
         if not self._is_answered or self.answered_ms is None:
             return False
         return self._clock.now().monotonic_ms - self.answered_ms <= ANSWERED_MS
 
     def _on_unused(self, scan_id: str) -> None:
-        """The grant is given back, whether it has come, is under way or never comes."""
+        """Return the grant, whether it arrived, is under way or never comes."""
         self._asked.pop(scan_id, None)
         self._unused[scan_id] = None
         while len(self._unused) > MOST_ASKED:
@@ -207,15 +205,15 @@ class ClaimLoop:
         match to_gate(message.payload):
             case Grant() as grant:
                 self._on_grant(grant)
-            case HubTime() as told:
-                self._on_time(told)
+            case HubTime() as answer:
+                self._on_time(answer)
             case LendRequest() as lend:
                 self._to_service(lend)
 
     def _on_grant(self, grant: Grant) -> None:
-        """To the door that asked; late ones too, for only the door knows what became of it."""
+        """Pass it to the door that asked; late ones too, for only the door knows what became of the claim."""
         if grant.scan_id in self._unused:
-            if grant.answer == "granted":  # what was said of it before may not have arrived
+            if grant.answer == "granted":  # the first return may not have arrived
                 self._publish_later(self._topic, to_wire(Returned(scan_id=grant.scan_id)))
             return
         door = self._asked.pop(grant.scan_id, None)
@@ -223,12 +221,12 @@ class ClaimLoop:
             door.send(to_packet(grant))
 
     def _on_command(self, message: Message) -> None:
-        """As it came: the door verifies it. One that was there before this connection is not for now."""
+        """Pass it on unread: the door verifies it. A retained one is stale."""
         if message.retained or len(message.payload) > LONGEST_ENVELOPE:
-            raise WireError("an order that is none: it was kept by the broker, or is too long")
+            raise WireError("not an order: retained by the broker, or too long")
         packet = to_packet(Ordered(envelope=message.payload.decode(errors="replace")))
         if not self._tell(packet) and (count := self._seldom.due("no door")):
-            self._log.warning("an order of staff came, and no door is there to follow it", count=count)
+            self._log.warning("order dropped", why="no door is connected", count=count)
 
     # --- the hub's clock ---
 
@@ -239,16 +237,16 @@ class ClaimLoop:
             self._probes.append(now_ms)
             self._publish(self._topic, to_wire(Probe(id=now_ms)), GOOD_FOR_S)
 
-    def _on_time(self, told: HubTime) -> None:
-        if told.id not in self._probes:
+    def _on_time(self, answer: HubTime) -> None:
+        if answer.id not in self._probes:
             return
-        self._probes.remove(told.id)
+        self._probes.remove(answer.id)
         now = self._clock.now()
         self._heard_ms = now.monotonic_ms
-        if now.monotonic_ms - told.id <= self._timeout_ms:
+        if now.monotonic_ms - answer.id <= self._timeout_ms:
             self.answered_ms, self._is_answered = now.monotonic_ms, True
             self._tell(to_packet(Beat(answered_ms=now.monotonic_ms)))
-        new = measure(now.boot_id, told.id, now.monotonic_ms, told)
+        new = measure(now.boot_id, answer.id, now.monotonic_ms, answer)
         if new is not None:
             self.hub_clock = with_measure(self.hub_clock, new)
             self._clock.learn(self.hub_clock.best)

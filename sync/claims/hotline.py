@@ -1,9 +1,9 @@
-"""Sync's end of the local socket: doors connect, and what they say goes on to the claims.
+"""Sync's end of the local socket: doors connect, and their messages go to the claim loop.
 
-A thread of its own waits on the socket and does nothing but hand on. A packet is a message
-(`gate.hotline.messages`); one that is none is told of and costs nothing else. Who does not read what it is
-sent is disconnected. The socket's place is looked after: a file that another process left there, or that
-somebody removed, is replaced, and so is a folder.
+A thread of its own reads the socket and only passes on. A packet is a message (`gate.hotline.messages`); an
+unreadable one is logged and has no other effect. A client that does not read what it is sent is disconnected.
+The socket's file and folder are checked: a file left by another process is replaced, and a missing file or
+folder is created again.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from gate.store.shared_files import SHARED
 
 LOOK_S = 1.0
 MOST_DOORS = 8
-"""The door, a command line or two, and what is left of those that were killed."""
+"""The door, a command or two, and what remains of killed ones."""
 _FOLDER = 0o2770
 
 
 class DoorSession:
-    """One connection; what is not `receive` may be called from any thread."""
+    """One connection. `send` and `close` may be called from any thread."""
 
     def __init__(self, line: socket.socket) -> None:
         self.line = line
         self.has_claimed = False
-        """Whether it has asked for a guest, as only a door does."""
+        """Whether it has sent a claim, as only a door does."""
         self.is_garbled = False
         """Whether it has sent something that cannot be read."""
         self._lock = threading.Lock()
         self._is_closed = False
 
     def send(self, packet: bytes) -> bool:
-        """Hand over a packet; False if nobody takes it. Who does not read is disconnected."""
+        """Send a packet; False if it is not received. A client that does not read is disconnected."""
         with self._lock:
             if self._is_closed:
                 return False
@@ -55,7 +55,7 @@ class DoorSession:
             return True
 
     def close(self) -> None:
-        """The other side sees the end at once; the file is let go of by the thread that reads it."""
+        """Shut the connection, which the client sees at once; the reading thread releases the socket."""
         with self._lock:
             if not self._is_closed:
                 self._shut()
@@ -65,7 +65,7 @@ class DoorSession:
             self.line.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Let go of it. Only by who reads it, and nobody reads it any more."""
+        """Close the socket; only the thread that reads it may do so."""
         with self._lock:
             self._is_closed = True
             self.line.close()
@@ -74,8 +74,8 @@ class DoorSession:
 class HotlineServer:
     """The socket and its doors.
 
-    :param put: called in this thread with each message of a door; must only enqueue.
-    :param look_s: how often it is looked whether the socket is still in its place.
+    :param put: called in the server's thread with each message of a door; must only enqueue.
+    :param look_s: how often the socket's file is checked.
     """
 
     def __init__(
@@ -91,24 +91,24 @@ class HotlineServer:
         self._listener: socket.socket | None = None
         self._inode = 0
         self._is_stopped = False
-        self._outage = Outage("the line to the door")
-        self._crowd = Outage("room at the line to the door")
+        self._outage = Outage("hotline")
+        self._crowd = Outage("hotline", begins="hotline full", ends="hotline has room again")
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="hotline", daemon=True)
         self.turns = 0
-        """How often its loop has turned, at least once a second."""
+        """How often the loop has turned, at least once a second."""
 
     def start(self) -> None:
-        """Begin to listen; from then on whatever is missing is tried again."""
+        """Begin to listen; what fails is tried again from then on."""
         self._look()
         self._thread.start()
 
     def tell(self, packet: bytes) -> int:
-        """To every door there is; how many took it."""
+        """Send a packet to every door; returns how many took it."""
         return sum(door.send(packet) for door in self._doors)
 
     def close(self) -> None:
-        """End all connections and take the socket away."""
+        """Close all connections and remove the socket."""
         self._is_stopped = True
         os.eventfd_write(self._wake, 1)
         self._thread.join(timeout=1.0)
@@ -126,7 +126,7 @@ class HotlineServer:
 
     def _ready(self, key: selectors.SelectorKey) -> None:
         if isinstance(key.data, DoorSession):
-            if key.data in self._doors:  # it may have given way in this very turn
+            if key.data in self._doors:  # it may have been closed in this very turn
                 self._read(key.data)
         elif key.fileobj is self._listener:
             self._accept(self._listener)
@@ -145,11 +145,13 @@ class HotlineServer:
             self._selector.register(line, selectors.EVENT_READ, door)
 
     def _make_room(self) -> bool:
-        """The oldest that never claimed gives way: it may be anybody, and a door comes again by itself."""
-        self._crowd.began(f"{MOST_DOORS} connections; the oldest that never claimed gives way, or who comes")
+        """Close the oldest connection that never claimed: if it was a door, it connects again by itself."""
+        self._crowd.began(
+            f"{MOST_DOORS} connections; the oldest that never claimed is closed, or else the new one"
+        )
         idle = next((door for door in self._doors if not door.has_claimed), None)
         if idle is not None:
-            self._let_go(idle)
+            self._release(idle)
         return idle is not None
 
     def _read(self, door: DoorSession) -> None:
@@ -167,18 +169,18 @@ class HotlineServer:
                 raise ValueError(f"longer than {LONGEST} bytes")
             message = to_sync(packet)
         except ValueError as error:
-            if not door.is_garbled:  # told once a connection: whoever sends such packets sends many
-                self._log.warning("a packet of the door is not understood", error=str(error))
+            if not door.is_garbled:  # once per connection: such packets come in numbers
+                self._log.warning("packet rejected", error=str(error))
             door.is_garbled = True
         else:
             door.has_claimed |= isinstance(message, Claim)
             self._put(door, message)
 
     def _drop(self, door: DoorSession) -> None:
-        self._let_go(door)
+        self._release(door)
         self._crowd.over()
 
-    def _let_go(self, door: DoorSession) -> None:
+    def _release(self, door: DoorSession) -> None:
         self._selector.unregister(door.line)
         self._doors = tuple(other for other in self._doors if other is not door)
         door.release()
@@ -186,7 +188,7 @@ class HotlineServer:
     # --- the socket's place ---
 
     def _look(self) -> None:
-        """Listen, if it is not so already."""
+        """Listen, unless the socket is in its place."""
         try:
             if self._listener is not None and self._path.stat().st_ino == self._inode:
                 return
@@ -204,7 +206,7 @@ class HotlineServer:
         _make_folder(self._path.parent)
         if _is_used(self._path):
             raise MagueyError("another maguey-sync listens there; stop one of the two")
-        aside = self._path.with_name(f".{os.getpid()}")  # a socket's path has 107 characters at most
+        aside = self._path.with_name(f".{os.getpid()}")  # a socket's path has at most 107 characters
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             aside.unlink(missing_ok=True)
@@ -212,7 +214,7 @@ class HotlineServer:
             aside.chmod(SHARED)
             listener.listen(MOST_DOORS)
             self._inode = aside.stat().st_ino
-            aside.rename(self._path)  # in place of what a killed one left; never a moment without
+            aside.rename(self._path)  # replaces a leftover without a moment in between
         except OSError:
             listener.close()
             raise
@@ -231,7 +233,7 @@ class HotlineServer:
 
 
 def _make_folder(folder: Path) -> None:
-    """For both users, whoever comes first."""
+    """Create it for both users, whichever comes first."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):
@@ -239,7 +241,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _is_used(path: Path) -> bool:
-    """Whether somebody listens there. What nobody listens at is a leftover."""
+    """Whether somebody listens there; otherwise it is a leftover."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as line:
         try:
             line.connect(str(path))

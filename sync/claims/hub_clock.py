@@ -1,9 +1,9 @@
-"""What time it is at the hub, measured by asking. Pure.
+"""What time it is at the hub, measured as NTP does. Pure.
 
-As NTP does it: between asking and hearing the answer, by the gate's own clock that never jumps, the hub
-says when it received and when it sent. The way there and back is known in all and not each, so the
-hub's time lies anywhere within it: in the middle, give or take half. The shorter the better, so of
-the last minute the best is kept; its uncertainty grows, for two clocks run apart (`gate.clock.drift_ms`).
+The gate notes, by its monotonic clock, when it asked and when the answer came; the hub says when it received
+and when it sent. Only the sum of the two ways is known, so the hub's time is the middle, give or take half
+the sum. The shorter the better, so the best measure of the last minute is kept. Its uncertainty grows,
+because two clocks drift apart (`gate.clock.drift_ms`).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from sync.wire.messages import HubTime
 RECENT_MS = 60_000
 _MOST = 64
 _EARLIEST_US = 1_577_836_800_000_000
-"""The year 2020: a hub that says less has no clock itself."""
+"""The year 2020: a hub that says less has no clock of its own."""
 _LATEST_US = 7_258_118_400_000_000
 _MS = 1_000
 
 
 class HubClock(Value, frozen=True):
-    """The measures of the last minute, and the best of them; that stays until there is a better one.
+    """The measures of the last minute and the best of them, which stays until there is a better one.
 
-    `doubted`: the last one, if it contradicted those before it and no other has agreed with it.
+    `doubted`: the last measure, if it contradicts those before it and none has confirmed it.
     """
 
     best: Measure | None = None
@@ -36,10 +36,10 @@ class HubClock(Value, frozen=True):
 
 
 def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure | None:
-    """What an answer says of the hub's clock; None: nonsense.
+    """What an answer says about the hub's clock; None if it is nonsense.
 
-    :param asked_ms: monotonic time before the question left, whole milliseconds begun.
-    :param heard_ms: the same after the answer came.
+    :param asked_ms: monotonic time before the question was sent, in milliseconds, rounded down.
+    :param heard_ms: the same after the answer arrived.
     """
     if not _EARLIEST_US <= hub.received_us <= hub.sent_us < _LATEST_US:
         return None
@@ -47,7 +47,7 @@ def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure
     way = longest + -(-longest * DRIFT_PPM // 1_000_000) - (hub.sent_us - hub.received_us)
     if heard_ms < asked_ms or way < 0:
         return None
-    # at `heard_ms` sharp the hub's clock showed between sent - 1.0001 ms (a millisecond begun) and sent + way
+    # exactly at `heard_ms` the hub's clock showed between sent - 1.0001 ms (rounding) and sent + way
     middle = hub.sent_us + (way - _MS - 1) // 2
     half = (way + _MS + 1) // 2 + 1
     return Measure(
@@ -59,10 +59,10 @@ def measure(boot_id: str, asked_ms: int, heard_ms: int, hub: HubTime) -> Measure
 
 
 def with_measure(hub_clock: HubClock, new: Measure) -> HubClock:
-    """With one more measure.
+    """Add a measure.
 
-    One that contradicts those before it, more than two clocks run apart, says that the hub's clock was set;
-    two in a row, for a hub that is wrong for one moment shall move no gate's hours.
+    One that contradicts those before it by more than drift means that the hub's clock was set. Two in a row
+    are needed: a hub that is wrong for a moment must not change a gate's opening hours.
     """
     best = hub_clock.best
     if best and best.boot_id == new.boot_id and not _agree(best, new):
@@ -75,7 +75,7 @@ def with_measure(hub_clock: HubClock, new: Measure) -> HubClock:
 
 
 def uncertainty_at(one: Measure, now_ms: int) -> int:
-    """How wrong it may be by now, in ms."""
+    """How far off the measure may be by now, in ms."""
     return one.uncertainty_ms + drift_ms(now_ms - one.monotonic_ms)
 
 
@@ -85,14 +85,14 @@ def _still_counts(one: Measure, new: Measure) -> bool:
 
 
 def _agree(one: Measure, new: Measure) -> bool:
-    """Whether both may be true, of the same boot."""
+    """Whether both can be right; they are of the same boot."""
     since = new.monotonic_ms - one.monotonic_ms
     apart = abs(one.hub_ms + since - new.hub_ms)
     return apart <= uncertainty_at(one, new.monotonic_ms) + new.uncertainty_ms
 
 
 def restored(before: LinkNote | None, boot_id: str) -> HubClock:
-    """What was known before a restart; of another boot, the hub's time when that was last heard of."""
+    """What was known before a restart; from another boot, the hub's time when that boot last noted it."""
     if before is None:
         return HubClock()
     return HubClock(best=before.measure if before.boot_id == boot_id else last_known(before))

@@ -1,8 +1,8 @@
-"""The hub asks to lend one of this gate's own tickets to another gate (domain 2.3, situation 3).
+"""Answers the hub when it wants to lend one of this gate's own tickets (domain 2.3, situation 3).
 
-First it is written, durably, that the ticket is not this gate's any more; then it is looked whether it was
-admitted here before. Both under the lock that the door holds while it admits alone: so either the door's
-admission is seen here, or the door sees that the ticket is lent. No clock and no deadline is part of that.
+First the loan is written down, durably; then the journal is checked for an earlier admission. Both happen
+under the lock that the door holds while it admits alone: either the door's admission is seen here, or the
+door sees that the ticket is lent. No clock and no deadline is involved.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sync.upload.outbox import Outbox
 from sync.wire.messages import LendAnswer, LendRequest
 
 WAIT_S = 0.1
-"""The door holds the lock for one commit; the guest at the other gate waits for twice this in all."""
+"""The door holds the lock for one commit; the guest at the other gate waits twice this in all."""
 
 
 class Lender:
-    """Answers the hub. Used from the thread of cache and outbox.
+    """Answers the hub. Used from the thread that uses cache and outbox.
 
     :param lock: the lending lock, `gate.store.locks.LOCK_FILE` in `state_dir`.
     """
@@ -31,10 +31,10 @@ class Lender:
         self._cache = cache
         self._outbox = outbox
         self._lock = lock
-        self._outage = Outage("lending tickets to other gates")
+        self._outage = Outage("lending")
 
     def answer(self, lend: LendRequest, at: datetime) -> LendAnswer:
-        """Whether the ticket is lent; not if it was admitted here, or if that cannot be said.
+        """Whether the ticket is lent: not if it was admitted here, or if that is uncertain.
 
         :raises DamagedCacheError: the cache is damaged.
         """

@@ -1,1 +1,1 @@
-"""What the hub says of who may enter, on its way into the cache."""
+"""Fetches from the hub who may enter, and writes it into the cache."""

@@ -1,4 +1,4 @@
-"""The lines of one answer about an event (protocol 4.4): their digest, their number, what they say. Pure."""
+"""Reads and checks the lines of one answer about an event (protocol 4.4): digest, count, content. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sync.wire.messages import Change, FeedPlace, SnapshotEnd, SnapshotHeader
 
 S = TypeVar("S")
 MAX_BYTES = 512 * 1024 * 1024
-"""A snapshot larger than this is none; a million admissions take about 400 MB."""
+"""Largest snapshot; a million admissions take about 400 MB."""
 LINE_BYTES = 256 * 1024
-"""A row longer than this is none; they take about 400 bytes, the largest a hub makes some 35 KB."""
+"""Longest row that is read; most take about 400 bytes, the largest that a hub makes some 35 KB."""
 SKIPPED_BYTES = 16 * 1024 * 1024
-"""A line longer than this is not even skipped; one as long as no gate reads any more takes some megabytes."""
+"""Longest line that is skipped; at a longer one the answer is refused."""
 CHANGES_BYTES = 32 * 1024 * 1024
-"""Changes longer than this together are not read; a page of the largest a hub makes is half of it."""
+"""Most bytes of changes read together; the largest page that a hub makes is half of it."""
 
 
 class FetchError(MagueyError):
@@ -31,7 +31,7 @@ class FetchError(MagueyError):
 
 
 class UnreadableChangeError(FetchError):
-    """Changes that came as they were sent, and of which one cannot be read here."""
+    """Changes arrived unaltered, and one of them cannot be read here."""
 
 
 def _read(line: bytes | None, decoder: msgspec.json.Decoder[S]) -> S:
@@ -41,9 +41,10 @@ def _read(line: bytes | None, decoder: msgspec.json.Decoder[S]) -> S:
 
 
 class AnswerLines:
-    """The lines of one answer about an event: `header` at once, the rest as they come.
+    """The lines of one answer about an event: `header` at once, the rest as they arrive.
 
-    Held are the lines of one piece, and one more: which is the last is known when it is over.
+    In memory are the lines of one piece and one more: only the end of the answer shows which line is the
+    last.
     """
 
     def __init__(self, pieces: Iterable[bytes], event_id: str) -> None:
@@ -57,15 +58,15 @@ class AnswerLines:
 
     @property
     def unread(self) -> str:
-        """In words, which rows could not be read so far."""
+        """Which rows could not be read so far, in words."""
         return (
             f"{self._unread} of {self.header.count} lines, first {self._first_unread}" if self._unread else ""
         )
 
     def rows(self) -> Iterator[FeedRow]:
-        """Those of a whole snapshot. Raises `FetchError` after the last if not all of them came.
+        """The rows of a whole snapshot. Raises `FetchError` after the last if any is missing.
 
-        A line that cannot be read spoils only itself: without the others nobody would get in.
+        An unreadable line spoils only itself: without the others nobody would get in.
         """
         decoder = msgspec.json.Decoder(Event | Table | Admission)
         for number, line in enumerate(self._between(), 2):
@@ -81,32 +82,36 @@ class AnswerLines:
                 yield row
 
     def changes(self) -> Iterator[Change]:
-        """Those of a catch-up, gapless. Raises `FetchError` after the last if not all of them came."""
+        """The changes of a catch-up, without gaps. Raises `FetchError` after the last if any is missing."""
         decoder = msgspec.json.Decoder(Change)
         size = 0
         for version, line in enumerate(self._between(), self.header.since + 1):
             try:
                 change = _read(line, decoder)
             except UnreadableError as error:
-                told = f"event {self.header.event_id}, version {version}: {error}"
-                raise UnreadableChangeError(told) from None
+                where = f"event {self.header.event_id}, version {version}"
+                raise UnreadableChangeError(f"{where}: {error}") from None
             size += len(line or b"")
             if size > CHANGES_BYTES:
-                told = f"event {self.header.event_id}: changes of more than {CHANGES_BYTES} bytes"
-                raise UnreadableChangeError(told)
+                where = f"event {self.header.event_id}"
+                raise UnreadableChangeError(f"{where}: changes of more than {CHANGES_BYTES} bytes")
             self._check_event(change.row)
             if change.version != version:
-                raise self._mixed_up(f"version {change.version} where {version} has its place")
+                raise self._mixed_up(f"version {change.version} in the place of {version}")
             yield change
 
     def check_follows_on(self, held: FeedPlace) -> None:
-        """Raise `FetchError` unless the changes announced are those after what this gate has."""
-        of = self.header
-        if (of.generation, of.since, of.count) != (held.generation, held.version, of.version - of.since):
-            raise self._mixed_up(f"{of.count} changes after {of.since} are to lead to {of.version}")
+        """Raise `FetchError` unless the announced changes follow what this gate has."""
+        head = self.header
+        if (head.generation, head.since, head.count) != (
+            held.generation,
+            held.version,
+            head.version - head.since,
+        ):
+            raise self._mixed_up(f"{head.count} changes after {head.since} are to lead to {head.version}")
 
     def _between(self) -> Iterator[bytes | None]:
-        """What stands between header and end, never more than announced; the end is checked last."""
+        """The lines between header and end, never more than announced; then checks the end."""
         for count, line in enumerate(self._lines):
             if count == self.header.count:
                 if self._is_end(line):
@@ -114,20 +119,20 @@ class AnswerLines:
                 break
             yield line
         raise FetchError(
-            f"event {self.header.event_id}: not the {self.header.count} rows that were announced, or "
-            "altered ones; asked again."
+            f"event {self.header.event_id}: not the {self.header.count} rows that were announced, or altered "
+            "ones. It is fetched again."
         )
 
     def _is_end(self, line: bytes | None) -> bool:
-        """Whether it is the last line, and has the digest of everything before it."""
+        """Whether this is the last line and has the digest of everything before it."""
         if line is None or any(True for _ in self._lines):
             return False
         return read_json(line, SnapshotEnd, limit=LINE_BYTES).sha256 == self._digest.hexdigest()
 
     def _split(self, pieces: Iterable[bytes]) -> Iterator[bytes | None]:
-        """The lines of a body without their ends. All but the last are in the digest when it is over.
+        """The lines of a body without newlines. At the end all but the last are in the digest.
 
-        None stands for a line of more than `LINE_BYTES`: of that only the digest is kept.
+        None stands for a line of more than `LINE_BYTES`: it only goes into the digest.
         """
         size, rest, last, is_long = 0, b"", b"", 0
         for piece in pieces:
@@ -159,9 +164,9 @@ class AnswerLines:
             yield None if is_long else rest
 
     def _check_event(self, row: FeedRow) -> None:
-        """A row of another event would let this event's snapshot change that one."""
+        """Refuse a row of another event: this event's snapshot must not change that one."""
         if row.event_id != self.header.event_id:
             raise self._mixed_up(f"a row of event {row.event_id} among its own")
 
     def _mixed_up(self, what: str) -> FetchError:
-        return FetchError(f"event {self.header.event_id}: {what}. Nothing of it is used; asked again.")
+        return FetchError(f"event {self.header.event_id}: {what}. None of it is used; it is fetched again.")

@@ -1,9 +1,9 @@
-"""A row of a snapshot that cannot be read here, although it came as the hub sent it. Pure.
+"""What to keep of a snapshot's row that cannot be read here although it arrived unaltered. Pure.
 
-Whoever it is about is not let in: what is unreadable may be that the ticket was cancelled. As far as the
-code can be told, it is kept as one nothing else is known of (`Kind.UNKNOWN`): the door refuses it as not
-found, also if it is signed or the policy lets the unknown in. Where not even that can be told it is unknown,
-as it is to a gate that was dark since before the sale.
+Its guest is not let in: the unreadable part may be that the ticket was cancelled. If at least the code can be
+read, a row of `Kind.UNKNOWN` is kept: the door refuses it as not found, even if the code is signed or the
+policy admits unknown codes. Otherwise nothing is kept, and the code is unknown, as to a gate that was offline
+since before the sale.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Core(msgspec.Struct):
 
 
 def in_doubt(line: bytes) -> Admission | None:
-    """What keeps its code out, if that can be told. `line`: empty if it was too long to be kept."""
+    """A row that keeps its code out, if the code can be read. `line`: empty if it was too long."""
     try:
         core = read_json(line, _Core, limit=len(line))
     except UnreadableError:

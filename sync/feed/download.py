@@ -1,9 +1,8 @@
-"""One answer of the hub, over as many connections as it takes.
+"""Reads one answer of the hub, over as many connections as it takes.
 
-A gate's line may be cut several times within one night's list. What has arrived is not asked for again:
-the rest is, from the byte where the line broke (RFC 9110, 14.2, `Range`), as long as the hub still has the
-same body (`If-Range`). It is unpacked here and not by the HTTP library, because the bytes that count are the
-packed ones.
+A gate's connection may break several times within one night's list. Only the rest is requested then, from the
+byte where it broke (RFC 9110, 14.2, `Range`), while the hub still has the same body (`If-Range`). The body is
+unpacked here and not by the HTTP library, because ranges count packed bytes.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from urllib3.exceptions import HTTPError
 from sync.feed.transfer_meter import TransferMeter
 
 PIECE_BYTES = 64 * 1024
-"""Of a body that is held at once, packed and unpacked."""
+"""How much of a body is in memory at once, packed and unpacked."""
 TRIES = 8
-"""Connections in a row that bring nothing, until it is given up: half a minute, with the waits between."""
+"""Connections in a row without progress before the download fails: half a minute, with the waits between."""
 LONGEST_WAIT_S = 5.0
 _GZIP_FORMAT = 31
 _CUT = (requests.RequestException, HTTPError, HTTPException, OSError)
 
 Get = Callable[[dict[str, str]], requests.Response]
-"""Asks for the same again, with these headers as well. Raises what `requests` raises."""
+"""Repeats the request with additional headers. Raises what `requests` raises."""
 
 
 class Download:
     """The body of an answer.
 
-    :param answer: what came first; closed by the caller.
-    :param meter: is told what came out of it.
-    :param get: asks for the rest; None: what is cut stays cut.
+    :param answer: the first response; closed by the caller.
+    :param meter: counts the unpacked bytes.
+    :param get: requests the rest; None: a broken download fails.
     :param pause: waits so many seconds.
     """
 
@@ -56,9 +55,9 @@ class Download:
     def pieces(self) -> Iterator[bytes]:
         """The body, unpacked, in pieces of at most `PIECE_BYTES`.
 
-        :raises requests.RequestException, HTTPError, OSError: the line is cut and cannot be mended.
-        :raises ValueError: it is not packed as it says, or packed as nothing that is known here.
-        :raises TooMuch: it costs more than the meter allows.
+        :raises requests.RequestException, HTTPError, OSError: the connection broke and no other went on.
+        :raises ValueError: the packing is unknown or damaged.
+        :raises TransferLimitError: it takes more than the meter allows.
         """
         for piece in self._whole():
             self._meter.used(len(piece))
@@ -90,15 +89,15 @@ class Download:
 
     @property
     def _can_go_on(self) -> bool:
-        """Whether the hub said how to name what it sent, and some of it came."""
+        """Whether the hub sent an ETag and some of the body arrived."""
         return self._get is not None and bool(self._etag) and self._received > 0
 
     def _rest(self) -> requests.Response:
-        """The answer that goes on where the last one broke off."""
+        """A response that continues where the last one broke off."""
         for tries in range(TRIES):
             self._pause(min(0.2 * 2**tries, LONGEST_WAIT_S))
             try:
-                assert self._get is not None  # else nothing goes on
+                assert self._get is not None  # or `_can_go_on` is False
                 answer = self._get({"Range": f"bytes={self._received}-", "If-Range": self._etag})
             except _CUT as error:
                 cut = error
@@ -116,9 +115,9 @@ class Download:
 
 
 def _unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
-    """What was packed as one gzip member, which ends where the body does.
+    """The content of one gzip member, which ends where the body does.
 
-    zlib keeps whatever comes after the end, and all of it: nothing is given to it then.
+    zlib keeps everything that follows the end in memory: it is not given any.
     """
     unpack = zlib.decompressobj(wbits=_GZIP_FORMAT)
     try:
@@ -128,8 +127,8 @@ def _unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
                 yield unpack.decompress(rest, PIECE_BYTES)
                 rest = unpack.unconsumed_tail or unpack.unused_data
             if rest:
-                raise ValueError("it goes on after the end of what was packed")
+                raise ValueError("more data after the end of the gzip member")
     except zlib.error as error:
         raise ValueError(f"not gzip: {error}") from None
     if not unpack.eof:
-        raise ValueError("it breaks off before the end of what was packed")
+        raise ValueError("it ends before the end of the gzip member")

@@ -1,4 +1,4 @@
-"""Follows the hub: writes its configuration and feeds into the cache, asks for what is missing."""
+"""Follows the hub's feeds: writes configuration and changes into the cache, requests what is missing."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from sync.feed.snapshot import FetchedFeed
 from sync.wire.messages import Change, Delta, FeedPlace, GateConfig, Head, WireError
 
 ASK_AGAIN_MS = 2_000
-"""When an answer brought nothing new although there is more."""
+"""Pause after an answer that brought nothing new although there is more."""
 RELOAD_MS = 5 * 60_000
-"""Between two looks whether what could not be read of a night can be by now; only when something changed."""
+"""Between two attempts to reload a night with unreadable rows, made only when something changed."""
 AHEAD = timedelta(days=1)
-"""A generation is a moment, in microseconds; one that knows the time takes none later than this."""
+"""A generation is a time, in microseconds; a gate that knows the time refuses one further in the future."""
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
-"""Beyond any generation, also for a gate that does not know the time."""
+"""The same limit for a gate that does not know the time."""
 FORGET_MS = 6 * 3_600_000
-"""Between two looks for what is long past."""
+"""Between two searches for old rows."""
 
 
 class FeedFollower:
     """The incoming half of sync.
 
-    What is held only ever goes forward (docs/adr/0018): whatever has an older place is refused, and nothing
-    changed by it.
+    The cache only ever goes forward (docs/adr/0018): anything with an older place is refused and changes
+    nothing.
 
-    :param want: asks for something over HTTP; the answer comes back to `on_config` or `on_fetched`.
-    :param before: what was so when sync last ran. What a list was known to lack then it still lacks, whoever
-        else has forgotten it: a broker that crashed keeps no head.
+    :param want: requests something over HTTP; the answer comes back to `on_config` or `on_fetched`.
+    :param before: the link note of sync's last run. What a list lacked then it still lacks, even if the
+        broker crashed and lost its head.
 
-    :raises StoreError: from every `on_` method, when the cache cannot be written; what came
-        can be given again.
+    :raises StoreError: from every `on_` method, when the cache cannot be written; the same message can be
+        given again.
     """
 
     def __init__(
@@ -55,28 +55,28 @@ class FeedFollower:
         self._held = cache.places()
         self._served = set(cache.served())
         self._newest: dict[str, FeedPlace] = {}
-        """Newest known of, by event, however and whenever it became known."""
-        self._told_ms: dict[str, int] = {}
-        """When the broker last told of more than is held, by event. An answer asked for later ends that."""
-        self._false: set[str] = set()
-        """Events of which an answer had a generation that cannot be. Told once, until one comes that can."""
+        """Newest known place by event, from any source."""
+        self._announced_ms: dict[str, int] = {}
+        """When the broker last announced more than is held, by event; a later request overrides it."""
+        self._impossible: set[str] = set()
+        """Events whose last answer had an impossible generation; logged once in a row."""
         self._heard: set[str] = set()
-        """Events of which the hub, or the broker for it, has told on this connection how far they are."""
+        """Events whose newest place was announced on this connection."""
         self._since: dict[str, int] = {}
         """Since when each event's list is known to be behind."""
-        self._anew: set[str] = set()
+        self._reload: set[str] = set()
         """Events to be loaded as a whole, whatever is held of them."""
         self._went_back: dict[str, str] = {}
-        """Events whose feed went back at the hub, in words. Told once; over when it is ahead again."""
+        """Events whose feed went back at the hub, in words; logged once, until the hub is ahead again."""
         self._unread = cache.unread()
-        """Events of whose list something could not be read, in words. Told once for each snapshot."""
+        """What could not be read of each event's list, in words; logged once per snapshot."""
         self._reload_at: dict[str, int] = {}
         self._again_at: dict[str, int] = {}
         self._forget_at = 0
         self._remember(before)
 
     def _remember(self, before: LinkNote | None) -> None:
-        """Go on with what was lacking; the milliseconds of another boot say only that it is long ago."""
+        """Continue with what was lacking; a time of another boot only shows that it is long ago."""
         behind = {} if before is None else before.behind
         for event_id in behind.keys() & self._served:
             lacks = behind[event_id]
@@ -85,7 +85,7 @@ class FeedFollower:
             if lacks.version:
                 self._newest[event_id] = FeedPlace(generation=lacks.generation, version=lacks.version)
             if lacks.whole:
-                self._anew.add(event_id)
+                self._reload.add(event_id)
 
     @property
     def event_id(self) -> str | None:
@@ -99,12 +99,12 @@ class FeedFollower:
 
     @property
     def trouble(self) -> str:
-        """In words, if the hub has less than this gate, or what cannot be read here; else empty."""
-        return " ".join([*self._went_back.values(), *map(_told, self._unread.values())])
+        """What is wrong, in words: the hub has less than this gate, or rows cannot be read; else empty."""
+        return " ".join([*self._went_back.values(), *map(_unreadable, self._unread.values())])
 
     @property
     def behind(self) -> dict[str, Behind]:
-        """What is known to be lacking of the lists, by event, as of the last `keep_time`."""
+        """What each list is known to lack, by event, as of the last `keep_time`."""
         return {event_id: self._lacks(event_id, since_ms) for event_id, since_ms in self._since.items()}
 
     def _lacks(self, event_id: str, since_ms: int) -> Behind:
@@ -112,7 +112,7 @@ class FeedFollower:
             self._held.get(event_id),
             self._newest.get(event_id, FeedPlace(generation=0, version=0)),
         )
-        whole = event_id in self._anew or event_id in self._went_back
+        whole = event_id in self._reload or event_id in self._went_back
         is_counted = held is not None and held.generation == newest.generation and not whole
         return Behind(
             since_ms=since_ms,
@@ -123,41 +123,41 @@ class FeedFollower:
         )
 
     def is_current(self) -> bool:
-        """Whether the newest version the hub told of is held, for every event served here."""
+        """Whether the newest announced version of every event served here is held."""
         return bool(self._served) and self.current() == self._served
 
     def current(self) -> set[str]:
-        """The events of which the newest version the hub told of is held."""
+        """The events of which the newest announced version is held."""
         return {event_id for event_id in self._served & self._heard if not self._is_behind(event_id)}
 
     def on_connect(self) -> None:
-        """A new connection: what the broker told before may be long past."""
+        """A new connection: earlier announcements may be outdated."""
         self._heard.clear()
 
     def on_config(self, config: GateConfig) -> None:
-        """Another configuration."""
+        """Apply a configuration."""
         self._cache.put_config(config)
         self._served = {event.event_id for event in config.events if event.served}
         self._held = self._cache.places()
         maps: tuple[dict[str, Any], ...] = (
-            self._newest, self._told_ms, self._went_back, self._again_at, self._unread, self._reload_at,
+            self._newest, self._announced_ms, self._went_back, self._again_at, self._unread, self._reload_at,
             self._since,
         )  # fmt: skip
         for known in maps:
             for event_id in known.keys() - self._served:
                 del known[event_id]
-        self._anew &= self._served
+        self._reload &= self._served
         self._heard &= self._served
-        self._false &= self._served
+        self._impossible &= self._served
         for event_id in self._served:
-            # asked on every connection: a broker that crashed has forgotten the head that would tell
+            # every time: a broker that crashed has lost the head that would announce changes
             self._ask(event_id)
         self._forget()
 
     def on_head(self, head: Head) -> None:
-        """How far an event's feed is.
+        """Note how far an event's feed is.
 
-        One below what is held says little: a broker that crashed may have found it on its disk. The hub
+        A head below what is held means little, as a broker that crashed may have had it on its disk: the hub
         itself is asked.
         """
         event_id, place = head.event_id, FeedPlace(generation=head.generation, version=head.version)
@@ -169,12 +169,13 @@ class FeedFollower:
         else:
             self._hear_of(event_id, place)
             if place != self._held.get(event_id):
-                self._told_ms[event_id] = self._clock.now().monotonic_ms
+                self._announced_ms[event_id] = self._clock.now().monotonic_ms
             self._ask_if_behind(event_id)
 
     def on_delta(self, delta: Delta) -> None:
-        """Changes. Those of another generation, or with one of another event among them, are not applied;
-        the gap they leave is asked for. Raises `WireError` for the latter.
+        """Apply changes. If they are of another generation or mix events, request them from the hub instead.
+
+        :raises WireError: one of them is of another event.
         """
         event_id, held = delta.event_id, self._held.get(delta.event_id)
         if event_id not in self._served or not delta.changes:
@@ -185,42 +186,44 @@ class FeedFollower:
         newest = max(change.version for change in delta.changes)
         place = FeedPlace(generation=delta.generation, version=newest)
         if held is not None and place <= held:
-            return  # known already, or late
+            return  # known, or late
         self._hear_of(event_id, place)
         if self._cannot_apply(event_id, delta.generation) or self._has_gap(event_id, delta.changes):
-            self._told_ms[event_id] = self._clock.now().monotonic_ms
+            self._announced_ms[event_id] = self._clock.now().monotonic_ms
             self._ask(event_id)
 
     def on_fetched(self, fetched: FetchedFeed) -> None:
-        """An answer over HTTP: one page of changes, and the next is asked for, or all of a night."""
+        """Apply an answer over HTTP: a whole night, or a page of changes; then request the next."""
         event_id = fetched.event_id
         before = self._held.get(event_id)
-        if event_id not in self._served or self._is_false(fetched):
+        if event_id not in self._served or self._is_impossible(fetched):
             _discard(fetched)
             return
         if fetched.went_back and before is not None and fetched.place < before:
             self._refuse(event_id, fetched.place, before)
             return
-        if fetched.asked_ms > self._told_ms.get(event_id, 0):  # whatever a broker said, also before a restart
+        if fetched.asked_ms > self._announced_ms.get(
+            event_id, 0
+        ):  # overrides any announcement, also from before a restart
             self._newest[event_id] = self._held.get(event_id, fetched.newest_place)
         self._hear_of(event_id, fetched.newest_place)
         if fetched.spooled is not None:
             self._replace(fetched, fetched.spooled)
         elif not self._cannot_apply(event_id, fetched.generation):
-            self._has_gap(event_id, fetched.changes)  # seen again below, as being behind
+            self._has_gap(event_id, fetched.changes)  # a gap is noticed below: still behind
         if self._held.get(event_id) != before:
             self._ask_if_behind(event_id)
         elif self._is_behind(event_id):
             self._again_at[event_id] = self._clock.now().monotonic_ms + ASK_AGAIN_MS
 
     def refetch(self) -> None:
-        """Load every night anew, whatever is held of it."""
-        self._anew |= self._served
+        """Load every night again, whatever is held of it."""
+        self._reload |= self._served
         for event_id in self._served:
             self._ask(event_id)
 
     def keep_time(self, now_ms: int) -> None:
-        """Ask again for what an answer did not bring, and note since when something is lacking."""
+        """Request again what an answer did not bring, and note since when each list is behind."""
         for event_id in [e for e, at in self._again_at.items() if now_ms >= at]:
             del self._again_at[event_id]
             self._ask_if_behind(event_id)
@@ -231,25 +234,26 @@ class FeedFollower:
         self._heard.add(event_id)
         self._newest[event_id] = max(self._newest.get(event_id, place), place)
 
-    def _is_false(self, fetched: FetchedFeed) -> bool:
-        """Whether its generation cannot be yet: once taken, it would lock out every later one."""
+    def _is_impossible(self, fetched: FetchedFeed) -> bool:
+        """Whether its generation lies in the future: once applied, it would lock out every later one."""
         now, event_id = self._clock.now(), fetched.event_id
         latest = now.wall + AHEAD if now.clock == "synced" else FAR
         if fetched.generation <= latest.timestamp() * 1_000_000:
-            self._false.discard(event_id)
+            self._impossible.discard(event_id)
             return False
-        if event_id not in self._false:
+        if event_id not in self._impossible:
             self._log.error(
-                "the hub's list has a generation that lies in the future: refused, and this gate goes on "
-                "with what it has. Is that the hub, and is its clock right?",
+                "snapshot refused",
+                why="its generation lies in the future",
                 event_id=event_id,
                 generation=fetched.generation,
+                advice="This gate continues with what it has. Is that the hub, and is its clock right?",
             )
-        self._false.add(event_id)
+        self._impossible.add(event_id)
         return True
 
     def _replace(self, fetched: FetchedFeed, spooled: SpooledSnapshot) -> None:
-        """Take a whole snapshot, unless it is late: asked for before what is held by now."""
+        """Apply a whole snapshot, unless something newer is held by now."""
         event_id, place = fetched.event_id, fetched.place
         if place < self._held.get(event_id, place):
             spooled.discard()
@@ -260,48 +264,50 @@ class FeedFollower:
         )
         self._held[event_id] = place
         self._note_unread(event_id, fetched.unread)
-        self._anew.discard(event_id)
+        self._reload.discard(event_id)
         if self._went_back.pop(event_id, None):
-            self._log.info("the hub has what this gate has again: loaded anew", event_id=event_id)
-        self._log.info("snapshot", event_id=event_id, version=place.version, rows=spooled.count)
+            self._log.info("hub caught up", event_id=event_id)
+        self._log.info("snapshot loaded", event_id=event_id, version=place.version, rows=spooled.count)
 
     def _note_unread(self, event_id: str, unread: str) -> None:
         before = self._unread.pop(event_id, "")
         if unread:
             self._unread[event_id] = unread
             if unread != before:
-                self._log.error(_told(unread), event_id=event_id)
+                self._log.error("list read in part", why=_unreadable(unread), event_id=event_id)
         elif before:
-            self._log.info("everything of the hub's list can be read again", event_id=event_id)
+            self._log.info("list read in full again", event_id=event_id)
 
     def _reload_if_unread(self, event_id: str) -> None:
-        """Something changed: maybe what could not be read."""
+        """Something changed; it may be what could not be read."""
         now_ms = self._clock.now().monotonic_ms
         if event_id in self._unread and now_ms >= self._reload_at.get(event_id, now_ms):
             self._reload_at[event_id] = now_ms + RELOAD_MS
-            self._anew.add(event_id)
+            self._reload.add(event_id)
             self._ask(event_id)
 
     def _refuse(self, event_id: str, place: FeedPlace, held: FeedPlace) -> None:
-        """The hub itself is behind. From now on the same number may mean something else there than here,
-        so all of the event is loaded once the hub is ahead again.
+        """The hub itself is behind this gate.
+
+        From now on a version may mean something else there than here, so the whole event is loaded once the
+        hub is ahead again.
         """
         self._heard.discard(event_id)
-        told = (
-            f"the hub went back to version {place.version}, this gate has {held.version} and goes on with "
-            "it: run `maguey-hub restored` if its database was put back."
+        why = (
+            f"the hub went back to version {place.version}, this gate has {held.version} and continues with "
+            "it: run `maguey-hub restored` if the hub's database was restored."
         )
         if event_id not in self._went_back:
-            self._log.error(told, event_id=event_id)
-        self._went_back[event_id] = told
+            self._log.error("hub fell behind", why=why, event_id=event_id)
+        self._went_back[event_id] = why
 
     def _cannot_apply(self, event_id: str, generation: int) -> bool:
-        """Whether changes of that generation say nothing of what is held."""
+        """Whether changes of that generation do not apply to what is held."""
         held = self._held.get(event_id)
         return event_id in self._went_back or (held is not None and held.generation != generation)
 
     def _has_gap(self, event_id: str, changes: Sequence[Change]) -> bool:
-        """Apply what follows on the version held; whether something is missing before the rest."""
+        """Apply what follows the version held; returns whether something is missing before the rest."""
         held = self._held.get(event_id)
         step = plan(held.version if held else None, changes)
         if step.apply and held:
@@ -311,13 +317,13 @@ class FeedFollower:
             self._held[event_id] = reached
             self._reload_if_unread(event_id)
             if any(isinstance(change.row, Event) for change in step.apply):
-                self._want(WantConfig())  # its tickets may be divided anew: what is lent comes with that
+                self._want(WantConfig())  # the division of its tickets may have changed; loans come with it
         return step.gap
 
     def _is_behind(self, event_id: str) -> bool:
         held, newest = self._held.get(event_id), self._newest.get(event_id)
         is_older = newest is not None and (held is None or held < newest)
-        return held is None or is_older or event_id in self._anew or event_id in self._went_back
+        return held is None or is_older or event_id in self._reload or event_id in self._went_back
 
     def _ask_if_behind(self, event_id: str) -> None:
         if self._is_behind(event_id):
@@ -325,21 +331,21 @@ class FeedFollower:
 
     def _ask(self, event_id: str) -> None:
         held = self._held.get(event_id, FeedPlace(generation=1, version=0))
-        whole = event_id in self._anew or event_id in self._went_back
+        whole = event_id in self._reload or event_id in self._went_back
         self._want(WantEvent(event_id, held.version, held.generation, whole))
 
     def _forget(self) -> None:
-        """Now and then let go of what is long past: only by a clock that the hub confirmed."""
+        """Delete old rows now and then, only by a clock that the hub has confirmed."""
         now = self._clock.now()
         if now.clock == "synced" and now.monotonic_ms >= self._forget_at:
             self._cache.peers.forget_old(now.wall)
             self._forget_at = now.monotonic_ms + FORGET_MS
 
 
-def _told(unread: str) -> str:
+def _unreadable(unread: str) -> str:
     return (
-        f"{unread}: cannot be read here. The rest is loaded; whom these are about is refused as not found. "
-        "Look at the hub's log, and whether hub and gate are of the same version."
+        f"{unread}: cannot be read here. The rest is loaded; these guests are refused as not found. "
+        "Check the hub's log, and that hub and gate run the same version."
     )
 
 

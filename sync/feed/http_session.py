@@ -1,7 +1,7 @@
-"""HTTP to the hub, every byte of it counted (`sync.feed.transfer_meter`), and nothing but what was asked for.
+"""HTTP to the hub, with every byte counted (`sync.feed.transfer_meter`).
 
-No redirect is followed, no cookie kept, no proxy or password taken from the environment: requests would read
-all of a redirect's body before it looks where it leads, and gather cookies for ever.
+It follows no redirect, keeps no cookie, and takes no proxy or password from the environment: requests would
+read the whole body of a redirect before it looks at the target, and collect cookies for ever.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from urllib3.util.retry import Retry
 from sync.feed.transfer_meter import TransferMeter
 
 CONNECT_S = 3.0
-"""To connect to one address."""
+"""Time to connect to one address."""
 MOST_ADDRESSES = 4
-"""Of the hub's name; others are not tried."""
+"""Addresses of the hub's name that are tried."""
 RETRY = Retry(
     total=2,
     backoff_factor=0.2,
     status_forcelist=(502, 503, 504),
     allowed_methods=("GET",),
-    respect_retry_after_header=False,  # it could hold up everything else for hours
+    respect_retry_after_header=False,  # it could block everything else for hours
 )
 
 
 class HubSession(requests.Session):
-    """One gate's conversation with the hub.
+    """One gate's HTTP session with the hub.
 
-    :param meter: counts all of it.
+    :param meter: counts all traffic.
     """
 
     def __init__(self, meter: TransferMeter) -> None:
@@ -49,11 +49,11 @@ class HubSession(requests.Session):
         self.mount("http://", _Adapter(meter))
 
     def check_with(self, checks: ssl.SSLContext) -> None:
-        """How the hub is checked over https, from the next connection on."""
+        """Verify the hub over https with this context, from the next connection on."""
         self.mount("https://", _Adapter(self._meter, checks))
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 – wherever it leads
-        """Nowhere."""
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 – none is followed
+        """None: no redirect is followed."""
         return None
 
 
@@ -73,12 +73,12 @@ class _Adapter(HTTPAdapter):
 
 
 class _Plain(socket.socket):
-    """A socket that is counted."""
+    """A socket whose traffic is counted."""
 
     meter: TransferMeter
 
     def recv_into(self, *args: Any, **others: Any) -> int:
-        """As `socket.recv_into`; raises `TooMuch` as well."""
+        """As `socket.recv_into`; raises `TransferLimitError` as well."""
         with _in_time(self, self.meter):
             count = super().recv_into(*args, **others)
         self.meter.arrived(count)
@@ -86,12 +86,12 @@ class _Plain(socket.socket):
 
 
 class _Safe(ssl.SSLSocket):
-    """The same over TLS. Counted is what was encrypted; a handshake has the time-out of a connection."""
+    """The same over TLS. Counts decrypted bytes; a handshake has the time-out of a connection."""
 
     meter: TransferMeter
 
     def recv_into(self, *args: Any, **others: Any) -> int:
-        """As `SSLSocket.recv_into`; raises `TooMuch` as well."""
+        """As `SSLSocket.recv_into`; raises `TransferLimitError` as well."""
         with _in_time(self, self.meter):
             count = super().recv_into(*args, **others)
         self.meter.arrived(count)
@@ -100,7 +100,7 @@ class _Safe(ssl.SSLSocket):
 
 @contextlib.contextmanager
 def _in_time(line: socket.socket, meter: TransferMeter) -> Iterator[None]:
-    """One read: as long as one may take, and no longer than all may."""
+    """One read, within its own time-out and the meter's."""
     wanted, left = line.gettimeout(), meter.left()
     line.settimeout(left if wanted is None else min(wanted, left))
     try:
@@ -110,7 +110,7 @@ def _in_time(line: socket.socket, meter: TransferMeter) -> Iterator[None]:
 
 
 def _pools(meter: TransferMeter) -> dict[str, type[HTTPConnectionPool]]:
-    """What urllib3 takes connections from."""
+    """The pools from which urllib3 takes connections."""
 
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
@@ -137,7 +137,7 @@ def _connect(wanted: HTTPConnection, meter: TransferMeter) -> socket.socket:
 
 
 def _dial(host: str, port: int, meter: TransferMeter) -> socket.socket:
-    """A counted connection to the first address that takes it. Raises `OSError` and `TooMuch`."""
+    """A counted connection to the first address that accepts. Raises `OSError`, `TransferLimitError`."""
     with meter.looking_up():
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     failed = OSError("its name has no address")

@@ -1,4 +1,4 @@
-"""What the hub says for the cache, in the order it came, also while the cache cannot be written."""
+"""Writes the hub's messages into the cache, in order, and keeps them while the cache cannot be written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sync.wire.messages import Delta, GateConfig, Head, WireError, decode
 from sync.wire.topics import Topics
 
 KEPT = 10_000
-"""Most messages kept while the cache cannot be written; then the oldest go. About an hour's."""
+"""Most messages kept while the cache cannot be written, about an hour's; then the oldest are dropped."""
 KEPT_BYTES = 32 * 1024 * 1024
 """The same, in bytes."""
 
@@ -31,12 +31,12 @@ Incoming = Message | GateConfig | FetchedFeed
 
 
 class Intake:
-    """Writes what the hub says.
+    """Writes what the hub sends.
 
-    :param outage: of the cache, which others write to as well.
-    :param revoke: called with the gates that are revoked, once the cache knows.
+    :param outage: of the cache, shared with its other writers.
+    :param revoke: called with the revoked gates once they are in the cache.
     :param before_large: called before a write that may take seconds.
-    :param before: what was so when sync last ran.
+    :param before: the link note of sync's last run.
     """
 
     def __init__(  # noqa: PLR0913 – the parts it brings together, by name
@@ -59,7 +59,7 @@ class Intake:
         self._revoke = revoke
         self._before_large = before_large
         self.lent_as_of: dict[str, Division] = before.lent_as_of if before else {}
-        """By night, for which division of its tickets this cache has every one that is lent."""
+        """By night, the division of its tickets for which this cache has every loan."""
         self.hub_heard_ms: int | None = None
         """When something last showed that the hub lives."""
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
@@ -69,18 +69,18 @@ class Intake:
         self._again_at = 0
 
     def put(self, message: Incoming) -> None:
-        """Whatever comes waits behind what could not be written yet, so that the order stays."""
+        """Write a message, or keep it behind those that could not be written yet: the order stays."""
         if not isinstance(message, Message):
             self._hear_hub()
         self._kept.append(message)
         self._kept_bytes += _size(message)
         while len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES:
-            self._let_go()
+            self._drop_oldest()
         if len(self._kept) == 1:
             self._write_kept()
 
     def keep_time(self, now_ms: int) -> None:
-        """Try again what could not be written."""
+        """Try again to write what is kept."""
         if self._kept and now_ms >= self._again_at:
             self._write_kept()
 
@@ -88,14 +88,14 @@ class Intake:
         try:
             while self._kept:
                 read_or_log(self._kept[0], self._write, self._seldom)
-                self._let_go()
+                self._drop_oldest()
         except StoreError as error:
             self._outage.began(error)
             self._again_at = self._clock.now().monotonic_ms + STORE_RETRY_MS
         else:
             self._outage.over()
 
-    def _let_go(self) -> None:
+    def _drop_oldest(self) -> None:
         self._kept_bytes -= _size(self._kept.popleft())
 
     def _write(self, message: Incoming) -> None:
@@ -126,12 +126,12 @@ class Intake:
 
     def _on_alert(self, alert: Alert) -> None:
         self._cache.put_alert(alert)
-        # a gate that does so by the thousand, or a broker that makes them up, fills no log
+        # alerts may come by the thousand, from a gate or from a hostile broker
         if not (count := self._seldom.due(f"alert {alert.reason}")):
             return
         other = {"other_gate": alert.other_gate, "other_at": str(alert.other_at)} if alert.other_gate else {}
         self._log.warning(
-            "the hub alerts",
+            "alert received",
             at_gate=alert.gate,
             reason=alert.reason,
             at=str(alert.at),

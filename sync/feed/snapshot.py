@@ -27,35 +27,34 @@ from sync.wire.messages import LARGEST, Change, FeedPlace, GateConfig, WireError
 __all__ = ["FetchError", "FetchedFeed", "HubClient", "HubRefused", "HubUnreachable"]
 
 READ_S = 20.0
-"""Between two pieces of an answer."""
+"""Most time between two pieces of an answer."""
 CONFIG_S = 60.0
-"""For all of a configuration, and the tries it takes."""
+"""Time for a whole configuration, including retries."""
 NIGHT_S = 900.0
-"""For all of a night's list: 100,000 admissions, 12 MB packed, at 14 KB/s."""
+"""Time for a whole night's list: 100,000 admissions, 12 MB packed, at 14 KB/s."""
 CONFIG_BYTES = LARGEST
-"""A configuration larger than this is none; a night takes about 400 bytes."""
+"""Largest configuration; a night takes about 400 bytes."""
 MOST_CHANGES = 5_000
-"""Changes read into memory, about 3 MB; whoever lacks more, in however many pages, loads all."""
-
+"""Most changes read into memory, about 3 MB; a gate that lacks more, in any number of pages, loads all."""
 
 _log = structlog.get_logger()
 
 
 class HubUnreachable(FetchError):
-    """Nothing answers where the hub should be."""
+    """Nothing answers at the hub's address."""
 
 
 class HubRefused(FetchError):
-    """The hub knows nothing of what was asked for, or does not give it to this gate (403, 404)."""
+    """The hub does not know what was requested, or refuses it to this gate (403, 404)."""
 
 
 class FetchedFeed(Value, frozen=True):
-    """A whole snapshot (`spooled`) or what came after the version `since` (`changes`).
+    """A whole snapshot (`spooled`) or the changes after version `since` (`changes`).
 
-    `newest`: what the hub has, where that is more than `version`.
-    `went_back`: the hub has an older state than this gate had when it asked; nothing of it was read.
-    `unread`: in words, what of a whole snapshot could not be read here; empty if everything could.
-    `asked_ms`: when it was asked for, monotonic; 0: not known, so before everything.
+    `newest`: the hub's version, if that is more than `version`.
+    `went_back`: the hub has an older state than this gate had when it asked; none of it was read.
+    `unread`: what could not be read of a whole snapshot, in words; empty if everything could.
+    `asked_ms`: monotonic time of the request; 0: unknown, so before everything.
     """
 
     event_id: str
@@ -71,23 +70,23 @@ class FetchedFeed(Value, frozen=True):
 
     @property
     def place(self) -> FeedPlace:
-        """How far it leads."""
+        """Where it leads."""
         return FeedPlace(generation=self.generation, version=self.version)
 
     @property
     def newest_place(self) -> FeedPlace:
-        """How far the hub is."""
+        """Where the hub is."""
         return FeedPlace(generation=self.generation, version=max(self.version, self.newest))
 
 
 class HubClient:
-    """Asks the hub as one gate.
+    """Requests of one gate to the hub.
 
     :param url: the hub's address, without a path.
     :param token: the gate's secret; sent in the Authorization header only.
-    :param pause: waits so many seconds, before a download that was cut goes on.
+    :param pause: waits so many seconds before a broken download continues.
     :param wall: the machine's clock, right or wrong.
-    :param ticks: seconds, of any origin, for what an answer may take.
+    :param ticks: seconds, of any origin, to limit how long an answer may take.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 – who asks whom, and how
@@ -114,12 +113,12 @@ class HubClient:
 
     @property
     def turns(self) -> int:
-        """Grows while something comes from the hub, or is tried; for the watchdog."""
+        """Grows while data arrives from the hub or is tried for; for the watchdog."""
         return self._meter.turns
 
     @property
     def is_looking_up(self) -> bool:
-        """Whether it waits for the look-up of a name, which has a time-out of its own."""
+        """Whether it waits for a name look-up, which has a time-out of its own."""
         return self._meter.is_looking_up
 
     def config(self) -> GateConfig:
@@ -129,7 +128,7 @@ class HubClient:
             try:
                 config = decode(_whole(answer.url, Download(answer, self._meter)), GateConfig)
             except WireError as error:
-                raise FetchError(f"{answer.url}: {error}. Are hub and gate of the same version?") from None
+                raise FetchError(f"{answer.url}: {error}. Do hub and gate run the same version?") from None
             if config.gate_id != self._gate_id:
                 raise FetchError(f"{answer.url}: this is the configuration of gate {config.gate_id}.")
             return config
@@ -137,14 +136,14 @@ class HubClient:
     def admissions(
         self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
     ) -> FetchedFeed:
-        """All of an event, or what changed after `since`; checked against its digest.
+        """All of an event, or its changes after `since`; checked against the answer's digest.
 
-        All of the event is asked for instead of more than `MOST_CHANGES`, or of changes one of which cannot
-        be read. Nothing is read of a hub that is behind what this gate has.
+        Everything is requested instead of more than `MOST_CHANGES` changes, or of changes one of which cannot
+        be read. Nothing is read from a hub that is behind what this gate has.
 
         :param since: the version this gate has of `generation`; 0: none.
-        :param spool: takes the rows of a whole snapshot, which memory need not hold.
-        :param whole: ask for all of it, whatever this gate has.
+        :param spool: takes the rows of a whole snapshot, so that memory need not hold them.
+        :param whole: request everything, whatever this gate has.
         :raises SpoolBusy: a snapshot waits there; the hub was not asked.
         :raises FetchError: no answer, refused, cut off, altered on the way, of another event, no room.
         """
@@ -153,11 +152,11 @@ class HubClient:
         first = 0 if whole else since
         fetched = self._fetch(event_id, held, first, spool) or self._fetch(event_id, held, 0, spool)
         if fetched is None:
-            raise FetchError(f"event {event_id}: asked for all of it, the hub answered with changes.")
+            raise FetchError(f"event {event_id}: asked for everything, the hub answered with changes.")
         return fetched
 
     def _fetch(self, event_id: str, held: FeedPlace, since: int, spool: Spool) -> FetchedFeed | None:
-        """None: more changes than are held in memory, or one that cannot be read."""
+        """None: more changes than fit into memory, or one that cannot be read."""
         self._meter.begin(NIGHT_S)
         path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
         with self._get(path, **asked) as answer, _in_words(answer.url):
@@ -180,13 +179,13 @@ class HubClient:
             try:
                 changes = tuple(lines.changes())
             except UnreadableChangeError as error:
-                _log.warning("all of the night is loaded instead of what changed", reason=str(error))
+                _log.warning("changes rejected; whole night requested", reason=str(error))
                 return None
             return msgspec.structs.replace(fetched, since=header.since, newest=header.newest, changes=changes)
 
     def _get(self, path: str, **query: Any) -> requests.Response:
         url = self._base + path
-        with _in_words(url):  # requests looks at where a redirect leads even if it does not follow
+        with _in_words(url):  # requests parses a redirect's target even if it does not follow it
             answer = self._ask(url, query)
         status = answer.status_code
         if status != requests.codes.ok:
@@ -204,7 +203,7 @@ class HubClient:
             ) from None
 
     def _mount(self, now: datetime) -> None:
-        """How the hub is checked over https; another way only once the clock is right, or is lost."""
+        """Set how the hub is verified over https; again only when the clock becomes right or is lost."""
         try:
             checks = context(self._ca_file, now)
         except OSError as error:  # ssl.SSLError is one
@@ -223,13 +222,13 @@ class HubClient:
 
 @contextlib.contextmanager
 def _in_words(url: str) -> Iterator[None]:
-    """Whatever an answer does to the libraries that read it: the answer cannot be used."""
+    """Turns any error of the libraries that read an answer into a `FetchError`."""
     try:
         yield
     except StoreError as error:
         raise FetchError(str(error)) from error
     except TransferLimitError as error:
-        raise FetchError(f"{url}: given up: {error}. It is asked again. Is that the hub?") from None
+        raise FetchError(f"{url}: aborted: {error}. It is fetched again. Is that the hub?") from None
     except (
         requests.RequestException,
         HTTPError,
@@ -245,14 +244,14 @@ def _in_words(url: str) -> Iterator[None]:
 
 def _hint(status: int) -> str:
     if 300 <= status < 400:
-        return " Redirects are not followed: put the hub's own address into hub.url."
+        return " Redirects are not followed: set hub.url to the hub's own address."
     if status in (401, 403):
-        return " Check the gate's token file and whether the gate was revoked."
-    return " Check that the hub is migrated and knows this gate." if status == 404 else ""
+        return " Check the gate's token file, and whether the gate was revoked."
+    return " Check that the hub's database is migrated and knows this gate." if status == 404 else ""
 
 
 def _whole(url: str, download: Download) -> bytes:
-    """A body that is to fit into memory."""
+    """A body that has to fit into memory."""
     whole = bytearray()
     for piece in download.pieces():
         whole += piece

@@ -1,1 +1,1 @@
-"""What the other gates say, and how much of it is believed."""
+"""What the other gates report, and how much of it counts."""

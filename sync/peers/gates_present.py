@@ -1,4 +1,4 @@
-"""Which of the other gates are there, and whether one appeared that has not heard what waits here. Pure."""
+"""Which of the other gates are online, and whether one appeared that lacks our waiting scans. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from gate.common.allowance import Allowance, Rate
 
 MOST_GATES = 64
 WELCOMES = Rate(per_s=0.1, at_once=5)
-"""So often may one gate come and go and be told all again each time; then it waits, as after any silence."""
+"""How often one gate may appear and be sent everything again; after that it waits for the next resend."""
 
 
 class GatesPresent:
-    """Of one connection at a time."""
+    """The gates online, on one connection at a time."""
 
     def __init__(self) -> None:
         self._there: set[str] = set()
@@ -18,11 +18,11 @@ class GatesPresent:
         self._has_grown = False
 
     def on_connect(self) -> None:
-        """A new connection: the broker tells who is there."""
+        """A new connection: the broker sends every status again."""
         self._there.clear()
 
     def on_status(self, gate_id: str, now_ms: int, *, online: bool) -> None:
-        """A gate says that it is there, or is said to be gone."""
+        """A gate's status says that it is online or offline."""
         if not online:
             self._there.discard(gate_id)
         elif gate_id not in self._there and len(self._there) < MOST_GATES:

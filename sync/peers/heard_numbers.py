@@ -1,7 +1,7 @@
-"""What was heard of the other gates' journals: the newest numbers without a gap, for each. Pure.
+"""Which records of the other gates' journals were heard: the newest numbers without a gap, for each. Pure.
 
-It stands in the record of each first entry (`gate.rules.model.ScanRecord.heard`), so that afterwards anybody
-can tell what a gate knew when it admitted (quality 7.1, invariant 7). It may say too little, never too much.
+Each record of a first entry carries them (`gate.rules.model.ScanRecord.heard`), so that it shows afterwards
+what the gate knew when it admitted (quality 7.1, invariant 7). They may say too little, never too much.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from gate.rules.model import Heard, ScanRecord
 
 MOST_PEERS = 64
-"""More gates and numberings than any venue has; of more, those heard last."""
+"""Gates and epochs remembered, more than any venue has; of more, those heard last."""
 MOST_EPOCHS = 4
-"""Numberings of one gate that are remembered: a new card's, and the one before. Of more, those heard last."""
+"""Epochs of one gate remembered: a new card's and the one before. Of more, those heard last."""
 MOST_RUNS = 32
-"""Gaps remembered of each, to be closed by what is sent again; of more, those with the highest numbers."""
+"""Runs remembered per epoch, until resends close the gaps; of more, those with the highest numbers."""
 _LARGEST = 2**63 - 1
 
 Run = tuple[int, int]
@@ -23,7 +23,7 @@ Run = tuple[int, int]
 
 
 class HeardNumbers:
-    """What was heard of each gate and numbering.
+    """The numbers heard of each gate and epoch.
 
     :param before: what was known before a restart.
     """
@@ -34,22 +34,22 @@ class HeardNumbers:
         }
 
     def hear(self, records: Iterable[ScanRecord]) -> None:
-        """Records that were read and kept, in whatever order, and however often."""
+        """Note records that were stored, in any order and repeatedly."""
         for record in records:
             if 0 < record.seq <= _LARGEST:
                 peer = (record.gate_id, record.epoch)
                 runs = self._runs.pop(peer, ())  # to the end: heard last
                 self._runs[peer] = add(runs, record.seq)[-MOST_RUNS:]
                 if not runs:
-                    self._let_go(record.gate_id)
+                    self._trim(record.gate_id)
 
     def forget(self, gate_id: str) -> None:
-        """Not all that was heard of a gate is known any more."""
+        """Forget a gate: some of its stored records are gone."""
         for peer in [peer for peer in self._runs if peer[0] == gate_id]:
             del self._runs[peer]
 
-    def _let_go(self, gate_id: str) -> None:
-        """Of its own, if one gate has too many numberings; else of what was heard longest ago."""
+    def _trim(self, gate_id: str) -> None:
+        """Forget an epoch: the gate's own if it has too many, else the one heard longest ago."""
         its = [peer for peer in self._runs if peer[0] == gate_id]
         if len(its) > MOST_EPOCHS:
             del self._runs[its[0]]
@@ -57,7 +57,7 @@ class HeardNumbers:
             del self._runs[next(iter(self._runs))]
 
     def heard(self) -> tuple[Heard, ...]:
-        """The newest range of each, by name."""
+        """The newest run of each, by name."""
         return tuple(
             Heard(gate=gate, epoch=epoch, first=runs[-1][0], last=runs[-1][1])
             for (gate, epoch), runs in sorted(self._runs.items())
@@ -65,7 +65,7 @@ class HeardNumbers:
 
 
 def add(runs: tuple[Run, ...], seq: int) -> tuple[Run, ...]:
-    """Runs with one more number; they are in order, and between two of them something is missing."""
+    """The runs with one more number; they are in order, with a gap between any two."""
     first = last = seq
     apart: list[Run] = []
     for run in runs:

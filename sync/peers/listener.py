@@ -1,7 +1,8 @@
-"""What the other gates say: taken in fair turns, as much of each as a door can say, and told who says more.
+"""Stores what the other gates report, in fair turns, and notices which of them send more than any door can.
 
-Nothing here waits, and a turn is short: the beat, the acknowledgements and the own scans come in between. The
-scans of several gates are written together. While the cache cannot be written they stay where they wait.
+Nothing here waits, and a turn is short: beats, acknowledgements and this gate's own scans come in between.
+The scans of several gates are written together. While the cache cannot be written, messages stay in the
+inbox.
 """
 
 from __future__ import annotations
@@ -34,24 +35,23 @@ from sync.wire.topics import Topics
 
 MARK_MS = 20_000
 TAKE_BACK_MS = 60_000
-"""What a gate said so shortly before it was found to flood does not count either."""
+"""What a gate reported this shortly before it was found to flood does not count either."""
 SETTLE_MS = 600_000
-"""A hub that was heard all the while has taken in by then what the gates said; if not, it does not count."""
-
+"""A hub heard all the while has ingested by then what the gates sent; what it lacks does not count."""
 
 Said = tuple[PeerMessage, list[ScanRecord]]
 KnownScans = dict[str, set[Pair]]
 
 
 class _Mark(Value, frozen=True):
-    """How far the tables of what others said went, and when."""
+    """The newest numbers in the peer tables, and when that was."""
 
     at_ms: int
     number: tuple[int, int]
 
 
 class _Read(msgspec.Struct):
-    """What is to be written. `heard`: with what changes nothing; `floods`: gates that began to."""
+    """What is to be written: `counting`. `heard`: also records that change nothing. `floods`: new ones."""
 
     counting: list[ScanRecord] = []
     heard: list[ScanRecord] = []
@@ -62,7 +62,7 @@ class PeerListener:
     """Takes the other gates' messages out of the inbox.
 
     :param on_status: called with each status of another gate.
-    :param before: what was so when sync last ran.
+    :param before: the link note of sync's last run.
     """
 
     def __init__(  # noqa: PLR0913 – the parts it brings together, by name
@@ -82,11 +82,11 @@ class PeerListener:
         self._clock = clock
         self._on_status = on_status
         self.outage = Outage("cache")
-        """Of the cache, which others write to as well."""
+        """Outage of the cache, shared with its other writers."""
         self.peers = HeardNumbers(before.heard if before else ())
-        """What was heard of the other gates and is in the cache."""
+        """The other gates' records that are in the cache."""
         self._floods, self._cutoff = PeerFloods(), Cutoff()
-        self._wide = topics.heard_at(gate_id)
+        self._wide = topics.subscriptions(gate_id)
         self._cut_off: frozenset[str] = frozenset()
         self._taken: list[Said] = []
         self._read = _Read()
@@ -95,47 +95,43 @@ class PeerListener:
         self._again_at = self._mark_at = self._lost_ms = 0
         self._current_since: int | None = None
         self._log = structlog.get_logger()
-        self._lost = Outage(
-            "the hub's messages",
-            begins="the hub says more than this gate can take in; what is missing is fetched from it",
-            ends="this gate keeps up with the hub's messages again",
-        )
+        self._lost = Outage("hub messages", begins="hub messages dropped", ends="hub messages kept again")
         self._inbox.ignore(cache.peers.revoked())
 
     def put(self, link: MqttLink, message: Message) -> None:
-        """From any thread. No scan is retained: one that is was put there by somebody (protocol 4.2)."""
+        """Called from any thread. A retained scan is ignored: no gate sends one (protocol 4.2)."""
         gate_id = self._topics.gate_of(message.topic)
         is_scan = message.topic.endswith("/scans")
         if gate_id is not None and gate_id != self._gate_id and not (is_scan and message.retained):
             self._inbox.put_heard(PeerMessage(gate_id, link, message))
 
     def flooding(self) -> tuple[str, ...]:
-        """The gates that send more than a door can."""
+        """The gates that send more than any door can."""
         return self._floods.flooding(self._clock.now().monotonic_ms)[:MOST_NAMED]
 
     def revoke(self, gates: Sequence[str]) -> None:
-        """These gates count for nothing any more; the cache knows."""
+        """Ignore these gates from now on; the cache already does."""
         self._inbox.ignore(gates)
         for gate_id in gates:
             self.peers.forget(gate_id)
 
     def listens_to(self, named: Collection[str]) -> tuple[str, ...]:
-        """The filters to listen to: of all gates, or of each but those that send beyond all measure.
+        """The filters to subscribe to: for all gates, or for each gate that is not cut off.
 
         :param named: the gates that the configuration names.
         """
         gates = {*named, *self._inbox.heard_of()} - {self._gate_id} if self._cut_off else ()
         return filters_by_name(self._wide, gates, self._cut_off)
 
-    def tell_current(self, now: Now, *, is_current: bool) -> None:
-        """Whether all is held here that a hub which is heard has told of."""
+    def set_current(self, now: Now, *, is_current: bool) -> None:
+        """Note whether every list is current by a hub that is heard now."""
         if not is_current:
             self._current_since = None
         elif self._current_since is None:
             self._current_since = now.monotonic_ms
 
     def turn(self, now: Now) -> bool:
-        """Take and write a piece; whether another gate began or ended to flood."""
+        """Handle some messages; returns whether a gate began or stopped flooding."""
         now_ms = now.monotonic_ms
         for gate_id, arrived in self._inbox.take_arrived().items():
             self._floods.arrived(gate_id, arrived, now_ms)
@@ -147,11 +143,12 @@ class PeerListener:
             self._inbox.take_heard(lambda _heard: False)
         else:
             self._take(now_ms)
-        return self._tell(now_ms)
+        self._log_dropped(now_ms)
+        return self._log_floods(now_ms)
 
     def _take(self, now_ms: int) -> None:
         try:
-            self._write(now_ms)  # what could not be written the last time
+            self._write(now_ms)  # what could not be written last time
             self._keep_marks(now_ms)
             if not self._taken:
                 self._taken = self._hear(now_ms)
@@ -164,29 +161,29 @@ class PeerListener:
             self._again_at = now_ms + STORE_RETRY_MS
 
     def _hear(self, now_ms: int) -> list[Said]:
-        """Messages, with the records in them."""
+        """Messages with their records."""
         heard = self._inbox.take_heard(lambda one: self._floods.may_take(one, now_ms))
         return [(one, self._records(one)) for one in heard]
 
     def _records(self, heard: PeerMessage) -> list[ScanRecord]:
-        """Those that can be read; the hub quarantines the others."""
+        """The readable records; the hub quarantines the others."""
         records: list[ScanRecord] = []
         if heard.message.topic.endswith("/scans"):
-            self._understand(heard, lambda said: records.extend(decode_scans(said.payload, heard.gate_id)[0]))
+            self._read_or_log(heard, lambda one: records.extend(decode_scans(one.payload, heard.gate_id)[0]))
         return records
 
-    def _understand(self, heard: PeerMessage, use: Callable[[Message], None]) -> None:
-        """Use its message, if it can be read; of one gate the log is told of one a minute that cannot."""
+    def _read_or_log(self, heard: PeerMessage, use: Callable[[Message], None]) -> None:
+        """Handle the message, or log that it cannot be read, once a minute per gate."""
         read_or_log(heard.message, use, self._seldom, heard.gate_id)
 
     def _known(self) -> KnownScans:
-        """What of it was told before, by kind of record: it is not new, and costs nothing."""
-        said = {pair(record) for _, records in self._taken for record in records if _says_something(record)}
-        admitted, annulled = self._cache.peers.known(said) if said else (set(), set())
+        """Which of the scans are known already, by kind of record: they cost nothing."""
+        pairs = {pair(record) for _, records in self._taken for record in records if _counts(record)}
+        admitted, annulled = self._cache.peers.known(pairs) if pairs else (set(), set())
         return {"scan": admitted | annulled, "annulled": annulled}
 
     def _judge(self, known: KnownScans, now_ms: int) -> None:
-        """In the order in which they came."""
+        """Decide which records count, in the order of arrival."""
         flooded = set(self._floods.flooding(now_ms))
         read = _Read()
         for heard, records in self._taken:
@@ -198,7 +195,7 @@ class PeerListener:
         self._read, self._taken = read, []
 
     def _judge_record(self, record: ScanRecord, known: KnownScans, read: _Read, now_ms: int) -> None:
-        if not _says_something(record):
+        if not _counts(record):
             read.heard.append(record)
         elif pair(record) in known[record.record] or self._floods.believes(record, now_ms):
             known[record.record].add(pair(record))
@@ -206,16 +203,16 @@ class PeerListener:
             read.heard.append(record)
 
     def _hear_status(self, heard: PeerMessage, now_ms: int) -> None:
-        self._understand(heard, lambda message: self._use_status(heard, message, now_ms))
+        self._read_or_log(heard, lambda message: self._use_status(heard, message, now_ms))
 
     def _use_status(self, heard: PeerMessage, message: Message, now_ms: int) -> None:
         status = decode(message.payload, GateStatus)
         if status.online and status.epoch is not None and not heard.message.retained:
-            self._floods.tell_waiting(heard.gate_id, status.unacked, now_ms)
+            self._floods.set_waiting(heard.gate_id, status.unacked, now_ms)
         self._on_status(heard, status)
 
     def _write(self, now_ms: int) -> None:
-        """Only what is written was heard."""
+        """Write what counts; only what is written counts as heard."""
         if self._read.counting:
             for gate_id in self._cache.peers.put(self._read.counting):
                 self.peers.forget(gate_id)
@@ -245,31 +242,29 @@ class PeerListener:
         if is_old and since is not None and since <= mark.at_ms and any(mark.number):
             self._cache.peers.settle(mark.number)
 
-    def _tell(self, now_ms: int) -> bool:
-        self._tell_lost(now_ms)
-        episodes = self._floods.episodes(now_ms)
-        for episode in episodes:
-            if episode.began:
+    def _log_floods(self, now_ms: int) -> bool:
+        events = self._floods.events(now_ms)
+        for event in events:
+            if event.began:
                 self._log.warning(
-                    "a gate sends more than a door can: what it says it admits does not count here until it "
-                    "has kept to its pace for a minute. Is it this venue's, and in the right hands? If not, "
-                    "revoke it at the hub.",
-                    at_gate=episode.gate_id,
+                    "flood began",
+                    at_gate=event.gate_id,
+                    why="it sends more than any door can; its admissions do not count here until it has kept "
+                    "to its budget for a minute",
+                    advice="Is it this venue's gate, and in the right hands? If not, revoke it at the hub.",
                 )
             else:
-                self._log.info(
-                    "a gate keeps to its pace again", at_gate=episode.gate_id, refused=episode.refused
-                )
-        return bool(episodes)
+                self._log.info("flood ended", at_gate=event.gate_id, refused=event.refused)
+        return bool(events)
 
-    def _tell_lost(self, now_ms: int) -> None:
+    def _log_dropped(self, now_ms: int) -> None:
         lost = self._inbox.take_lost()
         if lost:
             self._lost_ms = now_ms
-            self._lost.began(f"{lost} messages dropped")
+            self._lost.began(f"{lost} messages; what is missing is fetched from the hub")
         elif now_ms - self._lost_ms > CALM_MS:
             self._lost.over()
 
 
-def _says_something(record: ScanRecord) -> bool:
+def _counts(record: ScanRecord) -> bool:
     return is_admission(record) or is_annulment(record)

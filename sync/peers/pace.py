@@ -1,15 +1,15 @@
-"""How fast people come in at one door: how much of what a gate says it admitted can be so. Pure.
+"""How many of a gate's reported admissions are plausible, given how fast people can walk in. Pure.
 
-A gate may tell of many admissions at once, for it may have been cut off for hours;
-so the pace of messages says nothing. Two things do:
+A gate may report many admissions at once, for it may have been cut off for hours; so the pace of messages
+proves nothing. Two limits do:
 
-- *When it was*, by the gate's own account: no more in one minute than people can walk. Each minute is counted
-  by itself, so neither the order of messages matters, nor a clock that is wrong, or set while people come in.
-- *How long it had*, by the listener's own clock: two a second since it could last have told. What it says of
-  its own journal (`tell_waiting`) can only make that less: a gate whose records have all been acknowledged
-  has nothing left to tell but what happens from now on.
+- *The time of the scan*, by the gate's own clock: no more in one minute than people can walk. Each minute is
+  counted separately, so neither the order of messages matters, nor a clock that is wrong or set meanwhile.
+- *The time it had*, by the listener's clock: two a second since it could last have reported. What it says of
+  its own journal (`set_waiting`) can only lower that: a gate whose records are all acknowledged has nothing
+  left to report but what happens from now on.
 
-What is known already, for it was told before, is not asked about again: it costs nothing.
+A scan that is known already is not counted again.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from collections import OrderedDict
 from datetime import datetime
 
 PER_SECOND = 2.0
-"""The busiest door: two scans a second, for as long as it likes (protocol 4.5)."""
+"""The busiest door: two scans a second, without end (protocol 4.5)."""
 BURST = 300
-"""Beyond that at once: what two and a half minutes bring that were held up on the way."""
+"""Beyond that at once: the scans of two and a half minutes, delayed on the way."""
 A_MINUTE = 300
-"""Most admissions said to be of one minute: of the busiest door, and of a clock that was set back in it."""
+"""Most admissions in one minute: of the busiest door, and of a clock that was set back within it."""
 NIGHT_S = 12 * 3600
-"""No gate is believed to have been cut off for longer than a night."""
+"""No gate counts as cut off for longer than a night."""
 MOST_MINUTES = 2_000
-"""Minutes remembered of one gate, more than a night has; of more, those told of last."""
+"""Minutes remembered of one gate, more than a night has; of more, those reported last."""
 
 
 class EntryPace:
-    """Of one gate, and of one kind of its records.
+    """The pace of one gate, for one kind of its records.
 
-    :param away_s: for how long it may have admitted people of whom nobody here has heard.
+    :param away_s: how long it may have admitted people unheard.
     """
 
     def __init__(self, now_ms: int, away_s: float = NIGHT_S) -> None:
@@ -40,13 +40,13 @@ class EntryPace:
         self._at_ms = now_ms
         self._minutes: OrderedDict[int, int] = OrderedDict()
 
-    def tell_waiting(self, waiting: int, now_ms: int) -> None:
-        """It says that so many of its records are still to come; not of a message that was kept somewhere."""
+    def set_waiting(self, waiting: int, now_ms: int) -> None:
+        """It reports that so many of its records are still to come; not for a retained message."""
         self._accrue(now_ms)
         self._room = min(self._room, BURST + max(0, waiting))
 
     def take(self, occurred_at: datetime, now_ms: int) -> bool:
-        """Whether one more can be so, which then counts."""
+        """Whether one more is plausible, and count it."""
         self._accrue(now_ms)
         minute = int(occurred_at.timestamp() // 60)
         count = self._minutes.get(minute, 0)
@@ -60,7 +60,7 @@ class EntryPace:
         return True
 
     def _accrue(self, now_ms: int) -> None:
-        """Time goes by; none is taken back, should a clock say so."""
+        """Add what the time since the last call allows; a clock that goes back takes nothing away."""
         passed_ms = max(0, now_ms - self._at_ms)
         self._room = min(self._room + PER_SECOND * passed_ms / 1000, BURST + PER_SECOND * NIGHT_S)
         self._at_ms = max(self._at_ms, now_ms)

@@ -1,5 +1,5 @@
-The cache: written by sync only, read by the door (gate/sql/cache.sql). Rows are the JSON of
-the values in gate/rules/model.py; the columns beside them are what is looked up or counted.
+The cache: written by sync only, read by the door (gate/sql/cache.sql). `row` is the JSON of a value in
+gate/rules/model.py; the columns beside it are those that are looked up or counted.
 
 -- schema --
 create table events (event_id text primary key, row text not null) without rowid;
@@ -38,7 +38,7 @@ create table feed (
 
 create table gate_names (gate_id text primary key, name text not null) without rowid;
 
--- one row: what the door has to know of the link
+-- one row: what the door has to know about the link
 create table link (
     one integer primary key check (one = 1),
     connected integer not null,  -- to the broker
@@ -59,12 +59,12 @@ create table peer_annulments (
 
 -- second_layout --
 -- the link as one row, lent tickets, alerts; generations and shares of the feed.
--- A generation of 0 is before any of the hub's, so everything is fetched once more, with its shares.
+-- Generation 0 is before any of the hub's, so everything is fetched once more, with its shares.
 drop table link;
 create table link (one integer primary key check (one = 1), row text not null);
 
--- policy home_gate: this gate's own tickets that the hub lends to others. Never admitted here without
--- the hub's grant again (docs/adr/0015)
+-- policy home_gate: this gate's own tickets that the hub has lent to others. From then on they are admitted here
+-- only with the hub's grant (docs/adr/0015)
 create table lent (
     code_hash text primary key,
     event_id text not null,
@@ -72,12 +72,12 @@ create table lent (
     at text not null
 ) without rowid;
 
--- what the hub told everybody to look at: the door shows the newest
+-- alerts of the hub; the door shows the newest
 create table alerts (number integer primary key autoincrement, id text not null unique, row text not null);
 
 alter table feed add column generation integer not null default 0;
--- of what is held: admissions, and the sum of all shares. A share has 48 bits, so the sum of a large night's
--- would not fit: it is kept in halves of 24
+-- how many admissions are held, and the sum of all shares. A share has 48 bits, so the sum for a large night
+-- would not fit: it is kept in halves of 24 bits
 alter table feed add column count integer not null default 0;
 alter table feed add column upper integer not null default 0;
 alter table feed add column lower integer not null default 0;
@@ -87,17 +87,17 @@ alter table admissions add column share integer not null default 0;
 drop index entered_of_an_event;
 create index shares_of_an_event on admissions (event_id, entered, code_hash, share);
 
--- since when it is known here, by the hub's clock; null until that was first measured
+-- when it became known here, by the hub's clock; null until that was first measured
 alter table peer_entries add column noted_at text;
 alter table peer_annulments add column noted_at text
 
 -- third_layout --
--- of a night's list what could not be read here, in words
+-- what could not be read of a night's list, in words
 alter table feed add column unread text not null default ''
 
 -- fourth_layout --
--- what other gates said: numbered as it came, and each gate's under its own name, so that nobody keeps
--- another's out by saying its number first. The gates whose scans count for nothing
+-- what other gates said: numbered in order of arrival, and keyed by gate, so that no gate can block another's
+-- scan by using its id first. The gates whose scans are ignored
 drop index peer_entries_of_a_code;
 alter table peer_entries rename to older_entries;
 create table peer_entries (
@@ -146,7 +146,7 @@ set event_id = excluded.event_id, reservation_id = excluded.reservation_id,
 delete from admissions where code_hash = ? and event_id = ?
 
 -- spool --
--- what of the cache a snapshot fills, as a file of its own (sync/cache/spool.py)
+-- the tables that a snapshot fills, in a file of their own (sync/cache/spool.py)
 create table events (event_id text primary key, row text not null, share integer not null) without rowid;
 
 create table tables (
@@ -208,7 +208,7 @@ insert into peer_annulments (gate_id, scan_id) values (:gate_id, :scan_id) on co
 delete from peer_entries where gate_id = :gate_id and scan_id = :scan_id
 
 -- known_of_peers --
--- of pairs of gate and scan, those told of before, and whether as annulled
+-- which of these pairs of gate and scan are known, and whether as annulled
 select gate_id, scan_id, 0 from peer_entries
 where (gate_id, scan_id) in (select json_extract(value, '$[0]'), json_extract(value, '$[1]') from json_each(:pairs))
 union all
@@ -225,7 +225,7 @@ select count(*) from peer_entries where gate_id = :gate_id
 select count(*) from peer_annulments where gate_id = :gate_id
 
 -- crowd_peer_entries --
--- first what is of no ticket known here, then the oldest
+-- first rows of tickets unknown here, then the oldest
 delete from peer_entries where number in (
     select number from peer_entries p where gate_id = :gate_id
     order by exists (select 1 from admissions a where a.code_hash = p.code_hash), number limit :most
@@ -283,7 +283,7 @@ select event_id, generation, version from feed
 select event_id, unread from feed where unread <> ''
 
 -- held --
--- those that are not over first, the next of them first
+-- nights that are not over first, the next one first
 select event_id, version, generation, count, upper, lower
 from feed left join events using (event_id)
 order by coalesce(json_extract(row, '$.ends_at'), '~') < ?, coalesce(json_extract(row, '$.ends_at'), '~'), event_id
@@ -304,7 +304,7 @@ update feed set (upper, lower) = (
 )
 
 -- count_admission --
--- :sign is 1 for what is there now, -1 for what is about to go
+-- :sign is 1 for a row that is there now, -1 for one about to go
 update feed set count = count + :sign, upper = upper + :sign * (share >> 24),
     lower = lower + :sign * (share & 16777215)
 from admissions a where a.code_hash = :key and feed.event_id = a.event_id

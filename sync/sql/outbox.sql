@@ -1,4 +1,4 @@
-What sync reads of the door's journal. It never writes there.
+What sync reads from the door's journal. It never writes to it.
 
 -- meta --
 select value from meta where key = ?
@@ -16,7 +16,7 @@ select 1 from scans where seq <= ? limit 1
 select boot_id, monotonic_ms, occurred_at from scans where seq > ? order by seq limit 1
 
 -- used --
--- somebody came in here with this code
+-- whether somebody entered here with this code
 select exists (
     select 1 from scans s
     where code_hash = ?1 and verdict = 'admit' and record = 'scan'
@@ -24,7 +24,7 @@ select exists (
 ) or exists (select 1 from remembered where code_hash = ?1)
 
 -- unused --
--- nobody came in here with this code, and this journal can say so: none of it is lost
+-- whether nobody entered here with this code; 0, too, when some of this journal is lost and it cannot say
 select not exists (
     select 1 from scans s
     where code_hash = ?1 and verdict = 'admit' and record = 'scan'

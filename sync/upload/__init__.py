@@ -1,1 +1,1 @@
-"""The journal's way to the hub."""
+"""Sends the journal to the hub."""

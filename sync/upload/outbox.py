@@ -1,7 +1,8 @@
 """The journal as sync sees it: read only, in order, above a number.
 
-A row that is no record any more (a bit of the card turned) or is gone holds back none after it: its
-place is sent instead, with what is left of it, so that the hub keeps that and the numbering goes on.
+A row that is damaged (a bit of the card flipped) or missing does not hold back the rows after it: a
+`SpoiledRow` with what is left of it is sent in its place, so that the hub keeps that and the numbering has no
+gap.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from sync.wire.scans import SpoiledRow
 SQL = load_queries("sync", "outbox.sql")
 CELL_CHARACTERS = 128
 """How much of one column of a spoiled row is sent; what the door writes is shorter."""
-_TOLD_PLACES = 10
+_LOGGED_ROWS = 10
 _SEQ = COLUMNS.index("seq")
 _ABOVE = f"select {', '.join(COLUMNS)} from scans where seq > ? and seq <= ? order by seq limit ?"  # noqa: S608
 
 JournalPlace = ScanRecord | SpoiledRow
-"""What stands under one number of the journal."""
+"""What the journal holds under one number."""
 
 
 class Outbox:
-    """Reads `journal.db`. Before the door has made the file there is nothing to send.
+    """Reads `journal.db`. There is nothing to send until the door has created the file.
 
     :raises StoreError: from every method, when the file cannot be read.
     """
@@ -44,48 +45,49 @@ class Outbox:
         self._identity: FileIdentity | None = None
         self._is_made = False
         self._seen: tuple[FileIdentity | None, int] | None = None
-        self._told: set[tuple[str, int]] = set()
+        self._logged: set[tuple[str, int]] = set()
         self._log = structlog.get_logger()
 
     def epoch(self) -> str | None:
-        """The numbering the journal is in, None while there is no journal."""
+        """The journal's epoch, None while there is no journal."""
         value = self._meta("epoch")
         return str(value) if value is not None else None
 
     def last_seq(self) -> int:
-        """Number of the newest record, 0 if there is none."""
+        """The number of the newest record, 0 if there is none."""
         with self._in_words():
             return int(self._meta("last_seq") or 0)
 
     def above(self, seq: int, limit: int) -> list[JournalPlace]:
-        """The next records, oldest first; in the place of one that is spoiled or gone, its `SpoiledRow`."""
+        """The next records, oldest first; a `SpoiledRow` in the place of one that is damaged or missing."""
         with self._in_words():
             db = self._open()
             rows = db.execute(_ABOVE, (seq, self.last_seq(), limit)).fetchall() if db else []
             if db is None or not rows:
                 return []
             owner = (str(self._meta("gate_id")), str(self._meta("epoch")))
-            # below the oldest row of all nothing is missing: that was pruned
+            # nothing is missing below the oldest row of all: those were pruned
             before = seq if db.execute(SQL["any_up_to"], (seq,)).fetchone() else None
             places = _without_gaps([_read(row, *owner) for row in rows], before, limit, owner)
-        self._tell([place for place in places if isinstance(place, SpoiledRow)])
+        self._log_spoiled([place for place in places if isinstance(place, SpoiledRow)])
         return places
 
-    def _tell(self, spoiled: list[SpoiledRow]) -> None:
-        """Each place once, however often it is sent."""
-        fresh = [place for place in spoiled if (place.epoch, place.seq) not in self._told]
-        self._told.update((place.epoch, place.seq) for place in fresh)
+    def _log_spoiled(self, spoiled: list[SpoiledRow]) -> None:
+        """Each row once, however often it is sent."""
+        fresh = [place for place in spoiled if (place.epoch, place.seq) not in self._logged]
+        self._logged.update((place.epoch, place.seq) for place in fresh)
         if fresh:
             self._log.error(
-                "rows of the journal cannot be read. What is left of them is sent to the hub's quarantine, "
-                "the scans after them go on as ever. The card is failing: look into dmesg, and change it.",
-                numbers=[place.seq for place in fresh[:_TOLD_PLACES]],
-                how_many=len(fresh),
+                "journal rows spoiled",
+                numbers=[place.seq for place in fresh[:_LOGGED_ROWS]],
+                count=len(fresh),
                 error=fresh[0].error,
+                advice="What is left of them goes to the hub's quarantine; later scans are sent as usual. "
+                "The card is failing: look into dmesg, and replace it.",
             )
 
     def has_changed(self) -> bool:
-        """Whether the door has written since this was last asked; costs next to nothing."""
+        """Whether the door has written since the last call; costs next to nothing."""
         with self._in_words():
             db = self._open()
             if db is None:
@@ -96,24 +98,24 @@ class Outbox:
             return changed
 
     def knows_unused(self, code_hash: str) -> bool:
-        """Whether it is certain that nobody came in here with this code, what was annulled apart.
+        """Whether it is certain that nobody entered here with this code; annulled entries do not count.
 
-        A journal that is not there, or has lost some of its history, is certain of nothing.
+        Nothing is certain if the journal is missing or has lost some of its history.
         """
         with self._in_words():
             db = self._open()
             return bool(db and db.execute(SQL["unused"], (code_hash,)).fetchone()[0])
 
     def knows_used(self, code_hash: str) -> bool:
-        """Whether it is certain that somebody came in here with this code."""
+        """Whether it is certain that somebody entered here with this code."""
         with self._in_words():
             db = self._open()
             return bool(db and db.execute(SQL["used"], (code_hash,)).fetchone()[0])
 
     def age_above(self, seq: int, now: Now) -> int | None:
-        """How long ago the first record after `seq` was made, in seconds; None if there is none.
+        """The age of the first record after `seq`, in seconds; None if there is none.
 
-        By the clock that does not jump, unless the gate was started anew since.
+        By the monotonic clock, unless the machine was rebooted since.
         """
         with self._in_words():
             db = self._open()
@@ -134,9 +136,9 @@ class Outbox:
             if isinstance(error, StoreError):
                 raise
             self.close()
-            self._seen = None  # what was not read has to be looked at again
+            self._seen = None  # the next call has to look again
             raise StoreError(
-                f"{self._path}: {error}. Scans wait; the door goes on. Check the disk (df -h, dmesg)."
+                f"{self._path}: {error}. Scans wait; the door continues. Check the disk (df -h, dmesg)."
             ) from error
 
     def _open(self) -> sqlite3.Connection | None:
@@ -145,37 +147,38 @@ class Outbox:
             self.close()
             return None
         if self._db is None or found != self._identity:
-            self._tell_of_a_removed_log(found)
+            self._log_removed_files(found)
             self.close()
             self._db = sqlite3.connect(
                 f"file:{self._path}?mode=ro", uri=True, timeout=1, isolation_level=None
             )
             self._db.text_factory = _text
-            self._db.execute(SQL["version"]).fetchone()  # makes the companions, if nobody has yet
+            self._db.execute(SQL["version"]).fetchone()  # makes the -wal and -shm, if nobody has yet
             self._identity = identity(self._path)
-        if not self._is_made:  # the door makes the file first and its tables a moment later
+        if not self._is_made:  # the door creates the file first and its tables a moment later
             self._is_made = bool(self._db.execute(SQL["is_made"]).fetchone()[0])
         return self._db if self._is_made else None
 
-    def _tell_of_a_removed_log(self, found: FileIdentity) -> None:
-        """The door puts its journal back when it notices; until then its newest records are out of reach."""
+    def _log_removed_files(self, found: FileIdentity) -> None:
+        """The door restores its journal when it notices; until then sync cannot see the newest records."""
         before = self._identity
         if self._db is not None and before is not None and found[0] == before[0] and before[1] and before[2]:
             self._log.error(
-                "the journal's -wal or -shm was deleted or replaced beside it. It is opened again; the door "
-                "puts its journal back with all its records. Find out what deletes files in state_dir.",
+                "journal's -wal or -shm removed",
                 journal=str(self._path),
+                advice="It is opened again, and the door restores it with all its records. Find out what "
+                "deletes files in state_dir.",
             )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._db is not None:
             self._db.close()
             self._db, self._is_made = None, False
 
 
 def _age(row: tuple[Any, ...], now: Now) -> int | None:
-    """Seconds since a record was made; None if its row is spoiled."""
+    """Seconds since a record was made; None if its row is damaged."""
     boot_id, monotonic_ms, occurred_at = row
     try:
         if boot_id == now.boot_id:
@@ -186,7 +189,7 @@ def _age(row: tuple[Any, ...], now: Now) -> int | None:
 
 
 def _text(raw: bytes) -> str | bytes:
-    """A column of text; bytes if it is none, so that it spoils its own row and not the whole query."""
+    """A column of text; bytes if it is not UTF-8, so that it spoils its own row and not the whole query."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -194,10 +197,10 @@ def _text(raw: bytes) -> str | bytes:
 
 
 def _read(row: tuple[Any, ...], gate_id: str, epoch: str) -> JournalPlace:
-    """A row as its record, if it still is one of this journal."""
+    """A row as its record, if it still is a record of this journal."""
     try:
         record = from_row(row)
-    except (ValueError, TypeError, AttributeError) as error:  # anything may stand in any column
+    except (ValueError, TypeError, AttributeError) as error:  # any column may hold anything
         return _spoiled(row, gate_id, epoch, str(error))
     if (record.gate_id, record.epoch) != (gate_id, epoch):
         return _spoiled(row, gate_id, epoch, "names another gate or epoch than its journal")
@@ -218,7 +221,7 @@ def _cell(value: Any) -> str | int | float | None:
 def _without_gaps(
     found: Sequence[JournalPlace], before: int | None, limit: int, owner: tuple[str, str]
 ) -> list[JournalPlace]:
-    """With a place for each number that has no row: a journal has none such (data model 3.2), it was lost."""
+    """Adds a place for each missing number: a journal has no gaps (data model 3.2), so its row was lost."""
     places: list[JournalPlace] = []
     for one in found:
         missing = range(one.seq if before is None else before + 1, one.seq)[: limit - len(places)]

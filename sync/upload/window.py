@@ -1,9 +1,8 @@
-"""What of the journal to send when: a sliding window over its numbers. Pure.
+"""Which records of the journal to send when: a sliding window over its numbers. Pure.
 
-The broker's own acknowledgement counts for nothing (protocol 4.2). Whatever lies above the
-hub's acknowledgement is sent again, all of it from the first missing number, when no
-progress was made for a while; the wait doubles, with jitter, so that twenty gates do not
-come back in step.
+The broker's own acknowledgement does not count (protocol 4.2). When there is no progress for a while,
+everything above the hub's acknowledgement is sent again. The wait doubles, with jitter, so that twenty gates
+do not resend in step.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import msgspec
 from gate.common.value import Value
 
 IN_FLIGHT = 1000
-"""Most records sent and not acknowledged: 20 batches of 50, where publishing is fastest (quality 7.3)."""
+"""Most records sent and unacknowledged: 20 batches of 50, where publishing is fastest (quality 7.3)."""
 FIRST_WAIT_MS = 2_000
 LONGEST_WAIT_MS = 30_000
 
@@ -21,8 +20,8 @@ LONGEST_WAIT_MS = 30_000
 class Window(Value, frozen=True):
     """`acked`: the hub has all up to here. `sent`: sent up to here. `waits`: resends in a row.
 
-    `since_ms`: monotonic time of the last progress or resend. `is_fresh`: on this connection no
-    acknowledgement was heard yet.
+    `since_ms`: monotonic time of the last progress or resend. `is_fresh`: no acknowledgement on this
+    connection yet.
     """
 
     acked: int = 0
@@ -35,9 +34,9 @@ class Window(Value, frozen=True):
 def on_ack(window: Window, seq: int, now_ms: int) -> Window:
     """The hub has everything up to `seq`.
 
-    The first one on a connection holds even if it is lower: a hub that was restored from a backup
-    lacks what it had acknowledged. Later lower ones are merely late. A higher one counts only as
-    far as was sent: a journal restored from a backup gives numbers the hub knows to new scans.
+    The first one on a connection applies even if it is lower: a hub that was restored from a backup lacks
+    what it had acknowledged. Later lower ones are merely late. A higher one counts only up to what was sent:
+    a journal restored from a backup gives new scans numbers that the hub knows already.
     """
     if window.is_fresh and seq < window.acked:
         return Window(acked=seq, sent=seq, since_ms=now_ms)
@@ -53,14 +52,14 @@ def on_connect(window: Window, now_ms: int) -> Window:
 
 
 def on_sent(window: Window, seq: int, now_ms: int) -> Window:
-    """Records up to `seq` were handed to the connection."""
+    """Records up to `seq` were published."""
     idle = window.sent == window.acked
     since = now_ms if idle else window.since_ms
     return msgspec.structs.replace(window, sent=max(window.sent, seq), since_ms=since)
 
 
 def on_tick(window: Window, now_ms: int, jitter: float) -> Window:
-    """Fall back to the acknowledged number once nothing has come back for too long.
+    """Fall back to the acknowledged number when nothing was acknowledged for too long.
 
     :param jitter: 0 to 1, random: spreads the wait between 1 and 1.5 times its length.
     """
@@ -73,7 +72,7 @@ def on_tick(window: Window, now_ms: int, jitter: float) -> Window:
 
 
 def resend(window: Window, now_ms: int) -> Window:
-    """Send again, now, what is not acknowledged: somebody is there who has not heard it."""
+    """Send the unacknowledged records again, now."""
     return msgspec.structs.replace(window, sent=window.acked, since_ms=now_ms)
 
 

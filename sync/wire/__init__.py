@@ -1,1 +1,1 @@
-"""Topics and messages between gates and hub: shared with the hub. Pure."""
+"""Topics and messages between gates and hub, used by both. Pure."""

@@ -1,10 +1,10 @@
-"""Which gates are not listened to for a while, and what is listened to then (protocol 4.5). Pure.
+"""Which gates are cut off for a while, and what to subscribe to meanwhile (protocol 4.5). Pure.
 
-Whoever takes in what a flooding gate sends is kept busy with it, though it is dropped unread, and what the
-other gates say waits behind it. So far beyond what any door can say the broker is told to send none of it:
-filters for every gate by its name take the place of the one for all, and leave that gate out. What it says in
-earnest is not lost by that: scans it sends until the hub itself has acknowledged them, its status is kept by
-the broker. After a pause it is listened to again, and each pause is longer than the one before.
+Receiving a flood keeps a client busy even if it drops every message unread, and the other gates' messages
+wait behind it. So far beyond what any door can send, the broker is asked to deliver none of it: one filter
+per gate replaces the filter for all gates, and leaves the flooding one out. Nothing genuine is lost: the gate
+sends its scans until the hub has acknowledged them, and the broker retains its status. After a pause it is
+subscribed to again; each pause is longer than the one before.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from gate.common.allowance import Allowance, Rate
 from sync.wire.topics import GATE_ID
 
 MESSAGES = Rate(per_s=200, at_once=3_000)
-"""A door makes five a second, and as a home answers for the tickets of 19 others; at once, a journal of
-100,000 records in batches of 50, and all that a bad line makes it send again; or what the broker keeps for
-a hub that was away (max_queued_messages in config/mosquitto)."""
+"""A door sends five a second, and a home gate answers for the tickets of 19 others. At once: a journal of
+100,000 records in batches of 50, with all that a bad line makes it resend; or what the broker queues for an
+absent hub (max_queued_messages in config/mosquitto)."""
 BYTES = Rate(per_s=2 * 1024 * 1024, at_once=128 * 1024 * 1024)
 """The same journal takes 80 MB."""
 UNNUMBERED = 20
-"""For so many counts a message at QoS 0: no gate sends any, and the broker never waits for who takes them."""
+"""What a message at QoS 0 counts as: no gate sends any, and the broker never slows down for the receiver."""
 PAUSE_MS = (10_000, 240_000)
-"""How long it is not listened to: the first time, and at most."""
+"""How long a gate is cut off: the first time, and at most."""
 FRESH_MESSAGES, FRESH_BYTES = 200, 64 * 1024 * 1024
-"""What of its budget there is when it is listened to again: a backlog goes on, a flood is noticed at once."""
+"""Its budget after a pause: enough for a backlog to continue, and a flood is noticed at once."""
 KEPT_TO_IT_MS = 600_000
-"""So long within its budget, and a gate's pauses begin anew with the shortest."""
+"""After so long within its budget, a gate's next pause is the shortest again."""
 MOST_SENDERS = 1_000
 _GATE_LEVEL = 4
 
@@ -59,32 +59,32 @@ class _Sender:
 
 
 class Cutoff:
-    """Counts what comes of each gate. Times are monotonic milliseconds."""
+    """Counts what each gate sends. Times are monotonic milliseconds."""
 
     def __init__(self) -> None:
         self._senders: dict[str, _Sender] = {}
 
     def arrived(self, gate_id: str, messages: float, size: int, now_ms: int) -> bool:
-        """So much of it came; whether it is not listened to from now on."""
+        """Count what a gate sent; returns whether that cuts it off."""
         sender = self._sender(gate_id, now_ms)
         if now_ms < sender.until_ms:
-            return False  # was on its way
+            return False  # it was on its way already
         if sender.spend(messages, size, now_ms):
             return False
         sender.pause(now_ms)
         return True
 
     def is_cut_off(self, gate_id: str, now_ms: int) -> bool:
-        """Whether this one is not listened to."""
+        """Whether this gate is cut off."""
         sender = self._senders.get(gate_id)
         return sender is not None and now_ms < sender.until_ms
 
     def cut_off(self, now_ms: int) -> frozenset[str]:
-        """Who is not listened to."""
+        """The gates that are cut off."""
         return frozenset(name for name, sender in self._senders.items() if now_ms < sender.until_ms)
 
     def heard(self) -> frozenset[str]:
-        """Of whom anything came, as far as is remembered."""
+        """The gates that sent anything, as far as remembered."""
         return frozenset(self._senders)
 
     def _sender(self, gate_id: str, now_ms: int) -> _Sender:
@@ -96,28 +96,28 @@ class Cutoff:
 
 
 class FilterChange(msgspec.Struct, frozen=True):
-    """What to tell the broker, in this order, so that nothing goes past meanwhile."""
+    """What to subscribe and unsubscribe, in this order, so that no message is missed."""
 
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
 
 
 def gate_in(topic: str) -> str:
-    """The gate whose topic this is, of whatever venue; empty if it is no gate's."""
+    """The gate whose topic this is, of any venue; empty if it is not a gate's."""
     levels = topic.split("/", _GATE_LEVEL + 1)
     is_gates = len(levels) > _GATE_LEVEL + 1 and levels[_GATE_LEVEL - 1] == "gates"
     return levels[_GATE_LEVEL] if is_gates and GATE_ID.fullmatch(levels[_GATE_LEVEL]) else ""
 
 
 def filters_by_name(wide: Sequence[str], gates: Iterable[str], cut_off: Collection[str]) -> tuple[str, ...]:
-    """The filters to listen to: `wide` as they are, or for each gate but those that are cut off.
+    """The filters to subscribe to: `wide` as they are, or one for each gate that is not cut off.
 
-    :param gates: all that may have something to say; one that is not among them is not heard meanwhile.
+    :param gates: every gate that may send; one that is missing here is not heard meanwhile.
     """
     if not cut_off:
         return tuple(wide)
-    listened_to = sorted(set(gates) - set(cut_off))
-    return tuple(name for one in wide for name in _named(one, listened_to))
+    remaining = sorted(set(gates) - set(cut_off))
+    return tuple(name for one in wide for name in _named(one, remaining))
 
 
 def _named(wide: str, gates: Sequence[str]) -> list[str]:
@@ -128,7 +128,7 @@ def _named(wide: str, gates: Sequence[str]) -> list[str]:
 
 
 def filter_change(held: Collection[str], wanted: Collection[str]) -> FilterChange:
-    """From the filters that are held to those that are wanted."""
+    """The difference between the current filters and those wanted."""
     return FilterChange(
         subscribe=tuple(one for one in wanted if one not in held),
         unsubscribe=tuple(one for one in held if one not in wanted),

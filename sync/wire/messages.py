@@ -2,8 +2,8 @@
 
 Topics are in `sync.wire.topics`, batches of scans in `sync.wire.scans`.
 
-Every message is JSON with a schema version ``"v": 1``. Unknown fields are ignored, unknown
-versions refused with `WireError`: the hub quarantines them, a gate logs them once.
+Every message is JSON with a schema version ``"v": 1``. Unknown fields are ignored. An unknown version raises
+`WireError`: the hub quarantines such a message, a gate logs it.
 """
 
 from __future__ import annotations
@@ -23,27 +23,25 @@ M = TypeVar("M", bound=msgspec.Struct)
 
 VERSION = 1
 SMALL_LIMIT = 4 * 1024
-"""Longest question or answer about one ticket, in bytes; they take some 300."""
+"""Longest message about one ticket, in bytes; they take some 300."""
 LARGEST = 8 * 1024 * 1024
-"""Longest message of any kind; a configuration with every lent ticket of a night is the largest."""
+"""Longest message of any kind; the largest is a configuration with every lent ticket of a night."""
 PACKET = 256 * 1024
-"""Longest message over MQTT that this product sends, topic and all: a quarter of what the broker takes."""
+"""Longest MQTT message that gates and hub send, topic included: a quarter of what the broker accepts."""
 DELTA_BYTES = 128 * 1024
-"""Longest delta, in bytes; a change more begins another."""
+"""Longest delta, in bytes; further changes go into another."""
 STATUS_BYTES = 128 * 1024
-"""Longest status, in bytes; one of three nights takes about 2 KiB, one of `MOST_NIGHTS` some 80."""
+"""Longest status, in bytes; with three nights it takes about 2 KiB, with `MOST_NIGHTS` some 80."""
 STATUS_TEXT = 500
 """Longest text in a status, in characters."""
 STATUS_PARTS = 64
 """Most parts, and most counters, of a status."""
 MOST_NIGHTS = 400
-"""Most nights in a configuration or a status: a month back, and a year ahead."""
-
+"""Most nights in a configuration or a status: a month back and a year ahead."""
 MOST_NAMED = 64
 """Most gates that a status names as flooding; more than any venue has."""
-
 EPOCH = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-"""What a numbering may be called."""
+"""What an epoch may be called."""
 
 
 class WireError(ValueError):
@@ -59,10 +57,10 @@ class Ack(Value, frozen=True):
 
 
 class Head(Value, frozen=True):
-    """Newest state of an event's feed. `count`: admissions in it.
+    """The newest state of an event's feed. `count`: admissions in it.
 
-    `generation`: versions are only compared within one; it goes up when the hub's database was put
-    back to an earlier state, and an older one is refused.
+    `generation`: versions are only compared within one. It goes up when the hub's database was restored to an
+    earlier state; a gate refuses an older one.
     """
 
     event_id: str
@@ -89,14 +87,14 @@ class Delta(Value, frozen=True):
 
 
 class FeedPlace(Value, frozen=True, order=True):
-    """How far a feed is; a later generation is after every version of an earlier one (docs/adr/0018)."""
+    """A place in a feed; a later generation comes after every version of an earlier one (docs/adr/0018)."""
 
     generation: int
     version: int
 
 
 class HeldNight(Value, frozen=True):
-    """What a gate's cache holds of one night. `digest`: as `sync.cache.digest` computes it."""
+    """What a gate's cache holds of one night. `digest`: see `sync.cache.digest`."""
 
     event_id: str
     version: int
@@ -106,14 +104,15 @@ class HeldNight(Value, frozen=True):
 
 
 class GateStatus(Value, frozen=True):
-    """What a gate says of itself, retained; its last will is the same with `online` false.
+    """What a gate reports of itself, retained; its last will is a status with `online` false.
 
-    `door`: running or not, None if this side does not tell. `parts`: each part of the door, ``ok`` or
-    its trouble in words; `way`: what its turnstile is for everybody; `counters`: since its start.
-    `last_seq`, `acked`: of the journal `epoch`; `oldest_unacked_s`: age of the first above `acked`, None
-    if there is none. `clock`: whether the hub's clock was measured in this boot, how far the machine's own
-    is off and how sure that is. `boot_id`, `monotonic_ms`: of this message. `held`: each night served.
-    `flooding`: the gates that sent this one more than a door can lately, at most `MOST_NAMED`.
+    `door`: whether it runs, None if this message does not say. `parts`: each part of the door, ``ok`` or what
+    is wrong with it; `way`: what its turnstile is for everybody; `counters`: since its start. `last_seq`,
+    `acked`: in the journal's `epoch`; `oldest_unacked_s`: age of the first record above `acked`, None if
+    there is none. `clock`: whether the hub's clock was measured in this boot; the machine's own is off by
+    `clock_offset_ms`, give or take `clock_uncertainty_ms`. `boot_id`, `monotonic_ms`: of this message.
+    `held`: each night served. `flooding`: gates that lately sent more than any door can, at most
+    `MOST_NAMED`.
     """
 
     gate_id: str
@@ -144,7 +143,7 @@ class GateStatus(Value, frozen=True):
 
 
 class Probe(Value, frozen=True, tag="probe", tag_field="t"):
-    """Gate to hub, on `claims`: are claims answered, and what time is it? `id`: comes back."""
+    """Gate to hub, on `claims`: are claims answered, and what time is it? The answer has the same `id`."""
 
     id: int
     v: int = VERSION
@@ -153,7 +152,7 @@ class Probe(Value, frozen=True, tag="probe", tag_field="t"):
 class LendAnswer(Value, frozen=True, tag="lent", tag_field="t"):
     """Gate to hub, on `claims`: the answer to `LendRequest`.
 
-    `lent`: this gate will not admit it alone any more. `used`: it has admitted it. Neither: it cannot say.
+    `lent`: this gate will no longer admit it alone. `used`: it has admitted it. Neither: it cannot say.
     """
 
     scan_id: str
@@ -167,7 +166,7 @@ ToHub = Claim | Returned | Probe | LendAnswer
 
 
 class HubTime(Value, frozen=True, tag="time", tag_field="t"):
-    """Hub to gate, on `grants`: the answer to a probe. Microseconds since 1970 by the hub's clock."""
+    """Hub to gate, on `grants`: the answer to a probe, in microseconds since 1970 by the hub's clock."""
 
     id: int
     received_us: int
@@ -176,7 +175,7 @@ class HubTime(Value, frozen=True, tag="time", tag_field="t"):
 
 
 class LendRequest(Value, frozen=True, tag="lend", tag_field="t"):
-    """Hub to a ticket's home gate, on `grants`: gate `to` asks for it with the claim `scan_id`."""
+    """Hub to a ticket's home gate, on `grants`: gate `to` wants it, with the claim `scan_id`."""
 
     scan_id: str
     code_hash: str
@@ -189,12 +188,13 @@ ToGate = Grant | HubTime | LendRequest
 
 
 class GateConfig(Value, frozen=True):
-    """`GET /api/gates/{gate}/config`: the gate's name, and the nights it serves or may name.
+    """`GET /api/gates/{gate}/config`: the gate's name, and the nights of its venue.
 
-    `events` holds every night of the venue a guest might hold a ticket for; `Event.served`
-    marks those this gate admits to. `gate_names`: what screens call the other gates. `lent`: code hashes
-    by event of this gate's own tickets that the hub has ever asked it to lend (policy ``home_gate``).
-    `revoked`: gates whose scans count for nothing any more (protocol 4.5).
+    `events`: every night for which a guest might hold a ticket; `Event.served` marks those this gate admits
+    to.
+    `gate_names`: what screens call the other gates. `lent`: by event, code hashes of this gate's own tickets
+    that the hub has ever asked it to lend (policy ``home_gate``). `revoked`: gates whose scans are ignored
+    (protocol 4.5).
     """
 
     gate_id: str
@@ -208,11 +208,10 @@ class GateConfig(Value, frozen=True):
 
 
 class SnapshotHeader(Value, frozen=True):
-    """First line of a snapshot or catch-up. `since` 0: a whole snapshot of `count` rows.
+    """First line of a snapshot (`since` 0) or a catch-up.
 
-    A catch-up comes by the page: it leads to `version`, while the hub is at `newest` (0: at `version`).
-    Then follow `count` lines, each a `FeedRow` (snapshot) or a `Change` (catch-up), then a
-    `SnapshotEnd`.
+    `count` lines follow, each a `FeedRow` (snapshot) or a `Change` (catch-up), then a `SnapshotEnd`. A
+    catch-up comes in pages: this one leads to `version`, while the hub is at `newest` (0: at `version`).
     """
 
     event_id: str
@@ -225,21 +224,21 @@ class SnapshotHeader(Value, frozen=True):
 
 
 class SnapshotEnd(Value, frozen=True):
-    """Last line. `sha256`: hex digest of all bytes before this line, newlines included."""
+    """Last line. `sha256`: hex digest of all bytes before this line, including newlines."""
 
     sha256: str
     end: bool = True
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """A message as it goes over the wire."""
+    """A message as sent."""
     return msgspec.json.encode(message)
 
 
 def decode(payload: bytes, shape: type[M]) -> M:
     """Read one message of a known shape (`Ack`, `Head`, `Delta`, `Alert`, `GateStatus`, `GateConfig`).
 
-    :raises WireError: not that shape, or another schema version.
+    :raises WireError: it has another shape or schema version.
     """
     message: M = _read(payload, shape, LARGEST, f"not a {shape.__name__}")
     return message

@@ -1,6 +1,6 @@
-"""Batches of scans on their way from gates to hub: protocol 4.2 and 4.3. Pure; shared with the hub.
+"""Batches of scans, sent from gates to hub: protocol 4.2 and 4.3. Pure; shared with the hub.
 
-A record that cannot be read spoils only itself; the rest of its batch is taken.
+A record that cannot be read spoils only itself; the rest of its batch is used.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sync.wire.messages import EPOCH, VERSION, WireError
 BATCH_LIMIT = 50
 """Most scan records in one message (protocol 4.2)."""
 MESSAGE_LIMIT = 256 * 1024
-"""Longest batch of scans looked at, in bytes; 50 records take about 40 KiB."""
+"""Longest batch that is read, in bytes; 50 records take about 40 KiB."""
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _ERROR_CHARACTERS = 500
 _COUNTED = ("monotonic_ms", "clock_offset_ms", "clock_uncertainty_ms", "cache_age_s")
 _FARTHEST = 2**53
-"""Sums of such numbers still fit into what databases count with (and JSON's other readers, RFC 8259, 6)."""
+"""Sums of such numbers fit into a database's integers; JSON readers are exact up to here (RFC 8259, 6)."""
 
 
 class _Batch(msgspec.Struct):
@@ -35,7 +35,7 @@ class _Batch(msgspec.Struct):
 
 
 class UnreadableRecord(Value, frozen=True):
-    """A record of a batch that is none. `epoch` and `seq` where at least those could be read."""
+    """A record that cannot be read. `epoch` and `seq`, if at least those could be."""
 
     raw: bytes
     error: str
@@ -44,11 +44,10 @@ class UnreadableRecord(Value, frozen=True):
 
 
 class SpoiledRow(Value, frozen=True):
-    """In a batch, the place of a journal row that is no record any more; `error` says why.
+    """Sent in the place of a journal row that is damaged or missing; `error` says why.
 
-    It goes to the hub so that what is left of it is kept, in the quarantine, and the numbering has no
-    hole: an acknowledgement says "every scan up to here". `row`: its columns as far as they could be
-    read, empty if there is no such row.
+    The hub keeps what is left of it in the quarantine, and the numbering has no gap: an acknowledgement means
+    "every scan up to here". `row`: its columns as far as they could be read; empty if the row is missing.
     """
 
     gate_id: str
@@ -64,21 +63,21 @@ class _Place(msgspec.Struct):
 
 
 def encode_scans(records: Sequence[ScanRecord | SpoiledRow]) -> bytes:
-    """A batch of one to `BATCH_LIMIT` scan records, or of the places of spoiled ones."""
+    """A batch of 1 to `BATCH_LIMIT` scan records, or spoiled rows in their places."""
     if not 0 < len(records) <= BATCH_LIMIT:
         raise WireError(f"a batch holds 1 to {BATCH_LIMIT} records, not {len(records)}")
     return msgspec.json.encode({"v": VERSION, "scans": list(records)})
 
 
 def record_hash(record: ScanRecord) -> str:
-    """SHA-256 hex of a record as encoded: equal on both sides when nothing was altered."""
+    """SHA-256 (hex) of a record as encoded: equal on both sides if nothing was altered."""
     return hashlib.sha256(msgspec.json.encode(record)).hexdigest()
 
 
 def decode_scans(payload: bytes, gate_id: str) -> tuple[list[ScanRecord], list[UnreadableRecord]]:
-    """Read a batch; a record that is wrong spoils only itself.
+    """Read a batch; an unreadable record spoils only itself.
 
-    :param gate_id: the gate whose topic it came on; a record of another gate is refused.
+    :param gate_id: the gate on whose topic it came; a record of another gate is refused.
     :raises WireError: the message as a whole cannot be read.
     """
     try:
@@ -118,7 +117,7 @@ def _record(raw: bytes, gate_id: str) -> ScanRecord | UnreadableRecord:
 
 
 def _spoiled(raw: bytes) -> str | None:
-    """What the gate itself says is wrong with the row, if it does."""
+    """What the gate says is wrong with its row; None if this is not a `SpoiledRow`."""
     try:
         return f"spoiled in the gate's journal: {read_json(raw, SpoiledRow, limit=MESSAGE_LIMIT).error}"
     except UnreadableError:
@@ -126,7 +125,7 @@ def _spoiled(raw: bytes) -> str | None:
 
 
 def _unreadable(raw: bytes, error: str) -> UnreadableRecord:
-    """With its place, if that much can be read: without it the gate's acknowledgement stops here."""
+    """With its epoch and number, if readable: without them the gate's acknowledgement stops here."""
     error = error[:_ERROR_CHARACTERS]
     try:
         # not strict: a number written as text still says which record this is

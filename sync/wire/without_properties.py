@@ -1,9 +1,9 @@
-"""Messages without their MQTT 5 properties, of which neither hub nor gates read any.
+"""Removes MQTT 5 properties from received messages; neither hub nor gates use any.
 
-paho 2.1 copies the rest of the packet for each property it takes apart, so a message of 1 MB of user
-properties keeps the connection's only thread for minutes, and with it everybody's claims, scans and
-acknowledgements. Any gate may publish such a message on its own topics. So they are left out before paho
-looks at them; what remains of the message goes the way of every other, and is counted against its sender.
+paho 2.1 copies the rest of the packet for each property it parses, so a message with 1 MB of user properties
+blocks the connection's only thread for minutes, and with it everybody's claims, scans and acknowledgements.
+Any gate may publish such a message on its own topics. So the properties are removed before paho parses them;
+the rest of the message is handled like any other, and counts against its sender.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def without_properties(command: int, packet: bytes) -> bytes:
     """The variable header and payload of a PUBLISH (MQTT 5, 3.3.2) with a property length of 0.
 
     :param command: the packet's first byte.
-    :returns: what is no such packet as it was, for paho to refuse.
+    :returns: a packet of another form is unchanged, for paho to refuse.
     """
     at = 2 + int.from_bytes(packet[:2], "big") + (2 if command & 0b110 else 0)
     length = 0
@@ -34,7 +34,7 @@ def without_properties(command: int, packet: bytes) -> bytes:
 
 
 class PlainClient(paho.Client):
-    """paho's client, which reads no property of a message."""
+    """paho's client, but it ignores the properties of a message."""
 
     def _handle_publish(self) -> MQTTErrorCode:
         incoming = self._in_packet

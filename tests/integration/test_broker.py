@@ -250,7 +250,7 @@ def test_each_says_what_it_may_and_nothing_else(club: Club, name: str) -> None:
 def test_each_hears_what_it_may_and_nothing_else(club: Club, name: str, filters: tuple[str, ...]) -> None:
     client = club.client(name).connected()
     end = OURS.scans("gate-2" if name == "gate-1" else "gate-1")
-    mine = (end,) if name == "maguey-hub" else tuple(OURS.heard_at(name))
+    mine = (end,) if name == "maguey-hub" else tuple(OURS.subscriptions(name))
     client.hear(*filters, *mine)
     for topic in TOPICS:
         if topic != end:
@@ -350,9 +350,9 @@ def test_a_gate_that_is_named_as_the_hub_or_is_in_no_list_may_do_nothing(club: C
     gate = Client(
         club.authority, club.authority.issue(name, "a-namesake"), club.broker.port, name
     ).connected()
-    for topic in (*TOPICS, *OURS.said_by(name)):
+    for topic in (*TOPICS, *OURS.publications(name)):
         gate.say(topic, b"said")
-    assert gate.hear(*OURS.heard_at(name), *OURS.heard_at("gate-1"), *TOPICS) == []
+    assert gate.hear(*OURS.subscriptions(name), *OURS.subscriptions("gate-1"), *TOPICS) == []
     club.witness.say(OURS.alerts(), b"the last")
     assert club.witness.until(b"the last") == set()
     gate.close()

@@ -119,7 +119,7 @@ def listens_to_itself_at_once(club: Club) -> None:
 
 def leaves_much_behind(club: Club) -> None:
     with contextlib.closing(Mute(club)) as mute:
-        told = [publish(one, 1, retain=True, properties=PROPERTIES) for one in OURS.said_by(THIEF)]
+        told = [publish(one, 1, retain=True, properties=PROPERTIES) for one in OURS.publications(THIEF)]
         mute.send(*told * (SENT // 4))
 
 
@@ -160,7 +160,7 @@ def test_the_brokers_memory_stays_bounded_and_the_others_go_on(
 ) -> None:
     attack(club)
     honest = club.client(HONEST).connected()
-    assert honest.hear(*OURS.heard_at(HONEST)) == OURS.heard_at(HONEST)
+    assert honest.hear(*OURS.subscriptions(HONEST)) == OURS.subscriptions(HONEST)
     honest.say(OURS.scans(HONEST), b"a scan")
     assert club.witness.heard.get(timeout=PATIENCE_S) == (OURS.scans(HONEST), b"a scan")
     honest.close()

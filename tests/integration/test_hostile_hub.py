@@ -189,7 +189,7 @@ def test_nor_does_one_over_tls(tmp_path: Path, name: str) -> None:
     checks.load_cert_chain(web.certificate, web.key)
     with contextlib.closing(HostileHub(checks)) as hub:
         hub.script = ATTACKS[name]
-        with pytest.raises(FetchError, match=r"given up|cannot be used"):
+        with pytest.raises(FetchError, match=r"aborted|cannot be used"):
             Client(hub, tmp_path, ca_file=str(authority.file)).config()
         assert 0 < hub.sent <= hub.calls * (WASTE_BYTES + BUFFERS)
 
@@ -198,7 +198,7 @@ def test_a_body_that_goes_on_after_its_end_is_not_kept(hub: HostileHub, tmp_path
     """The library keeps all of it, beside the body."""
     hub.script = endless(PACKED + LENGTH + gzip.compress(CONFIG), ZEROS, times=3_000)
     before = peak_kb()
-    with pytest.raises(FetchError, match="goes on after the end"):
+    with pytest.raises(FetchError, match="after the end"):
         Client(hub, tmp_path, step_s=0.0).config()
     assert peak_kb() - before < 64 * 1024
 
@@ -218,7 +218,7 @@ def test_a_download_is_not_gone_on_with_for_ever(hub: HostileHub, tmp_path: Path
         yield began if at == 0 else part + b"Content-Length: %d\r\n\r\n " % (1_000_000 - at)
 
     hub.script = rest
-    with pytest.raises(FetchError, match="given up"):
+    with pytest.raises(FetchError, match="aborted"):
         Client(hub, tmp_path).night()
     assert 2 < hub.calls < 1000
 

@@ -24,7 +24,7 @@ from tests.patience import PATIENCE_S, until
 from tests.sync_bench import Bench
 
 THIEF, HONEST = "gate-1", "gate-2"
-MINE = OURS.heard_at(THIEF)
+MINE = OURS.subscriptions(THIEF)
 DEEP = [f"{n:x}" + "/a" * 190 for n in range(8_000)]
 MANY = [f"maguey/v1/maguey/admissions/{n:x}/deltas" for n in range(16_000)]
 SHARED = [f"$share/{n:x}/{OURS.scans()}" for n in range(12_000)]
@@ -58,12 +58,12 @@ def test_every_filter_that_sync_asks_for_is_granted(club: Club, thief: Client, t
     bench.sync.turn()
     wanted = list(bench.links[0].topics)
     assert len(wanted) == 8
-    assert bench.links[0].topics == OURS.heard_at("gate-1")
+    assert bench.links[0].topics == OURS.subscriptions("gate-1")
     assert thief.hear(*wanted) == wanted
 
 
 def test_every_filter_is_granted_that_sync_asks_for_while_a_gate_floods(thief: Client) -> None:
-    wanted = OURS.heard_by_name(LISTED)
+    wanted = OURS.peer_subscriptions(LISTED)
     assert thief.hear(*wanted) == wanted
 
 
@@ -76,7 +76,7 @@ def test_every_filter_is_granted_that_sync_asks_for_while_a_gate_floods(thief: C
         ("$SYS/#", "$SYS/broker/uptime", "$CONTROL/#", "$CONTROL/dynamic-security/v1/#", "$share/x/#", "$/#"),
         tuple(f"$share/{group}/{one}" for group in ("a", "%u", THIEF) for one in MINE),
         tuple(wrong for one in MINE for wrong in (f"/{one}", f"{one}/", f"{one}/#", one.upper(), f"{one} ")),
-        tuple(topic for topic in TOPICS if topic not in (*MINE, *OURS.heard_by_name(LISTED))),
+        tuple(topic for topic in TOPICS if topic not in (*MINE, *OURS.peer_subscriptions(LISTED))),
         tuple(DEEP[:200]),
         tuple(MANY[:2_000]),
     ],
@@ -90,7 +90,7 @@ def test_the_broker_keeps_no_filter_of_a_flood_and_the_others_go_on(
     club: Club, thief: Client, filters: list[str]
 ) -> None:
     honest = club.client(HONEST).connected()
-    honest.hear(*OURS.heard_at(HONEST))
+    honest.hear(*OURS.subscriptions(HONEST))
     before = memory_kib(club)
     for first in range(0, len(filters), 400):
         assert thief.hear(*filters[first : first + 400]) == []
@@ -117,7 +117,7 @@ def test_nobody_administers_the_brokers_list(club: Club, thief: Client) -> None:
     club.witness.say("$CONTROL/dynamic-security/v1", said)  # whom the hub's listener lets say everything
     assert thief.hear("#", *MINE) == MINE
     honest = club.client(HONEST).connected()
-    assert honest.hear(*OURS.heard_at(HONEST)) == OURS.heard_at(HONEST)
+    assert honest.hear(*OURS.subscriptions(HONEST)) == OURS.subscriptions(HONEST)
     honest.close()
     assert (club.broker.folder / "gates.json").read_text() == before
 
@@ -128,7 +128,7 @@ def test_a_sighup_as_logrotate_sends_it_opens_nothing_and_closes_nothing(club: C
     thief.hear(*MINE)  # it looks for signals once a turn, after the packets of that turn
     assert thief.hear("#", "$share/a/#", *MINE) == MINE
     again = club.client(HONEST).connected()
-    assert again.hear("#", *OURS.heard_at(HONEST)) == OURS.heard_at(HONEST)
+    assert again.hear("#", *OURS.subscriptions(HONEST)) == OURS.subscriptions(HONEST)
     again.close()
 
 
@@ -148,7 +148,9 @@ def test_a_gate_that_the_list_does_not_name_any_more_may_do_nothing_and_is_told_
     )
     told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     will = (OURS.status("gate-3"), b"gone")
-    link = MqttLink(broker, "gate-3", lambda _link, event: told.put(event), will, OURS.heard_at("gate-3"))
+    link = MqttLink(
+        broker, "gate-3", lambda _link, event: told.put(event), will, OURS.subscriptions("gate-3")
+    )
     lost = told.get(timeout=PATIENCE_S)
     assert isinstance(lost, Disconnected)
     assert lost.unlisted

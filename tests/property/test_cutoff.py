@@ -126,7 +126,7 @@ def test_of_more_senders_than_are_remembered_the_first_is_forgotten() -> None:
 
 @given(st.sets(GATES), st.sets(GATES))
 def test_by_name_every_gate_is_heard_but_who_is_cut_off(gates: set[str], cut_off: set[str]) -> None:
-    wide = TOPICS.heard_at("gate-9")
+    wide = TOPICS.subscriptions("gate-9")
     filters = filters_by_name(wide, gates, cut_off)
     if not cut_off:
         assert filters == tuple(wide)

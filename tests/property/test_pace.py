@@ -32,7 +32,7 @@ def test_a_door_that_is_heard_all_the_while_is_believed(
     pace = EntryPace(0, away_s=0)
     for at in a_night(source, minutes, a_minute):
         if not source.randrange(20):
-            pace.tell_waiting(0, int(at * 1000))
+            pace.set_waiting(0, int(at * 1000))
         held_up = source.random() * 30  # on the way
         assert pace.take(NOW + timedelta(seconds=at + skew_s), int((at + held_up) * 1000))
 
@@ -48,11 +48,11 @@ def test_a_backlog_is_believed_in_any_order_whatever_is_told_of_it(
     back_ms = minutes * 60_000
     pace = EntryPace(0, away_s=0)
     if is_told:
-        pace.tell_waiting(len(times), back_ms)
+        pace.set_waiting(len(times), back_ms)
     source.shuffle(times)
     assert all(pace.take(NOW + timedelta(seconds=at), back_ms) for at in times)
     if is_told:
-        pace.tell_waiting(0, back_ms + 10_000)
+        pace.set_waiting(0, back_ms + 10_000)
     for second in range(300):
         at = NOW + timedelta(minutes=minutes, seconds=second)
         assert pace.take(at, back_ms + second * 1000)
@@ -84,7 +84,7 @@ def test_a_gate_that_had_nothing_to_tell_floods_in_vain_whatever_times_it_says(
     """Its last word before was that everything had been acknowledged."""
     source = random.Random(seed)
     pace = EntryPace(0)
-    pace.tell_waiting(0, 0)
+    pace.set_waiting(0, 0)
     said = [NOW - timedelta(seconds=source.uniform(0, 4 * 3600)) for _ in range(3_000)]
     assert sum(pace.take(at, quiet_s * 1000) for at in said) <= BURST + PER_SECOND * quiet_s
 
@@ -111,6 +111,6 @@ def test_no_more_minutes_are_remembered_than_a_night_has() -> None:
 def test_a_clock_of_this_gate_that_goes_back_gives_nothing_twice() -> None:
     pace = EntryPace(0, away_s=0)
     for _ in range(50):
-        pace.tell_waiting(0, 10_000)
-        pace.tell_waiting(0, 0)
+        pace.set_waiting(0, 10_000)
+        pace.set_waiting(0, 0)
     assert sum(pace.take(NOW + timedelta(minutes=n), 0) for n in range(1000)) == BURST

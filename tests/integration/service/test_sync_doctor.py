@@ -242,7 +242,7 @@ def test_beside_a_running_sync_nobody_is_thrown_out(
         assert told.empty()
         running.close()
     assert found["acknowledgement"]["level"] == level
-    assert "maguey-sync runs" in found["acknowledgement"]["result"]
+    assert "maguey-sync is running" in found["acknowledgement"]["result"]
 
 
 # --- TLS ---

@@ -43,7 +43,7 @@ def acked(bench: Bench) -> int:
 
 
 def errors(lines: list[EventDict]) -> list[str]:
-    return [line["event"] for line in lines if line["log_level"] == "error"]
+    return [line["why"] for line in lines if line["log_level"] == "error"]
 
 
 def test_a_journal_older_than_what_the_hub_has_is_sent_from_its_first_number(bench: Bench) -> None:
@@ -56,7 +56,7 @@ def test_a_journal_older_than_what_the_hub_has_is_sent_from_its_first_number(ben
         bench.ack(25)
     assert seqs(bench.sent()) == list(range(1, 16))
     [told] = errors(lines)
-    assert "this card's journal is older than what the hub has" in told
+    assert "the hub has more of it than this card" in told
     assert acked(bench) <= 15
 
 
@@ -169,7 +169,7 @@ def test_a_message_of_one_event_on_the_topic_of_another_is_refused(bench: Bench)
     with capture_logs() as lines:
         bench.hear(there[0], Head(event_id="event-1", version=900, count=0, generation=9))
         bench.hear(there[1], Delta(event_id="event-1", changes=(Change(version=6, row=SOLD),)))
-    assert [line["event"] for line in lines] == ["message not understood"] * 2
+    assert [line["event"] for line in lines] == ["message rejected"] * 2
     assert (held(bench), bench.sync._follower.is_current()) == (at(5), True)
 
 

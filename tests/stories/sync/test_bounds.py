@@ -39,7 +39,7 @@ def test_what_cannot_be_read_is_named_once_and_everywhere_and_the_rest_is_loaded
         loaded_but_for_a_line(bench)
         loaded_but_for_a_line(bench)
         bench.step(seconds=11)
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == [bench.sync._follower.trouble]
+    assert [line["why"] for line in lines if line["log_level"] == "error"] == [bench.sync._follower.trouble]
     assert UNREAD in bench.status().parts["tickets"]
     assert bench.reader.unread() == {"event-1": UNREAD}
     assert bench.reader.find(an_admission().code_hash).admission is not None
@@ -69,7 +69,7 @@ def test_a_night_that_could_not_be_read_is_loaded_anew_when_something_was_correc
     assert len(whole(bench)) == 1
     with capture_logs() as lines:
         loaded_but_for_a_line(bench, 10, unread="")
-    assert "everything of the hub's list can be read again" in [line["event"] for line in lines]
+    assert "list read in full again" in [line["event"] for line in lines]
     assert bench.sync._follower.trouble == ""
     assert bench.reader.unread() == {}
 

@@ -159,7 +159,7 @@ def test_an_answer_of_a_generation_that_cannot_be_yet_locks_out_no_later_one(
                 FetchedFeed(event_id="event-1", version=1, generation=false, spooled=spooled), seconds=3
             )
             assert spooled is None or not spooled.is_there
-    told = [line for line in lines if "generation" in line["event"]]
+    told = [line for line in lines if "generation" in line]
     assert [line["log_level"] for line in told] == ["error"]
     assert current.cache.places()["event-1"].generation == 1
     true = generation(current, 0)

@@ -65,7 +65,7 @@ def test_of_alerts_of_a_reason_the_log_is_told_once_a_minute_with_how_many_there
     with capture_logs() as lines:
         for _ in range(150):
             bench.step(alert("conflict"), alert("guessing"), seconds=0.5)
-    told = [(line["reason"], line["count"]) for line in lines if line["event"] == "the hub alerts"]
+    told = [(line["reason"], line["count"]) for line in lines if line["event"] == "alert received"]
     assert told == [("conflict", 1), ("guessing", 1), ("conflict", 120), ("guessing", 120)]
 
 

@@ -72,7 +72,7 @@ def test_a_log_removed_beside_the_journal_is_told_once_and_waited_for_by_nobody(
     assert set(seqs(bench.sent())) == {1, 2, 3}
     errors = [line["event"] for line in lines if line["log_level"] == "error"]
     assert len(errors) == 1
-    assert "deleted or replaced beside it" in errors[0]
+    assert "-wal or -shm removed" in errors[0]
 
 
 def put_back(bench: Bench) -> None:

@@ -16,7 +16,7 @@ def refuse(bench: Bench, times: int) -> list[str]:
         for _ in range(times):
             bench.step(UNLISTED)
             bench.step(seconds=16)
-    return [line.get("reason", line["event"]) for line in lines]
+    return [line.get("reason", line.get("why")) for line in lines]
 
 
 def test_a_gate_that_was_never_listed_is_told_of_once(bench: Bench) -> None:

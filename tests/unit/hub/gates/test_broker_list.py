@@ -87,15 +87,15 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
     for one in everybody:
         said, heard = set[str](), set[str]()
         if one in gates:
-            said = set(topics.said_by(one))
+            said = set(topics.publications(one))
             heard = common | {topics.ack(one), topics.grants(one), topics.commands(one)}
             heard -= said  # nobody hears itself
         assert {topic for topic in where if plugin.may(one, "publishClientSend", topic)} == said
         assert {topic for topic in where if plugin.may(one, "publishClientReceive", topic)} == heard
-        wanted = {*where, *itertools.chain.from_iterable(map(topics.heard_at, everybody)), "#", "+/#"}
-        wanted |= {f"$share/x/{one}" for one in topics.heard_at(one)}
+        wanted = {*where, *itertools.chain.from_iterable(map(topics.subscriptions, everybody)), "#", "+/#"}
+        wanted |= {f"$share/x/{one}" for one in topics.subscriptions(one)}
         granted = {one_filter for one_filter in wanted if plugin.may_ask_for(one, one_filter)}
-        allowed = {*topics.heard_at(one), *topics.heard_by_name(gates)}
+        allowed = {*topics.subscriptions(one), *topics.peer_subscriptions(gates)}
         assert granted == (allowed if one in gates else set())
         assert granted == {one_filter for one_filter in wanted if plugin.may_give_up(one, one_filter)}
 

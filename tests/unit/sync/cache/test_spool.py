@@ -184,7 +184,7 @@ def test_a_snapshot_leaves_room_for_the_journal(tmp_path: Path) -> None:
 
 def test_a_spool_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="goes on with the tickets it has"):
+    with pytest.raises(StoreError, match="continues with the tickets it has"):
         Spool(tmp_path / "file" / "spool.db").fill([GUEST])
 
 

@@ -235,7 +235,7 @@ def test_an_order_without_a_door_is_told_in_the_log(bench: Bench) -> None:
     bench.line.up = False
     with capture_logs() as lines:
         bench.step(Message(TOPICS.commands("gate-1"), b"{}"))
-    assert "no door" in lines[0]["event"]
+    assert "no door" in lines[0]["why"]
 
 
 def test_a_reply_goes_to_the_hub_also_if_the_broker_was_away(bench: Bench) -> None:

@@ -225,4 +225,4 @@ def test_a_packet_nested_beyond_all_measure_is_told_once_and_ends_nothing(place:
             line.send(b'{"zz":' + b"[" * 1_500)
         line.send(to_packet(Refetch()))
         assert place.hear()[1] == Refetch()
-    assert [entry["event"] for entry in logs].count("a packet of the door is not understood") == 1
+    assert [entry["event"] for entry in logs].count("packet rejected") == 1

@@ -58,10 +58,10 @@ def test_a_flood_is_named_within_ten_seconds_and_its_end_told_with_how_much_it_w
         floods.arrived("gate-2", Arrivals(messages=150, bytes=150 * len(BATCH), dropped=100), second * 1000)
         second += 1
     assert second <= 10
-    (began,) = floods.episodes(second * 1000)
+    (began,) = floods.events(second * 1000)
     assert (began.gate_id, began.began) == ("gate-2", True)
-    assert floods.episodes(second * 1000) == []
-    (over,) = floods.episodes(second * 1000 + CALM_MS)
+    assert floods.events(second * 1000) == []
+    (over,) = floods.events(second * 1000 + CALM_MS)
     assert (over.gate_id, over.began, over.refused >= 100) == ("gate-2", False, True)
 
 

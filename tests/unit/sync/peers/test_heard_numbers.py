@@ -111,6 +111,6 @@ def test_an_alert_of_the_hub_is_logged_and_an_unreadable_one_stops_nothing(bench
     with capture_logs() as lines:
         bench.step(Message(TOPICS.alerts(), b'{"v": 9}'))
         bench.hear(TOPICS.alerts(), Alert(id="1", gate="gate-2", reason="guessing", at=NOW))
-    assert [line["event"] for line in lines] == ["message not understood", "the hub alerts"]
+    assert [line["event"] for line in lines] == ["message rejected", "alert received"]
     assert (lines[1]["at_gate"], lines[1]["reason"]) == ("gate-2", "guessing")
     assert TOPICS.alerts() in bench.links[-1].topics
