@@ -97,7 +97,7 @@ def _parts(config: GateFile) -> Parts:
         eye=_eye(config),
         display=display(config),
         turnstile=relay,
-        journal=Retried("journal", Patient(opening.open).open, opening.let_go),
+        journal=Retried("journal", Patient(opening.open).open, opening.close_journal),
         inputs=Retried("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Retried("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Retried("keypad", lambda: keypad(config), lambda part: part.close()),

@@ -155,7 +155,7 @@ class Bench:
             hub=self._hub_state,
             clock=self.clock,
         )
-        self.journal = Retried("journal", self.opening.open, self.opening.let_go)
+        self.journal = Retried("journal", self.opening.open, self.opening.close_journal)
         self.parts = Parts(
             eye=self.eye,
             display=self.display,

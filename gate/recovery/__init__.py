@@ -1,1 +1,1 @@
-"""Opens the journal; checks a damaged one and puts it together again (docs/adr/0012-a-damaged-journal.md)."""
+"""Checks and opens the journal, and salvages a damaged one (docs/adr/0012-a-damaged-journal.md)."""

@@ -1,13 +1,13 @@
-"""Opens the door's journal, and puts a damaged one right first: docs/adr/0012-a-damaged-journal.md.
+"""Opens the door's journal, after salvaging it if it is damaged: docs/adr/0012-a-damaged-journal.md.
 
-Theory of operation. Four kinds of files stand beside each other, and whatever is killed when, they say
+Theory of operation. There are four kinds of files side by side, and whenever the process is killed, they say
 how far it got:
 
 - ``journal.db`` (with its ``-wal`` and ``-shm``): the journal in use;
-- ``journal.building.db``: a new one being put together. Worth nothing, removed at the next attempt;
-- ``journal.new-<time>.db``: a new one that is complete and on the disk. Whatever else is there, it is the
-  journal from now on: what stands in its place is set aside under the same time, and it takes the place;
-- ``journal.damaged-<time>.db`` (with its companions): set aside, never changed, overwritten or deleted.
+- ``journal.building.db``: a new journal in the making. It is worth nothing and removed at the next attempt;
+- ``journal.new-<time>.db``: a new journal, complete and on the disk. Whatever else is there, this is the
+  journal from now on: the file in its place is set aside under the same time, and this one takes the place;
+- ``journal.damaged-<time>.db`` (with its companions): set aside, and never changed, overwritten or deleted.
 
 So nothing is moved before everything that can be read is safe in the new file.
 """
@@ -31,16 +31,16 @@ from gate.store.journal import Journal
 from gate.store.shared_files import share
 
 PATIENCE_S = 1.0
-"""How long the door's loop waits for its journal; after that it looks after everything else meanwhile."""
+"""How long the door's loop waits for its journal before it goes on with everything else."""
 ENDS = ("", "-wal", "-shm")
 
 
 class Opening:
-    """Opens one gate's journal, again and again. For `gate.common.retried.Retried`.
+    """Opens one gate's journal, as often as needed. For `gate.common.retried.Retried`.
 
-    :param new_epoch: gives ids of numberings that have never been used.
-    :param hub: what the hub has, by sync's account. Called from any thread.
-    :param salvages: False for a command beside the door: it leaves a damaged journal to the door.
+    :param new_epoch: makes epochs that were never used.
+    :param hub: what the hub has, as sync reports it. May be called from any thread.
+    :param salvages: False for a command beside the door, which leaves a damaged journal to the door.
     """
 
     def __init__(  # noqa: PLR0913 – what a journal is made of
@@ -61,7 +61,7 @@ class Opening:
         self._salvages = salvages
         self._was_open = False
         self._suspicion: str | None = None
-        self._followed: set[str] = set()
+        self._believed: set[str] = set()
         self._log = structlog.get_logger()
 
     def open(self) -> Journal:
@@ -81,7 +81,7 @@ class Opening:
                 journal = self._as_it_is()
             except DamagedError as error:
                 if why is not None:
-                    raise  # just made anew: the mistake is ours
+                    raise  # it was just made: the mistake is ours
                 self._salvage(str(error))
                 journal = self._as_it_is()
         self._was_open = True
@@ -91,10 +91,10 @@ class Opening:
         share(self._path)
         return Journal(self._path, self._gate_id, self._new_epoch())
 
-    def let_go(self, journal: Journal) -> None:
-        """Close a journal. One of which a file was deleted or replaced while it was open is put back first.
+    def close_journal(self, journal: Journal) -> None:
+        """Close a journal. If one of its files was deleted or replaced while it was open, put it back first.
 
-        :raises StoreError: it could not be put back; it counts as lost.
+        :raises StoreError: it could not be put back, so it is lost.
         """
         self._suspicion = journal.damage or self._suspicion
         try:
@@ -104,26 +104,26 @@ class Opening:
             journal.close()
 
     def _why_not(self) -> str | None:
-        """Why the journal cannot be used as it is."""
+        """Why the journal cannot be used as it is; None if it can."""
         hub = self._hub()
         if not self._path.exists() or not self._path.stat().st_size:
             has_log = any(_size(companion(self._path, end)) for end in ("-wal", "-shm"))
             was_there = self._was_open or has_log or hub.epoch is not None
-            return f"{self._path}: was there, and is gone." if was_there else None
-        return journal_fault(self._path, self._gate_id, hub) or self._suspected()
+            return f"{self._path}: was there and is gone." if was_there else None
+        return journal_fault(self._path, self._gate_id, hub) or self._found_in_use()
 
-    def _suspected(self) -> str | None:
-        """What was found in use and not now. Followed once: a mistake of ours would go on for ever."""
+    def _found_in_use(self) -> str | None:
+        """Damage found in use but not now. Believed once, or a mistake of ours would repeat for ever."""
         why, self._suspicion = self._suspicion, None
-        if why is None or why in self._followed:
+        if why is None or why in self._believed:
             return None
-        self._followed.add(why)
+        self._believed.add(why)
         return why
 
     def _salvage(self, why: str) -> None:
         if not self._salvages:
-            raise StoreError(f"{why} The door salvages what can be read: start maguey-gate, and look again.")
-        self._log.error("the journal is damaged: what can be read of it goes into a new one", why=why)
+            raise StoreError(f"{why} The door salvages what can be read: start maguey-gate, then try again.")
+        self._log.error("journal damaged, salvaging what can be read", why=why)
         building = self._beside("building")
         found = rebuild(
             self._path,
@@ -135,12 +135,10 @@ class Opening:
         )
         self._complete(building)
         aside = self._put_in_place()
-        self._tell(found, aside)
+        self._report(found, aside)
 
     def _put_back(self, journal: Journal) -> None:
-        self._log.error(
-            "the journal, its -wal or its -shm was deleted or replaced in use: the door puts its own back"
-        )
+        self._log.error("journal deleted or replaced in use, putting it back", path=str(self._path))
         building = self._beside("building")
         with file_error_in_words(building):
             discard(building)
@@ -149,12 +147,12 @@ class Opening:
             self._complete(building)
 
     def _complete(self, building: Path) -> None:
-        """From here on the new file is the journal."""
+        """From now on the new file is the journal."""
         building.rename(self._beside(f"new-{self._stamp()}"))
         flush(self._path.parent)
 
     def _put_in_place(self) -> list[Path]:
-        """Give a complete new journal its place; what stood there is set aside. The files that were."""
+        """Put a complete new journal in its place, if there is one. Returns the files that were set aside."""
         discard(self._beside("building"))
         waiting = sorted(self._path.parent.glob(f"{self._path.stem}.new-*{self._path.suffix}"))
         if not waiting:
@@ -170,14 +168,14 @@ class Opening:
     def _set_aside(self, end: str, stamp: str) -> Path:
         target = companion(self._beside(f"damaged-{stamp}"), end)
         number = 1
-        while target.exists():  # somebody made another journal in between
+        while target.exists():  # somebody made another journal meanwhile
             number += 1
             target = companion(self._beside(f"damaged-{stamp}-{number}"), end)
         companion(self._path, end).rename(target)
         return target
 
     def _stamp(self) -> str:
-        """The time, as part of a name that no file has yet."""
+        """The time, changed if a file with it in its name exists already."""
         time = f"{self._clock.now().wall:%Y%m%dT%H%M%SZ}"
         stamp, number = time, 1
         while any(companion(self._beside(f"damaged-{stamp}"), end).exists() for end in ENDS):
@@ -188,15 +186,15 @@ class Opening:
     def _beside(self, what: str) -> Path:
         return self._path.with_name(f"{self._path.stem}.{what}{self._path.suffix}")
 
-    def _tell(self, found: Salvaged, aside: list[Path]) -> None:
+    def _report(self, found: Salvaged, aside: list[Path]) -> None:
         lost = (
-            "Some of this gate's own admissions are lost: until the hub has made up for it, a first entry of "
-            "a one-time ticket is admitted from what is known, and flagged history_lost."
+            "Some of this gate's own admissions are lost. Until the hub has made up for them, a first entry "
+            "of a one-time ticket is admitted from what is known, and flagged history_lost."
         )
         self._log.error(
-            "the journal was salvaged. "
-            + (lost if found.history_lost else "Nothing is missing.")
-            + " The card may be failing: look into dmesg. The damaged files are kept.",
+            "journal salvaged",
+            meaning=lost if found.history_lost else "Nothing is missing.",
+            advice="The card may be failing: look at dmesg. The damaged files are kept.",
             set_aside=[path.name for path in aside],
             set_aside_bytes=sum(_size(path) for path in aside),
             free_bytes=shutil.disk_usage(self._path.parent).free,
@@ -211,11 +209,11 @@ def _size(path: Path) -> int:
 
 
 class Patient:
-    """Opens the journal in a thread of its own: looking through a large one takes seconds.
+    """Opens the journal in a thread of its own, because checking a large one takes seconds.
 
-    Nothing needs to wait for that thread at the end: it may be killed at any moment.
+    Nobody has to wait for that thread at the end: it may be killed at any moment.
 
-    :param patience_s: how long `open` waits each time it is asked.
+    :param patience_s: how long each call of `open` waits.
     """
 
     def __init__(self, open_it: Callable[[], Journal], patience_s: float = PATIENCE_S) -> None:
@@ -225,9 +223,9 @@ class Patient:
         self._result: Journal | MagueyError | None = None
 
     def open(self) -> Journal:
-        """The journal, if it is open by now.
+        """The journal, once it is open.
 
-        :raises StoreError: it cannot be opened, or is still being looked through.
+        :raises StoreError: it cannot be opened, or is still being checked.
         """
         if self._thread is None:
             self._result = None
@@ -236,7 +234,7 @@ class Patient:
         self._thread.join(self._patience_s)
         if self._thread.is_alive():
             raise StoreError(
-                "The journal is being looked through; that takes a while after something went wrong. "
+                "The journal is being checked, which takes a while after something went wrong. "
                 "Nobody is admitted until then.",
                 Step.DISK_CHECK,
             )
@@ -251,5 +249,5 @@ class Patient:
         except MagueyError as error:
             self._result = error
         except Exception as error:
-            structlog.get_logger().exception("opening the journal failed")
+            structlog.get_logger().exception("journal could not be opened")
             self._result = StoreError(f"The journal could not be opened: {error}", Step.RESTART)

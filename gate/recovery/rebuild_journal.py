@@ -1,13 +1,12 @@
-"""Puts together a new journal from what can still be read of a damaged one.
+"""Builds a new journal from what can still be read of a damaged one.
 
-Rows are read page by page, from the database and from every frame of its write-ahead log, older
-versions of a page as well: a row is never changed once it is written, so whichever version is
-whole will do. An admission whose row is gone may still stand in the index of codes; it is
-remembered then, and refuses the ticket.
+Rows are read page by page, from the database and from every frame of its write-ahead log, older versions of
+a page included: rows never change, so any intact version will do. An admission whose row is gone may still
+be in the index of codes; it is then remembered, and refuses the ticket.
 
-Whether anything is missing can be told, because numbers have no gaps. If nothing is, the numbering goes
-on. Otherwise a new epoch begins with all rows there are, under their old `scan_id`: the hub keeps once
-what it already has. See docs/adr/0012-a-damaged-journal.md.
+Numbers have no gaps, so we can tell whether anything is missing. If not, the numbering goes on. Otherwise a
+new epoch begins with all rows that were found, under their old `scan_id`, so that the hub does not keep
+anything twice. See docs/adr/0012-a-damaged-journal.md.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _LARGEST = 1 << 53
 
 
 class Salvaged(Value, frozen=True):
-    """What came of it. `remembered`: admissions known only from an index."""
+    """The result. `remembered`: how many admissions are known only from an index."""
 
     epoch: str
     rows: int
@@ -59,12 +58,12 @@ class Salvaged(Value, frozen=True):
 def rebuild(  # noqa: PLR0913 – what is known of the old, and what is needed for the new
     old: Path, new: Path, *, gate_id: str, new_epoch: str, hub: LinkState, now: datetime
 ) -> Salvaged:
-    """Make the file `new`, whole and on the disk, from what is left of `old`, which is only read.
+    """Make the file `new`, complete and on the disk, from what is left of `old`, which is only read.
 
-    Takes memory for one page, not for the journal; every attempt begins anew.
+    Needs memory for one page, not for the journal. Every attempt starts from the beginning.
 
     :param old: a journal; it may be missing.
-    :param new_epoch: id of a numbering that has never been used.
+    :param new_epoch: an epoch that was never used.
     :raises StoreError: the new file cannot be written, or the old one is another gate's.
     """
     with file_error_in_words(new):
@@ -72,7 +71,7 @@ def rebuild(  # noqa: PLR0913 – what is known of the old, and what is needed f
         try:
             with contextlib.closing(make(new)) as db:
                 for pragma in ("journal_mode=off", "synchronous=off", "temp_store=memory"):
-                    db.execute(f"pragma {pragma}")  # nobody knows this file before it is complete
+                    db.execute(f"pragma {pragma}")  # nobody uses this file before it is complete
                 db.execute("begin immediate")
                 with _indexed_afterwards(db):
                     salvaged = _Salvage(db, gate_id).run(old, new_epoch, hub, now)
@@ -87,7 +86,7 @@ def rebuild(  # noqa: PLR0913 – what is known of the old, and what is needed f
 
 @contextlib.contextmanager
 def _indexed_afterwards(db: sqlite3.Connection) -> Iterator[None]:
-    """Indexes made once, of all rows, take a fraction of the time of those kept up with every row."""
+    """Make the indexes at the end: that takes a fraction of the time of updating them row by row."""
     indexes = dict(db.execute(SQL["indexes"]).fetchall())
     for name in indexes:
         db.execute(f"drop index {name}")
@@ -97,13 +96,13 @@ def _indexed_afterwards(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def discard(path: Path) -> None:
-    """Remove a database nobody needs, with its companions."""
+    """Remove a database and its companions."""
     for end in ("", "-wal", "-shm", "-journal"):
         companion(path, end).unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -112,7 +111,7 @@ def flush(path: Path) -> None:
 
 
 class _Salvage:
-    """One attempt, inside a transaction of the new journal."""
+    """One attempt, in one transaction of the new journal."""
 
     def __init__(self, db: sqlite3.Connection, gate_id: str) -> None:
         self._db = db
@@ -122,34 +121,34 @@ class _Salvage:
 
     def run(self, old: Path, new_epoch: str, hub: LinkState, now: datetime) -> Salvaged:
         self._db.execute(SQL["found_code"])
-        self._take_all(old)
+        self._read_all(old)
         self._refuse_a_strangers(old)
-        # a file whose log is spoiled may hold less than was committed, and look as if that were all
+        # a file with a spoiled log may look complete although it holds less than was committed
         is_whole = old.exists() and first_spoiled_in_wal(old) is None and self._is_complete(hub)
         remembered = self._remember(int(self._meta["pruned"]) if is_whole else 0, now)
-        rows = self._continue() if is_whole else self._begin_anew(new_epoch)
+        rows = self._continue_epoch() if is_whole else self._begin_epoch(new_epoch)
         self._db.execute(SQL["count_all_as_opened"])
         epoch = self._meta["epoch"] if is_whole else new_epoch
         return Salvaged(epoch=epoch, rows=rows, remembered=remembered, history_lost=not is_whole)
 
-    def _take_all(self, old: Path) -> None:
+    def _read_all(self, old: Path) -> None:
         for page in _pages(old):
             for cell in pages.cells(page):
-                self._take(cell)
+                self._keep(cell)
 
-    def _take(self, cell: pages.Cell) -> None:
+    def _keep(self, cell: pages.Cell) -> None:
         values = cell.values
         if len(values) == len(COLUMNS) and cell.rowid is not None:
-            self._take_row(cell.rowid, values)
+            self._keep_row(cell.rowid, values)
         elif len(values) == 2 and cell.rowid is None:
             first, second = values
             if isinstance(first, str) and isinstance(second, int) and _HASH.fullmatch(first):
                 self._db.execute(SQL["put_found_code"], (first, second))
             elif isinstance(first, str) and isinstance(second, str):
-                self._take_note(first, second)
+                self._keep_note(first, second)
 
-    def _take_row(self, rowid: int, values: tuple[Any, ...]) -> None:
-        """A row is taken if it is a record of this gate; its number stands before it, not in it."""
+    def _keep_row(self, rowid: int, values: tuple[Any, ...]) -> None:
+        """Keep a row if it is a record of this gate. Its number is the cell's rowid, not among its values."""
         row = (*values[:_SEQ], rowid, *values[_SEQ + 1 :])
         try:
             record = from_row(row)
@@ -160,8 +159,8 @@ class _Salvage:
         elif 0 < rowid < _LARGEST:
             self._db.execute(PUT_ROW, row)
 
-    def _take_note(self, key: str, value: str) -> None:
-        """The newest version of a note is read last."""
+    def _keep_note(self, key: str, value: str) -> None:
+        """Keep a note of `meta`, or a remembered admission. The newest version of a note is read last."""
         if key in META:
             self._meta[key] = value
         elif _HASH.fullmatch(key):
@@ -181,7 +180,7 @@ class _Salvage:
         return int(rows)
 
     def _is_complete(self, hub: LinkState) -> bool:
-        """Whether everything that was ever written and not pruned is there."""
+        """Whether everything is there that was ever written and not pruned."""
         meta = self._meta
         if meta.get("gate_id") != self._gate_id or not meta.get("pruned", "").isdecimal():
             return False
@@ -194,13 +193,13 @@ class _Salvage:
     def _remember(self, pruned: int, now: datetime) -> int:
         return self._db.execute(SQL["remember"], {"pruned": pruned, "now": now.isoformat()}).rowcount
 
-    def _continue(self) -> int:
-        """Rows that were pruned may still be read from pages nobody uses; they have had their time."""
+    def _continue_epoch(self) -> int:
+        """Drop rows that were pruned long ago and are still on unused pages."""
         self._db.execute(SQL["drop_pruned"], (int(self._meta["pruned"]),))
         self._note(self._meta)
         return self._rows()
 
-    def _begin_anew(self, epoch: str) -> int:
+    def _begin_epoch(self, epoch: str) -> int:
         self._db.execute(SQL["take_numbers_away"], {"epoch": epoch})
         self._db.execute(SQL["number_anew"])
         rows = self._rows()
@@ -220,14 +219,14 @@ class _Salvage:
 
 
 def _pages(path: Path) -> Iterator[bytes]:
-    """Every page of a database and of its log, the newest version of each last."""
+    """Every page of a database and its log, the newest version of each page last."""
     yield from _chunks(path, 0, PAGE)
     for frame in _chunks(companion(path, "-wal"), pages.WAL_HEADER, pages.FRAME):
         yield frame[pages.FRAME_HEADER :]
 
 
 def _chunks(path: Path, start: int, size: int) -> Iterator[bytes]:
-    """A file piece by piece; a piece the card does not give is left out."""
+    """A file in pieces; a piece that the card does not deliver is empty."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

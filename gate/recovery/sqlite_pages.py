@@ -1,15 +1,16 @@
-"""What can still be read in a SQLite file that SQLite itself refuses: page by page, cell by cell. Pure.
+"""Reads SQLite files that SQLite itself refuses: page by page, cell by cell. Pure.
 
-Theory of operation. A database is pages of one size; a row of a table stands whole in one leaf page
-as a cell (number of the row, then a record), an entry of an index as a cell of an index page. So a
-page that is itself whole gives its rows though its neighbours, the root of its tree or the header of
-the file are gone. No page says which table it is of: whoever asks recognises records by their shape. Rows
-that spill over onto further pages are not read; the gate's are shorter (450 of 4,096 bytes).
+Theory of operation. A database consists of pages of one size. A row of a table is a cell (row number, then a
+record) of one leaf page, and an entry of an index is a cell of an index page. So an intact page yields its
+rows even if its neighbours, the root of its tree or the header of the file are lost. A page does not say
+which table it belongs to; the caller recognises records by their shape. Rows that spill over onto further
+pages are not read; the gate's are shorter (450 of 4,096 bytes).
 
-A write-ahead log is frames: a header and a newer version of one page. The checksum of a frame goes on
-from the one before, so each can be checked on its own with what the frame before it says.
+A write-ahead log consists of frames: a header and a newer version of one page. The checksum of a frame
+continues that of the frame before, so each frame can be checked if one knows what the frame before it says.
 
-Source: https://www.sqlite.org/fileformat2.html, sections 1.6 (b-tree pages), 2.1 (records), 4 (WAL).
+docs/adr/0025-our-own-reader-of-sqlite-pages.md says why we do not use ``sqlite3 .recover``. Source:
+https://www.sqlite.org/fileformat2.html, sections 1.6 (b-tree pages), 2.1 (records), 4 (WAL).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ WAL_HEADER = 32
 FRAME_HEADER = 24
 FRAME = FRAME_HEADER + PAGE
 HEADER = 100
-"""Bytes of the file's header, which stands on the first page before its tree."""
+"""Bytes of the file's header, which comes before the tree on the first page."""
 
 CellValue = int | float | str | bytes | None
 _WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
@@ -34,18 +35,18 @@ _MOST_CELLS = (PAGE - 8) // 4
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _NOTHING = (0, 8, 9)
 _LARGEST_WHOLE = PAGE - 35
-"""A longer record of a table's row spills over onto another page."""
+"""A record of a table's row that is longer than this spills over onto another page."""
 
 
 class Cell(NamedTuple):
-    """One entry of a page. `rowid`: of a row of a table; None of an entry of an index."""
+    """One entry of a page. `rowid`: the number of a table's row; None for an entry of an index."""
 
     rowid: int | None
     values: tuple[CellValue, ...]
 
 
 class Log(NamedTuple):
-    """A write-ahead log's header: its salts mark the frames written since it was last begun anew."""
+    """A write-ahead log's header. Its salts mark the frames written since the log was last restarted."""
 
     salts: bytes
     order: str
@@ -53,7 +54,7 @@ class Log(NamedTuple):
 
 
 def cells(page: bytes) -> Iterator[Cell]:
-    """The entries of one page that can be read; none of a page that is no leaf and no index."""
+    """The readable entries of one page; none if it is neither a leaf nor of an index."""
     start = HEADER if page.startswith(b"SQLite format 3\0") else 0
     kind = page[start] if len(page) == PAGE else 0
     if kind not in _TREE_HEADER:
@@ -65,7 +66,7 @@ def cells(page: bytes) -> Iterator[Cell]:
         try:
             yield _cell(page, place, kind)
         except (ValueError, IndexError, struct.error):
-            continue  # this one is gone; its neighbours may not be
+            continue  # this one is lost; its neighbours may not be
 
 
 def _cell(page: bytes, place: int, kind: int) -> Cell:
@@ -81,7 +82,7 @@ def _cell(page: bytes, place: int, kind: int) -> Cell:
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of one to nine bytes, and where what follows it begins. Raises `IndexError`."""
+    """A number of one to nine bytes, and the place after it. Raises `IndexError`."""
     value = 0
     if data[at] < 0x80:
         return data[at], at + 1  # nearly always
@@ -95,7 +96,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def record(data: bytes) -> tuple[CellValue, ...]:
-    """The values of one record. Raises `ValueError` or `IndexError` for what is none."""
+    """The values of one record. Raises `ValueError` or `IndexError` if it is not one."""
     body, at = varint(data, 0)
     end = body
     values = []
@@ -124,7 +125,7 @@ def _value(data: bytes, at: int, kind: int) -> tuple[CellValue, int]:
 
 
 def log(header: bytes) -> Log | None:
-    """The header of a write-ahead log; None if it is none: SQLite ignores the whole log then."""
+    """The header of a write-ahead log; None if it is invalid, because SQLite then ignores the whole log."""
     if len(header) != WAL_HEADER:
         return None
     order = _WAL_MAGIC.get(int.from_bytes(header[:4], "big"))
@@ -137,7 +138,7 @@ def log(header: bytes) -> Log | None:
 
 
 def checksum(data: bytes, order: str, before: tuple[int, int]) -> tuple[int, int]:
-    """SQLite's checksum of whole pairs of 4 bytes, going on from `before`."""
+    """SQLite's checksum over pairs of 4-byte words, continued from `before`."""
     first, second = before
     numbers = iter(struct.unpack(f"{order}{len(data) // 4}I", data))
     for even, odd in zip(numbers, numbers, strict=True):
@@ -147,21 +148,21 @@ def checksum(data: bytes, order: str, before: tuple[int, int]) -> tuple[int, int
 
 
 def is_whole(frame: bytes, order: str, before: tuple[int, int]) -> bool:
-    """Whether a frame is as it was written. `before`: what the frame before it, or the header, says."""
+    """Whether a frame is intact. `before`: the checksum of the frame before it, or of the header."""
     return sums_of(frame) == checksum(frame[:8] + frame[FRAME_HEADER:], order, before)
 
 
 def sums_of(frame: bytes) -> tuple[int, int]:
-    """The checksum a frame says it has."""
+    """The checksum in a frame's header."""
     sums: tuple[int, int] = struct.unpack(">2I", frame[16:24])
     return sums
 
 
 def first_spoiled(header: bytes, frames: Iterator[bytes]) -> int | None:
-    """The first frame since the log was begun anew that is not as it was written; None if all are.
+    """The first frame since the log was restarted that is not intact; None if all are.
 
-    From there on SQLite forgets what was committed, without a word: it cannot tell it from a
-    write that the power cut short. `-1`: the header itself, and with it everything.
+    From there on SQLite silently forgets what was committed, because it cannot tell it from a write that a
+    power cut interrupted. `-1`: the header itself, and with it everything.
     """
     begun = log(header)
     if begun is None:
@@ -169,7 +170,9 @@ def first_spoiled(header: bytes, frames: Iterator[bytes]) -> int | None:
     before, stale = begun.sums, None
     for number, frame in enumerate(frames):
         if frame[8:16] != begun.salts:
-            stale = number if stale is None else stale  # of an older log, unless another of this one follows
+            stale = (
+                number if stale is None else stale
+            )  # left from an older log, unless a frame of this log follows
         elif stale is not None:
             return stale
         elif not is_whole(frame, begun.order, before):

@@ -1,11 +1,11 @@
 """The journal: every scan, durable before the turnstile moves (data model 3.2).
 
-One SQLite file in WAL mode with ``synchronous=FULL``: only that survives a power cut at the
-last commit. A scan takes its turn in one ``BEGIN IMMEDIATE`` transaction, inside which the
-past of its code is read, the verdict made and the row written; leaving it commits.
+One SQLite file in WAL mode with ``synchronous=FULL``, without which the last commit might not survive a power
+cut. Each scan takes its turn in one ``BEGIN IMMEDIATE`` transaction: it reads the past of its code, makes the
+verdict and writes the row; leaving the turn commits.
 
-Beside each admission stands whether its turnstile was opened: `mark_opening` before the pulse,
-`settle` after it. See docs/adr/0011-when-an-admission-counts.md for why both.
+The journal also holds whether the turnstile was opened for each admission: `mark_opening` before the pulse,
+`settle` after it. docs/adr/0011-when-an-admission-counts.md says why both are needed.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def first(db: Database) -> None:
 
 @_MIGRATIONS()
 def openings(db: Database) -> None:
-    """Which turnstiles were opened. What was released before this was known counts as opened."""
+    """Whether a turnstile was opened. What was released before this table existed counts as opened."""
     for statement in SQL["openings"].split(";\n"):
         db.execute(statement)
 
 
 @_MIGRATIONS()
 def memory(db: Database) -> None:
-    """What a salvaged journal remembers, and up to where rows were pruned."""
+    """What a salvaged journal remembers, and up to which number rows were pruned."""
     for statement in SQL["memory"].split(";\n"):
         db.execute(statement)
 
@@ -57,8 +57,8 @@ def memory(db: Database) -> None:
 class Past(Value, frozen=True):
     """This gate's own admissions of a code, in any order.
 
-    `annulled`: whoever else knows of these is behind. `lost`: some of this gate's admissions, of
-    whatever code, are not known any more.
+    `annulled`: other sources may still report these as admissions. `lost`: this gate has lost some of its
+    admissions, of whatever code.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -75,7 +75,7 @@ class Turn:
         self._epoch = epoch
 
     def past(self, code_hash: str) -> Past:
-        """What this gate knows of its own admissions of a code."""
+        """This gate's own admissions of a code."""
         rows = self._db.execute(SQL["past_of_code"], (code_hash,)).fetchall()
         return _past(self._path, rows) if rows else Past()
 
@@ -86,24 +86,24 @@ class Turn:
         return int(count)
 
     def append(self, record: ScanRecord) -> ScanRecord:
-        """Write a record; it comes back with its `epoch` and `seq`.
+        """Write a record and return it with its `epoch` and `seq`.
 
-        :raises DamagedError: it does not stand there afterwards: a trigger somebody put into the file can
-            drop a row without an error, and a turnstile would open for what no record tells of.
+        :raises DamagedError: the record is not there afterwards. A trigger that somebody put into the file
+            can drop a row without an error, and the turnstile would open without a record.
         """
         ((seq,),) = self._db.execute(SQL["next_seq"]).fetchall()
         placed = msgspec.structs.replace(record, epoch=self._epoch, seq=seq)
         written = self._db.execute(INSERT, to_row(placed)).rowcount
         if written != 1 or self._db.execute(SQL["knows"], (placed.scan_id,)).fetchone() is None:
             raise DamagedError(
-                f"{self._path}: took a record and did not keep it: somebody changed its tables. "
+                f"{self._path}: accepted a record and did not keep it: somebody changed its tables. "
                 "Nobody is admitted until it is salvaged."
             )
         return placed
 
 
 def _past(path: Path, rows: Sequence[tuple[Any, ...]]) -> Past:
-    """The rows of `past_of_code`."""
+    """Reads the rows of the query `past_of_code`."""
     with reading_values(path):
         return Past(
             entries=tuple(_entry(row) for row in rows if row[0] == "entry"),
@@ -113,7 +113,7 @@ def _past(path: Path, rows: Sequence[tuple[Any, ...]]) -> Past:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    """One row of `past_of_code` that tells of an admission."""
+    """Reads one row of `past_of_code` that is an admission."""
     _, at, gate, scan = row
     return Entry(at=moment(at), gate=gate, scan=scan or "")
 
@@ -121,14 +121,14 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 class Journal:
     """The door's journal file.
 
-    :param new_epoch: id of a numbering that has never been used, taken when the file is new.
-    :raises StoreError: the file cannot be opened, made or read, or belongs to another gate.
+    :param new_epoch: an epoch that was never used, for a new file.
+    :raises StoreError: the file cannot be opened, made or read, or it belongs to another gate.
     """
 
     def __init__(self, path: Path, gate_id: str, new_epoch: str) -> None:
         self.path = path
         self.damage: str | None = None
-        """What was found to be damaged in use; the file has to be salvaged."""
+        """The damage found in use, after which the file has to be salvaged."""
         check_place(path)
         with file_error_in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,9 @@ class Journal:
             try:
                 with reading_values(path):
                     self.epoch = self._identify(gate_id, new_epoch)
-                self._db.execute(SQL["settle"])  # a disk that takes nothing is told of here, not to a guest
+                self._db.execute(
+                    SQL["settle"]
+                )  # a disk that takes no writes fails here and not when a guest comes
                 self._identity = identity(path)
             except BaseException:
                 self._db.close()
@@ -159,7 +161,7 @@ class Journal:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[Turn]:
-        """One transaction; left normally it is on disk, left by an exception it never was.
+        """One transaction: it is on disk when the block ends, and never happened if the block raises.
 
         :raises StoreError: the disk is full or broken; nothing was written.
         """
@@ -169,35 +171,35 @@ class Journal:
             yield Turn(self.path, self._db, self.epoch)
             self._db.execute("commit")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back itself
+            with contextlib.suppress(sqlite3.Error):  # a failed commit may have rolled back already
                 self._db.execute("rollback")
             with self._in_words():
                 raise
 
     def is_in_place(self) -> bool:
-        """Whether the files that are open, its log included, are still those under their names."""
+        """Whether the open files, the log included, are still the files with these names."""
         return identity(self.path) == self._identity
 
     def _check_in_place(self) -> None:
-        """A file that was deleted under us goes on taking writes that nobody will ever read."""
+        """Raises if a file was deleted or replaced: it would go on taking writes that nobody ever reads."""
         if not self.is_in_place():
             raise StoreError(
-                f"{self.path}: it, or its -wal or -shm, was moved or deleted while in use. It is put back."
+                f"{self.path}: it, or its -wal or -shm, was moved or deleted in use. It will be put back."
             )
 
     def copy_to(self, path: Path) -> None:
-        """All of it into another file, also after this one was deleted.
+        """Copy all of it to another file, even if this one was deleted.
 
-        :raises StoreError: it cannot be read, or the other not written.
+        :raises StoreError: this file cannot be read, or the other not written.
         """
         with file_error_in_words(path), contextlib.closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
 
     def mark_opening(self, scan_id: str) -> None:
-        """The turnstile is about to be opened for this admission. Survives the process, not yet a power cut.
+        """Note that the turnstile is about to open for this admission; a power cut may still undo that.
 
-        :raises StoreError: it could not be written, or the admission was annulled meanwhile (a door that was
-            started beside a command annuls what was not opened yet); do not open.
+        :raises StoreError: do not open, because the mark could not be written, or the admission was annulled
+            meanwhile (a door started while a command runs annuls what was not opened yet).
         """
         with self._in_words():
             self._db.execute("pragma synchronous=normal")
@@ -208,14 +210,14 @@ class Journal:
         if not marked:
             raise StoreError(
                 f"{self.path}: the admission {scan_id} was annulled before the turnstile opened. "
-                "Nobody is let in by it; the ticket is still good: scan it again."
+                "Nobody came in with it, so the ticket is still good: scan it again."
             )
 
     def check_numbering(self, epoch: str | None, hub_seq: int, last_seq: int | None = None) -> None:
-        """Compare with what the hub has of a numbering: numbers it has given once it would take for others.
+        """Compare with what the hub has of an epoch, so that no number is ever used for a second record.
 
-        :param last_seq: this journal's newest number, where the caller has it at hand.
-        :raises DamagedError: the hub has more of it than is in here: the file was put back from a backup.
+        :param last_seq: this journal's newest number, if the caller has it at hand.
+        :raises DamagedError: the hub has more than this file, so the file was restored from a backup.
         """
         if epoch != self.epoch:
             return
@@ -223,12 +225,12 @@ class Journal:
             last = self.last_seq() if last_seq is None else last_seq
             if hub_seq > last:
                 raise DamagedError(
-                    f"{self.path}: ends at number {last}, and the hub has {hub_seq} of this numbering: it "
-                    "was put back from a backup, or lost its end. It is salvaged into a new numbering."
+                    f"{self.path}: ends at number {last}, but the hub has {hub_seq} of this numbering. "
+                    "It was put back from a backup, or lost its end. It is salvaged into a new numbering."
                 )
 
     def knows(self, scan_id: str) -> bool:
-        """Whether there is a record of this id: an order of staff that left one has been followed.
+        """Whether there is a record with this id; an order of staff that has one was followed.
 
         :raises StoreError: the journal cannot be read.
         """
@@ -236,7 +238,7 @@ class Journal:
             return self._db.execute(SQL["knows"], (scan_id,)).fetchone() is not None
 
     def last_ordered(self) -> ScanRecord | None:
-        """The newest record that says what the turnstile is to be for everybody; None if there is none.
+        """The newest record of an order to hold open, close or resume; None if there is none.
 
         :raises StoreError: the journal cannot be read.
         """
@@ -246,12 +248,12 @@ class Journal:
                 return from_row(row) if row else None
 
     def settle(self) -> None:
-        """Make every mark so far durable. Called once the pulse is given, off the guest's path."""
+        """Make all marks so far durable. Call it after the pulse, when no guest waits."""
         with self._in_words():
             self._db.execute(SQL["settle"])
 
     def unopened(self) -> list[ScanRecord]:
-        """Admissions whose turnstile was to open and never did: a crash or a fault came in between.
+        """Admissions whose turnstile should have opened and never did, because of a crash or a fault.
 
         :raises StoreError: the journal cannot be read.
         """
@@ -261,7 +263,7 @@ class Journal:
                 return [from_row(row) for row in rows]
 
     def last_seq(self) -> int:
-        """Number of the newest record, 0 if there was never one."""
+        """The number of the newest record, 0 if there never was one."""
         with self._in_words():
             rows = self._db.execute(SQL["meta_get"], ("last_seq",)).fetchall()
         if len(rows) != 1 or not str(rows[0][0]).isdecimal():
@@ -270,9 +272,9 @@ class Journal:
         return int(rows[0][0])
 
     def history_lost(self) -> int | None:
-        """Some of this gate's own admissions are lost: up to which number the hub has to have all others.
+        """If this gate has lost some of its admissions: up to which number the hub has to have all others.
 
-        None if nothing was lost, or the hub made up for it (`end_history_lost`).
+        None if nothing was lost, or the hub has made up for it (`end_history_lost`).
         """
         with self._in_words():
             rows = self._db.execute(SQL["meta_get"], ("history_lost",)).fetchall()
@@ -280,12 +282,12 @@ class Journal:
             return int(rows[0][0]) if rows else None
 
     def end_history_lost(self) -> None:
-        """What the hub knows is known here again, or somebody decided to go on without."""
+        """This gate knows again what the hub knows, or somebody decided to go on without."""
         with self._in_words():
             self._db.execute(SQL["end_history_lost"])
 
     def waiting_entries(self, after_seq: int, event_id: str) -> int:
-        """First entries of an event that the hub has not acknowledged: guests only we count."""
+        """First entries of an event that the hub has not acknowledged: guests whom only this gate counts."""
         with self._in_words():
             ((count,),) = self._db.execute(SQL["waiting_entries"], (after_seq, event_id)).fetchall()
             return int(count)
@@ -293,11 +295,11 @@ class Journal:
     def tidy(self, acked_seq: int, older_than: datetime, now: Now) -> int:
         """Prune rows that are in Postgres and past their retention, then checkpoint the WAL.
 
-        Called between scans, never inside one: SQLite's own checkpoint would stall a decision.
-        What was written since this boot is aged by the clock that does not jump.
+        Call it between scans: SQLite's automatic checkpoint would delay a decision. The age of rows of this
+        boot is measured by the clock that does not jump.
 
         :param older_than: the oldest wall-clock time to keep.
-        :returns: how many rows went.
+        :returns: how many rows were pruned.
         """
         limits = {
             "acked": acked_seq,
@@ -330,12 +332,12 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
 
 def make(path: Path) -> sqlite3.Connection:
-    """A connection to a journal whose tables are there and of this version."""
+    """A connection to a journal whose tables exist and are of this version."""
     db = connect_journal(path)
     try:
         with reading_values(path):
@@ -347,12 +349,12 @@ def make(path: Path) -> sqlite3.Connection:
 
 
 def migrate_journal(db: Database) -> None:
-    """Make or renew the journal's tables."""
+    """Make or migrate the journal's tables."""
     _MIGRATIONS.apply(db)
 
 
 def connect_journal(path: Path) -> sqlite3.Connection:
-    """A connection as the journal needs it: WAL, FULL, own transactions, no automatic checkpoint."""
+    """A connection as the journal needs it: WAL, FULL, explicit transactions, no automatic checkpoint."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
     db.execute(f"pragma page_size={PAGE}")
     db.execute("pragma journal_mode=wal")

@@ -28,7 +28,7 @@ from tests.lean import lean
 
 GUESTS = 3
 STEPS = {module.__file__ for module in (opening, salvage, journal)}
-READING = {"_take_all", "_take", "_take_row", "_take_note", "_pages", "_chunks"}
+READING = {"_read_all", "_keep", "_keep_row", "_keep_note", "_pages", "_chunks"}
 """Row by row, into a file that nobody knows yet: being killed at one is like being killed at another."""
 
 
@@ -81,7 +81,7 @@ def deleted_under_the_door(folder: Path) -> None:
     """The door had put its own copy beside; what was put in the journal's place is another's."""
     made = a_night(folder)
     (folder / "journal.db").unlink()
-    an_opening(folder).let_go(made)
+    an_opening(folder).close_journal(made)
     Journal(folder / "journal.db", "gate-1", "somebody's").close()
 
 

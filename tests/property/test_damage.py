@@ -159,7 +159,7 @@ def opened(door: Opening) -> tuple[Journal, set[int], bool]:
             journal.unopened()
             return journal, known_in(journal), attempt > 0
         except StoreError:
-            door.let_go(journal)
+            door.close_journal(journal)
             journal = door.open()
     raise AssertionError("it is never well")
 

@@ -137,7 +137,7 @@ class Process:
             eye=self._eye,
             display=RecordingDisplay(),
             turnstile=Retried[Turnstile]("turnstile", lambda: self.relay, lambda part: part.close()),
-            journal=Retried("journal", lambda: self._watched(opening.open()), opening.let_go),
+            journal=Retried("journal", lambda: self._watched(opening.open()), opening.close_journal),
             inputs=Retried[Inputs]("inputs", lambda: self.inputs, lambda part: part.close()),
             voice=Retried[Voice]("lights", RecordingVoice, lambda part: part.close()),
             keypad=Retried[Keypad]("keypad", lambda: ScriptedKeypad(lambda: 0.0), lambda part: part.close()),

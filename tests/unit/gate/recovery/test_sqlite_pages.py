@@ -89,7 +89,7 @@ def test_a_journal_that_takes_long_is_waited_for_outside_the_doors_loop(tmp_path
         return Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
 
     patient = Patient(slowly, patience_s=0)
-    with pytest.raises(StoreError, match="being looked through") as told:
+    with pytest.raises(StoreError, match="being checked") as told:
         patient.open()
     assert told.value.step is Step.DISK_CHECK
     go_on.set()

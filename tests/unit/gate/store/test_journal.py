@@ -188,7 +188,7 @@ def test_numbers_the_hub_has_and_this_file_has_not_were_given_before(
     if is_sound:
         journal.check_numbering(epoch, hub_seq)
         return
-    with pytest.raises(DamagedError, match=r"ends at number 1, and the hub has 2 of this numbering"):
+    with pytest.raises(DamagedError, match=r"ends at number 1, but the hub has 2 of this numbering"):
         journal.check_numbering(epoch, hub_seq)
     assert journal.damage is not None
 
