@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gate.rules.alert import Alert
 from gate.rules.command import OrderReply
-from gate.rules.model import Ruling, ScanRecord
+from gate.rules.model import EventKind, Ruling, ScanRecord
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect
 from hub.db.statements import query
@@ -117,7 +117,7 @@ def test_a_revoked_gates_scans_are_evidence_and_change_nothing(
         record(2, event_id=night.event, subject_id=other),
         record(3, event_id=night.event, subject_id=guest, kind="vip_pass"),
         record(4, event_id=night.event, subject_id=known),
-        record(5, record="annulled", refers_to=before.scan_id, verdict=Ruling.NONE, reason="passage_timeout"),
+        record(5, record="annulled", refers_to=before.scan_id, verdict=Ruling.NONE, reason=EventKind.EXPIRED),
         record(6, record="event", verdict=Ruling.NONE, reason="tamper"),
         record(7, code_hash="e" * 64, event_id=night.event),
     ]
