@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.common.errors import StoreError
 from gate.common.foreign import read_json
+from gate.common.seldom import Seldom
 from gate.door.parts import Parts
 from gate.door.signs import Signs
 from gate.door.turnstile import DoorTurnstile
@@ -35,8 +36,6 @@ EACH_MS = 200
 MOST_WAITING = 32
 MOST_REMEMBERED = 100
 """Answers kept for orders that are delivered again. The oldest are dropped; the journal keeps every order."""
-QUIET_MS = 60_000
-"""Orders that are not staff's are logged this often, with their number."""
 _WAYS: Mapping[Action, OrderAction] = {
     "hold_open": OrderAction.HOLD_OPEN,
     "close": OrderAction.CLOSE,
@@ -75,10 +74,9 @@ class StaffOrders:
         self._changed = changed
         self._waiting: deque[bytes] = deque()
         self._next_ms = 0
-        self._quiet_until_ms = 0
-        self._unheard = 0
         self._answers: dict[str, str] = {}
         self._log = structlog.get_logger()
+        self._seldom = Seldom(lambda: parts.clock.now().monotonic_ms / 1000)
         self.restarts = False
 
     def turn(self, now: Now) -> None:
@@ -87,7 +85,7 @@ class StaffOrders:
             if len(self._waiting) < MOST_WAITING:
                 self._waiting.append(sealed)
             else:
-                self._not_staffs("too many at once", now)
+                self._seldom.say(self._log.warning, "unverified order refused", why="too many at once")
         if self._waiting and now.monotonic_ms >= self._next_ms:
             self._next_ms = now.monotonic_ms + EACH_MS
             self._look_at(self._waiting.popleft(), now)
@@ -95,7 +93,7 @@ class StaffOrders:
     def _look_at(self, sealed: bytes, now: Now) -> None:
         command = unseal(sealed, self._keys, self._gate_id, now)
         if isinstance(command, RefusedOrder) and not command.id:
-            self._not_staffs(command.why, now)
+            self._seldom.say(self._log.warning, "unverified order refused", why=command.why)
             self._refuse_unverified(sealed, command.why, now)
             return
         if command.id not in self._answers:
@@ -114,14 +112,6 @@ class StaffOrders:
         if len(self._answers) >= MOST_REMEMBERED:
             del self._answers[next(iter(self._answers))]
         self._answers[command_id] = why
-
-    def _not_staffs(self, why: str, now: Now) -> None:
-        """Log it, but not so often that somebody without staff's key can flood the log."""
-        self._unheard += 1
-        if now.monotonic_ms < self._quiet_until_ms:
-            return
-        self._log.warning("unverified orders refused", why=why, count=self._unheard)
-        self._unheard, self._quiet_until_ms = 0, now.monotonic_ms + QUIET_MS
 
     def _answer(self, command: Command | RefusedOrder, now: Now) -> str:
         """Follow it if possible; returns why not, or nothing."""

@@ -79,16 +79,13 @@ class DoorTurnstile:
         self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
         relay = self._parts.turnstile.part
         outcomes += self._lost(relay.lost() if relay is not None else 0)
-        self._tell(outcomes)
         self._owe(now, outcomes)
         self._move(now.monotonic_ms)
         return outcomes
 
     def never_opened(self, pulses: int) -> None:
         """Annul that many admissions, the newest, whose release can no longer be given: the door stops."""
-        outcomes = self._lost(pulses)
-        self._tell(outcomes)
-        self._owe(self._parts.clock.now(), outcomes)
+        self._owe(self._parts.clock.now(), self._lost(pulses))
 
     def _lost(self, pulses: int) -> tuple[Outcome, ...]:
         self._passage, outcomes = lost(self._passage, pulses)
@@ -107,7 +104,6 @@ class DoorTurnstile:
     def follow(self, wanted: OrderAction) -> tuple[Outcome, ...]:
         """The same for an order that is recorded already."""
         self._passage, outcomes = order(self._passage, wanted)
-        self._tell(outcomes)
         self._move(self._parts.clock.now().monotonic_ms)
         return outcomes
 
@@ -138,8 +134,9 @@ class DoorTurnstile:
             for record in self._owed:
                 turn.append(record)
             lost = journal.unopened() if is_new else []
-            for scan in lost:
-                turn.append(self._annulment(scan))
+            for scan in lost:  # domain 2.3: committed and never opened
+                never = Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=scan)
+                turn.append(self._record(never, self._parts.clock.now()))
         if lost:
             self._log.warning(
                 "admissions annulled", why="never let through", seqs=[scan.seq for scan in lost]
@@ -158,11 +155,6 @@ class DoorTurnstile:
         with contextlib.suppress(CacheError):  # nobody can tell, and what happened at the door is recorded
             link = self._parts.cache.link(self._parts.clock.now())
             journal.check_numbering(link.epoch, link.hub_seq)
-
-    def _annulment(self, scan: ScanRecord) -> ScanRecord:
-        """Domain 2.3: an admission that was committed and never opened is annulled at the next start."""
-        never = Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=scan)
-        return self._record(never, self._parts.clock.now())
 
     def _sensed(self, now: Now) -> Sensed:
         """What the inputs say. Without them, nobody is known not to have walked, and no alarm to be over."""
@@ -195,13 +187,11 @@ class DoorTurnstile:
             return  # tried again each turn
         self._holding.over()
 
-    def _tell(self, outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            seq = outcome.scan.seq if outcome.scan else None
-            self._log.info("outcome noted", record=outcome.record, reason=outcome.reason.value, of_seq=seq)
-
     def _owe(self, now: Now, outcomes: Iterable[Outcome]) -> None:
-        self._owed += [self._record(outcome, now) for outcome in outcomes]
+        for outcome in outcomes:
+            of_seq = outcome.scan.seq if outcome.scan else None
+            self._log.info("outcome noted", record=outcome.record, reason=outcome.reason.value, of_seq=of_seq)
+            self._owed.append(self._record(outcome, now))
         self._spare()
 
     def _record(self, outcome: Outcome, now: Now) -> ScanRecord:
