@@ -1,15 +1,13 @@
-"""`maguey-gate`: the door, and what one asks of it over SSH.
+"""`maguey-gate`: the door, and the commands for it over SSH.
 
-Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong, 75 start it again.
-Commands import the wiring only when they run it: that takes seconds on a Pi, and `status` does without.
+Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong, 75 start it again. A
+command imports the wiring only if it needs it: that takes seconds on a Pi.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +17,7 @@ import msgspec
 import typer
 
 from gate.cli import focus, service
-from gate.cli.options import Config
+from gate.cli.options import Config, print_json, stopped_by_signal, with_log
 from gate.clock import SystemClock
 from gate.common.errors import CallError, ConfigError, MagueyError
 from gate.common.log import configure
@@ -52,11 +50,7 @@ def _options(
 @app.command()
 def run(config: Config) -> None:
     """Run the door until stopped (SIGTERM or Ctrl-C). Exit code 75: staff ordered a restart."""
-    settings = read_gate_config(config)
-    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    settings, stop = with_log(config), stopped_by_signal()
     from gate import bootstrap
 
     with only_one("door", settings.journal.parent):
@@ -67,10 +61,10 @@ def run(config: Config) -> None:
 
 @app.command()
 def decode(files: Pictures) -> None:
-    """Print the codes in pictures: one JSON line a file with file, codes, decoder, ms.
+    """Print the codes in pictures: for each file a line of JSON with file, codes, decoder, ms.
 
-    Bytes that are no UTF-8 are shown as \\xNN. A file that is no picture gets an `error`;
-    the exit code is then 1.
+    Bytes that are not UTF-8 are shown as \\xNN. A file that cannot be read as a picture gets an `error`, and
+    the exit code is 1.
     """
     from gate import bootstrap
 
@@ -81,10 +75,10 @@ def decode(files: Pictures) -> None:
             found = bootstrap.decode_picture(file)
         except MagueyError as error:
             failed = True
-            _print({"file": str(file), "codes": [], "decoder": None, "ms": 0.0, "error": str(error)})
+            print_json({"file": str(file), "codes": [], "decoder": None, "ms": 0.0, "error": str(error)})
             continue
         codes = [code.raw.decode("utf-8", "backslashreplace") for code in found.found]
-        _print(
+        print_json(
             {"file": str(file), "codes": codes, "decoder": found.decoder or None, "ms": round(found.ms, 2)}
         )
     if failed:
@@ -95,20 +89,19 @@ def decode(files: Pictures) -> None:
 def scan(
     files: Pictures,
     config: Config,
-    release: Annotated[bool, typer.Option(help="Move the turnstile of an admitted guest.")] = False,
+    release: Annotated[bool, typer.Option(help="Open the turnstile for an admitted guest.")] = False,
 ) -> None:
-    """Decide pictures for real: each is recorded and sent to the hub. One JSON line a verdict.
+    """Decide pictures for real: each is recorded and sent to the hub. Prints a line of JSON for each verdict.
 
-    Use it beside a running door to let somebody in by a picture, or to try a gate out. A file that
-    is no picture is no scan: it gets an `error`, and the exit code is then 1.
+    Use it beside a running door to let somebody in by a picture, or to try out a gate. A file that cannot be
+    read as a picture is not a scan: it gets an `error`, and the exit code is 1.
     """
     from gate.cli.scan_pictures import scan_pictures
 
-    settings = read_gate_config(config)
-    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    settings = with_log(config)
     refused = False
     for line, is_refused in scan_pictures(settings, files, release=release):
-        _print(line)
+        print_json(line)
         refused |= is_refused
     if refused:
         raise typer.Exit(1)
@@ -116,14 +109,14 @@ def scan(
 
 @app.command()
 def screens(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures; made if it is missing.")],
-    lang: Annotated[Literal["es", "en"], typer.Option(help="Language of the words.")] = "es",
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; created if missing.")],
+    lang: Annotated[Literal["es", "en"], typer.Option(help="Language of the texts.")] = "es",
 ) -> None:
-    """Draw every screen as PNG, at the device's size and four times as large."""
+    """Draw every screen as PNG, in the device's size and four times as large."""
     from gate import bootstrap
 
     if not str(out):
-        raise ConfigError("--out: empty; expected a folder for the pictures.")
+        raise ConfigError("--out is empty: name a folder for the pictures.")
     written = bootstrap.draw_screens(out, lang)
     typer.echo(f"{len(written)} pictures written to {out}")
 
@@ -133,10 +126,13 @@ def status(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
 ) -> None:
-    """Tell how the gate is, from its files and the running door. Exit code 1 if something needs attention."""
+    """Report the state of the gate, from its files and the running door.
+
+    The exit code is 1 if something needs attention.
+    """
     answer = gather(read_gate_config(config), SystemClock())
     if as_json:
-        _print(msgspec.to_builtins(answer))
+        print_json(msgspec.to_builtins(answer))
     else:
         typer.echo("\n".join(_status_lines(answer)))
     if answer.problems:
@@ -181,7 +177,7 @@ def _door_lines(live: Live, age_s: float) -> Iterator[str]:
     )
     yield f"replaced  decoder {count.decoder_restarts} times, camera {count.camera_restarts} times"
     if live.p50_ms is not None and live.p99_ms is not None:
-        yield f"decision  {live.p50_ms:.2f} ms in the middle, {live.p99_ms:.2f} ms at worst but 1 in 100"
+        yield f"decision  {live.p50_ms:.2f} ms median, 99 of 100 within {live.p99_ms:.2f} ms"
     parts = msgspec.structs.asdict(live.parts)
     yield "parts     " + ", ".join(f"{name} {'ok' if said == OK else 'OUT'}" for name, said in parts.items())
 
@@ -190,13 +186,8 @@ app.command()(focus.focus)
 app.add_typer(service.app)
 
 
-def _print(fields: object) -> None:
-    sys.stdout.write(msgspec.json.encode(fields).decode() + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
-    """Entry point: errors in words, exit code 2 for the call and the configuration, 1 for the rest."""
+    """Entry point. Errors end in words: exit code 2 for the call and the configuration, 1 for the rest."""
     try:
         app()
     except (ConfigError, CallError) as error:

@@ -1,4 +1,4 @@
-"""What `maguey-gate scan` does: pictures of tickets, decided and recorded as at the door."""
+"""`maguey-gate scan`: decides and records pictures of tickets as at the door."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gate.store.journal import Journal
 def scan_pictures(
     settings: GateFile, files: list[Path], *, release: bool
 ) -> Iterator[tuple[dict[str, object], bool]]:
-    """The verdict on each picture, for JSON, and whether it is no picture at all.
+    """The verdict on each picture, for JSON, and whether the file cannot be read as a picture.
 
     :param release: move the turnstile of an admitted guest.
     """
@@ -41,7 +41,7 @@ def scan_pictures(
 
 
 def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
-    """Each picture with what was seen in it. The decoder is a child: a picture can only harm that."""
+    """Each picture with the codes in it. The decoder is a child process: a picture can only harm that."""
     eye = bootstrap.pictures_eye(files)
     try:
         for file in files:
@@ -54,7 +54,7 @@ def _looks(files: list[Path]) -> Iterator[tuple[Path, Look]]:
 
 
 def _scan(desk: Desk, look: Look, *, release: bool) -> Answered | None:
-    """One picture is one presentation, whatever the picture before showed; None: nothing to decide."""
+    """Decide one picture, regardless of the one before; None if there is nothing to decide."""
     if bootstrap.is_refused(look):
         return None
     _, presented = observe(Presence(), look.sightings, 0)
@@ -71,7 +71,7 @@ def _let_in(journal: Journal, turnstile: Turnstile, answered: Answered, clock: C
 def _as_json(config: GateFile, answered: Answered | None, look: Look) -> dict[str, object]:
     if answered is None:
         nothing: dict[str, object] = {"verdict": None, "reason": "no_code", "headline": "", "lines": []}
-        error = "This is no picture that can be looked at; maguey-gate decode says why."
+        error = "This file cannot be read as a picture. Run maguey-gate decode to see why."
         return {**nothing, "reason": "no_picture", "error": error} if bootstrap.is_refused(look) else nothing
     verdict, page = answered.verdict, bootstrap.words(config, answered.screen)
     return {

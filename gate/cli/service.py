@@ -1,28 +1,23 @@
-"""Commands for whoever looks after a gate over SSH: doctor, the tests of single devices, replay."""
+"""Commands for looking after a gate over SSH: doctor, the tests of single devices, journal, replay."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import msgspec
 import typer
 
-from gate.cli.options import Config
-from gate.clock import SystemClock
+from gate.cli.options import Config, print_json, with_devices, with_log
 from gate.common.findings import needs_attention, table
-from gate.common.log import configure
-from gate.config import GateFile, read_gate_config
+from gate.config import read_gate_config
 from gate.diagnostics import device_tests as trials
 from gate.diagnostics.doctor import diagnose_gate
 from gate.diagnostics.recorded_night import replay_night
 from gate.diagnostics.replay import Replayed
-from gate.store.live_file import read_live
 
 app = typer.Typer()
 Each = Annotated[float, typer.Option(min=0.05, help="Seconds for each.")]
@@ -31,14 +26,14 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 @app.command()
 def doctor(config: Config, as_json: Json = False) -> None:
-    """Look at everything before a night: devices, disk, clock, certificates, hub. Exit code 1: act.
+    """Check everything before a night: devices, disk, clock, certificates, hub.
 
-    Moves no relay. While the door runs, it is asked how its devices are; else they are tried.
+    The exit code is 1 if something needs attention. No relay moves. The doctor tries the devices itself,
+    unless the door runs: then it repeats what the door reports.
     """
     from gate import bootstrap
 
-    settings = read_gate_config(config)
-    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    settings = with_log(config)
     found = diagnose_gate(
         settings,
         config,
@@ -46,34 +41,29 @@ def doctor(config: Config, as_json: Json = False) -> None:
         lambda is_running: bootstrap.device_checks(settings, is_running=is_running),
     )
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     else:
         typer.echo("\n".join(table(found)))
     if needs_attention(found):
         raise typer.Exit(1)
 
 
-def _alone(config: Path) -> GateFile:
-    """The configuration, once it is sure that the door does not have the devices."""
-    settings = read_gate_config(config)
-    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
-    trials.refuse_beside(read_live(settings.live, SystemClock().now()))
-    return settings
-
-
 @app.command("test-relay")
 def test_relay(
     config: Config,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Give one pulse, as for one guest, recorded first and sent to the hub. Not while the door runs."""
+    """Open the turnstile once, as for a guest. The pulse is recorded and sent to the hub.
+
+    The door must be stopped.
+    """
     from gate import bootstrap
 
-    settings = _alone(config)
+    settings = with_devices(config)
     if settings.turnstile.driver == "none":
-        raise trials.nothing_wired("turnstile", "turnstile")
+        raise trials.not_configured("turnstile")
     if not yes:
-        typer.confirm("The turnstile will open once. Is it free, and do you watch it?", abort=True)
+        typer.confirm("The turnstile will open once. Is it free, and are you watching it?", abort=True)
     journal = bootstrap.journal(settings)
     try:
         turnstile = bootstrap.turnstile(settings)
@@ -90,25 +80,25 @@ def test_relay(
 
 @app.command("test-screen")
 def test_screen(config: Config, each: Each = 1.5) -> None:
-    """Show every pixel and a page of each kind, saying which. Not while the door runs."""
+    """Light every pixel and show a page of each kind, naming each. The door must be stopped."""
     from gate import bootstrap
 
-    settings = _alone(config)
+    settings = with_devices(config)
     if settings.screen.driver == "none":
-        raise trials.nothing_wired("screen", "screen")
+        raise trials.not_configured("screen")
     count = bootstrap.try_screen(settings, each, typer.echo)
     typer.echo(f"{count} pictures shown")
 
 
 @app.command("test-lights")
 def test_lights(config: Config, each: Each = 3.0) -> None:
-    """Play every signal of lights and buzzer, saying which. Not while the door runs."""
+    """Play every signal of lights and buzzer, naming each. The door must be stopped."""
     from gate import bootstrap
 
-    settings = _alone(config)
+    settings = with_devices(config)
     lights = settings.lights
     if lights.green_pin is None and lights.red_pin is None and lights.buzzer_pin is None:
-        raise trials.nothing_wired("lights", "lights")
+        raise trials.not_configured("lights")
     voice = bootstrap.voice(settings)
     try:
         trials.play_signals(voice, each, typer.echo, threading.Event().wait)
@@ -119,17 +109,17 @@ def test_lights(config: Config, each: Each = 3.0) -> None:
 @app.command("test-scanner")
 def test_scanner(
     config: Config,
-    seconds: Annotated[float, typer.Option(min=0.05, help="How long.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=0.05, help="How many seconds.")] = 30.0,
 ) -> None:
-    """Tell what the hand scanner reads, with dots for letters and digits. Not while the door runs.
+    """Describe what the hand scanner reads, with dots for letters and digits. The door must be stopped.
 
-    Signs that differ from those printed below the code mean another `scanner.layout`.
+    If other signs appear than are printed below the code, `scanner.layout` is wrong.
     """
     from gate import bootstrap
 
-    settings = _alone(config)
+    settings = with_devices(config)
     if settings.scanner.driver == "none":
-        raise trials.nothing_wired("scanner", "scanner")
+        raise trials.not_configured("scanner")
     scanner = bootstrap.scanner(settings)
     try:
         count = trials.read_codes(scanner, seconds, typer.echo, threading.Event().wait)
@@ -142,18 +132,17 @@ def test_scanner(
 def journal(
     config: Config,
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Go on without the history that is lost.")
+        bool, typer.Option("--accept-loss", help="Continue without the lost history.")
     ] = False,
 ) -> None:
-    """Tell of the journal: its numbering, whether history is lost, what was set aside.
+    """Describe the journal: its numbering, whether history is lost, which damaged files were set aside.
 
-    Lost history ends by itself once the hub has made up for it. Where no hub will be heard, it is ended
-    by `--accept-loss`: first entries are then no longer flagged, nor is it said on the screen.
+    Lost history comes back from the hub by itself. If the gate will not reach a hub, accept the loss: then
+    first entries are no longer flagged and the screen no longer reports it.
     """
     from gate import bootstrap
 
-    settings = read_gate_config(config)
-    configure(settings.log, service="maguey-gate", gate=settings.gate_id)
+    settings = with_log(config)
     opened = bootstrap.journal(settings)
     try:
         if accept_loss:
@@ -172,18 +161,19 @@ def journal(
 @app.command()
 def replay(
     config: Config,
-    journal: Annotated[Path | None, typer.Option(help="A journal; left out: this gate's own.")] = None,
-    event: Annotated[str | None, typer.Option(help="Only scans of this night, by code or id.")] = None,
+    journal: Annotated[Path | None, typer.Option(help="A journal file. Default: this gate's own.")] = None,
+    event: Annotated[str | None, typer.Option(help="Code or id of a night: only its scans.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Decide a recorded night again with the cache as it is now; tell what would differ. Writes nothing.
+    """Decide a recorded night again with the cache as it is now, and list what would differ.
 
-    Exit code 1 if anything does: a ticket refunded or linked since, another configuration, another version.
+    Nothing is written. The exit code is 1 if anything differs: a ticket was refunded or linked since, or the
+    configuration or the version is another.
     """
     settings = read_gate_config(config)
     found = replay_night(settings, journal or settings.journal, event)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     else:
         typer.echo("\n".join(_replay_lines(found, ZoneInfo(settings.timezone))))
     if found.differences:
@@ -196,7 +186,7 @@ def _replay_lines(found: Replayed, zone: ZoneInfo) -> Iterator[str]:
         yield f"{one.seq:6}  {at:%Y-%m-%d %H:%M:%S}  {one.code}  was {one.was}, would be {one.would_be}"
         yield f"        {one.why}"
     skipped = (
-        f", {found.skipped} not judged (the gate was locked against guessing, or had no leave of the hub)"
+        f", {found.skipped} skipped (the gate was locked against guessing, or lacked the hub's leave)"
         if found.skipped
         else ""
     )

@@ -1,1 +1,1 @@
-"""What somebody who looks after a gate can ask: doctor, status, tests of devices, a night played again."""
+"""For whoever looks after a gate: doctor, status, tests of devices, a recorded night decided again."""

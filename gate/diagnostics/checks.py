@@ -1,4 +1,4 @@
-"""What can be found out about a gate's folder, files and clock without touching any hardware."""
+"""Checks of a gate's folder, files and clock, without touching hardware."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gate.store.live_file import OK, LiveReading
 
 FSYNCS = 20
 SLOW_FSYNC_MS, BAD_FSYNC_MS = 50.0, 500.0
-"""A guest waits for one fsync. A good card takes 2 to 20 ms; half a second is a card that is failing."""
+"""A guest waits for one fsync. A good card takes 2 to 20 ms; one that takes half a second is failing."""
 LITTLE_MB, TOO_LITTLE_MB = 500, 100
 """A night of 10,000 scans takes about 10 MB of journal, and the cache of 100,000 tickets 60 MB."""
 OLD_CACHE_S = 900
@@ -37,10 +37,10 @@ _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 def check_state_dir(config: GateFile, mountinfo: Path = Path("/proc/self/mountinfo")) -> Iterator[Finding]:
-    """Whether what is committed outlives a power cut."""
+    """Whether commits survive a power cut."""
     folder = Path(config.state_dir)
     if not folder.is_dir():
-        advice = "systemd-tmpfiles --create maguey.conf makes it; else correct state_dir."
+        advice = "Create it with systemd-tmpfiles --create maguey.conf, or correct state_dir."
         yield fault("journal's disk", f"{folder}: no such folder.", advice)
         return
     yield _disk(folder.resolve(), mountinfo.read_text())
@@ -49,25 +49,27 @@ def check_state_dir(config: GateFile, mountinfo: Path = Path("/proc/self/mountin
     try:
         yield _fsync(folder)
     except OSError as error:
-        advice = "Without it nobody is admitted. Check its owner (ls -ld), the disk (dmesg) and its mount."
-        result = f"{folder}: cannot be written as {_account()}: {error.strerror}."
+        advice = "Nobody can be admitted. Check its owner (ls -ld), the disk (dmesg) and the mount."
+        result = f"{folder}: {_account()} cannot write to it: {error.strerror}."
         yield fault("journal's folder", result, advice)
 
 
 def _disk(folder: Path, mountinfo: str) -> Finding:
     mount = mount_of(mountinfo, folder)
     if mount is None:
-        return warning("journal's disk", f"{folder}: on no mount that is known.", "Look at findmnt.")
+        return warning("journal's disk", f"{folder}: its mount was not found.", "Look at findmnt.")
     where = f"{folder} is on {mount.source} ({mount.kind})"
     if mount.kind in IN_MEMORY:
-        advice = "All scans are lost at a power cut. Turn the overlay off (raspi-config) or move state_dir."
+        advice = "A power cut loses all scans. Turn the overlay off (raspi-config) or move state_dir."
         return fault("journal's disk", f"{where}, which is in memory.", advice)
     if mount.kind in REMOTE:
         return fault(
             "journal's disk", f"{where}, over a network.", "Move state_dir to a disk of this machine."
         )
     if mount.read_only:
-        advice = "Nobody is admitted. Look for disk errors in dmesg; a worn card turns read-only: replace it."
+        advice = (
+            "Nobody can be admitted. Look for disk errors in dmesg; a worn card turns read-only: replace it."
+        )
         return fault("journal's disk", f"{where}, mounted read-only.", advice)
     return fine("journal's disk", f"{where}.")
 
@@ -82,9 +84,9 @@ def _free(folder: Path, free_mb: int) -> Finding:
 def _fsync(folder: Path) -> Finding:
     took_ms = sorted(_fsyncs(folder))
     middle, worst = statistics.median(took_ms), took_ms[-1]
-    # root may write where the door's account may not: `door's journal` tells of that
-    result = f"fsync takes {middle:.2f} ms, at worst {worst:.1f} ms of {len(took_ms)}, tried as {_account()}."
-    advice = "Every guest waits for one. Use a better card (class A2) or a small SSD."
+    # root may write where the door's account may not: `door's journal` reports that
+    result = f"fsync as {_account()}: median {middle:.2f} ms, longest {worst:.1f} ms of {len(took_ms)}."
+    advice = "Every guest waits for one fsync. Use a better card (class A2) or a small SSD."
     if middle > BAD_FSYNC_MS:
         return fault("journal's speed", result, advice)
     return (
@@ -98,7 +100,7 @@ def _account() -> str:
     user = os.geteuid()
     try:
         return pwd.getpwuid(user).pw_name
-    except KeyError:  # a container may have users without a name
+    except KeyError:  # a container may have users without names
         return f"user {user}"
 
 
@@ -116,7 +118,7 @@ def _fsyncs(folder: Path) -> Iterator[float]:
 
 
 def check_sharing(config: GateFile) -> Iterator[Finding]:
-    """Where two users share the folder, each must be able to write beside the other's files (ADR 0014)."""
+    """If two users share the folder, each must be able to write to the other's files (ADR 0014)."""
     folder = Path(config.state_dir)
     if not folder.is_dir() or not folder.stat().st_mode & stat.S_ISGID:
         return
@@ -129,13 +131,13 @@ def check_sharing(config: GateFile) -> Iterator[Finding]:
                 wrong.append(file.name)
     if wrong:
         advice = f"cd {folder}; chgrp maguey *.db*; chmod 0660 *.db*"
-        yield fault("shared files", f"Not for the group to write: {', '.join(wrong)}.", advice)
+        yield fault("shared files", f"The group cannot write: {', '.join(wrong)}.", advice)
     else:
-        yield fine("shared files", "Door and sync can both open the journal and the cache.")
+        yield fine("shared files", "Door and sync can both open journal and cache.")
 
 
 def check_files(status: StatusReport) -> Iterator[Finding]:
-    """What is in journal and cache."""
+    """What journal and cache hold."""
     journal = status.journal
     if journal.problem:
         yield warning("journal", journal.problem, "")
@@ -152,49 +154,51 @@ def _list_of(night: EventStatus) -> Finding:
     if night.behind_s is not None:
         return warning("cache", f"{result}, {night.told}.", CATCH_UP)
     if age is None or age > OLD_CACHE_S:
-        since = "never" if age is None else f"{age // 60} min ago"
-        advice = "Sales and refunds since then are not known here. Look at maguey-sync's log."
-        return warning("cache", f"{result}, last known to be current {since}.", advice)
+        since = "never current" if age is None else f"last current {age // 60} min ago"
+        advice = "This gate does not know sales and refunds since then. Look at maguey-sync's log."
+        return warning("cache", f"{result}, {since}.", advice)
     return fine("cache", f"{result}, {night.told}.")
 
 
 def check_clock(
     now: Now, last_scan: datetime | None, rtc: Path = Path("/sys/class/rtc/rtc0")
 ) -> Iterator[Finding]:
-    """Whether the time can be believed: doors, hours and annulments go by it."""
+    """Whether the time can be trusted: opening hours depend on it."""
     told = f"{now.wall:%Y-%m-%d %H:%M:%S} UTC"
     if now.clock == "synced":
         yield _measured(told, now)
     elif now.wall.year < EARLIEST_YEAR:
-        yield fault("clock", f"{told} cannot be.", "Connect the gate to the network, or set it: timedatectl.")
+        yield fault(
+            "clock", f"{told} is impossible.", "Connect the gate to the network, or set it: timedatectl."
+        )
     elif last_scan is not None and now.wall < last_scan:
-        yield fault("clock", f"{told}, and the last scan is from later.", "Set it: timedatectl set-ntp true.")
+        yield fault("clock", f"{told} is earlier than the last scan.", "Set it: timedatectl set-ntp true.")
     elif not _is_synchronised():
-        advice = "timedatectl timesync-status says why; without network it goes by its own."
+        advice = "timedatectl timesync-status says why. Without a network the clock runs free."
         yield warning("clock", f"{told}, not synchronised.", advice)
     else:
-        kept = "with a clock chip" if rtc.exists() else "no clock chip, so wrong after a power cut until NTP"
-        yield fine("clock", f"{told}, synchronised, {kept}; not yet confirmed by the hub.")
+        kept = "has a clock chip" if rtc.exists() else "no clock chip: wrong after a power cut until NTP"
+        yield fine("clock", f"{told}, synchronised, not yet confirmed by the hub; {kept}.")
 
 
 def _measured(told: str, now: Now) -> Finding:
-    """The door goes by the hub's time; TLS and the log go by the machine's."""
+    """The door uses the hub's time; TLS and the log use the machine's."""
     off_s = abs(now.offset_ms or 0) / 1000
     result = f"{told}, by the hub, within {now.uncertainty_ms} ms; the machine's own is {off_s:.3f} s off."
     if off_s <= MUCH_OFF_S:
         return fine("clock", result)
-    return warning("clock", result, "The door does not mind, certificates do: timedatectl set-ntp true.")
+    return warning("clock", result, "The door works, but certificates may fail: timedatectl set-ntp true.")
 
 
 def _is_synchronised() -> bool:
-    """What the kernel was told by whatever keeps the time: adjtimex(2), only asked."""
+    """What adjtimex(2) says, asked without changing anything."""
     question = ctypes.create_string_buffer(512)  # struct timex, modes 0
     state: int = ctypes.CDLL(None).adjtimex(question)
     return 0 <= state != _TIME_ERROR
 
 
 def wired_pins(config: GateFile) -> dict[str, int]:
-    """Each real pin by what the configuration calls it."""
+    """Each real pin by its name in the configuration."""
     pins: dict[str, int | None] = {}
     if config.turnstile.driver == "gpiozero":
         pins["turnstile.pin"] = config.turnstile.pin
@@ -210,9 +214,9 @@ def wired_pins(config: GateFile) -> dict[str, int]:
 
 
 def check_door(reading: LiveReading) -> Iterator[Finding]:
-    """The running door's own account; without one the devices are tried by the doctor itself."""
+    """What the running door reports; if none runs, the doctor tries the devices itself."""
     if reading.live is None or not reading.is_fresh:
-        advice = "Devices are tried now; then start it: systemctl start maguey-gate."
+        advice = "The devices are tried now. Start the door afterwards: systemctl start maguey-gate."
         yield warning("door", reading.why, advice)
         return
     live = reading.live
@@ -220,11 +224,11 @@ def check_door(reading: LiveReading) -> Iterator[Finding]:
 
 
 def parts_of(reading: LiveReading) -> Iterator[Finding]:
-    """Each device and file as the running door has it."""
+    """Each device and file, as the running door reports it."""
     if reading.live is None:
         return
     parts: dict[str, str] = msgspec.structs.asdict(reading.live.parts)
     for name, said in parts.items():
-        # the doctor reads these two files itself, too: that it can does not mean that the door can
+        # the doctor reads these two files itself too; that it can does not mean that the door can
         check = f"door's {name}" if name in ("journal", "cache") else name
-        yield fine(check, "works, by the door's account.") if said == OK else fault(check, said, "")
+        yield fine(check, "works, as the door reports.") if said == OK else fault(check, said, "")

@@ -1,4 +1,4 @@
-"""Whether this gate's token, key and certificates can be used, and by nobody else. Shows none of them."""
+"""Whether this gate can use its token, key and certificates, and nobody else can. Shows none of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gate.common.findings import Finding, fault, fine, warning
 from gate.config import GateFile
 
 SOON_DAYS = 21
-"""Three weekends to get a new one."""
-ENROL = "Enrol the gate at the hub again."
+"""Three weekends to get a new certificate."""
+ENROL = "Enrol the gate again at the hub."
 _OTHERS = stat.S_IRWXO
 _GROUP = stat.S_IRWXG
 
 
 def check_credentials(config: GateFile, now: datetime) -> Iterator[Finding]:
-    """Token, private key, and how long the certificates hold."""
+    """Token, private key, and how long the certificates are valid."""
     hub = config.hub
     yield _secret("token", Path(hub.token_file))
     for name, file, owner in (
@@ -36,7 +36,7 @@ def check_credentials(config: GateFile, now: datetime) -> Iterator[Finding]:
         if file:
             yield _certificate(name, Path(file), now, owner)
         else:
-            yield warning(name, "None is configured.", "Anybody on the network could pretend. " + ENROL)
+            yield warning(name, "Not configured.", f"Anybody on the network could pose as it. {ENROL}")
     if hub.key_file:
         yield _secret("private key", Path(hub.key_file))
         yield from _belongs(Path(hub.key_file), Path(hub.cert_file))
@@ -51,35 +51,35 @@ def _secret(name: str, file: Path) -> Finding:
         return fault(name, f"{file}: empty.", ENROL)
     if mode & _OTHERS:
         return fault(
-            name, f"{file}: everybody on this machine may read it.", f"chmod 0400 {file}, and {ENROL}"
+            name, f"{file}: everybody on this machine can read it.", f"Run chmod 0400 {file}. {ENROL}"
         )
     if mode & _GROUP:
-        return warning(name, f"{file}: the door may read it as well as sync.", f"chmod 0400 {file}")
-    return fine(name, f"{file}: for its owner alone.")
+        return warning(name, f"{file}: the door can read it, not only sync.", f"Run chmod 0400 {file}.")
+    return fine(name, f"{file}: only its owner can read it.")
 
 
 def _certificate(name: str, file: Path, now: datetime, owner: str | None) -> Finding:
     try:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
     except (OSError, ValueError) as error:
-        return fault(name, f"{file}: cannot be used: {error}", ENROL)
+        return fault(name, f"{file}: cannot be read: {error}", ENROL)
     until = certificate.not_valid_after_utc
     days = (until - now).days
     if now < certificate.not_valid_before_utc:
         began = certificate.not_valid_before_utc
-        return fault(name, f"{file}: holds only from {began:%Y-%m-%d}.", "Is the clock of this gate right?")
+        return fault(name, f"{file}: not valid before {began:%Y-%m-%d}.", "Check this gate's clock.")
     if now >= until:
         return fault(name, f"{file}: expired on {until:%Y-%m-%d}.", f"The broker refuses it. {ENROL}")
     names = [str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if owner is not None and names != [owner]:
-        return fault(name, f"{file}: made out to {', '.join(names) or 'nobody'}, not to {owner}.", ENROL)
+        return fault(name, f"{file}: issued to {', '.join(names) or 'nobody'}, not to {owner}.", ENROL)
     if days < SOON_DAYS:
         return warning(name, f"{file}: expires in {days} days.", ENROL)
-    return fine(name, f"{file}: holds until {until:%Y-%m-%d}, {days} days.")
+    return fine(name, f"{file}: valid until {until:%Y-%m-%d}, {days} days.")
 
 
 def _belongs(key_file: Path, cert_file: Path) -> Iterator[Finding]:
-    """Nothing to say where either cannot be read: that was said already."""
+    """Whether key and certificate match. A file that cannot be read has been reported already."""
     try:
         key = load_pem_private_key(key_file.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
@@ -90,4 +90,4 @@ def _belongs(key_file: Path, cert_file: Path) -> Iterator[Finding]:
         for one in (key.public_key(), certificate.public_key())
     )
     if ours != theirs:
-        yield fault("private key", f"{key_file}: belongs to another certificate than {cert_file}.", ENROL)
+        yield fault("private key", f"{key_file}: not the key of {cert_file}.", ENROL)

@@ -1,4 +1,4 @@
-"""Trials of single devices for whoever looks after a gate: one pulse, every signal, what a scanner reads."""
+"""Tests of single devices: one pulse, every signal, what a scanner reads."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _SHOWN = 60
 
 
 def refuse_beside(door: LiveReading) -> None:
-    """Two programs cannot have one device.
+    """Two programs cannot use one device.
 
     :raises MagueyError: the door runs.
     """
     if door.is_fresh:
-        raise MagueyError("The door runs and has this device. Stop it first: systemctl stop maguey-gate")
+        raise MagueyError("The door runs and uses this device. Stop it first: systemctl stop maguey-gate")
 
 
 def test_pulse(
     journal: Journal, turnstile: Turnstile, clock: Clock, gate_id: str, random: Callable[[int], bytes]
 ) -> ScanRecord:
-    """Record a pulse that lets nobody in by a ticket, then give it (invariant 11: commit before pulse).
+    """Record a pulse that belongs to no ticket, then give it (invariant 11: commit before pulse).
 
-    :returns: the record; the pulse runs on in the background until the turnstile is closed.
+    :returns: the record; the pulse goes on in the background until the turnstile is closed.
     :raises StoreError: it cannot be recorded; the relay did not move.
     :raises HardwareError: the relay did not move.
     """
@@ -55,9 +55,9 @@ def test_pulse(
 
 
 def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wait: Wait) -> None:
-    """Each signal in turn, then rest.
+    """Play each signal in turn, then rest.
 
-    :param tell: says which one is being played.
+    :param tell: called with the name of each.
     :raises HardwareError: a lamp or the buzzer cannot be switched.
     """
     for signal in Signal:
@@ -71,11 +71,11 @@ def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wa
 
 
 def read_codes(scanner: Scanner, seconds: float, tell: Callable[[str], object], wait: Wait) -> int:
-    """What a hand scanner reads within so many seconds.
+    """Describe what a hand scanner reads within so many seconds.
 
-    :param tell: is told of each code, which stays a secret: dots stand for its letters and digits.
+    :param tell: called with each description; the code stays secret, with dots for its letters and digits.
     :returns: how many codes.
-    :raises HardwareError: it is not there.
+    :raises HardwareError: the scanner is missing.
     """
     count = 0
     for _ in range(round(seconds / LOOK_S)):
@@ -101,7 +101,7 @@ def _described(raw: bytes) -> str:
     return f"{kind}, {len(raw)} bytes: {dots}{'…' if len(raw) > _SHOWN else ''}"
 
 
-def nothing_wired(what: str, section: str) -> HardwareError:
-    """The configuration knows of no such device."""
-    message, advice = f"No {what} is configured.", f"Fill in the section [{section}]."
-    return HardwareError(what, message, advice, Step.PIN_SETTINGS)
+def not_configured(section: str) -> HardwareError:
+    """The error for a device that is not in the configuration."""
+    advice = "Fill in this section of the configuration."
+    return HardwareError(section, f"[{section}] configures no device.", advice, Step.PIN_SETTINGS)

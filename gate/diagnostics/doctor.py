@@ -1,7 +1,7 @@
-"""`maguey-gate doctor`: everything that can be looked at before a night, as one table.
+"""`maguey-gate doctor`: every check before a night, as one table.
 
-While the door runs it has the devices, so what it says of them is told; else they are tried. What
-needs the network is looked at by `maguey-sync doctor`, as a child: the door has no network code.
+While the door runs, it has the devices, so the doctor repeats what it reports; otherwise the doctor tries
+them. The network is checked by `maguey-sync doctor` in a child process, because the door has no network code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gate.diagnostics.status import gather
 from gate.store.live_file import read_live
 
 NETWORK_S = 90.0
-"""Longer than all that `maguey-sync doctor` waits for, one after the other."""
+"""Longer than the sum of all waits of `maguey-sync doctor`."""
 _LONGEST_REPORT = 1024 * 1024
 DeviceChecks = Callable[[bool], Sequence[tuple[str, Check]]]
 
@@ -30,8 +30,8 @@ DeviceChecks = Callable[[bool], Sequence[tuple[str, Check]]]
 def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChecks) -> list[Finding]:
     """All findings, in the order of a scan's way through the gate.
 
-    :param file: where `config` was read from, for the child that looks at the network.
-    :param devices: the checks of what hangs on this machine, given whether the door runs.
+    :param file: where `config` was read from, for the child that checks the network.
+    :param devices: the checks of devices, given whether the door runs.
     """
     now = clock.now()
     door = read_live(config.live, now)
@@ -60,7 +60,7 @@ def ask_sync(file: Path, patience_s: float = NETWORK_S) -> Iterator[Finding]:
         done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
         yield from read_json(done.stdout, list[Finding], limit=_LONGEST_REPORT)
     except subprocess.TimeoutExpired:
-        yield fault("network", f"No answer within {patience_s:g} s.", "Call maguey-sync doctor yourself.")
+        yield fault("network", f"No answer within {patience_s:g} s.", "Run maguey-sync doctor yourself.")
     except UnreadableError:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         yield fault("network", said[-1] if said else "maguey-sync doctor said nothing.", "")

@@ -1,7 +1,6 @@
-"""The helper for whoever turns the camera's lens: how sharp it sees, on the gate's own screen.
+"""Helps to focus the camera: shows how sharp it sees on the gate's own screen.
 
-A code at the distance where guests hold their phones, and the lens turned until the number
-is at its best.
+Somebody holds a code where guests hold their phones, and turns the lens until the number is highest.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from gate.ports.devices import Display, Eye
 from gate.ports.screen import Focus
 
 LOOK_S = 0.2
-"""Longest wait for a frame: how late a stop may be noticed."""
+"""The longest wait for a frame, and so the longest until a stop is noticed."""
 
 _STOP_THE_DOOR = "The door has it while it runs. Run: systemctl stop maguey-gate"
 
 
 def run(eye: Eye, display: Display, tell: Callable[[Focus], None], done: Callable[[], bool]) -> Focus | None:
-    """Show every frame's sharpness until `done`; the last one shown, None if there was no frame.
+    """Show every frame's sharpness until `done`; returns the last, None if there was no frame.
 
-    :param eye: one that measures the sharpness of what it looks at.
-    :param tell: given what the screen is given.
-    :raises HardwareError: the camera cannot be used, with what to do next.
+    :param eye: one that measures sharpness.
+    :param tell: called with what the screen shows.
+    :raises HardwareError: the camera cannot be used.
     """
     shown: Focus | None = None
     while not done():

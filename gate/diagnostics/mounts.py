@@ -1,4 +1,4 @@
-"""On what a folder really is: `/proc/self/mountinfo`, as proc(5) describes it. Pure."""
+"""Which mount a folder is on, from `/proc/self/mountinfo` as proc(5) describes it. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import PurePath
 from gate.common.value import Value
 
 IN_MEMORY = frozenset({"tmpfs", "ramfs", "overlay", "overlayfs", "aufs"})
-"""Gone at the next power cut. An overlay is how Raspberry Pi OS keeps its card read-only: what is
-written lies in memory above it."""
+"""Gone at the next power cut. Raspberry Pi OS keeps its card read-only with an overlay: what is written stays
+in memory above it."""
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "virtiofs"})
-"""SQLite's WAL needs memory shared by all who have the file open; over a network there is none."""
+"""SQLite's WAL needs memory shared by all processes that have the file open: a network gives none."""
 
 
 class Mount(Value, frozen=True):
-    """One mount. `source`: the device or whatever stands for it."""
+    """One mount. `source`: the device, or what stands in its place."""
 
     point: str
     kind: str
@@ -24,7 +24,7 @@ class Mount(Value, frozen=True):
 
 
 def mount_of(mountinfo: str, path: PurePath) -> Mount | None:
-    """The mount an absolute path is on: the nearest above it, of equal ones the last, which lies on top."""
+    """The mount of an absolute path: the nearest above it, of several at one point the last, on top."""
     above = {str(path), *map(str, path.parents)}
     found: Mount | None = None
     for line in mountinfo.splitlines():
@@ -46,5 +46,5 @@ def _mount(line: str) -> Mount | None:
 
 
 def _plain(text: str) -> str:
-    """Spaces and the like stand as three octal digits."""
+    """Undo the three octal digits that stand for spaces and the like."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)

@@ -1,5 +1,4 @@
-"""Reads a recorded night for `gate.diagnostics.replay`: a journal, the gate's own or a copy, without writing
-to it."""
+"""Reads a recorded night for `gate.diagnostics.replay` from the gate's journal or a copy. Writes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ SQL = load_queries("gate", "replay.sql")
 def replay_night(config: GateFile, journal: Path, event: str | None = None) -> Replayed:
     """Decide a journal's scans again, with this gate's cache and policy.
 
-    :param event: tell only of scans decided for this night, by its code or its id; the past is that of all.
+    :param event: code or id of a night: only its scans are compared, with the past of all.
     :raises StoreError: journal or cache cannot be read.
     :raises CallError: neither knows such a night.
     """
@@ -40,19 +39,17 @@ def replay_night(config: GateFile, journal: Path, event: str | None = None) -> R
 
 
 def _night(name: str, events: Iterable[Event], records: Iterable[ScanRecord]) -> str:
-    """A night of the cache by its code or its id, or one the journal alone still knows, by its id."""
+    """The id of a night: of one in the cache by code or id, of one that only the journal still has by id."""
     known = {event.event_id for event in events if name.lower() in (event.code.lower(), event.event_id)}
     if known:
         return known.pop()
     if not any(record.event_id == name for record in records):
-        raise CallError(
-            f"--event: neither guest list nor journal knows a night {name[:40]!r}; give its code or its id."
-        )
+        raise CallError(f"--event: no night {name[:40]!r} in guest list or journal. Give its code or its id.")
     return name
 
 
 class _Rows:
-    """A journal's records, read anew each time they are gone through: a year of them fits no memory."""
+    """A journal's records, read from the file on every iteration: a year of them does not fit into memory."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -64,11 +61,11 @@ class _Rows:
 @contextlib.contextmanager
 def _records(path: Path) -> Iterator[Iterable[ScanRecord]]:
     if not path.exists():
-        raise StoreError(f"{path}: there is no journal. Give one with --journal FILE.")
+        raise StoreError(f"{path}: there is no journal here. Give one with --journal FILE.")
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as db:
             yield _Rows(db)
     except (sqlite3.Error, msgspec.ValidationError, ValueError) as error:
         raise StoreError(
-            f"{path}: {error}. Is it a journal, and whole? A copy needs its -wal beside it."
+            f"{path}: {error}. Is it a whole journal? A copy needs its -wal beside it."
         ) from None

@@ -1,11 +1,11 @@
-"""A recorded night through the decision again, with the cache as it is now. Pure.
+"""Decides a recorded night again, with the cache as it is now. Pure.
 
-Each scan is put to `gate.rules.decide` with the past it had: this gate's own admissions from the journal
-up to that scan, and of the cache what was so before it. What then differs, somebody changed since: the
-hub (a refund, a link to a table), the configuration, or this software.
+Each scan is put to `gate.rules.decide` with the past it had: this gate's own admissions from the journal up
+to that scan, and what the cache said before it. Whatever differs was changed since: by the hub (a refund, a
+link to a table), by the configuration, or by another version of this software.
 
-A journal holds hashes and no codes, so two things are taken as recorded and not judged again: whether
-the check character was right, and whether a signature verified.
+A journal holds hashes and no codes, so two things are taken from the record: whether the check character was
+right, and whether a signature verified.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Compared(Value, frozen=True):
 
 
 class Difference(Value, frozen=True):
-    """One scan that would be answered otherwise. `code`: the start of its hash."""
+    """One scan that would get another answer. `code`: the start of its hash."""
 
     seq: int
     at: Moment
@@ -64,8 +64,8 @@ class Difference(Value, frozen=True):
 
 
 class Replayed(Value, frozen=True):
-    """`skipped`: scans that cannot be judged again, because the gate was locked against guessing, or had
-    no leave of the hub."""
+    """`skipped`: scans that cannot be decided again, because the gate was locked against guessing or lacked
+    the hub's leave."""
 
     scans: int
     skipped: int
@@ -73,7 +73,7 @@ class Replayed(Value, frozen=True):
 
 
 class _Recalled(Code, frozen=True, kw_only=True):
-    """A code of which the journal kept the hash."""
+    """A code of which only the hash is known."""
 
     is_well_made: bool = True
 
@@ -83,7 +83,7 @@ class _Recalled(Code, frozen=True, kw_only=True):
 
 
 class _Past:
-    """This gate's own admissions, as the records are gone through."""
+    """This gate's own admissions, up to the present record."""
 
     def __init__(self) -> None:
         self._admitted: dict[str, tuple[str, Entry]] = {}
@@ -120,10 +120,9 @@ def replay(
 ) -> Replayed:
     """Decide every scan again.
 
-    :param records: the whole journal, by number; scans give the past of those after them. Gone through
-        twice, so no iterator.
-    :param known: what the cache says of a code.
-    :param event_id: judge only scans decided for this event.
+    :param records: the whole journal by number, because each scan is the past of later ones. Iterated twice.
+    :param known: what the cache says about a code.
+    :param event_id: compare only scans decided for this event.
     """
     past, scans, skipped, differences = _Past(), 0, 0, list[Difference]()
     begun, begin_here = _beginnings(records)
@@ -143,9 +142,10 @@ def replay(
 
 
 def _beginnings(records: Iterable[ScanRecord]) -> tuple[datetime, frozenset[str | None]]:
-    """When the journal begins, and the codes whose first entry it has: it has this gate's others too.
+    """When the journal begins, and the codes whose first entry is in it: so are their later ones at this
+    gate.
 
-    The hub's time of such an entry may lie before the journal begins, where the gate's clock was fast.
+    If the gate's clock was fast, the hub's time of such an entry may lie before the beginning of the journal.
     """
     begun, begin_here = None, set()
     for record in records:
@@ -156,10 +156,10 @@ def _beginnings(records: Iterable[ScanRecord]) -> tuple[datetime, frozenset[str 
 
 
 def _as_it_was(known: Known, record: ScanRecord, since: datetime) -> Known:
-    """The cache without what came later than the scan.
+    """The cache without what came after the scan.
 
-    :param since: from then on the journal knows better of this gate's own entries: the hub has them
-        with a corrected time.
+    :param since: from then on this gate's own entries are taken from the journal; the hub has them with a
+        corrected time.
     """
 
     def was_so(entry: Entry) -> bool:
@@ -187,7 +187,7 @@ def _question(
 ) -> Question:
     code_hash = record.code_hash or ""
     admission = without(known.admission, past.annulled(code_hash))
-    # a code the cache does not know is taken to name the night it was judged by
+    # a code that the cache does not know is assumed to name the night it was judged by
     wanted = _night(events, admission.event_id if admission else record.event_id)
     event = night_of(wanted, events, record.occurred_at)
     return Question(
@@ -200,7 +200,7 @@ def _question(
         ticket_event=wanted if admission else None,
         history=combine(admission, [*past.entries(code_hash), *known.peers]),
         proof=_proof(record),
-        # whatever it rested on then: a scan that was refused for want of leave is not judged again
+        # whatever it rested on then: a scan refused for lack of leave is not decided again
         standing=Standing(answer=GRANTED, isolated=Flag.ISOLATED in record.flags),
         policy=policy,
     )
@@ -222,7 +222,7 @@ def _presented(record: ScanRecord, event: Event | None) -> Code:
 
 
 def _proof(record: ScanRecord) -> Proof:
-    """What is known of it by how far down the table the scan came: past line 5, unknown, it was signed."""
+    """Concluded from the line of the table: a code without a ticket that got past line 5 was signed."""
     if record.reason is Reason.FORGED:
         return Proof.INVALID
     return Proof.VALID if record.subject_id is None and record.line > 5 else Proof.NONE
@@ -244,11 +244,11 @@ def _difference(record: ScanRecord, verdict: Verdict, question: Question) -> Dif
 
 
 _NOW: dict[RecordReason, str] = {
-    Reason.REFUNDED: "It was refunded since.",
-    Reason.CANCELLED: "It was cancelled since.",
-    Reason.EVENT_CANCELLED: "The night was cancelled since.",
-    Reason.TABLE_NOT_CONFIRMED: "Its table is not confirmed any more.",
-    Reason.UNKNOWN: "The cache does not know it any more.",
+    Reason.REFUNDED: "It has been refunded since.",
+    Reason.CANCELLED: "It has been cancelled since.",
+    Reason.EVENT_CANCELLED: "The night has been cancelled since.",
+    Reason.TABLE_NOT_CONFIRMED: "Its table is no longer confirmed.",
+    Reason.UNKNOWN: "The cache no longer knows it.",
     Reason.WRONG_EVENT: "It is for another night now, or this gate serves another.",
     Reason.TOO_EARLY: "The night's hours were changed.",
     Reason.EVENT_OVER: "The night's hours were changed.",
@@ -259,21 +259,21 @@ _THEN: dict[RecordReason, str] = {
     Reason.REFUNDED: "It is good again.",
     Reason.CANCELLED: "It is good again.",
     Reason.EVENT_CANCELLED: "The night takes place after all.",
-    Reason.TABLE_NOT_CONFIRMED: "Its table was confirmed since.",
+    Reason.TABLE_NOT_CONFIRMED: "Its table has been confirmed since.",
     Reason.WRONG_EVENT: "It was moved to this night, or this gate serves another.",
     Reason.TOO_EARLY: "The night's hours were changed.",
     Reason.EVENT_OVER: "The night's hours were changed.",
-    Reason.ALREADY_USED: "The entry it was refused for is not known any more.",
+    Reason.ALREADY_USED: "The entry it was refused for is no longer known.",
 }
 
 
 def _why(was: Compared, would_be: Compared, verdict: Verdict, question: Question) -> str:
-    """The likely cause: what the decision table says now, else what it said then."""
+    """The likely cause: by what the decision table says now, or else by what it said then."""
     if would_be.reason is Reason.ALREADY_USED and verdict.entry is not None:
         return f"An entry at {verdict.entry.gate} at {verdict.entry.at:%H:%M:%S} UTC became known since."
     if was.kind is Kind.UNKNOWN and question.admission is not None:
         return _THEN[Reason.UNKNOWN]
     if was.reason is would_be.reason:
-        return "It was linked to a table since, or taken from it, or the table was paid."
+        return "It has been linked to a table since, or removed from it, or the table was paid."
     likely = _NOW.get(would_be.reason) or _THEN.get(was.reason)
-    return likely or "Another configuration or another version of the software decided then."
+    return likely or "It was decided by another configuration or another version of the software."

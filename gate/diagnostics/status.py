@@ -1,4 +1,4 @@
-"""What `maguey-gate status` tells: read from the gate's files, while it runs or not. Writes nothing."""
+"""What `maguey-gate status` reports, from the gate's files, with or without the door. Writes nothing."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from gate.store.live_file import OK, LiveReading, read_live
 
 SQL = load_queries("gate", "status.sql")
 UNSURE_CLOCK = (
-    "The hub has not confirmed the clock since the machine was started: until then doors open "
-    "10 minutes later at this gate, and close 10 minutes sooner. Is maguey-sync connected?"
+    "The hub has not confirmed the clock since the machine started. Until it does, doors open "
+    "10 minutes later at this gate and close 10 minutes earlier. Is maguey-sync connected?"
 )
 CATCH_UP = (
-    "Guests are admitted by it, flagged 'stale'; the hub is asked first while it answers. Can this gate "
-    "reach the hub's web side? maguey-sync doctor says."
+    "Guests are admitted by it, flagged 'stale', and the hub is asked first while it answers. Can this gate "
+    "reach the hub over HTTP? Run maguey-sync doctor."
 )
 FLOODING = (
-    "More than a door can send comes from {}: what is said there to be admitted does not count here. "
-    "Revoke a gate that is in the wrong hands, at the hub."
+    "More arrives from {} than a door can send: this gate ignores the admissions reported there. If a gate "
+    "is in the wrong hands, revoke it at the hub."
 )
 
 
 class JournalStatus(Value, frozen=True):
-    """The journal's numbers. `waiting`: records the hub has not acknowledged."""
+    """The journal's numbers. `waiting`: records that the hub has not acknowledged."""
 
     epoch: str | None = None
     last_seq: int = 0
@@ -44,9 +44,9 @@ class JournalStatus(Value, frozen=True):
 
 
 class EventStatus(Value, frozen=True):
-    """A night as the cache has it. `cache_age_s`: since it was last known to be current. `behind_s`: for how
-    long it has been known that it is not, `missing` changes where they can be counted; None: it is not
-    known to be behind, or only since a moment ago."""
+    """A night in the cache. `cache_age_s`: seconds since its list was last known to be current. `behind_s`:
+    how long the list has been known to be behind, by `missing` changes if they can be counted; None if it is
+    not, or has been only for a moment."""
 
     name: str
     inside: int
@@ -58,7 +58,7 @@ class EventStatus(Value, frozen=True):
 
     @property
     def told(self) -> str:
-        """How its list is, in words."""
+        """The state of its list, in words."""
         if self.behind_s is not None:
             by = "" if self.missing is None else f" by {self.missing} change{'s' * (self.missing != 1)}"
             return f"BEHIND the hub's{by}, for {self.behind_s} s"
@@ -68,10 +68,10 @@ class EventStatus(Value, frozen=True):
 
 
 class StatusReport(Value, frozen=True):
-    """The whole answer; `problems` is empty when all is well. `door`: by its own account, fresh or not.
+    """The whole answer; `problems` is empty when all is well. `door`: what the door reports, fresh or not.
 
-    `event`: tonight's, `also`: other nights that are on. `isolated`: it has reached no broker for a while.
-    `clock`: as in `gate.rules.model.Now`.
+    `event`: tonight's. `also`: other nights that are on. `isolated`: the gate has reached no broker for a
+    while. `clock`: as in `gate.rules.model.Now`.
     """
 
     gate_id: str
@@ -88,7 +88,7 @@ class StatusReport(Value, frozen=True):
 
     @property
     def nights(self) -> tuple[EventStatus, ...]:
-        """All that are told of, tonight's first."""
+        """All of them, tonight's first."""
         return (self.event, *self.also) if self.event is not None else ()
 
 
@@ -105,12 +105,12 @@ def gather(config: GateFile, clock: Clock) -> StatusReport:
     finally:
         cache.close()
     if not nights:
-        problems.append(f"{config.cache}: no night loaded. Start maguey-sync and look at its log.")
+        problems.append(f"{config.cache}: no night is loaded. Start maguey-sync and look at its log.")
     problems += [
         f"The list of {one.name} is {one.told}. {CATCH_UP}" for one in nights if one.behind_s is not None
     ]
     if not link.online:
-        problems.append("The hub is not heard. Scans wait on this gate. What is wrong: maguey-sync doctor.")
+        problems.append("The hub is not heard: scans wait on this gate. Run maguey-sync doctor to see why.")
     if link.flooding:
         problems.append(FLOODING.format(", ".join(link.flooding)))
     if now.clock != "synced":
@@ -133,7 +133,7 @@ def gather(config: GateFile, clock: Clock) -> StatusReport:
 
 
 def door_problems(door: LiveReading) -> list[str]:
-    """What is wrong with the door: nothing, that it does not run, or each part's trouble."""
+    """What is wrong with the door: that it does not run, or the trouble of each part."""
     if door.live is None or not door.is_fresh:
         return [f"{door.why} Start it: systemctl start maguey-gate; its log: journalctl -u maguey-gate."]
     parts = msgspec.structs.asdict(door.live.parts)
@@ -156,7 +156,7 @@ def _night(cache: CacheReader, event: Event, link: LinkState, now: Now) -> Event
 
 def _journal(path: Path, acked_epoch: str | None, acked_seq: int) -> JournalStatus:
     if not path.exists():
-        return JournalStatus(problem=f"{path}: there is no journal yet. Start maguey-gate run.")
+        return JournalStatus(problem=f"{path}: there is no journal yet. Run: systemctl start maguey-gate")
     try:
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
         try:

@@ -128,7 +128,7 @@ OVERLAY = (
     ("mount", "check", "words"),
     [
         (READ_ONLY, "journal's disk", "mounted read-only"),
-        (READ_ONLY, "journal's folder", "cannot be written"),
+        (READ_ONLY, "journal's folder", "cannot write to it"),
         (IN_MEMORY, "journal's disk", "in memory"),
         (IN_MEMORY, "free space", "MB free"),
         (OVERLAY, "journal's disk", "in memory"),
@@ -246,12 +246,12 @@ def test_replay_tells_a_refund_since_and_exits_with_1(config: Path) -> None:
     done = gate("replay", "--config", config)
     assert done.returncode == 1
     assert "was admit first_entry (ga), would be deny refunded (ga)" in done.stdout
-    assert "It was refunded since." in done.stdout
+    assert "It has been refunded since." in done.stdout
     (difference,) = json.loads(gate("replay", "--config", config, "--json").stdout)["differences"]
     assert difference["seq"] == 1
     assert gate("replay", "--config", config, "--event", "pf").returncode == 1
     nowhere = gate("replay", "--config", config, "--event", "nope")
-    assert (nowhere.returncode, "knows a night 'nope'" in nowhere.stderr) == (2, True)
+    assert (nowhere.returncode, "no night 'nope'" in nowhere.stderr) == (2, True)
 
 
 def test_replay_without_a_journal_says_so(config: Path) -> None:

@@ -216,7 +216,7 @@ def test_the_doctor_asks_the_running_door_and_leaves_it_alone(gate: Gate, door: 
     done = call("doctor", "--config", gate.folder / "gate.toml", "--json")
     found = {one["check"]: one for one in json.loads(done.stdout)}
     assert found["door"]["level"] == "ok"
-    assert found["camera"]["result"] == "works, by the door's account."
+    assert found["camera"]["result"] == "works, as the door reports."
     assert door.process.poll() is None
     until(lambda: gate.reading().is_fresh)
 

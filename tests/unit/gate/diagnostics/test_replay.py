@@ -112,7 +112,7 @@ def test_a_refund_since_then_is_one_difference_for_each_scan_it_changes(night: N
     assert (first.was.reason, first.would_be.reason) == (Reason.FIRST_ENTRY, Reason.REFUNDED)
     assert (again.was.reason, again.would_be.reason) == (Reason.ALREADY_USED, Reason.REFUNDED)
     assert first.seq == 3
-    assert first.why == "It was refunded since."
+    assert first.why == "It has been refunded since."
     assert first.code == code_hash(code_id(REFUNDED))[:12]
 
 
@@ -127,13 +127,13 @@ CHANGES: list[tuple[FeedRow, Reason, Reason, str]] = [
         Removed(code_hash=code_hash(code_id(GA)), event_id="event-1"),
         Reason.FIRST_ENTRY,
         Reason.UNKNOWN,
-        "The cache does not know it any more.",
+        "The cache no longer knows it.",
     ),
     (
         a_table(status=ReservationStatus.CANCELLED),
         Reason.FIRST_ENTRY,
         Reason.TABLE_NOT_CONFIRMED,
-        "Its table is not confirmed any more.",
+        "Its table is no longer confirmed.",
     ),
     (
         an_admission(code_id(SPOILED), subject_id="cancelled"),
@@ -145,7 +145,7 @@ CHANGES: list[tuple[FeedRow, Reason, Reason, str]] = [
         an_event(status="cancelled"),
         Reason.FIRST_ENTRY,
         Reason.EVENT_CANCELLED,
-        "The night was cancelled since.",
+        "The night has been cancelled since.",
     ),
     (
         an_event(doors_open_at=DOORS.replace(hour=23, minute=30)),
@@ -157,7 +157,7 @@ CHANGES: list[tuple[FeedRow, Reason, Reason, str]] = [
         an_admission(code_id(GA), subject_id="ga", kind=Kind.VIP_LINKED, reservation_id="reservation-1"),
         Reason.FIRST_ENTRY,
         Reason.FIRST_ENTRY,
-        "It was linked to a table since, or taken from it, or the table was paid.",
+        "It has been linked to a table since, or removed from it, or the table was paid.",
     ),
 ]
 
@@ -202,7 +202,7 @@ def test_what_a_locked_gate_refused_is_not_judged_again(night: Night) -> None:
 
 def test_one_event_alone_can_be_asked_for(night: Night) -> None:
     assert night.replayed("event-1").scans == 20
-    with pytest.raises(CallError, match="knows a night 'event-9'"):
+    with pytest.raises(CallError, match="no night 'event-9'"):
         night.replayed("event-9")
 
 
@@ -217,7 +217,7 @@ def test_a_file_that_is_no_journal_is_told_in_words(night: Night, tmp_path: Path
     with pytest.raises(StoreError, match="there is no journal"):
         replay_night(night.config, other)
     other.write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match="Is it a journal"):
+    with pytest.raises(StoreError, match="Is it a whole journal"):
         replay_night(night.config, other)
 
 
