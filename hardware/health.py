@@ -1,7 +1,7 @@
-"""How the machine is: power, heat, pins without touching them, a frame from the camera, a code read.
+"""Checks of the machine for `doctor`: power, heat, pins without touching them, a frame, a code read.
 
-Each check gives findings in words. Sources: throttling bits: Raspberry Pi documentation, vcgencmd
-get_throttled; limits of heat: the same, "Frequency management and thermal control".
+Each check gives findings in words. Sources: for the throttling bits, Raspberry Pi documentation, vcgencmd
+get_throttled; for the limits of heat, the same, "Frequency management and thermal control".
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from hardware.eye.eye import ChildEye
 from hardware.pins import gpiochip
 
 FRAME_S = 15.0
-"""A camera that is well has given a frame by then."""
+"""A working camera has given a frame by then."""
 READ_S = 10.0
 TRIAL = "MAGUEY-TRIAL-0123456789"
-"""What the made-up code says; no code of ours, so it could admit nobody."""
+"""Content of the test code; it is not a code of ours, so it could admit nobody."""
 HOT_C, TOO_HOT_C = 75.0, 85.0
-"""A Pi slows down from 80 °C, hard at 85 °C."""
+"""A Pi slows down from 80 °C on, and hard at 85 °C."""
 POWER_NOW, SLOW_NOW = 0x1, 0x2 | 0x4 | 0x8
 POWER_SINCE, SLOW_SINCE = 0x1_0000, 0x2_0000 | 0x4_0000 | 0x8_0000
 SYSFS = Path("/sys")
 
 
 def check_camera(open_eye: Callable[[], Eye]) -> Iterator[Finding]:
-    """A frame, through the same two child processes the door uses."""
+    """A frame, through the same two child processes that the door uses."""
     eye = open_eye()
     try:
         begun = time.monotonic()
@@ -46,15 +46,15 @@ def check_camera(open_eye: Callable[[], Eye]) -> Iterator[Finding]:
         yield fault("camera", f"No frame within {FRAME_S:g} s.", "Check its cable, then switch off and on.")
     else:
         took = time.monotonic() - begun
-        yield fine("camera", f"A frame after {took:.1f} s, looked at in {seen.decode_ms:.1f} ms.")
+        yield fine("camera", f"A frame came after {took:.1f} s and was decoded in {seen.decode_ms:.1f} ms.")
         yield _focus(seen.sharpness)
 
 
 def _focus(sharpness: int | None) -> Finding:
-    """A number is no fault: how sharp it can be depends on what hangs before the camera."""
+    """No number is a fault: how sharp a picture can be depends on what is in view."""
     if not sharpness:
-        return fine("focus", "Nothing to be seen that could be sharp; maguey-gate focus helps with the lens.")
-    return fine("focus", f"Sharpness {sharpness} of 999; maguey-gate focus helps to better it.")
+        return fine("focus", "Nothing in view that could be sharp; maguey-gate focus helps with the lens.")
+    return fine("focus", f"Sharpness {sharpness} of 999; maguey-gate focus helps to improve it.")
 
 
 def check_keypad(open_keypad: Callable[[], Keypad]) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def check_keypad(open_keypad: Callable[[], Keypad]) -> Iterator[Finding]:
 
 
 def check_scanner(open_scanner: Callable[[], Scanner]) -> Iterator[Finding]:
-    """Whether the hand scanner is there and nobody else has it; what it reads, `test-scanner` tells."""
+    """Whether the hand scanner is there and nobody else has it; `test-scanner` shows what it reads."""
     scanner = open_scanner()
     try:
         trouble = scanner.trouble()
@@ -78,7 +78,7 @@ def check_scanner(open_scanner: Callable[[], Scanner]) -> Iterator[Finding]:
 
 
 def check_decoder() -> Iterator[Finding]:
-    """A made-up code, drawn, stored, loaded and read."""
+    """A test code is drawn, stored, loaded and read."""
     with tempfile.TemporaryDirectory(prefix="maguey-doctor-") as folder:
         picture = Path(folder) / "code.png"
         _draw(picture)
@@ -90,9 +90,9 @@ def check_decoder() -> Iterator[Finding]:
     read = [sighting.raw for sighting in seen.sightings] if seen else []
     if seen is None or read != [TRIAL.encode()]:
         advice = "Reinstall the software: pip install --force-reinstall zxing-cpp."
-        yield fault("decoder", "A code that was drawn for it is not read.", advice)
+        yield fault("decoder", "The test code was not read.", advice)
     else:
-        yield fine("decoder", f"A code that was drawn for it is read in {seen.decode_ms:.1f} ms.")
+        yield fine("decoder", f"The test code was read in {seen.decode_ms:.1f} ms.")
 
 
 def _draw(file: Path) -> None:
@@ -106,23 +106,23 @@ def _draw(file: Path) -> None:
 def check_pins(
     pins: Mapping[str, int], *, is_running: bool, folder: Path = Path("/dev")
 ) -> Iterator[Finding]:
-    """Whether each pin is there and nobody else has it. Nothing is opened, so nothing moves.
+    """Whether each pin exists and nobody else has it. Nothing is opened, so nothing moves.
 
-    :param pins: Broadcom numbers by what the configuration calls them.
-    :param is_running: the door runs, and so has the pins itself.
+    :param pins: Broadcom numbers by their names in the configuration.
+    :param is_running: whether the door runs, and so has the pins itself.
     """
     twice = [pin for pin, count in Counter(pins.values()).items() if count > 1]
     try:
         chip = gpiochip.header(folder)
         if chip is None:
-            advice = 'On a Pi this cannot be. Elsewhere: driver = "mock".'
+            advice = 'On a Pi this cannot be. Elsewhere: set driver = "mock".'
             yield fault("pins", "This machine has no GPIO.", advice)
             return
         for name, pin in pins.items():
             yield _pin(name, pin, gpiochip.user(chip, pin), is_running=is_running, is_twice=pin in twice)
     except PermissionError as error:
         yield fault(
-            "pins", f"{error.filename}: not for this account.", "Run doctor as root or in the group gpio."
+            "pins", f"This account may not read {error.filename}.", "Run doctor as root or in the group gpio."
         )
 
 
@@ -131,20 +131,20 @@ def _pin(name: str, pin: int, user: str | None, *, is_running: bool, is_twice: b
     if user is None:
         return fault(check, f"There is no GPIO {pin} on this board.", f"Correct {name}.")
     if is_twice:
-        return fault(check, f"GPIO {pin} has two duties.", f"Give {name} a pin of its own.")
+        return fault(check, f"GPIO {pin} is used twice.", f"Give {name} a pin of its own.")
     if user and not is_running:
-        advice = "Two cannot have one pin: stop the other, or look for an overlay in config.txt."
+        advice = "Two programs cannot share a pin: stop the other one, or look for an overlay in config.txt."
         return fault(check, f"GPIO {pin} is taken by {user!r}.", advice)
     return fine(check, f"GPIO {pin} is there, {'in use by the door' if user else 'and free'}.")
 
 
 def check_power(sysfs: Path = SYSFS) -> Iterator[Finding]:
-    """The Pi's own account of its power and of having been slowed down."""
+    """What the Pi says of its power, and whether it was slowed down."""
     bits = throttled(sysfs)
     if bits is None:
-        yield fine("power", "Not a Raspberry Pi: nothing is known of its power.")
+        yield fine("power", "This is not a Raspberry Pi; its power cannot be checked.")
         return
-    cable = "Use the official power supply and a short cable; too little power spoils cards and scans."
+    cable = "Use the official power supply and a short cable; low power corrupts cards and costs scans."
     if bits & POWER_NOW:
         yield fault("power", f"Too little power right now ({bits:#x}).", cable)
     elif bits & POWER_SINCE:
@@ -159,7 +159,7 @@ def check_power(sysfs: Path = SYSFS) -> Iterator[Finding]:
 
 
 def throttled(sysfs: Path = SYSFS) -> int | None:
-    """The bits of `vcgencmd get_throttled`, None on what is no Pi."""
+    """The bits of `vcgencmd get_throttled`, None if this is not a Pi."""
     try:
         return int((sysfs / "devices/platform/soc/soc:firmware/get_throttled").read_text("ascii"), 16)
     except (OSError, ValueError):
@@ -196,7 +196,7 @@ def _sensors(sysfs: Path) -> list[Path]:
 
 
 def _celsius(file: Path) -> float:
-    """Below -100: it says nothing."""
+    """Below -100: the sensor says nothing."""
     try:
         return int(file.read_text("ascii")) / 1000
     except (OSError, ValueError):

@@ -1,9 +1,9 @@
 """Fixed exposure and focus for a Pi camera, as libcamera controls. Pure.
 
-Lamps on the mains flicker at twice the mains frequency. An exposure of a whole number of
-flickers takes in the same light in every row and frame; any other shows dark bands, and a
-code under a band is not read. An automatic exposure picks such times, and wanders with
-every light of the club besides, so both are fixed.
+Lamps on the mains flicker at twice the mains frequency. An exposure of a whole number of flickers gets
+the same light in every row and frame; any other shows dark bands, and a code under a band is not read.
+Automatic exposure picks such times too, but follows every light of the club, so exposure and gain are
+fixed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Controls = dict[str, bool | int | float]
 """As `hardware.camera.spec.CameraSpec.controls` takes them."""
 
 BLANKING_US = 1000
-"""What a frame must last longer than its exposure. Sensors need up to 48 rows between two
-exposures (`frameIntegrationDiff` of libcamera's camera helpers, IMX708), of at most 20 µs
-each; libcamera would shorten the exposure by it, and so back into flicker."""
+"""By how much a frame must last longer than its exposure. Sensors need up to 48 rows between two exposures
+(`frameIntegrationDiff` of libcamera's camera helpers, IMX708), of at most 20 µs each; libcamera would shorten
+the exposure by that much, and it would flicker again."""
 
 AF_MANUAL, AF_CONTINUOUS = 0, 2
 """Values of libcamera's `AfMode`."""
@@ -29,7 +29,7 @@ def exposure_us(mains_hz: Mains, half_periods: int, fps: int) -> int:
 
     Rounded to a whole µs, libcamera's unit: at 60 Hz a flicker lasts 8333⅓ µs.
 
-    :raises ValueError: if not one flicker fits into a frame, or a number is below one.
+    :raises ValueError: not one flicker fits into a frame, or a number is below one.
     """
     if half_periods < 1 or fps < 1:
         raise ValueError("half_periods and fps must be at least 1.")
@@ -49,19 +49,18 @@ def controls_for(
 ) -> Controls:
     """The libcamera controls that fix exposure, gain, white balance and focus.
 
-    :param mains_hz: frequency of the mains where the door is: 60 in Mexico, 50 in Europe.
+    :param mains_hz: mains frequency at the door: 60 in Mexico, 50 in Europe.
     :param half_periods: exposure in flickers of that light (1/100 s at 50 Hz, 1/120 s at 60 Hz);
         fewer if they do not fit into a frame. 1 blurs least.
     :param gain: analogue gain, from 1.0; the Camera Module 2 ends at 10.7, the 3 at 16.
-    :param focus: lens position in dioptres, 1 / distance in metres (6.0 for 17 cm); None leaves
-        an autofocus lens to find it by itself.
+    :param focus: lens position in dioptres, 1 / distance in metres (6.0 for 17 cm); None leaves it
+        to an autofocus lens.
     :param fps: frames a second of the same `CameraSpec`.
     :raises ValueError: see `exposure_us`; or a gain below 1, or a negative focus.
 
-    Modules with a fixed lens have neither `AfMode` nor `LensPosition`, monochrome ones no
-    `AwbEnable` (libcamera's `ipaAfControls` and `ipaColourControls`). `hardware.camera.pi_camera` leaves
-    out what the camera at hand does not have. Automatic white balance would change how bright
-    a colour is in the grey picture.
+    Modules with a fixed lens have neither `AfMode` nor `LensPosition`, monochrome ones no `AwbEnable`
+    (libcamera's `ipaAfControls` and `ipaColourControls`); `hardware.camera.pi_camera` leaves out what its
+    camera does not have. Automatic white balance would change how bright a colour is in the grey picture.
     """
     if gain < 1 or (focus is not None and focus < 0):
         raise ValueError("gain must be at least 1.0, and focus must not be negative.")

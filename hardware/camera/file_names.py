@@ -1,7 +1,7 @@
-"""How a picture file is called outside its folder. Imports nothing heavy: the eye uses it too.
+"""What a picture file is called outside its folder. Imports nothing heavy: the eye uses it too.
 
-A picture may well be named after the ticket on it, and a ticket's id is as good as the
-ticket. So what is logged or handed on is not the name but a short hash of it.
+A picture may be named after the ticket on it, and a ticket's id is as good as the ticket. So a short hash
+of the name is logged or handed on, not the name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 
 def alias(name: str) -> str:
-    """``file:1a2b3c4d.png`` for a file of this name: the same every time, and it tells nothing.
+    """``file:1a2b3c4d.png`` for a file of this name: always the same, and it reveals nothing.
 
-    An ending that is not a picture's is left out, for it may be anything.
+    An ending that is not a picture's is left out, since it may be anything.
     """
     ending = PurePath(name).suffix.lower()
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -24,5 +24,5 @@ def alias(name: str) -> str:
 
 
 def file_url(name: str) -> str:
-    """``file:letter.png``: for whoever gave the name. Bytes that are no text are replaced."""
+    """``file:letter.png``: for the person who gave the name. Bytes that are not text are replaced."""
     return f"file:{os.fsencode(name).decode(errors='replace')}"

@@ -1,9 +1,8 @@
 """Cameras that look at picture files: a watched folder, and a list of files.
 
-The folder camera is the demo's and the tests' camera, and the way to hold a picture up to
-a gate on the desk: whatever file appears is shown for a moment, then moved to ``seen/``,
-or to ``refused/`` if it is no picture. Files whose name starts with a dot are left alone,
-so a writer may use ``.name.part`` and rename.
+The folder camera is the camera of the demo and the tests, and the way to hold a picture up to a gate on the
+desk: a file that appears is shown for a moment, then moved to ``seen/``, or to ``refused/`` if it is not a
+picture. Files whose names start with a dot are left alone, so a writer may use ``.name.part`` and rename.
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ from gate.common.errors import HardwareError, Step
 from hardware.camera.file_names import alias, file_url
 from hardware.camera.frame_source import Frame, dark, fit
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
-from hardware.camera.tried_files import TriedFiles
+from hardware.camera.tried_files import CRASHES, TriedFiles
 from hardware.decoder.picture_file import Grey, PictureError, load_picture
 
 SETTLE_S = 1.0
-"""A file that is no picture yet is given this long after its last change to become one."""
+"""How long after its last change a file that is not a picture yet may still become one."""
 
-_FATAL = "The camera's process ended twice while reading it. It was probably made to do that."
-
-_Stamp = tuple[int, int]  # size and mtime_ns: a file that is being written changes one of them
+_Stamp = tuple[int, int]  # size and mtime_ns: one of them changes while the file is written
 
 
 class HeldPicture:
@@ -35,7 +32,7 @@ class HeldPicture:
 
 
 class FolderCamera:
-    """Watches a folder. Raises `HardwareError` when it is missing or its files cannot be moved."""
+    """Watches a folder. Raises `HardwareError` if it is missing or its files cannot be moved."""
 
     def __init__(self, spec: CameraSpec) -> None:
         self._folder = Path(spec.path)
@@ -48,7 +45,7 @@ class FolderCamera:
         self._make_folders()
 
     def grab(self, timeout_s: float) -> Frame | None:
-        """The next frame at the configured rate: the picture held up, or a dark one."""
+        """The next frame at the configured rate: the picture held up, or a dark frame."""
         wait = self._due - time.monotonic()
         if wait > timeout_s:
             time.sleep(timeout_s)
@@ -58,11 +55,11 @@ class FolderCamera:
         return self._held() or self._next() or Frame(self._dark, "folder")
 
     def exhausted(self) -> bool:
-        """Never: another file may come."""
+        """Never: another file may appear."""
         return False
 
     def close(self) -> None:
-        """Nothing to let go of; a picture held up at this moment is shown again next time."""
+        """Nothing to release. A picture that is held up now will be shown again next time."""
 
     def _make_folders(self) -> None:
         if not self._folder.is_dir():
@@ -75,7 +72,7 @@ class FolderCamera:
             raise self._unwritable(error) from error
 
     def _held(self) -> Frame | None:
-        """The picture held up; when its time is over it is moved away and a dark frame shown."""
+        """The picture held up; after its time it is moved away, and a dark frame follows."""
         if self._showing is None:
             return None
         showing = self._showing
@@ -100,10 +97,10 @@ class FolderCamera:
         return None
 
     def _load(self, path: Path) -> Grey:
-        """A picture as a frame; refused unread if this process ended in mid-reading too often."""
+        """A picture as a frame; refused unread if reading it has ended this process too often."""
         try:
             if not self._tries.begin(f"{alias(path.name)}/{self._stamps[path][1]}"):
-                raise PictureError(path, _FATAL)
+                raise PictureError(path, CRASHES)
         except OSError as error:
             self._check_folder()
             raise self._unwritable(error) from error
@@ -114,12 +111,12 @@ class FolderCamera:
     def _read(self, path: Path) -> Grey:
         try:
             return fit(load_picture(path), self._size)
-        except PictureError:  # anything else ends this process
+        except PictureError:  # anything else ends this process, and the mark stays
             self._tries.over()
             raise
 
     def _waiting(self) -> list[Path]:
-        """The files that did not change since the last look, oldest first."""
+        """The files that have not changed since the last look, oldest first."""
         before, self._stamps = self._stamps, self._stamp()
         still = [path for path, stamp in self._stamps.items() if before.get(path) == stamp]
         return sorted(still, key=lambda path: (self._stamps[path][1], path.name))
@@ -130,10 +127,10 @@ class FolderCamera:
             for path in self._folder.iterdir():
                 if not path.name.startswith(".") and path.is_file():
                     stamps[path] = (path.stat().st_size, path.stat().st_mtime_ns)
-        except FileNotFoundError:  # moved away between two calls; the next look is 40 ms away
+        except FileNotFoundError:  # moved away between two calls; the next look follows in 40 ms
             self._check_folder()
         except OSError as error:
-            what = f"The folder {self._folder} cannot be looked into ({error.strerror})."
+            what = f"The folder {self._folder} cannot be read ({error.strerror})."
             raise HardwareError("camera", what, "Let this account read it.", Step.RIGHTS) from error
         return stamps
 
@@ -146,7 +143,7 @@ class FolderCamera:
         try:
             path.rename(_free_name(self._folder / where / path.name))
         except FileNotFoundError:
-            return  # whoever put it there took it back
+            return  # whoever put it there has taken it back
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -156,7 +153,7 @@ class FolderCamera:
 
 
 class FilesCamera:
-    """Shows a list of pictures, each in one frame of its own size, then nothing more."""
+    """Shows each picture of a list in one frame of its own size."""
 
     def __init__(self, spec: CameraSpec) -> None:
         self._files = deque(Path(name) for name in spec.files)
@@ -164,7 +161,7 @@ class FilesCamera:
 
     def grab(self, timeout_s: float) -> Frame | None:
         """The next picture, at most `LONGEST_SIDE` pixels long; None after the last."""
-        del timeout_s  # a file is there or it is not
+        del timeout_s  # there is nothing to wait for
         if not self._files:
             return None
         path = self._files.popleft()
@@ -180,7 +177,7 @@ class FilesCamera:
         return not self._files
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def _within(grey: Grey) -> tuple[int, int]:
@@ -197,7 +194,7 @@ def _settled(path: Path) -> bool:
 
 
 def _free_name(path: Path) -> Path:
-    """`path`, or with a number before its ending if that exists: an earlier file is never replaced."""
+    """`path`, with a number before its ending if it exists already: an earlier file is never replaced."""
     number, free = 2, path
     while free.exists():
         free, number = path.with_stem(f"{path.stem}-{number}"), number + 1

@@ -1,4 +1,4 @@
-"""What a camera is to the rest: a source of grey frames."""
+"""What a camera is to the rest of the gate: a source of grey frames."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from hardware.decoder.picture_file import Grey
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One frame. `source`: where from, for the log.
+    """One frame. `source`: where it is from, for the log.
 
-    `refused`: why there is nothing to decode although something was shown (a file that is
-    no picture), in words; empty for every other frame. `grey` is then a dark frame.
-    `taken_at`: when the camera began to take it, in seconds of `time.monotonic()`, which all
-    processes of a machine share; None where the source does not know. Its age is the clock
-    minus `taken_at`; two frames with the same one are one frame, shown twice.
+    `refused`: why there is nothing to decode although something was shown (a file that is not a picture), in
+    words; empty for all other frames. `grey` is then a dark frame.
+    `taken_at`: when the camera began to take it, in seconds of `time.monotonic()`, which all processes of a
+    machine share; None if the source does not know. Two frames with the same time are one frame, shown twice.
     """
 
     grey: Grey
@@ -34,10 +33,10 @@ class FrameSource(Protocol):
         """The next frame, or None if none came within `timeout_s`. Raises `HardwareError`."""
 
     def exhausted(self) -> bool:
-        """Whether no frame will ever come again (a list of pictures, gone through)."""
+        """Whether no frame will come any more (the end of a list of pictures)."""
 
     def close(self) -> None:
-        """Let go of the device. Never raises."""
+        """Release the device. Never raises."""
 
 
 def dark(size: tuple[int, int]) -> Grey:
@@ -48,8 +47,8 @@ def dark(size: tuple[int, int]) -> Grey:
 def fit(grey: Grey, size: tuple[int, int]) -> Grey:
     """A picture as a camera of `size` (width, height) would see it, whole and in the middle.
 
-    Made smaller where it is too large, never larger. What remains around it gets the shade
-    of its edge; white where that is mixed, so that a code cut at its edge gets a margin.
+    It is made smaller if it is too large, never larger. The space around it gets the shade of its edge, or
+    white if the edge is mixed, so that a code that reaches the edge gets a margin.
     """
     picture = _shrunk(grey, size)
     frame = np.full((size[1], size[0]), _edge_shade(picture), dtype=np.uint8)

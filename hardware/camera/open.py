@@ -1,4 +1,4 @@
-"""Open the camera that a `CameraSpec` describes. Drivers are imported only when they are needed."""
+"""Opens the camera that a `CameraSpec` describes. Drivers are imported only when they are needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hardware.camera.spec import CameraSpec
 def open_camera(spec: CameraSpec) -> FrameSource:
     """The camera, running.
 
-    :raises HardwareError: when it is missing or does not start, with what to do next.
+    :raises HardwareError: it is missing or does not start; the error says what to do next.
     """
     match spec.driver:
         case "folder":

@@ -1,8 +1,8 @@
-"""A list of pictures being gone through by processes that may end in the middle. Pure.
+"""A list of pictures, read by processes that may end in the middle. Pure.
 
-A process that ends while it reads a picture is replaced, and the next one begins with that
-picture, not with the first: each picture is to be looked at once. What ends two processes
-is skipped, for it was probably made to do that.
+A process that ends while it reads a picture is replaced, and the next process starts with that picture, not
+with the first one: each picture is to be looked at once. A picture that ends two processes is skipped, since
+it was probably made to do that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PictureList:
         self._ends = 0
 
     def ended(self) -> str:
-        """A process ended before it had shown the next picture; its name if it is skipped, or empty."""
+        """A process ended before it had shown the next picture. Returns its name if it is skipped."""
         self._ends += 1
         if not self._left or self._ends < TRIES:
             return ""

@@ -9,18 +9,18 @@ import msgspec
 CameraDriver = Literal["folder", "files", "v4l2", "picamera2"]
 
 LONGEST_SIDE = 2400
-"""Longer side in pixels to which ``files`` reduces a picture (it must fit a shared slot)."""
+"""Pixels to which ``files`` reduces the longer side of a picture, so that it fits into a shared slot."""
 
 
 class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Which camera, and how to run it. Plain data, so that it can be handed to a child process.
+    """Which camera, and how to run it. Plain data, so that it can be passed to a child process.
 
     `path`: the folder watched by ``folder``. `files`: the pictures of ``files``.
     `device`: the node of ``v4l2``. `index`: which camera of ``picamera2``.
     `size`: width and height of a frame in pixels. `fps`: frames a second, at most.
-    `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`), 0: as many as always.
-    `hold_ms`: how long ``folder`` holds one picture up. `controls`: libcamera controls
-    fixed for ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
+    `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`), 0: as many as ever.
+    `hold_ms`: how long ``folder`` holds one picture up. `controls`: fixed libcamera controls for
+    ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
     """
 
     driver: CameraDriver
@@ -36,5 +36,5 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def every_frame_counts(self) -> bool:
-        """Whether no frame may be dropped: pictures are shown once, a camera goes on looking."""
+        """Whether no frame may be dropped: a picture is shown once, while a camera keeps looking."""
         return self.driver in ("folder", "files")

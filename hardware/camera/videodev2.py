@@ -1,7 +1,7 @@
 """The part of Linux' ``linux/videodev2.h`` that a webcam needs: structures and requests.
 
-Request numbers are computed from the structures' sizes, as the header's ``_IOR`` macros do;
-a test compares them with the numbers of a 64-bit kernel.
+Request numbers are computed from the sizes of the structures, as the header's ``_IOR`` macros do; a test
+compares them with those of a 64-bit kernel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ MMAP = 1  # V4L2_MEMORY_MMAP
 CAP_VIDEO_CAPTURE = 0x0000_0001
 CAP_STREAMING = 0x0400_0000
 CAP_DEVICE_CAPS = 0x8000_0000
-FIELD_ANY = 0
 BUF_FLAG_ERROR = 0x0040
 BUF_FLAG_TIMESTAMP_MASK = 0xE000
 BUF_FLAG_TIMESTAMP_MONOTONIC = 0x2000

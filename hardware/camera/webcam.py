@@ -1,7 +1,7 @@
-"""A USB webcam through Video4Linux2, the kernel's own interface: no library needed.
+"""A USB webcam through Video4Linux2, the kernel's own interface (docs/adr/0026 says why no library).
 
-Streaming with memory-mapped buffers. Uncompressed grey or YUV is preferred; motion JPEG,
-which some cameras insist on, is unpacked with Pillow.
+It streams into memory-mapped buffers. Uncompressed grey or YUV is preferred; motion JPEG, which some cameras
+insist on, is unpacked with Pillow.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from hardware.camera.spec import CameraSpec
 from hardware.decoder.picture_file import Grey
 
 BUFFERS = 3
-"""Frames the driver may fill ahead; more would only make them older."""
+"""Frames that the driver may fill ahead; more would only make them older."""
 
 BUFFERED_S = 0.2
-"""A frame older than this when it is asked for was kept from before: the next one is waited for."""
+"""A frame older than this was kept from before it was asked for; the next one is used instead."""
 
 FORMATS = ("GREY", "YUYV", "NV12", "YU12", "MJPG")
-"""Pixel formats understood, the cheapest to turn into grey first."""
+"""Supported pixel formats, the cheapest to turn into grey first."""
 
 Ioctl = Callable[[int, int, Any], object]
 
@@ -58,16 +58,16 @@ class Webcam:
             raise self._broken(error) from error
 
     def grab(self, timeout_s: float) -> Frame | None:
-        """The newest frame; None if there was none within `timeout_s`, or a damaged one."""
+        """The newest frame; None if none came within `timeout_s`, or a damaged one."""
         until = time.monotonic() + timeout_s
         try:
             buffer = self._next(until)
             if buffer is not None and time.monotonic() - self._when(buffer) > BUFFERED_S:
-                # asked for rarely, the driver has long filled what it has and dropped the rest
+                # asked rarely, the driver filled its buffers long ago and dropped what came after
                 self._call(v.QBUF, buffer)
                 buffer = self._next(until)
             return None if buffer is None else self._frame(buffer)
-        except BlockingIOError:  # none was filled after all
+        except BlockingIOError:  # no buffer was filled after all
             return None
         except OSError as error:
             raise self._broken(error) from error
@@ -92,7 +92,7 @@ class Webcam:
         self._call(v.QUERYCAP, about)
         can = about.device_caps if about.capabilities & v.CAP_DEVICE_CAPS else about.capabilities
         if not (can & v.CAP_VIDEO_CAPTURE and can & v.CAP_STREAMING):
-            raise OSError(errno.ENOTTY, "it gives no pictures")
+            raise OSError(errno.ENOTTY, "it is not a camera")
 
     def _set_format(self, size: tuple[int, int]) -> v.PixFormat:
         for name in FORMATS:
@@ -103,7 +103,7 @@ class Webcam:
             except OSError as error:
                 if error.errno == errno.EBUSY:
                     raise
-                continue  # EINVAL: this driver refuses what others replace
+                continue  # EINVAL: this driver refuses what others would replace
             if v.fourcc_name(wanted.fmt.pix.pixelformat) in FORMATS:
                 return v.PixFormat.from_buffer_copy(wanted.fmt.pix)
         raise OSError(errno.EINVAL, f"it offers none of {', '.join(FORMATS)}")
@@ -111,7 +111,7 @@ class Webcam:
     def _set_rate(self, fps: int) -> None:
         wanted = v.StreamParm(type=v.CAPTURE)
         wanted.timeperframe.numerator, wanted.timeperframe.denominator = 1, max(1, fps)
-        with contextlib.suppress(OSError):  # a fixed rate is good enough
+        with contextlib.suppress(OSError):  # a camera with a fixed rate is good enough
             self._call(v.S_PARM, wanted)
 
     def _map_buffers(self) -> None:
@@ -124,7 +124,7 @@ class Webcam:
             self._call(v.QBUF, buffer)
 
     def _next(self, until: float) -> v.Buffer | None:
-        """The newest filled buffer, or None if there is none before `until`, in monotonic seconds."""
+        """The newest filled buffer, None if there is none before `until` (monotonic seconds)."""
         poller = select.poll()
         poller.register(self._file, select.POLLIN)
         if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
@@ -140,8 +140,8 @@ class Webcam:
     def _when(self, buffer: v.Buffer) -> float:
         """When a frame was taken, in monotonic seconds.
 
-        Of a driver that stamps by another clock or none: now, unless the frame has the same
-        number as the last one. A driver that does not number its frames leaves 0.
+        If the driver stamps by another clock or none, that is now, unless the frame has the same number as
+        the last one. A driver that does not number its frames leaves 0.
         """
         clock = buffer.flags & v.BUF_FLAG_TIMESTAMP_MASK
         if clock == v.BUF_FLAG_TIMESTAMP_MONOTONIC:
@@ -150,7 +150,7 @@ class Webcam:
         return self._taken_at if is_same else time.monotonic()
 
     def _newest(self) -> v.Buffer:
-        """Take the filled buffers, giving back all but the last: the device is opened non-blocking."""
+        """Take all filled buffers and give back all but the last; the device does not block."""
         newest = self._dequeue()
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -178,7 +178,7 @@ class Webcam:
 
 
 def to_grey(data: bytes, pix: v.PixFormat) -> Grey | None:
-    """The brightness of one frame as the driver gave it; None if the frame is incomplete.
+    """The brightness of one frame of the driver; None if the frame is incomplete.
 
     Rows may be padded: `pix.bytesperline` is the distance between two of them in bytes.
     """

@@ -1,13 +1,12 @@
 """From a grey picture to the bytes of the QR codes in it.
 
-A cascade, cheapest first, in the order measured in quality 7.3: zxing-cpp as it comes,
-zxing-cpp with one threshold for the whole picture, zxing-cpp on a smoothed picture, pyzbar on
-a half-size one. It stops at the first step that reads anything; only with `SECOND_OPINION`
-it goes through all of them, because what the first step reads again and again may be a
-poster beside the guest's phone.
+A cascade, cheapest first, in the order measured in quality 7.3: zxing-cpp with its defaults, zxing-cpp with
+one threshold for the whole picture, zxing-cpp on a smoothed picture, pyzbar on a half-size one. It stops at
+the first step that reads anything. Only with `SECOND_OPINION` does it take all steps, because what the first
+step reads again and again may be a poster beside the guest's phone.
 
-A frame full of sensor noise takes another way: unsmoothed it costs zxing-cpp five times as
-much and reads less (bench, docs/performance.md). A frame without noise is not smoothed.
+A frame full of sensor noise takes other steps: unsmoothed, it costs zxing-cpp five times as much and less is
+read (bench, docs/performance.md). A frame without noise is not smoothed.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from hardware.decoder.picture_file import Grey
 from hardware.decoder.symbol import looks_like_part
 
 MOST_CODES = 16
-"""Codes reported per picture, those nearest its middle; a wall of codes is not a guest."""
+"""Codes reported per picture, those nearest to its middle; a wall of codes is not a guest."""
 
 LARGE = 1600
-"""Longer side in pixels above which a still picture is looked at in reduced size first."""
+"""Longer side in pixels above which a still picture is tried in reduced size first."""
 
 QUIET, NOISY = 2, 5
-"""Grain below which a frame is not smoothed, and from which on it is only looked at smoothed.
-A quarter of all neighbouring pixels differ by less than the grain. Of 1000 scenes made with
-noise of 0 to 25 grey values, smoothing added nothing up to a noise of 2, where the grain is 1,
-and unsmoothed frames nothing from a noise of 12 on, where it is 5."""
+"""Below the first grain a frame is not smoothed, from the second on it is only tried smoothed. A quarter of
+all neighbouring pixels differ by less than the grain. In 1000 scenes made with noise of 0 to 25 grey values,
+smoothing helped nowhere up to a noise of 2, where the grain is 1, and unsmoothed frames helped nowhere from a
+noise of 12 on, where it is 5."""
 
-# QRCodeModel2 leaves out Micro QR, rMQR and the obsolete model 1, none of them ours
+# QRCodeModel2 leaves out Micro QR, rMQR and the obsolete model 1; none of ours is one of these
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2)
 _GLOBAL = zxingcpp.Binarizer.GlobalHistogram
 _LOCAL = zxingcpp.Binarizer.LocalAverage
@@ -53,7 +52,7 @@ class FoundCode(msgspec.Struct, frozen=True):
 
 
 class Decoded(msgspec.Struct, frozen=True):
-    """What was found, nearest to the middle first; by which step (empty: nothing); in how many ms."""
+    """What was found, nearest to the middle first; by which step, empty if nothing; in how many ms."""
 
     found: tuple[FoundCode, ...]
     decoder: str
@@ -67,8 +66,8 @@ _StepResult = tuple[str, list[FoundCode]]
 def read_codes(grey: Grey, effort: Effort = Effort.STILL) -> Decoded:
     """Find every QR code in a picture.
 
-    Parts of structured-append sequences and Micro QR are left out; a good code beside
-    them is still found. Raises nothing on any picture; native code may crash or hang.
+    Parts of structured-append sequences and Micro QR are left out; a good code beside them is still found. No
+    picture makes it raise, but native code may crash or hang.
 
     :param grey: height × width.
     """
@@ -87,7 +86,7 @@ def has_second_opinion() -> bool:
 
 
 def _readings(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
-    """What each step read that read anything; a step not asked for is not taken."""
+    """What each step read that read anything. A step is only taken when it is asked for."""
     steps = _still_steps(grey) if effort is Effort.STILL else _frame_steps(grey, effort)
     return ((name, found) for name, found in steps if found)
 
@@ -113,7 +112,7 @@ def _noisy_steps(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
     yield "zxing-smooth-global", _zxing(smooth, _GLOBAL)
     yield "zxing-half-smooth", _zxing(_smoothed(_halved(grey)))
     if effort is Effort.SECOND_OPINION:
-        # pyzbar, which minds noise most, read nothing of such frames that this did not
+        # pyzbar, which noise disturbs most, read nothing in such frames that this step did not
         yield "zxing-smoother", _zxing(_smoothed(smooth))
 
 
@@ -142,8 +141,8 @@ def _zxing(grey: Grey, binarizer: zxingcpp.Binarizer = _LOCAL) -> list[FoundCode
 def _is_whole(code: zxingcpp.Barcode, grey: Grey) -> bool:
     if not code.bytes:
         return False
-    # the corner of a cracked screen can look like a part: pyzbar, which corrects errors
-    # before it looks, then has the last word
+    # the corner of a cracked screen can look like a part; pyzbar, which corrects errors first, then
+    # has the last word
     return not looks_like_part(code) or any(found.raw == code.bytes for found in _zbar(grey))
 
 
@@ -175,9 +174,9 @@ def _zbar(grey: Grey) -> list[FoundCode]:
     try:
         codes = pyzbar.decode(grey, symbols=[pyzbar.ZBarSymbol.QRCODE])
     except (ValueError, pyzbar.PyZbarError):
-        # raised on any part of a structured-append sequence, whatever else is in the picture
+        # raised for any part of a structured-append sequence, whatever else is in the picture
         return []
-    # zbar guesses a charset for anything but ASCII and guesses wrong
+    # zbar guesses a charset for anything but ASCII, and guesses wrong
     nearest = sorted(codes, key=lambda code: _zbar_offset(code, grey))[:MOST_CODES]
     whole = [code for code in nearest if code.data and code.data.isascii()]
     return [FoundCode(code.data, _zbar_offset(code, grey)) for code in whole]
@@ -189,7 +188,7 @@ def _zbar_offset(code: Any, grey: Grey) -> float:
 
 
 def _nearest_first(found: list[FoundCode]) -> tuple[FoundCode, ...]:
-    """Each code once, as near to the middle as it was seen."""
+    """Each code once, where it was seen nearest to the middle."""
     nearest = {code.raw: code for code in sorted(found, key=lambda code: -code.offset)}
     return tuple(sorted(nearest.values(), key=lambda code: code.offset))
 
@@ -211,7 +210,7 @@ def _smoothed(grey: Grey) -> Grey:
 
 
 def _halved(grey: Grey) -> Grey:
-    """Half the size, each pixel the mean of four; of a side one pixel long nothing can be left out."""
+    """Half the size, each pixel the mean of four; a side of one pixel stays."""
     height, width = (side // 2 * 2 for side in grey.shape)
     rows = _mean(grey[0:height:2], grey[1:height:2]) if height else grey
     return _mean(rows[:, 0:width:2], rows[:, 1:width:2]) if width else rows
@@ -230,5 +229,5 @@ def _steps_between_neighbours(rows: Grey) -> Grey:
 
 
 def _is_grain_at_least(limit: int, steps: Grey) -> bool:
-    """Noise is everywhere; what is printed or shown leaves more than a quarter of a picture even."""
+    """Noise is everywhere, while prints and displays leave more than a quarter of a picture even."""
     return 4 * int(np.count_nonzero(steps < limit)) < steps.size

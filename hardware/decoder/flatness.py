@@ -1,5 +1,5 @@
-"""From which contrast on a picture shows something. The door's own process imports it: nothing heavy here."""
+"""From which contrast on a picture shows something. Imports nothing heavy: the door's process uses it too."""
 
 FLAT = 8
-"""Grey values within which a frame shows nothing (zxing-cpp wants 24 within a code): a covered lens and
-a dark room may look alike for hours."""
+"""A frame whose grey values differ by less shows nothing (zxing-cpp needs 24 within a code): a covered lens
+and a dark room may look the same for hours."""

@@ -1,10 +1,10 @@
-"""Read a picture file as grey values, or say in words why not.
+"""Reads a picture file as grey values, or says in words why it cannot.
 
-Files come from strangers (a customer's screenshot, a dropped download). What they may cost is judged
-before any pixel is decompressed: the file's size, how many pieces it is made of, the sides and pixels its
-header tells of, and how often a JPEG goes over its pixels. Whatever the library raises after that makes the
-file a damaged one, so a caller handles one error. Native code may still crash or take long:
-`hardware.decoder.separate_process` and the camera's process contain that.
+Files come from strangers (a customer's screenshot, a download). Their cost is judged before any pixel is
+decompressed: the size of the file, the number of its pieces, the sides and pixels in its header, and how
+often a JPEG goes over its pixels. Whatever the library raises after that means that the file is damaged, so
+callers handle one error. Native code may still crash or take long: `hardware.decoder.separate_process` and
+the camera's process contain that.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ Grey = npt.NDArray[np.uint8]
 """Grey values, height × width, 0 black to 255 white."""
 
 MAX_PIXELS = 40_000_000
-"""Largest picture read. Phones make 12 to 50 megapixels; decompressed, 40 are 160 MB in colour."""
+"""Largest picture read. Phones take 12 to 50 megapixels; 40 take 160 MB in colour, decompressed."""
 
 MAX_SIDE = 20_000
-"""Longest side read, in pixels. A phone's panorama has 16,000; zxing-cpp ends the process at 40 million."""
+"""Longest side read, in pixels. A phone's panorama has 16,000; at 40 million zxing-cpp ends the process."""
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Largest file read. 40 megapixels without any compression are 120 MB, and nobody sends such."""
+"""Largest file read. 40 megapixels without any compression are 120 MB, but nobody sends such files."""
 
 MAX_SCANS = 100
-"""How often a JPEG may go over its pixels. Progressive ones do some ten times; each pass over a large picture
-costs up to a second, and 3,000 were made to cost 90 (the libjpeg authors' "LJT-01-004", 2018)."""
+"""How often a JPEG may go over its pixels. Progressive ones do so some ten times. A pass over a large picture
+costs up to a second, and files with 3,000 passes were made to cost 90 s (the libjpeg authors' "LJT-01-004",
+2018)."""
 
 MAX_PIECES = 20_000
-"""Of how many chunks or segments a file may be. The largest file read has 8,000 as libpng writes it."""
+"""Most chunks or segments of a file. The largest file read has 8,000 as libpng writes it."""
 
 _MEGAPIXELS = MAX_PIXELS // 1_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -50,7 +51,7 @@ _ORIENTATION = 0x0112
 
 
 class PictureError(MagueyError, ValueError):
-    """A file that cannot be looked at: missing, no picture, damaged, or too large.
+    """A file that cannot be read: missing, not a picture, damaged, or too large.
 
     `why`: the message without the file's path, for a log.
     """
@@ -63,11 +64,11 @@ class PictureError(MagueyError, ValueError):
 def load_picture(path: Path) -> Grey:
     """Read a PNG, JPEG or WebP file; of an animation, its first picture.
 
-    Turned as its EXIF orientation says; transparent parts become white, as on a page. Takes about five
-    bytes a pixel, of 16 bits three.
+    It is turned as its EXIF orientation says, and transparent parts become white, as on a page. Takes about
+    five bytes of memory a pixel, with 16 bits a colour three.
 
     :returns: grey values, height × width, writable, contiguous.
-    :raises PictureError: saying what is wrong with the file and what to do; nothing else.
+    :raises PictureError: says what is wrong with the file and what to do. Nothing else is raised.
     """
     _check_file(path)
     with _open(path) as image:
@@ -78,12 +79,12 @@ def load_picture(path: Path) -> Grey:
             raise
         except MemoryError:
             raise PictureError(path, "not enough memory to read it. Send a smaller picture.") from None
-        except Exception as error:  # a decoder raises whatever its author did not think of
+        except Exception as error:  # decoders raise what their authors did not think of
             raise PictureError(path, _damaged(error)) from None
 
 
 def _check_file(path: Path) -> None:
-    """Before it is opened: opening a pipe waits for a writer, reading a device may never end."""
+    """Called before it is opened: opening a pipe waits for a writer, and reading a device may never end."""
     try:
         found = path.stat()
     except OSError as error:
@@ -104,7 +105,7 @@ def _check_pieces(path: Path) -> None:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             has_too_many = has_more(content, MAX_PIECES)
-    except (OSError, ValueError) as error:  # ValueError: cut to nothing since it was looked at
+    except (OSError, ValueError) as error:  # ValueError: emptied since it was checked
         raise PictureError(path, _why_not(error) if isinstance(error, OSError) else _damaged(error)) from None
     if has_too_many:
         why = f"the file is made of more than {MAX_PIECES:,} pieces, which would keep the gate busy."
@@ -113,7 +114,7 @@ def _check_pieces(path: Path) -> None:
 
 def _open(path: Path) -> Image.Image:
     try:
-        # Pillow warns, and at twice the size raises, from the header; both mean too large here
+        # by the header, Pillow warns, and at twice the size raises; both mean too large here
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(path, formats=_FORMATS)
@@ -134,14 +135,14 @@ def _why_not(error: OSError) -> str:
             return "may not be read by this account. Change its permissions."
         case UnidentifiedImageError():
             return "is not a picture this gate can read. Use PNG, JPEG or WebP."
-        case OSError(errno=None):  # Pillow's own, about the file's content
+        case OSError(errno=None):  # Pillow's own, about the content
             return _damaged(error)
         case _:
             return f"cannot be read ({error.strerror}). Copy it again."
 
 
 def _damaged(error: Exception) -> str:
-    # the system's errors carry the path in their text, Pillow's do not
+    # the text of the system's errors contains the path, Pillow's does not
     said = error.strerror if isinstance(error, OSError) and error.strerror else error
     return f"the picture is damaged or cut short ({said}). Copy it again."
 
@@ -161,9 +162,10 @@ def _check_size(path: Path, image: Image.Image) -> None:
 
 
 def _check_scans(path: Path) -> None:
-    """In the compressed pixels each 0xFF is followed by a zero, so this pair of bytes always means a pass.
+    """Refuse a JPEG with too many passes.
 
-    ITU-T T.81, B.1.1.5. Thumbnails in the header are counted, too; there are one or two.
+    In compressed pixels a zero follows each 0xFF, so this pair of bytes always means a pass (ITU-T T.81,
+    B.1.1.5). Thumbnails in the header are counted too; there are one or two.
     """
     count, at = 0, 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -175,7 +177,7 @@ def _check_scans(path: Path) -> None:
 
 
 def _grey(image: Image.Image) -> Grey:
-    """As `load_picture`. The picture is decompressed once, and turned into grey by the band."""
+    """The picture, decompressed once and turned into grey band by band."""
     turned = _orientation(image)
     image.draft("L", image.size)  # a JPEG need not be turned into colour first
     image.load()
@@ -196,7 +198,7 @@ def _grey_band(band: Image.Image) -> Grey:
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 to 8 as EXIF numbers them; 1, upright, also where it cannot be read."""
+    """1 to 8 as EXIF numbers them; 1 (upright) also if it cannot be read."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:
@@ -204,7 +206,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(grey: Grey, orientation: int) -> Grey:
-    """Turned and mirrored so that the first row is the top, and the first column the left."""
+    """Turned and mirrored, so that the first row is the top and the first column the left."""
     if orientation in (5, 6, 7, 8):
         grey = grey.T
     if orientation in (3, 4, 7, 8):

@@ -1,7 +1,7 @@
-"""How many pieces a picture file is made of: chunks of a PNG, segments of a JPEG before its pixels.
+"""Counts the pieces of a picture file: chunks of a PNG, segments of a JPEG before its pixels.
 
-The library handles each piece in Python. A file of the permitted size can have millions of empty ones, and
-reading them took 45 s where an honest picture's few dozen take none.
+The library handles each piece in Python. A file of a permitted size can have millions of empty pieces, and
+reading these took 45 s; the few dozen of an honest picture take no time.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _START_OF_SCAN = 0xFFDA
 
 
 def has_more(content: bytes | mmap.mmap, most: int) -> bool:
-    """Whether it has more pieces than `most`; looks at no more than these. False of other formats.
+    """Whether it has more pieces than `most`; it counts no further. False for other formats.
 
-    WebP is read as a whole by native code, so how many pieces it has does not matter.
+    Native code reads a WebP as a whole, so its pieces do not matter.
     """
     return next(islice(_pieces(content), most, None), None) is not None
 
 
 def _pieces(content: bytes | mmap.mmap) -> Iterator[int]:
-    """Where each begins."""
+    """Where each piece begins."""
     if content[:8] == _PNG:
         return _chunks(content)
     if content[:3] == _JPEG:
@@ -35,7 +35,7 @@ def _pieces(content: bytes | mmap.mmap) -> Iterator[int]:
 
 
 def _chunks(content: bytes | mmap.mmap) -> Iterator[int]:
-    """Of a PNG: four bytes of length, four of type, the data, four of check sum (RFC 2083, 3.2)."""
+    """Those of a PNG: four bytes of length, four of type, the data, four of check sum (RFC 2083, 3.2)."""
     at = 8
     while at + 8 <= len(content):
         yield at
@@ -43,9 +43,10 @@ def _chunks(content: bytes | mmap.mmap) -> Iterator[int]:
 
 
 def _segments(content: bytes | mmap.mmap) -> Iterator[int]:
-    """Of a JPEG, up to its pixels; bytes that belong to no segment are a piece each, as Pillow reads them.
+    """Those of a JPEG, up to its pixels. A byte outside of all segments is a piece, as Pillow reads it.
 
-    ITU-T T.81, B.1.1: a marker of two bytes, after most of them two bytes of length, which counts itself.
+    ITU-T T.81, B.1.1: a marker of two bytes, for most markers followed by two bytes of length, which counts
+    itself.
     """
     at = 2
     while at + 4 <= len(content):

@@ -1,8 +1,8 @@
-"""Reads one picture file in a process of its own, so that a file can harm nothing but its own answer.
+"""Reads one picture file in a separate process, so that a file can harm nothing but its own answer.
 
 Pillow, zxing-cpp and zbar are native code, and a file may be made to crash them, to fill the memory or to
-keep them busy. The process is forked, which takes milliseconds because the libraries are loaded already.
-Call it from a process without threads of its own.
+keep them busy. The process is forked, which takes milliseconds because the libraries are loaded already. Use
+it in a process without threads.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from hardware.decoder.memory_limit import limit_memory
 from hardware.decoder.picture_file import PictureError, load_picture
 
 PATIENCE_S = 60.0
-"""Longest for one file. A picture of 40 megapixels without a code takes some 3 s here, 15 on a Pi 4."""
+"""Longest time for one file. 40 megapixels without a code take some 3 s on a PC, 15 s on a Pi 4."""
 HEADROOM_MB = 640
-"""Most memory for one file: 40 megapixels take 200 MB as a picture, and 80 more while they are searched."""
+"""Most memory for one file: 40 megapixels take 200 MB as a picture, and 80 MB more to be searched."""
 _LONGEST = 1024 * 1024
 
 
@@ -42,7 +42,7 @@ _answers = msgspec.msgpack.Decoder(_Refused | _Read)
 def decode_apart(path: Path, patience_s: float = PATIENCE_S, headroom_mb: int = HEADROOM_MB) -> Decoded:
     """The codes in one picture file.
 
-    :raises PictureError: it is no picture, costs too much, or ended the process that read it.
+    :raises PictureError: it is not a picture, costs too much, or ended the process that read it.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
@@ -61,9 +61,9 @@ def decode_apart(path: Path, patience_s: float = PATIENCE_S, headroom_mb: int = 
 
 
 def answer_of(path: Path, packet: bytes | None, status: int | None) -> Decoded:
-    """What a process said of a file before it ended.
+    """What a process answered about a file before it ended.
 
-    :param packet: its answer; None: there was none in time; anything unreadable: it ended before.
+    :param packet: its answer; None: none came in time; anything unreadable: it ended first.
     :param status: as `multiprocessing.Process.exitcode` has it.
     """
     if packet is None:
@@ -80,7 +80,7 @@ def answer_of(path: Path, packet: bytes | None, status: int | None) -> Decoded:
 
 
 def _read(path: Path, answer: Connection, patience_s: float, headroom_mb: int) -> None:
-    """In the child. Whatever is raised here but for a refusal ends it, and the parent sees no answer."""
+    """In the child. Anything raised here, other than a refusal, ends it without an answer."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (int(patience_s) + 1,) * 2)
     limit_memory(headroom_mb)
@@ -91,4 +91,4 @@ def _read(path: Path, answer: Connection, patience_s: float, headroom_mb: int) -
     except MemoryError:
         found = _Refused("not enough memory to read it. Send a smaller picture.")
     answer.send_bytes(msgspec.msgpack.encode(found))
-    os._exit(0)  # nothing of the parent's is cleaned up twice
+    os._exit(0)  # without cleaning up what is the parent's

@@ -1,4 +1,4 @@
-"""How sharp a picture is. Pure; for whoever turns a camera's lens."""
+"""How sharp a picture is, for a person who turns a camera's lens. Pure."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from hardware.decoder.picture_file import Grey
 SHARPEST = 999
 
 _FULL = 0.9
-"""Spread of the edges over the spread of the picture that counts as the sharpest: a code of two
-pixels a module comes to 0.7, of four to 0.4, a phone at the door in focus to 0.2 to 0.4."""
+"""Spread of the edges, divided by the spread of the picture, that counts as sharpest. A code of two pixels a
+module has 0.7, of four 0.4, a phone in focus at the door 0.2 to 0.4."""
 
 _FLAT = 8.0
-"""Grey levels. A picture with less contrast than about this is an empty wall, and what is left in
-it is the sensor's noise, which must not look sharp."""
+"""Grey values. A picture with less contrast than about this shows an empty wall and the sensor's noise, which
+must not look sharp."""
 
 _SMALLEST = 8
-"""Pixels a side; in less there is nothing to measure."""
+"""Pixels a side; a smaller picture cannot be measured."""
 
 _Field = npt.NDArray[np.float32]
 
 
 def sharpness(grey: Grey) -> int:
-    """0 to 999, of the picture's middle, where the phone is held; half its width and height.
+    """0 to 999, for the middle half of width and height, where the phone is held.
 
-    The variance of the Laplacian (Pech-Pacheco et al., *Diatom autofocusing in brightfield
-    microscopy*, ICPR 2000), of the picture averaged over 3×3 pixels against noise, and
-    divided by the variance of the picture itself: more light or more contrast multiplies
-    both alike. Only values of one scene compare, for it also depends on what is in view.
+    The variance of the Laplacian (Pech-Pacheco et al., *Diatom autofocusing in brightfield microscopy*, ICPR
+    2000), of the picture averaged over 3×3 pixels against noise, divided by the variance of the picture
+    itself: more light or more contrast multiplies both equally. Only values of one scene can be compared,
+    since the value also depends on what is in view.
 
     :param grey: height × width.
     """

@@ -1,9 +1,9 @@
-"""Look into a QR symbol's modules: is it one part of a structured-append sequence?
+"""Looks into the modules of a QR symbol: is it one part of a structured-append sequence?
 
-zxing-cpp reads a part like any other code, and its Python interface does not say that
-it is one (seen with 3.1.1), but it can draw the modules it sampled. ISO/IEC 18004 places
-the first four bits of the data, the mode indicator, in the 2×2 modules of the lower right
-corner, and 0011 means structured append (7.4.1, table 2; 7.7.3 for the placement).
+zxing-cpp reads a part like any other code, and its Python interface does not say that it is one (seen with
+3.1.1), but it can draw the modules that it sampled. ISO/IEC 18004 places the first four bits of the data, the
+mode indicator, in the 2×2 modules of the lower right corner, and 0011 means structured append (7.4.1, table
+2; 7.7.3 for the placement).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _MASKS: tuple[Callable[[int, int], bool], ...] = (
 
 
 def looks_like_part(barcode: Any) -> bool:
-    """Whether the mode indicator, as sampled and before error correction, says structured append.
+    """Whether the mode indicator says structured append, as sampled, before error correction.
 
-    One misread module can turn 0010 (our codes) into it, so a yes is a suspicion, not a proof.
+    One misread module can turn 0010 (our codes) into it, so True is a suspicion, not a proof.
 
     :param barcode: a `zxingcpp.Barcode` of format QRCode.
     """

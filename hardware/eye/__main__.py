@@ -1,9 +1,9 @@
 """The program of the two child processes: ``python -m hardware.eye camera|decoder``.
 
-They exist to be killed: the decoder is native code reading pictures of strangers, and a
-camera driver may hang where no signal reaches it. A child answers its parent's requests
-until the parent's end of the socket closes, and dies with the parent whatever happens.
-Few imports, because its start is the time a guest waits after a crash.
+They exist to be killed: the decoder is native code that reads the pictures of strangers, and a camera driver
+may hang where no signal reaches it. A child answers its parent's requests until the parent's end of the
+socket closes, and always dies with the parent. It imports little, because a guest waits for its start after
+a crash.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from hardware.eye.assignment import Assignment
 _PR_SET_PDEATHSIG = 1
 
 
-def main(told: bytes) -> int:
-    """Run one child until its parent lets go of it; returns the exit status."""
-    assignment = msgspec.json.decode(told, type=Assignment)
+def main(given: bytes) -> int:
+    """Run one child until its parent closes the socket. Returns the exit status."""
+    assignment = msgspec.json.decode(given, type=Assignment)
     _belong_to(assignment.parent)
     talk = socket.socket(fileno=assignment.socket_fd)
     try:
@@ -42,7 +42,7 @@ def main(told: bytes) -> int:
 
 
 def _belong_to(parent: int) -> None:
-    """Die with the parent; leave Ctrl-C and the service's stop to it."""
+    """Die with the parent, and leave Ctrl-C and the end of the service to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -6,10 +6,10 @@ import msgspec
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What the parent starts a child with, as JSON in its standard input.
+    """What a child process reads as JSON from its standard input when it starts.
 
-    `headroom_mb`: memory the child may use beyond what it has once its libraries are
-    loaded, 0 for no limit. `camera`: a `CameraSpec`, for the camera child.
+    `headroom_mb`: memory that the child may use beyond what its loaded libraries take, 0 for no limit.
+    `camera`: a `CameraSpec`, for the camera child.
     """
 
     role: str

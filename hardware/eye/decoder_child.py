@@ -12,13 +12,13 @@ from hardware.eye import messages as m
 from hardware.eye.assignment import Assignment
 from hardware.eye.slots import Slots
 
-_NO_PYZBAR = "The second decoder is missing; some codes will not be read. Run: apt install libzbar0."
+_NO_PYZBAR = "the second decoder is missing, some codes will not be read; run: apt install libzbar0"
 
 
 def serve_decoder(assignment: Assignment, talk: socket.socket) -> None:
     """Answer `Decode` until the socket closes."""
     slots = Slots(assignment.memory_fd, assignment.slots, assignment.slot_size)
-    note = "" if has_second_opinion() else _NO_PYZBAR  # loads it, before memory is limited
+    note = "" if has_second_opinion() else _NO_PYZBAR  # loads it before memory is limited
     limit_memory(assignment.headroom_mb)
     talk.send(m.pack(m.Ready(note)))
     while packet := talk.recv(m.LARGEST):
@@ -28,9 +28,9 @@ def serve_decoder(assignment: Assignment, talk: socket.socket) -> None:
 
 
 def _decode(slots: Slots, request: m.Decode) -> m.Read:
-    # copied first: the eye may hand a slot on when it gives this process up
+    # copied first: the eye may reuse the slot when it replaces this process
     grey = slots.view(request.slot, request.width, request.height).copy()
     result = read_codes(grey, Effort(request.effort))
     codes = tuple((found.raw, found.offset) for found in result.found)
     sharp = sharpness(grey) if request.measure else None
-    return m.Read(request.slot, codes, result.decoder, result.ms, sharp)
+    return m.Read(request.slot, codes, result.ms, sharp)

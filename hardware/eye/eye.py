@@ -1,16 +1,15 @@
 """Camera and decoder as one `gate.ports.devices.Eye`, each in a child process of its own.
 
-Theory of operation. A thread of this process asks the camera child to fill a slot of
-shared memory, then the decoder child to look at that slot, while the camera already fills
-another: three slots, so that one is being filled, one waits, one is being looked at. Only
-the newest frame waits. What was read becomes a `Look`, taken by the door with `look`. A
-look with codes is not pushed out by a later empty one, so a slow moment of the door costs
-no guest a second try; but one that nobody took for `hardware.eye.freshness.KEPT_S` is dropped:
-the door stood still, and whoever held that code up may be gone. Where pictures are shown only
-once (`CameraSpec.every_frame_counts`), nothing is dropped, and the next frame is asked for
-only after the last look was taken. How often the camera is asked is up to `hardware.eye.pace`; a
-frame that is not fresh (`hardware.eye.freshness`) is not looked at, and a camera without a fresh
-frame for `CAMERA_DEADLINE_S` is replaced.
+Theory of operation. A thread of this process asks the camera child to fill a slot of shared memory, then the
+decoder child to look at that slot, while the camera fills another. There are three slots: one is being
+filled, one waits, one is being looked at. Only the newest frame waits. What was read becomes a `Look`, which
+the door takes with `look`. A later empty look does not replace one with codes, so that a slow moment of the
+door costs no guest a second try. But a look that nobody took for `hardware.eye.freshness.KEPT_S` is dropped:
+the door was stuck, and whoever held that code up may be gone. Where pictures are shown only once
+(`CameraSpec.every_frame_counts`), nothing is dropped, and the next frame is asked for only after the last
+look was taken. `hardware.eye.pace` says how often the camera is asked. A frame that is not fresh
+(`hardware.eye.freshness`) is not looked at, and a camera without a fresh frame for `CAMERA_DEADLINE_S` is
+replaced.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from gate.rules.presence import Sighting
 from hardware.camera.file_names import alias, file_url
 from hardware.camera.picture_list import PictureList
 from hardware.camera.spec import LONGEST_SIDE, CameraSpec
+from hardware.camera.tried_files import CRASHES
 from hardware.decoder.effort import Effort, effort
 from hardware.eye import messages as m
 from hardware.eye.freshness import OLD_S, FreezeDetector, Stale, is_past
@@ -40,13 +40,13 @@ from hardware.eye.pace import REST_AFTER_S, LookPace
 from hardware.eye.slots import Slots
 
 DECODER_DEADLINE_S = 1.0
-"""A decoder that takes longer hangs; the slowest frame seen takes 0.04 s, and 15× that on a Zero 2 W."""
+"""A decoder that takes longer hangs; the slowest frame seen took 0.04 s, on a Zero 2 W 15 times as long."""
 
 STILL_DEADLINE_S = 5.0
-"""The same for ``files``, which are larger and tried harder, up to 0.2 s, while no guest waits."""
+"""The same for ``files``, which are larger and tried harder, for up to 0.2 s, while no guest waits."""
 
 CAMERA_DEADLINE_S = 5.0
-"""A camera that gives no frame in this time is frozen: its process is replaced."""
+"""A camera that gives no frame for this long is frozen, and its process is replaced."""
 
 _NOTHING: dict[Stale, str] = {
     "": "no picture",
@@ -56,22 +56,22 @@ _NOTHING: dict[Stale, str] = {
 }
 
 GRAB_S = 1.0
-"""What the camera child waits for one frame before it says that there was none."""
+"""How long the camera child waits for a frame before it says that there was none."""
 
 CLOSE_S = 1.0
-"""What the camera gets to let go of its device when the eye closes."""
+"""How long the camera may take to release its device when the eye closes."""
 
 NOT_A_PICTURE = b"\x00not-a-picture:"
-"""Start of the raw bytes that stand for a file that was no picture. The NUL makes sure that
-they are never a code, so the door answers `malformed` as for any other foreign thing. What
-follows is `hardware.camera.file_names.alias`: it tells one file from the next, and not its name."""
+"""Start of the raw bytes that stand for a file that was not a picture. Because of the NUL they are never a
+code, so the door answers `malformed` as for any other foreign thing. What follows is
+`hardware.camera.file_names.alias`, which tells files apart without their names."""
 
 _SLOTS = 3
 _log = structlog.get_logger()
 
 
 class _WaitingFrame(msgspec.Struct, frozen=True):
-    """A frame in a slot, not looked at yet."""
+    """A frame in a slot that was not looked at yet."""
 
     slot: int
     width: int
@@ -81,11 +81,11 @@ class _WaitingFrame(msgspec.Struct, frozen=True):
 
 
 class ChildEye:
-    """See the module's text. Starts at once, and without a camera too: `trouble` then says so.
+    """See the module's docstring. It starts at once, also without a camera; `trouble` then says so.
 
-    :param decoder_headroom_mb: memory the decoder may use beyond its libraries before it is replaced.
+    :param decoder_headroom_mb: memory that the decoder may use beyond its libraries before it is replaced.
     :param rest_after_s: seconds without any code after which the eye rests (`CameraSpec.idle_fps`).
-    :param measures_sharpness: whether every look tells how sharp the frame was.
+    :param measures_sharpness: whether each look says how sharp its frame was.
     """
 
     def __init__(  # noqa: PLR0913 – limits, by name
@@ -116,7 +116,7 @@ class ChildEye:
         self._decoding: _WaitingFrame | None = None
         self._missed = 0
         self._retried = False
-        self._camera_was = 0  # restarts, when the list was last seen to
+        self._camera_was = 0  # restarts when the list was last updated
         self._decoder_was = 0  # restarts when the frame being decoded was sent
         self._heard_camera, self._watched = 0.0, 0
         self._stale: Stale = ""
@@ -140,7 +140,7 @@ class ChildEye:
             self._changed.wait_for(lambda: self._look is not None or self._closing, timeout)
             look, self._look = self._look, None
             if look is not None and not self._closing:
-                self._nudge()  # with the lock held, so that the descriptor is still ours
+                self._nudge()  # with the lock, so that the descriptor is still ours
         return look
 
     def trouble(self) -> HardwareError | None:
@@ -148,24 +148,20 @@ class ChildEye:
         return self._crashed or self._camera.trouble() or self._decoder.trouble()
 
     def exhausted(self) -> bool:
-        """Whether every picture of a list was looked at and every look taken."""
+        """Whether every picture of a list was looked at, and every look was taken."""
         with self._changed:
             return self._done and self._look is None
 
     def beats(self) -> int:
-        """Grows at least once a second while the eye's own thread turns, camera or not."""
+        """Grows at least once a second while the eye's own thread turns, with or without a camera."""
         return self._beats
 
     def restarts(self) -> Restarts:
         """How often each child was replaced."""
         return Restarts(self._camera.restarts, self._decoder.restarts)
 
-    def pids(self) -> tuple[int, int]:
-        """Process ids of camera and decoder, 0 before the first start. For diagnosis and tests."""
-        return self._camera.pid, self._decoder.pid
-
     def close(self) -> None:
-        """Release the camera and stop the child processes; takes at most 2 s. May be called twice."""
+        """Release the camera and stop the child processes, within 2 s. A second call does nothing."""
         with self._changed:
             if self._closing:
                 return
@@ -184,8 +180,8 @@ class ChildEye:
             while not self._closing:
                 self._step()
         except Exception:
-            _log.exception("eye_crashed")
-            what = "The part of the gate that reads codes stopped because of a defect in it."
+            _log.exception("eye crashed")
+            what = "The part of the gate that reads codes has stopped because of a defect."
             self._crashed = HardwareError("camera", what, "Restart the gate.", Step.RESTART)
         finally:
             self._camera.release()
@@ -205,7 +201,7 @@ class ChildEye:
         self._camera_said(self._camera.hear())
         self._decoder_said(self._decoder.hear())
         self._rescue_frame()
-        self._go_on_with_list()
+        self._continue_list()
         self._done = self._exhausted and self._waiting is None and self._decoding is None
 
     def _wait_for_news(self) -> None:
@@ -218,13 +214,13 @@ class ChildEye:
         soon = min(self._camera.wakes_at, self._decoder.wakes_at, now + GRAB_S)
         if self._camera.is_idle and self._pace.due(now) > now:
             soon = min(soon, self._pace.due(now))
-        # rounded up, or the last millisecond before a deadline would be spent spinning
+        # rounded up, or the loop would spin in the last millisecond before a deadline
         poller.poll(max(0.0, (soon - now) * 1000 + 1))
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
 
     def _watch_silence(self, now: float) -> None:
-        """A camera that answers in time, but for long with no frame, is frozen too."""
+        """A camera that answers in time, but for a long time without a frame, is frozen too."""
         if not self._camera.is_idle or self._every_frame_counts:
             return
         if self._camera.pid != self._watched:
@@ -255,7 +251,7 @@ class ChildEye:
             return
         self._waiting = None
         if not self._every_frame_counts and time.monotonic() - frame.taken_at > OLD_S:
-            return  # the decoder, or this whole process, stood still
+            return  # the decoder, or this whole process, was stuck
         self._decoding, self._decoder_was = frame, self._decoder.restarts
         hard = Effort.STILL if self._still else effort(self._missed)
         self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard, self._measures))
@@ -288,7 +284,7 @@ class ChildEye:
         self._decoding, self._retried = None, False
         self._decoder.delivered()
         sightings = tuple(Sighting.of(raw, offset) for raw, offset in answer.codes)
-        # a poster in view is a miss too: its code is read in every frame, the phone beside it may not be
+        # a poster is a miss too: its code is read in every frame, the phone beside it perhaps in none
         ours = any(isinstance(one.what, Code) for one in sightings)
         self._missed = 0 if ours else self._missed + 1
         self._publish(
@@ -306,27 +302,26 @@ class ChildEye:
         if frame is None or self._decoder.restarts == self._decoder_was:
             return
         self._decoding = None
-        self._missed += 1  # the next try is another: it may have been the second decoder
+        self._missed += 1  # try differently: the second decoder may have been the cause
         if self._every_frame_counts and not self._retried:
             self._waiting, self._retried = frame, True
         elif self._every_frame_counts:
             self._retried = False
             self._refuse(frame.source, "The decoder failed on it twice. It was probably made to do that.")
 
-    def _go_on_with_list(self) -> None:
-        """A camera process that died leaves its list unfinished; the next takes up where it ended."""
+    def _continue_list(self) -> None:
+        """A camera process that died leaves its list unfinished; the next process continues there."""
         if not self._still or self._camera.restarts == self._camera_was:
             return
         self._camera_was = self._camera.restarts
         if skipped := self._series.ended():
-            why = "The camera's process ended twice while reading it. It was probably made to do that."
-            self._refuse(file_url(PurePath(skipped).name), why)
+            self._refuse(file_url(PurePath(skipped).name), CRASHES)
         self._camera.camera = msgspec.structs.replace(self._spec, files=self._series.left)
 
     def _refuse(self, source: str, why: str) -> None:
-        # of a list, `source` is the file's own name, for whoever gave it
+        # for a list, `source` has the file's own name, for the person who gave it
         name = alias(source.removeprefix("file:")) if self._still else source
-        _log.warning("picture_refused", source=name, why=why)
+        _log.warning("picture refused", source=name, reason=why)
         shown = Sighting.of(NOT_A_PICTURE + name.encode())
         self._publish(Look(sightings=(shown,), source=source))
 
@@ -340,7 +335,7 @@ class ChildEye:
 
 
 def _slot_size(spec: CameraSpec) -> int:
-    """Bytes for the largest frame: a webcam may give a size near the one asked for."""
+    """Bytes for the largest frame; a webcam may give a size near the one asked for."""
     width, height = spec.size
     largest = LONGEST_SIDE * LONGEST_SIDE if spec.driver == "files" else 2 * width * height
     return -(-largest // os.sysconf("SC_PAGESIZE")) * os.sysconf("SC_PAGESIZE")

@@ -1,9 +1,8 @@
 """Whether a frame is what the camera sees now. Pure.
 
-A driver can go on delivering and yet show the past: a queue that is never emptied, a frame
-handed out again and again, a sensor that stands still under a driver that goes on. A ticket in such a
-frame is one that has long left, so it is not looked at, and a camera that gives nothing else is as good as
-silent.
+A driver can keep delivering and yet show the past: a queue that is never emptied, one frame again and again,
+a sensor that is frozen under a working driver. A ticket in such a frame has long left, so the frame is not
+looked at, and a camera that gives nothing else is as good as silent.
 """
 
 from __future__ import annotations
@@ -17,17 +16,16 @@ if TYPE_CHECKING:
     from hardware.decoder.picture_file import Grey
 
 OLD_S = 1.0
-"""A frame older than this is not looked at: whoever is in it may have gone on by now."""
+"""A frame older than this is not looked at: the guest in it may have left by now."""
 
 KEPT_S = 2.0
-"""What was read waits so long for the door: the second it waits for its journal
-(`gate.recovery.open_journal.PATIENCE_S`) and as much again for everything else. A guest still holds the phone
-up then, and his code is read anew if he does; answered later than that, a pulse would be for whoever stands
-there by then."""
+"""How long what was read waits for the door: the second that the door waits for its journal
+(`gate.recovery.open_journal.PATIENCE_S`), and as much again for everything else. A guest who still holds the
+phone up is read again; answered later than that, the pulse would be for whoever stands there by then."""
 
 PRINT_STEP = 8
-"""Every eighth pixel of every eighth row tells two frames apart: of noise of one grey value, 4,800 pixels
-never come out alike."""
+"""Every eighth pixel of every eighth row tells two frames apart: with noise of one grey value, 4,800 pixels
+are never all the same."""
 
 
 Stale = Literal["", "old", "repeated", "frozen"]
@@ -36,8 +34,8 @@ Stale = Literal["", "old", "repeated", "frozen"]
 def stale(taken_at: float | None, before: float | None, now: float) -> Stale:
     """Why a frame is not to be looked at; empty if it is fresh.
 
-    :param taken_at: `hardware.camera.frame_source.Frame.taken_at`; what a source does not tell is not judged.
-    :param before: the same of the frame before it, None for the first.
+    :param taken_at: `hardware.camera.frame_source.Frame.taken_at`; without it, a frame counts as fresh.
+    :param before: that of the frame before it, None for the first one.
     :param now: monotonic seconds.
     """
     if taken_at is None:
@@ -48,7 +46,7 @@ def stale(taken_at: float | None, before: float | None, now: float) -> Stale:
 
 
 def fingerprint(grey: Grey) -> int:
-    """A number that two pictures taken by a working sensor do not share; 0 for one that shows nothing."""
+    """A number that differs between any two pictures of a working sensor; 0 if the picture shows nothing."""
     few = grey[::PRINT_STEP, ::PRINT_STEP]
     if int(few.max()) - int(few.min()) < FLAT:
         return 0
@@ -56,12 +54,12 @@ def fingerprint(grey: Grey) -> int:
 
 
 class FreezeDetector:
-    """Whether a sensor stands still: every frame the same to the pixel, for longer than chance allows.
+    """Notices a frozen sensor: every frame is the same to the pixel, for longer than chance allows.
 
-    Asked of every frame, also across a restart of the camera: one that shows the same picture after it was
-    started anew is still frozen. All times are monotonic seconds.
+    It has to see every frame, also across restarts of the camera: a camera that shows the same picture after
+    a restart is still frozen. All times are monotonic seconds.
 
-    :param frozen_after_s: how long frames may be alike before that counts.
+    :param frozen_after_s: how long frames may be identical.
     """
 
     def __init__(self, frozen_after_s: float) -> None:
@@ -70,12 +68,12 @@ class FreezeDetector:
         self._since = 0.0
 
     def is_frozen(self, picture: int, now: float) -> bool:
-        """Take the `fingerprint` of the newest frame."""
+        """Whether the sensor is frozen, given the `fingerprint` of the newest frame."""
         if not picture or picture != self._print:
             self._print, self._since = picture, now
         return now - self._since > self._frozen_after_s
 
 
 def is_past(read_at: float, now: float) -> bool:
-    """Whether what was read then, in monotonic seconds, is no longer to be answered."""
+    """Whether it is too late to answer what was read at that time (monotonic seconds)."""
     return now - read_at > KEPT_S

@@ -1,8 +1,8 @@
-"""One child process and its keeper: started, asked, given up on, replaced.
+"""Keeps one child process: starts it, asks it, replaces it.
 
-A child is *starting* until it says `Ready`, then *idle*, or *busy* with one request. Each
-of the two has a deadline. A child that ends, breaks a deadline or says that its device is
-broken is killed and replaced; the outage is logged when it begins and when it is over.
+A child is *starting* until it says `Ready`, then *idle*, or *busy* with one request. Starting and requests
+have a deadline. A child that ends, misses a deadline or says that its device is broken is killed and
+replaced. `hardware.eye.restarts` says how soon; the outage is logged when it begins and when it is over.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ from hardware.eye.slots import Slots
 Role = Literal["camera", "decoder"]
 
 START_S: dict[Role, float] = {"camera": 20.0, "decoder": 8.0}
-"""A child must be up in this time. Importing picamera2 on a Zero 2 W takes the longest; the decoder
-was seen to take 0.13 s, and 15× that on a Zero 2 W."""
+"""How long a child may take to start. Importing picamera2 on a Zero 2 W takes longest; the decoder took 0.13
+s, on a Zero 2 W 15 times as long."""
 
 KILL_S = 0.5
-"""How long to wait for a killed child: one stuck in a driver ends when the driver lets it."""
+"""How long to wait for a killed child; one that is stuck in a driver ends when the driver returns."""
 
 _PROOF: dict[Role, tuple[int, int]] = {"camera": (3, 2), "decoder": (1, 3)}
-"""For `RestartPolicy`. A frozen camera may give a picture when it is opened, and a second process that
-gets none proves it; a file may end the decoder twice, because it is tried twice."""
+"""For `RestartPolicy`. A frozen camera may give one picture when it is opened, so it takes three to prove
+that it works, and a second process without one proves that it does not. A file may end the decoder twice,
+because it is tried twice."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HINTS: dict[Role, tuple[str, Step]] = {
@@ -67,10 +68,10 @@ class ChildKeeper:
         self.pid = 0
         self._slots, self._deadline_s = slots, deadline_s
         self._headroom_mb = headroom_mb
-        self.camera = camera  # of the next process to be started
+        self.camera = camera  # for the next process
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._due = 0.0  # of the answer while one is awaited, of the next start while there is no child
+        self._due = 0.0  # when the awaited answer is due, or, without a child, the next start
         self._awaiting = False
         self._failures = RestartPolicy(*_PROOF[role])
         self._trouble: HardwareError | None = None
@@ -79,7 +80,7 @@ class ChildKeeper:
 
     @property
     def restarts(self) -> int:
-        """How many children ended or were given up."""
+        """How many children ended or were replaced."""
         return self._failures.count
 
     @property
@@ -98,11 +99,11 @@ class ChildKeeper:
         return self._due if self._awaiting or self._socket is None else float("inf")
 
     def trouble(self) -> HardwareError | None:
-        """What is broken, None while all is well or a replacement is just being made."""
+        """What is broken; None while all is well, or while a replacement is starting."""
         return self._trouble
 
     def tend(self, now: float) -> None:
-        """Start the child if it is time to, give it up if it is overdue."""
+        """Start the child if it is time, replace it if it is overdue."""
         if now < self.wakes_at:
             return
         if self._socket is None:
@@ -120,7 +121,7 @@ class ChildKeeper:
             self._fail_ended()
 
     def hear(self) -> m.Captured | m.Read | None:
-        """Take the answer that has arrived, if it is one to a request."""
+        """The answer that has arrived, if it is one to a request."""
         if self._socket is None:
             return None
         try:
@@ -133,16 +134,16 @@ class ChildKeeper:
         return self._take(answer)
 
     def fail(self, why: str, error: HardwareError | None = None) -> None:
-        """Give the child up; a new one is started soon. Reported only if that does not help.
+        """Replace the child soon. Trouble is reported only if that does not help.
 
-        :param error: what to report then; left out, it is made from `why`.
+        :param error: what to report then; by default, it is made from `why`.
         """
         keeps_failing = self._end()
         self._due = time.monotonic() + self._failures.retry_s
         self._report(why, (error or self._keeps_ending(why)) if keeps_failing else None)
 
     def fail_at_once(self, error: HardwareError) -> None:
-        """Give the child up because of something only a person can cure."""
+        """Replace the child later, and report at once what a person has to fix."""
         self._end()
         self._due = time.monotonic() + SLOW_RETRY_S
         self._report(str(error), error)
@@ -160,7 +161,7 @@ class ChildKeeper:
             _log.warning(f"{self.role} replaced", reason=why, restarts=self.restarts)
 
     def delivered(self) -> None:
-        """The child has done what it is for; once that is proof enough, whatever was wrong is over."""
+        """The child has done its work. Once it has done so often enough, whatever was wrong is over."""
         self._failures.delivered()
         if self._trouble is not None and self._failures.works:
             self._trouble = None
@@ -168,7 +169,7 @@ class ChildKeeper:
             self._outage.over()
 
     def release(self) -> None:
-        """Let go of the child, which makes it close its device and end."""
+        """Close the socket, which makes the child close its device and end."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -185,7 +186,7 @@ class ChildKeeper:
         with theirs:
             try:
                 self._process = self._spawn(theirs.fileno())
-            except OSError as error:  # no memory or no process to be had
+            except OSError as error:  # out of memory or processes
                 ours.close()
                 what = f"The {self.role}'s process cannot be started ({error.strerror})."
                 self.fail_at_once(HardwareError(self.role, what, "Restart the gate.", Step.RESTART))
@@ -205,15 +206,15 @@ class ChildKeeper:
             headroom_mb=self._headroom_mb,
             camera=msgspec.Raw(msgspec.json.encode(self.camera)),
         )
-        with os.fdopen(os.memfd_create("maguey-assignment"), "w+b") as told:
-            told.write(msgspec.json.encode(assignment))
-            told.seek(0)
+        with os.fdopen(os.memfd_create("maguey-assignment"), "w+b") as given:
+            given.write(msgspec.json.encode(assignment))
+            given.seek(0)
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "hardware.eye", self.role],
                 pass_fds=(socket_fd, self._slots.fd),
                 env=_environment(),
-                stdin=told,  # an argument would be too short for a long list of pictures
-                process_group=0,  # Ctrl-C in a terminal goes to the door alone, also while this one starts
+                stdin=given,  # a long list of pictures does not fit into an argument
+                process_group=0,  # Ctrl-C in a terminal goes to the door alone, even while the child starts
             )
 
     def _await(self, due: float) -> None:
@@ -235,7 +236,7 @@ class ChildKeeper:
 
     def _note(self, note: str) -> None:
         if note and note != self._noted:
-            _log.warning(f"{self.role}_note", what=note)
+            _log.warning(f"{self.role} degraded", reason=note)
         self._noted = note
 
     def _fail_ended(self) -> None:
@@ -256,7 +257,7 @@ class ChildKeeper:
 
 
 def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:
-    """Of a child whose socket closed. It may still be about to end; a moment is enough to know."""
+    """How a child ended whose socket closed. It may be about to end: a moment is enough to know."""
     if process is None:
         return "ended"
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -266,6 +267,6 @@ def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, so that the child finds the same packages; one thread for numpy's libraries."""
+    """This process's, so that the child finds the same packages; numpy's libraries get one thread."""
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}

@@ -1,7 +1,7 @@
 """What the eye and its two child processes say to each other, as values.
 
-One packet of a local socket holds one message. The children only ever answer: the eye
-asks the camera child to fill a slot of shared memory, then the decoder child to look at it.
+One packet of a local socket holds one message. The children only answer: the eye asks the camera child to
+fill a slot of shared memory, then the decoder child to look at it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Capture(msgspec.Struct, frozen=True, tag="capture"):
 
 
 class Decode(msgspec.Struct, frozen=True, tag="decode"):
-    """To the decoder: look at the frame in `slot`, and `measure` how sharp it is.
+    """To the decoder: look at the frame in `slot`; `measure`: and say how sharp it is.
 
     `effort`: see `hardware.decoder.effort.Effort`.
     """
@@ -34,17 +34,17 @@ class Decode(msgspec.Struct, frozen=True, tag="decode"):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """From a child, once: it is up. `note`: something a person should know, in words, or empty."""
+    """From a child, once: it has started. `note`: something a person should know, in words, or empty."""
 
     note: str = ""
 
 
 class Captured(msgspec.Struct, frozen=True, tag="captured"):
-    """From the camera. No frame to look at came if `width` is 0.
+    """From the camera. There is no frame to look at if `width` is 0.
 
-    `refused` and `exhausted`: see `hardware.camera.frame_source`. `taken_at`: as in `Frame`, of a source
-    that does not tell when it was grabbed. `stale`: the frame that came was not fresh. `picture`: see
-    `hardware.eye.freshness.fingerprint`; 0 for a source that may show one picture for ever.
+    `refused` and `exhausted`: see `hardware.camera.frame_source`. `taken_at`: as in `Frame`; if the source
+    does not know it, when the frame was grabbed. `stale`: why the frame was not fresh. `picture`: see
+    `hardware.eye.freshness.fingerprint`; 0 if the source may show one picture for ever.
     """
 
     slot: int
@@ -59,20 +59,19 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
 
 
 class Read(msgspec.Struct, frozen=True, tag="read"):
-    """From the decoder: raw bytes and offset of each code, by which step, in how many ms.
+    """From the decoder: raw bytes and offset of each code, and how many ms it took.
 
-    `sharpness`: see `hardware.decoder.sharpness`; None if it was not to be measured.
+    `sharpness`: see `hardware.decoder.sharpness`; None if it was not measured.
     """
 
     slot: int
     codes: tuple[tuple[bytes, float], ...]
-    decoder: str
     ms: float
     sharpness: int | None = None
 
 
 class Broken(msgspec.Struct, frozen=True, tag="broken"):
-    """From a child, as its last word: the parts of a `HardwareError`."""
+    """From a child, as its last message: the parts of a `HardwareError`."""
 
     part: str
     message: str
@@ -84,7 +83,7 @@ Request = Capture | Decode
 ChildReply = Ready | Captured | Read | Broken
 
 LARGEST = 65536
-"""Bytes of the largest packet: 16 codes of a version-40 symbol (2,953 bytes) fit."""
+"""Bytes of the largest packet; 16 codes of a version-40 symbol (2,953 bytes) fit."""
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)

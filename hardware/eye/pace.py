@@ -1,9 +1,8 @@
-"""How often the eye looks: at every frame, or less often when nobody has come for a while. Pure.
+"""How often the eye looks: at every frame, or less often if nobody has come for a while. Pure.
 
-An idle Pi stays cool by looking less often, never by a motion gate: that would miss a phone
-held still. So a phone held up while the eye rests is looked at within one resting period and
-one frame period, 0.2 s at 8 looks and 15 frames a second; and from the first code on at
-every frame again.
+An idle Pi stays cool by looking less often, never by waiting for motion: that would miss a phone held still.
+A phone held up while the eye rests is looked at within one resting period and one frame period (0.2 s at 8
+looks and 15 frames a second); from the first code on, the eye looks at every frame again.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 REST_AFTER_S = 60.0
-"""Long enough for a queue that has a gap; the night before and after it is longer."""
+"""Longer than a gap in the queue, shorter than the hours before and after it."""
 
 
 class LookPace(msgspec.Struct, frozen=True):
@@ -19,7 +18,7 @@ class LookPace(msgspec.Struct, frozen=True):
 
     `rest_after_s`: seconds without any code after which the eye rests.
     `resting_fps`: looks a second while the eye rests, 0 for an eye that never rests.
-    `code_at`: when a code was last seen, at first when the eye was opened.
+    `code_at`: when a code was last seen, or the eye was opened.
     `asked_at`: when the camera was last asked for a frame.
     """
 

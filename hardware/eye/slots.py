@@ -1,7 +1,7 @@
 """Memory shared with the child processes: a few slots, each large enough for one frame.
 
-It has no name in the file system (`memfd_create`): whatever is killed, and however, the
-kernel frees it with the last process that has it open, and nothing is left to unlink.
+It has no name in the file system (`memfd_create`): however a process is killed, the kernel frees the memory
+with the last process that has it open, and nothing is left to delete.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Slots:
-    """`count` slots of `size` bytes. The maker's `fd` is handed to the children."""
+    """`count` slots of `size` bytes. The children get the maker's `fd`."""
 
     def __init__(self, fd: int, count: int, size: int) -> None:
         self.fd, self.count, self.size = fd, count, size
@@ -23,7 +23,7 @@ class Slots:
 
     @classmethod
     def make(cls, count: int, size: int) -> Slots:
-        """Reserve the memory; pages are used only where something is written."""
+        """Reserve the memory; only pages that are written to are used."""
         fd = os.memfd_create("maguey-frames")
         os.ftruncate(fd, count * size)
         return cls(fd, count, size)
@@ -38,7 +38,7 @@ class Slots:
 
     def view(self, slot: int, width: int, height: int) -> Grey:
         """The frame in a slot, not copied: valid until the slot is filled again."""
-        import numpy as np  # not at the top: the door makes the slots and looks into none
+        import numpy as np  # here, because the door makes the slots without looking into them
 
         start = slot * self.size
         if not (0 <= slot < self.count and 0 < width * height <= self.size):
@@ -47,6 +47,6 @@ class Slots:
         return flat.reshape(height, width)
 
     def close(self) -> None:
-        """Let go of the memory. Must be called by whoever made it."""
+        """Release the memory. Whoever made the slots has to call it."""
         self._memory.close()
         os.close(self.fd)

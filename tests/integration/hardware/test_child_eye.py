@@ -22,7 +22,7 @@ from hardware.camera.spec import CameraDriver, CameraSpec
 from hardware.eye import freshness
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
 from tests import patience
-from tests.integration.hardware.watching import is_running, present, raws, read, until
+from tests.integration.hardware.watching import is_running, pids, present, raws, read, until
 from tests.unit.hardware.scenes import code, shared
 
 
@@ -57,19 +57,19 @@ def test_a_killed_child_is_replaced_and_the_next_picture_read(
 ) -> None:
     present(folder, "BEFORE")
     read(eye, "BEFORE")
-    victim = eye.pids()[which]
+    victim = pids(eye)[which]
     os.kill(victim, how)
     present(folder, "AFTER")
     read(eye, "AFTER")
     assert eye.restarts() == counted
-    assert eye.pids()[which] != victim
+    assert pids(eye)[which] != victim
     assert eye.trouble() is None
 
 
 def test_a_decoder_that_hangs_is_replaced_and_the_picture_still_read(folder: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), decoder_deadline_s=1.0)
     until(eye, lambda look: look is not None)
-    patience.stop_dead(eye.pids()[1])
+    patience.stop_dead(pids(eye)[1])
     present(folder, "PATIENT")
     read(eye, "PATIENT")
     assert eye.restarts().decoder >= 1
@@ -79,7 +79,7 @@ def test_a_decoder_that_hangs_is_replaced_and_the_picture_still_read(folder: Pat
 def test_a_camera_that_hangs_is_replaced(folder: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)), camera_deadline_s=2.0)
     until(eye, lambda look: look is not None)
-    patience.stop_dead(eye.pids()[0])
+    patience.stop_dead(pids(eye)[0])
     present(folder, "PATIENT")
     read(eye, "PATIENT")
     assert eye.restarts().camera >= 1
@@ -130,7 +130,7 @@ def test_a_decoder_that_keeps_ending_is_trouble_until_it_reads_again(eye: ChildE
     killed: set[int] = set()
 
     def fuse_blown(_: Look | None) -> bool:
-        pid = eye.pids()[1]
+        pid = pids(eye)[1]
         if pid not in killed:
             killed.add(pid)
             os.kill(pid, signal.SIGKILL)
@@ -165,7 +165,7 @@ def test_a_refused_picture_is_logged_without_its_name(folder: Path, driver: Came
         eye.close()
     assert look is not None
     assert raws(look) == [NOT_A_PICTURE + alias(secret.name).encode()]
-    assert [line["source"] for line in logs if line["event"] == "picture_refused"] == [alias(secret.name)]
+    assert [line["source"] for line in logs if line["event"] == "picture refused"] == [alias(secret.name)]
     assert "SECRET" not in repr(logs)
     assert str(folder) not in repr(logs)
 
@@ -300,23 +300,19 @@ def test_closing_leaves_no_process_and_no_open_file(folder: Path) -> None:
     before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 – names only
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
     until(eye, lambda look: look is not None)
-    pids = eye.pids()
+    both = pids(eye)
     eye.close()
     eye.close()
-    assert not any(is_running(pid) for pid in pids)
+    assert not any(is_running(pid) for pid in both)
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert eye.look(60.0) is None
 
 
 _DOOR = """
-import sys, time
-from hardware.eye.eye import ChildEye
-from hardware.camera.spec import CameraSpec
-eye = ChildEye(CameraSpec(driver="folder", path=sys.argv[1]))
-while eye.look(1.0) is None:
-    pass
-print(*eye.pids(), *[name for name in ("numpy", "zxingcpp", "PIL") if name in sys.modules], flush=True)
-time.sleep(600)
+import sys, time from hardware.eye.eye import ChildEye from hardware.camera.spec import CameraSpec eye =
+ChildEye(CameraSpec(driver="folder", path=sys.argv[1])) while eye.look(1.0) is None: pass
+print(eye._camera.pid, eye._decoder.pid, *[name for name in ("numpy", "zxingcpp", "PIL") if name in
+sys.modules], flush=True) time.sleep(600)
 """
 
 

@@ -19,7 +19,7 @@ from gate.common.errors import Step
 from gate.ports.devices import Look, Restarts
 from hardware.eye.eye import ChildEye
 from tests.integration.hardware.live_kernel import Camera, How
-from tests.integration.hardware.watching import raws, read, until
+from tests.integration.hardware.watching import pids, raws, read, until
 from tests.patience import stop_dead
 
 
@@ -117,12 +117,12 @@ def test_a_frame_that_waited_for_a_hanging_decoder_too_long_is_not_read(camera: 
     """Else a guest who has gone on would be let in when the decoder is replaced."""
     eye = ChildEye(camera.spec(), decoder_deadline_s=2.0)
     until(eye, lambda look: look is not None)
-    pid, decoder = eye.pids()
+    pid, decoder = pids(eye)
     stop_dead(decoder)
     camera.give("fresh", "GONE")
     until(eye, lambda _: len([text for _, text in camera.given() if text == "GONE"]) >= 2)
     stop_dead(pid)
-    until(eye, lambda _: eye.pids()[1] != decoder)
+    until(eye, lambda _: pids(eye)[1] != decoder)
     before = eye.beats()
     seen = _collect(eye, lambda: eye.beats() > before + 3)
     camera.give("fresh", "HERE")

@@ -10,8 +10,14 @@ from pathlib import Path
 from PIL import Image
 
 from gate.ports.devices import Eye, Look
+from hardware.eye.eye import ChildEye
 from tests.patience import PATIENCE_S
 from tests.unit.hardware.scenes import code
+
+
+def pids(eye: ChildEye) -> tuple[int, int]:
+    """Process ids of camera and decoder, 0 before the first start."""
+    return eye._camera.pid, eye._decoder.pid
 
 
 def until(eye: Eye, done: Callable[[Look | None], bool]) -> Look | None:

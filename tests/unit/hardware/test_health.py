@@ -52,7 +52,7 @@ def test_each_throttling_bit_is_told(
 
 def test_what_is_no_pi_is_no_fault(tmp_path: Path) -> None:
     (one,) = health.check_power(tmp_path)
-    assert (one.level, "Not a Raspberry Pi" in one.result) == (Severity.OK, True)
+    assert (one.level, "not a Raspberry Pi" in one.result) == (Severity.OK, True)
     assert levels(health.check_heat(tmp_path)) == {"temperature": Severity.OK}
 
 
@@ -111,7 +111,7 @@ def test_a_machine_without_gpio_cannot_have_a_pin(tmp_path: Path) -> None:
         ("", False, False, Severity.OK, "and free"),
         ("lg", True, False, Severity.OK, "in use by the door"),
         ("lg", False, False, Severity.FAULT, "taken by 'lg'"),
-        ("", False, True, Severity.FAULT, "two duties"),
+        ("", False, True, Severity.FAULT, "used twice"),
         (None, False, False, Severity.FAULT, "no GPIO 17"),
     ],
 )

@@ -150,7 +150,7 @@ def test_controls_the_camera_does_not_have_are_left_out_and_said_once(
     assert camera.grab(1.0) is not None
     assert FakePicamera2.made[-1].config["controls"].keys() == {"FrameDurationLimits", "ExposureTime"}
     assert [record.getMessage() for record in caplog.records] == [
-        "The camera has no AfMode, LensPosition; it runs without."
+        "camera runs without controls that it does not have: AfMode, LensPosition"
     ]
 
 

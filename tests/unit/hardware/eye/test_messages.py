@@ -13,7 +13,7 @@ from hardware.eye.slots import Slots
 REPLIES: list[m.ChildReply] = [
     m.Ready("a note"),
     m.Captured(1, 640, 480, "file:a.png", "is no picture", exhausted=True),
-    m.Read(2, ((b"\x00\xff", 0.25), (b"MGY", 0.5)), "zxing", 1.5),
+    m.Read(2, ((b"\x00\xff", 0.25), (b"MGY", 0.5)), 1.5),
     m.Broken("camera", "No camera.", "Plug it in.", Step.CAMERA_CABLE),
 ]
 
@@ -35,7 +35,7 @@ def test_what_a_child_would_never_say_is_refused(packet: bytes) -> None:
 
 
 def test_as_many_of_the_largest_codes_as_are_reported_fit_a_packet() -> None:
-    read = m.Read(0, ((b"x" * 2953, 0.123456),) * 16, "zxing", 1.0)
+    read = m.Read(0, ((b"x" * 2953, 0.123456),) * 16, 1.0)
     assert len(m.pack(read)) < m.LARGEST
 
 
