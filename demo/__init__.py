@@ -1,1 +1,1 @@
-"""An evening at the door with real parts: `make demo`. Its servers also serve the tests."""
+"""`make demo`: an evening at the door with real parts. The tests use its servers too."""

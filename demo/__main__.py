@@ -1,7 +1,7 @@
-"""`make demo`: an evening with real parts, then the doors are yours.
+"""`make demo`: plays an evening with real parts, then lets you present codes yourself.
 
-With DEMO_SECONDS=60 it plays without a terminal, stops by itself, and exits 0 only if every
-scan reached Postgres exactly once. What it counted is in var/demo/summary.json.
+With DEMO_SECONDS=60 it needs no terminal, stops by itself, and exits with 0 only if every scan reached
+Postgres exactly once. The counts are in var/demo/summary.json.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from demo.watch import Watch
 
 HOME = Path("var").absolute()
 SCRIPT_S = 45.0
-"""How long the script plays when nobody says otherwise."""
+"""How long the script plays by default."""
 CUT_AT, RESTORE_AT = 0.45, 0.60
-"""When, as parts of the evening, the broker is killed and is there again."""
+"""When the broker is killed and started again, as fractions of the evening."""
 DRAIN_S = 30.0
 HELP = """
   1 300            present ticket 300 at gate 1 (1–534; 1–6 hosts, 7–18 linked, 25–500 GA, 501–524 passes)
   2 picture.jpg    present a picture file at gate 2
   cut / restore    kill the broker / start it again
   screens          show both screens
-  quit"""
+  quit             finish and count"""
 
 
 def say(text: str) -> None:
@@ -47,14 +47,14 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Play the evening; exit code 0: nothing lost and nothing doubled."""
+    """Play the evening; exit code 0 if no scan was lost or duplicated."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seconds = _seconds()
     interactive = seconds is None and sys.stdin.isatty()
     began = time.monotonic()
     try:
         with _own_folder() as folder, open_club(folder, say) as club:
-            say(f"doors are open; everything of tonight is in {folder}")
+            say(f"doors are open; tonight's files are in {folder}")
             with Watch(club, say) as watch:
                 left = max(15.0, (seconds or SCRIPT_S) - (time.monotonic() - began) - 5)
                 play(club, left)
@@ -71,7 +71,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _own_folder() -> Iterator[Path]:
-    """``var/demo``, or, while another demo is running there, ``var/demo-2`` and so on."""
+    """``var/demo``, or ``var/demo-2`` and so on while other demos are running."""
     for number in itertools.count(1):
         folder = HOME / ("demo" if number == 1 else f"demo-{number}")
         HOME.mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def _seconds() -> float | None:
 
 
 def play(club: Club, seconds: float) -> None:
-    """The script, with the broker killed in the middle of it and started again."""
+    """Play the script; in the middle the broker is killed and started again."""
     rng = random.Random(7)
     began = time.monotonic()
     for guest in guests(club.night, club.folder, rng):
@@ -117,16 +117,16 @@ def play(club: Club, seconds: float) -> None:
 def _cut_or_restore(club: Club, passed: float) -> None:
     running = club.broker.process is not None
     if running and CUT_AT <= passed < RESTORE_AT:
-        say("✂ the broker is killed; the doors go on")
+        say("✂ broker killed; the doors keep working")
         club.broker.kill()
     elif not running and passed >= RESTORE_AT:
-        say("✚ the broker is back")
+        say("✚ broker started again")
         club.broker.start()
 
 
 def talk(club: Club) -> None:
-    """The doors are the user's, until quit or the end of input."""
-    print(f"\nThe doors are yours:{HELP}\n", flush=True)
+    """Follow the user's commands until quit or the end of input."""
+    print(f"\nYour turn at the doors:{HELP}\n", flush=True)
     while True:
         try:
             words = input().split(maxsplit=1)
@@ -141,15 +141,15 @@ def talk(club: Club) -> None:
 def _do(club: Club, words: list[str]) -> bool:
     match words:
         case ["cut"] if club.broker.process is None:
-            say("the broker is down already")
+            say("the broker is already down")
         case ["cut"]:
             club.broker.kill()
-            say("✂ the broker is killed")
+            say("✂ broker killed")
         case ["restore"] if club.broker.process is not None:
-            say("the broker is running")
+            say("the broker is already running")
         case ["restore"]:
             club.broker.start()
-            say("✚ the broker is back")
+            say("✚ broker started again")
         case ["screens"]:
             _show_screens(club)
         case ["1" | "2" as gate, what]:
@@ -185,11 +185,11 @@ def _present(club: Club, gate: int, what: str) -> None:
 
 
 def drain(club: Club) -> None:
-    """Wait until the gates have looked at everything and the hub has acknowledged it."""
+    """Wait until the gates have read every picture and the hub has acknowledged every scan."""
     if club.broker.process is None:
-        say("✚ the broker is back")
+        say("✚ broker started again")
         club.broker.start()
-    say("last guests; waiting until the hub has everything")
+    say("last guests; waiting for the hub to acknowledge every scan")
     await_true(lambda: _is_drained(club), DRAIN_S, "every scan acknowledged by the hub", club)
 
 
@@ -199,7 +199,7 @@ def _is_drained(club: Club) -> bool:
 
 
 def finish(club: Club, watch: Watch) -> int:
-    """Count, write and say it."""
+    """Count the scans, write the summary and print it."""
     summary = count(club, watch.decisions_ms)
     path = club.folder / "summary.json"
     write(summary, path)
@@ -207,7 +207,7 @@ def finish(club: Club, watch: Watch) -> int:
     if summary.is_good:
         say("every scan is in Postgres exactly once")
         return 0
-    say(f"scans were lost or doubled; the logs and journals are in {club.folder}")
+    say(f"scans were lost or duplicated; see logs and journals in {club.folder}")
     return 1
 
 

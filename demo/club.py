@@ -1,4 +1,4 @@
-"""The club: Mosquitto, Postgres, the hub and two gates, each the real program in its own process."""
+"""The club: Mosquitto, Postgres, the hub and two gates, each as the real program in its own process."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ START_S = 300.0
 
 
 class ClubError(RuntimeError):
-    """Something of the evening did not start or ended; the message names its log."""
+    """A part of the club did not start, or ended; the message names its log."""
 
 
 @dataclass
 class Program:
-    """One of our commands as a process, with its log in a file."""
+    """One of our commands as a process that logs to a file."""
 
     name: str
     command: list[str]
@@ -56,7 +56,7 @@ class Program:
             )
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL if it does not hear."""
+        """Send SIGTERM, and SIGKILL if it does not end within 10 s."""
         if self.process is None:
             return
         self.process.terminate()
@@ -68,7 +68,7 @@ class Program:
         self.process = None
 
     def kill(self) -> None:
-        """kill -9."""
+        """Send SIGKILL."""
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
@@ -102,41 +102,41 @@ class GateBox:
         hidden.rename(self.folder / "camera" / f"{self.shown:05d}.png")
 
     def present_file(self, path: Path) -> None:
-        """Hold up any file, whatever it is."""
+        """Hold up any file, even one that is not a picture."""
         self.shown += 1
         hidden = self.folder / f".{self.shown:05d}"
         shutil.copyfile(path, hidden)
         hidden.rename(self.folder / "camera" / f"{self.shown:05d}{path.suffix}")
 
     def scans(self) -> list[dict[str, object]]:
-        """The scans the door has logged since this was last asked."""
+        """The scans that the door logged since the last call."""
         self._log_place, lines = _new_lines(self.door.log, self._log_place)
         events = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in events if event.get("event") == "scan"]
 
     def pulses(self) -> int:
-        """How often the relay was energised since this was last asked."""
+        """How often the relay was energised since the last call."""
         self._trace_place, lines = _new_lines(self.folder / "relay.jsonl", self._trace_place)
         return sum(json.loads(line)["state"] for line in lines)
 
     def screen(self) -> Image.Image | None:
-        """What its OLED shows right now."""
+        """What its OLED shows now."""
         with contextlib.suppress(OSError), Image.open(self.folder / "screen.png") as picture:
             return picture.convert("1")
         return None
 
     def status(self) -> StatusReport:
-        """What `maguey-gate status` says."""
+        """What `maguey-gate status` reports."""
         return gather(read_gate_config(self.folder / "gate.toml"), SystemClock())
 
     def records(self) -> list[ScanRecord]:
-        """All of its journal."""
+        """All records of its journal."""
         with contextlib.closing(sqlite3.connect(self.folder / "state" / "journal.db")) as db:
             return [from_row(row) for row in db.execute(f"select {', '.join(COLUMNS)} from scans")]
 
 
 def _new_lines(path: Path, place: int) -> tuple[int, list[str]]:
-    """Whole lines after `place` bytes, and the place after them."""
+    """The complete lines after `place` bytes, and the place after them."""
     if not path.exists():
         return place, []
     with path.open("rb") as file:
@@ -160,7 +160,7 @@ class Club:
     gates: tuple[GateBox, ...]
 
     def programs(self) -> list[Program]:
-        """All our processes, those that depend on others first."""
+        """All our processes; those that depend on others come first."""
         doors = [program for gate in self.gates for program in (gate.door, gate.sync)]
         return [*doors, self.ingest, self.web]
 
@@ -172,10 +172,11 @@ class Club:
 
 @dataclass(frozen=True)
 class ClubSetup:
-    """How the club is built. `line`: gives the port by which a gate reaches a port of the hub's machine.
+    """How the club is set up.
 
     `hold_ms`: how long a picture is held up to a camera. `claim_timeout`: seconds a guest waits for the hub.
-    `run`: where the gates' `runtime_dir`s are; short, wherever the club is, for they have sockets in them.
+    `line`: returns the port at which a gate reaches a port of the hub's machine. `run`: folder for the gates'
+    `runtime_dir`s, with a short path because they contain sockets.
     """
 
     gates: int = 2
@@ -186,10 +187,10 @@ class ClubSetup:
 
 
 @contextlib.contextmanager
-def open_club(folder: Path, say: Callable[[str], None], building: ClubSetup = ClubSetup()) -> Iterator[Club]:
-    """A club with doors open, and nothing left of it afterwards but the files in `folder`.
+def open_club(folder: Path, say: Callable[[str], None], setup: ClubSetup = ClubSetup()) -> Iterator[Club]:
+    """A club with open doors; afterwards only the files in `folder` remain.
 
-    :param say: told what is going on, a line at a time.
+    :param say: prints what happens, a line at a time.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -198,8 +199,8 @@ def open_club(folder: Path, say: Callable[[str], None], building: ClubSetup = Cl
         broker = stack.enter_context(mosquitto(folder / "mosquitto"))
         database = stack.enter_context(postgres(folder / "postgres"))
         say(f"Mosquitto on port {broker.port}, Postgres on port {database.port}")
-        building = replace(building, run=stack.enter_context(temporary_folder()))
-        club = _furnish(folder, broker, database, say, building)
+        setup = replace(setup, run=stack.enter_context(temporary_folder()))
+        club = _prepare(folder, broker, database, say, setup)
         try:
             _start(club)
             yield club
@@ -208,8 +209,8 @@ def open_club(folder: Path, say: Callable[[str], None], building: ClubSetup = Cl
                 program.stop()
 
 
-def _furnish(
-    folder: Path, broker: Mosquitto, database: Postgres, say: Callable[[str], None], building: ClubSetup
+def _prepare(
+    folder: Path, broker: Mosquitto, database: Postgres, say: Callable[[str], None], setup: ClubSetup
 ) -> Club:
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         admin.execute("create database maguey")
@@ -225,7 +226,7 @@ def _furnish(
     _once(["hub.cli.main", "migrate", "--config", str(config)])
     seeded = folder / "night.json"
     seed = ["hub.cli.main", "seed-demo", "--config", str(config), "--out", str(seeded), "--seed", "1"]
-    _once([*seed, "--gates", str(building.gates)])
+    _once([*seed, "--gates", str(setup.gates)])
     tonight = night.load(seeded)
     hub = {
         name: Program(
@@ -234,7 +235,7 @@ def _furnish(
         for name in ("ingest", "web")
     }
     gates = tuple(
-        _gate(folder, gate, tonight.venue, (broker.port, web_port), building) for gate in tonight.gates
+        _gate(folder, gate, tonight.venue, (broker.port, web_port), setup) for gate in tonight.gates
     )
     return Club(folder, broker, database, dsn, tonight, hub["ingest"], hub["web"], gates)
 
@@ -245,9 +246,9 @@ def _once(command: list[str]) -> None:
         raise ClubError(f"{' '.join(command)}: {(done.stdout + done.stderr).decode()[-800:]}")
 
 
-def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], building: ClubSetup) -> GateBox:
-    broker_port, web_port = (building.line(gate.gate_id, port) for port in ports)
-    home, run = folder / gate.gate_id, building.run / gate.gate_id
+def _gate(folder: Path, gate: night.Gate, venue: str, ports: tuple[int, int], setup: ClubSetup) -> GateBox:
+    broker_port, web_port = (setup.line(gate.gate_id, port) for port in ports)
+    home, run = folder / gate.gate_id, setup.run / gate.gate_id
     (home / "camera").mkdir(parents=True)
     token = home / "token"
     token.touch(mode=0o600)
@@ -263,9 +264,9 @@ log = "json"
 [camera]
 driver = "folder"
 path = "{home}/camera"
-hold_ms = {building.hold_ms}
+hold_ms = {setup.hold_ms}
 [door]
-claim_timeout = {building.claim_timeout}
+claim_timeout = {setup.claim_timeout}
 [screen]
 driver = "file"
 path = "{home}/screen.png"
@@ -299,7 +300,7 @@ def _ready(club: Club) -> bool:
 
 
 def _has_tickets(gate: GateBox) -> bool:
-    """Whether the gate has the list of every night it serves, tomorrow's too."""
+    """Whether the gate has the list of every night it serves, including tomorrow's."""
     reader, now = CacheReader(gate.folder / "state" / "cache.db"), SystemClock().now()
     with contextlib.closing(reader):
         served = [event.event_id for event in reader.events() if event.served]
@@ -307,7 +308,7 @@ def _has_tickets(gate: GateBox) -> bool:
 
 
 def await_true(condition: Callable[[], bool | object], seconds: float, what: str, club: Club) -> None:
-    """Wait until a condition holds. Raises `ClubError` when it does not in time, or a process ended."""
+    """Wait until a condition holds. Raises `ClubError` if it does not in time, or if a process ended."""
     deadline = time.monotonic() + seconds
     while not condition():
         club.check()

@@ -1,4 +1,4 @@
-"""The script of the evening: who comes to which gate with what, in what order."""
+"""The script of the evening: who comes to which gate, with what, in what order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demo.night import FRAME, Night, Ticket, phone
 
 
 class Guest(msgspec.Struct, frozen=True):
-    """Somebody at a gate. `picture`: what the camera sees; `file`: or any file, put before it."""
+    """Somebody at a gate. `picture`: what the camera sees; `file`: a file to hold up instead."""
 
     gate: int
     what: str
@@ -23,9 +23,9 @@ class Guest(msgspec.Struct, frozen=True):
 
 
 def guests(night: Night, folder: Path, rng: random.Random) -> Iterator[Guest]:
-    """Guests without end: a scene with somebody special, then some general admission, and so on.
+    """An endless series of guests: a scene with somebody special, then general admission, and so on.
 
-    :param folder: where files that are no pictures are made.
+    :param folder: where files that are not pictures are created.
     """
     scenes = list(_scenes(night, folder, rng))
     everyone = night.of(
@@ -56,7 +56,7 @@ def _shown(ticket: Ticket, gate: int, what: str, rng: random.Random) -> Guest:
 
 
 def _scenes(night: Night, folder: Path, rng: random.Random) -> Iterator[list[Guest]]:
-    """Each screen of the door at least once. Numbers: see hub/demo_night.py."""
+    """Scenes that show each screen at least once. For the numbers see hub/demo_night.py."""
     by_number = {ticket.number: ticket for ticket in night.tickets}
 
     def shows(number: int, gate: int, what: str) -> Guest:
@@ -71,12 +71,12 @@ def _scenes(night: Night, folder: Path, rng: random.Random) -> Iterator[list[Gue
     yield [shows(19, 0, "cancelled ticket")]
     yield [shows(22, 1, "refunded ticket")]
     yield [shows(525, 0, "ticket for tomorrow")]
-    yield [shows(521, 1, "guest pass of a table nobody paid for")]
+    yield [shows(521, 1, "guest pass of an unpaid table")]
     yield [Guest(0, "a drinks menu", phone("https://example.org/menu", rng))]
-    yield [Guest(1, "a copied ticket with one letter changed", phone(_damaged(by_number[30].code), rng))]
+    yield [Guest(1, "a ticket with one letter changed", phone(_damaged(by_number[30].code), rng))]
     yield [Guest(0, "a forged Maguey code", phone(_forged(by_number[499].code), rng))]
     yield [Guest(1, "two phones at once", _two_phones(by_number[32], by_number[33], rng))]
-    yield [Guest(0, "a file that is no picture", file=_no_picture(folder))]
+    yield [Guest(0, "a file that is not a picture", file=_not_a_picture(folder))]
     yield [shows(2, 1, "host of table 2")]
 
 
@@ -96,7 +96,7 @@ def _two_phones(left: Ticket, right: Ticket, rng: random.Random) -> Image.Image:
     return both
 
 
-def _no_picture(folder: Path) -> Path:
+def _not_a_picture(folder: Path) -> Path:
     path = folder / "not-a-picture.png"
     path.write_text("' ; drop table tickets; --\n" * 20)
     return path

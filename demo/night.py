@@ -1,4 +1,4 @@
-"""The seeded night and its pictures: what guests hold up to the cameras."""
+"""The seeded night, and the pictures that guests hold up to the cameras."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GLARE = 235
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """One code of the night; see hub/demo_night.py. `printed`: what the QR holds."""
+    """One code of the night; see hub/demo_night.py. `printed`: the content of the QR code."""
 
     number: int
     code: str
@@ -45,11 +45,11 @@ class Night(msgspec.Struct, frozen=True):
     tickets: tuple[Ticket, ...]
 
     def ticket(self, number: int) -> Ticket | None:
-        """The ticket of that number, 1 to 534."""
+        """The ticket with that number, 1 to 534."""
         return next((ticket for ticket in self.tickets if ticket.number == number), None)
 
     def of(self, wanted: Callable[[Ticket], bool]) -> list[Ticket]:
-        """The tickets a test or a script asks for, in order of their numbers."""
+        """The tickets that match, in order of their numbers."""
         return [ticket for ticket in self.tickets if wanted(ticket)]
 
 
@@ -59,9 +59,9 @@ def load(path: Path) -> Night:
 
 
 def phone(text: str, rng: random.Random) -> Image.Image:
-    """A phone in the dark showing a QR code, as a door's camera sees it: 640×480, grey.
+    """A phone with a QR code in the dark, as a door's camera sees it: 640×480, grey.
 
-    Turned a little, not quite in focus, with the sensor's noise.
+    Slightly rotated and out of focus, with sensor noise.
     """
     code = segno.make(text, micro=False, boost_error=False)
     side = rng.randint(210, 280)

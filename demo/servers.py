@@ -1,8 +1,8 @@
 """A private Mosquitto and a private Postgres, for the demo and for the tests.
 
-Each lives in a folder of its own, listens only on this machine on a free port, and is gone
-when its `with` block ends, or when this process dies, however it dies. Neither server runs
-as root: under root they run as the accounts Debian's packages made for them.
+Each has a folder of its own, listens on a free port of this machine only, and ends with its `with` block or
+with this process, however that dies. Neither runs as root: under root they run as the accounts that Debian's
+packages created.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ import psycopg
 
 _PREFIX, _LOCK = "maguey-", ".in-use"
 _PATIENCE_SECONDS = 300.0
-"""Only ends a hang: a server starts in seconds, and stops in less."""
+"""A bound for hangs: a server starts in seconds and stops in less."""
 UNSYNCED = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB", "dynamic_shared_memory_type=mmap")
-"""Settings of a Postgres for tests: killed, it loses nothing; only a machine that loses its power would. It
-asks the disk for nothing, which otherwise is most of what a new database costs; killed, it leaves nothing."""
+"""Settings of a Postgres for tests. It never flushes to disk, which is most of what a new database costs; a
+killed server still loses nothing, only a power cut would. Its shared memory is mapped files, so a kill leaves
+none behind."""
 S = TypeVar("S", bound="Server")
 
 
 class ServerError(RuntimeError):
-    """A server is not installed or did not start; the message ends with its own words."""
+    """A server is not installed or did not start; the message ends with the server's own words."""
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on, and that nobody else who asks here is given.
+    """A free TCP port, reserved for this process.
 
-    Below the range from which outgoing connections take theirs: one of those could otherwise
-    be on the port by the time its server starts. Kept for this process by an abstract socket,
-    which vanishes with it.
+    It lies below the range of outgoing connections: one of those could otherwise take the port before the
+    server starts. The reservation is an abstract socket, which vanishes with the process.
     """
     lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     candidates = list(range(10_000, max(lowest_outgoing, 20_000)))
@@ -59,7 +59,7 @@ _RESERVATIONS: list[socket.socket] = []
 
 
 def _is_reserved(port: int) -> bool:
-    """Reserve it; False if another process has."""
+    """Reserve a port; False if another process has it."""
     reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         reservation.bind(f"\0maguey-port-{port}")
@@ -93,7 +93,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What the server printed."""
+        """The file with the server's output."""
         return self.folder / "server.log"
 
     def start(self) -> None:
@@ -111,14 +111,14 @@ class Server:
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals | None = None) -> None:
-        """End it, politely or with `how`; nothing happens if it is not running."""
+        """Stop it, politely or with `how`; does nothing if it is not running."""
         if self.process is not None:
             self.process.send_signal(how or self.polite)
             self.process.wait(timeout=_PATIENCE_SECONDS)
             self.process = None
 
     def kill(self) -> None:
-        """kill -9, as a crash would."""
+        """Send SIGKILL, like a crash."""
         self.stop(signal.SIGKILL)
 
 
@@ -127,7 +127,7 @@ class Mosquitto(Server):
 
 
 class Postgres(Server):
-    """A database server on 127.0.0.1 whose superuser is ``maguey``, and lets in as ``maguey_hub`` too."""
+    """A database server on 127.0.0.1 with the superuser ``maguey`` and the login ``maguey_hub``."""
 
     @property
     def dsn(self) -> str:
@@ -139,11 +139,11 @@ class Postgres(Server):
         return f"host=127.0.0.1 port={self.port} user=maguey dbname={name}"
 
     def hub(self, name: str) -> str:
-        """Connection string of another database, as the hub's own login (`make_hub_login`)."""
+        """Connection string of another database, with the hub's own login (`make_hub_login`)."""
         return f"host=127.0.0.1 port={self.port} user=maguey_hub dbname={name}"
 
     def make_hub_login(self) -> None:
-        """The login the hub works with: a member of ``service_role`` and nothing more."""
+        """Create the hub's own login: a member of ``service_role`` and nothing more."""
         sql = (
             "do $$ begin\n"
             "if to_regrole('service_role') is null then create role service_role; end if;\n"
@@ -155,7 +155,7 @@ class Postgres(Server):
             conn.execute(sql)
 
     def kill(self) -> None:
-        """An immediate shutdown: all server processes end at once, recovery at the next start."""
+        """Shut down immediately: all server processes end at once, and the next start recovers."""
         self.stop(signal.SIGQUIT)
 
 
@@ -163,7 +163,7 @@ class Postgres(Server):
 def mosquitto(folder: Path, extra: str = "allow_anonymous true") -> Iterator[Mosquitto]:
     """A running broker.
 
-    :param folder: where configuration, persistence and log go.
+    :param folder: for configuration, persistence and log.
     :param extra: further lines of its configuration.
     """
 
@@ -181,8 +181,8 @@ def mosquitto(folder: Path, extra: str = "allow_anonymous true") -> Iterator[Mos
 def mosquitto_of(folder: Path, conf: Callable[[Path, int], str]) -> Iterator[Mosquitto]:
     """A running broker.
 
-    :param folder: where configuration, persistence and log go.
-    :param conf: its whole configuration, given its folder and its port.
+    :param folder: for configuration, persistence and log.
+    :param conf: returns its whole configuration, for its folder and its port.
     """
     account = _account("mosquitto")
     with _home(folder, account) as home:
@@ -227,7 +227,7 @@ def _running(server: S) -> Iterator[S]:
 
 
 def _account(name: str) -> pwd.struct_passwd | None:
-    """The account to run a server as: its own under root, else whoever runs this."""
+    """The account to run a server as: its own under root, otherwise the current user (None)."""
     if os.geteuid() != 0:
         return None
     try:
@@ -237,7 +237,7 @@ def _account(name: str) -> pwd.struct_passwd | None:
 
 
 def _as(account: pwd.struct_passwd | None) -> list[str]:
-    """The rest of a command line that makes `setpriv` become this account."""
+    """Arguments that make `setpriv` switch to this account."""
     if account is None:
         return ["--"]
     return [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--"]
@@ -245,7 +245,7 @@ def _as(account: pwd.struct_passwd | None) -> list[str]:
 
 @contextlib.contextmanager
 def _home(wanted: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
-    """`wanted`, or a passing folder where the account cannot reach `wanted` (below /root)."""
+    """`wanted`, or a temporary folder if the account cannot reach `wanted` (below /root)."""
     wanted.mkdir(parents=True, exist_ok=True)
     if account is None:
         yield wanted
@@ -263,9 +263,9 @@ def _home(wanted: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder(where: Path | None = None) -> Iterator[Path]:
-    """A folder that goes with the `with` block, or, if this process is killed, with the next one made.
+    """A folder removed after the `with` block, or, if this process is killed, by the next call.
 
-    :param where: in which folder; without it, where passing files usually are.
+    :param where: the folder to create it in; by default the system's for temporary files.
     """
     where = where or Path(tempfile.gettempdir())
     _sweep(where)
@@ -273,16 +273,16 @@ def temporary_folder(where: Path | None = None) -> Iterator[Path]:
         new = Path(name, f"{_LOCK}.new")
         with new.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            new.chmod(0o600)  # nobody else can hold it
-            new.rename(new.with_name(_LOCK))  # only now is there anything to sweep
+            new.chmod(0o600)  # nobody else can lock it
+            new.rename(new.with_name(_LOCK))  # only from now on can it be swept
             yield Path(name)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what those left who were killed: their locks are free. A Postgres takes gigabytes."""
+    """Remove the folders of killed processes: their locks are free. A Postgres takes gigabytes."""
     for left in folder.glob(f"{_PREFIX}*/{_LOCK}"):
-        with contextlib.suppress(OSError):  # its maker may be removing it
-            # anybody may put something here: what is not ours, or no file, is neither waited for nor removed
+        with contextlib.suppress(OSError):  # its owner may be removing it
+            # others may put things here: what is not our own regular file is left alone, and never blocks us
             lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 kind = os.fstat(lock)
@@ -294,7 +294,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """The lock last: who is killed before it can still be swept."""
+    """Remove the lock last: if this process is killed before, the folder can still be swept."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
@@ -306,7 +306,7 @@ def _remove(folder: Path) -> None:
 
 
 def _program(name: str) -> str:
-    """Full path of a server's program; Debian keeps Postgres's out of PATH, the newest is taken."""
+    """Full path of a server's program. Debian keeps Postgres out of PATH; the newest version is used."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: int(p.parts[-3]))
@@ -323,6 +323,6 @@ def _accepts(port: int) -> bool:
 
 
 def _postgres_answers(port: int) -> bool:
-    """Accepting connections is not enough: while it recovers it accepts and refuses."""
+    """Whether it serves clients; a recovering server accepts connections and refuses them."""
     ready = subprocess.run([_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)], check=False)
     return ready.returncode == 0

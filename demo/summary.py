@@ -1,4 +1,4 @@
-"""Was every scan of the evening committed exactly once? Counted from the journals and from Postgres."""
+"""Compares journals and Postgres: was every scan of the evening committed exactly once?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VIP = (Kind.VIP_HOST, Kind.VIP_PASS, Kind.VIP_LINKED)
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """`var/demo/summary.json`. `lost`: in a journal, not in Postgres. `duplicated`: see `count`."""
+    """`var/demo/summary.json`. `lost`: in a journal but not in Postgres. `duplicated`: see `count`."""
 
     scans: int
     admitted: int
@@ -31,15 +31,15 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether there were scans and every one of them is in Postgres exactly once."""
+        """Whether there were scans, and each is in Postgres exactly once."""
         return 0 < self.scans == self.committed_in_postgres and not self.lost and not self.duplicated
 
 
 def count(club: Club, decisions_ms: Sequence[float]) -> Summary:
     """Compare what the gates recorded with what Postgres holds.
 
-    A row that no journal has counts as a duplicate, and so does a VIP entry logged twice: the
-    scan log cannot hold a scan twice, but a scan taken in twice would be entered twice.
+    A row that no journal has counts as a duplicate, and so does a VIP entry logged twice: the scan log cannot
+    hold a scan twice, but a scan ingested twice would log two entries.
     """
     records = [record for gate in club.gates for record in gate.records()]
     written = {record.scan_id for record in records}
@@ -68,5 +68,5 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 def write(summary: Summary, path: Path) -> None:
-    """Write it where the demo's user looks for it."""
+    """Write the summary as JSON."""
     path.write_text(json.dumps(msgspec.to_builtins(summary), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What the terminal shows: screens as text art, relay pulses, rows arriving in Postgres."""
+"""Shows the evening in the terminal: screens as text art, relay pulses, rows arriving in Postgres."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ where received_at > %s order by received_at, gate_id, seq
 
 
 class Watch:
-    """Looks at gates and database a few times a second and says what is new.
+    """Checks gates and database five times a second and prints what is new.
 
     :param say: prints a line.
     """
@@ -50,7 +50,7 @@ class Watch:
             self.look()
 
     def look(self) -> None:
-        """Say what happened since the last look."""
+        """Print what happened since the last call."""
         for gate in self._club.gates:
             self._gate(gate)
         self._rows()
@@ -71,14 +71,14 @@ class Watch:
             self._art(gate, (last["verdict"], last["reason"], last["kind"], last["online"]))
 
     def _art(self, gate: GateBox, kind: tuple[object, ...]) -> None:
-        """The screen of each kind of answer, online and offline, the first time it is seen."""
+        """Show the screen of each kind of answer, online and offline, the first time."""
         if kind in self._art_shown:
             return
         self._art_shown.add(kind)
         time.sleep(0.1)  # the screen's thread draws after the verdict is logged
         picture = gate.screen()
         if picture is not None:
-            self._say(f"{gate.gate.name}  its screen:\n{text_art(picture, style='braille')}")
+            self._say(f"{gate.gate.name}  screen:\n{text_art(picture, style='braille')}")
 
     def _rows(self) -> None:
         try:
