@@ -200,10 +200,10 @@ def read_gate_config(path: Path) -> GateFile:
 
     :raises ConfigError: the file is missing, unreadable or wrong; it lists all mistakes at once.
     """
-    return load_settings(read_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
+    return load_settings(read_config_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
 
 
-def read_text(path: Path, command: str) -> str:
+def read_config_text(path: Path, command: str) -> str:
     """The file's text. Raises `ConfigError`, which says what option to use."""
     try:
         return textfile.read_text(path)

@@ -29,7 +29,7 @@ _SETTING = 16  # bytes; longer data are pictures
 _SPI_HZ = 8_000_000  # 8 KiB a picture in 8 ms; the SSD1322 takes 10 MHz (datasheet, serial timing)
 _RESET_S = 0.002  # the SSD1322 wants its reset low for 100 µs (datasheet, power on sequence)
 
-Clock = Callable[[], float]
+PanelClock = Callable[[], float]
 
 
 class _RecordingBus:
@@ -71,7 +71,7 @@ class LumaPanel:
     """A luma device and its bus. luma leaves the bus open when the panel does not answer at the end."""
 
     def __init__(
-        self, panel: Any, wire: _RecordingBus, pins: _Pins | None = None, clock: Clock = time.monotonic
+        self, panel: Any, wire: _RecordingBus, pins: _Pins | None = None, clock: PanelClock = time.monotonic
     ) -> None:
         self.width: int = panel.width
         self.height: int = panel.height
@@ -107,7 +107,9 @@ class LumaPanel:
 # --- I2C -----------------------------------------------------------------------------------
 
 
-def i2c_panel(driver: str, port: int, address: int, rotate: int, clock: Clock = time.monotonic) -> LumaPanel:
+def i2c_panel(
+    driver: str, port: int, address: int, rotate: int, clock: PanelClock = time.monotonic
+) -> LumaPanel:
     """An ``ssd1306`` or ``sh1106``. Raises `HardwareError` if none answers."""
     from luma.oled import device as chips
 
@@ -220,7 +222,7 @@ class _SpiPort:
 
 
 def spi_panel(  # noqa: PLR0913, PLR0917 - one per wire
-    port: int, device: int, dc_pin: int, reset_pin: int, rotate: int, clock: Clock = time.monotonic
+    port: int, device: int, dc_pin: int, reset_pin: int, rotate: int, clock: PanelClock = time.monotonic
 ) -> LumaPanel:
     """An SSD1322 of 256 × 64 pixels, white where a picture is lit. Raises `HardwareError`.
 

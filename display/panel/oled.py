@@ -55,7 +55,6 @@ or a closed gate may stand for hours as well but has to be read from 2 m: `STEAD
 _MINUTE_S = 60
 
 _log = structlog.get_logger(__name__)
-Clock = Callable[[], float]
 
 
 class _CurrentScreen(msgspec.Struct, frozen=True):
@@ -78,7 +77,11 @@ class OledDisplay:
     """
 
     def __init__(
-        self, make_device: Callable[[], Device], lang: Lang, tz: tzinfo, clock: Clock = time.monotonic
+        self,
+        make_device: Callable[[], Device],
+        lang: Lang,
+        tz: tzinfo,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lang, self._tz, self._clock = lang, tz, clock
         self._changed = threading.Condition()
@@ -179,7 +182,7 @@ _CLOSE = object()
 class _Panel:
     """A device that may fail, hang and come back. Used by one thread; `trouble` by any."""
 
-    def __init__(self, make_device: Callable[[], Device], clock: Clock) -> None:
+    def __init__(self, make_device: Callable[[], Device], clock: Callable[[], float]) -> None:
         self._clock = clock
         self._device = RetriedDevice("screen", make_device, _cleaned, trouble_of, RETRY_S)
         self._shown: tuple[bytes, int] | None = None

@@ -28,7 +28,7 @@ def focus(config: Config, seconds: StopAfter = None) -> None:
     until = time.monotonic() + (seconds or float("inf"))
     eye, display = bootstrap.make_focus(settings)
     try:
-        last = helper.run(eye, display, _tell, lambda: stop.is_set() or time.monotonic() > until)
+        last = helper.measure_focus(eye, display, _tell, lambda: stop.is_set() or time.monotonic() > until)
     finally:
         eye.close()
         display.close()

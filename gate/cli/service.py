@@ -122,7 +122,7 @@ def test_scanner(
         raise trials.not_configured("scanner")
     scanner = bootstrap.scanner(settings)
     try:
-        count = trials.read_codes(scanner, seconds, typer.echo, threading.Event().wait)
+        count = trials.try_scanner(scanner, seconds, typer.echo, threading.Event().wait)
     finally:
         scanner.close()
     typer.echo(f"{count} codes read")

@@ -70,7 +70,7 @@ def play_signals(voice: Voice, seconds: float, tell: Callable[[str], object], wa
     voice.play(Signal.REST)
 
 
-def read_codes(scanner: Scanner, seconds: float, tell: Callable[[str], object], wait: Wait) -> int:
+def try_scanner(scanner: Scanner, seconds: float, tell: Callable[[str], object], wait: Wait) -> int:
     """Describe what a hand scanner reads within so many seconds.
 
     :param tell: called with each description; the code stays secret, with dots for its letters and digits.

@@ -17,7 +17,9 @@ LOOK_S = 0.2
 _STOP_THE_DOOR = "The door has it while it runs. Run: systemctl stop maguey-gate"
 
 
-def run(eye: Eye, display: Display, tell: Callable[[Focus], None], done: Callable[[], bool]) -> Focus | None:
+def measure_focus(
+    eye: Eye, display: Display, tell: Callable[[Focus], None], done: Callable[[], bool]
+) -> Focus | None:
     """Show every frame's sharpness until `done`; returns the last, None if there was no frame.
 
     :param eye: one that measures sharpness.

@@ -34,7 +34,7 @@ class RelayDuty(Value, frozen=True):
         return self.until_s - now_s if waits else None
 
 
-def released(duty: RelayDuty) -> RelayDuty:
+def one_pulse_more(duty: RelayDuty) -> RelayDuty:
     """One more pulse; none while the way is open to everybody."""
     return duty if duty.is_held else replace(duty, owed=duty.owed + 1)
 

@@ -184,7 +184,7 @@ class RelayTurnstile:
             trouble = self._trouble()
             if trouble is not None:
                 raise trouble
-            self._duty = duty.released(self._duty)
+            self._duty = duty.one_pulse_more(self._duty)
             self._changed.notify_all()
             if self._duty.wants_open(time.monotonic()) and not self._is_open:
                 self._wait_for_opening()

@@ -22,7 +22,7 @@ RETRY_S = 1.0
 _STOP_S = 1.0
 
 _log = structlog.get_logger()
-Turn = Callable[[Connection, threading.Event], object]
+WorkerTurn = Callable[[Connection, threading.Event], object]
 
 
 class DatabaseWorker:
@@ -40,7 +40,7 @@ class DatabaseWorker:
         self,
         name: str,
         dsn: str,
-        turn: Turn,
+        turn: WorkerTurn,
         *,
         begin: Callable[[Connection], object] | None = None,
         outage: Outage | None = None,

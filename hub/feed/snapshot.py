@@ -56,7 +56,7 @@ class SnapshotPlan(msgspec.Struct, frozen=True):
         return self.header.since == 0
 
 
-def look_up(conn: Connection, event_id: str, since: int, generation: int = 1) -> SnapshotPlan | None:
+def plan_snapshot(conn: Connection, event_id: str, since: int, generation: int = 1) -> SnapshotPlan | None:
     """Decide between catch-up and whole snapshot; None if there is no such event.
 
     Starts the transaction that `write_snapshot` has to read in. A version the hub does not know, one of
@@ -208,7 +208,7 @@ class SnapshotCache:
 
 
 def body_of(conn: Connection, found: SnapshotPlan, gzip: bool) -> SnapshotBody:
-    """Write what was found, in the transaction of its `look_up`."""
+    """Write what was found, in the transaction of its `plan_snapshot`."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last `SnapshotBody` that holds it
     try:
         write_snapshot(conn, found, file, gzip)

@@ -35,7 +35,7 @@ from hub.config import HubConfig
 from hub.db.connection import Connection, conninfo, retry_conflicts
 from hub.db.statements import query
 from hub.feed.config_bounds import bounded
-from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, look_up
+from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, plan_snapshot
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
 from hub.web.request_limits import wait_of
 from sync.wire.messages import LARGEST, GateConfig
@@ -200,7 +200,7 @@ def admissions(
 
 
 def _found(conn: Connection, event_id: str, since: int, generation: int) -> SnapshotPlan:
-    found = look_up(conn, event_id, since, generation)
+    found = plan_snapshot(conn, event_id, since, generation)
     if found is None:
         detail = f"There is no event {event_id}; read the gate's config again."
         raise Problem(404, "No such event", detail)

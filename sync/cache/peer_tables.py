@@ -48,7 +48,7 @@ def pair(record: ScanRecord) -> Pair:
     return record.gate_id, (record.refers_to or "") if record.record == "annulled" else record.scan_id
 
 
-def revoke(db: sqlite3.Connection, gates: Iterable[str]) -> None:
+def note_revoked(db: sqlite3.Connection, gates: Iterable[str]) -> None:
     """Mark these gates, and no others, as revoked, and delete all that they said."""
     db.execute(SQL["clear_revoked"])
     db.executemany(SQL["put_revoked"], [(gate_id,) for gate_id in gates])

@@ -25,7 +25,7 @@ from gate.store.link_row import LinkNote
 from gate.store.shared_files import companions, identity
 from sync.cache.cache_file import DamagedCacheError, cache_error_in_words, open_cache
 from sync.cache.digest import of_rows
-from sync.cache.peer_tables import PeerTables, revoke
+from sync.cache.peer_tables import PeerTables, note_revoked
 from sync.cache.rows import SQL, as_json, put_counted
 from sync.cache.spool import Spool, SpooledSnapshot
 from sync.wire.messages import LARGEST, MOST_NIGHTS, Change, FeedPlace, GateConfig, HeldNight
@@ -116,7 +116,7 @@ class Cache:
             db.execute(SQL["clear_gate_names"])
             db.executemany(SQL["add_event"], [(e.event_id, as_json(e)) for e in config.events])
             db.executemany(SQL["put_gate_name"], list(config.gate_names.items()))
-            revoke(db, config.revoked)
+            note_revoked(db, config.revoked)
 
     def put_snapshot(  # noqa: PLR0913, PLR0917 – a row of `feed`, and what it is of
         self,

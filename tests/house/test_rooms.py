@@ -84,13 +84,25 @@ def test_no_file_is_named_with_a_gerund() -> None:
     assert [str(file.relative_to(ROOT)) for file in sources(*PRODUCT) if file.stem.endswith("ing")] == []
 
 
+ENTRIES = {"app", "main"}
+"""What a program begins with may have the same name in each."""
+
+
 def public_names(file: Path) -> Iterator[str]:
+    """Classes, functions and names of types. Constants are told apart by their file."""
     for node in ast.parse(file.read_text("utf-8")).body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield node.name
+        match node:
+            case ast.ClassDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                pass
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if not node.decorator_list:
+                pass  # what is decorated is a command, a migration or a route, and known by that
+            case _:
+                continue
+        if not name.startswith("_") and not name.isupper() and name not in ENTRIES:
+            yield name
 
 
-def test_no_two_public_classes_have_one_name() -> None:
+def test_no_two_public_things_have_one_name() -> None:
     where: dict[str, list[str]] = {}
     for file in sources(*PRODUCT):
         for name in public_names(file):

@@ -137,7 +137,7 @@ def test_what_goes_to_gates_at_the_bounds_is_smaller_than_every_hop(
     assert max(changes) * snapshot.PAGE_CHANGES < CHANGES_BYTES
     out = io.BytesIO()
     conn.autocommit = False
-    found = snapshot.look_up(conn, event, 0)
+    found = snapshot.plan_snapshot(conn, event, 0)
     assert found is not None
     snapshot.write_snapshot(conn, found, out, gzip=False)
     assert max(map(len, out.getvalue().splitlines())) < ROW_BYTES

@@ -30,7 +30,7 @@ class Panel:
 
 def _run(eye: ScriptedEye) -> tuple[Focus | None, list[Screen], list[Focus]]:
     panel, told = Panel(), list[Focus]()
-    return focus.run(eye, panel, told.append, eye.exhausted), panel.shown, told
+    return focus.measure_focus(eye, panel, told.append, eye.exhausted), panel.shown, told
 
 
 def test_every_frame_is_shown_with_the_best_so_far_and_whether_a_code_is_read() -> None:

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gate.common.errors import HardwareError, Step
-from gate.diagnostics.device_tests import read_codes
+from gate.diagnostics.device_tests import try_scanner
 from gate.ports.devices import Scanner
 from gate.ports.screen import Idle, Screen, Typing, VerdictScreen
 from gate.rules.model import Kind, Reason
@@ -146,11 +146,11 @@ def test_trying_it_tells_carrier_length_and_signs_and_no_secret() -> None:
     adapter: Scanner = scanner
     scanner.scan(code_id())
     scanner.scan("MGZ/PF/20261120")
-    assert read_codes(adapter, 1.0, told.append, lambda _: None) == 2
+    assert try_scanner(adapter, 1.0, told.append, lambda _: None) == 2
     assert told == [
         "a ticket's code, plain, 33 bytes: •••-••-••••••••-•••••••••••••••••",
         "no code of ours (not the shape of a Maguey code), 15 bytes: •••/••/••••••••",
     ]
     scanner.break_down(HardwareError("scanner", "Gone.", "Plug it in."))
     with pytest.raises(HardwareError):
-        read_codes(adapter, 1.0, told.append, lambda _: None)
+        try_scanner(adapter, 1.0, told.append, lambda _: None)

@@ -12,7 +12,7 @@ PULSE_S = 0.5
 
 
 def test_a_pulse_begins_when_the_relay_has_followed() -> None:
-    asked = duty.released(RelayDuty())
+    asked = duty.one_pulse_more(RelayDuty())
     assert asked.wants_open(10.0)
     running = duty.opened(asked, 12.0, PULSE_S)
     assert running.wants_open(12.4)
@@ -21,32 +21,32 @@ def test_a_pulse_begins_when_the_relay_has_followed() -> None:
 
 
 def test_the_next_pulse_waits_for_the_gap() -> None:
-    running = duty.released(duty.opened(duty.released(RelayDuty()), 0.0, PULSE_S))
+    running = duty.one_pulse_more(duty.opened(duty.one_pulse_more(RelayDuty()), 0.0, PULSE_S))
     locked = duty.closed(running, 0.5)
     assert not locked.wants_open(0.5 + GAP_S - 0.01)
     assert locked.wants_open(0.5 + GAP_S)
 
 
 def test_a_release_while_held_open_is_no_pulse_and_none_later() -> None:
-    held = duty.held(duty.released(RelayDuty()))
-    assert duty.released(held).owed == 0
+    held = duty.held(duty.one_pulse_more(RelayDuty()))
+    assert duty.one_pulse_more(held).owed == 0
     assert held.wants_open(1e9)
     assert held.next_s(0.0) is None
-    assert not duty.closed(duty.locked(duty.released(held)), 5.0).wants_open(1e9)
+    assert not duty.closed(duty.locked(duty.one_pulse_more(held)), 5.0).wants_open(1e9)
 
 
 def test_a_pulse_that_was_given_up_ends_as_soon_as_the_relay_follows() -> None:
-    given_up = duty.dropped(duty.released(RelayDuty()))
+    given_up = duty.dropped(duty.one_pulse_more(RelayDuty()))
     assert not duty.opened(given_up, 3.0, PULSE_S).wants_open(3.0)
 
 
 def test_a_relay_that_failed_owes_nothing_but_being_held_open() -> None:
-    assert not duty.failed(duty.released(RelayDuty())).wants_open(1.0)
+    assert not duty.failed(duty.one_pulse_more(RelayDuty())).wants_open(1.0)
     assert duty.failed(duty.held(RelayDuty())).wants_open(1.0)
 
 
 def test_a_running_pulse_ends_soon_when_the_gate_stops() -> None:
-    running = duty.released(duty.opened(duty.released(RelayDuty()), 0.0, 60.0))
+    running = duty.one_pulse_more(duty.opened(duty.one_pulse_more(RelayDuty()), 0.0, 60.0))
     ending = duty.ending(running, 1.0, 1.5)
     assert ending.wants_open(2.4)
     assert not ending.wants_open(2.5)
@@ -59,7 +59,7 @@ def test_never_more_pulses_than_releases_and_never_two_in_one(asked: list[str], 
     state, now, is_open, pulses = RelayDuty(), 0.0, False, 0
     for what in [*asked, *["wait"] * 8]:
         if what == "release":
-            state = duty.released(state)
+            state = duty.one_pulse_more(state)
         elif what == "hold":
             state = duty.held(state)
         elif what == "rest":
