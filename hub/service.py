@@ -1,4 +1,4 @@
-"""`maguey-hub ingest`: the one active hub of a venue, and everything it runs beside the scans."""
+"""`maguey-hub ingest`: one hub of the venue is active and runs everything here; the others stand by."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hub.mqtt.subscriptions import VenueGates
 from sync.wire.topics import Topics
 
 HANG_SECONDS = 20
-"""No statement takes so long, a hundred times what a batch takes: whose scans need more are set aside."""
+"""Longest time of a statement, 100 times what a batch takes. A gate whose scans need more is set aside."""
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 
@@ -32,24 +32,24 @@ _log = structlog.get_logger()
 
 
 def run(config: HubConfig, stop: threading.Event) -> None:
-    """Be the venue's consumer, or stand by until the active one is gone; returns at `stop`."""
+    """Be the venue's active hub, or stand by until that one is gone; returns at `stop`."""
     outage = Outage("Postgres")
     with contextlib.ExitStack() as active:
         consumer: Consumer | None = None
         while not stop.is_set():
             if consumer is not None and consumer.was_frozen:
-                # its clients would throw out those of the hub that took over, and be thrown out by them
+                # another hub may be active by now: two with the same client ids would disconnect each other
                 active.close()
                 consumer = None
             if consumer is not None:
-                consumer.trying()
+                consumer.note_awake()
             try:
                 with contextlib.closing(connect(config.postgres.dsn, autocommit=True)) as conn:
                     conn.execute(query("is_migrated"))
                     conn.execute(query("end_when_frozen"), {"frozen_s": str(FROZEN_SECONDS)})
                     conn.execute(query("end_what_hangs"), {"hang_s": str(HANG_SECONDS)})
                     if not _is_active(conn, config.venue):
-                        # somebody else took over while we were away: let go of the session too
+                        # another hub took over meanwhile: also close the broker's sessions
                         active.close()
                         consumer = None
                         _stand_by(conn, config.venue, stop)
@@ -57,14 +57,14 @@ def run(config: HubConfig, stop: threading.Event) -> None:
                         consumer = consumer or _activate(config, active)
                         consumer.serve(conn, stop, outage)
             except (psycopg.Error, DatabaseDownError) as error:
-                _keep_going(error, outage)
+                _report(error, outage)
                 if consumer is None or not consumer.was_frozen:
                     stop.wait(_RETRY_SECONDS)
 
 
-def _keep_going(error: Exception, outage: Outage) -> None:
+def _report(error: Exception, outage: Outage) -> None:
     if not is_outage(error):
-        _log.error("the database refuses the hub's work; trying again", error=one_line(error))
+        _log.error("work refused by database", error=one_line(error))
     outage.began(database_error_in_words(error))
 
 
@@ -74,20 +74,20 @@ def _is_active(conn: Connection, venue: str) -> bool:
 
 
 def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
-    _log.info("another hub serves this venue; standing by", venue=venue)
+    _log.info("standby started", venue=venue)
     while not stop.wait(_POLL_SECONDS) and not _is_active(conn, venue):
         pass
 
 
 def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
-    away, company = outage_of(config.mqtt), VenueGates()
-    scans = Topics(venue=config.venue).scans()
-    broker = BrokerLink(config.mqtt, client_id(config.venue), scans, outage=away, company=company)
+    broker_outage, venue_gates = outage_of(config.mqtt), VenueGates()
+    name, scans = client_id(config.venue), Topics(venue=config.venue).scans()
+    broker = BrokerLink(config.mqtt, name, scans, outage=broker_outage, venue_gates=venue_gates)
     active.callback(broker.close)
     active.enter_context(feed_worker(config, broker))
-    active.enter_context(status_worker(config, away, company))
-    active.enter_context(claims_worker(config, away, company))
+    active.enter_context(status_worker(config, broker_outage, venue_gates))
+    active.enter_context(claims_worker(config, broker_outage, venue_gates))
     active.enter_context(lock_watcher(config))
     active.enter_context(settle_worker(config))
-    _log.info("taking in scans", venue=config.venue)
-    return Consumer(config, broker, company=company)
+    _log.info("ingest started", venue=config.venue)
+    return Consumer(config, broker, venue_gates=venue_gates)

@@ -1,4 +1,4 @@
-"""Double admissions: which nobody has looked at yet, and that somebody has (domain 2.3)."""
+"""Double admissions: those nobody has looked at yet, and acknowledging them (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hub.errors import UsageError
 from hub.gates.health import printable
 
 SHORTEST = 4
-"""Characters of an id that may stand for it."""
+"""Shortest beginning of an id that may stand for it, in characters."""
 
 
 class DoubleAdmission(msgspec.Struct, frozen=True, kw_only=True):
     """One ticket admitted twice. `winner`: the admission that counts.
 
-    `rule`: ``earlier``, or ``gate`` where nobody can say which was earlier. None is what nobody
-    knows any more: night and ticket of a code nobody sold, gate and time of a scan that is archived.
+    `rule`: ``earlier``, or ``gate`` if nobody can say which was earlier. None where nobody knows: night and
+    ticket of a code nobody sold, gate and time of a scan that is archived.
     """
 
     id: str
@@ -36,7 +36,7 @@ class DoubleAdmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_double_admissions(conn: Connection) -> list[DoubleAdmission]:
-    """Those nobody has acknowledged, the oldest first.
+    """Double admissions nobody has acknowledged, the oldest first.
 
     :raises psycopg.Error: the database is away.
     """
@@ -46,12 +46,12 @@ def open_double_admissions(conn: Connection) -> list[DoubleAdmission]:
 def acknowledge(
     conn: Connection, wanted: Sequence[str], night: str, actor: str, now: datetime
 ) -> list[DoubleAdmission]:
-    """Write down that `actor` has looked at them; they are told no more, and hold back no month's archive.
+    """Record that `actor` has looked at them. They are no longer listed, and no longer keep a month.
 
     :param wanted: ids, or beginnings of at least `SHORTEST` characters.
-    :param night: all of the night of that code, in addition; empty for none.
+    :param night: also all of the night with this code; empty for none.
     :returns: those that were open until now.
-    :raises UsageError: one of them is not open, or means several; nothing was changed.
+    :raises UsageError: one of them is not open, or ambiguous; nothing was changed.
     """
 
     def transact() -> list[DoubleAdmission]:
@@ -79,8 +79,8 @@ def _meant(known: Sequence[DoubleAdmission], wanted: Sequence[str], night: str) 
 
 
 _WHY = {
-    0: f"not listed, or not any more; give at least {SHORTEST} characters of one that 'conflicts' lists.",
-    2: "several begin like this; give more of it.",
+    0: f"not listed, or not any more; give at least {SHORTEST} characters of an id that 'conflicts' lists.",
+    2: "several ids begin like this; give more of it.",
 }
 
 

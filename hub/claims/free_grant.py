@@ -1,4 +1,4 @@
-"""Frees a ticket that the hub granted to a gate which died before it could let anybody in (docs/adr/0015)."""
+"""Frees a ticket granted to a gate that died before it could let its guest in (docs/adr/0015)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hub.gates.home_gates import find_night
 
 
 class FreeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants freed. `ticket`: its ticket_id or id; `is_off`: they say that its gate is off."""
+    """What to free. `ticket`: its ticket_id or id. `is_off`: somebody says that its gate is off."""
 
     event: str
     ticket: str
@@ -22,44 +22,44 @@ class FreeRequest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def free(conn: Connection, wish: FreeRequest, now: datetime) -> str:
-    """Free a ticket that is held by a grant, and write down who did it and why.
+def free(conn: Connection, request: FreeRequest, now: datetime) -> str:
+    """Free a ticket held by a grant, and record who did it and why.
 
-    :returns: what came of it, in words.
+    :returns: the result, in words.
     :raises HubError: nothing was changed; the message says why. UsageError: there is no such night or ticket.
     """
-    told = retry_conflicts(lambda: _free(conn, wish, now))
-    gate = told.get("gate", "")
-    if told["outcome"] == "freed":
-        return f"The ticket is free: the next gate that scans it admits it. {gate} is to stay off tonight."
-    if told["outcome"] == "no ticket":
+    answer = retry_conflicts(lambda: _free(conn, request, now))
+    gate = answer.get("gate", "")
+    if answer["outcome"] == "freed":
+        return f"The ticket is free: the next gate that scans it admits it. Keep {gate} off tonight."
+    if answer["outcome"] == "no ticket":
         raise UsageError(
             "Nothing was changed", ["TICKET: that night has no such ticket. Give its ticket_id."]
         )
-    raise HubError(f"Nothing was changed: {_WHY[told['outcome']].format(gate=gate)}")
+    raise HubError(f"Nothing was changed: {_WHY[answer['outcome']].format(gate=gate)}")
 
 
 _WHY = {
     "no grant": "no gate holds it. Scan it again; the screen says what is wrong.",
-    "used": "its guest came in at {gate}. Cancel nothing; ask who stands at the door.",
+    "used": "its guest came in at {gate}. Do not cancel it; ask the person at the door.",
     "unread": (
         "{gate} holds it, and its scan may still come: something {gate} has sent since could not be read, "
-        "and may be that very scan. The newest rows of scan_quarantine say what is wrong with it. The ticket "
-        "stays taken; look whether its guest is in, and if not, order 'maguey-hub command GATE release'."
+        "and may be that scan. The newest rows of scan_quarantine say what is wrong with it. The ticket "
+        "stays taken. Look whether its guest is in; if not, order 'maguey-hub command GATE release'."
     ),
     "alive": (
-        "{gate} holds it, and its scan may still come. A gate that runs gives it back within a minute. "
-        "If it is dead: switch it off for the night, then 'maguey-hub retire' it (policy home_gate), or "
-        "say --gate-is-off; either is believed once the gate was not heard for a minute."
+        "{gate} holds it, and its scan may still come. A running gate gives it back within a minute. If the "
+        "gate is dead, switch it off for the night. Then 'maguey-hub retire' it (policy home_gate), or add "
+        "--gate-is-off. Both are believed once the gate was silent for a minute."
     ),
 }
 
 
-def _free(conn: Connection, wish: FreeRequest, now: datetime) -> dict[str, str]:
+def _free(conn: Connection, request: FreeRequest, now: datetime) -> dict[str, str]:
     with conn.transaction():
-        night = find_night(conn, wish.event)
-        wanted = msgspec.structs.asdict(wish) | {"event_id": night["event_id"], "now": now}
+        night = find_night(conn, request.event)
+        wanted = msgspec.structs.asdict(request) | {"event_id": night["event_id"], "now": now}
         row = conn.execute(query("free_grant"), wanted).fetchone()
-    assert row is not None  # a function's one row
-    told: dict[str, str] = row["told"]
-    return told
+    assert row is not None  # a function call always returns a row
+    answer: dict[str, str] = row["told"]
+    return answer

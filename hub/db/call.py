@@ -1,7 +1,7 @@
-"""Calling the database's functions from Python: typed answers, never a bare exception (domain 2.5).
+"""Calls the database's functions from Python: answers are typed, and errors are answers too (domain 2.5).
 
-The functions answer what a caller did wrong as JSON, `success` false with `error` and `message`; what the
-database itself could not do comes back in the same form, as ``RPC_ERROR``.
+A function answers a caller's mistake as JSON: `success` false, with `error` and `message`. A failure of the
+database itself has the same form, as ``RPC_ERROR``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RPC_ERROR = "RPC_ERROR"
 
 
 class FunctionAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What every function says: `error` is a code of docs/data-model.md, `message` words for a person."""
+    """What every function answers: `error` is a code of docs/data-model.md, `message` is for a person."""
 
     success: bool
     message: str = ""
@@ -33,11 +33,11 @@ A = TypeVar("A", bound=FunctionAnswer)
 
 
 def ask(conn: Connection, name: str, answer: type[A], **wanted: Any) -> A:
-    """Call the function that query `name` calls, in a transaction of its own (or a savepoint of yours)."""
+    """Call the function in query `name`, in a transaction of its own (or a savepoint of the caller's)."""
     try:
         with conn.transaction():
             row = conn.execute(query(name), wanted).fetchone()
-        assert row is not None  # a function call always gives one row
+        assert row is not None  # a function call always returns a row
         return msgspec.convert(next(iter(row.values())), answer)
     except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
         _log.error("database call failed", call=name, error=database_error_in_words(error))

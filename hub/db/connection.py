@@ -16,10 +16,10 @@ Connection = psycopg.Connection[DictRow]
 T = TypeVar("T")
 
 ATTEMPTS = 5
-"""A deadlock or a serialization failure goes away by itself; who loses five in a row is told."""
+"""Deadlocks and serialization failures pass; a caller that loses five times in a row gets the error."""
 
 LOCK_SECONDS = 5
-"""Nobody's lock is waited for longer at once: what does not come to its end is told and tried again."""
+"""Longest wait for a lock at a time. Then the wait is logged, and the work tried again."""
 
 _LIVELY: dict[str, str | int] = {
     "connect_timeout": 3,
@@ -29,8 +29,8 @@ _LIVELY: dict[str, str | int] = {
     "tcp_user_timeout": 11_000,
     "application_name": "maguey-hub",
 }
-"""So that a silent network is noticed in about ten seconds, not in two hours, and not in a quarter of an hour
-while a question is under way (libpq defaults; tcp(7), tcp_retries2)."""
+"""They notice a dead network within about ten seconds. The defaults need two hours, or a quarter of an hour
+with a query under way (libpq; tcp(7), tcp_retries2)."""
 
 _OUTAGE_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
 """SQLSTATE classes that say nothing about the data: connection, rights, schema, locks, resources.
@@ -43,10 +43,10 @@ _NOT_MIGRATED = {"42883", "42P01", "42703"}
 
 
 def conninfo(dsn: str) -> str:
-    """`dsn` with the hub's timeouts, where it does not set its own."""
+    """`dsn` with the hub's timeouts, unless it sets its own."""
     known = conninfo_to_dict(dsn)
     wanted = {key: value for key, value in _LIVELY.items() if key not in known}
-    # times are written and read in UTC whatever the server's or the user's setting
+    # times are written and read in UTC, whatever the server or the user sets
     own = known.get("options") or ""
     wanted["options"] = f"-c lock_timeout={LOCK_SECONDS}s {own} -c timezone=UTC"
     return make_conninfo(dsn, **wanted)
@@ -64,26 +64,26 @@ def connect(dsn: str, autocommit: bool = False) -> Connection:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether to try again later: the database's state is to blame, not the data."""
+    """Whether to try again later, because the database's state is to blame and not the data."""
     if isinstance(error, DatabaseDownError):
         return True
     if not isinstance(error, psycopg.Error):
         return False
     if error.sqlstate is None:
-        # ours, before the server saw it: a value Postgres cannot hold is no outage
+        # raised by psycopg before the server saw it: a value Postgres cannot hold is no outage
         return not isinstance(error, psycopg.DataError)
     return error.sqlstate[:2] in _OUTAGE_CLASSES
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether the same again may succeed at once: a deadlock or a serialization failure (class 40)."""
+    """Whether a retry may succeed at once: a deadlock or a serialization failure (class 40)."""
     return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("40")
 
 
 def retry_conflicts(transact: Callable[[], T]) -> T:
-    """Do one transaction; again if another writer was in the way, `ATTEMPTS` times in all.
+    """Run a transaction, and again if another writer was in the way, at most `ATTEMPTS` times in all.
 
-    :param transact: begins and ends the transaction, so that nothing of a failed one is left.
+    :param transact: begins and ends the transaction, so that a failed one leaves nothing behind.
     :raises psycopg.Error: any other error at once, or the last conflict.
     """
     for attempt in range(1, ATTEMPTS):
@@ -92,26 +92,24 @@ def retry_conflicts(transact: Callable[[], T]) -> T:
         except psycopg.Error as error:
             if not is_conflict(error):
                 raise
-            structlog.get_logger().info(
-                "another writer was in the way; trying again", attempt=attempt, error=one_line(error)
-            )
+            structlog.get_logger().info("transaction retried", attempt=attempt, error=one_line(error))
     return transact()
 
 
 def database_error_in_words(error: BaseException) -> str:
-    """What an outage is, for the log: a database without our tables is told as that."""
+    """Describe an outage for the log. A database without our tables gets words of its own."""
     if getattr(error, "sqlstate", None) in _NOT_MIGRATED:
         return f"the database is not migrated: run 'maguey-hub migrate' ({one_line(error)})"
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return (
-            "somebody else's session holds what this needs; the log of 'maguey-hub ingest' says whose "
+            "another session holds a lock this needs; the log of 'maguey-hub ingest' says whose "
             f"({one_line(error)})"
         )
     return one_line(error)
 
 
 def one_line(error: BaseException) -> str:
-    """An error's first line: Postgres adds context over several."""
+    """An error's first line: Postgres adds several of context."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -119,9 +117,9 @@ def _in_words(dsn: str, error: psycopg.Error) -> str:
     known = conninfo_to_dict(dsn)
     host, port = known.get("host", "local socket"), known.get("port", 5432)
     place = f"database '{known.get('dbname', '')}' at {host}:{port}"
-    if "FATAL:" in str(error):  # the server's own word, in every language
+    if "FATAL:" in str(error):  # said by the server, in every language
         return (
-            f"Postgres runs but does not let us in to {place}: {one_line(error)}. "
+            f"Postgres runs but refuses the login to {place}: {one_line(error)}. "
             "Correct [postgres] dsn, or create the user and the database."
         )
     return f"Cannot reach {place}: {one_line(error)}. Start Postgres or correct [postgres] dsn."

@@ -1,4 +1,4 @@
-"""Apply the migrations, and write down what they result in.
+"""Applies the migrations, and writes down the schema they result in.
 
 ``python -m hub.db.migrate --dump DSN`` prints the schema of a migrated database; the committed
 `sql/schema.sql` is that text.
@@ -28,7 +28,7 @@ from hub.db.statements import query, sql_folder
 from hub.errors import HubError
 
 _LOOK_S = 0.5
-_TOLD_AFTER_S = 2.0
+_LOGGED_AFTER_S = 2.0
 _log = structlog.get_logger()
 
 _NOISE = re.compile(r"^(--|SET |SELECT pg_catalog\.set_config|\\(un)?restrict|$)")
@@ -39,10 +39,10 @@ def migrate(dsn: str) -> list[str]:
     """Bring a database up to date.
 
     :returns: the migrations applied now, oldest first; empty if there was nothing to do.
-    :raises HubError: the database is away, or a migration failed (and left nothing behind).
+    :raises HubError: the database is away, or a migration failed and was rolled back.
     """
     with _alone(dsn), resources.as_file(sql_folder() / "migrations") as folder, _backend(dsn) as backend:
-        # whoever died in the middle left this lock; nobody else is in here now
+        # left by a migration that was killed: `_alone` keeps everybody else out
         backend.break_lock()
         pending = backend.to_apply(yoyo.read_migrations(str(folder)))
         try:
@@ -51,15 +51,14 @@ def migrate(dsn: str) -> list[str]:
         except psycopg.Error as error:
             raise HubError(
                 f"A migration failed and was undone: {database_error_in_words(error)}. "
-                "Nothing was changed by it; "
-                "compare the database with hub/sql/schema.sql."
+                "It changed nothing; compare the database with hub/sql/schema.sql."
             ) from error
         return [migration.id for migration in pending]
 
 
 @contextlib.contextmanager
 def _alone(dsn: str) -> Iterator[None]:
-    """Two hubs that start together migrate one after the other."""
+    """Hubs that start together migrate one after the other."""
     with connect(dsn, autocommit=True) as guard:
         _await_turn(guard)
         _check_rights(guard)
@@ -67,42 +66,43 @@ def _alone(dsn: str) -> Iterator[None]:
 
 
 def _await_turn(guard: Connection) -> None:
-    """Wait until nobody else migrates, and say after two seconds who does."""
+    """Wait until nobody else migrates; after two seconds, log who does."""
     pause, waited = threading.Event(), 0.0
     while not (guard.execute(query("migrate_alone")).fetchone() or {})["mine"]:
         pause.wait(_LOOK_S)
         waited += _LOOK_S
-        if waited == _TOLD_AFTER_S:
+        if waited == _LOGGED_AFTER_S:
             holder = guard.execute(query("migrating")).fetchone() or {}
             _log.warning(
-                "another session migrates this database, or holds the lock of who does; waiting. If it is no "
-                "maguey-hub: an administrator ends it with SELECT pg_terminate_backend(pid)",
+                "migration blocked",
+                advice="If the session is no maguey-hub, an administrator ends it with "
+                "SELECT pg_terminate_backend(pid).",
                 **holder,
             )
 
 
-_CURES = {
+_GRANTS = {
     "tables": (
         "create and change its tables",
-        'GRANT CREATE ON SCHEMA public TO "{user}", and have the tables belong to it if there are some',
+        'GRANT CREATE ON SCHEMA public TO "{user}", and make it the owner of the tables if there are any',
     ),
     "roles": ("create the roles anon, authenticated and service_role", 'ALTER ROLE "{user}" CREATEROLE'),
     "schemas": ("create the schema auth", 'GRANT CREATE ON DATABASE "{database}" TO "{user}"'),
 }
-"""What whoever migrates has to be able to do, and what makes it so."""
+"""The rights a migration needs, and what grants each."""
 
 
 def _check_rights(conn: Connection) -> None:
-    """Raise `HubError` with every right that is missing."""
+    """Raises `HubError` with every right that is missing."""
     rights = conn.execute(query("may_migrate")).fetchone() or {}
     names = {"user": conn.info.user, "database": conn.info.dbname}
-    missing = [_CURES[right] for right in _CURES if not rights.get(right)]
+    missing = [_GRANTS[right] for right in _GRANTS if not rights.get(right)]
     if missing:
         raise HubError(
             f"In database '{conn.info.dbname}', user '{conn.info.user}' may not "
             f"{', nor '.join(what for what, _ in missing)}. Migrate as the owner of the hub's tables: "
             "name that login as [postgres] migrate_dsn. Or have an administrator run: "
-            f"{'; '.join(cure.format(**names) for _, cure in missing)}."
+            f"{'; '.join(grant.format(**names) for _, grant in missing)}."
         )
 
 
@@ -118,12 +118,12 @@ def _backend(dsn: str) -> Iterator[Any]:
 
 
 def dump_schema(dsn: str, program: str = "pg_dump") -> str:
-    """The schema as SQL, privileges too: pg_dump's words without comments, settings and the runner's tables.
+    """The schema as SQL with its privileges: pg_dump's output without comments, settings and yoyo's tables.
 
-    With the rows of the tables that are rules: without them the schema would allow nothing.
+    Rows of tables that hold rules are included: without them the schema would allow nothing.
     """
     schema = ["--schema-only", "--no-owner", "--exclude-table=*yoyo*"]
-    schema.append("--exclude-table=scan_logs_[0-9]*")  # a part for each month there was
+    schema.append("--exclude-table=scan_logs_[0-9]*")  # one for each month so far
     rules = ["--data-only", "--inserts", "--table=state_transitions"]
     return normalise(_pg_dump(program, *schema, dsn) + _pg_dump(program, *rules, dsn))
 
@@ -136,13 +136,13 @@ def _pg_dump(program: str, *arguments: str) -> str:
 
 
 def normalise(dump: str) -> str:
-    """Only the statements: what differs between versions of pg_dump, and who owns it, is left out."""
+    """Only the statements, without what differs between versions of pg_dump and without owners."""
     lines = [_OWNER.sub(r"\1", line) for line in dump.splitlines() if not _NOISE.match(line)]
     return "\n".join(lines) + "\n"
 
 
 def load_schema(dsn: str) -> None:
-    """Make an empty database what `schema.sql` says; roles belong to the server and may be there."""
+    """Turn an empty database into what `schema.sql` says; the roles may exist, they belong to the server."""
     text = (sql_folder() / "schema.sql").read_bytes()
     with psycopg.connect(dsn, row_factory=dict_row) as conn:
         conn.execute(query("trust_the_dump"))
@@ -151,7 +151,7 @@ def load_schema(dsn: str) -> None:
 
 
 def main() -> None:
-    """Print the schema of the database named on the command line, migrated first."""
+    """Print the schema of the database named on the command line, after migrating it."""
     if len(sys.argv) != 3 or sys.argv[1] != "--dump":
         sys.exit("usage: python -m hub.db.migrate --dump DSN > hub/sql/schema.sql")
     migrate(sys.argv[2])

@@ -1,4 +1,4 @@
-"""The hub's SQL statements by name, read once from `sql/queries/*.sql` (see `gate.common.named_queries`)."""
+"""The hub's SQL statements by name, read once from `sql/queries/*.sql` (`gate.common.named_queries`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def sql_folder() -> Traversable:
 
 
 def query(name: str) -> bytes:
-    """The statement called `name`; KeyError if there is none. Bytes: psycopg takes no other made text."""
+    """The statement called `name`, as bytes: psycopg accepts no `str` that was put together.
+
+    :raises KeyError: there is none.
+    """
     return _all()[name]
 
 

@@ -1,1 +1,1 @@
-"""What gates are told of who may enter: changes over MQTT, whole nights over HTTP."""
+"""Who may enter, for the gates: changes over MQTT, whole nights over HTTP."""

@@ -1,4 +1,5 @@
-"""A gate's configuration, smaller than a gate takes, whatever stands in the database (protocol 4.5). Pure."""
+"""Keeps a gate's configuration below what a gate accepts, whatever the database holds (protocol 4.5).
+Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +9,18 @@ from gate.rules.model import Event
 from sync.wire.messages import GateConfig
 
 MOST_LENT = 50_000
-"""Lent tickets in one configuration, some 3.4 MB."""
+"""Lent tickets in one configuration, about 3.4 MB."""
 MOST_DIVIDED = 8
-"""Nights in one configuration whose tickets are divided among gates, each of which is named. Homes are final
-an hour before the doors, and of no use once a night is over."""
+"""Nights in one configuration whose tickets are divided among gates, each of which is named. Home gates are
+fixed an hour before the doors open, and are of no use once a night is over."""
 
 
 def bounded(config: GateConfig) -> GateConfig:
-    """What of it is told to the gate.
+    """The part of it that the gate gets.
 
-    Of a night with more lent tickets than there is room for, none and no homes: a gate that was not told whom
-    all it lent admits none of that night's one-time tickets alone (`lent_as_of`), and asks for each.
+    A night with more lent tickets than there is room for comes without them, and without home gates. A gate
+    that does not know all it lent admits none of that night's one-time tickets alone (`lent_as_of`), and asks
+    for each.
     """
     lent, room = {}, MOST_LENT
     for event_id, codes in sorted(config.lent.items(), key=lambda night: len(night[1])):
@@ -26,8 +28,8 @@ def bounded(config: GateConfig) -> GateConfig:
             lent[event_id] = codes
             room -= len(codes)
     divided = [event.event_id for event in config.events if event.homes]
-    told = {night for night in divided if night in lent or night not in config.lent}
-    kept = set([night for night in divided if night in told][-MOST_DIVIDED:])
+    complete = {night for night in divided if night in lent or night not in config.lent}
+    kept = set([night for night in divided if night in complete][-MOST_DIVIDED:])
     events = tuple(event if event.event_id in kept else _undivided(event) for event in config.events)
     return msgspec.structs.replace(config, events=events, lent=lent)
 

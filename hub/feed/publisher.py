@@ -1,7 +1,7 @@
-"""Carry the admission feed to the gates: Postgres → MQTT, in version order.
+"""Publishes the admission feed to the gates in version order: Postgres → MQTT.
 
-Woken by NOTIFY, with a look of its own every few seconds in case one was missed. A delta that
-a gate misses does no harm: the retained head tells it, and it catches up over HTTP.
+NOTIFY wakes it, and in case one was missed it looks every few seconds. A delta that a gate misses does no
+harm: the retained head shows the gap, and the gate catches up over HTTP.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from sync.wire.messages import DELTA_BYTES, Change, Delta, Head, encode
 from sync.wire.topics import Topics
 
 CHANGES_PER_MESSAGE = 50
-"""Fewer where they are large: see `DELTA_BYTES`."""
+"""Fewer if they are large: see `DELTA_BYTES`."""
 HEAD_SECONDS = 0.2
-"""A head counts all of a night's admissions, so it is not sent with every change of a rush."""
+"""Least time between heads in a rush: each counts all of a night's admissions."""
 _POLL_SECONDS = 2.0
 _READ_LIMIT = 500
 _ALL_HEADS_SECONDS = 30.0
-"""How often every head is sent again: a gate that missed one is behind no longer than this."""
+"""How often every head is sent again, so that a gate that missed one is not behind for longer."""
 
 _log = structlog.get_logger()
 
 
 class Publisher:
-    """Publishes what is new since it last looked.
+    """Publishes what changed since it last looked.
 
-    `published`: newest version sent, by event.
+    `published`: the newest version sent, by event.
 
     :param now: seconds, of a clock that never jumps.
     """
@@ -50,13 +50,13 @@ class Publisher:
         self.published: dict[str, int] = {}
         self._generations: dict[str, int] = {}
         self._stale_heads: set[str] = set()
-        self._greeted = 0
+        self._heads_connect = 0
         self._all_at = now()
         self._heads_at = now() - HEAD_SECONDS
 
     @property
     def has_stale_heads(self) -> bool:
-        """Whether a night changed since its head was sent."""
+        """Whether a night has changed since its head was sent."""
         return bool(self._stale_heads)
 
     def turn(self, conn: Connection, stop: threading.Event) -> None:
@@ -71,12 +71,12 @@ class Publisher:
         _wait(conn, HEAD_SECONDS if self.has_stale_heads else _POLL_SECONDS, stop)
 
     def publish_new(self, conn: Connection) -> None:
-        """Publish every change that is not yet. A night seen for the first time gets its head.
+        """Publish every new change. A night seen for the first time gets its head.
 
-        All get theirs again after each connect, because a broker that crashed has lost what it
-        retained or found an older one on its disk, and every `_ALL_HEADS_SECONDS`.
+        All nights get theirs again every `_ALL_HEADS_SECONDS`, and after each connect: a broker that crashed
+        has lost what it retained, or found an older state on its disk.
         """
-        again = self._is_due()
+        again = self._are_heads_due()
         for row in conn.execute(query("current_events")).fetchall():
             event_id, version = row["event_id"], row["version"]
             if self._is_another_feed(event_id, row["generation"], version):
@@ -88,7 +88,7 @@ class Publisher:
                 self._stale_heads.add(event_id)
 
     def _is_another_feed(self, event_id: str, generation: int, version: int) -> bool:
-        """Whether what was published says nothing of this one: it is new, or the database was put back."""
+        """Whether the published version does not count: the night is new, or the database was restored."""
         is_known = self._generations.get(event_id) == generation
         return not is_known or version < self.published[event_id]
 
@@ -101,12 +101,12 @@ class Publisher:
                 self._broker.publish(self._topics.head(event_id), encode(head), retain=True)
         self._stale_heads.clear()
 
-    def _is_due(self) -> bool:
-        connects = self._broker.connects
-        now = self._now()
-        if not self._broker.is_up or (self._greeted == connects and now - self._all_at < _ALL_HEADS_SECONDS):
+    def _are_heads_due(self) -> bool:
+        connects, now = self._broker.connects, self._now()
+        is_same = self._heads_connect == connects
+        if not self._broker.is_up or (is_same and now - self._all_at < _ALL_HEADS_SECONDS):
             return False
-        self._greeted, self._all_at = connects, now
+        self._heads_connect, self._all_at = connects, now
         return True
 
     def _publish_some(self, conn: Connection, event_id: str) -> bool:
@@ -121,9 +121,9 @@ class Publisher:
 
 
 def _parts(event_id: str, rows: list[DictRow]) -> Iterator[tuple[Change, ...]]:
-    """Changes by the message; one that no gate could read is left out, and ends its message.
+    """Changes grouped into messages. An unreadable change is left out, and ends its message.
 
-    Gates see the gap, ask over HTTP, and load all of the night if they cannot read it there either.
+    Gates notice the gap, ask over HTTP, and load the whole night if they cannot read it there either.
     """
     part: list[Change] = []
     size = 0
@@ -144,17 +144,13 @@ def _readable(event_id: str, row: DictRow) -> Change | None:
     try:
         return read_json(row["change"], Change, limit=DELTA_BYTES)
     except UnreadableError as error:
-        _log.error(
-            "a change no gate can read is left out",
-            event_id=event_id,
-            version=row["version"],
-            error=str(error),
-        )
+        version = row["version"]
+        _log.error("unreadable change left out", event_id=event_id, version=version, error=str(error))
         return None
 
 
 def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
-    """Until something changed, or the time is up; in slices, so that a stop is seen."""
+    """Wait until something changes or the time is up, in slices, so that a stop is noticed."""
     until = time.monotonic() + seconds
     while not stop.is_set() and (left := until - time.monotonic()) > 0:
         for _ in conn.notifies(timeout=min(left, HEAD_SECONDS), stop_after=1):

@@ -1,11 +1,11 @@
-"""What a gate loads over HTTP: a whole night, or what changed since a version it has, page by page.
+"""What a gate loads over HTTP: a whole night, or the changes since a version, page by page.
 
-NDJSON: a `SnapshotHeader`, rows (or `Change`s), a `SnapshotEnd` with the digest of all bytes
-before it. Read in one REPEATABLE READ transaction, so the rows are exactly those of the
-header's version; in the order of their keys, so that the bytes are the same whoever reads them.
+NDJSON: a `SnapshotHeader`, rows (or `Change`s), and a `SnapshotEnd` with the digest of all bytes before it.
+One REPEATABLE READ transaction reads it, so the rows are exactly those of the header's version; they are in
+the order of their keys, so the bytes are always the same.
 
-A whole night is written once for all gates that want it (`SnapshotCache`), into a file, so that a gate
-whose download was cut goes on where it stopped.
+A whole night is written once for all gates (`SnapshotCache`), into a file, so that a gate can resume a
+download that was cut.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from sync.wire.messages import FeedPlace, SnapshotEnd, SnapshotHeader, encode
 
 PIECE_BYTES = 64 * 1024
 PAGE_CHANGES = 500
-"""Most changes in one answer, some 30 KB packed: what a bad line cuts costs no more, and memory neither."""
-SHELF_BODIES = 8
-"""Whole nights that are kept: of each as it is now, and as it was when a download of it began."""
-SHELF_BYTES = 512 * 1024 * 1024
-"""Together not more than this, but for the newest; 100,000 admissions take 12 MB packed, 45 MB not."""
+"""Most changes in one answer, about 30 KB packed: it bounds memory, and what a cut connection costs."""
+CACHED_BODIES = 8
+"""Whole nights that are kept: each as it is now, and as it was when a download of it began."""
+CACHED_BYTES = 512 * 1024 * 1024
+"""Their size together, except for the newest; 100,000 admissions take 12 MB packed, 45 MB unpacked."""
 _GZIP_LEVEL = 3
-"""Level 6 makes 7 % less of it in twice the time."""
+"""Level 6 saves 7 % in twice the time."""
 _GZIP_FORMAT = 31
-"""zlib's window bits that make it write gzip framing, without a time (zlib manual, deflateInit2)."""
+"""zlib's window bits for gzip framing without a time (zlib manual, deflateInit2)."""
 
 
 class SnapshotPlan(msgspec.Struct, frozen=True):
-    """What there is to send: `name` of the statement that gives the lines."""
+    """What to send. `name`: the statement that selects the lines."""
 
     header: SnapshotHeader
     name: str
 
     @property
     def place(self) -> FeedPlace:
-        """Of the version the lines lead to."""
+        """The version a gate has after these lines."""
         return FeedPlace(generation=self.header.generation, version=self.header.version)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all of the night."""
+        """Whether it is the whole night."""
         return self.header.since == 0
 
 
 def plan_snapshot(conn: Connection, event_id: str, since: int, generation: int = 1) -> SnapshotPlan | None:
-    """Decide between catch-up and whole snapshot; None if there is no such event.
+    """Choose between the changes and the whole night; None if there is no such event.
 
-    Starts the transaction that `write_snapshot` has to read in. A version the hub does not know, one of
-    another generation (the database was put back) or a feed with holes gives the whole snapshot.
+    Starts the transaction that `write_snapshot` has to read in. The whole night is sent for a version the hub
+    does not know, one of another generation (the database was restored), or a feed with holes.
     """
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     conn.read_only = True
@@ -78,7 +78,7 @@ def plan_snapshot(conn: Connection, event_id: str, since: int, generation: int =
 
 
 def _page(header: SnapshotHeader, since: int) -> SnapshotHeader:
-    """The header of the changes that come first after `since`; the gate asks for those after them."""
+    """The header of the first changes after `since`; the gate then asks for the next ones."""
     count = min(header.version - since, PAGE_CHANGES)
     return msgspec.structs.replace(
         header, version=since + count, since=since, count=count, newest=header.version
@@ -86,7 +86,7 @@ def _page(header: SnapshotHeader, since: int) -> SnapshotHeader:
 
 
 def write_snapshot(conn: Connection, found: SnapshotPlan, out: IO[bytes], gzip: bool) -> None:
-    """Write a snapshot or catch-up: header, rows, end."""
+    """Write a whole night or its changes: header, rows, end."""
     if found.is_whole:
         row = conn.execute(query("snapshot_count"), {"event_id": found.header.event_id}).fetchone()
         count = row["count"] if row else 0
@@ -101,9 +101,9 @@ def write_snapshot(conn: Connection, found: SnapshotPlan, out: IO[bytes], gzip: 
 
 
 def _lines(conn: Connection, found: SnapshotPlan) -> Iterator[bytes]:
-    """Header and rows, newlines included, read from the database as they are needed.
+    """Header and rows with their newlines, read from the database as they are needed.
 
-    As CSV of one column whose quote and delimiter no JSON holds: that is the text itself.
+    CSV of one column, with a quote and a delimiter that JSON never contains, is the text itself.
     """
     yield encode(found.header) + b"\n"
     select = query(found.name)
@@ -116,7 +116,7 @@ def _lines(conn: Connection, found: SnapshotPlan) -> Iterator[bytes]:
 
 
 def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines joined to pieces worth working on; the same lines give the same pieces."""
+    """Lines joined into larger pieces; the same lines give the same pieces."""
     held: list[bytes] = []
     size = 0
     for part in parts:
@@ -129,9 +129,9 @@ def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class SnapshotBody:
-    """A whole night as it is sent: a file without a name, which any number may read at once.
+    """A whole night as it is sent: an unnamed file that any number may read at once.
 
-    It goes when nobody holds this any more. `key`: whose it is, and whether packed.
+    It is deleted with the last reference to this. `key`: the night, and whether packed.
     """
 
     def __init__(self, found: SnapshotPlan, gzip: bool, file: IO[bytes]) -> None:
@@ -149,19 +149,19 @@ class SnapshotBody:
 
 
 class SnapshotCache:
-    """The whole nights that were asked for lately.
+    """The whole nights that were requested lately.
 
-    Gates that ask at the same time share one: whoever finds one being written waits (`alone`), and takes it
-    if it is not older than what there was to read when it asked (`between`). So no more than one of each
-    night is written at a time, and nobody gets less than it could have read itself.
+    Gates that ask at the same time share one. A request that finds one being written waits (`alone`), and
+    takes it if it is no older than what the request could have read itself (`between`). So at most one of
+    each night is written at a time, and no gate gets an older one than without the cache.
     """
 
-    def __init__(self, most: int = SHELF_BODIES, most_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, most: int = CACHED_BODIES, most_bytes: int = CACHED_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
         self._changed = threading.Lock()
         self._bodies: dict[str, SnapshotBody] = {}
-        """By ETag, the one asked for longest ago first."""
+        """By ETag, the least recently requested first."""
         self._newest: dict[tuple[str, bool], str] = {}
         self._writing: dict[tuple[str, bool], threading.Lock] = {}
 
@@ -170,7 +170,7 @@ class SnapshotCache:
         return len(self._bodies)
 
     def find(self, event_id: str, gzip: bool, etag: str) -> SnapshotBody | None:
-        """The body of this night with this ETag, if it is still kept. Another night's is not given."""
+        """The body with this ETag, if it is still kept and of this night."""
         with self._changed:
             body = self._bodies.get(etag)
             if body is None or body.key != (event_id, gzip):
@@ -180,22 +180,22 @@ class SnapshotCache:
 
     @contextlib.contextmanager
     def alone(self, event_id: str, gzip: bool) -> Iterator[None]:
-        """Nobody else writes this night while the block runs."""
+        """Keep others from writing this night while the block runs."""
         with self._changed:
             lock = self._writing.setdefault((event_id, gzip), threading.Lock())
         with lock:
             yield
 
     def between(self, event_id: str, gzip: bool, first: FeedPlace, last: FeedPlace) -> SnapshotBody | None:
-        """The newest body of a night, if it is of a version from `first` to `last`.
+        """The newest body of a night, if its version is from `first` to `last`.
 
-        One after `last`, the version there is now, is of a database that was put back since.
+        One after `last`, the current version, is of a database that was restored since.
         """
         body = self.find(event_id, gzip, self._newest.get((event_id, gzip), ""))
         return body if body is not None and first <= body.place <= last else None
 
     def put(self, body: SnapshotBody) -> None:
-        """Keep a body; the ones asked for longest ago make room."""
+        """Keep a body; the least recently requested ones make room."""
         with self._changed:
             self._bodies[body.etag] = body
             self._newest[body.key] = body.etag
@@ -208,7 +208,7 @@ class SnapshotCache:
 
 
 def body_of(conn: Connection, found: SnapshotPlan, gzip: bool) -> SnapshotBody:
-    """Write what was found, in the transaction of its `plan_snapshot`."""
+    """Write it, in the transaction of its `plan_snapshot`."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last `SnapshotBody` that holds it
     try:
         write_snapshot(conn, found, file, gzip)
@@ -220,6 +220,6 @@ def body_of(conn: Connection, found: SnapshotPlan, gzip: bool) -> SnapshotBody:
 
 
 def etag(found: SnapshotPlan, gzip: bool) -> str:
-    """What names the bytes of an answer: two with the same ETag are the same."""
+    """Identifies the bytes of an answer: two with the same ETag are the same."""
     of, encoding = found.header, "gzip" if gzip else "plain"
     return f'"{of.event_id}-{of.generation}-{of.version}-{of.since}-{of.newest}-{encoding}"'

@@ -1,9 +1,9 @@
-"""Tell staff and gates of what they have to know at once (protocol 4.2): Postgres → MQTT.
+"""Alerts that staff and gates need at once (protocol 4.2): Postgres → MQTT.
 
-The ingest writes an alert down in the record's own transaction, so it is there once however
-often the record comes, and is told only after the commit. It is marked as told after it was
-published: a hub that dies in between tells it again, under the same id. A double admission is a
-message of its own, and none when an annulment came before anybody was told (ADR 0016).
+The ingest writes an alert in the record's own transaction: it exists once, however often the record comes,
+and is published only after the commit. Then it is marked as sent; a hub that dies in between publishes it
+again, under the same id. Each double admission is a message of its own, or none if an annulment comes before
+it is published (ADR 0016).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from hub.mqtt.link import HubLink
 
 EVERY_SECONDS = 30
-"""One message of a gate and reason in so long; what comes meanwhile is told together in the next."""
+"""How often a gate's alerts of one reason are published; those in between are counted in the next."""
 CONFLICTS_AT_ONCE = 100
-"""Each double admission is a message of its own; after hours of isolation there may be many."""
+"""Double admissions published at once: each is a message of its own, and hours of isolation make many."""
 GREEDY_EVERY = timedelta(seconds=30)
-"""So often is looked for gates that take grants and do not use them."""
+"""How often to look for gates that take grants and do not use them."""
 _LOOK_SECONDS = 0.25
-"""A gate that was revoked is told of within a second."""
+"""So a revoked gate is announced within a second."""
 
 _log = structlog.get_logger()
 
 
 class AlertPublisher:
-    """Publishes what waits. Called by the venue's one active consumer.
+    """Publishes waiting alerts. Called by the venue's one active consumer.
 
     :param now: seconds, of a clock that never jumps.
     """
@@ -52,15 +52,15 @@ class AlertPublisher:
         self._look_at = 0.0
         self._seldom = Seldom(now)
 
-    def hurry(self) -> None:
-        """Something was written down: look at once."""
+    def check_now(self) -> None:
+        """An alert was written: look at once."""
         self._look_at = 0.0
 
-    def tell(self, conn: Connection) -> None:
-        """Publish what is due; nothing while the broker is away, it waits in Postgres.
+    def publish_due(self, conn: Connection) -> None:
+        """Publish what is due. While the broker is away, alerts wait in Postgres.
 
         :param conn: in autocommit.
-        :raises psycopg.Error: the database is away; what was not marked is told again.
+        :raises psycopg.Error: the database is away; what was not marked is published again.
         """
         now = self._now()
         if now < self._look_at or not self._broker.is_up:
@@ -75,32 +75,32 @@ class AlertPublisher:
 
 
 class UnusedGrantsCheck:
-    """Notices a gate that takes tickets and lets nobody in: broken, or in the wrong hands.
+    """Notices a gate that takes tickets and lets nobody in: it is broken, or in the wrong hands.
 
-    Whoever has a gate's certificate can claim every ticket whose code they know, and so keep its guest out at
-    all gates. What they cannot make is that it looks like a night: there, scans follow the grants.
+    With a gate's certificate one can claim every ticket whose code one knows, and so keep its guest out at
+    all gates. But it does not look like a night: there, scans follow the grants.
     """
 
     def __init__(self, venue: str, watch: Watch) -> None:
         self._venue = venue
         self._watch = watch
-        self._looked: datetime | None = None
+        self._checked: datetime | None = None
 
-    def look(self, conn: Connection, now: datetime) -> None:
-        """Write down what is to be told, now and then. Raises `psycopg.Error`: the database is away.
+    def check(self, conn: Connection, now: datetime) -> None:
+        """Write alerts, every `GREEDY_EVERY`. Raises `psycopg.Error`: the database is away.
 
         :param now: the hub's clock.
         """
-        if self._looked is not None and abs(now - self._looked) < GREEDY_EVERY:
+        if self._checked is not None and abs(now - self._checked) < GREEDY_EVERY:
             return
         wanted = unused_grants_limits(self._venue, self._watch, now)
         for row in conn.execute(query("unused_grants"), wanted).fetchall():
             conn.execute(query("note_greedy"), wanted | row)
-        self._looked = now
+        self._checked = now
 
 
 def unused_grants_limits(venue: str, watch: Watch, now: datetime) -> dict[str, object]:
-    """What the query `unused_grants` asks for."""
+    """The parameters of the query `unused_grants`."""
     return {"venue": venue, "most": watch.unused_grants, "minutes": watch.unused_minutes, "now": now}
 
 
@@ -117,31 +117,36 @@ def _alert(row: DictRow) -> Alert:
     )
 
 
+_ADVICE = {
+    "cloned": (
+        "gate cloned",
+        "Two machines use its identity, or its journal was restored from a copy. What contradicts the hub's "
+        "records is in the quarantine. Find the other machine, switch it off, and give this gate an empty "
+        "state_dir.",
+    ),
+    "unused_grants": (
+        "grants left unused",
+        "The gate was granted many tickets and sent no scan with them; other gates refuse their guests. "
+        "Check that it is in its place and works. If it is stolen, revoke it, which frees them.",
+    ),
+    "flooding": (
+        "gate flooding",
+        "It sends more than any door can. What exceeds its budgets is not stored, and the other gates go on. "
+        "Check that it is in its place and works. If it is stolen, revoke it.",
+    ),
+}
+"""By an alert's reason: what happened, and what to do."""
+
+
 def _log_one(alert: Alert, seldom: Seldom) -> None:
-    """The hub's own log says what each is about, in case nobody looks at a screen."""
-    if alert.reason == "cloned":
-        _log.error(
-            "two machines use one gate's identity, or its journal was put back from a copy: what contradicts "
-            "what the hub has is in the quarantine. Find the other machine, switch it off, and give this "
-            "gate an empty state_dir",
-            gate_id=alert.gate,
-        )
-    elif alert.reason == "unused_grants":
-        _log.error(
-            "a gate was granted many tickets and sent no scan with them; their guests are refused elsewhere. "
-            "Look whether it is where it should be and works. If it is stolen: revoke it, which frees them",
-            gate_id=alert.gate,
-        )
-    elif alert.reason == "flooding":
-        _log.error(
-            "a gate sends more than any door can. What goes beyond its share is not taken in, and the other "
-            "gates go on. Look whether it is where it should be and works. If it is stolen: revoke it",
-            gate_id=alert.gate,
-        )
+    """Also in the hub's log, in case nobody looks at a screen."""
+    if alert.reason in _ADVICE:
+        event, advice = _ADVICE[alert.reason]
+        _log.error(event, gate_id=alert.gate, advice=advice)
     elif alert.reason == "conflict":
         seldom.say(
             _log.warning,
-            "a one-time ticket was admitted twice",
+            "ticket admitted twice",
             gate_id=alert.gate,
             at=alert.at.isoformat(),
             other_gate=alert.other_gate,

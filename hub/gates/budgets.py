@@ -1,7 +1,7 @@
 """What each gate may send, so that none harms the others (protocol 4.5, Fairness).
 
-Budgets are of one gate alone and far above the busiest door. What goes beyond is not taken in: the broker may
-forget it, the gate sends it again, and staff is told whose it is. What a gate brings that was away is no
+Each gate has budgets of its own, far above the busiest door. What exceeds them is not stored: the broker may
+forget it, the gate sends it again, and staff hear which gate it is. The backlog of a gate that was away is no
 flood: see `gate.common.allowance`.
 """
 
@@ -17,11 +17,11 @@ from hub.db.connection import Connection
 from hub.db.statements import query
 
 GATES_LIMIT = 1000
-"""Gates whose budgets are remembered; should there ever be more, the ones first heard are forgotten."""
+"""Gates whose budgets are remembered. If there are ever more, the first ones are forgotten."""
 CALM_S = 60.0
-"""A flood is over when nothing of the gate was turned away for so long."""
+"""A flood ends when nothing of the gate was turned away for so long."""
 AGAIN_S = 600.0
-"""As long as it goes on, staff is told again after so long."""
+"""How often staff hear of a flood that goes on."""
 
 _log = structlog.get_logger()
 
@@ -38,24 +38,24 @@ class GateBudgets:
         self._levels: dict[str, dict[str, Allowance]] = {}
         self._complete: dict[str, float] = {}
 
-    def know(self, away_s: Mapping[str, float]) -> None:
-        """Of each gate, how long ago the hub is known to have had everything of it."""
+    def set_absences(self, away_s: Mapping[str, float]) -> None:
+        """For each gate, how many seconds ago the hub is known to have had everything of it."""
         now = self._now()
         self._complete = {gate_id: now - seconds for gate_id, seconds in away_s.items()}
 
-    def spent(self, gate_id: str, *kinds: str) -> bool:
-        """Whether nothing is left of one of these budgets; of any, if none is named."""
+    def is_spent(self, gate_id: str, *kinds: str) -> bool:
+        """Whether one of these budgets is used up; any of them if none is named."""
         now = self._now()
         away_s = self._away_s(gate_id, now)
         levels = self._of(gate_id)
         return any(levels[kind].fill(now, away_s) <= 0 for kind in kinds or levels)
 
     def take(self, gate_id: str, kind: str, count: float = 1.0) -> None:
-        """So much of it came; less than nothing gives back."""
+        """Take `count` from a budget; a negative count gives back."""
         self._of(gate_id)[kind].take(count)
 
     def insist(self, gate_id: str, kind: str, count: float = 1.0) -> None:
-        """It came though nothing was left, and nobody sends it again: the gate has to keep quiet first."""
+        """Count what came although nothing was left, and will not be sent again: it delays the refill."""
         self._of(gate_id)[kind].insist(count)
 
     def _of(self, gate_id: str) -> dict[str, Allowance]:
@@ -72,7 +72,7 @@ class GateBudgets:
 
 
 class _Flood(msgspec.Struct):
-    """`noted`: when it was written down, None if not yet; `last`: when something was turned away."""
+    """`noted`: when it was recorded, None if not yet. `last`: when something was turned away."""
 
     began: float
     last: float
@@ -81,9 +81,9 @@ class _Flood(msgspec.Struct):
 
 
 class GateFloods:
-    """Which gates go beyond their share: written down once, for staff to be told, and logged when over.
+    """Which gates exceed their budgets: recorded for staff when a flood begins, logged when it ends.
 
-    :param what: of what, in words.
+    :param what: the kind of message, for the log.
     :param now: seconds, of a clock that never jumps.
     """
 
@@ -94,12 +94,12 @@ class GateFloods:
         self._floods: dict[str, _Flood] = {}
 
     def cut_off(self, gates: Iterable[str]) -> None:
-        """These are not listened to: nobody can tell how much of theirs is turned away."""
+        """Count a flood of gates that are cut off: nobody knows how much they send."""
         for gate_id in gates:
             self.turned_away(gate_id, 0)
 
     def turned_away(self, gate_id: str, messages: int = 1) -> bool:
-        """So many of this gate were not taken in. Returns whether a flood began with it."""
+        """Count messages of a gate that were turned away. Returns whether a flood began."""
         now = self._now()
         flood = self._floods.get(gate_id)
         is_new = flood is None
@@ -111,11 +111,11 @@ class GateFloods:
         flood.turned_away += messages
         return is_new
 
-    def tell(self, conn: Connection) -> bool:
-        """Write down what is new. Returns whether there was anything, for whoever tells staff of it.
+    def record(self, conn: Connection) -> bool:
+        """Record new floods. Returns whether there were any, so that staff can be told.
 
         :param conn: in autocommit.
-        :raises psycopg.Error: the database is away; it is written down later.
+        :raises psycopg.Error: the database is away; they are recorded later.
         """
         now = self._now()
         due = [gate_id for gate_id, flood in self._floods.items() if _is_due(flood, now)]
@@ -126,13 +126,14 @@ class GateFloods:
             self._floods[gate_id].noted = now
         for gate_id, flood in list(self._floods.items()):
             if now - flood.last > CALM_S:
-                self._over(gate_id, flood)
+                self._end(gate_id, flood)
         return bool(due)
 
-    def _over(self, gate_id: str, flood: _Flood) -> None:
+    def _end(self, gate_id: str, flood: _Flood) -> None:
         del self._floods[gate_id]
         _log.info(
-            f"a gate is within its share of {self._what} again",
+            "flood ended",
+            kind=self._what,
             gate_id=gate_id,
             turned_away=flood.turned_away,
             seconds=round(flood.last - flood.began),

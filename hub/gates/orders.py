@@ -1,7 +1,7 @@
-"""Orders of staff to gates: signed here, verified at the door (domain 2.3, "Overrides"; ADR 0017).
+"""Staff's orders to gates: signed here, verified at the door (domain 2.3, "Overrides"; ADR 0017).
 
-Written down with who and why before it is sent; what became of it is the gate's reply, and for good the
-record that comes out of its journal with the scans.
+An order is recorded, with who gave it and why, before it is sent. The gate's reply says what became of it;
+the record that comes from its journal with the scans is the proof.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 ACTIONS: tuple[str, ...] = get_args(Action)
 NOT_GIVEN = "The order was not given"
-LOOK_AGAIN = timedelta(seconds=10)
+CHECK_EVERY = timedelta(seconds=10)
 LATE = timedelta(seconds=5)
-"""So much later than an order expires its answer may still be on its way."""
+"""How long after an order expires its reply may still be on its way."""
 
 _log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class CommandError(HubError):
 
 
 class GateOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants of a gate. `text`: what to show, of ``show_text``. `valid_s`: seconds."""
+    """What somebody wants of a gate. `text`: to be shown, for ``show_text``. `valid_s`: seconds."""
 
     gate_id: str
     action: str
@@ -64,9 +64,9 @@ class GateOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_command(order: GateOrder, now: datetime) -> Command:
-    """The command of an order, from `now` on.
+    """The command for an order, valid from `now` on.
 
-    :raises UsageError: it makes no sense; no gate would follow it.
+    :raises UsageError: no gate would follow it.
     """
     wrong = list(order_mistakes(order))
     if wrong:
@@ -84,13 +84,13 @@ def make_command(order: GateOrder, now: datetime) -> Command:
 
 
 def order_mistakes(order: GateOrder) -> Iterator[str]:
-    """What is wrong with an order, as far as itself tells."""
+    """What is wrong with an order by itself."""
     if not GATE_ID.fullmatch(order.gate_id):
         yield f"GATE: {order.gate_id[:64]!r} is no gate's id; maguey-hub gates lists them."
     if order.action not in ACTIONS:
         yield f"ACTION: there is no {order.action[:40]!r}; expected one of {', '.join(ACTIONS)}."
     if bool(order.text.strip()) != (order.action == "show_text"):
-        yield "--text: show_text needs a text, and nothing else has one."
+        yield "--text: show_text needs a text, and no other action has one."
     yield from _wording("--text", order.text)
     yield from reason_mistakes(order.reason, order.actor)
     if not 0 < order.valid_s <= LONGEST_LIFE_S:
@@ -98,7 +98,7 @@ def order_mistakes(order: GateOrder) -> Iterator[str]:
 
 
 def reason_mistakes(reason: str, actor: str) -> Iterator[str]:
-    """What is wrong with who did something and why, as it is recorded of every order."""
+    """What is wrong with the reason and the name recorded with every order."""
     for name, said, question in (("--reason", reason, "why"), ("--actor", actor, "who you are")):
         if not said.strip():
             yield f"{name}: say {question}; it is recorded."
@@ -109,13 +109,13 @@ def _wording(name: str, said: str) -> Iterator[str]:
     if len(said) > LONGEST_TEXT:
         yield f"{name}: expected at most {LONGEST_TEXT} characters, not {len(said)}."
     if not said.isprintable():
-        yield f"{name}: holds characters that cannot be printed."
+        yield f"{name}: has characters that cannot be printed."
 
 
 class OrderSender:
     """Gives orders to the gates of one venue.
 
-    :param broker: connected, and subscribed to the replies that are to be waited for.
+    :param broker: connected, and subscribed to the replies to wait for.
     """
 
     def __init__(self, broker: BrokerLink, venue: str, signer: Signer) -> None:
@@ -124,30 +124,30 @@ class OrderSender:
         self._signer = signer
 
     def give(self, conn: Connection, order: GateOrder, now: datetime) -> Command:
-        """Write an order down, then send it.
+        """Record an order, then send it.
 
-        :raises UsageError: it makes no sense, or there is no such gate; nothing was sent.
+        :raises UsageError: the order is wrong, or there is no such gate; nothing was sent.
         :raises CommandError: there is no broker, or the gate was revoked; nothing was sent.
-        :raises psycopg.Error: it could not be written down; nothing was sent.
+        :raises psycopg.Error: it could not be recorded; nothing was sent.
         """
         command = make_command(order, now)
         if not self._broker.is_up:
             raise CommandError(f"{NOT_GIVEN}: the MQTT broker does not answer. Check [mqtt].")
         if find_gate(conn, self._venue, command.gate_id, NOT_GIVEN)["revoked"]:
-            raise CommandError(f"{NOT_GIVEN}: {command.gate_id} was revoked, and is told nothing any more.")
-        self._write_down(conn, command)
+            raise CommandError(f"{NOT_GIVEN}: {command.gate_id} was revoked; it gets no orders any more.")
+        self._record(conn, command)
         sealed = seal(command, self._signer.key_id, self._signer.key)
         topic = Topics(venue=self._venue).commands(command.gate_id)
         self._broker.publish(topic, sealed, expires_s=order.valid_s)
         return command
 
     def gate(self, conn: Connection, gate_id: str) -> DictRow | None:
-        """What is known of a gate of this venue: `gate_health`."""
+        """What is known of a gate of this venue, by `gate_health`."""
         wanted = {"venue": self._venue, "gate_id": gate_id}
         return conn.execute(query("gate_to_order"), wanted).fetchone()
 
     def wait(self, command: Command, seconds: float) -> OrderReply | None:
-        """What the gate says became of it; None if it says nothing in time. Other messages are dropped."""
+        """The gate's reply; None if there is none in time. Other messages are dropped."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             reply = self._next_reply(left)
@@ -163,7 +163,7 @@ class OrderSender:
         except (queue.Empty, WireError):
             return None
 
-    def _write_down(self, conn: Connection, command: Command) -> None:
+    def _record(self, conn: Connection, command: Command) -> None:
         row = msgspec.structs.asdict(command) | {"venue": self._venue, "key_id": self._signer.key_id}
         details = {"command": command.id, "text": command.text, "expires_at": command.expires_at}
         audit = {
@@ -179,33 +179,30 @@ class OrderSender:
 
 
 class UnansweredOrders:
-    """Says in the log, once, that an order expired and nobody answered it."""
+    """Logs, once, that an order expired without a reply."""
 
     def __init__(self, venue: str) -> None:
         self._venue = venue
-        self._told: datetime | None = None
+        self._logged_until: datetime | None = None
 
-    def tell(self, conn: Connection, now: datetime) -> None:
-        """Look every ten seconds. One that started says again what expired within the last ten minutes.
+    def log_expired(self, conn: Connection, now: datetime) -> None:
+        """Look every ten seconds. After a start it logs again what expired in the last ten minutes.
 
-        :raises psycopg.Error: the database is away; what expired is told later.
+        :raises psycopg.Error: the database is away; it is logged later.
         """
         until = now - LATE
-        after = self._told or until - timedelta(seconds=LONGEST_LIFE_S)
-        if until < after + LOOK_AGAIN:
+        after = self._logged_until or until - timedelta(seconds=LONGEST_LIFE_S)
+        if until < after + CHECK_EVERY:
             return
         wanted = {"venue": self._venue, "after": after, "until": until}
         for row in conn.execute(query("orders_unanswered"), wanted).fetchall():
-            _log.warning(
-                "an order expired and was never answered; if it was followed, the gate's scans will tell: "
-                "maguey-hub orders",
-                **row,
-            )
-        self._told = until
+            advice = "If it was followed, the gate's scans will tell: maguey-hub orders"
+            _log.warning("order expired unanswered", **row, advice=advice)
+        self._logged_until = until
 
 
 def decode_reply(message: Delivery, topics: Topics) -> OrderReply:
-    """Read a reply. Raises `WireError`: it cannot be read, or is not of the gate whose topic it came on."""
+    """Read a reply. Raises `WireError`: it cannot be read, or is not from the gate whose topic it came on."""
     if len(message.payload) > LONGEST_ENVELOPE:
         raise WireError(f"a reply of {len(message.payload)} bytes")
     reply = decode(message.payload, OrderReply)
@@ -215,7 +212,7 @@ def decode_reply(message: Delivery, topics: Topics) -> OrderReply:
 
 
 def take_reply(conn: Connection, reply: OrderReply, now: datetime) -> None:
-    """Note what a gate says became of an order; of orders nobody gave, and again, nothing happens."""
+    """Store a gate's reply to an order. A second reply, or one to an order nobody gave, changes nothing."""
     if is_written_uuid(reply.id):
         why = reply.why[:LONGEST_TEXT].replace("\0", "")
         wanted = {"id": reply.id, "gate_id": reply.gate_id, "outcome": reply.outcome, "why": why, "now": now}

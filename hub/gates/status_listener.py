@@ -1,8 +1,8 @@
-"""Hear what the gates say of themselves: MQTT → Postgres (protocol 4.2).
+"""Stores the gates' statuses: MQTT → Postgres (protocol 4.2).
 
-Of every gate the newest status is kept (`gate_status`), and what became of the orders it was given. The views
-`gate_health` and `gate_nights` compare that with what the hub itself has. A status is never waited for and
-never repeated: each gate speaks again in ten seconds, so nothing here holds anything up.
+It keeps the newest status of every gate (`gate_status`), and its replies to orders. The views `gate_health`
+and `gate_nights` compare that with what the hub itself has. A lost status does no harm, because each gate
+sends another in ten seconds; so nothing here waits for one.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from sync.wire.scans import BATCH_LIMIT
 from sync.wire.topics import Topics
 
 DIGEST_SECONDS = 10
-"""How often at most the digest of one night is computed: it reads all of it."""
+"""Least time between two digests of a night, because a digest reads all of it."""
 _DIGESTS_KEPT = 20
 RATES = {"status": Rate(per_s=2, at_once=60), "replies": Rate(per_s=1, at_once=60)}
-"""Of each gate, which says how it is every ten seconds, and what became of an order."""
+"""Of each gate, which sends a status every ten seconds, and replies to orders."""
 _GATES_LIMIT = 1000
 _REPLIES_LIMIT = 1000
 _AT_ONCE = 1000
@@ -54,35 +54,35 @@ _log = structlog.get_logger()
 
 
 class StatusListener:
-    """What was heard, and what is in Postgres of it. Used from one thread."""
+    """What the gates sent, until it is in Postgres. Used from one thread."""
 
     def __init__(self, broker: HubLink, topics: Topics, watch: Watch = WATCH) -> None:
         self._broker = broker
         self._topics = topics
-        self._said: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
+        self._statuses: dict[tuple[str, bool], tuple[GateStatus, datetime | None]] = {}
         self._replies: deque[OrderReply] = deque(maxlen=_REPLIES_LIMIT)
         self._unanswered = UnansweredOrders(topics.venue)
-        self._greedy = UnusedGrantsCheck(topics.venue, watch)
+        self._unused_grants = UnusedGrantsCheck(topics.venue, watch)
         self._now_s = 0.0
-        self._shares = GateBudgets(RATES, self._seconds)
+        self._budgets = GateBudgets(RATES, self._seconds)
         self._floods = GateFloods(topics.venue, "statuses", self._seconds)
         self._seldom = Seldom(self._seconds)
-        self._refused = _Told()
-        self._differs = _Told()
+        self._rejected = _LoggedOnce()
+        self._differs = _LoggedOnce()
 
     def turn(self, conn: Connection, wait_s: float, now: datetime) -> None:
-        """Once round: hear, and write down what was heard.
+        """One round: receive, then write what was received.
 
         :param conn: in autocommit.
         :param wait_s: how long to wait for a message.
         :param now: the hub's clock.
-        :raises psycopg.Error: the database is away; what was heard is kept for the next turn.
+        :raises psycopg.Error: the database is away; what was received is kept for the next turn.
         """
         self.hear(wait_s, now)
         self.write(conn, now)
 
     def hear(self, wait_s: float, now: datetime) -> None:
-        """Take what has arrived; also while Postgres is away, so that it is known when it was heard."""
+        """Take what has arrived. Also while Postgres is away, to know when each status was heard."""
         self._broker.tend()
         self._now_s = now.timestamp()
         with contextlib.suppress(queue.Empty):
@@ -91,63 +91,63 @@ class StatusListener:
                 self._take(self._broker.inbox.get_nowait(), now)
 
     def write(self, conn: Connection, now: datetime) -> None:
-        """Write down what was heard. Raises `psycopg.Error`: the database is away."""
+        """Write what was received. Raises `psycopg.Error`: the database is away."""
         while self._replies:
             take_reply(conn, self._replies[0], now)
             self._replies.popleft()
-        self._unanswered.tell(conn, now)
-        self._greedy.look(conn, now)
+        self._unanswered.log_expired(conn, now)
+        self._unused_grants.check(conn, now)
         self._floods.cut_off(self._broker.inbox.cut_off)
-        self._floods.tell(conn)
-        gates = sorted({gate_id for gate_id, _ in self._said})
-        while self._said:
-            key = next(iter(self._said))
-            self._write_one(conn, *self._said[key])
-            del self._said[key]
+        self._floods.record(conn)
+        gates = sorted({gate_id for gate_id, _ in self._statuses})
+        while self._statuses:
+            key = next(iter(self._statuses))
+            self._write_one(conn, *self._statuses[key])
+            del self._statuses[key]
         if gates:
             self._compare(conn, gates, now)
         else:
             conn.execute(query("still_there"))
 
     def _take(self, message: Delivery, now: datetime) -> None:
-        # at once: what is lost is said again, or is in the journal
+        # acknowledged at once: a lost status is followed by another, and a reply is also in the journal
         self._broker.acknowledge(message)
         gate_id = self._topics.gate_of(message.topic)
         try:
             if gate_id is None:
                 raise WireError("not a topic of this venue's gates")
-            if self._is_beyond(gate_id, message.topic):
+            if self._exceeds_budget(gate_id, message.topic):
                 return
             if message.topic == self._topics.replies(gate_id):
                 self._replies.append(decode_reply(message, self._topics))
                 return
             status = decode_status(message.payload, gate_id)
         except WireError as error:
-            self._refuse(gate_id or "", str(error))
+            self._reject(gate_id or "", str(error))
             return
         self._keep(status, _heard_at(message, now))
 
     def _seconds(self) -> float:
         return self._now_s
 
-    def _is_beyond(self, gate_id: str, topic: str) -> bool:
-        """Whether this is more than its share: it says the rest again, or nobody asked."""
+    def _exceeds_budget(self, gate_id: str, topic: str) -> bool:
+        """Whether to drop a message: a status is followed by another, and more replies answer nobody."""
         kind = topic.rpartition("/")[2]
-        if not self._shares.spent(gate_id, kind):
-            self._shares.take(gate_id, kind)
+        if not self._budgets.is_spent(gate_id, kind):
+            self._budgets.take(gate_id, kind)
             return False
         self._floods.turned_away(gate_id)
         return True
 
     def _keep(self, status: GateStatus, heard_at: datetime | None) -> None:
-        """The newest of each gate, and its newest goodbye, in the order they came."""
+        """Keep the newest status of each gate, and its newest goodbye, in the order they came."""
         key = (status.gate_id, status.online)
-        before = self._said.get(key)
+        before = self._statuses.get(key)
         if status.online and before is not None and is_older(status, KnownStatus.from_status(before[0])):
             return
-        self._said.pop(key, None)
-        if len(self._said) < _GATES_LIMIT:
-            self._said[key] = (status, heard_at)
+        self._statuses.pop(key, None)
+        if len(self._statuses) < _GATES_LIMIT:
+            self._statuses[key] = (status, heard_at)
 
     def _write_one(self, conn: Connection, status: GateStatus, heard_at: datetime | None) -> None:
         try:
@@ -158,15 +158,14 @@ class StatusListener:
                 raise
             wrong = one_line(error)
         if wrong is None:
-            self._refused.over(status.gate_id)
+            self._rejected.end(status.gate_id)
             _note_clock(conn, status)
         else:
-            self._refuse(status.gate_id, wrong)
+            self._reject(status.gate_id, wrong)
 
-    def _refuse(self, gate_id: str, why: str) -> None:
-        if self._refused.is_new(gate_id, why):
-            refused = "what a gate says of itself is refused"
-            self._seldom.say(_log.warning, refused, gate_id=gate_id, error=why)
+    def _reject(self, gate_id: str, why: str) -> None:
+        if self._rejected.is_new(gate_id, why):
+            self._seldom.say(_log.warning, "status rejected", gate_id=gate_id, error=why)
 
     def _compare(self, conn: Connection, gates: list[str], now: datetime) -> None:
         wanted = {"gates": gates, "now": now, "every_s": DIGEST_SECONDS, "keep": _DIGESTS_KEPT}
@@ -174,55 +173,54 @@ class StatusListener:
             conn.execute(query("compute_digest"), wanted | row)
             conn.execute(query("forget_digests"), wanted | row)
         for row in conn.execute(query("nights_of"), wanted).fetchall():
-            self._tell_of_difference(row)
+            self._log_difference(row)
 
-    def _tell_of_difference(self, row: DictRow) -> None:
+    def _log_difference(self, row: DictRow) -> None:
         place = f"{row['gate_id']} {row['event_id']}"
         about = {"gate": row["gate_id"], "night": row["code"], "version": row["version"]}
         if row["state"] == "differs":
             if self._differs.is_new(place, "differs"):
-                _log.error(
-                    "a gate holds something else than the hub has. Let it load all anew: "
-                    "maguey-hub command GATE refetch",
-                    **about,
+                advice = (
+                    "Its tickets are not the hub's. Let it load them again: maguey-hub command GATE refetch"
                 )
-        elif row["state"] == "in sync" and self._differs.over(place):
-            _log.info("the gate is in sync again", **about)
+                _log.error("gate differs", **about, advice=advice)
+        elif row["state"] == "in sync" and self._differs.end(place):
+            _log.info("gate in sync again", **about)
 
 
-class _Told:
-    """What was told already, so that it is told once; of so many things at most."""
+class _LoggedOnce:
+    """What was logged last about each key, so that it is logged once; for `_GATES_LIMIT` keys at most."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     def is_new(self, key: str, what: str) -> bool:
-        """Whether this was not told of `key` yet. It is now."""
-        before = self._told.get(key)
-        if before is None and len(self._told) >= _GATES_LIMIT:
+        """Whether to log this about `key`; it counts as logged then."""
+        before = self._logged.get(key)
+        if before is None and len(self._logged) >= _GATES_LIMIT:
             return False
-        self._told[key] = what
+        self._logged[key] = what
         return before != what
 
-    def over(self, key: str) -> bool:
-        """Whether something had been told of `key`."""
-        return self._told.pop(key, None) is not None
+    def end(self, key: str) -> bool:
+        """Returns whether something had been logged about `key`."""
+        return self._logged.pop(key, None) is not None
 
 
 def _heard_at(message: Delivery, now: datetime) -> datetime | None:
-    """None of a retained one: a gate that is long gone has one, too."""
+    """None for a retained message: also a gate that is long gone has one."""
     if message.retained:
         return None
     return datetime.fromtimestamp(message.at_us / 1e6, UTC) if message.at_us else now
 
 
 def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: datetime | None) -> str | None:
-    """Returns why it is refused, None if it is not."""
+    """Returns why it is rejected, None if it is not."""
     row = conn.execute(query("kept_status"), {"gate_id": status.gate_id, "venue": venue}).fetchone()
     if row is None:
         return "this venue has no such gate"
     if row["revoked"]:
-        return "the gate was revoked: what it says of itself does not count"
+        return "the gate was revoked: its statuses do not count"
     wanted = {
         "gate_id": status.gate_id,
         "version": status.version,
@@ -240,7 +238,7 @@ def _write_status(conn: Connection, venue: str, status: GateStatus, heard_at: da
 
 
 def _note_clock(conn: Connection, status: GateStatus) -> None:
-    """A gate that knows the time in this boot tells when its earlier records of it were made."""
+    """The clock of a gate that knows the time dates its earlier records of the same boot."""
     known = (status.boot_id, status.monotonic_ms, status.at, status.clock_uncertainty_ms)
     if not status.online or status.clock != "synced" or None in known or not status.boot_id:
         return
@@ -250,27 +248,33 @@ def _note_clock(conn: Connection, status: GateStatus) -> None:
     except psycopg.Error as error:
         if is_outage(error) and not is_conflict(error):
             raise
-        _log.info("a boot's clock was not noted; the gate says it again", error=one_line(error))
+        _log.info("boot clock not noted; the gate sends it again", error=one_line(error))
 
 
 @contextlib.contextmanager
 def status_worker(
-    config: HubConfig, outage: SharedOutage | None = None, company: VenueGates | None = None
+    config: HubConfig, outage: SharedOutage | None = None, venue_gates: VenueGates | None = None
 ) -> Iterator[None]:
-    """Hears the gates while the block runs, over connections of its own.
+    """Receives statuses while the block runs, over connections of its own.
 
-    Its own, so that a gate is heard while a night's backlog is ingested. Without a session at the broker,
-    because what it would have kept is of no use later.
+    Its own, so that gates are heard while a night's backlog is ingested. It has no session at the broker,
+    because statuses kept for it would be of no use later.
     """
     topics = Topics(venue=config.venue)
     name = client_id(config.venue, "status")
     broker = BrokerLink(
-        config.mqtt, name, topics.status(), topics.replies(), session_s=0, outage=outage, company=company
+        config.mqtt,
+        name,
+        topics.status(),
+        topics.replies(),
+        session_s=0,
+        outage=outage,
+        venue_gates=venue_gates,
     )
     statuses = StatusListener(broker, topics, config.watch)
 
     def turn(conn: Connection, _stop: threading.Event) -> None:
-        # somebody may be in the way: what was heard is kept, `hub.db.lock_waits` says who it is
+        # another session may hold a lock: nothing is lost, and `hub.db.lock_waits` logs whose it is
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
             statuses.turn(conn, _POLL_SECONDS, datetime.now(UTC))
 

@@ -1,4 +1,4 @@
-"""What a gate says of itself, checked, and whether it is older than what is known. Pure."""
+"""A gate's status, checked, and whether it is older than the one known. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 
 
 class KnownStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """When the newest status known was said: by its boot's clock, and by the wall's."""
+    """When the newest known status was sent, by its boot's clock and by the wall's."""
 
     boot_id: str
     monotonic_ms: int | None
@@ -35,7 +35,7 @@ class KnownStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_status(cls, status: GateStatus) -> KnownStatus:
-        """Of a status that is not in Postgres yet."""
+        """From a status that is not in Postgres yet."""
         return cls(
             boot_id=status.boot_id,
             monotonic_ms=status.monotonic_ms,
@@ -52,10 +52,10 @@ class KnownStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_older(status: GateStatus, kept: KnownStatus | None, now: datetime | None = None) -> bool:
-    """Whether the status of a gate that is online was said before what is known, or is that again.
+    """Whether an online gate's status was sent before the known one, or is the same again.
 
-    Within a boot its monotonic clock tells; else two times of the hub's clock do. Where nothing tells, what
-    comes later is the newer; nor does a time that is still to come: the hub's clock was ahead once.
+    Within a boot its monotonic clock decides; otherwise two times of the hub's clock do. Without either, the
+    later arrival is newer. A time still to come decides nothing: the hub's clock was ahead once.
 
     :param now: the hub's time.
     """
@@ -71,7 +71,7 @@ def is_older(status: GateStatus, kept: KnownStatus | None, now: datetime | None 
 def decode_status(payload: bytes, gate_id: str) -> GateStatus:
     """Read a status.
 
-    :raises WireError: it cannot be read, is of another gate, or holds what the database cannot keep.
+    :raises WireError: it cannot be read, is another gate's, or holds what the database cannot store.
     """
     if len(payload) > STATUS_BYTES:
         raise WireError(f"{len(payload)} bytes, more than {STATUS_BYTES}")
@@ -79,7 +79,7 @@ def decode_status(payload: bytes, gate_id: str) -> GateStatus:
     if status.gate_id != gate_id:
         raise WireError(f"status of gate {status.gate_id[:64]!r} on the topic of {gate_id!r}")
     if b"\\u0000" in msgspec.json.encode(status):
-        raise WireError("it holds a NUL character")
+        raise WireError("a NUL character")
     wrong = next(_mistakes(status), None)
     if wrong is not None:
         raise WireError(wrong)
@@ -101,9 +101,9 @@ def _mistakes(status: GateStatus) -> Iterator[str]:
         if event_id is not None and not is_uuid(event_id):
             yield f"event_id: {event_id[:64]!r} is no id"
     if not all(GATE_ID.fullmatch(gate_id) for gate_id in status.flooding):
-        yield "flooding: names what is no gate's id"
+        yield "flooding: a name that is no gate's id"
     if len({held.event_id for held in status.held}) < len(status.held):
-        yield "held: a night twice"
+        yield "held: the same night twice"
     for held in status.held:
         if not all(0 <= number < _LARGEST for number in (held.version, held.generation, held.count)):
             yield f"held: version {held.version} of generation {held.generation}, {held.count} rows"

@@ -1,4 +1,4 @@
-"""Take a batch of messages into Postgres: one transaction, and what to acknowledge afterwards.
+"""Stores a batch of messages in Postgres in one transaction, and says what to acknowledge afterwards.
 
 `read_batch` and `write_batch` know neither the broker nor time; `hub.ingest.consumer` runs them.
 """
@@ -26,13 +26,13 @@ from sync.wire.topics import Topics
 
 _BIGINT_MAX = 2**63 - 1
 RAW_BYTES = 64 * 1024
-"""How much of what cannot be read is kept; its hash and length are those of all of it."""
+"""How much of an unreadable message is kept; its hash and length are of the whole."""
 
 LOGGED = 200
-"""Characters of somebody else's text in a line of the log."""
+"""Characters of foreign text in a log line."""
 
 _OF_THE_RECORD = ("22", "23505", "23514")
-"""SQLSTATEs of a value that cannot be stored: whatever a gate sends must not stop its hub.
+"""SQLSTATEs of a value that cannot be stored: nothing a gate sends may stop its hub.
 
 Source: PostgreSQL manual, appendix A.
 """
@@ -41,7 +41,7 @@ _log = structlog.get_logger()
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
-    """Something for the quarantine: bytes as they came, and where from."""
+    """What goes to the quarantine: the bytes received, and where from."""
 
     topic: str
     gate_id: str | None
@@ -52,80 +52,85 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What some messages held. `topics`: the topic each gate's records came on."""
+    """The contents of some messages. `topics`: the topic each gate's records came on."""
 
     records: tuple[ScanRecord, ...] = ()
-    bad: tuple[Quarantined, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
     topics: dict[str, str] = {}
 
     @property
     def places(self) -> list[tuple[str, str]]:
-        """Gate and epoch of everything that may move a watermark, in order of appearance."""
+        """Gate and epoch of everything that may advance a watermark, in order of appearance."""
         found = [(record.gate_id, record.epoch) for record in self.records]
-        found += [(bad.gate_id, bad.epoch) for bad in self.bad if bad.gate_id and bad.epoch]
+        found += [(one.gate_id, one.epoch) for one in self.quarantined if one.gate_id and one.epoch]
         return list(dict.fromkeys(found))
 
 
 class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a batch. `acks`: for each gate and epoch in it, how far the gate's scans are committed;
-    `known`: of each gate, the ids of the scans that were here before; `bad`: what went to the quarantine;
-    `refused`: gates whose records were taken one by one, and why; `failed`: gates of which nothing is
-    committed, and why."""
+    """What became of a batch.
+
+    `acks`: for each gate and epoch in it, up to where the gate's scans are committed. `known`: for each gate,
+    the ids of scans that had been stored before. `quarantined`: what went to the quarantine. `refused`: gates
+    whose records were stored one by one, and why. `failed`: gates of which nothing is committed, and why.
+    """
 
     acks: list[tuple[str, Ack]]
     known: dict[str, frozenset[str]] = {}
-    bad: tuple[Quarantined, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
     refused: dict[str, str] = {}
     failed: dict[str, str] = {}
 
 
 def read_batch(message: Delivery, topics: Topics) -> Batch:
-    """Decode one message; what cannot be read becomes `Quarantined`, nothing is raised."""
+    """Decode one message. What cannot be read becomes `Quarantined`; nothing is raised."""
     gate_id = topics.gate_of(message.topic)
     if message.retained:
-        # no gate has its scans kept by the broker, and nobody knows how old these are (protocol 4.5)
-        _log.warning("scans that the broker had kept are ignored", topic=message.topic[:LOGGED])
+        # gates never have scans retained, and nobody knows how old these are (protocol 4.5)
+        _log.warning("retained scans ignored", topic=message.topic[:LOGGED])
         return Batch()
     if gate_id is None:
-        bad = Quarantined(
-            topic=message.topic, gate_id=None, raw=message.payload, error="not a topic of this venue's gates"
-        )
-        return Batch(bad=(bad,))
+        return _unreadable(message, None, "not a topic of this venue's gates")
     try:
         records, unreadable = decode_scans(message.payload, gate_id)
     except WireError as error:
-        bad = Quarantined(topic=message.topic, gate_id=gate_id, raw=message.payload, error=str(error))
-        return Batch(bad=(bad,))
+        return _unreadable(message, gate_id, str(error))
     return Batch(
         records=tuple(records),
-        bad=tuple(_bad(message.topic, gate_id, found) for found in unreadable),
+        quarantined=tuple(_quarantined(message.topic, gate_id, found) for found in unreadable),
         topics={gate_id: message.topic},
     )
 
 
+def _unreadable(message: Delivery, gate_id: str | None, error: str) -> Batch:
+    found = Quarantined(topic=message.topic, gate_id=gate_id, raw=message.payload, error=error)
+    return Batch(quarantined=(found,))
+
+
 def merge(batches: Iterable[Batch]) -> Batch:
-    """Several messages' contents as one batch."""
+    """The contents of several messages as one batch."""
     records: list[ScanRecord] = []
-    bad: list[Quarantined] = []
+    quarantined: list[Quarantined] = []
     topics: dict[str, str] = {}
     for batch in batches:
         records += batch.records
-        bad += batch.bad
+        quarantined += batch.quarantined
         topics |= batch.topics
-    return Batch(records=tuple(records), bad=tuple(bad), topics=topics)
+    return Batch(records=tuple(records), quarantined=tuple(quarantined), topics=topics)
 
 
 def write_batch(conn: Connection, batch: Batch) -> BatchResult:
-    """Put a batch into Postgres and commit.
+    """Store a batch and commit.
 
-    What Postgres refuses, or does not get done with in the time of a statement (``statement_timeout``), is
-    tried again gate by gate, each by itself: then it is one gate that waits, or whose records are taken one
-    by one, and the others' scans are committed.
+    If Postgres refuses it, or does not finish within ``statement_timeout``, each gate's part is tried by
+    itself. Then only one gate has to wait, or has its records stored one by one, and the others' scans are
+    committed.
 
     :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
-        written.
+        stored.
     """
-    gates = dict.fromkeys([one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.bad])
+    gates = dict.fromkeys(
+        [one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.quarantined]
+    )
     if len(gates) != 1:
         try:
             return retry_conflicts(lambda: _write_together(conn, batch))
@@ -154,7 +159,7 @@ def _by_gate(batch: Batch, gates: Iterable[str]) -> dict[str, Batch]:
     return {
         gate_id: Batch(
             records=tuple(one for one in batch.records if one.gate_id == gate_id),
-            bad=tuple(one for one in batch.bad if (one.gate_id or "") == gate_id),
+            quarantined=tuple(one for one in batch.quarantined if (one.gate_id or "") == gate_id),
             topics={gate: topic for gate, topic in batch.topics.items() if gate == gate_id},
         )
         for gate_id in gates
@@ -165,7 +170,7 @@ def _sum(one: BatchResult, other: BatchResult) -> BatchResult:
     return BatchResult(
         acks=one.acks + other.acks,
         known=one.known | other.known,
-        bad=one.bad + other.bad,
+        quarantined=one.quarantined + other.quarantined,
         refused=one.refused | other.refused,
     )
 
@@ -173,11 +178,12 @@ def _sum(one: BatchResult, other: BatchResult) -> BatchResult:
 def _write_together(conn: Connection, batch: Batch) -> BatchResult:
     with conn.transaction():
         known = _store(conn, batch.records, batch.topics)
-        return BatchResult(acks=_finish(conn, batch), known=known, bad=batch.bad)
+        return BatchResult(acks=_finish(conn, batch), known=known, quarantined=batch.quarantined)
 
 
 def _write(conn: Connection, batch: Batch) -> BatchResult:
-    """Of one gate: together if Postgres takes it so, else one by one, for which there is as much time."""
+    """Store one gate's batch: whole if Postgres accepts it, else one by one within the time of a
+    statement."""
     try:
         return _write_together(conn, batch)
     except psycopg.Error as error:
@@ -187,21 +193,22 @@ def _write(conn: Connection, batch: Batch) -> BatchResult:
     with conn.transaction():
         time = conn.execute(query("time_of_a_statement")).fetchone()
         errors = [_store_alone(conn, record, batch.topics, time) for record in batch.records]
-        _blame_the_database(errors)
+        _check_database(errors)
         refused = [
             _refused(record, error, batch.topics)
             for record, error in zip(batch.records, errors, strict=True)
             if error is not None
         ]
-        bad = (*batch.bad, *refused)
-        acks = _finish(conn, msgspec.structs.replace(batch, bad=bad))
-        return BatchResult(acks=acks, bad=bad, refused={next(iter(batch.topics), ""): one_line(first)})
+        quarantined = (*batch.quarantined, *refused)
+        acks = _finish(conn, msgspec.structs.replace(batch, quarantined=quarantined))
+        why = {next(iter(batch.topics), ""): one_line(first)}
+        return BatchResult(acks=acks, quarantined=quarantined, refused=why)
 
 
-def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
-    """If it refuses each of several records, and not for what one says, then it is broken, not they.
+def _check_database(errors: Sequence[psycopg.Error | None]) -> None:
+    """If it refused every one of several records, and none for its values, the database is to blame.
 
-    :raises DatabaseDownError: so that nothing is quarantined or acknowledged, and all is tried again.
+    :raises DatabaseDownError: so that nothing is quarantined or acknowledged, and everything is tried again.
     """
     found = [error for error in errors if error is not None]
     if len(found) < max(2, len(errors)) or any(
@@ -217,7 +224,7 @@ def _blame_the_database(errors: Sequence[psycopg.Error | None]) -> None:
 def _store(
     conn: Connection, records: Sequence[ScanRecord], topics: dict[str, str]
 ) -> dict[str, frozenset[str]]:
-    """Returns what was here before, in this very transaction."""
+    """Returns which of them had been stored before, as this transaction sees it."""
     if not records:
         return {}
     wanted = {
@@ -232,7 +239,7 @@ def _store(
 
 
 def _row(record: ScanRecord) -> bytes:
-    """A record as the database takes it: as encoded, once, with the hash of just that (`record_hash`)."""
+    """A record as the database expects it: encoded once, with the hash of exactly that (`record_hash`)."""
     encoded = msgspec.json.encode(record)
     return b'%s,"payload_hash":"%s"}' % (encoded[:-1], hashlib.sha256(encoded).hexdigest().encode())
 
@@ -255,11 +262,11 @@ def _refused(record: ScanRecord, error: psycopg.Error, topics: dict[str, str]) -
     raw = UnreadableRecord(
         raw=msgspec.json.encode(record), error=one_line(error), epoch=record.epoch, seq=record.seq
     )
-    return _bad(topics[record.gate_id], record.gate_id, raw)
+    return _quarantined(topics[record.gate_id], record.gate_id, raw)
 
 
-def _bad(topic: str, gate_id: str, found: UnreadableRecord) -> Quarantined:
-    """A place is only kept where the database can count with it."""
+def _quarantined(topic: str, gate_id: str, found: UnreadableRecord) -> Quarantined:
+    """Keeps epoch and number only if the database can count with them."""
     countable = found.seq is not None and 0 < found.seq <= _BIGINT_MAX and "\0" not in (found.epoch or "\0")
     return Quarantined(
         topic=topic,
@@ -272,27 +279,27 @@ def _bad(topic: str, gate_id: str, found: UnreadableRecord) -> Quarantined:
 
 
 def _finish(conn: Connection, batch: Batch) -> list[tuple[str, Ack]]:
-    for bad in batch.bad:
-        _quarantine(conn, bad)
+    for one in batch.quarantined:
+        _quarantine(conn, one)
     places = [(gate_id, epoch) for gate_id, epoch in batch.places if "\0" not in epoch]
     wanted = {"gate_ids": [place[0] for place in places], "epochs": [place[1] for place in places]}
     rows = conn.execute(query("advance_watermarks"), wanted).fetchall() if places else []
     return [(row["gate_id"], Ack(epoch=row["epoch"], seq=row["seq"])) for row in rows]
 
 
-def _quarantine(conn: Connection, bad: Quarantined) -> None:
-    """Keep it; what not even the quarantine takes is logged, and holds up nobody else."""
-    wanted = asdict(bad) | {
-        "raw": bad.raw[:RAW_BYTES],
-        "raw_hash": hashlib.sha256(bad.raw).hexdigest(),
-        "raw_length": len(bad.raw),
-        "error": bad.error.replace("\0", ""),
+def _quarantine(conn: Connection, found: Quarantined) -> None:
+    """Keep it. What even the quarantine refuses is logged, and stops nothing else."""
+    wanted = asdict(found) | {
+        "raw": found.raw[:RAW_BYTES],
+        "raw_hash": hashlib.sha256(found.raw).hexdigest(),
+        "raw_length": len(found.raw),
+        "error": found.error.replace("\0", ""),
     }
-    about = {"topic": bad.topic[:LOGGED], "seq": bad.seq, "error": bad.error[:LOGGED]}
+    about = {"topic": found.topic[:LOGGED], "seq": found.seq, "error": found.error[:LOGGED]}
     try:
         with conn.transaction():
             conn.execute(query("quarantine"), wanted)
     except (psycopg.Error, UnicodeError) as error:
         if is_outage(error):
             raise
-        _log.error("cannot even be quarantined; dropped", **about, reason=one_line(error))
+        _log.error("quarantine failed; dropped", **about, reason=one_line(error))

@@ -1,7 +1,7 @@
-"""paho's client, made for a backlog: it reads ahead, and acknowledges in one go.
+"""paho's client for a backlog: it reads ahead, and sends acknowledgements together.
 
-paho asks the system three times for every message and once for every acknowledgement, and each time
-the hub's other threads may take the interpreter from it.
+paho makes three system calls for every message and one for every acknowledgement, and at each of them the
+interpreter may switch to another thread of the hub.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from paho.mqtt.enums import MQTTErrorCode
 from sync.wire.without_properties import PlainClient
 
 READ_AHEAD = 64 * 1024
-"""Bytes asked for at once: some hundred messages of one record."""
+"""Bytes read at once: a few hundred messages of one record."""
 _PUBACK = 0x40
 """Type and flags of an acknowledgement (MQTT 5, 3.4.1)."""
 
 
 class ReadAhead:
-    """A socket that gives bytes in small pieces, and gets them from the system in large ones."""
+    """A socket that is read in small pieces, and reads from the system in large ones."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -37,7 +37,7 @@ class ReadAhead:
         return part
 
     def pending(self) -> int:
-        """Bytes that are here though the system has nothing to read; paho asks this of TLS sockets."""
+        """Bytes read ahead, which the system no longer has; paho asks this of TLS sockets."""
         held = len(self._held) - self._at
         return held or (self._sock.pending() if hasattr(self._sock, "pending") else 0)
 
@@ -46,7 +46,7 @@ class ReadAhead:
 
 
 class BacklogClient(PlainClient):
-    """Should another paho not know the names used here, it is as slow as any, and nothing else changes."""
+    """It uses private names of paho. A version without them is only slower; nothing else changes."""
 
     _ahead: ReadAhead | None = None
 
@@ -55,7 +55,7 @@ class BacklogClient(PlainClient):
         return self._ahead
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """As paho's, and on through everything that was read ahead."""
+        """As paho's, until everything read ahead is used up."""
         code = super().loop_read(max_packets)
         while code == MQTTErrorCode.MQTT_ERR_SUCCESS and self._is_ahead():
             code = super().loop_read(max_packets)
@@ -65,11 +65,11 @@ class BacklogClient(PlainClient):
         return self._sock is not None and self._ahead is not None and self._ahead.pending() > 0
 
     def drop_larger(self, most: int) -> list[tuple[str, int]]:
-        """Forget what waits to be sent, or sent again, and is longer than so many bytes, topic and payload.
+        """Drop queued and unacknowledged messages longer than `most` bytes of topic and payload.
 
-        To be called from `on_connect`, after which paho sends all of it again.
+        Call it from `on_connect`, after which paho sends them all again.
 
-        :returns: topic and length of the payload of each.
+        :returns: each one's topic and length of payload.
         """
         with self._out_message_mutex:
             large = [m for m in self._out_messages.values() if len(m.topic) + len(m.payload) > most]
@@ -78,6 +78,6 @@ class BacklogClient(PlainClient):
         return [(message.topic, len(message.payload)) for message in large]
 
     def ack_all(self, mids: Iterable[int]) -> None:
-        """As `ack` of each, of messages at QoS 1, sent together."""
+        """As `ack` of each of these messages at QoS 1, but sent together."""
         if packets := b"".join(struct.pack("!BBH", _PUBACK, 2, mid) for mid in mids):
             self._packet_queue(_PUBACK, packets, 0, 1)

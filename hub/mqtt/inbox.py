@@ -1,8 +1,7 @@
-"""What has arrived from the broker, handed out gate by gate in turn (protocol 4.5).
+"""Messages from the broker, handed out gate by gate in turn (protocol 4.5).
 
-A gate that sends without end fills its own place here and nobody else's: what goes beyond is not kept, and
-the broker is told at once that it may forget it. Nothing is lost by that: a gate sends again whatever the hub
-itself has not acknowledged.
+A gate that floods fills its own place here and nobody else's. What exceeds that is dropped, and acknowledged
+to the broker at once. Nothing is lost: a gate sends again what the hub itself has not acknowledged.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import msgspec
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One message, unacknowledged. `connection`: the connection whose `mid` this is. `retained`: the
-    broker had it before this connection, nobody knows for how long. `at_us`: when it came, by the hub's
-    clock, in microseconds since 1970; 0 if nobody looked."""
+    """An unacknowledged message. `connection`: the connection that gave it its `mid`. `retained`: the broker
+    had it before this connection, nobody knows for how long. `at_us`: when it came by the hub's clock, in
+    microseconds since 1970; 0 if unknown."""
 
     topic: str
     payload: bytes
@@ -29,17 +28,17 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 HELD_MESSAGES = 10_000
-"""Messages of one gate that wait here: more than the broker keeps (config/mosquitto). Mosquitto 2.0.11 sends
-more of them than the hub says it takes, once some were acknowledged."""
+"""Messages of one gate that may wait here. More than the broker keeps (config/mosquitto), because Mosquitto
+2.0.11 sends more than the hub's RECEIVE_MAXIMUM once some were acknowledged."""
 HELD_BYTES = 48 * 1024 * 1024
-"""And their bytes; 1,000 batches take 40 MiB. One message more than that is taken if nothing else waits."""
+"""And their bytes; 1,000 batches take 40 MiB. A single message may be larger if nothing else waits."""
 
 
 class FairInbox:
-    """As `queue.SimpleQueue`, but in turn of who sent it, within bounds, oldest first of each.
+    """As `queue.SimpleQueue`, but bounded for each sender, and senders take turns; oldest first of each.
 
-    Filled from one thread, emptied from another. `cut_off`: gates that are not listened to for now, for they
-    send beyond all measure; said by who fills it.
+    Filled from one thread, emptied from another. `cut_off`: gates that are not subscribed to for now, because
+    they flooded; set by the thread that fills it.
     """
 
     def __init__(self) -> None:
@@ -51,7 +50,7 @@ class FairInbox:
         self.cut_off: frozenset[str] = frozenset()
 
     def put(self, message: Delivery) -> bool:
-        """Keep a message until its turn; False if too much of its sender waits already."""
+        """Queue a message; False if too much of its sender waits already."""
         sender = _sender(message)
         with self._lock:
             waiting = self._waiting.get(sender)
@@ -67,7 +66,7 @@ class FairInbox:
         return True
 
     def get(self, timeout: float) -> Delivery:
-        """The next message; `queue.Empty` if there was none for so many seconds."""
+        """The next message. Raises `queue.Empty` if none comes for `timeout` seconds."""
         until = time.monotonic() + timeout
         while True:
             self._filled.clear()
@@ -78,7 +77,7 @@ class FairInbox:
                     raise
 
     def get_nowait(self) -> Delivery:
-        """The next message; `queue.Empty` if there is none."""
+        """The next message. Raises `queue.Empty` if there is none."""
         with self._lock:
             if not self._turns:
                 raise queue.Empty
@@ -98,5 +97,5 @@ class FairInbox:
 
 
 def _sender(message: Delivery) -> str:
-    """Who may write there and nobody else: the topic without its last level (protocol 4.2)."""
+    """The only one that may write there: the topic without its last level (protocol 4.2)."""
     return message.topic.rpartition("/")[0]

@@ -1,7 +1,7 @@
 """The hub's link to the MQTT broker: callbacks only enqueue, and a dead thread is replaced.
 
-paho ends its thread silently when a callback raises, so nothing here decides anything in a
-callback, and `tend` looks after the thread.
+paho ends its thread silently when a callback raises. So callbacks decide nothing, and `tend` checks the
+thread.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from hub.mqtt.subscriptions import Subscriptions, VenueGates
 from sync.wire.messages import PACKET
 
 RECEIVE_MAXIMUM = 1000
-"""Messages the broker may have outstanding here: bounds memory while Postgres is away."""
+"""Unacknowledged messages the broker may have sent: bounds memory while Postgres is away."""
 SESSION_SECONDS = 3600
 """How long the broker keeps messages for a hub that is gone (MQTT 5, 3.1.2.11.2)."""
 MAXIMUM_PACKET = 1024 * 1024
-"""Longer messages are not delivered at all (MQTT 5, 3.1.2.11.4); a batch takes about 40 KiB."""
+"""The broker never delivers longer messages (MQTT 5, 3.1.2.11.4); a batch takes about 40 KiB."""
 HEADER = 64
-"""More than a packet takes beside topic and payload (MQTT 5, 3.3)."""
+"""Upper bound of a packet's bytes besides topic and payload (MQTT 5, 3.3)."""
 CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 15
-_TOPICS_TOLD = 100
+_TOPICS_LOGGED = 100
 BROKE_OFF = 0x80
-"""Reason code "Unspecified error", which paho gives for a line that went dead (MQTT 5, 3.14.2.1)."""
+"""Reason code "Unspecified error", which paho gives for a dead connection (MQTT 5, 3.14.2.1)."""
 
 _log = structlog.get_logger()
 
 
 class HubLink(Protocol):
-    """What the hub's parts use of a link to the broker; in memory it is `tests.simulation.broker`.
+    """What the hub's parts use of a link to the broker. The one in memory is `tests.simulation.broker`.
 
-    `inbox`: messages, each to be acknowledged; `connects`: as in `BrokerLink`.
+    `inbox`: messages, each to be acknowledged. `connects`: as in `BrokerLink`.
     """
 
     inbox: FairInbox
@@ -59,17 +59,17 @@ class HubLink(Protocol):
         """Whether it is connected right now."""
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish at QoS 1; while the broker is away it is kept and sent later."""
+        """Publish at QoS 1. While the broker is away, the message is kept and sent later."""
 
     def acknowledge(self, *messages: Delivery) -> None:
         """Tell the broker it may forget these messages."""
 
     def tend(self) -> None:
-        """Look after the connection. Call every second or so."""
+        """Check the connection. Call about once a second."""
 
 
 def client_id(venue: str, duty: str = "") -> str:
-    """The name of one of the hub's clients, which no gate can have, or it took the hub's place.
+    """The name of one of the hub's clients. No gate can have it, or it could take the hub's place.
 
     A gate's client is named after its certificate, and no gate's id has a slash
     (`sync.wire.topics.GATE_ID`).
@@ -78,19 +78,19 @@ def client_id(venue: str, duty: str = "") -> str:
 
 
 def outage_of(config: Mqtt) -> SharedOutage:
-    """What is logged of this broker, for all links to it."""
+    """One outage of this broker, for all links to it."""
     return SharedOutage(f"MQTT broker {config.host}:{config.port}")
 
 
 class BrokerLink:
-    """A connection that comes back by itself, subscribed each time it does.
+    """A connection that reconnects by itself, and subscribes each time.
 
-    `connects` counts the times it came up: after each, what the broker retained may be lost.
+    `connects` counts the connections: after each, the broker may have lost what it retained.
 
     :param subscribe: the topic filters; none for a link that only publishes.
-    :param session_s: how long the broker keeps messages while it is away.
-    :param outage: that of the same broker, if several links to it are to be told of as one.
-    :param company: the venue's gates, as the database has them.
+    :param session_s: how long the broker keeps messages while the hub is away.
+    :param outage: shared by several links to the same broker, so that its outage is logged once.
+    :param venue_gates: the venue's gates, as the database has them.
     :param now: seconds, of a clock that never jumps.
     """
 
@@ -101,22 +101,22 @@ class BrokerLink:
         *subscribe: str,
         session_s: int = SESSION_SECONDS,
         outage: SharedOutage | None = None,
-        company: VenueGates | None = None,
+        venue_gates: VenueGates | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inbox = FairInbox()
         self._config = config
         self._client_id = client_id
-        self._listening = Subscriptions(subscribe, company, now)
-        self._telling = threading.Lock()
-        """Held while the broker is told whom to listen to, so that it is told in order."""
+        self._subscriptions = Subscriptions(subscribe, venue_gates, now)
+        self._subscribing = threading.Lock()
+        """Held while filters are sent, so that they are sent in order."""
         self._session_s = session_s
         self._connection = 0
         self.connects = 0
-        self._told_of_qos_0 = False
+        self._has_logged_qos_0 = False
         self._largest = PACKET
-        self._set_aside: set[str] = set()
-        """Topics of which it was told that a message was too large."""
+        self._oversized: set[str] = set()
+        """Topics of which an oversized message was logged."""
         self._reason = "not connected yet"
         self._up = threading.Event()
         self._quiet_since = time.monotonic()
@@ -130,19 +130,19 @@ class BrokerLink:
         return self._up.is_set()
 
     def wait_until_up(self, seconds: float) -> bool:
-        """Wait for the connection, at most so long; False if there is none."""
+        """Wait for the connection, at most so many seconds; False if there is none."""
         return self._up.wait(seconds)
 
     def publish(self, topic: str, payload: bytes, retain: bool = False, expires_s: int | None = None) -> None:
-        """Publish at QoS 1; while the broker is away it is kept and sent later.
+        """Publish at QoS 1. While the broker is away, the message is kept and sent later.
 
-        A message the broker would not take is set aside: it would end the connection, and come again on the
-        next, and nothing would ever come after it (MQTT 5, 3.1.2.11.4).
+        A message larger than the broker accepts is dropped: it would end the connection, be sent again on the
+        next, and so block everything behind it (MQTT 5, 3.1.2.11.4).
 
-        :param expires_s: after so long the broker delivers it to nobody any more (MQTT 5, 3.3.2.3.3).
+        :param expires_s: the broker delivers it to nobody after so many seconds (MQTT 5, 3.3.2.3.3).
         """
         if HEADER + len(topic) + len(payload) > self._largest:
-            self._tell_too_large(topic, len(payload))
+            self._log_oversized(topic, len(payload))
             return
         properties = None
         if expires_s is not None:
@@ -153,27 +153,27 @@ class BrokerLink:
     def acknowledge(self, *messages: Delivery) -> None:
         """Tell the broker it may forget these messages.
 
-        A message of an earlier connection is not acknowledged: its number may mean another
-        message by now, and the broker sends it again anyway.
+        A message of an earlier connection is not acknowledged: its number may mean another message by now,
+        and the broker sends it again anyway.
         """
         self._client.ack_all(message.mid for message in messages if message.connection == self._connection)
 
     def tend(self) -> None:
-        """Log outages, and replace the thread if it died. Call every second or so."""
+        """Log outages, and replace the thread if it died. Call about once a second."""
         if self._up.is_set():
-            self._listen()
+            self._subscribe()
             self._quiet_since = time.monotonic()
             self._outage.over(self._client_id)
         elif time.monotonic() - self._quiet_since > 1.0:
             self._outage.began(self._client_id, self._reason)
         if not self._thread.is_alive():
-            _log.error("the MQTT thread died; starting another")
+            _log.error("mqtt thread died")
             self._lost("its thread died")
             self._client = self._make_client()
             self._thread = self._start()
 
     def close(self) -> None:
-        """Say goodbye; the broker keeps the session as long as was asked for."""
+        """Disconnect; the broker keeps the session for `session_s`."""
         self._client.disconnect()
         self._thread.join(timeout=1.0)
         self._outage.leave(self._client_id)
@@ -181,7 +181,7 @@ class BrokerLink:
     def _start(self) -> threading.Thread:
         self._client.loop_start()
         thread = self._client._thread
-        assert thread is not None  # loop_start has just made it
+        assert thread is not None  # loop_start has made it
         return thread
 
     def _make_client(self) -> BacklogClient:
@@ -220,51 +220,47 @@ class BrokerLink:
             self._reason = str(code)
             return
         self._connection += 1
-        self._bound(getattr(props, "MaximumPacketSize", None) or PACKET)
-        # also when the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
-        self._listening.connected(session=flags.session_present)
-        self._listen()
+        self._limit_size(getattr(props, "MaximumPacketSize", None) or PACKET)
+        # also if the session was kept: Mosquitto 2.0.11 forgets sessions at a restart
+        self._subscriptions.connected(has_session=flags.session_present)
+        self._subscribe()
         self.connects += 1
         self._up.set()
 
-    def _listen(self) -> None:
-        """To all gates but those that send beyond all measure. What is wanted first: nothing is missed."""
-        with self._telling:
-            told = self._listening.change()
-            if told.subscribe:
-                self._client.subscribe([(topic, 1) for topic in told.subscribe])
-            if told.unsubscribe:
-                self._client.unsubscribe(list(told.unsubscribe))
-            self.inbox.cut_off = self._listening.cut_off()
+    def _subscribe(self) -> None:
+        """Subscribe before unsubscribing, so that no message is missed."""
+        with self._subscribing:
+            change = self._subscriptions.next_change()
+            if change.subscribe:
+                self._client.subscribe([(topic, 1) for topic in change.subscribe])
+            if change.unsubscribe:
+                self._client.unsubscribe(list(change.unsubscribe))
+            self.inbox.cut_off = self._subscriptions.cut_off()
 
-    def _bound(self, broker_takes: int) -> None:
-        """Before anything is sent on this connection: what waits was measured by another broker's limit."""
-        if broker_takes < PACKET and broker_takes != self._largest:
+    def _limit_size(self, broker_accepts: int) -> None:
+        """Called before anything is sent on a connection: waiting messages were measured by the old limit."""
+        if broker_accepts < PACKET and broker_accepts != self._largest:
             _log.error(
-                "the broker takes smaller messages than gates may need: what is larger is not sent. Raise "
-                "its max_packet_size to 256 KiB, as in config/mosquitto.",
-                takes=broker_takes,
+                "message size limited by broker",
+                accepts=broker_accepts,
                 needed=PACKET,
+                advice="Larger messages are not sent, and gates may need them. Raise the broker's "
+                "max_packet_size to 256 KiB, as in config/mosquitto.",
             )
-        self._largest = min(broker_takes, PACKET)
+        self._largest = min(broker_accepts, PACKET)
         for topic, size in self._client.drop_larger(self._largest - HEADER):
-            self._tell_too_large(topic, size)
+            self._log_oversized(topic, size)
 
-    def _tell_too_large(self, topic: str, size: int) -> None:
-        """Of each topic once, of so many at most."""
-        if topic not in self._set_aside and len(self._set_aside) < _TOPICS_TOLD:
-            self._set_aside.add(topic)
-            _log.error(
-                "a message is larger than the broker takes: it is set aside, and what comes after it goes on",
-                topic=topic[:200],
-                bytes=size,
-                takes=self._largest,
-            )
+    def _log_oversized(self, topic: str, size: int) -> None:
+        """Once for each topic, for the first `_TOPICS_LOGGED` topics."""
+        if topic not in self._oversized and len(self._oversized) < _TOPICS_LOGGED:
+            self._oversized.add(topic)
+            _log.error("oversized message dropped", topic=topic[:200], bytes=size, accepts=self._largest)
 
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
     ) -> None:
-        self._lost("the connection broke off" if code.value == BROKE_OFF else str(code))
+        self._lost("the connection broke" if code.value == BROKE_OFF else str(code))
 
     def _lost(self, reason: str) -> None:
         self._up.clear()
@@ -276,22 +272,22 @@ class BrokerLink:
         self._reason = "connection refused or timed out"
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        if self._listening.arrived(message.topic, len(message.payload), message.qos):
-            self._listen()
+        if self._subscriptions.count(message.topic, len(message.payload), message.qos):
+            self._subscribe()
         if message.qos == 0:
-            # has no number to acknowledge: the broker hangs up on who does; gates send at QoS 1
-            if not self._told_of_qos_0:
-                _log.warning("a message at QoS 0 was dropped; gates send at QoS 1", topic=message.topic[:200])
-            self._told_of_qos_0 = True
+            # it has no number: the broker disconnects a client that acknowledges it
+            if not self._has_logged_qos_0:
+                _log.warning("message at QoS 0 dropped; gates send at QoS 1", topic=message.topic[:200])
+            self._has_logged_qos_0 = True
             return
         at_us = time.time_ns() // 1000
         payload = bytes(message.payload)
         arrived = Delivery(message.topic, payload, message.mid, self._connection, message.retain, at_us)
-        if self._listening.is_left_out(message.topic) or not self.inbox.put(arrived):
-            # too much of its sender waits, here or there; who sends it again holds up nobody else meanwhile
+        if self._subscriptions.is_cut_off(message.topic) or not self.inbox.put(arrived):
+            # the sender has too much waiting: it sends this again later, and delays nobody else meanwhile
             self.acknowledge(arrived)
 
 
 def _at_once(_client: paho.Client, _data: Any, sock: Any) -> None:
-    """Send small messages as they come (RFC 896, RFC 1122 4.2.3.2): else a grant waits 40 ms."""
+    """Send small messages at once: delayed (RFC 896, RFC 1122 4.2.3.2), a grant would wait 40 ms."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

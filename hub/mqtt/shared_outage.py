@@ -1,4 +1,4 @@
-"""An outage of what several threads use is one outage, and logged as one."""
+"""The outage of something several threads use is logged as one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gate.common.outage import Outage
 
 
 class SharedOutage:
-    """Logged when the first of its users is without it, and when all of them have it again.
+    """Logged when the first user loses it, and again when every user has it back.
 
     :param what: its name, for the log.
     """
@@ -19,24 +19,24 @@ class SharedOutage:
         self._lock = threading.Lock()
 
     def lost(self, user: str) -> None:
-        """One of its users lost it just now: no outage yet, but one that began is not over without it."""
+        """A user has just lost it: not yet an outage, but one that began lasts until it is back."""
         with self._lock:
             self._without.add(user)
 
     def began(self, user: str, reason: str) -> None:
-        """One of its users is without it."""
+        """A user is without it."""
         with self._lock:
             self._without.add(user)
             self._outage.began(reason)
 
     def over(self, user: str) -> None:
-        """One of its users has it."""
+        """A user has it."""
         with self._lock:
             self._without.discard(user)
             if not self._without:
                 self._outage.over()
 
     def leave(self, user: str) -> None:
-        """One that does not use it any more: it can say neither."""
+        """A user is gone, and counts no more."""
         with self._lock:
             self._without.discard(user)

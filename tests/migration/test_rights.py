@@ -51,5 +51,5 @@ def test_whoever_does_not_own_the_tables_is_told(bare: Postgres) -> None:
     migrate(bare.database("lent"))
     with psycopg.connect(bare.database("lent"), autocommit=True) as conn:
         conn.execute("grant create on schema public to tenant")
-    with pytest.raises(HubError, match="have the tables belong to it"):
+    with pytest.raises(HubError, match="make it the owner of the tables"):
         migrate(make_conninfo(bare.database("lent"), user="tenant"))

@@ -150,7 +150,7 @@ def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn:
     write_batch(conn, merge([read_batch(message, topics)]))
     broker = BrokerLink(Mqtt(port=free_port()), "hub-without-broker")
     try:
-        AlertPublisher(broker, topics).tell(conn)
+        AlertPublisher(broker, topics).publish_due(conn)
     finally:
         broker.close()
     assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 1
@@ -163,7 +163,7 @@ def night(world: World) -> Night:
 
 def greedy(conn: Connection, seconds: float) -> list[tuple[str, str]]:
     """Which gates are to be told of, if it is looked so long after the night's beginning."""
-    UnusedGrantsCheck(VENUE, Watch(unused_grants=3, unused_minutes=10)).look(conn, after(seconds))
+    UnusedGrantsCheck(VENUE, Watch(unused_grants=3, unused_minutes=10)).check(conn, after(seconds))
     rows = conn.execute(b"SELECT gate_id, reason FROM alerts ORDER BY number").fetchall()
     return [(row["gate_id"], row["reason"]) for row in rows]
 

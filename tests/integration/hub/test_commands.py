@@ -215,7 +215,7 @@ def test_an_order_that_expired_unanswered_is_told_once(
     told, now = UnansweredOrders(config.venue), datetime.now(UTC)
     with capture_logs() as logs:
         for later in (0, 5, 20, 3600):
-            told.tell(conn, now + timedelta(seconds=later))
+            told.log_expired(conn, now + timedelta(seconds=later))
     assert [(line["id"], line["gate_id"], line["log_level"]) for line in logs] == [
         (given, "gate-1", "warning")
     ]
@@ -227,7 +227,7 @@ def test_an_order_is_not_told_as_unanswered_while_its_answer_may_be_on_its_way(
     given: str, config: HubConfig, conn: Connection, seconds: int
 ) -> None:
     with capture_logs() as logs:
-        UnansweredOrders(config.venue).tell(conn, datetime.now(UTC) + timedelta(seconds=seconds))
+        UnansweredOrders(config.venue).log_expired(conn, datetime.now(UTC) + timedelta(seconds=seconds))
     assert len(logs) == (seconds == -20)
 
 
@@ -236,7 +236,7 @@ def test_an_order_that_was_answered_is_not_told_as_unanswered(
 ) -> None:
     take_reply(conn, OrderReply(id=given, gate_id="gate-1", outcome="refused", why="w"), datetime.now(UTC))
     with capture_logs() as logs:
-        UnansweredOrders(config.venue).tell(conn, datetime.now(UTC))
+        UnansweredOrders(config.venue).log_expired(conn, datetime.now(UTC))
     assert logs == []
 
 

@@ -99,7 +99,7 @@ def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
     told_by = AlertPublisher(wall, TOPICS, now=lambda: seconds[0])  # type: ignore[arg-type]
     with capture_logs() as lines:
         while len(wall.said) < MOST:
-            told_by.tell(conn)
+            told_by.publish_due(conn)
             seconds[0] += 1
     assert len([line for line in lines if "admitted twice" in line["event"]]) == 1
 
@@ -285,8 +285,8 @@ def test_who_was_told_is_not_told_again_when_the_pair_changes_places(world: Worl
     told_by = AlertPublisher(wall, TOPICS, now=itertools.count(0, 10).__next__)  # type: ignore[arg-type]
     for gate_id, minute in (("gate-3", 9), ("gate-2", 5), ("gate-1", 1), ("gate-4", 12)):
         send(conn, admitted(gate_id, minute, ticket))
-        told_by.tell(conn)
-        told_by.tell(conn)
+        told_by.publish_due(conn)
+        told_by.publish_due(conn)
     said = [msgspec.json.decode(payload, type=Alert) for payload in wall.said]
     assert len({alert.id for alert in said}) == len(said) == 3
     assert len(pairs(world)) == 3

@@ -33,7 +33,7 @@ class Link:
     """One of the hub's, and the clock it goes by."""
 
     broker: BrokerLink
-    company: VenueGates
+    venue_gates: VenueGates
     clock: list[float]
     heard: list[Delivery] = field(default_factory=list)
 
@@ -81,14 +81,14 @@ def link(club: Club) -> Iterator[Link]:
         cert_file=str(mine.certificate),
         key_file=str(mine.key),
     )
-    clock, company = [1000.0], VenueGates()
-    company.names = frozenset({"gate-1", FLOODER})
+    clock, venue_gates = [1000.0], VenueGates()
+    venue_gates.names = frozenset({"gate-1", FLOODER})
     wide = (TOPICS.claims(), TOPICS.status(), TOPICS.scans())
     broker = BrokerLink(
-        config, "maguey-hub/cutoff/test", *wide, session_s=0, company=company, now=lambda: clock[0]
+        config, "maguey-hub/cutoff/test", *wide, session_s=0, venue_gates=venue_gates, now=lambda: clock[0]
     )
     assert broker.wait_until_up(PATIENCE)
-    yield Link(broker, company, clock)
+    yield Link(broker, venue_gates, clock)
     broker.close()
 
 
@@ -121,7 +121,7 @@ def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_cut_off(flooder, TOPICS.claims(FLOODER), 1)
         with club.gate("gate-2") as new:
-            link.company.names |= {"gate-2"}
+            link.venue_gates.names |= {"gate-2"}
             link.broker.tend()
             link.until_the_broker_knows(honest)
             new.send_raw(b"I am new", TOPICS.claims("gate-2"))
@@ -149,13 +149,15 @@ def test_what_the_broker_keeps_for_an_absent_hub_is_nobodys_flood() -> None:
 
 
 def test_filters_that_another_process_of_the_hub_left_in_its_session_are_given_up() -> None:
-    company = VenueGates()
-    listening = Subscriptions([TOPICS.scans()], company, lambda: 1000.0)
-    listening.connected(session=True)
-    assert listening.change() == FilterChange(subscribe=(TOPICS.scans(),))
-    company.names = frozenset({"gate-1", FLOODER})
-    assert listening.change() == FilterChange(unsubscribe=(TOPICS.scans("gate-1"), TOPICS.scans(FLOODER)))
-    assert listening.change() == FilterChange()
-    listening.arrived(TOPICS.scans(FLOODER), 1 << 30, 1)
-    told = listening.change()
+    venue_gates = VenueGates()
+    subscriptions = Subscriptions([TOPICS.scans()], venue_gates, lambda: 1000.0)
+    subscriptions.connected(has_session=True)
+    assert subscriptions.next_change() == FilterChange(subscribe=(TOPICS.scans(),))
+    venue_gates.names = frozenset({"gate-1", FLOODER})
+    assert subscriptions.next_change() == FilterChange(
+        unsubscribe=(TOPICS.scans("gate-1"), TOPICS.scans(FLOODER))
+    )
+    assert subscriptions.next_change() == FilterChange()
+    subscriptions.count(TOPICS.scans(FLOODER), 1 << 30, 1)
+    told = subscriptions.next_change()
     assert told == FilterChange((TOPICS.scans("gate-1"),), (TOPICS.scans(),))

@@ -41,7 +41,7 @@ def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(
             waiting.result(PATIENCE)
             other.commit()
             assert "gate-1 is out" in done.result(PATIENCE)
-    assert {line["event"] for line in logs} == {"another writer was in the way; trying again"}
+    assert {line["event"] for line in logs} == {"transaction retried"}
     assert world.one("SELECT retired_gates FROM events") == ["gate-1"]
     assert world.one("SELECT count(*) FROM audit_log") == 1
 

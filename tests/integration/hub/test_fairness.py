@@ -357,7 +357,7 @@ def test_a_flood_is_told_again_after_ten_minutes_and_its_end_is_logged_once(
             clock.now = float(second)
             if second < 1_000:
                 floods.turned_away("gate-9")
-            if floods.tell(conn):
+            if floods.record(conn):
                 told.append(second)
             world.run("UPDATE alerts SET at = at - interval '10 seconds'")
     assert told == [0, 600]

@@ -68,11 +68,13 @@ def test_what_not_even_the_quarantine_takes_is_logged_and_passed_over(world: Wor
         Quarantined(topic="t", gate_id="\0", raw=b"x", error="e"),
     )
     with capture_logs() as logs:
-        acks = write_batch(conn, Batch(records=(record(1),), bad=impossible[1:], topics={"gate-1": "t"})).acks
+        acks = write_batch(
+            conn, Batch(records=(record(1),), quarantined=impossible[1:], topics={"gate-1": "t"})
+        ).acks
         ingest._quarantine(conn, impossible[0])
     assert acks == [("gate-1", Ack(epoch="e1", seq=1))]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
-    assert [entry["event"] for entry in logs] == ["cannot even be quarantined; dropped"] * 3
+    assert [entry["event"] for entry in logs] == ["quarantine failed; dropped"] * 3
 
 
 def test_the_quarantine_keeps_the_first_64_kib_and_the_length(world: World, conn: Connection) -> None:
@@ -210,7 +212,7 @@ def test_qos_0_is_dropped_and_does_not_cut_the_link(
         assert gate.wait_for_ack(2)
     assert world.all("SELECT seq FROM scan_logs ORDER BY seq") == [(1,), (2,)]
     told = [entry["event"] for entry in logs]
-    assert told.count("a message at QoS 0 was dropped; gates send at QoS 1") == 1
+    assert told.count("message at QoS 0 dropped; gates send at QoS 1") == 1
     assert not any(" failed" in event for event in told)
 
 

@@ -195,7 +195,7 @@ def lines(told: list[EventDict], words: str) -> list[EventDict]:
     return [line for line in told if words in line["event"]]
 
 
-IN_THE_WAY = "another session in Postgres holds what the hub needs"
+BLOCKED = "hub blocked"
 
 
 def test_a_session_that_holds_a_ticket_is_named_once_and_nothing_is_lost(
@@ -208,13 +208,13 @@ def test_a_session_that_holds_a_ticket_is_named_once_and_nothing_is_lost(
         with connect(f"{owner_dsn} application_name=psql") as lunch:
             lunch.execute(b"UPDATE tickets SET guest_name = 'x' WHERE id = %s", [ticket])
             gate.send(record(2, event_id=world.one("SELECT id FROM events"), subject_id=ticket))
-            until(lambda: bool(lines(told, IN_THE_WAY)))
+            until(lambda: bool(lines(told, BLOCKED)))
             pid = lunch.info.backend_pid
             lunch.rollback()
         assert gate.wait_for_ack(2)
-        until(lambda: bool(lines(told, "held up the hub does not any more")))
+        until(lambda: bool(lines(told, "hub no longer blocked")))
     assert world.one("SELECT checked_in_by FROM tickets WHERE id = %s", ticket) == "gate-1"
-    (line,) = lines(told, IN_THE_WAY)
+    (line,) = lines(told, BLOCKED)
     assert (line["pid"], line["application"], line["login"]) == (pid, "psql", "maguey")
     # the hub itself was never away
     assert not [line for line in told if line["log_level"] == "error" or "Postgres failed" in line["event"]]
@@ -225,11 +225,11 @@ def test_whoever_holds_the_migrations_lock_is_named(owner_dsn: str) -> None:
         other.execute("SELECT pg_advisory_lock(hashtextextended('maguey-hub migrate', 0))")
         thread = threading.Thread(target=migrate, args=(owner_dsn,), daemon=True)
         thread.start()
-        until(lambda: bool(lines(logs, "another session migrates")))
+        until(lambda: bool(lines(logs, "migration blocked")))
         other.execute("SELECT pg_advisory_unlock_all()")
         thread.join(PATIENCE)
         assert not thread.is_alive()
-        assert [line["pid"] for line in lines(logs, "another session migrates")] == [other.info.backend_pid]
+        assert [line["pid"] for line in lines(logs, "migration blocked")] == [other.info.backend_pid]
 
 
 def test_no_connection_of_the_hubs_waits_for_a_lock_for_ever(dsn: str, world: World) -> None:
@@ -243,5 +243,5 @@ def test_no_connection_of_the_hubs_waits_for_a_lock_for_ever(dsn: str, world: Wo
         other.execute("SET lock_timeout = '10ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable) as caught:
             other.execute("SELECT FROM events FOR UPDATE")
-    assert "somebody else's session holds" in database.database_error_in_words(caught.value)
+    assert "another session holds a lock" in database.database_error_in_words(caught.value)
     assert database.is_outage(caught.value)

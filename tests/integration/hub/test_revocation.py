@@ -267,7 +267,7 @@ def test_the_others_are_told_at_once_and_whoever_did_it_is_written_down(
     said = revoked(conn)
     assert said.startswith("gate-1 is revoked")
     line = Line()
-    AlertPublisher(line, Topics(venue=VENUE), lambda: 10.0).tell(conn)
+    AlertPublisher(line, Topics(venue=VENUE), lambda: 10.0).publish_due(conn)
     told = [decode(payload, Alert) for topic, payload in line.said if topic == Topics(venue=VENUE).alerts()]
     assert [(alert.gate, alert.reason) for alert in told] == [("gate-1", "revoked")]
     audit = world.all("SELECT actor, action, target, reason FROM audit_log")

@@ -31,7 +31,7 @@ def batch(records: int, admissions: int) -> Batch:
 
 
 def sends(shares: GateBudgets, gate: str, cost: dict[str, float]) -> bool:
-    if shares.spent(gate):
+    if shares.is_spent(gate):
         return False
     for kind, count in cost.items():
         shares.take(gate, kind, count)
@@ -58,7 +58,7 @@ def test_a_nights_backlog_comes_at_once() -> None:
     """A gate that let in two a second all night, and was alone: every batch is taken when it is back."""
     clock = Clock()
     shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
-    shares.know({"gate-1": NIGHT_S})
+    shares.set_absences({"gate-1": NIGHT_S})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT // 2), BATCH_LIMIT * RECORD)
     assert all(sends(shares, "gate-1", cost) for _ in range(2 * 2 * NIGHT_S // BATCH_LIMIT))
 
@@ -66,7 +66,7 @@ def test_a_nights_backlog_comes_at_once() -> None:
 def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
     clock = Clock()
     shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
-    shares.know({f"gate-{n}": 3600.0 for n in range(20)})
+    shares.set_absences({f"gate-{n}": 3600.0 for n in range(20)})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
     assert all(sends(shares, f"gate-{n % 20}", cost) for n in range(100_000 // BATCH_LIMIT))
 
@@ -74,7 +74,7 @@ def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
 def test_a_flood_is_stopped_within_seconds_and_harms_no_other_gate() -> None:
     clock = Clock()
     shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
-    shares.know({"flooder": 1.0, "honest": 1.0})
+    shares.set_absences({"flooder": 1.0, "honest": 1.0})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
     taken = [sends(shares, "flooder", cost) for _ in range(150)]
     assert taken.index(False) * BATCH_LIMIT <= 400
@@ -99,7 +99,7 @@ def test_what_the_hub_had_already_is_nothing_new() -> None:
 
 def test_long_records_and_what_cannot_be_read_count_by_their_length() -> None:
     assert cost_of(batch(1, 1), 10 * RECORD_BYTES)["records"] == 10
-    bad = Batch(bad=(Quarantined(topic="t", gate_id="gate-1", raw=b"x" * 1_000_000, error="?"),))
+    bad = Batch(quarantined=(Quarantined(topic="t", gate_id="gate-1", raw=b"x" * 1_000_000, error="?"),))
     assert cost_of(bad, 1_000_000)["records"] == 32  # the quarantine keeps 64 KiB of it
 
 
