@@ -1,4 +1,4 @@
-"""The hub's configuration, `config/hub.toml`: every mistake is reported at once."""
+"""The hub's configuration, `config/hub.toml`. All mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gate.common.toml_settings import load_settings
 from gate.rules.payload import visible
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
-"""What a gate accepts as a key's id (`gate.config`)."""
+"""What a gate accepts as the id of a key (`gate.config`)."""
 _MOST_WATCHED = 1000
 _MOST_GUESTS = 1000
 _MOST_MONTHS = 1200
@@ -27,8 +27,8 @@ _VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     """`dsn`: a libpq connection string or URI (libpq manual, 34.1.1). It may hold a password.
 
-    `migrate_dsn`: the same for the owner of the tables, as whom ``maguey-hub migrate`` works; without it
-    `dsn` has to have those rights.
+    `migrate_dsn`: the same for the owner of the tables, used by ``maguey-hub migrate``. Without it, `dsn`
+    needs those rights.
     """
 
     dsn: str
@@ -39,7 +39,7 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
-    """The broker. TLS is on when `ca_file` is given; `cert_file` and `key_file` are the hub's own."""
+    """The broker. `ca_file` turns TLS on; `cert_file` and `key_file` are the hub's own."""
 
     host: str = "127.0.0.1"
     port: int = 1883
@@ -64,7 +64,7 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
 class Web(msgspec.Struct, frozen=True, kw_only=True):
     """Where the HTTP interface listens.
 
-    `proxies`: addresses or networks in front of it, who are believed for whom they ask (`X-Forwarded-For`).
+    `proxies`: addresses or networks of proxies, whose `X-Forwarded-For` is believed.
     """
 
     host: str = "127.0.0.1"
@@ -73,7 +73,7 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commands(msgspec.Struct, frozen=True, kw_only=True):
-    """What staff's orders to gates are signed with: the file ``maguey-hub command-key`` makes.
+    """The key that signs staff's orders to gates: the file ``maguey-hub command-key`` makes.
 
     `key_id`: the name of its line in every gate's ``[command_keys]``.
     """
@@ -83,10 +83,9 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What staff is alerted of: a gate that was granted more than `unused_grants` tickets within
-    `unused_minutes` and sent no scan with them; and one that lets in, or asks for, more than
-    `guests_per_second`: the most that can walk through one gate, hour after hour. What goes beyond waits
-    (`hub.gates.budgets`)."""
+    """When staff are alerted: a gate was granted more than `unused_grants` tickets within `unused_minutes`
+    and sent no scan with them; or it admits, or asks for, more than `guests_per_second`, which is the most
+    that can walk through one gate, hour after hour. What exceeds that waits (`hub.gates.budgets`)."""
 
     unused_grants: int = 50
     unused_minutes: int = 10
@@ -94,17 +93,17 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WATCH = Watch()
-"""What is watched where nobody says otherwise."""
+"""The defaults."""
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """How long scans stay, in whole months beside the one that runs; then only their counts do."""
+    """How long scans stay, in whole months besides the current one; then only their counts do."""
 
     keep_months: int = 13
 
 
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All of `hub.toml`. `venue` is the level of the MQTT topics under which the gates live."""
+    """All of `hub.toml`. `venue` is the level of the MQTT topics that holds the venue's gates."""
 
     venue: str
     postgres: Postgres
@@ -118,7 +117,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
 def read_hub_config(path: Path) -> HubConfig:
     """Read `hub.toml`.
 
-    :raises ConfigError: it cannot be read, or cannot be used; the message lists every mistake.
+    :raises ConfigError: it cannot be read, or is wrong; the message lists every mistake.
     """
     try:
         text = read_text(path)
@@ -145,7 +144,7 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
             yield f"{name}: expected a port from 1 to 65535, not {port}."
     for proxy in config.web.proxies:
         if not _is_network(proxy):
-            yield f"web.proxies: {proxy!r} is no address and no network; expected for example '192.168.7.5'."
+            yield f"web.proxies: {proxy!r} is no address or network; expected for example '192.168.7.5'."
     yield from _file_mistakes(config.mqtt)
     yield from _command_mistakes(config.commands)
     for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
@@ -169,14 +168,14 @@ def _dsn_mistakes(name: str, dsn: str) -> Iterator[str]:
     try:
         known = conninfo_to_dict(dsn)
     except psycopg.Error:
-        # the text itself is not repeated: it may hold a password
+        # the text itself is not repeated, because it may hold a password
         yield f"{name}: not a connection string; expected for example 'host=127.0.0.1 dbname=maguey'."
         return
     ports = str(known.get("port", "")).split(",")
     if any("@" in str(known.get(key, "")) for key in ("host", "dbname")) or not all(
         port.isdigit() or not port for port in ports
     ):
-        # read like this, part of a password would be named in every error
+        # parsed like this, part of the password would be named in every error
         yield f"{name}: in a URI write '@', ':' and '/' of a password as %40, %3A and %2F."
     elif "dbname" not in known:
         yield f"{name}: names no database; add for example 'dbname=maguey'."
@@ -197,6 +196,6 @@ def _file_mistakes(mqtt: Mqtt) -> Iterator[str]:
     if (mqtt.cert_file is None) != (mqtt.key_file is None):
         yield "mqtt.cert_file and mqtt.key_file belong together: give both or neither."
     if mqtt.cert_file is not None and mqtt.ca_file is None:
-        yield "mqtt.ca_file: needed with a certificate, to know the broker by."
+        yield "mqtt.ca_file: needed with a certificate, to recognise the broker."
     if mqtt.password_file is not None and mqtt.username is None:
         yield "mqtt.username: needed with mqtt.password_file."

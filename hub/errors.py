@@ -8,11 +8,14 @@ from gate.common.errors import MagueyError
 
 
 class HubError(MagueyError):
-    """The hub cannot do what it was asked to."""
+    """The hub cannot do what it was asked to do."""
+
+
+NOTHING_CHANGED = "Nothing was changed"
 
 
 class UsageError(HubError):
-    """What was asked for cannot be meant, and nothing was done; the message lists every mistake.
+    """A request that makes no sense; nothing was done. The message lists every mistake.
 
     :param what: what was not done.
     :param mistakes: each with what was expected.

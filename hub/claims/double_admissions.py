@@ -9,7 +9,7 @@ import msgspec
 
 from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
-from hub.errors import UsageError
+from hub.errors import NOTHING_CHANGED, UsageError
 from hub.gates.health import printable
 
 SHORTEST = 4
@@ -74,7 +74,7 @@ def _meant(known: Sequence[DoubleAdmission], wanted: Sequence[str], night: str) 
         else:
             wrong.append(f"'{name[:40]}': {_WHY[min(len(meant), 2)]}")
     if wrong:
-        raise UsageError("Nothing was changed", wrong)
+        raise UsageError(NOTHING_CHANGED, wrong)
     return list(found.values())
 
 

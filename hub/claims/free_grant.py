@@ -8,7 +8,7 @@ import msgspec
 
 from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
-from hub.errors import HubError, UsageError
+from hub.errors import NOTHING_CHANGED, HubError, UsageError
 from hub.gates.home_gates import find_night
 
 
@@ -33,10 +33,8 @@ def free(conn: Connection, request: FreeRequest, now: datetime) -> str:
     if answer["outcome"] == "freed":
         return f"The ticket is free: the next gate that scans it admits it. Keep {gate} off tonight."
     if answer["outcome"] == "no ticket":
-        raise UsageError(
-            "Nothing was changed", ["TICKET: that night has no such ticket. Give its ticket_id."]
-        )
-    raise HubError(f"Nothing was changed: {_WHY[answer['outcome']].format(gate=gate)}")
+        raise UsageError(NOTHING_CHANGED, ["TICKET: that night has no such ticket. Give its ticket_id."])
+    raise HubError(f"{NOTHING_CHANGED}: {_WHY[answer['outcome']].format(gate=gate)}")
 
 
 _WHY = {

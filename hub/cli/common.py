@@ -15,11 +15,10 @@ from gate.common.errors import ConfigError, MagueyError
 from hub.config import HubConfig, read_hub_config
 from hub.db.call import FunctionAnswer
 from hub.db.connection import Connection, connect, database_error_in_words
-from hub.errors import UsageError
+from hub.errors import NOTHING_CHANGED, UsageError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-NOTHING_CHANGED = "Nothing was changed"
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="The hub's configuration; config/hub.toml is a commented example.")

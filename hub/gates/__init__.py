@@ -1,1 +1,1 @@
-"""The gates themselves: how they are, orders to them, their keys, their place on the broker."""
+"""The gates: their state, orders to them, their keys, their rights at the broker."""

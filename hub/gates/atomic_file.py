@@ -1,4 +1,4 @@
-"""A file that another program reads is there whole: the one of before, or the new one."""
+"""Replaces a file that another program reads, so that it is always whole: the old one or the new one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from hub.errors import HubError
 
 MODE = 0o640
-"""Who runs the command writes, one group reads."""
+"""The user who runs the command writes, one group reads."""
 
 
 class FileError(HubError):
-    """The file was not written; what was there is as it was."""
+    """The file was not written; the old one is unchanged."""
 
 
 def write_atomically(file: Path, text: str, group: str) -> bool:
-    """Put a text in the place of what was there.
+    """Replace the contents of a file.
 
-    :param group: who may read it, beside who runs this.
-    :returns: whether it says something new.
+    :param group: may read it, besides the user who runs this.
+    :returns: whether the contents changed.
     """
     try:
         is_new = not file.is_file() or file.read_bytes() != text.encode()

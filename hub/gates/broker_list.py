@@ -1,9 +1,9 @@
-"""The broker's list of the gates: what each may say and ask to hear, as Mosquitto reads it. Pure.
+"""The broker's list of gates: what each may publish and subscribe to, in Mosquitto's format. Pure.
 
-Mosquitto's own acl_file judges no SUBSCRIBE (2.0.11): whoever is let in may have it keep any number of
-filters, and each is looked through for every message of every gate. The plugin that comes with Mosquitto
-judges them too, and has no pattern for "the gate's own": so each gate stands in its file by name, and whoever
-does not may do nothing.
+Mosquitto's acl_file (2.0.11) does not check SUBSCRIBE: a connected client may add any number of filters, and
+every message of every gate is compared with each. The plugin that comes with Mosquitto checks them, but has
+no pattern for a gate's own topics. So each gate is in its file by name, and a client that is not in it may do
+nothing.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from hub.errors import HubError
 from sync.wire.topics import GATE_ID, Topics
 
 EVERY_GATE = "every gate"
-"""The role that all have. No gate's id: it has a space."""
-_THE_HUBS = re.compile("maguey-hub", re.IGNORECASE)
-"""How no gate's id begins; so says the database (`gates_not_the_hub`)."""
+"""The role of all gates. It has a space, so it is no gate's id."""
+_HUBS_NAME = re.compile("maguey-hub", re.IGNORECASE)
+"""No gate's id begins like this: the database refuses it (`gates_not_the_hub`)."""
 _WAYS = ("subscribe", "unsubscribe", "publishClientSend", "publishClientReceive")
 
 
 class ListError(HubError):
-    """There is no list of these gates."""
+    """No list can be made of these gates."""
 
 
 def broker_list_text(venue: str, gate_ids: Iterable[str]) -> str:
-    """The file's text: the same for the same gates, in whatever order.
+    """The file's text: the same for the same gates in any order.
 
-    Everything is denied but what a gate says and listens to (`sync.wire.topics.Topics`), letter by letter:
-    no filter is granted by a pattern, and nobody administers the plugin (``$CONTROL``). Nobody hears itself:
-    who sends much and reads nothing would have the broker keep it all.
+    It denies everything except a gate's own topics (`sync.wire.topics.Topics`), each spelled out: no filter
+    is granted by a pattern, and nobody may administer the plugin (``$CONTROL``). No gate receives its own
+    messages, or one that sends much and reads nothing would make the broker keep them all.
 
-    :raises ListError: a name would be more than one level of a topic, or is kept for the hub.
+    :raises ListError: a name would span several levels of a topic, or is reserved for the hub.
     """
     gates = sorted(set(gate_ids))
     _check(venue, gates)
@@ -52,23 +52,23 @@ def broker_list_text(venue: str, gate_ids: Iterable[str]) -> str:
 
 def _check(venue: str, gates: list[str]) -> None:
     wrong = [name for name in (venue, *gates) if not GATE_ID.fullmatch(name)]
-    wrong += [gate for gate in gates if _THE_HUBS.match(gate)]
+    wrong += [gate for gate in gates if _HUBS_NAME.match(gate)]
     if wrong:
         raise ListError(
             f"{wrong[0][:80]!r} is no id of a venue or gate: expected 1 to 64 letters, digits, '-', '_' or "
-            "'.', and of a gate not what begins with 'maguey-hub'. At the broker it could stand for others. "
+            "'.', and a gate's must not begin with 'maguey-hub'. At the broker it could stand for others. "
             "Nothing was written."
         )
 
 
 def _client(gate: str) -> dict[str, Any]:
-    """What is its own comes first: the plugin goes by the first that applies."""
+    """Its own role comes first, because the plugin uses the first rule that matches."""
     roles = [{"rolename": gate, "priority": 1}, {"rolename": EVERY_GATE, "priority": 0}]
     return {"username": gate, "roles": roles}
 
 
 def _common(topics: Topics) -> list[str]:
-    """What all gates listen to alike."""
+    """What all gates listen to."""
     one, another = topics.subscriptions("1"), topics.subscriptions("2")
     return [topic for topic in one if topic in another]
 
@@ -80,7 +80,7 @@ def _own(topics: Topics, gate: str) -> dict[str, Any]:
 
 
 def _role(name: str, heard: list[str], said: list[str], chosen: list[str] | None = None) -> dict[str, Any]:
-    """`chosen`: what may be listened to in the place of something that is heard; it falls under that."""
+    """`chosen`: filters a gate may use instead of one in `heard`, which covers them."""
     filters = [*heard, *(chosen or [])]
     acls = [_acl(kind, topic) for topic in filters for kind in ("subscribeLiteral", "unsubscribeLiteral")]
     acls += [_acl("publishClientReceive", topic) for topic in heard]

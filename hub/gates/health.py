@@ -1,4 +1,4 @@
-"""How the gates are, and what became of orders, in plain words: `gate_health`, `command_outcomes`. Pure."""
+"""The state of the gates and of orders in plain words: `gate_health`, `command_outcomes`. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 
 OK = "ok"
 UNSURE_MS = 1000
-"""A clock less sure than this is said to be so: two gates' scans can then hardly be told apart."""
+"""A clock less certain than this is shown: scans of two gates can hardly be put in order by it."""
 
 HealthRow = Mapping[str, Any]
 
 
 class GateHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One gate. `troubles`: of its parts, one by one; `worry`: whether somebody should look."""
+    """One gate. `troubles`: of its parts, one each. `worry`: whether somebody should look."""
 
     gate: str
     link: str
@@ -32,8 +32,8 @@ class GateHealth(msgspec.Struct, frozen=True, kw_only=True):
 def health_of(row: HealthRow, now: datetime) -> GateHealth:
     """A row of `gate_health` in words.
 
-    :param row: with its `unused_grants` if those are too many, and `flooding_at`: when it was last found to
-        send more than its share, if that was lately.
+    :param row: with `unused_grants` if they are too many, and `flooding_at`: when it was last found to exceed
+        its budgets, if that was lately.
     """
     parts = (_link(row, now), _scans(row), _nights(row), _clock(row), _door(row))
     link, scans, nights, clock, door = (words for words, _ in parts)
@@ -45,8 +45,8 @@ def health_of(row: HealthRow, now: datetime) -> GateHealth:
         clock=clock,
         door=door,
         version=printable(row["version"] or "-"),
-        troubles=(*_troubles(row), *_greed(row), *_flood(row, now), *_witness(row)),
-        # nobody waits for what a revoked gate says of itself
+        troubles=(*_troubles(row), *_unused_grants(row), *_flood(row, now), *_witness(row)),
+        # nobody waits for a revoked gate
         worry=not row["revoked"] and (any(worry for _, worry in parts) or _is_suspect(row)),
     )
 
@@ -61,7 +61,7 @@ def order_line(row: HealthRow) -> str:
 def _outcome(row: HealthRow) -> str:
     match row["state"]:
         case "recorded" if row["outcome"] == "refused":
-            return f"recorded by the gate, which said: refused, {row['why']}"
+            return f"recorded by the gate, which replied: refused, {row['why']}"
         case "recorded":
             return "done; the gate's record of it is here"
         case "done":
@@ -75,12 +75,12 @@ def _outcome(row: HealthRow) -> str:
 
 
 def ago(since: datetime, now: datetime) -> str:
-    """``3 min``: the time since then."""
+    """The time since then, as ``3 min``."""
     return span(max((now - since).total_seconds(), 0))
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest fitting unit."""
+    """A duration in its largest fitting unit."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -88,7 +88,7 @@ def span(seconds: float) -> str:
 
 
 def _gate(row: HealthRow) -> str:
-    """By the id, which orders name; with its name where that says more."""
+    """The id, which orders need, and the name if it says more."""
     gate_id, name = str(row["gate_id"]), str(row["name"])
     return gate_id if name.lower().replace(" ", "-") == gate_id.lower() else f"{gate_id} ({name})"
 
@@ -126,11 +126,11 @@ def _nights(row: HealthRow) -> tuple[str, bool]:
     nights = row["nights"]
     if not nights:
         return "none", False
-    told = {night["code"]: _night(night) for night in nights}
+    states = {night["code"]: _night(night) for night in nights}
     worry = any(night["state"] in ("behind", "differs") or night["version"] is None for night in nights)
-    if len(set(told.values())) == 1:
-        return next(iter(told.values())), worry
-    return ", ".join(f"{code} {words}" for code, words in told.items()), worry
+    if len(set(states.values())) == 1:
+        return next(iter(states.values())), worry
+    return ", ".join(f"{code} {words}" for code, words in states.items()), worry
 
 
 def _night(night: HealthRow) -> str:
@@ -170,7 +170,7 @@ def _door(row: HealthRow) -> tuple[str, bool]:
 
 
 def printable(text: str) -> str:
-    """A gate's own words, without what a terminal would obey."""
+    """Foreign text without characters that a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -180,11 +180,11 @@ def _troubles(row: HealthRow) -> Iterator[str]:
             yield printable(f"{name}: {said}")
 
 
-def _greed(row: HealthRow) -> Iterator[str]:
+def _unused_grants(row: HealthRow) -> Iterator[str]:
     if row["unused_grants"]:
         yield (
             f"it was granted {row['unused_grants']} tickets and sent no scan with them: broken, or stolen? "
-            "Their guests are refused elsewhere until it is revoked"
+            "Other gates refuse their guests until it is revoked"
         )
 
 
@@ -195,12 +195,12 @@ def _is_suspect(row: HealthRow) -> bool:
 def _witness(row: HealthRow) -> Iterator[str]:
     if row["sees_flooding"]:
         named = ", ".join(sorted(row["sees_flooding"]))
-        yield f"it says that these gates send more than any door can: {named}"
+        yield f"it reports gates that send more than any door can: {named}"
 
 
 def _flood(row: HealthRow, now: datetime) -> Iterator[str]:
     if row["flooding_at"] is not None:
         yield (
             f"it sent more than any door can, seen {ago(row['flooding_at'], now)} ago: broken, or stolen? "
-            "What goes beyond its share is not taken in, and the other gates go on"
+            "What exceeds its budgets is not stored, and the other gates go on"
         )

@@ -1,4 +1,4 @@
-"""A night's tickets divided among its gates: what an operator may change of it (domain 2.3, situation 3)."""
+"""What an operator may change about home gates: retiring a dead one (domain 2.3, situation 3)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from psycopg.rows import DictRow
 
 from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
-from hub.errors import HubError, UsageError
+from hub.errors import NOTHING_CHANGED, HubError, UsageError
 from hub.gates.health import printable
 
 
-def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
+def retire(  # noqa: PLR0913, PLR0917 – all of it is recorded
     conn: Connection, event: str, gate_id: str, actor: str, reason: str, now: datetime
 ) -> str:
     """Take a gate out for the night.
 
     :param event: its code or its id.
-    :returns: what came of it, in words.
+    :returns: the result, in words.
     :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
     """
     wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
@@ -29,7 +29,7 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
     if outcome == "last":
         raise HubError(
             f"{gate_id} is the last gate of '{night['name']}' with tickets of its own; nothing was changed. "
-            "There is no other gate to send its guests to: repair or replace it."
+            "There is no other gate for its guests: repair or replace it."
         )
     if outcome == "already":
         return f"{gate_id} is out for '{night['name']}' already; nothing was changed."
@@ -39,7 +39,7 @@ def retire(  # noqa: PLR0913, PLR0917 - what is recorded of it
 def find_night(conn: Connection, name: str, option: str = "--event") -> DictRow:
     """A night by its code or its id.
 
-    :param option: how the command line calls it.
+    :param option: how the command line names it.
     :raises UsageError: there is none.
     """
     night = conn.execute(query("event_named"), {"name": name}).fetchone()
@@ -47,14 +47,14 @@ def find_night(conn: Connection, name: str, option: str = "--event") -> DictRow:
         unknown = (
             f"{option}: there is no night '{printable(name[:40])}'; give its code, for example PF, or its id."
         )
-        raise UsageError("Nothing was changed", [unknown])
+        raise UsageError(NOTHING_CHANGED, [unknown])
     return night
 
 
-def find_gate(conn: Connection, venue: str, gate_id: str, what: str = "Nothing was changed") -> DictRow:
-    """A gate of the venue, as the query `gate_to_order` tells of it.
+def find_gate(conn: Connection, venue: str, gate_id: str, what: str = NOTHING_CHANGED) -> DictRow:
+    """A gate of the venue, as the query `gate_to_order` returns it.
 
-    :param what: what is not done, should there be none.
+    :param what: what was not done if there is none.
     :raises UsageError: there is none.
     """
     gate = conn.execute(query("gate_to_order"), {"venue": venue, "gate_id": gate_id}).fetchone()
@@ -68,7 +68,7 @@ def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictR
     with conn.transaction():
         night = find_night(conn, event)
         row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
-    assert row is not None  # a function's one row
+    assert row is not None  # a function call always returns a row
     return night, row["outcome"]
 
 

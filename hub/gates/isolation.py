@@ -1,4 +1,4 @@
-"""What the gates of each night do that cannot ask, and who cannot right now, in plain words. Pure."""
+"""For each night: what its gates do when they cannot ask, and which cannot right now, in words. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import msgspec
 from hub.gates.health import ago
 
 DIVIDED_BY = timedelta(minutes=30)
-"""So long before the doors the tickets should be divided: gates ask from an hour before, once a minute."""
+"""Until then before the doors open, tickets should be divided: gates ask from an hour before, every
+minute."""
 _POLICIES = {
     "admit": "a gate that cannot ask admits, and flags it",
     "deny": "a gate that cannot ask refuses one-time tickets",
@@ -22,7 +23,7 @@ PolicyRow = Mapping[str, Any]
 
 
 class NightRules(msgspec.Struct, frozen=True, kw_only=True):
-    """One night. `facts`: who is what in it; `troubles`: what somebody should do, if anything."""
+    """One night. `facts`: each gate's role in it. `troubles`: what somebody should do, if anything."""
 
     title: str
     facts: tuple[str, ...]
@@ -30,9 +31,9 @@ class NightRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nights_of(gates: Sequence[PolicyRow], now: datetime, cancelled: Collection[str] = ()) -> list[NightRules]:
-    """The nights that are not over, of all rows of `gate_health` of a venue; the next first.
+    """The venue's nights that are not over, the next one first, from its rows of `gate_health`.
 
-    :param cancelled: ids of the nights that were.
+    :param cancelled: ids of the nights that were cancelled.
     """
     nights = {night["event_id"]: night for gate in gates for night in gate["nights"]}
     ahead = [night for night in nights.values() if datetime.fromisoformat(night["ends_at"]) > now]
@@ -43,7 +44,7 @@ def nights_of(gates: Sequence[PolicyRow], now: datetime, cancelled: Collection[s
 
 
 def _cancelled(night: PolicyRow) -> NightRules:
-    """Whatever its policy is: no gate admits anybody, so nobody has to look after its gates."""
+    """Whatever its policy: no gate admits anybody, so its gates need no attention."""
     return NightRules(title=f"{night['code']}, cancelled: no gate admits anybody.", facts=(), troubles=())
 
 
@@ -58,13 +59,13 @@ def _night(night: PolicyRow, gates: Sequence[PolicyRow], now: datetime) -> Night
 
 
 def _homes(night: PolicyRow) -> Iterator[str]:
-    yield f"homes: {_names(set(night['home_gates']) - set(night['retired_gates']))}"
+    yield f"home gates: {_names(set(night['home_gates']) - set(night['retired_gates']))}"
     if night["retired_gates"]:
         yield f"retired: {_names(night['retired_gates'])}"
 
 
 def _alone(night: PolicyRow, gates: Iterable[PolicyRow], now: datetime) -> Iterator[str]:
-    """Who decides alone, if it is not off: a gate without a broker cannot say so itself."""
+    """Gates that decide alone, or are off: without a broker a gate cannot report which."""
     alone = [
         f"{gate['gate_id']} ({_how(gate, now)})"
         for gate in gates
@@ -78,7 +79,7 @@ def _alone(night: PolicyRow, gates: Iterable[PolicyRow], now: datetime) -> Itera
 
 def _how(gate: PolicyRow, now: datetime) -> str:
     if gate["link"] == "online":
-        return "says so itself"
+        return "by its own report"
     return f"{gate['link']} for {ago(gate['heard_at'], now)}" if gate["heard_at"] else "never heard"
 
 
@@ -86,8 +87,8 @@ def _not_divided(night: PolicyRow, now: datetime) -> Iterator[str]:
     doors = datetime.fromisoformat(night["doors_open_at"])
     if not night["home_gates"] and now >= doors - DIVIDED_BY:
         yield (
-            "its tickets are not divided among gates, so none admits one without asking. They are when a "
-            "gate asks for its configuration: does maguey-hub web run, and reach the gates?"
+            "its tickets are not divided among gates, so no gate admits one without asking. They will be "
+            "when a gate asks for its configuration: does maguey-hub web run, and can the gates reach it?"
         )
 
 
@@ -100,14 +101,11 @@ def _dead_homes(night: PolicyRow, gates: Iterable[PolicyRow]) -> Iterator[str]:
         order = f"maguey-hub retire {gate_id} --event {night['code']}"
         if gate["revoked"]:
             yield (
-                f"{gate_id} is revoked, and tickets are at home there: every other gate sends their guests "
-                f"to it. Also retire it: {order}"
+                f"{gate_id} is revoked, and is still a home gate: every other gate sends its guests there. "
+                f"Also retire it: {order}"
             )
         elif gate["link"] != "online":
-            yield (
-                f"tickets are at home at {gate_id}, which is not heard. If it is dead, switch it off, then: "
-                f"{order}"
-            )
+            yield (f"{gate_id} is a home gate and is not heard. If it is dead, switch it off, then: {order}")
 
 
 def _names(gate_ids: Iterable[str]) -> str:

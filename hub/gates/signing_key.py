@@ -1,4 +1,4 @@
-"""The key that orders to gates are signed with: a file that only its owner may read (ADR 0017)."""
+"""The key that signs orders to gates, in a file only its owner may read (ADR 0017)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class KeyFileError(HubError):
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True):
-    """The key orders are signed with. `key_id`: what the gates know it by."""
+    """The key that signs orders. `key_id`: its name at the gates."""
 
     key_id: str
     key: Ed25519PrivateKey
@@ -36,7 +36,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True):
 def make_key(file: Path) -> None:
     """Write a new key, readable by its owner only.
 
-    :raises KeyFileError: there is a file already, or it cannot be written.
+    :raises KeyFileError: the file exists already, or cannot be written.
     """
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -47,7 +47,7 @@ def make_key(file: Path) -> None:
             out.write(pem)
     except FileExistsError:
         raise KeyFileError(
-            f"{file}: is there already, and was left alone. Gates that know its key would not follow "
+            f"{file}: exists already, and was not changed. Gates that know its key would not follow "
             "another. Print its line with --show."
         ) from None
     except OSError as error:
@@ -57,7 +57,7 @@ def make_key(file: Path) -> None:
 def read_key(file: Path) -> Ed25519PrivateKey:
     """The key in a file.
 
-    :raises ConfigError: it cannot be read, is no such key, or others may read it too.
+    :raises ConfigError: it cannot be read, is no such key, or others may read it.
     """
     try:
         with file.open("rb") as opened:
@@ -70,8 +70,8 @@ def read_key(file: Path) -> Ed25519PrivateKey:
         ) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
-            f"{file}: others than its owner may read or change it (mode {stat.S_IMODE(mode):04o}). Who has "
-            f"this key opens every gate. If nobody did: chmod 600 {file}. If you are not sure, make a "
+            f"{file}: others than its owner may read or change it (mode {stat.S_IMODE(mode):04o}). This key "
+            f"opens every gate. If nobody has read it: chmod 600 {file}. If you are not sure, make a "
             "new one: maguey-hub command-key --out FILE."
         )
     return _private_key(file, pem)
@@ -88,7 +88,7 @@ def _private_key(file: Path, pem: bytes) -> Ed25519PrivateKey:
 
 
 def public_line(key_id: str, key: Ed25519PrivateKey) -> str:
-    """The line of a key for ``[command_keys]`` of every gate.toml."""
+    """The key's line for ``[command_keys]`` of every gate.toml."""
     public = key.public_key().public_bytes_raw()
     return f'{key_id} = "{base64.b64encode(public).decode()}"'
 
@@ -98,6 +98,6 @@ def signer(config: Commands) -> Signer:
     if config.key_file is None or config.key_id is None:
         raise ConfigError(
             "hub.toml names no key in [commands], so this hub cannot sign orders. Make one: maguey-hub "
-            "command-key --out FILE; it prints what to write into hub.toml and into every gate.toml."
+            "command-key --out FILE; it prints the lines for hub.toml and for every gate.toml."
         )
     return Signer(key_id=config.key_id, key=read_key(Path(config.key_file)))

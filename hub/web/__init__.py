@@ -1,1 +1,1 @@
-"""The hub's HTTP side, and its bounds against strangers."""
+"""The hub's HTTP server, and its limits for strangers."""

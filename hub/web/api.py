@@ -1,7 +1,7 @@
 """The hub's HTTP interface for gates: protocol 4.4. OpenAPI at ``/schema``.
 
-A gate shows its token (``Authorization: Bearer …``) and reads only what is its own. The hub
-keeps the token's SHA-256 only.
+A gate shows its token (``Authorization: Bearer …``) and reads only its own data. The hub stores only the
+SHA-256 of a token.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from hub.db.statements import query
 from hub.feed.config_bounds import bounded
 from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, plan_snapshot
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
-from hub.web.request_limits import wait_of
+from hub.web.request_limits import identify_gate
 from sync.wire.messages import LARGEST, GateConfig
 from sync.wire.topics import GATE_ID
 
@@ -46,15 +46,16 @@ NDJSON = "application/x-ndjson"
 POOL_SIZE = 8
 _POOL_SECONDS = 3.0
 _LOOK_S = 5.0
-"""How often the log is looked after."""
+"""How often counted log lines are written."""
 _RANGE = re.compile(r"bytes=(\d{1,15})-")
-"""What of a Range is understood: from a byte to the end. Any other is answered with all (RFC 9110, 14.2)."""
+"""The only form of Range that is understood: from a byte to the end. Others get everything (RFC 9110,
+14.2)."""
 _NOBODY = secrets.token_hex(32)
-"""The hash of a token nobody has: an unknown gate takes as long to refuse as a wrong token."""
+"""The hash of a token nobody has, so that an unknown gate is refused as slowly as a wrong token."""
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """A gate that has shown who it is."""
+    """A gate that has identified itself."""
 
     gate_id: str
     venue: str
@@ -62,7 +63,7 @@ class Gate(msgspec.Struct, frozen=True):
 
 
 def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
-    """The application; it connects to Postgres when it starts, and starts without one too.
+    """The application. It connects to Postgres after it has started, so it starts without Postgres too.
 
     :param seldom: takes the log lines that anybody can cause.
     """
@@ -80,16 +81,16 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         pool.open(wait=False)
-        looking = asyncio.create_task(_look_after(seldom))
+        logging = asyncio.create_task(_log_counted(seldom))
         try:
             yield
         finally:
-            looking.cancel()
+            logging.cancel()
             pool.close(timeout=1.0)
 
     return Litestar(
         [healthz, readyz, gate_config, admissions],
-        state=State({"pool": pool, "shelf": SnapshotCache(), "seldom": seldom}),
+        state=State({"pool": pool, "snapshots": SnapshotCache(), "seldom": seldom}),
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
         exception_handlers={
@@ -101,14 +102,14 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
     )
 
 
-async def _look_after(seldom: Seldom) -> None:
+async def _log_counted(seldom: Seldom) -> None:
     while True:
         await asyncio.sleep(_LOOK_S)
         seldom.look()
 
 
 def token_hashes(app: Litestar) -> dict[str, str]:
-    """The SHA-256 of the token of every gate that may ask, by gate. Raises what Postgres raises."""
+    """The SHA-256 of every valid token, by gate. Raises what Postgres raises."""
     with _pool(app.state).connection() as conn:
         return {row["gate_id"]: row["token_hash"] for row in conn.execute(query("gate_tokens"))}
 
@@ -121,7 +122,7 @@ def healthz() -> str:
 
 @get("/readyz", media_type=MediaType.TEXT, sync_to_thread=True)
 def readyz(state: State) -> str:
-    """The database answers too, and has been migrated."""
+    """The database answers too, and is migrated."""
     with _pool(state).connection() as conn:
         conn.execute(query("ready"))
     return "ready\n"
@@ -136,14 +137,14 @@ def _freeze_homes(conn: Connection, gate_id: str) -> None:
 def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> GateConfig:
     """The gate's name, every night a guest may hold a ticket for, and which of them it serves.
 
-    Whoever asks first within an hour of the doors has the night's tickets divided among its gates, if that is
-    its policy; `lent` are those of the gate's own that it may not admit alone any more.
+    Within an hour of the doors, the first gate that asks has the night's tickets divided among its gates, if
+    that is its policy. `lent` are those of the gate's own that it may no longer admit alone.
     """
     with _pool(request.app.state).connection() as conn:
         gate = _authenticate(conn, gate_id, request)
         retry_conflicts(lambda: _freeze_homes(conn, gate_id))
         events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
-        # after the nights: what is lent is never older than the homes it is told with
+        # after the nights, so that `lent` is never older than the home gates it comes with
         lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()
         names = conn.execute(query("gate_names"), {"venue": gate.venue}).fetchall()
         revoked = conn.execute(query("revoked_gates"), {"venue": gate.venue}).fetchall()
@@ -169,18 +170,18 @@ def admissions(
 ) -> Response[Any]:
     """A night's admissions as NDJSON: all of them, or the changes since a version.
 
-    The first line is a header with the version, the last one carries the SHA-256 of all bytes
-    before it. Changes are only given when every one of them is still kept; else everything. They come 500 at
-    a time: `version` is then the last of them, and `newest` in the header what there is. A cut download
-    of everything goes on with `Range: bytes=N-` and the ETag in `If-Range`, also when the night has
-    moved on since, as long as that body is kept; else the answer is all of the night as it is now.
+    The first line is a header with the version, the last one has the SHA-256 of all bytes before it. Changes
+    are only sent if all of them are still stored, else everything. They come 500 at a time: `version` is the
+    last of them, and `newest` in the header the last there is. A download of everything that was cut is
+    resumed with `Range: bytes=N-` and the ETag in `If-Range`, even if the night has changed since, as long as
+    that body is kept; else the answer is the whole night as it is now.
     """
     gzip = "gzip" in request.headers.get("accept-encoding", "")
     night = str(event_id)
     with _pool(request.app.state).connection() as conn:
         _authenticate(conn, gate_id, request)
         _check_serves(conn, gate_id, night)
-        # the snapshot's transaction starts after this one
+        # the snapshot's transaction begins after this one
         conn.rollback()
         found = _found(conn, night, since, generation)
         name = etag(found, gzip)
@@ -188,10 +189,10 @@ def admissions(
             return Response(b"", status_code=304, headers={"ETag": name})
         if not found.is_whole:
             return _answer(body_of(conn, found, gzip), gzip, 0)
-    # without a connection: whoever waits or stalls keeps none from the others
-    shelf: SnapshotCache = request.app.state.shelf
+    # holds no database connection: a slow gate keeps none from the others
+    snapshots: SnapshotCache = request.app.state.snapshots
     start = _start(request)
-    begun = shelf.find(night, gzip, request.headers.get("if-range", "")) if start else None
+    begun = snapshots.find(night, gzip, request.headers.get("if-range", "")) if start else None
     if begun is not None:
         return _answer(begun, gzip, start)
     body = _whole(request.app.state, found, gzip)
@@ -208,20 +209,20 @@ def _found(conn: Connection, event_id: str, since: int, generation: int) -> Snap
 
 
 def _whole(state: State, wanted: SnapshotPlan, gzip: bool) -> SnapshotBody:
-    """All of a night, not older than `wanted`: one somebody else had written, or a new one."""
-    shelf: SnapshotCache = state.shelf
+    """All of a night, no older than `wanted`: a body that another request has written, or a new one."""
+    snapshots: SnapshotCache = state.snapshots
     night = wanted.header.event_id
-    with shelf.alone(night, gzip), _pool(state).connection() as conn:
+    with snapshots.alone(night, gzip), _pool(state).connection() as conn:
         found = _found(conn, night, 0, 0)
-        body = shelf.between(night, gzip, wanted.place, found.place)
+        body = snapshots.between(night, gzip, wanted.place, found.place)
         if body is None:
             body = body_of(conn, found, gzip)
-            shelf.put(body)
+            snapshots.put(body)
         return body
 
 
 def _start(request: Request[Any, Any, State]) -> int:
-    """The byte a gate wants to go on at; 0: all of it, also if it asks for what is not given here."""
+    """The byte to resume at; 0 for everything, also for a Range that is not supported."""
     asked = _RANGE.fullmatch(request.headers.get("range", ""))
     return int(asked[1]) if asked else 0
 
@@ -249,7 +250,7 @@ def _pool(state: State) -> Pool:
 
 
 def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, State]) -> Gate:
-    """The gate whose path this is, if the token is its own. Raises `Problem`."""
+    """The gate in the path, if the token is its own. Raises `Problem`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         detail = "Send the gate's token: 'Authorization: Bearer <token>'. It is in the gate's configuration."
@@ -259,7 +260,7 @@ def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, Sta
         raise Problem(404, "No such gate", detail)
     row = conn.execute(query("gate"), {"gate_id": gate_id}).fetchone()
     given = hashlib.sha256(token.encode()).hexdigest()
-    # compared also for a gate that does not exist, so that the time tells nothing
+    # also compared for a gate that does not exist, so that the time reveals nothing
     known = (row["token_hash"] if row else None) or _NOBODY
     if not hmac.compare_digest(given, known) or row is None or row["token_hash"] is None:
         detail = (
@@ -269,7 +270,7 @@ def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, Sta
     if row["revoked"]:
         detail = f"Gate '{gate_id}' was revoked. Ask the owner; a new enrolment is needed."
         raise Problem(403, "Gate revoked", detail)
-    wait = wait_of(request.scope["state"], gate_id)
+    wait = identify_gate(request.scope["state"], gate_id)
     if wait:
         detail = f"Gate '{gate_id}' asks too often. Is somebody else using its token?"
         raise Problem(429, "Too many requests", detail, {"Retry-After": str(math.ceil(wait))})

@@ -1,9 +1,10 @@
-"""Who has a connection to the hub's web side, and who gives way when there are too many. Pure.
+"""Who may keep a connection to the hub's web server when there are too many. Pure.
 
-A connection counts for where it comes from, until a request on it has shown a gate's token; then it counts
-for that gate. Nobody is turned away at the door, where a gate and a stranger look alike: who came first and
-has not shown a token leaves. So a stranger who holds connections open loses them to whoever comes next, also
-to a gate behind the same address, and no stranger ever costs a gate the connection it has.
+A connection counts for the address it comes from, until a request on it shows a gate's token; then it counts
+for that gate. New connections are always accepted, because at first a gate and a stranger look alike. Instead
+the oldest without a token is closed. So a stranger who holds connections open loses them to the next who
+comes, also to a gate behind the same address, and never costs a gate a connection it has identified itself
+on.
 """
 
 from __future__ import annotations
@@ -12,74 +13,71 @@ from collections import Counter
 from typing import Generic, NamedTuple, TypeVar
 
 MOST = 400
-"""In all; with those that are on their way out they fit into 1,024 files, the usual limit."""
-MOST_OF_HOME = 64
+"""In all. With those that are being closed they fit into 1,024 files, the usual limit."""
+MOST_OF_ADDRESS = 64
 """Of one address (`hub.web.minute_limits.network_of`)."""
 MOST_OF_GATE = 16
-"""Of one gate, which works with one."""
+"""Of one gate, which needs one."""
 
-L = TypeVar("L")
+C = TypeVar("C")
 
 
 class ConnectionOwner(NamedTuple):
-    """For whom a connection counts: a ``gate``, a ``home`` of a stranger, or a ``proxy`` in front of many."""
+    """Whom a connection counts for: a ``gate``, an ``address``, or a ``proxy`` in front of many addresses."""
 
     kind: str
     name: str
 
 
-class ConnectionSlots(Generic[L]):
-    """The connections there are, the oldest first."""
+class ConnectionSlots(Generic[C]):
+    """The open connections, the oldest first."""
 
     def __init__(
-        self, most: int = MOST, most_of_home: int = MOST_OF_HOME, most_of_gate: int = MOST_OF_GATE
+        self, most: int = MOST, most_of_address: int = MOST_OF_ADDRESS, most_of_gate: int = MOST_OF_GATE
     ) -> None:
         self._most = most
-        self._limits = {"home": most_of_home, "gate": most_of_gate, "proxy": most}
-        self._lines: dict[L, ConnectionOwner] = {}
+        self._limits = {"address": most_of_address, "gate": most_of_gate, "proxy": most}
+        self._owners: dict[C, ConnectionOwner] = {}
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._lines)
+        return len(self._owners)
 
-    def owner(self, line: L) -> ConnectionOwner | None:
-        """For whom it counts; None: it is not there any more."""
-        return self._lines.get(line)
+    def owner(self, connection: C) -> ConnectionOwner | None:
+        """Whom it counts for; None if it is not open any more."""
+        return self._owners.get(connection)
 
-    def came(self, line: L, owner: ConnectionOwner) -> L | None:
-        """A new one. Whoever has to leave for it, which may be itself, is not there any more."""
-        self._lines[line] = owner
+    def add(self, connection: C, owner: ConnectionOwner) -> C | None:
+        """Add a new one. Returns the one to close for it, already removed; it may be the new one."""
+        self._owners[connection] = owner
         if self._count(owner) > self._limits[owner.kind]:
-            return self._first_of(owner)
-        return self._first_stranger(line) if len(self._lines) > self._most else None
+            return self._remove_oldest(owner)
+        return self._remove_stranger(connection) if len(self._owners) > self._most else None
 
-    def showed(self, line: L, gate_id: str) -> L | None:
-        """A gate's token was shown on it. Who has to leave for that: the oldest of too many of that gate."""
+    def identify(self, connection: C, gate_id: str) -> C | None:
+        """It showed a gate's token. Returns the one to close for it: the oldest of too many of that gate."""
         owner = ConnectionOwner("gate", gate_id)
-        if self._lines.get(line) in (None, owner):
+        if self._owners.get(connection) in (None, owner):
             return None
-        self._lines[line] = owner
-        return self._first_of(owner) if self._count(owner) > self._limits["gate"] else None
+        self._owners[connection] = owner
+        return self._remove_oldest(owner) if self._count(owner) > self._limits["gate"] else None
 
-    def left(self, line: L) -> None:
-        """It is gone."""
-        self._lines.pop(line, None)
+    def remove(self, connection: C) -> None:
+        """It was closed."""
+        self._owners.pop(connection, None)
 
     def _count(self, owner: ConnectionOwner) -> int:
-        return sum(other == owner for other in self._lines.values())
+        return sum(other == owner for other in self._owners.values())
 
-    def _first_stranger(self, newest: L) -> L:
-        """The oldest of whoever has most; if all are gates, the newest itself."""
-        strangers = Counter(owner for owner in self._lines.values() if owner.kind != "gate")
-        return (
-            self._first_of(max(strangers, key=lambda owner: strangers[owner]))
-            if strangers
-            else self._gone(newest)
-        )
+    def _remove_stranger(self, newest: C) -> C:
+        """The oldest of the owner with most that is no gate; the newest if all are gates."""
+        strangers = Counter(owner for owner in self._owners.values() if owner.kind != "gate")
+        if strangers:
+            return self._remove_oldest(max(strangers, key=lambda owner: strangers[owner]))
+        self.remove(newest)
+        return newest
 
-    def _first_of(self, owner: ConnectionOwner) -> L:
-        return self._gone(next(line for line, other in self._lines.items() if other == owner))
-
-    def _gone(self, line: L) -> L:
-        del self._lines[line]
-        return line
+    def _remove_oldest(self, owner: ConnectionOwner) -> C:
+        oldest = next(connection for connection, other in self._owners.items() if other == owner)
+        self.remove(oldest)
+        return oldest

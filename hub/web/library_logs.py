@@ -1,4 +1,4 @@
-"""What libraries log, of which a stranger can cause any number: told as seldom as our own lines."""
+"""Logs of libraries, of which a stranger can cause any number: written as seldom as our own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_KIND = 200
 
 
 class SeldomHandler(logging.Handler):
-    """Hands warnings and errors on to the program's own log."""
+    """Passes warnings and errors on to the program's own log."""
 
     def __init__(self, seldom: Seldom) -> None:
         super().__init__(logging.WARNING)
@@ -21,7 +21,8 @@ class SeldomHandler(logging.Handler):
         self._log = structlog.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`. The kind is the text before anything is put into it, on its first line."""
+        """See `logging.Handler`. A record's kind is the first line of its text, before arguments are put
+        in."""
         kind = (str(record.msg).splitlines() or [""])[0][:_LONGEST_KIND]
         log = self._log.error if record.levelno >= logging.ERROR else self._log.warning
         fields: dict[str, Any] = {"library": record.name}

@@ -1,7 +1,7 @@
-"""How often somebody may ask, and who an address is. Pure.
+"""How many requests an address may make in a minute, and what counts as one address. Pure.
 
-A minute is counted from the first of its requests. What is kept is bounded: with more addresses than
-`MOST_KEPT` at once, the one whose minute began first is forgotten, and may ask anew.
+A minute begins with its first request. Memory is bounded: with more than `MOST_KEPT` addresses at once, the
+one whose minute began first is forgotten, and starts again.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import threading
 
 MINUTE_S = 60.0
 MOST_KEPT = 20_000
-"""Some 200 bytes each."""
+"""About 200 bytes each."""
 _HOME_BITS = 64
-"""Of an IPv6 address: who has one has all that begin like it (RFC 6177)."""
+"""Of an IPv6 address: whoever has one usually has all with the same beginning (RFC 6177)."""
 _LONGEST = 64
 
 
 class MinuteLimits:
-    """So many in a minute for each. From any thread.
+    """At most so many requests in a minute for each name. From any thread.
 
     :param per_minute: how many.
-    :param most: of how many at once it is known.
+    :param most: how many names are remembered at once.
     """
 
     def __init__(self, per_minute: int, most: int = MOST_KEPT) -> None:
@@ -29,14 +29,14 @@ class MinuteLimits:
         self._most = most
         self._lock = threading.Lock()
         self._begun: dict[str, tuple[float, int]] = {}
-        """Of each when its minute began, and how many there were; the earliest first."""
+        """For each name, when its minute began and how many requests there were; the earliest first."""
 
     def __len__(self) -> int:
-        """Of how many it is known."""
+        """How many names are remembered."""
         return len(self._begun)
 
     def take(self, who: str, now: float) -> float:
-        """Count one more. 0: it may be; else in how many seconds the next may, and nothing is counted."""
+        """Count a request. Returns 0 if it is allowed; else the seconds to wait, and it is not counted."""
         with self._lock:
             began, count = self._begun.get(who, (now, 0))
             if not 0 <= now - began < MINUTE_S:
@@ -49,7 +49,7 @@ class MinuteLimits:
             return 0.0
 
     def give_back(self, who: str) -> None:
-        """One that was taken does not count after all."""
+        """Do not count one request after all."""
         with self._lock:
             began, count = self._begun.get(who, (0.0, 0))
             if count > 1:
@@ -64,7 +64,7 @@ class MinuteLimits:
 
 
 def network_of(address: str) -> str:
-    """Whom an address stands for: itself, or of IPv6 the network it can take others from."""
+    """The address itself, or for IPv6 the network its owner can take others from."""
     try:
         known = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -25,7 +25,7 @@ class Problem(HTTPException):
 
 
 def on_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
-    """Any refusal of ours or of the framework's."""
+    """A refusal by us or by the framework."""
     title = getattr(error, "title", type(error).__name__.removesuffix("Exception"))
     return _response(error.status_code, str(title), error.detail, error.headers)
 
@@ -36,19 +36,19 @@ def on_database_error(
     """Postgres is away: the gate goes on with what it has, and asks again."""
     if isinstance(error, psycopg.Error) and not is_outage(error):
         return on_any_error(request, error)
-    _say(request, "warning", "no answer from Postgres", error=one_line(error))
+    _say(request, "warning", "database unavailable", error=one_line(error))
     detail = "The hub's database does not answer. Nothing is lost; ask again in a few seconds."
     return _response(503, "Database unavailable", detail, {"Retry-After": "5"})
 
 
 def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """A bug: logged with everything, answered with nothing that could be secret."""
+    """A bug: logged in full, answered without anything that could be secret."""
     _say(request, "error", f"request failed: {type(error).__name__}", exc_info=error)
     return _response(500, "Internal error", "This is a fault of the hub; its log says more.", None)
 
 
 def _say(request: Request[Any, Any, Any], level: str, event: str, **fields: Any) -> None:
-    """Seldom, for whoever asks can ask again."""
+    """Logged seldom, because anybody can repeat the request."""
     seldom: Seldom = request.app.state.seldom
     seldom.say(getattr(_log, level), event, path=request.url.path, **fields)
 

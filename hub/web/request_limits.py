@@ -1,10 +1,9 @@
-"""How many requests of whom are answered (protocol 4.4, 4.5), around the application.
+"""How many requests are answered for each gate and each address (protocol 4.4, 4.5), around the application.
 
-Who shows a gate's right token is that gate, and counts as nobody else; it has a budget of its own. All others
-are strangers, and count by the address they come from: 20 a minute of what says who somebody is or pays, a
-wrong token among them, and 200 of the rest. Beyond that the answer is 429, without a look at the database. A
-gate behind an address that has used up its share is still known: by the hashes of all tokens, read at most
-every `TOKENS_S`.
+A request with a gate's token counts for that gate, which has a limit of its own. All others are a stranger's,
+and count for their address: 20 a minute that show a token, a wrong one included, or pay; and 200 of the
+others. Beyond that the answer is 429, without asking the database. A gate behind an address that has used up
+its limit is still recognised, by the hashes of all tokens, which are read at most every `TOKENS_S`.
 """
 
 from __future__ import annotations
@@ -27,43 +26,43 @@ from hub.web.minute_limits import MinuteLimits, network_of
 PAY_OR_SHOW_PER_MINUTE = 20
 READS_PER_MINUTE = 200
 GATE_PER_MINUTE = 600
-"""A gate asks for its configuration once a minute, and for the list when it is behind."""
+"""A gate asks for its configuration once a minute, and for changes when it is behind."""
 TOKENS_S = 5.0
-"""A gate that enrolled just now, behind an address that is used up, waits so long."""
+"""A newly enrolled gate behind an address that has used up its limit waits at most so long."""
 _GATES, _WEBHOOKS = "/api/gates/", "/api/webhooks/"
 _READING = ("GET", "HEAD", "OPTIONS")
 
 Hashes = Callable[[], dict[str, str]]
-"""Reads the SHA-256 of every gate's token, by gate. Takes its time, and raises what it likes."""
+"""Reads the SHA-256 of every gate's token, by gate. May be slow, and may raise anything."""
 
 
 class Visit:
     """One request, as its handler sees it. From any thread.
 
-    :param show: says whose token was shown; answers in how many seconds the gate may ask, 0: now.
+    :param identify: takes the gate whose token was shown; returns the seconds it has to wait, or 0.
     """
 
-    def __init__(self, show: Callable[[str], float]) -> None:
-        self._show = show
+    def __init__(self, identify: Callable[[str], float]) -> None:
+        self._identify = identify
         self.gate: str | None = None
-        """The gate whose right token was shown."""
+        """The gate whose token was shown."""
 
-    def showed(self, gate_id: str) -> float:
-        """The request showed this gate's right token. In how many seconds it may ask; 0: now."""
+    def identify(self, gate_id: str) -> float:
+        """The request showed this gate's token. Returns the seconds it has to wait, or 0."""
         self.gate = gate_id
-        return self._show(gate_id)
+        return self._identify(gate_id)
 
 
-def wait_of(state: dict[str, Any], gate_id: str) -> float:
-    """What the handler of a gate's request has to say: see `Visit.showed`. 0 where nobody counts."""
+def identify_gate(state: dict[str, Any], gate_id: str) -> float:
+    """For the handler of a gate's request: see `Visit.identify`. 0 without `RequestLimits`."""
     visit = state.get("visit")
-    return visit.showed(gate_id) if isinstance(visit, Visit) else 0.0
+    return visit.identify(gate_id) if isinstance(visit, Visit) else 0.0
 
 
 class RequestLimits:
     """An ASGI application around another.
 
-    :param hashes: the tokens there are.
+    :param hashes: reads the tokens there are.
     :param clock: seconds, of any origin.
     """
 
@@ -77,21 +76,21 @@ class RequestLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification, 3.0."""
-        rates = self._rates(scope)
-        if rates is None:
+        limits = self._limits(scope)
+        if limits is None:
             await self._app(scope, receive, send)
             return
         who = network_of((scope.get("client") or ("", 0))[0])
-        wait = rates.take(who, self._clock())
+        wait = limits.take(who, self._clock())
         if wait and not await self._is_gate(scope):
             await _refuse(send, wait)
             return
-        visit = Visit(self._shower(scope))
+        visit = Visit(self._identifier(scope))
         scope["state"] = {**scope.get("state", {}), "visit": visit}
-        await self._app(scope, receive, send if wait else _Counting(send, visit, rates, who))
+        await self._app(scope, receive, send if wait else _CountedSend(send, visit, limits, who))
 
-    def _rates(self, scope: Any) -> MinuteLimits | None:
-        """What counts the request; None: nothing does."""
+    def _limits(self, scope: Any) -> MinuteLimits | None:
+        """What limits this request; None if nothing does."""
         if scope["type"] != "http":
             return None
         path = _as_routed(scope)
@@ -108,35 +107,35 @@ class RequestLimits:
         scheme, _, token = shown.partition(b" ")
         return scheme.lower() == b"bearer" and await self._tokens.has(path.split("/")[3], token)
 
-    def _shower(self, scope: Any) -> Callable[[str], float]:
+    def _identifier(self, scope: Any) -> Callable[[str], float]:
         loop = asyncio.get_running_loop()
-        line = scope.get("state", {}).get("line")
+        connection = scope.get("state", {}).get("connection")
 
-        def show(gate_id: str) -> float:
-            if line is not None:
-                loop.call_soon_threadsafe(line.showed, gate_id)
+        def identify(gate_id: str) -> float:
+            if connection is not None:
+                loop.call_soon_threadsafe(connection.identify, gate_id)
             return self._gates.take(gate_id, self._clock())
 
-        return show
+        return identify
 
 
 def _as_routed(scope: Any) -> str:
-    """The path as the application will take it, ending in a slash: doubled slashes lead to the same place."""
+    """The path as the application sees it, ending in a slash: doubled slashes lead to the same place."""
     return normalize_path(scope["path"]).rstrip("/") + "/"
 
 
-class _Counting:
-    """Gives back what was counted, if it was no stranger after all, or the hub itself failed."""
+class _CountedSend:
+    """Does not count a request after all, if it was a gate's or the hub itself failed."""
 
-    def __init__(self, send: Send, visit: Visit, rates: MinuteLimits, who: str) -> None:
+    def __init__(self, send: Send, visit: Visit, limits: MinuteLimits, who: str) -> None:
         self._send = send
         self._visit = visit
-        self._rates = rates
+        self._limits = limits
         self._who = who
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and self._is_free(message["status"]):
-            self._rates.give_back(self._who)
+            self._limits.give_back(self._who)
         await self._send(message)
 
     def _is_free(self, status: int) -> bool:
@@ -144,7 +143,7 @@ class _Counting:
 
 
 class _Tokens:
-    """The hashes of the gates' tokens, so that a wrong one costs no look into the database."""
+    """The hashes of the gates' tokens, so that a wrong token costs no query."""
 
     def __init__(self, hashes: Hashes, clock: Callable[[], float]) -> None:
         self._hashes = hashes
@@ -162,7 +161,7 @@ class _Tokens:
         return hmac.compare_digest(given, self._known.get(gate_id, ""))
 
     def _read(self) -> None:
-        with contextlib.suppress(Exception):  # Postgres is away, as other requests tell; these stay known
+        with contextlib.suppress(Exception):  # Postgres is away, which other requests log; the old ones stay
             self._known = self._hashes()
 
 

@@ -1,9 +1,9 @@
-"""The hub's web server: uvicorn, with an end to everything a stranger can make it wait for (protocol 4.5).
+"""The hub's web server: uvicorn, with a deadline for everything a stranger can make it wait for (protocol
+4.5).
 
-uvicorn ends a silent connection between two requests and no other. Here every connection has a deadline for
-what comes next: the head of a request, its body, the answer; whoever sends or takes a byte now and then does
-not move it. How many there may be and who gives way is in `hub.web.connection_slots`, how many requests in
-`hub.web.request_limits`.
+uvicorn only ends connections that are silent between two requests. Here a connection has a deadline for each
+phase: the head of a request, its body, the answer. A byte now and then does not extend it.
+`hub.web.connection_slots` limits connections, `hub.web.request_limits` requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hub.web.library_logs import SeldomHandler
 from hub.web.minute_limits import network_of
 
 BACKLOG = 64
-"""Taken from the system at once, before anybody can be sent away: open files beside
+"""Accepted at once by the system before any can be closed: open files besides
 `hub.web.connection_slots.MOST`."""
 KEEP_ALIVE_S = 5
 HEAD_BYTES = 16 * 1024
@@ -38,10 +38,10 @@ _log = structlog.get_logger()
 class Deadlines(msgspec.Struct, frozen=True):
     """Seconds, and bytes of a request, after which a connection is ended.
 
-    `head`: from the connection to all of the first request's head. `body`: to the end of its body. `answer`:
-    to the end of the answer; a gate goes on with a long download on another connection. `next`: from there to
-    the next request's head, the rest of the answer taken. `stall`: without room for more of the answer; who
-    reads it takes 48 KiB in that time.
+    `head`: from the connection to the end of the first request's head. `body`: to the end of its body.
+    `answer`: to the end of the answer; a gate resumes a long download on another connection. `next`: from
+    there to the end of the next request's head, with the rest of the answer read. `stall`: without room for
+    more of the answer; a client that reads takes 48 KiB in that time.
     """
 
     head: float = 10.0
@@ -53,51 +53,52 @@ class Deadlines(msgspec.Struct, frozen=True):
 
 
 class HttpConnection(H11Protocol):
-    """uvicorn's own, watched.
+    """uvicorn's connection, with deadlines.
 
-    :param lines: all of them.
-    :param proxies: who is believed to speak for others.
+    :param connections: all open ones.
+    :param proxies: those believed when they say whom they ask for.
     """
 
     def __init__(
         self,
         *args: Any,
-        lines: ConnectionSlots[HttpConnection],
+        connections: ConnectionSlots[HttpConnection],
         deadlines: Deadlines,
         proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network],
         seldom: Seldom,
         **others: Any,
     ) -> None:
         super().__init__(*args, **others)
-        self._lines, self._deadlines, self._proxies, self._seldom = lines, deadlines, proxies, seldom
-        self.app_state = {**self.app_state, "line": self}
+        self._connections, self._deadlines = connections, deadlines
+        self._proxies, self._seldom = proxies, seldom
+        self.app_state = {**self.app_state, "connection": self}
         self._phase: tuple[str, object] = ("", None)
         self._received = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
-    # --- who it is ---
+    # --- its owner ---
 
-    def showed(self, gate_id: str) -> None:
+    def identify(self, gate_id: str) -> None:
         """A request on it showed this gate's token."""
-        _make_way(self._lines.showed(self, gate_id))
+        _close_for_another(self._connections.identify(self, gate_id))
 
     def _owner(self) -> ConnectionOwner:
         address = self.client[0] if self.client else ""
         try:
             known = ipaddress.ip_address(address)
         except ValueError:
-            return ConnectionOwner("home", address)
+            return ConnectionOwner("address", address)
         is_proxy = any(known in network for network in self._proxies)
-        return ConnectionOwner("proxy" if is_proxy else "home", network_of(address))
+        return ConnectionOwner("proxy" if is_proxy else "address", network_of(address))
 
-    # --- what it waits for ---
+    # --- its deadlines ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._look()
-        _make_way(self._lines.came(self, self._owner()))
+        self._set_deadline()
+        _close_for_another(self._connections.add(self, self._owner()))
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -108,14 +109,14 @@ class HttpConnection(H11Protocol):
         super().data_received(data)
 
     def handle_events(self) -> None:
-        """As uvicorn's: what came is looked through."""
+        """As uvicorn's: parses what was received."""
         super().handle_events()
-        self._look()
+        self._set_deadline()
 
     def on_response_complete(self) -> None:
-        """As uvicorn's: the answer was handed over, not yet taken."""
+        """As uvicorn's: the answer was handed over, but not yet read."""
         super().on_response_complete()
-        self._look()
+        self._set_deadline()
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -132,19 +133,19 @@ class HttpConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         super().connection_lost(exc)
-        self._lines.left(self)
+        self._connections.remove(self)
         _cancel(self._deadline)
         _cancel(self._stall)
 
     def drop(self, why: str) -> None:
         """End it, whatever is under way."""
-        self._lines.left(self)
+        self._connections.remove(self)
         if not self.transport.is_closing() or self.transport.get_write_buffer_size():
-            self._seldom.say(_log.info, f"a connection was ended: {why}")
+            self._seldom.say(_log.info, f"connection ended: {why}")
         self.transport.abort()
 
-    def _look(self) -> None:
-        """Whatever it waits for now has a deadline of its own, from now on."""
+    def _set_deadline(self) -> None:
+        """When the phase changes, the deadline starts again."""
         waits_for = self._waits_for()
         if (waits_for, self.cycle) == self._phase:
             return
@@ -163,9 +164,9 @@ class HttpConnection(H11Protocol):
         return "body" if self.cycle.more_body else "answer"
 
 
-def _make_way(line: HttpConnection | None) -> None:
-    if line is not None:
-        line.drop("there were too many, and it was the oldest")
+def _close_for_another(connection: HttpConnection | None) -> None:
+    if connection is not None:
+        connection.drop("there were too many, and it was the oldest")
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:
@@ -177,16 +178,16 @@ def server_config(
     app: Any,
     place: Web,
     seldom: Seldom,
-    lines: ConnectionSlots[HttpConnection] | None = None,
+    connections: ConnectionSlots[HttpConnection] | None = None,
     deadlines: Deadlines | None = None,
 ) -> uvicorn.Config:
-    """How uvicorn is to run.
+    """uvicorn's configuration.
 
-    :param seldom: takes the log lines that anybody can cause, of all that uvicorn and asyncio say.
+    :param seldom: takes the log lines that anybody can cause: everything uvicorn and asyncio log.
     """
     made = functools.partial(
         HttpConnection,
-        lines=ConnectionSlots() if lines is None else lines,
+        connections=ConnectionSlots() if connections is None else connections,
         deadlines=deadlines or Deadlines(),
         proxies=[ipaddress.ip_network(proxy) for proxy in place.proxies],
         seldom=seldom,
@@ -195,7 +196,7 @@ def server_config(
         app,
         host=place.host,
         port=place.port,
-        http=made,  # type: ignore[arg-type]  # called like the class
+        http=made,  # type: ignore[arg-type]  # called as the class would be
         ws="none",
         access_log=False,
         log_config=None,
@@ -211,7 +212,7 @@ def server_config(
 
 
 def _log_seldom(seldom: Seldom) -> None:
-    """What uvicorn and asyncio have to say, of which a stranger can cause any number."""
+    """Also for what uvicorn and asyncio log, of which a stranger can cause any number."""
     for name in ("uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers = [SeldomHandler(seldom)]

@@ -266,7 +266,7 @@ class Hub:
         self.broker = broker
         self.session = session
         self.trouble = session.trouble
-        self._shelf = SnapshotCache()
+        self._snapshots = SnapshotCache()
         self.process: Process | None = Process(self)
 
     def crash(self) -> None:
@@ -277,7 +277,7 @@ class Hub:
         self.process.end()
         self.process = None
         self.session.back_to_normal()
-        self._shelf = SnapshotCache()
+        self._snapshots = SnapshotCache()
         self.agenda.after(self.random.randint(S // 2, 20 * S), self.start)
 
     def start(self) -> None:
@@ -320,7 +320,7 @@ class Hub:
         place = urlsplit(request.url or "")
         parts = str(place.path).split("/")
         headers = {key.lower(): value for key, value in request.headers.items()}
-        state = SimpleNamespace(pool=SimpleNamespace(connection=self._connection), shelf=self._shelf)
+        state = SimpleNamespace(pool=SimpleNamespace(connection=self._connection), snapshots=self._snapshots)
         scope: dict[str, Any] = {"state": {}}  # nobody counts strangers here
         stub: Any = SimpleNamespace(headers=headers, app=SimpleNamespace(state=state), scope=scope)
         if parts[4] == "config":

@@ -247,14 +247,14 @@ def test_no_other_nights_download_is_gone_on_with(client: TestClient[Any], world
 def test_gates_that_ask_together_share_one_body(client: TestClient[Any], world: World, event: str) -> None:
     for _ in range(300):
         world.ticket(event)
-    shelf: SnapshotCache = client.app.state.shelf
+    snapshots: SnapshotCache = client.app.state.snapshots
     with futures.ThreadPoolExecutor(6) as gates:
-        with shelf.alone(event, True):
+        with snapshots.alone(event, True):
             waiting = [gates.submit(client.get, path(event), headers=AUTH) for _ in range(6)]
             world.ticket(event)
         answers = [answer.result(PATIENCE) for answer in waiting]
     assert {read(answer)[0].version for answer in answers} == {302}
-    assert len({answer.content for answer in answers}) == len(shelf) == 1
+    assert len({answer.content for answer in answers}) == len(snapshots) == 1
     world.ticket(event)  # and whoever asks later gets what is true later
     assert read(client.get(path(event), headers=AUTH))[0].version == 303
 

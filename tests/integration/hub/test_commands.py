@@ -181,7 +181,7 @@ def test_command_key_makes_a_key_once_and_shows_its_line_again(tmp_path: Path) -
     assert (made.returncode, stat.S_IMODE(out.stat().st_mode)) == (0, 0o600)
     assert "[command_keys]\nC1 = " in made.stdout
     again = hub("command-key", "--out", out)
-    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    assert (again.returncode, "exists already" in again.stderr) == (1, True)
     assert hub("command-key", "--out", out, "--show").stdout == made.stdout
     assert hub("command-key", "--out", out, "--show", "--id", "c-1").returncode == 2
 

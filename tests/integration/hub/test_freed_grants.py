@@ -74,7 +74,7 @@ def test_without_a_word_on_its_gate_a_grant_stays(held: Held) -> None:
 
 def test_a_gate_that_is_off_by_a_persons_word_frees_it_and_that_is_recorded(held: Held) -> None:
     held.says(5, online=False)
-    assert "gate-1 is to stay off" in held.free(is_off=True)
+    assert "Keep gate-1 off" in held.free(is_off=True)
     assert held.elsewhere() == "granted"
     assert held.world.all("SELECT actor, action, reason, details ->> 'scan_id' FROM audit_log") == [
         ("Ana", "free", "its card is dead", held.scan)

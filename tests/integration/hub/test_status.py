@@ -403,7 +403,11 @@ def test_the_command_tells_policy_homes_and_that_a_revoked_home_is_to_be_retired
     world.run("UPDATE events SET isolation_policy = 'home_gate', home_gates = '{gate-1,gate-2}'")
     told = hub("gates", "--config", config_file)
     assert told.returncode == 1
-    for words in ("PF, policy home_gate", "homes: gate-1, gate-2", "maguey-hub retire gate-1 --event PF"):
+    for words in (
+        "PF, policy home_gate",
+        "home gates: gate-1, gate-2",
+        "maguey-hub retire gate-1 --event PF",
+    ):
         assert words in told.stdout
     (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
     assert row["nights"][0]["home_gates"] == ["gate-1", "gate-2"]

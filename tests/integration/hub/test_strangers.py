@@ -26,7 +26,7 @@ from structlog.testing import capture_logs
 
 from demo.servers import free_port
 from hub.config import HubConfig
-from hub.web.connection_slots import MOST, MOST_OF_GATE, MOST_OF_HOME, ConnectionSlots
+from hub.web.connection_slots import MOST, MOST_OF_ADDRESS, MOST_OF_GATE, ConnectionSlots
 from hub.web.server import Deadlines
 from tests.integration.hub.test_api import TOKEN, hashed
 from tests.integration.hub.visiting import (
@@ -180,7 +180,7 @@ def test_whatever_somebody_says_the_connection_ends_and_the_server_goes_on(
 
 def test_of_one_address_the_oldest_silent_connection_gives_way() -> None:
     with serving(plain, NEVER) as server, contextlib.ExitStack() as stack:
-        lines = [stack.enter_context(server.connect(STRANGER)) for _ in range(MOST_OF_HOME)]
+        lines = [stack.enter_context(server.connect(STRANGER)) for _ in range(MOST_OF_ADDRESS)]
         assert server.ask(STRANGER, "/")[0] == 200
         assert is_ended(lines[0])
         assert is_open(lines[1])
@@ -192,7 +192,7 @@ def test_strangers_never_cost_a_gate_the_connection_it_has_nor_keep_it_from_anot
 ) -> None:
     world.gate("gate-1", hashed(TOKEN), world.event())
     with (
-        guarded(config, NEVER, ConnectionSlots(most=40, most_of_home=20)) as server,
+        guarded(config, NEVER, ConnectionSlots(most=40, most_of_address=20)) as server,
         contextlib.ExitStack() as stack,
     ):
         gate = stack.enter_context(server.connect(STRANGER, request(CONFIG, TOKEN)))

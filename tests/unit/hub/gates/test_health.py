@@ -97,7 +97,7 @@ def test_a_gate_that_sends_too_much_is_told() -> None:
 def test_what_a_gate_says_of_others_that_send_too_much_is_told() -> None:
     line = health_of(row(sees_flooding=["gate-9", "gate-3"]), NOW)
     assert (line.worry, line.troubles) == (
-        True, ("it says that these gates send more than any door can: gate-3, gate-9",),
+        True, ("it reports gates that send more than any door can: gate-3, gate-9",),
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
         ("done", "done", "", "done; the gate's record of it is not here yet"),
         ("refused", "refused", "it has expired", "refused: it has expired"),
         ("recorded", None, "", "done; the gate's record of it is here"),
-        ("recorded", "refused", "it did not open\x1b[2J", "which said: refused, it did not open?[2J"),
+        ("recorded", "refused", "it did not open\x1b[2J", "which replied: refused, it did not open?[2J"),
     ],
 )
 def test_what_became_of_an_order_is_told_in_words(

@@ -41,7 +41,7 @@ def test_each_policy_is_told_with_what_it_means(policy: str, word: str) -> None:
 
 def test_homes_and_retired_gates_are_told_apart() -> None:
     told = only(gate(1, night(retired_gates=["gate-2"])))
-    assert told.facts == ("homes: gate-1", "retired: gate-2")
+    assert told.facts == ("home gates: gate-1", "retired: gate-2")
 
 
 @pytest.mark.parametrize("policy", ["admit", "deny"])
@@ -60,7 +60,7 @@ def test_who_cannot_ask_is_named_and_may_as_well_be_off() -> None:
         gate(6, link="silent"),  # does not serve this night
     )
     assert told.facts == (
-        "on their own, or off: gate-2 (silent for 3 min), gate-3 (never heard), gate-4 (says so itself)",
+        "on their own, or off: gate-2 (silent for 3 min), gate-3 (never heard), gate-4 (by its own report)",
     )
 
 
@@ -81,7 +81,7 @@ def test_a_home_that_cannot_be_asked_is_to_be_retired(changes: dict[str, Any], w
 def test_tickets_should_be_divided_before_the_doors_open(minutes: int, worries: bool) -> None:
     doors = (NOW + timedelta(minutes=minutes)).isoformat()
     told = only(gate(1, night(home_gates=[], doors_open_at=doors)))
-    assert (told.facts[0], bool(told.troubles)) == ("homes: none yet", worries)
+    assert (told.facts[0], bool(told.troubles)) == ("home gates: none yet", worries)
 
 
 def test_the_next_night_comes_first_and_one_that_is_over_not_at_all() -> None:

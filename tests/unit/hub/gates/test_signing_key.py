@@ -51,7 +51,7 @@ def test_a_gate_with_the_printed_line_follows_what_the_key_signs(key_file: Path,
 def test_it_is_made_for_its_owner_only_and_never_over_another(key_file: Path) -> None:
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     before = key_file.read_bytes()
-    with pytest.raises(KeyFileError, match="is there already"):
+    with pytest.raises(KeyFileError, match="exists already"):
         make_key(key_file)
     assert key_file.read_bytes() == before
 

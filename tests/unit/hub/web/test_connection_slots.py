@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from hub.web.connection_slots import ConnectionOwner, ConnectionSlots
 
-MOST, OF_HOME, OF_GATE = 8, 3, 2
+MOST, OF_ADDRESS, OF_GATE = 8, 3, 2
 EVENTS = st.lists(
     st.one_of(
-        st.tuples(st.just("came"), st.sampled_from(["home", "proxy"]), st.integers(0, 5)),
+        st.tuples(st.just("came"), st.sampled_from(["address", "proxy"]), st.integers(0, 5)),
         st.tuples(st.just("showed"), st.integers(0, 30), st.integers(0, 3)),
         st.tuples(st.just("left"), st.integers(0, 30), st.just(0)),
     ),
@@ -22,21 +22,21 @@ EVENTS = st.lists(
 def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
     events: list[tuple[str, str | int, int]],
 ) -> None:
-    lines: ConnectionSlots[int] = ConnectionSlots(MOST, OF_HOME, OF_GATE)
+    lines: ConnectionSlots[int] = ConnectionSlots(MOST, OF_ADDRESS, OF_GATE)
     there: dict[int, ConnectionOwner] = {}
     for number, (what, which, name) in enumerate(events):
         gone: int | None = None
         if what == "came":
             there[number] = ConnectionOwner(str(which), str(name))
-            gone = lines.came(number, there[number])
+            gone = lines.add(number, there[number])
             assert gone is None or there[gone].kind != "gate"
         elif what == "showed" and which in there:
             owner = ConnectionOwner("gate", str(name))
             there[int(which)] = owner
-            gone = lines.showed(int(which), str(name))
+            gone = lines.identify(int(which), str(name))
             assert gone is None or there[gone] == owner
         elif what == "left":
-            lines.left(int(which))
+            lines.remove(int(which))
             there.pop(int(which), None)
         if gone is not None:
             del there[gone]
@@ -44,25 +44,25 @@ def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
         assert len(lines) == len(there) <= MOST
         for owner in there.values():
             same = sum(other == owner for other in there.values())
-            assert same <= {"home": OF_HOME, "gate": OF_GATE, "proxy": MOST}[owner.kind]
+            assert same <= {"address": OF_ADDRESS, "gate": OF_GATE, "proxy": MOST}[owner.kind]
 
 
 def test_of_one_address_the_oldest_gives_way_and_of_all_the_oldest_of_who_has_most() -> None:
-    lines: ConnectionSlots[str] = ConnectionSlots(most=4, most_of_home=3)
-    mine, theirs = ConnectionOwner("home", "mine"), ConnectionOwner("home", "theirs")
-    assert lines.came("mine", mine) is None
+    lines: ConnectionSlots[str] = ConnectionSlots(most=4, most_of_address=3)
+    mine, theirs = ConnectionOwner("address", "mine"), ConnectionOwner("address", "theirs")
+    assert lines.add("mine", mine) is None
     for number in range(3):
-        assert lines.came(f"theirs {number}", theirs) is None
-    assert lines.came("theirs 3", theirs) == "theirs 0"
-    assert lines.came("another", ConnectionOwner("home", "another")) == "theirs 1"
+        assert lines.add(f"theirs {number}", theirs) is None
+    assert lines.add("theirs 3", theirs) == "theirs 0"
+    assert lines.add("another", ConnectionOwner("address", "another")) == "theirs 1"
     assert lines.owner("mine") == mine
 
 
 def test_where_all_are_gates_a_stranger_finds_no_room() -> None:
     lines: ConnectionSlots[str] = ConnectionSlots(most=2)
     for gate in ("gate-1", "gate-2"):
-        lines.came(gate, ConnectionOwner("home", gate))
-        lines.showed(gate, gate)
-    assert lines.came("stranger", ConnectionOwner("home", "s")) == "stranger"
-    assert lines.showed("stranger", "gate-3") is None  # it was on its way out when it said so
+        lines.add(gate, ConnectionOwner("address", gate))
+        lines.identify(gate, gate)
+    assert lines.add("stranger", ConnectionOwner("address", "s")) == "stranger"
+    assert lines.identify("stranger", "gate-3") is None  # it was on its way out when it said so
     assert len(lines) == 2
