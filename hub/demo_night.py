@@ -1,8 +1,8 @@
-"""One night to show and to test with: tickets, VIP tables, two gates. The same for the same seed.
+"""One night for demos and tests: tickets, VIP tables, two gates. The same seed makes the same night.
 
-Numbers, for presenting "a ticket by number" at the demo's gates: 1–6 hosts of tables 1–6
-(table 6 is not paid for), 7–18 linked guests, 19–21 cancelled, 22–24 refunded, 25–500 general
-admission, 501–524 guest passes (524 cancelled), 525–534 tickets for the next night.
+Numbers by which a ticket can be presented at the demo's gates: 1–6 hosts of tables 1–6 (table 6 is not paid),
+7–18 linked guests, 19–21 cancelled, 22–24 refunded, 25–500 general admission, 501–524 guest passes (524
+cancelled), 525–534 tickets for the next night.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class SeedTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeedGate(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate with its bearer token, which only this file holds."""
+    """A gate with its bearer token, which is nowhere but in this file."""
 
     gate_id: str
     name: str
@@ -118,7 +118,7 @@ class SeedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoNight(msgspec.Struct, frozen=True):
-    """When doors open and when it ends; aware. `day` is the date in its codes."""
+    """When the doors open and when it ends; aware. `day` is the date in its codes."""
 
     day: date
     doors_open_at: datetime
@@ -131,10 +131,10 @@ class DemoNight(msgspec.Struct, frozen=True):
 
 
 def demo_night_of(day: date | None, now: datetime) -> DemoNight:
-    """Tonight, doors open an hour ago, eight hours to go; or a given date, 22:00 to 06:00.
+    """Tonight, from an hour ago for nine hours; or a given date, from 22:00 to 06:00.
 
     :param now: aware; its time zone is the venue's.
-    :raises UsageError: a date that would not fit into 1970 to 2199, as every time at the hub must.
+    :raises UsageError: the date is too early or late: every time at the hub is within 1970 to 2199.
     """
     if day is not None and not _FIRST_YEAR <= day.year <= _LAST_YEAR:
         raise UsageError(
@@ -235,7 +235,7 @@ class _Maker:
     ) -> SeedTicket:
         code = ticket_code(event.code, self._days[event.code], self.source)
         holder = reservation["purchaser_name"] if reservation and kind == "vip_host" else self._name()
-        # every third ticket is printed as the purchase site prints it today
+        # every third ticket is in the form the purchase site prints
         signature = sign(code, self.key) if len(self.tickets) % 3 == 2 else None
         ticket = self._add(code, signature, kind, event.code, holder, status, reservation)
         row: SeedRow = {
@@ -258,7 +258,7 @@ class _Maker:
         row |= {"guest_name": holder, "qr_code_token": code, "qr_signature": signature, "status": status}
         self.rows["seed_passes"].append(row)
 
-    def _add(  # noqa: PLR0913, PLR0917 - these are the columns of the file
+    def _add(  # noqa: PLR0913, PLR0917 – the columns of the file
         self,
         code: str,
         signature: str | None,
@@ -296,7 +296,7 @@ class _Maker:
         hashed = hashlib.sha256(token.encode()).hexdigest()
         row = {"gate_id": gate.gate_id, "venue": self.venue, "name": gate.name, "token_hash": hashed}
         self.rows["seed_gates"].append(row)
-        # tomorrow's list as well, so that tomorrow's guests are told which night their ticket is for
+        # tomorrow's list as well, so that its guests see which night their ticket is for
         for night in (self.tonight, self.tomorrow):
             self.rows["seed_gate_events"].append({"gate_id": gate.gate_id, "event_id": night.event_id})
         return gate
@@ -314,12 +314,12 @@ _ORDER: Sequence[str] = (
 )
 
 
-def seed_demo(  # noqa: PLR0913, PLR0917 - what a night is made of
+def seed_demo(  # noqa: PLR0913, PLR0917 – what a night consists of
     conn: Connection, venue: str, night: DemoNight, source: random.Random, out: Path, gates: int = 2
 ) -> SeedFile:
     """Write the demo's night into an empty, migrated database, and its secrets into `out`.
 
-    :raises SeedError: it is there already, or the file cannot be written; nothing was changed.
+    :raises SeedError: the database has one already, or the file cannot be written; nothing was changed.
     """
     maker = _Maker(venue, night, source, gates)
     made = maker.make()
@@ -328,13 +328,11 @@ def seed_demo(  # noqa: PLR0913, PLR0917 - what a night is made of
             _refuse_if_seeded(conn)
             for name in _ORDER:
                 conn.execute(query(name), {"rows": msgspec.json.encode(maker.rows[name]).decode()})
-            # before the commit: tokens that nobody has would be of no use
+            # before the commit, because a night whose tokens nobody has would be useless
             _write(out, msgspec.json.format(msgspec.json.encode(made)))
     except UniqueViolation as error:
         what = error.diag.constraint_name
-        raise SeedError(
-            f"The database already holds something of the demo ({what}). Use an empty one."
-        ) from None
+        raise SeedError(f"The database already has parts of the demo ({what}). Use an empty one.") from None
     return made
 
 
@@ -343,12 +341,12 @@ def _refuse_if_seeded(conn: Connection) -> None:
     if row is not None:
         raise SeedError(
             f"This database already has '{row['name']}'; nothing was changed. "
-            "To seed again, create an empty database and migrate it."
+            "To seed another night, create an empty database and migrate it."
         )
 
 
 def _write(out: Path, data: bytes) -> None:
-    """Readable by its owner only: it holds every code and the gates' tokens."""
+    """Readable by its owner only, because it has every code and the gates' tokens."""
     try:
         file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(file, "wb") as opened:

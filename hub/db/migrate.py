@@ -21,7 +21,6 @@ import psycopg
 import structlog
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import dict_row
 
 from hub.db.connection import Connection, connect, conninfo, database_error_in_words
 from hub.db.statements import query, sql_folder
@@ -139,15 +138,6 @@ def normalise(dump: str) -> str:
     """Only the statements, without what differs between versions of pg_dump and without owners."""
     lines = [_OWNER.sub(r"\1", line) for line in dump.splitlines() if not _NOISE.match(line)]
     return "\n".join(lines) + "\n"
-
-
-def load_schema(dsn: str) -> None:
-    """Turn an empty database into what `schema.sql` says; the roles may exist, they belong to the server."""
-    text = (sql_folder() / "schema.sql").read_bytes()
-    with psycopg.connect(dsn, row_factory=dict_row) as conn:
-        conn.execute(query("trust_the_dump"))
-        conn.execute(query("make_roles"))
-        conn.execute(text)
 
 
 def main() -> None:

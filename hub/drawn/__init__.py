@@ -1,1 +1,1 @@
-"""What the documentation draws from a migrated database."""
+"""Parts of the documentation that are drawn from a migrated database."""

@@ -1,7 +1,7 @@
-"""The tables of docs/security.md: who may do what, as the database has it.
+"""The tables of docs/security.md: the rights granted in the database.
 
-``python -m hub.drawn.rights DSN [FILE]`` rewrites what stands between the two markers in FILE, which is
-docs/security.md unless another is named. A test compares them, so that no right comes in unseen.
+``python -m hub.drawn.rights DSN [FILE]`` rewrites the text between two markers in FILE, by default
+docs/security.md. A test compares them, so that no right is granted unnoticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ORDER = ("select", "insert", "update", "delete")
 
 
 def rights(conn: Connection) -> str:
-    """All of it, as Markdown: tables, columns, rows, functions."""
+    """All rights as Markdown: tables, columns, rows, functions."""
     granted = [row for row in _rows(conn, "rights_on_tables") if "yoyo" not in row["name"]]
     functions = _rows(conn, "rights_on_functions")
     parts = (
@@ -50,7 +50,7 @@ def _tables(granted: list[dict[str, Any]]) -> str:
 
 
 def _actions(found: list[dict[str, Any]], role: str) -> str:
-    """What a role may do with one table; in brackets what only with some columns."""
+    """What a role may do with one table; in brackets what it may only do with some columns."""
     mine = {row["action"]: row["columns"] for row in found if row["role"] == role}
     rest = sorted(set(mine) - set(_ORDER))
     said = [f"({action})" if mine[action] else action for action in (*_ORDER, *rest) if action in mine]

@@ -1,7 +1,7 @@
 """The diagrams of docs/data-model.md, drawn from the transitions in the database.
 
-``python -m hub.drawn.states DSN [FILE]`` rewrites what stands between the two markers in FILE, which is
-docs/data-model.md unless another is named. A test compares them.
+``python -m hub.drawn.states DSN [FILE]`` rewrites the text between two markers in FILE, by default
+docs/data-model.md. A test compares them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MACHINES = {
     "guest_pass": ("A guest pass", "vip_guest_passes"),
     "order": ("An order", "orders"),
 }
-"""What each machine is called, and the table whose `status` it is."""
+"""The title of each machine, and the table whose `status` it is."""
 
 _CONDITIONS = {
     "before_start": "before the night has started",
@@ -35,7 +35,7 @@ _CONDITIONS = {
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a machine. `condition`: empty, or a key of what is said in the diagram."""
+    """One step of a machine. `condition`: empty, or a key of `_CONDITIONS`."""
 
     machine: str
     from_state: str
@@ -49,7 +49,7 @@ def transitions(conn: Connection) -> list[Transition]:
 
 
 def first_states(conn: Connection) -> dict[str, str]:
-    """The state each machine begins in: its column's default."""
+    """The first state of each machine: its column's default."""
     tables = {table: machine for machine, (_, table) in MACHINES.items()}
     found = conn.execute(query("first_states"), {"tables": list(tables)}).fetchall()
     return {tables[row["table_name"]]: row["first_state"] for row in found}
@@ -81,9 +81,7 @@ def put_into(text: str, drawn: str, begin_mark: str = BEGIN, end_mark: str = END
     before, begin, rest = text.partition(begin_mark)
     _, end, after = rest.partition(end_mark)
     if not (begin and end):
-        raise HubError(
-            f"There is no place for what is drawn: put '{begin_mark}' and '{end_mark}' on lines of their own."
-        )
+        raise HubError(f"The file has no markers: put '{begin_mark}' and '{end_mark}' on lines of their own.")
     return f"{before}{begin_mark}\n\n{drawn}\n\n{end_mark}{after}"
 
 

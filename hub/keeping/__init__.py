@@ -1,1 +1,1 @@
-"""What is kept and for how long, and what has to be done every hour."""
+"""Retention, and the work of every hour."""

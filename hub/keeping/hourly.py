@@ -1,4 +1,4 @@
-"""What has to be done every hour and that nobody waits for: nights completed, months made, old ones gone."""
+"""The work of every hour that nobody waits for: complete nights, make months of scans, drop old ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hub.db.statements import query
 from hub.keeping.retention import archive, months_before
 
 MONTHS_AHEAD = 3
-"""Parts of scan_logs made in advance: housekeeping may fail for so long before the default part is used."""
+"""Partitions of scan_logs made in advance: so long housekeeping may fail before the default one is used."""
 
 _UNPAID_MINUTES = 30
 _MAIL_DAYS = 30
@@ -42,20 +42,19 @@ class _Purged(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class HourlyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step came to, in a line; `failed`: it is tried again in an hour."""
+    """The result of one step, in a line; `failed`: it is tried again in an hour."""
 
     line: str
     failed: bool = False
 
 
 def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[HourlyResult]:
-    """Do every step, each in a transaction of its own, so that one that fails stops none of the others.
+    """Do every step, each in a transaction of its own, so that a failure stops none of the others.
 
-    May run as often as anybody likes, and on several machines at once: whoever comes second says so and does
-    nothing.
+    May run as often as you like, and on several machines at once: the second one says so and does nothing.
 
     :param conn: in autocommit mode, with the service's rights.
-    :param now: with its time zone UTC.
+    :param now: in UTC.
     :raises psycopg.errors.UndefinedFunction: the database is not migrated; nothing was done.
     """
     conn.execute(query("keeping_is_migrated"))
@@ -76,7 +75,7 @@ def _complete(what: str, conn: Connection, _settings: Archive, now: datetime) ->
 
 def _release(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
     done = ask(conn, "release_unpaid", _Released, minutes=_UNPAID_MINUTES, now=now)
-    return _step(what, done, f"{done.released} released that nobody paid for in {_UNPAID_MINUTES} minutes")
+    return _step(what, done, f"{done.released} released that were not paid in {_UNPAID_MINUTES} minutes")
 
 
 def _partitions(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
@@ -96,9 +95,9 @@ def _mail(what: str, conn: Connection, _settings: Archive, now: datetime) -> Hou
 
 def _retention(what: str, conn: Connection, settings: Archive, now: datetime) -> HourlyResult:
     done = archive(conn, months_before(now, settings.keep_months), now)
-    told = [f"{one.month} archived ({one.scans:,} scans)" for one in done.months]
-    told += [f"{one.month} stays: {one.why}" for one in done.kept]
-    return _step(what, done, ", ".join(told) or f"nothing older than {settings.keep_months} months")
+    lines = [f"{one.month} archived ({one.scans:,} scans)" for one in done.months]
+    lines += [f"{one.month} stays: {one.why}" for one in done.kept]
+    return _step(what, done, ", ".join(lines) or f"nothing older than {settings.keep_months} months")
 
 
 def _step(what: str, done: FunctionAnswer, line: str) -> HourlyResult:

@@ -1,1 +1,1 @@
-"""Tickets sold and given back: orders, what is left, and the cancellation of a night (domain 2.1, 2.2)."""
+"""Selling and refunding tickets: orders, availability, cancellation of a night (domain 2.1, 2.2)."""

@@ -9,7 +9,7 @@ from hub.db.connection import Connection
 
 
 class TypeLeft(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one ticket type; `capacity` and `remaining` are None where nothing limits it."""
+    """One ticket type; `capacity` and `remaining` are None if nothing limits it."""
 
     name: str
     sold: int
@@ -19,7 +19,7 @@ class TypeLeft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Availability(FunctionAnswer, frozen=True, kw_only=True):
-    """Of a night. Cancelled and refunded tickets are not sold. `error`: ``EVENT_NOT_FOUND``."""
+    """A night. Cancelled and refunded tickets do not count as sold. `error`: ``EVENT_NOT_FOUND``."""
 
     event_id: str | None = None
     status: str = ""
@@ -30,7 +30,7 @@ class Availability(FunctionAnswer, frozen=True, kw_only=True):
 
 
 def event_availability(conn: Connection, event_id: str) -> Availability:
-    """What is sold and left of a night, and of each of its types.
+    """How many tickets of a night are sold and left, in all and by type.
 
     :param event_id: uuid of the night.
     """

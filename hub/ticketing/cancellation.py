@@ -1,4 +1,4 @@
-"""Cancelling a night before it starts, and giving the money back (domain 2.2, Cancellation)."""
+"""Cancels a night before it starts, and refunds what was paid (domain 2.2, Cancellation)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.db.statements import query
 
 
 class CancelledNight(msgspec.Struct, frozen=True, kw_only=True):
-    """The night it is about."""
+    """The night to cancel."""
 
     event_id: str
     code: str
@@ -21,21 +21,21 @@ class CancelledNight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundShare(msgspec.Struct, frozen=True, kw_only=True):
-    """How many refunds of one kind, and how much."""
+    """Number and sum of the refunds of one kind."""
 
     count: int = 0
     cents: int = 0
 
 
 class RefundsByKind(msgspec.Struct, frozen=True, kw_only=True):
-    """`tables`: with all that was paid with them. `tickets`: sold without an order."""
+    """`tables`: with everything paid together with them. `tickets`: sold without an order."""
 
     orders: RefundShare = RefundShare()
     tables: RefundShare = RefundShare()
     tickets: RefundShare = RefundShare()
 
 
-class _Numbers(FunctionAnswer, frozen=True, kw_only=True):
+class _CancellationFigures(FunctionAnswer, frozen=True, kw_only=True):
     event: CancelledNight | None = None
     orders: int = 0
     tickets: int = 0
@@ -48,8 +48,8 @@ class _Numbers(FunctionAnswer, frozen=True, kw_only=True):
     currency: str | None = None
 
 
-class CancellationPreview(_Numbers, frozen=True, kw_only=True):
-    """What cancelling would do. `by_hand_cents`: paid, but not through the payment service.
+class CancellationPreview(_CancellationFigures, frozen=True, kw_only=True):
+    """What a cancellation would do. `by_hand_cents`: paid, but not through the payment service.
 
     `error` if `can_cancel` is false: ``EVENT_STARTED``, ``EVENT_CANCELLED``, ``EVENT_COMPLETED``; without
     `success`: ``EVENT_NOT_FOUND``, ``NOT_ALLOWED``.
@@ -58,11 +58,11 @@ class CancellationPreview(_Numbers, frozen=True, kw_only=True):
     can_cancel: bool = False
 
 
-class CancellationResult(_Numbers, frozen=True, kw_only=True):
-    """What a cancellation did; `already`: somebody else did it before, with these numbers.
+class CancellationResult(_CancellationFigures, frozen=True, kw_only=True):
+    """What a cancellation did; `already`: an earlier one did, with these figures.
 
-    `error`: those of `CancellationPreview`, ``INVALID_ARGUMENT``, and ``INVALID_AMOUNT`` when the refunds are
-    not what was expected; `refund_total_cents` is then what they are.
+    `error`: those of `CancellationPreview`, ``INVALID_ARGUMENT``, and ``INVALID_AMOUNT`` if the refunds are
+    not as expected; `refund_total_cents` then has their sum.
     """
 
     already: bool = False
@@ -72,7 +72,7 @@ class CancellationResult(_Numbers, frozen=True, kw_only=True):
 
 
 class RefundedOrder(FunctionAnswer, frozen=True, kw_only=True):
-    """`refund_id`: None if no payment service knows of it.
+    """`refund_id`: None if it was not paid through the payment service.
 
     `error`: ``ORDER_NOT_FOUND``, ``NOT_ALLOWED``, ``INVALID_ARGUMENT``.
     """
@@ -84,7 +84,7 @@ class RefundedOrder(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
-    """Money to be given back. `refund_id` is its idempotency key at the payment service."""
+    """A payment to refund. `refund_id` is its idempotency key at the payment service."""
 
     refund_id: str
     stripe_payment_intent_id: str
@@ -106,16 +106,16 @@ class RefundOutcome(FunctionAnswer, frozen=True, kw_only=True):
 
 
 def preview_event_cancellation(conn: Connection, event_id: str) -> CancellationPreview:
-    """What cancelling this night would do and cost; changes nothing."""
+    """What cancelling a night would do and cost; changes nothing."""
     return ask(conn, "preview_event_cancellation", CancellationPreview, event_id=event_id)
 
 
 def cancel_event(
     conn: Connection, event_id: str, actor: str, reason: str, expected_total_cents: int | None = None
 ) -> CancellationResult:
-    """Cancel a night that has not started, everything of it, and queue each payment's refund once.
+    """Cancel everything of a night that has not started, and queue the refund of each payment once.
 
-    :param expected_total_cents: the refunds whoever confirmed was shown; nothing is done if they changed.
+    :param expected_total_cents: the refunds that were shown and confirmed; nothing is done if they changed.
     """
     return ask(
         conn,
@@ -129,14 +129,14 @@ def cancel_event(
 
 
 def refund_order(conn: Connection, order_id: str, reason: str, actor: str) -> RefundedOrder:
-    """Give one order's money back; its tickets are good for nothing from then on."""
+    """Refund one order; its tickets are no longer valid."""
     return ask(conn, "refund_order", RefundedOrder, order_id=order_id, reason=reason, actor=actor)
 
 
 def next_refunds(conn: Connection, limit: int = 10) -> list[Refund]:
-    """Refunds that are due, now this worker's for ten minutes.
+    """Refunds that are due, reserved for this worker for ten minutes.
 
-    :raises psycopg.Error: the database is to blame; the worker asks again later.
+    :raises psycopg.Error: the database failed; the worker asks again later.
     """
     with conn.transaction():
         rows = conn.execute(query("next_refunds"), {"limit": limit}).fetchall()
@@ -144,10 +144,10 @@ def next_refunds(conn: Connection, limit: int = 10) -> list[Refund]:
 
 
 def refund_done(conn: Connection, refund_id: str, stripe_refund_id: str) -> RefundOutcome:
-    """The payment service has given the money back."""
+    """The payment service has made the refund."""
     return ask(conn, "refund_done", RefundOutcome, refund_id=refund_id, stripe_refund_id=stripe_refund_id)
 
 
 def refund_failed(conn: Connection, refund_id: str, error: str) -> RefundOutcome:
-    """It has not: tried again later, five times in all. `error`: the payment service's words."""
+    """The refund failed; it is tried again later, five times in all. `error`: the payment service's words."""
     return ask(conn, "refund_failed", RefundOutcome, refund_id=refund_id, reason=error)

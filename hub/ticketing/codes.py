@@ -1,4 +1,4 @@
-"""Make the codes of tickets and guest passes, and their printed forms: protocol 4.1."""
+"""Codes of tickets and guest passes, and their printed forms: protocol 4.1."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stdnum.iso7064 import mod_37_36
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: no I, L, O, U."""
 RANDOM_CHARS = 16
-"""5 bits each: the 80 bits a code needs at least (protocol 4.1)."""
+"""5 bits each make the 80 bits a code needs (protocol 4.1)."""
 
 
 def ticket_code(event_code: str, day: date, source: random.Random) -> str:
     """``MGY-{EVENT}-{YYYYMMDD}-{RANDOM}`` with its check character.
 
-    :param source: `secrets.SystemRandom()` for tickets that are sold; a seeded one for tests.
+    :param source: `secrets.SystemRandom()` for tickets that are sold, a seeded one in tests.
     """
     return _checked(f"MGY-{event_code}-{day:%Y%m%d}-{_random(source)}")
 
@@ -36,7 +36,7 @@ def sign(code: str, key: bytes) -> str:
 
 
 def printed_json(code: str, signature: str, reservation_id: str | None = None) -> str:
-    """What the purchase site prints as QR: the Maguey JSON."""
+    """The Maguey JSON, which the purchase site prints as QR."""
     meta = {"reservationId": reservation_id} if reservation_id else {}
     return json.dumps({"token": code, "signature": signature, "meta": meta}, separators=(",", ":"))
 
@@ -46,6 +46,6 @@ def _random(source: random.Random) -> str:
 
 
 def _checked(code: str) -> str:
-    """With the ISO 7064 MOD 37,36 check character over the whole code without its hyphens."""
+    """Adds the ISO 7064 MOD 37,36 check character of the code without its hyphens."""
     digit: str = mod_37_36.calc_check_digit(code.replace("-", ""))
     return code + digit

@@ -1,6 +1,6 @@
-"""Orders of tickets, payments that failed, and messages of the payment service that are worked once.
+"""Orders of tickets, failed payments, and the payment service's messages, each handled once.
 
-Nothing here talks to the payment service: its messages are told to these functions, as often as they come.
+Nothing here talks to the payment service. Its messages are passed to these functions as often as they come.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import msgspec
 
 from hub.db.call import FunctionAnswer, ask
 from hub.db.connection import Connection
-from hub.db.statements import query
 
 PaymentType = Literal["ga_ticket", "vip_reservation"]
 
 
 class SoldTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """One ticket of an order. `price_cents`: what the guest paid for it, without fees."""
+    """One ticket of an order. `price_cents`: its price without fees."""
 
     ticket_id: str
     qr_code_data: str
@@ -31,7 +30,8 @@ class SoldTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What was paid. `total_amount_cents`: with fees. Without payment and session it is not known again."""
+    """What was paid. `total_amount_cents`: with fees. Without payment and session, a repetition goes
+    unnoticed."""
 
     event_id: str
     total_amount_cents: int
@@ -45,11 +45,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedOrder(FunctionAnswer, frozen=True, kw_only=True):
-    """An order as it was recorded; `already`: by an earlier call. `ticket_ids`: uuids, in the lines' order.
+    """A recorded order; `already`: by an earlier call. `ticket_ids`: uuids, in the lines' order.
 
     `error`: ``EVENT_NOT_FOUND``, ``EVENT_CANCELLED``, ``EVENT_COMPLETED``, ``EVENT_OVER``, ``SOLD_OUT``,
     ``ALREADY_PROCESSED`` (the payment bought something else), ``INVALID_AMOUNT``, ``INVALID_ARGUMENT``.
-    After any of them there is a payment and no ticket: it has to be given back.
+    After any of them there is a payment without a ticket: it has to be refunded.
     """
 
     already: bool = False
@@ -63,7 +63,7 @@ class RecordedOrder(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class PaymentFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment that failed, as the payment service told it."""
+    """A failed payment, as the payment service reported it."""
 
     payment_type: PaymentType
     amount_cents: int
@@ -84,14 +84,15 @@ class RecordedFailure(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class Webhook(FunctionAnswer, frozen=True, kw_only=True):
-    """`already`: the message was worked before, with this `outcome`. `error`: ``INVALID_ARGUMENT``."""
+    """`already`: the message was handled before, with this `outcome`. `error`: ``INVALID_ARGUMENT``."""
 
     already: bool = False
     outcome: str | None = None
 
 
 def record_ticket_order(conn: Connection, order: Order, lines: tuple[SoldTicket, ...]) -> RecordedOrder:
-    """Order, payment and tickets in one transaction, once for each payment; everybody is told the same."""
+    """Record order, payment and tickets in one transaction, once for each payment; repetitions get its
+    answer."""
     return ask(
         conn,
         "record_ticket_order",
@@ -102,27 +103,17 @@ def record_ticket_order(conn: Connection, order: Order, lines: tuple[SoldTicket,
 
 
 def record_payment_failure(conn: Connection, failure: PaymentFailure) -> RecordedFailure:
-    """Write it down for the owner, once for each message of the payment service."""
+    """Record it for the owner, once for each message of the payment service."""
     wanted = msgspec.structs.asdict(failure) | {"metadata": msgspec.json.encode(failure.metadata).decode()}
     return ask(conn, "record_payment_failure", RecordedFailure, **wanted)
 
 
 def webhook_begin(conn: Connection, stripe_event_id: str, kind: str) -> Webhook:
-    """Begin to work a message; leave it alone if `already`. In one transaction with the work and its end."""
+    """Begin to handle a message; skip it if `already`. In one transaction with the work and
+    `webhook_done`."""
     return ask(conn, "webhook_begin", Webhook, stripe_event_id=stripe_event_id, kind=kind)
 
 
 def webhook_done(conn: Connection, stripe_event_id: str, outcome: str) -> Webhook:
-    """The message is worked; `outcome`: what came of it, a word or more."""
+    """The message is handled; `outcome`: the result, in a word or more."""
     return ask(conn, "webhook_done", Webhook, stripe_event_id=stripe_event_id, outcome=outcome)
-
-
-def cleanup_expired_webhook_idempotency(conn: Connection) -> int:
-    """Forget messages worked more than 30 days ago; returns how many.
-
-    :raises psycopg.Error: the database is to blame; housekeeping tries again.
-    """
-    with conn.transaction():
-        row = conn.execute(query("cleanup_expired_webhook_idempotency")).fetchone()
-    assert row is not None
-    return int(row["forgotten"])

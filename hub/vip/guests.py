@@ -1,6 +1,6 @@
-"""Who sits at a table: tickets on its guest list, and its seats (domain 2.1, 2.2).
+"""A table's guest list and its seats (domain 2.1, 2.2).
 
-The purchaser keeps the list until the night starts, staff until it is over. Every function commits, and
+The purchaser may change the list until the night starts, staff until it is over. Every function commits, and
 answers with an `error` of docs/data-model.md instead of raising.
 """
 
@@ -11,7 +11,7 @@ from hub.db.connection import Connection
 
 
 class SeatedTicket(FunctionAnswer, frozen=True, kw_only=True):
-    """A ticket that sits at a table. `linked` of `capacity` seats have linked tickets.
+    """A ticket on a guest list. `linked` of `capacity` seats have linked tickets.
 
     `error`: ``RESERVATION_NOT_FOUND``, ``TICKET_NOT_FOUND``, ``NOT_ALLOWED``, ``EVENT_CANCELLED``,
     ``EVENT_COMPLETED``, ``EVENT_OVER``, ``GUEST_LIST_FROZEN``, ``RESERVATION_NOT_CONFIRMED``,
@@ -27,7 +27,7 @@ class SeatedTicket(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class UnlinkedTicket(FunctionAnswer, frozen=True, kw_only=True):
-    """A ticket that is plain general admission again.
+    """A ticket taken off its guest list: general admission again.
 
     `error`: ``TICKET_NOT_FOUND``, ``TICKET_NOT_LINKED``, ``NOT_ALLOWED`` (also for the host's own
     ticket), ``EVENT_CANCELLED``, ``EVENT_COMPLETED``, ``EVENT_OVER``, ``GUEST_LIST_FROZEN``.
@@ -38,7 +38,7 @@ class UnlinkedTicket(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class TableSeats(FunctionAnswer, frozen=True, kw_only=True):
-    """A table's seats: those of passes that are not cancelled, of linked tickets, and what is left.
+    """A table's seats: taken by passes that are not cancelled, by linked tickets, and left.
 
     `error`: ``RESERVATION_NOT_FOUND``, ``NOT_ALLOWED``.
     """
@@ -56,10 +56,10 @@ def link_ticket_to_vip(
     linked_by: str | None = None,
     by_staff: bool = False,
 ) -> SeatedTicket:
-    """Put a ticket on a table's guest list; the same again changes nothing.
+    """Put a ticket on a table's guest list; a repetition changes nothing.
 
-    :param linked_by: who did it, for the audit log; None: whoever the connection is.
-    :param by_staff: at the door, also once the night has started; leaves an audit row.
+    :param linked_by: who did it, for the audit log; None for the login of the connection.
+    :param by_staff: allowed at the door after the night has started, with an audit row.
     """
     return ask(
         conn,
@@ -73,12 +73,12 @@ def link_ticket_to_vip(
 
 
 def unlink_ticket_from_vip(conn: Connection, ticket_id: str, actor: str | None = None) -> UnlinkedTicket:
-    """Take a ticket off its table's guest list, and count the table again."""
+    """Take a ticket off its table's guest list, and count the table's guests again."""
     return ask(conn, "unlink_ticket_from_vip", UnlinkedTicket, ticket_id=ticket_id, actor=actor)
 
 
 def check_vip_capacity(conn: Connection, reservation_id: str) -> TableSeats:
-    """How many seats a table has, and how many are left."""
+    """A table's seats, and how many are left."""
     return ask(conn, "check_vip_capacity", TableSeats, reservation_id=reservation_id)
 
 

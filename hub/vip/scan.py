@@ -1,6 +1,6 @@
 """The VIP scan contract from Python: domain 2.5, same fields, typed.
 
-Nobody at a door can do anything with an exception: a database error is a result too.
+A database error is a result too, because nobody at a door can do anything with an exception.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 
 class VipScanResult(FunctionAnswer, frozen=True, kw_only=True):
-    """Outcome of one scan of a guest pass.
+    """The result of one scan of a guest pass.
 
     `error`: ``PASS_NOT_FOUND``, ``PASS_CANCELLED``, ``RESERVATION_NOT_FOUND``,
     ``RESERVATION_NOT_CONFIRMED`` or ``RPC_ERROR``; None on success. `last_entry_time`: the
@@ -37,7 +37,7 @@ class VipScanResult(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class LinkedTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a ticket belongs to a VIP table, and whether that gives it the right to come back."""
+    """Whether a ticket belongs to a VIP table, and whether its guest may therefore come back."""
 
     is_vip_linked: bool
     allow_reentry: bool = False
@@ -55,7 +55,7 @@ def process_vip_scan_with_reentry(
     """Scan a guest pass: first entry, re-entry, or why not. Commits.
 
     :param pass_id: uuid of the pass.
-    :param scanned_by: gate id or a staff member's name, as it shall stand in the log.
+    :param scanned_by: gate id or a staff member's name, for the log.
     """
     return ask(conn, "process_vip_scan_with_reentry", VipScanResult, pass_id=pass_id, scanned_by=scanned_by)
 
@@ -68,8 +68,8 @@ def check_vip_linked_ticket_reentry(conn: Connection, ticket_id: str) -> LinkedT
     try:
         with conn.transaction():
             row = conn.execute(query("check_vip_linked_ticket_reentry"), {"ticket_id": ticket_id}).fetchone()
-        assert row is not None  # a function call always gives one row
+        assert row is not None  # a function call always returns a row
         return msgspec.convert(next(iter(row.values())), LinkedTicket)
     except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
-        _log.error("vip link check failed", ticket_id=ticket_id, error=one_line(error))
+        _log.error("link check failed", ticket_id=ticket_id, error=one_line(error))
         return LinkedTicket(is_vip_linked=False, error=RPC_ERROR, message=one_line(error))

@@ -1,12 +1,11 @@
-"""Tables sold: reservations, the one checkout of a table and its host's ticket, the end of a night.
+"""Tables sold: reservations, and the joint checkout of a table and its host's ticket.
 
-Each function is one transaction and commits. The same payment again is told what it bought the first time.
+Each function is one transaction and commits. A repeated payment gets the answer of the first time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +15,7 @@ from hub.db.connection import Connection
 
 
 class Purchaser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who buys a table, its host. `email` is how they are known to the shop afterwards."""
+    """The host, who buys the table. `email`: by which the shop knows them afterwards."""
 
     name: str
     email: str | None = None
@@ -25,7 +24,7 @@ class Purchaser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HostTicket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The host's own ticket; its code is the one code they show. `price_cents`: part of what was paid."""
+    """The host's own ticket, whose code is the only one they show. `price_cents`: its part of the payment."""
 
     ticket_id: str
     price_cents: int
@@ -35,12 +34,12 @@ class HostTicket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reservation(FunctionAnswer, frozen=True, kw_only=True):
-    """A table reserved; `already`: by an earlier call. `pass_ids`: uuids, by guest number.
+    """A reserved table; `already`: by an earlier call. `pass_ids`: uuids by guest number.
 
     `error`: ``INVALID_ARGUMENT``, ``INVALID_AMOUNT``, ``EVENT_NOT_FOUND``, ``EVENT_CANCELLED``,
     ``EVENT_COMPLETED``, ``EVENT_OVER``, ``TABLE_NOT_FOUND``, ``TABLE_NOT_AVAILABLE``, ``CAPACITY_EXCEEDED``,
     ``ALREADY_PROCESSED``; of a confirmation also ``RESERVATION_NOT_FOUND`` and
-    ``RESERVATION_NOT_CONFIRMED`` (nobody paid in time: the payment has to be given back).
+    ``RESERVATION_NOT_CONFIRMED`` (paid too late: the payment has to be refunded).
     """
 
     already: bool = False
@@ -52,7 +51,7 @@ class Reservation(FunctionAnswer, frozen=True, kw_only=True):
 
 
 class Checkout(FunctionAnswer, frozen=True, kw_only=True):
-    """A table with its host's ticket; `already`: by an earlier call. `qr_code`: the host's one code.
+    """A table with its host's ticket; `already`: by an earlier call. `qr_code`: the host's only code.
 
     `error`: those of `Reservation`, and ``SOLD_OUT``.
     """
@@ -66,24 +65,11 @@ class Checkout(FunctionAnswer, frozen=True, kw_only=True):
     qr_code: str | None = None
 
     def __repr__(self) -> str:
-        """Without the codes: they open the door."""
+        """Without the codes, because they open the door."""
         return f"Checkout(success={self.success}, error={self.error}, order_id={self.order_id})"
 
 
-class Released(FunctionAnswer, frozen=True, kw_only=True):
-    """How many reservations that nobody paid were given up."""
-
-    released: int = 0
-
-
-class Completed(FunctionAnswer, frozen=True, kw_only=True):
-    """How many nights and reservations were over."""
-
-    events: int = 0
-    reservations: int = 0
-
-
-def create_vip_reservation_atomic(  # noqa: PLR0913 - what a reservation is made of
+def create_vip_reservation_atomic(  # noqa: PLR0913 – what a reservation consists of
     conn: Connection,
     event_id: str,
     table_id: str,
@@ -94,7 +80,7 @@ def create_vip_reservation_atomic(  # noqa: PLR0913 - what a reservation is made
     package: Mapping[str, Any] | None = None,
     guest_passes: int = 0,
 ) -> Reservation:
-    """Reserve a table with so many guest passes: confirmed if a payment is named, else pending."""
+    """Reserve a table with its guest passes: confirmed if a payment is named, else pending."""
     return ask(
         conn,
         "create_vip_reservation_atomic",
@@ -112,7 +98,7 @@ def create_vip_reservation_atomic(  # noqa: PLR0913 - what a reservation is made
 def confirm_vip_reservation(
     conn: Connection, reservation_id: str, stripe_payment_intent_id: str, amount_cents: int
 ) -> Reservation:
-    """A reservation that waited for its payment was paid."""
+    """Confirm a pending reservation that was paid."""
     return ask(
         conn,
         "confirm_vip_reservation",
@@ -123,7 +109,7 @@ def confirm_vip_reservation(
     )
 
 
-def create_unified_vip_checkout(  # noqa: PLR0913, PLR0917 - what a checkout is made of
+def create_unified_vip_checkout(  # noqa: PLR0913, PLR0917 – what a checkout consists of
     conn: Connection,
     event_id: str,
     table_id: str,
@@ -136,9 +122,9 @@ def create_unified_vip_checkout(  # noqa: PLR0913, PLR0917 - what a checkout is 
     package: Mapping[str, Any] | None = None,
     guest_passes: int = 0,
 ) -> Checkout:
-    """A table and the host's own ticket, bought together: all of it or nothing.
+    """Buy a table and the host's own ticket together: both or nothing.
 
-    :param amount_cents: what was paid for both.
+    :param amount_cents: the payment for both.
     """
     return ask(
         conn,
@@ -154,16 +140,6 @@ def create_unified_vip_checkout(  # noqa: PLR0913, PLR0917 - what a checkout is 
         package=_json(package or {}),
         guest_passes=guest_passes,
     )
-
-
-def release_expired_reservations(conn: Connection, older: timedelta = timedelta(minutes=30)) -> Released:
-    """Give up what nobody paid in time, before its night starts; the tables can be sold again."""
-    return ask(conn, "release_expired_reservations", Released, older=older)
-
-
-def complete_finished_events(conn: Connection) -> Completed:
-    """Nights that are over, and their tables, are completed; again changes nothing."""
-    return ask(conn, "complete_finished_events", Completed)
 
 
 def _json(value: object) -> str:

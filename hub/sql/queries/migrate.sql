@@ -12,23 +12,6 @@ CROSS JOIN hashtextextended('maguey-hub migrate', 0) AS k (key)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND (l.classid::bigint << 32) + l.objid::bigint = k.key
 
--- trust_the_dump --
--- A dump creates functions before the tables they name.
-SET check_function_bodies = off
-
--- make_roles --
-DO $$
-DECLARE
-    v_role text;
-BEGIN
-    FOREACH v_role IN ARRAY ARRAY['anon', 'authenticated', 'service_role'] LOOP
-        IF to_regrole(v_role) IS NULL THEN
-            EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
-        END IF;
-    END LOOP;
-END
-$$
-
 -- may_migrate --
 -- tables: may make some, and change those that are there; roles, schemas: may make those that are missing.
 SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AND NOT EXISTS (

@@ -15,9 +15,6 @@ SELECT webhook_begin(%(stripe_event_id)s, %(kind)s)
 -- webhook_done --
 SELECT webhook_done(%(stripe_event_id)s, %(outcome)s)
 
--- cleanup_expired_webhook_idempotency --
-SELECT cleanup_expired_webhook_idempotency() AS forgotten
-
 -- preview_event_cancellation --
 SELECT preview_event_cancellation(%(event_id)s::uuid)
 

@@ -28,12 +28,6 @@ SELECT create_unified_vip_checkout(%(event_id)s::uuid, %(table_id)s::uuid, %(pur
     %(amount_cents)s::integer, %(ticket)s::text::jsonb, %(intent)s, %(session)s, %(package)s::text::jsonb,
     %(guest_passes)s::integer)
 
--- release_expired_reservations --
-SELECT release_expired_reservations(%(older)s)
-
--- complete_finished_events --
-SELECT complete_finished_events()
-
 -- state_transitions --
 SELECT machine, from_state, to_state, condition FROM state_transitions
 ORDER BY machine, from_state COLLATE "C", to_state COLLATE "C"

@@ -20,7 +20,7 @@ from gate.rules.model import (
 from gate.rules.payload import code_hash
 from hub.db.connection import Connection, connect
 from hub.ingest.batch import Batch, write_batch
-from hub.vip import process_vip_scan_with_reentry
+from hub.vip.scan import process_vip_scan_with_reentry
 from tests.integration.hub.world import World, later, record
 
 

@@ -59,7 +59,7 @@ def test_every_step_does_its_work_and_says_so(world: World, conn: Connection) ->
     fill(world)
     assert lines(conn) == [
         "nights: 1 nights, 1 reservations completed",
-        "reservations: 1 released that nobody paid for in 30 minutes",
+        "reservations: 1 released that were not paid in 30 minutes",
         "months of scans: made 2027-04, 2027-05, 2027-06, 2027-07",
         "webhooks: 1 forgotten that are older than 30 days",
         "mail: 2 purged that were sent or given up 30 days ago",
@@ -77,7 +77,7 @@ def test_the_second_time_there_is_nothing_to_do(world: World, conn: Connection) 
     lines(conn)
     assert lines(conn) == [
         "nights: 0 nights, 0 reservations completed",
-        "reservations: 0 released that nobody paid for in 30 minutes",
+        "reservations: 0 released that were not paid in 30 minutes",
         "months of scans: all there",
         "webhooks: 0 forgotten that are older than 30 days",
         "mail: 0 purged that were sent or given up 30 days ago",

@@ -18,14 +18,13 @@ from hub.db.migrate import migrate
 from hub.db.statements import sql_folder
 from hub.ticketing.orders import (
     PaymentFailure,
-    cleanup_expired_webhook_idempotency,
     record_payment_failure,
     record_ticket_order,
     webhook_begin,
     webhook_done,
 )
 from tests.integration.hub.shop import CROWD, crowd, lines, night, order
-from tests.integration.hub.world import World
+from tests.integration.hub.world import World, call
 
 MIGRATION = "20260130000000_add_payment_constraints_and_failures.sql"
 
@@ -294,9 +293,9 @@ def test_messages_are_remembered_for_thirty_days_and_no_longer(world: World, con
             name,
             age,
         )
-    assert cleanup_expired_webhook_idempotency(conn) == 1
+    assert call(conn, "cleanup_expired_webhook_idempotency()") == 1
     assert world.all("SELECT stripe_event_id FROM webhook_events ORDER BY 1") == [("month",), ("new",)]
-    assert cleanup_expired_webhook_idempotency(conn) == 0
+    assert call(conn, "cleanup_expired_webhook_idempotency()") == 0
     exactly = (
         "SELECT cleanup_expired_webhook_idempotency_at(processed_at + interval '30 days') FROM webhook_events"
     )

@@ -12,10 +12,10 @@ from gate.rules.model import Kind
 from hub.db.connection import Connection
 from hub.drawn.states import MACHINES, Transition, diagrams, put_into, transitions
 from hub.errors import HubError
-from hub.vip import complete_finished_events, process_vip_scan_with_reentry
+from hub.vip.scan import process_vip_scan_with_reentry
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_ingest import take
-from tests.integration.hub.world import World, record
+from tests.integration.hub.world import World, call, record
 from tests.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "data-model.md"
@@ -151,14 +151,14 @@ def test_a_night_that_is_over_completes_with_its_tables(world: World, conn: Conn
     }
     over(world, event)
     before = world.one("SELECT admission_version FROM events WHERE id = %s", event)
-    done = complete_finished_events(conn)
-    assert (done.success, done.events, done.reservations) == (True, 1, 2)
+    done = call(conn, "complete_finished_events()")
+    assert done == {"success": True, "events": 1, "reservations": 2}
     assert statuses(world) == ["pending", "completed", "completed", "cancelled", "completed", "checked_in"]
     assert world.all("SELECT status FROM events ORDER BY code") == [("completed",), ("scheduled",)]
     told = [change.row for change in world.changes(event, before)]
     assert {getattr(row, "status", None) for row in told} == {"completed"}
-    again = complete_finished_events(conn)
-    assert (again.events, again.reservations) == (0, 0)
+    again = call(conn, "complete_finished_events()")
+    assert again == {"success": True, "events": 0, "reservations": 0}
     assert world.one("SELECT status FROM vip_reservations WHERE id = %s", running) == "checked_in"
 
 
@@ -189,7 +189,7 @@ def test_what_a_gate_reports_after_the_end_is_counted_and_nobody_else_comes_in(
     world.link(reservation, guest)
     seat = world.guest_pass(reservation)
     over(world, event)
-    complete_finished_events(conn)
+    call(conn, "complete_finished_events()")
     scans = [
         record(1, subject_id=host, kind=Kind.VIP_HOST),
         record(2, subject_id=guest, kind=Kind.VIP_LINKED),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from stdnum.iso7064 import mod_37_36
 from gate.rules.model import Kind
 from hub.db.connection import Connection
 from hub.ticketing.codes import CROCKFORD
-from hub.vip import (
+from hub.vip.tables import (
     Checkout,
     HostTicket,
     Purchaser,
@@ -22,11 +21,10 @@ from hub.vip import (
     confirm_vip_reservation,
     create_unified_vip_checkout,
     create_vip_reservation_atomic,
-    release_expired_reservations,
 )
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.test_vip_guests import refused
-from tests.integration.hub.world import World, record
+from tests.integration.hub.world import World, call, record
 
 LUIS = Purchaser(name="Luis", email="Luis@Example.org", phone="+52 1", special_requests="ice")
 UUID = re.compile(r"[0-9a-f-]{36}")
@@ -166,13 +164,13 @@ def test_what_nobody_paid_in_time_is_given_up(world: World, conn: Connection) ->
         " WHERE event_vip_table_id = %s",
         tables[1],
     )
-    assert release_expired_reservations(conn).released == 1
+    assert call(conn, "release_expired_reservations()")["released"] == 1
     assert [is_available(world, table) for table in tables] == [True, False, False]
     assert world.all(
         "SELECT r.status, p.status AS pass FROM vip_reservations r"
         " JOIN vip_guest_passes p ON p.reservation_id = r.id ORDER BY r.table_number"
     ) == [("cancelled", "cancelled"), ("pending", "issued"), ("confirmed", "issued")]
-    assert release_expired_reservations(conn).released == 0
+    assert call(conn, "release_expired_reservations()")["released"] == 0
     assert reserve(conn, event, tables[0]).success
 
 
@@ -180,7 +178,7 @@ def test_nothing_is_given_up_once_the_night_has_started(world: World, conn: Conn
     event = world.event()
     reserve(conn, event, world.table(event))
     world.moved(event, starts_in=-1)
-    assert release_expired_reservations(conn, timedelta(0)).released == 0
+    assert call(conn, "release_expired_reservations(interval '0')")["released"] == 0
     assert world.one("SELECT status FROM vip_reservations") == "pending"
 
 

@@ -11,16 +11,12 @@ import pytest
 from gate.rules.model import Kind
 from hub.db.connection import Connection
 from hub.ingest.batch import Batch, write_batch
-from hub.vip import (
-    complete_finished_events,
-    link_ticket_to_vip,
-    process_vip_scan_with_reentry,
-    unlink_ticket_from_vip,
-)
+from hub.vip.guests import link_ticket_to_vip, unlink_ticket_from_vip
+from hub.vip.scan import process_vip_scan_with_reentry
 from tests.integration.hub.shop import crowd
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.test_vip_checkout import check_out, counts, host_ticket, reserve
-from tests.integration.hub.world import World, record
+from tests.integration.hub.world import World, call, record
 
 SCANNERS = 50
 GUESTS = 20
@@ -149,9 +145,9 @@ def test_a_night_completes_while_its_last_scans_come_in(world: World, dsn: str, 
         if number < len(tickets):
             reported(conn, tickets[number], f"gate-{number}")
             return (0, 0)
-        done = complete_finished_events(conn)
-        assert done.success
-        return (done.events, done.reservations)
+        done = call(conn, "complete_finished_events()")
+        assert done["success"]
+        return (done["events"], done["reservations"])
 
     with crowd(dsn, GUESTS) as everybody:
         done = everybody.do(does)

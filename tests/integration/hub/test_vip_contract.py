@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from hub.db.call import RPC_ERROR
 from hub.db.connection import Connection
-from hub.vip import RPC_ERROR, check_vip_linked_ticket_reentry, process_vip_scan_with_reentry
+from hub.vip.scan import check_vip_linked_ticket_reentry, process_vip_scan_with_reentry
 from tests.integration.hub.world import World
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

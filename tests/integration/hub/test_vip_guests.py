@@ -9,13 +9,8 @@ import pytest
 
 from gate.rules.model import Admission, Kind
 from hub.db.connection import Connection
-from hub.vip import (
-    check_vip_capacity,
-    join_vip_by_invite,
-    link_ticket_to_vip,
-    process_vip_scan_with_reentry,
-    unlink_ticket_from_vip,
-)
+from hub.vip.guests import check_vip_capacity, join_vip_by_invite, link_ticket_to_vip, unlink_ticket_from_vip
+from hub.vip.scan import process_vip_scan_with_reentry
 from tests.integration.hub.people import person
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, record

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import random
 from collections.abc import Callable
-from datetime import timedelta
 
 import psycopg
 from hypothesis import HealthCheck, given, settings
@@ -17,19 +16,14 @@ from hub.db.call import RPC_ERROR, FunctionAnswer
 from hub.db.connection import Connection, connect
 from hub.drawn.states import transitions
 from hub.ticketing.cancellation import cancel_event
-from hub.vip import (
-    complete_finished_events,
-    confirm_vip_reservation,
-    link_ticket_to_vip,
-    process_vip_scan_with_reentry,
-    release_expired_reservations,
-    unlink_ticket_from_vip,
-)
+from hub.vip.guests import link_ticket_to_vip, unlink_ticket_from_vip
+from hub.vip.scan import process_vip_scan_with_reentry
+from hub.vip.tables import confirm_vip_reservation
 from tests.integration.hub.people import owners_dsn
 from tests.integration.hub.test_annulment import outcome
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.test_vip_checkout import check_out, host_ticket, reserve
-from tests.integration.hub.world import World, record
+from tests.integration.hub.world import World, call, record
 from tests.long import cases
 
 RECORDER = """
@@ -100,10 +94,10 @@ class Walk:
             "scan": self._scan,
             "show pass": self._show_pass,
             "annul": self._annul,
-            "give up": lambda: release_expired_reservations(self.conn, timedelta(0)),
+            "give up": lambda: call(self.conn, "release_expired_reservations(interval '0')"),
             "start": lambda: self.world.moved(self.event, starts_in=-1),
             "end": lambda: self.world.moved(self.event, starts_in=-8 * 60),
-            "complete": lambda: complete_finished_events(self.conn),
+            "complete": lambda: call(self.conn, "complete_finished_events()"),
             "cancel": lambda: cancel_event(self.conn, self.event, "Ana", "rain"),
             "write": self._write,
         }

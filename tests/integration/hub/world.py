@@ -49,6 +49,13 @@ def record(seq: int = 1, **changes: Any) -> ScanRecord:
     return msgspec.structs.replace(base, **changes)
 
 
+def call(conn: Connection, function: str, *values: Any) -> Any:
+    """The one column of the row that a function of the database returns."""
+    row = conn.execute(f"SELECT {function} AS answer".encode(), values).fetchone()
+    assert row is not None
+    return row["answer"]
+
+
 class World:
     """Rows in a test's database. Every method that adds something returns its id."""
 
