@@ -1,1 +1,1 @@
-"""First scan wins: the gates' claims, what becomes of grants, and tickets that entered twice."""
+"""First scan wins: the gates' claims, unused grants, and tickets admitted twice."""

@@ -40,8 +40,7 @@ _WIDE = 200
 """Characters a line may have in a file or a pipe, so that a gate is one line."""
 
 FLOODING_LATELY_S = 3600
-"""How long a gate that exceeded its budgets is still named. As long as it does, that is noted every ten
-minutes."""
+"""How long a gate that exceeded its budgets is still named; each ten minutes of flooding begin it again."""
 
 app = typer.Typer()
 

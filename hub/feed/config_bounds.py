@@ -19,8 +19,7 @@ def bounded(config: GateConfig) -> GateConfig:
     """The part of it that the gate gets.
 
     A night with more lent tickets than there is room for comes without them, and without home gates. A gate
-    that does not know all it lent admits none of that night's one-time tickets alone (`lent_as_of`), and asks
-    for each.
+    that does not know all it lent asks for each of that night's one-time tickets (`lent_as_of`).
     """
     lent, room = {}, MOST_LENT
     for event_id, codes in sorted(config.lent.items(), key=lambda night: len(night[1])):

@@ -2,8 +2,7 @@
 
 Mosquitto's acl_file (2.0.11) does not check SUBSCRIBE: a connected client may add any number of filters, and
 every message of every gate is compared with each. The plugin that comes with Mosquitto checks them, but has
-no pattern for a gate's own topics. So each gate is in its file by name, and a client that is not in it may do
-nothing.
+no pattern for a gate's own topics. So its file names each gate, and whoever is not in it may do nothing.
 """
 
 from __future__ import annotations

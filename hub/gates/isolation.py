@@ -11,8 +11,7 @@ import msgspec
 from hub.gates.health import ago
 
 DIVIDED_BY = timedelta(minutes=30)
-"""Until then before the doors open, tickets should be divided: gates ask from an hour before, every
-minute."""
+"""When tickets should be divided, before the doors open: gates ask every minute from an hour before."""
 _POLICIES = {
     "admit": "a gate that cannot ask admits, and flags it",
     "deny": "a gate that cannot ask refuses one-time tickets",

@@ -1,1 +1,1 @@
-"""Scans into Postgres: in batches, within the share of each gate."""
+"""Scans into Postgres: in batches, within the budgets of each gate."""

@@ -125,8 +125,8 @@ def write_batch(conn: Connection, batch: Batch) -> BatchResult:
     itself. Then only one gate has to wait, or has its records stored one by one, and the others' scans are
     committed.
 
-    :raises psycopg.Error, DatabaseDownError: the database is away or not ready (`is_outage`); nothing was
-        stored.
+    :raises psycopg.Error, DatabaseDownError: nothing was stored, the database is away or not ready
+        (`is_outage`).
     """
     gates = dict.fromkeys(
         [one.gate_id for one in batch.records] + [one.gate_id or "" for one in batch.quarantined]
@@ -182,8 +182,7 @@ def _write_together(conn: Connection, batch: Batch) -> BatchResult:
 
 
 def _write(conn: Connection, batch: Batch) -> BatchResult:
-    """Store one gate's batch: whole if Postgres accepts it, else one by one within the time of a
-    statement."""
+    """Store one gate's batch: whole if Postgres accepts it, else one by one, in the time of a statement."""
     try:
         return _write_together(conn, batch)
     except psycopg.Error as error:

@@ -140,8 +140,7 @@ class Consumer:
         self._absences_at = now + ABSENCES_S
 
     def _take(self, wait_s: float) -> bool:
-        """Wait for a message, then take the others that are there, each gate in turn, without waiting for
-        more."""
+        """Wait for a message, then take the others that are there already, each gate in turn."""
         turned_away: list[Delivery] = []
         with contextlib.suppress(queue.Empty):
             if not self._pending:

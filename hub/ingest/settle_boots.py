@@ -1,5 +1,4 @@
-"""Corrects the times of long boots after the batch that made it necessary, so that nobody's scans wait for
-it.
+"""Corrects the times of long boots after the batch that made it necessary, so that no scans wait for it.
 
 A better reading of a boot's clock, or a record that contradicts the others, may move every scan of its boot
 (docs/adr/0016, 0019). If that is more than a batch may look at, ingest notes the journal's epoch

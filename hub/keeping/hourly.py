@@ -63,7 +63,7 @@ def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[Ho
             conn.execute(query("wait_briefly"))
             row = conn.execute(query("housekeeping_alone")).fetchone()
             if row is None or not row["mine"]:
-                yield HourlyResult(line=f"{what}: somebody else is at it")
+                yield HourlyResult(line=f"{what}: another session is doing it")
                 continue
             yield step(what, conn, settings, now)
 

@@ -1,7 +1,7 @@
 """The hub's link to the MQTT broker: callbacks only enqueue, and a dead thread is replaced.
 
-paho ends its thread silently when a callback raises. So callbacks decide nothing, and `tend` checks the
-thread.
+paho ends its thread silently when a callback raises. So callbacks decide
+nothing, and `tend` checks the thread.
 """
 
 from __future__ import annotations

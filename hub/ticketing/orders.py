@@ -30,8 +30,7 @@ class SoldTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What was paid. `total_amount_cents`: with fees. Without payment and session, a repetition goes
-    unnoticed."""
+    """What was paid. `total_amount_cents`: with fees. Repetitions are known by payment or session."""
 
     event_id: str
     total_amount_cents: int
@@ -91,8 +90,7 @@ class Webhook(FunctionAnswer, frozen=True, kw_only=True):
 
 
 def record_ticket_order(conn: Connection, order: Order, lines: tuple[SoldTicket, ...]) -> RecordedOrder:
-    """Record order, payment and tickets in one transaction, once for each payment; repetitions get its
-    answer."""
+    """Record order, payment and tickets in one transaction, once for each payment."""
     return ask(
         conn,
         "record_ticket_order",
@@ -109,8 +107,7 @@ def record_payment_failure(conn: Connection, failure: PaymentFailure) -> Recorde
 
 
 def webhook_begin(conn: Connection, stripe_event_id: str, kind: str) -> Webhook:
-    """Begin to handle a message; skip it if `already`. In one transaction with the work and
-    `webhook_done`."""
+    """Begin to handle a message, in one transaction with the work and its end; skip it if `already`."""
     return ask(conn, "webhook_begin", Webhook, stripe_event_id=stripe_event_id, kind=kind)
 
 

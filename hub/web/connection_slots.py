@@ -3,8 +3,7 @@
 A connection counts for the address it comes from, until a request on it shows a gate's token; then it counts
 for that gate. New connections are always accepted, because at first a gate and a stranger look alike. Instead
 the oldest without a token is closed. So a stranger who holds connections open loses them to the next who
-comes, also to a gate behind the same address, and never costs a gate a connection it has identified itself
-on.
+comes, also to a gate behind the same address, and never costs an identified gate its connection.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ class SeldomHandler(logging.Handler):
         self._log = structlog.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`. A record's kind is the first line of its text, before arguments are put
-        in."""
+        """See `logging.Handler`. The kind is the text's first line without its arguments."""
         kind = (str(record.msg).splitlines() or [""])[0][:_LONGEST_KIND]
         log = self._log.error if record.levelno >= logging.ERROR else self._log.warning
         fields: dict[str, Any] = {"library": record.name}

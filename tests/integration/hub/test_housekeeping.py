@@ -89,7 +89,7 @@ def test_two_at_once_do_it_once(world: World, conn: Connection, dsn: str) -> Non
     fill(world)
     with connect(dsn) as other:
         other.execute("SELECT try_lock('housekeeping')")
-        assert lines(conn)[0] == "nights: somebody else is at it"
+        assert lines(conn)[0] == "nights: another session is doing it"
         assert world.one("SELECT count(*) FROM events WHERE status = 'completed'") == 0
     assert lines(conn)[0] == "nights: 1 nights, 1 reservations completed"
 

@@ -125,7 +125,7 @@ def test_who_holds_every_advisory_lock_there_was_holds_up_nothing(
         assert row is not None
         assert row["told"]["to"] == "gate-2"
         assert "gate-3 is out" in retire(conn, "PF", "gate-3", "Eva", "water in it", NOW)
-        assert not [step for step in housekeep(conn, Archive(), NOW) if "somebody else" in step.line]
+        assert not [step for step in housekeep(conn, Archive(), NOW) if "another session" in step.line]
         row = conn.execute(query("become_active"), {"venue": VENUE}).fetchone()
         assert row == {"mine": True}
 
