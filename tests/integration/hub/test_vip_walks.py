@@ -94,13 +94,16 @@ class Walk:
             "scan": self._scan,
             "show pass": self._show_pass,
             "annul": self._annul,
-            "give up": lambda: call(self.conn, "release_expired_reservations(interval '0')"),
+            "give up": lambda: self._keep_house("release_expired_reservations(interval '0')"),
             "start": lambda: self.world.moved(self.event, starts_in=-1),
             "end": lambda: self.world.moved(self.event, starts_in=-8 * 60),
-            "complete": lambda: call(self.conn, "complete_finished_events()"),
+            "complete": lambda: self._keep_house("complete_finished_events()"),
             "cancel": lambda: cancel_event(self.conn, self.event, "Ana", "rain"),
             "write": self._write,
         }
+
+    def _keep_house(self, function: str) -> None:
+        assert call(self.conn, function)["success"]
 
     def _one(self, things: list[str]) -> str:
         return self.chance.choice(things)
