@@ -30,7 +30,7 @@ from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
-from gate.recovery.open_journal import Opening, Patient
+from gate.recovery.open_journal import JournalOpener, PatientOpener
 from gate.rules.decide import Policy
 from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
@@ -97,7 +97,7 @@ def _parts(config: GateFile) -> Parts:
         eye=_eye(config),
         display=display(config),
         turnstile=relay,
-        journal=Retried("journal", Patient(opening.open).open, opening.close_journal),
+        journal=Retried("journal", PatientOpener(opening.open).open, opening.close_journal),
         inputs=Retried("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Retried("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Retried("keypad", lambda: keypad(config), lambda part: part.close()),
@@ -139,8 +139,8 @@ def clock(config: GateFile) -> Clock:
     return made
 
 
-def _opening(config: GateFile, clock: Clock, *, salvages: bool) -> Opening:
-    return Opening(
+def _opening(config: GateFile, clock: Clock, *, salvages: bool) -> JournalOpener:
+    return JournalOpener(
         path=config.journal,
         gate_id=config.gate_id,
         new_epoch=lambda: uuid.uuid4().hex,

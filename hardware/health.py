@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from gate.common.findings import Finding, fault, fine, of_error, warning
+from gate.common.findings import Finding, fault, finding_of_error, fine, warning
 from gate.ports.devices import Eye, Keypad, Scanner
 from hardware.camera.spec import CameraSpec
 from hardware.eye.eye import ChildEye
@@ -41,7 +41,7 @@ def check_camera(open_eye: Callable[[], Eye]) -> Iterator[Finding]:
     finally:
         eye.close()
     if trouble is not None:
-        yield of_error(trouble)
+        yield finding_of_error(trouble)
     elif seen is None:
         yield fault("camera", f"No frame within {FRAME_S:g} s.", "Check its cable, then switch off and on.")
     else:
@@ -64,7 +64,7 @@ def check_keypad(open_keypad: Callable[[], Keypad]) -> Iterator[Finding]:
         trouble = keypad.trouble()
     finally:
         keypad.close()
-    yield of_error(trouble) if trouble else fine("keypad", "It is there.")
+    yield finding_of_error(trouble) if trouble else fine("keypad", "It is there.")
 
 
 def check_scanner(open_scanner: Callable[[], Scanner]) -> Iterator[Finding]:
@@ -74,7 +74,11 @@ def check_scanner(open_scanner: Callable[[], Scanner]) -> Iterator[Finding]:
         trouble = scanner.trouble()
     finally:
         scanner.close()
-    yield of_error(trouble) if trouble else fine("scanner", "It is there; maguey-gate test-scanner tries it.")
+    yield (
+        finding_of_error(trouble)
+        if trouble
+        else fine("scanner", "It is there; maguey-gate test-scanner tries it.")
+    )
 
 
 def check_decoder() -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from gate.clock import Clock
 from gate.common.errors import StoreError
-from gate.common.findings import Finding, examine, fault, fine, warning
+from gate.common.findings import Finding, fault, fine, run_checks, warning
 from gate.config import GateFile
 from gate.rules.model import ScanRecord
 from gate.store.cache import CacheReader, LinkState
@@ -42,7 +42,7 @@ LinkEvents = queue.SimpleQueue[LinkEvent]
 
 def diagnose_sync(config: GateFile, broker: BrokerAddress, client: HubClient, clock: Clock) -> list[Finding]:
     """Run all checks: HTTP, lists, broker, acknowledgement."""
-    return examine(
+    return run_checks(
         [
             ("hub", lambda: check_hub(client)),
             ("tickets", lambda: check_tickets(config)),

@@ -24,7 +24,7 @@ from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
-from gate.recovery.open_journal import Opening
+from gate.recovery.open_journal import JournalOpener
 from gate.rules.decide import Policy
 from gate.rules.first_entry import Claim, Grant
 from gate.rules.model import Admission, FeedRow, ScanRecord
@@ -148,7 +148,7 @@ class Bench:
     def start(self) -> None:
         """A fresh process on the same files."""
         self.cache = CacheReader(self.folder / "cache.db")
-        self.opening = Opening(
+        self.opening = JournalOpener(
             path=self.folder / "journal.db",
             gate_id="gate-1",
             new_epoch=lambda: f"epoch-{next(self.epochs)}",

@@ -35,10 +35,10 @@ from gate.ports.screen import (
     StaffText,
     Typing,
     VerdictScreen,
-    stays,
+    seconds_shown,
 )
 from gate.rules.model import Flag, Ruling
-from gate.rules.typed_code import groups
+from gate.rules.typed_code import code_groups
 
 Icon = Literal["check", "cross", "attention", "none"]
 
@@ -84,7 +84,7 @@ def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
 
     :param tz: the venue's time zone, in which every time is given.
     """
-    seconds = stays(screen)
+    seconds = seconds_shown(screen)
     standing = seconds is None and not isinstance(screen, Focus)
     return replace(_page(screen, lang, tz), seconds=seconds, standing=standing)
 
@@ -216,7 +216,9 @@ def _typing(screen: Typing, lang: Lang) -> Page:
 
 def grouped(code: str) -> str:
     """A typed code with gaps between its groups, where a reader finds the place again; hyphens stay."""
-    shown = (code[start:end] + ("-" if code[end : end + 1] == "-" else "") for start, end in groups(code))
+    shown = (
+        code[start:end] + ("-" if code[end : end + 1] == "-" else "") for start, end in code_groups(code)
+    )
     return " ".join(shown).strip()
 
 

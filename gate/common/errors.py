@@ -16,7 +16,6 @@ class Step(StrEnum):
     CAMERA_CABLE = "camera_cable"
     CAMERA_BUSY = "camera_busy"
     CAMERA_SETTINGS = "camera_settings"
-    CAMERA_INSTALL = "camera_install"
     CAMERA_FOLDER = "camera_folder"
     RIGHTS = "rights"
     RESTART = "restart"

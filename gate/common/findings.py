@@ -53,7 +53,7 @@ def fault(check: str, result: str, advice: str) -> Finding:
     return Finding(check=check, level=Severity.FAULT, result=result, advice=advice)
 
 
-def of_error(error: HardwareError) -> Finding:
+def finding_of_error(error: HardwareError) -> Finding:
     """What a device reports: what happened, and separately what to do."""
     return fault(error.part, str(error).removesuffix(error.advice).strip(), error.advice)
 
@@ -68,13 +68,13 @@ def check_made(
     try:
         device = make()
     except HardwareError as error:
-        yield of_error(error)
+        yield finding_of_error(error)
         return
     discard(device)
     yield fine(name, works)
 
 
-def examine(checks: Sequence[tuple[str, Check]], patience_s: float = PATIENCE_S) -> list[Finding]:
+def run_checks(checks: Sequence[tuple[str, Check]], patience_s: float = PATIENCE_S) -> list[Finding]:
     """Do all checks, in order. A check that fails or hangs is a fault, and the others still run."""
     return [finding for name, check in checks for finding in _examine(name, check, patience_s)]
 
@@ -94,7 +94,7 @@ def _fill(name: str, check: Check, found: list[Finding]) -> None:
     try:
         found.extend(check())
     except HardwareError as error:
-        found.append(of_error(error))
+        found.append(finding_of_error(error))
     except MagueyError as error:
         found.append(fault(name, str(error), ""))
     except Exception as error:  # a crash is a finding like any other

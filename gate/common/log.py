@@ -14,7 +14,7 @@ from typing import Literal, TextIO, cast
 import structlog
 
 
-class Lossy:
+class LossyStream:
     """As much of a text stream as a logger needs; never raises.
 
     :param stream: None if there is none, as in a process that was started with stderr closed.
@@ -55,7 +55,7 @@ def configure(style: Literal["text", "json"], **always: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Lossy(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, LossyStream(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gate.clock import Clock
-from gate.common.findings import Check, Finding, examine, fault
+from gate.common.findings import Check, Finding, fault, run_checks
 from gate.common.foreign import UnreadableError, read_json
 from gate.config import GateFile
 from gate.diagnostics import checks
@@ -45,7 +45,7 @@ def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChe
         ("clock", lambda: checks.check_clock(now, _last_scan(config, clock))),
         ("credentials", lambda: check_credentials(config, now.wall)),
     ]
-    return [*examine(local), *examine([("network", lambda: ask_sync(file))], NETWORK_S + 10)]
+    return [*run_checks(local), *run_checks([("network", lambda: ask_sync(file))], NETWORK_S + 10)]
 
 
 def _last_scan(config: GateFile, clock: Clock) -> datetime | None:

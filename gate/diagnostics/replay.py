@@ -17,8 +17,8 @@ import msgspec
 
 from gate.common.value import Value
 from gate.rules.decide import Policy, Question, decide
-from gate.rules.first_entry import WITHOUT_LEAVE, Grant, Standing
-from gate.rules.history import combine, without
+from gate.rules.first_entry import REFUSED_ALONE, Grant, Standing
+from gate.rules.history import combine, without_annulled
 from gate.rules.model import (
     Admission,
     Entry,
@@ -33,7 +33,7 @@ from gate.rules.model import (
     Status,
     Verdict,
 )
-from gate.rules.night import margin, night_of
+from gate.rules.night import clock_margin, night_of
 from gate.rules.payload import Code, Malformed, Proof
 from gate.store.cache import Known
 
@@ -128,7 +128,7 @@ def replay(
     begun, begin_here = _beginnings(records)
     for record in records:
         is_judged = record.record == "scan" and event_id in (None, record.event_id)
-        if is_judged and (Flag.LOCKED in record.flags or record.reason in WITHOUT_LEAVE):
+        if is_judged and (Flag.LOCKED in record.flags or record.reason in REFUSED_ALONE):
             skipped += 1
         elif is_judged:
             scans += 1
@@ -186,14 +186,14 @@ def _question(
     record: ScanRecord, known: Known, past: _Past, events: Sequence[Event], policy: Policy
 ) -> Question:
     code_hash = record.code_hash or ""
-    admission = without(known.admission, past.annulled(code_hash))
+    admission = without_annulled(known.admission, past.annulled(code_hash))
     # a code that the cache does not know is assumed to name the night it was judged by
     wanted = _night(events, admission.event_id if admission else record.event_id)
     event = night_of(wanted, events, record.occurred_at)
     return Question(
         presented=_presented(record, event) if record.code_hash else Malformed("as recorded"),
         now=record.occurred_at,
-        margin=margin(record.clock, record.clock_uncertainty_ms),
+        margin=clock_margin(record.clock, record.clock_uncertainty_ms),
         event=event,
         admission=admission,
         table=known.table,

@@ -20,7 +20,7 @@ from gate.door.turnstile import DoorTurnstile
 from gate.ports.devices import Turnstile
 from gate.ports.signals import signal_of
 from gate.rules.guesses import Guessing, is_guess
-from gate.rules.guesses import note as note_guess
+from gate.rules.guesses import count_verdict as note_guess
 from gate.rules.model import EventKind, Flag, Now, Reason
 from gate.rules.payload import Code, Malformed
 from gate.rules.presence import Presented

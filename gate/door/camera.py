@@ -11,7 +11,7 @@ from gate.door.parts import DoorSettings, Parts
 from gate.door.scan import Method
 from gate.ports.devices import Look
 from gate.rules.model import Event, Now, Status
-from gate.rules.night import serving
+from gate.rules.night import nights_served
 from gate.rules.payload import Code, Malformed, Proof, prove
 from gate.rules.presence import Presence, Sighting, observe
 
@@ -48,7 +48,7 @@ class CodesInView:
         codes = {one.what.code_hash: one.what for one in seen if isinstance(one.what, Code)}
         if len(codes) < 2:
             return seen
-        nights = serving(self._parts.cache.events(), now.wall)
+        nights = nights_served(self._parts.cache.events(), now.wall)
         valid = {one for one, code in codes.items() if self._is_valid(code, nights)}
         if not valid:
             return seen

@@ -25,8 +25,8 @@ from gate.door.scan import Method, Scan, believed, code_of, with_arrivals
 from gate.hotline.client import HubLine
 from gate.ports.screen import LinkView, VerdictScreen
 from gate.rules.decide import Policy, decide
-from gate.rules.first_entry import Claim, Grant, Standing, lacks_leave
-from gate.rules.guesses import covered
+from gate.rules.first_entry import Claim, Grant, Standing, needs_hub
+from gate.rules.guesses import hide_from_guesser
 from gate.rules.home_gate import division_of
 from gate.rules.model import ScanRecord, Verdict
 from gate.rules.payload import Several
@@ -150,7 +150,7 @@ class Desk:
     def _verdict(self, scan: Scan, turn: Turn, leave: _Leave) -> Verdict:
         past = turn.past(scan.code.code_hash) if scan.code else Past()
         verdict = decide(scan.question(self.policy, past, self._standing(scan, past, leave)))
-        return covered(with_arrivals(verdict, _entered_unseen(scan, turn)), locked=scan.locked)
+        return hide_from_guesser(with_arrivals(verdict, _entered_unseen(scan, turn)), locked=scan.locked)
 
     def _standing(self, scan: Scan, past: Past, leave: _Leave) -> Standing:
         answer = believed(leave.answer, past)
@@ -187,7 +187,7 @@ class Desk:
 
     def _lacks_leave(self, scan: Scan, verdict: Verdict) -> bool:
         """Whether the verdict may change once the hub is asked, or the ticket is known not to be lent."""
-        return lacks_leave(verdict) and (self.claims.is_up(scan.facts.link) or scan.is_home(self.gate_id))
+        return needs_hub(verdict) and (self.claims.is_up(scan.facts.link) or scan.is_home(self.gate_id))
 
     def _turn_with_leave(self, scan: Scan) -> tuple[Scan, Verdict, ScanRecord | None]:
         """Ask the hub and decide again. A claim that lets nobody in is given back, whatever went wrong."""

@@ -10,7 +10,7 @@ from gate.clock import Clock
 from gate.common.errors import CacheError
 from gate.common.value import Value
 from gate.rules.model import Event, Now
-from gate.rules.night import names, night_of, serving
+from gate.rules.night import names_night, night_of, nights_served
 from gate.rules.payload import Code, Proof, prove
 from gate.store.cache import CacheReader, Feed, Known, LinkState, is_stale
 
@@ -82,7 +82,7 @@ def _ticket_event(events: Sequence[Event], known: Known, code: Code | None) -> E
     if code is None or code.event_code is None:
         return None
     of_code = [event for event in events if event.code == code.event_code]
-    named = [event for event in of_code if names(code.event_code, code.event_date, event)]
+    named = [event for event in of_code if names_night(code.event_code, code.event_date, event)]
     return next(iter(named or of_code), None)
 
 
@@ -91,5 +91,5 @@ def _has_lists(cache: CacheReader, named: Event | None, events: Sequence[Event],
 
     :param named: the night the code names, if it is served; else it may be on the list of any served night.
     """
-    nights = (named,) if named else serving(events, now.wall)
+    nights = (named,) if named else nights_served(events, now.wall)
     return bool(events) and all(cache.feed(one.event_id, now.wall).version is not None for one in nights)

@@ -12,8 +12,8 @@ from gate.ports.devices import Typed
 from gate.ports.screen import Typing
 from gate.rules.code_starts import starts_of
 from gate.rules.model import Now
-from gate.rules.typed_code import Typist, may_type, readings
-from gate.rules.typo import likely
+from gate.rules.typed_code import Typist, may_type, read_typed
+from gate.rules.typo import find_typo
 
 
 class DoorKeypad:
@@ -59,9 +59,9 @@ class DoorKeypad:
             self._signs.notice("slower", now.monotonic_ms)
             return
         starts = starts_of(self._parts.cache.events(), now.wall, self._zone)
-        presented = readings(text, starts, self._knows)
+        presented = read_typed(text, starts, self._knows)
         if presented is not None:
-            self._answers.answer(presented, now, "manual", lambda: likely(text, starts, self._knows))
+            self._answers.answer(presented, now, "manual", lambda: find_typo(text, starts, self._knows))
 
     def _knows(self, code_hash: str) -> bool:
         return self._parts.cache.find(code_hash).admission is not None

@@ -11,11 +11,11 @@ from gate.common.value import Value
 from gate.door.facts import Facts
 from gate.rules.decide import Policy, Question
 from gate.rules.first_entry import Grant, Standing, is_first_of_one_time
-from gate.rules.guesses import is_guess, strict
-from gate.rules.history import combine, is_same, without
+from gate.rules.guesses import is_guess, strict_policy
+from gate.rules.history import combine, is_same, without_annulled
 from gate.rules.home_gate import home_of
 from gate.rules.model import Reason, ScanRecord, Verdict
-from gate.rules.night import margin
+from gate.rules.night import clock_margin
 from gate.rules.payload import Code
 from gate.rules.presence import Presented
 from gate.store.journal import Past
@@ -61,12 +61,12 @@ class Scan(Value, frozen=True):
         :param standing: what the hub and the other gates leave this gate to decide.
         """
         facts, answer = self.facts, standing.answer
-        admission = without(facts.known.admission, past.annulled)
+        admission = without_annulled(facts.known.admission, past.annulled)
         by_hub = [answer.entry] if answer and answer.entry else []
         return Question(
             presented=self.presented.what,
             now=facts.now.wall,
-            margin=margin(facts.now.clock, facts.now.uncertainty_ms),
+            margin=clock_margin(facts.now.clock, facts.now.uncertainty_ms),
             event=facts.event,
             admission=admission,
             table=facts.known.table,
@@ -74,7 +74,7 @@ class Scan(Value, frozen=True):
             history=combine(admission, [*past.entries, *facts.known.peers, *by_hub]),
             proof=facts.proof,
             standing=standing,
-            policy=strict(policy, locked=self.locked),
+            policy=strict_policy(policy, locked=self.locked),
         )
 
     def record(self, verdict: Verdict, gate_id: str) -> ScanRecord:

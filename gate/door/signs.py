@@ -57,7 +57,7 @@ class Signs:
         self._put(screen, signal, now_ms)
 
     def _put(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
-        self._stage = stage.answer(screen, now_ms)
+        self._stage = stage.show_answer(screen, now_ms)
         self._parts.display.show(screen)
         if signal is not None:
             self._play(signal, now_ms)

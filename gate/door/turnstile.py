@@ -18,7 +18,17 @@ from gate.common.uuids import uuid7
 from gate.door.parts import Parts
 from gate.ports.devices import Turnstile
 from gate.rules.model import EventKind, Now, ScanRecord
-from gate.rules.passage import OrderAction, Outcome, Passage, Rules, Sensed, lost, order, released, sense
+from gate.rules.passage import (
+    OrderAction,
+    Outcome,
+    Passage,
+    Rules,
+    Sensed,
+    admission_released,
+    order,
+    releases_lost,
+    sense,
+)
 from gate.rules.records import record_of
 from gate.store.journal import Journal
 
@@ -67,7 +77,7 @@ class DoorTurnstile:
             self._owe(now, [Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)])
             return False
         self._unsettled = True
-        self._passage = released(self._passage, admission, now.monotonic_ms, self._rules)
+        self._passage = admission_released(self._passage, admission, now.monotonic_ms, self._rules)
         return True
 
     def turn(self, now: Now) -> tuple[Outcome, ...]:
@@ -88,7 +98,7 @@ class DoorTurnstile:
         self._owe(self._parts.clock.now(), self._lost(pulses))
 
     def _lost(self, pulses: int) -> tuple[Outcome, ...]:
-        self._passage, outcomes = lost(self._passage, pulses)
+        self._passage, outcomes = releases_lost(self._passage, pulses)
         return tuple(outcomes)
 
     def order(self, wanted: OrderAction) -> tuple[Outcome, ...]:

@@ -156,7 +156,7 @@ Announcement = DoubleEntry | StaffText
 Screen = Idle | VerdictScreen | OutOfOrder | Notice | Typing | Focus | Announcement
 
 
-def stays(screen: Screen) -> float | None:
+def seconds_shown(screen: Screen) -> float | None:
     """For how many seconds a screen stays before idle returns; None: until it is replaced (domain 2.4)."""
     match screen:
         case VerdictScreen(verdict=verdict):
@@ -188,9 +188,9 @@ class Stage(Value, frozen=True):
     shown: Screen | None = None
 
 
-def answer(screen: Screen, now_ms: int) -> Stage:
+def show_answer(screen: Screen, now_ms: int) -> Stage:
     """Show the answer to a scan; it replaces whatever is shown, at once (domain 2.4)."""
-    seconds = stays(screen)
+    seconds = seconds_shown(screen)
     return Stage(until_ms=None if seconds is None else now_ms + int(seconds * 1000), shown=screen)
 
 

@@ -59,7 +59,7 @@ def first_spoiled_in_wal(path: Path) -> int | None:
     """As `gate.recovery.sqlite_pages.first_spoiled`, for the write-ahead log beside a database."""
     with file_error_in_words(path):
         try:
-            file = os.fdopen(open_own(companion(path, "-wal"), os.O_RDONLY), "rb")
+            file = os.fdopen(open_own(companion_file(path, "-wal"), os.O_RDONLY), "rb")
         except FileNotFoundError:
             return None
         with file:
@@ -72,7 +72,7 @@ def _frames(chunks: Iterator[bytes]) -> Iterator[bytes]:
     return (chunk for chunk in chunks if len(chunk) == pages.FRAME)
 
 
-def companion(path: Path, end: str) -> Path:
+def companion_file(path: Path, end: str) -> Path:
     """The file SQLite keeps beside a database."""
     return path.with_name(path.name + end)
 

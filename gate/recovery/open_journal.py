@@ -23,7 +23,7 @@ import structlog
 
 from gate.clock import Clock
 from gate.common.errors import MagueyError, Step, StoreError
-from gate.recovery.check_journal import companion, journal_fault
+from gate.recovery.check_journal import companion_file, journal_fault
 from gate.recovery.rebuild_journal import Salvaged, discard, flush, rebuild
 from gate.store.cache import LinkState
 from gate.store.file_errors import DamagedError, check_place, file_error_in_words
@@ -35,7 +35,7 @@ PATIENCE_S = 1.0
 ENDS = ("", "-wal", "-shm")
 
 
-class Opening:
+class JournalOpener:
     """Opens one gate's journal, as often as needed. For `gate.common.retried.Retried`.
 
     :param new_epoch: makes epochs that were never used.
@@ -107,7 +107,7 @@ class Opening:
         """Why the journal cannot be used as it is; None if it can."""
         hub = self._hub()
         if not self._path.exists() or not self._path.stat().st_size:
-            has_log = any(_size(companion(self._path, end)) for end in ("-wal", "-shm"))
+            has_log = any(_size(companion_file(self._path, end)) for end in ("-wal", "-shm"))
             was_there = self._was_open or has_log or hub.epoch is not None
             return f"{self._path}: was there and is gone." if was_there else None
         return journal_fault(self._path, self._gate_id, hub) or self._found_in_use()
@@ -159,26 +159,26 @@ class Opening:
             return []
         new = waiting[-1]
         stamp = new.name.removeprefix(f"{self._path.stem}.new-").removesuffix(self._path.suffix)
-        aside = [self._set_aside(end, stamp) for end in ENDS if companion(self._path, end).exists()]
+        aside = [self._set_aside(end, stamp) for end in ENDS if companion_file(self._path, end).exists()]
         flush(self._path.parent)
         new.rename(self._path)
         flush(self._path.parent)
         return aside
 
     def _set_aside(self, end: str, stamp: str) -> Path:
-        target = companion(self._beside(f"damaged-{stamp}"), end)
+        target = companion_file(self._beside(f"damaged-{stamp}"), end)
         number = 1
         while target.exists():  # somebody made another journal meanwhile
             number += 1
-            target = companion(self._beside(f"damaged-{stamp}-{number}"), end)
-        companion(self._path, end).rename(target)
+            target = companion_file(self._beside(f"damaged-{stamp}-{number}"), end)
+        companion_file(self._path, end).rename(target)
         return target
 
     def _stamp(self) -> str:
         """The time, changed if a file with it in its name exists already."""
         time = f"{self._clock.now().wall:%Y%m%dT%H%M%SZ}"
         stamp, number = time, 1
-        while any(companion(self._beside(f"damaged-{stamp}"), end).exists() for end in ENDS):
+        while any(companion_file(self._beside(f"damaged-{stamp}"), end).exists() for end in ENDS):
             number += 1
             stamp = f"{time}-{number}"
         return stamp
@@ -208,7 +208,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-class Patient:
+class PatientOpener:
     """Opens the journal in a thread of its own, because checking a large one takes seconds.
 
     Nobody has to wait for that thread at the end: it may be killed at any moment.

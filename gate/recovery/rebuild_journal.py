@@ -28,7 +28,7 @@ from gate.recovery import sqlite_pages as pages
 from gate.recovery.check_journal import (
     META,
     SQL,
-    companion,
+    companion_file,
     first_spoiled_in_wal,
     hub_has,
     is_numbered,
@@ -37,7 +37,7 @@ from gate.recovery.check_journal import (
 from gate.store.cache import LinkState
 from gate.store.file_errors import file_error_in_words
 from gate.store.journal import SQL as JOURNAL
-from gate.store.journal import make
+from gate.store.journal import connect_and_migrate
 from gate.store.rows import COLUMNS, PAGE, from_row
 
 PUT_ROW = SQL["put_row"].format(columns=", ".join(COLUMNS), places=", ".join("?" * len(COLUMNS)))
@@ -69,7 +69,7 @@ def rebuild(  # noqa: PLR0913 – what is known of the old, and what is needed f
     with file_error_in_words(new):
         discard(new)
         try:
-            with contextlib.closing(make(new)) as db:
+            with contextlib.closing(connect_and_migrate(new)) as db:
                 for pragma in ("journal_mode=off", "synchronous=off", "temp_store=memory"):
                     db.execute(f"pragma {pragma}")  # nobody uses this file before it is complete
                 db.execute("begin immediate")
@@ -98,7 +98,7 @@ def _indexed_afterwards(db: sqlite3.Connection) -> Iterator[None]:
 def discard(path: Path) -> None:
     """Remove a database and its companions."""
     for end in ("", "-wal", "-shm", "-journal"):
-        companion(path, end).unlink(missing_ok=True)
+        companion_file(path, end).unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:
@@ -221,7 +221,7 @@ class _Salvage:
 def _pages(path: Path) -> Iterator[bytes]:
     """Every page of a database and its log, the newest version of each page last."""
     yield from _chunks(path, 0, PAGE)
-    for frame in _chunks(companion(path, "-wal"), pages.WAL_HEADER, pages.FRAME):
+    for frame in _chunks(companion_file(path, "-wal"), pages.WAL_HEADER, pages.FRAME):
         yield frame[pages.FRAME_HEADER :]
 
 

@@ -13,7 +13,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from gate.common.value import Value
-from gate.rules.first_entry import ONE_TIME, REVOKED, Standing, flags_of_first_entry, other_gate, why_not
+from gate.rules.first_entry import (
+    ONE_TIME,
+    REVOKED,
+    Standing,
+    flags_of_first_entry,
+    other_gate,
+    refusal_of_first_entry,
+)
 from gate.rules.model import (
     PAID,
     Admission,
@@ -28,7 +35,7 @@ from gate.rules.model import (
     Table,
     Verdict,
 )
-from gate.rules.night import names
+from gate.rules.night import names_night
 from gate.rules.payload import Code, Malformed, Proof, Several
 
 
@@ -202,7 +209,7 @@ def _is_served(q: Question) -> bool:
 
 def _names(code: Code, event: Event) -> bool:
     """Whether a code's own event and date are of this night; a guest pass has neither."""
-    return code.event_code is None or names(code.event_code, code.event_date, event)
+    return code.event_code is None or names_night(code.event_code, code.event_date, event)
 
 
 def _other_night(q: Question) -> Event | None:
@@ -247,7 +254,7 @@ def line_11_first_entry(q: Question) -> Verdict | None:
 
 def _first_entry(q: Question, line: int) -> Verdict:
     assert q.event is not None  # line 7 saw to it
-    reason = why_not(q.standing, q.event, _hash(q)) if kind_of(q) in ONE_TIME else None
+    reason = refusal_of_first_entry(q.standing, q.event, _hash(q)) if kind_of(q) in ONE_TIME else None
     return _deny(q, reason, line) if reason else _verdict(q, Ruling.ADMIT, Reason.FIRST_ENTRY, line)
 
 

@@ -1,7 +1,7 @@
 """Whether a gate may admit the first entry of a one-time ticket: by the hub's grant or the night's policy.
 
 The first scan wins (domain 2.3), so a gate that can reach the hub asks it before it admits anybody. The
-table in `why_not` says what a gate does that gets no answer. Pure.
+table in `refusal_of_first_entry` says what a gate does that gets no answer. Pure.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ TAKEN_BACK = frozenset(
     {*REVOKED.values(), Reason.WRONG_EVENT, Reason.EVENT_CANCELLED, Reason.TABLE_NOT_CONFIRMED}
 )
 """Reasons for which the decision table refuses a ticket on the hub's word."""
-LACKING = frozenset({Flag.UNCLAIMED, Flag.STALE})
+FLAGS_WITHOUT_GRANT = frozenset({Flag.UNCLAIMED, Flag.STALE})
 """Flags of admissions about which a gate asks the hub first, if the hub answers."""
-WITHOUT_LEAVE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
+REFUSED_ALONE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
 
 
 class Standing(Value, frozen=True):
@@ -104,7 +104,7 @@ class Standing(Value, frozen=True):
         return REVOKED.get(self.answer.status or Status.ISSUED, Reason.WRONG_EVENT)
 
 
-def why_not(standing: Standing, event: Event, code_hash: str) -> Reason | None:
+def refusal_of_first_entry(standing: Standing, event: Event, code_hash: str) -> Reason | None:
     """Why a one-time ticket may not have its first entry here; None if it may.
 
     ============================  ===================  ==========================  ==================
@@ -171,9 +171,9 @@ def flags_of_first_entry(standing: Standing) -> list[Flag]:
     return [flag for flag, is_so in circumstances if is_so]
 
 
-def lacks_leave(verdict: Verdict) -> bool:
+def needs_hub(verdict: Verdict) -> bool:
     """Whether the hub's answer to a claim could change this verdict, which was made without it."""
-    return verdict.reason in WITHOUT_LEAVE or not LACKING.isdisjoint(verdict.flags)
+    return verdict.reason in REFUSED_ALONE or not FLAGS_WITHOUT_GRANT.isdisjoint(verdict.flags)
 
 
 def is_first_of_one_time(verdict: Verdict) -> bool:

@@ -32,7 +32,7 @@ class Guessing(Value, frozen=True):
         return now_ms < self.locked_until_ms
 
 
-def note(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, bool]:
+def count_verdict(guessing: Guessing, verdict: Verdict, now_ms: int) -> tuple[Guessing, bool]:
     """Count one verdict.
 
     Refusals during the lock do not count, because they answer nothing: so the lock ends.
@@ -52,12 +52,12 @@ def is_guess(verdict: Verdict) -> bool:
     return verdict.reason in GUESSES and not verdict.admits
 
 
-def strict(policy: Policy, *, locked: bool) -> Policy:
+def strict_policy(policy: Policy, *, locked: bool) -> Policy:
     """The venue's policy during a lock: unknown codes are refused even where the policy admits them."""
     return msgspec.structs.replace(policy, unknown="deny") if locked else policy
 
 
-def covered(verdict: Verdict, *, locked: bool) -> Verdict:
+def hide_from_guesser(verdict: Verdict, *, locked: bool) -> Verdict:
     """The verdict as a locked gate shows it: a guess is flagged, and its screen says only "see staff"."""
     if not locked or not is_guess(verdict):
         return verdict

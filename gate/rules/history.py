@@ -29,7 +29,7 @@ def is_same(one: Entry, other: Entry) -> bool:
     return (one.at, one.gate) == (other.at, other.gate)
 
 
-def ends(admission: Admission | None) -> list[Entry]:
+def entries_of(admission: Admission | None) -> list[Entry]:
     """The entries in a row of the cache: the first and the last."""
     if admission is None:
         return []
@@ -43,14 +43,14 @@ def combine(admission: Admission | None, entries: Iterable[Entry]) -> History:
 
     :param entries: admissions from the own journal and from peers, in any order, maybe repeated.
     """
-    every = {_identity(entry): entry for entry in (*entries, *ends(admission))}
+    every = {_identity(entry): entry for entry in (*entries, *entries_of(admission))}
     if not every:
         return History()
     known = sorted(every.values(), key=lambda entry: (entry.at, entry.gate))
     return History(first=known[0], last=known[-1])
 
 
-def without(admission: Admission | None, annulled: Iterable[Entry]) -> Admission | None:
+def without_annulled(admission: Admission | None, annulled: Iterable[Entry]) -> Admission | None:
     """The cache's row without admissions annulled since, of which the hub may not have heard yet.
 
     A row that says "checked in" only because of an annulled admission counts as "issued".
@@ -60,7 +60,7 @@ def without(admission: Admission | None, annulled: Iterable[Entry]) -> Admission
     gone = list(annulled)
     if admission is None or not gone:
         return admission
-    known = ends(admission)
+    known = entries_of(admission)
     kept = [one for one in known if not any(is_same(one, other) for other in gone)]
     if len(kept) == len(known):
         return admission

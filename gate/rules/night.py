@@ -56,7 +56,7 @@ def _is_of_night(event: Event, at: datetime, zone: tzinfo) -> bool:
     return event.doors_open_at <= at or evening(event.doors_open_at, zone) == evening(at, zone)
 
 
-def margin(clock: Literal["synced", "untrusted"], uncertainty_ms: int | None) -> timedelta:
+def clock_margin(clock: Literal["synced", "untrusted"], uncertainty_ms: int | None) -> timedelta:
     """How much later doors open, and how much sooner a night ends, at a gate whose clock is uncertain.
 
     So a gate that knew the time would not have refused, because of the hour, anybody that this one admits.
@@ -85,7 +85,7 @@ def tonight(events: Sequence[Event], now: datetime) -> Event | None:
     return coming[0] if coming else (served[-1] if served else None)
 
 
-def serving(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
+def nights_served(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
     """The nights this gate serves now, in the order their doors open (domain 2.3, line 7).
 
     These are `tonight`, the events that overlap it, and those that ended less than `LINGER` ago: their guests
@@ -111,7 +111,7 @@ def taking_place(events: Sequence[Event], now: datetime) -> tuple[Event, ...]:
     """The nights that are on: their doors are open and they are not cancelled."""
     return tuple(
         event
-        for event in serving(events, now)
+        for event in nights_served(events, now)
         if event.doors_open_at <= now < event.ends_at and event.status == "scheduled"
     )
 
@@ -128,7 +128,7 @@ def night_of(wanted: Event | None, events: Sequence[Event], now: datetime) -> Ev
 
     :param wanted: the night the ticket is for, None if nobody knows.
     """
-    if wanted is not None and any(wanted.event_id == event.event_id for event in serving(events, now)):
+    if wanted is not None and any(wanted.event_id == event.event_id for event in nights_served(events, now)):
         return wanted
     return tonight(events, now)
 
@@ -137,7 +137,7 @@ def _lingers(over: Event, coming: Event, now: datetime) -> bool:
     return now - over.ends_at < min(LINGER, coming.doors_open_at - now)
 
 
-def names(code_event: str, code_date: str | None, event: Event) -> bool:
+def names_night(code_event: str, code_date: str | None, event: Event) -> bool:
     """Whether event and date in a ticket's code are those of a night.
 
     The code has the date of the evening in the club's time zone, which is never more than a day from the date

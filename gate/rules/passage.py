@@ -178,10 +178,10 @@ class Passage(Value, frozen=True):
         return any(scan.code_hash == code_hash for scan in self.awaited)
 
 
-Taken = tuple[Passage, list[Outcome]]
+PassageChange = tuple[Passage, list[Outcome]]
 
 
-def released(passage: Passage, scan: ScanRecord, now_ms: int, rules: Rules) -> Passage:
+def admission_released(passage: Passage, scan: ScanRecord, now_ms: int, rules: Rules) -> Passage:
     """The turnstile was released for an admission."""
     first = not passage.awaited
     due = now_ms + _patience(rules) if first else passage.due_ms
@@ -203,7 +203,7 @@ def order(passage: Passage, wanted: OrderAction) -> tuple[Passage, tuple[Outcome
 _ORDERED = {Way.HELD_OPEN: EventKind.HELD_OPEN, Way.CLOSED: EventKind.CLOSED, Way.NORMAL: EventKind.RESUMED}
 
 
-def lost(passage: Passage, pulses: int) -> Taken:
+def releases_lost(passage: Passage, pulses: int) -> PassageChange:
     """Annul the last admissions, whose releases were promised and not given.
 
     :param pulses: how many.
@@ -223,7 +223,7 @@ def sense(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> tuple[
     return passage, (*contacts, *bodies, *late)
 
 
-def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> Taken:
+def _contacts(passage: Passage, sensed: Sensed, now_ms: int) -> PassageChange:
     """Fire alarm, tamper contact, blocked sensor: recorded when they begin, the alarm also when it ends."""
     outcomes = []
     burns = sensed.fire or (passage.fire and now_ms < passage.fire_until_ms)
@@ -254,7 +254,7 @@ def _exits(passage: Passage, exits: int, now_ms: int) -> Passage:
     return replace(passage, leaving=passage.leaving + exits, leaving_until_ms=now_ms + EXIT_MS)
 
 
-def _bodies(passage: Passage, bodies: int, now_ms: int, rules: Rules) -> Taken:
+def _bodies(passage: Passage, bodies: int, now_ms: int, rules: Rules) -> PassageChange:
     outcomes = []
     for _ in range(0 if passage.is_open else bodies):
         passage, outcome = _body(replace(passage, silent=0), now_ms, rules)
@@ -262,7 +262,7 @@ def _bodies(passage: Passage, bodies: int, now_ms: int, rules: Rules) -> Taken:
     return passage, outcomes
 
 
-def _body(passage: Passage, now_ms: int, rules: Rules) -> Taken:
+def _body(passage: Passage, now_ms: int, rules: Rules) -> PassageChange:
     if passage.awaited:
         return _ended(passage, PassageStep.BODY, now_ms, rules)
     if passage.leaving:
@@ -279,13 +279,13 @@ def _covered(passage: Passage, sensed: Sensed, now_ms: int, rules: Rules) -> Pas
     return replace(passage, due_ms=now_ms + _patience(rules))
 
 
-def _time(passage: Passage, now_ms: int, rules: Rules) -> Taken:
+def _time(passage: Passage, now_ms: int, rules: Rules) -> PassageChange:
     if not passage.awaited or now_ms < passage.due_ms:
         return passage, []
     return _ended(passage, PassageStep.TIME_UP, now_ms, rules)
 
 
-def _ended(passage: Passage, how: PassageStep, now_ms: int, rules: Rules) -> Taken:
+def _ended(passage: Passage, how: PassageStep, now_ms: int, rules: Rules) -> PassageChange:
     """The first awaited guest is through, or out of time; the next one's time begins."""
     scan, *others = passage.awaited
     then = replace(passage, awaited=tuple(others), due_ms=now_ms + _patience(rules))
@@ -294,7 +294,7 @@ def _ended(passage: Passage, how: PassageStep, now_ms: int, rules: Rules) -> Tak
     return _expired(then, scan) if rules.sensor else (then, [])
 
 
-def _expired(passage: Passage, scan: ScanRecord) -> Taken:
+def _expired(passage: Passage, scan: ScanRecord) -> PassageChange:
     if passage.doubts_sensor:
         return passage, []
     annulled = Outcome(record="annulled", reason=EventKind.EXPIRED, scan=scan)

@@ -10,7 +10,7 @@ from gate.rules.command import Action, Command
 from gate.rules.model import EventKind, Kind, Now, Ruling, ScanRecord
 from gate.rules.passage import Outcome
 
-ORDERED: dict[Action, EventKind] = {
+KIND_OF_ORDER: dict[Action, EventKind] = {
     "release": EventKind.RELEASED,
     "hold_open": EventKind.HELD_OPEN,
     "close": EventKind.CLOSED,
@@ -66,7 +66,7 @@ def record_of_order(order: Command, now: Now, gate_id: str) -> ScanRecord:
         clock_offset_ms=now.offset_ms,
         clock_uncertainty_ms=now.uncertainty_ms,
         verdict=Ruling.NONE,
-        reason=ORDERED[order.action],
+        reason=KIND_OF_ORDER[order.action],
         line=0,
         kind=Kind.UNKNOWN,
         scan_method="staff",

@@ -57,7 +57,7 @@ def may_type(typist: Typist, now_ms: int) -> tuple[Typist, bool]:
     return Typist(typed_ms=(*recent, now_ms)), True
 
 
-def readings(text: str, starts: Starts, known: Callable[[str], bool]) -> Presented | None:
+def read_typed(text: str, starts: Starts, known: Callable[[str], bool]) -> Presented | None:
     """What was typed, as something to decide.
 
     :param starts: of the nights served, from `gate.rules.code_starts.starts_of`.
@@ -84,10 +84,10 @@ def _elsewhere(text: str, starts: Starts) -> Iterator[str]:
     dated = _DATED.fullmatch(compact)
     if dated is not None:
         yield from _ids(starts.on(dated["date"].translate(_LOOK_ALIKE)), dated["rest"])
-    if is_random_part(text, starts.tonight):
+    if is_random_part_alone(text, starts.tonight):
         far = _ids(starts.far(), compact)
         yield from _ids(starts.near(), compact)
-        yield from filter(holds, far) if len(compact) >= NEW_CHARS else far
+        yield from filter(check_character_fits, far) if len(compact) >= NEW_CHARS else far
 
 
 def _ids(starts: Iterable[str], rest: str) -> Iterator[str]:
@@ -98,13 +98,13 @@ def _ids(starts: Iterable[str], rest: str) -> Iterator[str]:
 
 def _nearby(text: str, starts: Starts) -> list[Presented]:
     """Ids beside tonight's date whose check character fits: they are not damaged, only not in the list."""
-    if not is_random_part(text, starts.tonight):
+    if not is_random_part_alone(text, starts.tonight):
         return []
     ids = _ids(starts.near(), "".join(_words(text)))
-    return [Presented.of(one.encode()) for one in ids if holds(one)]
+    return [Presented.of(one.encode()) for one in ids if check_character_fits(one)]
 
 
-def groups(code: str) -> list[tuple[int, int]]:
+def code_groups(code: str) -> list[tuple[int, int]]:
     """Where the groups of a code begin and end, as the screen shows them and people count them.
 
     Hyphens separate groups, and the random part is split into fours; event and date stay whole (protocol
@@ -119,13 +119,13 @@ def groups(code: str) -> list[tuple[int, int]]:
     return found
 
 
-def is_random_part(text: str, prefix: str) -> bool:
+def is_random_part_alone(text: str, prefix: str) -> bool:
     """Whether only the random part of an id was typed, so that its date may be any."""
     compact = "".join(_words(text))
     return compact.isascii() and 6 <= len(compact) <= 40 and not _begun(compact, prefix)
 
 
-def holds(code_id: str) -> bool:
+def check_character_fits(code_id: str) -> bool:
     """Whether an id's check character fits."""
     return bool(mod_37_36.checksum(code_id.replace("-", "")) == 1)
 
@@ -190,9 +190,9 @@ def _begun(compact: str, prefix: str) -> list[tuple[str, str]]:
 
 def _after(compact: str, start: str) -> str:
     """What follows the start of an id; people may leave out the first groups of the start."""
-    groups = start.strip("-").split("-")
-    for first in range(len(groups)):
-        typed = "".join(groups[first:])
+    parts = start.strip("-").split("-")
+    for first in range(len(parts)):
+        typed = "".join(parts[first:])
         if compact.translate(_LOOK_ALIKE).startswith(typed.translate(_LOOK_ALIKE)):
             return compact[len(typed) :]
     return ""

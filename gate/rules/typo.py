@@ -33,14 +33,21 @@ from itertools import chain, islice
 from gate.common.value import Value
 from gate.rules.code_starts import Starts
 from gate.rules.payload import Code, Secret, code_hash
-from gate.rules.typed_code import CROCKFORD, NEW_CHARS, candidates, groups, holds, is_random_part
+from gate.rules.typed_code import (
+    CROCKFORD,
+    NEW_CHARS,
+    candidates,
+    check_character_fits,
+    code_groups,
+    is_random_part_alone,
+)
 
 
 class Typo(Value, frozen=True):
     """Where a typed code is likely wrong: the `place`th character of its `group`th group, both from 1.
 
-    Groups are those that the screen shows while somebody types (`gate.rules.typed_code.groups`). `wrote`: the
-    character that was typed there.
+    Groups are those that the screen shows while somebody types (`gate.rules.typed_code.code_groups`).
+    `wrote`: the character that was typed there.
     """
 
     group: int
@@ -50,8 +57,6 @@ class Typo(Value, frozen=True):
 
 MOST_LOOKUPS = 256
 """Most corrections looked up for one typed code; a random part has some 50 on each date it may have."""
-MOST_DATES = 4
-"""Most dates on which a slip is looked for; each takes a thousand check characters."""
 
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -96,18 +101,18 @@ class Correction(Secret, frozen=True, kw_only=True):
             return None
         at = typed[-from_end]
         number, begin = next(
-            (number, begin) for number, (begin, end) in enumerate(groups(text), 1) if begin <= at < end
+            (number, begin) for number, (begin, end) in enumerate(code_groups(text), 1) if begin <= at < end
         )
         return Typo(group=number, place=at - begin + 1, wrote=self.wrong[self.at])
 
 
-def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | None:
+def find_typo(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | None:
     """Where a typed code is likely wrong; None if nothing stands out.
 
     :param starts: of the nights served, from `gate.rules.code_starts.starts_of`.
     :param known: whether the cache knows a code's hash; called at most `MOST_LOOKUPS` times.
     """
-    is_dated = not is_random_part(text, starts.tonight)
+    is_dated = not is_random_part_alone(text, starts.tonight)
     begun_with = [starts.tonight] if is_dated else starts.near()
     read = {one.raw: one.what for start in begun_with for one in candidates(text, start)}
     codes = [what for what in read.values() if isinstance(what, Code)]
@@ -124,10 +129,10 @@ def likely(text: str, starts: Starts, known: Callable[[str], bool]) -> Typo | No
 def corrections(wrong: str) -> Iterator[Correction]:
     """Every single slip that may have turned a valid id into `wrong`; none for an old, short id."""
     parts = _ID.fullmatch(wrong)
-    if parts is None or holds(wrong):
+    if parts is None or check_character_fits(wrong):
         return
     for one in chain(_replaced(wrong, parts), _swapped(wrong, parts)):
-        if CROCKFORD.issuperset(one.right[slice(*parts.span("body"))]) and holds(one.right):
+        if CROCKFORD.issuperset(one.right[slice(*parts.span("body"))]) and check_character_fits(one.right):
             yield one
 
 

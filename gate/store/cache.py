@@ -20,7 +20,7 @@ from gate.common.errors import CacheError
 from gate.common.named_queries import load_queries
 from gate.common.value import Value
 from gate.rules.alert import Alert
-from gate.rules.history import ends, without
+from gate.rules.history import entries_of, without_annulled
 from gate.rules.home_gate import Division
 from gate.rules.model import Admission, Entry, Event, Heard, Measure, Now, Table
 from gate.store.link_row import Behind, LinkNote, last_known
@@ -94,8 +94,12 @@ class CacheReader:
     def find(self, code_hash: str) -> Known:
         """All that is known about a code; an empty `Known` if the cache has nothing."""
         known = self._read("known", _known, code_hash)
-        gone = [entry for entry in ends(known.admission) if self._is_annulled(entry)]
-        return msgspec.structs.replace(known, admission=without(known.admission, gone)) if gone else known
+        gone = [entry for entry in entries_of(known.admission) if self._is_annulled(entry)]
+        return (
+            msgspec.structs.replace(known, admission=without_annulled(known.admission, gone))
+            if gone
+            else known
+        )
 
     def _is_annulled(self, entry: Entry) -> bool:
         """Whether an entry's gate has reported its annulment, of which the hub may not have heard yet."""

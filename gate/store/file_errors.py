@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gate.common.errors import Step, StoreError
 from gate.common.owned_files import refuse_others
-from gate.store.shared_files import companions
+from gate.store.shared_files import database_files
 
 LEAST_FREE = 256 * 1024
 """Bytes. With less there may be no room for a commit and the database's companions (a -shm is 32 KiB)."""
@@ -81,7 +81,7 @@ def check_place(path: Path) -> None:
 
     :raises StoreError: the file system is read-only or full, or a file of the database is not a regular one.
     """
-    refuse_others(*companions(path))
+    refuse_others(*database_files(path))
     number = _why_unwritable(path)
     if number is not None:
         raise _of_disk(path, os.strerror(number), number)

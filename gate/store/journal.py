@@ -132,7 +132,7 @@ class Journal:
         check_place(path)
         with file_error_in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = make(path)
+            self._db = connect_and_migrate(path)
             try:
                 with reading_values(path):
                     self.epoch = self._identify(gate_id, new_epoch)
@@ -336,7 +336,7 @@ class Journal:
         self._db.close()
 
 
-def make(path: Path) -> sqlite3.Connection:
+def connect_and_migrate(path: Path) -> sqlite3.Connection:
     """A connection to a journal whose tables exist and are of this version."""
     db = connect_journal(path)
     try:

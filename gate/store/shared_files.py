@@ -19,7 +19,7 @@ FileIdentity = tuple[int, int, int]
 """The inodes of the files under a database's three names; 0 if there is none, or no regular file."""
 
 
-def companions(database: Path) -> tuple[Path, Path, Path]:
+def database_files(database: Path) -> tuple[Path, Path, Path]:
     """The database, and what SQLite keeps beside it in WAL mode."""
     return database, database.with_name(f"{database.name}-wal"), database.with_name(f"{database.name}-shm")
 
@@ -31,7 +31,7 @@ def identity(database: Path) -> FileIdentity:
     them, those who have it open and those who open it later no longer see what the other writes. So we have
     to look. While anybody has the database open, the names do not change by themselves.
     """
-    main, wal, shm = (_inode(file) for file in companions(database))
+    main, wal, shm = (_inode(file) for file in database_files(database))
     return main, wal, shm
 
 
@@ -54,7 +54,7 @@ def share(database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
         # only a new file is opened here: closing one that SQLite has open would drop its locks (fcntl(2))
         os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED))
-    for file in companions(database):
+    for file in database_files(database):
         with contextlib.suppress(OSError):
             if not file.is_symlink():
                 file.chmod(SHARED)

@@ -22,7 +22,7 @@ from gate.common.foreign import read_json
 from gate.common.owned_files import refuse_others
 from gate.rules.alert import Alert
 from gate.store.link_row import LinkNote
-from gate.store.shared_files import companions, identity
+from gate.store.shared_files import database_files, identity
 from sync.cache.cache_file import DamagedCacheError, cache_error_in_words, open_cache
 from sync.cache.digest import of_rows
 from sync.cache.peer_tables import PeerTables, note_revoked
@@ -45,7 +45,7 @@ class Cache:
         self.path = path
         self.spool = Spool(path.with_name(f"{path.stem}.fetched{path.suffix}"))
         with cache_error_in_words(path):
-            refuse_others(*companions(path), *companions(self.spool.path))
+            refuse_others(*database_files(path), *database_files(self.spool.path))
             self._db = open_cache(path, now)
             self._identity = identity(path)
         self.peers = PeerTables(self._transaction)

@@ -16,7 +16,7 @@ import pytest
 
 from gate.recovery import open_journal as opening
 from gate.recovery import rebuild_journal as salvage
-from gate.recovery.open_journal import Opening
+from gate.recovery.open_journal import JournalOpener
 from gate.rules.payload import code_hash
 from gate.store import journal
 from gate.store.cache import LinkState
@@ -32,8 +32,8 @@ READING = {"_read_all", "_keep", "_keep_row", "_keep_note", "_pages", "_chunks"}
 """Row by row, into a file that nobody knows yet: being killed at one is like being killed at another."""
 
 
-def an_opening(folder: Path) -> Opening:
-    return Opening(
+def an_opening(folder: Path) -> JournalOpener:
+    return JournalOpener(
         path=folder / "journal.db",
         gate_id="gate-1",
         new_epoch=lambda: "epoch-2",

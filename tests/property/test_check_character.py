@@ -18,8 +18,8 @@ from stdnum.iso7064 import mod_37_36
 
 from gate.rules.code_starts import NightCode, Starts
 from gate.rules.payload import Code, code_hash, parse
-from gate.rules.typed_code import readings
-from gate.rules.typo import Typo, likely
+from gate.rules.typed_code import read_typed
+from gate.rules.typo import Typo, find_typo
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 from tests.long import cases
 
@@ -103,7 +103,7 @@ def point_at(code: str, wrong: str, at: int, typed_from: int) -> None:
     def known(hashed: str) -> bool:
         return hashed == code_hash(code)
 
-    presented = readings(wrong[typed_from:], NIGHT, known)
+    presented = read_typed(wrong[typed_from:], NIGHT, known)
     assert presented is not None
     assert isinstance(presented.what, Code)
     assume(not known(presented.what.code_hash))  # 0 typed for a check character O means O
@@ -112,4 +112,4 @@ def point_at(code: str, wrong: str, at: int, typed_from: int) -> None:
     before = 0 if typed_from else wrong.count("-")  # groups: what hyphens part, then the random part in fours
     group, place = divmod(at - start, 4)
     expected = Typo(group=before + group + 1, place=place + 1, wrote=wrong[at])
-    assert likely(wrong[typed_from:], NIGHT, known) == expected
+    assert find_typo(wrong[typed_from:], NIGHT, known) == expected

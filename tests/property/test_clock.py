@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gate.clock import DRIFT_PPM, Machine, SystemClock, hub_time
 from gate.rules.decide import decide
 from gate.rules.model import Kind, Measure, Now, Reason, Verdict
-from gate.rules.night import margin
+from gate.rules.night import clock_margin
 from gate.rules.payload import Proof
 from gate.store.link_row import LinkNote, last_known
 from tests.codes import signed
@@ -51,7 +51,7 @@ def a_measure(at: datetime, monotonic_ms: int, boot_id: str = "boot-1", uncertai
 
 def asked(kind: Kind | None, now: Now) -> Verdict:
     """`kind` None: a ticket sold since, validly signed."""
-    unsure = margin(now.clock, now.uncertainty_ms)
+    unsure = clock_margin(now.clock, now.uncertainty_ms)
     question = a_question(now=now.wall, margin=unsure, table=a_table())
     if kind is not None:
         return decide(replace(question, admission=an_admission(kind=kind)))

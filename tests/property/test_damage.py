@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gate.common.errors import StoreError
-from gate.recovery.open_journal import Opening
+from gate.recovery.open_journal import JournalOpener
 from gate.rules.payload import code_hash
 from gate.store.cache import LinkState
 from gate.store.journal import Journal
@@ -90,8 +90,8 @@ def a_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def opening(folder: Path, hub: LinkState = UNKNOWN) -> Opening:
-    return Opening(
+def opening(folder: Path, hub: LinkState = UNKNOWN) -> JournalOpener:
+    return JournalOpener(
         path=folder / "journal.db",
         gate_id="gate-1",
         new_epoch=lambda: "epoch-2",
@@ -151,7 +151,7 @@ def test_whatever_is_damaged_nothing_is_forgotten_in_silence(
                 the_damaged_files_are_kept(folder, after)
 
 
-def opened(door: Opening) -> tuple[Journal, set[int], bool]:
+def opened(door: JournalOpener) -> tuple[Journal, set[int], bool]:
     """The journal, who is known to be in, and whether damage was found only in use and salvaged then."""
     journal = door.open()
     for attempt in range(GUESTS):

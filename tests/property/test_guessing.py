@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gate.rules.guesses import GUESSES, Guessing, note
+from gate.rules.guesses import GUESSES, Guessing, count_verdict
 from gate.rules.model import Reason, Ruling, Verdict
 from gate.rules.typed_code import Typist, may_type
 
@@ -48,7 +48,7 @@ def test_five_guesses_in_a_minute_lock_for_30_seconds_and_the_lock_ends(
         now += step
         assert guessing.is_locked(now) == watchman.is_locked(now)
         ruling = Ruling.ADMIT if reason is Reason.FIRST_ENTRY else Ruling.DENY
-        guessing, locked = note(guessing, Verdict(ruling=ruling, reason=reason, line=0), now)
+        guessing, locked = count_verdict(guessing, Verdict(ruling=ruling, reason=reason, line=0), now)
         assert locked == watchman.saw(now, guess=reason in GUESSES)
         assert len(guessing.refused_ms) < 5
 

@@ -21,7 +21,7 @@ from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline
 from gate.hotline.messages import Beat, Ordered, ToSync, to_door
 from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
-from gate.recovery.open_journal import Opening
+from gate.recovery.open_journal import JournalOpener
 from gate.rules.decide import Policy
 from gate.rules.first_entry import Grant
 from gate.rules.passage import Rules
@@ -126,7 +126,7 @@ class Process:
         self._door = self._make_door()
 
     def _make_parts(self) -> Parts:
-        opening = Opening(
+        opening = JournalOpener(
             path=self.machine.folder / "journal.db",
             gate_id=self.gate_id,
             new_epoch=lambda: f"epoch-{self._random.getrandbits(64):016x}",

@@ -19,7 +19,7 @@ from display.picture.turned_pages import UNHURRIED, spans
 from display.samples import FULL_TABLE, OFFLINE, TABLE, ZONE, samples
 from display.text.catalogue import Lang
 from display.text.words import Page, compose
-from gate.ports.screen import VerdictScreen, stays
+from gate.ports.screen import VerdictScreen, seconds_shown
 
 SIZES = [(128, 64), (256, 64)]
 LEAST_S = 0.2
@@ -76,7 +76,7 @@ def test_every_guest_of_a_table_of_up_to_twelve_appears_whole_within_the_screens
     size: tuple[int, int], offline: bool, names: tuple[str, ...]
 ) -> None:
     screen = host(names, offline=offline)
-    assert stays(screen) == 4.0
+    assert seconds_shown(screen) == 4.0
     for shown in ("Terraza Norte", "Premium", "Titular: Ana Peña", "12 de 12", *names):
         assert seconds_whole(shown, screen, size) >= LEAST_S, shown
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.ports.screen import Screen, VerdictScreen, stays
+from gate.ports.screen import Screen, VerdictScreen, seconds_shown
 from gate.ports.signals import Signal
 from gate.rules.model import (
     Admission,
@@ -125,7 +125,7 @@ def test_linked_to_a_table_that_is_not_paid_enters_as_plain_ga_without_table_and
     screen = bench.show(code, seconds=0)
     plain = verdict(screen)
     assert (plain.kind, plain.reason, plain.table) == (Kind.GA, Reason.FIRST_ENTRY, None)
-    assert (stays(screen), bench.voice.played[-1]) == (1.5, Signal.ADMIT)
+    assert (seconds_shown(screen), bench.voice.played[-1]) == (1.5, Signal.ADMIT)
     assert later(bench, code).reason is Reason.ALREADY_USED
 
 

@@ -13,7 +13,17 @@ from structlog.testing import capture_logs
 
 from display.text.words import compose
 from gate.common.errors import HardwareError, Step
-from gate.ports.screen import Idle, LinkView, Notice, OutOfOrder, Part, Screen, Typing, VerdictScreen, stays
+from gate.ports.screen import (
+    Idle,
+    LinkView,
+    Notice,
+    OutOfOrder,
+    Part,
+    Screen,
+    Typing,
+    VerdictScreen,
+    seconds_shown,
+)
 from gate.ports.signals import Signal
 from gate.rules.model import Admission, Kind, Reason, ReservationStatus, Status
 from gate.rules.passage import OrderAction
@@ -124,7 +134,7 @@ SECONDS: dict[str, tuple[Callable[[Bench], Screen], float]] = {
 def test_each_screen_stays_its_time_and_then_gives_way(bench: Bench, name: str) -> None:
     come_about, seconds = SECONDS[name]
     screen = come_about(bench)
-    assert stays(screen) == seconds
+    assert seconds_shown(screen) == seconds
     bench.wait(seconds - FRAME_S)
     assert bench.display.screens[-1] == screen
     bench.wait(2 * FRAME_S)
@@ -134,9 +144,9 @@ def test_each_screen_stays_its_time_and_then_gives_way(bench: Bench, name: str) 
 def test_what_is_so_until_it_is_cured_or_changed_has_no_time() -> None:
     lasting = {"starting", "updating", "closed", "held_open", "free_passage"}
     for word in get_args(get_type_hints(Notice)["word"]):
-        assert (stays(Notice(word=word)) is None) is (word in lasting), word
+        assert (seconds_shown(Notice(word=word)) is None) is (word in lasting), word
     for part in Part:
-        assert stays(OutOfOrder(part=part, step=Step.RESTART)) is None
+        assert seconds_shown(OutOfOrder(part=part, step=Step.RESTART)) is None
 
 
 @pytest.mark.parametrize("name", SECONDS)

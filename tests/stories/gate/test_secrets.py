@@ -16,7 +16,7 @@ from gate.rules.code_starts import NightCode, Starts
 from gate.rules.decide import decide
 from gate.rules.payload import Code, Malformed, parse, prove
 from gate.rules.presence import Presence, Presented, Sighting, observe
-from gate.rules.typed_code import readings
+from gate.rules.typed_code import read_typed
 from gate.rules.typo import corrections
 from tests.codes import KEYS, printed, signed
 from tests.factories import a_code, a_question, code_id, pass_id
@@ -72,7 +72,7 @@ def test_what_is_no_code_of_ours_but_nearly_one_is_never_printed(text: str) -> N
 
 def test_a_typed_code_and_its_corrections_are_never_printed() -> None:
     damaged = code_id()[:-3] + "7" + code_id()[-2:]
-    typed = readings(damaged, NIGHT, lambda _hash: False)
+    typed = read_typed(damaged, NIGHT, lambda _hash: False)
     found = list(corrections(damaged))
     assert found
     assert_silent(typed, *found)

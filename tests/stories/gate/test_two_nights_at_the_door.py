@@ -13,7 +13,7 @@ from gate.diagnostics.status import gather
 from gate.door.idle import COUNT_MS
 from gate.ports.screen import Idle, OutOfOrder, Screen, VerdictScreen
 from gate.rules.model import Event, FeedRow, Kind, Reason, Status
-from gate.rules.night import LINGER, names, night_of, serving, taking_place
+from gate.rules.night import LINGER, names_night, night_of, nights_served, taking_place
 from gate.store.cache import STALE_MS
 from gate.store.link_row import Behind, LinkNote
 from sync.wire.messages import GateConfig
@@ -269,18 +269,18 @@ BRUNCH = an_event(
 def test_the_nights_a_gate_serves_share_hours_with_tonights_or_have_just_ended(
     at: datetime, events: tuple[Event, ...], expected: tuple[Event, ...]
 ) -> None:
-    assert serving(events, at) == expected
-    assert serving(events[::-1], at) == expected
+    assert nights_served(events, at) == expected
+    assert nights_served(events[::-1], at) == expected
     for event in events:
         assert (night_of(event, events, at) == event) is (event in expected)
 
 
 def test_a_night_dated_at_the_end_of_time_stops_no_other() -> None:
     never = an_event(event_id="event-9", doors_open_at=LAST - HOUR, ends_at=LAST)
-    assert serving((EVENING, never), NOW) == (EVENING,)
-    assert serving((never,), LAST) == (never,)
-    assert names("PF", "99991231", never)
-    assert not names("PF", "99999999", never)
+    assert nights_served((EVENING, never), NOW) == (EVENING,)
+    assert nights_served((never,), LAST) == (never,)
+    assert names_night("PF", "99991231", never)
+    assert not names_night("PF", "99999999", never)
 
 
 def test_a_night_that_is_over_or_called_off_does_not_take_place() -> None:

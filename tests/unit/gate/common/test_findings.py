@@ -10,10 +10,10 @@ from gate.common.findings import (
     Finding,
     Severity,
     check_made,
-    examine,
     fault,
     fine,
     needs_attention,
+    run_checks,
     table,
     warning,
 )
@@ -25,7 +25,7 @@ def raises(error: Exception) -> Iterator[Finding]:
 
 
 def test_a_check_that_crashes_is_a_line_and_the_next_is_still_done() -> None:
-    found = examine(
+    found = run_checks(
         [("broken", lambda: raises(ZeroDivisionError("x"))), ("next", lambda: [fine("next", "ok")])]
     )
     assert [(one.check, one.level) for one in found] == [
@@ -38,7 +38,7 @@ def test_a_check_that_crashes_is_a_line_and_the_next_is_still_done() -> None:
 
 def test_a_fault_of_ours_is_told_in_its_own_words() -> None:
     error = HardwareError("camera", "No camera is connected.", "Check its cable.")
-    (_, one, _, other) = examine(
+    (_, one, _, other) = run_checks(
         [("eye", lambda: raises(error)), ("journal", lambda: raises(StoreError("x.db: broken.")))]
     )
     assert (one.check, one.result, one.advice) == ("camera", "No camera is connected.", "Check its cable.")
@@ -52,7 +52,7 @@ def test_a_check_that_hangs_is_a_fault() -> None:
         yield fine("first", "ok")
         release.wait()
 
-    found = examine([("stuck", hangs), ("next", lambda: [fine("next", "ok")])], patience_s=1.0)
+    found = run_checks([("stuck", hangs), ("next", lambda: [fine("next", "ok")])], patience_s=1.0)
     release.set()
     assert [(one.check, one.level) for one in found] == [
         ("first", Severity.OK),
@@ -61,10 +61,10 @@ def test_a_check_that_hangs_is_a_fault() -> None:
     ]
 
 
-def test_a_device_is_opened_and_let_go_of_at_once() -> None:
-    let_go: list[str] = []
-    (one,) = check_made("screen", lambda: "panel", let_go.append, "It answers.")
-    assert (one.level, let_go) == (Severity.OK, ["panel"])
+def test_a_device_is_opened_and_closed_at_once() -> None:
+    closed: list[str] = []
+    (one,) = check_made("screen", lambda: "panel", closed.append, "It answers.")
+    assert (one.level, closed) == (Severity.OK, ["panel"])
 
 
 def test_only_all_well_needs_nobody() -> None:

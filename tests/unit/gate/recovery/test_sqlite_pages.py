@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gate.common.errors import Step, StoreError
 from gate.recovery import sqlite_pages as pages
-from gate.recovery.open_journal import Patient
+from gate.recovery.open_journal import PatientOpener
 from gate.store.journal import Journal
 from gate.store.rows import PAGE
 from tests.factories import a_record
@@ -88,7 +88,7 @@ def test_a_journal_that_takes_long_is_waited_for_outside_the_doors_loop(tmp_path
         go_on.wait()
         return Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
 
-    patient = Patient(slowly, patience_s=0)
+    patient = PatientOpener(slowly, patience_s=0)
     with pytest.raises(StoreError, match="being checked") as told:
         patient.open()
     assert told.value.step is Step.DISK_CHECK
@@ -102,7 +102,7 @@ def test_what_keeps_a_journal_from_opening_is_told_to_whoever_waits() -> None:
     def never() -> Journal:
         raise StoreError("full", Step.DISK_FULL)
 
-    patient = Patient(never, patience_s=60)
+    patient = PatientOpener(never, patience_s=60)
     for _ in range(2):
         with pytest.raises(StoreError, match="full") as told:
             patient.open()

@@ -14,8 +14,8 @@ from gate.ports.screen import VerdictScreen
 from gate.rules.code_starts import FARTHEST_DAYS, NightCode, Starts, starts_of
 from gate.rules.model import Reason
 from gate.rules.payload import Code, code_hash
-from gate.rules.typed_code import MOST_CANDIDATES, MOST_FAR, readings
-from gate.rules.typo import likely
+from gate.rules.typed_code import MOST_CANDIDATES, MOST_FAR, read_typed
+from gate.rules.typo import find_typo
 from hub.ticketing.codes import CROCKFORD, ticket_code
 from tests.doors import Bench
 from tests.factories import NOW, an_admission, an_event
@@ -32,7 +32,7 @@ def ticket(days: int = 0, seed: int = 7, event: str = "PF") -> str:
 
 def found(text: str, *cache: str, starts: Starts = STARTS) -> Code | None:
     hashes = {code_hash(code) for code in cache}
-    presented = readings(text, starts, lambda hashed: hashed in hashes)
+    presented = read_typed(text, starts, lambda hashed: hashed in hashes)
     return presented.what if presented and isinstance(presented.what, Code) else None
 
 
@@ -65,7 +65,7 @@ def test_a_date_typed_without_its_event_is_believed(event: str) -> None:
 def test_a_right_random_part_accuses_no_character_whatever_its_date() -> None:
     for seed in range(4):
         for days in (1, -1, 3, -40):
-            assert likely(ticket(days, seed)[-17:], STARTS, lambda _: False) is None
+            assert find_typo(ticket(days, seed)[-17:], STARTS, lambda _: False) is None
 
 
 def test_a_right_date_beside_tonights_is_not_accused() -> None:
@@ -73,7 +73,7 @@ def test_a_right_date_beside_tonights_is_not_accused() -> None:
         for days in (1, -1):
             code = ticket(days, seed)
             wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
-            typo = likely(wrong, STARTS, lambda _: False)
+            typo = find_typo(wrong, STARTS, lambda _: False)
             assert typo is None or typo.group >= 4
 
 
@@ -81,7 +81,7 @@ def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_pointed_at() -> None:
     for days in (0, 1, -1):
         code = ticket(days)
         wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
-        typo = likely(wrong[-17:], STARTS, {code_hash(code)}.__contains__)
+        typo = find_typo(wrong[-17:], STARTS, {code_hash(code)}.__contains__)
         assert typo is not None
         assert (typo.group, typo.place, typo.wrote) == (2, 1, wrong[20])
 
@@ -95,7 +95,7 @@ def test_what_is_looked_up_for_one_typed_code_is_bounded() -> None:
         return False
 
     for text in ("7K3M9QX2VD5RTA0HQ", "ABC123", "20261120ABC123", "X" * 40, "Z" * 41, "HOLA", "Ñ" * 9):
-        readings(text, STARTS, known)
+        read_typed(text, STARTS, known)
         assert asked <= MOST_CANDIDATES + MOST_FAR
         asked = 0
 
@@ -122,7 +122,7 @@ def test_a_night_at_the_end_of_time_stops_nobody_from_typing(year: int) -> None:
     for events in ((wild,), (an_event(), wild), (endless,), (endless, wild)):
         starts = starts_of(events, NOW, MEXICO)
         assert found("7K3M9QX2VD5RTA0HQ", starts=starts) is not None
-        assert likely("7K3M9QX2VD5RTA0HQ", starts, lambda _: False) is None
+        assert find_typo("7K3M9QX2VD5RTA0HQ", starts, lambda _: False) is None
 
 
 def test_doors_after_midnight_and_dates_in_utc_are_near() -> None:

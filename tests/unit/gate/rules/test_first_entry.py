@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from gate.rules.decide import decide
-from gate.rules.first_entry import ALONE, Grant, Standing, lacks_leave
+from gate.rules.first_entry import ALONE, Grant, Standing, needs_hub
 from gate.rules.home_gate import home_of
 from gate.rules.model import (
     Entry,
@@ -152,7 +152,7 @@ def test_vip_needs_no_leave_whatever_the_policy(policy: IsolationPolicy, kind: K
         )
     )
     assert (verdict.reason, verdict.flags) == (Reason.FIRST_ENTRY, (Flag.ISOLATED,))
-    assert not lacks_leave(verdict)
+    assert not needs_hub(verdict)
 
 
 @pytest.mark.parametrize("reason", [*(reason.value for reason in Reason), "a_word_of_a_later_hub", "", None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.rules.decide import Policy, decide
-from gate.rules.guesses import GUESSES, LOCK_MS, Guessing, covered, note, strict
+from gate.rules.guesses import GUESSES, LOCK_MS, Guessing, count_verdict, hide_from_guesser, strict_policy
 from gate.rules.model import Entry, Flag, History, Reason, Ruling, Status, Verdict
 from gate.rules.payload import Malformed, Proof
 from tests.factories import NOW, a_code, a_question, an_admission, code_id
@@ -18,7 +18,9 @@ def refused(*at_s: float, reason: Reason = Reason.UNKNOWN) -> Guessing:
     """A gate at which codes nobody knows were refused at these seconds."""
     guessing = Guessing()
     for second in at_s:
-        guessing, _ = note(guessing, Verdict(ruling=Ruling.DENY, reason=reason, line=5), int(second * 1000))
+        guessing, _ = count_verdict(
+            guessing, Verdict(ruling=Ruling.DENY, reason=reason, line=5), int(second * 1000)
+        )
     return guessing
 
 
@@ -54,7 +56,7 @@ def test_five_refusals_in_more_than_a_minute_do_not_lock() -> None:
 def test_the_fifth_refusal_says_that_it_locked_and_no_other_does() -> None:
     guessing, said = Guessing(), list[bool]()
     for second in range(8):
-        guessing, locked = note(guessing, UNKNOWN, second * 1000)
+        guessing, locked = count_verdict(guessing, UNKNOWN, second * 1000)
         said.append(locked)
     assert said == [False] * 4 + [True] + [False] * 3
 
@@ -64,9 +66,9 @@ def test_refusals_while_locked_do_not_extend_it_and_do_not_count_afterwards() ->
     assert guessing.is_locked(29_999)
     assert not guessing.is_locked(30_000)
     for _ in range(4):
-        guessing, locked = note(guessing, UNKNOWN, 30_000)
+        guessing, locked = count_verdict(guessing, UNKNOWN, 30_000)
         assert not locked
-    assert note(guessing, UNKNOWN, 30_000)[1]
+    assert count_verdict(guessing, UNKNOWN, 30_000)[1]
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.REFUNDED, Status.CHECKED_IN])
@@ -74,7 +76,7 @@ def test_refusals_of_tickets_the_cache_knows_are_no_guesses(status: Status) -> N
     verdict = decide(a_question(admission=an_admission(status=status)))
     guessing = Guessing()
     for _ in range(20):
-        guessing, locked = note(guessing, verdict, 0)
+        guessing, locked = count_verdict(guessing, verdict, 0)
         assert not locked
     assert guessing == Guessing()
 
@@ -82,16 +84,16 @@ def test_refusals_of_tickets_the_cache_knows_are_no_guesses(status: Status) -> N
 def test_admissions_between_guesses_neither_count_nor_help_the_guesser() -> None:
     guessing = Guessing()
     for second in range(4):
-        guessing, _ = note(guessing, UNKNOWN, second * 1000)
-        guessing, _ = note(guessing, ADMITTED, second * 1000)
-    assert note(guessing, UNKNOWN, 5000)[1]
+        guessing, _ = count_verdict(guessing, UNKNOWN, second * 1000)
+        guessing, _ = count_verdict(guessing, ADMITTED, second * 1000)
+    assert count_verdict(guessing, UNKNOWN, 5000)[1]
 
 
 def test_while_locked_a_guess_is_flagged_and_refused_as_before() -> None:
-    hidden = covered(UNKNOWN, locked=True)
+    hidden = hide_from_guesser(UNKNOWN, locked=True)
     assert hidden.flags == (Flag.LOCKED,)
     assert (hidden.ruling, hidden.reason, hidden.line) == (UNKNOWN.ruling, UNKNOWN.reason, UNKNOWN.line)
-    assert covered(UNKNOWN, locked=False) == UNKNOWN
+    assert hide_from_guesser(UNKNOWN, locked=False) == UNKNOWN
 
 
 def test_while_locked_known_tickets_are_answered_as_always() -> None:
@@ -101,20 +103,20 @@ def test_while_locked_known_tickets_are_answered_as_always() -> None:
         decide(a_question(history=History(first=entry, last=entry))),
         decide(a_question(admission=an_admission(status=Status.REFUNDED))),
     ):
-        assert covered(verdict, locked=True) == verdict
+        assert hide_from_guesser(verdict, locked=True) == verdict
 
 
 def test_while_locked_validly_signed_tickets_are_answered_as_always() -> None:
-    policy = strict(Policy(), locked=True)
+    policy = strict_policy(Policy(), locked=True)
     verdict = decide(a_question(admission=None, proof=Proof.VALID, policy=policy))
     assert verdict.admits
-    assert covered(verdict, locked=True) == verdict
+    assert hide_from_guesser(verdict, locked=True) == verdict
 
 
 def test_while_locked_unknown_codes_are_not_admitted_though_the_venue_admits_them() -> None:
     venue = Policy(unknown="admit", passback_window=7.0)
     for locked, admits in ((False, True), (True, False)):
-        verdict = decide(a_question(admission=None, policy=strict(venue, locked=locked)))
+        verdict = decide(a_question(admission=None, policy=strict_policy(venue, locked=locked)))
         assert verdict.admits is admits
-    assert strict(venue, locked=True).passback_window == 7.0
-    assert covered(verdict, locked=True).flags == (Flag.LOCKED,)
+    assert strict_policy(venue, locked=True).passback_window == 7.0
+    assert hide_from_guesser(verdict, locked=True).flags == (Flag.LOCKED,)

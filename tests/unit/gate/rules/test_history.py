@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gate.rules.history import combine, is_same, without
+from gate.rules.history import combine, is_same, without_annulled
 from gate.rules.model import Entry
 
 AT = datetime(2026, 1, 30, 23, tzinfo=UTC)
@@ -23,4 +23,4 @@ def test_the_hubs_time_of_an_entry_counts_as_before() -> None:
     moved = Entry(at=AT + timedelta(seconds=5), gate="gate-3", scan="one")
     assert is_same(MINE, moved)
     assert combine(None, [MINE, moved]).first == moved
-    assert without(None, [MINE]) is None
+    assert without_annulled(None, [MINE]) is None

@@ -26,9 +26,9 @@ from gate.rules.passage import (
     Sensed,
     Walk,
     Way,
-    lost,
+    admission_released,
     order,
-    released,
+    releases_lost,
     sense,
 )
 from tests.factories import a_record
@@ -41,7 +41,7 @@ A, B = a_record(1), replace(a_record(2), code_hash="b" * 64)
 def admitted(*scans: ScanRecord, now_ms: int = 0, rules: Rules = SENSOR) -> Passage:
     passage = Passage()
     for scan in scans:
-        passage = released(passage, scan, now_ms, rules)
+        passage = admission_released(passage, scan, now_ms, rules)
     return passage
 
 
@@ -122,7 +122,7 @@ def test_of_one_entering_and_one_leaving_the_first_body_uses_up_the_ticket() -> 
 def _nobody_walks(times: int) -> tuple[Passage, list[tuple[str, str, int | None]]]:
     passage, said = Passage(), []
     for n in range(times):
-        passage = released(passage, a_record(n + 1), n * 10_000, SENSOR)
+        passage = admission_released(passage, a_record(n + 1), n * 10_000, SENSOR)
         passage, outcomes = sense(passage, QUIET, n * 10_000 + PASSAGE_TIMEOUT_MS, SENSOR)
         said += told(outcomes)
     return passage, said
@@ -139,9 +139,9 @@ def test_a_sensor_that_sees_nobody_time_after_time_is_doubted_and_nothing_more_i
 
 def test_a_body_restores_trust_in_the_sensor() -> None:
     passage, _ = _nobody_walks(MOST_SILENT)
-    passage, _ = sense(released(passage, A, 100_000, SENSOR), Sensed(bodies=1), 100_001, SENSOR)
+    passage, _ = sense(admission_released(passage, A, 100_000, SENSOR), Sensed(bodies=1), 100_001, SENSOR)
     assert not passage.doubts_sensor
-    passage = released(passage, B, 200_000, SENSOR)
+    passage = admission_released(passage, B, 200_000, SENSOR)
     _, outcomes = sense(passage, QUIET, 200_000 + PASSAGE_TIMEOUT_MS, SENSOR)
     assert told(outcomes) == [("annulled", "expired", 2)]
 
@@ -221,10 +221,10 @@ def test_while_somebody_stands_in_the_barrier_nobodys_time_is_up() -> None:
 
 
 def test_releases_that_were_promised_and_not_given_are_annulled_the_last_ones() -> None:
-    passage, outcomes = lost(admitted(A, B), 1)
+    passage, outcomes = releases_lost(admitted(A, B), 1)
     assert passage.awaited == (A,)
     assert told(outcomes) == [("annulled", "not_opened", 2)]
-    assert lost(passage, 5)[0].awaited == ()
+    assert releases_lost(passage, 5)[0].awaited == ()
 
 
 def test_whoever_was_admitted_while_the_sensor_was_blind_is_not_annulled_when_it_sees_again() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gate.rules.code_starts import NightCode, Starts, starts_of
 from gate.rules.payload import Code, Malformed, code_hash
-from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford, may_type, readings
+from gate.rules.typed_code import MOST_CANDIDATES, Typist, candidates, crockford, may_type, read_typed
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 from tests.codes import signed
 from tests.factories import NOW, an_event
@@ -34,7 +34,7 @@ def guest_pass(seed: int = 7) -> str:
 def entered_as(text: str, *cache: str, starts: Starts = NIGHT) -> Code | Malformed | None:
     """What a gate makes of a typed text when its cache knows these codes."""
     hashes = {code_hash(code) for code in cache}
-    presented = readings(text, starts, lambda hashed: hashed in hashes)
+    presented = read_typed(text, starts, lambda hashed: hashed in hashes)
     if presented is None:
         return None
     assert isinstance(presented.what, Code | Malformed)

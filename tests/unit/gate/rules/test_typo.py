@@ -11,7 +11,7 @@ import pytest
 from display.text.words import grouped
 from gate.rules.code_starts import NightCode, Starts
 from gate.rules.payload import code_hash
-from gate.rules.typo import MOST_LOOKUPS, Typo, corrections, likely
+from gate.rules.typo import MOST_LOOKUPS, Typo, corrections, find_typo
 from hub.ticketing.codes import CROCKFORD, pass_code, ticket_code
 
 TONIGHT = "MGY-PF-20261120-"
@@ -24,7 +24,7 @@ def ticket(seed: int = 7, event: str = "PF", day: int = 20) -> str:
 
 def likely_in(text: str, *cache: str, starts: Starts = NIGHT) -> Typo | None:
     hashes = {code_hash(code) for code in cache}
-    return likely(text, starts, lambda hashed: hashed in hashes)
+    return find_typo(text, starts, lambda hashed: hashed in hashes)
 
 
 class Asked:
@@ -196,7 +196,7 @@ def test_a_code_whose_check_character_holds_is_not_doubted() -> None:
 )
 def test_where_there_is_no_check_character_nothing_is_said_and_nothing_looked_up(text: str) -> None:
     asked = Asked()
-    assert likely(text, NIGHT, asked) is None
+    assert find_typo(text, NIGHT, asked) is None
     assert asked.hashes == []
 
 
@@ -206,10 +206,10 @@ def test_what_a_guesser_can_have_looked_up_is_bounded() -> None:
         asked = Asked()
         tail = "".join(source.choices(CROCKFORD, k=source.choice((17, 17, 26, 40))))
         text = source.choice(("", TONIGHT, "MGY-ABCDEF-20261231-", "VIP-PASS-")) + tail
-        likely(text, NIGHT, asked)
+        find_typo(text, NIGHT, asked)
         assert len(asked.hashes) <= MOST_LOOKUPS
     asked = Asked()
-    likely(
+    find_typo(
         "0" * 39 + "1", Starts(nights=(*NIGHT.nights, NightCode(code="PS", day=date(2026, 11, 19)))), asked
     )
     assert 64 < len(asked.hashes) <= MOST_LOOKUPS

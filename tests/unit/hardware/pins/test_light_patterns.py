@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from gate.ports.screen import Notice, VerdictScreen, stays
+from gate.ports.screen import Notice, VerdictScreen, seconds_shown
 from gate.ports.signals import Signal, signal_of
 from gate.rules.model import Flag, Kind, Reason, Ruling, Verdict
 from hardware.pins.light_patterns import HIGH_HZ, LOW_HZ, PATTERNS
@@ -58,7 +58,7 @@ def test_the_light_lasts_as_long_as_the_screen() -> None:
         Verdict(ruling=Ruling.DENY, reason=Reason.UNKNOWN, line=5, flags=(Flag.LOCKED,)),
     ]
     for verdict in verdicts:
-        seconds = stays(VerdictScreen(verdict=verdict))
+        seconds = seconds_shown(VerdictScreen(verdict=verdict))
         assert seconds is not None
         assert _length_ms(signal_of(verdict)) == seconds * 1000, verdict
-    assert stays(Notice(word="annulled")) == 2.0
+    assert seconds_shown(Notice(word="annulled")) == 2.0
