@@ -1,6 +1,6 @@
-"""A night with everything going wrong: three gates, 500 scans (in `make test-long` 2,000), real processes.
+"""A night with everything going wrong: three gates, 300 scans (in `make test-long` 2,000), real processes.
 
-50 one-time tickets (200) are held up at all gates at once. Meanwhile Mosquitto, Postgres and the hub are
+40 one-time tickets (200) are held up at all gates at once. Meanwhile Mosquitto, Postgres and the hub are
 killed and started again, lines are cut, slowed and made deaf in one direction, processes are stopped and
 go on. Then everything heals, and invariants 1 to 9 of the quality document are asked for in SQL.
 """
@@ -26,9 +26,9 @@ from tests.patience import PATIENCE_S
 from tests.proxy import Proxy, proxy
 
 GATES = 3
-SCANS = cases(500, long=2_000)
-CONTESTED = cases(50, long=200)
-ALONE = cases(200, long=800)
+SCANS = cases(300, long=2_000)
+CONTESTED = cases(40, long=200)
+ALONE = cases(100, long=800)
 """Tickets shown at one gate only."""
 SEED = 20261121
 
