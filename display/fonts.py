@@ -1,7 +1,7 @@
 """Terminus Font, bold: a bitmap font, so that every pixel is the same on every machine.
 
-The files in `fonts/` are distributed under the SIL Open Font License (`fonts/LICENSE`).
-Sizes are the font's own heights in pixels; other sizes do not exist.
+The files in `fonts/` are distributed under the SIL Open Font License (`fonts/LICENSE`). Sizes are the font's
+own heights in pixels; there are no others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from anyascii import anyascii
 from PIL import ImageFont
 
 SIZES = (32, 28, 24, 22, 20, 18, 16, 14, 12)
-"""Heights the font has, largest first."""
+"""The font's heights, largest first."""
 
 SMALLEST = SIZES[-1]
 
@@ -27,7 +27,7 @@ _WITHOUT_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "æ": "ae", "Æ": 
 
 
 class Ink(msgspec.Struct, frozen=True):
-    """Where a line's black is, in pixels: rows `top` (included) to `bottom` (not), `width` across."""
+    """Extent of a line's ink, in pixels: from row `top` to before row `bottom`, `width` across."""
 
     top: int
     bottom: int
@@ -41,19 +41,19 @@ class Ink(msgspec.Struct, frozen=True):
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The font at one of `SIZES`; the simple layout engine, since Raqm is not everywhere."""
+    """The font at one of `SIZES`, with the simple layout engine, since Raqm is not everywhere."""
     return ImageFont.truetype(_FILE, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(maxsize=4096)
 def width(text: str, size: int) -> int:
-    """Pixels across; every character is equally wide."""
+    """Pixels across; all characters are equally wide."""
     return int(font(size).getlength(text))
 
 
 @lru_cache(maxsize=1024)
 def ink(text: str, size: int) -> Ink:
-    """The rows a line needs. At least those of a capital, so that lines sit evenly."""
+    """The rows that a line needs: at least those of a capital, so that lines sit evenly."""
     _, top, _, bottom = _bounds("H", size)
     for character in text:
         bounds = _bounds(character, size)
@@ -69,18 +69,18 @@ def _bounds(character: str, size: int) -> tuple[int, int, int, int]:
 
 
 def plain(text: str) -> str:
-    """The text in characters the font has: "Ǻ" becomes "Å" or "A", never an empty box.
+    """The text in characters that the font has: "Ǻ" becomes "Å" or "A", never an empty box.
 
-    Letters of scripts the font lacks are transliterated, and so are those written from right to left: the
-    font would set them in the wrong order. Other signs (emoji) vanish, unless there is nothing else: then
-    they are spelt out. Empty only where there is nothing that anybody could read.
+    Letters of scripts that the font lacks are transliterated, and so are those written from right to left,
+    which the font would set in the wrong order. Other signs (emoji) are dropped, or spelt out if there is
+    nothing else. The result is empty only if there is nothing that anybody could read.
     """
     composed = unicodedata.normalize("NFC", text)
     return " ".join("".join(_plain(character) for character in composed).split()) or _spelt(composed)
 
 
 def _spelt(signs: str) -> str:
-    """Each sign by its name, once: ``fire party popper``; a letter without any is ``?``."""
+    """Each sign by its name, once: ``fire party popper``; a letter without a name is ``?``."""
     names = " ".join(dict.fromkeys(_WORD.findall(anyascii(signs).replace("_", " "))))
     return names or "?" * any(unicodedata.category(sign)[0] in "LN" for sign in signs)
 
@@ -100,7 +100,7 @@ def _plain(character: str) -> str:
 
 
 def _latin(character: str) -> str:
-    """One letter or number transliterated; empty for one that is not spoken (an alef, a long-vowel mark)."""
+    """One letter or number, transliterated; empty if it is not spoken (an alef, a long-vowel mark)."""
     return "".join(c for c in anyascii(character) if c.isalnum() or c in " -")
 
 
@@ -118,15 +118,15 @@ def _pixels(character: str) -> bytes:
 def wrap(text: str, limit: int, size: int) -> list[str]:
     """Break into the fewest lines of at most `limit` pixels, about equally long.
 
-    Breaks stand between words, or after a hyphen where a word alone is too wide. A single
-    word that is still too wide is a line of its own: it has to scroll, it is never cut.
+    It breaks between words, or after a hyphen if a word alone is too wide. A word that is still too wide gets
+    a line of its own: it has to scroll, and is never cut.
     """
     return list(_wrapped(text, limit // width("M", size)))
 
 
 @lru_cache(maxsize=1024)
 def _wrapped(text: str, cells: int) -> tuple[str, ...]:
-    """As `wrap`, counted in characters. Kept, for a layout tries the same words hundreds of times."""
+    """As `wrap`, counted in characters. Cached, since a layout tries the same words hundreds of times."""
     pieces = [piece for word in text.split() for piece in _pieces(word, cells)]
     lines = _greedy(pieces, cells)
     for fewer in range(cells - 1, 0, -1):
@@ -138,7 +138,7 @@ def _wrapped(text: str, cells: int) -> tuple[str, ...]:
 
 
 def _pieces(word: str, cells: int) -> list[tuple[str, str]]:
-    """What must stay together, each with what joins it to the piece before."""
+    """What must stay together, each with what joins it to the piece before it."""
     if len(word) <= cells:
         return [(" ", word)]
     parts: list[str] = re.findall(r"[^-]*-+|[^-]+", word)

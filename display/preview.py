@@ -1,4 +1,4 @@
-"""The screens without a screen: PNG files for people and tests, text art for terminals."""
+"""The screens without a panel: PNG files for people and tests, text art for terminals."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAGNIFIED = 4
 """How many times larger the pictures for people are."""
 
 
-_INTO_A_LEAF = 0.05  # seconds: it has been turned to, and nothing on it moves yet
+_INTO_A_LEAF = 0.05  # seconds after the page has turned to a leaf: nothing on it moves yet
 
 
 def pictures(lang: Lang, size: Size = NORM) -> dict[str, Image.Image]:
     """The picture of every sample, by a stable name that sorts in order: ``001-idle``.
 
-    A page of several leaves has a picture of each: ``013-vip-host``, ``013-vip-host-2``.
+    A page of several leaves has one picture for each: ``013-vip-host``, ``013-vip-host-2``.
     """
     found = {}
     for number, (name, screen) in enumerate(samples(lang).items(), start=1):
@@ -35,9 +35,9 @@ def pictures(lang: Lang, size: Size = NORM) -> dict[str, Image.Image]:
 
 
 def write_all(out_dir: Path, lang: Lang) -> list[Path]:
-    """Write every sample as ``001-idle.png`` and, four times as large, ``001-idle@4x.png``.
+    """Write every sample as ``001-idle.png`` and, four times as large, as ``001-idle@4x.png``.
 
-    Those for the wide panel are in the folder ``256x64`` below.
+    Those for the wide panel go into the subfolder ``256x64``.
 
     :returns: the files written. Raises OSError if the folder cannot be written.
     """
@@ -66,8 +66,8 @@ def magnify(picture: Image.Image, times: int = MAGNIFIED) -> Image.Image:
 def text_art(image: Image.Image, style: Literal["blocks", "braille"] = "blocks") -> str:
     """A picture as text, without a final newline.
 
-    ``blocks``: half blocks, one column per pixel and a row per two. ``braille``: a column
-    per two pixels and a row per four, so that two gates fit side by side.
+    ``blocks``: half blocks, a column per pixel and a row per two. ``braille``: a column per two pixels and a
+    row per four, so that two gates fit side by side.
     """
     return _braille(image) if style == "braille" else _blocks(image)
 

@@ -1,4 +1,4 @@
-"""One example of every screen there is (domain 2.3, 2.4): for previews, golden pictures and the manual."""
+"""One example of every screen (domain 2.3, 2.4), for previews, golden pictures and the manual."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ FULL_TABLE = replace(
         "Zoë Ibargüengoitia",
     ),
 )
-"""As many guests as a table has, with names as long as they come."""
+"""As many guests as a table has, with very long names."""
 
 ENTRY = Entry(at=datetime(2025, 2, 1, 4, 4, tzinfo=UTC), gate="gate-2")
 _NOW = datetime(2025, 2, 1, 5, 40, tzinfo=UTC)
@@ -101,7 +101,7 @@ _NOW = datetime(2025, 2, 1, 5, 40, tzinfo=UTC)
 def samples(lang: Lang = "en") -> dict[str, Screen]:
     """Every sample by its stable name, in the order of the domain document.
 
-    :param lang: in which the venue named its gates and tickets.
+    :param lang: the language in which the venue named its gates and tickets.
     """
     return dict(_all(_DATA[lang]))
 
@@ -190,7 +190,7 @@ def _unsynced() -> VerdictScreen:
 
 
 def _flagged(reason: Reason, flag: Flag) -> VerdictScreen:
-    """Someone let in although."""
+    """An admission with a reason and a flag."""
     first = _admit(Kind.GA, table=None)
     return replace(first, verdict=replace(first.verdict, reason=reason, flags=(flag,)))
 

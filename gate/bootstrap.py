@@ -342,7 +342,7 @@ def try_screen(config: GateFile, seconds: float, tell: Callable[[str], object]) 
     panel = _device(config)
     try:
         zone = ZoneInfo(config.timezone)
-        return show_test(panel, config.lang, zone, seconds=seconds, tell=lambda shown: tell(shown.name))
+        return show_test(panel, config.lang, zone, seconds=seconds, tell=tell)
     finally:
         with contextlib.suppress(Exception):  # why it does not answer is told by the test
             panel.cleanup()

@@ -1,5 +1,4 @@
-"""The panels a screen can be shown on: real ones (`display.panel.luma_panels`), and three that need no
-hardware."""
+"""The panels that can show a screen: real ones (`display.panel.luma_panels`), and three without hardware."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from gate.common.errors import ConfigError, HardwareError, Step
 PanelDriver = Literal["ssd1306", "sh1106", "ssd1322", "dummy", "terminal", "file"]
 """``dummy`` keeps the picture in memory, ``terminal`` prints it, ``file`` writes it as PNG.
 
-The last two get no code that is being typed: dots stand for it (`keeps_pictures`).
+On the last two, dots stand for a code that is being typed (`keeps_pictures`).
 """
 
 
@@ -40,7 +39,7 @@ class Device(Protocol):
         """Set the brightness, 0 to 255."""
 
     def cleanup(self) -> None:
-        """Blank the panel and let go of it."""
+        """Blank the panel and release it."""
 
 
 def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
@@ -61,11 +60,11 @@ def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
     :param i2c_port: number of the I2C bus; 1 is the one on a Pi's header.
     :param i2c_address: 7 bits; most panels have 0x3C, some 0x3D.
     :param spi_port: number of the SPI bus of an SSD1322; `spi_device`: its chip select.
-    :param dc_pin: Broadcom number of the pin that tells data from commands; `reset_pin`: of the reset.
+    :param dc_pin: Broadcom number of the pin that tells data from commands; `reset_pin`: that of the reset.
     :param rotate: quarter turns; 0, or 2 for a panel mounted upside down.
-    :param path: where ``file`` keeps the newest picture.
+    :param path: where ``file`` writes the newest picture.
     :param size: of ``dummy``, ``terminal`` and ``file``, in pixels; real panels know theirs.
-    :raises HardwareError: nothing answers; the message says what to try.
+    :raises HardwareError: nothing answers; the error says what to try.
     :raises ConfigError: there is no such driver, rotation or path, or a pin cannot be used.
     """
     _check(driver, rotate, path)
@@ -119,7 +118,7 @@ def trouble_of(error: Exception) -> HardwareError:
 
 
 def keeps_pictures(device: Device) -> bool:
-    """Whether what it shows can be read elsewhere, later: in a file, in the system's log (invariant 17)."""
+    """Whether what it shows can be read later elsewhere: in a file, in the system's log (invariant 17)."""
     return isinstance(device, FileScreen | TerminalScreen)
 
 
@@ -134,7 +133,7 @@ class _SoftScreen:
 
 
 class FileScreen(_SoftScreen):
-    """Keeps the newest picture in one PNG file; a reader always finds a whole one."""
+    """Keeps the newest picture in one PNG file; a reader always finds a complete one."""
 
     def __init__(self, path: Path, size: Size = NORM) -> None:
         super().__init__(size)
@@ -166,11 +165,11 @@ class TerminalScreen(_SoftScreen):
         self._printed: bytes | None = None
 
     def display(self, image: Image.Image) -> None:
-        """Print it. Raises OSError when nobody reads any more."""
+        """Print it. Raises OSError if nobody reads it any more."""
         wanted = image.tobytes()
         if wanted != self._printed:
             self._write(text_art(image) + "\n")
             self._printed = wanted
 
     def cleanup(self) -> None:
-        """Printed is printed."""
+        """Nothing: what is printed stays."""

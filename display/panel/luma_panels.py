@@ -1,10 +1,10 @@
 """Real panels: SSD1306 and SH1106 over I2C, SSD1322 over SPI, by luma's drivers.
 
-The only place that touches luma's buses; what they raise is said in words here.
+Only this file touches luma's buses, and puts what they raise into words.
 
-A panel that lost its power for a moment answers again, or, on SPI, where nothing ever answers, never
-seemed to be gone; but it has forgotten how luma set it up, and stays dark. So what luma sent it at
-the beginning is remembered (`_RecordingBus`) and sent again every few seconds.
+A panel that loses power for a moment answers again afterwards (on SPI, where nothing ever answers, it never
+seems to be gone), but it has forgotten how luma set it up, and stays dark. So what luma sent it first is
+recorded (`_RecordingBus`) and sent again every few seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from display.picture.draw import WIDE
 from gate.common.errors import HardwareError, Step
 
 SET_UP_EVERY_S = 5.0
-"""Seconds after which a picture is sent as if to a panel just switched on."""
+"""Seconds after which the panel is set up again, as if it had just been switched on."""
 
 _NOP = 0xE3  # does nothing, on both I2C chips (SSD1306 and SH1106 datasheets, command tables)
 _GOES_DARK = (0xAE, 0xA4)  # display off; all pixels off (only the SSD1322 is sent 0xA4 first in a command)
@@ -33,7 +33,7 @@ PanelClock = Callable[[], float]
 
 
 class _RecordingBus:
-    """One of luma's buses, which remembers what was sent before `ready`."""
+    """One of luma's buses, which records what is sent before `ready`."""
 
     def __init__(self, bus: Any) -> None:
         self._bus = bus
@@ -48,7 +48,7 @@ class _RecordingBus:
         self._bus.command(*command)
 
     def data(self, data: list[int]) -> None:
-        """Send part of a picture, or what a command of the SSD1322 needs to know."""
+        """Send part of a picture, or the arguments of a command of the SSD1322."""
         if not self._is_ready and len(data) <= _SETTING:
             self._setup.append(lambda: self._bus.data(data))
         self._bus.data(data)
@@ -58,17 +58,17 @@ class _RecordingBus:
         self._bus.cleanup()
 
     def ready(self) -> None:
-        """What was sent until now is how the panel is set up."""
+        """The panel is set up by what was sent until now."""
         self._is_ready = True
 
     def set_up(self) -> None:
-        """Send all that again, except what would make it go dark."""
+        """Send all that again, except what would turn it dark."""
         for send in self._setup:
             send()
 
 
 class LumaPanel:
-    """A luma device and its bus. luma leaves the bus open when the panel does not answer at the end."""
+    """A luma device and its bus, which luma leaves open if the panel does not answer at the end."""
 
     def __init__(
         self, panel: Any, wire: _RecordingBus, pins: _Pins | None = None, clock: PanelClock = time.monotonic
@@ -95,7 +95,7 @@ class LumaPanel:
         self._panel.contrast(level)
 
     def cleanup(self) -> None:
-        """Blank it and let go of bus and pins."""
+        """Blank it, release bus and pins."""
         try:
             self._panel.cleanup()
         finally:
@@ -115,8 +115,8 @@ def i2c_panel(
 
     wire = _RecordingBus(_open_i2c(port, address))
     try:
-        # A luma device registers itself for the end of the program and so is never freed.
-        # Asking first keeps retries on a panel that is not there from piling up open buses.
+        # A luma device registers itself for the end of the program, and so is never freed.
+        # Asking first keeps retries on a missing panel from piling up open buses.
         wire.command(_NOP)
         panel = getattr(chips, driver)(wire, rotate=rotate)
     except Exception as error:
@@ -145,14 +145,15 @@ def _open_i2c(port: int, address: int) -> Any:
         what = "The I2C library is not installed."
         raise HardwareError("screen", what, _INSTALL, Step.GPIO_INSTALL) from error
     except DeviceAddressError as error:
-        what, advice = f"'{address}' is no I2C address.", "Set screen.i2c_address to a number such as 0x3C."
+        what = f"'{address}' is not an I2C address."
+        advice = "Set screen.i2c_address to a number such as 0x3C."
         raise HardwareError("screen", what, advice, Step.SCREEN_SETTINGS) from error
     except DevicePermissionError as error:
         what = f"This account may not use {bus}."
         advice = "Add the gate's account to the group i2c and restart it."
         raise HardwareError("screen", what, advice, Step.RIGHTS) from error
-    except Exception as error:  # luma lets some of smbus2's errors through as they are
-        what = f"There is no {bus}: no screen can be reached."
+    except Exception as error:  # luma passes some of smbus2's errors on
+        what = f"There is no {bus}, so no screen can be reached."
         advice = "Enable I2C: sudo raspi-config, Interface Options, I2C; then check screen.i2c_port."
         raise HardwareError("screen", what, advice, Step.SCREEN_SETTINGS) from error
 
@@ -161,9 +162,9 @@ def _open_i2c(port: int, address: int) -> Any:
 
 
 class _Pins:
-    """Two output pins by gpiozero, in the shape of the RPi.GPIO that luma asks for.
+    """Two output pins by gpiozero, with the interface of RPi.GPIO that luma expects.
 
-    RPi.GPIO itself does not know the Pi 5; and gpiozero sees when a pin is the relay's already.
+    RPi.GPIO itself does not support the Pi 5, and gpiozero notices if a pin belongs to the relay already.
     """
 
     OUT, LOW, HIGH = "out", False, True
@@ -182,13 +183,13 @@ class _Pins:
         self._outputs[pin].value = level
 
     def close(self) -> None:
-        """Let go of the pins."""
+        """Release the pins."""
         for output in self._outputs.values():
             output.close()
 
 
 class _SpiPort:
-    """A hardware SPI port by gpiozero, in the shape of the spidev that luma asks for."""
+    """A hardware SPI port by gpiozero, with the interface of spidev that luma expects."""
 
     def __init__(self) -> None:
         self._bus: Any = None
@@ -226,14 +227,14 @@ def spi_panel(  # noqa: PLR0913, PLR0917 - one per wire
 ) -> LumaPanel:
     """An SSD1322 of 256 × 64 pixels, white where a picture is lit. Raises `HardwareError`.
 
-    Nothing answers on SPI: that no panel is there cannot be noticed.
+    Nothing answers on SPI, so a missing panel cannot be noticed.
     """
     pins, bus = _Pins(), _SpiPort()
     try:
         wire = _RecordingBus(_open_spi(bus, pins, port, device, dc_pin, reset_pin))
         panel = _ssd1322(wire, rotate)
     except Exception as error:
-        with contextlib.suppress(Exception):  # it may be what failed
+        with contextlib.suppress(Exception):  # opening it may be what failed
             bus.close()
         pins.close()
         raise _spi_trouble(error, port, device, dc_pin, reset_pin) from error
@@ -261,7 +262,7 @@ def _ssd1322(wire: _RecordingBus, rotate: int) -> Any:
     from luma.oled.device import ssd1322
 
     width, height = WIDE
-    # Whole pictures: differences to what a panel has forgotten would leave holes.
+    # Whole pictures, since a panel that lost power has forgotten what differences refer to.
     return ssd1322(wire, width=width, height=height, rotate=rotate, mode="1", framebuffer=full_frame())
 
 
@@ -275,7 +276,7 @@ def _spi_trouble(error: Exception, port: int, device: int, dc_pin: int, reset_pi
     if isinstance(error, BadPinFactory):
         what = "The pins of this machine cannot be reached: no screen on SPI."
         return HardwareError("screen", what, f"On a Pi: {_INSTALL}", Step.GPIO_INSTALL)
-    what = f"There is no SPI port {port}.{device} (/dev/spidev{port}.{device}) to be used ({error})."
+    what = f"The SPI port {port}.{device} (/dev/spidev{port}.{device}) cannot be used ({error})."
     advice = (
         "Enable SPI: sudo raspi-config, Interface Options, SPI; add the gate's account to the group spi; "
         "check screen.spi_port and screen.spi_device."

@@ -1,7 +1,7 @@
 """The panel on the wall: `OledDisplay` shows the newest screen from a thread of its own.
 
-The door hands a screen over and goes on; a panel that is slow, unplugged or broken costs it
-nothing. What is shown is always the newest screen; ones that were never drawn are forgotten.
+The door hands a screen over and carries on; a slow, unplugged or broken panel costs it nothing. The newest
+screen is always the one shown; screens that were not drawn in time are dropped.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ RETRY_S = 3.0
 REFRESH_S = 5.0
 """Seconds after which a picture is sent again although nothing changed.
 
-Only sending shows that a panel is gone, and one that lost its power needs the picture anew. With
-`RETRY_S` a panel is back well within the 15 s that quality 7.1, invariant 13, allows.
+Only sending shows that a panel is gone, and a panel that lost power needs the picture again. With `RETRY_S`,
+a panel is back well within the 15 s that quality 7.1, invariant 13, allows.
 """
 
 ANSWER_S = 5.0
-"""What a call of the panel's driver may take; a whole picture takes a tenth of a second over slow I2C."""
+"""Longest call of the panel's driver; a whole picture takes a tenth of a second over slow I2C."""
 
 DIM_AFTER_S = 60.0
-"""Seconds of the same kind of standing screen after which the panel dims, which makes it last longer."""
+"""Seconds of the same kind of standing screen after which the panel dims, to last longer."""
 
 BRIGHT, STEADY, DIM = 0xCF, 0x80, 0x28
-"""Levels of contrast, the current through every lit pixel.
+"""Levels of contrast, the current through each lit pixel.
 
-`BRIGHT` is what luma sets an SSD1306 to when it starts. `DIM` is for idle screens. A fault, free passage
-or a closed gate may stand for hours as well but has to be read from 2 m: `STEADY`, just above half.
+`BRIGHT` is what luma sets an SSD1306 to at its start. `DIM` is for idle screens. A fault, free passage or a
+closed gate may stand for hours as well, but has to be readable from 2 m: `STEADY` is just above half.
 """
 
 _MINUTE_S = 60
@@ -58,7 +58,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _CurrentScreen(msgspec.Struct, frozen=True):
-    """The screen being shown. Monotonic seconds: `since` it appeared, `quiet_since` nothing happened."""
+    """The screen being shown. It appeared at `since` and has been quiet since `quiet_since` (monotonic s)."""
 
     screen: Screen
     page: Page
@@ -69,9 +69,9 @@ class _CurrentScreen(msgspec.Struct, frozen=True):
 class OledDisplay:
     """A working `gate.ports.devices.Display` on any device of `display.panel.devices`.
 
-    :param make_device: makes the device; called again every few seconds while it fails.
-        A panel that is missing at the start is `trouble()`, not an exception: the door runs.
-        Called from the display's own thread, so that one that hangs holds up nobody else.
+    :param make_device: makes the device; called again every few seconds while it fails. A panel that is
+        missing at the start is `trouble()`, not an exception: the door runs without it. Called from the
+        display's own thread, so that a hanging driver holds up nobody else.
     :param tz: the venue's time zone.
     :param clock: monotonic seconds.
     """
@@ -120,14 +120,14 @@ class OledDisplay:
         self._panel.close()
 
     def _next(self, showing: _CurrentScreen | None) -> Screen | object | None:
-        """Wait for another screen, or until there is something to do with the present one."""
+        """Wait for another screen, or until there is something to do for the present one."""
         with self._changed:
             if not self._closing and self._newest is (showing.screen if showing else None):
                 self._changed.wait(self._timeout(showing))
             return _CLOSE if self._closing else self._newest
 
     def _timeout(self, showing: _CurrentScreen | None) -> float | None:
-        """Seconds until the next picture or attempt; None: there is nothing to show yet."""
+        """Seconds until the next picture or attempt; None if there is nothing to show yet."""
         if self._panel.trouble is not None:
             return RETRY_S
         if showing is None:
@@ -135,7 +135,7 @@ class OledDisplay:
         return FRAME_S if moves(showing.page, self._panel.size) else REFRESH_S
 
     def _follow(self, screen: Screen, before: _CurrentScreen | None) -> _CurrentScreen:
-        """Take over another screen; one that says the same goes on scrolling where it was."""
+        """Switch to another screen; one that says the same continues to scroll where it was."""
         now = self._clock()
         page = self._words(screen)
         return _CurrentScreen(
@@ -148,8 +148,8 @@ class OledDisplay:
     def _words(self, screen: Screen) -> Page:
         try:
             page = compose(screen, self._lang, self._tz)
-        except Exception:  # a mistake of ours must not leave the last guest's verdict standing
-            _log.exception("screen_without_words", screen=type(screen).__name__)
+        except Exception:  # a mistake of ours must not leave the last guest's verdict on the screen
+            _log.exception("screen not put into words", screen=type(screen).__name__)
             return Page(headline="?", banner=("?",))
         return veiled(page) if self._panel.keeps else page
 
@@ -158,7 +158,7 @@ class OledDisplay:
             now = self._clock()
             return draw(showing.page, self._panel.size, now - showing.since, minute=int(now // _MINUTE_S))
         except Exception:
-            _log.exception("screen_not_drawn", screen=type(showing.screen).__name__)
+            _log.exception("screen not drawn", screen=type(showing.screen).__name__)
             return Image.new("1", self._panel.size)
 
     def _contrast(self, showing: _CurrentScreen) -> int:
@@ -169,7 +169,7 @@ class OledDisplay:
 
 
 def _quiet_since(page: Page, screen: Screen, before: _CurrentScreen | None, now: float) -> float | None:
-    """Since when screens of this kind stand; None for one that is about a guest."""
+    """Since when screens of this kind have stood; None for one that is about a guest."""
     if not page.standing:
         return None
     goes_on = before is not None and before.quiet_since is not None and type(before.screen) is type(screen)
@@ -180,7 +180,7 @@ _CLOSE = object()
 
 
 class _Panel:
-    """A device that may fail, hang and come back. Used by one thread; `trouble` by any."""
+    """A device that may fail, hang and come back. Used by one thread, `trouble` by any."""
 
     def __init__(self, make_device: Callable[[], Device], clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -188,12 +188,12 @@ class _Panel:
         self._shown: tuple[bytes, int] | None = None
         self._sent_at = clock()
         self.size: Size = NORM
-        self.keeps = True  # until it is known what device it is
-        self._busy_since: float | None = None  # when the driver was called that has not come back
+        self.keeps = True  # until the device is known
+        self._busy_since: float | None = None  # when the driver was called, if it has not returned
 
     @property
     def trouble(self) -> HardwareError | None:
-        """What is broken: it failed, or its driver does not come back."""
+        """What is broken: the device failed, or its driver does not return."""
         since = self._busy_since
         if self._device.trouble is None and since is not None and self._clock() - since >= ANSWER_S:
             advice = "Check its cable, restart the gate."
@@ -219,12 +219,12 @@ class _Panel:
             self._shown = None
 
     def put(self, picture: Image.Image, contrast: int) -> None:
-        """Show a picture, unless it is there already and was sent a moment ago."""
+        """Show a picture, unless it is shown already and was sent a moment ago."""
         wanted, now = (picture.tobytes(), contrast), self._clock()
         is_there = wanted == self._shown and now - self._sent_at < REFRESH_S
         if self._device.part is None or is_there or picture.size != self.size:
             return
-        with self._calling():  # only a picture that was taken proves that the panel is back
+        with self._calling():  # only a picture that the panel took proves that it is back
             self._device.use(lambda device: self._send(device, picture, contrast), now)
         if self._device.part is not None:
             self._shown, self._sent_at = wanted, now

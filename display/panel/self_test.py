@@ -1,6 +1,6 @@
-"""What a panel is tried with: every pixel, then one page of each kind.
+"""A test of a panel: every pixel, then one page of each kind.
 
-`show_test` needs nothing but a device, so that `maguey-gate test-screen` and a test can watch.
+`show_test` needs only a device, so that both `maguey-gate test-screen` and a unit test can run it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import tzinfo
-from typing import Literal
 
 from PIL import Image, ImageDraw
 
@@ -18,10 +17,9 @@ from display.picture.draw import Size, draw, turns
 from display.samples import samples
 from display.text.catalogue import Lang
 from display.text.words import compose
-from gate.common.value import Value
 
 PATTERNS = ("all_on", "all_off", "chessboard", "border")
-"""Dead pixels, pixels that stay lit, lines that cross over, and a picture that is out of place."""
+"""These show dead pixels, pixels that stay lit, lines that cross over, and a picture out of place."""
 
 PAGES = (
     "idle",
@@ -39,37 +37,29 @@ PAGES = (
 """Samples, one of each kind of page (domain 2.4)."""
 
 
-class SelfTestStep(Value, frozen=True):
-    """One step of the test: its name, whether it is a pattern or a page, and for how many seconds."""
-
-    name: str
-    what: Literal["pattern", "page"]
-    seconds: float
-
-
-def show_test(  # noqa: PLR0913 - the panel, its words, and what whoever watches needs
+def show_test(  # noqa: PLR0913 - the panel, its words, and what the watcher needs
     device: Device,
     lang: Lang,
     tz: tzinfo,
     *,
     seconds: float = 2.0,
     wait: Callable[[float], object] = time.sleep,
-    tell: Callable[[SelfTestStep], object] = lambda _shown: None,
+    tell: Callable[[str], object] = lambda _name: None,
 ) -> int:
     """Show every pattern and page on a device, one after the other, and leave it dark.
 
     :param seconds: how long each is shown; the leaves of a page share its time.
     :param wait: called with seconds between two pictures.
-    :param tell: called before each is shown.
+    :param tell: called with the name of each before it is shown.
     :returns: how many were shown.
-    :raises HardwareError: the device took a picture no longer.
+    :raises HardwareError: the device no longer takes pictures.
     """
     size = (device.width, device.height)
-    steps = [*_patterns(size), *_pages(size, lang, tz)]
+    steps = [*((name, [pattern(name, size)]) for name in PATTERNS), *_pages(size, lang, tz)]
     try:
         device.contrast(BRIGHT)
-        for name, what, pictures in steps:
-            tell(SelfTestStep(name=name, what=what, seconds=seconds))
+        for name, pictures in steps:
+            tell(name)
             for picture in pictures:
                 device.display(picture)
                 wait(seconds / len(pictures))
@@ -77,14 +67,6 @@ def show_test(  # noqa: PLR0913 - the panel, its words, and what whoever watches
     except Exception as error:  # whatever a driver raises
         raise trouble_of(error) from error
     return len(steps)
-
-
-_Step = tuple[str, Literal["pattern", "page"], list[Image.Image]]
-
-
-def _patterns(size: Size) -> Iterator[_Step]:
-    for name in PATTERNS:
-        yield name, "pattern", [pattern(name, size)]
 
 
 def pattern(name: str, size: Size) -> Image.Image:
@@ -98,8 +80,8 @@ def pattern(name: str, size: Size) -> Image.Image:
     return picture
 
 
-def _pages(size: Size, lang: Lang, tz: tzinfo) -> Iterator[_Step]:
+def _pages(size: Size, lang: Lang, tz: tzinfo) -> Iterator[tuple[str, list[Image.Image]]]:
     found = samples(lang)
     for name in PAGES:
         page = compose(found[name], lang, tz)
-        yield name, "page", [draw(page, size, start) for start in turns(page, size)]
+        yield name, [draw(page, size, start) for start in turns(page, size)]

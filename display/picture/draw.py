@@ -1,4 +1,4 @@
-"""A page as a picture: pure, one bit per pixel, the same on every machine."""
+"""A page as a picture, one bit per pixel, the same on every machine. Pure."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ WIDE: Size = (256, 64)
 """The wide panel, in pixels (SSD1322)."""
 
 HOLD = 1.2
-"""Seconds a word that is too wide stands still before it moves, where the screen has no end."""
+"""Seconds that a word which is too wide stands still before it moves, on a screen without an end."""
 
 SIDEWAYS = 40.0
-"""Columns a second it then moves."""
+"""Columns a second that it then moves."""
 
 _LIT, _DARK = 1, 0
-_THIN = 18  # from this size on the font's strokes look thin from afar: they are drawn a pixel wider
-_STILL = 0.2  # of its time a moving line stands still at its beginning, and at its end
-_PAUSE = 24  # columns of nothing between the end of a moving line and its next beginning
+_THIN = 18  # from this size on, the strokes look thin from afar and are drawn a pixel wider
+_STILL = 0.2  # share of its time that a moving line stands still at its beginning, and at its end
+_PAUSE = 24  # empty columns between the end of a moving line and its next beginning
 
 
 def draw(page: Page, size: Size = NORM, t: float = 0.0, minute: int = 0) -> Image.Image:
     """Paint a page.
 
     :param size: width and height of the panel in pixels, at least 128 × 64.
-    :param t: seconds since the page appeared; matters only where something moves.
-    :param minute: any count of minutes; a page that stands for long moves about with it (burn-in).
+    :param t: seconds since the page appeared; matters only if something moves.
+    :param minute: any count of minutes, by which a page that stands for long is shifted (against burn-in).
     :returns: a picture of mode "1"; lit pixels are 1.
     """
     plan = layout(page, size)
@@ -47,12 +47,12 @@ def draw(page: Page, size: Size = NORM, t: float = 0.0, minute: int = 0) -> Imag
 
 
 def walk(minute: int) -> tuple[int, int]:
-    """Pixels right and down at this minute: fifteen places, another one every minute."""
+    """Pixels right and down at this minute: one of fifteen places, another every minute."""
     return (minute + 2) % 5 - 2, minute // 5 % (SHIFT + 1)
 
 
 def _shifted(picture: Image.Image, bar: Box | None, dx: int, dy: int) -> Image.Image:
-    """The picture a little to the side and lower; the bar goes on reaching the edges."""
+    """The picture shifted sideways and down; the bar still reaches the edges."""
     shifted = Image.new("1", picture.size, _DARK)
     if bar is not None:
         shifted.paste(_LIT, (0, 0, bar.right, bar.bottom + dy))
@@ -66,7 +66,7 @@ def moves(page: Page, size: Size = NORM) -> bool:
 
 
 def turns(page: Page, size: Size = NORM) -> list[float]:
-    """The seconds at which the page turns to each of its leaves; ``[0.0]`` if it is all there at once."""
+    """The seconds at which the page turns to each of its leaves; ``[0.0]`` if it has only one."""
     plan = layout(page, size)
     lengths = spans(len(plan.leaves), plan.seconds) if plan.leaves else []
     return [0.0, *accumulate(lengths[:-1])]
@@ -101,7 +101,7 @@ def _parts(  # noqa: PLR0913, PLR0917 - where, what, and when
 
 
 def _turned(plan: ScreenLayout, t: float) -> tuple[Leaf, float, float | None]:
-    """The leaf shown at `t`, how long it has been shown, and how long it is shown in all."""
+    """The leaf shown at `t`, for how long it has been shown, and for how long it is shown in all."""
     lengths = spans(len(plan.leaves), plan.seconds)
     since = t % sum(lengths)
     for leaf, length in zip(plan.leaves, lengths, strict=True):
@@ -112,9 +112,9 @@ def _turned(plan: ScreenLayout, t: float) -> tuple[Leaf, float, float | None]:
 
 
 def _gone(text: PlacedText, t: float, seconds: float | None) -> int:
-    """Columns that a line too wide for its box has moved to the left.
+    """Columns by which a line too wide for its box has moved to the left.
 
-    Where there are only so many seconds it goes to its end and stays; else round and round.
+    On a screen with an end it moves to its own end and stays there; otherwise it goes round and round.
     """
     if not text.moves:
         return 0
@@ -137,7 +137,7 @@ def _online_mark(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
 
 
 def _text(picture: Image.Image, text: PlacedText, gone: int) -> None:
-    """Write a line into its box; one too wide for it comes round again after a gap."""
+    """Write a line into its box; one that is too wide comes round again after a gap."""
     box = text.box
     if box.w <= 0 or box.h <= 0:
         return
@@ -158,7 +158,7 @@ def _airy(text: str, size: int) -> str:
 
 
 def icon(kind: Icon, side: int) -> Image.Image:
-    """A sign in a square of `side` pixels: what the guest understands without reading."""
+    """A sign in a square of `side` pixels, which guests understand without reading."""
     picture = Image.new("1", (side, side), _DARK)
     _SIGNS[kind](ImageDraw.Draw(picture), Box(x=0, y=0, w=side, h=side))
     return picture

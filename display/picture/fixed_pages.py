@@ -1,4 +1,4 @@
-"""Pages with a place for everything: idle, a code being typed, the camera's focus."""
+"""Pages on which everything has its place: idle, a code being typed, the camera's focus."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from display.picture.rows import GAP, MARK_ROOM, at_both_ends, below_each_other,
 from display.picture.shapes import Box, PlacedText, ScreenLayout
 from display.text.words import Header, Page
 
-# Sizes of gate and clock, of the count, and free rows between; the last always fit.
+# Sizes of gate and clock, of the count, and free rows between; the last ones always fit.
 _IDLE_ONLINE = ((14, 24, 3), (14, 16, 2), (12, 12, 0))
 _IDLE_OFFLINE = ((14, 16, 2), (14, 14, 1), (12, 12, 0))
 
 
 def idle_page(page: Page, header: Header, area: Box) -> ScreenLayout:
-    """Gate and clock above, the night's name large, how many are in below."""
+    """Gate and clock above, the night's name large, the count of guests below."""
     sizes = _IDLE_ONLINE if page.online else _IDLE_OFFLINE
     tries = (_idle_texts(page, header, area, chosen) for chosen in sizes)
     texts = next((texts for texts in tries if texts is not None), ())
@@ -23,7 +23,7 @@ def idle_page(page: Page, header: Header, area: Box) -> ScreenLayout:
 def _idle_texts(
     page: Page, header: Header, area: Box, sizes: tuple[int, int, int]
 ) -> tuple[PlacedText, ...] | None:
-    """The texts at these sizes, None if the night's name has no room."""
+    """The texts at these sizes, None if there is no room for the night's name."""
     small, most, gap = sizes
     above = at_both_ends(fonts.plain(header.gate), header.clock, small, area.after(MARK_ROOM * page.online))
     count = _largest_line(fonts.plain(header.count), area, most)
@@ -57,7 +57,7 @@ _MOST_ROWS = 4
 
 
 def typing_page(page: Page, area: Box) -> ScreenLayout:
-    """The hint above, the code below it as large as all of it fits; what was typed last is always in view."""
+    """The hint above, the code below it as large as it fits; its end is always in view."""
     hint = row(page.lines[0], fonts.SMALLEST, area.after(MARK_ROOM * page.online), 0)
     room = area.below(max(hint.box.h, MARK_ROOM) + 2)
     text = fonts.plain(page.headline)
@@ -74,7 +74,7 @@ def typing_page(page: Page, area: Box) -> ScreenLayout:
 
 
 def _broken(text: str, cells: int) -> list[str]:
-    """Rows filled one after the other, so that nothing jumps while somebody types; broken between groups."""
+    """Rows broken between groups, and filled one by one so that nothing jumps while somebody types."""
     rows = [""]
     for group in text.split():
         joint = "" if not rows[-1] or rows[-1].endswith("-") else " "
@@ -91,7 +91,7 @@ _BAR = 12
 
 
 def focus_page(page: Page, area: Box, share: float) -> ScreenLayout:
-    """A large number, beside it the best so far and whether a code is read, below a bar."""
+    """A large number; beside it the best so far, and whether a code is read; below it a bar."""
     bar = Box(x=area.x, y=area.bottom - _BAR, w=area.w, h=_BAR)
     upper = Box(x=area.x, y=area.y, w=area.w, h=area.h - _BAR - GAP)
     size = fonts.SIZES[0]

@@ -1,4 +1,4 @@
-"""A headline, a few lines and an icon, in every combination of sizes: the most readable one is taken."""
+"""A headline, a few lines and an icon, in the most readable of all combinations of sizes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ICONS = (40, 36, 32, 28, 24, 20, 16, 14, 12)
 _LINES = (20, 18, 16, 14, 12)
 _TIGHT = 3
 BOLD = 16
-"""Height from which on the font's strokes are two pixels: what is thinner is not read at two metres."""
+"""From this height on, the font's strokes are two pixels wide; thinner ones cannot be read at two metres."""
 
 
 class _Try(Value, frozen=True):
     """One combination: sizes of headline and lines, their lines, the icon and its place.
 
-    `drop`, `indent`: rows above, columns left of the icon that the online mark takes;
-    `gap`: rows kept free above the lines.
+    `drop`, `indent`: rows above and columns left of the icon that the online mark takes; `gap`: free rows
+    above the lines.
     """
 
     size: int
@@ -55,13 +55,13 @@ class _Try(Value, frozen=True):
 
 
 def headline_page(page: Page, area: Box) -> ScreenLayout | None:
-    """The page laid out as large as it goes, None if it fits at no size."""
+    """The page, as large as it fits; None if it fits at no size."""
     tries = [attempt for size in _LINES for attempt in _tries(page, area, size)]
     return _place(max(tries, key=_score), area) if tries else None
 
 
 def _score(attempt: _Try) -> float:
-    """How well it reads from afar: the headline counts most, then the sign, then the small print."""
+    """How well it can be read from afar: the headline counts most, then the icon, then the small print."""
     small_print = 1.2 * attempt.line_size - 3 * len(attempt.body) if attempt.body else 0
     small_print -= 40 * (0 < attempt.line_size < BOLD)
     weak = 3 * max(20 - attempt.icon, 0) if attempt.icon else 0
@@ -100,7 +100,7 @@ def _heads(page: Page, area: Box) -> Iterator[_Try]:
 
 
 def _place(attempt: _Try, area: Box) -> ScreenLayout:
-    """Spread what is left of the height evenly between and around the parts."""
+    """Spread the spare height evenly between and around the parts."""
     gap = attempt.gap if attempt.body else 0
     spare = (area.h - attempt.upper - gap - attempt.lower) // (3 if attempt.body else 2)
     start = area.below(spare)

@@ -1,7 +1,7 @@
-"""Where everything goes: pure geometry, tried out from large to small.
+"""Where everything goes, tried from large to small. Pure geometry.
 
-What fits at no size turns over to further leaves (`display.picture.turned_pages`); a single over-long word
-moves through its line. Nothing is ever cut in mid-word.
+What fits at no size continues on further leaves (`display.picture.turned_pages`); a single word that is too
+long moves through its line. No word is ever cut.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from display.text.words import Page
 __all__ = ["MARGIN", "MARK", "SHIFT", "layout"]
 
 MARGIN = 3
-"""Free columns left and right, so that nothing touches the panel's edge, nor when it is shifted."""
+"""Free columns left and right, so that nothing touches the panel's edge, even when shifted."""
 
 SHIFT = 2
-"""Free rows below a page that stands for long: it is moved about by up to so many pixels."""
+"""Free rows below a page that stands for long, which is shifted by up to this many pixels."""
 
 _BANNER_SIZE = 14
 
@@ -60,7 +60,7 @@ def _body(page: Page, area: Box) -> ScreenLayout:
 
 
 def _banner(page: Page, width: int) -> tuple[Box | None, tuple[PlacedText, ...]]:
-    """The lit bar across the top: first line large, the word left and the age right."""
+    """The lit bar across the top: the first line large, its word on the left and its age on the right."""
     if not page.banner:
         return None, ()
     word, _, age = page.banner[0].partition(" · ")
@@ -70,7 +70,7 @@ def _banner(page: Page, width: int) -> tuple[Box | None, tuple[PlacedText, ...]]
 
 
 def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[PlacedText, ...]:
-    """All of it side by side, as on a wide panel; nothing if it does not fit."""
+    """All of it side by side, as on a wide panel; empty if it does not fit."""
     widths = [fonts.width(part, _BANNER_SIZE) for part in parts]
     free = width - 2 * (MARGIN + 1) - sum(widths)
     if free < GAP * (len(parts) - 1):
@@ -83,7 +83,7 @@ def _in_one_row(parts: tuple[str, ...], width: int) -> tuple[PlacedText, ...]:
 
 
 def _in_rows(word: str, age: str, further: tuple[str, ...], width: int) -> tuple[PlacedText, ...]:
-    """The word left and the age right, small if they must, and what else there is below."""
+    """The word on the left and the age on the right, small if necessary, and the other lines below."""
     margin = 1 if further else 2  # two lines leave little for the rest
     area = Box(x=MARGIN + 1, y=margin, w=width - 2 * MARGIN - 2, h=40)
     large = fonts.width(word + age, _BANNER_SIZE) + GAP <= area.w

@@ -1,4 +1,4 @@
-"""Lines of text set below each other or at the ends of a row. Pure geometry, in pixels."""
+"""Lines of text, below each other or at the ends of a row. Pure geometry, in pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARK = 7
 """Width and height of the online mark."""
 
 MARK_ROOM = MARK + 3
-"""Columns, or rows, that the mark takes from what stands beside or below it."""
+"""Columns or rows that the mark takes from what is beside or below it."""
 
 
 def row(text: str, size: int, area: Box, align: float = 0.5, *, black: bool = False) -> PlacedText:
@@ -25,7 +25,7 @@ def row(text: str, size: int, area: Box, align: float = 0.5, *, black: bool = Fa
 def at_both_ends(
     left: str, right: str, size: int, area: Box, *, black: bool = False
 ) -> tuple[PlacedText, PlacedText]:
-    """Two texts of one row, at its two ends; the left one gives way."""
+    """Two texts at the ends of one row; the left one gives way."""
     across = min(fonts.width(right, size), area.w)
     last = Box(x=area.right - across, y=area.y, w=across, h=area.h)
     first = Box(x=area.x, y=area.y, w=max(area.w - across - GAP, 0), h=area.h)
@@ -42,7 +42,7 @@ def below_each_other(lines: list[str], size: int, area: Box, align: float = 0.5)
 
 
 def wrapped(line: str, limit: int, size: int) -> list[str]:
-    """A line in rows of at most `limit` pixels; one made of two parts breaks between them first."""
+    """A line in rows of at most `limit` pixels; one that has two parts breaks between them first."""
     text = fonts.plain(line)
     if fonts.fits([text], limit, size):
         return [text]

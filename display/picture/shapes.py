@@ -1,7 +1,7 @@
-"""Where things stand on a screen, as values: what `display.picture.layout` makes and `display.picture.draw`
-paints.
+"""Where things are on a screen, as values: `display.picture.layout` makes them, `display.picture.draw` paints
+them.
 
-All lengths are pixels, the origin is the upper left corner.
+All lengths are pixels; the origin is the upper left corner.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from gate.common.value import Value
 
 
 class Box(Value, frozen=True):
-    """A rectangle: `x`, `y` of its upper left pixel, `w` × `h` pixels."""
+    """A rectangle of `w` × `h` pixels, with its upper left pixel at `x`, `y`."""
 
     x: int
     y: int
@@ -30,11 +30,11 @@ class Box(Value, frozen=True):
         return self.y + self.h
 
     def below(self, rows: int) -> Box:
-        """What is left of it when `rows` are taken off the top."""
+        """What is left if `rows` are taken off the top."""
         return Box(x=self.x, y=self.y + rows, w=self.w, h=max(self.h - rows, 0))
 
     def after(self, columns: int) -> Box:
-        """What is left of it when `columns` are taken off the left."""
+        """What is left if `columns` are taken off the left."""
         return Box(x=self.x + columns, y=self.y, w=max(self.w - columns, 0), h=self.h)
 
     def top(self, rows: int) -> Box:
@@ -43,9 +43,9 @@ class Box(Value, frozen=True):
 
 
 class PlacedText(Value, frozen=True):
-    """One line in its box. The box is exactly as high as the line's ink.
+    """One line in its box, which is exactly as high as the line's ink.
 
-    A line wider than its box moves through it; others stand still. `black`: on a lit bar.
+    A line that is wider than its box moves through it. `black`: on a lit bar.
     """
 
     text: str
@@ -56,7 +56,7 @@ class PlacedText(Value, frozen=True):
 
     @property
     def width(self) -> int:
-        """Pixels the line would like to have."""
+        """Pixels that the whole line takes."""
         return fonts.width(self.text, self.size)
 
     @property
@@ -66,7 +66,7 @@ class PlacedText(Value, frozen=True):
 
 
 class Leaf(Value, frozen=True):
-    """One of several pictures that a page turns through: what of it is not on all of them."""
+    """One of several pictures that a page turns through: what is not the same on all of them."""
 
     texts: tuple[PlacedText, ...] = ()
     icon_box: Box | None = None
@@ -75,9 +75,9 @@ class Leaf(Value, frozen=True):
 class ScreenLayout(Value, frozen=True):
     """One screen, ready to paint.
 
-    `bar`: lit area behind black text; `mark`: the online mark's corner; `frame`: an outline, of
-    which `filled` columns from the left are lit. `leaves` are shown one after the other, the first one
-    longest, all within `seconds`; then again from the first. Without `seconds` there is no hurry.
+    `bar`: lit area behind black text; `mark`: corner of the online mark; `frame`: an outline in which
+    `filled` columns from the left are lit. `leaves` are shown one after the other within `seconds`, the first
+    one longest, then again from the first. Without `seconds` the page has no end.
     """
 
     texts: tuple[PlacedText, ...] = ()

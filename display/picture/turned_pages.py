@@ -1,8 +1,8 @@
-"""More than fits at once: the page turns, and what belongs together stays on one leaf.
+"""More than fits at once: the page turns through leaves, and what belongs together stays on one leaf.
 
-Domain 2.4 gives the host's page 4 s for the table's details and its guest list. Lines that scroll
-by are read worse than lines that stand, so the list is turned like pages, and every name is seen
-whole within the time the screen has.
+Domain 2.4 gives the host's page 4 s for the table's details and its guest list. Scrolling lines are harder to
+read than standing ones, so the list is turned like pages, and every name is shown whole within the screen's
+time.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from display.picture.shapes import Box, Leaf, PlacedText, ScreenLayout
 from display.text.words import Page
 
 UNHURRIED = 2.0
-"""Seconds a leaf is shown where the screen has no end."""
+"""Seconds that a leaf is shown on a screen without an end."""
 
-_FIRST = 0.25  # of the time, at least, is the first leaf's: it says whose table this is
-_LEGIBLE = 0.7  # seconds a leaf needs; a screen that has fewer gives up its headline, then its size
+_FIRST = 0.25  # least share of the time for the first leaf, which says whose table this is
+_LEGIBLE = 0.7  # seconds that a leaf needs; a screen with fewer drops its headline, then gets smaller
 _HEADS = (15, 24)  # heights of a headline in one line, and in two
 _SIGN = 16
-"""Side of the sign beside a leaf without a headline: whoever looks up then still sees whether to go in."""
+"""Side of the icon beside a leaf without a headline: whoever looks up then still sees whether to go in."""
 _SIZES = (14, 12)
 _SIGN_GAP = 3
 
 
 def turned_page(page: Page, area: Box) -> ScreenLayout:
-    """Headline and icon above as many lines as fit; the others on further leaves.
+    """Headline and icon above as many lines as fit; the other lines on further leaves.
 
-    As large as leaves enough time for each leaf; the headline stays on all of them if there is room.
+    The text is as large as possible with enough time for each leaf; the headline stays on all leaves if there
+    is room.
     """
     tries = [_try(page, area, size, whole) for size in _SIZES for whole in (False, True)]
     unbroken = [leaves for leaves, broken in tries if not broken] or [leaves for leaves, _ in tries]
@@ -52,9 +53,9 @@ def _seconds(page: Page, leaves: tuple[Leaf, ...]) -> float:
 
 
 def _try(page: Page, area: Box, size: int, whole: bool) -> tuple[tuple[Leaf, ...], bool]:
-    """The leaves at this size, and whether a line had to be broken in two leaves, or is too wide to stand.
+    """The leaves at this size, and whether a line is split between two leaves, or too wide to stand still.
 
-    `whole`: leaves after the first have no headline.
+    `whole`: leaves after the first one have no headline.
     """
     head, icon, below = _head(page, area)
     sign = _sign(page, area)
@@ -74,14 +75,14 @@ def _try(page: Page, area: Box, size: int, whole: bool) -> tuple[tuple[Leaf, ...
 
 
 def _sign(page: Page, area: Box) -> Box | None:
-    """Where a leaf without a headline has its sign: left, below the online mark."""
+    """Place of the icon on a leaf without a headline: left, below the online mark."""
     if page.icon == "none":
         return None
     return Box(x=area.x, y=area.y + (area.h - _SIGN) // 2, w=_SIGN, h=_SIGN)
 
 
 def _advance(above: str, below: str, size: int) -> int:
-    """Rows from one line to the next: evenly spaced, unless a tail meets an accent."""
+    """Rows from one line to the next: evenly spaced, unless a descender meets an accent."""
     return max(size - 1, fonts.ink(above, size).bottom - fonts.ink(below, size).top)
 
 
@@ -93,9 +94,9 @@ def _height(rows: list[str], size: int) -> int:
 
 
 def _packed(items: list[list[str]], size: int, first: int, others: int) -> Iterator[list[str]]:
-    """The rows of each leaf, of which the first is `first` pixels high and the others `others`.
+    """The rows of each leaf; the first leaf is `first` pixels high, the others `others`.
 
-    An item whose rows do not fit on what is left of a leaf begins a new one.
+    An item whose rows do not fit into the rest of a leaf starts a new one.
     """
     leaf: list[str] = []
     room = first
@@ -103,7 +104,7 @@ def _packed(items: list[list[str]], size: int, first: int, others: int) -> Itera
         if leaf and _height(leaf + item, size) > room:
             yield leaf
             leaf, room = [], others
-        for line in item:  # an item higher than a leaf is broken in two
+        for line in item:  # an item that is higher than a leaf is split
             if leaf and _height([*leaf, line], size) > room:
                 yield leaf
                 leaf, room = [], others
@@ -113,7 +114,7 @@ def _packed(items: list[list[str]], size: int, first: int, others: int) -> Itera
 
 
 def _head(page: Page, area: Box) -> tuple[tuple[PlacedText, ...], Box | None, Box]:
-    """Headline and icon in one row, and what is left below."""
+    """Headline and icon in one row, and the area left below."""
     room, side = MARK_ROOM * page.online, _HEADS[0]
     icon = Box(x=area.x + room, y=area.y, w=side, h=side) if page.icon != "none" else None
     strip = area.after(room + (side + GAP if icon else 0))
@@ -126,7 +127,7 @@ def _head(page: Page, area: Box) -> tuple[tuple[PlacedText, ...], Box | None, Bo
 
 
 def _rows(rows: list[str], size: int, area: Box, align: float = 0.5) -> tuple[PlacedText, ...]:
-    """In the middle of the area."""
+    """Rows in the middle of the area."""
     area = area.below(max(area.h - _height(rows, size), 0) // 2)
     texts = [row(rows[0], size, area, align)]
     for above, text in pairwise(rows):

@@ -1,7 +1,7 @@
 """What the screens say, in English and in Spanish: one catalogue each, with the same keys.
 
-Headlines are in capitals and short, since a long headline is a small one. Spanish is that
-of Mexico (`boleto`, 24-hour clock) and avoids words that assume who is in front of it.
+Headlines are in capitals and short, since a long headline is a small one. The Spanish is that of Mexico
+(`boleto`, 24-hour clock), and avoids words that assume who stands before the screen.
 """
 
 from __future__ import annotations
@@ -272,12 +272,12 @@ CATALOGUES: Mapping[Lang, Mapping[str, str]] = {"en": EN, "es": ES}
 
 
 def say(lang: Lang, key: str, **values: object) -> str:
-    """One phrase of the catalogue with its placeholders filled."""
+    """One phrase of the catalogue, with its placeholders filled in."""
     return CATALOGUES[lang][key].format(**values)
 
 
 def clock_time(at: datetime, tz: tzinfo) -> str:
-    """Hours and minutes; a time at the end of the calendar has none in every zone."""
+    """Hours and minutes; dashes for a time beyond the end of the calendar in that zone."""
     try:
         return at.astimezone(tz).strftime("%H:%M")
     except (OverflowError, ValueError):
@@ -285,7 +285,7 @@ def clock_time(at: datetime, tz: tzinfo) -> str:
 
 
 def day_of(at: datetime, lang: Lang, tz: tzinfo) -> str:
-    """The evening's date, as on the ticket."""
+    """Date of the evening, as on the ticket."""
     try:
         month = CATALOGUES[lang]["months"].split()[evening(at, tz).month - 1]
     except (OverflowError, ValueError):
@@ -294,7 +294,7 @@ def day_of(at: datetime, lang: Lang, tz: tzinfo) -> str:
 
 
 def weekday(at: datetime, lang: Lang, tz: tzinfo) -> str:
-    """The evening's day. Not strftime's names: those depend on the machine's locale."""
+    """Weekday of the evening; not by strftime, whose names depend on the machine's locale."""
     try:
         night = evening(at, tz)
     except (OverflowError, ValueError):

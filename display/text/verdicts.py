@@ -1,6 +1,6 @@
-"""A verdict in words: what a guest who is let in reads, and one who is refused. Pure (domain 2.3, 2.4).
+"""A verdict in words: what guests read who are let in, and who are refused. Pure (domain 2.3, 2.4).
 
-`display.text.words` makes pages of it.
+`display.text.words` makes pages of these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gate.rules.typo import Typo
 
 
 def welcome_headline(verdict: Verdict, lang: Lang) -> str:
-    """Of an admission."""
+    """The headline of an admission."""
     if verdict.reason not in (Reason.FIRST_ENTRY, Reason.REENTRY):  # staff overruled a refusal
         return say(lang, "let_in")
     if verdict.reason is Reason.REENTRY:
@@ -33,7 +33,7 @@ def welcome_headline(verdict: Verdict, lang: Lang) -> str:
 
 
 def welcome_lines(verdict: Verdict, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
-    """What stands below it."""
+    """The lines below it."""
     if verdict.reason is Reason.REENTRY:
         lines = [_last_entry(verdict.entry, lang, tz), _number(verdict.table, lang)]
     else:
@@ -67,7 +67,7 @@ def guest_list(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _number(table: Table | None, lang: Lang) -> str:
-    """What people call the table: its number, or its name where it has none that can be read."""
+    """What people call the table: its number, or its name if it has no number that can be read."""
     if table is None:
         return ""
     number = plain(table.number)
@@ -109,14 +109,14 @@ REFUSALS = frozenset(
         Reason.OTHER_GATE,
     }
 )
-"""Reasons a guest can be refused for (domain 2.3); the others stand in records only."""
+"""Reasons for which a guest can be refused (domain 2.3); the others are only in records."""
 
 NOT_HERE = frozenset({Reason.ISOLATED, Reason.OTHER_GATE})
-"""The ticket may well be good: only this gate, now, cannot tell. No cross, and nobody is turned away."""
+"""The ticket may well be good, but this gate cannot tell now. So no cross is shown: nobody is turned away."""
 
 
 def refusal_headline(screen: VerdictScreen, lang: Lang) -> str:
-    """Of a refusal, and of what is no answer yet."""
+    """The headline of a refusal, or of a scan that has no answer yet."""
     verdict = screen.verdict
     if verdict.reason not in REFUSALS:  # an admission that the door took back
         return say(lang, "denied")
@@ -131,7 +131,7 @@ def refusal_headline(screen: VerdictScreen, lang: Lang) -> str:
 
 
 def refusal_lines(screen: VerdictScreen, lang: Lang, tz: tzinfo) -> tuple[str, ...]:
-    """What stands below it: why, or what to do."""
+    """The lines below it: why, or what to do."""
     verdict = screen.verdict
     match verdict.reason:
         case Reason.WRONG_EVENT:
@@ -174,7 +174,7 @@ def _ticket_for(verdict: Verdict, lang: Lang, tz: tzinfo) -> list[str]:
 
 
 def _name(event: Event) -> str:
-    """Of a night, or its code where nobody could read that."""
+    """Name of a night, or its code if nobody could read the name."""
     return plain(event.name) or plain(event.code)
 
 
@@ -205,5 +205,5 @@ def _check_character(typo: Typo, lang: Lang) -> str:
 
 
 def _present(lines: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Those of them that can be read."""
+    """Those lines that can be read."""
     return tuple(shown for line in lines if (shown := plain(line)))

@@ -1,8 +1,7 @@
-"""A screen value in words: pure; sentences are made here and in `display.text.verdicts` only (domain 2.3,
-2.4).
+"""A screen value in words. Pure; only this file and `display.text.verdicts` make sentences (domain 2.3, 2.4).
 
-`compose` gives a `Page`: complete words in one language and the venue's time. How large and
-where they stand is `display.picture.layout`'s business; `maguey-gate scan` prints the same words.
+`compose` gives a `Page`: all words in one language and the venue's time. `display.picture.layout` decides
+where and how large they are; `maguey-gate scan` prints the same words.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ Icon = Literal["check", "cross", "attention", "none"]
 
 
 class Header(Value, frozen=True):
-    """The frame of the idle page: `gate` and `clock` above, `count` below the event's name."""
+    """What surrounds the event's name on the idle page: `gate` and `clock` above it, `count` below."""
 
     gate: str
     clock: str
@@ -54,12 +53,11 @@ class Header(Value, frozen=True):
 class Page(Value, frozen=True):
     """What one screen says.
 
-    `headline` and `lines` are all there is to read, in reading order; `roll` is a further
-    list that has to be seen within the page's `seconds` (a table's guests). `banner` is empty while
-    online with a list that is not known to be behind; its lines are what the inverted bar says. `header`
-    is set on the idle page only, whose `lines` repeat it. `typed`: the headline is a code being typed.
-    `share`: how sharp the camera sees, of the best so far; such a page has no mark. `standing`: it may
-    stay for hours.
+    `headline` and `lines` are all there is to read, in reading order; `roll` is a further list that has to be
+    shown within the page's `seconds` (the guests of a table). `banner`: lines of the inverted bar; empty
+    while the gate is online and its list is not known to be behind. `header` is set on the idle page only,
+    whose `lines` repeat it. `typed`: the headline is a code being typed. `share`: sharpness of the camera as
+    a share of the best so far; such a page has no mark. `standing`: it may stay for hours.
     """
 
     headline: str
@@ -75,14 +73,14 @@ class Page(Value, frozen=True):
 
     @property
     def online(self) -> bool:
-        """Whether the mark says that the hub hears this gate and that its list is up to date."""
+        """Whether the mark is shown: the hub hears this gate, and its list is up to date."""
         return not self.banner and self.share is None
 
 
 def compose(screen: Screen, lang: Lang, tz: tzinfo) -> Page:
     """Put a screen into words.
 
-    :param tz: the venue's time zone, in which every time is given.
+    :param tz: the venue's time zone, used for every time.
     """
     seconds = seconds_shown(screen)
     standing = seconds is None and not isinstance(screen, Focus)
@@ -120,12 +118,12 @@ def _idle(screen: Idle, lang: Lang, tz: tzinfo) -> Page:
 
 
 def _night(screen: Idle) -> str:
-    """Its name, or its code where nobody could read that."""
+    """Its name, or its code if nobody could read the name."""
     return plain(screen.event or "") or plain(screen.event_code)
 
 
 def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
-    """A gate that does not know the time says so, and which night it takes for tonight: it may be wrong."""
+    """A gate that does not know the time says so, and which night it assumes, since it may be wrong."""
     if not screen.knows_time:
         unsure = say(lang, "no_time")
         if screen.doors is not None:
@@ -137,7 +135,7 @@ def _header(screen: Idle, lang: Lang, tz: tzinfo) -> Header:
 
 
 def _banner(link: LinkView, lang: Lang) -> tuple[str, ...]:
-    """Offline already means a list as old as it says, so only an online gate has a word for that."""
+    """Offline already means that the list is as old as shown; only an online gate needs a word for that."""
     if link.online and not link.stale:
         return ()
     word = "old_list" if link.online else "alone" if link.isolated else "offline"
@@ -215,7 +213,7 @@ def _typing(screen: Typing, lang: Lang) -> Page:
 
 
 def grouped(code: str) -> str:
-    """A typed code with gaps between its groups, where a reader finds the place again; hyphens stay."""
+    """A typed code with gaps between its groups, so that a reader finds the place again; hyphens stay."""
     shown = (
         code[start:end] + ("-" if code[end : end + 1] == "-" else "") for start, end in code_groups(code)
     )

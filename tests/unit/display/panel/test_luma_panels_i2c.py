@@ -223,7 +223,7 @@ def test_no_i2c_bus_says_how_to_enable_it(driver: Any) -> None:
 
 def test_an_address_that_is_none_says_what_one_looks_like() -> None:
     address: Any = "three"
-    with pytest.raises(HardwareError, match="'three' is no I2C address") as caught:
+    with pytest.raises(HardwareError, match="'three' is not an I2C address") as caught:
         make_device("ssd1306", i2c_address=address)
     assert "screen.i2c_address" in caught.value.advice
     assert caught.value.step is Step.SCREEN_SETTINGS

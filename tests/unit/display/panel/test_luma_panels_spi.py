@@ -184,7 +184,7 @@ def test_a_screens_pin_that_is_the_relays_is_said(pi: Pi) -> None:
 def test_no_spi_port_says_how_to_enable_it_and_lets_the_pins_go(pi: Pi) -> None:
     pi.fails = lambda: OSError(errno.ENOENT, "No such file or directory")
     for _attempt in range(2):  # the second would find the pins in use
-        with pytest.raises(HardwareError, match=r"There is no SPI port 0\.1 \(/dev/spidev0\.1\)") as caught:
+        with pytest.raises(HardwareError, match=r"The SPI port 0\.1 \(/dev/spidev0\.1\)") as caught:
             make_device("ssd1322", spi_device=1)
         assert "raspi-config" in caught.value.advice
         assert caught.value.step is Step.SCREEN_SETTINGS
@@ -201,7 +201,7 @@ class PortlessPi(MockFactory):  # type: ignore[misc]
 
 def test_a_slow_imitation_of_spi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Device, "pin_factory", PortlessPi())
-    with pytest.raises(HardwareError, match=r"There is no SPI port 0\.0 .*can not open SPI device"):
+    with pytest.raises(HardwareError, match=r"The SPI port 0\.0 .*can not open SPI device"):
         make_device("ssd1322")
 
 

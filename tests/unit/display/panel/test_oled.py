@@ -401,7 +401,7 @@ def test_a_code_that_cannot_be_drawn_is_not_logged(
         panel.show(Typing(text=CODES[0]))
         glass.shows(bytes(128 * 64 // 8))
         panel.close()
-    assert {line["event"] for line in logs} == {"screen_not_drawn"}
+    assert {line["event"] for line in logs} == {"screen not drawn"}
     assert "7K3M" not in str(logs)
 
 
@@ -511,4 +511,4 @@ def test_a_screen_that_cannot_be_put_into_words_blanks_the_last_verdict(
         glass.until(lambda: glass.pictures[-1] != picture("welcome"))
         panel.show(SCREENS["reentry"])
         glass.shows(picture("reentry"))
-    assert [line["event"] for line in logs] == ["screen_without_words"]
+    assert [line["event"] for line in logs] == ["screen not put into words"]
