@@ -38,7 +38,17 @@ class Restarts(msgspec.Struct, frozen=True):
     decoder: int = 0
 
 
-class Eye(Protocol):
+class DoorDevice(Protocol):
+    """What all of them have in common."""
+
+    def trouble(self) -> HardwareError | None:
+        """What is broken right now, None while all is well."""
+
+    def close(self) -> None:
+        """Switch the device to rest and release it."""
+
+
+class Eye(DoorDevice, Protocol):
     """Camera and decoder together."""
 
     def restarts(self) -> Restarts:
@@ -47,18 +57,12 @@ class Eye(Protocol):
     def look(self, timeout: float) -> Look | None:
         """The newest frame's codes, or None if no frame was decoded within `timeout` seconds."""
 
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well."""
-
     def beats(self) -> int:
         """Grows while the eye's own loop turns, with or without a camera; for the watchdog."""
 
-    def close(self) -> None:
-        """Release the camera and stop the child processes."""
 
-
-class Turnstile(Protocol):
-    """The relay that lets one person through."""
+class Turnstile(DoorDevice, Protocol):
+    """The relay that lets one person through. After trouble it keeps trying to recover."""
 
     def release(self) -> None:
         """Give one pulse, in the background; returns at once. Raises `HardwareError`."""
@@ -79,37 +83,19 @@ class Turnstile(Protocol):
     def beats(self) -> int:
         """Grows while the relay's own loop turns; for the watchdog."""
 
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well. The relay keeps trying to recover."""
 
-    def close(self) -> None:
-        """Switch the relay to rest, then release the pin."""
-
-
-class Inputs(Protocol):
+class Inputs(DoorDevice, Protocol):
     """Passage sensor, exit button, fire alarm, tamper contact."""
 
     def read(self) -> Sensed:
         """What happened since the last reading. Never blocks, never raises."""
 
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well."""
 
-    def close(self) -> None:
-        """Release the pins."""
-
-
-class Voice(Protocol):
+class Voice(DoorDevice, Protocol):
     """Lights and buzzer."""
 
     def play(self, signal: Signal) -> None:
         """Play this instead of whatever is playing; never blocks, never raises."""
-
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well."""
-
-    def close(self) -> None:
-        """Switch everything off, then release the pins."""
 
 
 class Typed(Secret, frozen=True):
@@ -119,113 +105,71 @@ class Typed(Secret, frozen=True):
     done: bool
 
 
-class Keypad(Protocol):
+class Keypad(DoorDevice, Protocol):
     """A USB keypad or keyboard."""
 
     def read(self) -> Typed | None:
         """The text typed so far, None if no key was pressed since the last reading. Never blocks."""
 
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well."""
 
-    def close(self) -> None:
-        """Close the device."""
-
-
-class Scanner(Protocol):
+class Scanner(DoorDevice, Protocol):
     """A USB hand scanner. Each pull of its trigger reads one code."""
 
     def read(self) -> bytes | None:
         """The oldest code not fetched yet, None if there is none. Never blocks. The code is a secret."""
 
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well."""
 
-    def close(self) -> None:
-        """Close the device."""
-
-
-class NoInputs:
-    """A gate without inputs: a working `Inputs` that never senses anything."""
-
-    def read(self) -> Sensed:
-        """Nothing to sense."""
-        return Sensed()
-
-    def trouble(self) -> HardwareError | None:
-        """Inputs that nobody wired are no trouble."""
-        return None
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class Silent:
-    """A gate without lights and buzzer: a working `Voice` that says nothing."""
-
-    def play(self, signal: Signal) -> None:
-        """Nothing to say it with."""
-
-    def trouble(self) -> HardwareError | None:
-        """Lights that nobody wired are no trouble."""
-        return None
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class NoKeypad:
-    """A gate without a keypad: a working `Keypad` on which nobody types."""
-
-    def read(self) -> Typed | None:
-        """Nothing to type on."""
-        return None
-
-    def trouble(self) -> HardwareError | None:
-        """A keypad that nobody plugged in is no trouble."""
-        return None
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class NoScanner:
-    """A gate without a hand scanner: a working `Scanner` that reads nothing."""
-
-    def read(self) -> bytes | None:
-        """Nothing to read with."""
-        return None
-
-    def trouble(self) -> HardwareError | None:
-        """A scanner that nobody plugged in is no trouble."""
-        return None
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class Display(Protocol):
+class Display(DoorDevice, Protocol):
     """The screen for guests and staff."""
 
     def show(self, screen: Screen) -> None:
         """Show this screen as soon as possible; never blocks and never raises."""
 
-    def trouble(self) -> HardwareError | None:
-        """What is broken right now, None while all is well."""
 
-    def close(self) -> None:
-        """Blank the screen and stop its thread."""
-
-
-class Dark:
-    """A gate without a screen: a working `Display` that shows nothing."""
-
-    def show(self, screen: Screen) -> None:
-        """Nothing to show it on."""
+class _NotThere:
+    """A device that nobody configured: nothing is wrong with it, and there is nothing to close."""
 
     def trouble(self) -> HardwareError | None:
-        """A screen that nobody configured is no trouble."""
+        """None."""
         return None
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+class NoInputs(_NotThere):
+    """Working `Inputs` that never sense anything."""
+
+    def read(self) -> Sensed:
+        """Nothing to sense."""
+        return Sensed()
+
+
+class Silent(_NotThere):
+    """A working `Voice` without lights and buzzer."""
+
+    def play(self, signal: Signal) -> None:
+        """Nothing to play it on."""
+
+
+class NoKeypad(_NotThere):
+    """A working `Keypad` on which nobody types."""
+
+    def read(self) -> Typed | None:
+        """Nothing to type on."""
+        return None
+
+
+class NoScanner(_NotThere):
+    """A working `Scanner` that reads nothing."""
+
+    def read(self) -> bytes | None:
+        """Nothing to read with."""
+        return None
+
+
+class Dark(_NotThere):
+    """A working `Display` that shows nothing."""
+
+    def show(self, screen: Screen) -> None:
+        """Nothing to show it on."""
