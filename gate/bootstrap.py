@@ -1,4 +1,4 @@
-"""All wiring of the door: which adapter stands behind which protocol. The only file that knows all."""
+"""All wiring of the door: which adapter stands behind which protocol. Only this file knows every room."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from hardware.scanner.scanner import make_scanner
 
 
 def make_door(config: GateFile) -> Door:
-    """The door of a gate, with whatever hardware answers; what does not is tried again."""
+    """The door of a gate, with the hardware that answers; the rest is tried again until it does."""
     parts = _parts(config)
     return Door(
         DoorSettings(
@@ -72,7 +72,7 @@ def make_door(config: GateFile) -> Door:
             isolated_after_ms=int(config.door.isolated_after * 1000),
         ),
         parts,
-        DoorTurnstile(gate_id=config.gate_id, parts=parts, rules=rules(config), random=os.urandom),
+        DoorTurnstile(gate_id=config.gate_id, parts=parts, rules=_rules(config), random=os.urandom),
         lambda opened: _desk(config, opened, parts.cache, parts.clock, parts.hotline),
         Heart(Notifier(os.environ.get("NOTIFY_SOCKET", "")), watchdog_ms(os.environ, os.getpid())),
         LiveWriter(config.live),
@@ -84,17 +84,17 @@ def _parts(config: GateFile) -> Parts:
     relay = Retried("turnstile", lambda: turnstile(config), lambda part: part.close())
 
     def on_fire(is_on: bool) -> None:
-        """From the pin's own thread: it opens though the loop of the door may stand still."""
+        """Open from the pin's own thread, because the loop of the door may hang."""
         if not is_on:
-            return  # the loop locks again, after it has told of the alarm's end
-        if relay.part is None:  # raised, it is called again until there is one
+            return  # the loop locks again, after it has recorded the end of the alarm
+        if relay.part is None:  # after an error this is called again, until there is a relay
             raise HardwareError("turnstile", "No relay to open.", "See the log above.", Step.TURNSTILE_WIRING)
         relay.part.hold_open()
 
     clock = SystemClock()
     opening = _opening(config, clock, salvages=True)
     return Parts(
-        eye=_eye(config),
+        eye=ChildEye(camera_spec(config.camera)),
         display=display(config),
         turnstile=relay,
         journal=Retried("journal", PatientOpener(opening.open).open, opening.close_journal),
@@ -112,8 +112,7 @@ def _hotline(config: GateFile, clock: Clock) -> Hotline:
     return Hotline(config.socket, config.door.claim_timeout, clock)
 
 
-def rules(config: GateFile) -> Rules:
-    """How people pass at this gate."""
+def _rules(config: GateFile) -> Rules:
     return Rules(
         sensor=config.inputs.passage_pin is not None,
         timeout_ms=int(config.door.passage_timeout * 1000),
@@ -122,18 +121,18 @@ def rules(config: GateFile) -> Rules:
 
 
 def make_desk(config: GateFile, opened: Journal) -> Desk:
-    """The decision alone, for `maguey-gate scan`."""
+    """The desk alone, for `maguey-gate scan`."""
     clock = SystemClock()
     return _desk(config, opened, CacheReader(config.cache), clock, _hotline(config, clock))
 
 
 def journal(config: GateFile) -> Journal:
-    """The gate's journal for a command; a new one begins a new epoch. Raises `StoreError`."""
+    """The gate's journal, for a command. A new one begins a new epoch. Raises `StoreError`."""
     return _opening(config, SystemClock(), salvages=False).open()
 
 
 def clock(config: GateFile) -> Clock:
-    """The time for a command, with what sync has measured of the hub's."""
+    """The clock, for a command, with the hub's time as sync has measured it."""
     made = SystemClock()
     made.learn(_hub_state(config.cache, made).measure)
     return made
@@ -151,7 +150,7 @@ def _opening(config: GateFile, clock: Clock, *, salvages: bool) -> JournalOpener
 
 
 def _hub_state(cache: Path, clock: Clock) -> LinkState:
-    """What the hub has, by sync's account. Asked from other threads too, so with a reader of its own."""
+    """What sync has noted about the hub. Other threads ask too, so it uses a reader of its own."""
     reader = CacheReader(cache)
     try:
         return reader.link(clock.now())
@@ -173,7 +172,7 @@ def turnstile(config: GateFile) -> Turnstile:
 
 
 def inputs(config: GateFile, on_fire: Callable[[bool], None]) -> Inputs:
-    """What the gate watches. Raises `HardwareError`.
+    """Passage sensor, exit button, fire alarm, tamper contact. Raises `HardwareError`.
 
     :param on_fire: called from the pin's own thread when the alarm begins and ends.
     """
@@ -190,12 +189,12 @@ def inputs(config: GateFile, on_fire: Callable[[bool], None]) -> Inputs:
 
 
 def keypad(config: GateFile) -> Keypad:
-    """The keypad; one that is not plugged in is tried again."""
+    """The keypad. If it is not plugged in, it keeps trying."""
     return make_keypad(config.keypad.driver, device=config.keypad.device)
 
 
 def scanner(config: GateFile) -> Scanner:
-    """The hand scanner; one that is not plugged in is tried again."""
+    """The hand scanner. If it is not plugged in, it keeps trying."""
     section = config.scanner
     return make_scanner(
         section.driver,
@@ -207,35 +206,35 @@ def scanner(config: GateFile) -> Scanner:
 
 
 def pictures_eye(files: Sequence[Path]) -> ChildEye:
-    """An eye that looks at each of these pictures once."""
+    """An eye that sees each of these pictures once."""
     return ChildEye(CameraSpec(driver="files", files=tuple(str(file) for file in files)))
 
 
 def decode_picture(file: Path) -> Decoded:
-    """The codes in one picture, read in a process of its own. Raises `PictureError`."""
+    """The codes in one picture, decoded in a process of its own. Raises `PictureError`."""
     return decode_apart(file)
 
 
 def draw_screens(out: Path, lang: Literal["es", "en"]) -> list[Path]:
-    """Every screen as PNG. Raises `MagueyError` where it cannot write."""
+    """Draw every screen as PNG. Raises `MagueyError` if it cannot write."""
     try:
         return write_all(out, lang)
     except OSError as error:
-        raise MagueyError(f"{out}: {error.strerror}. Give a folder that can be written to.") from None
+        raise MagueyError(f"{out}: {error.strerror}. Name a folder that can be written to.") from None
 
 
 def is_refused(look: Look) -> bool:
-    """Whether what was looked at was no picture at all."""
+    """Whether the file could not be read as a picture."""
     return any(sighting.raw.startswith(NOT_A_PICTURE) for sighting in look.sightings)
 
 
 def words(config: GateFile, screen: Screen) -> Page:
-    """What a screen says, in the gate's language and time zone."""
+    """The text of a screen, in the gate's language and time zone."""
     return compose(screen, config.lang, ZoneInfo(config.timezone))
 
 
 def device_checks(config: GateFile, *, is_running: bool) -> list[tuple[str, Check]]:
-    """What `doctor` tries of the devices; what a running door has open is left to the door."""
+    """The device checks of `doctor`, without the devices that a running door has open."""
     pins = wired_pins(config)
     always: list[tuple[str, Check]] = [
         ("decoder", check_decoder),
@@ -291,16 +290,12 @@ def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock, c
 
 
 def make_focus(config: GateFile) -> tuple[Eye, Display]:
-    """An eye that measures how sharp it sees, and the screen. Raises `ConfigError`."""
+    """An eye that measures sharpness, and the screen. Raises `ConfigError`."""
     return ChildEye(camera_spec(config.camera), measures_sharpness=True), display(config)
 
 
-def _eye(config: GateFile) -> Eye:
-    return ChildEye(camera_spec(config.camera))
-
-
 def camera_spec(camera: CameraSection) -> CameraSpec:
-    """The camera as configured. Raises `ConfigError` where its numbers do not go together."""
+    """The camera as configured. Raises `ConfigError` if its numbers contradict each other."""
     return CameraSpec(
         driver=camera.driver,
         path=camera.path,
@@ -327,7 +322,7 @@ def _controls(camera: CameraSection) -> Controls:
 
 
 def voice(config: GateFile) -> Voice:
-    """Lights and buzzer; what fails is told of by `trouble`."""
+    """Lights and buzzer. `trouble` reports what fails."""
     section = config.lights
     return make_voice(
         section.driver,
@@ -338,23 +333,23 @@ def voice(config: GateFile) -> Voice:
 
 
 def try_screen(config: GateFile, seconds: float, tell: Callable[[str], object]) -> int:
-    """Every pixel and one page of each kind on the panel; how many pictures. Raises `HardwareError`."""
+    """Show every pixel and one page of each kind; returns how many pictures. Raises `HardwareError`."""
     panel = _device(config)
     try:
         zone = ZoneInfo(config.timezone)
         return show_test(panel, config.lang, zone, seconds=seconds, tell=tell)
     finally:
-        with contextlib.suppress(Exception):  # why it does not answer is told by the test
+        with contextlib.suppress(Exception):  # the test has reported why it does not answer
             panel.cleanup()
 
 
 def display(config: GateFile) -> Display:
-    """The screen; a panel that does not answer is tried again."""
+    """The screen. If the panel does not answer, it keeps trying."""
     section = config.screen
     if section.driver == "none":
         return Dark()
     if section.driver == "ssd1322":
-        choose_factory()  # the panel takes its pins in a thread of its own
+        choose_factory()  # the panel opens its pins in a thread of its own
     return OledDisplay(lambda: _device(config), config.lang, ZoneInfo(config.timezone))
 
 
