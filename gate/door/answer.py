@@ -22,7 +22,7 @@ from gate.ports.signals import signal_of
 from gate.rules.guesses import Guessing, is_guess
 from gate.rules.guesses import count_verdict as note_guess
 from gate.rules.model import EventKind, Flag, Now, Reason
-from gate.rules.payload import Code, Malformed
+from gate.rules.payload import Malformed
 from gate.rules.presence import Presented
 from gate.rules.spared_refusals import Sparing
 from gate.rules.typo import Typo
@@ -61,7 +61,7 @@ class GuestAnswers:
 
         :param find_typo: looks for the mistake in a typed code whose check character is wrong.
         """
-        if isinstance(presented.what, Code) and self._turnstile.state.awaits(presented.what.code_hash):
+        if presented.code is not None and self._turnstile.state.awaits(presented.code.code_hash):
             return  # the turnstile is released for this very code (domain 2.3, Presence)
         try:
             self._answer(presented, now.monotonic_ms, method, find_typo)
@@ -171,4 +171,4 @@ def _log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
 
 
 def _short(presented: Presented) -> str | None:
-    return presented.what.code_hash[:12] if isinstance(presented.what, Code) else None
+    return presented.code.code_hash[:12] if presented.code else None

@@ -21,14 +21,14 @@ from gate.clock import Clock
 from gate.common.uuids import uuid7
 from gate.common.value import Value
 from gate.door.facts import look_up
-from gate.door.scan import Method, Scan, believed, code_of, with_arrivals
+from gate.door.scan import Method, Scan, believed
 from gate.hotline.client import HubLine
 from gate.ports.screen import LinkView, VerdictScreen
 from gate.rules.decide import Policy, decide
 from gate.rules.first_entry import Claim, Grant, Standing, needs_hub
 from gate.rules.guesses import hide_from_guesser
 from gate.rules.home_gate import division_of
-from gate.rules.model import ScanRecord, Verdict
+from gate.rules.model import Reason, ScanRecord, Verdict
 from gate.rules.payload import Several
 from gate.rules.presence import Presented
 from gate.store.cache import CacheReader, is_isolated
@@ -98,7 +98,7 @@ class Desk:
         :raises StoreError: the journal cannot be written; nothing was recorded, nobody is admitted.
         """
         started = time.perf_counter()
-        facts = look_up(code_of(presented), self.cache, self.clock, self.keys)
+        facts = look_up(presented.code, self.cache, self.clock, self.keys)
         scan = Scan(
             scan_id=uuid7(int(facts.now.wall.timestamp() * 1000), self.random(10)),
             presented=presented,
@@ -150,7 +150,7 @@ class Desk:
     def _verdict(self, scan: Scan, turn: Turn, leave: _Leave) -> Verdict:
         past = turn.past(scan.code.code_hash) if scan.code else Past()
         verdict = decide(scan.question(self.policy, past, self._standing(scan, past, leave)))
-        return hide_from_guesser(with_arrivals(verdict, _entered_unseen(scan, turn)), locked=scan.locked)
+        return hide_from_guesser(_with_arrivals(verdict, scan, turn), locked=scan.locked)
 
     def _standing(self, scan: Scan, past: Past, leave: _Leave) -> Standing:
         answer = believed(leave.answer, past)
@@ -191,13 +191,21 @@ class Desk:
 
     def _turn_with_leave(self, scan: Scan) -> tuple[Scan, Verdict, ScanRecord | None]:
         """Ask the hub and decide again. A claim that lets nobody in is given back, whatever went wrong."""
+        event, code = scan.facts.event, scan.code
+        assert event is not None and code is not None  # no other verdict lacks leave
+        claim = Claim(
+            scan_id=scan.scan_id,
+            code_hash=code.code_hash,
+            event_id=event.event_id,
+            epoch=self.journal.epoch,
+        )
         is_asked, asked_ms = self.claims.is_up(scan.facts.link), self.clock.now().monotonic_ms
-        answer = self.claims.ask(self._claim(scan)) if is_asked else None
+        answer = self.claims.ask(claim) if is_asked else None
         admitted = False
         try:
             if is_asked and answer is None:
                 # others may have reported this very ticket while we waited
-                scan = replace(scan, facts=look_up(scan.code, self.cache, self.clock, self.keys))
+                scan = replace(scan, facts=look_up(code, self.cache, self.clock, self.keys))
             with self._lending(scan) as is_sure:
                 leave = _Leave(answer=answer, asked_ms=asked_ms, is_sure=is_sure)
                 verdict, record = self._turn(scan, leave)
@@ -206,16 +214,6 @@ class Desk:
             if is_asked and not admitted and (answer is None or answer.answer == "granted"):
                 self.claims.unused(scan.scan_id)
         return scan, verdict, record
-
-    def _claim(self, scan: Scan) -> Claim:
-        event, code = scan.facts.event, scan.code
-        assert event is not None and code is not None  # no other verdict lacks leave
-        return Claim(
-            scan_id=scan.scan_id,
-            code_hash=code.code_hash,
-            event_id=event.event_id,
-            epoch=self.journal.epoch,
-        )
 
     @contextlib.contextmanager
     def _lending(self, scan: Scan) -> Iterator[bool]:
@@ -234,9 +232,13 @@ class Desk:
             yield is_sure
 
 
-def _entered_unseen(scan: Scan, turn: Turn) -> int:
-    """Guests of the same table whom a peer or this gate let in, and the hub has not counted."""
+def _with_arrivals(verdict: Verdict, scan: Scan, turn: Turn) -> Verdict:
+    """Count at the table those whom the hub has not counted: let in by a peer, by this gate, or just now."""
+    if verdict.table is None:
+        return verdict
     companions = scan.facts.companions
-    unseen = [code_hash for code_hash, there in companions.items() if not there]
-    seen = len(companions) - len(unseen)
-    return seen + turn.admitted(unseen) if unseen else seen
+    unseen = [code_hash for code_hash, is_with_peer in companions.items() if not is_with_peer]
+    entered = len(companions) - len(unseen) + (turn.admitted(unseen) if unseen else 0)
+    is_new = verdict.admits and verdict.reason is Reason.FIRST_ENTRY
+    arrived = verdict.table.arrived + entered + int(is_new)
+    return replace(verdict, table=replace(verdict.table, arrived=arrived))

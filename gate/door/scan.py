@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from msgspec.structs import replace
-
 from gate.common.value import Value
 from gate.door.facts import Facts
 from gate.rules.decide import Policy, Question
@@ -14,7 +12,7 @@ from gate.rules.first_entry import Grant, Standing, is_first_of_one_time
 from gate.rules.guesses import is_guess, strict_policy
 from gate.rules.history import combine, is_same, without_annulled
 from gate.rules.home_gate import home_of
-from gate.rules.model import Reason, ScanRecord, Verdict
+from gate.rules.model import ScanRecord, Verdict
 from gate.rules.night import clock_margin
 from gate.rules.payload import Code
 from gate.rules.presence import Presented
@@ -40,8 +38,8 @@ class Scan(Value, frozen=True):
 
     @property
     def code(self) -> Code | None:
-        """The code, if what was presented is one of ours."""
-        return code_of(self.presented)
+        """The code, if it is one of ours."""
+        return self.presented.code
 
     def is_spared(self, verdict: Verdict) -> bool:
         """Whether this verdict is counted only."""
@@ -108,25 +106,8 @@ class Scan(Value, frozen=True):
         )
 
 
-def code_of(presented: Presented) -> Code | None:
-    """The code, if what was presented is one of ours."""
-    return presented.what if isinstance(presented.what, Code) else None
-
-
 def believed(answer: Grant | None, past: Past) -> Grant | None:
     """The hub's answer, unless it rests on an admission that this gate has annulled: no answer then."""
     if answer is None or answer.answer != "taken" or answer.entry is None:
         return answer
     return None if any(is_same(answer.entry, gone) for gone in past.annulled) else answer
-
-
-def with_arrivals(verdict: Verdict, entered_unseen: int) -> Verdict:
-    """Count at the table those whom the hub has not counted yet, the guest in front included.
-
-    :param entered_unseen: guests of this table this gate knows are in though the cache does not.
-    """
-    table = verdict.table
-    if table is None:
-        return verdict
-    newcomer = verdict.admits and verdict.reason is Reason.FIRST_ENTRY
-    return replace(verdict, table=replace(table, arrived=table.arrived + entered_unseen + int(newcomer)))

@@ -52,6 +52,11 @@ class Presented(Secret, frozen=True):
         """A code that was typed or scanned, not seen by the camera."""
         return cls(parse(raw), raw)
 
+    @property
+    def code(self) -> Code | None:
+        """The code, if it is one of ours."""
+        return self.what if isinstance(self.what, Code) else None
+
     def shown(self) -> str:
         """What it was read as."""
         return repr(self.what)
