@@ -61,7 +61,8 @@ class GuestAnswers:
 
         :param find_typo: looks for the mistake in a typed code whose check character is wrong.
         """
-        if presented.code is not None and self._turnstile.state.awaits(presented.code.code_hash):
+        code = presented.code
+        if code is not None and self._turnstile.state.awaits(code.code_hash):
             return  # the turnstile is released for this very code (domain 2.3, Presence)
         try:
             self._answer(presented, now.monotonic_ms, method, find_typo)
@@ -171,4 +172,5 @@ def _log_fields(answered: Answered, presented: Presented) -> dict[str, object]:
 
 
 def _short(presented: Presented) -> str | None:
-    return presented.code.code_hash[:12] if presented.code else None
+    code = presented.code
+    return code.code_hash[:12] if code else None

@@ -148,7 +148,8 @@ class Desk:
         return verdict, record
 
     def _verdict(self, scan: Scan, turn: Turn, leave: _Leave) -> Verdict:
-        past = turn.past(scan.code.code_hash) if scan.code else Past()
+        code = scan.facts.code
+        past = turn.past(code.code_hash) if code else Past()
         verdict = decide(scan.question(self.policy, past, self._standing(scan, past, leave)))
         return hide_from_guesser(_with_arrivals(verdict, scan, turn), locked=scan.locked)
 
@@ -177,7 +178,7 @@ class Desk:
         """
         if not scan.is_home(self.gate_id):
             return False
-        event, code = scan.facts.event, scan.code
+        event, code = scan.facts.event, scan.facts.code
         assert event is not None and code is not None
         with self.cache.view():
             lent_as_of = self.cache.link(scan.facts.now).lent_as_of.get(event.event_id)
@@ -191,7 +192,7 @@ class Desk:
 
     def _turn_with_leave(self, scan: Scan) -> tuple[Scan, Verdict, ScanRecord | None]:
         """Ask the hub and decide again. A claim that lets nobody in is given back, whatever went wrong."""
-        event, code = scan.facts.event, scan.code
+        event, code = scan.facts.event, scan.facts.code
         assert event is not None and code is not None  # no other verdict lacks leave
         claim = Claim(
             scan_id=scan.scan_id,

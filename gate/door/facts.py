@@ -20,10 +20,12 @@ NO_LIST = "A guest list of tonight has not been fetched yet. Start maguey-sync a
 class Facts(Value, frozen=True):
     """Everything that is read before the transaction of a scan.
 
-    `event`: the night the code is judged by. `ticket_event`: the night the ticket is for, where known.
+    `code`: None if what was presented is not one of ours. `event`: the night it is judged by. `ticket_event`:
+    the night the ticket is for, where known. `is_stale`: the list of `event` is known to be behind the hub's.
     `companions`: guests of the same table whom the hub has not counted, and whether another gate let them in.
     """
 
+    code: Code | None
     now: Now
     event: Event | None
     ticket_event: Event | None
@@ -31,12 +33,8 @@ class Facts(Value, frozen=True):
     proof: Proof
     feed: Feed
     link: LinkState
+    is_stale: bool
     companions: dict[str, bool]
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the night's list is known to be behind the hub's."""
-        return self.event is not None and is_stale(self.link, self.event.event_id, self.now.monotonic_ms)
 
 
 def look_up(
@@ -63,6 +61,7 @@ def look_up(
     if code is not None and proof is not Proof.VALID and not can_deny:
         raise CacheError(NO_LIST)
     return Facts(
+        code=code,
         now=now,
         event=event,
         ticket_event=ticket_event,
@@ -70,6 +69,7 @@ def look_up(
         proof=proof,
         feed=feed,
         link=link,
+        is_stale=event is not None and is_stale(link, event.event_id, now.monotonic_ms),
         companions=companions,
     )
 

@@ -14,7 +14,6 @@ from gate.rules.history import combine, is_same, without_annulled
 from gate.rules.home_gate import home_of
 from gate.rules.model import ScanRecord, Verdict
 from gate.rules.night import clock_margin
-from gate.rules.payload import Code
 from gate.rules.presence import Presented
 from gate.store.journal import Past
 
@@ -36,18 +35,13 @@ class Scan(Value, frozen=True):
     spares: bool
     facts: Facts
 
-    @property
-    def code(self) -> Code | None:
-        """The code, if it is one of ours."""
-        return self.presented.code
-
     def is_spared(self, verdict: Verdict) -> bool:
         """Whether this verdict is counted only."""
         return self.spares and is_guess(verdict) and self.facts.known.admission is None
 
     def is_home(self, gate_id: str) -> bool:
         """Whether the policy lets gates admit their own tickets without the hub, and this one is its own."""
-        event, code = self.facts.event, self.code
+        event, code = self.facts.event, self.facts.code
         if event is None or event.isolation != "home_gate" or code is None:
             return False
         return home_of(code.code_hash, event.homes, event.retired) == gate_id
@@ -92,7 +86,7 @@ class Scan(Value, frozen=True):
             event_id=facts.event.event_id if facts.event else None,
             kind=verdict.kind,
             subject_id=verdict.subject_id,
-            code_hash=self.code.code_hash if self.code else None,
+            code_hash=facts.code.code_hash if facts.code else None,
             raw_hash=hashlib.sha256(self.presented.raw).hexdigest(),
             verdict=verdict.ruling,
             reason=verdict.reason,
