@@ -148,7 +148,7 @@ def _status_lines(status: StatusReport) -> Iterator[str]:
     yield f"last scan {journal.last_scan or '-'}"
     for night in status.nights:
         yield f"event     {night.name}, {night.inside} of {night.capacity} in, by the hub's count"
-        yield f"cache     version {night.cache_version or '-'}, {night.told}"
+        yield f"cache     version {night.cache_version or '-'}, {night.state}"
     if status.door.live is not None and status.door.is_fresh:
         yield from _door_lines(status.door.live, (status.door.age_ms or 0) / 1000)
     for problem in status.problems:

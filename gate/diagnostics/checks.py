@@ -152,39 +152,39 @@ def _list_of(night: EventStatus) -> Finding:
     age = night.cache_age_s
     result = f"{night.name}, {night.inside} of {night.capacity} in, version {night.cache_version or '-'}"
     if night.behind_s is not None:
-        return warning("cache", f"{result}, {night.told}.", CATCH_UP)
+        return warning("cache", f"{result}, {night.state}.", CATCH_UP)
     if age is None or age > OLD_CACHE_S:
         since = "never current" if age is None else f"last current {age // 60} min ago"
         advice = "This gate does not know sales and refunds since then. Look at maguey-sync's log."
         return warning("cache", f"{result}, {since}.", advice)
-    return fine("cache", f"{result}, {night.told}.")
+    return fine("cache", f"{result}, {night.state}.")
 
 
 def check_clock(
     now: Now, last_scan: datetime | None, rtc: Path = Path("/sys/class/rtc/rtc0")
 ) -> Iterator[Finding]:
     """Whether the time can be trusted: opening hours depend on it."""
-    told = f"{now.wall:%Y-%m-%d %H:%M:%S} UTC"
+    utc = f"{now.wall:%Y-%m-%d %H:%M:%S} UTC"
     if now.clock == "synced":
-        yield _measured(told, now)
+        yield _measured(utc, now)
     elif now.wall.year < EARLIEST_YEAR:
         yield fault(
-            "clock", f"{told} is impossible.", "Connect the gate to the network, or set it: timedatectl."
+            "clock", f"{utc} is impossible.", "Connect the gate to the network, or set it: timedatectl."
         )
     elif last_scan is not None and now.wall < last_scan:
-        yield fault("clock", f"{told} is earlier than the last scan.", "Set it: timedatectl set-ntp true.")
+        yield fault("clock", f"{utc} is earlier than the last scan.", "Set it: timedatectl set-ntp true.")
     elif not _is_synchronised():
         advice = "timedatectl timesync-status says why. Without a network the clock runs free."
-        yield warning("clock", f"{told}, not synchronised.", advice)
+        yield warning("clock", f"{utc}, not synchronised.", advice)
     else:
         kept = "has a clock chip" if rtc.exists() else "no clock chip: wrong after a power cut until NTP"
-        yield fine("clock", f"{told}, synchronised, not yet confirmed by the hub; {kept}.")
+        yield fine("clock", f"{utc}, synchronised, not yet confirmed by the hub; {kept}.")
 
 
-def _measured(told: str, now: Now) -> Finding:
+def _measured(utc: str, now: Now) -> Finding:
     """The door uses the hub's time; TLS and the log use the machine's."""
     off_s = abs(now.offset_ms or 0) / 1000
-    result = f"{told}, by the hub, within {now.uncertainty_ms} ms; the machine's own is {off_s:.3f} s off."
+    result = f"{utc}, by the hub, within {now.uncertainty_ms} ms; the machine's own is {off_s:.3f} s off."
     if off_s <= MUCH_OFF_S:
         return fine("clock", result)
     return warning("clock", result, "The door works, but certificates may fail: timedatectl set-ntp true.")

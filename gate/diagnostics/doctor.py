@@ -49,8 +49,8 @@ def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChe
 
 
 def _last_scan(config: GateFile, clock: Clock) -> datetime | None:
-    told = gather(config, clock).journal.last_scan
-    return datetime.fromisoformat(told.split()[0]) if told else None
+    last_scan = gather(config, clock).journal.last_scan
+    return datetime.fromisoformat(last_scan.split()[0]) if last_scan else None
 
 
 def ask_sync(file: Path, patience_s: float = NETWORK_S) -> Iterator[Finding]:

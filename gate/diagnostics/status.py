@@ -57,7 +57,7 @@ class EventStatus(Value, frozen=True):
     missing: int | None = None
 
     @property
-    def told(self) -> str:
+    def state(self) -> str:
         """The state of its list, in words."""
         if self.behind_s is not None:
             by = "" if self.missing is None else f" by {self.missing} change{'s' * (self.missing != 1)}"
@@ -107,7 +107,7 @@ def gather(config: GateFile, clock: Clock) -> StatusReport:
     if not nights:
         problems.append(f"{config.cache}: no night is loaded. Start maguey-sync and look at its log.")
     problems += [
-        f"The list of {one.name} is {one.told}. {CATCH_UP}" for one in nights if one.behind_s is not None
+        f"The list of {one.name} is {one.state}. {CATCH_UP}" for one in nights if one.behind_s is not None
     ]
     if not link.online:
         problems.append("The hub is not heard: scans wait on this gate. Run maguey-sync doctor to see why.")

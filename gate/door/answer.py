@@ -118,7 +118,7 @@ class GuestAnswers:
             self._sparing = self._sparing.recorded(method, now_ms)
             return
         if not self._sparing.left_out:
-            self._log.warning("refusals only counted", why="too many unknown codes", source=method)
+            self._log.warning("refusals no longer recorded one by one", source=method)
         self._sparing = self._sparing.one_left_out(now_ms)
 
     def turn(self, now_ms: int) -> None:
@@ -130,7 +130,7 @@ class GuestAnswers:
         """Record it now, if there were any."""
         count = self._sparing.left_out
         if count:
-            self._log.warning("refusals counted", count=count)
+            self._log.warning("unrecorded refusals counted", count=count)
             self._turnstile.event(EventKind.GUESSING, f"{count} more refused, not recorded one by one")
             self._sparing = self._sparing.reported()
 

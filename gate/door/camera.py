@@ -31,8 +31,8 @@ class CodesInView:
         """Answer what is to be answered now, if anything.
 
         :param look: one frame; None if there was none.
-        :param answers: whether scans are answered. If not, the view is forgotten: whoever holds up a phone
-            afterwards has not had an answer.
+        :param answers: whether scans are answered. If not, the view is forgotten: a phone that is held up
+            all the while gets its answer afterwards.
         """
         if not answers:
             self._presence = self._nothing_yet

@@ -146,7 +146,7 @@ class Door:
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 
     def _way_changed(self, outcomes: Sequence[Outcome]) -> None:
-        self._tell(outcomes, self._parts.clock.now().monotonic_ms)
+        self._show(outcomes, self._parts.clock.now().monotonic_ms)
 
     def _safely(self, duty: str, do: Callable[[], None]) -> None:
         try:
@@ -168,10 +168,10 @@ class Door:
 
     def _pass(self, now: Now) -> None:
         """Inputs and passage, and the records of them."""
-        self._tell(self._turnstile.turn(now), now.monotonic_ms)
+        self._show(self._turnstile.turn(now), now.monotonic_ms)
         self._parts.with_journal(self._turnstile.write, now.monotonic_ms)
 
-    def _tell(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
+    def _show(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
         """Show a change of the way at once; that nobody walked, only if nobody else is being answered."""
         self._tally.outcomes(outcomes)
         reasons = {outcome.reason for outcome in outcomes}

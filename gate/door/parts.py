@@ -11,7 +11,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gate.clock import Clock
-from gate.common.errors import StoreError
+from gate.common.errors import MagueyError, StoreError
 from gate.common.retried import Retried
 from gate.common.value import Value
 from gate.hotline.client import Hotline
@@ -22,6 +22,7 @@ from gate.store.journal import Journal
 CLOSE_S = 1.8
 """The longest that closing may take: the service manager is promised that the door stops within 2 s."""
 T = TypeVar("T")
+Device = Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner]
 
 
 class DoorSettings(Value, frozen=True):
@@ -99,6 +100,12 @@ class Parts:
         self.journal.close()
         self.hotline.close()
         self.cache.close()
+
+
+def trouble_of(device: Device) -> MagueyError | None:
+    """What is broken: what the device reports, or why there is none."""
+    made = device.part
+    return made.trouble() if made is not None else device.trouble
 
 
 def _begin(name: str, close: Callable[[], None]) -> threading.Thread:

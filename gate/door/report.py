@@ -7,19 +7,18 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from importlib import metadata
 
-from gate.common.errors import MagueyError
-from gate.common.retried import Retried
 from gate.common.watchdog import Beats, Heart
 from gate.door.desk import Answered
 from gate.door.idle import IdleScreen
-from gate.door.parts import Parts
+from gate.door.parts import Device, Parts, trouble_of
 from gate.door.turnstile import DoorTurnstile
-from gate.ports.devices import Inputs, Keypad, Scanner, Turnstile, Voice
 from gate.rules.model import Now
 from gate.rules.passage import Outcome
 from gate.store.live_file import OK, Counters, Live, LiveWriter, PartsReport, percentile
 
 LAST_DECISIONS = 200
+LOST = "The journal was damaged and part of it is lost; admissions are flagged. See: maguey-gate journal"
+DOUBT = "The passage sensor is covered, silent or unreadable: nothing is annulled. Check its wiring."
 
 
 class Tally:
@@ -40,10 +39,6 @@ class Tally:
     def outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Count what became of admissions."""
         self.counts.update(outcome.record for outcome in outcomes)
-
-
-LOST = "The journal was damaged and part of it is lost; admissions are flagged. See: maguey-gate journal"
-DOUBT = "The passage sensor is covered, silent or unreadable: nothing is annulled. Check its wiring."
 
 
 class Report:
@@ -141,9 +136,5 @@ class Report:
         )
 
 
-def _said(
-    part: Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner],
-) -> str:
-    device = part.part
-    trouble: MagueyError | None = device.trouble() if device is not None else part.trouble
-    return str(trouble or OK)
+def _said(device: Device) -> str:
+    return str(trouble_of(device) or OK)

@@ -36,11 +36,11 @@ class Scan(Value, frozen=True):
     facts: Facts
 
     def is_spared(self, verdict: Verdict) -> bool:
-        """Whether this verdict is counted only."""
+        """Whether this verdict is only counted."""
         return self.spares and is_guess(verdict) and self.facts.known.admission is None
 
     def is_home(self, gate_id: str) -> bool:
-        """Whether the policy lets gates admit their own tickets without the hub, and this one is its own."""
+        """Whether this gate is the ticket's home, which may admit it without the hub (policy `home_gate`)."""
         event, code = self.facts.event, self.facts.code
         if event is None or event.isolation != "home_gate" or code is None:
             return False

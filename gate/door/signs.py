@@ -46,14 +46,14 @@ class Signs:
         self._stage = stage.Stage()
         self._refresh_at = 0
         self._later: deque[_Later] = deque(maxlen=MOST_LATER)
-        self._telling: _Later | None = None
+        self._current: _Later | None = None
         self._outage = Outage("idle screen")
 
     def answer(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
         """Replace at once whatever is on. `signal` None: lights and buzzer stay as they are."""
-        if self._telling is not None and not self.is_free(now_ms):
-            self._later.appendleft(self._telling)  # it did not have its time
-        self._telling = None
+        if self._current is not None and not self.is_free(now_ms):
+            self._later.appendleft(self._current)  # it did not have its time
+        self._current = None
         self._put(screen, signal, now_ms)
 
     def _put(self, screen: Screen, signal: Signal | None, now_ms: int) -> None:
@@ -104,24 +104,24 @@ class Signs:
             return False
         self._refresh_at = now_ms + REFRESH_MS
         self._idle.look_at_link()
-        if self.is_free(now_ms) and not self._tell(now_ms):
+        if self.is_free(now_ms) and not self._show_waiting(now_ms):
             if ended:
                 self._play(RESTING[self._turnstile.state.way], now_ms)
             self._stage = stage.Stage()
             self._parts.display.show(self._idle.screen(self._turnstile.state, now_ms))
         return True
 
-    def _tell(self, now_ms: int) -> bool:
+    def _show_waiting(self, now_ms: int) -> bool:
         """Show what has waited for this moment, if anything. It never covers free passage."""
         if self._turnstile.state.way is Way.FREE_PASSAGE:
             return False
         while self._later:
-            self._telling = self._later.popleft()
-            if now_ms < self._telling.until_ms:
-                screen = replace(self._telling.screen, link=self._idle.link(now_ms))
+            self._current = self._later.popleft()
+            if now_ms < self._current.until_ms:
+                screen = replace(self._current.screen, link=self._idle.link(now_ms))
                 self._put(screen, Signal.ATTENTION, now_ms)
                 return True
-        self._telling = None
+        self._current = None
         return False
 
     def _play(self, signal: Signal, now_ms: int) -> None:
