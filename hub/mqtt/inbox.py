@@ -91,10 +91,6 @@ class FairInbox:
                 del self._waiting[sender], self._bytes[sender]
             return message
 
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._turns
-
 
 def _sender(message: Delivery) -> str:
     """The only one that may write there: the topic without its last level (protocol 4.2)."""

@@ -42,10 +42,6 @@ class ConnectionSlots(Generic[C]):
         """How many there are."""
         return len(self._owners)
 
-    def owner(self, connection: C) -> ConnectionOwner | None:
-        """Whom it counts for; None if it is not open any more."""
-        return self._owners.get(connection)
-
     def add(self, connection: C, owner: ConnectionOwner) -> C | None:
         """Add a new one. Returns the one to close for it, already removed; it may be the new one."""
         self._owners[connection] = owner
