@@ -1,8 +1,8 @@
-"""What docs/performance.md tells, measured: `python -m bench`, or `make bench`.
+"""Measures the figures of docs/performance.md: `python -m bench`, or `make bench`.
 
-Every figure stands beside a floor measured in the same run and in turn with it, so that a
-noisy machine does not matter (quality 7.3). Not part of the product, and no test: nothing
-fails when an aim is missed, the table says so.
+Every figure is compared with a floor, measured in turn with it in the same run, so that a noisy machine does
+not matter (quality 7.3). It is neither part of the product nor a test: a missed aim fails nothing, the table
+shows it.
 
-One file per subject, each with one function that gives rows; `bench/__main__.py` lists them.
+Each subject is a file with a function `rows`; `bench/__main__.py` lists them.
 """

@@ -37,18 +37,20 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help=f"One of {', '.join(SUBJECTS)}; repeat for more.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = ROOT / "var" / "bench.json",
-    folder: Annotated[Path, typer.Option(help="For the run's files; emptied. On a real disk.")] = ROOT
-    / "var"
-    / "bench",
-    data: Annotated[Path, typer.Option(help="The test pictures.")] = ROOT.parent / "shared" / "data",
-    share: Annotated[float, typer.Option(min=0.01, help="Of the usual number of rounds.")] = 1.0,
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")] = ROOT / "var" / "bench.json",
+    folder: Annotated[
+        Path, typer.Option(help="Folder for the run's files, emptied first; on a real disk.")
+    ] = ROOT / "var" / "bench",
+    data: Annotated[Path, typer.Option(help="Folder of the test pictures.")] = ROOT.parent
+    / "shared"
+    / "data",
+    share: Annotated[float, typer.Option(min=0.01, help="Fraction of the usual number of rounds.")] = 1.0,
 ) -> None:
-    """Measure door and hub beside their floors: docs/performance.md. The table goes beside the JSON, too."""
+    """Measure door and hub against their floors (docs/performance.md); writes JSON and a Markdown table."""
     wanted = only or list(SUBJECTS)
     unknown = [name for name in wanted if name not in SUBJECTS]
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: unknown; there are {', '.join(SUBJECTS)}.")
+        raise typer.BadParameter(f"{', '.join(unknown)}: unknown. Choose from {', '.join(SUBJECTS)}.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if machine.is_in_memory(folder):
@@ -58,7 +60,9 @@ def main(
     facts = machine.facts(folder)
     context = Context(folder=folder, data=data, share=share)
     with (folder / "door.log").open("w") as log, contextlib.redirect_stderr(log):
-        configure("json", service="maguey-gate", gate=GATE_ID)  # the door writes a line a scan, as at work
+        configure(
+            "json", service="maguey-gate", gate=GATE_ID
+        )  # the door logs a line per scan, as in production
         results = {name: _measure(name, context) for name in wanted}
     shutil.rmtree(folder)
     facts["load after"] = machine.load()

@@ -1,6 +1,6 @@
-"""A gate to measure: the product's own parts, wired as gate/bootstrap.py wires them.
+"""A gate to measure: the product's own parts, wired as in gate/bootstrap.py.
 
-The only file of bench/ that knows what a desk and a door are made of.
+No other file of bench/ builds a desk or a door.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ from tests.fakes import RecordingTurnstile
 
 GATE_ID = "gate-1"
 TIDY_EVERY = 500
-"""Scans between two checkpoints, which the door makes between scans; neither side's are timed."""
+"""Scans between two checkpoints. The door checkpoints between scans, so neither side's are timed."""
 
 
 class UncommittedJournal(Journal):
-    """A journal whose transactions do all of their work and are then taken back: no disk in it."""
+    """A journal that does all the work of a transaction and rolls it back, so that no disk is involved."""
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[Turn]:
         """See `Journal.turn`."""
-        with contextlib.suppress(_TakenBack), super().turn() as turn:
+        with contextlib.suppress(_Rollback), super().turn() as turn:
             yield turn
-            raise _TakenBack
+            raise _Rollback
 
 
-class _TakenBack(Exception):
+class _Rollback(Exception):
     """Leaves a turn in a way that rolls it back."""
 
 
 class Gate:
-    """The files of one gate in `folder`, its desk, and guests who come to it.
+    """The files of one gate in `folder`, its desk, and its guests.
 
     :param tickets: how many the cache holds.
     """
@@ -97,7 +97,7 @@ class Gate:
         )
 
     def scan(self, clock: Callable[[], float] = time.perf_counter) -> float:
-        """The next guest: seconds from the parsed code to the answer."""
+        """Seconds from the next guest's parsed code to the answer."""
         presented = night.presented(next(self.guests))
         started = clock()
         self.desk.answer(presented)
@@ -108,18 +108,18 @@ class Gate:
         return taken
 
     def tidy(self) -> None:
-        """What the door does between scans: checkpoint the write-ahead log."""
+        """Checkpoint the write-ahead log, as the door does between scans."""
         now = self.clock.now()
         self.journal.tidy(0, now.wall - timedelta(days=30), now)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self.journal.close()
         self.cache.close()
 
 
 def fill(path: Path, tickets: int, now: Now) -> None:
-    """A cache as sync leaves it after a snapshot. One that is there already is used again."""
+    """Fill a cache as sync does with a snapshot; an existing one is used again."""
     cache = Cache(path)
     if not cache.places():
         cache.put_config(config_of(now))
@@ -129,7 +129,7 @@ def fill(path: Path, tickets: int, now: Now) -> None:
 
 
 def config_of(now: Now) -> GateConfig:
-    """What the hub configures the gate with."""
+    """The gate's configuration from the hub."""
     return GateConfig(
         gate_id=GATE_ID,
         gate_name="GATE 1",
@@ -140,7 +140,7 @@ def config_of(now: Now) -> GateConfig:
 
 
 def put_link(cache: Cache, now: Now, *, since_ms: int | None = None, connected: bool = True) -> None:
-    """What sync writes every second. `since_ms`: since when the link has been so, now if None."""
+    """Write the note that sync writes every second. `since_ms`: when the link last changed; now if None."""
     note = LinkNote(
         connected=connected,
         hub_heard=connected,
@@ -154,11 +154,11 @@ def put_link(cache: Cache, now: Now, *, since_ms: int | None = None, connected: 
 
 
 class OneInsert:
-    """The floor: a journal of its own, to which one row is added in one durable transaction."""
+    """The floor: adds one row to a journal of its own, in one durable transaction."""
 
     def __init__(self, folder: Path, like: ScanRecord) -> None:
         path = _free(folder, "floor")
-        Journal(path, GATE_ID, "epoch-1").close()  # makes the tables and indexes
+        Journal(path, GATE_ID, "epoch-1").close()  # creates the tables and indexes
         self._db, self._like, self._count = connect_journal(path), like, 0
 
     def insert(self) -> float:
@@ -176,12 +176,12 @@ class OneInsert:
         return taken
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
 
 def one_select(cache_file: Path, guests: Iterator[int], batch: int) -> Contestant:
-    """The floor of what a decision computes: one row of the cache by its key, in CPU seconds."""
+    """The floor for the CPU time of a decision: reads one row of the cache by its key, in CPU seconds."""
     db = sqlite3.connect(f"file:{cache_file}?mode=ro", uri=True, isolation_level=None)
 
     def contestant() -> float:
@@ -198,7 +198,7 @@ def one_select(cache_file: Path, guests: Iterator[int], batch: int) -> Contestan
 def open_door(
     gate: Gate, eye: Eye, turnstile: RecordingTurnstile, device: Callable[[], Device]
 ) -> Iterator[Door]:
-    """The real loop around a gate, with a working simulated relay and any screen; closed afterwards."""
+    """The real loop of a gate with a working simulated relay and any screen; closed afterwards."""
     parts = Parts(
         eye=eye,
         display=OledDisplay(device, "en", UTC),
@@ -212,7 +212,7 @@ def open_door(
         clock=gate.clock,
         hotline=gate.hotline,
     )
-    # nobody is slower than the next guest here, so a pulse is over at once
+    # the next guest comes at once, so the pulse is as short as possible
     passing = DoorTurnstile(
         gate_id=GATE_ID,
         parts=parts,
@@ -235,6 +235,6 @@ def open_door(
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A name no file has yet: no measurement goes on in another's file."""
+    """An unused file name: no measurement continues in another's file."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}-{sum(1 for _ in folder.glob(f'{name}-*.db')) + 1}.db"

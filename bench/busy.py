@@ -1,8 +1,8 @@
-"""Decisions while sync is at its busiest: the slowest in a thousand beside the one in the middle.
+"""Decisions while sync is as busy as it can be: the slowest in a thousand against the median.
 
-Run as a program (`python -m bench.busy FOLDER CACHE JOURNAL TICKETS`) this file is that sync:
-in a process of its own it writes snapshots and deltas into the cache and reads the journal,
-through sync's own classes, until its standard input closes.
+Run as a program (`python -m bench.busy CACHE JOURNAL TICKETS`), this file is that sync: in a process of its
+own it writes snapshots and deltas into the cache and reads the journal, through sync's own classes, until its
+standard input closes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sync.wire.scans import BATCH_LIMIT
 
 TICKETS = 100_000
 DELTAS = 100
-"""Deltas of ten changes each, 10 ms apart, between two snapshots: far more than a night brings."""
+"""Deltas between two snapshots, 10 ms apart, each with ten changes: far more than a night brings."""
 
 
 def rows(context: Context) -> Iterator[Row]:
@@ -63,8 +63,8 @@ def _sync(gate: Gate) -> Iterator[Any]:
         yield sync
 
 
-class Sync:
-    """Writes and reads what sync does, as fast as it can."""
+class BusySync:
+    """Does sync's writing and reading as fast as it can."""
 
     def __init__(self, cache_file: Path, journal: Path, tickets: int) -> None:
         self._cache, self._outbox, self._clock = Cache(cache_file), Outbox(journal), SystemClock()
@@ -75,7 +75,7 @@ class Sync:
         self.done = {"snapshots": 0, "deltas": 0, "sent": 0}
 
     def work(self) -> None:
-        """Until standard input closes."""
+        """Work until standard input closes."""
         while True:
             self._snapshot()
             for _ in range(DELTAS):
@@ -110,7 +110,7 @@ class Sync:
 
 
 def _main(cache_file: str, journal: str, tickets: str) -> None:
-    sync = Sync(Path(cache_file), Path(journal), int(tickets))
+    sync = BusySync(Path(cache_file), Path(journal), int(tickets))
     print("ready", flush=True)
     sync.work()
     print(json.dumps(sync.done), flush=True)

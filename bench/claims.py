@@ -1,4 +1,4 @@
-"""Asking the hub for a first entry, and hearing of a refund (quality 7.3)."""
+"""Claiming a first entry at the hub, and receiving a refund (quality 7.3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sync.wire.messages import Delta, Probe, decode, encode, to_gate
 GATES = (1, 3, 20)
 ROUNDS = 500
 EVERY_S = 0.02
-"""50 guests a second, who ask for something new."""
+"""50 guests a second, each with a new ticket."""
 CHANGES = 100
 HEARING = 20
 
@@ -64,7 +64,7 @@ def _claims(bed: HubBed, gates: int, rounds: int) -> Row:
             begun = time.perf_counter()
             gate = number % gates
             ours.append(_claim(bed, clients[gate], f"gate-{gate + 1}", ticket))
-            # each after as long a pause: what was just awake is two to four times as quick
+            # both after the same pause: a process that was just active is two to four times as fast
             _wait_until(begun + EVERY_S / 2)
             floors.append(_floor(conn, here))
             _wait_until(begun + EVERY_S)
@@ -93,7 +93,7 @@ def _claim(bed: HubBed, client: Client, gate_id: str, ticket: Ticket) -> float:
         grant = to_gate(payload)
         if isinstance(grant, Grant) and grant.scan_id == claim.scan_id:
             if grant.answer != "granted":
-                raise RuntimeError(f"nobody else has this ticket, and the hub says {grant}")
+                raise RuntimeError(f"nobody else has this ticket, yet the hub says {grant}")
             return at - begun
 
 
@@ -106,7 +106,7 @@ def _floor(conn: psycopg.Connection[Any], here: Client) -> float:
 
 
 def _refunds(bed: HubBed, changes: int) -> Row:
-    """From before the commit until the last of 20 connected gates has heard of it."""
+    """From before the commit until the last of 20 connected gates has received it."""
     hearing = [Client(bed.broker.port, f"hearing-{n}", TOPICS.deltas(bed.event_id)) for n in range(HEARING)]
     taken: list[float] = []
     with bed.connect() as conn:

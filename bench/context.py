@@ -1,4 +1,4 @@
-"""What every subject is given."""
+"""What each subject receives."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from gate.common.value import Value
 
 
 class Context(Value, frozen=True):
-    """`folder`: for the run's files, on a real disk. `data`: the pictures, if they are there.
+    """`folder`: for the run's files, on a real disk. `data`: the pictures, if present.
 
-    `share`: of the usual number of rounds; below 1 the figures are less sure and sooner there.
+    `share`: fraction of the usual number of rounds; below 1 the run is faster and less precise.
     """
 
     folder: Path
@@ -18,5 +18,5 @@ class Context(Value, frozen=True):
     share: float = 1.0
 
     def rounds(self, usual: int) -> int:
-        """How many rounds to measure; never so few that a fifth of them has no percentile."""
+        """How many rounds to measure; at least enough for percentiles of a fifth of them."""
         return max(50, int(usual * self.share))

@@ -1,4 +1,4 @@
-"""A decision with its durable commit, what it computes, and whether it grows with the night."""
+"""A decision with its durable commit, its CPU time, and whether it grows with the night."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gate.rules.model import ScanRecord
 TICKETS = 100_000
 SMALL, LARGE = 10_000, 1_000_000
 BATCH = 20
-"""Decisions timed at once where only computing is measured: one is short beside reading the clock."""
+"""Decisions per reading when only CPU time is measured: one is short compared with reading the clock."""
 
 
 def rows(context: Context) -> Iterator[Row]:
@@ -37,7 +37,7 @@ def _committed(context: Context) -> Iterator[Row]:
 
 
 def a_record(gate: Gate) -> ScanRecord:
-    """What the gate writes for a guest it admits."""
+    """The record of a guest who is admitted."""
     answered = gate.desk.answer(night.presented(next(gate.guests)))
     assert answered.verdict.admits and answered.record is not None, answered.verdict.reason
     return answered.record
@@ -53,7 +53,7 @@ def _computed(context: Context) -> Iterator[Row]:
 
 
 def computing(gate: Gate) -> Contestant:
-    """CPU seconds of one decision, the mean of a batch."""
+    """CPU seconds of one decision, averaged over a batch."""
     return lambda: sum(gate.scan(time.thread_time) for _ in range(BATCH)) / BATCH
 
 

@@ -10,11 +10,11 @@ from gate.common.value import Value
 
 State = Literal["ok", "missed", "not measured", ""]
 Contestant = Callable[[], float]
-"""Does its work once and gives what it took, in seconds: only it knows which part of it counts."""
+"""Does its work once and returns the seconds that count: only it knows which part to time."""
 
 
 class Aim(Value, frozen=True):
-    """What a row is to reach. `of`: the ratio to the floor, or the figure itself."""
+    """The aim of a row. `of`: the ratio to the floor, or the figure itself."""
 
     limit: float
     of: Literal["ratio", "figure"] = "ratio"
@@ -28,10 +28,10 @@ class Aim(Value, frozen=True):
 class Row(Value, frozen=True):
     """One line of the table.
 
-    `figure` and `floor_figure` are in `unit`; a figure of None was not measured, and `note`
-    says why. Without an aim a row only informs. `fifths`: the ratio in each fifth of the run, from
-    the lowest to the highest. The one in the middle is the row's: a disk that is slow for a
-    while then counts for that while, and the others tell how sure the ratio is.
+    `figure` and `floor_figure` are in `unit`; a figure of None was not measured, and `note` says why. A row
+    without an aim only informs. `fifths`: the ratio in each fifth of the run, from lowest to highest. The
+    median is the row's ratio, so that a disk that is slow for a while affects only that while; the others
+    show the spread.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Row(Value, frozen=True):
 
     @property
     def ratio(self) -> float | None:
-        """How many times the floor; None where one of the two is missing."""
+        """How many times the floor; None if either is missing."""
         if self.fifths:
             return self.fifths[len(self.fifths) // 2]
         if self.figure is None or not self.floor_figure:
@@ -67,7 +67,7 @@ class Row(Value, frozen=True):
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
-    """The sample that `share` percent of all do not exceed (nearest rank, so always one that was seen).
+    """The sample that `share` percent of all do not exceed (nearest rank, so always a measured one).
 
     :raises ValueError: there are no samples, or the share is not above 0 and at most 100.
     """
@@ -79,12 +79,12 @@ def percentile(samples: Sequence[float], share: float) -> float:
 
 
 def in_turn(contestants: Sequence[Contestant], rounds: int, warm_up: int) -> list[list[float]]:
-    """Let all do their work once a round; each round another one begins.
+    """Let all contestants work once per round; a different one begins each round.
 
-    Whatever the machine is doing beside this thus falls on all of them alike.
+    Other load on the machine thus affects all of them alike.
 
     :param warm_up: rounds before the first that counts.
-    :returns: for each contestant its seconds, one a round.
+    :returns: for each contestant its seconds, one value per round.
     """
     taken: list[list[float]] = [[] for _ in contestants]
     for number in range(warm_up + rounds):
@@ -97,7 +97,7 @@ def in_turn(contestants: Sequence[Contestant], rounds: int, warm_up: int) -> lis
 
 
 def fifths(ours: Sequence[float], floor: Sequence[float], share: float) -> tuple[float, ...]:
-    """The ratio of a percentile to the floor's in each of five consecutive parts, lowest first."""
+    """The ratio of a percentile to the floor's, in each of five consecutive parts, lowest first."""
     size = len(ours) // 5
     cuts = [slice(part * size, (part + 1) * size) for part in range(5)]
     return tuple(sorted(percentile(ours[cut], share) / percentile(floor[cut], share) for cut in cuts))
@@ -112,7 +112,7 @@ def compared(  # noqa: PLR0913, PLR0917 - the columns of one row
     limit: float | None,
     unit: Literal["ms", "µs"] = "ms",
 ) -> Row:
-    """The row of a percentile beside the same percentile of its floor; seconds in, `unit` out."""
+    """A row for a percentile and the same percentile of its floor; takes seconds, shows `unit`."""
     scale = {"ms": 1e3, "µs": 1e6}[unit]
     return Row(
         what=what,

@@ -1,4 +1,4 @@
-"""From a frame to the relay, and what a frame costs in which there is nothing."""
+"""From a frame to the relay, and the cost of an empty frame."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rows(context: Context) -> Iterator[Row]:
 
 
 class TimedEye(ChildEye):
-    """The product's eye; it notes when the frame of each picture was in memory."""
+    """The product's eye; it notes when each picture's frame was in memory."""
 
     def __init__(self, spec: CameraSpec) -> None:
         self.in_memory: dict[str, float] = {}
@@ -53,7 +53,7 @@ class TimedEye(ChildEye):
 
 
 class Guest:
-    """Holds one phone after the other up to a door that runs in this process."""
+    """Holds up one phone after another to a door in this process."""
 
     def __init__(self, door: Door, eye: TimedEye, turnstile: RecordingTurnstile, camera: Path) -> None:
         self._door, self._eye, self._turnstile, self._camera = door, eye, turnstile, camera
@@ -61,7 +61,7 @@ class Guest:
         self.shown = 0
 
     def pass_through(self) -> float:
-        """Seconds from the frame in memory until the relay was commanded."""
+        """Seconds from the frame in memory to the command to the relay."""
         before = len(self._turnstile.releases)
         known = set(self._eye.in_memory)
         self._hold_up(self.shown)
@@ -102,12 +102,12 @@ def _to_the_relay(context: Context) -> Iterator[Row]:
             return taken
 
         count = min(context.rounds(PICTURES - 10), PICTURES - 10)
-        ours, floors = _after_each_other(guest.pass_through, decode_and_commit, count)
+        ours, floors = _alternating(guest.pass_through, decode_and_commit, count)
     yield compared("frame in memory → relay, p50", "decode + one INSERT", ours, floors, 50, 1.3)
 
 
-def _after_each_other(ours: Contestant, floor: Contestant, count: int) -> tuple[list[float], list[float]]:
-    """The floor looks at the picture that has just been shown, so it cannot begin."""
+def _alternating(ours: Contestant, floor: Contestant, count: int) -> tuple[list[float], list[float]]:
+    """The floor uses the picture that was just shown, so it always comes second."""
     pairs = [(ours(), floor()) for _ in range(count + 10)][10:]
     return [first for first, _ in pairs], [second for _, second in pairs]
 
@@ -132,7 +132,7 @@ def _empty(context: Context) -> Iterator[Row]:
 
 
 def _watching(grey: Grey) -> Contestant:
-    """Seconds for a frame of a door nobody comes to: some frames are looked at harder than others."""
+    """Seconds per frame while nobody is at the door, averaged: some frames get more effort than others."""
     cycle = [effort(missed) for missed in range(SECOND_OPINION_EVERY)]
     return lambda: sum(_timed(partial(read_codes, grey, each)) for each in cycle) / len(cycle)
 

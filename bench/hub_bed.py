@@ -35,7 +35,7 @@ TOPICS = Topics(venue=VENUE)
 
 @dataclass(frozen=True)
 class Ticket:
-    """One ticket, as a scan of it needs it."""
+    """What a scan needs of a ticket."""
 
     subject_id: str
     code_hash: str
@@ -56,15 +56,15 @@ class HubBed:
 
     @property
     def dsn(self) -> str:
-        """Of the hub's database, as its owner; the hub itself has a login of its own."""
+        """Connection string of the hub's database as its owner; the hub has a login of its own."""
         return self.database.database("maguey")
 
     def connect(self) -> psycopg.Connection[Any]:
-        """To the hub's database, each statement by itself."""
+        """A connection to the hub's database in autocommit mode."""
         return psycopg.connect(self.dsn, autocommit=True)
 
     def program(self, name: str) -> Program:
-        """One of the hub's own commands, not started yet."""
+        """One of the hub's commands, not started."""
         toml = self.folder / "hub.toml"
         made = Program(
             f"hub {name}", ["hub.cli.main", name, "--config", str(toml)], self.folder / f"{name}.log"
@@ -73,12 +73,12 @@ class HubBed:
         return made
 
     def stop(self) -> None:
-        """End whatever still runs."""
+        """Stop all programs."""
         for program in self._programs:
             program.stop()
 
     def take(self, count: int) -> list[Ticket]:
-        """Tickets nobody has used yet."""
+        """The next unused tickets."""
         taken = self.tickets[self._used : self._used + count]
         if len(taken) < count:
             raise ValueError(f"the night has too few tickets for {count} more")
@@ -88,7 +88,7 @@ class HubBed:
 
 @contextlib.contextmanager
 def open_hub(folder: Path, tickets: int, gates: int = 20) -> Iterator[HubBed]:
-    """A migrated hub with one night; its processes are not started."""
+    """A migrated hub with one night; its programs are not started."""
     folder.mkdir(parents=True, exist_ok=True)
     with mosquitto(folder / "mosquitto") as broker, postgres(folder / "postgres") as database:
         with psycopg.connect(database.dsn, autocommit=True) as admin:
@@ -102,7 +102,7 @@ def open_hub(folder: Path, tickets: int, gates: int = 20) -> Iterator[HubBed]:
         (folder / "hub.toml").write_text(
             f'venue = "{VENUE}"\n[postgres]\ndsn = "{config.postgres.dsn}"\n'
             f"[mqtt]\nport = {broker.port}\n[web]\nport = {config.web.port}\n"
-            # one gate stands for a whole venue in some of the figures
+            # in some of the figures one gate stands for a whole venue
             "[watch]\nguests_per_second = 100\n"
         )
         migrate(database.database("maguey"))
@@ -129,7 +129,7 @@ def _sell(bed: HubBed, tickets: int, gates: int) -> None:
             (bed.event_id, tickets),
         )
         conn.execute(
-            # of yesterday: what they bring is the backlog of a day, and nothing of it is held up
+            # created yesterday: their scans count as a day's backlog, and are not throttled
             "insert into gates (gate_id, venue, name, token_hash, created_at) select 'gate-' || n, %s,"
             " 'GATE ' || n, encode(sha256(%s), 'hex'), now() - interval '1 day'"
             " from generate_series(1, %s) n",
@@ -181,7 +181,7 @@ Packet = tuple[str, bytes]
 
 
 def packets(bed: HubBed, gates: Sequence[Gate], scans: int, size: int) -> list[Packet]:
-    """So many scans, dealt out to the gates in turn, so many in a message."""
+    """Messages with `size` scans each, `scans` in all, from the gates in turn."""
     made: list[Packet] = []
     tickets = iter(bed.take(scans))
     turn = 0
@@ -195,7 +195,7 @@ def packets(bed: HubBed, gates: Sequence[Gate], scans: int, size: int) -> list[P
 
 
 class Client:
-    """A client of the broker; `heard` gets what comes, with the time it came at (`time.perf_counter`)."""
+    """A client of the broker; `heard` gets each message with its time of arrival (`time.perf_counter`)."""
 
     def __init__(self, port: int, client_id: str, *topics: str) -> None:
         self.heard: queue.SimpleQueue[tuple[float, str, bytes]] = queue.SimpleQueue()
@@ -223,7 +223,7 @@ class Client:
             self._up.set()
 
     def answers(self, topic: str) -> None:
-        """Say whatever comes again, on this topic."""
+        """Echo every message on this topic."""
 
         def again(client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
             client.publish(topic, message.payload, qos=1)
@@ -235,18 +235,18 @@ class Client:
         return self._client.publish(topic, payload, qos=1)
 
     def say_all(self, wanted: Sequence[Packet]) -> None:
-        """Publish, and wait until the broker has all of it."""
+        """Publish, and wait until the broker has everything."""
         for info in [self.say(*packet) for packet in wanted]:
             info.wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Look every 10 ms. Raises `TimeoutError`."""
+    """Wait for a condition, checked every 10 ms. Raises `TimeoutError`."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:

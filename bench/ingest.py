@@ -1,4 +1,4 @@
-"""The hub takes in scans: broker to committed in Postgres, check-ins and all (quality 7.3)."""
+"""The hub ingests scans: from the broker to committed in Postgres, including check-ins (quality 7.3)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BACKLOG = 100_000
 PACE_PER_S = 500
 PACED_S = 10
 WARM_S = 2
-"""Not counted: who comes first after the start waits for plans, and would be the whole hundredth."""
+"""Not counted: the first records after the start wait for query plans, and would make up the whole p99."""
 TICKETS = 3 * SINGLE + 3 * BATCHED + BACKLOG + PACE_PER_S * (PACED_S + WARM_S) + 1_000
 
 
@@ -77,31 +77,31 @@ _numbers = itertools.count(1)
 
 
 def _gates(bed: HubBed, count: int) -> list[Gate]:
-    """Gates as they are after they were all re-imaged: numbering begins at one."""
+    """Gates with a new epoch, as after re-imaging: numbering begins at one."""
     return [Gate(f"gate-{number + 1}", bed.event_id) for number in range(count)]
 
 
 def _drained_by_hub(bed: HubBed, wanted: Sequence[Packet], scans: int) -> float:
-    """Seconds the hub takes for what waits in its session, from its start to its last acknowledgement.
+    """Seconds the hub takes for the messages in its session, from its start to the last acknowledgement.
 
-    What it takes to start, some 0.3 s, is in it.
+    That includes some 0.3 s to start.
     """
     program = bed.program("ingest")
     _with_session(bed)
     publisher = Client(bed.broker.port, f"publisher-{next(_numbers)}")
     publisher.say_all(wanted)
-    # one connection for all looks: to make one takes as long as some fifty records
+    # one connection for all queries: opening one takes as long as some fifty records
     with bed.connect() as conn:
         before = _kept(conn)
         started_log = time.perf_counter()
         program.start()
-        until(lambda: _kept(conn) > before, "the hub takes in the first")
+        until(lambda: _kept(conn) > before, "the hub ingests the first")
         began, first = time.perf_counter(), _kept(conn) - before
-        until(lambda: _kept(conn) - before >= scans, "the hub takes in everything")
+        until(lambda: _kept(conn) - before >= scans, "the hub ingests everything")
         ended = time.perf_counter()
     program.stop()
     publisher.close()
-    if scans - first < scans / 2:  # too quick for a look in between: with the start, then
+    if scans - first < scans / 2:  # too fast to be seen midway: include the start
         return ended - started_log
     return (ended - began) * scans / (scans - first)
 
@@ -112,18 +112,18 @@ def _kept(conn: psycopg.Connection[Any]) -> int:
 
 
 def _with_session(bed: HubBed) -> None:
-    """The hub has been there once, so that the broker keeps for it what comes."""
+    """Connect the hub once, so that the broker queues messages for it."""
     program = bed.program("ingest")
     program.start()
     log = bed.broker.log
     place = log.stat().st_size
     until(lambda: f"as {client_id(TOPICS.venue)} " in log.read_text()[place:], "the hub's session")
-    time.sleep(0.5)  # its subscription follows the connection at once
+    time.sleep(0.5)  # its subscription follows the connection immediately
     program.stop()
 
 
 def _drained_by_paho(bed: HubBed, wanted: Sequence[Packet]) -> float:
-    """Seconds a bare client takes for the same messages out of a session of its own."""
+    """Seconds that a bare client takes for the same messages from a session of its own."""
     name = f"floor-{next(_numbers)}"
     _bare(bed, name, 0)
     publisher = Client(bed.broker.port, f"publisher-{next(_numbers)}")
@@ -133,7 +133,7 @@ def _drained_by_paho(bed: HubBed, wanted: Sequence[Packet]) -> float:
 
 
 def _bare(bed: HubBed, name: str, count: int) -> float:
-    """Drain `count` messages; from the first to the last."""
+    """Drain `count` messages; returns the seconds from the first to the last."""
     done, up = threading.Event(), threading.Event()
     times: list[float] = []
     client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5, manual_ack=True)
@@ -159,7 +159,7 @@ def _bare(bed: HubBed, name: str, count: int) -> float:
 
 
 def _copied(bed: HubBed, scans: int) -> float:
-    """Seconds that COPY takes for as many of the stored rows, into a table of the same making."""
+    """Seconds that COPY takes for as many of the stored rows, into a table of the same form."""
     with bed.connect() as conn:
         conn.execute("drop table if exists floor_logs")
         conn.execute("create table floor_logs (like scan_logs including all)")
@@ -175,7 +175,7 @@ def _copied(bed: HubBed, scans: int) -> float:
 
 
 def _paced(bed: HubBed, seconds: int) -> Row:
-    """From a gate's hands to the hub's word that it is committed, at 500 a second."""
+    """From publishing to the hub's acknowledgement of the commit, at 500 scans a second."""
     gates = _gates(bed, GATES[-1])
     wanted = packets(bed, gates, PACE_PER_S * (WARM_S + seconds), 1)
     places = {gate.gate_id: gate for gate in gates}
@@ -184,8 +184,8 @@ def _paced(bed: HubBed, seconds: int) -> Row:
     publisher = Client(bed.broker.port, "paced")
     program.start()
     until(lambda: f"as {client_id(TOPICS.venue)} " in bed.broker.log.read_text(), "the hub")
-    time.sleep(1.0)  # whatever it does at its start is over
-    sent = _say_paced(publisher, wanted)
+    time.sleep(1.0)  # its start-up work is over
+    sent = _publish_paced(publisher, wanted)
     until(lambda: all(_acked(bed, gate) == gate.seq for gate in gates), "everything acknowledged")
     taken = _waits(listener, places, sent)[PACE_PER_S * WARM_S :]
     program.stop()
@@ -202,8 +202,8 @@ def _paced(bed: HubBed, seconds: int) -> Row:
     )
 
 
-def _say_paced(publisher: Client, wanted: Sequence[Packet]) -> dict[tuple[str, int], float]:
-    """When each record was handed over, by its gate and number."""
+def _publish_paced(publisher: Client, wanted: Sequence[Packet]) -> dict[tuple[str, int], float]:
+    """Publish at the pace; returns when each record was sent, by gate and number."""
     sent: dict[tuple[str, int], float] = {}
     numbers: dict[str, int] = {}
     begun = time.perf_counter()
@@ -227,7 +227,7 @@ def _acked(bed: HubBed, gate: Gate) -> int:
 
 
 def _waits(listener: Client, gates: dict[str, Gate], sent: dict[tuple[str, int], float]) -> list[float]:
-    """From the hand-over to the first acknowledgement that covers it."""
+    """Seconds from publishing each record to the first acknowledgement that covers it."""
     taken: list[float] = []
     upto = dict.fromkeys(gates, 0)
     while len(taken) < len(sent):

@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it they mean little."""
+"""Describes the machine of a run: without it the figures mean little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def facts(folder: Path) -> dict[str, str]:
-    """In words, by name.
+    """Facts about the machine, by name.
 
     :param folder: where the files of the run are.
     """
@@ -32,12 +32,12 @@ def facts(folder: Path) -> dict[str, str]:
 
 
 def load() -> str:
-    """How many processes wanted to run, on average over 1, 5 and 15 minutes."""
+    """Load averages over 1, 5 and 15 minutes."""
     return " ".join(f"{average:.1f}" for average in os.getloadavg())
 
 
 def filesystem(folder: Path) -> str:
-    """Type and device of the filesystem a folder is on, such as ``ext4 on /dev/vda``."""
+    """Type and device of a folder's filesystem, such as ``ext4 on /dev/vda``."""
     found = subprocess.run(
         ["findmnt", "-n", "-o", "FSTYPE,SOURCE", "--target", str(folder)],
         capture_output=True,
@@ -48,7 +48,7 @@ def filesystem(folder: Path) -> str:
 
 
 def is_in_memory(folder: Path) -> bool:
-    """Whether a commit to this folder would reach no disk, so that its time would mean nothing."""
+    """Whether a folder is in memory: commit times would mean nothing there."""
     return filesystem(folder).split(" ")[0] in ("tmpfs", "ramfs")
 
 

@@ -1,4 +1,4 @@
-"""What the door and sync take of a Pi's memory, as the processes they are."""
+"""Memory of the door and of sync, as real processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START_S = 60.0
 
 
 class WatchedProcess:
-    """One of our commands as a process; the memory it takes, and the most it was seen to take."""
+    """One of our commands as a process, with its latest and its largest measured memory."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self.last = self.most = Memory()
@@ -40,20 +40,20 @@ class WatchedProcess:
         )
 
     def look(self) -> None:
-        """Measure it now."""
+        """Measure its memory now."""
         assert self._process.poll() is None, f"it ended: see {self._log.name}"
         self.last = memory_of(self._process.pid)
         self.most = max(self.most, self.last, key=lambda memory: memory.pss)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(timeout=20)
         self._log.close()
 
 
 def rows(context: Context) -> Iterator[Row]:
-    """Row 8 of quality 7.3: a night of `TICKETS` is loaded, then guests come in."""
+    """Row 8 of quality 7.3: load a night of `TICKETS`, then admit guests."""
     home = context.folder / "memory"
     (home / "camera").mkdir(parents=True)
     try:
@@ -81,7 +81,7 @@ def _rows(what: str, process: WatchedProcess, limit: float) -> Iterator[Row]:
 
 
 def _live(home: Path, door: WatchedProcess, sync: WatchedProcess) -> None:
-    """Load the night, then let guests in."""
+    """Load the night, then admit guests."""
     journal, cache = home / "state" / "journal.db", home / "state" / "cache.db"
     _until(lambda: _count(cache, "select count(*) from feed") == 1, door, sync)
     for number in range(GUESTS):
@@ -112,10 +112,9 @@ def _count(path: Path, query: str) -> int:
 class Memory(Value, frozen=True):
     """Memory of a process and all its descendants, in MB.
 
-    `pss`: proportional set size: what several processes share is shared among them in parts, also
-    among others of the machine. `alone`: as if nobody else ran; what the process and its
-    descendants share counts once. On a Pi, where door and sync are the only Pythons, the truth
-    lies between.
+    `pss`: proportional set size; pages shared with any other process count in part. `alone`: as if nothing
+    else ran; pages that the process shares with its descendants count once. On a Pi, where door and sync are
+    the only Python programs, the truth lies in between.
     """
 
     pss: float = 0.0
@@ -123,7 +122,7 @@ class Memory(Value, frozen=True):
 
 
 def memory_of(pid: int) -> Memory:
-    """Measure now; nothing for a process that has ended."""
+    """Measure now; zero for a process that has ended."""
     files: dict[str, int] = {}
     own = pss = 0
     for one in (pid, *descendants(pid)):
@@ -135,7 +134,7 @@ def memory_of(pid: int) -> Memory:
 
 
 class _Mapping(Value, frozen=True):
-    """`where`: place and file, nothing for memory that is no file's. The rest in kB."""
+    """`where`: offset and inode of the file, zeros for anonymous memory. The rest in kB."""
 
     where: str
     resident: int
@@ -144,7 +143,7 @@ class _Mapping(Value, frozen=True):
 
 
 def _mappings(pid: int) -> Iterator[_Mapping]:
-    """See proc(5), ``/proc/PID/smaps``: a line that names the mapping, then one a fact."""
+    """See proc(5), ``/proc/PID/smaps``: a line that names the mapping, then one line per fact."""
     where, facts = "", {}
     for line in _lines(Path(f"/proc/{pid}/smaps")):
         name, *rest = line.split()
@@ -165,7 +164,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Children, and theirs."""
+    """Children, grandchildren and so on."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The night the door is measured on: tickets, tables, and who comes in which order. Pure."""
+"""The night on which the door is measured: tickets, tables, and the order of guests. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gate.rules.presence import Presented
 
 EVENT_ID = "019300aa-0000-7000-8000-000000000001"
 PRINTED = 20_000
-"""Tickets whose codes are worked out, so that they can be presented; of the rest only hashes exist."""
+"""Tickets with real codes, which can be presented; the rest have only hashes."""
 SEATS = 8
 _VIP_EVERY = 10
-"""One guest in so many belongs to a table, as on the seeded night of the demo."""
+"""One guest in this many belongs to a table, as on the demo's night."""
 
 
 def event(now: datetime) -> Event:
-    """A night that is on."""
+    """A night whose doors are open."""
     return Event(
         event_id=EVENT_ID,
         code="PF",
@@ -34,19 +34,19 @@ def event(now: datetime) -> Event:
 
 
 def code(number: int) -> str:
-    """What is printed on a ticket."""
+    """The code printed on a ticket."""
     body = f"{number:016d}"
     return f"MGY-PF-20261120-{body}{mod_37_36.calc_check_digit(f'MGYPF20261120{body}')}"
 
 
 def presented(number: int) -> Presented:
-    """A ticket held up to the camera, as the door's loop hands it to the desk."""
+    """A ticket as the door's loop passes it to the desk."""
     raw = code(number).encode()
     return Presented.of(raw)
 
 
 def rows(tickets: int) -> Iterator[FeedRow]:
-    """The feed of a night of so many tickets: every tenth is linked to a table that is paid for."""
+    """The feed of a night with so many tickets; every tenth is linked to a paid table."""
     per_table = SEATS * _VIP_EVERY
     for number in range(0, tickets, per_table):
         yield _table(number // per_table)
@@ -83,7 +83,7 @@ def _admission(number: int) -> Admission:
 
 
 def _hash(number: int) -> str:
-    """The hash of a code nobody presents; working out its check character would take most of the time."""
+    """A hash for a code that is never presented; computing check characters would take most of the time."""
     return hashlib.sha256(b"%d" % number).hexdigest()
 
 
@@ -92,10 +92,10 @@ def _reservation(number: int) -> str:
 
 
 def guests(seed: int, among: int = PRINTED) -> Iterator[int]:
-    """Numbers of the tickets presented, one after the other, for ever.
+    """An endless series of ticket numbers to present.
 
-    Tickets in random order; one presentation in ten is of a ticket that was presented before
-    (a GA ticket is then refused, a guest of a table comes back). Once all have come they come again.
+    Tickets come in random order; one presentation in ten repeats an earlier ticket (a GA ticket is then
+    refused, a guest of a table re-enters). After the last ticket it starts again.
     """
     rng = random.Random(seed)
     while True:

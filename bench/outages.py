@@ -1,4 +1,4 @@
-"""The same decisions with everything there, and with what the door can do without gone."""
+"""The same decisions with everything available, and without the parts that the door can do without."""
 
 from __future__ import annotations
 
@@ -25,13 +25,11 @@ from tests.fakes import RecordingTurnstile, ScriptedEye
 TICKETS = 10_000
 NAMES = ("all there", "no hub, broker, network", "no sync", "no clock", "no screen", "all of these gone")
 EPOCH = datetime(1970, 1, 1, 0, 5, tzinfo=UTC)
-
-
 _LOST = "in 1970 doors have not opened: every guest is refused, so no relay is in it"
 
 
 class LostClock:
-    """A Pi whose battery-backed clock is dead and that has heard of no time: it is 1970."""
+    """A Pi with a dead clock battery that has not heard the time: it is 1970."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
@@ -48,7 +46,7 @@ class LostClock:
 
 
 def no_panel() -> Device:
-    """A screen that was torn off the wall."""
+    """A screen that is gone."""
     raise HardwareError("display", "There is no screen at address 0x3c.", "Check its cable.")
 
 
@@ -58,7 +56,7 @@ def panel() -> Device:
 
 
 def rows(context: Context) -> Iterator[Row]:
-    """The row the issue adds to quality 7.3: a decision takes as long when they are gone."""
+    """An addition to quality 7.3: a decision takes as long without these parts."""
     with ExitStack() as stack:
         doors = [_door(stack, context.folder / f"outage-{place}", name) for place, name in enumerate(NAMES)]
         taken = in_turn(doors, context.rounds(800), warm_up=50)
@@ -82,17 +80,17 @@ def _door(stack: ExitStack, folder: Path, name: str) -> Contestant:
 
 
 def _beat(cache: Cache, clock: Clock, *, connected: bool) -> None:
-    """What sync tells the door every second."""
+    """Write the note that sync writes every second."""
     now = clock.now()
     since = now.monotonic_ms if connected else now.monotonic_ms - 60_000
     put_link(cache, now, since_ms=since, connected=connected)
 
 
 def _present(gate: Gate, eye: ScriptedEye, step: Callable[[], None], beat: Callable[[], None]) -> float:
-    """Seconds for the loop's turn with the second of two guests.
+    """Seconds of the loop's turn with the second of two guests.
 
-    What sync writes is not timed, and neither is the first guest: after the turns of the other
-    doors nothing of this one's is in the processor's caches.
+    Neither sync's write nor the first guest is timed: after the turns of the other doors, nothing of this one
+    is in the processor's caches.
     """
     beat()
     for _ in range(2):

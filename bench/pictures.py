@@ -1,4 +1,4 @@
-"""The pictures that are looked at: test pictures with what is in them, and empty frames made here."""
+"""The pictures to read: test pictures with their contents, and generated empty frames."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hardware.decoder.picture_file import Grey, load_picture
 
 ENDINGS = (".png", ".jpg", ".webp")
 CHARSETS = ("utf-8", "cp932", "gb18030", "latin-1")
-"""The expected texts are Unicode, a decoder gives bytes: what these codes are written in."""
+"""Encodings of the codes' contents: the expected texts are Unicode, a decoder returns bytes."""
 PHOTOGRAPHS = tuple(f"qrcode-{number}" for number in range(1, 7))
 NOTHING_THERE = ("falsepositives-1", "falsepositives-2")
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A picture, its kind, and the texts that count as having read it."""
+    """A picture, its kind, and the texts that count as reading it."""
 
     kind: str
     path: Path
@@ -27,7 +27,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def photographs(data: Path) -> list[Sample]:
-    """The photographs, by folder."""
+    """All photographs, folder by folder."""
     return [sample for kind in PHOTOGRAPHS for sample in _folder(data / "qr-photos" / kind)]
 
 
@@ -39,7 +39,7 @@ def _folder(folder: Path) -> Iterator[Sample]:
 
 
 def door_scenes(data: Path) -> list[Sample]:
-    """Phones held up to a door camera, by what disturbs the picture."""
+    """Phones held up to a door camera; the kind is what disturbs the picture."""
     folder = data / "door" / "synth-640x480"
     labels = json.loads((folder / "labels.json").read_text())
     return [
@@ -49,7 +49,7 @@ def door_scenes(data: Path) -> list[Sample]:
 
 
 def without_codes(data: Path) -> list[Path]:
-    """Photographs in which nothing must be found."""
+    """Photographs without any code."""
     return [path for kind in NOTHING_THERE for path in in_folder(data / "qr-photos" / kind)]
 
 
@@ -59,7 +59,7 @@ def in_folder(folder: Path) -> list[Path]:
 
 
 def texts(raw: bytes) -> Iterator[str]:
-    """What bytes may mean, with line ends and margins made equal."""
+    """What bytes may mean in each encoding, with line ends and margins normalised."""
     for charset in CHARSETS:
         try:
             yield raw.decode(charset).strip().replace("\r\n", "\n")
@@ -68,7 +68,7 @@ def texts(raw: bytes) -> Iterator[str]:
 
 
 def empty_frames(data: Path) -> dict[str, Grey]:
-    """640×480 frames with nothing to read, by name: the shared ones, where they are, and two made here."""
+    """640×480 frames without a code, by name: the shared ones, if present, and two generated ones."""
     shared = data / "door" / "empty-640x480"
     frames = {path.stem: load_picture(path) for path in in_folder(shared)} if shared.is_dir() else {}
     return {**frames, "plain": np.full((480, 640), 128, np.uint8), "sensor noise": _noise()}

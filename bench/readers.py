@@ -1,4 +1,4 @@
-"""Our decoder and the two it is made of, each alone, as functions from a picture to bytes."""
+"""Our decoder, and each of the two libraries in it alone, as functions from a picture to bytes."""
 
 from __future__ import annotations
 

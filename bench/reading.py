@@ -1,7 +1,7 @@
-"""How many pictures are read, and how fast, beside zxing-cpp and pyzbar alone.
+"""How many pictures are read, and how fast, compared with zxing-cpp and pyzbar alone.
 
-The reader called "third frame" is what the third of three frames in a row is given in which
-nothing was read; it looks for everything, so its time is not to be compared.
+The reader "third frame" is the effort spent on the third frame in a row without a code. It tries everything,
+so its time cannot be compared.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OURS = ("one frame", "third frame", "still")
 ALONE = ("zxing-cpp", "pyzbar")
 SCENES = 210
 TIMES = 5
-"""Each picture is looked at so often by each reader; the quickest counts."""
+"""How often each reader reads each picture; the fastest counts."""
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -36,27 +36,27 @@ class Score(msgspec.Struct, frozen=True):
 
 
 def rows(context: Context) -> Iterator[Row]:
-    """Row 7 of quality 7.3: for the photographs, the scenes at the door, and harsher ones made here."""
+    """Row 7 of quality 7.3: for photographs, scenes at the door, and harsher generated ones."""
     if context.data.is_dir():
         for name, samples in (("photographs", photographs), ("door scenes", door_scenes)):
             yield from _of(name, [score for one in samples(context.data) for score in _sample(one)])
         yield from _false_positives(context)
     else:
-        yield Row(what="read rates", note=f"there are no test pictures in {context.data}; give --data")
+        yield Row(what="read rates", note=f"no test pictures in {context.data}; give --data")
     made = [scene(number) for number in range(SCENES)]
     yield from _of("dim scenes", [score for one in made for score in _scene(one)])
 
 
 def _sample(sample: Sample) -> Iterator[Score]:
-    return _looked_at(sample.kind, load_picture(sample.path), sample.expected)
+    return _scores(sample.kind, load_picture(sample.path), sample.expected)
 
 
 def _scene(made: Scene) -> Iterator[Score]:
-    return _looked_at(f"noise {made.noise}", made.grey, frozenset([made.text]))
+    return _scores(f"noise {made.noise}", made.grey, frozenset([made.text]))
 
 
-def _looked_at(kind: str, grey: Grey, expected: frozenset[str]) -> Iterator[Score]:
-    """Every reader on one picture, in turn."""
+def _scores(kind: str, grey: Grey, expected: frozenset[str]) -> Iterator[Score]:
+    """Let every reader read one picture, in turn."""
     taken = in_turn([partial(_timed, reader, grey) for reader in READERS.values()], TIMES, warm_up=1)
     for (name, reader), seconds in zip(READERS.items(), taken, strict=True):
         read = any(expected.intersection(texts(raw)) for raw in reader(grey))

@@ -1,4 +1,4 @@
-"""The table a person reads and the JSON a program reads. Pure, but for printing."""
+"""The results as a table for people and as JSON for programs. Pure, apart from printing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from bench.figures import Row
 STYLES = {"ok": "green", "missed": "bold red", "not measured": "yellow", "": "dim"}
 
 Results = Mapping[str, Sequence[Row]]
-"""Rows by the name of their subject, in the order they were measured."""
-
+"""Rows by subject, in the order they were measured."""
 
 WIDTH = 140
-"""Columns of the table where the output is no terminal."""
+"""Columns of the table if the output is not a terminal."""
 _LEFT, _RIGHT = ("what", "floor"), ("figure", "floor's", "ratio", "fifths", "aim")
 
 
 def table(results: Results) -> Table:
-    """All rows, a section a subject."""
+    """All rows, with a section per subject."""
     made = Table(
         caption="ratio: how many times the floor, in the middle one of five parts; fifths: lowest and highest"
     )
@@ -41,12 +40,12 @@ def table(results: Results) -> Table:
 
 
 def notes(results: Results) -> list[str]:
-    """What is to be said of single rows, a line each."""
+    """The notes on single rows, a line each."""
     return [f"{row.what}: {row.note}" for rows in results.values() for row in rows if row.note]
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """What stands in a row's columns, but for its state."""
+    """The columns of a row, without its state."""
     return (
         row.what,
         row.floor,
@@ -87,7 +86,7 @@ def document(results: Results, machine: Mapping[str, Any]) -> bytes:
 
 
 def show(results: Results, machine: Mapping[str, Any]) -> None:
-    """Print the table, with what it was measured on."""
+    """Print the table and the facts of the machine."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH

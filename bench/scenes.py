@@ -1,7 +1,6 @@
 """Phones in a dim club as a cheap sensor sees them: small codes, little light, much noise. Pure.
 
-Harsher than the shared door scenes, and there without them. The same number is always the
-same scene.
+They are harsher than the shared door scenes, and generated. The same number always gives the same scene.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from bench import night
 from hardware.decoder.picture_file import Grey
 
 NOISE = (0, 2, 5, 8, 12, 18, 25)
-"""Standard deviations of the sensor's noise in grey values, each for as many scenes as the others."""
+"""Standard deviations of the sensor's noise in grey values, used for scenes in turn."""
 WIDTH, HEIGHT = 640, 480
 _SIGNATURE = "".join(random.Random(1).choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", k=103))
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """`text`: what the code says. `noise`: standard deviation in grey values."""
+    """`text`: the content of the code. `noise`: standard deviation in grey values."""
 
     text: str
     grey: Grey
@@ -32,7 +31,7 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 def scene(number: int) -> Scene:
-    """A phone turned, dim, out of focus or moved; one in five in dark mode, one code in three signed."""
+    """A phone, rotated, dim, out of focus or moving; one in five in dark mode, one code in three signed."""
     rng, noise = random.Random(number), NOISE[number % len(NOISE)]
     text = night.code(number) + (f".K1{_SIGNATURE}" if rng.random() < 1 / 3 else "")
     black = rng.uniform(10, 70)
@@ -44,7 +43,7 @@ def scene(number: int) -> Scene:
 
 
 def _phone(text: str, rng: random.Random) -> Image.Image:
-    """A turned phone, drawn twice as large and halved, so that its edges fall between pixels."""
+    """A rotated phone, drawn at twice the size and halved, so that its edges fall between pixels."""
     code = segno.make(text, micro=False, boost_error=False)
     modules = 255 - 255 * np.array(list(code.matrix_iter(border=4)), dtype=np.uint8)
     side = min(2 * int(len(modules) * rng.uniform(2.6, 7.5)), 860)

@@ -29,7 +29,7 @@ def rows(context: Context) -> Iterator[Row]:
         ours: list[float] = []
         floors: list[float] = []
         for number in range(ROUNDS):
-            # another version each time: what the hub keeps of the last one is not measured
+            # a new version each time, so that the hub's cached snapshot is not measured
             with bed.connect() as conn:
                 conn.execute(
                     "update tickets set guest_name = %s where id = %s",
@@ -56,7 +56,7 @@ def _answers(client: HubClient) -> bool:
 
 
 def _loaded(bed: HubBed, client: HubClient, path: Path) -> float:
-    """An empty cache until the door can look tickets up in it."""
+    """Seconds from an empty cache to one in which the door can look up tickets."""
     cache = Cache(path)
     begun = time.perf_counter()
     fetched = client.admissions(bed.event_id, 0, cache.spool)
@@ -69,7 +69,7 @@ def _loaded(bed: HubBed, client: HubClient, path: Path) -> float:
 
 
 def _floor(bed: HubBed, path: Path) -> float:
-    """The same rows as they are, without a network, a digest, or a look at them."""
+    """Seconds to copy the same rows without a network, a digest or parsing."""
     begun = time.perf_counter()
     with bed.connect() as conn:
         asked = (

@@ -1,6 +1,6 @@
-"""A stand-in for the hub's web side: gives sync a configuration and one large snapshot.
+"""A stand-in for the hub's web server: serves a configuration and one large snapshot to sync.
 
-Made of the product's own messages; the hub itself is measured elsewhere.
+It sends the product's own messages; the hub itself is measured elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sync.wire.messages import SnapshotEnd, SnapshotHeader, encode
 
 @contextlib.contextmanager
 def hub(tickets: int) -> Iterator[str]:
-    """The address of one that is running."""
+    """Run one; yields its address."""
     answers = {
         f"/api/gates/{GATE_ID}/config": encode(config_of(SystemClock().now())),
         f"/api/gates/{GATE_ID}/events/{night.EVENT_ID}/admissions": snapshot(tickets),
@@ -51,6 +51,6 @@ def _handler(answers: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body or b"")
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     return Handler
