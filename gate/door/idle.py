@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gate.common.errors import CacheError, HardwareError, MagueyError, Step, StoreError
 from gate.common.outage import Outage
-from gate.door.parts import DoorSettings, Parts, trouble_of
+from gate.door.parts import DoorSettings, Parts, part_trouble
 from gate.ports.screen import Idle, LinkView, Notice, OutOfOrder, Part, Screen
 from gate.rules.night import nights_now, taking_place, tonight
 from gate.rules.passage import Passage, Way
@@ -133,7 +133,7 @@ class IdleScreen:
 
     def _turnstile_fault(self, now_ms: int) -> Fault | None:
         self._parts.turnstile.get(now_ms)
-        error = trouble_of(self._parts.turnstile)
+        error = part_trouble(self._parts.turnstile)
         return (Part.TURNSTILE, _step(error)) if error else None
 
     def _journal_fault(self, now_ms: int) -> Fault | None:
@@ -146,7 +146,7 @@ class IdleScreen:
 
     def _sensor_fault(self, passage: Passage, now_ms: int) -> Fault | None:
         self._parts.inputs.get(now_ms)
-        error = trouble_of(self._parts.inputs)
+        error = part_trouble(self._parts.inputs)
         if error is not None:
             return Part.SENSOR, _step(error)
         return (Part.SENSOR, Step.SENSOR_WIRING) if passage.doubts_sensor else None

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gate.common.errors import StoreError
 from gate.common.foreign import read_json
 from gate.common.seldom import Seldom
-from gate.door.parts import Parts, trouble_of
+from gate.door.parts import Parts, part_trouble
 from gate.door.signs import Signs
 from gate.door.turnstile import DoorTurnstile
 from gate.hotline.messages import Refetch, Replied
@@ -176,7 +176,7 @@ class StaffOrders:
             why = "the fire alarm is on" if way is Way.FREE_PASSAGE else "it is held open"
             raise _NotFollowed(f"the way is free already: {why}")
         relay = self._parts.turnstile.get(now.monotonic_ms)
-        trouble = trouble_of(self._parts.turnstile)
+        trouble = part_trouble(self._parts.turnstile)
         if relay is None or trouble is not None:
             raise _NotFollowed(f"the turnstile is out of order: {trouble}")
 

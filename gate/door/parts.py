@@ -22,7 +22,7 @@ from gate.store.journal import Journal
 CLOSE_S = 1.8
 """The longest that closing may take: the service manager is promised that the door stops within 2 s."""
 T = TypeVar("T")
-Device = Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner]
+RetriedPart = Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Keypad] | Retried[Scanner]
 
 
 class DoorSettings(Value, frozen=True):
@@ -102,7 +102,7 @@ class Parts:
         self.cache.close()
 
 
-def trouble_of(device: Device) -> MagueyError | None:
+def part_trouble(device: RetriedPart) -> MagueyError | None:
     """What is broken: what the device reports, or why there is none."""
     made = device.part
     return made.trouble() if made is not None else device.trouble

@@ -10,7 +10,7 @@ from importlib import metadata
 from gate.common.watchdog import Beats, Heart
 from gate.door.desk import Answered
 from gate.door.idle import IdleScreen
-from gate.door.parts import Device, Parts, trouble_of
+from gate.door.parts import Parts, RetriedPart, part_trouble
 from gate.door.turnstile import DoorTurnstile
 from gate.rules.model import Now
 from gate.rules.passage import Outcome
@@ -136,5 +136,5 @@ class Report:
         )
 
 
-def _said(device: Device) -> str:
-    return str(trouble_of(device) or OK)
+def _said(device: RetriedPart) -> str:
+    return str(part_trouble(device) or OK)

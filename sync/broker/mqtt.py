@@ -190,11 +190,10 @@ class MqttLink:
         """Once per connection."""
         if not self._is_logged:
             structlog.get_logger().error(
-                "message dropped",
-                why="larger than the broker accepts",
+                "oversized message dropped",
                 topic=topic,
                 bytes=size,
-                limit=self._largest,
+                accepts=self._largest,
                 advice="Raise the broker's max_packet_size to 256 KiB, as in config/mosquitto.",
             )
         self._is_logged = True

@@ -147,7 +147,7 @@ def test_screens_says_in_words_where_it_cannot_write(tmp_path: Path) -> None:
     file.write_text("x")
     done = gate("screens", "--out", file / "below")
     assert done.returncode == 1
-    assert "Give a folder" in done.stderr
+    assert "Name a folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 

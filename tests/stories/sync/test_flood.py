@@ -106,7 +106,7 @@ def test_a_flood_is_named_once_in_the_log_to_the_hub_and_to_the_operator_and_its
         assert bench.reader.link(bench.clock.now()).flooding == ("gate-2",)
         (bench.folder / "gate.toml").write_text(CONFIG.format(folder=bench.folder))
         told = gather(read_gate_config(bench.folder / "gate.toml"), bench.clock).problems
-        assert [one for one in told if one.startswith("More than a door can send comes from gate-2")]
+        assert [one for one in told if one.startswith("More arrives from gate-2 than a door can send")]
         for _ in range(70):
             bench.step(seconds=1)
     assert (bench.status().flooding, bench.note().flooding) == ((), ())
