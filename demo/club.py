@@ -112,7 +112,7 @@ class GateBox:
         """The scans that the door logged since the last call."""
         self._log_place, lines = _new_lines(self.door.log, self._log_place)
         events = [json.loads(line) for line in lines if line.startswith("{")]
-        return [event for event in events if event.get("event") == "scan"]
+        return [event for event in events if event.get("event") == "scan answered"]
 
     def pulses(self) -> int:
         """How often the relay was energised since the last call."""

@@ -171,7 +171,7 @@ def test_a_gate_that_starts_without_broker_and_hub_runs_says_so_and_catches_up(
 
 def test_each_admission_gave_one_pulse_and_no_refusal_did(club: Club, queue: Queue) -> None:
     for gate in club.gates:
-        gate.pulses()  # those of the tests before
+        gate.pulses(), gate.scans()  # those of the tests before
     queue.come(6)
     queue.scanned()
     queue.show(next(t for t in club.night.tickets if t.status == "cancelled"), 0)
@@ -191,6 +191,8 @@ def test_each_admission_gave_one_pulse_and_no_refusal_did(club: Club, queue: Que
     await_true(given, PATIENCE_S, "six pulses", club)
     assert pulses == len(queue.admitted()) == 6
     assert len(queue.records()) == 8
+    logged = [scan["reason"] for gate in club.gates for scan in gate.scans()]
+    assert sorted(map(str, logged)) == sorted(record.reason for record in queue.records())
 
 
 def _has_heard_of(gate: GateBox, ticket: Ticket) -> bool:
