@@ -1,7 +1,8 @@
 """Parts that may be missing or break, and are made again until they work.
 
-The only way to retry here: an outage is logged once when it begins and once when it ends, and there is a
-wait between two attempts, so a reconnected device works without a restart. Time is an argument.
+How the door retries its parts: an outage is logged once when it begins and once when it ends, and there is a
+wait between two attempts, so a reconnected device works without a restart. Time is an argument. The relay has
+a retry of its own, which keeps its pin (`hardware.pins.turnstile`); the hub's is `hub.db.worker`.
 """
 
 from __future__ import annotations

@@ -124,20 +124,32 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_killed_at_any_step_and_once_more_nothing_is_lost(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    lean(killed_at_each_twice, tmp_path, damage)
+    places, again = lean(killed_at_each_twice, tmp_path, damage)
+    assert places > 3
+    assert again > 3
 
 
-def killed_at_each_twice(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def killed_at_each_twice(tmp_path: Path, damage: Callable[[Path], None]) -> tuple[int, int]:
+    """At how many places the first opening was cut short, and at how many different ones the second.
+
+    Each time the second is cut short at the next of its own places, in turn.
+    """
+    second: set[int] = set()
     damage(tmp_path / "damaged")
     damaged = files_of(tmp_path / "damaged")
     fatals = opened_in_a_process(Path(shutil.copytree(tmp_path / "damaged", tmp_path / "0")), None)
-    assert len(fatals) > 3
-    for fatal in fatals:
+    for number, fatal in enumerate(fatals):
         folder = Path(shutil.copytree(tmp_path / "damaged", tmp_path / str(fatal)))
         opened_in_a_process(folder, fatal)
-        opened_in_a_process(folder, max(1, fatal // 2))
+        shutil.copytree(folder, tmp_path / "looked at")
+        places = opened_in_a_process(tmp_path / "looked at", None)
+        shutil.rmtree(tmp_path / "looked at")
+        again = places[number % len(places)]
+        opened_in_a_process(folder, again)
+        second.add(again)
         nothing_is_lost(folder, damaged, fatal)
         shutil.rmtree(folder)
+    return len(fatals), len(second)
 
 
 def nothing_is_lost(folder: Path, damaged: dict[str, bytes], fatal: int) -> None:
