@@ -51,8 +51,8 @@ class IdleScreen:
         policy = f"isolation_policy {' and '.join(policies)}" if policies else "the night's isolation_policy"
         since = "No broker has been found yet" if cut_ms is None else f"No broker for {cut_ms // 1000} s"
         return (
-            f"{since}: this gate hears neither the hub nor other gates. {policy} decides first entries of "
-            "one-time tickets; scans wait in the journal. Look at maguey-sync's log, then at the network and "
+            f"{since}: this gate hears neither the hub nor other gates. First entries of one-time tickets "
+            f"follow {policy}; scans wait in the journal. Look at maguey-sync's log, then at the network and "
             "the broker."
         )
 
