@@ -16,7 +16,7 @@ import msgspec
 from gate.common.value import Value
 
 PER_S = 1.0
-"""For each source, for ever. A gate's share at the hub has room for two refusals per guest."""
+"""For each source, for ever. A gate's budget at the hub has room for two refusals per guest."""
 AT_ONCE = 20.0
 """At once: far more than honest guests hold up by mistake."""
 TELL_MS = 30_000

@@ -30,11 +30,11 @@ def batch(records: int, admissions: int) -> Batch:
     return Batch(records=tuple(record(n + 1, verdict=verdict) for n, verdict in enumerate(verdicts)))
 
 
-def sends(shares: GateBudgets, gate: str, cost: dict[str, float]) -> bool:
-    if shares.is_spent(gate):
+def sends(budgets: GateBudgets, gate: str, cost: dict[str, float]) -> bool:
+    if budgets.is_spent(gate):
         return False
     for kind, count in cost.items():
-        shares.take(gate, kind, count)
+        budgets.take(gate, kind, count)
     return True
 
 
@@ -42,7 +42,7 @@ def sends(shares: GateBudgets, gate: str, cost: dict[str, float]) -> bool:
 def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
     """Two guests a second, each a scan and a passage, a message each, in any rhythm."""
     clock = Clock()
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     one = {"messages": 1.0, "records": 1.0, "admissions": 0.0, "repeats": 0.0}
     owed = 0.0
     for wait in waits:
@@ -50,51 +50,51 @@ def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
         owed += 2 * wait
         while owed >= 1:
             owed -= 1
-            assert sends(shares, "gate-1", one | {"admissions": 1.0})
-            assert sends(shares, "gate-1", one)
+            assert sends(budgets, "gate-1", one | {"admissions": 1.0})
+            assert sends(budgets, "gate-1", one)
 
 
 def test_a_nights_backlog_comes_at_once() -> None:
     """A gate that let in two a second all night, and was alone: every batch is taken when it is back."""
     clock = Clock()
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
-    shares.set_absences({"gate-1": NIGHT_S})
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
+    budgets.set_absences({"gate-1": NIGHT_S})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT // 2), BATCH_LIMIT * RECORD)
-    assert all(sends(shares, "gate-1", cost) for _ in range(2 * 2 * NIGHT_S // BATCH_LIMIT))
+    assert all(sends(budgets, "gate-1", cost) for _ in range(2 * 2 * NIGHT_S // BATCH_LIMIT))
 
 
 def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
     clock = Clock()
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
-    shares.set_absences({f"gate-{n}": 3600.0 for n in range(20)})
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
+    budgets.set_absences({f"gate-{n}": 3600.0 for n in range(20)})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
-    assert all(sends(shares, f"gate-{n % 20}", cost) for n in range(100_000 // BATCH_LIMIT))
+    assert all(sends(budgets, f"gate-{n % 20}", cost) for n in range(100_000 // BATCH_LIMIT))
 
 
 def test_a_flood_is_stopped_within_seconds_and_harms_no_other_gate() -> None:
     clock = Clock()
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
-    shares.set_absences({"flooder": 1.0, "honest": 1.0})
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
+    budgets.set_absences({"flooder": 1.0, "honest": 1.0})
     cost = cost_of(batch(BATCH_LIMIT, BATCH_LIMIT), BATCH_LIMIT * RECORD)
-    taken = [sends(shares, "flooder", cost) for _ in range(150)]
+    taken = [sends(budgets, "flooder", cost) for _ in range(150)]
     assert taken.index(False) * BATCH_LIMIT <= 400
     assert not any(taken[taken.index(False) :])
-    assert sends(shares, "honest", cost)
+    assert sends(budgets, "honest", cost)
 
 
 def test_records_without_admissions_are_bounded_too() -> None:
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     cost = cost_of(batch(BATCH_LIMIT, 0), BATCH_LIMIT * RECORD)
-    assert sum(sends(shares, "gate-1", cost) for _ in range(1000)) * BATCH_LIMIT <= 1250
+    assert sum(sends(budgets, "gate-1", cost) for _ in range(1000)) * BATCH_LIMIT <= 1250
 
 
 def test_what_the_hub_had_already_is_nothing_new() -> None:
     """A salvaged journal comes again, all of it, under other numbers."""
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     again = batch(BATCH_LIMIT, BATCH_LIMIT)
     cost = cost_of(again, BATCH_LIMIT * RECORD, frozenset(one.scan_id for one in again.records))
     assert cost == {"messages": 1, "records": 0, "admissions": 0, "repeats": BATCH_LIMIT}
-    assert all(sends(shares, "gate-1", cost) for _ in range(1500))
+    assert all(sends(budgets, "gate-1", cost) for _ in range(1500))
 
 
 def test_long_records_and_what_cannot_be_read_count_by_their_length() -> None:
@@ -104,7 +104,7 @@ def test_long_records_and_what_cannot_be_read_count_by_their_length() -> None:
 
 
 def test_a_thousand_and_more_names_take_a_bounded_memory() -> None:
-    shares = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
+    budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     for number in range(GATES_LIMIT + 500):
-        sends(shares, f"gate-{number}", {"messages": 1.0})
-    assert len(shares._levels) == GATES_LIMIT
+        sends(budgets, f"gate-{number}", {"messages": 1.0})
+    assert len(budgets._levels) == GATES_LIMIT
