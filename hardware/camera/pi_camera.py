@@ -30,15 +30,14 @@ _log = logging.getLogger(__name__)
 
 
 class PiCamera:
-    """`driver` is the class `picamera2.Picamera2`, or one that behaves like it."""
+    """The first camera of the Pi. `driver`: the class `picamera2.Picamera2`, or one that behaves like it."""
 
     def __init__(self, spec: CameraSpec, driver: Any = None) -> None:
-        self._name = f"picamera2:{spec.index}"
         driver = _picamera2() if driver is None else driver
-        if len(driver.global_camera_info()) <= spec.index:
+        if not driver.global_camera_info():
             raise HardwareError(
                 "camera",
-                f"No camera number {spec.index} is connected to this Raspberry Pi.",
+                "No camera is connected to this Raspberry Pi.",
                 "Check the ribbon cable, then restart.",
             )
         self._camera = _started(driver, spec)
@@ -60,7 +59,7 @@ class PiCamera:
         width, height = self._size
         # rows are padded to the stride of the hardware, and the colour planes follow below
         grey = np.ascontiguousarray(planes[:height, :width])
-        return Frame(grey, self._name, taken_at=_taken_at(about))
+        return Frame(grey, "picamera2", taken_at=_taken_at(about))
 
     def exhausted(self) -> bool:
         """Never."""
@@ -97,7 +96,7 @@ def _picamera2() -> Any:
 
 def _started(driver: Any, spec: CameraSpec) -> Any:
     try:
-        camera = driver(spec.index)
+        camera = driver(0)
     except _DRIVER_ERRORS as error:
         # seen: 'Camera __init__ sequence did not complete.', whatever the cause
         what = f"The camera cannot be opened ({error.__cause__ or error}); another program may be using it."

@@ -16,10 +16,9 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Which camera, and how to run it. Plain data, so that it can be passed to a child process.
 
     `path`: the folder watched by ``folder``. `files`: the pictures of ``files``.
-    `device`: the node of ``v4l2``. `index`: which camera of ``picamera2``.
-    `size`: width and height of a frame in pixels. `fps`: frames a second, at most.
-    `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`), 0: as many as ever.
-    `hold_ms`: how long ``folder`` holds one picture up. `controls`: fixed libcamera controls for
+    `device`: the node of ``v4l2``. `size`: width and height of a frame in pixels.
+    `fps`: frames a second, at most. `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`),
+    0: as many as ever. `hold_ms`: how long ``folder`` holds one picture up. `controls`: fixed libcamera controls for
     ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
     """
 
@@ -27,7 +26,6 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     files: tuple[str, ...] = ()
     device: str = "/dev/video0"
-    index: int = 0
     size: tuple[int, int] = (640, 480)
     fps: int = 25
     idle_fps: float = 0.0

@@ -169,7 +169,7 @@ def test_what_goes_wrong_inside_picamera2_is_said_in_words() -> None:
     assert broken.value.part == "camera"
 
 
-@pytest.mark.parametrize(("driver", "says"), [(NoCamera, "No camera number 0"), (Busy, "resource busy")])
+@pytest.mark.parametrize(("driver", "says"), [(NoCamera, "No camera is connected"), (Busy, "resource busy")])
 def test_a_missing_or_taken_camera_is_named(driver: type[FakePicamera2], says: str) -> None:
     with pytest.raises(HardwareError, match=says) as broken:
         PiCamera(SPEC, driver)
@@ -178,5 +178,5 @@ def test_a_missing_or_taken_camera_is_named(driver: type[FakePicamera2], says: s
 
 
 def test_without_picamera2_the_package_is_named() -> None:
-    with pytest.raises(HardwareError, match=r"picamera2 is not installed|No camera number 0"):
+    with pytest.raises(HardwareError, match=r"picamera2 is not installed|No camera is connected"):
         PiCamera(SPEC)
