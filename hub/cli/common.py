@@ -66,8 +66,8 @@ def open_database(
 
 
 def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
-    """Print a message to stderr and exit."""
-    typer.echo(message, err=True)
+    """Print a message to stderr, after the command's name, and exit."""
+    typer.echo(f"maguey-hub: {message}", err=True)
     raise typer.Exit(code)
 
 
