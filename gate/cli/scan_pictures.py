@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gate import bootstrap
 from gate.clock import Clock
-from gate.common.uuids import uuid7
+from gate.common.uuids import new_uuid7
 from gate.config import GateFile
 from gate.door.desk import Answered, Desk
 from gate.door.turnstile import let_in
@@ -65,7 +65,7 @@ def _let_in(journal: Journal, turnstile: Turnstile, answered: Answered, clock: C
     record = answered.record
     if record is not None and record.released:
         now = clock.now()
-        let_in(journal, turnstile, record, now, uuid7(int(now.wall.timestamp() * 1000), os.urandom(10)))
+        let_in(journal, turnstile, record, now, new_uuid7(now.wall, os.urandom))
 
 
 def _as_json(config: GateFile, answered: Answered | None, look: Look) -> dict[str, object]:

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+
+def new_uuid7(at: datetime, random: Callable[[int], bytes]) -> str:
+    """An id for something that happens at a moment, such as a record.
+
+    :param random: gives that many random bytes.
+    """
+    return uuid7(int(at.timestamp() * 1000), random(10))
 
 
 def uuid7(unix_ms: int, random: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gate.clock import Clock
 from gate.common.errors import HardwareError, MagueyError, Step
-from gate.common.uuids import uuid7
+from gate.common.uuids import new_uuid7
 from gate.ports.devices import Scanner, Turnstile, Voice
 from gate.ports.signals import Signal
 from gate.rules.model import EventKind, ScanRecord
@@ -46,7 +46,7 @@ def test_pulse(
     :raises HardwareError: the relay did not move.
     """
     now = clock.now()
-    scan_id = uuid7(int(now.wall.timestamp() * 1000), random(10))
+    scan_id = new_uuid7(now.wall, random)
     outcome = Outcome(record="event", reason=EventKind.TEST_PULSE)
     with journal.turn() as turn:
         record = turn.append(record_of(outcome, now, scan_id, gate_id))

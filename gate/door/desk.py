@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec.structs import replace
 
 from gate.clock import Clock
-from gate.common.uuids import uuid7
+from gate.common.uuids import new_uuid7
 from gate.common.value import Value
 from gate.door.facts import look_up
 from gate.door.scan import Method, Scan, believed
@@ -100,7 +100,7 @@ class Desk:
         started = time.perf_counter()
         facts = look_up(presented.code, self.cache, self.clock, self.keys)
         scan = Scan(
-            scan_id=uuid7(int(facts.now.wall.timestamp() * 1000), self.random(10)),
+            scan_id=new_uuid7(facts.now.wall, self.random),
             presented=presented,
             method=method,
             release=release,

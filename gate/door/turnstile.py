@@ -14,7 +14,7 @@ import structlog
 
 from gate.common.errors import CacheError, HardwareError
 from gate.common.outage import Outage
-from gate.common.uuids import uuid7
+from gate.common.uuids import new_uuid7
 from gate.door.parts import Parts
 from gate.ports.devices import Turnstile
 from gate.rules.model import EventKind, Now, ScanRecord
@@ -205,8 +205,7 @@ class DoorTurnstile:
         self._spare()
 
     def _record(self, outcome: Outcome, now: Now) -> ScanRecord:
-        scan_id = uuid7(int(now.wall.timestamp() * 1000), self._random(10))
-        return record_of(outcome, now, scan_id, self._gate_id)
+        return record_of(outcome, now, new_uuid7(now.wall, self._random), self._gate_id)
 
     def _spare(self) -> None:
         """If too much is owed, drop events of the door before records of tickets."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
-from gate.common.uuids import uuid7
+from gate.common.uuids import new_uuid7, uuid7
 
 
 def test_the_example_of_the_rfc() -> None:
@@ -20,6 +21,11 @@ def test_version_and_variant_hold_whatever_is_random(random: bytes) -> None:
     made = uuid.UUID(uuid7(1_700_000_000_000, random))
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert str(made) == uuid7(1_700_000_000_000, random)
+
+
+def test_the_id_of_a_moment_has_its_milliseconds() -> None:
+    at = datetime(2022, 2, 22, 19, 22, 22, 123_000, tzinfo=UTC)
+    assert new_uuid7(at, bytes) == uuid7(1_645_557_742_123, bytes(10))
 
 
 def test_a_later_id_sorts_behind_an_earlier_one() -> None:
