@@ -50,6 +50,7 @@ class GuestAnswers:
         self._signs = signs
         self._tally = tally
         self._make_desk = make_desk
+        self._desk: Desk | None = None
         self._guessing = Guessing()
         self._sparing = Sparing()
         self._log = structlog.get_logger()
@@ -77,7 +78,7 @@ class GuestAnswers:
             self._see_staff(presented, "out of order", now_ms)
             return
         try:
-            answered = self._make_desk(journal).answer(
+            answered = self._desk_at(journal).answer(
                 presented,
                 method,
                 release=not self._turnstile.state.is_open,
@@ -95,6 +96,12 @@ class GuestAnswers:
         self._note_record(answered, presented, method, now_ms)
         self._tally.scan(answered)
         self._note_guess(answered, now_ms)
+
+    def _desk_at(self, journal: Journal) -> Desk:
+        """The desk, made anew once the journal has been opened again."""
+        if self._desk is None or self._desk.journal is not journal:
+            self._desk = self._make_desk(journal)
+        return self._desk
 
     def _perform(self, answered: Answered, journal: Journal, relay: Turnstile, now_ms: int) -> None:
         record, opened = answered.record, True
