@@ -135,9 +135,9 @@ class Flag(StrEnum):
     """Circumstances of an admission that somebody may want to look at later.
 
     `UNCLAIMED`: a first entry of a one-time ticket without the hub's grant, because the hub did not answer in
-    time. `STALE`: the list was known to be behind the hub's, whether the hub answered or not. `FORCED`: staff
-    let in a guest whom the gate had refused. No order does that yet: `release` moves the turnstile for nobody's
-    ticket, and is an event without flags. Gates and hub already understand the word.
+    time. `STALE`: the list was known to be behind the hub's, whether the hub answered or not.
+    `FORCED`: staff let in a guest whom the gate had refused. No order does that yet: `release` moves the
+    turnstile for nobody's ticket and is an event without flags. Gates and hub already understand the word.
     """
 
     UNSYNCED = "unsynced"

@@ -18,8 +18,8 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     `path`: the folder watched by ``folder``. `files`: the pictures of ``files``.
     `device`: the node of ``v4l2``. `size`: width and height of a frame in pixels.
     `fps`: frames a second, at most. `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`),
-    0: as many as ever. `hold_ms`: how long ``folder`` holds one picture up. `controls`: fixed libcamera controls for
-    ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
+    0: as many as ever. `hold_ms`: how long ``folder`` holds one picture up.
+    `controls`: fixed libcamera controls for ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
     """
 
     driver: CameraDriver
