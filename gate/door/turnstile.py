@@ -50,7 +50,8 @@ class DoorTurnstile:
         self._parts = parts
         self._rules = rules
         self._random = random
-        self._passage = Passage()
+        self.state = Passage()
+        """Who is awaited, and what the way is."""
         self._owed: list[ScanRecord] = []
         self._deafness, self._holding = Outage("inputs"), Outage("holding the turnstile")
         self._unsettled = False
@@ -58,11 +59,6 @@ class DoorTurnstile:
         self._checked: Journal | None = None
         self.turns = 0
         self._log = structlog.get_logger()
-
-    @property
-    def state(self) -> Passage:
-        """Who is awaited, and what the way is."""
-        return self._passage
 
     def release(self, relay: Turnstile, journal: Journal, admission: ScanRecord) -> bool:
         """Let one person through whose admission is on disk; False if the turnstile did not open.
@@ -77,7 +73,7 @@ class DoorTurnstile:
             self._owe(now, [Outcome(record="annulled", reason=EventKind.NOT_OPENED, scan=admission)])
             return False
         self._unsettled = True
-        self._passage = admission_released(self._passage, admission, now.monotonic_ms, self._rules)
+        self.state = admission_released(self.state, admission, now.monotonic_ms, self._rules)
         return True
 
     def turn(self, now: Now) -> tuple[Outcome, ...]:
@@ -86,7 +82,7 @@ class DoorTurnstile:
         :returns: what happened, for screen and sound; `write` records it.
         """
         self.turns += 1
-        self._passage, outcomes = sense(self._passage, self._sensed(now), now.monotonic_ms, self._rules)
+        self.state, outcomes = sense(self.state, self._sensed(now), now.monotonic_ms, self._rules)
         relay = self._parts.turnstile.part
         outcomes += self._lost(relay.lost() if relay is not None else 0)
         self._owe(now, outcomes)
@@ -98,7 +94,7 @@ class DoorTurnstile:
         self._owe(self._parts.clock.now(), self._lost(pulses))
 
     def _lost(self, pulses: int) -> tuple[Outcome, ...]:
-        self._passage, outcomes = releases_lost(self._passage, pulses)
+        self.state, outcomes = releases_lost(self.state, pulses)
         return tuple(outcomes)
 
     def order(self, wanted: OrderAction) -> tuple[Outcome, ...]:
@@ -113,7 +109,7 @@ class DoorTurnstile:
 
     def follow(self, wanted: OrderAction) -> tuple[Outcome, ...]:
         """The same for an order that is recorded already."""
-        self._passage, outcomes = order(self._passage, wanted)
+        self.state, outcomes = order(self.state, wanted)
         self._move(self._parts.clock.now().monotonic_ms)
         return outcomes
 
@@ -168,7 +164,7 @@ class DoorTurnstile:
 
     def _sensed(self, now: Now) -> Sensed:
         """What the inputs say. Without them, nobody is known not to have walked, and no alarm to be over."""
-        deaf = Sensed(blocked=True, fire=self._passage.fire, tamper=self._passage.tamper)
+        deaf = Sensed(blocked=True, fire=self.state.fire, tamper=self.state.tamper)
         inputs = self._parts.inputs.get(now.monotonic_ms)
         if inputs is None:
             return deaf
@@ -183,10 +179,10 @@ class DoorTurnstile:
     def _move(self, now_ms: int) -> None:
         """Hold the turnstile as the way says. Repeated each turn, so that a repaired relay follows too."""
         relay = self._parts.turnstile.get(now_ms)
-        if relay is None or not (self._passage.is_open or self._held_open):
+        if relay is None or not (self.state.is_open or self._held_open):
             return
         try:
-            if self._passage.is_open:
+            if self.state.is_open:
                 self._held_open = True  # a broken relay is asked too: it opens when it can
                 relay.hold_open()
             else:
