@@ -1,4 +1,4 @@
-"""The host's page: all of the table and its guests, within the time the screen has (domain 2.4)."""
+"""The host's page shows the table and all its guests within the screen's time (domain 2.4)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from gate.ports.screen import VerdictScreen, seconds_shown
 
 SIZES = [(128, 64), (256, 64)]
 LEAST_S = 0.2
-"""Seconds a name stands at the least, also at a table of twelve with four rows for each name."""
+"""Seconds a name is shown at least, even at a table of twelve with four rows for each name."""
 
 LEGIBLE_S = 0.4
-"""Seconds it stands where the names are as long as they come (`FULL_TABLE`)."""
+"""Seconds a name is shown at least if the names have realistic lengths (`FULL_TABLE`)."""
 
 LONGEST = ("María de los Ángeles Villaseñor-Hernández",) * 12
 given_names = st.sampled_from(
@@ -46,14 +46,14 @@ def host(names: tuple[str, ...], *, offline: bool = False) -> VerdictScreen:
 
 
 def times(seconds: float) -> list[float]:
-    """When the panel takes a picture while the screen stays."""
+    """The times at which the panel draws a picture while the screen is shown."""
     return [frame * FRAME_S for frame in range(round(seconds / FRAME_S))]
 
 
 def standing_at(page: Page, size: tuple[int, int], t: float) -> tuple[PlacedText, ...]:
     """The texts of the leaf that is shown at `t`."""
     plan = layout(page, size)
-    if not plan.leaves:  # nobody is expected: all of it fits
+    if not plan.leaves:  # without guests everything fits on one page
         return plan.texts
     for leaf, length in zip(plan.leaves, spans(len(plan.leaves), plan.seconds), strict=True):
         if t < length:
@@ -63,7 +63,7 @@ def standing_at(page: Page, size: tuple[int, int], t: float) -> tuple[PlacedText
 
 
 def is_whole(name: str, texts: tuple[PlacedText, ...], size: tuple[int, int]) -> bool:
-    """Whether a name is to be read on one leaf, uncut, in rows that stand."""
+    """Whether a name can be read on one leaf, uncut, in rows that do not move."""
     rows = [text.text for text in texts if not text.moves and text.box.bottom <= size[1]]
     return fonts.plain(name).replace(" ", "") in "".join(rows).replace(" ", "")
 
@@ -72,7 +72,7 @@ def is_whole(name: str, texts: tuple[PlacedText, ...], size: tuple[int, int]) ->
 @pytest.mark.parametrize("offline", [False, True])
 @given(names=guests)
 @example(names=LONGEST)
-def test_every_guest_of_a_table_of_up_to_twelve_appears_whole_within_the_screens_time(
+def test_every_guest_of_a_table_of_twelve_is_shown_whole_within_the_screens_time(
     size: tuple[int, int], offline: bool, names: tuple[str, ...]
 ) -> None:
     screen = host(names, offline=offline)
@@ -83,22 +83,22 @@ def test_every_guest_of_a_table_of_up_to_twelve_appears_whole_within_the_screens
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("offline", [False, True])
-def test_twelve_long_names_all_stand_long_enough_to_be_read(size: tuple[int, int], offline: bool) -> None:
+def test_twelve_long_names_are_all_shown_long_enough_to_be_read(size: tuple[int, int], offline: bool) -> None:
     screen = host(FULL_TABLE.guests, offline=offline)
     for name in FULL_TABLE.guests:
         assert seconds_whole(name, screen, size) >= LEGIBLE_S, name
 
 
 def seconds_whole(shown: str, screen: VerdictScreen, size: tuple[int, int]) -> float:
-    """How long a name is to be read uncut while the screen stays, by the pictures the panel takes."""
+    """How long a name can be read uncut while the screen is shown, by the pictures the panel draws."""
     page = compose(screen, "es", ZONE)
     frames = [is_whole(shown, standing_at(page, size, t), size) for t in times(4.0)]
     return round(sum(frames) * FRAME_S, 3)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_pictures_of_a_full_table_turn_once_through_all_leaves(size: tuple[int, int]) -> None:
-    """The same rule by its pixels: as many pictures as leaves, none of them twice."""
+def test_the_pictures_of_a_full_table_show_every_leaf_once(size: tuple[int, int]) -> None:
+    """The same rule in pixels: as many pictures as leaves, and none twice."""
     page = compose(samples("es")["vip-host-full-table"], "es", ZONE)
     pictures = [draw(page, size, t).tobytes() for t in times(4.0)]
     turned = [new for old, new in pairwise([b"", *pictures]) if new != old]
@@ -124,7 +124,7 @@ def test_a_short_list_keeps_the_tables_number_on_every_leaf() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_single_word_wider_than_the_screen_moves_to_its_end_while_its_leaf_is_shown(
+def test_a_word_wider_than_the_screen_scrolls_to_its_end_while_its_leaf_is_shown(
     size: tuple[int, int],
 ) -> None:
     word = "Ñ" + "abcdefghijklmnopqrstuvwxyz" * 2 + "É"
@@ -145,7 +145,7 @@ def test_a_single_word_wider_than_the_screen_moves_to_its_end_while_its_leaf_is_
 
 
 def alone(text: PlacedText, part: str) -> tuple[bytes, tuple[int, int, int, int]]:
-    """Part of a line painted by itself, and where it is in the line's box if it stands at the left."""
+    """Part of a line drawn by itself, and its place in the line's box when it is at the left."""
     across = fonts.width(part, text.size)
     picture = Image.new("1", (across, text.box.h))
     top = fonts.ink(text.text, text.size).top
@@ -153,7 +153,7 @@ def alone(text: PlacedText, part: str) -> tuple[bytes, tuple[int, int, int, int]
     return picture.tobytes(), (0, 0, across, text.box.h)
 
 
-def test_without_an_end_every_leaf_has_its_time() -> None:
+def test_each_leaf_gets_its_share_of_the_screens_time() -> None:
     assert spans(3, None) == [UNHURRIED] * 3
     assert spans(1, 2.0) == [2.0]
     assert spans(5, 4.0) == [1.0, 0.75, 0.75, 0.75, 0.75]

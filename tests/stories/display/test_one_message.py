@@ -1,4 +1,4 @@
-"""One screen, one message, to be read at two metres (domain 2.4); a check mark asks nobody for anything."""
+"""Each screen has one message, readable at two metres (domain 2.4); a check mark asks nobody to act."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ADVICE = (
     "wait_a_minute",
     *(key for key in EN if key.startswith("step_")),
 )
-"""What asks somebody to do something."""
+"""Phrases that ask somebody to do something."""
 
 ASKS = re.compile(
     r"\b(check|look|ask|see|stop|type|in the list|revise|vea|pida|consulte|avise|teclee|en la lista)\b", re.I
@@ -42,7 +42,7 @@ ASKS = re.compile(
 
 
 def shown() -> Iterator[Screen]:
-    """Every sample that is online, and every fault with every next step."""
+    """Every online sample, and every fault with every next step."""
     yield from (screen for name, screen in samples().items() if "-offline" not in name)
     yield from (OutOfOrder(part=part, step=step, link=ONLINE) for part, step in product(Part, Step))
 
@@ -58,8 +58,8 @@ def drawn(plan: ScreenLayout) -> list[PlacedText]:
 
 @pytest.mark.parametrize("lang", LANGS)
 @pytest.mark.parametrize("key", ADVICE)
-def test_whoever_is_to_act_reads_it_at_two_metres(key: str, lang: Lang) -> None:
-    """Strokes of two pixels. Offline the bar takes a third of the height: there the headline goes first."""
+def test_a_request_to_act_is_readable_at_two_metres(key: str, lang: Lang) -> None:
+    """Strokes are two pixels wide. Offline the bar takes a third of the height: only the headline's are."""
     pages = pages_with(key, lang)
     assert pages
     for page in pages:
@@ -67,7 +67,7 @@ def test_whoever_is_to_act_reads_it_at_two_metres(key: str, lang: Lang) -> None:
 
 
 def admissions() -> Iterator[VerdictScreen]:
-    """Whoever is let in, with every flag an admission can have."""
+    """Every kind of admission, with every flag it can have."""
     reasons = (Reason.FIRST_ENTRY, Reason.REENTRY, Reason.ALREADY_USED)
     for kind, reason, flag in product(Kind, reasons, Flag):
         verdict = Verdict(
@@ -83,7 +83,7 @@ def admissions() -> Iterator[VerdictScreen]:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_a_page_with_a_check_mark_asks_nobody_for_anything(lang: Lang) -> None:
+def test_a_page_with_a_check_mark_asks_nobody_to_do_anything(lang: Lang) -> None:
     asked = {CATALOGUES[lang][key] for key in ADVICE}
     pages = [compose(screen, lang, ZONE) for screen in (*shown(), *admissions())]
     checked = [page for page in pages if page.icon == "check"]
@@ -97,7 +97,7 @@ def test_a_page_with_a_check_mark_asks_nobody_for_anything(lang: Lang) -> None:
 @pytest.mark.parametrize("size", [NORM, WIDE])
 @pytest.mark.parametrize("lang", LANGS)
 @given(count=st.integers(0, 12), offline=st.booleans())
-def test_every_leaf_of_a_hosts_page_carries_the_check_mark(
+def test_every_leaf_of_a_hosts_page_has_the_check_mark(
     lang: Lang, size: tuple[int, int], count: int, offline: bool
 ) -> None:
     screen = samples(lang)["vip-host"]

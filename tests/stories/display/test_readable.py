@@ -1,4 +1,4 @@
-"""There is something to read on every screen, whatever people are called: emoji, Arabic, Hebrew, nothing."""
+"""Every screen has readable text, whatever the names: emoji, Arabic, Hebrew, or nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def idle(name: str) -> Idle:
 
 
 def answer(name: str, kind: Kind = Kind.VIP_HOST, reason: Reason = Reason.FIRST_ENTRY) -> VerdictScreen:
-    """A verdict in which everything that people named is called so."""
+    """A verdict in which everything that people can name has this name."""
     admits = reason in (Reason.FIRST_ENTRY, Reason.REENTRY)
     table = a_table(number=name, name=name, host=name, guests=(name, "Ana", name), tier=name)
     verdict = Verdict(
@@ -67,7 +67,7 @@ def headline_is_painted(page: Page) -> bool:
 
 @pytest.mark.parametrize("name", NAMES + UNREADABLE, ids=ascii)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_screen_has_a_headline_whatever_people_are_called(name: str, lang: Lang) -> None:
+def test_every_screen_has_a_headline_whatever_the_names(name: str, lang: Lang) -> None:
     for screen in screens(name):
         page = compose(screen, lang, UTC)
         assert fonts.plain(page.headline), screen
@@ -75,7 +75,7 @@ def test_every_screen_has_a_headline_whatever_people_are_called(name: str, lang:
 
 
 @given(st.text(max_size=60), st.sampled_from(LANGUAGES))
-def test_any_text_of_the_database_leaves_a_headline(name: str, lang: Lang) -> None:
+def test_any_text_from_the_database_leaves_a_headline(name: str, lang: Lang) -> None:
     for screen in (idle(name), answer(name), answer(name, reason=Reason.OTHER_GATE)):
         page = compose(screen, lang, UTC)
         assert page.headline.strip()
@@ -84,7 +84,7 @@ def test_any_text_of_the_database_leaves_a_headline(name: str, lang: Lang) -> No
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_what_is_said_is_what_is_painted(name: str) -> None:
+def test_the_headline_is_what_is_painted(name: str) -> None:
     for screen in (idle(name), answer(name)):
         assert headline_is_painted(compose(screen, "es", UTC))
         assert draw(compose(screen, "es", UTC)).getbbox() is not None
@@ -103,7 +103,7 @@ def test_what_is_said_is_what_is_painted(name: str) -> None:
     ],
     ids=ascii,
 )
-def test_the_nights_name_is_transliterated_or_its_code_stands_for_it(name: str, headline: str) -> None:
+def test_the_nights_name_is_transliterated_or_replaced_by_its_code(name: str, headline: str) -> None:
     assert compose(idle(name), "es", UTC).headline == headline
     lines = compose(answer(name, reason=Reason.WRONG_EVENT), "es", UTC).lines
     assert lines[-1] == headline
@@ -112,7 +112,7 @@ def test_the_nights_name_is_transliterated_or_its_code_stands_for_it(name: str, 
 @pytest.mark.parametrize(
     ("number", "shown"), [("١٢", "12"), ("12️⃣", "12"), ("⑫", "12"), ("🐉", "dragon"), ("七", "Qi")]
 )
-def test_a_table_always_has_a_number_that_can_be_read(number: str, shown: str) -> None:
+def test_a_tables_number_is_transliterated(number: str, shown: str) -> None:
     table = a_table(number=number)
     for kind, headline in ((Kind.VIP_HOST, f"TABLE {shown}"), (Kind.VIP_LINKED, f"GUEST OF TABLE {shown}")):
         screen = answer("Ana", kind)
@@ -121,7 +121,7 @@ def test_a_table_always_has_a_number_that_can_be_read(number: str, shown: str) -
 
 
 @pytest.mark.parametrize("number", UNREADABLE)
-def test_a_table_whose_number_nobody_could_read_is_called_by_its_name(number: str) -> None:
+def test_a_table_with_an_unreadable_number_is_called_by_its_name(number: str) -> None:
     screen = answer("Ana", Kind.VIP_HOST, Reason.REENTRY)
     said = compose(replace(screen, verdict=replace(screen.verdict, table=a_table(number=number))), "en", UTC)
     assert said.lines[-1] == "Terraza Norte"
@@ -130,10 +130,10 @@ def test_a_table_whose_number_nobody_could_read_is_called_by_its_name(number: st
     assert said.headline == "VIP HOST"
 
 
-def test_right_to_left_letters_and_digits_stand_in_the_order_they_are_read() -> None:
+def test_right_to_left_letters_and_digits_are_in_reading_order() -> None:
     assert fonts.plain("Mesa \u05d3\u05d5\u05d3 12") == "Mesa dvd 12"
     assert fonts.plain("\u202bשרה\u202c & Ana") == "srh & Ana"
 
 
-def test_nothing_at_all_is_still_no_event() -> None:
+def test_without_an_event_the_headline_says_so() -> None:
     assert compose(replace(IDLE, event=None, event_code=""), "en", UTC).headline == "NO EVENT"

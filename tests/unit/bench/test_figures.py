@@ -1,4 +1,4 @@
-"""What is made of the samples."""
+"""Percentiles, ratios and aims made from the samples."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from bench.figures import Aim, Row, compared, fifths, in_turn, percentile
 SAMPLES = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1)
 
 
-def test_a_percentile_is_a_sample_that_this_share_does_not_exceed() -> None:
+def test_a_percentile_is_the_smallest_sample_with_that_share_at_or_below_it() -> None:
     samples = [float(number) for number in range(1000, 0, -1)]
     assert [percentile(samples, share) for share in (50, 99, 99.9, 100)] == [500, 990, 999, 1000]
 
 
 @given(SAMPLES, st.floats(0.1, 100))
-def test_no_more_than_the_rest_lies_above_a_percentile(samples: list[float], share: float) -> None:
+def test_no_more_than_the_remaining_share_lies_above_a_percentile(samples: list[float], share: float) -> None:
     found = percentile(samples, share)
     assert found in samples
     assert sum(sample > found for sample in samples) <= len(samples) * (1 - share / 100) + 1e-9
 
 
 @pytest.mark.parametrize(("samples", "share"), [([], 50), ([1.0], 0), ([1.0], 101)])
-def test_a_percentile_of_nothing_is_a_mistake(samples: list[float], share: float) -> None:
+def test_a_percentile_of_no_samples_or_of_an_impossible_share_is_refused(
+    samples: list[float], share: float
+) -> None:
     with pytest.raises(ValueError, match=r"samples|percent"):
         percentile(samples, share)
 
 
-def test_contestants_take_turns_at_beginning_so_that_noise_falls_on_all_alike() -> None:
+def test_contestants_take_turns_going_first() -> None:
     order: list[str] = []
 
     def named(name: str, seconds: float) -> float:
@@ -51,7 +53,7 @@ def test_the_fifths_are_the_ratios_of_five_parts_of_the_run() -> None:
     assert fifths(ours, [2.0] * 50, 50) == (1.0, 2.0, 2.0, 2.0, 4.5)
 
 
-def test_a_disk_that_is_slow_for_a_while_does_not_make_the_ratio() -> None:
+def test_a_disk_that_is_slow_for_a_while_does_not_distort_the_ratio() -> None:
     slow, quick = [100.0] * 20, [1.0] * 30
     row = compared("ours", "floor", [seconds * 1.1 for seconds in slow + quick], slow + quick, 99, 1.3)
     assert row.ratio == pytest.approx(1.1)
@@ -59,7 +61,7 @@ def test_a_disk_that_is_slow_for_a_while_does_not_make_the_ratio() -> None:
     assert (uneven.ratio, uneven.fifths[-1]) == (1.0, 100.0)
 
 
-def test_a_comparison_is_told_in_its_unit() -> None:
+def test_a_comparison_is_given_in_its_unit() -> None:
     row = compared("ours", "floor", [2e-6] * 10, [1e-6] * 10, 50, 3, "µs")
     assert (row.figure, row.floor_figure, row.ratio, row.state) == (2.0, 1.0, 2.0, "ok")
 

@@ -1,4 +1,4 @@
-"""Facts of the machine, and what its processes take."""
+"""Facts about the machine, and the memory its processes take."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_the_facts_name_what_a_figure_depends_on(tmp_path: Path) -> None:
     assert all(told.values())
 
 
-def test_a_folder_s_filesystem_is_named() -> None:
+def test_the_filesystem_of_a_folder_is_named() -> None:
     assert filesystem(Path("/proc")) == "proc on proc"
     assert not is_in_memory(Path("/proc"))
 
 
-def test_memory_counts_children_and_theirs() -> None:
+def test_memory_includes_children_and_grandchildren() -> None:
     with subprocess.Popen(["sh", "-c", "sleep 60 & echo ready; wait"], stdout=subprocess.PIPE) as shell:
         assert shell.stdout is not None
         assert shell.stdout.readline() == b"ready\n"
@@ -41,7 +41,7 @@ def test_memory_counts_children_and_theirs() -> None:
         shell.kill()
 
 
-def test_pages_two_processes_share_count_once() -> None:
+def test_pages_shared_by_two_processes_count_once() -> None:
     """Two shells of the same program take less than twice what one takes, but more than one."""
     script = "sh -c 'echo ready; sleep 60; true' & wait"
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as shell:
@@ -55,7 +55,7 @@ def test_pages_two_processes_share_count_once() -> None:
             os.kill(pid, 15)
 
 
-def test_a_process_that_is_gone_takes_nothing() -> None:
+def test_a_process_that_has_exited_takes_no_memory() -> None:
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     assert memory_of(gone.pid) == Memory()

@@ -29,7 +29,7 @@ def uncommitted(tmp_path: Path) -> Iterator[Gate]:
         yield gate
 
 
-def test_whoever_is_presented_is_in_the_feed() -> None:
+def test_every_guest_presented_is_in_the_feed() -> None:
     known = {row.code_hash for row in night.rows(200) if isinstance(row, Admission)}
     assert len(known) == 200
     assert {code_hash(night.code(number)) for number in islice(night.guests(1, 200), 400)} == known
@@ -46,30 +46,30 @@ def test_one_guest_in_ten_belongs_to_a_table() -> None:
     assert kinds.count(Kind.VIP_LINKED) == 10
 
 
-def test_one_presentation_in_ten_is_of_a_ticket_that_came_before() -> None:
+def test_one_presentation_in_ten_repeats_an_earlier_ticket() -> None:
     numbers = list(islice(night.guests(3, 900), 1000))
     assert 1000 - len(set(numbers)) == 100
 
 
-def test_what_is_not_committed_leaves_nothing_behind(uncommitted: Gate) -> None:
+def test_uncommitted_scans_leave_nothing_in_the_journal(uncommitted: Gate) -> None:
     for _ in range(3):
         uncommitted.scan()
     assert a_record(uncommitted).released
     assert uncommitted.journal.last_seq() == 0
 
 
-def test_a_gate_goes_on_in_no_other_s_files(tmp_path: Path) -> None:
+def test_two_gates_in_one_folder_do_not_share_files(tmp_path: Path) -> None:
     with closing(Gate(tmp_path, 100)) as first, closing(Gate(tmp_path, 100)) as second:
         first.scan()
         assert (first.journal.last_seq(), second.journal.last_seq()) == (1, 0)
 
 
-def test_the_floor_writes_a_row_each_time(tmp_path: Path) -> None:
+def test_the_floor_inserts_a_row_each_time(tmp_path: Path) -> None:
     with closing(Gate(tmp_path, 100)) as gate, closing(OneInsert(tmp_path, a_record(gate))) as floor:
         assert all(floor.insert() > 0 for _ in range(3))
 
 
-def test_the_stand_in_speaks_as_the_hub_does(tmp_path: Path) -> None:
+def test_the_stand_in_answers_as_the_hub_does(tmp_path: Path) -> None:
     with hub(50) as url:
         client = HubClient(url, "gate-1", "any")
         assert [event.event_id for event in client.config().events] == [night.EVENT_ID]
@@ -78,13 +78,13 @@ def test_the_stand_in_speaks_as_the_hub_does(tmp_path: Path) -> None:
     assert fetched.spooled.count == len(list(night.rows(50)))
 
 
-def test_without_test_pictures_the_read_rates_say_that_they_were_not_measured(tmp_path: Path) -> None:
+def test_without_test_pictures_read_rates_are_reported_as_not_measured(tmp_path: Path) -> None:
     row = next(iter(reading.rows(Context(folder=tmp_path, data=tmp_path / "none"))))
     assert row.state == "not measured"
     assert str(tmp_path / "none") in row.note
 
 
-def test_a_scene_is_the_same_each_time_and_most_of_the_quiet_ones_can_be_read() -> None:
+def test_scenes_are_reproducible_and_most_noiseless_ones_can_be_read() -> None:
     made = [scene(number) for number in range(0, 140, len(NOISE))]
     assert {one.noise for one in made} == {0}
     assert (scene(3).grey == scene(3).grey).all()
@@ -93,7 +93,7 @@ def test_a_scene_is_the_same_each_time_and_most_of_the_quiet_ones_can_be_read() 
     assert read.count(True) > len(read) / 2
 
 
-def test_without_test_pictures_the_frames_made_here_are_looked_at(tmp_path: Path) -> None:
+def test_without_test_pictures_generated_frames_are_measured(tmp_path: Path) -> None:
     frames = empty_frames(tmp_path)
     assert list(frames) == ["plain", "sensor noise"]
     assert {grey.shape for grey in frames.values()} == {(480, 640)}

@@ -29,7 +29,7 @@ RESULTS = {"decision": [FAST], "reading": [ABSENT]}
         (1234.5, "ms", "1234 ms"),
     ],
 )
-def test_figures_have_as_many_digits_as_mean_something(figure: float | None, unit: str, text: str) -> None:
+def test_figures_have_only_meaningful_digits(figure: float | None, unit: str, text: str) -> None:
     assert number(figure, unit) == text
 
 

@@ -24,7 +24,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
-def test_the_files_of_one_who_was_killed_go_with_the_next_and_those_of_the_living_stay() -> None:
+def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_live_one_stays() -> None:
     living, killed = _somebody(), _somebody()
     try:
         killed[0].send_signal(signal.SIGKILL)
@@ -39,7 +39,7 @@ def test_the_files_of_one_who_was_killed_go_with_the_next_and_those_of_the_livin
     assert not living[1].exists()
 
 
-def test_what_somebody_else_put_there_is_neither_waited_for_nor_removed(tmp_path: Path) -> None:
+def test_pipes_and_links_of_others_are_neither_waited_for_nor_removed(tmp_path: Path) -> None:
     (tmp_path / "maguey-pipe").mkdir()
     os.mkfifo(tmp_path / "maguey-pipe" / ".in-use")
     (tmp_path / "maguey-link").mkdir()

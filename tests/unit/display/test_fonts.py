@@ -8,12 +8,12 @@ from display import fonts
 
 
 @pytest.mark.parametrize("size", fonts.SIZES)
-def test_every_size_is_a_real_one_with_equally_wide_characters(size: int) -> None:
+def test_every_size_is_monospaced_and_fits_its_height(size: int) -> None:
     assert len({fonts.width(character, size) for character in "iMW0·ñ"}) == 1
     assert fonts.ink("H", size).height < size
 
 
-def test_spanish_is_kept_as_it_is() -> None:
+def test_spanish_text_is_left_unchanged() -> None:
     text = "¿Peña? ¡Córdova, Íñigo & Güemes! · € ª º"
     assert fonts.plain(text) == text
 

@@ -1,4 +1,4 @@
-"""A relay's driver is waited for: one whose thread is slow to get its turn is none that is stuck."""
+"""Tests wait long for a relay's driver: a thread that is scheduled late is not a stuck one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tests.patience import PATIENCE_S
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a test is about a limit, it sets it."""
+    """A test about one of these limits sets it itself."""
     for limit in ("ANSWER_S", "CLOSE_S"):
         monkeypatch.setattr(turnstile, limit, PATIENCE_S)

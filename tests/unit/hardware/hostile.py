@@ -1,4 +1,4 @@
-"""Codes that break decoders: the shared ones, and more of their kinds made here."""
+"""Codes that break decoders: the shared ones, and more of the same kinds made here."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hardware.decoder.picture_file import Grey, load_picture
 from tests.unit.hardware.scenes import beside, code, drawn, parts, shared
 
 FRAME = (1280, 720)
-"""Wide enough for the largest of them, at three pixels a module, and a good code beside it."""
+"""Wide enough for the largest of them at three pixels per module, with a good code beside it."""
 
 
 def given() -> Iterator[tuple[str, Grey]]:
-    """Every shared one, by name."""
+    """Yield every shared code with its name."""
     for path in sorted(shared("door/hostile").glob("*.png")):
         yield f"given-{path.stem}", load_picture(path)
 
 
 def made() -> Iterator[tuple[str, Grey]]:
-    """More of their kinds, by name."""
+    """Yield more codes of the same kinds with their names."""
     for count, part in enumerate(parts("structured append in sixteen parts " * 9, 16), start=1):
         if count in (1, 2, 16):
             yield f"part-{count}-of-16", part
@@ -55,7 +55,7 @@ def wall(size: tuple[int, int] = FRAME) -> Grey:
 
 
 def with_good(hostile: Grey, text: str) -> Grey:
-    """A good code beside it, or in the middle of it where it fills the frame."""
+    """Put a good code beside it, or in its middle if it fills the frame."""
     good = code(text, scale=5)
     if hostile.shape[1] + good.shape[1] <= FRAME[0]:
         return beside(hostile, good)

@@ -1,4 +1,4 @@
-"""A stand-in for the kernel's side of a webcam, which keeps its rules about buffers."""
+"""A stand-in for the kernel's side of a webcam, which follows its rules about buffers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hardware.camera import videodev2 as v
 from hardware.decoder.picture_file import Grey
 
 WIDTH, HEIGHT, STRIDE = 64, 48, 160  # YUYV rows of 128 bytes, padded
-LENGTH = 65536  # whole pages, whatever their size
+LENGTH = 65536  # whole pages, whatever the page size
 SIZE = (WIDTH, HEIGHT)
 
 
@@ -30,8 +30,8 @@ class Filled(NamedTuple):
 
 
 class Kernel:
-    """Answers a webcam's requests; frames are put in by `show`. The device is an ordinary file,
-    which a buffer of it is mapped from like from a device."""
+    """Answers a webcam's requests; `show` puts in frames. The device is an ordinary file,
+    whose buffers can be mapped like a device's."""
 
     def __init__(self, device: Path, *, offers: str = "YUYV") -> None:
         self.device, self.offers = device, offers
@@ -43,7 +43,7 @@ class Kernel:
         self.after_requeue: Callable[[], None] | None = None  # called once, when a buffer comes back
 
     def show(self, data: bytes, flags: int = 0, *, taken_at: float | None = None, sequence: int = 0) -> None:
-        """Fill the next buffer. `taken_at`: its stamp in monotonic seconds, None: stamped by no clock."""
+        """Fill the next buffer. `taken_at` is its stamp in monotonic seconds; None means no stamp."""
         index = self.queued.popleft()
         with self.device.open("r+b") as file:
             file.seek(index * LENGTH)
@@ -65,7 +65,7 @@ class Kernel:
             case v.S_FMT:
                 pix = argument.fmt.pix
                 pix.pixelformat, pix.bytesperline = v.fourcc(self.offers), STRIDE
-            case v.S_PARM:  # a camera of one rate
+            case v.S_PARM:  # a camera with a single rate
                 raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
             case v.QUERYBUF:
                 argument.length, argument.m.offset = LENGTH, argument.index * LENGTH

@@ -1,7 +1,7 @@
-"""Pictures gone wrong in every way a file can, each from its own seed.
+"""Pictures damaged in every way a file can be, each from its own seed.
 
-As a program it reads and decodes many of them in one process, which a picture that crashes
-a library ends: ``python -m tests.unit.hardware.mutations FIRST COUNT``. The last seed is printed.
+As a program it reads and decodes many of them in one process, so that a picture that crashes
+a library ends it: ``python -m tests.unit.hardware.mutations FIRST COUNT``. The last seed is printed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FOLDERS = ("door/synth-640x480", "door/hostile", *(f"qr-photos/qrcode-{kind}" f
 
 @cache
 def _bases() -> tuple[Grey, ...]:
-    """What everything is made from: phones at a door, hostile codes, photographs."""
+    """The originals: phones at a door, hostile codes, photographs."""
     paths = [path for folder in _FOLDERS for path in sorted(shared(folder).glob("*.png"))[:20]]
     return tuple(fit(load_picture(path), SIZE) for path in paths)
 
@@ -91,7 +91,7 @@ def _negative(grey: Grey, random: Random) -> Grey:
 
 
 def _torn(grey: Grey, random: Random) -> Grey:
-    """Rows out of place, as a rolling shutter or a lost packet leaves them."""
+    """Rows out of place, as after a rolling shutter or a lost packet."""
     torn = np.roll(grey, random.randint(-300, 300), axis=random.randint(0, 1))
     return torn[:: random.choice([1, 1, -1, 2])]
 
@@ -171,7 +171,7 @@ def _holed(data: bytes, random: Random) -> bytes:
 
 
 def _lying(data: bytes, random: Random) -> bytes:
-    """A PNG whose header claims another size and depth, its checksum right."""
+    """A PNG whose header claims another size and depth, with a correct checksum."""
     if data[12:16] != b"IHDR":
         return data[::-1]
     width, height = random.choices([0, 1, 639, 641, 5000, 65535, 2**31 - 1, 2**32 - 1], k=2)
@@ -196,7 +196,7 @@ _DAMAGED: tuple[_Damaged, ...] = (
 
 
 def outcome(path: Path, missed: int) -> str:
-    """What an eye makes of a picture file: ``refused``, ``read`` or ``empty``. Raises nothing."""
+    """How an eye handles a picture file: ``refused``, ``read`` or ``empty``. Raises nothing."""
     try:
         grey = fit(load_picture(path), SIZE)
     except PictureError:
@@ -205,7 +205,7 @@ def outcome(path: Path, missed: int) -> str:
 
 
 def main(first: int, count: int) -> None:
-    """Print how many had which outcome, as JSON; before that, to stderr, the seed at work."""
+    """Print the count of each outcome as JSON; each seed goes to stderr before its picture is read."""
     counted: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + count):

@@ -1,4 +1,4 @@
-"""Pictures made for the hardware tests, and the way to the shared ones."""
+"""Pictures made for the hardware tests, and the path to the shared ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def code(
 
 
 def parts(text: str, count: int) -> list[Grey]:
-    """A structured-append sequence."""
+    """The parts of a structured-append sequence."""
     return [drawn(part) for part in segno.make_sequence(text, symbol_count=count)]
 
 

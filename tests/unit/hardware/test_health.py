@@ -1,4 +1,4 @@
-"""How the machine is, from made-up sysfs trees; camera, decoder and keypad as the door has them."""
+"""The machine's health, from made-up sysfs trees; camera, decoder and keypad as the door uses them."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def pi(folder: Path, throttled: str, celsius: float | None = None) -> Path:
         ("20000", Severity.OK, Severity.WARNING),
     ],
 )
-def test_each_throttling_bit_is_told(
+def test_each_throttling_bit_is_reported(
     tmp_path: Path, bits: str, power: Severity, speed: Severity | None
 ) -> None:
     found = levels(health.check_power(pi(tmp_path, bits)))
     assert (found["power"], found.get("speed")) == (power, speed)
 
 
-def test_what_is_no_pi_is_no_fault(tmp_path: Path) -> None:
+def test_a_machine_that_is_not_a_pi_is_no_fault(tmp_path: Path) -> None:
     (one,) = health.check_power(tmp_path)
     assert (one.level, "not a Raspberry Pi" in one.result) == (Severity.OK, True)
     assert levels(health.check_heat(tmp_path)) == {"temperature": Severity.OK}
@@ -60,11 +60,13 @@ def test_what_is_no_pi_is_no_fault(tmp_path: Path) -> None:
     ("celsius", "level"),
     [(45, Severity.OK), (75, Severity.WARNING), (84.9, Severity.WARNING), (85, Severity.FAULT)],
 )
-def test_heat_is_told_before_the_machine_slows_down(tmp_path: Path, celsius: float, level: Severity) -> None:
+def test_heat_is_reported_before_the_machine_slows_down(
+    tmp_path: Path, celsius: float, level: Severity
+) -> None:
     assert levels(health.check_heat(pi(tmp_path, "0", celsius))) == {"temperature": level}
 
 
-def test_a_sensor_that_says_nothing_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_temperature_sensor_without_a_value_is_ignored(tmp_path: Path) -> None:
     root = pi(tmp_path, "0", 50)
     (root / "class/thermal/thermal_zone1").mkdir()
     (root / "class/thermal/thermal_zone1/temp").write_text("")
@@ -72,17 +74,17 @@ def test_a_sensor_that_says_nothing_counts_for_nothing(tmp_path: Path) -> None:
     assert one.result == "50 °C."
 
 
-def test_a_made_up_code_goes_through_both_children_and_is_read() -> None:
+def test_a_generated_code_is_read_through_both_child_processes() -> None:
     assert levels(health.check_decoder()) == {"decoder": Severity.OK}
 
 
-def test_a_camera_that_gives_frames_is_fine_and_tells_how_sharp_it_sees(tmp_path: Path) -> None:
+def test_a_camera_that_gives_frames_is_fine_and_its_sharpness_is_reported(tmp_path: Path) -> None:
     spec = CameraSpec(driver="folder", path=str(tmp_path))
     found = levels(health.check_camera(lambda: ChildEye(spec, measures_sharpness=True)))
     assert found == {"camera": Severity.OK, "focus": Severity.OK}
 
 
-def test_a_camera_that_is_not_there_is_a_fault_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_camera_is_a_fault_with_advice(tmp_path: Path) -> None:
     spec = CameraSpec(driver="v4l2", device=str(tmp_path / "no-webcam"))
     (one,) = health.check_camera(lambda: ChildEye(spec))
     assert (one.check, one.level) == ("camera", Severity.FAULT)
@@ -99,7 +101,7 @@ def test_a_keypad_that_is_gone_is_a_fault() -> None:
     assert (one.level, one.advice) == (Severity.FAULT, "Plug it in.")
 
 
-def test_a_machine_without_gpio_cannot_have_a_pin(tmp_path: Path) -> None:
+def test_a_wired_pin_on_a_machine_without_gpio_is_a_fault(tmp_path: Path) -> None:
     (one,) = health.check_pins({"turnstile.pin": 17}, is_running=False, folder=tmp_path)
     assert one.level is Severity.FAULT
     assert "mock" in one.advice
@@ -115,7 +117,7 @@ def test_a_machine_without_gpio_cannot_have_a_pin(tmp_path: Path) -> None:
         (None, False, False, Severity.FAULT, "no GPIO 17"),
     ],
 )
-def test_a_pin_is_there_and_free_or_told_why_not(
+def test_a_pin_is_free_or_the_reason_is_reported(
     user: str | None, is_running: bool, is_twice: bool, level: Severity, words: str
 ) -> None:
     found = health._pin("turnstile.pin", 17, user, is_running=is_running, is_twice=is_twice)
@@ -123,7 +125,7 @@ def test_a_pin_is_there_and_free_or_told_why_not(
     assert words in found.result
 
 
-def test_the_kernels_answer_for_a_line_is_read_as_its_header_lays_it_out() -> None:
+def test_the_kernels_answer_for_a_line_is_read_by_its_header() -> None:
     """struct gpio_v2_line_info: name, consumer, offset, num_attrs, flags, attrs[10], padding[4]."""
 
     def answer(consumer: bytes, flags: int) -> bytes:

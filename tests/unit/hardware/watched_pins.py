@@ -1,4 +1,4 @@
-"""gpiozero's simulated pins, which one can wait on and break."""
+"""gpiozero's simulated pins, which a test can wait on and break."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.patience import PATIENCE_S
 
 
 class Watched:
-    """What a simulated pin can do besides: be waited for, refuse, be stuck, or so in locking alone."""
+    """A pin that can be waited for, can refuse, and can hang, in any change or only when switched off."""
 
     def __init__(self, factory: Any, info: Any) -> None:
         self.news = threading.Condition()

@@ -1,7 +1,7 @@
-"""Hand scanners as the kernel tells of them: the key events with which one types a text.
+"""The kernel's key events of a hand scanner that types a text.
 
-Where each sign is on each keyboard is written down here by hand, from the keyboards themselves and apart
-from `hardware.scanner.layouts`, whose tables it judges.
+The place of each sign on each keyboard was written down here by hand, from the keyboards themselves and
+independently of `hardware.scanner.layouts`, whose tables it checks.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _SIGNS: dict[str, dict[str, Key]] = {
 _MOVED = {"de": {"y": "z", "z": "y"}, "fr": {"a": "q", "q": "a", "z": "w", "w": "z"}}
 LAYOUTS = tuple(_SIGNS)
 CHARACTERS = string.ascii_letters + string.digits + '"/=+,.:-_ {}[]'
-"""What the three carriers and an AIM identifier are made of."""
+"""The characters of the three carriers and of an AIM identifier."""
 
 
 def key_of(character: str, layout: str) -> Key:
-    """Which keys a scanner set to this layout presses for a character."""
+    """The keys a scanner set to this layout presses for a character."""
     if character in "\n\t":
         return (28,) if character == "\n" else (15,)
     if character in _DIGITS:
@@ -77,5 +77,5 @@ def press(key: Key) -> bytes:
 
 
 def typed(text: str, layout: str = "us") -> bytes:
-    """All that the kernel tells while a scanner types this."""
+    """All events of the kernel while a scanner types this."""
     return b"".join(press(key_of(character, layout)) for character in text)

@@ -1,4 +1,4 @@
-"""Making a device, and what is said when there is none."""
+"""Making a screen's device, and the error when it cannot be made."""
 
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ def test_unknown_driver_rotation_and_missing_path_are_refused() -> None:
         make_device("ssd1322", dc_pin=25)
 
 
-def test_dummy_keeps_the_picture() -> None:
+def test_the_dummy_keeps_the_picture() -> None:
     device: Any = make_device("dummy", rotate=2)
     device.display(IDLE)
     assert device.image.tobytes() == IDLE.rotate(180).tobytes()
 
 
-def test_file_is_always_the_newest_whole_picture_and_nothing_else(tmp_path: Path) -> None:
+def test_the_file_holds_the_newest_picture_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "gate-1.png"
     device = make_device("file", path=path)
     device.display(Image.new("1", (128, 64)))
@@ -50,7 +50,7 @@ def test_file_is_always_the_newest_whole_picture_and_nothing_else(tmp_path: Path
 
 
 def test_the_same_picture_again_writes_and_prints_nothing(tmp_path: Path) -> None:
-    """The panel's thread sends it again and again; a file or a terminal forgets nothing."""
+    """The panel's thread sends a picture again and again; a file or a terminal needs it once."""
     path, written = tmp_path / "gate-1.png", list[str]()
     for screen in (make_device("file", path=path), TerminalScreen(written.append)):
         screen.display(IDLE)
@@ -62,17 +62,17 @@ def test_the_same_picture_again_writes_and_prints_nothing(tmp_path: Path) -> Non
     device = make_device("file", path=path)
     device.display(IDLE)
     path.unlink()
-    device.display(IDLE)  # somebody took it away
+    device.display(IDLE)  # somebody deleted it
     assert path.exists()
 
 
-def test_file_in_a_folder_that_is_not_there_raises(tmp_path: Path) -> None:
+def test_a_file_in_a_missing_folder_raises(tmp_path: Path) -> None:
     device = make_device("file", path=tmp_path / "none" / "gate.png")
     with pytest.raises(OSError, match="No such file"):
         device.display(IDLE)
 
 
-def test_terminal_prints_text_art(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_prints_text_art(capsys: pytest.CaptureFixture[str]) -> None:
     make_device("terminal").display(IDLE)
     assert len(capsys.readouterr().err.splitlines()) == 32
     written: list[str] = []
@@ -89,7 +89,7 @@ def test_a_file_and_a_terminal_keep_what_they_show_and_a_panel_does_not(tmp_path
     assert not keeps_pictures(make_device("dummy"))
 
 
-def test_trouble_keeps_words_that_are_there_already() -> None:
+def test_trouble_keeps_the_words_of_a_hardware_error() -> None:
     said = HardwareError("screen", "Gone.", "Look.")
     assert trouble_of(said) is said
     lost = trouble_of(OSError(121, "Remote I/O error"))

@@ -26,7 +26,7 @@ def sample(name: str) -> Image.Image:
 
 
 class Clock:
-    """Monotonic seconds that stand still until told."""
+    """Monotonic seconds that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -43,7 +43,7 @@ def clock() -> Clock:
 class I2cGlass:
     """An I2C bus with one SSD1306 or SH1106 on it: its memory, its contrast, and whether it is lit.
 
-    What the commands mean: the chips' datasheets. Power lost: dark, and nothing remembered.
+    It obeys the commands of the chips' datasheets. Without power it is dark and forgets everything.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class I2cGlass:
     first, width = 0, 128
 
     def shown(self) -> bytes:
-        """What somebody sees, as the picture's own bytes."""
+        """What a viewer sees, as the picture's bytes."""
         picture = Image.new("1", NORM)
         for y in range(64):
             for x in range(128):
@@ -173,14 +173,14 @@ def test_a_panel_that_lost_its_power_for_a_moment_is_set_up_again(
     device.display(sample("closed"))
     glass.lose_power()
     device.display(sample("closed"))
-    assert not glass.is_lit  # what happens without being set up
+    assert not glass.is_lit  # it stays dark until it is set up again
     clock.now += SET_UP_EVERY_S
     device.display(sample("closed"))
     assert glass.shown() == sample("closed").tobytes()
     assert (glass.contrast, glass.has_pump) == (0x28, True)
 
 
-def test_being_set_up_again_never_goes_dark(chip: str, glass: I2cGlass, clock: Clock) -> None:
+def test_setting_a_panel_up_again_never_darkens_it(chip: str, glass: I2cGlass, clock: Clock) -> None:
     lit: list[bool] = []
     device = i2c_panel(chip, 1, 0x3C, 0, clock)
     device.display(sample("closed"))
@@ -197,7 +197,7 @@ def test_being_set_up_again_never_goes_dark(chip: str, glass: I2cGlass, clock: C
     assert all(lit)
 
 
-def test_letting_go_blanks_the_panel_and_closes_the_bus(glass: I2cGlass, chip: Any) -> None:
+def test_cleanup_blanks_the_panel_and_closes_the_bus(glass: I2cGlass, chip: Any) -> None:
     device = make_device(chip)
     device.display(sample("closed"))
     device.cleanup()
@@ -205,7 +205,7 @@ def test_letting_go_blanks_the_panel_and_closes_the_bus(glass: I2cGlass, chip: A
     assert not glass.is_open
 
 
-def test_letting_go_of_a_panel_that_is_gone_closes_the_bus(glass: I2cGlass, chip: Any) -> None:
+def test_cleanup_of_a_lost_panel_closes_the_bus(glass: I2cGlass, chip: Any) -> None:
     device = make_device(chip)
     glass.answers = False
     with pytest.raises(Exception, match="not found"):
@@ -221,7 +221,7 @@ def test_no_i2c_bus_says_how_to_enable_it(driver: Any) -> None:
     assert "raspi-config" in caught.value.advice
 
 
-def test_an_address_that_is_none_says_what_one_looks_like() -> None:
+def test_an_invalid_i2c_address_names_the_setting_to_correct() -> None:
     address: Any = "three"
     with pytest.raises(HardwareError, match="'three' is not an I2C address") as caught:
         make_device("ssd1306", i2c_address=address)

@@ -23,7 +23,7 @@ def sample(name: str) -> Image.Image:
 
 
 class Clock:
-    """Monotonic seconds that stand still until told."""
+    """Monotonic seconds that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,7 +35,7 @@ class Clock:
 class SpiGlass:
     """An SPI port with an SSD1322 on it: its memory of 4 bits a pixel, its contrast, and whether it is lit.
 
-    Nothing answers. The pin that tells data from commands is read as bytes arrive (SSD1322 datasheet).
+    It never answers. The pin that tells data from commands is read as bytes arrive (SSD1322 datasheet).
     """
 
     def __init__(self, factory: MockFactory) -> None:
@@ -93,7 +93,7 @@ class SpiGlass:
         self._at += 1
 
     def shown(self) -> bytes:
-        """What somebody sees; the glass begins at the chip's column 28 of four pixels each."""
+        """What a viewer sees; the glass begins at the chip's column 28 of four pixels each."""
         picture = Image.new("1", WIDE)
         for (x, y), grey in self.memory.items():
             assert grey in (0, 15)
@@ -140,14 +140,14 @@ def test_an_ssd1322_upside_down_turns_the_picture(pi: Pi) -> None:
     assert pi.glass.shown() == sample("reentry").rotate(180).tobytes()
 
 
-def test_an_ssd1322_is_reset_by_its_pin_first_and_sent_at_8_mhz_in_what_spidev_takes(pi: Pi) -> None:
+def test_an_ssd1322_is_reset_first_and_sent_at_8_mhz_in_chunks_spidev_takes(pi: Pi) -> None:
     make_device("ssd1322", spi_device=1, reset_pin=23).display(sample("idle"))
     assert [state.state for state in pi.pin("GPIO23").states][-2:] == [False, True]
     assert pi.glass.rate == 8_000_000
     assert pi.glass.longest <= 4096
 
 
-def test_contrast_of_an_ssd1322(pi: Pi) -> None:
+def test_contrast_is_the_ssd1322s_own_command(pi: Pi) -> None:
     make_device("ssd1322", spi_device=1).contrast(0x28)
     assert pi.glass.contrast == 0x28
 
@@ -159,14 +159,14 @@ def test_an_ssd1322_that_was_unplugged_is_set_up_again_though_nothing_answers(pi
     device.display(sample("closed"))
     pi.glass.lose_power()
     device.display(sample("closed"))
-    assert not pi.glass.is_lit  # what happens without being set up
+    assert not pi.glass.is_lit  # it stays dark until it is set up again
     clock.now += SET_UP_EVERY_S
     device.display(sample("closed"))
     assert pi.glass.shown() == sample("closed").tobytes()
     assert pi.glass.contrast == 0x28
 
 
-def test_letting_go_of_an_ssd1322_frees_port_and_pins(pi: Pi) -> None:
+def test_cleanup_of_an_ssd1322_frees_port_and_pins(pi: Pi) -> None:
     make_device("ssd1322", spi_device=1).cleanup()
     assert not pi.glass.is_open
     assert not pi.glass.is_lit
@@ -174,14 +174,14 @@ def test_letting_go_of_an_ssd1322_frees_port_and_pins(pi: Pi) -> None:
         OutputDevice(pin).close()
 
 
-def test_a_screens_pin_that_is_the_relays_is_said(pi: Pi) -> None:
+def test_a_screen_pin_in_use_by_the_relay_is_named(pi: Pi) -> None:
     with OutputDevice(24), pytest.raises(HardwareError, match="in use already") as caught:
         make_device("ssd1322", spi_device=1)
     assert "screen.dc_pin is 24" in caught.value.advice
     assert caught.value.step is Step.PIN_SETTINGS
 
 
-def test_no_spi_port_says_how_to_enable_it_and_lets_the_pins_go(pi: Pi) -> None:
+def test_no_spi_port_says_how_to_enable_it_and_frees_the_pins(pi: Pi) -> None:
     pi.fails = lambda: OSError(errno.ENOENT, "No such file or directory")
     for _attempt in range(2):  # the second would find the pins in use
         with pytest.raises(HardwareError, match=r"The SPI port 0\.1 \(/dev/spidev0\.1\)") as caught:
@@ -191,7 +191,7 @@ def test_no_spi_port_says_how_to_enable_it_and_lets_the_pins_go(pi: Pi) -> None:
 
 
 class PortlessPi(MockFactory):  # type: ignore[misc]
-    """Pins without an SPI port, where gpiozero bit-bangs, at seconds a picture."""
+    """Pins without an SPI port: gpiozero would bit-bang it, at seconds per picture."""
 
     def _get_spi_class(self, shared: bool, hardware: bool) -> object:
         if hardware:
@@ -199,7 +199,7 @@ class PortlessPi(MockFactory):  # type: ignore[misc]
         return super()._get_spi_class(shared, hardware)
 
 
-def test_a_slow_imitation_of_spi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bit_banged_spi_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Device, "pin_factory", PortlessPi())
     with pytest.raises(HardwareError, match=r"The SPI port 0\.0 .*can not open SPI device"):
         make_device("ssd1322")

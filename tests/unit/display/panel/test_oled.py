@@ -1,4 +1,4 @@
-"""The display's thread: newest screen only, moving only when needed, failing without the door."""
+"""The display's thread shows the newest screen, redraws only if needed, and fails without the door."""
 
 import errno
 import threading
@@ -38,7 +38,7 @@ SCREENS = samples()
 
 
 class Clock:
-    """Monotonic seconds that stand still until told."""
+    """Monotonic seconds that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 900 * 60.0  # a minute at which nothing is shifted
@@ -48,7 +48,7 @@ class Clock:
 
 
 class Glass:
-    """A working panel: remembers what it shows, can be unplugged, and tells who waits for it."""
+    """A working panel that remembers what it shows, can be unplugged, and lets a test wait for it."""
 
     width, height = NORM
 
@@ -127,18 +127,18 @@ def panel(glass: Glass, clock: Clock) -> Iterator[OledDisplay]:
     made.close()
 
 
-def test_it_is_a_display_of_the_door(panel: OledDisplay) -> None:
+def test_it_satisfies_the_doors_display_protocol(panel: OledDisplay) -> None:
     screen: Display = panel
     assert screen.trouble() is None
 
 
-def test_shows_what_the_door_says(panel: OledDisplay, glass: Glass) -> None:
+def test_it_shows_what_the_door_says(panel: OledDisplay, glass: Glass) -> None:
     for name in ("idle", "welcome", "deny-already-used"):
         panel.show(SCREENS[name])
         glass.shows(picture(name))
 
 
-def test_on_lumas_own_dummy_device() -> None:
+def test_it_works_with_lumas_own_dummy_device() -> None:
     taken = threading.Event()
 
     class Noticing(dummy):  # type: ignore[misc]
@@ -155,7 +155,7 @@ def test_on_lumas_own_dummy_device() -> None:
     assert device.image.tobytes() == bytes(128 * 64 // 8)
 
 
-def test_what_stands_still_is_sent_once(panel: OledDisplay, glass: Glass) -> None:
+def test_an_unchanged_screen_is_sent_once(panel: OledDisplay, glass: Glass) -> None:
     panel.show(SCREENS["welcome"])
     glass.shows(picture("welcome"))
     panel.show(replace(SCREENS["welcome"]))  # another value that says the same
@@ -171,7 +171,9 @@ def test_a_guest_list_turns_with_the_clock(panel: OledDisplay, glass: Glass, clo
     glass.shows(picture("vip-host", t=2.5))
 
 
-def test_the_same_words_again_go_on_turning(panel: OledDisplay, glass: Glass, clock: Clock) -> None:
+def test_showing_the_same_list_again_does_not_restart_it(
+    panel: OledDisplay, glass: Glass, clock: Clock
+) -> None:
     panel.show(SCREENS["vip-host"])
     glass.shows(picture("vip-host"))
     clock.now += 2.0
@@ -216,7 +218,7 @@ def test_a_new_fault_after_a_quiet_hour_is_bright(panel: OledDisplay, glass: Gla
 @pytest.mark.parametrize(
     "name", ["idle", "idle-offline", "out-of-order-camera", "closed", "free-passage-offline"]
 )
-def test_what_stands_for_hours_moves_a_few_pixels_every_minute(
+def test_a_screen_that_stands_for_hours_moves_a_few_pixels_every_minute(
     panel: OledDisplay, glass: Glass, clock: Clock, name: str
 ) -> None:
     seen = set()
@@ -228,7 +230,7 @@ def test_what_stands_for_hours_moves_a_few_pixels_every_minute(
     assert len(seen) == 15
 
 
-def test_a_panel_that_fails_is_told_once_and_comes_back(
+def test_a_panel_that_fails_is_logged_once_and_recovers(
     panel: OledDisplay, glass: Glass, clock: Clock
 ) -> None:
     with capture_logs() as logs:
@@ -269,9 +271,7 @@ def test_a_panel_missing_at_the_start_is_found_later(glass: Glass, clock: Clock)
     assert panel.trouble() is None
 
 
-def test_a_panel_that_hangs_when_it_is_made_holds_up_nobody_and_is_told_of(
-    glass: Glass, clock: Clock
-) -> None:
+def test_a_panel_that_hangs_when_it_is_made_delays_nobody_and_is_reported(glass: Glass, clock: Clock) -> None:
     glass.answers.clear()
     panel = OledDisplay(glass.make, "en", ZONE, clock)
     panel.show(SCREENS["welcome"])
@@ -307,7 +307,7 @@ def test_a_panel_that_worked_and_hangs_is_trouble_until_it_answers(
 
 
 CODES = ("MGY-PF-20250115-7K3M9QX2VD5RTA0HQ", "MGY-GA-20260228-0000ZZZZ1111WWWWX")
-"""Two tickets of one shape."""
+"""Two tickets of the same shape."""
 
 
 def typed(code: str) -> bytes:
@@ -344,7 +344,7 @@ def test_a_panel_shows_the_code_that_is_being_typed(panel: OledDisplay, glass: G
 
 
 def test_a_file_and_a_terminal_never_get_a_typed_code(keeping: Keeping, glass: Glass, clock: Clock) -> None:
-    """Invariant 17: what is on disk or in the system's log tells no ticket's secret."""
+    """Invariant 17: nothing on disk or in the system's log reveals a ticket's secret."""
     panel = OledDisplay(keeping.make, "en", ZONE, clock)
     for code in CODES:
         panel.show(Typing(text=code))
@@ -356,7 +356,9 @@ def test_a_file_and_a_terminal_never_get_a_typed_code(keeping: Keeping, glass: G
     assert not set(glass.pictures) & {typed(code) for code in CODES}
 
 
-def test_nor_do_they_when_they_failed_in_between(keeping: Keeping, glass: Glass, clock: Clock) -> None:
+def test_a_file_or_terminal_that_recovers_still_gets_no_typed_code(
+    keeping: Keeping, glass: Glass, clock: Clock
+) -> None:
     panel = OledDisplay(keeping.make, "en", ZONE, clock)
     panel.show(SCREENS["idle"])
     glass.shows(picture("idle"))
@@ -373,7 +375,7 @@ def test_nor_do_they_when_they_failed_in_between(keeping: Keeping, glass: Glass,
     assert typed(CODES[0]) not in glass.pictures
 
 
-def test_a_code_is_not_written_before_it_is_known_what_shows_it(glass: Glass, clock: Clock) -> None:
+def test_a_typed_code_stays_dots_until_the_kind_of_screen_is_known(glass: Glass, clock: Clock) -> None:
     glass.unplugged = True
     panel = OledDisplay(glass.make, "en", ZONE, clock)
     until(lambda: panel.trouble() is not None)
@@ -414,10 +416,10 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__ + str(error)[:12])
-def test_a_panel_lost_in_the_middle_shows_the_newest_screen_on_its_return(
+def test_a_panel_that_comes_back_shows_the_newest_screen(
     panel: OledDisplay, glass: Glass, clock: Clock, error: Exception
 ) -> None:
-    """Whatever the driver raises; a screen that came and went meanwhile is never shown."""
+    """Whatever the driver raised. A screen that came and went in between is never shown."""
     panel.show(SCREENS["idle"])
     glass.shows(picture("idle"))
     glass.error, glass.unplugged = error, True
@@ -433,10 +435,10 @@ def test_a_panel_lost_in_the_middle_shows_the_newest_screen_on_its_return(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__ + str(error)[:12])
-def test_a_panel_unplugged_while_nothing_changes_is_noticed_and_back_by_itself_within_15_s(
+def test_a_panel_unplugged_under_an_unchanged_screen_is_back_within_15_s(
     glass: Glass, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Quality 7.1, invariant 13. The door says nothing: time alone brings the picture back."""
+    """Quality 7.1, invariant 13. The door sends no new screen; time alone brings the picture back."""
     assert REFRESH_S + RETRY_S + FRAME_S <= 15
     monkeypatch.setattr(display.panel.oled, "REFRESH_S", 0.01)
     monkeypatch.setattr(display.panel.oled, "RETRY_S", 0.01)

@@ -1,4 +1,4 @@
-"""The test a panel is tried with."""
+"""The self-test of a panel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = [NORM, WIDE]
 
 
 class Glass:
-    """A working panel that remembers what it showed; it may break after so many pictures."""
+    """A working panel that remembers what it showed; it can break after a number of pictures."""
 
     def __init__(self, size: Size, breaks_after: int | None = None) -> None:
         self.width, self.height = size
@@ -76,6 +76,6 @@ def test_every_page_of_the_test_is_a_sample() -> None:
     assert set(PAGES) <= set(samples())
 
 
-def test_a_panel_that_breaks_in_the_middle_is_said_in_words() -> None:
+def test_a_panel_that_breaks_during_the_test_is_reported_in_words() -> None:
     with pytest.raises(HardwareError, match=r"no longer takes pictures.*timed out"):
         show_test(Glass(NORM, breaks_after=3), "en", ZONE, wait=lambda _seconds: None)

@@ -1,4 +1,4 @@
-"""Whatever the names and numbers: everything is drawn, inside the panel, nothing over anything else."""
+"""Whatever the names and numbers, everything is drawn inside the panel and nothing overlaps."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -110,7 +110,7 @@ screens: st.SearchStrategy[Screen] = st.one_of(
 
 
 def boxes(page: Page, size: tuple[int, int]) -> Iterator[list[Box]]:
-    """Everything that is painted at the same time, by its rectangle: once for each leaf."""
+    """The rectangles of everything painted at the same time, once for each leaf."""
     plan = layout(page, size)
     marks = [Box(x=plan.mark[0], y=plan.mark[1], w=MARK, h=MARK)] if plan.mark is not None else []
     frames = [plan.frame] if plan.frame is not None else []
@@ -133,9 +133,9 @@ def painted_words(page: Page, size: tuple[int, int]) -> set[str]:
     plan = layout(page, size)
     rows = [text.text for text in plan.texts]
     rows += [text.text for leaf in plan.leaves for text in leaf.texts]
-    # halves of a hyphenated name stand below each other and read on
+    # the halves of a hyphenated name stand on two rows and are read as one word
     words = " ".join(rows).replace("·", " ")
-    return set(words.replace("- ", "-").split()) | set(words.split())  # "--:--" is no half of a name
+    return set(words.replace("- ", "-").split()) | set(words.split())  # "--:--" is not half of a name
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -154,7 +154,7 @@ def test_any_screen_is_drawn_inside_the_panel_and_nothing_overlaps(
 
 @pytest.mark.parametrize("size", SIZES)
 @given(screen=screens)
-def test_text_is_whole_or_moves(size: tuple[int, int], screen: Screen) -> None:
+def test_text_fits_its_box_or_moves(size: tuple[int, int], screen: Screen) -> None:
     plan = layout(compose(screen, "es", ZONE), size)
     for text in plan.texts + tuple(text for leaf in plan.leaves for text in leaf.texts):
         assert text.moves or text.width <= text.box.w
@@ -198,7 +198,7 @@ def test_offline_is_a_lit_bar_across_the_whole_panel() -> None:
         assert not any(online.getpixel((x, 0)) for x in range(128))
 
 
-def test_times_of_another_zone_are_the_venues() -> None:
+def test_a_time_in_another_zone_is_shown_in_the_venues_zone() -> None:
     at = datetime.fromisoformat("2025-02-01T06:04:00+02:00")
     screen = Idle(event="X", gate_name="G", inside=0, capacity=0, now=at)
     assert compose(screen, "en", ZONE).lines[-1] == "22:04"
@@ -233,14 +233,14 @@ def lit(picture: Image.Image) -> int:
     return sum(picture.histogram()[1:])
 
 
-def test_standing_pages_take_another_place_every_minute_a_few_pixels_apart() -> None:
+def test_standing_pages_shift_by_a_few_pixels_every_minute() -> None:
     places = [walk(minute) for minute in range(15)]
     assert len(set(places)) == 15
     assert all(-2 <= dx <= 2 and 0 <= dy <= 2 for dx, dy in places)
     assert walk(0) == walk(15) == (0, 0)
 
 
-def test_what_may_stand_for_hours_is_what_no_time_ends() -> None:
+def test_only_pages_without_a_time_limit_are_standing() -> None:
     standing = {name for name, screen in samples().items() if compose(screen, "en", ZONE).standing}
     kinds = ("idle", "out-of-order", "starting", "updating", "closed", "held-open", "free-passage")
     assert standing == {name for name in samples() if name.startswith(kinds)}
@@ -250,7 +250,7 @@ def test_what_may_stand_for_hours_is_what_no_time_ends() -> None:
 
 
 LEAST = {(128, 64): 14, (256, 64): 20}
-"""Pixels of the font a headline has at the least: capitals of 4.3 mm on 2.4 inches (docs/wiring.md)."""
+"""The smallest font of a headline, in pixels: capitals of 4.3 mm on 2.4 inches (docs/wiring.md)."""
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -272,7 +272,7 @@ def test_the_headline_of_every_sample_is_large_and_larger_than_its_lines(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("lang", ["en", "es"])
 @pytest.mark.parametrize("part", Part)
-def test_a_fault_and_its_next_step_are_on_one_picture_that_stands(
+def test_a_fault_and_its_next_step_fit_one_still_picture(
     size: tuple[int, int], lang: Lang, part: Part
 ) -> None:
     for step, online in product(Step, (True, False)):

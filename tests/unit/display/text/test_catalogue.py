@@ -1,4 +1,4 @@
-"""The catalogues: both whole, both alike, nothing left over (domain 2.4)."""
+"""Both catalogues are complete, have the same phrases, and hold nothing unused (domain 2.4)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_no_phrase_is_empty_or_untidy(lang: Lang) -> None:
         ("reason_", [reason.value for reason in REFUSALS]),
     ],
 )
-def test_every_value_a_screen_can_hold_has_its_phrase_and_no_phrase_is_of_none(
+def test_every_value_a_screen_can_hold_has_a_phrase_and_every_phrase_a_value(
     lang: Lang, prefix: str, values: list[str]
 ) -> None:
     keys = {key.removeprefix(prefix) for key in CATALOGUES[lang] if key.startswith(prefix)}
@@ -67,7 +67,7 @@ def test_every_refusal_has_a_headline_of_its_own(lang: Lang) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_every_next_step_is_another(lang: Lang) -> None:
+def test_every_next_step_has_words_of_its_own(lang: Lang) -> None:
     assert len({CATALOGUES[lang][f"step_{step.value}"] for step in Step}) == len(Step)
 
 
@@ -106,7 +106,7 @@ def verdicts() -> Iterator[Verdict]:
 
 
 def everything() -> Iterator[Screen]:
-    """Every screen there is a sample of, and whatever else the door could make of its values."""
+    """Every sample, and every other screen the door could make from its values."""
     yield from samples().values()
     yield from (VerdictScreen(verdict=verdict) for verdict in verdicts())
     first = Verdict(ruling=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, line=11, kind=Kind.GA)
@@ -147,6 +147,6 @@ def test_the_samples_show_every_part_and_every_notice_online_and_offline() -> No
 
 @pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
 @pytest.mark.parametrize("hours", [-12, 12])
-def test_a_time_at_the_end_of_the_calendar_costs_no_screen(at: datetime, hours: int) -> None:
+def test_a_time_at_the_end_of_the_calendar_can_be_shown(at: datetime, hours: int) -> None:
     zone = timezone(timedelta(hours=hours))
     assert all((clock_time(at, zone), day_of(at, "es", zone), weekday(at, "es", zone)))

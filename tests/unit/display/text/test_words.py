@@ -128,7 +128,7 @@ def test_line_8_ticket_cancelled_and_refunded() -> None:
     assert said(deny(Reason.REFUNDED)) == ("TICKET REFUNDED", "No longer valid")
 
 
-def test_line_8_a_cancelled_pass_is_no_ticket() -> None:
+def test_line_8_a_cancelled_pass_is_not_called_a_ticket() -> None:
     screen = deny(Reason.CANCELLED, kind=Kind.VIP_PASS, table=TABLE)
     assert said(screen) == ("PASS CANCELLED", "Table 12")
 
@@ -234,14 +234,14 @@ def test_line_13_already_used_at_an_unknown_time() -> None:
     assert said(deny(Reason.ALREADY_USED))[1] == "Used before, time unknown"
 
 
-def test_a_refusal_that_staff_overruled_lets_in_and_says_so() -> None:
+def test_a_refusal_that_staff_overruled_admits_and_says_so() -> None:
     screen = admit(Kind.GA, None, reason=Reason.ALREADY_USED, flags=(Flag.FORCED,))
     page = compose(screen, "en", ZONE)
     assert (page.headline, page.lines, page.icon) == ("LET IN", ("Let in by staff",), "check")
 
 
 def test_an_admission_without_its_own_history_is_a_welcome_and_nothing_else() -> None:
-    """The flag is recorded, and between guests the gate says what to do; a green check says one thing."""
+    """The flag is recorded and the gate says between guests what to do; a green check says one thing."""
     screen = admit(Kind.GA, None, flags=(Flag.HISTORY_LOST,))
     assert said(screen) == ("WELCOME",)
 
@@ -257,7 +257,7 @@ def test_an_admission_that_the_door_took_back_is_a_refusal() -> None:
 @pytest.mark.parametrize("reason", [Reason.MALFORMED, Reason.BAD_CHECKSUM, Reason.FORGED, Reason.UNKNOWN])
 @pytest.mark.parametrize("lang", ["en", "es"])
 def test_a_locked_gate_tells_a_guesser_nothing_but_to_see_staff(reason: Reason, lang: Lang) -> None:
-    """To the pixel the same, whatever was wrong with the code."""
+    """The page is the same, whatever was wrong with the code."""
     guess = deny(reason)
     locked = replace(guess, verdict=replace(guess.verdict, flags=(Flag.LOCKED,)))
     typed = replace(locked, typo=Typo(group=6, place=1, wrote="8"))
@@ -306,7 +306,7 @@ def test_nothing_but_a_code_is_veiled() -> None:
         assert (veiled(page) == page) == (not name.startswith("typing") or page.headline == "_")
 
 
-def test_focus_says_how_sharp_the_best_so_far_and_whether_a_code_is_read() -> None:
+def test_focus_shows_sharpness_the_best_so_far_and_whether_a_code_is_read() -> None:
     assert said(Focus(sharpness=287, best=412)) == ("287", "Best 412", "No code")
     assert said(Focus(sharpness=412, best=412, read=True), "es") == ("412", "Máx. 412", "Lee bien")
 
@@ -326,7 +326,7 @@ def idle(link: LinkView = ONLINE, event: str | None = "PERREO FRIDAYS", capacity
     return Idle(event=event, gate_name="GATE 1", inside=234, capacity=capacity, now=now, link=link)
 
 
-def test_idle() -> None:
+def test_idle_shows_event_gate_count_and_time() -> None:
     assert said(idle()) == ("PERREO FRIDAYS", "GATE 1", "In 234/500", "23:41")
 
 
@@ -340,14 +340,14 @@ def test_offline_idle_says_how_many_scans_wait() -> None:
     assert compose(idle(replace(OFFLINE, waiting=0)), "es", ZONE).banner == ("SIN RED · 12 min",)
 
 
-def test_alone_is_another_word_than_offline() -> None:
+def test_an_isolated_gate_says_alone_instead_of_offline() -> None:
     alone = replace(OFFLINE, isolated=True)
     assert compose(idle(alone), "en", ZONE).banner == ("ALONE · 12 min", "37 scans waiting")
     assert compose(Notice(word="closed", link=alone), "es", ZONE).banner == ("AISLADA · 12 min",)
 
 
-def test_an_old_list_is_told_instead_of_full_reception() -> None:
-    """Offline says how old the list is anyway."""
+def test_an_old_list_is_shown_instead_of_full_reception() -> None:
+    """The offline banner says how old the list is anyway."""
     old = LinkView(online=True, cache_age_s=83, stale=True)
     for screen in (idle(old), Notice(word="closed", link=old)):
         page = compose(screen, "en", ZONE)
@@ -356,20 +356,20 @@ def test_an_old_list_is_told_instead_of_full_reception() -> None:
     assert compose(idle(replace(OFFLINE, stale=True)), "en", ZONE).banner[0] == "OFFLINE · 12 min"
 
 
-def test_of_several_nights_the_count_names_its_own() -> None:
+def test_with_several_nights_the_count_names_its_night() -> None:
     matinee = replace(idle(), counted="MAT", inside=88, capacity=120)
     assert said(matinee) == ("PERREO FRIDAYS", "GATE 1", "MAT 88/120", "23:41")
     assert said(replace(matinee, capacity=0))[2] == "MAT 88"
 
 
-def test_without_the_time_idle_says_so_and_which_night_it_takes_for_tonight() -> None:
+def test_without_the_time_idle_says_so_and_names_the_night_it_assumes() -> None:
     unsure = replace(idle(), knows_time=False, doors=datetime(2025, 2, 1, 4, 0, tzinfo=UTC))
     assert said(unsure) == ("PERREO FRIDAYS", "GATE 1", "No time · Fri 31?", "--:--")
     assert said(replace(unsure, event=None, doors=None))[2] == "Clock not set"
     assert compose(unsure, "es", ZONE).lines[1] == "Sin hora · vie 31?"
 
 
-def test_another_gate_is_named_and_no_ticket_is_called_bad() -> None:
+def test_a_guest_is_sent_to_another_gate_without_calling_the_ticket_bad() -> None:
     verdict = Verdict(ruling=Ruling.DENY, reason=Reason.OTHER_GATE, line=11, other_gate="gate-2")
     assert said(VerdictScreen(verdict=verdict, place="GATE 2"))[0] == "PLEASE USE GATE 2"
     assert said(VerdictScreen(verdict=verdict))[0] == "PLEASE USE gate-2"
@@ -383,7 +383,7 @@ def test_a_gate_that_may_not_decide_alone_asks_for_staff() -> None:
     assert compose(VerdictScreen(verdict=verdict), "en", ZONE).icon == "attention"
 
 
-def test_a_double_entry_names_both_gates_and_times_that_count_first() -> None:
+def test_a_double_entry_names_both_gates_and_the_one_that_counts_first() -> None:
     at = datetime(2025, 2, 1, 4, 4, tzinfo=UTC)
     screen = DoubleEntry(
         counts=EntryPlace(gate="GATE 1", at=at), other=EntryPlace(gate="GATE 2", at=at + timedelta(minutes=1))
@@ -392,7 +392,7 @@ def test_a_double_entry_names_both_gates_and_times_that_count_first() -> None:
     assert compose(screen, "en", ZONE).seconds == 10.0
 
 
-def test_a_text_of_staff_stands_as_it_was_written() -> None:
+def test_a_text_from_staff_is_shown_as_written() -> None:
     assert said(StaffText(text="Wristbands to GATE 2")) == ("NOTICE", "Wristbands to GATE 2")
 
 
@@ -415,10 +415,10 @@ def test_age_of_the_cache(seconds: int | None, age: str) -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "es"])
-def test_every_screen_carries_the_mark(lang: Lang) -> None:
+def test_every_screen_shows_whether_the_gate_is_online(lang: Lang) -> None:
     for screen in samples(lang).values():
         page = compose(screen, lang, ZONE)
-        if not isinstance(screen, Focus):  # for whoever sets up the camera, before there is a link
+        if not isinstance(screen, Focus):  # shown while the camera is set up, before there is a link
             assert page.online is (screen.link.online and not screen.link.stale)
             assert bool(page.banner) is not page.online
 
@@ -442,6 +442,6 @@ def test_out_of_order_says_what_is_broken_and_the_next_step_in_both_languages() 
         (Notice(word="slower"), "TOO MANY CODES", "attention"),
     ],
 )
-def test_notices(screen: Notice, headline: str, icon: str) -> None:
+def test_each_notice_has_its_headline_and_icon(screen: Notice, headline: str, icon: str) -> None:
     page = compose(screen, "en", ZONE)
     assert (page.headline, page.icon) == (headline, icon)

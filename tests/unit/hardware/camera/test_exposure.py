@@ -1,4 +1,4 @@
-"""Exposure in whole flickers of the light, and the controls that fix it."""
+"""Exposure in whole flicker periods of the light, and the controls that fix it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def at_the_door(mains_hz: Mains = 60, focus: float | None = 6.0) -> Controls:
 
 
 @given(mains_hz=MAINS, half_periods=st.integers(1, 1000), fps=st.integers(1, 80))
-def test_the_exposure_is_always_whole_flickers_and_never_longer_than_a_frame(
+def test_the_exposure_is_whole_flicker_periods_and_never_longer_than_a_frame(
     mains_hz: Mains, half_periods: int, fps: int
 ) -> None:
     exposure = exposure_us(mains_hz, half_periods, fps)
@@ -28,7 +28,7 @@ def test_the_exposure_is_always_whole_flickers_and_never_longer_than_a_frame(
 
 
 @given(mains_hz=MAINS, half_periods=st.integers(1, 1000), fps=st.integers(1, 80))
-def test_as_many_flickers_as_asked_for_if_they_fit_into_a_frame(
+def test_the_exposure_has_as_many_flicker_periods_as_asked_for_if_they_fit(
     mains_hz: Mains, half_periods: int, fps: int
 ) -> None:
     flicker_us = 1_000_000 / (2 * mains_hz)
@@ -41,12 +41,12 @@ def test_as_many_flickers_as_asked_for_if_they_fit_into_a_frame(
     ("mains_hz", "half_periods", "exposure"),
     [(50, 1, 10_000), (50, 3, 30_000), (50, 4, 30_000), (60, 1, 8333), (60, 3, 25_000)],
 )
-def test_exposures_at_25_frames_a_second(mains_hz: Mains, half_periods: int, exposure: int) -> None:
+def test_the_exposures_at_25_frames_a_second(mains_hz: Mains, half_periods: int, exposure: int) -> None:
     assert exposure_us(mains_hz, half_periods, 25) == exposure
 
 
 @pytest.mark.parametrize(("mains_hz", "most"), [(50, 90), (60, 107)])
-def test_too_many_frames_a_second_are_refused_with_the_most_there_can_be(mains_hz: Mains, most: int) -> None:
+def test_too_many_frames_a_second_are_refused_with_the_maximum(mains_hz: Mains, most: int) -> None:
     assert exposure_us(mains_hz, 1, most)
     with pytest.raises(ValueError, match=f"set fps to {most} or less"):
         exposure_us(mains_hz, 1, most + 1)
@@ -58,7 +58,7 @@ def test_numbers_below_one_are_refused(half_periods: int, fps: int) -> None:
         exposure_us(50, half_periods, fps)
 
 
-def test_everything_automatic_is_off_and_the_lens_stands_still() -> None:
+def test_everything_automatic_is_off_and_the_lens_is_fixed() -> None:
     assert at_the_door() == {
         "AeEnable": False,
         "AwbEnable": False,
@@ -76,10 +76,10 @@ def test_without_a_focus_the_lens_focuses_by_itself() -> None:
 
 
 @pytest.mark.parametrize(("gain", "focus"), [(0.5, 6.0), (8.0, -1.0)])
-def test_a_gain_or_focus_that_no_camera_has_is_refused(gain: float, focus: float) -> None:
+def test_an_impossible_gain_or_focus_is_refused(gain: float, focus: float) -> None:
     with pytest.raises(ValueError, match="gain must be"):
         controls_for(mains_hz=50, half_periods=1, gain=gain, focus=focus, fps=25)
 
 
-def test_the_controls_fit_the_camera_they_are_for() -> None:
+def test_the_controls_are_kept_in_the_cameras_spec() -> None:
     assert CameraSpec(driver="picamera2", controls=at_the_door()).controls == at_the_door()

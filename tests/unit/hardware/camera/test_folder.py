@@ -1,4 +1,4 @@
-"""Cameras that look at files, and what a picture looks like from them."""
+"""Cameras that read files, and the frames they make of pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _raws(frame: Frame) -> list[bytes]:
 
 
 def _aged(path: Path) -> Path:
-    """A file that was last changed long enough ago to be judged."""
+    """Make the file's last change long enough ago for the file to be judged."""
     long_ago = path.stat().st_mtime - SETTLE_S - 1
     os.utime(path, (long_ago, long_ago))
     return path
@@ -53,7 +53,7 @@ def test_an_empty_folder_is_a_dark_frame(tmp_path: Path) -> None:
     assert not frame.grey.any()
 
 
-def test_a_picture_is_held_up_then_moved_to_seen(tmp_path: Path) -> None:
+def test_a_picture_is_shown_and_then_moved_to_seen(tmp_path: Path) -> None:
     _save(code("A"), tmp_path / "a.png")
     camera = FolderCamera(_spec(tmp_path))
     frames = _frames(camera, 4)
@@ -70,7 +70,7 @@ def test_a_picture_is_held_for_its_time(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").exists()
 
 
-def test_pictures_come_oldest_first_with_a_dark_frame_between(tmp_path: Path) -> None:
+def test_pictures_come_oldest_first_with_a_dark_frame_in_between(tmp_path: Path) -> None:
     _save(code("NEW"), tmp_path / "a.png")
     _aged(_save(code("OLD"), tmp_path / "b.png"))
     frames = _frames(FolderCamera(_spec(tmp_path)), 5)
@@ -85,7 +85,7 @@ def test_the_same_name_twice_replaces_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["a-2.png", "a.png"]
 
 
-def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("not a picture")
     _aged(tmp_path / "bad.png")
     frames = _frames(FolderCamera(_spec(tmp_path)), 3)
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:
     assert (tmp_path / "refused" / "bad.png").is_file()
 
 
-def test_what_a_folder_tells_of_a_file_never_has_its_name(tmp_path: Path) -> None:
+def test_a_files_name_is_never_reported(tmp_path: Path) -> None:
     _save(code("A"), tmp_path / "MGY-PF-SECRET.png")
     _aged(tmp_path / "MGY-PF-SECRET.png")
     (tmp_path / "bad.MGY-PF-SECRET").write_text("not a picture")
@@ -112,10 +112,10 @@ def test_an_alias_tells_files_apart_and_keeps_the_ending_of_a_picture() -> None:
 
 
 class Crash(BaseException):
-    """Ends the camera's process, as a crash in native code does."""
+    """Ends the camera's process as a crash in native code would."""
 
 
-def test_a_file_that_ended_the_camera_twice_is_set_aside_unread(
+def test_a_file_that_crashed_the_camera_twice_is_set_aside_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _aged(_save(code("EVIL"), tmp_path / "evil.png"))
@@ -139,7 +139,7 @@ def test_a_file_that_ended_the_camera_twice_is_set_aside_unread(
     assert [path.name for path in (tmp_path / "refused").iterdir()] == ["evil.png"]
 
 
-def test_a_file_that_ended_the_camera_once_is_tried_again(
+def test_a_file_that_crashed_the_camera_once_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _aged(_save(code("A"), tmp_path / "a.png"))
@@ -155,7 +155,7 @@ def test_a_file_that_ended_the_camera_once_is_tried_again(
     assert not list((tmp_path / "refused").iterdir())
 
 
-def test_a_marker_cut_short_by_a_loss_of_power_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_marker_cut_short_by_a_power_cut_is_ignored(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     for content in ("", "key", "key two", "other 2", "a b c"):
         marker.write_text(content)
@@ -184,13 +184,13 @@ def test_hidden_files_and_folders_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / ".a.png.part").exists()
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(HardwareError, match="does not exist") as broken:
         open_camera(_spec(tmp_path / "none"))
     assert broken.value.part == "camera"
 
 
-def test_a_folder_taken_away_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_vanished_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "camera"
     folder.mkdir()
     camera = FolderCamera(_spec(folder))
@@ -213,7 +213,7 @@ def test_a_list_of_pictures_is_shown_once(tmp_path: Path) -> None:
     assert camera.grab(0) is None
 
 
-def test_a_large_picture_of_a_list_is_made_to_fit_a_slot(tmp_path: Path) -> None:
+def test_a_large_picture_of_a_list_is_scaled_to_fit_a_slot(tmp_path: Path) -> None:
     large = _save(np.full((3000, 4000), 255, dtype=np.uint8), tmp_path / "large.png")
     frame = FilesCamera(CameraSpec(driver="files", files=(str(large),))).grab(0)
     assert frame is not None
@@ -239,7 +239,7 @@ def test_a_code_without_a_margin_gets_one() -> None:
         (CameraSpec(driver="v4l2", device="/dev/null"), "does not work"),
     ],
 )
-def test_a_missing_webcam_is_named(spec: CameraSpec, says: str) -> None:
+def test_a_missing_webcam_is_reported(spec: CameraSpec, says: str) -> None:
     with pytest.raises(HardwareError, match=says) as broken:
         open_camera(spec)
     assert broken.value.step

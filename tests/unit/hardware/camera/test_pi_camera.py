@@ -1,4 +1,4 @@
-"""The Pi camera adapter against a stand-in that has picamera2's shapes and errors (0.3.38)."""
+"""The Pi camera adapter against a stand-in with picamera2's shapes and errors (0.3.38)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPEC = CameraSpec(driver="picamera2", size=(640, 480), controls={"ExposureTime":
 
 
 class FakePicamera2:
-    """A Camera Module 2: a fixed lens. `silent`: it gives no frame. `busy`: another process holds it.
+    """A Camera Module 2, which has a fixed lens. `silent`: it gives no frame. `busy`: another process has it.
 
     `breaks`: what asking for a frame raises.
     """
@@ -99,13 +99,13 @@ class Undated(FakePicamera2):
 
 
 class Mismatched(FakePicamera2):
-    """Seen of picamera2 where the buffer is larger than the picture."""
+    """An error seen from picamera2 when the buffer is larger than the picture."""
 
     breaks = ValueError("cannot reshape array of size 462848 into shape (720,640)")
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
-def test_a_frame_is_the_brightness_without_padding_and_colour(size: tuple[int, int]) -> None:
+def test_a_frame_is_the_brightness_without_padding_or_colour(size: tuple[int, int]) -> None:
     camera = PiCamera(msgspec.structs.replace(SPEC, size=size), FakePicamera2)
     for _ in range(3):
         frame = camera.grab(1.0)
@@ -122,7 +122,7 @@ def test_a_frame_says_when_it_was_taken() -> None:
     assert frame.taken_at == pytest.approx(12.3456789)
 
 
-def test_a_frame_without_a_time_is_a_frame() -> None:
+def test_a_frame_without_a_time_is_still_a_frame() -> None:
     frame = PiCamera(SPEC, Undated).grab(1.0)
     assert frame is not None
     assert frame.taken_at is None
@@ -142,7 +142,7 @@ def test_the_stream_keeps_its_shape_and_sees_the_whole_view(
     assert config["controls"] == {"FrameDurationLimits": (40_000, 40_000), "ExposureTime": 10_000}
 
 
-def test_controls_the_camera_does_not_have_are_left_out_and_said_once(
+def test_controls_the_camera_does_not_have_are_left_out_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     controls: dict[str, bool | int | float] = {"LensPosition": 6.0, "AfMode": 0, "ExposureTime": 10_000}
@@ -154,23 +154,23 @@ def test_controls_the_camera_does_not_have_are_left_out_and_said_once(
     ]
 
 
-def test_a_silent_camera_is_none_and_no_request_for_a_frame_stays_behind() -> None:
+def test_a_silent_camera_gives_none_and_leaves_no_pending_request() -> None:
     assert PiCamera(SPEC, Silent).grab(0.01) is None
     assert FakePicamera2.made[-1].calls[-1] == "cancel"
 
 
-def test_not_waiting_at_all_is_still_a_wait_for_a_frame() -> None:
+def test_a_wait_of_zero_still_returns_a_frame() -> None:
     assert PiCamera(SPEC, FakePicamera2).grab(0.0) is not None
 
 
-def test_what_goes_wrong_inside_picamera2_is_said_in_words() -> None:
+def test_an_error_inside_picamera2_is_reported_in_words() -> None:
     with pytest.raises(HardwareError, match=r"The camera stopped working \(cannot reshape") as broken:
         PiCamera(SPEC, Mismatched).grab(1.0)
     assert broken.value.part == "camera"
 
 
 @pytest.mark.parametrize(("driver", "says"), [(NoCamera, "No camera is connected"), (Busy, "resource busy")])
-def test_a_missing_or_taken_camera_is_named(driver: type[FakePicamera2], says: str) -> None:
+def test_a_missing_or_busy_camera_is_reported(driver: type[FakePicamera2], says: str) -> None:
     with pytest.raises(HardwareError, match=says) as broken:
         PiCamera(SPEC, driver)
     assert broken.value.part == "camera"

@@ -1,4 +1,4 @@
-"""A list of pictures and processes that end in the middle of it."""
+"""A list of pictures, shown by processes that may crash in the middle of it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hardware.camera.picture_list import PictureList
 from hardware.camera.tried_files import TRIES
 
 
-def test_a_new_process_begins_with_the_picture_the_last_one_did_not_show() -> None:
+def test_a_new_process_begins_with_the_picture_the_previous_one_did_not_show() -> None:
     series = PictureList(["a", "b", "c"])
     series.shown()
     assert series.ended() == ""
     assert series.left == ("b", "c")
 
 
-def test_a_picture_that_ends_two_processes_is_skipped() -> None:
+def test_a_picture_that_crashes_two_processes_is_skipped() -> None:
     series = PictureList(["evil", "good"])
     assert [series.ended() for _ in range(TRIES)] == ["", "evil"]
     assert series.left == ("good",)

@@ -1,4 +1,4 @@
-"""The webcam driver against a stand-in for the kernel that keeps its rules about buffers."""
+"""The webcam driver against a stand-in for the kernel that follows its rules about buffers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _shade(value: int) -> Grey:
     return np.full((HEIGHT, WIDTH), value, dtype=np.uint8)
 
 
-def test_a_frame_is_its_brightness_and_its_buffer_goes_back(kernel: Kernel) -> None:
+def test_a_frame_is_its_brightness_and_its_buffer_is_returned(kernel: Kernel) -> None:
     camera = _webcam(kernel)
     grey = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     kernel.show(yuyv(grey))
@@ -76,8 +76,8 @@ def test_a_frame_knows_when_it_was_taken(kernel: Kernel) -> None:
     camera.close()
 
 
-def test_a_frame_kept_from_before_it_was_asked_for_is_not_given(kernel: Kernel) -> None:
-    """Asked for rarely, a driver fills its three buffers and drops what comes after."""
+def test_a_frame_buffered_before_the_request_is_not_given(kernel: Kernel) -> None:
+    """A driver that is rarely asked fills its three buffers and drops later frames."""
     camera = _webcam(kernel)
     kernel.show(yuyv(_shade(10)), taken_at=time.monotonic() - 0.9)
     kernel.after_requeue = lambda: kernel.show(yuyv(_shade(20)), taken_at=time.monotonic())
@@ -100,7 +100,9 @@ def test_a_driver_that_gives_only_old_frames_gives_them_with_their_age(kernel: K
 
 
 @pytest.mark.parametrize(("sequence", "same"), [(7, True), (0, False)])
-def test_a_driver_without_a_clock_repeats_itself_by_number(kernel: Kernel, sequence: int, same: bool) -> None:
+def test_without_timestamps_a_repeated_frame_is_known_by_its_sequence_number(
+    kernel: Kernel, sequence: int, same: bool
+) -> None:
     camera = _webcam(kernel)
     frames = []
     for _ in range(2):
@@ -112,7 +114,7 @@ def test_a_driver_without_a_clock_repeats_itself_by_number(kernel: Kernel, seque
     camera.close()
 
 
-def test_a_webcam_pulled_out_is_named(kernel: Kernel) -> None:
+def test_an_unplugged_webcam_is_reported(kernel: Kernel) -> None:
     camera = _webcam(kernel)
     kernel.gone = True
     with pytest.raises(HardwareError, match="No such device") as broken:
@@ -122,14 +124,14 @@ def test_a_webcam_pulled_out_is_named(kernel: Kernel) -> None:
     camera.close()
 
 
-def test_a_webcam_another_program_uses_is_named(kernel: Kernel) -> None:
+def test_a_webcam_another_program_uses_is_reported(kernel: Kernel) -> None:
     kernel.busy = True
     with pytest.raises(HardwareError, match="being used by another program") as broken:
         _webcam(kernel)
     assert broken.value.step is Step.CAMERA_BUSY
 
 
-def test_a_camera_with_no_known_format_is_named(kernel: Kernel) -> None:
+def test_a_camera_with_no_known_format_is_reported(kernel: Kernel) -> None:
     kernel.offers = "H264"
     with pytest.raises(HardwareError, match="offers none of GREY"):
         _webcam(kernel)
@@ -140,7 +142,7 @@ def _pix(name: str, stride: int) -> v.PixFormat:
 
 
 @pytest.mark.parametrize("name", ["GREY", "NV12", "YU12"])
-def test_planar_formats_are_their_first_plane(name: str) -> None:
+def test_a_planar_format_is_read_from_its_first_plane(name: str) -> None:
     rows = np.random.default_rng(3).integers(0, 256, (HEIGHT * 3 // 2, 80), dtype=np.uint8)
     grey = to_grey(rows.tobytes(), _pix(name, 80))
     assert grey is not None
@@ -156,7 +158,7 @@ def test_motion_jpeg_is_unpacked_and_garbage_is_none() -> None:
     assert to_grey(b"\xff\xd8garbage", _pix("MJPG", 0)) is None
 
 
-def test_request_numbers_are_the_kernels() -> None:
+def test_request_numbers_match_the_kernels() -> None:
     """As a C compiler prints them from linux/videodev2.h on a 64-bit machine."""
     assert ctypes.sizeof(ctypes.c_void_p) == 8, "a gate is a 64-bit machine; the numbers differ on others"
     ours = [v.QUERYCAP, v.S_FMT, v.REQBUFS, v.QUERYBUF, v.QBUF, v.DQBUF, v.STREAMON, v.STREAMOFF, v.S_PARM]
@@ -166,7 +168,7 @@ def test_request_numbers_are_the_kernels() -> None:
     ]
 
 
-def test_fields_are_where_the_kernel_has_them() -> None:
+def test_struct_fields_are_at_the_kernels_offsets() -> None:
     assert (v.Format.fmt.offset, v.Buffer.m.offset, v.Buffer.length.offset) == (8, 64, 72)
     assert v.StreamParm.timeperframe.offset == 12
     assert v.Capability.device_caps.offset == 88

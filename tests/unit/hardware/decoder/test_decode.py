@@ -1,4 +1,4 @@
-"""The cascade: reads what is ours, leaves out what is not, and stumbles over nothing."""
+"""The cascade of decoders reads our codes, skips others, and survives any picture."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _raws(grey: Grey, effort: Effort = Effort.STILL) -> list[bytes]:
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_reads_a_clean_code_first_time(effort: Effort) -> None:
+def test_a_clean_code_is_read_by_the_first_decoder(effort: Effort) -> None:
     result = read_codes(code(GOOD), effort)
     assert [found.raw for found in result.found] == [GOOD.encode()]
     assert result.decoder == "zxing"
     assert result.ms > 0
 
 
-def test_offset_is_the_distance_from_the_middle() -> None:
+def test_the_offset_of_a_code_is_its_distance_from_the_middle() -> None:
     frame = np.full((480, 640), 255, dtype=np.uint8)
     picture = code(GOOD, scale=3)
     side = picture.shape[0]
@@ -56,7 +56,7 @@ def test_the_same_code_twice_in_a_picture_is_one() -> None:
 
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("path", sorted(shared("door/empty-640x480").iterdir()), ids=lambda path: path.stem)
-def test_nothing_is_found_where_nothing_is(path: Path, effort: Effort) -> None:
+def test_nothing_is_found_in_a_picture_without_a_code(path: Path, effort: Effort) -> None:
     assert read_codes(load_picture(path), effort).found == ()
 
 
@@ -69,7 +69,7 @@ def test_a_good_code_is_read_beside_any_hostile_one(path: Path, effort: Effort) 
     assert GOOD.encode() in _raws(beside(code(GOOD), picture), effort)
 
 
-def test_hostile_codes_are_read_to_the_byte_or_not_at_all() -> None:
+def test_hostile_codes_are_read_exactly_or_not_at_all() -> None:
     folder = shared("door/hostile")
     labels = json.loads((folder / "labels.json").read_text())
     for name, label in labels.items():
@@ -81,14 +81,14 @@ def test_hostile_codes_are_read_to_the_byte_or_not_at_all() -> None:
     assert _raws(load_picture(folder / "bytes-0-255.png")) == [bytes(range(256))]
 
 
-def test_every_part_of_a_sequence_is_left_out() -> None:
+def test_every_part_of_a_structured_append_sequence_is_skipped() -> None:
     for part in parts(GOOD * 3, 3):
         assert _raws(part) == []
         assert _raws(255 - part) == []
         assert _raws(np.ascontiguousarray(np.rot90(part))) == []
 
 
-def test_a_damaged_corner_that_looks_like_a_part_is_read_all_the_same() -> None:
+def test_a_code_whose_damaged_corner_looks_like_a_sequence_part_is_still_read() -> None:
     picture = code(GOOD, scale=6)
     last = picture.shape[0] - 4 * 6  # beyond the margin of four modules
     corner = picture[last - 12 : last, last - 12 : last]
@@ -102,11 +102,11 @@ def test_a_damaged_corner_that_looks_like_a_part_is_read_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_of_a_wall_of_codes_the_one_in_the_middle_is_reported_at_any_effort(effort: Effort) -> None:
+def test_the_code_in_the_middle_of_a_wall_of_codes_is_reported_first(effort: Effort) -> None:
     assert _raws(with_good(wall(), GOOD), effort)[0] == GOOD.encode()
 
 
-def test_micro_qr_is_left_out() -> None:
+def test_micro_qr_is_skipped() -> None:
     assert _raws(code("A1B2", micro=True)) == []
 
 
@@ -127,7 +127,7 @@ def test_a_small_code_in_a_large_photograph_is_read() -> None:
     "shape", [(1, 1), (2, 2), (1, 640), (3, 3), (480, 1), (7, 11), (1, 20000), (20000, 1), (3, 20000)]
 )
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_pictures_of_any_shape_are_looked_at(shape: tuple[int, int], effort: Effort) -> None:
+def test_pictures_of_any_shape_are_handled(shape: tuple[int, int], effort: Effort) -> None:
     assert read_codes(np.zeros(shape, dtype=np.uint8), effort).found == ()
 
 
@@ -146,7 +146,7 @@ def test_halving_is_the_mean_of_four_within_rounding() -> None:
 
 
 @pytest.mark.parametrize("name", ["glare-00.png", "dirt-00.png"])
-def test_a_poster_hides_no_phone_from_the_second_opinion(name: str) -> None:
+def test_a_poster_in_view_does_not_keep_the_second_decoder_from_the_phone(name: str) -> None:
     frame = load_picture(shared("door/synth-640x480") / name)
     ours = _raws(frame, Effort.SECOND_OPINION)
     poster = code("https://example.org/menu", scale=3)
@@ -160,7 +160,7 @@ def _in_noise(picture: Grey, contrast: int, noise: float) -> Grey:
     return (dim + np.random.default_rng(3).normal(0, noise, dim.shape)).clip(0, 255).astype(np.uint8)
 
 
-def test_a_dim_code_in_noise_is_read_in_one_frame_which_the_unsmoothed_steps_do_not() -> None:
+def test_a_dim_code_in_noise_is_read_only_by_the_smoothing_step() -> None:
     frame = _in_noise(np.pad(code(GOOD, scale=5), 100, constant_values=255), 60, 20)
     assert not module._zxing(frame)
     assert not module._zxing(frame, module._GLOBAL)
@@ -169,7 +169,7 @@ def test_a_dim_code_in_noise_is_read_in_one_frame_which_the_unsmoothed_steps_do_
     assert result.decoder == "zxing-smooth-global"
 
 
-def test_fine_noise_is_smoothed_away_when_the_unsmoothed_steps_read_nothing() -> None:
+def test_a_fine_dim_code_in_noise_is_read_by_smoothing() -> None:
     frame = _in_noise(np.pad(code(GOOD, scale=3), 100, constant_values=255), 36, 8)
     assert not module._zxing(frame)
     assert not module._zxing(frame, module._GLOBAL)
@@ -189,8 +189,8 @@ def test_the_second_decoder_is_installed_here() -> None:
 
 
 @pytest.mark.parametrize("text", [code_id(), signed(), printed()])
-def test_a_code_in_a_gs1_symbol_is_read_as_it_is(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FNC1 in first position (ISO/IEC 18004, 7.4.8): some label software makes nothing else."""
+def test_a_code_in_a_gs1_symbol_is_read_unchanged(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FNC1 in first position (ISO/IEC 18004, 7.4.8), which some label software always writes."""
     write: Any = encoder.write_segment
 
     def marked(buffer: Any, *others: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every file that can be put in front of a gate is either a grey picture or a sentence."""
+"""Every file given to a gate is read as a grey picture or refused in words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hardware.decoder.separate_process import answer_of, decode_apart
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
-def test_reads_the_three_formats_as_grey_rows_and_columns(tmp_path: Path, ending: str) -> None:
+def test_the_three_formats_are_read_as_grey_pixels(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     Image.new("RGB", (40, 20), (200, 200, 200)).save(path)
     grey = load_picture(path)
@@ -31,7 +31,7 @@ def test_reads_the_three_formats_as_grey_rows_and_columns(tmp_path: Path, ending
     assert abs(int(grey[10, 10]) - 200) <= 2
 
 
-def test_turns_the_picture_as_its_exif_orientation_says(tmp_path: Path) -> None:
+def test_a_picture_is_turned_by_its_exif_orientation(tmp_path: Path) -> None:
     image = Image.new("L", (40, 20), 0)
     image.paste(255, (0, 0, 20, 20))  # the left half is white
     exif = Image.Exif()
@@ -43,7 +43,7 @@ def test_turns_the_picture_as_its_exif_orientation_says(tmp_path: Path) -> None:
     assert grey[35, 10] < 50
 
 
-def test_transparent_parts_are_white_paper(tmp_path: Path) -> None:
+def test_transparent_parts_are_read_as_white(tmp_path: Path) -> None:
     image = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
     image.putpixel((3, 3), (0, 0, 0, 255))
     image.save(tmp_path / "clear.png")
@@ -58,7 +58,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
 
 
 def _png_header(width: int, height: int) -> bytes:
-    """A PNG of the given size whose pixels are not there: reading them would be an error."""
+    """A PNG header of the given size without pixels, so that reading them fails."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
     return header + struct.pack(">I", 100) + b"IDAT"
@@ -82,7 +82,9 @@ def _cut_short(path: Path) -> bytes:
         (b"\xff\xd8\xff\xe0 garbage", "picture"),
     ],
 )
-def test_refuses_in_words(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_that_is_not_a_readable_picture_is_refused_in_words(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(content)
     with pytest.raises(PictureError, match=says) as refused:
@@ -92,14 +94,14 @@ def test_refuses_in_words(tmp_path: Path, content: bytes, says: str) -> None:
     assert isinstance(refused.value, MagueyError)
 
 
-def test_refuses_a_picture_cut_short(tmp_path: Path) -> None:
+def test_a_picture_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     path.write_bytes(_cut_short(path))
     with pytest.raises(PictureError, match="damaged or cut short"):
         load_picture(path)
 
 
-def test_refuses_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="no such file"):
         load_picture(tmp_path / "none.png")
     with pytest.raises(PictureError, match="is a folder"):
@@ -114,7 +116,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 
 
 def test_the_reason_for_a_log_never_has_the_path(tmp_path: Path) -> None:
-    """The system's own errors carry it in their text."""
+    """The system's own errors contain it."""
     loop = tmp_path / "secret.png"
     loop.symlink_to(loop)
     for path in (loop, tmp_path / ("secret" * 50), loop / "secret.png"):
@@ -124,7 +126,7 @@ def test_the_reason_for_a_log_never_has_the_path(tmp_path: Path) -> None:
 
 
 def _png(width: int, height: int, depth: int, colour: int) -> bytes:
-    """A grey PNG of any shape, made without holding it in memory."""
+    """A PNG of any shape, made without holding its pixels in memory."""
     samples = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     packer, row = zlib.compressobj(1), b"\0" + b"\x80" * (width * samples * depth // 8)
     body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
@@ -137,7 +139,7 @@ def _png(width: int, height: int, depth: int, colour: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(20_001, 1), (1, 20_001), (30_000_000, 1)])
-def test_a_side_that_no_camera_makes_is_refused_from_the_header(
+def test_a_side_longer_than_any_cameras_is_refused_from_the_header(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     path = tmp_path / "long.png"
@@ -147,7 +149,7 @@ def test_a_side_that_no_camera_makes_is_refused_from_the_header(
 
 
 def _jpeg_of(scans: int) -> bytes:
-    """A progressive JPEG whose last pass, which changes nothing, comes again and again."""
+    """A progressive JPEG that repeats its last pass, which changes nothing."""
     file = io.BytesIO()
     Image.new("L", (64, 64), 128).save(file, "JPEG", progressive=True)
     content = file.getvalue()
@@ -166,13 +168,13 @@ def _png_of(chunks: int) -> bytes:
 
 
 def _jpeg_with(filling: bytes) -> bytes:
-    """A good JPEG with this after its first marker."""
+    """A valid JPEG with this after its first marker."""
     file = io.BytesIO()
     Image.new("L", (10, 10)).save(file, "JPEG")
     return file.getvalue()[:2] + filling + file.getvalue()[2:]
 
 
-def test_a_file_of_far_more_pieces_than_any_picture_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_of_far_more_pieces_than_any_picture_is_refused_undecoded(tmp_path: Path) -> None:
     path = tmp_path / "pieces"
     path.write_bytes(_png_of(MAX_PIECES))
     assert load_picture(path).shape == (10, 10)
@@ -180,8 +182,8 @@ def test_a_file_of_far_more_pieces_than_any_picture_is_refused_unread(tmp_path: 
         _png_of(MAX_PIECES + 1),
         _jpeg_with(b"\xff\xfe\0\2" * MAX_PIECES),  # empty comments
         _jpeg_with(b"\xff\xd8" * MAX_PIECES),  # markers without a length
-        _jpeg_with(b"\xff" * MAX_PIECES),  # filling
-        _jpeg_with(b"\xff\xfe\0\2" + b"\0" * MAX_PIECES),  # what belongs to no segment
+        _jpeg_with(b"\xff" * MAX_PIECES),  # fill bytes
+        _jpeg_with(b"\xff\xfe\0\2" + b"\0" * MAX_PIECES),  # bytes outside any segment
     )
     for content in one_more:
         path.write_bytes(content)
@@ -190,14 +192,14 @@ def test_a_file_of_far_more_pieces_than_any_picture_is_refused_unread(tmp_path: 
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
-def test_no_picture_of_a_library_is_near_the_bound_of_pieces(tmp_path: Path, ending: str) -> None:
+def test_pictures_written_by_pillow_are_far_below_the_limit_of_pieces(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"large.{ending}"
     noise = np.random.default_rng(1).integers(0, 256, (1500, 2000), np.uint8)
     Image.fromarray(noise).save(path)
     assert not has_more(path.read_bytes(), MAX_PIECES // 10)
 
 
-def test_a_jpeg_of_more_passes_than_anybody_needs_is_refused_unread(tmp_path: Path) -> None:
+def test_a_jpeg_with_too_many_passes_is_refused_undecoded(tmp_path: Path) -> None:
     path = tmp_path / "passes.jpg"
     path.write_bytes(_jpeg_of(MAX_SCANS))
     assert load_picture(path).shape == (64, 64)
@@ -206,7 +208,7 @@ def test_a_jpeg_of_more_passes_than_anybody_needs_is_refused_unread(tmp_path: Pa
         load_picture(path)
 
 
-def test_a_file_larger_than_anybody_sends_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused_undecoded(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
@@ -230,7 +232,9 @@ def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientat
     junk=st.binary(min_size=1, max_size=8),
     kind=st.sampled_from(["PNG", "JPEG", "WEBP"]),
 )
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(place: int, junk: bytes, kind: str) -> None:
+def test_a_damaged_file_is_read_or_refused_and_raises_nothing_else(
+    place: int, junk: bytes, kind: str
+) -> None:
     file = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -246,15 +250,17 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(place: int, junk: by
 
 
 @pytest.mark.parametrize(("depth", "colour"), [(8, 0), (16, 0), (8, 6), (16, 6), (16, 4)])
-def test_a_picture_takes_a_bounded_number_of_bytes_a_pixel(tmp_path: Path, depth: int, colour: int) -> None:
-    """Sixteen bits once took twenty-one, transparency sixteen."""
+def test_decoding_a_picture_takes_a_bounded_number_of_bytes_per_pixel(
+    tmp_path: Path, depth: int, colour: int
+) -> None:
+    """Sixteen-bit pictures once took 21 bytes per pixel, transparent ones 16."""
     path, megapixels = tmp_path / "deep.png", 6
     path.write_bytes(_png(3000, 2000, depth, colour))
     assert decode_apart(path, headroom_mb=megapixels * 9 + 20).found == ()
 
 
-def test_a_file_that_ends_its_decoder_is_named_and_the_next_one_is_read(tmp_path: Path) -> None:
-    """Of more than 32 MB: what is smaller may find room that this process has left (mallopt(3))."""
+def test_a_file_that_ends_its_decoder_is_refused_and_the_next_one_is_read(tmp_path: Path) -> None:
+    """It needs more than 32 MB: a smaller one may fit into memory the process has free (mallopt(3))."""
     (tmp_path / "large.png").write_bytes(_png(6_000, 6_200, 8, 0))
     with pytest.raises(PictureError, match="not enough memory"):
         decode_apart(tmp_path / "large.png", headroom_mb=1)
@@ -267,6 +273,6 @@ def test_a_file_that_ends_its_decoder_is_named_and_the_next_one_is_read(tmp_path
 @pytest.mark.parametrize(
     ("status", "how"), [(-11, "SIGSEGV"), (-9, "SIGKILL"), (1, "status 1"), (None, "status None")]
 )
-def test_how_a_decoder_ended_is_told(status: int | None, how: str) -> None:
+def test_the_way_a_decoder_ended_is_reported(status: int | None, how: str) -> None:
     with pytest.raises(PictureError, match=how):
         answer_of(Path("ticket.png"), b"", status)

@@ -1,4 +1,4 @@
-"""How sharp a picture is: less when blurred, much the same in other light."""
+"""A picture's sharpness falls with blur and hardly changes with light."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _lit(grey: Grey, gain: float, offset: float) -> Grey:
 
 
 @pytest.mark.parametrize("path", PHONES, ids=lambda path: path.stem)
-def test_every_turn_away_from_the_focus_is_less_sharp(path: Path) -> None:
+def test_the_more_a_picture_is_blurred_the_less_sharp_it_is(path: Path) -> None:
     grey = load_picture(path)
     measured = [sharpness(grey), *(sharpness(_blurred(grey, radius)) for radius in RADII)]
     assert measured == sorted(measured, reverse=True)
@@ -44,12 +44,12 @@ def test_a_blurred_code_is_less_sharp_than_itself(scale: int, radius: float, tex
 
 @pytest.mark.parametrize("path", PHONES[::3], ids=lambda path: path.stem)
 @pytest.mark.parametrize(("gain", "offset"), [(0.3, 0), (0.5, 60), (0.7, 20)])
-def test_other_light_changes_it_by_less_than_a_tenth(path: Path, gain: float, offset: float) -> None:
+def test_other_light_changes_sharpness_by_less_than_a_tenth(path: Path, gain: float, offset: float) -> None:
     grey = load_picture(path)
     assert abs(sharpness(_lit(grey, gain, offset)) - sharpness(grey)) < 0.1 * sharpness(grey)
 
 
-def test_an_empty_wall_is_not_sharp_and_its_noise_is_less_so_than_a_code() -> None:
+def test_an_empty_wall_is_not_sharp_and_noise_is_less_sharp_than_a_code() -> None:
     assert sharpness(np.full((480, 640), 90, dtype=np.uint8)) == 0
     noise = np.random.default_rng(5).normal(40, 2, (480, 640)).clip(0, 255).astype(np.uint8)
     assert sharpness(noise) < sharpness(fit(code("A"), (640, 480)))

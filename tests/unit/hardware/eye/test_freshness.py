@@ -1,4 +1,4 @@
-"""Frames that are not what the camera sees now (invariant 13: a frozen camera)."""
+"""Frames that do not show what the camera sees now (invariant 13: a frozen camera)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def test_a_frame_older_than_a_second_is_old() -> None:
     assert stale(100.0, None, 100.1 + OLD_S) == "old"
 
 
-def test_a_frame_taken_when_the_last_one_was_is_the_last_one() -> None:
+def test_a_frame_not_newer_than_the_last_one_is_a_repeat() -> None:
     assert stale(100.0, 100.0, 100.0) == "repeated"
     assert stale(99.9, 100.0, 100.0) == "repeated"
     assert stale(100.1, 100.0, 100.1) == ""
 
 
 @given(AT, AT)
-def test_a_source_without_a_clock_is_not_judged(before: float, now: float) -> None:
+def test_a_source_without_a_clock_is_never_stale(before: float, now: float) -> None:
     assert stale(None, before, now) == ""
 
 
@@ -41,30 +41,30 @@ NOISE = st.lists(st.integers(0, 2**31), min_size=2, max_size=40)
 
 
 @given(NOISE)
-def test_a_sensor_with_the_least_noise_is_never_frozen(seeds: list[int]) -> None:
-    """One grey value up or down in a pixel of ten, and frames for as long as one likes."""
+def test_a_sensor_with_minimal_noise_is_never_frozen(seeds: list[int]) -> None:
+    """One grey value more in every tenth pixel, over any length of time."""
     still, scene = FreezeDetector(5.0), np.tile(np.arange(0, 240, dtype=np.uint8), (64, 2))
     for number, seed in enumerate(seeds):
         noise = np.random.default_rng([number, seed]).integers(0, 10, scene.shape) == 0
         assert not still.is_frozen(fingerprint(scene + noise.astype(np.uint8)), 10.0 * number)
 
 
-def test_the_same_pixels_for_longer_than_chance_allows_are_a_frozen_sensor_until_they_change() -> None:
+def test_a_sensor_is_frozen_after_identical_pixels_for_too_long_until_they_change() -> None:
     still = FreezeDetector(5.0)
     assert [still.is_frozen(7, at) for at in (0.0, 3.0, 5.0, 5.1, 60.0)] == [False, False, False, True, True]
     assert [still.is_frozen(print_, 61.0) for print_ in (8, 7)] == [False, False]
 
 
-def test_a_dark_room_or_a_covered_lens_may_look_alike_for_hours() -> None:
+def test_a_covered_lens_with_identical_frames_for_hours_is_not_frozen() -> None:
     still = FreezeDetector(5.0)
     covered = fingerprint(np.full((480, 640), 16, dtype=np.uint8))
     assert not any(still.is_frozen(covered, float(at)) for at in range(0, 7200, 60))
 
 
-def test_what_was_read_is_answered_for_a_while_and_not_later() -> None:
+def test_what_was_read_is_answered_only_for_a_while() -> None:
     assert not is_past(100.0, 100.0 + KEPT_S)
     assert is_past(100.0, 100.1 + KEPT_S)
 
 
-def test_what_was_read_outlives_the_doors_wait_for_its_journal() -> None:
+def test_what_was_read_is_kept_longer_than_the_door_waits_for_its_journal() -> None:
     assert KEPT_S >= 2 * PATIENCE_S

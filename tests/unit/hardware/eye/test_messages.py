@@ -1,4 +1,4 @@
-"""What eye and children exchange: messages survive, nonsense is refused, slots keep their bounds."""
+"""Messages between the eye and its children: packing, refusal of nonsense, and bounds of the slots."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ REPLIES: list[m.ChildReply] = [
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-def test_replies_survive(reply: m.ChildReply) -> None:
+def test_a_reply_survives_packing(reply: m.ChildReply) -> None:
     assert m.reply(m.pack(reply)) == reply
 
 
 @pytest.mark.parametrize("request_", [m.Capture(2, 0.5), m.Decode(0, 640, 480, 1)])
-def test_requests_survive(request_: m.Request) -> None:
+def test_a_request_survives_packing(request_: m.Request) -> None:
     assert m.request(m.pack(request_)) == request_
 
 
 @pytest.mark.parametrize("packet", [b"\xc1", b"{}", m.pack(m.Capture(0, 1.0)), m.pack(m.Ready())[:-2]])
-def test_what_a_child_would_never_say_is_refused(packet: bytes) -> None:
+def test_a_packet_no_child_would_send_is_refused(packet: bytes) -> None:
     with pytest.raises(UnreadableError):
         m.reply(packet)
 
 
-def test_as_many_of_the_largest_codes_as_are_reported_fit_a_packet() -> None:
+def test_sixteen_of_the_largest_codes_fit_a_packet() -> None:
     read = m.Read(0, ((b"x" * 2953, 0.123456),) * 16, 1.0)
     assert len(m.pack(read)) < m.LARGEST
 
 
-def test_slots_do_not_overlap_and_keep_their_bounds() -> None:
+def test_slots_do_not_overlap_and_refuse_access_out_of_bounds() -> None:
     slots = Slots.make(3, 4096)
     for slot in range(3):
         slots.write(slot, np.full((64, 64), slot, dtype=np.uint8))

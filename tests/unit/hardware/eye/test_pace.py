@@ -1,4 +1,4 @@
-"""How often the eye looks, by a given clock."""
+"""How often the eye takes a frame, with a clock given by the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GAPS = st.lists(st.floats(0.001, 2.0), min_size=1, max_size=200)
 
 
 def _looks(pace: LookPace, start: float, gaps: list[float]) -> list[float]:
-    """When an eye asks that comes by after each gap, as the loop of the eye does."""
+    """The times at which an eye takes a frame if its loop runs after each gap."""
     now, asked = start, []
     for gap in gaps:
         now += gap
@@ -25,14 +25,14 @@ def _looks(pace: LookPace, start: float, gaps: list[float]) -> list[float]:
 
 
 @given(FPS, GAPS)
-def test_within_a_minute_of_a_code_it_looks_whenever_it_can(fps: int, gaps: list[float]) -> None:
+def test_within_a_minute_of_a_code_the_eye_looks_whenever_it_can(fps: int, gaps: list[float]) -> None:
     scale = min(1.0, (REST_AFTER_S - 1) / sum(gaps))
     short = [gap * scale for gap in gaps]
     assert len(_looks(LookPace(resting_fps=fps, code_at=5.0), 5.0, short)) == len(short)
 
 
 @given(FPS, GAPS)
-def test_after_a_minute_without_a_code_it_looks_no_more_often_than_its_resting_rate(
+def test_after_a_minute_without_a_code_the_eye_looks_only_at_its_resting_rate(
     fps: int, gaps: list[float]
 ) -> None:
     asked = _looks(LookPace(resting_fps=fps, code_at=0.0), REST_AFTER_S, gaps)
@@ -40,10 +40,10 @@ def test_after_a_minute_without_a_code_it_looks_no_more_often_than_its_resting_r
 
 
 @given(FPS, st.lists(st.floats(0.001, 0.01), min_size=1, max_size=300))
-def test_a_phone_held_up_to_a_resting_eye_is_looked_at_within_one_resting_period(
+def test_a_phone_shown_to_a_resting_eye_is_seen_within_one_resting_period(
     fps: int, gaps: list[float]
 ) -> None:
-    """However the eye comes by, it never leaves more than a period and one of its rounds unseen."""
+    """However its loop is timed, it never leaves more than one period and one round of the loop unseen."""
     asked = [REST_AFTER_S, *_looks(LookPace(fps, 0.0, asked_at=REST_AFTER_S), REST_AFTER_S, gaps)]
     end = REST_AFTER_S + sum(gaps)
     waits = [later - earlier for earlier, later in zip(asked, [*asked[1:], end], strict=True)]

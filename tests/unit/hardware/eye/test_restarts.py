@@ -1,4 +1,4 @@
-"""What the ends of child processes say, by a given clock."""
+"""What is concluded from the ends of child processes, with a clock given by the test."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hardware.eye.restarts import FUSE, QUICK_RETRY_S, RestartPolicy
 
 LIVES = st.lists(st.tuples(st.floats(0.0, 100.0), st.booleans()), max_size=50)
 START_S = 0.4
-"""Three times what a decoder was seen to take to start."""
+"""Three times what a decoder was measured to need to start."""
 
 
 def _after(lives: list[tuple[float, bool]]) -> RestartPolicy:
-    """The ends of children that lived so long, and did what they are for or not."""
+    """The policy after children that lived this long and did or did not do their work."""
     failures, now = RestartPolicy(), 0.0
     for seconds, fruitful in lives:
         now += seconds
@@ -36,7 +36,7 @@ def test_every_end_is_counted(lives: list[tuple[float, bool]]) -> None:
     assert _after(lives).count == len(lives)
 
 
-def test_one_end_calls_nobody_and_is_mended_at_once() -> None:
+def test_a_single_end_is_no_trouble_and_is_retried_quickly() -> None:
     for fruitful in (True, False):
         failures = _after([(1.0, fruitful)])
         assert not failures.keep_coming
@@ -61,14 +61,14 @@ def test_a_child_that_worked_starts_the_count_again(worked: list[bool]) -> None:
     assert not failures.keep_coming
 
 
-def test_many_ends_in_a_short_time_are_trouble_even_if_each_did_something() -> None:
+def test_many_ends_in_a_short_time_are_trouble_even_if_each_child_worked() -> None:
     count, seconds = FUSE
     assert _after([(seconds / count, True)] * count).keep_coming
     assert not _after([(seconds / count, True)] * (count - 1)).keep_coming
     assert not _after([(seconds / (count - 1), True)] * count).keep_coming
 
 
-def test_a_child_works_only_when_it_has_proved_it() -> None:
+def test_a_child_counts_as_working_only_after_its_proof() -> None:
     failures = RestartPolicy(proof=2, in_a_row=2)
     for now in (1.0, 2.0):
         failures.delivered()
@@ -82,7 +82,7 @@ def test_a_child_works_only_when_it_has_proved_it() -> None:
     assert not failures.keep_coming
 
 
-def test_what_is_over_is_forgotten() -> None:
+def test_past_failures_can_be_forgotten() -> None:
     failures = _after([(1.0, False)] * 5)
     failures.forget()
     failures.delivered()

@@ -1,4 +1,4 @@
-"""What is typed, until Enter, Esc or somebody walks away."""
+"""A line being typed, until Enter, Esc or a long pause."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_enter_gives_the_line_once_and_forgets_it() -> None:
     assert line.read(0.0) is None
 
 
-def test_a_line_and_what_follows_it_are_read_one_after_the_other() -> None:
+def test_a_line_and_what_is_typed_after_it_are_read_separately() -> None:
     line = _typed("one")
     line.enter(0.0)
     line.put("t", 0.0)
@@ -36,13 +36,13 @@ def test_a_line_and_what_follows_it_are_read_one_after_the_other() -> None:
     assert line.read(0.0) == Typed("T", done=False)
 
 
-def test_enter_on_an_empty_line_is_no_code() -> None:
+def test_enter_on_an_empty_line_enters_nothing() -> None:
     line = TypedLine()
     line.enter(0.0)
     assert line.read(0.0) == Typed("", done=False)
 
 
-def test_backspace_takes_the_last_and_esc_all() -> None:
+def test_backspace_deletes_the_last_character_and_esc_all() -> None:
     line = _typed("abc")
     line.back(0.0)
     assert line.read(0.0) == Typed("AB", done=False)
@@ -53,13 +53,13 @@ def test_backspace_takes_the_last_and_esc_all() -> None:
     assert line.read(0.0) == Typed("", done=False)
 
 
-def test_a_line_is_bounded() -> None:
+def test_the_length_of_a_line_is_bounded() -> None:
     line = _typed("A" * (MOST + 5))
     line.enter(0.0)
     assert line.read(0.0) == Typed("A" * MOST, done=True)
 
 
-def test_half_typed_text_is_dropped_when_nobody_presses_a_key_any_more() -> None:
+def test_half_typed_text_is_dropped_after_a_pause() -> None:
     line = _typed("SECRET")
     line.read(0.0)
     assert line.read(DROP_AFTER_S - 0.1) is None
@@ -69,19 +69,19 @@ def test_half_typed_text_is_dropped_when_nobody_presses_a_key_any_more() -> None
     assert line.read(DROP_AFTER_S) == Typed("", done=False)
 
 
-def test_the_next_person_does_not_go_on_with_what_another_left() -> None:
+def test_typing_after_a_pause_starts_a_new_line() -> None:
     line = _typed("LEFT")
     line.put("N", DROP_AFTER_S)
     assert line.read(DROP_AFTER_S) == Typed("N", done=False)
 
 
-def test_an_entered_line_nobody_read_is_not_kept() -> None:
+def test_an_entered_line_that_is_not_read_in_time_is_dropped() -> None:
     line = _typed("OLD")
     line.enter(0.0)
     assert line.read(DROP_AFTER_S) is None
 
 
-def test_nothing_that_holds_it_shows_it() -> None:
+def test_typed_text_is_not_in_the_lines_repr() -> None:
     line = _typed("SECRET")
     line.enter(0.0)
     line.put("X", 0.0)

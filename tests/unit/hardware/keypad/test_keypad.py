@@ -1,4 +1,4 @@
-"""The keypad, fed with the bytes a kernel gives: through pipes, with real `input_event`s."""
+"""The keypad, fed through pipes with the bytes a kernel gives: real `input_event`s."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ KEYS = {character: code for code, character in reversed(evdev.CHARACTERS.items()
 
 
 def event(kind: int, code: int, value: int) -> bytes:
-    """As ``struct input_event`` of ``linux/input.h``: two longs of time, type, code, value."""
+    """A ``struct input_event`` of ``linux/input.h``: two longs of time, type, code, value."""
     return struct.pack("@llHHi", 1_700_000_000, 123_456, kind, code, value)
 
 
 def press(*codes: int) -> bytes:
-    """Each key down and up, with the scan code and the end of a report a keyboard sends too."""
+    """Each key down and up, with the scan code and the end of report that a keyboard also sends."""
     report = event(evdev.SYN, 0, 0)
     return b"".join(
         event(4, 4, 0x7001E) + event(1, code, 1) + report + event(1, code, 0) + report for code in codes
@@ -41,7 +41,7 @@ def keys(text: str) -> bytes:
 
 
 class Socket:
-    """A place one can plug a keypad into: the device is the reading end of a pipe."""
+    """A socket to plug a keypad into; the device is the reading end of a pipe."""
 
     def __init__(self) -> None:
         self._writing: int | None = None
@@ -68,7 +68,7 @@ class Socket:
         os.write(self._writing, some)
 
     def unplug(self) -> None:
-        """The device is gone, and not there to be opened either."""
+        """The device is gone and cannot be opened again."""
         self.end()
         self._wrong = OSError(errno.ENODEV, "No such device")
 
@@ -141,7 +141,7 @@ def test_other_keys_type_nothing(socket: Socket) -> None:
     keypad.close()
 
 
-def test_an_event_in_two_pieces_is_one_key(socket: Socket) -> None:
+def test_an_event_read_in_two_pieces_is_one_key(socket: Socket) -> None:
     keypad = _keypad(socket)
     whole = keys("A")
     socket.feed(whole[:30])
@@ -151,14 +151,14 @@ def test_an_event_in_two_pieces_is_one_key(socket: Socket) -> None:
     keypad.close()
 
 
-def test_when_events_were_lost_the_half_code_is_dropped(socket: Socket) -> None:
+def test_after_lost_events_the_half_typed_code_is_dropped(socket: Socket) -> None:
     keypad = _keypad(socket)
     socket.feed(keys("MGY") + event(evdev.SYN, evdev.DROPPED, 0) + keys("7") + press(evdev.ENTER))
     assert keypad.read() == Typed("7", done=True)
     keypad.close()
 
 
-def test_a_device_that_floods_the_gate_does_not_hold_it_up(socket: Socket) -> None:
+def test_a_device_that_floods_the_gate_does_not_block_it(socket: Socket) -> None:
     keypad = _keypad(socket)
     flood = keys("A") * 400
     socket.feed(flood)
@@ -194,7 +194,7 @@ def test_an_unplugged_keypad_is_trouble_once_and_comes_back_by_itself(socket: So
     assert "HALF" not in str(logs)
 
 
-def test_a_missing_keypad_is_looked_for_once_a_second(socket: Socket) -> None:
+def test_a_missing_keypad_is_retried_once_a_second(socket: Socket) -> None:
     socket.refuse(FileNotFoundError(errno.ENOENT, "No such file or directory"))
     keypad = _keypad(socket)
     for _ in range(10):
@@ -217,7 +217,7 @@ def test_a_keypad_this_account_may_not_read_says_so(socket: Socket) -> None:
     assert "`input`" in trouble.advice
 
 
-def test_closing_gives_the_device_back_and_forgets_what_was_typed(socket: Socket) -> None:
+def test_closing_releases_the_device_and_forgets_what_was_typed(socket: Socket) -> None:
     keypad = _keypad(socket)
     socket.feed(keys("SECRET") + press(evdev.ENTER) + keys("HALF"))
     assert socket.is_held()
@@ -228,8 +228,8 @@ def test_closing_gives_the_device_back_and_forgets_what_was_typed(socket: Socket
     assert keypad.read() is None
 
 
-def test_the_device_is_taken_for_the_gate_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's number of EVIOCGRAB, and that a device which refuses it is not listened to."""
+def test_the_device_is_grabbed_for_the_gate_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EVIOCGRAB has the kernel's number, and a device that refuses it is not read."""
     assert evdev.GRAB == 0x40044590
     asked: list[tuple[int, int]] = []
 
@@ -256,7 +256,7 @@ def test_without_a_name_the_first_keyboard_is_taken(tmp_path: Path, monkeypatch:
     assert keypad._path("/dev/input/by-id/x") == Path("/dev/input/by-id/x")
 
 
-def test_an_event_is_as_long_as_the_kernels() -> None:
+def test_an_event_has_the_kernels_size() -> None:
     """24 bytes on 64-bit kernels, 16 on 32-bit ones: the longs of ``struct input_event``."""
     assert evdev.EVENT.size == (24 if sys.maxsize > 2**32 else 16)
 
@@ -269,7 +269,7 @@ def pipe() -> Iterator[tuple[int, Callable[[bytes], int]]]:
     os.close(reading)
 
 
-def test_a_terminal_gives_its_lines(pipe: tuple[int, Callable[[bytes], int]]) -> None:
+def test_a_terminal_enters_whole_lines(pipe: tuple[int, Callable[[bytes], int]]) -> None:
     reading, write = pipe
     terminal: Keypad = TerminalKeypad(reading)
     assert terminal.read() is None
@@ -283,7 +283,7 @@ def test_a_terminal_gives_its_lines(pipe: tuple[int, Callable[[bytes], int]]) ->
     assert terminal.read() is None
 
 
-def test_the_end_of_standard_input_is_no_trouble() -> None:
+def test_the_end_of_standard_input_is_not_reported_as_trouble() -> None:
     reading, writing = os.pipe()
     terminal = TerminalKeypad(reading)
     os.write(writing, b"last\n")
@@ -295,7 +295,7 @@ def test_the_end_of_standard_input_is_no_trouble() -> None:
     os.close(reading)
 
 
-def test_the_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_driver_name_makes_its_keypad(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_keypad("none"), NoKeypad)
     reading, writing = os.pipe()
     with io.open(reading) as stdin:  # noqa: UP020

@@ -1,6 +1,6 @@
 """gpiozero's real lgpio pins, on a stand-in for lgpio's C library that claims as `lgGpio.c` does.
 
-There is no GPIO chip where the tests run. What is shown is every level the line is driven to.
+The tests run without a GPIO chip, so they check every level a line is driven to.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tests.unit.hardware.watched_pins import WatchedPin
 
 
 class Chip(ModuleType):
-    """`lgpio` for one chip. `driven`: what a line was driven to in turn, None while it is an input.
+    """`lgpio` for one chip. `driven`: the levels of a line in order, None while it is an input.
 
-    `pwm`: frequencies and duty cycles asked for, in turn; 0, 0 ends it.
+    `pwm`: the frequencies and duty cycles asked for, in order; 0, 0 ends it.
 
-    Taken from lg 0.2.2: an output is claimed at the level given, low if none is; claiming what
+    As in lg 0.2.2: an output is claimed at the level given, or else low; claiming what
     is an output already does nothing (`xSetAsOutput`), nor does claiming an input for input.
     """
 
@@ -86,7 +86,7 @@ def chip(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chip]:
     monkeypatch.setitem(sys.modules, "lgpio", chip)
     monkeypatch.delitem(sys.modules, "gpiozero.pins.lgpio", raising=False)
     yield chip
-    sys.modules.pop("gpiozero.pins.lgpio", None)  # it knows the stand-in
+    sys.modules.pop("gpiozero.pins.lgpio", None)  # it was imported with the stand-in
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def factory(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     factory.close()
 
 
-def test_what_gpiozero_alone_would_do_is_a_pulse(chip: Chip, factory: Any) -> None:
-    """Why `hardware.pins.gpio` is there: a line that rests at high is low for a moment."""
+def test_gpiozero_alone_would_give_a_pulse_at_the_start(chip: Chip, factory: Any) -> None:
+    """This is why `hardware.pins.gpio` exists: a line that rests at high would be low for a moment."""
     device = gpiozero.OutputDevice(17, active_high=False, initial_value=False, pin_factory=factory)
     assert chip.driven[17] == [None, 0, 1]
     device.close()
@@ -109,7 +109,7 @@ def test_what_gpiozero_alone_would_do_is_a_pulse(chip: Chip, factory: Any) -> No
     ("active_high", "on_power_loss", "locked"),
     [(True, "fail_secure", 0), (False, "fail_secure", 1), (True, "fail_safe", 1), (False, "fail_safe", 0)],
 )
-def test_no_pulse_at_start_pulse_and_stop_whatever_the_relay_rests_at(
+def test_there_is_no_unwanted_pulse_whatever_level_the_relay_rests_at(
     chip: Chip, factory: Any, active_high: bool, on_power_loss: Any, locked: int
 ) -> None:
     settings = {"active_high": active_high, "on_power_loss": on_power_loss, "factory": factory}
@@ -121,14 +121,14 @@ def test_no_pulse_at_start_pulse_and_stop_whatever_the_relay_rests_at(
     assert chip.driven[17] == pulsed
     relay.close()
     let_go = [] if on_power_loss == "fail_safe" else [None]
-    assert chip.driven[17] == pulsed + let_go, "fail-safe: never an input, whose resistor would open"
+    assert chip.driven[17] == pulsed + let_go, "fail-safe: never an input, whose pull resistor would open it"
     again = RelayTurnstile(17, **settings)
     assert chip.driven[17] == pulsed + let_go + ([locked] if let_go else [])
     again.close()
 
 
-def test_a_kept_pin_is_left_as_it_is_at_the_end_of_the_program(chip: Chip, factory: Any) -> None:
-    """What runs then: ours, then gpiozero's, which closes every pin its factory knows."""
+def test_a_kept_pin_keeps_its_level_at_the_end_of_the_program(chip: Chip, factory: Any) -> None:
+    """At exit our handler runs, then gpiozero's, which closes every pin its factory knows."""
     kept = OutputPin(17, "turnstile.pin", "turnstile", on=True, kept=True, factory=factory)
     other = OutputPin(22, "lights.green_pin", "lights", on=True, factory=factory)
     kept._leave()
@@ -140,7 +140,7 @@ def test_a_kept_pin_is_left_as_it_is_at_the_end_of_the_program(chip: Chip, facto
     assert chip.driven[17] == [None, 1]
 
 
-def test_a_light_is_dark_before_its_pin_is_let_go_of(chip: Chip, factory: Any) -> None:
+def test_a_light_is_dark_before_its_pin_is_released(chip: Chip, factory: Any) -> None:
     voice = PinVoice(red_pin=23, factory=factory)
     voice.play(Signal.CLOSED)
     until(lambda: chip.driven.get(23) == [None, 0, 1])
@@ -148,7 +148,7 @@ def test_a_light_is_dark_before_its_pin_is_let_go_of(chip: Chip, factory: Any) -
     assert chip.driven[23] == [None, 0, 1, 0, None]
 
 
-def test_a_tone_is_half_of_each_period_and_silence_is_no_pulses_at_all(
+def test_a_tone_has_a_duty_cycle_of_half_and_silence_has_no_pulses(
     chip: Chip, factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PATTERNS, Signal.ADMIT, (LightStep(green=True, tone_hz=HIGH_HZ, ms=10),))
@@ -167,7 +167,7 @@ def test_pins_made_in_two_threads_at_once_share_one_factory(monkeypatch: pytest.
 
     def choose() -> Any:
         with contextlib.suppress(threading.BrokenBarrierError):
-            both.wait(0.2)  # whoever comes second would choose one as well
+            both.wait(0.2)  # without a lock the second thread would choose one too
         factories.append(MockFactory(pin_class=WatchedPin))
         return factories[-1]
 
@@ -183,7 +183,7 @@ def test_pins_made_in_two_threads_at_once_share_one_factory(monkeypatch: pytest.
     assert len(factories) == 1
 
 
-def test_pins_are_chosen_before_anybody_needs_one_and_a_machine_without_raises_nothing(
+def test_a_pin_factory_is_chosen_early_and_a_machine_without_one_raises_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
@@ -195,13 +195,13 @@ def test_pins_are_chosen_before_anybody_needs_one_and_a_machine_without_raises_n
     assert isinstance(gpiozero.Device.pin_factory, MockFactory)
 
 
-# gpiozero closes a device that could not be made once more when it is collected
+# gpiozero closes a device that could not be made again when it is garbage-collected
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_pin_can_be_made_again_although_it_failed_the_first_time() -> None:
+def test_a_pin_can_be_made_after_it_failed_the_first_time() -> None:
     factory = MockFactory(pin_class=WatchedPin)
     pin = factory.pin(17)
     pin.refuses = True
-    failures = []  # kept, as whoever reports them does
+    failures = []  # kept alive, as the code that reports them does
     for _ in range(2):
         with pytest.raises(HardwareError, match="the wire is cut") as failed:
             OutputPin(17, "turnstile.pin", "turnstile", active_high=False, factory=factory)

@@ -1,4 +1,4 @@
-"""The contacts, driven on gpiozero's simulated pins: all are pulled up and closed to ground."""
+"""The contacts on gpiozero's simulated pins: all are pulled up, and close to ground."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PASSAGE, EXIT, FIRE, TAMPER = 5, 6, 13, 19
 
 
 class Contact(WatchedPin):
-    """A pin with a contact to ground, which wins over the pull."""
+    """A pin with a contact to ground, which overrides the pull."""
 
     is_closed = False
 
@@ -38,7 +38,7 @@ class Contact(WatchedPin):
 
 
 class Wires:
-    """What is on the other end of the pins; at rest the alarm and tamper loops are closed."""
+    """The wiring of the pins; at rest the alarm and tamper loops are closed."""
 
     def __init__(self) -> None:
         self.factory: Any = MockFactory(pin_class=Contact)
@@ -75,12 +75,12 @@ def wires() -> Iterator[Wires]:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The alarm's level is looked at so often that a test need not wait."""
+    """The alarm's level is checked so often that a test need not wait."""
     monkeypatch.setattr(fire, "LOOK_S", 0.01)
 
 
 class Heard(list[bool]):
-    """What `on_fire` was told; the first `deaf` times it raises."""
+    """The values `on_fire` was called with; the first `deaf` calls raise."""
 
     def __init__(self, deaf: int = 0) -> None:
         self.deaf, self.asked = deaf, 0
@@ -105,13 +105,13 @@ def test_bodies_and_presses_are_counted_between_readings(wires: Wires) -> None:
     wires.close(EXIT)
     assert connected.read() == Sensed(bodies=2, exits=1)
     wires.open(EXIT)
-    assert connected.read() == Sensed(), "letting go is no second press"
+    assert connected.read() == Sensed(), "releasing it is not a second press"
     wires.close(PASSAGE)
     assert connected.read().bodies == 1
     assert connected.read().bodies == 0, "a body is counted once, however long it stands there"
 
 
-def test_who_stands_in_the_sensor_when_the_gate_starts_is_no_body(wires: Wires) -> None:
+def test_somebody_in_the_sensor_when_the_gate_starts_does_not_count_as_a_body(wires: Wires) -> None:
     wires.close(PASSAGE)
     connected = wires.connect()
     wires.open(PASSAGE)
@@ -130,7 +130,7 @@ def test_a_sensor_covered_longer_than_a_body_takes_is_blocked(wires: Wires) -> N
     assert connected.read() == Sensed()
 
 
-def test_a_sensor_is_covered_while_it_is_and_not_because_somebody_walked_through(wires: Wires) -> None:
+def test_a_sensor_is_not_covered_after_somebody_has_walked_through(wires: Wires) -> None:
     connected = wires.connect()
     wires.body()
     assert connected.read() == Sensed(bodies=1)
@@ -166,7 +166,7 @@ def test_a_fire_alarm_opens_its_contact_so_a_cut_wire_is_an_alarm(wires: Wires) 
     assert connected.read() == Sensed()
 
 
-def test_a_fire_alarm_that_closes_its_contact(wires: Wires) -> None:
+def test_a_fire_alarm_can_be_wired_to_close_its_contact(wires: Wires) -> None:
     heard = Heard()
     wires.open(FIRE)
     connected = wires.connect(on_fire=heard, fire_normally_closed=False)
@@ -176,7 +176,7 @@ def test_a_fire_alarm_that_closes_its_contact(wires: Wires) -> None:
     assert connected.read().fire
 
 
-def test_an_alarm_that_is_on_already_is_told_of_at_the_start(wires: Wires) -> None:
+def test_an_alarm_that_is_already_on_is_reported_at_the_start(wires: Wires) -> None:
     heard = Heard()
     wires.open(FIRE)
     connected = wires.connect(on_fire=heard)
@@ -184,7 +184,7 @@ def test_an_alarm_that_is_on_already_is_told_of_at_the_start(wires: Wires) -> No
     assert connected.read().fire
 
 
-def test_the_alarm_is_told_of_from_the_pins_thread_while_nobody_reads(wires: Wires) -> None:
+def test_the_alarm_is_reported_from_the_pins_thread_while_nobody_reads(wires: Wires) -> None:
     threads: list[str] = []
     wires.connect(on_fire=lambda _on: threads.append(threading.current_thread().name))
     pins = threading.Thread(target=wires.open, args=(FIRE,), name="the pin driver's")
@@ -195,7 +195,7 @@ def test_the_alarm_is_told_of_from_the_pins_thread_while_nobody_reads(wires: Wir
 
 @pytest.mark.parametrize("on_fire", [None, Heard()])
 @pytest.mark.parametrize("normally_closed", [True, False])
-def test_an_alarm_that_is_over_before_anybody_reads_is_read_of_once(
+def test_an_alarm_that_is_over_before_the_next_reading_is_read_once(
     wires: Wires, on_fire: Heard | None, normally_closed: bool
 ) -> None:
     begin, end = (wires.open, wires.close) if normally_closed else (wires.close, wires.open)
@@ -217,10 +217,8 @@ def test_a_housing_opened_and_closed_between_two_readings_is_tampering(wires: Wi
 
 
 @pytest.mark.parametrize("pin", [FIRE, TAMPER])
-def test_a_contact_that_flaps_is_an_alarm_at_every_reading_and_over_when_it_rests(
-    wires: Wires, pin: int
-) -> None:
-    """Whichever level it has when it is read; or every reading would be an alarm that begins or ends."""
+def test_a_flapping_contact_is_an_alarm_at_every_reading_until_it_rests(wires: Wires, pin: int) -> None:
+    """Whatever its level when it is read; otherwise readings would alternate between alarm and none."""
     connected = wires.connect(on_fire=Heard())
     alarm = Sensed(fire=pin == FIRE, tamper=pin == TAMPER)
     for flaps in range(2, 20):
@@ -233,7 +231,7 @@ def test_a_contact_that_flaps_is_an_alarm_at_every_reading_and_over_when_it_rest
 
 
 @pytest.mark.usefixtures("often")
-def test_what_only_the_second_thread_heard_of_is_read_of_as_well(wires: Wires) -> None:
+def test_an_alarm_only_the_second_thread_noticed_is_read_too(wires: Wires) -> None:
     heard = Heard()
     connected = wires.connect(on_fire=heard)
     wires.factory.pin(FIRE).when_changed = None
@@ -245,7 +243,7 @@ def test_what_only_the_second_thread_heard_of_is_read_of_as_well(wires: Wires) -
     assert connected.read() == Sensed()
 
 
-def test_an_alarm_whose_level_is_back_when_its_edge_is_told_of_is_read_of(
+def test_an_alarm_whose_level_is_back_when_its_edge_arrives_is_read(
     wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connected = wires.connect(on_fire=Heard())
@@ -257,8 +255,8 @@ def test_an_alarm_whose_level_is_back_when_its_edge_is_told_of_is_read_of(
     assert connected.read() == Sensed()
 
 
-def test_who_opens_late_for_an_alarm_is_read_of_until_after_that(wires: Wires) -> None:
-    """Or the loop would have locked before, and nobody afterwards."""
+def test_an_alarm_is_read_until_a_slow_opening_has_finished(wires: Wires) -> None:
+    """Otherwise the loop would lock before the opening, and nobody would lock after it."""
     asked, goes_on = threading.Event(), threading.Event()
 
     def slow(on: bool) -> None:
@@ -280,7 +278,7 @@ def test_who_opens_late_for_an_alarm_is_read_of_until_after_that(wires: Wires) -
     assert [connected.read().fire for _ in range(2)] == [True, False]
 
 
-def test_an_alarm_that_nobody_could_hear_is_read_of(wires: Wires) -> None:
+def test_an_alarm_whose_callback_fails_is_read(wires: Wires) -> None:
     connected = wires.connect(on_fire=Heard(deaf=1000))
     wires.open(FIRE)
     wires.close(FIRE)
@@ -288,7 +286,7 @@ def test_an_alarm_that_nobody_could_hear_is_read_of(wires: Wires) -> None:
 
 
 @pytest.mark.usefixtures("often")
-def test_an_alarm_nobody_could_hear_is_told_of_again_and_logged_once(wires: Wires) -> None:
+def test_an_alarm_whose_callback_fails_is_reported_again_and_logged_once(wires: Wires) -> None:
     heard = Heard(deaf=3)
     with capture_logs() as logs:
         wires.connect(on_fire=heard)
@@ -301,8 +299,8 @@ def test_an_alarm_nobody_could_hear_is_told_of_again_and_logged_once(wires: Wire
 
 
 @pytest.mark.usefixtures("often")
-def test_an_alarm_is_told_of_although_the_pin_drivers_thread_has_died(wires: Wires) -> None:
-    """lgpio's ends at the first exception in anybody's callback, and no edge is told of any more."""
+def test_an_alarm_is_reported_although_the_pin_drivers_thread_has_died(wires: Wires) -> None:
+    """lgpio's thread ends at the first exception in any callback, and then reports no edge any more."""
     heard = Heard()
     wires.connect(on_fire=heard)
     wires.factory.pin(FIRE).when_changed = None
@@ -310,7 +308,7 @@ def test_an_alarm_is_told_of_although_the_pin_drivers_thread_has_died(wires: Wir
     until(lambda: heard == [True])
 
 
-def test_after_closing_nobody_is_told(wires: Wires) -> None:
+def test_after_closing_no_alarm_is_reported(wires: Wires) -> None:
     heard = Heard()
     connected = wires.connect(on_fire=heard)
     connected.close()
@@ -331,7 +329,7 @@ def test_the_fire_alarm_opens_the_turnstile_with_the_door_doing_nothing(wires: W
     relay.close()
 
 
-def test_an_input_that_cannot_be_read_is_trouble_and_keeps_what_it_said(
+def test_an_input_that_cannot_be_read_is_trouble_and_keeps_its_last_value(
     wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connected = wires.connect()
@@ -358,7 +356,7 @@ def test_an_input_that_cannot_be_read_is_trouble_and_keeps_what_it_said(
     ]
 
 
-def test_a_passage_sensor_that_cannot_be_read_is_blocked_and_covers_nobody(
+def test_a_passage_sensor_that_cannot_be_read_is_blocked_but_not_covered(
     wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connected = wires.connect()
@@ -375,7 +373,7 @@ def test_a_passage_sensor_that_cannot_be_read_is_blocked_and_covers_nobody(
 
 
 class Taken:
-    """A pin that something else has; `free` gives it up."""
+    """A pin in use by something else; `free` releases it."""
 
     def __init__(self, wires: Wires, pin: int) -> None:
         self._other = gpiozero.DigitalInputDevice(pin, pull_up=True, pin_factory=wires.factory)
@@ -398,13 +396,13 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         (TAMPER, inputs.TAMPER, Sensed()),
     ],
 )
-def test_a_contact_whose_pin_is_taken_is_trouble_and_the_fire_alarm_works(
+def test_a_contact_whose_pin_is_taken_is_trouble_and_the_fire_alarm_still_works(
     wires: Wires, pin: int, key: str, quiet: Sensed
 ) -> None:
     other, heard = Taken(wires, pin), Heard()
     connected = wires.connect(on_fire=heard)
     assert key in str(connected.trouble())
-    assert connected.read() == quiet, "a blind sensor lets nobody be annulled"
+    assert connected.read() == quiet, "with a blind sensor nobody is annulled"
     assert key in str(connected.trouble())
     wires.open(FIRE)
     assert heard == [True]
@@ -432,7 +430,7 @@ def test_a_contact_is_made_as_soon_as_its_pin_is_free_and_each_is_logged_once(wi
 
 
 @pytest.mark.usefixtures("soon", "often")
-def test_a_fire_contact_made_late_tells_of_an_alarm_that_is_on_already(wires: Wires) -> None:
+def test_a_fire_contact_made_late_reports_an_alarm_that_is_already_on(wires: Wires) -> None:
     other, heard = Taken(wires, FIRE), Heard()
     connected = wires.connect(on_fire=heard)
     wires.body()
@@ -444,18 +442,18 @@ def test_a_fire_contact_made_late_tells_of_an_alarm_that_is_on_already(wires: Wi
     assert connected.read().fire
 
 
-def test_of_several_that_are_broken_the_fire_alarm_is_told_of(wires: Wires) -> None:
+def test_the_fire_alarm_is_reported_first_of_several_broken_contacts(wires: Wires) -> None:
     others = [Taken(wires, pin) for pin in (PASSAGE, TAMPER, FIRE)]
     assert inputs.FIRE in str(wires.connect().trouble())
     for other in others:
         other.free()
 
 
-def test_where_no_contact_can_be_made_there_are_no_inputs(wires: Wires) -> None:
+def test_if_no_contact_can_be_made_the_inputs_fail_without_logging(wires: Wires) -> None:
     others = [Taken(wires, pin) for pin in (PASSAGE, EXIT, FIRE, TAMPER)]
     with capture_logs() as logs, pytest.raises(HardwareError, match="used twice"):
         wires.connect(on_fire=Heard())
-    assert logs == [], "made again every few seconds, it would be logged as often"
+    assert logs == [], "it is retried every few seconds and would be logged as often"
     assert not [thread for thread in threading.enumerate() if thread.name in ("fire", "inputs")]
     for other in others:
         other.free()
@@ -463,7 +461,7 @@ def test_where_no_contact_can_be_made_there_are_no_inputs(wires: Wires) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-def test_after_closing_no_contact_is_tried_any_more(wires: Wires) -> None:
+def test_after_closing_no_contact_is_retried(wires: Wires) -> None:
     other = Taken(wires, TAMPER)
     connected = wires.connect()
     connected.close()
@@ -471,8 +469,8 @@ def test_after_closing_no_contact_is_tried_any_more(wires: Wires) -> None:
     other.free()
 
 
-def test_each_input_has_its_own_steadiness(wires: Wires) -> None:
-    """Longer than a contact bounces, shorter than a body takes; the mock does not bounce."""
+def test_each_input_has_its_own_debounce_time(wires: Wires) -> None:
+    """It is longer than a contact bounces and shorter than a body takes; the mock does not bounce."""
     wires.connect()
     bounces = {number: wires.factory.pin(number).bounce for number in (PASSAGE, EXIT, FIRE, TAMPER)}
     assert bounces == {PASSAGE: BODY_S, EXIT: CONTACT_S, FIRE: CONTACT_S, TAMPER: CONTACT_S}
@@ -481,7 +479,7 @@ def test_each_input_has_its_own_steadiness(wires: Wires) -> None:
     assert all(wires.factory.pin(number).pull == "up" for number in bounces)
 
 
-def test_a_contact_that_opens_begins_by_opening(wires: Wires) -> None:
+def test_a_normally_closed_contact_begins_by_opening(wires: Wires) -> None:
     told: list[bool] = []
     contact = inputs.Contact(TAMPER, "inputs.tamper_pin", CONTACT_S, opens=True, factory=wires.factory)
     contact.on_change(told.append)
@@ -491,7 +489,7 @@ def test_a_contact_that_opens_begins_by_opening(wires: Wires) -> None:
     contact.close()
 
 
-def test_a_callback_that_raises_is_logged_and_ends_no_driver(wires: Wires) -> None:
+def test_a_callback_that_raises_is_logged_and_does_not_end_the_driver(wires: Wires) -> None:
     def deaf(_begins: bool) -> None:
         raise RuntimeError("a mistake of ours")
 
@@ -503,14 +501,14 @@ def test_a_callback_that_raises_is_logged_and_ends_no_driver(wires: Wires) -> No
     contact.close()
 
 
-def test_only_what_is_wired_is_watched(wires: Wires) -> None:
+def test_only_wired_inputs_are_watched(wires: Wires) -> None:
     connected = wires.connect(passage_pin=None, fire_pin=None, tamper_pin=None, on_fire=Heard())
     wires.open(FIRE)
     wires.close(EXIT)
     assert connected.read() == Sensed(exits=1)
 
 
-def test_a_pin_used_twice_is_named_and_the_fire_alarm_has_it(wires: Wires) -> None:
+def test_a_pin_used_twice_is_reported_and_goes_to_the_fire_alarm(wires: Wires) -> None:
     heard = Heard()
     connected = wires.connect(passage_pin=FIRE, on_fire=heard)
     trouble = connected.trouble()
@@ -522,7 +520,7 @@ def test_a_pin_used_twice_is_named_and_the_fire_alarm_has_it(wires: Wires) -> No
     assert heard == [True]
 
 
-def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_gpio_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "native")
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     with pytest.raises(HardwareError, match="no usable GPIO") as broken:
@@ -531,7 +529,7 @@ def test_a_machine_without_gpio_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("normally_closed", [True, False])
-def test_on_the_desk_nothing_burns_and_nothing_is_open(normally_closed: bool) -> None:
+def test_simulated_inputs_report_no_alarm_and_no_tampering(normally_closed: bool) -> None:
     heard = Heard()
     connected = make_inputs(
         "mock",

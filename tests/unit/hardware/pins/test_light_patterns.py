@@ -1,4 +1,4 @@
-"""Lights and sounds as data: domain 2.4."""
+"""The patterns of lights and sounds: domain 2.4."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _lights(signal: Signal) -> set[tuple[bool, bool]]:
 
 
 def _length_ms(signal: Signal) -> int | None:
-    """None: until another signal."""
+    """The pattern's length; None if it lasts until another signal."""
     lengths = [moment.ms for moment in PATTERNS[signal]]
     return None if None in lengths else sum(length for length in lengths if length is not None)
 
@@ -43,7 +43,7 @@ def test_green_admits_and_red_does_not() -> None:
     assert _lights(Signal.ATTENTION) == {(False, True), (False, False)}, "blinking: neither"
 
 
-def test_rest_is_dark_and_silent_and_only_free_passage_and_closed_last() -> None:
+def test_rest_is_dark_and_silent_and_only_free_passage_and_closed_have_no_end() -> None:
     assert PATTERNS[Signal.REST] == ()
     lasting = {signal for signal in PATTERNS if _length_ms(signal) is None}
     assert lasting == {Signal.FREE_PASSAGE, Signal.CLOSED}

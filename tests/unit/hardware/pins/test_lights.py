@@ -22,7 +22,7 @@ GREEN, RED, BUZZER = 22, 23, 18
 
 
 class Sounding(WatchedPWMPin):
-    """Writes down each tone in Hz, and 0 where it stops."""
+    """Records each tone in Hz, and 0 where it stops."""
 
     def __init__(self, factory: Any, info: Any) -> None:
         self.tones: list[float] = []
@@ -49,7 +49,7 @@ def _voice(factory: Any) -> PinVoice:
 
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each moment takes a hundredth of its time."""
+    """Each step takes a fiftieth of its time."""
     for signal, pattern in PATTERNS.items():
         quick = tuple(
             moment
@@ -60,7 +60,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(PATTERNS, signal, quick)
 
 
-def test_making_and_closing_lights_nothing_and_makes_no_sound(factory: Any) -> None:
+def test_making_and_closing_the_voice_is_dark_and_silent(factory: Any) -> None:
     voice = _voice(factory)
     voice.close()
     for number in (GREEN, RED, BUZZER):
@@ -78,7 +78,7 @@ def test_making_and_closing_lights_nothing_and_makes_no_sound(factory: Any) -> N
         (Signal.ATTENTION, [0], [0, 1, 0, 1, 0, 1, 0, 1, 0], []),
     ],
 )
-def test_what_a_signal_looks_and_sounds_like(
+def test_each_signal_has_its_light_and_sound(
     factory: Any, signal: Signal, green: list[int], red: list[int], tones: list[int]
 ) -> None:
     voice = _voice(factory)
@@ -105,7 +105,7 @@ def test_a_new_signal_replaces_the_running_one_at_once(factory: Any, monkeypatch
     voice.close()
 
 
-def test_free_passage_is_green_until_something_else_and_closing_is_dark(factory: Any) -> None:
+def test_free_passage_is_green_until_another_signal_and_closing_is_dark(factory: Any) -> None:
     voice = _voice(factory)
     voice.play(Signal.FREE_PASSAGE)
     factory.pin(GREEN).wait_for(lambda seen: seen == [0, 1])
@@ -122,7 +122,7 @@ def test_free_passage_is_green_until_something_else_and_closing_is_dark(factory:
     voice.play(Signal.ADMIT)
 
 
-# gpiozero closes a device that could not be made once more when it is collected
+# gpiozero closes a device that could not be made again when it is garbage-collected
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_broken_light_stops_nothing_and_comes_back(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lights, "RETRY_S", 0.01)
@@ -149,7 +149,7 @@ def test_a_broken_light_stops_nothing_and_comes_back(factory: Any, monkeypatch: 
     ]
 
 
-def test_a_machine_without_gpio_is_trouble_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_gpio_is_trouble_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "native")
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     voice = make_voice(green_pin=GREEN, buzzer_pin=BUZZER)
@@ -159,7 +159,7 @@ def test_a_machine_without_gpio_is_trouble_and_no_error(monkeypatch: pytest.Monk
     voice.close()
 
 
-def test_the_drivers() -> None:
+def test_each_driver_name_makes_its_voice() -> None:
     assert isinstance(make_voice("gpiozero"), Silent)
     voice = make_voice("mock", green_pin=GREEN, red_pin=RED, buzzer_pin=BUZZER)
     voice.play(Signal.VIP)
@@ -167,7 +167,7 @@ def test_the_drivers() -> None:
     assert voice.trouble() is None
 
 
-def test_only_what_is_wired_is_driven(factory: Any) -> None:
+def test_only_wired_outputs_are_driven(factory: Any) -> None:
     voice = PinVoice(red_pin=RED, factory=factory)
     voice.play(Signal.CLOSED)
     factory.pin(RED).wait_for(lambda seen: seen == [0, 1])

@@ -1,4 +1,4 @@
-"""What a relay has to do, in the terms of the relay: open, or not."""
+"""When a relay should be open, as pure states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hardware.pins.relay_duty import GAP_S, RelayDuty
 PULSE_S = 0.5
 
 
-def test_a_pulse_begins_when_the_relay_has_followed() -> None:
+def test_a_pulses_time_begins_when_the_relay_has_opened() -> None:
     asked = duty.one_pulse_more(RelayDuty())
     assert asked.wants_open(10.0)
     running = duty.opened(asked, 12.0, PULSE_S)
@@ -27,7 +27,7 @@ def test_the_next_pulse_waits_for_the_gap() -> None:
     assert locked.wants_open(0.5 + GAP_S)
 
 
-def test_a_release_while_held_open_is_no_pulse_and_none_later() -> None:
+def test_a_release_while_held_open_gives_no_pulse_then_or_later() -> None:
     held = duty.held(duty.one_pulse_more(RelayDuty()))
     assert duty.one_pulse_more(held).owed == 0
     assert held.wants_open(1e9)
@@ -35,12 +35,12 @@ def test_a_release_while_held_open_is_no_pulse_and_none_later() -> None:
     assert not duty.closed(duty.locked(duty.one_pulse_more(held)), 5.0).wants_open(1e9)
 
 
-def test_a_pulse_that_was_given_up_ends_as_soon_as_the_relay_follows() -> None:
+def test_a_dropped_pulse_ends_as_soon_as_the_relay_opens() -> None:
     given_up = duty.dropped(duty.one_pulse_more(RelayDuty()))
     assert not duty.opened(given_up, 3.0, PULSE_S).wants_open(3.0)
 
 
-def test_a_relay_that_failed_owes_nothing_but_being_held_open() -> None:
+def test_a_failed_relay_forgets_its_pulses_but_not_that_it_is_held_open() -> None:
     assert not duty.failed(duty.one_pulse_more(RelayDuty())).wants_open(1.0)
     assert duty.failed(duty.held(RelayDuty())).wants_open(1.0)
 
@@ -54,8 +54,8 @@ def test_a_running_pulse_ends_soon_when_the_gate_stops() -> None:
 
 
 @given(st.lists(st.sampled_from(["release", "hold", "rest", "fail"]), max_size=30), st.data())
-def test_never_more_pulses_than_releases_and_never_two_in_one(asked: list[str], data: st.DataObject) -> None:
-    """The relay follows whatever is wanted of it, at any time in between."""
+def test_there_are_never_more_pulses_than_releases(asked: list[str], data: st.DataObject) -> None:
+    """The relay opens or closes as wanted, after any delay."""
     state, now, is_open, pulses = RelayDuty(), 0.0, False, 0
     for what in [*asked, *["wait"] * 8]:
         if what == "release":

@@ -1,4 +1,4 @@
-"""What a hand scanner sends, cut into codes: prefixes, suffixes, AIM identifiers, pauses, floods."""
+"""Cutting a hand scanner's bytes into codes: prefixes, suffixes, AIM identifiers, pauses, floods."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def taken(codes: ScannedCodes, now: float = 1.0) -> list[bytes]:
 @pytest.mark.parametrize("text", CARRIERS)
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\t", "\x03", "\x04", ""])
 @pytest.mark.parametrize("start", ["", "]Q1", "]Q3\x1d", "]d2", "\x02", "\x02]Q1"])
-def test_what_scanners_add_by_themselves_is_taken_off(text: str, end: str, start: str) -> None:
+def test_characters_that_scanners_add_by_default_are_removed(text: str, end: str, start: str) -> None:
     assert read((start + text + end).encode()) == [text.encode()]
 
 
@@ -47,11 +47,11 @@ def test_what_scanners_add_by_themselves_is_taken_off(text: str, end: str, start
 @pytest.mark.parametrize(
     "sent", ["<{}>\n", "]Q1<{}>\n", "<]Q1{}>\t", "{}\n", "<{}\n", "{}>\n", " <{}> \n", "<{}>"]
 )
-def test_what_it_was_set_to_add_is_taken_off_where_it_is(text: str, sent: str) -> None:
+def test_a_configured_prefix_and_suffix_are_removed_if_present(text: str, sent: str) -> None:
     assert read(sent.replace("{}", text, 1).encode(), "<", ">") == [text.encode()]
 
 
-def test_two_codes_are_two() -> None:
+def test_two_codes_with_a_pause_between_are_two() -> None:
     codes = ScannedCodes()
     codes.feed(b"ONE\r\n", 1.0)
     codes.feed(b"TWO\n\n\r\n", 1.0 + JOIN_S)
@@ -74,7 +74,7 @@ def test_a_foreign_code_of_several_lines_is_one_code(piece: int) -> None:
 
 
 @pytest.mark.parametrize("text", CARRIERS)
-def test_a_ticket_among_other_lines_is_foreign_and_the_next_one_is_read(text: str) -> None:
+def test_a_ticket_among_other_lines_is_malformed_and_the_next_one_is_read(text: str) -> None:
     codes = ScannedCodes()
     codes.feed(f"NOTE\n{text}\n".encode(), 1.0)
     codes.feed(f"{text}\n".encode(), 1.1)
@@ -84,14 +84,14 @@ def test_a_ticket_among_other_lines_is_foreign_and_the_next_one_is_read(text: st
     assert second == text.encode()
 
 
-def test_the_same_code_sent_without_a_pause_is_that_code_and_does_not_wait_for_ever() -> None:
+def test_a_code_repeated_without_a_pause_is_still_read() -> None:
     codes = ScannedCodes()
     for number in range(100):
         codes.feed(b"SAME\r\n", number / 100)
     assert set(taken(codes)) == {b"SAME"}
 
 
-def test_without_enter_a_pause_ends_a_code_and_nothing_shorter() -> None:
+def test_without_enter_only_a_long_enough_pause_ends_a_code() -> None:
     codes = ScannedCodes()
     codes.feed(b"MGY-", 1.0)
     codes.silence(1.0 + PAUSE_S / 2)
@@ -102,7 +102,7 @@ def test_without_enter_a_pause_ends_a_code_and_nothing_shorter() -> None:
     assert taken(codes, 2.2) == [b"MGY-PF"]
 
 
-def test_half_of_a_code_is_no_code() -> None:
+def test_half_a_code_is_dropped() -> None:
     codes = ScannedCodes()
     codes.feed(b"MGY-PF-2026", 1.0)
     codes.forget()
@@ -124,7 +124,7 @@ def test_the_largest_json_code_is_read_and_a_larger_one_is_too_long() -> None:
     assert isinstance(parse(cut), Malformed)
 
 
-def test_a_stuck_key_takes_no_memory_and_is_told_of_until_it_ends() -> None:
+def test_a_stuck_key_takes_bounded_memory_and_is_reported_until_it_ends() -> None:
     codes = ScannedCodes()
     for _ in range(40):
         codes.feed(b"7" * 1024, 1.0)
@@ -136,7 +136,7 @@ def test_a_stuck_key_takes_no_memory_and_is_told_of_until_it_ends() -> None:
     assert not codes.is_endless
 
 
-def test_of_codes_nobody_takes_the_newest_are_kept_and_none_for_long() -> None:
+def test_only_the_newest_untaken_codes_are_kept_and_not_for_long() -> None:
     codes = ScannedCodes()
     for number in range(101):
         codes.feed(b"%d\n" % number, number / 10)
@@ -146,20 +146,22 @@ def test_of_codes_nobody_takes_the_newest_are_kept_and_none_for_long() -> None:
 
 
 @pytest.mark.parametrize("text", CARRIERS)
-def test_caps_lock_does_no_harm(text: str) -> None:
-    """A plain or signed code has no case; the JSON's comes out right."""
+def test_codes_typed_with_caps_lock_are_read(text: str) -> None:
+    """Case does not matter in a plain or signed code, and is restored in a JSON code."""
     (code,) = read(text.swapcase().encode() + b"\n")
     assert parse(code) == parse(text.encode())
 
 
-def test_json_in_capitals_alone_is_not_called_forged() -> None:
-    """Its signature cannot be had back: it is no ticket, and nobody is accused."""
+def test_json_in_capitals_only_is_malformed_and_not_forged() -> None:
+    """Its signature cannot be restored, so nothing proves a forgery."""
     (code,) = read(printed(signature="aBc=").upper().encode() + b"\n")
     assert isinstance(parse(code), Malformed)
 
 
 @given(st.lists(st.binary(max_size=300), max_size=12), st.binary(max_size=3), st.binary(max_size=3))
-def test_whatever_is_sent_is_cut_and_shown_nowhere(parts: list[bytes], prefix: bytes, suffix: bytes) -> None:
+def test_any_bytes_are_cut_into_codes_and_never_shown(
+    parts: list[bytes], prefix: bytes, suffix: bytes
+) -> None:
     codes = ScannedCodes(prefix, suffix)
     for number, part in enumerate(parts):
         codes.feed(part, number / 10)

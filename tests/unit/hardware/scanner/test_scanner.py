@@ -1,4 +1,4 @@
-"""The hand scanner as a device: key events through a pipe, bytes through a pty, unplugged, flooded."""
+"""The hand scanner as a device: key events through a pipe, bytes through a pty, unplugging, floods."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CARRIERS = [code_id(), signed(), printed()]
 
 
 def awaited(scanner: Scanner) -> bytes:
-    """The next code that it reads."""
+    """Wait for the next code."""
     found: list[bytes] = []
 
     def is_there() -> bool:
@@ -95,7 +95,7 @@ def test_a_code_without_enter_is_read_after_a_pause(socket: Socket) -> None:
     reader.close()
 
 
-def test_where_keys_were_lost_the_rest_is_no_code(socket: Socket) -> None:
+def test_after_lost_keys_the_rest_of_the_code_is_dropped(socket: Socket) -> None:
     reader = a_reader(socket)
     lost = typed("MGY-PF") + event(evdev.SYN, evdev.DROPPED, 0) + typed("0001\n")
     assert read(reader, socket, lost) is None
@@ -103,7 +103,7 @@ def test_where_keys_were_lost_the_rest_is_no_code(socket: Socket) -> None:
     reader.close()
 
 
-def test_an_event_that_comes_in_two_parts_is_one(socket: Socket) -> None:
+def test_an_event_read_in_pieces_is_one_key(socket: Socket) -> None:
     reader, some = a_reader(socket), typed(code_id() + "\n")
     for start in range(0, len(some), 7):
         socket.feed(some[start : start + 7])
@@ -138,7 +138,7 @@ def test_an_unplugged_scanner_is_trouble_once_and_comes_back_without_half_a_code
     ]
 
 
-def test_a_missing_scanner_is_looked_for_once_a_second(socket: Socket) -> None:
+def test_a_missing_scanner_is_retried_once_a_second(socket: Socket) -> None:
     socket.unplug()
     reader = a_reader(socket)
     for _ in range(10):
@@ -157,7 +157,7 @@ def test_a_scanner_this_account_may_not_read_says_so(socket: Socket) -> None:
     assert "dialout" in str(trouble)
 
 
-def test_a_stuck_key_is_said_until_it_ends(socket: Socket) -> None:
+def test_a_stuck_key_is_reported_until_it_ends(socket: Socket) -> None:
     reader = a_reader(socket)
     a_thousand = typed("7" * 100)
     for _ in range(ENDLESS_BYTES // 100 + 1):
@@ -170,7 +170,7 @@ def test_a_stuck_key_is_said_until_it_ends(socket: Socket) -> None:
     reader.close()
 
 
-def test_nothing_that_was_read_stands_in_the_log_or_the_trouble(socket: Socket) -> None:
+def test_no_code_that_was_read_appears_in_the_log_or_the_trouble(socket: Socket) -> None:
     with capture_logs() as logs:
         reader = a_reader(socket)
         read(reader, socket, typed(code_id()))
@@ -182,7 +182,7 @@ def test_nothing_that_was_read_stands_in_the_log_or_the_trouble(socket: Socket) 
 
 
 class Line:
-    """A serial scanner: a pseudo-terminal, of which the gate opens the other end."""
+    """A serial scanner: a pseudo-terminal whose other end the gate opens."""
 
     def __init__(self) -> None:
         self.device, self._gates_end = pty.openpty()
@@ -214,8 +214,8 @@ def test_a_serial_scanners_bytes_become_the_code_through_a_thread(line: Line, te
         scanner.close()
 
 
-def test_a_serial_scanner_is_raw_and_nothing_is_echoed_to_it(line: Line) -> None:
-    """A terminal as it comes would swallow Ctrl-C and Ctrl-S in a code, and wait for a newline."""
+def test_a_serial_scanner_is_read_raw_and_without_echo(line: Line) -> None:
+    """A terminal's defaults would swallow Ctrl-C and Ctrl-S in a code, and wait for a newline."""
     kind = SerialDevice()
     fd = kind.open(Path(line.path))
     line.send(b"a\x03\x13\x04b")
@@ -232,7 +232,7 @@ def test_a_serial_scanner_is_raw_and_nothing_is_echoed_to_it(line: Line) -> None
     os.close(fd)
 
 
-def test_a_device_that_is_no_serial_one_is_refused_and_let_go(tmp_path: Path) -> None:
+def test_a_device_that_is_not_serial_is_refused_and_closed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     before = len(list(Path("/proc/self/fd").iterdir()))
     scanner = make_scanner("serial", device=str(tmp_path / "file"))
@@ -242,7 +242,7 @@ def test_a_device_that_is_no_serial_one_is_refused_and_let_go(tmp_path: Path) ->
 
 
 def test_a_device_that_cannot_be_grabbed_is_not_read(tmp_path: Path) -> None:
-    """Else what is scanned would land on the console as well."""
+    """Otherwise scanned codes would also be typed on the console."""
     (tmp_path / "file").write_bytes(typed("SECRET\n"))
     scanner = make_scanner("evdev", device=str(tmp_path / "file"))
     assert scanner.trouble() is not None
@@ -250,7 +250,7 @@ def test_a_device_that_cannot_be_grabbed_is_not_read(tmp_path: Path) -> None:
     scanner.close()
 
 
-def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -> None:
+def test_a_defect_of_our_own_is_logged_and_the_thread_goes_on(socket: Socket) -> None:
     class Wrong(Plugged):
         tries = 0
 
@@ -260,7 +260,7 @@ def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -
                 raise ValueError("a mistake")
             super().feed(some, codes, now_s)
 
-    # a clock that runs: a code is whole after a pause
+    # with a real clock, because a code is complete only after a pause
     reader = ScannerReader("event7", Wrong(socket), ScannedCodes())
     with capture_logs() as logs:
         scanner = HandScanner(reader)
@@ -273,7 +273,7 @@ def test_a_mistake_of_ours_is_told_once_and_the_thread_goes_on(socket: Socket) -
     assert logs[0]["event"].startswith("the scanner's thread failed")
 
 
-def test_no_scanner_reads_nothing_and_is_no_trouble() -> None:
+def test_without_a_scanner_nothing_is_read_and_there_is_no_trouble() -> None:
     scanner = make_scanner("none")
     assert isinstance(scanner, NoScanner)
     assert (scanner.read(), scanner.trouble()) == (None, None)
