@@ -1,4 +1,4 @@
-"""First scan wins, at the desk: who is asked about, what the answer does, and what is told afterwards."""
+"""First scan wins, at the desk: which tickets are claimed, what an answer does, and what is returned."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.cache.close()
 
 
-def test_situation_1_a_granted_ticket_enters_under_the_claims_own_id(gate: Gate) -> None:
+def test_situation_1_a_granted_ticket_enters_under_the_claims_id(gate: Gate) -> None:
     record = gate.scan()
     assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, ())
     assert gate.line.asked == [record.scan_id]
     assert gate.line.returned == []
 
 
-def test_situation_1_a_ticket_taken_elsewhere_reads_where_and_when(gate: Gate) -> None:
+def test_situation_1_a_ticket_taken_elsewhere_says_where_and_when(gate: Gate) -> None:
     there = Entry(at=NOW, gate="gate-2", scan="scan-at-gate-2")
     gate.line.hub.entries[code_hash(GA)] = there
     code = Presented.of(GA.encode())
@@ -159,13 +159,13 @@ def test_situation_1_a_ticket_taken_elsewhere_reads_where_and_when(gate: Gate) -
 
 
 @pytest.mark.parametrize("status", [Status.REFUNDED, Status.CANCELLED])
-def test_situation_1_a_refund_the_cache_has_not_heard_of_is_refused(gate: Gate, status: Status) -> None:
+def test_situation_1_a_refund_the_cache_does_not_have_yet_is_refused(gate: Gate, status: Status) -> None:
     gate.line.hub.revoked[code_hash(GA)] = Grant(scan_id="", answer="revoked", status=status)
     assert gate.scan().reason is Reason(status)
 
 
 @pytest.mark.parametrize("code", [VIP, USED, GONE, STRANGER, "https://example.org"])
-def test_nobody_but_a_first_entry_of_a_one_time_ticket_is_asked_about(gate: Gate, code: str) -> None:
+def test_only_the_first_entry_of_a_one_time_ticket_is_claimed(gate: Gate, code: str) -> None:
     assert gate.scan(code).reason is not None
     assert gate.scan(code).seq == 2
     assert gate.line.asked == []
@@ -176,10 +176,10 @@ def test_situation_2_without_an_answer_a_ticket_enters_unclaimed(gate: Gate, moo
     gate.mood(mood)
     record = gate.scan()
     assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, (Flag.UNCLAIMED,))
-    assert gate.line.returned == []  # its record spends a grant that is late
+    assert gate.line.returned == []  # the record of the entry uses up a late grant
 
 
-def test_situation_2_what_another_gate_told_while_we_waited_counts(gate: Gate) -> None:
+def test_situation_2_an_entry_elsewhere_heard_of_while_waiting_counts(gate: Gate) -> None:
     gate.mood("is silent")
 
     def is_heard() -> None:
@@ -190,7 +190,7 @@ def test_situation_2_what_another_gate_told_while_we_waited_counts(gate: Gate) -
     assert gate.line.returned == gate.line.asked
 
 
-def test_situation_3_an_isolated_gate_of_the_policy_deny_gives_the_claim_back(gate: Gate) -> None:
+def test_situation_3_an_isolated_gate_under_deny_returns_the_claim(gate: Gate) -> None:
     gate.night("deny")
     gate.mood("is late")
     gate.line.while_waiting = lambda: gate.link(connected=False, since_ms=0)
@@ -199,7 +199,7 @@ def test_situation_3_an_isolated_gate_of_the_policy_deny_gives_the_claim_back(ga
     assert gate.line.hub.live == {}
 
 
-def test_a_claim_whose_commit_fails_is_given_back(gate: Gate) -> None:
+def test_a_claim_whose_commit_fails_is_returned(gate: Gate) -> None:
     gate.line.while_waiting = lambda: spoil(gate.journal, "pragma query_only=on")
     with pytest.raises(StoreError):
         gate.scan()
@@ -207,8 +207,8 @@ def test_a_claim_whose_commit_fails_is_given_back(gate: Gate) -> None:
     assert gate.line.hub.live == {}
 
 
-def test_a_grant_that_was_left_lying_is_not_used(gate: Gate) -> None:
-    """The process was stopped in between: the hub may have taken it back, and given it to another."""
+def test_a_grant_that_is_no_longer_fresh_is_not_used(gate: Gate) -> None:
+    """The process may have been stopped while the hub revoked the grant and gave it to another gate."""
     gate.line.while_waiting = lambda: gate.clock.forward((RELIABLE_MS + 100) / 1000)
     assert gate.scan().reason is Reason.ISOLATED
     assert gate.line.returned == gate.line.asked
@@ -226,7 +226,7 @@ def test_an_annulled_ticket_is_claimed_again_under_another_id(gate: Gate) -> Non
     assert second.scan_id != first.scan_id
 
 
-def test_an_annulment_the_hub_has_not_heard_of_leaves_the_ticket_good(gate: Gate) -> None:
+def test_an_annulment_the_hub_does_not_have_yet_leaves_the_ticket_good(gate: Gate) -> None:
     first = gate.scan()
     gate.line.hub.ingest(gate.records())
     gate.annul(first)
@@ -235,7 +235,7 @@ def test_an_annulment_the_hub_has_not_heard_of_leaves_the_ticket_good(gate: Gate
 
 
 @pytest.mark.parametrize(("code", "heard"), [(GA, HEARD), (VIP, ()), (USED, ()), (GONE, ())])
-def test_what_was_heard_of_the_others_stands_in_first_entries_of_one_time_tickets(
+def test_first_entries_of_one_time_tickets_record_what_was_heard_from_others(
     gate: Gate, code: str, heard: tuple[Heard, ...]
 ) -> None:
     assert gate.scan(code).heard == heard
@@ -251,7 +251,7 @@ OURS, THEIRS = AT_HOME["gate-1"], AT_HOME["gate-2"]
 
 @pytest.fixture
 def home(gate: Gate) -> Gate:
-    """A night of the policy ``home_gate`` at a gate that hears nobody, and knows what it has lent."""
+    """A night under the policy ``home_gate``, at an isolated gate that knows what it has lent."""
     event = gate.night("home_gate", HOMES)
     gate.cache.put_snapshot(
         "event-1", 3, gate.cache.spool.fill((event, an_admission(OURS), an_admission(THEIRS))), NOW
@@ -262,7 +262,7 @@ def home(gate: Gate) -> Gate:
     return gate
 
 
-def test_home_gate_its_own_enter_and_others_are_sent_there_by_name(home: Gate) -> None:
+def test_home_gate_admits_its_own_tickets_and_sends_others_to_their_gate(home: Gate) -> None:
     own = home.scan(OURS)
     assert (own.reason, own.flags) == (Reason.FIRST_ENTRY, (Flag.ISOLATED, Flag.UNCLAIMED))
     answered = home.desk.answer(Presented.of(THEIRS.encode()))
@@ -275,15 +275,15 @@ def test_home_gate_a_lent_ticket_waits_for_the_hub(home: Gate) -> None:
     assert home.scan(OURS).reason is Reason.ISOLATED
 
 
-def test_home_gate_knows_nothing_of_what_it_lent_before_the_hub_has_told(home: Gate) -> None:
+def test_home_gate_admits_nobody_alone_before_it_knows_what_is_lent(home: Gate) -> None:
     home.link(connected=False, since_ms=0, lent_as_of={})
     assert home.scan(OURS).reason is Reason.ISOLATED
 
 
-def test_home_gate_divided_anew_it_admits_nobody_alone_before_the_hub_has_told_what_is_lent(
+def test_home_gate_admits_nobody_alone_after_a_new_division_until_lending_is_known(
     home: Gate,
 ) -> None:
-    """A gate was retired: the feed says so at once, what of its tickets is granted already comes later."""
+    """The feed announces a retired gate at once; which of its tickets are already granted comes later."""
     night = an_event(isolation="home_gate", homes=(*HOMES, "gate-3"), retired=("gate-3",))
     home.cache.put_snapshot(
         "event-1", 4, home.cache.spool.fill((night, an_admission(OURS), an_admission(THEIRS))), NOW
@@ -293,8 +293,8 @@ def test_home_gate_divided_anew_it_admits_nobody_alone_before_the_hub_has_told_w
     assert home.scan(OURS).reason is Reason.FIRST_ENTRY
 
 
-def test_home_gate_a_ticket_that_is_lent_after_the_first_look_is_seen(home: Gate) -> None:
-    """Read fresh, under the lock: not from the view that was taken when the guest came."""
+def test_home_gate_notices_a_ticket_lent_after_the_guest_came(home: Gate) -> None:
+    """It is read again under the lock, not from the view opened when the guest came."""
     home.line.is_connected = True
     home.mood("is silent")
     home.line.while_waiting = lambda: home.cache.put_lent(code_hash(OURS), "event-1", "gate-2", NOW)
@@ -302,7 +302,7 @@ def test_home_gate_a_ticket_that_is_lent_after_the_first_look_is_seen(home: Gate
 
 
 @pytest.mark.parametrize("mood", ["answers", "is silent"])
-def test_home_gate_while_sync_is_lending_the_guest_is_told_to_wait(home: Gate, mood: Mood) -> None:
+def test_home_gate_asks_the_guest_to_wait_while_sync_is_lending(home: Gate, mood: Mood) -> None:
     home.line.is_connected = True
     home.mood(mood)
     with lending_lock(home.folder / LOCK_FILE, LENDING_S):
@@ -311,19 +311,19 @@ def test_home_gate_while_sync_is_lending_the_guest_is_told_to_wait(home: Gate, m
     assert home.scan(OURS).reason is Reason.FIRST_ENTRY
 
 
-def test_home_gate_the_hub_grants_also_what_is_at_home_elsewhere(home: Gate) -> None:
+def test_home_gate_admits_another_gates_ticket_the_hub_grants(home: Gate) -> None:
     home.line.is_connected = True
     home.line.hub.lend = lambda *_: True
     assert home.scan(THEIRS).flags == ()
 
 
-def test_home_gate_what_the_hub_cannot_reach_is_sent_there(home: Gate) -> None:
+def test_home_gate_sends_a_guest_to_a_home_the_hub_cannot_reach(home: Gate) -> None:
     home.line.is_connected = True
     record = home.scan(THEIRS)
     assert (record.reason, home.line.returned) == (Reason.OTHER_GATE, [])
 
 
-def test_home_gate_a_cache_that_cannot_be_read_under_the_lock_decides_nothing(home: Gate) -> None:
+def test_home_gate_decides_nothing_if_the_cache_cannot_be_read_under_the_lock(home: Gate) -> None:
     home.line.is_connected = True
     home.mood("is silent")
     home.line.while_waiting = lambda: spoil(home.cache, "drop table lent")
@@ -333,10 +333,10 @@ def test_home_gate_a_cache_that_cannot_be_read_under_the_lock_decides_nothing(ho
     assert home.line.returned == home.line.asked
 
 
-# --- a journal that was put back ---
+# --- a journal restored from a backup ---
 
 
-def test_a_journal_put_back_from_a_backup_gives_no_number_twice(gate: Gate) -> None:
+def test_a_journal_restored_from_a_backup_uses_no_number_twice(gate: Gate) -> None:
     gate.link(hub_seq=3)
     with pytest.raises(DamagedError, match="put back from a backup"):
         gate.scan()
@@ -344,7 +344,7 @@ def test_a_journal_put_back_from_a_backup_gives_no_number_twice(gate: Gate) -> N
     assert gate.journal.damage is not None
 
 
-def test_what_the_hub_has_of_another_numbering_says_nothing(gate: Gate) -> None:
+def test_the_hubs_last_number_of_another_epoch_does_not_count(gate: Gate) -> None:
     gate.link(hub_seq=3, epoch="epoch-0")
     assert gate.scan().seq == 1
 
@@ -352,13 +352,13 @@ def test_what_the_hub_has_of_another_numbering_says_nothing(gate: Gate) -> None:
 # --- what another gate annulled ---
 
 
-def test_a_row_that_says_checked_in_for_what_its_own_gate_annulled_says_nothing(gate: Gate) -> None:
+def test_a_checked_in_row_whose_entry_its_own_gate_annulled_does_not_count(gate: Gate) -> None:
     annulled = a_record(10, gate_id="gate-2", record="annulled", refers_to=a_record(9).scan_id)
     gate.cache.peers.put([annulled])
     assert gate.scan(USED).reason is Reason.FIRST_ENTRY
 
 
-def test_no_gate_annuls_for_another(gate: Gate) -> None:
+def test_no_gate_can_annul_another_gates_entry(gate: Gate) -> None:
     annulled = a_record(10, gate_id="gate-3", record="annulled", refers_to=a_record(9).scan_id)
     gate.cache.peers.put([annulled])
     assert gate.scan(USED).reason is Reason.ALREADY_USED
@@ -369,20 +369,20 @@ def test_no_gate_annuls_for_another(gate: Gate) -> None:
 
 @pytest.fixture
 def old(gate: Gate) -> Gate:
-    """Sync has known for ten seconds that the hub has four changes more."""
+    """A gate whose sync has known for ten seconds that the hub has four more changes."""
     behind = Behind(since_ms=gate.clock.monotonic_ms - STALE_MS, generation=1, version=6, missing=4)
     gate.link(behind={"event-1": behind})
     return gate
 
 
 @pytest.mark.parametrize("code", [GA, VIP])
-def test_from_a_list_that_is_behind_everybody_is_asked_about_perks_included(old: Gate, code: str) -> None:
+def test_with_a_list_known_to_be_behind_vip_entries_are_claimed_too(old: Gate, code: str) -> None:
     record = old.scan(code)
     assert (record.reason, record.flags) == (Reason.FIRST_ENTRY, (Flag.STALE,))
     assert old.line.asked == [record.scan_id]
 
 
-def test_from_a_list_that_is_behind_a_reentry_is_asked_about(old: Gate) -> None:
+def test_with_a_list_known_to_be_behind_a_reentry_is_claimed(old: Gate) -> None:
     old.cache.peers.put([a_record(7, gate_id="gate-2", code_hash=code_hash(VIP))])
     record = old.scan(VIP)
     assert (record.reason, record.kind, record.flags) == (
@@ -394,15 +394,13 @@ def test_from_a_list_that_is_behind_a_reentry_is_asked_about(old: Gate) -> None:
 
 
 @pytest.mark.parametrize("mood", ["is silent", "is late"])
-def test_a_hub_that_does_not_answer_leaves_the_list_that_is_behind_and_the_flag(
-    old: Gate, mood: Mood
-) -> None:
+def test_without_an_answer_a_list_that_is_behind_decides_and_flags(old: Gate, mood: Mood) -> None:
     old.mood(mood)
     assert (old.scan(VIP).reason, old.records()[-1].flags) == (Reason.FIRST_ENTRY, (Flag.STALE,))
     assert old.scan(GA).flags == (Flag.STALE, Flag.UNCLAIMED)
 
 
-def test_a_gate_that_cannot_ask_decides_at_once_and_flags(old: Gate) -> None:
+def test_a_gate_that_cannot_ask_decides_by_the_old_list_at_once_and_flags(old: Gate) -> None:
     old.line.is_connected = False
     assert (old.scan(VIP).reason, old.records()[-1].flags) == (Reason.FIRST_ENTRY, (Flag.STALE,))
     assert old.line.asked == []
@@ -419,7 +417,7 @@ def test_a_gate_that_cannot_ask_decides_at_once_and_flags(old: Gate) -> None:
     ],
 )
 @pytest.mark.parametrize("code", [GA, VIP])
-def test_what_the_hub_has_taken_back_is_refused_though_the_list_that_is_behind_says_otherwise(
+def test_a_ticket_the_hub_has_revoked_is_refused_despite_a_list_that_is_behind(
     old: Gate, code: str, reason: Reason, status: Status, line: int
 ) -> None:
     answer = Grant(scan_id="", answer="revoked", reason=reason, status=status)
@@ -428,8 +426,8 @@ def test_what_the_hub_has_taken_back_is_refused_though_the_list_that_is_behind_s
     assert (record.reason, record.line, record.flags) == (reason, line, ())
 
 
-def test_a_perk_the_hub_has_taken_back_leaves_a_one_time_ticket(old: Gate) -> None:
-    """Unlinked, or its table cancelled, since: plain GA, once and no more (domain 2.2)."""
+def test_a_vip_perk_the_hub_has_withdrawn_leaves_a_one_time_ticket(old: Gate) -> None:
+    """A ticket since unlinked, or whose table was cancelled, is plain GA and admits once (domain 2.2)."""
     old.line.hub.perks.clear()
     first = old.scan(VIP)
     assert (first.reason, first.kind) == (Reason.FIRST_ENTRY, Kind.GA)
@@ -439,7 +437,7 @@ def test_a_perk_the_hub_has_taken_back_leaves_a_one_time_ticket(old: Gate) -> No
     assert old.line.asked == [first.scan_id, again.scan_id]
 
 
-def test_before_ten_seconds_and_once_it_has_caught_up_perks_are_decided_here(gate: Gate) -> None:
+def test_vip_is_decided_here_before_ten_seconds_and_after_catching_up(gate: Gate) -> None:
     fresh = Behind(since_ms=gate.clock.monotonic_ms - STALE_MS + 100, generation=1, version=6)
     for behind in ({"event-1": fresh}, {}, {"event-2": Behind(since_ms=0)}):
         gate.link(behind=behind)
@@ -448,6 +446,6 @@ def test_before_ten_seconds_and_once_it_has_caught_up_perks_are_decided_here(gat
 
 
 @pytest.mark.parametrize("code", [USED, GONE, STRANGER])
-def test_nobody_is_asked_about_who_is_refused_anyway(old: Gate, code: str) -> None:
+def test_a_ticket_that_is_refused_anyway_is_not_claimed(old: Gate, code: str) -> None:
     assert not old.desk.answer(Presented.of(code.encode())).verdict.admits
     assert old.line.asked == []

@@ -1,7 +1,7 @@
-"""A clock nobody vouches for never widens a ticket's validity: quality 7.1, invariant 15.
+"""An unconfirmed clock never widens a ticket's validity: quality 7.1, invariant 15.
 
 A gate cannot tell a wrong clock that points into a night from a right one, so line 10 of domain 2.3
-follows the clock; but whatever it says nobody is admitted outside the hours, to a night that the hub has
+follows the clock. But whatever it says, nobody is admitted outside the hours, to a night that the hub has
 completed, or twice.
 """
 
@@ -58,7 +58,7 @@ def reason(bench: Bench, code: str) -> Reason:
     return screen.verdict.reason
 
 
-def test_at_1970_line_10_admits_nobody_whatever_the_ticket(bench: Bench) -> None:
+def test_with_a_clock_at_1970_line_10_admits_nobody_whatever_the_ticket(bench: Bench) -> None:
     bench.clock.wall = EPOCH
     for code in (GA, LINKED, GUEST, SOLD_SINCE):
         assert reason(bench, code) is Reason.TOO_EARLY
@@ -66,7 +66,7 @@ def test_at_1970_line_10_admits_nobody_whatever_the_ticket(bench: Bench) -> None
     assert {record.clock for record in bench.records()} == {"untrusted"}
 
 
-def test_at_1970_the_door_runs_shows_idle_and_records_every_scan(bench: Bench) -> None:
+def test_with_a_clock_at_1970_the_door_shows_idle_and_records_every_scan(bench: Bench) -> None:
     bench.clock.wall = EPOCH
     bench.show(GA, seconds=5)
     assert isinstance(bench.display.screens[-1], Idle)
@@ -84,7 +84,7 @@ def test_a_clock_that_jumps_to_1970_in_the_night_admits_nobody_twice(bench: Benc
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
-def test_a_clock_that_jumps_by_minutes_admits_nobody_twice_and_keeps_the_order(
+def test_a_clock_that_jumps_by_minutes_admits_nobody_twice_and_keeps_record_order(
     bench: Bench, minutes: int
 ) -> None:
     assert reason(bench, GA) is Reason.FIRST_ENTRY
@@ -95,8 +95,8 @@ def test_a_clock_that_jumps_by_minutes_admits_nobody_twice_and_keeps_the_order(
     assert first.monotonic_ms < second.monotonic_ms
 
 
-def test_a_clock_that_went_back_to_last_weeks_night_reopens_none_the_hub_has_completed(bench: Bench) -> None:
-    """Its cache still holds a ticket of that night that nobody used."""
+def test_a_clock_set_back_to_last_week_reopens_no_night_the_hub_has_completed(bench: Bench) -> None:
+    """The cache still has an unused ticket of that night."""
     bench.hub.put_config(
         GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(LAST_WEEK, an_event()))
     )
@@ -110,7 +110,7 @@ def test_a_clock_that_went_back_to_last_weeks_night_reopens_none_the_hub_has_com
     assert bench.relay.releases == []
 
 
-def test_a_clock_nobody_vouches_for_prunes_nothing(bench: Bench) -> None:
+def test_an_unconfirmed_clock_prunes_nothing(bench: Bench) -> None:
     """It may be wrong by a month, or by fifty years."""
     reason(bench, GA)
     note = LinkNote(
@@ -150,7 +150,7 @@ TIMES = st.one_of(
 
 
 def asked(kind: Kind | None, now: datetime, event: Event) -> Verdict:
-    """`kind` None: a ticket sold since, validly signed."""
+    """`kind` None means a validly signed ticket that the cache does not know."""
     question = a_question(now=now, event=event, ticket_event=event, table=a_table())
     if kind is not None:
         return decide(replace(question, admission=an_admission(kind=kind)))

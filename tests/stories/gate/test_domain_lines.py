@@ -1,4 +1,4 @@
-"""Every line of domain 2.3 at a whole door: from the code to record, turnstile, screen and sound."""
+"""Every line of domain 2.3 at a whole door, from the code to record, turnstile, screen and sound."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ FEED = (
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Tonight is Friday 20 November; `USED` and `BACK` were in at GATE 2 at 22:04."""
+    """Tonight is Friday 20 November; `USED` and `BACK` entered at GATE 2 at 22:04."""
     bench = Bench(tmp_path, feed=FEED, keys=KEYS)
     names = {"gate-1": "GATE 1", "gate-2": "GATE 2"}
     events = (an_event(), SATURDAY)
@@ -92,7 +92,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 class Case(Value, frozen=True):
-    """One line of the table, and what has to be heard and read."""
+    """One line of the table, with the expected screen and sound."""
 
     line: int
     shown: tuple[str, ...]
@@ -149,7 +149,7 @@ CASES = [
 
 
 def _night(case: Case) -> Event:
-    """Where a policy counts, every ticket is at home at gate-2."""
+    """Under a policy that uses home gates, every ticket's home is gate-2."""
     return an_event(status=case.event_status, isolation=case.isolation, homes=("gate-2",))
 
 
@@ -170,12 +170,12 @@ def test_each_line_of_the_table_gives_its_verdict_reason_turnstile_screen_and_so
     assert recorded == ([] if case.ruling is Ruling.NONE else [(case.line, case.ruling, case.reason)])
 
 
-def test_every_line_and_every_reason_of_a_scan_is_shown_here() -> None:
+def test_the_cases_cover_every_line_and_every_reason() -> None:
     assert {case.line for case in CASES} == set(range(1, len(LINES) + 1))
     assert {case.reason for case in CASES} == set(Reason)
 
 
-def test_line_4_moves_nothing_records_nothing_and_both_tickets_stay_good(bench: Bench) -> None:
+def test_line_4_releases_nothing_records_nothing_and_both_tickets_stay_good(bench: Bench) -> None:
     bench.show(GA, GUEST)
     assert (bench.records(), bench.relay.releases) == ([], [])
     for code in (GA, GUEST):
@@ -189,7 +189,7 @@ def test_line_4_the_same_ticket_in_two_carriers_is_one_ticket(bench: Bench) -> N
     assert screen.verdict.line == 11
 
 
-def test_line_6_admits_once_and_flagged_also_after_a_restart(bench: Bench) -> None:
+def test_line_6_admits_once_and_flagged_even_across_a_restart(bench: Bench) -> None:
     bench.show(SOLD_SINCE)
     bench.show(SOLD_SINCE)
     bench.kill()
@@ -202,7 +202,7 @@ def test_line_6_admits_once_and_flagged_also_after_a_restart(bench: Bench) -> No
     assert others == [(13, Reason.ALREADY_USED, ())] * 2
 
 
-def test_line_6_not_once_more_what_another_gate_has_admitted(bench: Bench) -> None:
+def test_line_6_does_not_admit_what_another_gate_has_admitted(bench: Bench) -> None:
     there = a_record(9, gate_id="gate-2", code_hash=code_hash(code_id(50)), line=6)
     bench.hub.peers.put([there])
     screen = bench.show(SOLD_SINCE)
@@ -211,7 +211,7 @@ def test_line_6_not_once_more_what_another_gate_has_admitted(bench: Bench) -> No
 
 
 @pytest.mark.parametrize(("date", "admits"), [("20261113", False), ("20261120", True), ("20261127", False)])
-def test_line_6_a_signed_ticket_of_the_same_code_for_another_week_is_for_another_night(
+def test_line_6_a_signed_ticket_of_another_week_is_for_another_event(
     bench: Bench, date: str, admits: bool
 ) -> None:
     screen = bench.show(signed(code_id(60, date=date)), seconds=0)

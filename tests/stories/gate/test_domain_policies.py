@@ -50,13 +50,15 @@ def feed(table: Table | None = None) -> tuple[FeedRow, ...]:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, feed=feed(), frames_per_second=4)  # so that hours pass quickly
+    bench = Bench(
+        tmp_path, feed=feed(), frames_per_second=4
+    )  # few frames, so that simulated hours pass quickly
     yield bench
     bench.close()
 
 
 def told(bench: Bench, *rows: FeedRow, version: int = 2) -> None:
-    """The hub tells of a change; the rest stays."""
+    """Deliver a change from the hub; everything else stays."""
     changed = {getattr(one, "code_hash", "table"): one for one in (*feed(), *rows)}
     bench.hub.put_snapshot(
         "event-1", version, bench.hub.spool.fill(tuple(changed.values())), bench.clock.wall
@@ -73,7 +75,7 @@ def later(bench: Bench, code: str, minutes: float = 10) -> Verdict:
     return verdict(bench.show(code))
 
 
-def test_general_admission_is_one_time_and_a_second_scan_reads_where_and_when(bench: Bench) -> None:
+def test_general_admission_is_one_time_and_a_second_scan_says_where_and_when(bench: Bench) -> None:
     first = verdict(bench.show(PLAIN))
     again = later(bench, PLAIN)
     assert (first.reason, again.reason) == (Reason.FIRST_ENTRY, Reason.ALREADY_USED)
@@ -118,7 +120,7 @@ def test_the_hosts_one_code_admits_marks_the_table_and_names_the_host_in_a_singl
 
 @pytest.mark.parametrize("code", [HOST, LINKED])
 @pytest.mark.parametrize("status", UNPAID)
-def test_linked_to_a_table_that_is_not_paid_enters_as_plain_ga_without_table_and_reentry(
+def test_a_guest_linked_to_an_unpaid_table_enters_as_plain_ga(
     bench: Bench, code: str, status: ReservationStatus
 ) -> None:
     told(bench, a_table(status=status))
@@ -130,16 +132,14 @@ def test_linked_to_a_table_that_is_not_paid_enters_as_plain_ga_without_table_and
 
 
 @pytest.mark.parametrize("status", UNPAID)
-def test_a_guest_pass_of_a_table_that_is_not_paid_is_refused_and_good_once_it_is(
-    bench: Bench, status: ReservationStatus
-) -> None:
+def test_a_guest_pass_is_refused_until_its_table_is_paid(bench: Bench, status: ReservationStatus) -> None:
     told(bench, a_table(status=status))
     assert verdict(bench.show(GUEST)).reason is Reason.TABLE_NOT_CONFIRMED
     told(bench, a_table(), version=3)
     assert verdict(bench.show(GUEST)).reason is Reason.FIRST_ENTRY
 
 
-def test_a_table_paid_in_the_night_gives_its_guests_the_perk_and_one_cancelled_takes_it(bench: Bench) -> None:
+def test_paying_for_a_table_gives_its_guests_reentry_and_cancelling_it_takes_it(bench: Bench) -> None:
     told(bench, a_table(status=ReservationStatus.PENDING))
     assert verdict(bench.show(LINKED)).kind is Kind.GA
     told(bench, a_table(), version=3)
@@ -149,14 +149,14 @@ def test_a_table_paid_in_the_night_gives_its_guests_the_perk_and_one_cancelled_t
     assert later(bench, LINKED).reason is Reason.ALREADY_USED
 
 
-def test_unlinked_is_plain_ga_again(bench: Bench) -> None:
+def test_an_unlinked_guest_is_plain_ga_again(bench: Bench) -> None:
     told(bench, row(LINKED, kind=Kind.GA, reservation_id=None))
     first = verdict(bench.show(LINKED))
     assert (first.kind, first.table) == (Kind.GA, None)
     assert later(bench, LINKED).reason is Reason.ALREADY_USED
 
 
-def test_linked_at_the_door_after_the_first_entry_may_come_back(bench: Bench) -> None:
+def test_a_guest_linked_at_the_door_after_the_first_entry_may_come_back(bench: Bench) -> None:
     assert verdict(bench.show(PLAIN)).reason is Reason.FIRST_ENTRY
     told(bench, row(PLAIN, kind=Kind.VIP_LINKED, reservation_id="reservation-1"))
     assert later(bench, PLAIN).reason is Reason.REENTRY
@@ -166,7 +166,7 @@ def test_linked_at_the_door_after_the_first_entry_may_come_back(bench: Bench) ->
     ("status", "reason"), [(Status.CANCELLED, Reason.CANCELLED), (Status.REFUNDED, Reason.REFUNDED)]
 )
 @pytest.mark.parametrize("code", ALL)
-def test_a_cancelled_or_refunded_ticket_is_refused_also_of_somebody_who_was_in(
+def test_a_cancelled_or_refunded_ticket_is_refused_even_after_an_entry(
     bench: Bench, code: str, status: Status, reason: Reason
 ) -> None:
     bench.show(code)
@@ -178,25 +178,25 @@ AT_GATE_2 = Entry(at=NOW, gate="gate-2", scan=a_record(7).scan_id)
 
 
 def _after_gate_2(bench: Bench, code: str) -> Screen:
-    """Scanned here once another gate has told that it let this code in."""
+    """Scan a code here after another gate has reported that it admitted it."""
     bench.hub.peers.put([a_record(7, gate_id="gate-2", code_hash=code_hash(code), occurred_at=NOW)])
     return bench.show(code)
 
 
-def test_first_scan_wins_of_ga_at_two_gates_the_other_is_refused(bench: Bench) -> None:
+def test_first_scan_wins_and_ga_at_the_other_gate_is_refused(bench: Bench) -> None:
     refused = verdict(_after_gate_2(bench, PLAIN))
     assert (refused.reason, refused.entry) == (Reason.ALREADY_USED, AT_GATE_2)
 
 
 @pytest.mark.parametrize("code", VIP)
-def test_first_scan_wins_of_vip_at_two_gates_the_other_is_a_reentry(bench: Bench, code: str) -> None:
+def test_first_scan_wins_and_vip_at_the_other_gate_is_a_reentry(bench: Bench, code: str) -> None:
     back = verdict(_after_gate_2(bench, code))
     assert (back.reason, back.entry) == (Reason.REENTRY, AT_GATE_2)
 
 
 @pytest.mark.parametrize(("seconds", "suspect"), [(1, True), (59, True), (61, False)])
 @pytest.mark.parametrize("code", VIP)
-def test_back_within_passback_window_of_an_entry_at_another_gate_is_admitted_and_flagged(
+def test_a_reentry_soon_after_an_entry_at_another_gate_is_admitted_and_flagged(
     bench: Bench, code: str, seconds: float, suspect: bool
 ) -> None:
     at = bench.clock.wall - timedelta(seconds=seconds)
@@ -206,7 +206,7 @@ def test_back_within_passback_window_of_an_entry_at_another_gate_is_admitted_and
 
 
 @pytest.mark.parametrize(("seconds", "suspect"), [(58, True), (62, False)])
-def test_back_within_passback_window_of_an_entry_here_is_admitted_and_flagged(
+def test_a_reentry_soon_after_an_entry_here_is_admitted_and_flagged(
     bench: Bench, seconds: float, suspect: bool
 ) -> None:
     bench.show(LINKED, seconds=seconds)
@@ -216,7 +216,7 @@ def test_back_within_passback_window_of_an_entry_here_is_admitted_and_flagged(
     assert len(bench.relay.releases) == 2
 
 
-def test_a_refusal_between_two_entries_is_no_entry_and_starts_no_passback_window(bench: Bench) -> None:
+def test_a_refusal_starts_no_passback_window(bench: Bench) -> None:
     bench.show(LINKED, seconds=50)
     told(bench, row(LINKED, status=Status.CANCELLED))
     bench.show(LINKED, seconds=20)
@@ -225,7 +225,7 @@ def test_a_refusal_between_two_entries_is_no_entry_and_starts_no_passback_window
     assert Flag.PASSBACK_SUSPECT not in bench.records()[2].flags
 
 
-def test_a_code_held_in_view_is_one_scan_until_it_was_away_for_rescan_after(bench: Bench) -> None:
+def test_a_code_held_in_view_is_one_scan_until_away_for_rescan_after(bench: Bench) -> None:
     bench.frame_s = 0.05
     for _ in range(200):  # half of the frames show it
         bench.show(LINKED, seconds=0.05)
@@ -238,7 +238,7 @@ def test_a_code_held_in_view_is_one_scan_until_it_was_away_for_rescan_after(benc
 
 
 class SureClock(StoppedClock):
-    """One that sync has measured at the hub."""
+    """A clock that sync has measured against the hub's."""
 
     def now(self) -> Now:
         return Now(
@@ -254,7 +254,7 @@ class SureClock(StoppedClock):
 @pytest.mark.parametrize(
     ("clock", "certainty"), [(StoppedClock, ("untrusted", None, None)), (SureClock, ("synced", -12, 3))]
 )
-def test_an_admission_records_its_line_the_caches_version_and_age_and_how_sure_the_clock_is(
+def test_a_scan_records_line_cache_version_cache_age_and_clock_certainty(
     tmp_path: Path, clock: type[StoppedClock], certainty: tuple[str, int | None, int | None]
 ) -> None:
     folder = tmp_path / "gate"
@@ -276,7 +276,7 @@ def test_an_admission_records_its_line_the_caches_version_and_age_and_how_sure_t
     bench.close()
 
 
-def test_the_caches_age_counts_from_when_it_was_last_known_to_be_current(bench: Bench) -> None:
+def test_the_caches_age_counts_from_when_it_was_last_known_current(bench: Bench) -> None:
     link = LinkNote(
         connected=True, hub_heard=True, since_ms=0, beat_ms=0, boot_id="boot-1", epoch=None, acked_seq=0
     )

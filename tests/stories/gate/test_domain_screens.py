@@ -1,4 +1,4 @@
-"""The rows of domain 2.4 at a whole door: what stays how long, the mark on every screen, light and sound."""
+"""The rows of domain 2.4 at a whole door: how long screens stay, the link mark, light and sound."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def online(bench: Bench, *, is_online: bool = True) -> None:
-    """What sync tells of the link, from now on, for as long as the clock stands near."""
+    """Write sync's note about the link; it stays fresh only while the clock is near."""
     now_ms = bench.clock.monotonic_ms
     note = LinkNote(
         connected=is_online,
@@ -76,7 +76,7 @@ def online(bench: Bench, *, is_online: bool = True) -> None:
 
 
 def enter(bench: Bench, code: str) -> None:
-    """Show a code, and walk."""
+    """Show a code and walk in."""
     bench.show(code, seconds=1)
     bench.inputs.bodies()
     bench.wait(9)
@@ -131,7 +131,7 @@ SECONDS: dict[str, tuple[Callable[[Bench], Screen], float]] = {
 
 
 @pytest.mark.parametrize("name", SECONDS)
-def test_each_screen_stays_its_time_and_then_gives_way(bench: Bench, name: str) -> None:
+def test_each_screen_stays_for_its_time_and_then_gives_way(bench: Bench, name: str) -> None:
     come_about, seconds = SECONDS[name]
     screen = come_about(bench)
     assert seconds_shown(screen) == seconds
@@ -141,7 +141,7 @@ def test_each_screen_stays_its_time_and_then_gives_way(bench: Bench, name: str) 
     assert isinstance(bench.display.screens[-1], Idle | OutOfOrder)
 
 
-def test_what_is_so_until_it_is_cured_or_changed_has_no_time() -> None:
+def test_states_that_last_until_they_change_have_no_time() -> None:
     lasting = {"starting", "updating", "closed", "held_open", "free_passage"}
     for word in get_args(get_type_hints(Notice)["word"]):
         assert (seconds_shown(Notice(word=word)) is None) is (word in lasting), word
@@ -158,10 +158,10 @@ def test_a_new_scan_replaces_the_current_screen_at_once(bench: Bench, name: str)
     assert isinstance(answer, VerdictScreen)
     assert answer.verdict.reason is Reason.MALFORMED
     bench.wait(3.0 - FRAME_S)
-    assert bench.display.screens[-1] == answer, "it has its own time, not what was left of the other's"
+    assert bench.display.screens[-1] == answer, "it has its own time, not the rest of the other's"
 
 
-# --- the mark
+# --- the link mark
 
 
 def fire(bench: Bench) -> Screen:
@@ -213,7 +213,7 @@ def mark_of(screen: Screen) -> LinkView:
 
 
 @pytest.mark.parametrize("name", MARKED)
-def test_every_screen_at_the_door_says_whether_the_gate_is_online(bench: Bench, name: str) -> None:
+def test_every_screen_at_an_online_door_says_that_it_is_online(bench: Bench, name: str) -> None:
     keep_telling(bench, is_online=True)
     screen = MARKED[name](bench)
     assert mark_of(screen).online
@@ -222,7 +222,7 @@ def test_every_screen_at_the_door_says_whether_the_gate_is_online(bench: Bench, 
 
 
 @pytest.mark.parametrize("name", MARKED)
-def test_every_screen_at_an_offline_door_says_so_with_the_caches_age(bench: Bench, name: str) -> None:
+def test_every_screen_at_an_offline_door_says_so_with_the_age_of_the_cache(bench: Bench, name: str) -> None:
     online(bench)
     bench.clock.forward(12 * 60)
     keep_telling(bench, is_online=False)
@@ -234,7 +234,7 @@ def test_every_screen_at_an_offline_door_says_so_with_the_caches_age(bench: Benc
 
 
 def keep_telling(bench: Bench, *, is_online: bool) -> None:
-    """Sync's heartbeat, once a frame."""
+    """Let sync's heartbeat come with every frame."""
     look = bench.look
 
     def beating() -> None:
@@ -245,7 +245,7 @@ def keep_telling(bench: Bench, *, is_online: bool) -> None:
     beating()
 
 
-def test_offline_the_idle_screen_says_how_many_logs_wait(bench: Bench) -> None:
+def test_offline_the_idle_screen_says_how_many_scans_wait(bench: Bench) -> None:
     for code in (STRANGER, REFUNDED):
         bench.show(code, seconds=4)
     screen = bench.display.screens[-1]
@@ -254,7 +254,7 @@ def test_offline_the_idle_screen_says_how_many_logs_wait(bench: Bench) -> None:
     assert "2 scans waiting" in compose(screen, "en", UTC).banner
 
 
-def test_the_idle_screen_shows_event_gate_who_is_in_clock_and_link(bench: Bench) -> None:
+def test_the_idle_screen_shows_event_gate_count_clock_and_link(bench: Bench) -> None:
     bench.clock.synced = True
     enter(bench, GA)
     screen = bench.display.screens[-1]
@@ -270,7 +270,7 @@ def test_the_idle_screen_shows_event_gate_who_is_in_clock_and_link(bench: Bench)
     assert (page.headline, *page.lines[:2]) == ("Perreo Fridays", "GATE 1", "In 1/500")
 
 
-def test_a_gate_that_does_not_know_the_time_says_so_and_which_night_it_takes_for_tonight(
+def test_a_gate_that_does_not_know_the_time_says_so_and_names_its_night(
     bench: Bench,
 ) -> None:
     bench.wait(1.5)
@@ -284,7 +284,7 @@ def test_a_gate_that_does_not_know_the_time_says_so_and_which_night_it_takes_for
     assert screen.knows_time
 
 
-def test_a_gate_that_is_alone_says_so_and_a_merely_offline_one_does_not(bench: Bench) -> None:
+def test_an_isolated_gate_says_alone_and_a_merely_offline_one_does_not(bench: Bench) -> None:
     online(bench, is_online=False)
     bench.wait(4)
     screen = bench.display.screens[-1]
@@ -299,7 +299,7 @@ def test_a_gate_that_is_alone_says_so_and_a_merely_offline_one_does_not(bench: B
     assert (told.isolated, told.clock) == (True, "untrusted")
 
 
-def test_the_log_says_once_that_the_gate_is_alone_and_once_that_it_is_not_any_more(bench: Bench) -> None:
+def test_the_log_says_once_that_the_gate_is_isolated_and_once_that_it_no_longer_is(bench: Bench) -> None:
     online(bench, is_online=True)
     bench.wait(2)
     online(bench, is_online=False)
@@ -310,11 +310,13 @@ def test_the_log_says_once_that_the_gate_is_alone_and_once_that_it_is_not_any_mo
     told = [line for line in lines if "isolated" in line["event"]]
     assert [line["event"] for line in told] == ["gate isolated", "gate no longer isolated"]
     assert "isolation_policy 'admit'" in told[0]["reason"]
-    assert told[0]["reason"].startswith("No broker for 1")  # seconds since it was heard last: 10 or some more
+    assert told[0]["reason"].startswith(
+        "No broker for 1"
+    )  # seconds since the broker was last heard: 10 or a few more
 
 
-def test_a_gate_that_has_not_heard_any_broker_yet_tells_no_time_since(bench: Bench, tmp_path: Path) -> None:
-    """It has just been started, so it cannot know: "No broker for 10 s" after 0.05 s was a guess."""
+def test_a_gate_that_has_not_found_a_broker_yet_gives_no_time_since(bench: Bench, tmp_path: Path) -> None:
+    """It has just started and cannot know: it once said "No broker for 10 s" after 0.05 s."""
     with capture_logs() as lines:
         fresh = Bench(tmp_path / "fresh", SENSOR, ())
         fresh.wait(0.05)
@@ -339,7 +341,7 @@ SOUNDS = {
 
 
 @pytest.mark.parametrize("name", SECONDS)
-def test_each_answer_is_heard_as_what_it_is_and_lights_rest_afterwards(bench: Bench, name: str) -> None:
+def test_each_answer_has_its_signal_and_the_lights_rest_afterwards(bench: Bench, name: str) -> None:
     SECONDS[name][0](bench)
     assert bench.voice.played[-1] is SOUNDS[name]
     bench.wait(SECONDS[name][1] + FRAME_S)
@@ -355,7 +357,7 @@ def test_each_answer_is_heard_as_what_it_is_and_lights_rest_afterwards(bench: Be
         (ordered(OrderAction.CLOSE, OrderAction.RESUME), Signal.REST),
     ],
 )
-def test_free_passage_and_closed_are_lit_while_so(
+def test_free_passage_and_closed_stay_lit_while_they_last(
     bench: Bench, come_about: Callable[[Bench], Screen], signal: Signal
 ) -> None:
     come_about(bench)
@@ -363,7 +365,7 @@ def test_free_passage_and_closed_are_lit_while_so(
     assert bench.voice.played[-1] is signal
 
 
-def test_only_the_hosts_first_entry_carries_the_guest_list(bench: Bench) -> None:
+def test_only_the_hosts_first_entry_shows_the_guest_list(bench: Bench) -> None:
     seen = []
     for code in (HOST, GUEST, LINKED):
         screen = bench.show(code, seconds=0)
@@ -379,7 +381,7 @@ def test_held_open_closed_and_resumed_are_recorded(bench: Bench) -> None:
     assert bench.told() == [("event", "held_open"), ("event", "closed"), ("event", "resumed")]
 
 
-def test_a_door_that_starts_says_so_first(bench: Bench) -> None:
+def test_a_starting_door_says_so_first(bench: Bench) -> None:
     stop = threading.Event()
     stop.set()
     before = len(bench.display.screens)

@@ -1,4 +1,4 @@
-"""Invisible bytes around a code are taken off before it is judged; inside they stay foreign (domain 2.3)."""
+"""Invisible characters are removed around a code, and make it malformed inside (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AROUND = [
 
 @pytest.mark.parametrize("make", CARRIERS)
 @pytest.mark.parametrize("around", AROUND, ids=[ascii(one) for one in AROUND])
-def test_invisible_bytes_around_a_code_are_taken_off(make: Callable[[], str], around: str) -> None:
+def test_invisible_characters_around_a_code_are_removed(make: Callable[[], str], around: str) -> None:
     for text in (around + make(), make() + around, around + make() + around):
         found = parse(text.encode())
         assert isinstance(found, Code), found
@@ -36,7 +36,7 @@ def test_invisible_bytes_around_a_code_are_taken_off(make: Callable[[], str], ar
 
 @pytest.mark.parametrize("make", [code_id, signed])
 @pytest.mark.parametrize("inside", AROUND, ids=[ascii(one) for one in AROUND])
-def test_inside_a_code_they_are_malformed(make: Callable[[], str], inside: str) -> None:
+def test_invisible_characters_inside_a_code_make_it_malformed(make: Callable[[], str], inside: str) -> None:
     code = make()
     for at in range(1, len(code)):
         assert isinstance(parse((code[:at] + inside + code[at:]).encode()), Malformed)
@@ -46,14 +46,14 @@ def test_inside_a_code_they_are_malformed(make: Callable[[], str], inside: str) 
 
 @example("\x1d").via("GS, as FNC1 is read")
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=3))
-def test_nothing_that_can_be_seen_is_taken_off(around: str) -> None:
+def test_no_visible_character_is_removed(around: str) -> None:
     seen = [c for c in around if unicodedata.category(c)[0] in "LNPS" or unicodedata.category(c) == "Cc"]
     seen = [c for c in seen if not c.isspace()]
     found = parse((around + code_id()).encode())
     assert not seen or isinstance(found, Malformed) or seen == ["\u2800"]
 
 
-def test_what_is_taken_off_does_not_count_towards_the_longest_code() -> None:
+def test_removed_characters_do_not_count_towards_the_length_limit() -> None:
     ticket = printed()
     longest = ticket[:-1] + " " * (MAX_BYTES - len(ticket)) + "}"
     assert len(longest) == MAX_BYTES
@@ -61,7 +61,7 @@ def test_what_is_taken_off_does_not_count_towards_the_longest_code() -> None:
     assert isinstance(parse(longest.replace("}", " }").encode()), Malformed)
 
 
-def test_more_around_a_code_than_anybody_prints_is_refused_unread() -> None:
+def test_too_many_characters_around_a_code_are_refused_unparsed() -> None:
     assert isinstance(parse(b" " * (MAX_BYTES + MAX_AROUND) + code_id().encode()), Malformed)
 
 
@@ -78,7 +78,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-def test_good_tickets_with_a_mark_are_no_guesses(bench: Bench) -> None:
+def test_valid_tickets_with_a_byte_order_mark_do_not_count_as_guesses(bench: Bench) -> None:
     for number in range(1, 8):
         shown = bench.show(BOM + code_id(number) + ZWSP)
         assert isinstance(shown, VerdictScreen)
@@ -86,7 +86,7 @@ def test_good_tickets_with_a_mark_are_no_guesses(bench: Bench) -> None:
     assert ("event", "guessing") not in bench.told()
 
 
-def test_a_ticket_with_a_mark_and_without_is_one_ticket(bench: Bench) -> None:
+def test_a_ticket_with_and_without_a_byte_order_mark_is_the_same_ticket(bench: Bench) -> None:
     bench.show(BOM + code_id())
     shown = bench.show(code_id())
     assert isinstance(shown, VerdictScreen)

@@ -1,6 +1,6 @@
-"""No ticket secret in what is printed: 7-quality, invariant 17, for the pure parts of the door.
+"""No printed value contains a ticket's secret: quality 7.1, invariant 17, for the pure parts of the door.
 
-The canaries are a ticket's id, its parts as other carriers hold them, and its signatures.
+The canaries are parts of a ticket's id and of its signatures, as the carriers have them.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def test_a_code_is_never_printed(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_what_is_no_code_of_ours_but_nearly_one_is_never_printed(text: str) -> None:
-    """A damaged code may still hold a good secret."""
+def test_a_damaged_code_is_never_printed(text: str) -> None:
+    """A damaged code may still contain a valid secret."""
     refused = parse(text.encode())
     assert isinstance(refused, Malformed)
     presence, presented = observe(Presence(), [Sighting.of(text.encode())], 0)
@@ -90,7 +90,7 @@ def mistakes() -> list[Callable[[], object]]:
 
 
 @pytest.mark.parametrize("mistake", mistakes())
-def test_an_error_on_the_way_of_a_code_never_holds_it(mistake: Callable[[], object]) -> None:
+def test_an_error_while_handling_a_code_never_contains_it(mistake: Callable[[], object]) -> None:
     with pytest.raises((AttributeError, KeyError, TypeError)) as raised:
         mistake()
     told = "".join(traceback.TracebackException.from_exception(raised.value).format(chain=True))

@@ -1,4 +1,4 @@
-"""Nights may overlap (domain 2.3): a matinee that runs late, and the evening whose doors are open already."""
+"""Nights may overlap (domain 2.3): a matinee that runs late, and an evening whose doors are already open."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def guest(code: str, kind: Kind = Kind.GA, table: str | None = None) -> FeedRow:
 
 
 class TwoNights(Bench):
-    """The door, at eleven: both nights are on."""
+    """The door at eleven, when both nights are on."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, feed=(EVENING, *guests(2)), keys=KEYS)
@@ -118,13 +118,13 @@ def test_each_night_ends_by_its_own_hours_and_next_week_is_another_event(two: Tw
     assert two.reason(EARLY) is Reason.WRONG_EVENT
 
 
-def test_who_is_early_for_the_second_reads_when_its_doors_open(two: TwoNights) -> None:
+def test_a_guest_early_for_the_second_night_is_too_early(two: TwoNights) -> None:
     two.clock.wall = MATINEE.doors_open_at + HOUR
     assert [two.reason(code) for code in (EARLY, LATE)] == [Reason.FIRST_ENTRY, Reason.TOO_EARLY]
 
 
-def test_a_night_that_was_called_off_says_so_beside_one_that_is_on(two: TwoNights) -> None:
-    """It gives way to the other as tonight's; its guests still read why."""
+def test_a_cancelled_night_says_so_beside_one_that_is_on(two: TwoNights) -> None:
+    """The other one is tonight's, but guests of the cancelled one are still told why."""
     called_off = an_event(
         event_id="event-0", code="MAT", status="cancelled", doors_open_at=DOORS, ends_at=EVENING.ends_at
     )
@@ -133,14 +133,14 @@ def test_a_night_that_was_called_off_says_so_beside_one_that_is_on(two: TwoNight
     assert two.reason(LATE) is Reason.FIRST_ENTRY
 
 
-def test_a_signed_ticket_nobody_knows_is_of_the_night_it_names(two: TwoNights) -> None:
+def test_a_signed_ticket_the_cache_does_not_know_belongs_to_the_night_it_names(two: TwoNights) -> None:
     assert two.reason(signed(STRANGER)) is Reason.FIRST_ENTRY
     assert two.records()[-1].event_id == "event-0"
     assert two.reason(signed(code_id(14, "PS"))) is Reason.WRONG_EVENT
 
 
-def test_of_two_nights_with_one_code_the_date_says_which(two: TwoNights) -> None:
-    """Whichever of them the configuration names first."""
+def test_the_date_distinguishes_two_nights_with_the_same_code(two: TwoNights) -> None:
+    """Whichever of them comes first in the configuration."""
     assert two.reason(signed(code_id(15))) is Reason.FIRST_ENTRY
     two.serve(EVENING, MATINEE, NEXT_WEEK)
     assert two.reason(signed(code_id(16))) is Reason.FIRST_ENTRY
@@ -155,20 +155,20 @@ def test_the_random_part_typed_alone_is_found_in_either_night(two: TwoNights) ->
     assert [one.event_id for one in two.records()] == ["event-0", "event-1"]
 
 
-def test_two_tickets_of_two_nights_in_one_frame_are_two_valid_tickets(two: TwoNights) -> None:
+def test_tickets_of_two_nights_in_one_frame_are_ambiguous(two: TwoNights) -> None:
     answer = two.show(EARLY, LATE)
     assert isinstance(answer, VerdictScreen)
     assert answer.verdict.reason is Reason.AMBIGUOUS
 
 
-def test_a_code_unknown_to_a_night_that_has_its_list_is_not_found_though_another_has_none(
+def test_an_unknown_code_is_not_found_in_its_nights_list_though_another_has_none(
     two: TwoNights,
 ) -> None:
     two.serve(EVENING, NEXT_WEEK)
     two.serve(NEXT_WEEK, EVENING, MATINEE)
     two.at(NOW + timedelta(minutes=5))
     assert two.reason(code_id(17)) is Reason.UNKNOWN
-    seen = two.show(STRANGER)  # nobody can say
+    seen = two.show(STRANGER)  # its night's list is missing
     assert not isinstance(seen, VerdictScreen)
     assert isinstance(two.idle(), OutOfOrder)
 
@@ -196,9 +196,7 @@ def test_a_single_night_is_counted_without_its_code(two: TwoNights) -> None:
 
 
 @pytest.mark.parametrize("behind", ["event-0", "event-1"])
-def test_a_list_of_either_night_that_is_behind_shows_and_flags_only_its_own(
-    two: TwoNights, behind: str
-) -> None:
+def test_a_list_that_is_behind_marks_and_flags_only_its_own_night(two: TwoNights, behind: str) -> None:
     two.link(behind)
     two.wait(1.1)
     idle = two.display.screens[-1]
@@ -212,7 +210,7 @@ def test_a_list_of_either_night_that_is_behind_shows_and_flags_only_its_own(
         assert answer.link.stale is ("stale" in record.flags) is (record.event_id == behind)
 
 
-def test_a_list_of_a_night_that_is_not_on_does_not_worry_the_idle_screen(two: TwoNights) -> None:
+def test_a_list_behind_for_a_night_that_is_not_on_is_not_on_the_idle_screen(two: TwoNights) -> None:
     two.link("event-7")
     two.wait(1.1)
     idle = two.display.screens[-1]
@@ -220,7 +218,7 @@ def test_a_list_of_a_night_that_is_not_on_does_not_worry_the_idle_screen(two: Tw
     assert not idle.link.stale
 
 
-def test_status_tells_of_both_nights_and_of_the_one_that_is_behind(two: TwoNights) -> None:
+def test_status_shows_both_nights_and_the_one_that_is_behind(two: TwoNights) -> None:
     config = two.folder / "gate.toml"
     config.write_text(
         f'gate_id = "gate-1"\nvenue = "maguey"\nstate_dir = "{two.folder}"\n'
@@ -239,7 +237,7 @@ def test_status_tells_of_both_nights_and_of_the_one_that_is_behind(two: TwoNight
     assert told.startswith("The list of Matinee is BEHIND the hub's by 4 changes, for 10 s.")
 
 
-def test_a_refund_of_the_other_night_is_refused_as_one(two: TwoNights) -> None:
+def test_a_refunded_ticket_of_the_other_night_is_refused_as_refunded(two: TwoNights) -> None:
     refunded = an_admission(EARLY, event_id="event-0", status=Status.REFUNDED)
     two.hub.put_snapshot("event-0", 5, two.hub.spool.fill((MATINEE, refunded)), two.clock.wall)
     assert two.reason(EARLY) is Reason.REFUNDED
@@ -266,7 +264,7 @@ BRUNCH = an_event(
         (NOW, (), ()),
     ],
 )
-def test_the_nights_a_gate_serves_share_hours_with_tonights_or_have_just_ended(
+def test_a_gate_serves_nights_that_overlap_tonights_or_have_just_ended(
     at: datetime, events: tuple[Event, ...], expected: tuple[Event, ...]
 ) -> None:
     assert nights_served(events, at) == expected
@@ -275,7 +273,7 @@ def test_the_nights_a_gate_serves_share_hours_with_tonights_or_have_just_ended(
         assert (night_of(event, events, at) == event) is (event in expected)
 
 
-def test_a_night_dated_at_the_end_of_time_stops_no_other() -> None:
+def test_an_event_at_the_end_of_the_calendar_disturbs_no_other_night() -> None:
     never = an_event(event_id="event-9", doors_open_at=LAST - HOUR, ends_at=LAST)
     assert nights_served((EVENING, never), NOW) == (EVENING,)
     assert nights_served((never,), LAST) == (never,)
@@ -283,6 +281,6 @@ def test_a_night_dated_at_the_end_of_time_stops_no_other() -> None:
     assert not names_night("PF", "99999999", never)
 
 
-def test_a_night_that_is_over_or_called_off_does_not_take_place() -> None:
+def test_a_night_that_is_over_or_cancelled_does_not_take_place() -> None:
     over, off = an_event(status="completed"), an_event(event_id="event-9", status="cancelled")
     assert taking_place((over, off, MATINEE), NOW) == (MATINEE,)

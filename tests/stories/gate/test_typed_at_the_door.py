@@ -1,4 +1,4 @@
-"""Codes typed at the door: domain 2.3 ("Guessing": typed codes, at most 5 a minute) and its lock-out."""
+"""Codes typed at the door: domain 2.3 ("Guessing"), at most 5 typed codes a minute, and the lock-out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def unknown(number: int) -> str:
     return code_id(1000 + number)
 
 
-def test_a_typed_code_is_answered_as_a_scanned_one_and_recorded_as_typed(bench: Bench) -> None:
+def test_a_typed_code_is_answered_like_a_scanned_one_and_recorded_as_typed(bench: Bench) -> None:
     assert answer(bench.type(code_id() + "\n")).verdict.reason is Reason.FIRST_ENTRY
     assert [record.scan_method for record in bench.records()] == ["manual"]
     assert len(bench.relay.releases) == 1
@@ -46,31 +46,31 @@ def test_a_typed_code_is_answered_as_a_scanned_one_and_recorded_as_typed(bench: 
     assert answer(bench.show(code_id())).verdict.reason is Reason.ALREADY_USED
 
 
-def test_what_tonights_codes_begin_with_need_not_be_typed(bench: Bench) -> None:
+def test_the_beginning_of_tonights_codes_need_not_be_typed(bench: Bench) -> None:
     random_part = code_id().rpartition("-")[2]
     assert answer(bench.type(random_part.lower() + "\n")).verdict.reason is Reason.FIRST_ENTRY
 
 
-def test_what_is_typed_is_shown_and_a_scan_replaces_it(bench: Bench) -> None:
+def test_typed_text_is_shown_until_a_scan_replaces_it(bench: Bench) -> None:
     shown = bench.type("MGY-PF")
     assert isinstance(shown, Typing)
     assert shown.text == "MGY-PF"
     assert answer(bench.show(code_id(2))).verdict.reason is Reason.FIRST_ENTRY
 
 
-def test_clearing_what_was_typed_brings_the_idle_screen_back(bench: Bench) -> None:
+def test_clearing_the_typed_text_brings_the_idle_screen_back(bench: Bench) -> None:
     bench.type("MGY-PF")
     bench.keypad.clear()
     bench.look()
     assert isinstance(bench.display.screens[-1], Idle)
 
 
-def test_enter_alone_is_no_scan(bench: Bench) -> None:
+def test_enter_alone_is_not_a_scan(bench: Bench) -> None:
     bench.type("\n")
     assert bench.records() == []
 
 
-def test_the_check_character_tells_which_character_is_likely_wrong(bench: Bench) -> None:
+def test_the_check_character_shows_which_character_is_likely_wrong(bench: Bench) -> None:
     screen = answer(bench.type(PRINTED.replace("QX", "QK") + "\n"))
     assert screen.verdict.reason is Reason.BAD_CHECKSUM
     assert screen.typo == Typo(group=5, place=3, wrote="K")
@@ -84,12 +84,14 @@ def test_at_most_five_typed_codes_a_minute(bench: Bench) -> None:
     assert isinstance(refused, Notice)
     assert refused.word == "slower"
     assert len(bench.records()) == 5
-    assert answer(bench.show(code_id(6))).verdict.reason is Reason.FIRST_ENTRY  # the camera is not the keypad
+    assert (
+        answer(bench.show(code_id(6))).verdict.reason is Reason.FIRST_ENTRY
+    )  # the limit is the keypad's, not the camera's
     bench.wait(60)
     assert answer(bench.type(code_id(7) + "\n")).verdict.reason is Reason.FIRST_ENTRY
 
 
-def test_five_guesses_lock_the_gate_for_unknown_codes_and_tell_the_hub(bench: Bench) -> None:
+def test_five_guesses_lock_the_gate_for_unknown_codes_and_are_recorded(bench: Bench) -> None:
     for n in range(5):
         bench.show(unknown(n), seconds=2)
     locked = answer(bench.show(unknown(5), seconds=0))
@@ -105,21 +107,21 @@ def test_while_locked_tickets_in_the_cache_are_answered(bench: Bench) -> None:
     assert answer(bench.show(code_id())).verdict.reason is Reason.ALREADY_USED
 
 
-def test_the_lock_ends(bench: Bench) -> None:
+def test_the_lock_ends_after_its_time(bench: Bench) -> None:
     for n in range(5):
         bench.show(unknown(n), seconds=2)
     bench.wait(LOCK_MS / 1000)
     assert answer(bench.show(unknown(9))).verdict.flags == ()
 
 
-def test_while_locked_a_typed_slip_is_not_pointed_at(bench: Bench) -> None:
+def test_while_locked_a_typing_error_is_not_located(bench: Bench) -> None:
     for n in range(5):
         bench.show(unknown(n), seconds=2)
     screen = answer(bench.type(PRINTED.replace("QX", "QK") + "\n"))
     assert (screen.verdict.reason, screen.typo) == (Reason.BAD_CHECKSUM, None)
 
 
-def test_nothing_that_was_typed_stands_in_the_log(bench: Bench) -> None:
+def test_no_typed_text_appears_in_the_log(bench: Bench) -> None:
     with capture_logs() as logs:
         bench.type(code_id() + "\n")
         bench.type("MGY-PF-SECRET")

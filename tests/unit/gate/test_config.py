@@ -1,4 +1,4 @@
-"""A wrong configuration: all mistakes at once, each with what was expected."""
+"""A wrong configuration is reported with all its mistakes at once, each with what was expected."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
             assert key in text, f"{section}.{key} is not in {EXAMPLE}"
 
 
-def test_all_mistakes_are_told_at_once_with_the_key_and_the_nearest_known_one(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once_with_the_key_and_the_nearest_known_one(tmp_path: Path) -> None:
     told = mistakes(
         tmp_path,
         GOOD.replace('"gate-1"', '"Gate One"')
@@ -52,12 +52,12 @@ def test_all_mistakes_are_told_at_once_with_the_key_and_the_nearest_known_one(tm
     assert "screen.path: missing" in told
 
 
-def test_of_a_few_choices_all_are_named(tmp_path: Path) -> None:
+def test_a_wrong_choice_is_reported_with_all_choices(tmp_path: Path) -> None:
     told = mistakes(tmp_path, 'lang = "fr"\n' + GOOD)
     assert "lang: 'fr' is wrong; expected one of 'es', 'en'." in told
 
 
-def test_a_folder_or_a_picture_is_no_configuration(tmp_path: Path) -> None:
+def test_a_folder_or_a_picture_is_refused_as_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a folder"):
         read_gate_config(tmp_path)
     (tmp_path / "x.toml").write_bytes(bytes(range(256)))
@@ -65,7 +65,7 @@ def test_a_folder_or_a_picture_is_no_configuration(tmp_path: Path) -> None:
         read_gate_config(tmp_path / "x.toml")
 
 
-def test_mistakes_between_keys_are_told_once_every_key_is_well_formed(tmp_path: Path) -> None:
+def test_mistakes_between_keys_are_reported_once_every_key_is_well_formed(tmp_path: Path) -> None:
     told = mistakes(
         tmp_path,
         GOOD.replace('"gate-1"', '"Gate One"').replace("http:", "ftp:")
@@ -75,13 +75,13 @@ def test_mistakes_between_keys_are_told_once_every_key_is_well_formed(tmp_path: 
         assert key in told
 
 
-def test_what_is_missing_is_told_with_what_was_expected(tmp_path: Path) -> None:
+def test_a_missing_key_is_reported_with_what_was_expected(tmp_path: Path) -> None:
     told = mistakes(tmp_path, 'gate_id = "gate-1"\n')
     assert "venue: missing; expected text." in told
     assert "hub: missing; expected a section [hub]." in told
 
 
-def test_a_file_that_is_no_toml_or_not_there_is_told_in_words(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_or_missing_is_reported_in_words(tmp_path: Path) -> None:
     assert "not valid TOML" in mistakes(tmp_path, "gate_id = ")
     with pytest.raises(ConfigError, match="no such file"):
         read_gate_config(tmp_path / "nowhere.toml")
@@ -111,7 +111,7 @@ def test_a_time_longer_than_a_day_is_a_mistake(tmp_path: Path, key: str, value: 
     assert f"door.{key}:" in mistakes(tmp_path, f"{GOOD}[door]\n{key} = {value}\n")
 
 
-def test_what_no_calendar_zone_or_reader_can_take_is_a_mistake(tmp_path: Path) -> None:
+def test_values_too_large_unknown_or_too_deeply_nested_are_mistakes(tmp_path: Path) -> None:
     assert "door.retain_days:" in mistakes(tmp_path, f"{GOOD}[door]\nretain_days = 1000000\n")
     assert "timezone:" in mistakes(tmp_path, f'timezone = "America"\n{GOOD}')
     assert "nested too deeply" in mistakes(tmp_path, "a = " + "[" * 5000 + "]" * 5000)
@@ -125,4 +125,4 @@ def test_a_folder_too_deep_for_a_socket_is_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "good.toml"
     path.write_text(f'runtime_dir = "{longest}"\n{GOOD}')
     with socket.socket(socket.AF_UNIX) as line, pytest.raises(FileNotFoundError):
-        line.connect(str(read_gate_config(path).socket))  # Python takes it
+        line.connect(str(read_gate_config(path).socket))  # Python accepts the path

@@ -1,4 +1,4 @@
-"""A check-up goes on whatever one check does."""
+"""The checks go on whatever one of them does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raises(error: Exception) -> Iterator[Finding]:
     raise error
 
 
-def test_a_check_that_crashes_is_a_line_and_the_next_is_still_done() -> None:
+def test_a_check_that_crashes_is_reported_and_the_next_still_runs() -> None:
     found = run_checks(
         [("broken", lambda: raises(ZeroDivisionError("x"))), ("next", lambda: [fine("next", "ok")])]
     )
@@ -36,7 +36,7 @@ def test_a_check_that_crashes_is_a_line_and_the_next_is_still_done() -> None:
     assert found[1].result == "The check itself failed: ZeroDivisionError: x"
 
 
-def test_a_fault_of_ours_is_told_in_its_own_words() -> None:
+def test_an_error_of_our_own_is_reported_in_its_own_words() -> None:
     error = HardwareError("camera", "No camera is connected.", "Check its cable.")
     (_, one, _, other) = run_checks(
         [("eye", lambda: raises(error)), ("journal", lambda: raises(StoreError("x.db: broken.")))]
@@ -67,7 +67,7 @@ def test_a_device_is_opened_and_closed_at_once() -> None:
     assert (one.level, closed) == (Severity.OK, ["panel"])
 
 
-def test_only_all_well_needs_nobody() -> None:
+def test_anything_but_ok_needs_attention() -> None:
     assert not needs_attention([fine("a", "b")])
     assert needs_attention([fine("a", "b"), warning("a", "b", "c")])
     assert needs_attention([fault("a", "b", "c")])

@@ -1,4 +1,4 @@
-"""Whatever strangers send, a reader of it ends in a value or in one kind of refusal (protocol 4.5)."""
+"""Whatever strangers send, its reader returns a value or refuses it in one way (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _code(raw: bytes) -> object:
 
 
 def _order(raw: bytes) -> object:
-    """As the body of an envelope whose signature is right: the hub itself may be the stranger."""
+    """The body of an envelope with a valid signature: the hub itself may send nonsense."""
     envelope = Envelope(
         body=base64.b64encode(raw).decode(),
         key="S1",
@@ -128,24 +128,24 @@ def test_no_bytes_get_past_a_reader(raw: bytes) -> None:
         survives(name, raw)
 
 
-def test_what_is_longer_than_is_looked_at_is_refused_before_it_is_read() -> None:
+def test_what_exceeds_the_limit_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(UnreadableError, match="3 bytes, more than 2"):
         read_json(b"[1]", list[int], limit=2)
 
 
-def test_a_reason_is_short_whatever_the_library_quotes() -> None:
+def test_the_reason_for_a_refusal_is_short_whatever_the_library_quotes() -> None:
     with pytest.raises(UnreadableError) as caught:
         read_json(json.dumps({"x" * 5_000: 1}), dict[str, str], limit=10_000)
     assert len(str(caught.value)) <= 200
 
 
-def test_a_nested_order_is_refused_in_words() -> None:
+def test_a_deeply_nested_order_is_refused_in_words() -> None:
     envelope = b'{"zz":' + b"[" * 1_500
     found = unseal(envelope, {}, "gate-1", NOW)
     assert found == RefusedOrder(why="it cannot be read")
 
 
-def test_a_nested_record_spoils_only_itself() -> None:
+def test_a_deeply_nested_record_spoils_only_itself() -> None:
     batch = b'{"v":1,"scans":[{"zz":' + b"[" * 400 + b"]" * 400 + b'},{"epoch":"e","seq":7}]}'
     good, bad = decode_scans(batch, "gate-1")
     assert (good, len(bad)) == ([], 2)
@@ -158,14 +158,14 @@ def test_a_ticket_of_the_shop_with_deep_metadata_is_judged_by_its_token() -> Non
     assert isinstance(fits, Code | Malformed)
 
 
-def test_a_file_of_the_door_that_is_nested_is_told_in_words(tmp_path: Path) -> None:
+def test_a_deeply_nested_file_of_the_door_is_refused_in_words(tmp_path: Path) -> None:
     file = tmp_path / "door.json"
     file.write_bytes(b'{"zz":' + b"[" * 5_000)
     assert "not what the door writes" in read_live(file, NOW).why
 
 
 def test_json_is_read_in_one_place_only() -> None:
-    """So that nobody has to know again what a library may raise."""
+    """So that only one place has to know what the library may raise."""
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in itertools.chain.from_iterable((ROOT / name).rglob("*.py") for name in PRODUCT)
@@ -177,10 +177,10 @@ def test_json_is_read_in_one_place_only() -> None:
 
 PRODUCT = ("gate", "sync", "hub", "hardware", "display")
 ALLOWED = {
-    "gate/common/foreign.py",  # the place
+    "gate/common/foreign.py",  # the one place
     "gate/store/rows.py",  # the journal's own column; a row that cannot be read is `Spoiled`
     "sync/feed/snapshot.py",  # a whole answer is read in `_in_words`, whatever a line raises
-    "hardware/eye/__main__.py", "hardware/eye/camera_child.py",  # what their parent told them
+    "hardware/eye/__main__.py", "hardware/eye/camera_child.py",  # messages of their own parent
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""In folders that two users share, no name leads the gate to another place (ADR 0014)."""
+"""In folders that two users share, no link leads the gate to another file (ADR 0014)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.factories import StoppedClock
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """A file of somebody else."""
+    """Somebody else's file."""
     file = tmp_path / "elsewhere"
     file.write_bytes(b"precious")
     file.chmod(0o600)
@@ -61,7 +61,7 @@ PLACES: list[Place] = [
 
 @pytest.mark.parametrize("place", PLACES, ids=[name for name, _, _ in PLACES])
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_untouched(
+def test_a_link_in_place_of_a_file_is_refused_and_its_target_left_untouched(
     folder: Path, elsewhere: Path, place: Place, is_there: bool
 ) -> None:
     name, use, refusal = place
@@ -73,7 +73,7 @@ def test_a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_untouched
     untouched(elsewhere, is_there)
 
 
-def test_a_link_in_the_place_of_a_snapshot_being_fetched_is_removed(folder: Path, elsewhere: Path) -> None:
+def test_a_link_in_place_of_the_snapshot_being_fetched_is_removed(folder: Path, elsewhere: Path) -> None:
     (folder / "cache.fetched.db").symlink_to(elsewhere)
     make_cache(folder)
     untouched(elsewhere)
@@ -88,7 +88,7 @@ def untouched(file: Path, is_there: bool = True) -> None:
 
 
 @pytest.mark.parametrize("service", ["door", "sync"])
-def test_a_link_in_the_place_of_the_services_lock_is_not_followed(
+def test_a_link_in_place_of_the_services_lock_is_not_followed(
     folder: Path, elsewhere: Path, service: Service
 ) -> None:
     (folder / f"{service}.lock").symlink_to(elsewhere)
@@ -97,7 +97,7 @@ def test_a_link_in_the_place_of_the_services_lock_is_not_followed(
     untouched(elsewhere)
 
 
-def test_rights_are_not_given_through_a_link(folder: Path, elsewhere: Path) -> None:
+def test_sharing_a_file_changes_no_rights_through_a_link(folder: Path, elsewhere: Path) -> None:
     for end in ("", "-wal", "-shm"):
         (folder / f"journal.db{end}").symlink_to(elsewhere)
     share(folder / "journal.db")
@@ -109,7 +109,7 @@ def a_live() -> Live:
     return Live(at=now.wall, monotonic_ms=now.monotonic_ms, boot_id=now.boot_id, pid=1, version="1")
 
 
-def test_how_the_door_is_replaces_a_link_and_does_not_follow_it(folder: Path, elsewhere: Path) -> None:
+def test_the_doors_status_file_replaces_a_link_instead_of_following_it(folder: Path, elsewhere: Path) -> None:
     for name in ("door.json", ".door.json.new"):
         (folder / name).symlink_to(elsewhere)
     LiveWriter(folder / "door.json").put(a_live())
@@ -118,7 +118,7 @@ def test_how_the_door_is_replaces_a_link_and_does_not_follow_it(folder: Path, el
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: Path(path).symlink_to("/dev/zero"), os.mkdir])
-def test_what_is_no_file_in_the_doors_place_keeps_nobody_who_reads_it(
+def test_reading_the_doors_status_never_blocks_on_a_pipe_device_or_folder(
     folder: Path, make: Callable[[Path], None]
 ) -> None:
     make(folder / "door.json")
@@ -126,7 +126,7 @@ def test_what_is_no_file_in_the_doors_place_keeps_nobody_who_reads_it(
 
 
 @pytest.mark.parametrize("service", ["door", "sync"])
-def test_a_second_one_on_the_same_folder_is_refused_in_words(folder: Path, service: Service) -> None:
+def test_a_second_service_on_the_same_folder_is_refused_in_words(folder: Path, service: Service) -> None:
     with (
         only_one(service, folder),
         pytest.raises(MagueyError, match=f"another {service} runs on this folder"),
@@ -147,7 +147,7 @@ def test_door_and_sync_share_a_folder(folder: Path) -> None:
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 @pytest.mark.parametrize("place", PLACES[:6], ids=[name for name, _, _ in PLACES[:6]])
-def test_what_is_no_file_in_a_databases_place_is_refused_in_words(
+def test_a_pipe_or_folder_in_place_of_a_database_is_refused_in_words(
     folder: Path, place: Place, make: Callable[[Path], None]
 ) -> None:
     name, use, refusal = place
@@ -156,7 +156,7 @@ def test_what_is_no_file_in_a_databases_place_is_refused_in_words(
         use(folder)
 
 
-def test_a_pipe_counts_as_no_database_and_nobody_who_reads_waits_at_it(folder: Path) -> None:
+def test_a_pipe_in_place_of_a_database_reads_as_empty_without_blocking(folder: Path) -> None:
     for name in ("cache.db", "journal.db"):
         os.mkfifo(folder / name)
         assert identity(folder / name) == (0, 0, 0)
@@ -166,7 +166,7 @@ def test_a_pipe_counts_as_no_database_and_nobody_who_reads_waits_at_it(folder: P
     assert not Outbox(folder / "journal.db").has_changed()
 
 
-def test_a_pipe_in_the_place_of_the_log_is_told_before_the_journal_is_opened(folder: Path) -> None:
+def test_a_pipe_in_place_of_the_wal_is_refused_before_the_journal_is_opened(folder: Path) -> None:
     make_journal(folder)
     (folder / "journal.db-wal").unlink(missing_ok=True)
     os.mkfifo(folder / "journal.db-wal")

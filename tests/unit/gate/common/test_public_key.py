@@ -1,4 +1,4 @@
-"""Keys of which anybody can make signatures are refused where the configuration is read."""
+"""Keys under which anybody can sign are refused when the configuration is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def encoded(y: int) -> bytes:
     return y.to_bytes(32, "little")
 
 
-def test_with_the_worst_of_them_one_signature_would_be_right_for_every_ticket() -> None:
+def test_under_the_worst_of_these_keys_one_signature_fits_every_ticket() -> None:
     key = Ed25519PublicKey.from_public_bytes(IDENTITY)
     for text in (b"MGY-PF-20250115-AAAAAAAAAAAAAAAAA", b"VIP-PASS-ANYTHING", b""):
         key.verify(IDENTITY + bytes(32), text)
@@ -41,8 +41,8 @@ def test_each_point_of_small_order_is_refused_in_every_spelling(y: int) -> None:
 
 
 @pytest.mark.parametrize("y", SPELLINGS)
-def test_with_each_of_them_somebody_without_a_private_key_can_sign_some_text(y: int) -> None:
-    """What is refused is refused for a reason: one of sixty-four texts is enough."""
+def test_under_each_refused_key_somebody_without_a_private_key_can_sign(y: int) -> None:
+    """The refusal has a reason: a forged signature fits at least one of 64 texts."""
     key = Ed25519PublicKey.from_public_bytes(encoded(y))
     assert (
         any(verifies(key, IDENTITY + bytes(32), str(number).encode()) for number in range(64)) or y in REFUSED
@@ -62,7 +62,7 @@ def verifies(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "not base64!", base64.b64encode(bytes(31)).decode()])
-def test_what_is_no_key_is_named_as_none(text: str) -> None:
+def test_what_is_not_a_public_key_is_refused_as_such(text: str) -> None:
     with pytest.raises(ValueError, match="not an Ed25519 public key"):
         read_public_key(text)
 

@@ -1,4 +1,4 @@
-"""What breaks is made again, at most once in a while, and its outage is logged once."""
+"""A part that breaks is made again after a wait, and its outage is logged once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACK = "lamp recovered"
 
 
 class Lamp:
-    """What is made; it may be missing, and refuse to be closed."""
+    """The part that is made; it can be missing, and can refuse to be closed."""
 
     def __init__(self) -> None:
         self.missing: Exception | None = None
@@ -47,19 +47,19 @@ def lamp() -> Lamp:
 
 @pytest.fixture
 def logged() -> Iterator[Callable[[], list[str]]]:
-    """The events that were logged so far."""
+    """The events logged so far."""
     with capture_logs() as lines:
         yield lambda: [line["event"] for line in lines]
 
 
-def test_it_is_made_once_and_kept(lamp: Lamp) -> None:
+def test_a_part_is_made_once_and_kept(lamp: Lamp) -> None:
     part = Retried("lamp", lamp.make, Lamp.close)
     assert part.part is None
     assert part.get(0) is part.get(1) is part.part is lamp
     assert lamp.made == 1
 
 
-def test_what_is_missing_is_tried_after_a_wait_and_logged_once(
+def test_a_missing_part_is_retried_after_a_wait_and_logged_once(
     lamp: Lamp, logged: Callable[[], list[str]]
 ) -> None:
     part = Retried("lamp", lamp.make, Lamp.close)
@@ -74,14 +74,14 @@ def test_what_is_missing_is_tried_after_a_wait_and_logged_once(
     assert logged() == [LOST, BACK]
 
 
-def test_a_defect_costs_only_the_part(lamp: Lamp) -> None:
+def test_a_defect_in_our_code_disables_only_its_part(lamp: Lamp) -> None:
     part = Retried("lamp", lamp.make, Lamp.close)
     lamp.missing = ZeroDivisionError("a mistake")
     assert part.get(0) is None
     assert "because of a defect: ZeroDivisionError('a mistake')" in str(part.trouble)
 
 
-def test_what_broke_is_discarded_even_if_it_cannot_be_closed(lamp: Lamp) -> None:
+def test_a_broken_part_is_discarded_even_if_it_cannot_be_closed(lamp: Lamp) -> None:
     part = Retried("lamp", lamp.make, Lamp.close)
     part.get(0)
     lamp.refuses = True
@@ -91,7 +91,9 @@ def test_what_broke_is_discarded_even_if_it_cannot_be_closed(lamp: Lamp) -> None
     assert part.get(RETRY_MS + 5) is lamp
 
 
-def test_a_device_is_back_once_it_has_been_used(lamp: Lamp, logged: Callable[[], list[str]]) -> None:
+def test_a_device_counts_as_recovered_once_it_has_been_used(
+    lamp: Lamp, logged: Callable[[], list[str]]
+) -> None:
     device = RetriedDevice("lamp", lamp.make, Lamp.close, lambda _: MISSING, 1.0)
     lamp.refuses = True
     for now in (0.0, 1.0):
@@ -105,7 +107,7 @@ def test_a_device_is_back_once_it_has_been_used(lamp: Lamp, logged: Callable[[],
     assert logged() == [LOST, BACK]
 
 
-def test_what_was_closed_is_not_made_again(lamp: Lamp) -> None:
+def test_a_closed_device_is_not_made_again(lamp: Lamp) -> None:
     device = RetriedDevice("lamp", lamp.make, Lamp.close, lambda _: MISSING, 1.0)
     device.get(0.0)
     lamp.refuses = True

@@ -1,4 +1,4 @@
-"""A log line that anybody can cause comes once a minute and kind."""
+"""A log line that anybody can cause is written once a minute for each kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Clock:
         return self.now
 
 
-def test_the_first_is_told_at_once_and_the_others_are_counted() -> None:
+def test_the_first_line_is_logged_at_once_and_the_others_are_counted() -> None:
     clock = Clock()
     seldom = Seldom(clock)
     with capture_logs() as lines:
@@ -37,7 +37,7 @@ def test_the_first_is_told_at_once_and_the_others_are_counted() -> None:
     ]
 
 
-def test_nobody_need_look_for_what_goes_on_to_be_told_with_its_number() -> None:
+def test_what_goes_on_is_logged_with_its_count_without_calling_look() -> None:
     clock = Clock()
     seldom = Seldom(clock)
     with capture_logs() as lines:
@@ -66,7 +66,7 @@ def test_kinds_do_not_hide_each_other_and_are_bounded() -> None:
     assert {line["event"] for line in lines} >= {"kind 0", "kind 1"}
 
 
-def test_kinds_that_are_over_make_room() -> None:
+def test_old_kinds_make_room_for_new_ones() -> None:
     clock = Clock()
     seldom = Seldom(clock)
     with capture_logs() as lines:
@@ -76,13 +76,13 @@ def test_kinds_that_are_over_make_room() -> None:
     assert len(lines) == 3 * MOST_KINDS
 
 
-def test_a_text_is_cut() -> None:
+def test_a_long_text_is_cut() -> None:
     with capture_logs() as lines:
         Seldom(Clock()).say(LOG.warning, "wrong", path="/" * 9000)
     assert len(lines[0]["path"]) == 200
 
 
-def test_a_number_is_due_once_a_minute_with_all_that_came() -> None:
+def test_a_count_is_due_once_a_minute_with_all_that_came_in_between() -> None:
     clock = Clock()
     seldom = Seldom(clock)
     assert [seldom.due("dropped", 3), seldom.due("dropped", 4), seldom.due("other")] == [3, 0, 1]

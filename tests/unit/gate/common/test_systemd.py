@@ -1,4 +1,4 @@
-"""What systemd is told, through real datagram sockets."""
+"""What is sent to systemd, over real datagram sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ABSTRACT = "@maguey-" + uuid.uuid4().hex
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
-    """A socket as systemd has one, and what NOTIFY_SOCKET says of it."""
+    """A socket like systemd's, and the address NOTIFY_SOCKET gives for it."""
     address = str(tmp_path / "notify") if request.param == "path" else ABSTRACT
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(address if request.param == "path" else "\0" + address[1:])
@@ -35,13 +35,13 @@ def test_every_message_is_one_datagram(manager: tuple[str, socket.socket]) -> No
     notifier.close()
 
 
-def test_without_the_variable_nobody_is_told_and_nothing_is_said() -> None:
+def test_without_notify_socket_nothing_is_sent_and_nothing_is_logged() -> None:
     with capture_logs() as log:
         assert Notifier("").ready()
     assert log == []
 
 
-def test_a_manager_that_is_gone_costs_the_message_and_one_line_of_log(tmp_path: Path) -> None:
+def test_a_manager_that_is_gone_loses_the_message_and_is_logged_once(tmp_path: Path) -> None:
     notifier = Notifier(str(tmp_path / "nobody"))
     with capture_logs() as log:
         assert [notifier.ready(), notifier.watchdog(), notifier.watchdog()] == [False] * 3
@@ -50,13 +50,13 @@ def test_a_manager_that_is_gone_costs_the_message_and_one_line_of_log(tmp_path: 
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1", "a\0b", "x" * 200, "/"])
-def test_an_address_that_is_none_is_no_error_of_the_door(address: str) -> None:
+def test_an_invalid_notify_address_raises_no_error(address: str) -> None:
     notifier = Notifier(address)
     assert not notifier.ready()
     notifier.close()
 
 
-def test_a_manager_that_reads_nothing_never_holds_up_the_service(manager: tuple[str, socket.socket]) -> None:
+def test_a_manager_that_reads_nothing_never_blocks_the_service(manager: tuple[str, socket.socket]) -> None:
     address, _ = manager
     notifier = Notifier(address)
     told = [notifier.watchdog() for _ in range(10_000)]  # more than any socket takes unread
@@ -76,7 +76,7 @@ def test_a_manager_that_reads_nothing_never_holds_up_the_service(manager: tuple[
         ({"WATCHDOG_USEC": "10"}, 1),
     ],
 )
-def test_the_watchdog_time_is_read_as_sd_watchdog_enabled_does(
+def test_the_watchdog_time_is_read_as_sd_watchdog_enabled_reads_it(
     environ: dict[str, str], expected: int | None
 ) -> None:
     assert watchdog_ms(environ, 42) == expected

@@ -1,4 +1,4 @@
-"""Text files that people write, with the mark some editors put at their head, or in other encodings."""
+"""Text files that people write, with the byte order mark of some editors, or in other encodings."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_keys_and_certificates_may_begin_with_a_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_another_encoding_is_named_with_what_to_do(tmp_path: Path, encoding: str) -> None:
+def test_another_encoding_is_named_with_the_remedy(tmp_path: Path, encoding: str) -> None:
     for file in (saved(tmp_path, "gate.toml", "gate_id = 1", encoding), saved(tmp_path, "t", "x", encoding)):
         for use in (
             read_gate_config,
@@ -87,7 +87,7 @@ def test_an_old_encoding_is_refused_with_the_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["Ñandú", "x\x7f", "\x01", MARK])
-def test_a_token_that_no_hub_gives_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
+def test_a_token_no_hub_can_have_issued_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
     file = tmp_path / "token"
     file.write_text(text)
     with pytest.raises(ConfigError, match="Enrol the gate") as told:
@@ -96,7 +96,7 @@ def test_a_token_that_no_hub_gives_is_refused_without_being_shown(tmp_path: Path
 
 
 @given(st.binary(max_size=40))
-def test_any_bytes_are_a_text_or_a_refusal(data: bytes) -> None:
+def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     try:
         assert decode_text(data).encode() in (data, data[3:])
     except NotTextError as told:

@@ -10,14 +10,14 @@ import pytest
 from gate.common.uuids import new_uuid7, uuid7
 
 
-def test_the_example_of_the_rfc() -> None:
+def test_the_example_of_the_rfc_is_reproduced() -> None:
     """Appendix A.6: 2022-02-22 19:22:22 UTC, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F."""
     random = (0xCC3 << 64 | 0x18C4DC0C0C07398F).to_bytes(10, "big")
     assert uuid7(0x017F22E279B0, random) == "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
 
 
 @pytest.mark.parametrize("random", [bytes(10), b"\xff" * 10])
-def test_version_and_variant_hold_whatever_is_random(random: bytes) -> None:
+def test_version_and_variant_are_right_whatever_the_random_bytes(random: bytes) -> None:
     made = uuid.UUID(uuid7(1_700_000_000_000, random))
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert str(made) == uuid7(1_700_000_000_000, random)
@@ -28,7 +28,7 @@ def test_the_id_of_a_moment_has_its_milliseconds() -> None:
     assert new_uuid7(at, bytes) == uuid7(1_645_557_742_123, bytes(10))
 
 
-def test_a_later_id_sorts_behind_an_earlier_one() -> None:
+def test_a_later_id_sorts_after_an_earlier_one() -> None:
     assert uuid7(0, b"\xff" * 10) < uuid7(1, bytes(10)) < uuid7(1_700_000_000_000, bytes(10))
 
 

@@ -1,4 +1,4 @@
-"""Folder, files, clock and certificates, with each fault made for real where a machine lets one."""
+"""Checks of folder, files, clock and certificates, with real faults wherever the machine allows them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def a_config(folder: Path, **changes: Any) -> GateFile:
         ("/run/maguey", "tmpfs", False),
         ("/data/with space/x", "ext4", True),
         ("/frozen/x", "ext4", True),  # the file system itself, not only this mount
-        ("/live/state", "ext4", False),  # of two mounts on one point the later lies on top
+        ("/live/state", "ext4", False),  # of two mounts on one point the later one counts
         ("/running", "ext4", False),  # not /run
         ("/share", "nfs4", False),
     ],
@@ -109,19 +109,19 @@ def test_a_disk_of_this_machine_is_fine_and_its_fsync_is_measured(tmp_path: Path
     (speed,) = (one for one in found if one.check == "journal's speed")
     assert "fsync as" in speed.result
     assert f"as {pwd.getpwuid(os.geteuid()).pw_name}" in speed.result
-    assert [path.name for path in tmp_path.iterdir()] == ["mountinfo"]  # it leaves nothing behind
+    assert [path.name for path in tmp_path.iterdir()] == ["mountinfo"]  # the check leaves nothing behind
 
 
-def test_a_folder_that_is_not_there_is_told_with_who_makes_it(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_with_what_creates_it(tmp_path: Path) -> None:
     (one,) = check_state_dir(a_config(tmp_path / "nowhere"))
     assert one.level is Severity.FAULT
     assert "systemd-tmpfiles" in one.advice
 
 
-def test_files_the_other_service_could_not_write_beside_are_a_fault(tmp_path: Path) -> None:
-    """See ADR 0014: found where a restored backup left 0640."""
+def test_files_the_other_service_cannot_write_are_a_fault(tmp_path: Path) -> None:
+    """See ADR 0014: a restored backup had left them at 0640."""
     (tmp_path / "journal.db").touch(0o640)
-    assert levels(check_sharing(a_config(tmp_path))) == {}  # one user has it all: nothing to share
+    assert levels(check_sharing(a_config(tmp_path))) == {}  # one user owns everything: nothing is shared
     tmp_path.chmod(0o2770)
     (one,) = check_sharing(a_config(tmp_path))
     assert one.level is Severity.FAULT
@@ -138,7 +138,7 @@ def status(age: int | None = 3, problem: str | None = None) -> StatusReport:
     )
 
 
-def test_an_old_cache_is_a_warning_and_none_a_fault() -> None:
+def test_an_old_cache_is_a_warning_and_a_missing_one_a_fault() -> None:
     assert levels(check_files(status())) == {"journal": Severity.OK, "cache": Severity.OK}
     assert levels(check_files(status(age=901)))["cache"] is Severity.WARNING
     assert levels(check_files(status(age=None)))["cache"] is Severity.WARNING
@@ -153,11 +153,11 @@ def test_a_clock_that_cannot_be_right_is_a_fault(tmp_path: Path) -> None:
     (one,) = check_clock(now, now.wall + timedelta(seconds=1))
     assert (one.level, "earlier than the last scan" in one.result) == (Severity.FAULT, True)
     (one,) = check_clock(now, now.wall)
-    assert one.level is not Severity.FAULT  # synchronised or not is this machine's
+    assert one.level is not Severity.FAULT  # whether it is synchronised depends on this machine
 
 
-def test_a_clock_the_hub_has_confirmed_is_fine_and_one_far_off_the_machines_a_warning() -> None:
-    """Also where a scan was recorded with a later time, before the clock was known."""
+def test_a_clock_the_hub_confirmed_is_fine_and_a_machine_clock_far_off_a_warning() -> None:
+    """Even if a scan was recorded with a later time before the clock was confirmed."""
     now = StoppedClock(synced=True).now()
     (one,) = check_clock(now, now.wall + timedelta(days=1))
     assert (one.level, "by the hub, within 5 ms" in one.result) == (Severity.OK, True)
@@ -171,7 +171,7 @@ def reading(**parts: str) -> LiveReading:
     return LiveReading(live=live, age_ms=10, is_fresh=True)
 
 
-def test_of_a_running_door_each_part_is_told_as_the_door_has_it() -> None:
+def test_each_part_of_a_running_door_is_reported_as_the_door_sees_it() -> None:
     found = list(parts_of(reading(camera="No frame for 5 s.")))
     assert levels(iter(found))["camera"] is Severity.FAULT
     assert found[0].result == "No frame for 5 s."
@@ -181,15 +181,15 @@ def test_of_a_running_door_each_part_is_told_as_the_door_has_it() -> None:
     assert levels(check_door(LiveReading(why="The door is not running."))) == {"door": Severity.WARNING}
 
 
-def test_a_journal_or_cache_that_the_door_cannot_use_is_a_fault_though_the_doctor_can() -> None:
-    """The doctor may be root; the door is not, and has them open."""
+def test_a_journal_or_cache_the_door_cannot_use_is_a_fault_though_the_doctor_can() -> None:
+    """The doctor may run as root; the door does not, and it is the one that needs them."""
     told = {one.check: one for one in parts_of(reading(journal="Read-only.", cache="Locked."))}
     assert (told["door's journal"].level, told["door's journal"].result) == (Severity.FAULT, "Read-only.")
     assert (told["door's cache"].level, told["door's cache"].result) == (Severity.FAULT, "Locked.")
     assert levels(parts_of(reading()))["door's journal"] is Severity.OK
 
 
-def test_every_pin_that_is_wired_is_looked_at_and_no_simulated_one(tmp_path: Path) -> None:
+def test_every_wired_pin_is_checked_and_no_simulated_one(tmp_path: Path) -> None:
     wired = a_config(
         tmp_path,
         turnstile=TurnstileSection(pin=17),
@@ -218,7 +218,7 @@ def test_every_pin_that_is_wired_is_looked_at_and_no_simulated_one(tmp_path: Pat
 
 
 class Papers:
-    """A gate's token, key and certificate, real ones."""
+    """A gate's real token, key and certificate."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -228,7 +228,7 @@ class Papers:
         self.issue()
 
     def issue(self, name: str = "gate-1", begins: int = -1, days: int = 90) -> None:
-        """A new key, and a certificate from `begins` to `days` from now."""
+        """Make a new key, and a certificate valid from `begins` to `days` days from now."""
         key = generate_private_key(SECP256R1())
         self.key.unlink(missing_ok=True)
         self.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -262,7 +262,7 @@ def papers(tmp_path: Path) -> Papers:
     return Papers(tmp_path)
 
 
-def test_good_papers_are_fine(papers: Papers) -> None:
+def test_good_credentials_are_fine(papers: Papers) -> None:
     assert {one.level for one in papers.found().values()} == {Severity.OK}
     assert "90 days" in papers.found()["gate's certificate"].result
 
@@ -276,7 +276,7 @@ def test_good_papers_are_fine(papers: Papers) -> None:
         ({"name": "gate-2"}, Severity.FAULT, "issued to gate-2, not to gate-1"),
     ],
 )
-def test_a_certificate_that_will_be_refused_is_told(
+def test_a_certificate_that_will_be_refused_is_reported(
     papers: Papers, issue: dict[str, Any], level: Severity, words: str
 ) -> None:
     papers.issue(**issue)
@@ -285,7 +285,7 @@ def test_a_certificate_that_will_be_refused_is_told(
     assert words in one.result
 
 
-def test_a_secret_that_others_may_read_is_told_and_never_shown(papers: Papers) -> None:
+def test_a_secret_that_others_may_read_is_reported_and_never_shown(papers: Papers) -> None:
     papers.token.chmod(0o444)
     assert papers.found()["token"].level is Severity.FAULT
     papers.token.chmod(0o440)
@@ -295,7 +295,7 @@ def test_a_secret_that_others_may_read_is_told_and_never_shown(papers: Papers) -
     assert "canary" not in str(papers.found())
 
 
-def test_missing_empty_and_broken_papers_are_told(papers: Papers) -> None:
+def test_missing_empty_and_broken_credentials_are_reported(papers: Papers) -> None:
     papers.token.chmod(0o600)
     papers.token.write_text("")
     assert "empty" in papers.found()["token"].result
@@ -306,7 +306,7 @@ def test_missing_empty_and_broken_papers_are_told(papers: Papers) -> None:
     assert papers.found(ca_file="", cert_file="", key_file="")["hub's certificate"].level is Severity.WARNING
 
 
-def test_a_key_of_another_certificate_is_told(papers: Papers) -> None:
+def test_a_key_of_another_certificate_is_reported(papers: Papers) -> None:
     kept = papers.cert.read_bytes()
     papers.issue()
     papers.cert.write_bytes(kept)

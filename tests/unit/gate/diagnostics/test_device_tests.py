@@ -1,4 +1,4 @@
-"""Trials of single devices: the commit comes before the pulse, and nothing is tried beside a running door."""
+"""Tests of single devices: the commit comes before the pulse, and none runs beside a running door."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 class WatchingTurnstile(RecordingTurnstile):
-    """Looks into the journal at the moment it is opened."""
+    """Reads the journal at the moment it is released."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def pulse(journal: Journal, turnstile: RecordingTurnstile) -> ScanRecord:
     return trials.test_pulse(journal, turnstile, StoppedClock(), "gate-1", os.urandom)
 
 
-def test_the_pulse_follows_its_commit_and_is_one(journal: Journal) -> None:
+def test_exactly_one_pulse_follows_its_commit(journal: Journal) -> None:
     turnstile = WatchingTurnstile(journal)
     record = pulse(journal, turnstile)
     assert turnstile.recorded == [1]
@@ -51,7 +51,7 @@ def test_the_pulse_follows_its_commit_and_is_one(journal: Journal) -> None:
     assert (record.verdict, record.released, record.code_hash) == (Ruling.NONE, False, None)
 
 
-def test_what_cannot_be_recorded_moves_nothing(journal: Journal, tmp_path: Path) -> None:
+def test_a_pulse_that_cannot_be_recorded_is_not_given(journal: Journal, tmp_path: Path) -> None:
     (tmp_path / "journal.db").rename(tmp_path / "gone.db")
     turnstile = RecordingTurnstile()
     with pytest.raises(StoreError):
@@ -59,13 +59,13 @@ def test_what_cannot_be_recorded_moves_nothing(journal: Journal, tmp_path: Path)
     assert turnstile.releases == []
 
 
-def test_beside_a_running_door_nothing_is_tried() -> None:
+def test_no_device_is_tested_beside_a_running_door() -> None:
     trials.refuse_beside(LiveReading(why="The door is not running."))
     with pytest.raises(MagueyError, match="systemctl stop maguey-gate"):
         trials.refuse_beside(LiveReading(is_fresh=True))
 
 
-def test_every_signal_is_played_for_its_time_and_then_there_is_rest() -> None:
+def test_every_signal_is_played_for_its_time_and_then_rest() -> None:
     voice, told, waited = RecordingVoice(), list[str](), list[float]()
     trials.play_signals(voice, 3.0, told.append, waited.append)
     assert told == [signal.value for signal in Signal]
@@ -73,7 +73,7 @@ def test_every_signal_is_played_for_its_time_and_then_there_is_rest() -> None:
     assert voice.played == [*Signal, Signal.REST]
 
 
-def test_a_lamp_that_fails_is_told() -> None:
+def test_a_lamp_that_fails_is_reported() -> None:
     voice = RecordingVoice()
     voice.break_down(HardwareError("lights", "The red light cannot be switched.", "Check its wire."))
     with pytest.raises(HardwareError, match="red light"):

@@ -1,4 +1,4 @@
-"""The helper for whoever turns the lens, with a scripted eye."""
+"""The helper for focusing the lens, with a scripted eye."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fakes import ScriptedEye
 
 
 class Panel:
-    """A display that remembers."""
+    """A display that remembers what it showed."""
 
     def __init__(self) -> None:
         self.shown: list[Screen] = []
@@ -48,7 +48,7 @@ def test_a_frame_that_was_not_measured_is_not_shown() -> None:
     assert shown == []
 
 
-def test_a_camera_the_door_has_is_refused_with_what_to_stop() -> None:
+def test_a_camera_in_use_by_the_door_is_refused_with_what_to_stop() -> None:
     eye = ScriptedEye([Look()])
     busy = "The camera /dev/video0 is being used by another program."
     eye.break_down(HardwareError("camera", busy, "Stop that program.", Step.CAMERA_BUSY))
@@ -59,7 +59,7 @@ def test_a_camera_the_door_has_is_refused_with_what_to_stop() -> None:
     assert refused.value.step is Step.CAMERA_BUSY
 
 
-def test_any_other_trouble_is_told_as_it_is() -> None:
+def test_any_other_trouble_is_raised_unchanged() -> None:
     eye = ScriptedEye([Look()])
     trouble = HardwareError("camera", "There is no camera.", "Plug it in.", Step.CAMERA_CABLE)
     eye.break_down(trouble)

@@ -1,4 +1,4 @@
-"""A recorded night decided again: nothing differs unless something was changed since."""
+"""A recorded night decided again: nothing differs unless something has changed since."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_an_unchanged_night_gives_no_difference(night: Night) -> None:
     assert (replayed.scans, replayed.skipped, replayed.differences) == (20, 0, ())
 
 
-def test_what_the_hub_counted_since_changes_nothing(night: Night) -> None:
-    """The hub tells of this gate's own admissions with a time it has corrected."""
+def test_entries_the_hub_has_counted_since_change_nothing(night: Night) -> None:
+    """The hub reports this gate's own admissions with corrected times."""
     entered = [Entry(at=NOW.replace(minute=1), gate="gate-1"), Entry(at=NOW.replace(minute=2), gate="gate-1")]
     rows = [row for row in guests() if isinstance(row, Admission) and row.status is Status.ISSUED]
     night.change(
@@ -69,8 +69,8 @@ def test_what_the_hub_counted_since_changes_nothing(night: Night) -> None:
 
 
 @pytest.mark.parametrize("fast_s", [1, 5, 3600])
-def test_nor_where_the_gates_clock_was_fast_when_the_journal_began(night: Night, fast_s: int) -> None:
-    """The hub's time of the first entries is before the journal's first record then."""
+def test_entries_corrected_to_before_the_journal_began_change_nothing(night: Night, fast_s: int) -> None:
+    """If the gate's clock was fast, the hub's times of first entries precede the first record."""
     (first,) = [record for record in _of_code(night, code_id(GA)) if record.reason is Reason.FIRST_ENTRY]
     corrected = Entry(at=first.occurred_at - timedelta(seconds=fast_s), gate="gate-1")
     night.change(
@@ -85,8 +85,8 @@ def test_nor_where_the_gates_clock_was_fast_when_the_journal_began(night: Night,
     assert night.differences() == ()
 
 
-def test_an_entry_from_before_the_journal_is_the_past_of_the_scans_in_it(night: Night) -> None:
-    """A gate whose card was replaced: its earlier entries are the hub's to tell."""
+def test_an_entry_from_before_the_journal_counts_for_the_scans_in_it(night: Night) -> None:
+    """After a gate's card was replaced, only the hub knows its earlier entries."""
     night.journal._db.execute("delete from scans where seq <= 7")
     first = Entry(at=NOW, gate="gate-1")
     night.change(
@@ -163,7 +163,7 @@ CHANGES: list[tuple[FeedRow, Reason, Reason, str]] = [
 
 
 @pytest.mark.parametrize(("row", "was", "would_be", "why"), CHANGES)
-def test_each_change_since_is_told_with_its_likely_cause(
+def test_each_difference_is_reported_with_its_likely_cause(
     night: Night, row: FeedRow, was: Reason, would_be: Reason, why: str
 ) -> None:
     night.change(row)
@@ -171,7 +171,7 @@ def test_each_change_since_is_told_with_its_likely_cause(
     assert (was, would_be, why) in told
 
 
-def test_an_earlier_entry_elsewhere_that_became_known_since_is_named(night: Night) -> None:
+def test_an_earlier_entry_at_another_gate_that_became_known_since_is_named(night: Night) -> None:
     night.hub.peers.put([a_record(90, gate_id="gate-2", code_hash=code_hash(code_id(GA)), occurred_at=NOW)])
     (one,) = night.differences()
     assert (one.seq, one.would_be.reason) == (1, Reason.ALREADY_USED)
@@ -179,7 +179,7 @@ def test_an_earlier_entry_elsewhere_that_became_known_since_is_named(night: Nigh
 
 
 def test_without_its_annulment_the_second_scan_would_be_refused(night: Night) -> None:
-    """The past comes from the journal: scan, annulment, scan, in that order."""
+    """The history comes from the journal: scan, annulment, scan, in that order."""
     reasons = [record.reason for record in _of_code(night, code_id(20))]
     assert reasons == [Reason.FIRST_ENTRY, EventKind.EXPIRED, Reason.FIRST_ENTRY, Reason.ALREADY_USED]
     night.journal._db.execute("delete from scans where record = 'annulled'")
@@ -194,25 +194,25 @@ def _of_code(night: Night, text: str) -> list[ScanRecord]:
     return [one for one in map(from_row, rows) if one.code_hash == code_hash(text)]
 
 
-def test_what_a_locked_gate_refused_is_not_judged_again(night: Night) -> None:
+def test_refusals_of_a_locked_gate_are_not_decided_again(night: Night) -> None:
     assert Flag.LOCKED in night.scan(code_id(30), locked=True).flags
     replayed = night.replayed()
     assert (replayed.skipped, replayed.differences) == (1, ())
 
 
-def test_one_event_alone_can_be_asked_for(night: Night) -> None:
+def test_one_event_alone_can_be_replayed(night: Night) -> None:
     assert night.replayed("event-1").scans == 20
     with pytest.raises(CallError, match="no night 'event-9'"):
         night.replayed("event-9")
 
 
-def test_nothing_is_written(night: Night) -> None:
+def test_replaying_writes_nothing(night: Night) -> None:
     before = {path.name: path.read_bytes() for path in Path(night.config.state_dir).glob("*.db")}
     night.differences()
     assert {path.name: path.read_bytes() for path in Path(night.config.state_dir).glob("*.db")} == before
 
 
-def test_a_file_that_is_no_journal_is_told_in_words(night: Night, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_refused_in_words(night: Night, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     with pytest.raises(StoreError, match="there is no journal"):
         replay_night(night.config, other)
@@ -221,8 +221,8 @@ def test_a_file_that_is_no_journal_is_told_in_words(night: Night, tmp_path: Path
         replay_night(night.config, other)
 
 
-def test_a_signed_ticket_the_cache_never_knew_is_taken_to_be_of_the_night_it_was_judged_by() -> None:
-    """Of several at once, too: the journal says which."""
+def test_a_signed_ticket_the_cache_never_knew_belongs_to_the_night_in_its_record() -> None:
+    """Even if several nights were open at once: the journal says which one."""
     matinee = an_event(event_id="event-0", code="MAT", doors_open_at=DOORS - timedelta(hours=4))
     recorded = [
         a_record(

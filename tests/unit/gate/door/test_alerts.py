@@ -1,4 +1,4 @@
-"""What the hub tells everybody, on the screens it concerns: domain 2.3, "First scan wins"."""
+"""The hub's alerts, on the screens they concern: domain 2.3, "First scan wins"."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.hub.put_config(
         GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="m", events=(an_event(),), gate_names=names)
     )
-    bench.hub.put_alert(an_alert(0))  # from before this door was started
+    bench.hub.put_alert(an_alert(0))  # older than this door's start
     bench.wait(1.2)
     yield bench
     bench.close()
@@ -63,7 +63,7 @@ def test_a_double_entry_is_shown_at_both_gates_for_ten_seconds(bench: Bench) -> 
         assert isinstance(now_shown(bench), Idle)
 
 
-def test_it_says_which_gates_by_name_and_when(bench: Bench) -> None:
+def test_a_double_entry_names_both_gates_and_times(bench: Bench) -> None:
     bench.hub.put_alert(an_alert())
     bench.wait(2.1)
     screen = now_shown(bench)
@@ -81,13 +81,13 @@ def test_it_says_which_gates_by_name_and_when(bench: Bench) -> None:
         an_alert(reason="cloned", gate="gate-2", other_gate=""),
     ],
 )
-def test_what_concerns_others_is_not_on_this_screen(bench: Bench, alert: Alert) -> None:
+def test_an_alert_that_concerns_others_is_not_shown_here(bench: Bench, alert: Alert) -> None:
     bench.hub.put_alert(alert)
     bench.wait(3)
     assert isinstance(now_shown(bench), Idle)
 
 
-def test_a_double_entry_never_covers_the_answer_to_a_guest_and_gets_its_time_after_them(bench: Bench) -> None:
+def test_a_double_entry_waits_for_the_answer_to_a_guest_and_then_gets_its_full_time(bench: Bench) -> None:
     bench.hub.put_alert(an_alert())
     assert isinstance(bench.show(code_id(1), seconds=1.4), VerdictScreen)
     assert isinstance(now_shown(bench), VerdictScreen)
@@ -96,12 +96,12 @@ def test_a_double_entry_never_covers_the_answer_to_a_guest_and_gets_its_time_aft
     assert isinstance(bench.show(code_id(2), seconds=1.4), VerdictScreen)
     assert isinstance(now_shown(bench), VerdictScreen)
     bench.wait(9)
-    assert isinstance(now_shown(bench), DoubleEntry)  # all of its ten seconds, once more
+    assert isinstance(now_shown(bench), DoubleEntry)  # its full ten seconds again
     bench.wait(3)
     assert isinstance(now_shown(bench), Idle)
 
 
-def test_what_found_no_moment_for_two_minutes_is_not_shown_any_more(bench: Bench) -> None:
+def test_an_alert_that_had_to_wait_two_minutes_is_no_longer_shown(bench: Bench) -> None:
     bench.inputs.fire(on=True)
     bench.hub.put_alert(an_alert())
     bench.wait(3)
@@ -114,7 +114,7 @@ def test_what_found_no_moment_for_two_minutes_is_not_shown_any_more(bench: Bench
     assert isinstance(now_shown(bench), Idle)
 
 
-def test_the_same_alert_told_again_is_shown_once(bench: Bench) -> None:
+def test_the_same_alert_sent_again_is_shown_once(bench: Bench) -> None:
     bench.hub.put_alert(an_alert())
     bench.wait(13)
     bench.hub.put_alert(an_alert())
@@ -122,7 +122,7 @@ def test_the_same_alert_told_again_is_shown_once(bench: Bench) -> None:
     assert isinstance(now_shown(bench), Idle)
 
 
-def test_a_cloned_gate_says_so(bench: Bench) -> None:
+def test_a_cloned_gate_says_that_it_is_out_of_order(bench: Bench) -> None:
     bench.hub.put_alert(an_alert(reason="cloned", other_gate=""))
     bench.wait(2.1)
     screen = now_shown(bench)
@@ -130,7 +130,7 @@ def test_a_cloned_gate_says_so(bench: Bench) -> None:
     assert screen.part is Part.IDENTITY
 
 
-def test_a_cache_that_begins_anew_hides_no_alert(bench: Bench) -> None:
+def test_a_rebuilt_cache_hides_no_alert(bench: Bench) -> None:
     bench.hub.put_alert(an_alert(1))
     bench.wait(13)
     bench.hub._db.execute("delete from alerts")

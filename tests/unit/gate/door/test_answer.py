@@ -1,4 +1,4 @@
-"""The order of one answer."""
+"""The order of steps in one answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.doors import Bench
 from tests.factories import code_id
 
 
-def test_a_guest_waits_for_the_commit_and_not_for_the_log(tmp_path: Path) -> None:
+def test_the_turnstile_is_released_before_the_answer_is_logged(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     released_by_then: list[int] = []
 

@@ -1,4 +1,4 @@
-"""From presentation to durable record, with a real journal and a real cache."""
+"""From a presented code to its durable record, with a real journal and a real cache."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Gate:
         self.cache.put_link(msgspec.structs.replace(note, **changes), None)
 
     def scan(self, text: str = code_id(), **changes: Any) -> Answered:
-        self.clock.forward(0.001)  # no two scans have one id
+        self.clock.forward(0.001)  # so that no two scans have the same id
         raw = text.encode()
         return self.desk.answer(Presented.of(raw), **changes)
 
@@ -130,7 +130,7 @@ def test_every_scan_of_every_kind_is_recorded(gate: Gate) -> None:
     assert gate.journal.last_seq() == 4
 
 
-def test_two_codes_at_once_are_no_scan(gate: Gate) -> None:
+def test_two_codes_at_once_are_not_recorded_as_a_scan(gate: Gate) -> None:
     answered = gate.desk.answer(Presented(Several(2), b""))
     assert (answered.verdict.ruling, answered.record) == (Ruling.NONE, None)
     assert gate.journal.last_seq() == 0
@@ -150,7 +150,7 @@ def test_a_download_cannot_erase_what_this_gate_admitted(gate: Gate) -> None:
     assert gate.reasons(code_id()) == [Reason.ALREADY_USED]
 
 
-def test_what_another_gate_admitted_is_refused_with_its_name(gate: Gate) -> None:
+def test_a_ticket_another_gate_admitted_is_refused_with_that_gates_name(gate: Gate) -> None:
     gate.sell(an_admission())
     gate.cache.peers.put([a_record(gate_id="gate-2", occurred_at=NOW)])
     answered = gate.scan()
@@ -159,7 +159,7 @@ def test_what_another_gate_admitted_is_refused_with_its_name(gate: Gate) -> None
     assert answered.screen.place == "GATE 2"
 
 
-def test_what_another_gate_annulled_is_good_again(gate: Gate) -> None:
+def test_a_ticket_another_gate_annulled_is_good_again(gate: Gate) -> None:
     gate.sell(an_admission())
     admitted = a_record(gate_id="gate-2")
     annulled = a_record(2, gate_id="gate-2", record="annulled", refers_to=admitted.scan_id)
@@ -167,7 +167,7 @@ def test_what_another_gate_annulled_is_good_again(gate: Gate) -> None:
     assert gate.reasons(code_id()) == [Reason.FIRST_ENTRY]
 
 
-def test_a_vip_comes_back_and_reads_when_the_last_entry_was(gate: Gate) -> None:
+def test_a_vip_who_comes_back_is_shown_the_time_of_the_last_entry(gate: Gate) -> None:
     linked = an_admission(kind=Kind.VIP_LINKED, reservation_id="reservation-1")
     gate.sell(an_event(), a_table(), linked)
     first = gate.scan().record
@@ -206,7 +206,7 @@ def test_a_ticket_for_saturday_names_saturday(gate: Gate) -> None:
     assert (verdict.reason, verdict.event) == (Reason.WRONG_EVENT, SATURDAY)
 
 
-def test_a_gate_without_a_cache_decides_nothing_about_a_ticket_and_says_so(tmp_path: Path) -> None:
+def test_a_gate_without_a_cache_raises_instead_of_deciding(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     gate.cache.close()
     for file in tmp_path.glob("cache.db*"):
@@ -216,7 +216,7 @@ def test_a_gate_without_a_cache_decides_nothing_about_a_ticket_and_says_so(tmp_p
 
 
 @pytest.mark.parametrize(("cut_s", "isolated"), [(9, False), (11, True)])
-def test_admissions_without_a_broker_for_isolated_after_are_flagged(
+def test_admissions_are_flagged_after_isolated_after_without_a_broker(
     gate: Gate, cut_s: float, isolated: bool
 ) -> None:
     gate.sell(an_admission())
@@ -226,7 +226,7 @@ def test_admissions_without_a_broker_for_isolated_after_are_flagged(
     assert (Flag.ISOLATED in gate.scan().verdict.flags) is isolated
 
 
-def test_a_sync_that_is_silent_counts_as_no_link(gate: Gate) -> None:
+def test_a_silent_sync_counts_as_offline(gate: Gate) -> None:
     gate.sell(an_admission(), an_admission(code_id(2)))
     assert gate.scan().screen.link.online
     gate.clock.forward(60)
@@ -235,7 +235,7 @@ def test_a_sync_that_is_silent_counts_as_no_link(gate: Gate) -> None:
     assert answered.verdict.flags == (Flag.ISOLATED, Flag.UNCLAIMED)
 
 
-def test_a_full_disk_admits_nobody_and_loses_no_number(gate: Gate) -> None:
+def test_a_full_disk_admits_nobody_and_skips_no_number(gate: Gate) -> None:
     gate.sell(an_admission())
     pages = gate.journal._db.execute("pragma page_count").fetchone()[0]
     gate.journal._db.execute(f"pragma max_page_count={pages}")

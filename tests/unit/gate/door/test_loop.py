@@ -1,4 +1,4 @@
-"""The loop of the door with real journal and cache, and the working fakes of eye, relay and screen."""
+"""The door's loop with a real journal and cache, and working fakes of eye, relay and screen."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def _rows(bench: Bench) -> list[tuple[int, str]]:
     return list(journal._db.execute("select seq, verdict from scans"))
 
 
-def test_two_codes_at_once_show_one_at_a_time_and_move_nothing(bench: Bench) -> None:
+def test_two_codes_at_once_ask_for_one_ticket_at_a_time_and_release_nothing(bench: Bench) -> None:
     screen = bench.show(code_id(), code_id(2))
     assert isinstance(screen, VerdictScreen)
     assert (screen.verdict.ruling, screen.verdict.reason) == (Ruling.NONE, Reason.AMBIGUOUS)
     assert bench.relay.releases == []
 
 
-def test_idle_comes_back_after_the_answer_had_its_time_and_counts_the_guest(bench: Bench) -> None:
+def test_the_idle_screen_returns_after_the_answer_and_counts_the_guest(bench: Bench) -> None:
     bench.show(code_id(), seconds=1.4)
     assert isinstance(bench.display.screens[-1], VerdictScreen)
     bench.wait(0.3)
@@ -92,7 +92,7 @@ def test_a_made_up_code_stuck_beside_the_camera_does_not_block_a_ticket(bench: B
     assert len(bench.relay.releases) == 1
 
 
-def test_a_relay_that_fails_at_release_sends_the_guest_to_staff_and_not_in(bench: Bench) -> None:
+def test_a_relay_that_fails_to_release_sends_the_guest_to_staff(bench: Bench) -> None:
     bench.relay = TreacherousTurnstile()
     bench.relay.break_down(
         HardwareError("turnstile", "The pin is gone.", "Check the wiring", Step.TURNSTILE_WIRING)
@@ -102,7 +102,7 @@ def test_a_relay_that_fails_at_release_sends_the_guest_to_staff_and_not_in(bench
     assert screen.word == "see_staff"
 
 
-def test_a_relay_that_is_broken_decides_nothing_until_it_is_well(bench: Bench) -> None:
+def test_nothing_is_decided_while_the_relay_is_broken(bench: Bench) -> None:
     bench.relay.break_down(
         HardwareError("turnstile", "The pin is gone.", "Check the wiring", Step.TURNSTILE_WIRING)
     )
@@ -115,7 +115,7 @@ def test_a_relay_that_is_broken_decides_nothing_until_it_is_well(bench: Bench) -
     assert len(bench.relay.releases) == 1
 
 
-def test_a_camera_that_is_gone_is_told_with_the_next_step(bench: Bench) -> None:
+def test_a_lost_camera_is_shown_with_the_next_step(bench: Bench) -> None:
     bench.eye.break_down(HardwareError("camera", "No camera.", "Check the ribbon cable", Step.CAMERA_CABLE))
     bench.wait(1.1)
     screen = bench.display.screens[-1]
@@ -138,7 +138,7 @@ def test_a_part_comes_back_though_another_is_still_broken(bench: Bench) -> None:
 
 
 def test_a_journal_damaged_beyond_reading_is_set_aside_and_admissions_are_flagged(bench: Bench) -> None:
-    """docs/adr/0012: one-time tickets as at a gate that does not know, flagged and never silently."""
+    """docs/adr/0012: one-time tickets are admitted as at a gate without history, and flagged."""
     (bench.folder / "journal.db").write_bytes(b"no database" * 1000)
     screen = bench.show(code_id())
     assert isinstance(screen, VerdictScreen)
@@ -167,7 +167,7 @@ def test_a_damaged_cache_admits_nobody_and_says_so(bench: Bench) -> None:
 
 
 def test_a_cache_damaged_in_part_admits_nobody(bench: Bench) -> None:
-    """What other gates admitted cannot be read: a silent admit would be a second one."""
+    """What other gates admitted cannot be read, so an admission might be a second one."""
     bench.hub._db.execute("drop table peer_entries")
     assert isinstance(bench.show(code_id()), Notice)
     assert bench.relay.releases == []
@@ -187,7 +187,7 @@ def test_a_cache_damaged_in_part_admits_nobody(bench: Bench) -> None:
         "update link set row = json_set(row, '$.since_ms', 'x', '$.beat_ms', 'y')",
     ],
 )
-def test_values_that_are_none_stop_no_door(bench: Bench, damage: str) -> None:
+def test_invalid_values_in_the_cache_do_not_stop_the_door(bench: Bench, damage: str) -> None:
     bench.hub.put_link(
         LinkNote(
             connected=True, hub_heard=True, since_ms=0, beat_ms=0, boot_id="boot-1", epoch=None, acked_seq=0
@@ -200,15 +200,15 @@ def test_values_that_are_none_stop_no_door(bench: Bench, damage: str) -> None:
     assert not bench.relay.releases
 
 
-def test_no_pulse_at_start_and_the_relay_is_at_rest_at_the_end(tmp_path: Path) -> None:
+def test_starting_and_closing_the_door_release_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.wait(5)
     bench.close()
     assert bench.relay.releases == []
 
 
-def test_a_validly_signed_ticket_beside_a_known_one_is_one_too_many(tmp_path: Path) -> None:
-    """Domain 2.3, line 4: both are valid, whatever the cache has heard of."""
+def test_a_validly_signed_ticket_beside_a_known_one_is_ambiguous(tmp_path: Path) -> None:
+    """Domain 2.3, line 4: both are valid, whether the cache knows them or not."""
     key = Ed25519PrivateKey.generate()
     bench = Bench(tmp_path, keys={"K1": key.public_key()})
     unsynced = code_id(50)
@@ -228,7 +228,7 @@ def test_a_ticket_that_is_no_longer_good_stuck_beside_the_camera_blocks_nobody(
     bench.close()
 
 
-def test_a_used_ticket_stuck_beside_the_camera_blocks_nobody_once_it_had_its_answer(bench: Bench) -> None:
+def test_a_used_ticket_stuck_beside_the_camera_blocks_nobody_once_it_is_answered(bench: Bench) -> None:
     bench.show(code_id(2))
     assert reason(bench.show(code_id(2), seconds=0)) is Reason.ALREADY_USED
     for _ in range(STUCK_MS // 50):
@@ -243,7 +243,7 @@ def _without_tonights_list(bench: Bench) -> None:
     bench.hub._db.execute("delete from admissions")
 
 
-def test_without_tonights_list_guests_are_sent_to_staff_and_nobody_counts_as_a_guesser(bench: Bench) -> None:
+def test_without_tonights_list_guests_go_to_staff_and_do_not_count_as_guessers(bench: Bench) -> None:
     _without_tonights_list(bench)
     for n in range(6):
         screen = bench.show(code_id(n))

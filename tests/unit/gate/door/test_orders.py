@@ -1,4 +1,4 @@
-"""Staff's orders at a whole door: recorded, followed once, answered, or refused in words (domain 2.3)."""
+"""Staff orders at a whole door: recorded, carried out once, answered, or refused in words (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_order_is_recorded_with_who_and_why_and_answered(
     assert record.released is (action == "release")
 
 
-def test_a_release_lets_one_person_in_whoever_walks_is_no_intruder(bench: Bench, staff: Staff) -> None:
+def test_a_release_lets_one_person_in_who_is_not_taken_for_an_intruder(bench: Bench, staff: Staff) -> None:
     staff.order("release")
     assert len(bench.relay.releases) == 1
     screen = bench.display.screens[-1]
@@ -74,7 +74,7 @@ def test_a_release_lets_one_person_in_whoever_walks_is_no_intruder(bench: Bench,
     assert bench.told() == [("event", "released"), ("passed", "passed")]
 
 
-def test_a_release_nobody_walks_through_is_told(bench: Bench, staff: Staff) -> None:
+def test_a_release_nobody_walks_through_is_annulled_as_expired(bench: Bench, staff: Staff) -> None:
     staff.order("release")
     bench.wait(7.5)
     assert bench.told() == [("event", "released"), ("annulled", "expired")]
@@ -87,10 +87,8 @@ def test_a_release_uses_up_nobodys_ticket(bench: Bench, staff: Staff) -> None:
     assert screen.verdict.reason is Reason.FIRST_ENTRY
 
 
-def test_no_order_is_recorded_in_a_journal_that_was_put_back_from_a_backup(
-    bench: Bench, staff: Staff
-) -> None:
-    """The hub would take the record's number for that of another one."""
+def test_no_order_is_recorded_in_a_journal_restored_from_a_backup(bench: Bench, staff: Staff) -> None:
+    """The hub already has another record under the next number."""
     staff.order("show_text")
     now = bench.clock.now()
     note = LinkNote(
@@ -121,7 +119,7 @@ def test_a_release_is_on_the_disk_before_the_turnstile_moves(
         bench.look()
 
 
-def test_a_release_that_was_recorded_and_never_given_is_told_at_the_next_start(
+def test_a_recorded_release_that_was_never_given_is_annulled_at_the_next_start(
     bench: Bench, staff: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = bench.journal.part
@@ -142,7 +140,7 @@ def test_a_release_that_was_recorded_and_never_given_is_told_at_the_next_start(
     assert bench.relay.releases == []
 
 
-def test_an_order_is_followed_once_also_after_a_restart(bench: Bench, staff: Staff) -> None:
+def test_an_order_is_carried_out_once_even_across_a_restart(bench: Bench, staff: Staff) -> None:
     sealed = staff.sealed("release")
     first = staff.give(sealed)
     assert first is not None
@@ -159,7 +157,7 @@ def test_an_order_is_followed_once_also_after_a_restart(bench: Bench, staff: Sta
     assert len(bench.relay.releases) == 1
 
 
-def test_a_turnstile_that_does_not_open_is_told_and_the_order_is_used_up(bench: Bench, staff: Staff) -> None:
+def test_an_order_is_used_up_even_if_the_turnstile_does_not_open(bench: Bench, staff: Staff) -> None:
     relay = TreacherousTurnstile(lambda: 0.0)
     bench.relay = relay
     bench.parts.turnstile.close()
@@ -170,9 +168,7 @@ def test_a_turnstile_that_does_not_open_is_told_and_the_order_is_used_up(bench: 
     assert "did not open" in refused(staff.give(sealed))
 
 
-def test_an_order_that_was_refused_stays_refused_though_it_could_be_followed_now(
-    bench: Bench, staff: Staff
-) -> None:
+def test_a_refused_order_stays_refused_though_it_could_be_carried_out_now(bench: Bench, staff: Staff) -> None:
     bench.clock.synced = False
     sealed = staff.sealed("release")
     assert "does not know the time" in refused(staff.give(sealed))
@@ -181,7 +177,7 @@ def test_an_order_that_was_refused_stays_refused_though_it_could_be_followed_now
     assert bench.relay.releases == []
 
 
-def test_answers_to_many_orders_are_bounded_and_none_is_followed_twice(bench: Bench, staff: Staff) -> None:
+def test_remembered_answers_are_bounded_and_no_order_is_carried_out_twice(bench: Bench, staff: Staff) -> None:
     first = staff.sealed("show_text")
     assert staff.give(first) is not None
     for _ in range(MOST_REMEMBERED):
@@ -197,7 +193,7 @@ def test_answers_to_many_orders_are_bounded_and_none_is_followed_twice(bench: Be
         ({"action": "resume"}, "changes nothing"),
     ],
 )
-def test_an_order_that_cannot_be_followed_is_refused_in_words_and_not_recorded(
+def test_an_order_that_cannot_be_carried_out_is_refused_and_not_recorded(
     bench: Bench, staff: Staff, changes: dict[str, Any], words: str
 ) -> None:
     assert words in refused(staff.order(changes.pop("action", "release"), **changes))
@@ -205,9 +201,7 @@ def test_an_order_that_cannot_be_followed_is_refused_in_words_and_not_recorded(
     assert bench.relay.releases == []
 
 
-def test_an_order_that_has_expired_or_came_before_the_time_was_known_is_refused(
-    bench: Bench, staff: Staff
-) -> None:
+def test_an_order_is_refused_if_it_has_expired_or_the_time_is_not_known(bench: Bench, staff: Staff) -> None:
     sealed = staff.sealed("release")
     bench.clock.forward(31)
     assert refused(staff.give(sealed)) == "it has expired"
@@ -217,7 +211,7 @@ def test_an_order_that_has_expired_or_came_before_the_time_was_known_is_refused(
 
 
 @pytest.mark.parametrize(("key_id", "why"), [("S1", "its signature is wrong"), ("S9", "is not known here")])
-def test_whoever_has_not_staffs_key_is_refused_in_words_and_fills_no_log(
+def test_orders_signed_with_another_key_are_refused_and_do_not_fill_the_log(
     bench: Bench, staff: Staff, key_id: str, why: str
 ) -> None:
     forged = [staff.sealed("release", Ed25519PrivateKey.from_private_bytes(b"x" * 32)) for _ in range(20)]
@@ -228,7 +222,7 @@ def test_whoever_has_not_staffs_key_is_refused_in_words_and_fills_no_log(
     assert bench.records() == []
 
 
-def test_what_is_not_verified_is_not_answered_if_it_is_for_another_gate_or_cannot_be_read(
+def test_an_unverified_order_for_another_gate_or_an_unreadable_one_is_not_answered(
     bench: Bench, staff: Staff
 ) -> None:
     stranger = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
@@ -237,7 +231,7 @@ def test_what_is_not_verified_is_not_answered_if_it_is_for_another_gate_or_canno
     assert staff.give(b"x" * (LONGEST_ENVELOPE + 1)) is None
 
 
-def test_a_forged_order_does_not_stand_in_the_way_of_the_real_one(bench: Bench, staff: Staff) -> None:
+def test_a_forged_order_does_not_block_the_real_one(bench: Bench, staff: Staff) -> None:
     sealed = staff.sealed("release")
     forged = sealed.replace(b'"key":"S1"', b'"key":"S9"')
     assert "is not known here" in refused(staff.give(forged))
@@ -246,9 +240,7 @@ def test_a_forged_order_does_not_stand_in_the_way_of_the_real_one(bench: Bench, 
     assert reply.outcome == "done"
 
 
-def test_a_flood_costs_five_looks_a_second_and_staff_is_still_heard_after_it(
-    bench: Bench, staff: Staff
-) -> None:
+def test_after_a_flood_of_bad_orders_staff_is_still_heard(bench: Bench, staff: Staff) -> None:
     for _ in range(MOST_WAITING * 2):
         staff.send(b'{"body":"","key":"S1","signature":""}')
     bench.wait(0.05)
@@ -262,7 +254,7 @@ def way(bench: Bench) -> Way:
     return bench.turnstile.state.way
 
 
-def test_held_open_closed_and_resumed_by_order(bench: Bench, staff: Staff) -> None:
+def test_the_turnstile_is_held_open_closed_and_resumed_by_order(bench: Bench, staff: Staff) -> None:
     staff.order("hold_open")
     assert way(bench) is Way.HELD_OPEN
     assert "held open" in refused(staff.order("release"))
@@ -284,7 +276,7 @@ def test_the_fire_alarm_beats_every_order(bench: Bench, staff: Staff) -> None:
     assert way(bench) is Way.CLOSED
 
 
-def test_a_text_of_staff_is_shown_for_ten_seconds_between_guests(bench: Bench, staff: Staff) -> None:
+def test_a_staff_text_is_shown_for_ten_seconds_between_guests(bench: Bench, staff: Staff) -> None:
     staff.send(staff.sealed("show_text", text="Wristbands to GATE 2"))
     assert isinstance(bench.show(code_id(), seconds=0), VerdictScreen)
     bench.wait(1.4)
@@ -315,7 +307,7 @@ def test_a_restart_is_recorded_and_answered_and_ends_the_door(bench: Bench, staf
     assert bench.door.run(threading.Event()) is True
 
 
-def test_without_a_journal_no_order_is_followed(bench: Bench, staff: Staff) -> None:
+def test_without_a_journal_no_order_is_carried_out(bench: Bench, staff: Staff) -> None:
     journal = bench.journal.part
     assert journal is not None
     journal._db.close()
@@ -323,7 +315,7 @@ def test_without_a_journal_no_order_is_followed(bench: Bench, staff: Staff) -> N
     assert bench.relay.releases == []
 
 
-def test_a_nested_order_is_dropped_and_the_next_one_is_followed(bench: Bench, staff: Staff) -> None:
+def test_a_deeply_nested_order_is_dropped_and_the_next_one_carried_out(bench: Bench, staff: Staff) -> None:
     staff.give(b'{"zz":' + b"[" * 1_500)
     reply = staff.order("release")
     assert reply is not None

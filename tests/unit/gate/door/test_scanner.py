@@ -1,4 +1,4 @@
-"""A hand scanner at the door: a source of its own, with the rules of presence (domain 2.3)."""
+"""A hand scanner at the door is a source of its own, under the rules of presence (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reason(screen: Screen) -> Reason:
 
 
 @pytest.mark.parametrize("make", [code_id, signed, lambda: "\ufeff" + code_id()])
-def test_a_scanned_code_is_answered_as_the_cameras_and_recorded_as_scanned(
+def test_a_scanned_code_is_answered_like_the_cameras_and_recorded_as_scanned(
     bench: Bench, make: object
 ) -> None:
     assert reason(scan(bench, make())) is Reason.FIRST_ENTRY  # type: ignore[operator]
@@ -54,11 +54,11 @@ def test_a_scanned_code_is_answered_as_the_cameras_and_recorded_as_scanned(
 
 
 def test_a_maguey_json_code_with_a_wrong_signature_is_forged_and_not_malformed(bench: Bench) -> None:
-    """All of it arrives: quotes, braces and the signature."""
+    """Quotes, braces and the signature all arrive."""
     assert reason(scan(bench, printed())) is Reason.FORGED
 
 
-def test_a_scanner_that_reads_on_and_on_is_answered_once(bench: Bench) -> None:
+def test_a_scanner_that_keeps_reading_one_code_is_answered_once(bench: Bench) -> None:
     for _ in range(20):
         scan(bench, code_id(9))
         bench.wait(RESCAN_S / 3)
@@ -76,7 +76,7 @@ def test_the_same_ticket_again_after_it_was_out_of_sight_is_another_scan(bench: 
     assert reason(scan(bench, code_id())) is Reason.ALREADY_USED
 
 
-def test_two_codes_shot_quickly_are_two_scans_and_not_one_at_a_time(bench: Bench) -> None:
+def test_two_codes_scanned_in_quick_succession_are_two_scans_not_ambiguous(bench: Bench) -> None:
     bench.scanner.scan(code_id(1))
     bench.scanner.scan(code_id(2))
     bench.wait(1)
@@ -91,7 +91,7 @@ def test_camera_keypad_and_scanner_each_keep_their_own_presence(bench: Bench) ->
     assert [record.scan_method for record in bench.records()] == ["camera", "scanner", "manual"]
 
 
-def test_what_is_scanned_is_not_mixed_with_what_is_being_typed(bench: Bench) -> None:
+def test_a_scanned_code_is_not_mixed_with_a_code_being_typed(bench: Bench) -> None:
     assert isinstance(bench.type("MGY-PF-"), Typing)
     assert reason(scan(bench, code_id(2))) is Reason.FIRST_ENTRY
     shown = bench.type("2")
@@ -99,18 +99,18 @@ def test_what_is_scanned_is_not_mixed_with_what_is_being_typed(bench: Bench) -> 
     assert shown.text == "MGY-PF-2"
 
 
-def test_scans_are_not_held_to_five_a_minute_as_typed_codes_are(bench: Bench) -> None:
+def test_scans_are_not_limited_to_five_a_minute_as_typed_codes_are(bench: Bench) -> None:
     assert [reason(scan(bench, code_id(number))) for number in range(1, 9)] == [Reason.FIRST_ENTRY] * 8
 
 
-def test_five_foreign_codes_lock_the_gate_as_before_the_camera(bench: Bench) -> None:
+def test_five_foreign_codes_lock_the_gate_as_they_do_at_the_camera(bench: Bench) -> None:
     for number in range(5):
         scan(bench, f"https://example.org/{number}")
     bench.look()
     assert ("event", "guessing") in bench.told()
 
 
-def test_what_is_scanned_while_the_way_is_closed_is_thrown_away(bench: Bench) -> None:
+def test_codes_scanned_while_the_turnstile_is_closed_are_discarded(bench: Bench) -> None:
     bench.order(OrderAction.CLOSE)
     for number in range(1, 4):
         scan(bench, code_id(number))
@@ -120,7 +120,7 @@ def test_what_is_scanned_while_the_way_is_closed_is_thrown_away(bench: Bench) ->
     assert [record for record in bench.records() if record.record == "scan"] == []
 
 
-def test_a_scanner_that_dies_is_told_of_and_the_camera_goes_on(bench: Bench) -> None:
+def test_a_scanner_that_fails_is_reported_and_the_camera_goes_on(bench: Bench) -> None:
     bench.scanner.break_down(HardwareError("scanner", "Gone.", "Plug it in.", Step.SCANNER_CABLE))
     assert reason(bench.show(code_id(1))) is Reason.FIRST_ENTRY
     live = read_live(bench.folder / "run" / "door.json", bench.clock.now()).live
@@ -134,14 +134,14 @@ def test_a_scanner_that_dies_is_told_of_and_the_camera_goes_on(bench: Bench) -> 
     assert live.parts.scanner == "ok"
 
 
-def test_nothing_that_was_scanned_stands_in_the_log(bench: Bench) -> None:
+def test_no_scanned_code_appears_in_the_log(bench: Bench) -> None:
     with capture_logs() as logs:
         scan(bench, signed())
         scan(bench, printed() + "?")
     assert code_id()[-17:] not in repr(logs)
 
 
-def test_trying_it_tells_carrier_length_and_signs_and_no_secret() -> None:
+def test_the_scanner_test_prints_carrier_length_and_signs_but_no_secret() -> None:
     scanner, told = ScriptedScanner(), list[str]()
     adapter: Scanner = scanner
     scanner.scan(code_id())

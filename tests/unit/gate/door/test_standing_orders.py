@@ -1,4 +1,4 @@
-"""Orders for everybody outlive the door's process; a hold-open does not outlive its night (domain 2.3)."""
+"""Hold-open and close survive a restart of the door; a hold-open ends with its night (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def word(bench: Bench) -> str:
     return screen.word if isinstance(screen, Notice) else type(screen).__name__
 
 
-def test_a_hold_open_is_so_again_after_a_restart(bench: Bench) -> None:
+def test_a_gate_held_open_is_held_open_again_after_a_restart(bench: Bench) -> None:
     order(bench, "hold_open")
     killed_and_started(bench)
     assert (way(bench), word(bench), bench.relay.is_open) == (Way.HELD_OPEN, "held_open", True)
@@ -79,13 +79,13 @@ def test_a_closed_gate_is_closed_again_after_a_restart_and_answers_nobody(bench:
     assert bench.told() == [("event", "held_open"), ("event", "closed")]
 
 
-def test_what_was_resumed_is_normal_after_a_restart(bench: Bench) -> None:
+def test_a_resumed_gate_is_normal_after_a_restart(bench: Bench) -> None:
     order(bench, "close", "resume")
     killed_and_started(bench)
     assert way(bench) is Way.NORMAL
 
 
-def test_the_first_scan_after_a_restart_finds_the_gate_closed_already(bench: Bench) -> None:
+def test_the_first_scan_after_a_restart_already_finds_the_gate_closed(bench: Bench) -> None:
     order(bench, "close")
     bench.kill()
     bench.start()
@@ -93,7 +93,7 @@ def test_the_first_scan_after_a_restart_finds_the_gate_closed_already(bench: Ben
     assert bench.told() == [("event", "closed")]
 
 
-def test_the_order_after_a_restart_is_judged_by_what_was_so_before(bench: Bench) -> None:
+def test_the_first_order_after_a_restart_finds_the_state_from_before(bench: Bench) -> None:
     order(bench, "close")
     bench.kill()
     bench.start()
@@ -112,7 +112,7 @@ def test_a_gate_held_open_works_normally_when_the_night_ends(bench: Bench) -> No
     assert bench.told() == [("event", "held_open"), ("event", "resumed")]
 
 
-def test_a_hold_open_of_last_night_is_not_so_again(bench: Bench) -> None:
+def test_a_hold_open_of_last_night_is_not_restored(bench: Bench) -> None:
     order(bench, "hold_open")
     killed_and_started(bench, seconds=12 * 3600)
     assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
@@ -122,7 +122,7 @@ def test_a_hold_open_of_last_night_is_not_so_again(bench: Bench) -> None:
 
 
 def put_back(bench: Bench, *actions: Action) -> None:
-    """The door is killed, and its journal is what it was before these orders."""
+    """Give these orders, kill the door, and put back its journal from before them."""
     bench.kill()
     backup = {file: file.read_bytes() for file in bench.folder.glob("journal.db*")}
     bench.start()
@@ -152,8 +152,8 @@ def hub_has(bench: Bench, seq: int) -> None:
     )
 
 
-def test_a_hold_open_from_before_the_journals_lost_end_is_not_so_again(bench: Bench) -> None:
-    """Staff ended it; that record is lost, and nobody at the gate knows."""
+def test_a_hold_open_from_before_the_journals_lost_end_is_not_restored(bench: Bench) -> None:
+    """Staff had ended it, but that record is lost and the gate does not know."""
     order(bench, "hold_open")
     put_back(bench, "resume")
     hub_has(bench, 2)
@@ -166,10 +166,10 @@ def test_a_hold_open_from_before_the_journals_lost_end_is_not_so_again(bench: Be
     assert way(bench) is Way.NORMAL
 
 
-def test_a_hold_open_that_is_so_again_ends_when_its_journal_turns_out_to_have_lost_its_end(
+def test_a_restored_hold_open_ends_once_its_journal_is_found_to_have_lost_its_end(
     bench: Bench,
 ) -> None:
-    """As where the whole card was put back from an image, with what sync knew of the hub."""
+    """As if the whole card was restored from an image, including what sync knew about the hub."""
     order(bench, "hold_open")
     put_back(bench, "resume")
     bench.start()
@@ -180,7 +180,7 @@ def test_a_hold_open_that_is_so_again_ends_when_its_journal_turns_out_to_have_lo
     assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
 
 
-def test_a_hold_open_given_after_the_journals_loss_is_so_again(bench: Bench) -> None:
+def test_a_hold_open_ordered_after_the_journals_loss_is_restored(bench: Bench) -> None:
     order(bench, "hold_open")
     put_back(bench, "resume")
     hub_has(bench, 2)
@@ -192,7 +192,7 @@ def test_a_hold_open_given_after_the_journals_loss_is_so_again(bench: Bench) -> 
     assert way(bench) is Way.HELD_OPEN
 
 
-def test_a_hold_open_this_door_was_ordered_itself_outlives_a_loss_of_its_journal(bench: Bench) -> None:
+def test_a_hold_open_this_door_received_itself_survives_a_loss_of_its_journal(bench: Bench) -> None:
     order(bench, "hold_open")
     killed_and_started(bench)
     order(bench, "resume", "hold_open")
@@ -236,7 +236,7 @@ def test_a_hold_open_just_after_the_nights_end_does_not_last_into_the_next_night
     assert (way(bench), bench.relay.is_open) == (Way.NORMAL, False)
 
 
-def test_closed_is_not_forgotten_when_its_time_to_be_pruned_comes(bench: Bench) -> None:
+def test_a_close_order_still_in_force_is_not_pruned(bench: Bench) -> None:
     order(bench, "close")
     bench.clock.forward(32 * 86_400)
     tidied(bench)

@@ -1,4 +1,4 @@
-"""Passage at a whole door: annulment, overrides, the fire alarm, and what a crash leaves behind."""
+"""Passage at a whole door: annulment, overrides, the fire alarm, and recovery after a crash."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_annulled_ga_ticket_is_good_again(bench: Bench) -> None:
     assert len(bench.relay.releases) == 2
 
 
-def test_whoever_walked_in_is_in_and_the_ticket_is_used(bench: Bench) -> None:
+def test_a_guest_who_walked_in_has_used_the_ticket(bench: Bench) -> None:
     bench.show(code_id(), seconds=1)
     bench.inputs.bodies()
     bench.wait(9)
@@ -54,14 +54,14 @@ def test_whoever_walked_in_is_in_and_the_ticket_is_used(bench: Bench) -> None:
     assert reason(bench.show(code_id())) is Reason.ALREADY_USED
 
 
-def test_the_records_of_a_passage_name_their_scan(bench: Bench) -> None:
+def test_an_annulment_refers_to_its_scan(bench: Bench) -> None:
     bench.show(code_id(), seconds=8)
     scan, annulled = bench.records()
     assert (annulled.refers_to, annulled.code_hash) == (scan.scan_id, scan.code_hash)
     assert (annulled.verdict, annulled.seq) == (Ruling.NONE, scan.seq + 1)
 
 
-def test_a_guest_who_did_not_walk_is_told_so(bench: Bench) -> None:
+def test_a_guest_who_did_not_walk_in_is_shown_the_annulment(bench: Bench) -> None:
     bench.show(code_id(), seconds=6.9)
     assert isinstance(bench.display.screens[-1], Idle)
     bench.wait(0.2)
@@ -69,7 +69,7 @@ def test_a_guest_who_did_not_walk_is_told_so(bench: Bench) -> None:
     assert bench.voice.played[-1] is Signal.ATTENTION
 
 
-def test_an_annulment_does_not_push_out_the_answer_to_the_next_guest(bench: Bench) -> None:
+def test_an_annulment_does_not_replace_the_answer_to_the_next_guest(bench: Bench) -> None:
     bench.show(code_id(1), seconds=6)
     bench.show(code_id(99), seconds=1.5)
     assert ("annulled", "expired") in bench.told()
@@ -90,8 +90,8 @@ def test_the_next_guest_is_answered_while_the_first_is_still_walking(bench: Benc
     assert [kind for kind, _ in bench.told()] == ["scan", "scan", "passed", "passed"]
 
 
-def test_annulled_also_where_the_hub_had_already_checked_the_ticket_in(bench: Bench) -> None:
-    """The scan reached the hub before the annulment did: the cache says used, this gate knows better."""
+def test_a_ticket_the_hub_has_already_checked_in_is_annulled_too(bench: Bench) -> None:
+    """The scan reached the hub before the annulment: the cache says used, but this gate knows better."""
     bench.show(code_id(), seconds=8)
     scan = bench.records()[0]
     entry = Entry(at=scan.occurred_at, gate="gate-1")
@@ -100,7 +100,7 @@ def test_annulled_also_where_the_hub_had_already_checked_the_ticket_in(bench: Be
     assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
 
 
-def test_an_entry_at_another_gate_is_not_annulled_with_ones_own(bench: Bench) -> None:
+def test_annulling_ones_own_entry_leaves_another_gates_entry(bench: Bench) -> None:
     bench.show(code_id(), seconds=8)
     entry = Entry(at=bench.clock.wall, gate="gate-2")
     used = an_admission(status=Status.CHECKED_IN, first_entry=entry, last_entry=entry)
@@ -130,7 +130,7 @@ def test_broken_inputs_annul_nobody(bench: Bench) -> None:
     assert shown.part is Part.SENSOR
 
 
-def test_a_fire_alarm_opens_shows_and_logs_free_passage_and_nothing_is_decided(bench: Bench) -> None:
+def test_a_fire_alarm_opens_the_turnstile_shows_and_records_it_and_stops_deciding(bench: Bench) -> None:
     bench.inputs.fire()
     bench.look()
     assert word(bench.display.screens[-1]) == "free_passage"
@@ -155,7 +155,7 @@ def test_a_fire_replaces_the_answer_to_a_guest_at_once(bench: Bench) -> None:
     assert word(bench.display.screens[-1]) == "free_passage"
 
 
-def test_an_alarm_that_is_no_longer_heard_is_not_over(bench: Bench) -> None:
+def test_an_alarm_does_not_end_because_its_input_fails(bench: Bench) -> None:
     bench.inputs.fire()
     bench.look()
     bench.inputs.break_down(HardwareError("inputs", "Gone.", "Look."))
@@ -163,7 +163,7 @@ def test_an_alarm_that_is_no_longer_heard_is_not_over(bench: Bench) -> None:
     assert bench.relay.is_open
 
 
-def test_a_relay_that_was_broken_when_the_fire_began_opens_when_it_is_mended(bench: Bench) -> None:
+def test_a_relay_broken_when_the_fire_began_opens_once_it_works_again(bench: Bench) -> None:
     bench.relay_is_there = False
     bench.relay.break_down(HardwareError("turnstile", "Gone.", "Look."))
     bench.inputs.fire()
@@ -174,7 +174,7 @@ def test_a_relay_that_was_broken_when_the_fire_began_opens_when_it_is_mended(ben
     assert bench.relay.is_open
 
 
-def test_held_open_scans_are_recorded_and_give_no_pulse(bench: Bench) -> None:
+def test_scans_at_a_gate_held_open_are_recorded_without_a_pulse(bench: Bench) -> None:
     bench.order(OrderAction.HOLD_OPEN)
     bench.wait(0.2)
     assert bench.relay.is_open
@@ -198,7 +198,7 @@ def test_a_closed_gate_answers_nobody_and_tickets_stay_good(bench: Bench) -> Non
     assert reason(bench.show(code_id())) is Reason.FIRST_ENTRY
 
 
-def test_an_order_that_makes_no_sense_changes_nothing(bench: Bench) -> None:
+def test_an_order_that_would_change_nothing_is_refused(bench: Bench) -> None:
     with pytest.raises(NotAllowed, match="normal"):
         bench.order(OrderAction.RESUME)
     bench.look()
@@ -215,7 +215,7 @@ def test_an_opened_housing_is_recorded_and_stays_on_the_screen(bench: Bench) -> 
 
 
 def test_a_turnstile_that_does_not_open_annuls_at_once_and_the_ticket_is_good(bench: Bench) -> None:
-    """It seems well until it is to open, as a relay does whose wire has just come off."""
+    """It seems to work until it should open, like a relay whose wire has just come off."""
     bench.relay = TreacherousTurnstile()
     bench.relay.break_down(HardwareError("turnstile", "The pin is gone.", "Check the wiring."))
     assert word(bench.show(code_id())) == "see_staff"
@@ -227,7 +227,7 @@ def test_a_turnstile_that_does_not_open_annuls_at_once_and_the_ticket_is_good(be
 def test_an_admission_whose_turnstile_never_opened_is_annulled_at_the_next_start(bench: Bench) -> None:
     journal = bench.journal.get(0)
     assert journal is not None
-    with journal.turn() as turn:  # the power went between commit and pulse
+    with journal.turn() as turn:  # the power failed between commit and pulse
         turn.append(a_record(code_hash=an_admission().code_hash))
     bench.kill()
     bench.start()
@@ -246,7 +246,7 @@ def test_an_admission_whose_turnstile_opened_counts_after_a_crash(bench: Bench) 
     assert reason(bench.show(code_id())) is Reason.ALREADY_USED
 
 
-def test_what_happened_while_the_journal_was_broken_is_recorded_when_it_is_back(bench: Bench) -> None:
+def test_events_during_a_journal_outage_are_recorded_once_it_is_back(bench: Bench) -> None:
     bench.show(code_id(), seconds=0.5)
     journal = bench.folder / "journal.db"
     away = bench.folder / "away.db"
@@ -265,13 +265,13 @@ def test_without_a_sensor_no_admission_is_annulled(tmp_path: Path) -> None:
     bench.close()
 
 
-def test_lights_and_buzzer_say_what_the_screen_says_and_rest_afterwards(bench: Bench) -> None:
+def test_lights_and_buzzer_follow_the_screen_and_rest_afterwards(bench: Bench) -> None:
     bench.show(code_id(), seconds=2)
     bench.show(code_id(99), seconds=4)
     assert bench.voice.played == [Signal.ADMIT, Signal.REST, Signal.REFUSE, Signal.REST]
 
 
-def test_an_alarm_shorter_than_a_turn_is_told_and_the_way_is_locked_again(bench: Bench) -> None:
+def test_an_alarm_shorter_than_one_turn_is_recorded_and_the_turnstile_locked_again(bench: Bench) -> None:
     bench.inputs.fire()
     bench.inputs.fire(on=False)
     bench.wait(7)
@@ -279,7 +279,7 @@ def test_an_alarm_shorter_than_a_turn_is_told_and_the_way_is_locked_again(bench:
     assert not bench.relay.is_open
 
 
-def test_inputs_that_failed_once_are_heard_again(bench: Bench) -> None:
+def test_inputs_that_failed_are_read_again_after_they_recover(bench: Bench) -> None:
     bench.inputs.break_down(HardwareError("sensor", "A glitch.", "Look.", Step.SENSOR_WIRING))
     bench.wait(2)
     bench.inputs.break_down(None)
@@ -291,7 +291,7 @@ def test_inputs_that_failed_once_are_heard_again(bench: Bench) -> None:
     assert isinstance(bench.display.screens[-1], Idle)
 
 
-def test_a_pulse_that_was_queued_and_lost_annuls_its_admission(bench: Bench) -> None:
+def test_a_queued_pulse_that_is_lost_annuls_its_admission(bench: Bench) -> None:
     bench.show(code_id(1), seconds=0.2)
     bench.show(code_id(2), seconds=0)
     bench.relay.lose(1)
@@ -302,7 +302,7 @@ def test_a_pulse_that_was_queued_and_lost_annuls_its_admission(bench: Bench) -> 
     assert reason(bench.show(code_id(2))) is Reason.FIRST_ENTRY
 
 
-def test_a_pulse_dropped_at_the_stop_annuls_its_admission_before_the_door_ends(bench: Bench) -> None:
+def test_a_pulse_dropped_at_shutdown_annuls_its_admission_before_the_door_ends(bench: Bench) -> None:
     bench.show(code_id(1), seconds=0)
     bench.relay.lose(1)
     bench.door.close()
@@ -318,7 +318,7 @@ def test_an_annulment_is_on_the_disk_before_the_guest_can_be_sent_back(bench: Be
     assert bench.told() == [("scan", "first_entry"), ("annulled", "not_opened")]
 
 
-def test_what_happened_to_tickets_outlives_chatter_while_the_journal_is_broken(bench: Bench) -> None:
+def test_while_the_journal_is_broken_passages_are_kept_before_other_events(bench: Bench) -> None:
     bench.show(code_id(), seconds=1)
     journal, away = bench.folder / "journal.db", bench.folder / "away.db"
     journal.rename(away)
@@ -332,14 +332,14 @@ def test_what_happened_to_tickets_outlives_chatter_while_the_journal_is_broken(b
     assert len(bench.records()) <= MOST_OWED + 2
 
 
-def test_a_phone_held_up_when_the_gate_closed_is_answered_when_it_opens(bench: Bench) -> None:
+def test_a_phone_shown_while_the_gate_was_closed_is_answered_when_it_opens(bench: Bench) -> None:
     bench.order(OrderAction.CLOSE)
     bench.show(code_id(), seconds=0)
     bench.order(OrderAction.RESUME)
     assert reason(bench.show(code_id(), seconds=0)) is Reason.FIRST_ENTRY
 
 
-def test_what_was_typed_while_the_gate_was_closed_is_thrown_away(bench: Bench) -> None:
+def test_codes_typed_while_the_gate_was_closed_are_discarded(bench: Bench) -> None:
     bench.order(OrderAction.CLOSE)
     bench.type(code_id() + "\n")
     bench.order(OrderAction.RESUME)
@@ -348,8 +348,8 @@ def test_what_was_typed_while_the_gate_was_closed_is_thrown_away(bench: Bench) -
 
 
 @pytest.mark.parametrize("part", ["voice", "keypad", "display", "inputs", "eye"])
-def test_a_defect_in_one_part_costs_that_part_and_not_the_door(bench: Bench, part: str) -> None:
-    """Adapters never raise; should one do so all the same, guests are still let in."""
+def test_a_defect_in_one_part_disables_that_part_and_not_the_door(bench: Bench, part: str) -> None:
+    """Adapters never raise, but if one does, guests are still let in."""
 
     def broken(*_: object) -> object:
         raise RuntimeError("a defect")
@@ -365,7 +365,7 @@ def test_a_defect_in_one_part_costs_that_part_and_not_the_door(bench: Bench, par
     assert len(bench.relay.releases) == 2
 
 
-def test_holding_open_that_a_broken_relay_was_asked_for_does_not_outlive_the_order(bench: Bench) -> None:
+def test_a_broken_relay_does_not_open_after_the_hold_open_order_has_ended(bench: Bench) -> None:
     bench.wait(0.1)
     bench.relay.break_down(HardwareError("turnstile", "Gone.", "Look."))
     bench.order(OrderAction.HOLD_OPEN)
@@ -389,7 +389,7 @@ def test_a_fire_is_recorded_and_shown_though_another_contact_is_broken(bench: Be
     assert not bench.relay.is_open
 
 
-def test_whoever_did_not_walk_in_is_not_counted_as_in(bench: Bench) -> None:
+def test_a_guest_who_did_not_walk_in_is_not_counted_inside(bench: Bench) -> None:
     bench.show(code_id(), seconds=3)
     idle = bench.display.screens[-1]
     assert isinstance(idle, Idle)
@@ -400,8 +400,8 @@ def test_whoever_did_not_walk_in_is_not_counted_as_in(bench: Bench) -> None:
     assert idle.inside == 0
 
 
-def test_a_release_beside_a_door_that_starts_is_either_given_or_annulled(bench: Bench) -> None:
-    """Domain 2.3: a command releases just while the starting door annuls what was never opened."""
+def test_a_release_by_another_process_at_startup_is_never_both_given_and_annulled(bench: Bench) -> None:
+    """Domain 2.3: a command releases while the starting door annuls what was never opened."""
     journal, scan = opened(bench), a_record()
     with journal.turn() as turn:
         turn.append(scan)
@@ -410,7 +410,7 @@ def test_a_release_beside_a_door_that_starts_is_either_given_or_annulled(bench: 
         given: list[str] = []
 
         def release(count: int) -> bytes:
-            """For the annulment's id: after the look at what was opened, before the annulment is written."""
+            """Called for the annulment's id, between reading the openings and writing the annulment."""
             with contextlib.suppress(StoreError):
                 let_in(beside, bench.relay, scan, bench.clock.now(), "r")
                 given.append(scan.scan_id)
@@ -422,8 +422,8 @@ def test_a_release_beside_a_door_that_starts_is_either_given_or_annulled(bench: 
     assert (given, annulled) == ([], [scan.scan_id])
 
 
-def test_what_is_owed_goes_into_no_journal_that_was_put_back_from_a_backup(bench: Bench) -> None:
-    """The hub would take its numbers for those of other records; it waits for the new numbering."""
+def test_pending_records_are_not_written_to_a_journal_restored_from_a_backup(bench: Bench) -> None:
+    """The hub already has other records under its next numbers, so they wait for the new numbering."""
     bench.show(code_id(), seconds=0.5)
     journal = opened(bench)
     note = LinkNote(

@@ -1,4 +1,4 @@
-"""The door's end of the socket to sync, over a real socket with every kind of other end."""
+"""The door's end of the socket to sync, over a real socket, with well-behaved and broken peers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reply = Callable[[socket.socket, bytes], None]
 
 
 class Sync:
-    """The other end. `heard`: every packet; `reply` says what follows each. `ended`: lines hung up on it."""
+    """The other end. `heard` has every packet, `reply` answers each, `ended` counts lines the door closed."""
 
     def __init__(self, path: Path, reply: Reply) -> None:
         self.heard: list[bytes] = []
@@ -87,14 +87,14 @@ def test_a_claim_is_answered(tmp_path: Path) -> None:
         assert hotline.is_up(UP)
 
 
-def test_an_answer_to_another_claim_is_dropped_and_the_wait_goes_on(tmp_path: Path) -> None:
+def test_an_answer_to_another_claim_is_dropped_and_the_door_waits_on(tmp_path: Path) -> None:
     late = Grant(scan_id="scan-0", answer="granted")
     taken = Grant(scan_id="scan-1", answer="taken")
     with talking(tmp_path, replies(late, taken)) as (hotline, _):
         assert hotline.ask(CLAIM) == taken
 
 
-def test_an_answer_that_comes_too_late_answers_nothing_else(tmp_path: Path) -> None:
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_claims(tmp_path: Path) -> None:
     with talking(tmp_path, lambda *_: None, TIMEOUT_S) as (hotline, sync):
         assert hotline.ask(CLAIM) is None
         until(lambda: sync.lines)
@@ -102,7 +102,7 @@ def test_an_answer_that_comes_too_late_answers_nothing_else(tmp_path: Path) -> N
         assert hotline.ask(Claim(scan_id="scan-2", code_hash="d" * 64, event_id="e", epoch="f")) is None
 
 
-def test_what_is_no_message_is_passed_over(tmp_path: Path) -> None:
+def test_packets_that_are_not_messages_are_skipped(tmp_path: Path) -> None:
     def reply(line: socket.socket, _: bytes) -> None:
         for packet in (b"{", b"null", b"\xff" * 40_000, to_packet(GRANTED)):
             line.send(packet)
@@ -112,7 +112,7 @@ def test_what_is_no_message_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["no file", "nobody listens", "not a socket"])
-def test_a_line_nobody_holds_the_other_end_of_has_failed_without_a_wait(tmp_path: Path, kind: str) -> None:
+def test_without_anybody_at_the_other_end_a_claim_fails_at_once(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "sync.sock"
     if kind == "nobody listens":
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left_behind:
@@ -125,12 +125,12 @@ def test_a_line_nobody_holds_the_other_end_of_has_failed_without_a_wait(tmp_path
     hotline.close()
 
 
-def test_a_line_that_is_closed_while_it_is_waited_on_has_failed_without_a_wait(tmp_path: Path) -> None:
+def test_a_line_closed_during_a_claim_fails_at_once(tmp_path: Path) -> None:
     with talking(tmp_path, lambda line, _: line.shutdown(socket.SHUT_RDWR), 3600.0) as (hotline, _):
         assert hotline.ask(CLAIM) is None
 
 
-def test_sync_started_anew_is_talked_to_at_once(tmp_path: Path) -> None:
+def test_a_restarted_sync_is_reached_at_once(tmp_path: Path) -> None:
     with talking(tmp_path, replies(GRANTED)) as (hotline, sync):
         assert hotline.ask(CLAIM) == GRANTED
         sync.close()
@@ -139,7 +139,7 @@ def test_sync_started_anew_is_talked_to_at_once(tmp_path: Path) -> None:
         again.close()
 
 
-def test_a_sync_that_reads_nothing_costs_no_send_a_wait(tmp_path: Path) -> None:
+def test_sending_to_a_sync_that_reads_nothing_never_blocks(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(tmp_path / "sync.sock"))
     listener.listen(1)  # SIGSTOPped: connections and packets pile up in the kernel
@@ -152,7 +152,7 @@ def test_a_sync_that_reads_nothing_costs_no_send_a_wait(tmp_path: Path) -> None:
     listener.close()
 
 
-def test_orders_are_kept_apart_from_answers_and_handed_over_once(tmp_path: Path) -> None:
+def test_orders_are_kept_apart_from_answers_and_returned_once(tmp_path: Path) -> None:
     orders = [Ordered(envelope=f"sealed {n}") for n in range(2)]
     with talking(tmp_path, replies(orders[0], GRANTED, orders[1])) as (hotline, _):
         assert hotline.orders() == []
@@ -185,19 +185,19 @@ def test_without_sync_there_are_no_orders_and_nothing_raises(tmp_path: Path) -> 
         (LinkState(alive=False, cut_ms=0, answered_ms=101), 100, False),
     ],
 )
-def test_a_line_that_failed_is_asked_again_once_the_hub_has_answered_since(
+def test_a_failed_line_is_used_again_once_the_hub_has_answered_since(
     link: LinkState, failed_ms: int | None, worth_it: bool
 ) -> None:
     assert may_ask(link, failed_ms, 200) is worth_it
 
 
-def test_an_answer_from_long_ago_proves_nothing_of_now() -> None:
+def test_an_old_answer_of_the_hub_does_not_prove_that_the_line_works() -> None:
     link = LinkState(alive=True, cut_ms=0, answered_ms=101)
     assert may_ask(link, 100, 101 + FRESH_MS - 1)
     assert not may_ask(link, 100, 101 + FRESH_MS)
 
 
-def test_a_wedged_sync_costs_one_guest_the_wait_and_the_next_nothing(tmp_path: Path) -> None:
+def test_with_a_wedged_sync_one_guest_waits_and_the_next_ones_do_not(tmp_path: Path) -> None:
     with talking(tmp_path, lambda *_: None, TIMEOUT_S) as (hotline, sync):
         for _ in range(5):  # five guests
             if hotline.is_up(UP):
@@ -210,7 +210,7 @@ def test_a_wedged_sync_costs_one_guest_the_wait_and_the_next_nothing(tmp_path: P
 STALE = LinkState(alive=False, cut_ms=6_000)
 
 
-def test_what_sync_says_over_the_line_counts_while_its_row_is_old(tmp_path: Path) -> None:
+def test_a_beat_over_the_line_counts_while_syncs_row_is_old(tmp_path: Path) -> None:
     with talking(tmp_path, lambda *_: None) as (hotline, sync):
         assert not hotline.is_up(STALE)
         assert hotline.orders() == []
@@ -221,12 +221,12 @@ def test_what_sync_says_over_the_line_counts_while_its_row_is_old(tmp_path: Path
         until(lambda: hotline.orders() == [] and not hotline.is_up(STALE))
 
 
-def test_what_sync_said_long_ago_proves_nothing() -> None:
+def test_an_old_beat_counts_for_nothing() -> None:
     assert with_beat(STALE, 101, 101 + FRESH_MS - 1).alive
     assert with_beat(STALE, 101, 101 + FRESH_MS) == STALE
     assert with_beat(STALE, None, 101) == STALE
 
 
-def test_after_a_failed_claim_a_beat_of_before_is_not_enough() -> None:
+def test_after_a_failed_claim_an_earlier_beat_is_not_enough() -> None:
     assert not may_ask(with_beat(STALE, 100, 200), 150, 200)
     assert may_ask(with_beat(STALE, 160, 200), 150, 200)

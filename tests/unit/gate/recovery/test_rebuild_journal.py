@@ -23,7 +23,7 @@ from tests.factories import a_record, a_table, an_admission, code_id
 
 TABLE_LEAF = 0x0D
 MANY = 60
-"""Tickets: their rows fill several pages."""
+"""So many tickets that their rows fill several pages."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def answer(screen: Screen) -> tuple[Reason, tuple[Flag, ...]]:
 
 
 def admit_all(bench: Bench) -> None:
-    """Every guest but the last comes in; then the door stops, and its journal is one file."""
+    """Every guest but the last enters; then the door stops, and its journal is one file."""
     for n in range(1, MANY):
         assert answer(bench.show(code_id(n), seconds=0.1)) == (Reason.FIRST_ENTRY, ())
     stop(bench)
@@ -57,7 +57,7 @@ def journal_file(bench: Bench) -> Path:
 
 
 def the_hub_has(bench: Bench, seq: int, *, hub_seq: int = 0, current: bool = True) -> None:
-    """Sync's account of the link, as of now."""
+    """Sync's note about the link, as of now."""
     now, journal = bench.clock.now(), bench.journal.part
     assert journal is not None
     note = LinkNote(
@@ -67,7 +67,7 @@ def the_hub_has(bench: Bench, seq: int, *, hub_seq: int = 0, current: bool = Tru
     bench.hub.put_link(note, now.wall if current else None)
 
 
-def test_a_damaged_page_of_an_index_costs_nothing_and_the_numbers_go_on(bench: Bench) -> None:
+def test_a_damaged_index_page_loses_no_record_and_the_numbers_go_on(bench: Bench) -> None:
     admit_all(bench)
     zero_page(journal_file(bench), root_of(journal_file(bench), "scans_of_a_code"))
     bench.start()
@@ -79,7 +79,7 @@ def test_a_damaged_page_of_an_index_costs_nothing_and_the_numbers_go_on(bench: B
 
 
 def lose_a_page_of_rows(bench: Bench) -> list[int]:
-    """Numbers of the tickets whose rows are gone from the journal."""
+    """Return the numbers of the tickets whose rows are lost."""
     admit_all(bench)
     there = {record.code_hash for record in bench.records()}
     file = journal_file(bench)
@@ -94,7 +94,7 @@ def lose_a_page_of_rows(bench: Bench) -> list[int]:
     return [n for n in range(1, MANY) if code_hash(code_id(n)) in there - left]
 
 
-def test_lost_rows_begin_a_new_epoch_with_all_that_is_left_under_its_old_scan_ids(bench: Bench) -> None:
+def test_after_lost_rows_the_rest_keeps_its_scan_ids_in_a_new_epoch(bench: Bench) -> None:
     lost = lose_a_page_of_rows(bench)
     assert 0 < len(lost) < MANY / 2
     [damaged] = set_aside(bench.folder)
@@ -120,13 +120,13 @@ def test_while_history_is_lost_a_one_time_first_entry_is_admitted_and_flagged(be
     assert answer(bench.show(code_id(MANY))) == (Reason.ALREADY_USED, ())
 
 
-def test_while_history_is_lost_vip_is_decided_as_ever(bench: Bench) -> None:
+def test_while_history_is_lost_vip_is_decided_as_always(bench: Bench) -> None:
     lose_a_page_of_rows(bench)
     assert answer(bench.show(code_id(100), seconds=90)) == (Reason.FIRST_ENTRY, ())
     assert answer(bench.show(code_id(100))) == (Reason.REENTRY, ())
 
 
-def test_lost_history_stays_on_the_screen_until_the_hub_has_made_up_for_it(bench: Bench) -> None:
+def test_lost_history_stays_on_the_screen_until_the_hub_has_replaced_it(bench: Bench) -> None:
     lose_a_page_of_rows(bench)
     bench.wait(2)
     assert shown(bench) == (Part.JOURNAL, Step.HISTORY_LOST)
@@ -137,7 +137,7 @@ def test_lost_history_stays_on_the_screen_until_the_hub_has_made_up_for_it(bench
     bench.wait(30)
     assert shown(bench) == (Part.JOURNAL, Step.HISTORY_LOST)
     the_hub_has(bench, last)
-    bench.wait(20)  # all is there, but the cache was not said to be current since
+    bench.wait(20)  # the hub has everything, but the cache has not been confirmed current since
     assert shown(bench) == (Part.JOURNAL, Step.HISTORY_LOST)
     with capture_logs() as lines:
         the_hub_has(bench, last)
@@ -160,7 +160,7 @@ def test_lost_history_survives_a_restart(bench: Bench) -> None:
     assert answer(bench.show(code_id(MANY))) == (Reason.FIRST_ENTRY, (Flag.HISTORY_LOST,))
 
 
-def test_what_the_hub_knew_refuses_also_where_this_gate_has_forgotten(bench: Bench) -> None:
+def test_an_entry_only_the_hub_still_knows_refuses_the_ticket(bench: Bench) -> None:
     admit_all(bench)
     journal_file(bench).write_bytes(b"")
     entry = Entry(at=bench.clock.wall, gate="gate-1")
@@ -221,7 +221,7 @@ def test_a_damaged_journal_is_set_aside_and_logged_and_the_door_goes_on(
 
 
 @pytest.mark.parametrize("spoil", [spoil_the_header, lose_the_notes, count_wrongly, lose_a_table])
-def test_what_damage_leaves_readable_is_not_forgotten(bench: Bench, spoil: Callable[[Path], None]) -> None:
+def test_entries_that_damage_leaves_readable_still_count(bench: Bench, spoil: Callable[[Path], None]) -> None:
     admit_all(bench)
     spoil(journal_file(bench))
     bench.start()
@@ -229,8 +229,8 @@ def test_what_damage_leaves_readable_is_not_forgotten(bench: Bench, spoil: Calla
         assert answer(bench.show(code_id(n), seconds=0.1))[0] is Reason.ALREADY_USED
 
 
-def test_a_mark_that_is_lost_with_the_damage_annuls_nobody(bench: Bench) -> None:
-    """Else every ticket whose mark stood on a lost page would be good again."""
+def test_an_opening_mark_lost_with_the_damage_annuls_no_admission(bench: Bench) -> None:
+    """Otherwise every ticket whose mark was on a lost page would be good again."""
     admit_all(bench)
     zero_page(journal_file(bench), root_of(journal_file(bench), "openings"))
     bench.start()
@@ -239,7 +239,7 @@ def test_a_mark_that_is_lost_with_the_damage_annuls_nobody(bench: Bench) -> None
     assert answer(bench.show(code_id(1)))[0] is Reason.ALREADY_USED
 
 
-def test_annulled_stays_annulled(tmp_path: Path) -> None:
+def test_an_annulled_admission_stays_annulled_after_damage(tmp_path: Path) -> None:
     bench = Bench(tmp_path, SENSOR, feed=guests(2))
     bench.show(code_id(1), seconds=8)
     assert bench.told() == [("scan", "first_entry"), ("annulled", "expired")]
@@ -250,8 +250,8 @@ def test_annulled_stays_annulled(tmp_path: Path) -> None:
     bench.close()
 
 
-def test_a_journal_that_is_older_than_what_the_hub_has_is_not_continued(bench: Bench) -> None:
-    """Its numbers would be given a second time."""
+def test_a_journal_older_than_what_the_hub_has_is_not_continued(bench: Bench) -> None:
+    """Its numbers would be used a second time."""
     bench.show(code_id(1))
     the_hub_has(bench, 40)
     stop(bench)
@@ -260,8 +260,8 @@ def test_a_journal_that_is_older_than_what_the_hub_has_is_not_continued(bench: B
     assert {record.epoch for record in bench.records()} == {"epoch-2"}
 
 
-def test_a_journal_put_back_from_a_backup_is_noticed_in_use_and_begins_a_new_numbering(bench: Bench) -> None:
-    """Sync acknowledges no number the file does not have; what the hub itself says is more."""
+def test_a_journal_restored_from_a_backup_is_noticed_in_use_and_renumbered(bench: Bench) -> None:
+    """Sync acknowledges no number beyond the file's own; only `hub_seq` says that the hub has more."""
     bench.show(code_id(1))
     the_hub_has(bench, 1, hub_seq=40)
     with capture_logs() as logs:
@@ -273,7 +273,7 @@ def test_a_journal_put_back_from_a_backup_is_noticed_in_use_and_begins_a_new_num
     assert {record.epoch for record in bench.records()} == {"epoch-2"}
 
 
-def test_a_journal_put_back_from_a_backup_is_noticed_when_it_is_opened(bench: Bench) -> None:
+def test_a_journal_restored_from_a_backup_is_noticed_when_it_is_opened(bench: Bench) -> None:
     bench.show(code_id(1))
     the_hub_has(bench, 1, hub_seq=40)
     stop(bench)
@@ -282,7 +282,7 @@ def test_a_journal_put_back_from_a_backup_is_noticed_when_it_is_opened(bench: Be
     assert {record.epoch for record in bench.records()} == {"epoch-2"}
 
 
-def test_a_journal_that_is_gone_though_sync_knows_of_one_is_lost_history(bench: Bench) -> None:
+def test_a_missing_journal_that_sync_knows_of_counts_as_lost_history(bench: Bench) -> None:
     bench.show(code_id(1))
     the_hub_has(bench, 1)
     stop(bench)
@@ -296,7 +296,7 @@ def test_a_gate_that_never_had_a_journal_has_lost_nothing(bench: Bench) -> None:
     assert set_aside(bench.folder) == []
 
 
-def test_a_journal_deleted_under_the_door_is_put_back_whole(bench: Bench) -> None:
+def test_a_journal_deleted_under_the_door_is_restored_whole(bench: Bench) -> None:
     bench.show(code_id(1))
     for file in bench.folder.glob("journal.db*"):
         file.unlink()
@@ -308,7 +308,7 @@ def test_a_journal_deleted_under_the_door_is_put_back_whole(bench: Bench) -> Non
     ]  # fmt: skip
 
 
-def test_a_journal_replaced_under_the_door_is_set_aside_and_the_doors_own_put_back(bench: Bench) -> None:
+def test_a_journal_put_in_place_of_the_doors_is_set_aside_and_the_doors_restored(bench: Bench) -> None:
     bench.show(code_id(1))
     for file in bench.folder.glob("journal.db*"):
         file.unlink()
@@ -320,8 +320,8 @@ def test_a_journal_replaced_under_the_door_is_set_aside_and_the_doors_own_put_ba
 
 
 @pytest.mark.parametrize("end", ["-wal", "-shm"])
-def test_a_log_deleted_under_the_door_loses_no_record(bench: Bench, end: str) -> None:
-    """Whoever opens the journal after that, sync for one, would never see what the door writes."""
+def test_a_wal_or_shm_deleted_under_the_door_loses_no_record(bench: Bench, end: str) -> None:
+    """Otherwise a process that opens the journal later, such as sync, would never see the door's writes."""
     bench.show(code_id(1))
     journal_file(bench).with_name(f"journal.db{end}").unlink()
     bench.show(code_id(2), seconds=4)  # see staff
@@ -332,14 +332,14 @@ def test_a_log_deleted_under_the_door_loses_no_record(bench: Bench, end: str) ->
         assert later.execute("select count(*) from scans").fetchone() == (3,)
 
 
-def test_a_log_that_is_deleted_while_nobody_comes_is_noticed_all_the_same(bench: Bench) -> None:
+def test_a_wal_deleted_while_no_guest_comes_is_noticed_too(bench: Bench) -> None:
     bench.show(code_id(1))
     journal_file(bench).with_name("journal.db-wal").unlink()
     bench.wait(seconds=60)
     assert answer(bench.show(code_id(2))) == (Reason.FIRST_ENTRY, ())
 
 
-def test_damage_found_in_use_refuses_that_guest_and_is_salvaged(bench: Bench) -> None:
+def test_damage_found_by_a_scan_sends_that_guest_to_staff_and_is_salvaged(bench: Bench) -> None:
     bench.show(code_id(1))
     with closing(sqlite3.connect(journal_file(bench), isolation_level=None)) as db:
         db.execute("update scans set occurred_at = 'half past ten'")
@@ -348,7 +348,7 @@ def test_damage_found_in_use_refuses_that_guest_and_is_salvaged(bench: Bench) ->
     assert answer(bench.show(code_id(1)))[0] is Reason.ALREADY_USED
 
 
-def test_a_ticket_whose_row_is_none_any_more_is_known_from_the_index(bench: Bench) -> None:
+def test_a_ticket_whose_row_cannot_be_read_is_known_from_the_index(bench: Bench) -> None:
     bench.show(code_id(1))
     stop(bench)
     with closing(sqlite3.connect(journal_file(bench), isolation_level=None)) as db:
@@ -375,7 +375,7 @@ def test_a_damaged_journal_of_another_gate_is_refused_and_left_where_it_is(bench
 
 
 def test_nothing_set_aside_is_ever_overwritten(bench: Bench) -> None:
-    """Twice in one second, and the clock does not move."""
+    """Not even twice in the same second."""
     for n in (1, 2):
         bench.show(code_id(n), seconds=0)
         stop(bench)
@@ -385,7 +385,7 @@ def test_nothing_set_aside_is_ever_overwritten(bench: Bench) -> None:
     assert len(set_aside(bench.folder)) == 2
 
 
-def test_a_spoiled_frame_of_the_log_is_noticed_though_sqlite_would_forget_it(bench: Bench) -> None:
+def test_a_spoiled_wal_frame_is_noticed_though_sqlite_would_drop_it_silently(bench: Bench) -> None:
     for n in range(1, 10):
         bench.show(code_id(n), seconds=0.1)
     crashed = bench.folder / "crashed"
@@ -394,7 +394,7 @@ def test_a_spoiled_frame_of_the_log_is_noticed_though_sqlite_would_forget_it(ben
         (crashed / f"journal.db{end}").write_bytes((bench.folder / f"journal.db{end}").read_bytes())
     log = crashed / "journal.db-wal"
     frames = bytearray(log.read_bytes())
-    frames[32 + 24 + 100] ^= 1  # of the first frame; all that was committed stands after it
+    frames[32 + 24 + 100] ^= 1  # in the first frame; everything that was committed comes after it
     log.write_bytes(frames)
     stop(bench)
     for file in bench.folder.glob("journal.db*"):

@@ -45,11 +45,11 @@ def test_every_row_sqlite_wrote_is_read_from_its_page(rows: list[tuple[object, .
 
 
 @given(seed=st.integers(), kind=st.sampled_from([0x0D, 0x0A, 0x02]))
-def test_no_page_whatever_stands_on_it_raises(seed: int, kind: int) -> None:
+def test_no_page_raises_whatever_it_contains(seed: int, kind: int) -> None:
     list(pages.cells(bytes([kind]) + Random(seed).randbytes(PAGE - 1)))
 
 
-def test_every_flipped_bit_in_a_log_that_was_committed_is_noticed(tmp_path: Path) -> None:
+def test_every_flipped_bit_in_a_committed_wal_is_noticed(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
     with journal.turn() as turn:
         turn.append(a_record())
@@ -57,7 +57,7 @@ def test_every_flipped_bit_in_a_log_that_was_committed_is_noticed(tmp_path: Path
     journal.close()
     assert spoiled(log) is None
     for at in range(0, len(log), 101):
-        harmless = 12 <= at < 16  # how often the log was begun: nothing depends on it, its checksum covers it
+        harmless = 12 <= at < 16  # the checkpoint counter: nothing depends on it, and its checksum covers it
         flipped = log[:at] + bytes([log[at] ^ 0x10]) + log[at + 1 :]
         assert spoiled(flipped) is not None or harmless, at
 
@@ -67,8 +67,8 @@ def spoiled(log: bytes) -> int | None:
     return pages.first_spoiled(log[: pages.WAL_HEADER], iter(frames))
 
 
-def test_what_an_older_log_left_behind_is_no_damage(tmp_path: Path) -> None:
-    """A log is begun anew at its start; frames of the one before stand behind it."""
+def test_frames_left_over_from_an_older_wal_are_not_damage(tmp_path: Path) -> None:
+    """SQLite restarts a WAL at its beginning; frames of the previous one remain behind the new ones."""
     journal = Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
     for n in range(1, 20):
         with journal.turn() as turn:
@@ -81,7 +81,7 @@ def test_what_an_older_log_left_behind_is_no_damage(tmp_path: Path) -> None:
     assert spoiled(log) is None
 
 
-def test_a_journal_that_takes_long_is_waited_for_outside_the_doors_loop(tmp_path: Path) -> None:
+def test_a_journal_slow_to_open_is_opened_outside_the_doors_loop(tmp_path: Path) -> None:
     go_on = threading.Event()
 
     def slowly() -> Journal:
@@ -98,7 +98,7 @@ def test_a_journal_that_takes_long_is_waited_for_outside_the_doors_loop(tmp_path
     patient.open().close()
 
 
-def test_what_keeps_a_journal_from_opening_is_told_to_whoever_waits() -> None:
+def test_the_error_that_keeps_a_journal_from_opening_is_raised_on_each_try() -> None:
     def never() -> Journal:
         raise StoreError("full", Step.DISK_FULL)
 

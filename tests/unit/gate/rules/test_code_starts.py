@@ -1,4 +1,4 @@
-"""The random part typed alone is found whatever date its code carries; no right character is accused."""
+"""The random part typed alone is found whatever its code's date; no right character is called wrong."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_random_part_typed_alone_is_found_whatever_the_date_says(days: int, ev
 
 
 @pytest.mark.parametrize("days", MOVED)
-def test_so_is_an_old_one_without_a_check_character(days: int) -> None:
+def test_an_old_random_part_without_check_character_is_found_whatever_the_date(days: int) -> None:
     old = f"MGY-PF-{DAY + timedelta(days=days):%Y%m%d}-ABC123XYZ"
     what = found("abc123xyz", old)
     assert what is not None
@@ -55,20 +55,20 @@ def test_so_is_an_old_one_without_a_check_character(days: int) -> None:
 
 
 @pytest.mark.parametrize("event", ["PF", "PS"])
-def test_a_date_typed_without_its_event_is_believed(event: str) -> None:
+def test_a_date_typed_without_its_event_is_completed_by_the_event(event: str) -> None:
     code = ticket(400, event=event)
     what = found(code.split("-", 2)[2], code)
     assert what is not None
     assert what.id == code
 
 
-def test_a_right_random_part_accuses_no_character_whatever_its_date() -> None:
+def test_no_character_of_a_right_random_part_is_called_wrong_whatever_its_date() -> None:
     for seed in range(4):
         for days in (1, -1, 3, -40):
             assert find_typo(ticket(days, seed)[-17:], STARTS, lambda _: False) is None
 
 
-def test_a_right_date_beside_tonights_is_not_accused() -> None:
+def test_a_right_date_beside_tonights_is_not_called_wrong() -> None:
     for seed in range(10):
         for days in (1, -1):
             code = ticket(days, seed)
@@ -77,7 +77,7 @@ def test_a_right_date_beside_tonights_is_not_accused() -> None:
             assert typo is None or typo.group >= 4
 
 
-def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_pointed_at() -> None:
+def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_located() -> None:
     for days in (0, 1, -1):
         code = ticket(days)
         wrong = code[:20] + CROCKFORD[(CROCKFORD.index(code[20]) + 3) % 32] + code[21:]
@@ -86,7 +86,7 @@ def test_a_slip_in_a_random_part_of_a_neighbouring_date_is_pointed_at() -> None:
         assert (typo.group, typo.place, typo.wrote) == (2, 1, wrong[20])
 
 
-def test_what_is_looked_up_for_one_typed_code_is_bounded() -> None:
+def test_the_lookups_for_one_typed_code_are_bounded() -> None:
     asked = 0
 
     def known(_hashed: str) -> bool:
@@ -113,8 +113,8 @@ def test_tonight_comes_first_then_the_nights_around_it() -> None:
 
 
 @pytest.mark.parametrize("year", [1, 9999])
-def test_a_night_at_the_end_of_time_stops_nobody_from_typing(year: int) -> None:
-    """Some shops write such a date for "no end", or for "not known yet"."""
+def test_an_event_at_the_end_of_the_calendar_breaks_no_typed_code(year: int) -> None:
+    """Some shops use such a date for "no end" or "not known yet"."""
     doors, ends = datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, 23, 59, tzinfo=UTC)
     wild = an_event(event_id="wild", code="XX", doors_open_at=doors, ends_at=ends)
     endless = an_event(event_id="endless", doors_open_at=min(doors, NOW), ends_at=max(ends, NOW))
@@ -125,7 +125,7 @@ def test_a_night_at_the_end_of_time_stops_nobody_from_typing(year: int) -> None:
         assert find_typo("7K3M9QX2VD5RTA0HQ", starts, lambda _: False) is None
 
 
-def test_doors_after_midnight_and_dates_in_utc_are_near() -> None:
+def test_the_dates_of_doors_after_midnight_and_in_utc_are_tried_too() -> None:
     doors = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)  # half past midnight in Mexico City
     near = starts_of((an_event(doors_open_at=doors),), doors, MEXICO).near()
     assert near == ("MGY-PF-20261120-", "MGY-PF-20261121-", "MGY-PF-20261119-")

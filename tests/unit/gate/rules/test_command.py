@@ -1,4 +1,4 @@
-"""Orders as they travel: genuine, for this gate, for now (domain 2.3, "Overrides")."""
+"""Sealed orders: a gate opens only genuine ones for itself that are valid now (domain 2.3, "Overrides")."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def test_what_the_hub_seals_the_gate_opens() -> None:
     assert opened(seal(an_order(), "S1", KEY)) == an_order()
 
 
-def test_an_order_of_another_key_is_refused() -> None:
+def test_an_order_signed_with_another_key_is_refused() -> None:
     assert "signature is wrong" in why(seal(an_order(), "S1", OTHER))
     assert "not known here" in why(seal(an_order(), "S2", KEY))
 
 
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
-def test_no_bit_of_the_body_or_of_the_signature_can_be_turned(place: int, bit: int) -> None:
+def test_an_order_with_any_bit_flipped_is_refused(place: int, bit: int) -> None:
     envelope = msgspec.json.decode(seal(an_order(), "S1", KEY), type=Envelope)
     for name in ("body", "signature"):
         raw = bytearray(base64.b64decode(getattr(envelope, name)))
@@ -80,11 +80,11 @@ def test_an_order_expires() -> None:
     assert why(sealed, wall=NOW + timedelta(seconds=30)) == "it has expired"
 
 
-def test_a_gate_that_does_not_know_the_time_follows_nothing() -> None:
+def test_a_gate_that_does_not_know_the_time_refuses_every_order() -> None:
     found = opened(seal(an_order(), "S1", KEY), clock="untrusted")
     assert isinstance(found, RefusedOrder)
     assert "does not know the time" in found.why
-    assert found.id == an_order().id  # it is staff's, so it is answered
+    assert found.id == an_order().id  # it comes from staff, so it is answered
 
 
 @pytest.mark.parametrize("issued", [NOW, NOW + timedelta(days=365)])
@@ -98,12 +98,12 @@ def test_an_order_for_longer_than_ten_minutes_or_for_the_future_is_refused(issue
 @pytest.mark.parametrize(
     "wrong", ["", "7", "00000000-0000-0000-0000-00000000000G", str(uuid.UUID(int=0xAB)).upper()]
 )
-def test_an_id_that_could_not_be_a_records_is_refused(wrong: str) -> None:
+def test_an_id_that_is_not_a_uuid_in_canonical_form_is_refused(wrong: str) -> None:
     assert why(seal(an_order(id=wrong), "S1", KEY)) == "its id is not a UUID"
 
 
 @pytest.mark.parametrize("text", [b"[" * 1_500, b'{"zz":' + b"[" * 1_500, b'{"body":' + b'{"a":' * 400])
-def test_nesting_is_refused_in_words_outside_and_inside_the_signature(text: bytes) -> None:
+def test_deep_nesting_is_refused_in_words_in_the_envelope_and_in_the_body(text: bytes) -> None:
     assert why(text) == "it cannot be read"
     inside = Envelope(
         body=base64.b64encode(text).decode(),

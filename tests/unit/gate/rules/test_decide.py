@@ -56,7 +56,7 @@ def test_line_5_an_unknown_unsigned_code_is_refused() -> None:
     assert outcome(**UNKNOWN) == (Ruling.DENY, Reason.UNKNOWN, 5)
 
 
-def test_line_5_a_signed_pass_unknown_to_the_cache_does_not_say_for_which_night_it_is() -> None:
+def test_line_5_a_signed_pass_unknown_to_the_cache_is_refused() -> None:
     signed_pass = a_question(presented=a_code(pass_id()), proof=Proof.VALID, **UNKNOWN)
     assert (decide(signed_pass).reason, decide(signed_pass).line) == (Reason.UNKNOWN, 5)
 
@@ -86,8 +86,8 @@ def test_line_6_does_not_admit_outside_the_hours() -> None:
     ("date", "line"),
     [("20261118", 7), ("20261119", 6), ("20261120", 6), ("20261121", 6), ("20261122", 7), ("99999999", 7)],
 )
-def test_line_6_a_code_names_its_night_by_its_date_too(date: str, line: int) -> None:
-    """The date is the club's evening, the doors' in UTC: a day apart at the most."""
+def test_line_6_the_date_in_a_code_must_be_within_a_day_of_tonight(date: str, line: int) -> None:
+    """A code has the club's date and the doors have UTC's: these differ by a day at most."""
     code = a_code(code_id(date=date))
     assert outcome(presented=code, proof=Proof.VALID, **UNKNOWN)[2] == line
 
@@ -106,7 +106,7 @@ def test_line_7_a_ticket_for_another_night_names_that_night() -> None:
     assert verdict.event == saturday
 
 
-def test_line_7_a_signed_ticket_unknown_to_the_cache_never_names_tonight_as_the_other_night() -> None:
+def test_line_7_a_signed_ticket_unknown_to_the_cache_never_names_tonight() -> None:
     saturday = an_event(event_id="event-2", code="PS", name="Perreo Saturdays")
     code = a_code(code_id(event="PS"))
     for known in (saturday, None):
@@ -114,7 +114,7 @@ def test_line_7_a_signed_ticket_unknown_to_the_cache_never_names_tonight_as_the_
         assert (decide(asked).reason, decide(asked).event) == (Reason.WRONG_EVENT, known)
 
 
-def test_line_7_without_a_night_loaded_every_known_ticket_is_for_another() -> None:
+def test_line_7_without_a_night_every_known_ticket_is_for_another_event() -> None:
     assert outcome(event=None) == (Ruling.DENY, Reason.WRONG_EVENT, 7)
 
 
@@ -143,7 +143,7 @@ def test_line_8_a_cancelled_or_refunded_ticket_is_refused(status: Status, reason
     ],
 )
 def test_validity_is_judged_before_duplication(changes: dict[str, Any], reason: Reason) -> None:
-    """Whoever was in already, of whatever kind, reads why the ticket is not valid, not that it was used."""
+    """A guest who was in before is told why the ticket is not valid, not that it was used."""
     assert outcome(history=ENTERED, **changes)[1] is reason
     if "admission" not in changes:
         for kind in VIP_KINDS:
@@ -188,7 +188,7 @@ def test_line_10_an_event_the_hub_has_completed_is_over_whatever_the_clock_says(
 
 
 @pytest.mark.parametrize("kind", [Kind.GA, *VIP_KINDS])
-def test_line_11_whoever_has_not_entered_yet_enters(kind: Kind) -> None:
+def test_line_11_a_guest_who_has_not_entered_yet_enters(kind: Kind) -> None:
     assert outcome(**vip(kind)) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
 
 
@@ -199,12 +199,12 @@ def test_line_12_vip_may_come_back(kind: Kind) -> None:
     assert verdict.entry == EARLIER
 
 
-def test_line_12_comes_back_though_only_the_hub_saw_the_first_entry() -> None:
+def test_line_12_holds_though_only_the_hub_saw_the_first_entry() -> None:
     assert outcome(**vip(ticket=Status.CHECKED_IN)) == (Ruling.ADMIT, Reason.REENTRY, 12)
 
 
 @pytest.mark.parametrize(("seconds", "suspect"), [(59, True), (61, False)])
-def test_line_12_straight_back_is_admitted_and_flagged(seconds: int, suspect: bool) -> None:
+def test_line_12_a_reentry_within_a_minute_is_admitted_and_flagged(seconds: int, suspect: bool) -> None:
     entry = Entry(at=NOW - timedelta(seconds=seconds), gate="gate-2")
     verdict = decide(a_question(history=History(first=EARLIER, last=entry), **vip()))
     assert verdict.admits
@@ -240,7 +240,7 @@ def test_an_admission_by_an_isolated_gate_is_flagged() -> None:
     assert decide(a_question(standing=ALONE, history=ENTERED)).flags == ()
 
 
-def test_the_lines_stand_in_the_order_of_the_domain_document() -> None:
+def test_the_lines_are_in_the_order_of_the_domain_document() -> None:
     assert [int(line.__name__.split("_")[1]) for line in LINES] == list(range(1, 14))
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the first entry of a one-time ticket: the table of isolation policies, row by row."""
+"""The first entry of a one-time ticket under each isolation policy, row by row of the table."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ KEEPS = {"keeps": True}
         (LOST | KEEPS, OTHER, FORGETFUL, SENT, REFUSED),
     ],
 )
-def test_isolation_policy_of_each_standing(
+def test_each_isolation_policy_in_each_situation(
     standing: dict[str, Any], gate: str, admit: Told, home_gate: Told, deny: Told
 ) -> None:
     assert told(night("admit"), gate, **standing) == admit
@@ -94,11 +94,11 @@ def test_every_policy_has_its_rule() -> None:
     assert set(ALONE) == set(get_args(IsolationPolicy))
 
 
-def test_isolation_policy_home_gate_before_the_homes_are_final_admits_nobody_alone() -> None:
+def test_home_gate_admits_nobody_alone_before_the_homes_are_final() -> None:
     assert told(night("home_gate", homes=()), keeps=True) == REFUSED
 
 
-def test_the_tickets_of_a_retired_gate_have_another_home() -> None:
+def test_the_tickets_of_a_retired_gate_get_another_home() -> None:
     left = night("home_gate", retired=(HOME,))
     heir = home_of(CODE.code_hash, HOMES, (HOME,)) or ""
     assert heir not in ("", HOME)
@@ -107,7 +107,7 @@ def test_the_tickets_of_a_retired_gate_have_another_home() -> None:
 
 
 @pytest.mark.parametrize("policy", get_args(IsolationPolicy))
-def test_what_the_hub_says_is_taken_reads_where_and_when(policy: IsolationPolicy) -> None:
+def test_a_ticket_the_hub_says_is_taken_is_already_used(policy: IsolationPolicy) -> None:
     event = night(policy)
     standing = Standing(gate=HOME, keeps=True, answer=answer("taken", entry=ENTRY))
     verdict = decide(a_question(event=event, ticket_event=event, standing=standing))
@@ -123,7 +123,7 @@ def test_what_the_hub_says_is_taken_reads_where_and_when(policy: IsolationPolicy
         (None, Reason.WRONG_EVENT, 7),
     ],
 )
-def test_what_the_hub_has_revoked_is_refused_as_if_the_cache_knew(
+def test_a_ticket_the_hub_has_revoked_is_refused_as_if_the_cache_knew(
     status: Status | None, reason: Reason, line: int
 ) -> None:
     verdict = decide(a_question(standing=Standing(answer=answer("revoked", status=status))))
@@ -140,7 +140,7 @@ def test_the_hubs_answer_counts_for_an_unknown_signed_ticket_too(said: Grant) ->
 
 @pytest.mark.parametrize("policy", get_args(IsolationPolicy))
 @pytest.mark.parametrize("kind", [Kind.VIP_HOST, Kind.VIP_PASS, Kind.VIP_LINKED])
-def test_vip_needs_no_leave_whatever_the_policy(policy: IsolationPolicy, kind: Kind) -> None:
+def test_vip_needs_no_claim_whatever_the_policy(policy: IsolationPolicy, kind: Kind) -> None:
     event = night(policy)
     verdict = decide(
         a_question(
@@ -157,7 +157,7 @@ def test_vip_needs_no_leave_whatever_the_policy(policy: IsolationPolicy, kind: K
 
 @pytest.mark.parametrize("reason", [*(reason.value for reason in Reason), "a_word_of_a_later_hub", "", None])
 @pytest.mark.parametrize("is_known", [True, False])
-def test_what_the_hub_has_revoked_is_refused_whatever_reason_it_gives(
+def test_a_ticket_the_hub_has_revoked_is_refused_whatever_its_reason(
     reason: str | None, is_known: bool
 ) -> None:
     standing = Standing(gate=HOME, answer=answer("revoked", reason=reason))

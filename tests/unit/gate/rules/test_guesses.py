@@ -1,4 +1,4 @@
-"""Guessing: domain 2.3."""
+"""Guessing of codes: domain 2.3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ADMITTED = decide(a_question())
 
 
 def refused(*at_s: float, reason: Reason = Reason.UNKNOWN) -> Guessing:
-    """A gate at which codes nobody knows were refused at these seconds."""
+    """A gate that refused unknown codes at these seconds."""
     guessing = Guessing()
     for second in at_s:
         guessing, _ = count_verdict(
@@ -25,7 +25,7 @@ def refused(*at_s: float, reason: Reason = Reason.UNKNOWN) -> Guessing:
 
 
 @pytest.mark.parametrize("reason", sorted(GUESSES))
-def test_five_refusals_of_lines_1_to_3_or_5_within_a_minute_lock_the_gate_for_30_seconds(
+def test_five_refusals_of_lines_1_2_3_or_5_in_a_minute_lock_the_gate_for_30_seconds(
     reason: Reason,
 ) -> None:
     assert not refused(0, 10, 20, 30, reason=reason).is_locked(30_000)
@@ -53,7 +53,7 @@ def test_five_refusals_in_more_than_a_minute_do_not_lock() -> None:
     assert refused(0, 10, 20, 30, 60, 69).is_locked(69_000)
 
 
-def test_the_fifth_refusal_says_that_it_locked_and_no_other_does() -> None:
+def test_only_the_fifth_refusal_reports_that_it_locked_the_gate() -> None:
     guessing, said = Guessing(), list[bool]()
     for second in range(8):
         guessing, locked = count_verdict(guessing, UNKNOWN, second * 1000)
@@ -61,7 +61,7 @@ def test_the_fifth_refusal_says_that_it_locked_and_no_other_does() -> None:
     assert said == [False] * 4 + [True] + [False] * 3
 
 
-def test_refusals_while_locked_do_not_extend_it_and_do_not_count_afterwards() -> None:
+def test_refusals_while_locked_neither_extend_the_lock_nor_count_afterwards() -> None:
     guessing = refused(0, 0, 0, 0, 0, *range(1, 30))
     assert guessing.is_locked(29_999)
     assert not guessing.is_locked(30_000)
@@ -72,7 +72,7 @@ def test_refusals_while_locked_do_not_extend_it_and_do_not_count_afterwards() ->
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.REFUNDED, Status.CHECKED_IN])
-def test_refusals_of_tickets_the_cache_knows_are_no_guesses(status: Status) -> None:
+def test_refusals_of_tickets_the_cache_knows_do_not_count_as_guesses(status: Status) -> None:
     verdict = decide(a_question(admission=an_admission(status=status)))
     guessing = Guessing()
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Records on their way through JSON: a reason comes back as the enum it is of."""
+"""Records through JSON: a reason is read back as a member of its own enum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.factories import a_record
 
 
 @pytest.mark.parametrize("reason", [*Reason, *EventKind])
-def test_a_reason_is_read_back_as_what_it_was(reason: RecordReason) -> None:
+def test_a_reason_is_read_back_as_the_member_it_was(reason: RecordReason) -> None:
     sent = msgspec.json.encode(a_record(reason=reason))
     assert msgspec.json.decode(sent, type=ScanRecord).reason is reason
 

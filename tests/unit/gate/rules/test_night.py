@@ -1,4 +1,4 @@
-"""Which night it is: domain 2.1, 2.3 lines 7, 8 and 10."""
+"""Which night is tonight: domain 2.1, 2.3 lines 7, 8 and 10."""
 
 from __future__ import annotations
 

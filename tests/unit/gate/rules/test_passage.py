@@ -1,4 +1,4 @@
-"""Passage, pure: domain 2.3 ("Passage", "Overrides") and the tables in gate/rules/passage.py."""
+"""The pure rules of passage: domain 2.3 ("Passage", "Overrides") and the tables in gate/rules/passage.py."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def told(outcomes: Sequence[Outcome]) -> list[tuple[str, str, int | None]]:
     return [(one.record, one.reason.value, one.scan.seq if one.scan else None) for one in outcomes]
 
 
-def test_whoever_walks_in_time_has_passed() -> None:
+def test_a_guest_who_walks_in_time_has_passed() -> None:
     passage, outcomes = sense(admitted(A), Sensed(bodies=1), PASSAGE_TIMEOUT_MS - 1, SENSOR)
     assert told(outcomes) == [("passed", "passed", 1)]
     assert not passage.awaited
@@ -63,12 +63,12 @@ def test_an_admission_nobody_walks_through_within_passage_timeout_is_annulled() 
     assert not passage.awaited
 
 
-def test_a_body_in_the_same_reading_as_the_end_of_the_time_has_passed() -> None:
+def test_a_body_in_the_very_reading_of_the_timeout_has_passed() -> None:
     _, outcomes = sense(admitted(A), Sensed(bodies=1), PASSAGE_TIMEOUT_MS, SENSOR)
     assert told(outcomes) == [("passed", "passed", 1)]
 
 
-def test_bodies_are_those_of_the_admitted_in_their_order_and_each_has_its_full_time() -> None:
+def test_bodies_are_matched_to_admissions_in_order_and_each_gets_its_full_time() -> None:
     passage, outcomes = sense(admitted(A, B), Sensed(bodies=1), 6_000, SENSOR)
     assert told(outcomes) == [("passed", "passed", 1)]
     passage, outcomes = sense(passage, QUIET, 6_000 + PASSAGE_TIMEOUT_MS - 1, SENSOR)
@@ -90,7 +90,7 @@ def test_without_a_sensor_an_opened_turnstile_counts_as_entry() -> None:
     assert (passage.awaited, outcomes) == ((), ())
 
 
-def test_a_body_nobody_was_admitted_for_is_an_intrusion_told_once_a_while() -> None:
+def test_a_body_nobody_was_admitted_for_is_an_intrusion_reported_at_intervals() -> None:
     passage, outcomes = sense(Passage(), Sensed(bodies=3), 0, SENSOR)
     assert told(outcomes) == [("event", "intrusion", None)]
     passage, outcomes = sense(passage, Sensed(bodies=1), QUIET_MS - 1, SENSOR)
@@ -113,7 +113,7 @@ def test_the_exit_button_covers_nobody_who_comes_later() -> None:
     assert told(outcomes) == [("event", "intrusion", None)]
 
 
-def test_of_one_entering_and_one_leaving_the_first_body_uses_up_the_ticket() -> None:
+def test_with_one_entering_and_one_leaving_the_first_body_uses_up_the_ticket() -> None:
     passage, _ = sense(admitted(A), Sensed(exits=1), 0, SENSOR)
     _, outcomes = sense(passage, Sensed(bodies=1), 1_000, SENSOR)
     assert told(outcomes) == [("passed", "passed", 1)]
@@ -128,7 +128,7 @@ def _nobody_walks(times: int) -> tuple[Passage, list[tuple[str, str, int | None]
     return passage, said
 
 
-def test_a_sensor_that_sees_nobody_time_after_time_is_doubted_and_nothing_more_is_annulled() -> None:
+def test_a_sensor_that_keeps_seeing_nobody_is_doubted_and_annulling_stops() -> None:
     passage, said = _nobody_walks(MOST_SILENT + 2)
     assert [one for one in said if one[0] == "annulled"] == [
         ("annulled", "expired", n + 1) for n in range(MOST_SILENT)
@@ -146,14 +146,14 @@ def test_a_body_restores_trust_in_the_sensor() -> None:
     assert told(outcomes) == [("annulled", "expired", 2)]
 
 
-def test_a_covered_sensor_annuls_nobody_and_is_told_once() -> None:
+def test_a_blocked_sensor_annuls_nobody_and_is_reported_once() -> None:
     passage, outcomes = sense(admitted(A), Sensed(blocked=True), 0, SENSOR)
     assert told(outcomes) == [("event", "sensor_silent", None)]
     passage, outcomes = sense(passage, Sensed(blocked=True), PASSAGE_TIMEOUT_MS, SENSOR)
     assert (passage.awaited, outcomes) == ((), ())
 
 
-def test_a_fire_frees_the_way_whatever_was_ordered_and_afterwards_that_is_so_again() -> None:
+def test_a_fire_frees_the_way_whatever_was_ordered_and_restores_the_order_afterwards() -> None:
     for ordered in (Way.NORMAL, Way.HELD_OPEN, Way.CLOSED):
         burning, outcomes = sense(Passage(ordered=ordered), Sensed(fire=True), 0, SENSOR)
         assert (burning.way, burning.is_open) == (Way.FREE_PASSAGE, True)
@@ -167,13 +167,13 @@ def test_a_fire_frees_the_way_whatever_was_ordered_and_afterwards_that_is_so_aga
         assert told(outcomes) == [("event", "free_passage_over", None)]
 
 
-def test_while_the_way_is_open_to_all_nobody_is_annulled_and_no_body_is_an_intruder() -> None:
+def test_during_free_passage_nobody_is_annulled_and_no_body_is_an_intruder() -> None:
     burning, _ = sense(admitted(A), Sensed(fire=True), 0, SENSOR)
     _, outcomes = sense(burning, Sensed(fire=True, bodies=5), PASSAGE_TIMEOUT_MS * 2, SENSOR)
     assert outcomes == ()
 
 
-def test_scans_are_answered_unless_the_gate_is_closed_or_burning() -> None:
+def test_scans_are_answered_unless_the_gate_is_closed_or_there_is_a_fire() -> None:
     answers = {way: Passage(ordered=way).answers for way in (Way.NORMAL, Way.HELD_OPEN, Way.CLOSED)}
     assert answers == {Way.NORMAL: True, Way.HELD_OPEN: True, Way.CLOSED: False}
     assert not Passage(fire=True).answers
@@ -181,7 +181,7 @@ def test_scans_are_answered_unless_the_gate_is_closed_or_burning() -> None:
 
 @pytest.mark.parametrize("way", [Way.NORMAL, Way.HELD_OPEN, Way.CLOSED])
 @pytest.mark.parametrize("wanted", list(OrderAction))
-def test_orders_follow_the_table_and_nothing_else_is_possible(way: Way, wanted: OrderAction) -> None:
+def test_orders_follow_the_table_and_any_other_is_refused(way: Way, wanted: OrderAction) -> None:
     before = Passage(ordered=way)
     if (way, wanted) not in WAY:
         with pytest.raises(NotAllowed):
@@ -197,13 +197,13 @@ def test_a_walk_ends_once_and_only_from_released() -> None:
     assert {WALK[Walk.RELEASED, step] for step in PassageStep} == {Walk.PASSED, Walk.EXPIRED}
 
 
-def test_an_opened_housing_is_told_once() -> None:
+def test_an_opened_housing_is_reported_once() -> None:
     passage, outcomes = sense(Passage(), Sensed(tamper=True), 0, SENSOR)
     assert told(outcomes) == [("event", "tamper", None)]
     assert sense(passage, Sensed(tamper=True), 1, SENSOR)[1] == ()
 
 
-def test_a_loose_tamper_contact_is_told_once_a_minute() -> None:
+def test_a_loose_tamper_contact_is_reported_once_a_minute() -> None:
     passage, said = Passage(), []
     for ms in range(0, TAMPER_QUIET_MS * 2, 500):
         passage, outcomes = sense(passage, Sensed(tamper=ms % 1000 == 0), ms, SENSOR)
@@ -211,7 +211,7 @@ def test_a_loose_tamper_contact_is_told_once_a_minute() -> None:
     assert said == [("event", "tamper", None)] * 2
 
 
-def test_while_somebody_stands_in_the_barrier_nobodys_time_is_up() -> None:
+def test_while_somebody_stands_in_the_barrier_no_admission_expires() -> None:
     passage = admitted(A)
     for ms in range(0, PASSAGE_TIMEOUT_MS + 2_000, 500):
         passage, outcomes = sense(passage, Sensed(covered=True), ms, SENSOR)
@@ -220,14 +220,14 @@ def test_while_somebody_stands_in_the_barrier_nobodys_time_is_up() -> None:
     assert told(outcomes) == [("passed", "passed", 1)]
 
 
-def test_releases_that_were_promised_and_not_given_are_annulled_the_last_ones() -> None:
+def test_lost_releases_annul_the_latest_admissions() -> None:
     passage, outcomes = releases_lost(admitted(A, B), 1)
     assert passage.awaited == (A,)
     assert told(outcomes) == [("annulled", "not_opened", 2)]
     assert releases_lost(passage, 5)[0].awaited == ()
 
 
-def test_whoever_was_admitted_while_the_sensor_was_blind_is_not_annulled_when_it_sees_again() -> None:
+def test_an_admission_made_while_the_sensor_was_blocked_is_not_annulled_later() -> None:
     passage, _ = sense(admitted(A), Sensed(blocked=True, covered=True), 0, SENSOR)
     _, outcomes = sense(passage, QUIET, PASSAGE_TIMEOUT_MS, SENSOR)
     assert outcomes == ()

@@ -1,4 +1,4 @@
-"""The diagrams in docs/passage.md are made from the tables, so that they cannot say anything else.
+"""The diagrams in docs/passage.md are generated from the tables, so that the two cannot disagree.
 
 After a change of the tables: MAGUEY_NEW_DOCS=1 pytest on this file, which fails once, on purpose.
 """
@@ -29,7 +29,7 @@ DIAGRAMS = {
 
 
 @pytest.mark.parametrize("name", list(DIAGRAMS))
-def test_the_diagram_in_the_docs_is_that_of_the_table(name: str) -> None:
+def test_the_diagram_in_the_docs_matches_the_table(name: str) -> None:
     pattern = re.compile(rf"(<!-- {name} -->\n```mermaid\n)(.*?)(\n```)", re.DOTALL)
     text = DOC.read_text("utf-8")
     found = pattern.search(text)

@@ -1,4 +1,4 @@
-"""What is in a QR code: protocol 4.1."""
+"""The contents of a QR code: protocol 4.1."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.factories import NOW, a_code, a_question, code_id, pass_id
 
 
 @pytest.mark.parametrize("text", [code_id(), pass_id(), signed(), printed(), "MGY-PF-20250115-ABC123XYZ"])
-def test_the_three_carriers_and_old_ids_are_ours(text: str) -> None:
+def test_the_three_carriers_and_old_ids_are_read_as_ours(text: str) -> None:
     assert isinstance(parse(text.encode()), Code)
 
 
 @pytest.mark.parametrize(
     ("text", "carrier"), [(code_id(), "plain"), (signed(), "signed"), (printed(), "json")]
 )
-def test_each_carrier_is_read_by_its_own_line_of_the_table(text: str, carrier: str) -> None:
+def test_each_carrier_is_recognised(text: str, carrier: str) -> None:
     assert a_code(text).carrier == carrier
     assert set(CARRIERS) == {"plain", "signed", "json"}
 
 
 @pytest.mark.parametrize("make", [code_id, pass_id])
-def test_all_carriers_of_one_ticket_in_any_case_have_one_hash(make: Callable[[], str]) -> None:
+def test_all_carriers_of_one_ticket_in_any_case_have_the_same_hash(make: Callable[[], str]) -> None:
     plain = make()
     texts = (
         plain,
@@ -51,7 +51,7 @@ def test_a_one_time_ticket_is_one_time_across_carriers(first: str, second: str) 
     assert verdict.reason is Reason.ALREADY_USED
 
 
-def test_codes_that_look_alike_in_another_alphabet_are_not_ours() -> None:
+def test_codes_with_look_alike_letters_of_another_alphabet_are_malformed() -> None:
     for char, other in (("M", "М"), ("G", "Ｇ"), ("P", "Ρ"), ("1", "１"), ("-", "‐"), ("S", "ſ"), ("I", "ı")):
         text = "MGY-PSI-20250115-ABC123XYZ".replace(char, other, 1)
         assert text != "MGY-PSI-20250115-ABC123XYZ"
@@ -91,7 +91,7 @@ def test_everything_else_is_malformed(raw: bytes) -> None:
     assert isinstance(parse(raw), Malformed)
 
 
-def test_more_than_a_kibibyte_is_not_looked_at() -> None:
+def test_more_than_a_kibibyte_is_not_parsed() -> None:
     padded = json.dumps({"token": code_id(), "signature": "x", "pad": "x" * MAX_BYTES})
     assert parse(padded.encode()) == Malformed(f"{len(padded)} bytes, more than {MAX_BYTES}")
 
@@ -121,7 +121,7 @@ def test_a_json_code_the_cache_does_not_know_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("held", ["", "é", "0", "🪩" * 64])
-def test_a_json_code_is_forged_whatever_unfit_hash_the_cache_holds(held: str) -> None:
+def test_a_json_code_is_forged_whatever_invalid_hash_the_cache_holds(held: str) -> None:
     assert prove(a_code(printed()), held, {}) is Proof.INVALID
 
 
@@ -131,6 +131,6 @@ def test_a_json_code_without_its_signature_is_refused() -> None:
             assert prove(a_code(without), expected, {}) is Proof.INVALID
 
 
-def test_of_two_tokens_in_one_json_the_last_counts_for_id_and_signature_alike() -> None:
+def test_the_last_of_two_tokens_in_one_json_counts() -> None:
     twice = f'{{"token": "{code_id(1)}", "token": "{code_id(2)}", "signature": "c2ln"}}'
     assert a_code(twice).code_hash == code_hash(code_id(2))

@@ -20,7 +20,7 @@ def new(text: str | None = None) -> str:
 
 
 def answer(text: str, keys: Keys, *, known: bool = False) -> Verdict:
-    """What a gate holding these keys answers; the cache may know the ticket."""
+    """The answer of a gate with these keys, whose cache may know the ticket."""
     code = a_code(text)
     return decide(
         a_question(
@@ -49,7 +49,7 @@ def test_a_signature_with_any_bit_flipped_is_invalid() -> None:
         assert prove(forged, None, KEYS) is Proof.INVALID, bit
 
 
-def test_a_signature_has_one_spelling() -> None:
+def test_a_signature_has_only_one_valid_spelling() -> None:
     """103 characters of base32 have three bits more than 64 bytes; they must be 0."""
     text = signed()
     accepted = [last for last in BASE32 if isinstance(parse((text[:-1] + last).encode()), Code)]
@@ -58,7 +58,7 @@ def test_a_signature_has_one_spelling() -> None:
     assert [prove(a_code(text[:-1] + last), None, KEYS) for last in accepted].count(Proof.VALID) == 1
 
 
-def test_a_signature_that_is_too_short_or_no_base32_is_malformed() -> None:
+def test_a_signature_that_is_too_short_or_not_base32_is_malformed() -> None:
     text = signed()
     for broken in (text[:-1], text[:-1] + "1", text[:-1] + "=", text.replace(".", ""), text + "A" * 9):
         assert isinstance(parse(broken.encode()), Malformed), broken
@@ -74,7 +74,7 @@ def test_several_keys_are_held_at_once() -> None:
     assert prove(a_code(new()), None, BOTH) is Proof.VALID
 
 
-def test_the_key_id_says_which_key_and_no_other_is_tried() -> None:
+def test_only_the_key_named_by_the_key_id_is_tried() -> None:
     assert prove(a_code(signed(key_id="K2")), None, BOTH) is Proof.INVALID
     assert prove(a_code(signed(key_id="K1", key=NEXT_KEY)), None, BOTH) is Proof.INVALID
 
@@ -87,27 +87,27 @@ def test_key_ids_have_one_to_eight_characters() -> None:
         assert isinstance(parse(signed(key_id=key_id).encode()), Malformed)
 
 
-def test_an_unknown_key_proves_nothing_the_cache_admits_and_a_dark_gate_does_not() -> None:
-    """A gate that has not got tonight's new key yet."""
+def test_a_ticket_under_an_unknown_key_is_admitted_only_if_the_cache_knows_it() -> None:
+    """As at a gate that does not have tonight's new key yet."""
     assert prove(a_code(new()), None, KEYS) is Proof.NONE
     assert answer(new(), KEYS, known=True).admits
     assert answer(new(), KEYS).reason is Reason.UNKNOWN
 
 
-def test_a_retired_key_proves_nothing_the_cache_admits_and_a_dark_gate_does_not() -> None:
+def test_a_ticket_under_a_retired_key_is_admitted_only_if_the_cache_knows_it() -> None:
     assert prove(a_code(signed()), None, ONLY_NEW) is Proof.NONE
     assert answer(signed(), ONLY_NEW, known=True).admits
     assert answer(signed(), ONLY_NEW).reason is Reason.UNKNOWN
 
 
-def test_a_key_id_used_again_with_another_key_refuses_the_old_keys_tickets_known_or_not() -> None:
+def test_a_reused_key_id_refuses_the_old_keys_tickets_known_or_not() -> None:
     reused = {"K1": NEXT_KEY.public_key()}
     assert answer(signed(), reused).reason is Reason.FORGED
     assert answer(signed(), reused, known=True).reason is Reason.FORGED
 
 
-def test_a_rotation_in_the_middle_of_the_night() -> None:
-    """Old key, both, new key: what was sold before and after is admitted as long as its key is held."""
+def test_signed_tickets_are_admitted_as_long_as_their_key_is_held() -> None:
+    """Through a rotation in the middle of the night: old key, both keys, new key."""
     old_ticket, new_ticket = signed(), new()
     admitted = [
         (answer(old_ticket, keys).admits, answer(new_ticket, keys).admits) for keys in (KEYS, BOTH, ONLY_NEW)

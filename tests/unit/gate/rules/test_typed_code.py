@@ -32,7 +32,7 @@ def guest_pass(seed: int = 7) -> str:
 
 
 def entered_as(text: str, *cache: str, starts: Starts = NIGHT) -> Code | Malformed | None:
-    """What a gate makes of a typed text when its cache knows these codes."""
+    """How a gate whose cache knows these codes reads a typed text."""
     hashes = {code_hash(code) for code in cache}
     presented = read_typed(text, starts, lambda hashed: hashed in hashes)
     if presented is None:
@@ -74,17 +74,17 @@ def spellings(code: str, tail: int) -> Collection[str]:
 
 
 @pytest.mark.parametrize("text", [*spellings(ticket(), 17), ticket()[7:], ticket()[7:].replace("-", "")])
-def test_a_ticket_is_found_however_it_is_spelt(text: str) -> None:
+def test_a_ticket_is_found_however_it_is_typed(text: str) -> None:
     assert id_of(entered_as(text, ticket())) == ticket()
 
 
 @pytest.mark.parametrize("text", spellings(guest_pass(), 17))
-def test_a_guest_pass_is_found_however_it_is_spelt(text: str) -> None:
+def test_a_guest_pass_is_found_however_it_is_typed(text: str) -> None:
     assert id_of(entered_as(text, guest_pass())) == guest_pass()
 
 
 @pytest.mark.parametrize("text", spellings(OLD, 9))
-def test_an_old_id_is_found_however_it_is_spelt(text: str) -> None:
+def test_an_old_id_is_found_however_it_is_typed(text: str) -> None:
     assert id_of(entered_as(text, OLD)) == OLD
 
 
@@ -94,7 +94,7 @@ def test_an_old_id_keeps_its_letters_o_i_and_l(old: str) -> None:
     assert id_of(entered_as(old.rpartition("-")[2], old)) == old
 
 
-def test_an_old_guest_pass_with_hyphens_of_its_own_is_found_with_them() -> None:
+def test_an_old_guest_pass_with_hyphens_in_its_random_part_is_found() -> None:
     old = "VIP-PASS-550E8400-E29B-41D4-A716-446655440000"
     for text in (old, old.lower(), old.replace("-", " ")):
         assert id_of(entered_as(text, old)) == old
@@ -119,8 +119,8 @@ def test_o_i_and_l_in_the_date_are_digits() -> None:
     assert id_of(entered_as("mgypf2O26ll2O" + ticket()[-17:], ticket())) == ticket()
 
 
-def test_a_check_character_that_is_a_letter_is_not_made_a_digit() -> None:
-    """It is one of 36: where it is O, the 0 that was typed for it means O."""
+def test_a_check_character_that_is_a_letter_is_not_turned_into_a_digit() -> None:
+    """It is one of 36 characters, so a 0 typed for a check character O means O."""
     for letter, digit in (("O", "0"), ("I", "1"), ("L", "1")):
         code = next(code for code in map(ticket, range(1000)) if code.endswith(letter))
         assert crockford(code) == code
@@ -128,18 +128,18 @@ def test_a_check_character_that_is_a_letter_is_not_made_a_digit() -> None:
 
 
 def test_a_check_character_is_not_changed_after_letters_that_no_code_has() -> None:
-    """1 would hold as L here; but it is the U that is wrong."""
+    """Reading the 1 as L would satisfy the check here, but it is the U that is wrong."""
     assert crockford("MGY-PF-20261120-JMT8MWX5MKGYGUYM1") == "MGY-PF-20261120-JMT8MWX5MKGYGUYM1"
 
 
-def test_crockford_changes_only_o_i_and_l() -> None:
+def test_crockford_leaves_correct_codes_unchanged() -> None:
     for seed in range(200):
         assert crockford(ticket(seed)) == ticket(seed)
         assert crockford(guest_pass(seed)) == guest_pass(seed)
         assert crockford(ticket(seed)[:-1]) == ticket(seed)[:-1]
 
 
-def test_a_ticket_of_another_night_is_completed_as_its_own() -> None:
+def test_a_ticket_of_another_night_keeps_that_night() -> None:
     other = ticket(event="PS")
     assert id_of(entered_as(other.replace("-", " ").lower())) == other
     assert id_of(entered_as(other[4:])) == other
@@ -151,14 +151,14 @@ def test_without_a_night_only_whole_codes_and_passes_are_found() -> None:
     assert id_of(entered_as(guest_pass()[-17:], guest_pass(), starts=Starts())) == guest_pass()
 
 
-def test_the_first_candidate_the_cache_knows_is_the_one_meant() -> None:
+def test_the_first_candidate_the_cache_knows_is_taken() -> None:
     tail = ticket()[-17:]
     assert id_of(entered_as(tail, TONIGHT + tail, "VIP-PASS-" + tail)) == TONIGHT + tail
     assert id_of(entered_as(tail, "VIP-PASS-" + tail)) == "VIP-PASS-" + tail
 
 
-def test_the_random_part_alone_of_nothing_the_cache_knows_is_taken_for_a_ticket_of_tonight() -> None:
-    """Also where it would do as a guest pass by chance."""
+def test_an_unknown_random_part_alone_is_taken_for_a_ticket_of_tonight() -> None:
+    """Even if it happens to fit a guest pass."""
     for seed in range(40):
         tail = guest_pass(seed)[-17:]
         what = entered_as(tail)
@@ -168,13 +168,13 @@ def test_the_random_part_alone_of_nothing_the_cache_knows_is_taken_for_a_ticket_
         assert what.id.startswith(TONIGHT) or what.check_ok
 
 
-def test_of_spellings_the_cache_does_not_know_the_one_whose_check_character_holds_is_decided() -> None:
+def test_an_unknown_code_is_read_in_the_spelling_whose_check_character_holds() -> None:
     code = next(code for code in map(ticket, range(1000)) if "0" in code[-17:-1])
     wanted = entered_as(code[:-17] + code[-17:].replace("0", "O"))
     assert id_of(wanted) == code
 
 
-def test_a_wrong_character_is_never_put_right() -> None:
+def test_a_wrong_character_is_never_corrected() -> None:
     for seed in range(cases(12, long=50)):
         code = ticket(seed)
         for at in range(-17, 0):
@@ -185,12 +185,12 @@ def test_a_wrong_character_is_never_put_right() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\t"])
-def test_nothing_typed_is_no_scan(text: str) -> None:
+def test_nothing_typed_is_not_a_scan(text: str) -> None:
     assert entered_as(text) is None
 
 
 @pytest.mark.parametrize("text", ["HOLA", "-----", "ÑANDÚ", "12345", "\ud800", "x" * 5000, "MGY", "🪩" * 20])
-def test_what_can_be_no_code_is_refused_as_it_was_typed(text: str) -> None:
+def test_text_that_cannot_be_a_code_is_malformed(text: str) -> None:
     assert isinstance(entered_as(text), Malformed)
 
 
@@ -200,11 +200,11 @@ def test_a_hand_scanners_signed_code_stays_signed() -> None:
     assert (code.id, code.carrier) == (ticket(), "signed")
 
 
-def test_a_damaged_signature_is_not_left_out() -> None:
+def test_a_damaged_signature_is_malformed_and_not_dropped() -> None:
     assert isinstance(entered_as(signed(ticket())[:-1] + "1", ticket()), Malformed)
 
 
-def test_there_are_never_more_than_a_handful_of_candidates_all_of_them_ours() -> None:
+def test_the_candidates_are_few_distinct_and_all_ours() -> None:
     source = random.Random(1)
     for _ in range(2000):
         text = "".join(source.choices("MGYPFVIPASS012OIL-. 26" + CROCKFORD, k=source.randrange(1, 60)))

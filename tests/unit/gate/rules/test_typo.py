@@ -1,4 +1,4 @@
-"""Where a typed code is likely wrong: issue 3 ("which character is likely wrong")."""
+"""Which character of a typed code is likely wrong (issue 3)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def likely_in(text: str, *cache: str, starts: Starts = NIGHT) -> Typo | None:
 
 
 class Asked:
-    """A cache that knows nothing, and what was looked up in it."""
+    """A cache that knows nothing and records what was looked up in it."""
 
     def __init__(self) -> None:
         self.hashes: list[str] = []
@@ -52,7 +52,7 @@ def replaced(code: str, at: int, char: str) -> str:
     return code[:at] + char + code[at + 1 :]
 
 
-def test_a_ticket_one_slip_away_says_where() -> None:
+def test_a_ticket_one_slip_away_is_located() -> None:
     good = ticket()
     wrong = replaced(good, 20, "3" if good[20] != "3" else "4")
     assert likely_in(wrong, good) == Typo(group=5, place=1, wrote=wrong[20])
@@ -69,7 +69,7 @@ def test_a_ticket_one_slip_away_says_where() -> None:
         (lambda code: code.replace("-", ""), 5),  # MGYP F202 6112 0A4M 2HB1
     ],
 )
-def test_the_place_is_counted_in_the_groups_the_screen_showed_of_what_was_typed(
+def test_the_place_is_counted_in_the_groups_the_screen_showed(
     typed: Callable[[str], str], group: int
 ) -> None:
     good = ticket()
@@ -80,15 +80,15 @@ def test_the_place_is_counted_in_the_groups_the_screen_showed_of_what_was_typed(
     assert grouped(typed(wrong)).split()[group - 1][told.place - 1].upper() == told.wrote == wrong[20]
 
 
-def test_a_place_that_was_not_typed_is_not_named() -> None:
-    """Only the random part was: the date that a gate put before it is no slip of whoever typed."""
+def test_a_character_that_was_not_typed_is_not_named() -> None:
+    """If only the random part was typed, the date before it came from the gate and is no typing error."""
     good = ticket()
     one = next(one for one in corrections(replaced(good, 14, "1")) if one.right == good)
     assert one.typo(good) is not None
     assert one.typo(good[-17:]) is None
 
 
-def test_a_guest_pass_one_slip_away_says_where() -> None:
+def test_a_guest_pass_one_slip_away_is_located() -> None:
     good = pass_code(random.Random(7))
     wrong = replaced(good, 10, "3" if good[10] != "3" else "4")
     assert likely_in(wrong, good) == Typo(group=3, place=2, wrote=wrong[10])
@@ -101,20 +101,20 @@ def test_a_wrong_letter_or_digit_of_the_night_is_found_too() -> None:
     assert likely_in(replaced(good, 15 - 1, "1"), good) == Typo(group=3, place=8, wrote="1")
 
 
-def test_a_slip_is_found_though_another_look_of_the_check_character_would_hold() -> None:
-    """After the slip, I would hold where 1 was typed; the ticket the cache knows ends in 1."""
+def test_a_slip_is_found_though_another_reading_of_the_check_character_would_hold() -> None:
+    """With the slip, a final I would satisfy the check; the ticket the cache knows ends in 1."""
     good, wrong = "MGY-PF-20261120-E1GXX9VXB0HZ66Z21", "MGY-PF-20261120-1EGXX9VXB0HZ66Z21"
     assert likely_in(wrong, good) == Typo(group=4, place=1, wrote="1")
 
 
-def test_two_neighbours_swapped_are_told_by_the_first_of_them() -> None:
+def test_two_swapped_neighbours_are_located_by_the_first_of_them() -> None:
     good = ticket()
     at = next(at for at in range(18, 30) if good[at] != good[at + 1])
     wrong = good[:at] + good[at + 1] + good[at] + good[at + 2 :]
     assert likely_in(wrong, good) == named(at, wrong[at])
 
 
-def test_tonights_night_stands_out_without_the_cache() -> None:
+def test_a_slip_in_tonights_event_or_date_is_found_without_the_cache() -> None:
     for at, char in ((4, "B"), (5, "T"), (14, "5"), (13, "3")):
         assert likely_in(replaced(ticket(), at, char)) == Typo(
             group=2 if at < 6 else 3, place=at - (3 if at < 6 else 6), wrote=char
@@ -122,14 +122,14 @@ def test_tonights_night_stands_out_without_the_cache() -> None:
 
 
 def test_another_nights_code_is_not_taken_for_one_of_tonight() -> None:
-    """Its own night is believed: only its random part may be wrong."""
+    """Its event and date are taken as right; only its random part may be wrong."""
     for seed in range(40):
         other = ticket(seed, "PS", 21)
         typo = likely_in(replaced(other, 20, "3" if other[20] != "3" else "4"))
         assert typo is None or typo.group >= 4
 
 
-def test_a_letter_that_no_code_has_stands_out_without_the_cache() -> None:
+def test_a_letter_that_no_code_has_is_found_without_the_cache() -> None:
     for seed in range(20):
         good = ticket(seed)
         for at in range(16, 32):
@@ -143,7 +143,7 @@ def test_two_letters_that_no_code_has_are_more_than_one_slip() -> None:
 ALIKE = {"0": "D", "D": "0", "2": "Z", "Z": "2", "5": "S", "S": "5", "6": "G", "G": "6", "8": "B", "B": "8"}
 
 
-def test_a_look_alike_is_named_without_the_cache_or_nothing_is() -> None:
+def test_without_the_cache_a_look_alike_is_located_rightly_or_not_at_all() -> None:
     told = total = 0
     for seed in range(20):
         good = ticket(seed)
@@ -156,7 +156,7 @@ def test_a_look_alike_is_named_without_the_cache_or_nothing_is() -> None:
     assert told > 0.7 * total
 
 
-def test_neighbours_swapped_are_found_without_the_cache_more_often_than_not() -> None:
+def test_swapped_neighbours_are_found_without_the_cache_more_often_than_not() -> None:
     right = total = 0
     for seed in range(12):
         good = ticket(seed)
@@ -168,7 +168,7 @@ def test_neighbours_swapped_are_found_without_the_cache_more_often_than_not() ->
     assert right > 0.5 * total
 
 
-def test_a_slip_the_cache_knows_goes_before_one_that_looks_likelier() -> None:
+def test_a_slip_the_cache_confirms_wins_over_one_that_looks_likelier() -> None:
     for seed in range(300):
         good = ticket(seed)
         wrong = replaced(good, 20, "7" if good[20] != "7" else "4")
@@ -179,13 +179,13 @@ def test_a_slip_the_cache_knows_goes_before_one_that_looks_likelier() -> None:
     raise AssertionError("none of 300 codes has a slip that looks likely and is wrong")
 
 
-def test_two_tickets_one_slip_away_in_two_places_stand_out_neither() -> None:
+def test_between_two_known_tickets_one_slip_away_none_is_named() -> None:
     wrong = ticket()[:-1] + ("A" if ticket()[-1] != "A" else "B")
     first, second = [one.right for one in corrections(wrong)][3:5]
     assert likely_in(wrong, first, second) is None
 
 
-def test_a_code_whose_check_character_holds_is_not_doubted() -> None:
+def test_a_code_whose_check_character_holds_has_no_typo() -> None:
     for seed in range(100):
         for text in (ticket(seed), ticket(seed).lower(), ticket(seed)[-17:]):
             assert likely_in(text) is None
@@ -194,13 +194,13 @@ def test_a_code_whose_check_character_holds_is_not_doubted() -> None:
 @pytest.mark.parametrize(
     "text", ["", "HOLA", "MGY-PF-20261120-ABC123XYZ", "ABC123XYZ", "VIP-PASS-ABC123", "É" * 40, "x" * 2000]
 )
-def test_where_there_is_no_check_character_nothing_is_said_and_nothing_looked_up(text: str) -> None:
+def test_without_a_check_character_nothing_is_named_and_nothing_looked_up(text: str) -> None:
     asked = Asked()
     assert find_typo(text, NIGHT, asked) is None
     assert asked.hashes == []
 
 
-def test_what_a_guesser_can_have_looked_up_is_bounded() -> None:
+def test_the_lookups_a_guesser_can_cause_are_bounded() -> None:
     source = random.Random(3)
     for _ in range(60):
         asked = Asked()

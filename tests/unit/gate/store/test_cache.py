@@ -1,4 +1,4 @@
-"""The door's view of the cache: of one moment and one file, or none at all."""
+"""The door reads the cache as of one moment and from one file, or not at all."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def spoil(path: Path, statement: str) -> None:
         db.execute(statement)
 
 
-def test_all_that_is_read_in_a_view_is_of_one_moment(path: Path, reader: CacheReader) -> None:
+def test_everything_read_in_a_view_is_from_one_moment(path: Path, reader: CacheReader) -> None:
     with reader.view():
         assert reader.events()
         cache = Cache(path)
@@ -67,7 +67,7 @@ def test_all_that_is_read_in_a_view_is_of_one_moment(path: Path, reader: CacheRe
         assert status(reader) is Status.CANCELLED
 
 
-def test_a_file_that_is_replaced_counts_from_the_next_view_on(
+def test_a_replaced_file_counts_from_the_next_view_on(
     path: Path, reader: CacheReader, tmp_path: Path
 ) -> None:
     other = a_cache(tmp_path / "other.db", status=Status.CANCELLED)
@@ -91,7 +91,7 @@ def test_a_file_that_appears_in_a_view_counts_from_the_next_one_on(tmp_path: Pat
     reader.close()
 
 
-def test_a_file_that_is_replaced_is_noticed_outside_of_a_view_too(
+def test_a_replaced_file_is_noticed_outside_a_view_too(
     path: Path, reader: CacheReader, tmp_path: Path
 ) -> None:
     assert status(reader) is Status.ISSUED
@@ -107,13 +107,13 @@ def test_a_file_that_is_replaced_is_noticed_outside_of_a_view_too(
         "update admissions set row = 7",
         "update feed set current_at = x'00'",
         "update feed set current_at = 'yesterday'",
-        "update feed set current_at = '2026-11-20T23:00:00'",  # of no time zone
+        "update feed set current_at = '2026-11-20T23:00:00'",  # without a time zone
         "update events set row = '{}'",
         "update link set row = json_set(row, '$.beat_ms', 'soon')",
         "drop table peer_entries",
     ],
 )
-def test_what_cannot_be_read_spoils_the_whole_view(path: Path, reader: CacheReader, statement: str) -> None:
+def test_an_unreadable_value_spoils_the_whole_view(path: Path, reader: CacheReader, statement: str) -> None:
     clock = StoppedClock()
     put_link(path, clock)
     spoil(path, statement)
@@ -149,7 +149,7 @@ def test_after_a_view_that_failed_the_next_one_reads_again(path: Path, reader: C
         assert status(reader) is Status.ISSUED
 
 
-def test_other_gates_are_heard_of_a_code_the_hub_has_not_told_of(path: Path, reader: CacheReader) -> None:
+def test_other_gates_entries_count_for_a_code_the_hub_does_not_know(path: Path, reader: CacheReader) -> None:
     cache = Cache(path)
     unknown, ours = code_hash(code_id(9)), a_record(gate_id="gate-2", occurred_at=NOW)
     cache.peers.put([ours, a_record(scan_id="x", gate_id="gate-3", occurred_at=NOW, code_hash=unknown)])
@@ -183,7 +183,7 @@ def test_companions_are_the_guests_of_a_table_the_hub_has_not_counted(
         ({"boot_id": "of another boot"}, LinkState(epoch="epoch-1", acked_seq=7)),
     ],
 )
-def test_the_link_is_as_sync_says_in_this_boot(
+def test_the_link_is_what_sync_wrote_in_this_boot(
     path: Path, reader: CacheReader, changes: dict[str, object], then: LinkState
 ) -> None:
     clock = StoppedClock()
@@ -191,6 +191,6 @@ def test_the_link_is_as_sync_says_in_this_boot(
     assert reader.link(clock.now()) == then
 
 
-def test_a_row_nested_too_deeply_is_trouble_of_the_cache(path: Path, reader: CacheReader) -> None:
+def test_a_row_nested_too_deeply_is_a_cache_error(path: Path, reader: CacheReader) -> None:
     with pytest.raises(CacheError), reader.view():
         reader._read("events", lambda rows: msgspec.json.decode(b"[" * 100_000) if rows else ())

@@ -31,7 +31,7 @@ def write(journal: Journal, **changes: Any) -> ScanRecord:
 
 
 def tidy(journal: Journal, acked_seq: int, older_than: datetime) -> int:
-    """As after a restart of the machine, where only the wall clock tells how old a row is."""
+    """As after a reboot, when only the wall clock says how old a row is."""
     return journal.tidy(acked_seq, older_than, Now(wall=NOW, monotonic_ms=0, boot_id="boot-2"))
 
 
@@ -44,7 +44,7 @@ def test_numbers_are_gapless_from_one(journal: Journal) -> None:
     assert [write(journal).seq for _ in range(5)] == [1, 2, 3, 4, 5]
 
 
-def test_what_was_written_is_read_back_unaltered(journal: Journal) -> None:
+def test_a_record_is_read_back_unaltered(journal: Journal) -> None:
     written = write(journal, flags=(Flag.ISOLATED, Flag.UNSYNCED), released=False, cache_version=7)
     assert rows(journal.path) == [written]
 
@@ -65,7 +65,7 @@ def test_a_turn_that_fails_writes_nothing_and_its_number_is_used_again(journal: 
 
 
 def test_every_commit_is_flushed_to_the_disk(journal: Journal) -> None:
-    """FULL is 2: only that survives a power cut at the last commit (quality 7.1)."""
+    """2 is FULL: no other setting keeps the last commit through a power cut (quality 7.1)."""
     assert journal._db.execute("pragma synchronous").fetchone() == (2,)
     assert journal._db.execute("pragma journal_mode").fetchone() == ("wal",)
 
@@ -84,7 +84,7 @@ def test_a_journal_of_another_gate_is_refused_in_words(journal: Journal) -> None
         Journal(journal.path, "gate-9", "epoch-1")
 
 
-def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(StoreError, match="nobody is admitted"):
@@ -105,7 +105,7 @@ def test_only_admissions_that_were_not_annulled_are_entries(journal: Journal) ->
         assert turn.admitted([HASH, "another"]) == 1
 
 
-def test_only_what_the_hub_has_and_nobody_needs_is_pruned(journal: Journal) -> None:
+def test_only_rows_the_hub_has_and_that_are_old_enough_are_pruned(journal: Journal) -> None:
     for day in range(4):
         write(journal, occurred_at=NOW + timedelta(days=day))
     assert tidy(journal, acked_seq=2, older_than=NOW + timedelta(days=10)) == 2
@@ -114,15 +114,15 @@ def test_only_what_the_hub_has_and_nobody_needs_is_pruned(journal: Journal) -> N
     assert write(journal).seq == 5
 
 
-def test_staffs_last_order_and_what_follows_it_stay_while_it_holds(journal: Journal) -> None:
-    """The rows before it go, those after it wait: no gaps."""
+def test_staffs_last_order_and_the_rows_after_it_are_kept_while_it_holds(journal: Journal) -> None:
+    """The rows before it are pruned and those after it are not, so that there is no gap."""
     later = NOW + timedelta(days=1)
     for reason in (EventKind.HELD_OPEN, EventKind.CLOSED, EventKind.TAMPER):
         write(journal, record="event", reason=reason)
     assert tidy(journal, 3, later) == 1
     written = journal._db.total_changes
     assert tidy(journal, 3, later) == 0
-    assert journal._db.total_changes == written  # not a commit in vain, every few seconds for weeks
+    assert journal._db.total_changes == written  # no needless commit every few seconds for weeks
     assert [row.reason for row in rows(journal.path)] == [EventKind.CLOSED, EventKind.TAMPER]
     write(journal, record="event", reason=EventKind.RESUMED)
     assert tidy(journal, 4, later) == 3
@@ -137,7 +137,7 @@ def test_a_clock_that_jumps_ahead_prunes_nothing_of_this_boot(journal: Journal) 
     assert journal.tidy(1, NOW + timedelta(days=370), a_month_later) == 1
 
 
-def test_a_journal_that_was_deleted_under_the_door_takes_no_scan(journal: Journal) -> None:
+def test_a_journal_deleted_under_the_door_takes_no_scan(journal: Journal) -> None:
     write(journal)
     journal.path.unlink()
     with pytest.raises(StoreError, match="moved or deleted"):
@@ -151,7 +151,7 @@ def test_numbers_go_on_though_every_row_was_pruned(journal: Journal) -> None:
     assert write(journal).seq == 2
 
 
-def test_first_entries_the_hub_does_not_know_are_counted(journal: Journal) -> None:
+def test_first_entries_the_hub_does_not_have_yet_are_counted(journal: Journal) -> None:
     write(journal)
     write(journal, code_hash="b")
     write(journal, code_hash="b", reason=Reason.REENTRY)
@@ -161,8 +161,8 @@ def test_first_entries_the_hub_does_not_know_are_counted(journal: Journal) -> No
     assert journal.waiting_entries(0, "event-2") == 0
 
 
-def test_nobody_is_let_in_by_an_admission_that_was_annulled_meanwhile(journal: Journal) -> None:
-    """A door that is started beside `scan --release` annuls what was not opened yet."""
+def test_an_admission_annulled_in_the_meantime_does_not_open_the_turnstile(journal: Journal) -> None:
+    """A door started beside `scan --release` annuls what has not been opened yet."""
     scan = write(journal)
     write(journal, record="annulled", refers_to=scan.scan_id)
     with pytest.raises(StoreError, match="was annulled before the turnstile opened"):
@@ -181,7 +181,7 @@ def test_an_opening_may_be_marked_twice(journal: Journal) -> None:
     ("epoch", "hub_seq", "is_sound"),
     [("epoch-1", 1, True), ("epoch-1", 2, False), ("epoch-0", 9, True), (None, 9, True)],
 )
-def test_numbers_the_hub_has_and_this_file_has_not_were_given_before(
+def test_numbers_the_hub_has_beyond_this_file_are_damage(
     journal: Journal, epoch: str | None, hub_seq: int, is_sound: bool
 ) -> None:
     write(journal)
@@ -200,8 +200,8 @@ def test_numbers_the_hub_has_and_this_file_has_not_were_given_before(
         "after insert on scans begin delete from scans where scan_id = new.scan_id; end",
     ],
 )
-def test_a_record_the_file_does_not_keep_is_damage_and_not_a_success(journal: Journal, trigger: str) -> None:
-    """Somebody of the group may change the file's tables; no turnstile opens for what was not recorded."""
+def test_a_record_the_file_does_not_keep_is_damage(journal: Journal, trigger: str) -> None:
+    """Another user of the group can change the file's tables; no turnstile opens without a record."""
     write(journal)
     with contextlib.closing(sqlite3.connect(journal.path)) as other:
         other.execute(f"create trigger swallow {trigger}")

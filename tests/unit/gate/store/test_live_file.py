@@ -1,4 +1,4 @@
-"""The file that says how the door is: whole, fresh or not, and never a reason to stop."""
+"""The door's status file is whole, fresh or known to be old, and never stops the door."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def a_live(clock: StoppedClock, **changes: Any) -> Live:
     return msgspec.structs.replace(live, **changes)
 
 
-def test_what_was_written_is_read_with_its_age(tmp_path: Path) -> None:
+def test_the_status_is_read_back_with_its_age(tmp_path: Path) -> None:
     clock, path = StoppedClock(), tmp_path / "run" / "door.json"
     live = a_live(clock, parts=PartsReport(screen="No screen answers."), way=Way.HELD_OPEN, p50_ms=0.2)
     LiveWriter(path).put(live)
@@ -30,7 +30,7 @@ def test_what_was_written_is_read_with_its_age(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["door.json"]
 
 
-def test_it_is_written_once_a_second_and_at_once_on_a_change(tmp_path: Path) -> None:
+def test_the_status_is_written_once_a_second_and_at_once_on_a_change(tmp_path: Path) -> None:
     clock, path = StoppedClock(), tmp_path / "door.json"
     writer, ages = LiveWriter(path), []
     for _ in range(20):
@@ -45,7 +45,7 @@ def test_it_is_written_once_a_second_and_at_once_on_a_change(tmp_path: Path) -> 
         assert now.age_ms == 0
 
 
-def test_a_door_that_writes_no_more_is_not_running(tmp_path: Path) -> None:
+def test_a_door_that_has_stopped_writing_is_not_fresh(tmp_path: Path) -> None:
     clock, path = StoppedClock(), tmp_path / "door.json"
     LiveWriter(path).put(a_live(clock))
     clock.forward(FRESH_MS / 1000)
@@ -54,14 +54,14 @@ def test_a_door_that_writes_no_more_is_not_running(tmp_path: Path) -> None:
     assert not read_live(path, clock.now()).is_fresh
 
 
-def test_what_another_boot_left_behind_is_old_whatever_its_clock_says(tmp_path: Path) -> None:
+def test_a_status_of_another_boot_is_old_whatever_its_clock_says(tmp_path: Path) -> None:
     clock, path = StoppedClock(), tmp_path / "door.json"
     LiveWriter(path).put(a_live(clock, boot_id="the boot before"))
     reading = read_live(path, clock.now())
     assert (reading.is_fresh, reading.age_ms) == (False, None)
 
 
-def test_a_door_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
+def test_a_door_that_ends_normally_removes_its_status(tmp_path: Path) -> None:
     clock, path = StoppedClock(), tmp_path / "door.json"
     writer = LiveWriter(path)
     writer.put(a_live(clock))
@@ -71,7 +71,7 @@ def test_a_door_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"pid": 1}', b"\xff"])
-def test_a_file_that_is_something_else_is_told_in_words(tmp_path: Path, text: bytes) -> None:
+def test_a_file_that_is_not_a_status_is_refused_in_words(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "door.json"
     path.write_bytes(text)
     reading = read_live(path, StoppedClock().now())
@@ -79,7 +79,7 @@ def test_a_file_that_is_something_else_is_told_in_words(tmp_path: Path, text: by
     assert "same version" in reading.why
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing_and_is_told_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_stops_nothing_and_is_logged_once(tmp_path: Path) -> None:
     clock, blocked = StoppedClock(), tmp_path / "file"
     blocked.write_text("in the way")
     writer = LiveWriter(blocked / "door.json")
@@ -106,15 +106,15 @@ def test_a_folder_that_vanished_is_made_again(tmp_path: Path) -> None:
     assert read_live(path, clock.now()).is_fresh
 
 
-def test_percentiles_are_values_that_were_seen() -> None:
+def test_percentiles_are_values_that_were_measured() -> None:
     assert percentile([], 0.5) is None
     assert percentile([3.0], 0.99) == 3.0
     values = [float(value) for value in range(200, 0, -1)]
     assert (percentile(values, 0.5), percentile(values, 0.99)) == (100.0, 198.0)
 
 
-def test_what_the_door_writes_while_somebody_reads_is_fresh(tmp_path: Path) -> None:
-    """The reader looked at its clock first; that is no reason to say "for -1 s"."""
+def test_a_status_written_after_the_reader_read_its_clock_is_fresh(tmp_path: Path) -> None:
+    """Its age is 0 and not, for example, -1 s."""
     path, clock = tmp_path / "door.json", StoppedClock()
     before = clock.now()
     for later_ms in (1, 500, 60_000):

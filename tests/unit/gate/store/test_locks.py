@@ -20,7 +20,7 @@ with gate.store.locks.lending_lock(pathlib.Path(sys.argv[1]), 1.0):
 """
 
 
-def test_one_side_at_a_time(tmp_path: Path) -> None:
+def test_only_one_side_at_a_time_has_the_lock(tmp_path: Path) -> None:
     path = tmp_path / LOCK_FILE
     with (
         lending_lock(path, 0.0),
@@ -41,7 +41,7 @@ def test_both_users_may_open_the_file(tmp_path: Path) -> None:
         os.umask(before)
 
 
-def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+def test_a_killed_holder_loses_the_lock(tmp_path: Path) -> None:
     path = tmp_path / LOCK_FILE
     command = [sys.executable, "-c", _HOLDER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -55,6 +55,6 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         pass
 
 
-def test_no_lock_no_lending(tmp_path: Path) -> None:
+def test_without_the_lock_file_nothing_is_lent(tmp_path: Path) -> None:
     with pytest.raises(LendingBusy, match="Check the folder"), lending_lock(tmp_path / "gone" / "x", 0.0):
         pytest.fail("there is no such folder")

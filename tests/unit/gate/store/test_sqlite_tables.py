@@ -1,4 +1,4 @@
-"""The tables' library comes without numpy, and leaves it to whoever wants it."""
+"""The tables' library does not load numpy, and does not keep others from loading it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ print(numpy.arange(3).sum())
 """
 
 
-def test_numpy_is_not_loaded_with_it_and_can_be_afterwards() -> None:
+def test_numpy_is_not_loaded_with_the_tables_and_can_be_loaded_later() -> None:
     done = subprocess.run([sys.executable, "-c", SAYS], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split("\n")[:2] == ["False 1", "3"], done.stderr
