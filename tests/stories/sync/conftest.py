@@ -1,4 +1,4 @@
-"""What the tests of sync share."""
+"""The fixture that the tests of sync share."""
 
 from tests.sync_bench import bench
 

@@ -1,4 +1,4 @@
-"""Journal or hub put back to an older state: nothing is lost, and a person is told."""
+"""A journal or hub restored to an older state: nothing is lost, and somebody is told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.sync_bench import TOPICS, Bench, seqs
 
 
 def restore_journal(bench: Bench, *, after: int, lost: int) -> None:
-    """A backup is made after so many scans, so many more are acknowledged, then it is put back."""
+    """Back up after some scans, have `lost` more acknowledged, and restore the backup."""
     bench.scan(after)
     with (
         contextlib.closing(sqlite3.connect(bench.folder / "journal.db")) as journal,
@@ -60,7 +60,7 @@ def test_a_journal_older_than_what_the_hub_has_is_sent_from_its_first_number(ben
     assert acked(bench) <= 15
 
 
-def test_a_journal_restored_while_sync_was_off_is_noticed_as_well(bench: Bench) -> None:
+def test_a_journal_restored_while_sync_was_off_is_noticed_too(bench: Bench) -> None:
     bench.connect()
     restore_journal(bench, after=5, lost=20)
     bench.sync = bench.start()
@@ -81,7 +81,7 @@ def test_new_scans_under_numbers_the_hub_knows_are_sent_even_if_the_hub_was_away
     assert seqs(bench.sent()) == list(range(1, 36))
 
 
-def test_a_restored_journal_of_any_length_goes_out_whole(bench: Bench) -> None:
+def test_a_restored_journal_of_any_length_is_sent_as_a_whole(bench: Bench) -> None:
     bench.connect()
     restore_journal(bench, after=2500, lost=10)
     bench.links[-1].published.clear()
@@ -95,7 +95,7 @@ def test_a_restored_journal_of_any_length_goes_out_whole(bench: Bench) -> None:
     assert acked(bench) == 2520
 
 
-def test_an_acknowledgement_beyond_the_journal_counts_for_nothing_that_was_not_sent(bench: Bench) -> None:
+def test_an_acknowledgement_beyond_the_journal_does_not_cover_unsent_scans(bench: Bench) -> None:
     bench.connect()
     bench.scan(3)
     bench.step()
@@ -109,7 +109,7 @@ def test_an_acknowledgement_beyond_the_journal_counts_for_nothing_that_was_not_s
     assert set(seqs(bench.sent())) == set(range(1, 9))
 
 
-def test_a_restored_hub_gets_again_what_it_lacks_on_the_next_connection(bench: Bench) -> None:
+def test_a_restored_hub_gets_what_it_lacks_on_the_next_connection(bench: Bench) -> None:
     bench.connect()
     bench.scan(30)
     bench.step()
@@ -129,7 +129,7 @@ SOLD = an_admission(code_id(2), subject_id="ticket-2")
 
 
 def went_back(version: int, generation: int = 1) -> FetchedFeed:
-    """The hub's answer when it has less than this gate had when it asked."""
+    """The hub's answer if it has less than this gate had when it asked."""
     return FetchedFeed(event_id="event-1", version=version, generation=generation, went_back=True)
 
 
@@ -144,7 +144,7 @@ def at(version: int, generation: int = 1) -> FeedPlace:
 @pytest.mark.parametrize(
     "older", [at(3), at(900, generation=1), at(3, generation=1)], ids=["version", "generation", "both"]
 )
-def test_a_hub_that_went_back_is_refused_and_told_of_once(bench: Bench, older: FeedPlace) -> None:
+def test_a_hub_that_went_back_is_refused_and_reported_once(bench: Bench, older: FeedPlace) -> None:
     bench.connect()
     generation = 1 if older.version == 3 else 2
     bench.serve(an_admission(), version=40, generation=generation)
@@ -173,8 +173,8 @@ def test_a_message_of_one_event_on_the_topic_of_another_is_refused(bench: Bench)
     assert (held(bench), bench.sync._follower.is_current()) == (at(5), True)
 
 
-def test_an_older_snapshot_is_refused_whoever_kept_it(bench: Bench) -> None:
-    """A proxy, or a hub beside the hub."""
+def test_an_older_snapshot_is_refused(bench: Bench) -> None:
+    """It may come from a proxy or from a second hub."""
     bench.connect()
     bench.serve(an_admission(), version=5, generation=2)
     for place in (at(4, 2), at(900, 1)):
@@ -184,7 +184,7 @@ def test_an_older_snapshot_is_refused_whoever_kept_it(bench: Bench) -> None:
     assert bench.reader.find(an_admission().code_hash).admission == an_admission()
 
 
-def test_a_later_generation_replaces_everything_also_with_a_lower_version(bench: Bench) -> None:
+def test_a_later_generation_replaces_everything_even_with_a_lower_version(bench: Bench) -> None:
     bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission(), SOLD, version=40)
@@ -196,7 +196,7 @@ def test_a_later_generation_replaces_everything_also_with_a_lower_version(bench:
     assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
 
 
-def test_after_a_refusal_the_restored_feed_is_taken_and_the_trouble_over(bench: Bench) -> None:
+def test_a_restored_feed_of_a_new_generation_ends_the_trouble(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=40)
     bench.step(went_back(12))
@@ -207,8 +207,8 @@ def test_after_a_refusal_the_restored_feed_is_taken_and_the_trouble_over(bench: 
     assert bench.reader.find(SOLD.code_hash).admission == SOLD
 
 
-def test_a_hub_that_went_back_and_grew_past_this_gate_is_not_patched_onto_it(bench: Bench) -> None:
-    """Version 41 of a feed that went back follows on another 40."""
+def test_a_feed_that_went_back_and_grew_past_this_gate_is_fetched_as_a_whole(bench: Bench) -> None:
+    """Version 41 of a feed that went back follows a different version 40."""
     bench.connect()
     bench.serve(an_admission(), version=40)
     bench.step(went_back(12))
@@ -220,7 +220,7 @@ def test_a_hub_that_went_back_and_grew_past_this_gate_is_not_patched_onto_it(ben
     assert bench.reader.find(an_admission().code_hash).admission is None
 
 
-def test_an_old_head_that_a_broker_found_on_its_disk_is_no_trouble(bench: Bench) -> None:
+def test_an_old_head_from_the_brokers_disk_is_not_trouble(bench: Bench) -> None:
     bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission(), version=40)
@@ -231,7 +231,7 @@ def test_an_old_head_that_a_broker_found_on_its_disk_is_no_trouble(bench: Bench)
             bench.step(Connected())
             bench.hear(HEAD, Head(event_id="event-1", version=12, count=1))
             assert bench.wanted[-1] == WantEvent("event-1", 40)
-            bench.step(FetchedFeed(event_id="event-1", version=40, since=40))  # the hub itself says
+            bench.step(FetchedFeed(event_id="event-1", version=40, since=40))  # the hub's own answer
             bench.step(seconds=2)
             assert bench.reader.feed("event-1", bench.clock.wall).age_s == 0
     assert errors(lines) == []
@@ -259,7 +259,7 @@ def test_the_cache_is_not_current_while_the_hub_may_have_gone_back(bench: Bench)
     assert (bench.reader.feed("event-1", bench.clock.wall).age_s or 0) >= 30
 
 
-def test_a_restart_of_sync_still_knows_the_generation_it_holds(bench: Bench) -> None:
+def test_sync_knows_the_generation_it_holds_after_a_restart(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5, generation=2)
     bench.sync = bench.start()

@@ -1,4 +1,4 @@
-"""A list that is known to be behind (domain 2.3): what sync knows of it, and forgets once it is mended."""
+"""A list that is known to be behind (domain 2.3): sync remembers it until the list has caught up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SATURDAY = an_event(event_id="event-2", code="PS", doors_open_at=DOORS + timedel
 
 
 def told(bench: Bench, event_id: str = "event-1") -> bool:
-    """Whether the door reads that the list is behind."""
+    """Whether the door can read that the list is behind."""
     now = bench.clock.now()
     return is_stale(bench.reader.link(now), event_id, now.monotonic_ms)
 
@@ -51,7 +51,7 @@ def head(bench: Bench, version: int, event_id: str = "event-1", generation: int 
 
 
 def restart(bench: Bench) -> None:
-    """Sync anew, and a broker that crashed meanwhile: it keeps no head."""
+    """Restart sync, with a broker that crashed in the meantime and has no head any more."""
     bench.clock.forward(3)
     bench.sync = bench.start()
     bench.connect()
@@ -59,7 +59,7 @@ def restart(bench: Bench) -> None:
 
 @pytest.fixture
 def current(bench: Bench) -> Bench:
-    """A gate that holds all there is: version 5."""
+    """A gate that has everything, up to version 5."""
     bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission())
@@ -69,7 +69,7 @@ def current(bench: Bench) -> Bench:
     return bench
 
 
-def test_a_head_that_is_ahead_for_ten_seconds_is_told_of_and_ages_the_list(current: Bench) -> None:
+def test_a_list_behind_its_head_for_ten_seconds_is_reported_and_ages(current: Bench) -> None:
     head(current, 9)
     wait(current, 9)
     assert not told(current)
@@ -81,7 +81,7 @@ def test_a_head_that_is_ahead_for_ten_seconds_is_told_of_and_ages_the_list(curre
     assert (age(current) or 0) >= 12
 
 
-def test_a_restart_of_sync_forgets_neither_what_is_missing_nor_since_when(current: Bench) -> None:
+def test_a_restart_of_sync_remembers_what_is_missing_and_since_when(current: Bench) -> None:
     head(current, 9)
     wait(current, 6)
     restart(current)
@@ -92,7 +92,7 @@ def test_a_restart_of_sync_forgets_neither_what_is_missing_nor_since_when(curren
     assert (wanted.version, wanted.missing) == (9, 4)
 
 
-def test_a_connection_that_broke_off_forgets_it_no_more_than_a_restart(current: Bench) -> None:
+def test_a_lost_connection_does_not_reset_what_is_missing(current: Bench) -> None:
     head(current, 9)
     current.step(Disconnected("broker crashed"))
     current.step(seconds=1)
@@ -101,7 +101,7 @@ def test_a_connection_that_broke_off_forgets_it_no_more_than_a_restart(current: 
     assert told(current)
 
 
-def test_what_was_missing_before_the_machine_was_started_is_still_missing(current: Bench) -> None:
+def test_a_reboot_does_not_reset_what_is_missing(current: Bench) -> None:
     head(current, 9)
     wait(current, 2)
     current.clock.reboot()
@@ -111,7 +111,7 @@ def test_what_was_missing_before_the_machine_was_started_is_still_missing(curren
     assert told(current)
 
 
-def test_caught_up_it_is_over_at_once_also_after_a_restart(current: Bench) -> None:
+def test_catching_up_ends_it_at_once_and_across_a_restart(current: Bench) -> None:
     head(current, 9)
     wait(current, 12)
     changes = tuple(Change(version=version, row=an_admission()) for version in range(6, 10))
@@ -123,7 +123,7 @@ def test_caught_up_it_is_over_at_once_also_after_a_restart(current: Bench) -> No
     assert not told(current)
 
 
-def test_a_page_that_leaves_more_to_come_makes_nothing_current(current: Bench) -> None:
+def test_a_page_that_is_not_the_last_does_not_make_the_list_current(current: Bench) -> None:
     head(current, 9)
     wait(current, 30)
     page = tuple(Change(version=version, row=an_admission()) for version in (6, 7))
@@ -135,7 +135,7 @@ def test_a_page_that_leaves_more_to_come_makes_nothing_current(current: Bench) -
     assert (age(current) or 0) >= 30
 
 
-def test_a_gap_that_is_not_filled_is_told_of(current: Bench) -> None:
+def test_a_gap_that_is_not_filled_is_reported(current: Bench) -> None:
     cancelled = an_admission(status=Status.CANCELLED)
     change = Change(version=8, row=cancelled)
     current.hear(TOPICS.deltas("event-1"), Delta(event_id="event-1", changes=(change,)))
@@ -143,7 +143,7 @@ def test_a_gap_that_is_not_filled_is_told_of(current: Bench) -> None:
     assert told(current)
 
 
-def test_a_generation_behind_is_told_of_though_the_number_is_lower(current: Bench) -> None:
+def test_a_newer_generation_is_reported_though_its_version_is_lower(current: Bench) -> None:
     head(current, 2, generation=7)
     wait(current, 11)
     wanted = lacks(current)
@@ -151,14 +151,14 @@ def test_a_generation_behind_is_told_of_though_the_number_is_lower(current: Benc
     assert (told(current), wanted.missing) == (True, None)
 
 
-def test_a_night_that_was_never_loaded_is_told_of(bench: Bench) -> None:
+def test_a_night_that_was_never_loaded_is_reported(bench: Bench) -> None:
     bench.connect()
     bench.step(GateConfig(gate_id="gate-1", gate_name="", venue="maguey", events=(an_event(),)))
     wait(bench, 11)
     assert told(bench)
 
 
-def test_a_reload_that_was_ordered_is_not_forgotten_by_a_restart(current: Bench) -> None:
+def test_an_ordered_reload_is_remembered_across_a_restart(current: Bench) -> None:
     current.ask(Refetch())
     wait(current, 2)
     restart(current)
@@ -171,7 +171,7 @@ def test_a_reload_that_was_ordered_is_not_forgotten_by_a_restart(current: Bench)
     assert not told(current)
 
 
-def test_of_two_nights_one_is_behind_and_the_other_stays_current(bench: Bench) -> None:
+def test_one_night_can_be_behind_while_the_other_stays_current(bench: Bench) -> None:
     bench.hub_is_there = True
     bench.connect()
     bench.step(GateConfig(gate_id="gate-1", gate_name="", venue="maguey", events=(an_event(), SATURDAY)))
@@ -184,7 +184,7 @@ def test_of_two_nights_one_is_behind_and_the_other_stays_current(bench: Bench) -
     assert (age(bench, "event-2") or 0) >= 20
 
 
-def test_the_gates_status_tells_the_hub(current: Bench) -> None:
+def test_the_status_reports_a_list_that_is_behind_to_the_hub(current: Bench) -> None:
     head(current, 9)
     wait(current, 25)
     assert current.status().parts["tickets"].startswith("one night's list is behind for ")
@@ -194,7 +194,7 @@ def test_the_gates_status_tells_the_hub(current: Bench) -> None:
     assert "tickets" not in current.status().parts
 
 
-def test_a_busy_night_that_is_followed_is_never_behind(current: Bench) -> None:
+def test_a_busy_night_that_sync_keeps_up_with_is_never_behind(current: Bench) -> None:
     for version in range(6, 40):
         head(current, version)
         change = Change(version=version, row=an_admission())
@@ -222,8 +222,8 @@ broker = "127.0.0.1"
 """
 
 
-def test_restarted_with_the_hubs_web_side_down_a_gate_admits_nobody_without_saying_so(current: Bench) -> None:
-    """Two passes were cancelled; the head tells of it, and nobody answers over HTTP."""
+def test_admissions_from_an_old_list_after_a_restart_are_flagged(current: Bench) -> None:
+    """Passes were cancelled and the head announces it, but the hub does not answer over HTTP."""
     folder, number = current.folder, pass_id(1)
     guest = an_admission(number, kind=Kind.VIP_PASS, reservation_id="reservation-1")
     current.step(current.snapshot(5, an_event(), a_table(), guest))

@@ -1,4 +1,4 @@
-"""What a gate cannot read stops nothing; what it sends is smaller than every hop allows (protocol 4.5)."""
+"""Unreadable rows stop nothing, and what a gate sends is within every hop's limit (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def whole(bench: Bench) -> list[WantEvent]:
     return [want for want in bench.wanted if isinstance(want, WantEvent) and want.whole]
 
 
-def test_what_cannot_be_read_is_named_once_and_everywhere_and_the_rest_is_loaded(bench: Bench) -> None:
+def test_an_unreadable_row_is_reported_once_everywhere_and_the_rest_is_loaded(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_event(), an_admission())
     with capture_logs() as lines:
@@ -44,10 +44,10 @@ def test_what_cannot_be_read_is_named_once_and_everywhere_and_the_rest_is_loaded
     assert bench.reader.unread() == {"event-1": UNREAD}
     assert bench.reader.find(an_admission().code_hash).admission is not None
     bench.sync = bench.start()
-    assert UNREAD in bench.sync._follower.trouble  # also after a restart, until it is loaded anew
+    assert UNREAD in bench.sync._follower.trouble  # even after a restart, until the list is loaded again
 
 
-def test_a_night_that_could_not_be_read_is_loaded_anew_when_something_was_corrected(bench: Bench) -> None:
+def test_a_partly_unreadable_list_is_loaded_again_after_a_change(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_event(), an_admission())
     loaded_but_for_a_line(bench)
@@ -63,7 +63,7 @@ def test_a_night_that_could_not_be_read_is_loaded_anew_when_something_was_correc
     bench.wanted.clear()
     loaded_but_for_a_line(bench, 8)
     change(9)
-    assert whole(bench) == []  # not at every change of a rush
+    assert whole(bench) == []  # not at every change of a busy night
     bench.step(seconds=301)
     change(10)
     assert len(whole(bench)) == 1
@@ -74,7 +74,7 @@ def test_a_night_that_could_not_be_read_is_loaded_anew_when_something_was_correc
     assert bench.reader.unread() == {}
 
 
-def test_a_delta_nobody_can_read_is_asked_for_over_http(bench: Bench) -> None:
+def test_an_unreadable_delta_is_fetched_over_http(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_event(), an_admission())
     bench.wanted.clear()
@@ -89,7 +89,7 @@ def test_a_delta_nobody_can_read_is_asked_for_over_http(bench: Bench) -> None:
 
 
 def at_the_bounds(number: int) -> dict[str, Any]:
-    """What there may be at most in a record."""
+    """The fields of the largest possible record."""
     name = "g" * 64
     return dict(
         scan_id=f"{number:064}",
@@ -106,7 +106,7 @@ def at_the_bounds(number: int) -> dict[str, Any]:
     )
 
 
-def test_a_batch_of_the_largest_records_is_smaller_than_the_hub_and_the_broker_take(bench: Bench) -> None:
+def test_a_batch_of_the_largest_records_is_within_the_hubs_and_brokers_limits(bench: Bench) -> None:
     for number in range(BATCH_LIMIT + 3):
         bench.scan(**at_the_bounds(number))
     bench.connect()
@@ -117,7 +117,7 @@ def test_a_batch_of_the_largest_records_is_smaller_than_the_hub_and_the_broker_t
 
 @pytest.mark.parametrize("column", ["note", "actor", "subject_id", "boot_id", "flags"])
 def test_a_row_of_the_journal_longer_than_any_record_is_sent_as_spoiled(bench: Bench, column: str) -> None:
-    """The hub could not read it, nor which it is, and would acknowledge nothing after it."""
+    """The hub could read neither the row nor its number, and would acknowledge nothing after it."""
     bench.scan(3)
     bench.journal.close()
     with sqlite3.connect(bench.folder / "journal.db") as db:
@@ -129,8 +129,8 @@ def test_a_row_of_the_journal_longer_than_any_record_is_sent_as_spoiled(bench: B
     assert [(one.seq, one.epoch) for one in bad] == [(2, "epoch-1")]
 
 
-def test_a_status_at_the_bounds_is_one_the_hub_takes(bench: Bench) -> None:
-    """It refuses a longer one as a whole, and then nobody knows how this gate is."""
+def test_the_largest_status_is_accepted_by_the_hub(bench: Bench) -> None:
+    """The hub refuses a longer one as a whole, and would know nothing about this gate."""
     nights = [
         an_event(event_id=f"00000000-0000-4000-8000-{n:012}", ends_at=NOW + timedelta(days=n))
         for n in range(-3, MOST_NIGHTS + 50)

@@ -1,4 +1,4 @@
-"""A damaged cache, from the guest who cannot be decided to the one who can again; data model 3.2."""
+"""A damaged cache, from the first guest sent to staff to the next one decided; data model 3.2."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def page_lost(path: Path) -> None:
 
 
 def spoil(folder: Path, how: Callable[[Path], None]) -> bytes:
-    """Damage a cache nobody has open; what it then holds."""
+    """Damage a cache nobody has open, and return its content."""
     how(folder / "cache.db")
     return (folder / "cache.db").read_bytes()
 
 
 @pytest.mark.parametrize("how", [no_database, page_lost])
-def test_a_damaged_cache_is_set_aside_told_of_once_and_all_of_it_asked_for_again(
+def test_a_damaged_cache_is_set_aside_logged_once_and_fetched_again(
     bench: Bench, how: Callable[[Path], None]
 ) -> None:
     bench.connect()
@@ -62,7 +62,7 @@ def test_a_damaged_cache_is_set_aside_told_of_once_and_all_of_it_asked_for_again
     assert bench.reader.find(an_admission().code_hash).admission is not None
 
 
-def test_a_cache_found_damaged_in_use_ends_sync_and_the_next_start_heals_it(bench: Bench) -> None:
+def test_a_cache_found_damaged_in_use_ends_sync_and_is_rebuilt_at_the_next_start(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission())
     bench.sync._cache._db.execute("pragma wal_checkpoint(truncate)")
@@ -80,7 +80,7 @@ def test_a_cache_found_damaged_in_use_ends_sync_and_the_next_start_heals_it(benc
 
 
 def spoiled_bytes(path: Path) -> bytes:
-    """Every page but the first is gone."""
+    """The file's content with every page but the first zeroed."""
     data = path.read_bytes()
     return data[:4096] + bytes(len(data) - 4096)
 
@@ -93,7 +93,7 @@ def test_only_the_newest_damaged_cache_is_kept(tmp_path: Path) -> None:
     assert len(kept(tmp_path)) == 1
 
 
-def test_a_sound_cache_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_undamaged_cache_is_left_as_it_is(tmp_path: Path) -> None:
     Cache(tmp_path / "cache.db").close()
     before = (tmp_path / "cache.db").stat().st_ino
     Cache(tmp_path / "cache.db").close()
@@ -101,18 +101,18 @@ def test_a_sound_cache_is_left_as_it_is(tmp_path: Path) -> None:
     assert kept(tmp_path) == []
 
 
-def test_the_damage_of_a_cache_is_no_fault_of_the_disk() -> None:
-    """Else sync would wait for the disk for ever."""
+def test_damage_of_a_cache_is_not_an_error_of_the_disk() -> None:
+    """Otherwise sync would wait for the disk for ever."""
     assert not issubclass(DamagedCacheError, StoreError)
     assert issubclass(DamagedError, StoreError)
 
 
-def test_from_a_damaged_cache_to_the_next_decision(tmp_path: Path) -> None:
-    """The door sends guests to staff, sync fetches again, and the door's own history is untouched."""
+def test_with_a_damaged_cache_guests_go_to_staff_until_it_is_fetched_again(tmp_path: Path) -> None:
+    """The door's own history is untouched."""
     door = DoorBench(tmp_path)
     door.show(code_id(1))
     door.cache.close()
-    door.hub._db.execute("pragma wal_checkpoint(truncate)")  # else the log holds all of it once more
+    door.hub._db.execute("pragma wal_checkpoint(truncate)")  # or the WAL would still have everything
     door.hub.close()
     spoil(tmp_path, no_database)
     assert isinstance(door.show(code_id(2)), Notice)
@@ -128,7 +128,7 @@ def test_from_a_damaged_cache_to_the_next_decision(tmp_path: Path) -> None:
 
 
 def serve(door: DoorBench) -> None:
-    """What the hub answers."""
+    """Load the hub's answer."""
     config = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),))
     door.hub.put_config(config)
     door.hub.put_snapshot(

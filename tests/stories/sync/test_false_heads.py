@@ -1,4 +1,4 @@
-"""A head is no proof (docs/adr/0018): what a broker says lasts until the hub itself has answered."""
+"""A head proves nothing (docs/adr/0018): what a broker says counts until the hub itself has answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIES: list[Head | Delta] = [
 
 @pytest.fixture
 def current(bench: Bench) -> Bench:
-    """A gate that holds all there is: version 5."""
+    """A gate that has everything, up to version 5."""
     bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission())
@@ -42,7 +42,7 @@ def tell(bench: Bench, lie: Head | Delta) -> None:
 
 
 def answer(bench: Bench, asked_ms: int | None = None, version: int = 5) -> None:
-    """The hub says which is its newest; asked just now, if nothing else is said."""
+    """The hub's answer with its newest version; asked just now, unless `asked_ms` says otherwise."""
     asked_ms = bench.clock.monotonic_ms if asked_ms is None else asked_ms
     changes = tuple(Change(version=number, row=an_admission()) for number in range(6, version + 1))
     bench.step(
@@ -53,7 +53,7 @@ def answer(bench: Bench, asked_ms: int | None = None, version: int = 5) -> None:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_what_a_broker_said_is_over_once_the_hub_itself_was_asked_after_it(
+def test_a_false_head_is_dropped_once_the_hub_has_answered_a_later_request(
     current: Bench, lie: Head | Delta
 ) -> None:
     tell(current, lie)
@@ -64,7 +64,7 @@ def test_what_a_broker_said_is_over_once_the_hub_itself_was_asked_after_it(
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_an_answer_that_was_asked_for_before_a_head_says_nothing_of_it(
+def test_an_answer_to_a_request_from_before_a_head_does_not_refute_it(
     current: Bench, lie: Head | Delta
 ) -> None:
     asked_ms = current.clock.monotonic_ms
@@ -73,7 +73,7 @@ def test_an_answer_that_was_asked_for_before_a_head_says_nothing_of_it(
     assert lacks(current)
 
 
-def test_a_true_head_that_comes_while_a_lie_is_asked_about_is_not_lost(current: Bench) -> None:
+def test_a_true_head_during_the_request_about_a_false_one_is_not_lost(current: Bench) -> None:
     tell(current, LIES[0])
     asked_ms = current.clock.monotonic_ms
     current.step(seconds=1)
@@ -84,8 +84,8 @@ def test_a_true_head_that_comes_while_a_lie_is_asked_about_is_not_lost(current: 
     assert not lacks(current)
 
 
-def test_what_is_held_by_now_is_not_below_an_answer_asked_for_before_it_came(current: Bench) -> None:
-    """The changes of a busy night go on while the hub is asked about a lie."""
+def test_an_answer_older_than_the_list_itself_still_refutes_a_false_head(current: Bench) -> None:
+    """On a busy night changes go on arriving while the hub is asked about a false head."""
     tell(current, LIES[0])
     current.step(seconds=1)
     asked_ms = current.clock.monotonic_ms
@@ -95,7 +95,7 @@ def test_what_is_held_by_now_is_not_below_an_answer_asked_for_before_it_came(cur
 
 
 @pytest.mark.parametrize("is_reboot", [False, True])
-def test_a_lie_does_not_outlive_the_hubs_answer_by_a_restart(current: Bench, is_reboot: bool) -> None:
+def test_a_false_head_is_refuted_by_the_hub_even_after_a_restart(current: Bench, is_reboot: bool) -> None:
     tell(current, LIES[0])
     assert lacks(current)
     if is_reboot:
@@ -109,7 +109,7 @@ def test_a_lie_does_not_outlive_the_hubs_answer_by_a_restart(current: Bench, is_
     assert not lacks(current)
 
 
-def test_a_reload_that_staff_order_ends_a_lie(current: Bench) -> None:
+def test_a_reload_ordered_by_staff_refutes_a_false_head(current: Bench) -> None:
     tell(current, LIES[0])
     current.ask(Refetch())
     whole = current.snapshot(5, an_admission())
@@ -120,7 +120,7 @@ def test_a_reload_that_staff_order_ends_a_lie(current: Bench) -> None:
     assert not lacks(current)
 
 
-def test_a_hub_that_went_back_is_refused_however_late_it_was_asked(current: Bench) -> None:
+def test_a_hub_that_went_back_is_refused_however_recent_the_request(current: Bench) -> None:
     asked_ms = current.clock.monotonic_ms
     current.step(FetchedFeed(event_id="event-1", version=3, went_back=True, asked_ms=asked_ms))
     assert lacks(current)
@@ -128,7 +128,7 @@ def test_a_hub_that_went_back_is_refused_however_late_it_was_asked(current: Benc
     assert "went back" in current.sync._follower.trouble
 
 
-def test_a_lie_that_comes_with_every_connection_is_ended_each_time(current: Bench) -> None:
+def test_a_false_head_on_every_connection_is_refuted_each_time(current: Bench) -> None:
     for _ in range(3):
         current.step(Disconnected("cut"))
         current.step(seconds=1)
@@ -147,7 +147,7 @@ def generation(bench: Bench, days: float) -> int:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_an_answer_of_a_generation_that_cannot_be_yet_locks_out_no_later_one(
+def test_an_answer_with_a_generation_in_the_future_does_not_lock_out_a_true_one(
     current: Bench, whole: bool
 ) -> None:
     current.clock.synced = True
@@ -168,8 +168,8 @@ def test_an_answer_of_a_generation_that_cannot_be_yet_locks_out_no_later_one(
     assert not lacks(current)
 
 
-def test_without_the_time_a_generation_of_this_century_is_believed_and_no_other(current: Bench) -> None:
-    """A Pi without a clock starts in the past, where every restored feed would be of the future."""
+def test_without_the_time_only_a_generation_of_this_century_is_accepted(current: Bench) -> None:
+    """A Pi without a clock starts in the past, from where every restored feed is in the future."""
     current.step(current.snapshot(1, an_admission(), generation=2**62))
     assert current.cache.places()["event-1"].generation == 1
     later = generation(current, 3_000)

@@ -1,4 +1,4 @@
-"""One gate sends more than a door can: the others' affairs go on, and it is named (protocol 4.5)."""
+"""One gate sends more than a door can: others are not affected, and it is reported (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def bench(bench: Bench) -> Bench:
 
 
 def admission(seq: int, gate: str, **changes: object) -> ScanRecord:
-    """Of a code nobody knows, unless a test says which."""
+    """An admission of an unknown code, unless the test gives one."""
     some = {
         "scan_id": str(uuid.UUID(int=SOURCE.getrandbits(128))),
         "code_hash": f"{SOURCE.getrandbits(256):064x}",
@@ -56,7 +56,7 @@ def batch(gate: str, records: Iterable[ScanRecord]) -> Message:
 
 
 def a_flood(batches: int, gate: str = "gate-2") -> Iterator[Message]:
-    """Batches of 50 random admissions, as fast as they come."""
+    """Batches of 50 random admissions."""
     for number in range(batches):
         yield batch(gate, [admission(50 * number + n + 1, gate) for n in range(50)])
 
@@ -70,7 +70,7 @@ def knows(bench: Bench, record: ScanRecord) -> list[str]:
     return sorted(entry.gate for entry in bench.reader.find(record.code_hash or "").peers)
 
 
-def test_a_gate_that_floods_holds_up_neither_the_beat_nor_the_own_scans_nor_another_gates(
+def test_a_flood_delays_neither_the_beat_nor_own_scans_nor_another_gates(
     bench: Bench,
 ) -> None:
     honest = admission(1, "gate-3")
@@ -83,11 +83,11 @@ def test_a_gate_that_floods_holds_up_neither_the_beat_nor_the_own_scans_nor_anot
     assert knows(bench, honest) == ["gate-3"]
     assert len(bench.sent()) == 1
     assert bench.note().beat_ms == bench.clock.monotonic_ms
-    assert sum(len(lane.waiting) for lane in bench.inbox._lanes.values()) > 0  # it still has to wait
+    assert sum(len(lane.waiting) for lane in bench.inbox._lanes.values()) > 0  # the flood still waits
 
 
-def test_what_a_flooding_gate_admits_counts_for_nobody(bench: Bench) -> None:
-    """Real tickets, forged scans: the honest gate goes on to admit them."""
+def test_admissions_of_a_flooding_gate_count_for_nobody(bench: Bench) -> None:
+    """The scans are forged but the tickets real, and other gates go on admitting them."""
     tickets = [admission(n, "gate-2", code_hash=code_hash(code_id(n))) for n in range(1, 2001)]
     for first in range(0, 2000, 50):
         bench.step(batch("gate-2", tickets[first : first + 50]))
@@ -95,7 +95,7 @@ def test_what_a_flooding_gate_admits_counts_for_nobody(bench: Bench) -> None:
     assert rows(bench, "gate-2") == 0
 
 
-def test_a_flood_is_named_once_in_the_log_to_the_hub_and_to_the_operator_and_its_end_once(
+def test_a_flood_is_reported_once_to_log_hub_and_operator_and_so_is_its_end(
     bench: Bench,
 ) -> None:
     with capture_logs() as lines:
@@ -116,14 +116,14 @@ def test_a_flood_is_named_once_in_the_log_to_the_hub_and_to_the_operator_and_its
     ]
 
 
-def test_what_cannot_be_read_of_one_gate_does_not_fill_the_log(bench: Bench) -> None:
+def test_unreadable_messages_of_one_gate_do_not_fill_the_log(bench: Bench) -> None:
     with capture_logs() as lines:
         for _ in range(200):
             bench.step(Message(TOPICS.scans("gate-2"), b"junk"), Message(TOPICS.status("gate-2"), b"junk"))
     assert [line["event"] for line in lines] == ["message rejected"]
 
 
-def test_a_gate_that_kept_to_its_pace_for_a_minute_is_believed_again(bench: Bench) -> None:
+def test_a_gate_that_keeps_to_its_pace_for_a_minute_counts_again(bench: Bench) -> None:
     for message in a_flood(20):
         bench.step(message)
     at = bench.clock.wall + timedelta(seconds=61)
@@ -134,7 +134,7 @@ def test_a_gate_that_kept_to_its_pace_for_a_minute_is_believed_again(bench: Benc
 
 
 @pytest.mark.parametrize("what", ["refusals", "statuses", "junk"])
-def test_a_flood_of_whatever_kind_is_named_and_its_memory_bounded(bench: Bench, what: str) -> None:
+def test_a_flood_of_any_kind_is_reported_and_takes_bounded_memory(bench: Bench, what: str) -> None:
     denied = batch("gate-2", [admission(n, "gate-2", verdict=Ruling.DENY) for n in range(1, 51)])
     said = {
         "refusals": denied,
@@ -148,10 +148,10 @@ def test_a_flood_of_whatever_kind_is_named_and_its_memory_bounded(bench: Bench, 
     assert bench.inbox._bytes <= inbox.BYTES
 
 
-def test_nights_backlogs_of_many_gates_after_an_outage_are_taken_in_whole_and_nobody_is_named(
+def test_backlogs_of_many_gates_after_an_outage_are_taken_and_are_no_flood(
     bench: Bench,
 ) -> None:
-    """All at once, each of hours at two a second, and then once more, for the hub was slow to acknowledge."""
+    """All at once, each two a second for minutes, and then again because the hub was slow to acknowledge."""
     gates = [f"gate-{number}" for number in range(2, 8)]
     backlogs = {
         gate: [
@@ -171,8 +171,8 @@ def test_nights_backlogs_of_many_gates_after_an_outage_are_taken_in_whole_and_no
     )
 
 
-def test_what_waits_behind_a_locked_cache_is_each_gates_own(bench: Bench) -> None:
-    """A flood meanwhile pushes out nothing of an honest gate, and of the hub nothing."""
+def test_each_gate_has_its_own_queue_behind_a_locked_cache(bench: Bench) -> None:
+    """A flood in the meantime displaces nothing from an honest gate or from the hub."""
     bench.serve(an_admission())
     honest, sold = admission(1, "gate-3"), an_admission(code_id(2))
     junk = Message(TOPICS.scans("gate-2"), b"{}")
@@ -190,7 +190,7 @@ def test_what_waits_behind_a_locked_cache_is_each_gates_own(bench: Bench) -> Non
     assert bench.reader.find(sold.code_hash).admission == sold
 
 
-def test_a_gate_fills_its_own_part_of_the_disk_alone_and_its_junk_goes_first(
+def test_a_gate_fills_only_its_own_share_of_the_disk_and_its_junk_is_dropped_first(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_tables, "MOST_ROWS", 100)
@@ -210,7 +210,7 @@ def test_a_gate_fills_its_own_part_of_the_disk_alone_and_its_junk_goes_first(
     assert (knows(bench, honest), knows(bench, real)) == (["gate-3"], ["gate-2"])
 
 
-def test_who_names_another_gates_scan_first_keeps_it_out_of_nothing(bench: Bench) -> None:
+def test_a_forged_record_with_another_gates_scan_id_does_not_displace_the_real_one(bench: Bench) -> None:
     real = admission(1, "gate-3")
     forged = msgspec.structs.replace(real, gate_id="gate-2", code_hash="f" * 64)
     bench.step(batch("gate-2", [forged]), batch("gate-3", [real]))
@@ -228,20 +228,20 @@ def test_who_names_another_gates_scan_first_keeps_it_out_of_nothing(bench: Bench
 
 
 @pytest.mark.parametrize("field", ["scan_id", "code_hash", "refers_to"])
-def test_an_admission_in_a_form_that_no_gate_of_ours_has_is_not_kept(bench: Bench, field: str) -> None:
-    """Else a row could be as long as a message."""
+def test_an_admission_with_a_malformed_id_is_not_kept(bench: Bench, field: str) -> None:
+    """Otherwise a row could be as long as a message."""
     kind = {"record": "annulled", "verdict": Ruling.NONE} if field == "refers_to" else {}
     bench.step(batch("gate-2", [admission(1, "gate-2", **(kind | {field: "a" * 5_000}))]))
     assert rows(bench, "gate-2") + rows(bench, "gate-2", "peer_annulments") == 0
 
 
-def test_a_retained_scan_is_nobodys(bench: Bench) -> None:
+def test_a_retained_scan_is_ignored(bench: Bench) -> None:
     forged = admission(1, "gate-2")
     bench.step(msgspec.structs.replace(batch("gate-2", [forged]), retained=True))
     assert knows(bench, forged) == []
 
 
-def test_many_numberings_of_one_gate_push_out_what_was_heard_of_no_other() -> None:
+def test_many_epochs_of_one_gate_displace_nothing_heard_from_others() -> None:
     peers = HeardNumbers()
     peers.hear([a_record(1, gate_id="gate-3")])
     for number in range(500):
@@ -251,8 +251,8 @@ def test_many_numberings_of_one_gate_push_out_what_was_heard_of_no_other() -> No
     assert heard.count("gate-2") <= MOST_EPOCHS
 
 
-def test_a_gate_that_comes_and_goes_does_not_make_the_others_send_all_again_each_time(bench: Bench) -> None:
-    """The hub is silent, so whoever appears is told what waits here."""
+def test_a_gate_that_comes_and_goes_does_not_make_others_resend_each_time(bench: Bench) -> None:
+    """The hub is silent, so a peer that appears is sent what waits here."""
     bench.scan(3)
     for _ in range(12):
         bench.step(seconds=1)
@@ -273,8 +273,8 @@ def config(*revoked: str) -> GateConfig:
     )
 
 
-def test_the_scans_of_a_gate_that_the_configuration_names_as_revoked_change_nothing(bench: Bench) -> None:
-    """Neither what it says from now on nor what it said: what counted of that the hub's feed tells."""
+def test_scans_of_a_revoked_gate_do_not_count(bench: Bench) -> None:
+    """Neither its later scans nor its earlier ones: the hub's feed has those that count."""
     before, honest, late = admission(1, "gate-2"), admission(1, "gate-3"), admission(2, "gate-2")
     bench.step(batch("gate-2", [before]), batch("gate-3", [honest]))
     bench.step(config("gate-2"))
@@ -283,7 +283,7 @@ def test_the_scans_of_a_gate_that_the_configuration_names_as_revoked_change_noth
     assert [one.gate for one in bench.sync._listener.peers.heard()] == ["gate-3"]
 
 
-def test_who_is_revoked_is_known_over_a_restart_without_the_hub(bench: Bench) -> None:
+def test_a_revoked_gate_is_remembered_across_a_restart_without_the_hub(bench: Bench) -> None:
     bench.step(config("gate-2"))
     bench.sync = bench.start()
     bench.connect()
@@ -292,7 +292,7 @@ def test_who_is_revoked_is_known_over_a_restart_without_the_hub(bench: Bench) ->
     assert knows(bench, late) == []
 
 
-def test_a_gate_that_is_not_revoked_any_more_is_heard_again(bench: Bench) -> None:
+def test_a_gate_that_is_no_longer_revoked_counts_again(bench: Bench) -> None:
     bench.step(config("gate-2"))
     bench.step(config())
     late = admission(2, "gate-2")
@@ -300,11 +300,11 @@ def test_a_gate_that_is_not_revoked_any_more_is_heard_again(bench: Bench) -> Non
     assert knows(bench, late) == ["gate-2"]
 
 
-# --- what the hub has taken in, or not ---
+# --- entries the hub has or has not accepted ---
 
 
-def test_what_a_hub_that_was_heard_all_the_while_did_not_take_in_counts_for_ten_minutes(bench: Bench) -> None:
-    """So a forged backlog at the pace of people refuses guests no longer than that."""
+def test_a_peers_entry_a_reachable_hub_does_not_accept_counts_for_ten_minutes(bench: Bench) -> None:
+    """So a forged backlog at a credible pace refuses guests for no longer than that."""
     bench.hub_is_there = True
     bench.serve(an_admission())
     told = admission(1, "gate-2")
@@ -318,7 +318,7 @@ def test_what_a_hub_that_was_heard_all_the_while_did_not_take_in_counts_for_ten_
     assert knows(bench, told) == []
 
 
-def test_while_the_hub_is_silent_nothing_that_was_heard_is_forgotten(bench: Bench) -> None:
+def test_while_the_hub_is_silent_no_peers_entry_is_forgotten(bench: Bench) -> None:
     bench.serve(an_admission())
     told = admission(1, "gate-2")
     bench.step(batch("gate-2", [told]))
@@ -327,7 +327,7 @@ def test_while_the_hub_is_silent_nothing_that_was_heard_is_forgotten(bench: Benc
     assert knows(bench, told) == ["gate-2"]
 
 
-def test_a_cache_of_the_version_before_keeps_what_it_heard(tmp_path: Path) -> None:
+def test_a_cache_of_the_previous_version_keeps_peers_entries(tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
     with sqlite3.connect(path, isolation_level=None) as db:
         MIGRATIONS.apply(Database(db), stop_before="fourth_layout")
@@ -342,10 +342,10 @@ def test_a_cache_of_the_version_before_keeps_what_it_heard(tmp_path: Path) -> No
     )
 
 
-def test_a_gate_beyond_all_measure_is_not_listened_to_for_a_while_and_every_other_by_name(
+def test_an_extreme_flood_is_unsubscribed_for_a_while_and_other_gates_are_kept(
     bench: Bench,
 ) -> None:
-    """Whom the configuration names, and of whom something was heard."""
+    """Kept are the gates in the configuration and those heard from."""
     bench.step(
         GateConfig(
             gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(an_event(),),

@@ -1,4 +1,4 @@
-"""Whatever a broker sends costs a bounded part of memory, log and time."""
+"""Whatever a broker sends takes bounded memory, log and time."""
 
 from __future__ import annotations
 
@@ -35,14 +35,12 @@ JUNK = [
 def bench(bench: Bench) -> Bench:
     bench.connect()
     bench.serve(an_admission())
-    bench.line.up = False  # no door follows an order
+    bench.line.up = False  # no door takes an order
     return bench
 
 
 @pytest.mark.parametrize("junk", JUNK)
-def test_of_a_kind_of_junk_the_log_is_told_once_a_minute_with_how_much_there_was(
-    bench: Bench, junk: Message
-) -> None:
+def test_each_kind_of_junk_is_logged_once_a_minute_with_its_count(bench: Bench, junk: Message) -> None:
     with capture_logs() as lines:
         for _ in range(150):
             bench.step(junk, seconds=0.5)
@@ -61,7 +59,7 @@ def alert(reason: str) -> Message:
     return Message(TOPICS.alerts(), encode(Alert(id="a", gate="gate-2", reason=reason, at=at)))
 
 
-def test_of_alerts_of_a_reason_the_log_is_told_once_a_minute_with_how_many_there_were(bench: Bench) -> None:
+def test_alerts_of_each_reason_are_logged_once_a_minute_with_their_count(bench: Bench) -> None:
     with capture_logs() as lines:
         for _ in range(150):
             bench.step(alert("conflict"), alert("guessing"), seconds=0.5)
@@ -69,7 +67,7 @@ def test_of_alerts_of_a_reason_the_log_is_told_once_a_minute_with_how_many_there
     assert told == [("conflict", 1), ("guessing", 1), ("conflict", 120), ("guessing", 120)]
 
 
-def test_kinds_that_a_broker_makes_up_are_told_together(bench: Bench) -> None:
+def test_made_up_reasons_are_logged_together(bench: Bench) -> None:
     with capture_logs() as lines:
         bench.step(*(alert(f"made up {number}") for number in range(MOST_KINDS + 200)))
     assert MOST_KINDS / 2 < len(lines) <= MOST_KINDS + 1
@@ -78,7 +76,7 @@ def test_kinds_that_a_broker_makes_up_are_told_together(bench: Bench) -> None:
 # --- the claims' own inbox ---
 
 
-def test_a_stream_of_answers_lets_a_turn_end_and_the_hub_be_asked(bench: Bench) -> None:
+def test_a_stream_of_answers_does_not_keep_a_turn_from_ending(bench: Bench) -> None:
     inbox, before = bench.sync.claims.inbox, len(bench.to_hub(Probe))
     bench.clock.forward(2)
     with capture_logs():
@@ -91,7 +89,7 @@ def test_a_stream_of_answers_lets_a_turn_end_and_the_hub_be_asked(bench: Bench) 
     assert inbox.empty()
 
 
-def test_what_the_hub_says_beyond_all_measure_is_dropped_and_told_once(bench: Bench) -> None:
+def test_a_flood_from_the_hub_is_dropped_and_logged_once(bench: Bench) -> None:
     claims = bench.sync.claims
     with capture_logs() as lines:
         for _ in range(2):
@@ -104,7 +102,7 @@ def test_what_the_hub_says_beyond_all_measure_is_dropped_and_told_once(bench: Be
     assert told["count"] == 100
 
 
-def test_a_door_and_the_line_have_room_beside_any_flood_of_the_hub(bench: Bench) -> None:
+def test_messages_of_the_door_and_the_link_have_room_beside_a_flood_from_the_hub(bench: Bench) -> None:
     claims = bench.sync.claims
     with capture_logs():
         for _ in range(MOST_OF_HUB + 100):
@@ -116,7 +114,7 @@ def test_a_door_and_the_line_have_room_beside_any_flood_of_the_hub(bench: Bench)
     assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
 
 
-def test_doors_that_flood_are_bounded_and_the_lines_own_affairs_are_not_lost(bench: Bench) -> None:
+def test_a_flood_from_doors_is_bounded_and_loses_no_event_of_the_link(bench: Bench) -> None:
     claims = bench.sync.claims
     before = len(bench.to_hub(Returned))
     for number in range(MOST_OF_DOORS + 100):
@@ -127,10 +125,10 @@ def test_doors_that_flood_are_bounded_and_the_lines_own_affairs_are_not_lost(ben
         while not claims.inbox.empty():
             claims.turn()
     assert len(bench.to_hub(Returned)) - before == MOST_OF_DOORS
-    assert bench.to_hub(Probe)[-1].id == bench.clock.monotonic_ms  # it was up anew
+    assert bench.to_hub(Probe)[-1].id == bench.clock.monotonic_ms  # the new connection was noticed
 
 
-def test_of_a_message_too_long_for_a_claim_only_so_much_waits_as_shows_that_it_is(bench: Bench) -> None:
+def test_an_overlong_message_is_cut_while_it_waits(bench: Bench) -> None:
     inbox = bench.sync.claims.inbox
     inbox.put(FromHub(bench.links[-1], Message(TOPICS.grants("gate-1"), b"x" * 1_000_000)))
     waiting = inbox.get(0)

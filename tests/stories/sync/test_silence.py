@@ -1,4 +1,4 @@
-"""A hub that is silent, a peer that appears, a namesake, and what is said of it all."""
+"""A silent hub, a peer that appears, another client with this gate's id, and what is reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def appear(bench: Bench, gate: str = "gate-2", *, online: bool = True) -> None:
 
 
 def silence(bench: Bench) -> None:
-    """Long enough that the hub counts as silent; then what was published so far is forgotten."""
+    """Wait until the hub counts as silent, and forget what was published so far."""
     for _ in range(12):
         bench.step(seconds=1)
     assert not bench.note().hub_heard
@@ -41,7 +41,7 @@ def silence(bench: Bench) -> None:
 # --- peers ---
 
 
-def test_what_was_heard_of_a_peer_is_told_to_the_door_with_its_entries(bench: Bench) -> None:
+def test_the_door_learns_which_numbers_of_a_peer_were_heard(bench: Bench) -> None:
     records = [a_record(seq, gate_id="gate-2", kind=Kind.GA) for seq in (3, 4, 5, 4)]
     bench.step(Message(TOPICS.scans("gate-2"), encode_scans(records)))
     bench.step(seconds=1)
@@ -51,7 +51,7 @@ def test_what_was_heard_of_a_peer_is_told_to_the_door_with_its_entries(bench: Be
     assert bench.reader.find(records[0].code_hash or "").peers
 
 
-def test_what_was_heard_is_not_told_before_it_is_written(bench: Bench) -> None:
+def test_numbers_count_as_heard_only_once_they_are_written(bench: Bench) -> None:
     lock = sqlite3.connect(bench.folder / "cache.db", isolation_level=None)
     bench.cache._db.execute("pragma busy_timeout = 1")
     with closing(lock):
@@ -63,7 +63,7 @@ def test_what_was_heard_is_not_told_before_it_is_written(bench: Bench) -> None:
     assert len(bench.sync._listener.peers.heard()) == 1
 
 
-def test_a_restart_goes_on_from_what_was_heard(bench: Bench) -> None:
+def test_numbers_heard_are_remembered_across_a_restart(bench: Bench) -> None:
     bench.step(Message(TOPICS.scans("gate-2"), encode_scans([a_record(1, gate_id="gate-2")])))
     bench.step(seconds=1)
     bench.sync = bench.start()
@@ -73,7 +73,7 @@ def test_a_restart_goes_on_from_what_was_heard(bench: Bench) -> None:
     assert [(one.first, one.last) for one in bench.note().heard] == [(1, 2)]
 
 
-def test_a_peer_that_appears_while_the_hub_is_silent_is_told_at_once(bench: Bench) -> None:
+def test_a_peer_that_appears_while_the_hub_is_silent_is_sent_everything_at_once(bench: Bench) -> None:
     bench.scan(3)
     silence(bench)
     appear(bench)
@@ -86,14 +86,14 @@ def test_a_peer_that_appears_while_the_hub_is_silent_is_told_at_once(bench: Benc
     assert seqs(bench.sent()) == [1, 2, 3]
 
 
-def test_a_peer_that_appears_while_the_hub_answers_is_told_nothing_twice(bench: Bench) -> None:
+def test_a_peer_that_appears_while_the_hub_answers_is_sent_nothing_twice(bench: Bench) -> None:
     bench.scan(3)
     bench.step()
     appear(bench)
     assert seqs(bench.sent()) == [1, 2, 3]
 
 
-def test_its_own_status_is_no_peer(bench: Bench) -> None:
+def test_a_gates_own_status_is_not_taken_for_a_peers(bench: Bench) -> None:
     bench.scan()
     silence(bench)
     appear(bench, "gate-1")
@@ -103,7 +103,7 @@ def test_its_own_status_is_no_peer(bench: Bench) -> None:
 # --- the link ---
 
 
-def test_a_line_on_which_nothing_is_acknowledged_is_made_anew_ever_more_rarely(bench: Bench) -> None:
+def test_a_connection_without_acknowledgements_is_renewed_ever_more_rarely(bench: Bench) -> None:
     bench.scan()
     made = []
     with capture_logs() as lines:
@@ -122,7 +122,7 @@ def test_a_line_on_which_nothing_is_acknowledged_is_made_anew_ever_more_rarely(b
     assert [line["event"] for line in lines] == ["hub acknowledgement recovered"]
 
 
-def test_a_line_with_nothing_to_acknowledge_stays(bench: Bench) -> None:
+def test_a_connection_with_nothing_to_acknowledge_is_kept(bench: Bench) -> None:
     bench.scan()
     bench.step()
     bench.ack(1)
@@ -131,7 +131,7 @@ def test_a_line_with_nothing_to_acknowledge_stays(bench: Bench) -> None:
     assert len(bench.links) == 1
 
 
-def test_a_backlog_that_is_acknowledged_bit_by_bit_keeps_its_line(bench: Bench) -> None:
+def test_a_backlog_that_is_acknowledged_slowly_keeps_its_connection(bench: Bench) -> None:
     bench.scan(20)
     for seq in range(1, 20):
         bench.step(seconds=30)
@@ -139,7 +139,7 @@ def test_a_backlog_that_is_acknowledged_bit_by_bit_keeps_its_line(bench: Bench) 
     assert len(bench.links) == 1
 
 
-def test_a_broker_that_never_answers_to_the_subscriptions_is_told_of_once_and_tried_anew(
+def test_a_broker_that_does_not_answer_subscriptions_is_logged_once_and_retried(
     bench: Bench,
 ) -> None:
     bench.step(Disconnected("cable"))
@@ -148,7 +148,7 @@ def test_a_broker_that_never_answers_to_the_subscriptions_is_told_of_once_and_tr
             bench.step(seconds=1)
     assert 5 <= len(bench.links) <= 20
     assert all(link.closed for link in bench.links[:-1])
-    assert lines == []  # the outage that the cable began goes on
+    assert lines == []  # the outage that began with the cable goes on
     bench.step(Connected())
     with capture_logs() as lines:
         for _ in range(30):
@@ -157,7 +157,7 @@ def test_a_broker_that_never_answers_to_the_subscriptions_is_told_of_once_and_tr
     assert not bench.links[-1].closed
 
 
-def test_a_first_broker_that_never_answers_is_named_in_the_log(bench: Bench) -> None:
+def test_a_first_broker_that_never_answers_subscriptions_is_logged(bench: Bench) -> None:
     bench.sync = bench.start()
     with capture_logs() as lines:
         for _ in range(60):
@@ -166,7 +166,7 @@ def test_a_first_broker_that_never_answers_is_named_in_the_log(bench: Bench) -> 
     assert "does not answer the subscriptions" in told["reason"]
 
 
-def test_a_name_that_is_long_looked_up_is_waited_for(bench: Bench) -> None:
+def test_a_slow_name_lookup_is_waited_for(bench: Bench) -> None:
     bench.step(Disconnected("cable"))
     bench.step(seconds=1)
     bench.links[-1].reached, count = False, len(bench.links)
@@ -180,7 +180,7 @@ def test_a_name_that_is_long_looked_up_is_waited_for(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("reason", [True, False])
-def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench, reason: bool) -> None:
+def test_another_client_with_this_gates_id_is_logged_once_in_words(bench: Bench, reason: bool) -> None:
     with capture_logs() as lines:
         for _ in range(20):
             bench.step(Disconnected("Unspecified error", taken_over=reason), seconds=1)
@@ -191,7 +191,7 @@ def test_a_namesake_at_the_broker_is_told_of_in_words_and_once(bench: Bench, rea
     assert "another client uses this gate's id" in told[0]
 
 
-def test_a_broker_that_goes_now_and_then_is_no_namesake(bench: Bench) -> None:
+def test_a_broker_that_is_lost_now_and_then_is_not_taken_for_such_a_client(bench: Bench) -> None:
     with capture_logs() as lines:
         for _ in range(20):
             bench.step(Disconnected("Unspecified error"), seconds=1)
@@ -204,7 +204,7 @@ def test_a_broker_that_goes_now_and_then_is_no_namesake(bench: Bench) -> None:
 # --- the hub's own number ---
 
 
-def test_the_door_is_told_what_the_hub_says_it_has_also_beyond_the_journal(bench: Bench) -> None:
+def test_the_door_learns_the_hubs_last_number_even_beyond_the_journal(bench: Bench) -> None:
     bench.scan(3)
     bench.step()
     bench.ack(10)
@@ -220,7 +220,7 @@ def test_the_door_is_told_what_the_hub_says_it_has_also_beyond_the_journal(bench
     assert bench.note().hub_seq == 10
 
 
-def test_a_hub_that_was_restored_has_less_on_the_next_connection(bench: Bench) -> None:
+def test_a_restored_hubs_lower_number_counts_on_the_next_connection(bench: Bench) -> None:
     bench.scan(10)
     bench.step()
     bench.ack(10)
@@ -245,7 +245,7 @@ def test_an_alert_is_kept_for_the_door_once(bench: Bench) -> None:
     assert lines[0]["reason"] == "guessing"
 
 
-def test_status_tells_of_journal_clock_and_cache(bench: Bench) -> None:
+def test_the_status_includes_journal_clock_and_cache(bench: Bench) -> None:
     bench.scan(3, boot_id="boot-1", monotonic_ms=bench.clock.monotonic_ms)
     bench.serve(an_admission())
     bench.ack(1)
@@ -263,7 +263,7 @@ def test_status_tells_of_journal_clock_and_cache(bench: Bench) -> None:
     assert (bench.status().acked, bench.status().oldest_unacked_s) == (3, None)
 
 
-def test_of_a_journal_that_cannot_be_read_status_claims_nothing(bench: Bench) -> None:
+def test_the_status_claims_nothing_about_an_unreadable_journal(bench: Bench) -> None:
     bench.scan(2)
     bench.step()
     bench.ack(2)
@@ -274,8 +274,8 @@ def test_of_a_journal_that_cannot_be_read_status_claims_nothing(bench: Bench) ->
     assert (status.epoch, status.last_seq, status.acked) == (None, 0, 0)
 
 
-def test_whatever_the_hub_alerts_of_the_configuration_is_asked_for_at_once(bench: Bench) -> None:
-    """It names the gates that are revoked, and their scans must not count a minute longer."""
+def test_an_alert_from_the_hub_fetches_the_configuration_at_once(bench: Bench) -> None:
+    """The configuration has the revoked gates, whose scans must not count a minute longer."""
     bench.connect()
     bench.step()
     bench.wanted.clear()

@@ -1,4 +1,4 @@
-"""A row of the journal that is no record any more: said once, sent as what is left, and passed over."""
+"""A journal row that is no longer a record is logged once, sent as what is left of it, and passed over."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def change(bench: Bench, sql: str, *values: Any) -> None:
 
 
 def sent_places(bench: Bench) -> list[UnreadableRecord]:
-    """What went out in the place of records."""
+    """What was sent in place of records."""
     batches = [payload for topic, payload, _ in bench.links[-1].published if topic.endswith("/scans")]
     return [place for batch in batches for place in decode_scans(batch, "gate-1")[1]]
 
@@ -40,9 +40,9 @@ def sent_places(bench: Bench) -> list[UnreadableRecord]:
         ("gate_id", "gate-9"),
     ],
 )
-def test_a_spoiled_row_holds_back_none_after_it(bench: Bench, column: str, value: Any) -> None:
+def test_a_spoiled_row_does_not_hold_back_the_rows_after_it(bench: Bench, column: str, value: Any) -> None:
     bench.scan(3)
-    # `cast`, because the driver would not put bytes that are no UTF-8 into a column of text
+    # `cast`, because the driver does not put bytes that are not UTF-8 into a text column
     cast = "cast(? as text)" if isinstance(value, bytes) and value != b"already_used" else "?"
     change(bench, f"update scans set {column} = {cast} where seq = 2", value)
     with capture_logs() as lines:
@@ -60,7 +60,7 @@ def test_a_spoiled_row_holds_back_none_after_it(bench: Bench, column: str, value
     assert bench.reader.link(bench.clock.now()).acked_seq == 3
 
 
-def test_it_is_said_once_however_often_it_is_sent(bench: Bench) -> None:
+def test_a_spoiled_row_is_logged_once_however_often_it_is_sent(bench: Bench) -> None:
     bench.scan(3)
     change(bench, "update scans set verdict = 'perhaps' where seq = 2")
     with capture_logs() as lines:
@@ -71,7 +71,7 @@ def test_it_is_said_once_however_often_it_is_sent(bench: Bench) -> None:
     assert len([line for line in lines if line["log_level"] == "error"]) == 1
 
 
-def test_a_row_that_is_gone_leaves_its_place(bench: Bench) -> None:
+def test_a_missing_row_is_sent_as_an_empty_place(bench: Bench) -> None:
     bench.scan(6)
     change(bench, "delete from scans where seq in (2, 4, 5)")
     bench.connect()
@@ -81,7 +81,7 @@ def test_a_row_that_is_gone_leaves_its_place(bench: Bench) -> None:
     ]  # fmt: skip
 
 
-def test_a_place_right_after_what_was_acknowledged_is_seen_too(bench: Bench) -> None:
+def test_a_missing_row_right_after_the_acknowledged_ones_is_noticed(bench: Bench) -> None:
     bench.scan(4)
     bench.connect()
     bench.ack(2)
@@ -90,7 +90,7 @@ def test_a_place_right_after_what_was_acknowledged_is_seen_too(bench: Bench) -> 
     assert [place.seq for place in sent_places(bench)] == [3]
 
 
-def test_what_was_pruned_is_not_missing(bench: Bench) -> None:
+def test_pruned_rows_do_not_count_as_missing(bench: Bench) -> None:
     bench.scan(6)
     change(bench, "delete from scans where seq < 4")
     bench.connect()
@@ -98,7 +98,7 @@ def test_what_was_pruned_is_not_missing(bench: Bench) -> None:
     assert sent_places(bench) == []
 
 
-def test_a_number_beyond_the_last_one_makes_no_places(bench: Bench) -> None:
+def test_a_number_beyond_the_last_one_makes_no_empty_places(bench: Bench) -> None:
     bench.scan(3)
     change(bench, "update scans set seq = 900000000000 where seq = 3")
     bench.connect()
@@ -111,7 +111,7 @@ def test_a_number_beyond_the_last_one_makes_no_places(bench: Bench) -> None:
     assert [place.seq for place in sent_places(bench)] == [3]
 
 
-def test_a_thousand_missing_rows_come_in_batches(bench: Bench) -> None:
+def test_a_thousand_missing_rows_are_sent_in_batches(bench: Bench) -> None:
     bench.scan(1)
     change(bench, "update meta set value = '1200' where key = 'last_seq'")
     bench.scan(1)
@@ -123,7 +123,7 @@ def test_a_thousand_missing_rows_come_in_batches(bench: Bench) -> None:
     assert seqs(bench.sent()) == [1, 1201]
 
 
-def test_long_spoiled_rows_go_in_messages_the_hub_reads(bench: Bench) -> None:
+def test_long_spoiled_rows_are_sent_in_messages_the_hub_can_read(bench: Bench) -> None:
     bench.scan(BATCH_LIMIT)
     columns = (
         "reason",

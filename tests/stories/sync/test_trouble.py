@@ -1,4 +1,4 @@
-"""A broken file, a silent hub, a namesake: what goes on and what is said."""
+"""A broken file, a silent hub, another client with this gate's id: what goes on and what is reported."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_a_journal_that_cannot_be_read_stops_only_the_scans(
 
 
 @pytest.mark.parametrize("end", ["-wal", "-shm"])
-def test_a_log_removed_beside_the_journal_is_told_once_and_waited_for_by_nobody(
+def test_a_removed_wal_or_shm_of_the_journal_is_logged_once_and_not_waited_for(
     bench: Bench, end: str
 ) -> None:
-    """Whoever has the old log open reads it for ever, and what the door writes now is in another."""
+    """A process with the old log open would read it for ever, while the door writes to another one."""
     bench.connect()
     bench.scan(2)
     bench.step()
@@ -76,7 +76,7 @@ def test_a_log_removed_beside_the_journal_is_told_once_and_waited_for_by_nobody(
 
 
 def put_back(bench: Bench) -> None:
-    """What the door does when it notices (`gate.recovery.open_journal`)."""
+    """Do what the door does when it notices (`gate.recovery.open_journal`)."""
     new = bench.folder / "journal.new.db"
     bench.journal.copy_to(new)
     bench.journal.close()
@@ -87,9 +87,7 @@ def put_back(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["cache.db", "cache.db-wal", "cache.db-shm"])
-def test_a_cache_of_which_a_file_was_removed_ends_sync_which_then_begins_anew(
-    bench: Bench, name: str
-) -> None:
+def test_a_cache_with_a_removed_file_ends_sync(bench: Bench, name: str) -> None:
     bench.connect()
     bench.serve(an_admission())
     (bench.folder / name).unlink()
@@ -113,7 +111,7 @@ class LockedCache:
         self._db.close()
 
 
-def test_what_came_while_the_cache_was_locked_is_not_lost_and_keeps_its_order(bench: Bench) -> None:
+def test_messages_received_while_the_cache_was_locked_are_kept_in_order(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission())
     there = a_record(gate_id="gate-2", kind=Kind.GA)
@@ -130,7 +128,7 @@ def test_what_came_while_the_cache_was_locked_is_not_lost_and_keeps_its_order(be
     assert bench.reader.feed("event-1", bench.clock.wall).version == 7
 
 
-def test_a_number_no_file_can_hold_stops_nothing(bench: Bench) -> None:
+def test_a_number_too_large_for_the_cache_stops_nothing(bench: Bench) -> None:
     bench.connect()
     bench.step(bench.snapshot(2**63))
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=2**63, count=1))
@@ -139,7 +137,7 @@ def test_a_number_no_file_can_hold_stops_nothing(bench: Bench) -> None:
     assert bench.reader.find(an_admission().code_hash).admission is not None
 
 
-def test_two_gates_with_one_name_do_not_fill_the_log(bench: Bench) -> None:
+def test_two_gates_with_the_same_id_do_not_fill_the_log(bench: Bench) -> None:
     with capture_logs() as lines:
         for _ in range(600):
             bench.step(Connected())
@@ -148,7 +146,7 @@ def test_two_gates_with_one_name_do_not_fill_the_log(bench: Bench) -> None:
     assert len(bench.links) < 70  # 600 s with waits of up to 10 s
 
 
-def test_a_broker_that_is_back_is_told_at_once_and_one_that_comes_and_goes_is_not_told_again(
+def test_a_broker_that_comes_and_goes_does_not_fill_the_log(
     bench: Bench,
 ) -> None:
     bench.connect()
@@ -182,7 +180,7 @@ def test_a_connection_that_lasts_ends_the_outage_and_the_next_wait_is_short(benc
     assert len(bench.links) == before + 1
 
 
-def test_after_a_page_the_next_is_asked_for_though_no_head_told_of_it(bench: Bench) -> None:
+def test_after_a_page_the_next_is_fetched_without_a_head(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
     bench.wanted.clear()
@@ -192,7 +190,7 @@ def test_after_a_page_the_next_is_asked_for_though_no_head_told_of_it(bench: Ben
     assert not bench.sync._follower.is_current()
 
 
-def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once(bench: Bench) -> None:
+def test_an_answer_without_news_is_not_fetched_again_at_once(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=9, count=1))
@@ -205,7 +203,7 @@ def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once(bench:
     assert bench.wanted == [WantEvent("event-1", 5)]
 
 
-def test_a_change_of_another_event_is_ignored_and_said(bench: Bench) -> None:
+def test_a_change_of_another_event_is_ignored_and_logged(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission(), version=5)
     other = an_event(event_id="event-2", code="ZZ", served=False)

@@ -1,4 +1,4 @@
-"""Several nights at one gate: each has its feed, and the gate goes from one to the next by itself."""
+"""Several nights at one gate: each has its own feed, and the gate moves to the next one by itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def at_the_door(bench: Bench) -> str:
     return found.name
 
 
-def test_the_door_goes_on_to_the_next_night_by_itself_and_both_feeds_are_followed(bench: Bench) -> None:
+def test_the_door_moves_to_the_next_night_by_itself_and_both_feeds_are_followed(bench: Bench) -> None:
     bench.connect()
     serve(bench)
     for seconds_to_end, friday, saturday in ((-1, 41, 8), (1, 42, 9)):
@@ -60,13 +60,13 @@ def test_the_door_goes_on_to_the_next_night_by_itself_and_both_feeds_are_followe
         assert bench.reader.find(sold.code_hash).admission == sold
         assert bench.reader.feed("event-1", bench.clock.wall).version == friday
         assert bench.reader.feed("event-2", bench.clock.wall).version == saturday
-        assert at_the_door(bench) == FRIDAY.name  # whoever comes late reads that it is over
+        assert at_the_door(bench) == FRIDAY.name  # a late guest is told that it is over
     bench.clock.wall = FRIDAY.ends_at + LINGER
     assert at_the_door(bench) == SATURDAY.name
     assert [held.event_id for held in bench.cache.held()] == ["event-1", "event-2"]
 
 
-def test_of_two_nights_that_meet_the_second_begins_on_the_second(bench: Bench) -> None:
+def test_of_two_adjacent_nights_the_second_begins_exactly_at_the_firsts_end(bench: Bench) -> None:
     bench.connect()
     serve(bench)
     brought_forward = msgspec.structs.replace(SATURDAY, doors_open_at=FRIDAY.ends_at)
@@ -78,7 +78,7 @@ def test_of_two_nights_that_meet_the_second_begins_on_the_second(bench: Bench) -
     assert at_the_door(bench) == SATURDAY.name
 
 
-def test_a_night_that_is_behind_does_not_hold_up_the_other(bench: Bench) -> None:
+def test_a_night_that_is_behind_does_not_delay_the_other(bench: Bench) -> None:
     bench.connect()
     serve(bench)
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=99, count=1))
@@ -88,7 +88,7 @@ def test_a_night_that_is_behind_does_not_hold_up_the_other(bench: Bench) -> None
     assert bench.wanted[-1] == WantEvent("event-1", 40)
 
 
-def test_a_night_that_is_over_goes_with_the_configuration_and_the_next_one_stays(bench: Bench) -> None:
+def test_a_night_removed_from_the_configuration_is_dropped_and_the_next_one_kept(bench: Bench) -> None:
     bench.connect()
     serve(bench)
     bench.clock.wall = SATURDAY.doors_open_at

@@ -1,4 +1,4 @@
-"""A broker that lets this gate in and refuses all it asks for: why is told, once."""
+"""A broker that accepts this gate's connection but refuses its subscriptions: the reason is logged once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNLISTED = Disconnected("the broker refuses every subscription", unlisted=True)
 
 
 def refuse(bench: Bench, times: int) -> list[str]:
-    """What the log says while each connection is refused."""
+    """The log lines while each connection is refused."""
     with capture_logs() as lines:
         for _ in range(times):
             bench.step(UNLISTED)
@@ -19,14 +19,14 @@ def refuse(bench: Bench, times: int) -> list[str]:
     return [line.get("reason", line.get("why")) for line in lines]
 
 
-def test_a_gate_that_was_never_listed_is_told_of_once(bench: Bench) -> None:
+def test_a_gate_that_was_never_listed_is_reported_once(bench: Bench) -> None:
     bench.step()
     (told,) = refuse(bench, 20)
     assert UNLISTED.why in told
     assert bench.note().unlisted
 
 
-def test_a_gate_that_is_missing_after_the_brokers_restart_is_told_of_in_the_middle_of_the_outage(
+def test_a_gate_missing_from_the_list_is_reported_during_an_outage(
     bench: Bench,
 ) -> None:
     bench.connect()
@@ -39,7 +39,7 @@ def test_a_gate_that_is_missing_after_the_brokers_restart_is_told_of_in_the_midd
     assert refuse(bench, 5) == []
 
 
-def test_once_it_is_listed_nobody_is_told_and_the_next_time_anew(bench: Bench) -> None:
+def test_being_listed_ends_the_report_and_the_next_refusal_is_logged_again(bench: Bench) -> None:
     bench.step()
     refuse(bench, 2)
     bench.step(Connected())

@@ -1,4 +1,4 @@
-"""hub.toml: the example loads, and mistakes come all at once."""
+"""hub.toml: the example loads, and all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_the_example_loads() -> None:
     assert (config.venue, config.mqtt.port, config.web.port) == ("main", 1883, 8080)
 
 
-def test_all_mistakes_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
     told = problems(tmp_path, '[postgres]\ndns = "x"\n[mqtt]\nport = "1883"\n[wep]\n')
     for part in ("5 mistakes", "Did you mean 'dsn'?", "mqtt.port", "Did you mean 'web'?", "venue: missing"):
         assert part in told
 
 
-def test_mistakes_of_meaning_all_at_once(tmp_path: Path) -> None:
+def test_all_wrong_values_are_reported_at_once(tmp_path: Path) -> None:
     text = 'venue = "a/b"\n[postgres]\ndsn = "host=x"\n[mqtt]\nport = 0\n'
     text += 'cert_file = "/none"\npassword_file = "/no"\n'
     told = problems(tmp_path, text)
@@ -48,13 +48,13 @@ def test_mistakes_of_meaning_all_at_once(tmp_path: Path) -> None:
         assert part in told
 
 
-def test_a_wrong_dsn_is_not_repeated(tmp_path: Path) -> None:
+def test_a_wrong_dsn_is_not_shown(tmp_path: Path) -> None:
     told = problems(tmp_path, 'venue = "v"\n[postgres]\ndsn = "password=hunter2 nonsense"\n')
     assert "not a connection string" in told
     assert "hunter2" not in told
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_what_to_copy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Copy config/hub\.toml"):
         read_hub_config(tmp_path / "none.toml")
 
@@ -66,7 +66,7 @@ def test_the_dsn_is_not_shown() -> None:
 @pytest.mark.parametrize(
     "dsn", ["postgresql://u:hun/ter2@h/db", "postgresql://u:hun@ter2@h/db", "postgresql://u:hun/ter2?x@h/db"]
 )
-def test_no_part_of_a_password_is_taken_for_something_else_and_shown(tmp_path: Path, dsn: str) -> None:
+def test_no_part_of_a_password_is_shown_as_another_part_of_the_dsn(tmp_path: Path, dsn: str) -> None:
     told = problems(tmp_path, f'venue = "v"\n[postgres]\ndsn = "{dsn}"\n')
     assert "postgres.dsn" in told
     for part in ("hun", "ter2"):
@@ -91,18 +91,18 @@ def test_a_key_for_orders_needs_file_and_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["unused_grants = 0", "unused_minutes = 100000"])
-def test_too_few_or_too_many_grants_to_watch_for(tmp_path: Path, line: str) -> None:
+def test_a_limit_of_unused_grants_out_of_range_is_refused(tmp_path: Path, line: str) -> None:
     text = f'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[watch]\n{line}\n'
     assert f"watch.{line.split(maxsplit=1)[0]}: expected 2 to 1000" in problems(tmp_path, text)
 
 
-def test_a_pace_at_which_nobody_or_a_crowd_could_walk_is_refused(tmp_path: Path) -> None:
+def test_a_pace_of_guests_out_of_range_is_refused(tmp_path: Path) -> None:
     for pace in (0, 1001):
         text = f'venue = "v"\n[postgres]\ndsn = "dbname=x"\n[watch]\nguests_per_second = {pace}\n'
         assert f"watch.guests_per_second: expected 1 to 1000, not {pace}." in problems(tmp_path, text)
 
 
-def test_the_owners_dsn_is_checked_as_well_and_not_repeated(tmp_path: Path) -> None:
+def test_the_owners_dsn_is_checked_too_and_not_shown(tmp_path: Path) -> None:
     text = 'venue = "v"\n[postgres]\ndsn = "dbname=x"\nmigrate_dsn = "password=hunter2 nonsense"\n'
     told = problems(tmp_path, text)
     assert "postgres.migrate_dsn: not a connection string" in told

@@ -15,7 +15,7 @@ from tests.factories import a_record, an_admission, code_id
 from tests.sync_bench import TOPICS, Bench, seqs
 
 
-def test_the_journal_goes_out_in_order_as_it_was_written(bench: Bench) -> None:
+def test_the_journal_is_sent_in_the_order_it_was_written(bench: Bench) -> None:
     bench.scan(3)
     bench.connect()
     assert seqs(bench.sent()) == [1, 2, 3]
@@ -24,7 +24,7 @@ def test_the_journal_goes_out_in_order_as_it_was_written(bench: Bench) -> None:
     assert seqs(bench.sent()) == list(range(1, 124))
 
 
-def test_what_the_hub_has_not_acknowledged_is_sent_again(bench: Bench) -> None:
+def test_records_the_hub_has_not_acknowledged_are_sent_again(bench: Bench) -> None:
     bench.scan(3)
     bench.connect()
     bench.ack(1)
@@ -35,7 +35,7 @@ def test_what_the_hub_has_not_acknowledged_is_sent_again(bench: Bench) -> None:
     assert seqs(bench.sent()) == [1, 2, 3, 2, 3]
 
 
-def test_a_new_connection_sends_again_what_the_old_one_may_have_lost(bench: Bench) -> None:
+def test_a_new_connection_resends_what_the_old_one_may_have_lost(bench: Bench) -> None:
     bench.scan(2)
     bench.connect()
     bench.ack(1)
@@ -47,7 +47,7 @@ def test_a_new_connection_sends_again_what_the_old_one_may_have_lost(bench: Benc
     assert seqs(bench.sent()) == [2, 3]
 
 
-def test_what_an_old_link_still_says_counts_for_nothing(bench: Bench) -> None:
+def test_messages_from_an_old_link_are_ignored(bench: Bench) -> None:
     bench.connect()
     old = bench.links[-1]
     bench.step(Disconnected("gone"))
@@ -76,7 +76,7 @@ def test_an_acknowledgement_of_another_epoch_prunes_nothing(bench: Bench) -> Non
     assert bench.reader.link(bench.clock.now()).acked_seq == 2
 
 
-def test_a_restart_goes_on_above_the_last_acknowledgement(bench: Bench) -> None:
+def test_after_a_restart_sending_continues_after_the_last_acknowledgement(bench: Bench) -> None:
     bench.scan(3)
     bench.connect()
     bench.ack(2)
@@ -86,7 +86,7 @@ def test_a_restart_goes_on_above_the_last_acknowledgement(bench: Bench) -> None:
     assert seqs(bench.sent()) == [3]
 
 
-def test_a_restart_without_a_broker_does_not_begin_the_outage_anew(bench: Bench) -> None:
+def test_a_restart_without_a_broker_does_not_restart_the_outages_time(bench: Bench) -> None:
     bench.connect()
     bench.step(Disconnected("cable"))
     bench.clock.forward(30)
@@ -121,7 +121,7 @@ def test_the_cache_is_filled_from_snapshot_and_deltas(bench: Bench) -> None:
     assert bench.reader.feed("event-1", bench.clock.wall).version == 6
 
 
-def test_a_gap_in_the_feed_is_fetched_and_not_jumped(bench: Bench) -> None:
+def test_a_gap_in_the_feed_is_fetched_and_not_skipped(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission())
     late = an_admission(code_id(2))
@@ -131,7 +131,7 @@ def test_a_gap_in_the_feed_is_fetched_and_not_jumped(bench: Bench) -> None:
     assert bench.reader.feed("event-1", bench.clock.wall).version == 5
 
 
-def test_a_head_that_is_ahead_is_caught_up_with(bench: Bench) -> None:
+def test_sync_catches_up_with_a_newer_head(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission())
     bench.hear(TOPICS.head("event-1"), Head(event_id="event-1", version=9, count=2))
@@ -148,7 +148,7 @@ def test_an_older_snapshot_than_the_one_held_is_refused(bench: Bench) -> None:
     assert bench.reader.find(an_admission().code_hash).admission is not None
 
 
-def test_what_another_gate_admits_is_known_here_at_once(bench: Bench) -> None:
+def test_an_admission_at_another_gate_is_known_here_at_once(bench: Bench) -> None:
     bench.connect()
     there = a_record(gate_id="gate-2", kind=Kind.GA)
     payload = msgspec.json.encode({"v": 1, "scans": [there]})
@@ -165,7 +165,7 @@ def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
     assert seqs(bench.sent()) == [1]
 
 
-def test_the_door_is_told_how_the_link_is(bench: Bench) -> None:
+def test_the_door_learns_the_state_of_the_link(bench: Bench) -> None:
     bench.hub_is_there = True
 
     def online() -> bool:
@@ -174,13 +174,13 @@ def test_the_door_is_told_how_the_link_is(bench: Bench) -> None:
     bench.step()
     assert not online()
     bench.step(Connected())
-    bench.step(seconds=1)  # the hub has answered, and the door is told once a second
+    bench.step(seconds=1)  # the hub has answered, and the note for the door is written once a second
     assert online()
     bench.step(Disconnected("cable"))
     assert not online()
 
 
-def test_a_hub_that_is_gone_behind_a_living_broker_is_noticed_though_nothing_waits(bench: Bench) -> None:
+def test_a_hub_lost_behind_a_living_broker_is_noticed_though_nothing_waits(bench: Bench) -> None:
     bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission())
@@ -193,7 +193,7 @@ def test_a_hub_that_is_gone_behind_a_living_broker_is_noticed_though_nothing_wai
     assert not bench.reader.link(bench.clock.now()).online
     age_s = bench.reader.feed("event-1", bench.clock.wall).age_s
     assert age_s is not None
-    assert age_s >= 15  # what the hub may have changed since, nobody here can know
+    assert age_s >= 15  # the hub may have changed something since
 
 
 def test_a_hub_that_never_answers_counts_as_offline(bench: Bench) -> None:
@@ -208,7 +208,7 @@ def test_a_hub_that_never_answers_counts_as_offline(bench: Bench) -> None:
     assert bench.reader.link(bench.clock.now()).online
 
 
-def test_the_cache_ages_from_when_it_was_last_known_to_be_current(bench: Bench) -> None:
+def test_the_age_of_the_cache_counts_from_when_it_was_last_known_current(bench: Bench) -> None:
     bench.hub_is_there = True
     bench.connect()
     bench.serve(an_admission())
@@ -232,7 +232,7 @@ def test_status_is_retained_and_the_last_will_says_offline(bench: Bench) -> None
     assert (will_topic, decode(will, GateStatus).online) == (TOPICS.status("gate-1"), False)
 
 
-def test_status_tells_how_the_door_is(bench: Bench) -> None:
+def test_the_status_includes_the_state_of_the_door(bench: Bench) -> None:
     now = bench.clock.now()
     live = Live(
         at=now.wall,
@@ -252,7 +252,7 @@ def test_status_tells_how_the_door_is(bench: Bench) -> None:
     assert (status.parts["camera"], status.parts["screen"], status.counters["scans"]) == ("gone", "ok", 7)
 
 
-def test_a_door_that_stands_still_is_told_without_what_it_once_was(bench: Bench) -> None:
+def test_the_status_of_a_stopped_door_has_no_old_values(bench: Bench) -> None:
     bench.connect()
     bench.step(seconds=11)
     status = told(bench)
@@ -263,11 +263,9 @@ def told(bench: Bench) -> GateStatus:
     return decode([p for t, p, _ in bench.links[-1].published if t.endswith("/status")][-1], GateStatus)
 
 
-def test_a_link_that_stands_while_connected_is_seen_by_the_watchdog(bench: Bench) -> None:
+def test_a_stuck_link_is_seen_by_the_watchdog_while_connected(bench: Bench) -> None:
     before = bench.sync.turns()
-    assert (
-        bench.sync.turns().link > before.link
-    )  # not connected: a connection being made has its own time-out
+    assert bench.sync.turns().link > before.link  # not connected: a connection attempt has its own time-out
     bench.connect()
     first, second = bench.sync.turns(), bench.sync.turns()
     assert (second.link, second.service) == (first.link, first.service + 1)
@@ -275,7 +273,7 @@ def test_a_link_that_stands_while_connected_is_seen_by_the_watchdog(bench: Bench
     assert bench.sync.turns().link == first.link + 1
 
 
-def test_a_fetcher_that_stands_is_seen_by_the_watchdog(bench: Bench) -> None:
+def test_a_stuck_fetcher_is_seen_by_the_watchdog(bench: Bench) -> None:
     first, second = bench.sync.turns(), bench.sync.turns()
     assert second.fetcher == first.fetcher
     bench.fetched += 1

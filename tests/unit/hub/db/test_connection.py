@@ -7,7 +7,7 @@ from psycopg.conninfo import conninfo_to_dict
 from hub.db.connection import conninfo
 
 
-def test_a_network_that_goes_silent_is_noticed_in_seconds_whether_something_is_asked_or_not() -> None:
+def test_a_silent_network_is_noticed_in_11_s_with_or_without_a_query() -> None:
     made = {key: str(value) for key, value in conninfo_to_dict(conninfo("host=h dbname=d")).items()}
     silent = int(made["keepalives_idle"]) + int(made["keepalives_interval"]) * int(made["keepalives_count"])
     assert silent == 11
@@ -15,5 +15,5 @@ def test_a_network_that_goes_silent_is_noticed_in_seconds_whether_something_is_a
     assert int(made["connect_timeout"]) < silent
 
 
-def test_what_the_dsn_says_goes_before() -> None:
+def test_settings_in_the_dsn_take_precedence() -> None:
     assert conninfo_to_dict(conninfo("host=h dbname=d tcp_user_timeout=5"))["tcp_user_timeout"] == "5"

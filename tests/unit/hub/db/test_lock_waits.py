@@ -1,4 +1,4 @@
-"""Who is in the way in Postgres is told once, and when it is over."""
+"""Sessions that block the hub in Postgres are reported once, and again when they no longer do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def holder(pid: int = 1) -> BlockingSession:
     return BlockingSession(pid=pid, login="anon", application="psql", address="10.0.0.9", waiting=1)
 
 
-def test_who_is_in_the_way_for_a_while_is_told_once_and_that_it_is_over() -> None:
+def test_a_session_that_blocks_for_a_while_is_reported_once_and_so_is_its_end() -> None:
     holders = BlockingSessions()
     assert holders.look([holder()], 0.0) == ([], [])
     assert holders.look([holder()], PATIENCE_S) == ([(holder(), PATIENCE_S)], [])
@@ -23,13 +23,13 @@ def test_who_is_in_the_way_for_a_while_is_told_once_and_that_it_is_over() -> Non
     assert holders.look([], 90.0) == ([], [])
 
 
-def test_whoever_goes_on_by_itself_is_not_told_of() -> None:
+def test_sessions_that_block_only_briefly_are_not_reported() -> None:
     holders = BlockingSessions()
     for second in range(10):
         assert holders.look([holder(second)], second * GONE_S) == ([], [])
 
 
-def test_a_hub_that_lets_go_for_a_moment_waits_for_the_same_still() -> None:
+def test_a_short_break_in_a_block_does_not_restart_its_time() -> None:
     holders = BlockingSessions()
     holders.look([holder()], 0.0)
     holders.look([], PATIENCE_S / 2)
@@ -37,7 +37,7 @@ def test_a_hub_that_lets_go_for_a_moment_waits_for_the_same_still() -> None:
 
 
 @given(st.lists(st.lists(st.integers(1, 50), max_size=20), max_size=200))
-def test_however_many_are_in_the_way_the_log_has_a_line_in_ten_seconds(seen: list[list[int]]) -> None:
+def test_however_many_sessions_block_the_log_gets_one_line_in_ten_seconds(seen: list[list[int]]) -> None:
     holders = BlockingSessions()
     told = [
         number * 0.5

@@ -1,4 +1,4 @@
-"""The hub's statements have names of their own: of two with one name, one would silently be the other."""
+"""The hub's statements have unique names: of two with the same name, one would silently replace the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gate.common.named_queries import parse_queries
 from hub.db.statements import query, sql_folder
 
 
-def test_no_name_stands_in_two_files() -> None:
+def test_no_statement_name_is_in_two_files() -> None:
     names: Counter[str] = Counter()
     for file in (sql_folder() / "queries").iterdir():
         names.update(parse_queries(file.read_text(encoding="utf-8")).keys())

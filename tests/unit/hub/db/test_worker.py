@@ -1,4 +1,4 @@
-"""A worker's outage is logged once and its end once; no exception ends its thread."""
+"""A worker's outage and its end are each logged once; no exception ends its thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.patience import PATIENCE_S
 
 @pytest.fixture(autouse=True)
 def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Every connection that was opened; none is real, and none waits for the next."""
+    """Every connection that was opened; none is real, and a worker reconnects without waiting."""
     opened: list[Any] = []
 
     def connect(_dsn: str, autocommit: bool) -> Any:
@@ -33,7 +33,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 class Turns:
-    """Fails as often as it is told to, then works; `done` after two good turns."""
+    """Fails with the given failures, then works; `done` is set after two good turns."""
 
     def __init__(self, *failures: Exception) -> None:
         self._failures = list(failures)
@@ -68,7 +68,7 @@ def test_a_bug_is_logged_once_and_tried_again() -> None:
     assert log_of(Turns(ZeroDivisionError(), ZeroDivisionError())) == [("error", "feed"), DOWN, BACK]
 
 
-def test_an_error_of_a_worker_that_was_stopped_is_no_outage() -> None:
+def test_an_error_of_a_stopped_worker_is_not_an_outage() -> None:
     started = threading.Event()
 
     def turn(_conn: object, stop: threading.Event) -> None:
@@ -81,7 +81,7 @@ def test_an_error_of_a_worker_that_was_stopped_is_no_outage() -> None:
     assert lines == []
 
 
-def test_each_connection_is_set_up_and_a_pause_may_be_of_use(connections: list[Any]) -> None:
+def test_each_connection_is_set_up_and_each_pause_runs_the_given_function(connections: list[Any]) -> None:
     begun: list[Any] = []
     pauses: list[None] = []
     turns = Turns(DatabaseDownError("away"))

@@ -1,4 +1,4 @@
-"""The broker's list: for any gates the database permits, each may do what the protocol says, and no more."""
+"""The broker's list: of any gates the database allows, each may do what the protocol says and no more."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
 names = st.from_regex(r"\A[A-Za-z0-9_.-]{1,64}\Z").filter(
     lambda name: not name.lower().startswith("maguey-hub")
 )
-"""What a gate may be called (`gates_gate_id_topic`, `gates_not_the_hub`)."""
+"""Valid gate ids (`gates_gate_id_topic`, `gates_not_the_hub`)."""
 venues = st.from_regex(r"\A[A-Za-z0-9_.-]{1,64}\Z")
 
 
 class Plugin:
-    """What Mosquitto's plugin does with the file (2.0.11, plugins/dynamic-security/acl.c)."""
+    """Reads the file as Mosquitto's plugin does (2.0.11, plugins/dynamic-security/acl.c)."""
 
     def __init__(self, text: str) -> None:
         made = json.loads(text)
@@ -39,7 +39,7 @@ class Plugin:
         return list(itertools.chain.from_iterable(self._roles[role["rolename"]] for role in roles))
 
     def may(self, name: str, way: str, topic: str) -> bool:
-        """Publish or receive: the first that applies."""
+        """Whether a client may publish or receive: the first matching rule decides."""
         return next(
             (
                 acl["allow"]
@@ -70,7 +70,7 @@ def topics_of(venue: str, gates: Sequence[str]) -> list[str]:
 
 
 @given(venue=venues, other=venues, gates=st.lists(names, min_size=1, max_size=4, unique=True), stranger=names)
-def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_else(
+def test_each_gate_may_use_its_own_and_the_common_topics_and_no_others(
     venue: str, other: str, gates: list[str], stranger: str
 ) -> None:
     plugin, topics = Plugin(broker_list_text(venue, gates)), Topics(venue=venue)
@@ -89,7 +89,7 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
         if one in gates:
             said = set(topics.publications(one))
             heard = common | {topics.ack(one), topics.grants(one), topics.commands(one)}
-            heard -= said  # nobody hears itself
+            heard -= said  # no gate receives its own messages
         assert {topic for topic in where if plugin.may(one, "publishClientSend", topic)} == said
         assert {topic for topic in where if plugin.may(one, "publishClientReceive", topic)} == heard
         wanted = {*where, *itertools.chain.from_iterable(map(topics.subscriptions, everybody)), "#", "+/#"}
@@ -101,13 +101,13 @@ def test_each_gate_may_do_what_is_its_own_and_what_is_everybodys_and_nothing_els
 
 
 @given(gates=st.lists(names, max_size=5), shuffled=st.randoms(use_true_random=False))
-def test_the_same_gates_are_the_same_text(gates: list[str], shuffled: Any) -> None:
+def test_the_same_gates_in_any_order_give_the_same_text(gates: list[str], shuffled: Any) -> None:
     again = [*gates, *gates]
     shuffled.shuffle(again)
     assert broker_list_text("maguey", again) == broker_list_text("maguey", gates)
 
 
-def test_another_gate_is_lines_more_and_changes_none() -> None:
+def test_another_gate_adds_lines_and_changes_none() -> None:
     before, after = (
         broker_list_text("maguey", gates).splitlines() for gates in (["a", "c"], ["a", "b", "c"])
     )
@@ -120,7 +120,9 @@ def test_another_gate_is_lines_more_and_changes_none() -> None:
     name=st.text("ab", max_size=63),
     wrong=st.sampled_from(["+", "#", "/", "$", "%u", " ", "\0", "\n", "ñ", "\ud800", '"', "\\"]),
 )
-def test_a_name_that_could_stand_for_others_is_refused(where: int, name: str, wrong: str) -> None:
+def test_a_name_with_a_wildcard_or_another_special_character_is_refused(
+    where: int, name: str, wrong: str
+) -> None:
     bad = name[:where] + wrong + name[where:]
     with pytest.raises(ListError, match="Nothing was written"):
         broker_list_text("maguey", ["gate-1", bad])
@@ -129,6 +131,6 @@ def test_a_name_that_could_stand_for_others_is_refused(where: int, name: str, wr
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "maguey-hub", "Maguey-Hub-2", "+", "gates/+", "gate-1\n"])
-def test_no_id_and_the_hubs_own_are_refused(name: str) -> None:
+def test_an_invalid_id_and_the_hubs_own_are_refused(name: str) -> None:
     with pytest.raises(ListError):
         broker_list_text("maguey", [name])

@@ -1,4 +1,4 @@
-"""What a gate may send the hub: far above the busiest door, and bounded (protocol 4.5, Fairness)."""
+"""A gate may send far more than the busiest door does, but not without limit (protocol 4.5, Fairness)."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def sends(budgets: GateBudgets, gate: str, cost: dict[str, float]) -> bool:
 
 
 @given(st.lists(st.floats(0.0, 5.0), min_size=1, max_size=300))
-def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
-    """Two guests a second, each a scan and a passage, a message each, in any rhythm."""
+def test_the_busiest_door_is_never_delayed(waits: list[float]) -> None:
+    """Two guests a second in any rhythm, each with a scan and a passage, in a message each."""
     clock = Clock()
     budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     one = {"messages": 1.0, "records": 1.0, "admissions": 0.0, "repeats": 0.0}
@@ -54,8 +54,8 @@ def test_the_busiest_door_is_never_held_up(waits: list[float]) -> None:
             assert sends(budgets, "gate-1", one)
 
 
-def test_a_nights_backlog_comes_at_once() -> None:
-    """A gate that let in two a second all night, and was alone: every batch is taken when it is back."""
+def test_a_nights_backlog_is_taken_at_once() -> None:
+    """From a gate that admitted two a second all night while offline, every batch is taken."""
     clock = Clock()
     budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     budgets.set_absences({"gate-1": NIGHT_S})
@@ -63,7 +63,7 @@ def test_a_nights_backlog_comes_at_once() -> None:
     assert all(sends(budgets, "gate-1", cost) for _ in range(2 * 2 * NIGHT_S // BATCH_LIMIT))
 
 
-def test_the_backlog_of_twenty_gates_comes_at_once() -> None:
+def test_the_backlogs_of_twenty_gates_are_taken_at_once() -> None:
     clock = Clock()
     budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), clock)
     budgets.set_absences({f"gate-{n}": 3600.0 for n in range(20)})
@@ -88,8 +88,8 @@ def test_records_without_admissions_are_bounded_too() -> None:
     assert sum(sends(budgets, "gate-1", cost) for _ in range(1000)) * BATCH_LIMIT <= 1250
 
 
-def test_what_the_hub_had_already_is_nothing_new() -> None:
-    """A salvaged journal comes again, all of it, under other numbers."""
+def test_records_the_hub_already_has_count_only_as_repeats() -> None:
+    """A salvaged journal is sent again as a whole, under other numbers."""
     budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     again = batch(BATCH_LIMIT, BATCH_LIMIT)
     cost = cost_of(again, BATCH_LIMIT * RECORD, frozenset(one.scan_id for one in again.records))
@@ -97,13 +97,13 @@ def test_what_the_hub_had_already_is_nothing_new() -> None:
     assert all(sends(budgets, "gate-1", cost) for _ in range(1500))
 
 
-def test_long_records_and_what_cannot_be_read_count_by_their_length() -> None:
+def test_long_records_and_unreadable_ones_count_by_their_length() -> None:
     assert cost_of(batch(1, 1), 10 * RECORD_BYTES)["records"] == 10
     bad = Batch(quarantined=(Quarantined(topic="t", gate_id="gate-1", raw=b"x" * 1_000_000, error="?"),))
     assert cost_of(bad, 1_000_000)["records"] == 32  # the quarantine keeps 64 KiB of it
 
 
-def test_a_thousand_and_more_names_take_a_bounded_memory() -> None:
+def test_any_number_of_gate_names_takes_bounded_memory() -> None:
     budgets = GateBudgets(rates_of_scans(GUESTS_PER_S), Clock())
     for number in range(GATES_LIMIT + 500):
         sends(budgets, f"gate-{number}", {"messages": 1.0})

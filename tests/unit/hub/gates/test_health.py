@@ -1,4 +1,4 @@
-"""How a gate is, in plain words, and what of that somebody should look at."""
+"""A gate's health in plain words, and whether somebody should look at it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NIGHT: dict[str, Any] = {"code": "PF", "version": 7, "state": "in sync", "behind
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    """A gate of which all is well; `changes` as the test needs them."""
+    """A healthy gate, with the changes a test needs."""
     return {
         "gate_id": "gate-1", "name": "GATE 1", "revoked": False, "link": "online", "heard_at": NOW,
         "said_at": NOW, "version": "0.1.0", "epoch": "e1", "last_seq": 40, "isolated": False, "door": True,
@@ -24,7 +24,7 @@ def row(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def test_all_is_well() -> None:
+def test_a_healthy_gate_worries_nobody() -> None:
     line = health_of(row(), NOW)
     words = (line.gate, line.link, line.scans, line.nights, line.clock, line.door, line.version)
     assert words == ("gate-1", "online", "all 40 here", "in sync", "±12 ms", "ok", "0.1.0")
@@ -56,7 +56,7 @@ def test_all_is_well() -> None:
         ({"way": "held_open", "parts": {"camera": "gone"}}, "door", "held open, 1 trouble"),
     ],
 )
-def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words: str) -> None:
+def test_a_state_that_needs_attention_is_marked(changes: dict[str, Any], field: str, words: str) -> None:
     line = health_of(row(**changes), NOW)
     assert (getattr(line, field), line.worry) == (words, True)
 
@@ -78,30 +78,30 @@ def test_what_somebody_should_look_at(changes: dict[str, Any], field: str, words
         ({"name": "YARD"}, "gate", "gate-1 (YARD)"),
     ],
 )
-def test_what_is_told_and_worries_nobody(changes: dict[str, Any], field: str, words: str) -> None:
+def test_a_normal_state_is_shown_without_a_mark(changes: dict[str, Any], field: str, words: str) -> None:
     line = health_of(row(**changes), NOW)
     assert (getattr(line, field), line.worry) == (words, False)
 
 
-def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told() -> None:
+def test_a_gate_that_claims_tickets_and_admits_nobody_is_reported() -> None:
     line = health_of(row(unused_grants=51), NOW)
     assert (line.worry, line.door, "granted 51 tickets" in line.troubles[0]) == (True, "ok", True)
 
 
-def test_a_gate_that_sends_too_much_is_told() -> None:
+def test_a_gate_that_sends_too_much_is_reported() -> None:
     line = health_of(row(flooding_at=NOW - timedelta(minutes=3)), NOW)
     assert (line.worry, line.door) == (True, "ok")
     assert "more than any door can, seen 3 min ago" in line.troubles[0]
 
 
-def test_what_a_gate_says_of_others_that_send_too_much_is_told() -> None:
+def test_a_gates_report_of_others_that_send_too_much_is_shown() -> None:
     line = health_of(row(sees_flooding=["gate-9", "gate-3"]), NOW)
     assert (line.worry, line.troubles) == (
         True, ("it reports gates that send more than any door can: gate-3, gate-9",),
     )  # fmt: skip
 
 
-def test_a_gates_own_words_move_no_terminal() -> None:
+def test_control_characters_from_a_gate_do_not_reach_the_terminal() -> None:
     line = health_of(row(way="\x1b[2J", version="\x1b]0;x", parts={"a\n": "b\x1b[31m"}), NOW)
     assert all(text.isprintable() for text in (line.door, line.version, *line.troubles))
 
@@ -109,7 +109,7 @@ def test_a_gates_own_words_move_no_terminal() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.4, "0 s"), (59.9, "59 s"), (60, "1 min"), (7200, "2 h"), (200_000, "2 d")]
 )
-def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
+def test_a_span_is_given_in_its_largest_unit(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
@@ -124,7 +124,7 @@ def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
         ("recorded", "refused", "it did not open\x1b[2J", "which replied: refused, it did not open?[2J"),
     ],
 )
-def test_what_became_of_an_order_is_told_in_words(
+def test_the_outcome_of_an_order_is_given_in_words(
     state: str, outcome: str | None, why: str, words: str
 ) -> None:
     order = {"gate_id": "gate-1", "action": "release", "actor": "Ana", "reason": "a pram", "issued_at": NOW}

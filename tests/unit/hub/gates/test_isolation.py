@@ -1,4 +1,4 @@
-"""Each night's policy, homes and lonely gates in plain words, and what of that somebody should act on."""
+"""Each night's isolation policy, home gates and isolated gates in plain words, and what needs action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 30, 23, tzinfo=UTC)
 
 
 def night(policy: str = "home_gate", **changes: Any) -> dict[str, Any]:
-    """As `gate_health` has it: JSON, so its times are text."""
+    """A night as in `gate_health`: JSON, so its times are text."""
     doors, ends = (NOW + timedelta(hours=hours) for hours in (-1, 5))
     return {
         "event_id": "e-pf", "code": "PF", "isolation_policy": policy, "home_gates": ["gate-1", "gate-2"],
@@ -34,22 +34,22 @@ def only(*gates: dict[str, Any]) -> NightRules:
 
 
 @pytest.mark.parametrize(("policy", "word"), [("admit", "flags"), ("deny", "refuses"), ("home_gate", "own")])
-def test_each_policy_is_told_with_what_it_means(policy: str, word: str) -> None:
+def test_each_policy_is_shown_with_its_meaning(policy: str, word: str) -> None:
     told = only(gate(1, night(policy)))
     assert (told.title.startswith(f"PF, policy {policy}: "), word in told.title) == (True, True)
 
 
-def test_homes_and_retired_gates_are_told_apart() -> None:
+def test_home_gates_and_retired_gates_are_listed_apart() -> None:
     told = only(gate(1, night(retired_gates=["gate-2"])))
     assert told.facts == ("home gates: gate-1", "retired: gate-2")
 
 
 @pytest.mark.parametrize("policy", ["admit", "deny"])
-def test_homes_are_of_one_policy_only(policy: str) -> None:
+def test_home_gates_are_listed_only_under_the_home_gate_policy(policy: str) -> None:
     assert only(gate(1, night(policy)), gate(2, revoked=True)) == only(gate(1, night(policy)))
 
 
-def test_who_cannot_ask_is_named_and_may_as_well_be_off() -> None:
+def test_gates_that_cannot_reach_the_hub_are_named_as_isolated_or_off() -> None:
     of_pf = night("admit")
     told = only(
         gate(1, of_pf),
@@ -71,7 +71,7 @@ def test_who_cannot_ask_is_named_and_may_as_well_be_off() -> None:
         ({"link": "offline"}, "If it is dead, switch it off, then: maguey-hub retire gate-2 --event PF"),
     ],
 )
-def test_a_home_that_cannot_be_asked_is_to_be_retired(changes: dict[str, Any], words: str) -> None:
+def test_an_unreachable_home_gate_should_be_retired(changes: dict[str, Any], words: str) -> None:
     (trouble,) = only(gate(1, night()), gate(2, night(), **changes)).troubles
     assert trouble.endswith(words)
     assert only(gate(1, night()), gate(2, night(retired_gates=["gate-2"]), **changes)).troubles == ()
@@ -84,7 +84,7 @@ def test_tickets_should_be_divided_before_the_doors_open(minutes: int, worries: 
     assert (told.facts[0], bool(told.troubles)) == ("home gates: none yet", worries)
 
 
-def test_the_next_night_comes_first_and_one_that_is_over_not_at_all() -> None:
+def test_the_next_night_comes_first_and_past_nights_are_left_out() -> None:
     over = night(event_id="e-o", code="OV", ends_at=(NOW - timedelta(minutes=1)).isoformat())
     later = night(event_id="e-a", code="AA", doors_open_at=(NOW + timedelta(days=1)).isoformat())
     told = nights_of([gate(1, over, later), gate(2, night())], NOW)
@@ -92,7 +92,7 @@ def test_the_next_night_comes_first_and_one_that_is_over_not_at_all() -> None:
 
 
 def test_a_cancelled_night_admits_nobody_whatever_its_policy_and_gates() -> None:
-    """Listed as any other it seemed to admit; and nobody has to retire a gate for it."""
+    """Listed like other nights it would seem to admit guests, and no gate has to be retired for it."""
     off = night(home_gates=[], retired_gates=["gate-2"])
     (told,) = nights_of([gate(1, off, isolated=True), gate(2, off, revoked=True)], NOW, cancelled={"e-pf"})
     assert told == NightRules(title="PF, cancelled: no gate admits anybody.", facts=(), troubles=())

@@ -1,4 +1,4 @@
-"""The key that opens every gate: only its owner may read it, and a gate takes its line as printed."""
+"""The key that opens every gate: only its owner may read it, and its printed line fits gate.toml."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def key_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_gate_with_the_printed_line_follows_what_the_key_signs(key_file: Path, tmp_path: Path) -> None:
+def test_a_gate_with_the_printed_line_accepts_orders_the_key_signs(key_file: Path, tmp_path: Path) -> None:
     key = read_key(key_file)
     file = tmp_path / "gate.toml"
     file.write_text(
@@ -48,7 +48,7 @@ def test_a_gate_with_the_printed_line_follows_what_the_key_signs(key_file: Path,
     assert unseal(seal(command, "C1", key), command_keys(gate), gate.gate_id, now) == command
 
 
-def test_it_is_made_for_its_owner_only_and_never_over_another(key_file: Path) -> None:
+def test_a_key_file_is_private_and_never_overwritten(key_file: Path) -> None:
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     before = key_file.read_bytes()
     with pytest.raises(KeyFileError, match="exists already"):
@@ -56,19 +56,19 @@ def test_it_is_made_for_its_owner_only_and_never_over_another(key_file: Path) ->
     assert key_file.read_bytes() == before
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="Choose a folder"):
         make_key(tmp_path / "none" / "command.key")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610, 0o660])
-def test_a_key_that_others_may_touch_is_refused(key_file: Path, mode: int) -> None:
+def test_a_key_file_accessible_to_others_is_refused(key_file: Path, mode: int) -> None:
     key_file.chmod(mode)
     with pytest.raises(ConfigError, match=f"mode {mode:04o}.*chmod 600"):
         read_key(key_file)
 
 
-def test_what_is_no_such_key_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_ed25519_key_is_refused_in_words(tmp_path: Path) -> None:
     other = generate_private_key(SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -82,7 +82,7 @@ def test_what_is_no_such_key_is_refused_in_words(tmp_path: Path) -> None:
         read_key(tmp_path / "none")
 
 
-def test_without_a_key_one_is_told_how_to_make_one() -> None:
+def test_without_a_key_the_error_says_how_to_make_one() -> None:
     with pytest.raises(ConfigError, match="maguey-hub command-key --out FILE"):
         signer(Commands())
 
@@ -102,7 +102,9 @@ def test_a_signer_does_not_show_its_key(key_file: Path) -> None:
         valid_s=st.integers(-5, LONGEST_LIFE_S + 5),
     )
 )
-def test_an_order_is_refused_here_or_followed_there(key_file_of_all: Path, order: GateOrder) -> None:
+def test_an_order_is_refused_when_made_or_accepted_by_the_gate(
+    key_file_of_all: Path, order: GateOrder
+) -> None:
     key = read_key(key_file_of_all)
     try:
         command = make_command(order, NOW)
@@ -138,13 +140,13 @@ def key_file_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"gate_id": "+"}, "is no gate's id"),
     ],
 )
-def test_what_makes_no_sense_is_not_signed(changes: dict[str, object], why: str) -> None:
+def test_an_invalid_order_is_not_signed(changes: dict[str, object], why: str) -> None:
     order = GateOrder(gate_id="gate-1", action="release", reason="a pram", actor="Ana")
     with pytest.raises(UsageError, match=why):
         make_command(msgspec.structs.replace(order, **changes), NOW)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_mistakes_in_an_order_are_reported_at_once() -> None:
     order = GateOrder(gate_id="gate/1", action="open", reason=" ", actor="", text="hello", valid_s=0)
     with pytest.raises(UsageError) as told:
         make_command(order, NOW)
@@ -153,7 +155,9 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert all(name in words for name in ("GATE:", "ACTION:", "--text:", "--reason:", "--actor:", "--valid:"))
 
 
-def test_an_order_of_another_key_is_refused_at_the_door(key_file: Path, key_file_of_all: Path) -> None:
+def test_an_order_signed_with_another_key_is_refused_at_the_door(
+    key_file: Path, key_file_of_all: Path
+) -> None:
     command = make_command(GateOrder(gate_id="gate-1", action="release", reason="r", actor="a"), NOW)
     sealed = seal(command, "C1", read_key(key_file))
     now = Now(wall=NOW, monotonic_ms=1, boot_id="b", clock="synced")

@@ -12,7 +12,7 @@ from hub.mqtt.client import READ_AHEAD, ReadAhead
 
 
 @given(sent=st.binary(min_size=1, max_size=300), sizes=st.lists(st.integers(1, 40), min_size=1))
-def test_small_pieces_are_all_of_what_came_in_order(sent: bytes, sizes: list[int]) -> None:
+def test_reading_in_small_pieces_gives_every_byte_in_order(sent: bytes, sizes: list[int]) -> None:
     theirs, ours = socket.socketpair()
     with theirs, ours:
         ahead = ReadAhead(ours)
@@ -27,7 +27,7 @@ def test_small_pieces_are_all_of_what_came_in_order(sent: bytes, sizes: list[int
     assert got == sent
 
 
-def test_nothing_there_is_no_end() -> None:
+def test_an_empty_socket_is_not_taken_for_its_end() -> None:
     theirs, ours = socket.socketpair()
     with theirs, ours:
         ours.setblocking(False)
@@ -40,7 +40,7 @@ def test_nothing_there_is_no_end() -> None:
             ahead.recv(1)
 
 
-def test_the_end_is_seen_after_everything_that_came_before_it() -> None:
+def test_the_end_is_seen_after_all_bytes_before_it() -> None:
     theirs, ours = socket.socketpair()
     with theirs, ours:
         ahead = ReadAhead(ours)
@@ -50,7 +50,7 @@ def test_the_end_is_seen_after_everything_that_came_before_it() -> None:
         assert ahead.recv(1) == b""
 
 
-def test_whatever_else_is_asked_is_the_sockets() -> None:
+def test_other_attributes_are_the_sockets() -> None:
     theirs, ours = socket.socketpair()
     with theirs, ours:
         assert ReadAhead(ours).fileno() == ours.fileno()

@@ -1,4 +1,4 @@
-"""What has arrived is handed out in turn, whoever sends most (protocol 4.5, Fairness)."""
+"""Messages are handed out to the gates' turns, however much one gate sends (protocol 4.5, Fairness)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def drained(inbox: FairInbox) -> list[Delivery]:
     return found
 
 
-def test_an_honest_gates_one_message_waits_for_one_of_a_flooder() -> None:
+def test_an_honest_gates_message_waits_for_only_one_of_a_flooder() -> None:
     inbox = FairInbox()
     for mid in range(50_000):
         inbox.put(message("flooder", mid))
@@ -32,14 +32,14 @@ def test_an_honest_gates_one_message_waits_for_one_of_a_flooder() -> None:
     assert [found.topic.split("/")[4] for found in drained(inbox)[:2]] == ["flooder", "honest"]
 
 
-def test_what_goes_beyond_a_gates_place_is_not_kept() -> None:
+def test_messages_beyond_a_gates_limit_are_not_kept() -> None:
     inbox = FairInbox()
     kept = [inbox.put(message("gate-1", mid)) for mid in range(HELD_MESSAGES + 5)]
     assert kept == [True] * HELD_MESSAGES + [False] * 5
     assert inbox.put(message("gate-2"))
 
 
-def test_a_gates_bytes_are_bounded_however_few_its_messages() -> None:
+def test_a_gates_bytes_are_bounded_however_few_its_messages_are() -> None:
     inbox = FairInbox()
     large = message("gate-1", payload=bytes(HELD_BYTES // 4))
     assert [inbox.put(large) for _ in range(5)] == [True] * 4 + [False]
@@ -53,14 +53,14 @@ def test_one_message_larger_than_the_bound_is_taken_alone() -> None:
     assert not inbox.put(message("gate-1"))
 
 
-def test_all_that_a_gate_says_is_in_one_order() -> None:
+def test_all_messages_of_a_gate_stay_in_order() -> None:
     inbox = FairInbox()
     for mid, leaf in enumerate(("claims", "status", "claims")):
         inbox.put(message("gate-1", mid, leaf=leaf))
     assert [found.mid for found in drained(inbox)] == [0, 1, 2]
 
 
-def test_nothing_comes_out_of_an_empty_one() -> None:
+def test_an_empty_inbox_raises_empty() -> None:
     inbox = FairInbox()
     with pytest.raises(queue.Empty):
         inbox.get_nowait()
@@ -68,7 +68,7 @@ def test_nothing_comes_out_of_an_empty_one() -> None:
         inbox.get(timeout=0.0)
 
 
-def test_whoever_waits_is_woken() -> None:
+def test_a_waiting_reader_is_woken() -> None:
     inbox = FairInbox()
     found: list[Delivery] = []
     waiting = threading.Thread(target=lambda: found.append(inbox.get(timeout=PATIENCE_S)))
@@ -79,7 +79,7 @@ def test_whoever_waits_is_woken() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=200))
-def test_each_gates_order_is_kept_and_nobody_waits_for_two_of_another(
+def test_each_gates_order_is_kept_and_no_gate_waits_for_two_messages_of_another(
     steps: list[tuple[str, bool]],
 ) -> None:
     inbox, number = FairInbox(), 0

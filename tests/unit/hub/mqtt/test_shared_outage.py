@@ -1,4 +1,4 @@
-"""An outage that several links see is one in the log."""
+"""An outage that several links notice is logged once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hub.mqtt.shared_outage import SharedOutage
 LINKS = ("scans", "claims", "status")
 
 
-def test_three_links_that_lose_one_broker_are_one_outage_in_the_log() -> None:
+def test_three_links_that_lose_one_broker_log_one_outage() -> None:
     outage = SharedOutage("broker")
     with capture_logs() as logs:
         for _ in range(2):
@@ -24,7 +24,7 @@ def test_three_links_that_lose_one_broker_are_one_outage_in_the_log() -> None:
     ]
 
 
-def test_it_is_back_only_when_the_last_link_has_it() -> None:
+def test_the_broker_has_recovered_only_when_every_link_has_it_back() -> None:
     outage = SharedOutage("broker")
     outage.began("scans", "gone")
     outage.began("claims", "gone")
@@ -34,7 +34,7 @@ def test_it_is_back_only_when_the_last_link_has_it() -> None:
     assert logs == []
 
 
-def test_a_link_that_lost_it_and_was_not_asked_yet_keeps_the_outage_on() -> None:
+def test_a_link_that_has_not_retried_yet_keeps_the_outage_open() -> None:
     outage = SharedOutage("broker")
     outage.lost("scans")
     outage.lost("claims")
@@ -46,7 +46,7 @@ def test_a_link_that_lost_it_and_was_not_asked_yet_keeps_the_outage_on() -> None
     assert len(logs) == 2
 
 
-def test_what_is_lost_for_a_moment_is_not_logged() -> None:
+def test_a_broker_lost_for_a_moment_is_not_logged() -> None:
     outage = SharedOutage("broker")
     with capture_logs() as logs:
         outage.lost("scans")
@@ -54,7 +54,7 @@ def test_what_is_lost_for_a_moment_is_not_logged() -> None:
     assert logs == []
 
 
-def test_a_link_that_is_closed_says_nothing_of_the_broker() -> None:
+def test_closing_a_link_is_no_recovery_of_the_broker() -> None:
     outage = SharedOutage("broker")
     outage.began("scans", "gone")
     with capture_logs() as logs:

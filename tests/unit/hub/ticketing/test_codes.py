@@ -14,7 +14,7 @@ from hub.ticketing.codes import pass_code, printed_json, sign, ticket_code
 
 
 @pytest.mark.parametrize("make", [lambda s: ticket_code("PF", date(2025, 1, 15), s), pass_code])
-def test_a_code_is_one_of_ours(make: object) -> None:
+def test_a_made_code_is_read_as_ours(make: object) -> None:
     code = parse(make(random.Random(1)).encode())  # type: ignore[operator]
     assert isinstance(code, Code)
     assert code.check_ok
@@ -26,7 +26,7 @@ def test_a_ticket_code_names_event_and_night() -> None:
     assert (code.event_code, code.event_date) == ("PF", "20250115")
 
 
-def test_the_printed_json_is_proved_by_the_hash_of_its_signature() -> None:
+def test_the_printed_json_is_proven_by_the_hash_of_its_signature() -> None:
     import hashlib
 
     code = pass_code(random.Random(1))

@@ -1,4 +1,4 @@
-"""What a stranger may read at ``/schema``: the way gates ask, and nothing of this hub (protocol 4.4)."""
+"""What a stranger may read at ``/schema``: the gates' requests, and nothing about this hub (protocol 4.4)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_the_schema_lists_the_gates_routes_and_the_probes_only() -> None:
     }
 
 
-def test_the_schema_names_nothing_of_the_hubs_configuration() -> None:
-    """Neither as a value nor as an example: it is the same text for every venue."""
+def test_the_schema_reveals_nothing_of_the_hubs_configuration() -> None:
+    """Neither as a value nor as an example: the text is the same for every venue."""
     told = json.dumps(make_app(CONFIG).openapi_schema.to_schema())
     assert "of-secrets" not in told
     other = msgspec.structs.replace(CONFIG, venue="another", postgres=Postgres(dsn="host=other"))
     assert json.dumps(make_app(other).openapi_schema.to_schema()) == told
 
 
-def test_the_schema_speaks_of_no_token_hash_and_no_table_of_the_database() -> None:
+def test_the_schema_mentions_no_token_hash_and_no_database() -> None:
     told = json.dumps(make_app(CONFIG).openapi_schema.to_schema()).lower()
     assert not [word for word in ("token_hash", "sha-256", "postgres", "dsn", "select ") if word in told]

@@ -1,4 +1,4 @@
-"""Which connections of the web side give way: never a gate's for a stranger."""
+"""Which connections of the web side are dropped: never a gate's for a stranger's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
+def test_connections_are_bounded_and_no_stranger_displaces_a_gate(
     events: list[tuple[str, str | int, int]],
 ) -> None:
     lines: ConnectionSlots[int] = ConnectionSlots(MOST, OF_ADDRESS, OF_GATE)
@@ -47,7 +47,7 @@ def test_there_are_never_too_many_and_no_stranger_puts_a_gate_out(
             assert same <= {"address": OF_ADDRESS, "gate": OF_GATE, "proxy": MOST}[owner.kind]
 
 
-def test_of_one_address_the_oldest_gives_way_and_of_all_the_oldest_of_who_has_most() -> None:
+def test_the_oldest_connection_of_the_greediest_address_is_dropped_first() -> None:
     lines: ConnectionSlots[str] = ConnectionSlots(most=4, most_of_address=3)
     mine, theirs = ConnectionOwner("address", "mine"), ConnectionOwner("address", "theirs")
     assert lines.add("mine", mine) is None
@@ -58,11 +58,11 @@ def test_of_one_address_the_oldest_gives_way_and_of_all_the_oldest_of_who_has_mo
     assert lines._owners["mine"] == mine
 
 
-def test_where_all_are_gates_a_stranger_finds_no_room() -> None:
+def test_a_stranger_gets_no_slot_when_gates_have_them_all() -> None:
     lines: ConnectionSlots[str] = ConnectionSlots(most=2)
     for gate in ("gate-1", "gate-2"):
         lines.add(gate, ConnectionOwner("address", gate))
         lines.identify(gate, gate)
     assert lines.add("stranger", ConnectionOwner("address", "s")) == "stranger"
-    assert lines.identify("stranger", "gate-3") is None  # it was on its way out when it said so
+    assert lines.identify("stranger", "gate-3") is None  # it was being dropped when it identified itself
     assert len(lines) == 2

@@ -1,4 +1,4 @@
-"""What libraries log reaches our log, as seldom as our own lines."""
+"""Lines of libraries reach our log as rarely as our own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gate.common.seldom import Seldom
 from hub.web.library_logs import SeldomHandler
 
 
-def test_what_a_library_says_is_one_kind_whatever_is_in_it() -> None:
+def test_a_librarys_lines_are_grouped_by_their_format_string() -> None:
     seldom = Seldom(lambda: 0.0)
-    logger = logging.Logger("library")  # of its own, known to nobody
+    logger = logging.Logger("library")  # separate from the real loggers
     logger.addHandler(SeldomHandler(seldom))
     with capture_logs() as lines:
         for number in range(100):

@@ -1,4 +1,4 @@
-"""So many requests in a minute for each address, in bounded memory."""
+"""A limit of requests per minute and address, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHO = st.sampled_from(["a", "b", "c"])
 
 
 @given(asked=st.lists(st.tuples(WHO, st.floats(0, 20)), max_size=200), per_minute=st.integers(1, 5))
-def test_no_minute_from_its_first_request_has_more_than_its_share(
+def test_no_minute_counted_from_its_first_request_exceeds_the_limit(
     asked: list[tuple[str, float]], per_minute: int
 ) -> None:
     rates, now = MinuteLimits(per_minute), 0.0
@@ -40,7 +40,7 @@ def test_no_minute_from_its_first_request_has_more_than_its_share(
         assert all(len(minute) <= per_minute for minute in minutes)
 
 
-def test_who_waits_as_told_may_ask_again() -> None:
+def test_after_the_given_wait_a_request_is_allowed_again() -> None:
     rates = MinuteLimits(2)
     assert [rates.take("a", 1.0), rates.take("a", 9.0)] == [0.0, 0.0]
     wait = rates.take("a", 10.0)
@@ -49,7 +49,7 @@ def test_who_waits_as_told_may_ask_again() -> None:
     assert rates.take("a", 10.0 + wait) == 0.0
 
 
-def test_what_is_given_back_does_not_count() -> None:
+def test_a_request_given_back_does_not_count() -> None:
     rates = MinuteLimits(1)
     for _ in range(50):
         assert rates.take("a", 0.0) == 0.0
@@ -65,7 +65,7 @@ def test_any_number_of_addresses_takes_bounded_memory() -> None:
     for number in range(10_000):
         assert rates.take(str(number), 0.0) == 0.0
         assert len(rates) <= 100
-    assert rates.take("9999", 0.0) > 0  # the newest are known
+    assert rates.take("9999", 0.0) > 0  # the newest are remembered
 
 
 @given(st.ip_addresses(v=6), st.ip_addresses(v=6))
@@ -87,5 +87,5 @@ def test_an_ipv6_address_stands_for_its_network(
         ("x" * 9000, "x" * 64),
     ],
 )
-def test_whom_an_address_stands_for(address: str, home: str) -> None:
+def test_each_address_is_counted_under_its_network(address: str, home: str) -> None:
     assert network_of(address) == home

@@ -1,4 +1,4 @@
-"""A gate that does not know the time reaches its hub all the same, and nobody else."""
+"""A gate that does not know the time still reaches its hub, and only its hub."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def greets(server: Identity, client: ssl.SSLContext) -> str:
-    """What comes of a handshake between a server and a gate: nothing, or why not."""
+    """Try a handshake between a server and a gate; return "" or the error."""
     here, there = socket.socketpair()
     mine = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     mine.load_cert_chain(server.certificate, server.key)
@@ -48,21 +48,21 @@ def greets(server: Identity, client: ssl.SSLContext) -> str:
         thread.join(PATIENCE_S)
 
 
-def test_a_clock_before_this_was_built_or_the_own_certificate_is_lost(authority: Authority) -> None:
+def test_a_clock_before_the_build_or_before_the_own_certificate_is_wrong(authority: Authority) -> None:
     own = str(authority.issue("gate-1").certificate)  # valid since yesterday
     assert is_lost(LOST) and is_lost(BUILT - timedelta(seconds=1))
     assert is_lost(NOW - timedelta(days=3), own)
     assert not is_lost(NOW) and not is_lost(NOW, own) and not is_lost(NOW - timedelta(days=3))
 
 
-def test_in_1970_a_certificate_that_is_not_valid_yet_is_taken(authority: Authority) -> None:
-    authority.valid_from = NOW + timedelta(days=10)  # what today's looks like from far back
+def test_in_1970_a_certificate_that_is_not_valid_yet_is_accepted(authority: Authority) -> None:
+    authority.valid_from = NOW + timedelta(days=10)  # how a certificate of today looks from 1970
     broker = authority.issue("127.0.0.1", file="broker", address="127.0.0.1")
     assert "not yet valid" in greets(broker, context(str(authority.file), NOW))
     assert greets(broker, context(str(authority.file), LOST)) == ""
 
 
-def test_in_1970_a_stranger_and_another_name_are_refused_as_ever(
+def test_in_1970_a_strangers_certificate_and_another_name_are_still_refused(
     authority: Authority, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "strangers").issue("127.0.0.1", address="127.0.0.1")
@@ -79,7 +79,7 @@ class _Hub(BaseHTTPRequestHandler):
         pass
 
 
-def test_the_configuration_is_asked_for_in_1970_too(authority: Authority) -> None:
+def test_the_configuration_can_be_fetched_in_1970(authority: Authority) -> None:
     authority.valid_from = NOW + timedelta(days=10)
     web = authority.issue("127.0.0.1", file="web", address="127.0.0.1")
     checks = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,6 +1,6 @@
-"""A sync that is killed in the middle of a snapshot: run as a program by test_killed_spool.py.
+"""A sync that is killed in the middle of a snapshot; test_spool_killed.py runs it as a program.
 
-Arguments: the folder, and the statement of SQLite's on which it kills itself.
+Arguments: the folder, and the number of the SQLite statement at which it kills itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROWS = [an_admission(code_id(number)) for number in range(100, 200)]
 
 
 def main(folder: Path, last: int) -> None:
-    """Load a snapshot, and die at that statement of it."""
+    """Load a snapshot and die at that statement."""
     done = 0
 
     def count(_statement: str) -> None:

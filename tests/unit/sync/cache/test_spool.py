@@ -1,4 +1,4 @@
-"""A snapshot between hub and cache: all of it or nothing, in little memory, beside a cache that works."""
+"""A snapshot on its way into the cache: all or nothing, in little memory, while the cache stays usable."""
 
 from __future__ import annotations
 
@@ -71,21 +71,21 @@ def test_a_snapshot_replaces_all_of_its_event_and_nothing_of_another(gate: Gate)
     assert (gate.version(), gate.files()) == (2, [])
 
 
-def test_a_row_that_comes_twice_counts_as_it_came_last(gate: Gate) -> None:
+def test_the_last_of_two_rows_for_the_same_ticket_counts(gate: Gate) -> None:
     later = an_admission(status=Status.CHECKED_IN)
     gate.load(1, GUEST, FRIEND, later, Removed(code_hash=FRIEND.code_hash, event_id="event-1"))
     assert (gate.admission(GUEST), gate.admission(FRIEND)) == (later, None)
     assert gate.door.entered("event-1") == 1
 
 
-def test_a_column_that_no_longer_fits_its_row_is_put_right(gate: Gate) -> None:
+def test_a_column_that_no_longer_matches_its_row_is_corrected(gate: Gate) -> None:
     gate.load(1, GUEST)
     gate.cache._db.execute("update admissions set entered = 1")
     gate.load(2, GUEST)
     assert gate.door.entered("event-1") == 0
 
 
-def test_what_has_not_changed_is_not_written_again(gate: Gate) -> None:
+def test_unchanged_rows_are_not_written_again(gate: Gate) -> None:
     rows: list[FeedRow] = [an_event(), a_table(), *(an_admission(code_id(number)) for number in range(50))]
     gate.load(1, *rows)
     before = gate.cache._db.total_changes
@@ -93,7 +93,7 @@ def test_what_has_not_changed_is_not_written_again(gate: Gate) -> None:
     assert gate.cache._db.total_changes - before == 3  # the line of the feed: version and sums
 
 
-def test_rows_that_break_off_leave_the_old_snapshot_and_no_file(gate: Gate) -> None:
+def test_an_interrupted_download_leaves_the_old_snapshot_and_no_file(gate: Gate) -> None:
     def breaking() -> Iterator[FeedRow]:
         yield FRIEND
         raise ConnectionResetError
@@ -129,7 +129,7 @@ def test_heartbeats_and_other_gates_entries_are_written_while_a_snapshot_arrives
     filling.join(PATIENCE_S)
 
 
-def test_the_door_hears_of_sync_at_once_before_a_snapshot_is_taken_over(bench: Bench) -> None:
+def test_a_heartbeat_is_written_right_before_a_snapshot_is_taken_over(bench: Bench) -> None:
     bench.connect()
     bench.step(seconds=0.5)
     bench.step(bench.snapshot(1, GUEST), seconds=0.3)  # the next is due in a second
@@ -151,7 +151,7 @@ def test_the_door_sees_the_old_snapshot_until_the_new_one_is_complete(gate: Gate
     assert seen == [GUEST] * (seen.index(None)) + [None] * seen.count(None)
 
 
-def test_a_snapshot_that_finds_no_room_in_the_cache_can_be_given_again(gate: Gate) -> None:
+def test_a_snapshot_that_did_not_fit_the_cache_can_be_loaded_later(gate: Gate) -> None:
     gate.load(1, GUEST)
     (pages,) = gate.cache._db.execute("pragma page_count").fetchone()
     gate.cache._db.execute(f"pragma max_page_count={pages}")
@@ -182,13 +182,13 @@ def test_a_snapshot_leaves_room_for_the_journal(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_spool_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+def test_a_spool_that_cannot_be_written_is_reported_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="continues with the tickets it has"):
         Spool(tmp_path / "file" / "spool.db").fill([GUEST])
 
 
-def test_one_snapshot_at_a_time(gate: Gate) -> None:
+def test_only_one_snapshot_is_spooled_at_a_time(gate: Gate) -> None:
     first = gate.cache.spool.fill([GUEST])
     with pytest.raises(SpoolBusy):
         gate.cache.spool.fill([FRIEND])
@@ -197,7 +197,7 @@ def test_one_snapshot_at_a_time(gate: Gate) -> None:
     assert gate.version() == 2
 
 
-def test_a_snapshot_nobody_holds_any_more_makes_room_for_the_next(gate: Gate) -> None:
+def test_a_snapshot_that_is_garbage_collected_makes_room_for_the_next(gate: Gate) -> None:
     kept = [FetchedFeed(event_id="event-1", version=1, spooled=gate.cache.spool.fill([GUEST]))]
     kept.clear()
     gc.collect()
@@ -205,7 +205,7 @@ def test_a_snapshot_nobody_holds_any_more_makes_room_for_the_next(gate: Gate) ->
     gate.load(2, FRIEND)
 
 
-def test_a_snapshot_that_is_not_wanted_is_removed(bench: Bench) -> None:
+def test_an_outdated_snapshot_is_removed(bench: Bench) -> None:
     bench.connect()
     bench.serve(GUEST, version=5)
     late = bench.snapshot(4)
@@ -215,7 +215,7 @@ def test_a_snapshot_that_is_not_wanted_is_removed(bench: Bench) -> None:
     assert not late.spooled.path.exists()
 
 
-def test_what_a_killed_sync_left_is_removed_when_the_cache_is_next_opened(gate: Gate) -> None:
+def test_a_killed_syncs_spool_is_removed_when_the_cache_is_next_opened(gate: Gate) -> None:
     gate.load(1, GUEST)
     gate.cache.close()
     gate.cache.spool.path.write_bytes(b"half a snapshot")
@@ -223,7 +223,7 @@ def test_what_a_killed_sync_left_is_removed_when_the_cache_is_next_opened(gate: 
     assert (gate.files(), gate.admission(GUEST)) == ([], GUEST)
 
 
-def test_a_spool_that_somebody_removed_ends_sync_and_is_not_waited_for(gate: Gate) -> None:
+def test_a_deleted_spool_ends_sync_and_leaves_the_cache(gate: Gate) -> None:
     gate.load(1, GUEST)
     spooled = gate.cache.spool.fill([FRIEND])
     spooled.path.unlink()
@@ -232,7 +232,7 @@ def test_a_spool_that_somebody_removed_ends_sync_and_is_not_waited_for(gate: Gat
     assert (gate.admission(GUEST), gate.files()) == (GUEST, [])
 
 
-def test_a_spool_that_the_card_spoiled_ends_sync_and_changes_nothing(gate: Gate) -> None:
+def test_a_corrupted_spool_ends_sync_and_leaves_the_cache(gate: Gate) -> None:
     gate.load(1, GUEST)
     spooled = gate.cache.spool.fill([FRIEND])
     spooled.path.write_bytes(b"garbage" * 2000)
@@ -241,7 +241,7 @@ def test_a_spool_that_the_card_spoiled_ends_sync_and_changes_nothing(gate: Gate)
     assert (gate.admission(GUEST), gate.version()) == (GUEST, 1)
 
 
-def test_nothing_of_a_snapshot_stays_in_memory(tmp_path: Path) -> None:
+def test_the_rows_of_a_snapshot_do_not_stay_in_memory(tmp_path: Path) -> None:
     alive: list[weakref.ref[Admission]] = []
     most = 0
 
@@ -256,13 +256,13 @@ def test_nothing_of_a_snapshot_stays_in_memory(tmp_path: Path) -> None:
 
     spooled = Spool(tmp_path / "spool.db").fill(rows())
     assert (spooled.count, len(alive)) == (500, 500)
-    assert most <= 2  # one is made while the one before is still in a hand
+    assert most <= 2  # a row is made while the previous one is still referenced
     with contextlib.closing(sqlite3.connect(spooled.path)) as db:
         assert db.execute("select count(*) from admissions").fetchone() == (500,)
 
 
 class Watched(Admission, frozen=True, weakref=True, tag="admission"):
-    """An admission of which can be told whether it is still held."""
+    """An admission that a test can hold weakly, to see whether it is still alive."""
 
 
 def a_note() -> LinkNote:

@@ -1,4 +1,4 @@
-"""kill -9 at any statement of a snapshot's way into the cache."""
+"""kill -9 at any statement while a snapshot is loaded into the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLD = an_admission()
 
 
 def kill_at(folder: Path, statement: int) -> int:
-    """How far it came, or minus the signal that ended it."""
+    """How many statements ran, or minus the signal that ended it."""
     program = [sys.executable, "-m", "tests.unit.sync.cache.killed_spool", str(folder), str(statement)]
     ended = subprocess.run(program, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     return ended.returncode or int(ended.stdout)
@@ -28,7 +28,7 @@ def held(cache: Cache) -> tuple[int, list[str]]:
     return cache.places()["event-1"].version, [code_hash for (code_hash,) in found]
 
 
-def test_a_kill_at_any_statement_leaves_the_old_snapshot_or_the_new_and_no_litter(tmp_path: Path) -> None:
+def test_a_kill_at_any_statement_leaves_the_old_or_the_new_snapshot_and_no_spool(tmp_path: Path) -> None:
     before = (1, [OLD.code_hash])
     after = (2, sorted(row.code_hash for row in ROWS))
     states = []

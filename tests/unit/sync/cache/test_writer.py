@@ -1,4 +1,4 @@
-"""What the cache holds of a night: its digest, and how little stays of nights that are over."""
+"""What the cache holds of a night, its digest, and what is deleted once a night is over."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def digest(*rows: Admission | Table | Event) -> str:
     return of_rows(of_row(row) for row in rows)
 
 
-def test_what_is_held_of_a_night_is_told_with_its_digest(cache: Cache) -> None:
+def test_each_night_held_is_reported_with_its_digest(cache: Cache) -> None:
     cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW, generation=3)
     wanted = HeldNight(event_id="event-1", version=7, generation=3, count=2, digest=digest(*ROWS))
     assert cache.held() == (wanted,)
@@ -51,7 +51,7 @@ def test_what_is_held_of_a_night_is_told_with_its_digest(cache: Cache) -> None:
     assert cache.held()[0].digest == after
 
 
-def test_a_row_that_is_lost_or_altered_changes_the_digest(cache: Cache) -> None:
+def test_a_lost_or_altered_row_changes_the_digest(cache: Cache) -> None:
     cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW)
     seen = {cache.held()[0].digest}
     for number in range(1, len(ROWS)):
@@ -68,8 +68,8 @@ def test_a_row_that_is_lost_or_altered_changes_the_digest(cache: Cache) -> None:
     assert len(seen) == 1 + len(ROWS) - 1 + len(altered)
 
 
-def test_what_is_held_is_right_after_any_changes_however_they_came(cache: Cache) -> None:
-    """The sums are kept as rows come and go; counted anew they are the same."""
+def test_the_digest_is_right_after_any_changes(cache: Cache) -> None:
+    """The sums are updated as rows come and go, and must equal a full recount."""
     chance = random.Random(4)
     cache.put_config(config(an_event(), an_event(event_id="event-2", code="PS")))
     for event_id in ("event-1", "event-2"):
@@ -94,17 +94,17 @@ def test_what_is_held_is_right_after_any_changes_however_they_came(cache: Cache)
 
 
 def test_the_sum_of_a_night_of_any_size_fits(cache: Cache) -> None:
-    """A hundred thousand shares of 48 bits are more than SQLite's whole numbers hold."""
+    """A hundred thousand 48-bit shares add up to more than a SQLite integer holds."""
     cache.put_snapshot("event-1", 7, cache.spool.fill([an_event(), an_admission()]), NOW)
     most = 2**48 - 1
     numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 40000)"
     cache._db.execute(f"insert into admissions {numbers} select i, 'event-1', null, 0, '', {most} from n")
-    cache.put_snapshot("event-2", 1, cache.spool.fill([]), NOW)  # which counts again
+    cache.put_snapshot("event-2", 1, cache.spool.fill([]), NOW)  # this counts everything again
     wanted = of_rows([of_row(an_event()), of_row(an_admission()), 40_000 * most])
     assert (cache.held()[0].count, cache.held()[0].digest) == (40_001, wanted)
 
 
-def test_of_a_night_that_is_not_served_any_more_only_the_name_stays(cache: Cache) -> None:
+def test_only_the_event_itself_is_kept_of_a_night_no_longer_served(cache: Cache) -> None:
     over, next_one = an_event(), an_event(event_id="event-2", code="PS")
     cache.put_config(config(over, next_one))
     cache.put_snapshot("event-1", 7, cache.spool.fill(ROWS), NOW)
@@ -117,7 +117,7 @@ def test_of_a_night_that_is_not_served_any_more_only_the_name_stays(cache: Cache
     assert cache._db.execute("select count(*) from events").fetchone() == (2,)
 
 
-def test_an_answer_about_a_night_that_is_not_served_any_more_is_not_kept(bench: Bench) -> None:
+def test_a_snapshot_of_a_night_no_longer_served_is_discarded(bench: Bench) -> None:
     bench.connect()
     bench.serve(an_admission())
     late = bench.snapshot(6, an_admission())
@@ -128,8 +128,8 @@ def test_an_answer_about_a_night_that_is_not_served_any_more_is_not_kept(bench: 
     assert bench.reader.find(an_admission().code_hash).admission is None
 
 
-def test_what_other_gates_admitted_is_forgotten_after_a_month_of_the_hubs_time(cache: Cache) -> None:
-    """Counted from when the hub's clock was known here, not from what a gate's clock said (1970)."""
+def test_other_gates_entries_are_forgotten_after_a_month_by_the_hubs_clock(cache: Cache) -> None:
+    """The month starts once the hub's clock is known here; a gate's own clock may say 1970."""
     cache.peers.put([a_record(gate_id="gate-2", occurred_at=NOW - timedelta(days=20_000))])
     cache.peers.put([a_record(2, gate_id="gate-2", record="annulled", refers_to="another scan")])
 
@@ -144,7 +144,7 @@ def test_what_other_gates_admitted_is_forgotten_after_a_month_of_the_hubs_time(c
     assert known() == [(0,), (0,)]
 
 
-def test_a_clock_that_the_hub_did_not_confirm_makes_nothing_forgotten(bench: Bench) -> None:
+def test_without_a_clock_confirmed_by_the_hub_nothing_is_forgotten(bench: Bench) -> None:
     bench.connect()
     bench.cache.peers.put([a_record(gate_id="gate-2")])
     bench.step(config(an_event()))
@@ -153,7 +153,7 @@ def test_a_clock_that_the_hub_did_not_confirm_makes_nothing_forgotten(bench: Ben
     assert bench.cache._db.execute("select noted_at from peer_entries").fetchall() == [(None,)]
 
 
-def test_the_log_of_a_large_night_does_not_stay_on_the_disk(cache: Cache) -> None:
+def test_the_wal_of_a_large_night_does_not_stay_on_the_disk(cache: Cache) -> None:
     many: list[Admission] = [an_admission(code_id(number), holder="x" * 2_000) for number in range(5_000)]
     cache.put_snapshot("event-1", 1, cache.spool.fill(many), NOW)
     cache._db.execute("pragma wal_checkpoint(restart)")
@@ -161,7 +161,7 @@ def test_the_log_of_a_large_night_does_not_stay_on_the_disk(cache: Cache) -> Non
     assert cache.path.with_name("cache.db-wal").stat().st_size <= LOG_BYTES
 
 
-def test_a_cache_of_the_version_before_keeps_its_tickets_and_loads_them_anew(tmp_path: Path) -> None:
+def test_a_cache_of_the_previous_version_keeps_its_tickets_and_reloads_them(tmp_path: Path) -> None:
     path, row = tmp_path / "cache.db", an_admission()
     with sqlite3.connect(path, isolation_level=None) as db:
         MIGRATIONS.apply(Database(db), stop_before="second_layout")

@@ -1,4 +1,4 @@
-"""Claims between door and hub (domain 2.3, "First scan wins"): who is answered what, and when nobody is."""
+"""Claims between door and hub (domain 2.3, "First scan wins"): the answers, and when there is none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def a_grant(
 
 @pytest.fixture
 def bench(bench: Bench) -> Bench:
-    """Connected, and the hub answers."""
+    """A bench that is connected and whose hub answers."""
     bench.connect()
     bench.answer_probe()
     return bench
@@ -58,37 +58,37 @@ def test_each_door_gets_its_own_answers(bench: Bench) -> None:
     assert (bench.line.told, len(other.told)) == ([], 1)
 
 
-def test_an_answer_nobody_asked_for_is_for_nobody(bench: Bench) -> None:
+def test_an_answer_nobody_asked_for_is_dropped(bench: Bench) -> None:
     bench.grant(a_grant("another"))
     assert bench.line.told == []
 
 
-def test_without_a_broker_the_door_is_told_at_once_that_nobody_answers(bench: Bench) -> None:
+def test_without_a_broker_a_claim_fails_at_once(bench: Bench) -> None:
     bench.step(Disconnected("cable"))
     assert not bench.line.closed
     bench.ask(a_claim())
     assert bench.line.closed
 
 
-def test_who_waits_when_the_broker_goes_waits_no_longer(bench: Bench) -> None:
+def test_a_waiting_claim_fails_at_once_when_the_broker_is_lost(bench: Bench) -> None:
     bench.ask(a_claim())
     bench.step(Disconnected("cable"))
     assert bench.line.closed
 
 
-def test_a_link_that_takes_nothing_more_is_no_link(bench: Bench) -> None:
+def test_a_link_that_accepts_nothing_fails_a_claim_at_once(bench: Bench) -> None:
     bench.links[-1].up = False
     bench.ask(a_claim())
     assert bench.line.closed
 
 
-def test_a_hub_that_answers_no_probe_is_not_asked(bench: Bench) -> None:
+def test_no_claim_is_sent_to_a_hub_that_answers_no_probe(bench: Bench) -> None:
     bench.step(seconds=ANSWERED_MS / 1000 + 0.1)
     bench.ask(a_claim())
     assert (bench.line.closed, bench.to_hub(Claim)) == (True, [])
 
 
-def test_a_new_connection_is_believed_once_the_hub_answers_on_it(bench: Bench) -> None:
+def test_claims_are_sent_on_a_new_connection_once_the_hub_has_answered_there(bench: Bench) -> None:
     bench.step(Disconnected("cable"))
     bench.step(seconds=1)
     bench.step(Connected())
@@ -99,10 +99,10 @@ def test_a_new_connection_is_believed_once_the_hub_answers_on_it(bench: Bench) -
     assert [claimed.scan_id for claimed in bench.to_hub(Claim)] == ["scan-2"]
 
 
-# --- what was not used is given back ---
+# --- unused grants are returned ---
 
 
-def test_an_unused_claim_is_given_back_whether_its_grant_has_come_or_not(bench: Bench) -> None:
+def test_an_unused_claim_is_returned_whether_its_grant_has_come_or_not(bench: Bench) -> None:
     bench.ask(a_claim("scan-1"), Returned(scan_id="scan-1"))
     assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
     bench.ask(a_claim("scan-2"))
@@ -111,7 +111,7 @@ def test_an_unused_claim_is_given_back_whether_its_grant_has_come_or_not(bench: 
     assert bench.to_hub(Returned)[-1] == Returned(scan_id="scan-2")
 
 
-def test_a_grant_that_comes_after_it_was_given_back_is_given_back_again_and_is_not_told(bench: Bench) -> None:
+def test_a_grant_that_comes_after_its_return_is_returned_again_and_not_passed_on(bench: Bench) -> None:
     bench.ask(a_claim(), Returned(scan_id="scan-1"))
     bench.grant(a_grant())
     assert (len(bench.to_hub(Returned)), bench.line.told) == (2, [])
@@ -119,19 +119,19 @@ def test_a_grant_that_comes_after_it_was_given_back_is_given_back_again_and_is_n
     assert len(bench.to_hub(Returned)) == 2
 
 
-def test_a_late_grant_of_a_guest_who_was_let_in_stays(bench: Bench) -> None:
+def test_a_late_grant_for_a_guest_who_was_admitted_is_kept(bench: Bench) -> None:
     bench.ask(a_claim())
     bench.step(seconds=5)
     bench.grant(a_grant())
     assert bench.to_hub(Returned) == []
 
 
-def test_what_was_said_to_be_unused_is_not_asked_for_any_more(bench: Bench) -> None:
+def test_a_claim_already_returned_is_not_sent(bench: Bench) -> None:
     bench.ask(Returned(scan_id="scan-1"), a_claim("scan-1"))
     assert bench.to_hub(Claim) == []
 
 
-def test_what_is_given_back_without_a_broker_is_told_when_there_is_one(bench: Bench) -> None:
+def test_a_return_without_a_broker_is_sent_once_there_is_one(bench: Bench) -> None:
     bench.ask(a_claim())
     bench.step(Disconnected("cable"))
     bench.ask(Returned(scan_id="scan-1"))
@@ -140,7 +140,7 @@ def test_what_is_given_back_without_a_broker_is_told_when_there_is_one(bench: Be
     assert bench.to_hub(Returned) == [Returned(scan_id="scan-1")]
 
 
-def test_claims_that_are_never_answered_fill_no_memory(bench: Bench) -> None:
+def test_unanswered_claims_take_bounded_memory(bench: Bench) -> None:
     for number in range(MOST_ASKED + 50):
         bench.ask(a_claim(f"scan-{number}"))
         if number % 20 == 0:
@@ -155,14 +155,14 @@ def test_claims_that_are_never_answered_fill_no_memory(bench: Bench) -> None:
 # --- probes and the hub's clock ---
 
 
-def test_the_hub_is_asked_every_second_whether_claims_are_answered(bench: Bench) -> None:
+def test_the_hub_is_probed_every_second(bench: Bench) -> None:
     before = len(bench.to_hub(Probe))
     for _ in range(10):
         bench.step(seconds=1)
     assert len(bench.to_hub(Probe)) == before + 10
 
 
-def test_the_door_is_told_when_the_hub_last_answered_in_time(bench: Bench) -> None:
+def test_the_door_learns_when_the_hub_last_answered_in_time(bench: Bench) -> None:
     bench.step(seconds=1)
     bench.answer_probe(after_ms=150)
     answered_ms = bench.clock.monotonic_ms
@@ -173,14 +173,14 @@ def test_the_door_is_told_when_the_hub_last_answered_in_time(bench: Bench) -> No
     assert bench.note().answered_ms == answered_ms
 
 
-def test_the_hubs_clock_is_measured_and_the_best_is_kept_over_a_restart(bench: Bench) -> None:
+def test_the_best_measure_of_the_hubs_clock_is_kept_across_a_restart(bench: Bench) -> None:
     at_ms = 1_800_000_005_000 - bench.clock.monotonic_ms
     bench.step(seconds=1)
     bench.answer_probe(after_ms=10, hub_ms=at_ms + bench.clock.monotonic_ms)
     bench.step(seconds=1)
     bench.answer_probe(
         after_ms=10, hub_ms=at_ms + bench.clock.monotonic_ms
-    )  # twice: it was set since the start
+    )  # twice, because the clock was set after the start
     best = bench.sync.claims.hub_clock.best
     bench.step(seconds=1)
     bench.answer_probe(after_ms=190, hub_ms=at_ms + bench.clock.monotonic_ms)
@@ -194,7 +194,7 @@ def test_the_hubs_clock_is_measured_and_the_best_is_kept_over_a_restart(bench: B
 
 
 @pytest.mark.parametrize("hub_ms", [0, 1_500_000_000_000, -5])
-def test_a_hub_without_a_clock_teaches_none_but_answers_claims(bench: Bench, hub_ms: int) -> None:
+def test_a_hub_with_a_wrong_clock_sets_none_but_answers_claims(bench: Bench, hub_ms: int) -> None:
     measured = bench.sync.claims.hub_clock
     bench.step(seconds=1)
     bench.answer_probe(hub_ms=hub_ms)
@@ -203,17 +203,17 @@ def test_a_hub_without_a_clock_teaches_none_but_answers_claims(bench: Bench, hub
     assert len(bench.to_hub(Claim)) == 1
 
 
-def test_an_answer_to_no_question_is_no_measure(bench: Bench) -> None:
+def test_an_answer_to_no_probe_is_ignored(bench: Bench) -> None:
     measured, answered_ms = bench.sync.claims.hub_clock, bench.sync.claims.answered_ms
     bench.step(seconds=1)
     bench.put_now(HubTime(id=1, received_us=1_800_000_000_000_000, sent_us=1_800_000_000_000_000))
     assert (bench.sync.claims.hub_clock, bench.sync.claims.answered_ms) == (measured, answered_ms)
 
 
-# --- orders of staff ---
+# --- staff orders ---
 
 
-def test_an_order_reaches_the_door_as_it_came(bench: Bench) -> None:
+def test_an_order_reaches_the_door_unchanged(bench: Bench) -> None:
     bench.step(Message(TOPICS.commands("gate-1"), b'{"sealed": true}'))
     assert bench.line.told == [Ordered(envelope='{"sealed": true}')]
 
@@ -225,20 +225,20 @@ def test_an_order_reaches_the_door_as_it_came(bench: Bench) -> None:
         Message(TOPICS.commands("gate-1"), b"x" * 5000),
     ],
 )
-def test_an_order_the_broker_kept_or_that_is_none_goes_no_further(bench: Bench, order: Message) -> None:
+def test_a_retained_or_oversized_order_is_not_passed_on(bench: Bench, order: Message) -> None:
     with capture_logs() as lines:
         bench.step(order)
     assert (bench.line.told, [line["log_level"] for line in lines]) == ([], ["warning"])
 
 
-def test_an_order_without_a_door_is_told_in_the_log(bench: Bench) -> None:
+def test_an_order_without_a_door_is_logged(bench: Bench) -> None:
     bench.line.up = False
     with capture_logs() as lines:
         bench.step(Message(TOPICS.commands("gate-1"), b"{}"))
     assert "no door" in lines[0]["why"]
 
 
-def test_a_reply_goes_to_the_hub_also_if_the_broker_was_away(bench: Bench) -> None:
+def test_a_reply_reaches_the_hub_after_an_outage_of_the_broker(bench: Bench) -> None:
     bench.step(Disconnected("cable"))
     bench.ask(Replied(reply='{"id": "1"}'))
     bench.step(seconds=1)
@@ -247,7 +247,7 @@ def test_a_reply_goes_to_the_hub_also_if_the_broker_was_away(bench: Bench) -> No
     assert replies == [(TOPICS.replies("gate-1"), b'{"id": "1"}', False)]
 
 
-def test_every_night_is_loaded_anew_when_staff_say_so(bench: Bench) -> None:
+def test_every_night_is_fetched_again_on_a_staff_order(bench: Bench) -> None:
     bench.serve(an_admission(), version=5)
     bench.wanted.clear()
     bench.ask(Refetch())
@@ -263,17 +263,19 @@ def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
             b"x" * 5000,
         ):
             bench.step(Message(TOPICS.grants("gate-1"), payload))
-    assert [line["log_level"] for line in lines] == ["warning"]  # tells of the others in a minute
+    assert [line["log_level"] for line in lines] == [
+        "warning"
+    ]  # the others are counted in a line a minute later
     bench.ask(a_claim())
     bench.grant(a_grant())
     assert len(bench.line.told) == 1
 
 
-def test_while_a_large_snapshot_is_taken_over_claims_go_on(bench: Bench) -> None:
-    """For so long the cache has one writer, and nobody can tell the door in it that sync lives."""
+def test_claims_go_on_while_a_large_snapshot_is_taken_over(bench: Bench) -> None:
+    """Meanwhile the cache has its one writer busy, so sync cannot write there that it is alive."""
     for _ in range(7):
         bench.clock.forward(1)
-        bench.sync.claims.turn()  # the service's own loop stands
+        bench.sync.claims.turn()  # the service's own loop does not run
         probe = bench.to_hub(Probe)[-1]
         told = encode(HubTime(id=probe.id, received_us=1, sent_us=1))
         bench.sync.claims.inbox.put(FromHub(bench.links[-1], Message(TOPICS.grants("gate-1"), told)))
@@ -285,7 +287,7 @@ def test_while_a_large_snapshot_is_taken_over_claims_go_on(bench: Bench) -> None
     assert may_ask(with_beat(link, beat, now.monotonic_ms), None, now.monotonic_ms)
 
 
-def test_a_hub_that_does_not_answer_in_time_is_not_told_of_as_there(bench: Bench) -> None:
+def test_a_hub_that_answers_too_late_sends_the_door_no_beat(bench: Bench) -> None:
     before = len(bench.line.beats)
     bench.step(seconds=2)
     bench.answer_probe(after_ms=201)

@@ -1,4 +1,4 @@
-"""Sync's end of the local socket, with real sockets."""
+"""Sync's end of the local socket to the door, with real sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Said = queue.SimpleQueue["tuple[DoorSession, ToSync]"]
 
 
 class Place:
-    """A hotline and who is at its other end."""
+    """A hotline and the peers at its other end."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run" / "sync.sock"
@@ -46,15 +46,15 @@ class Place:
         return self.said.get(timeout=PATIENCE_S)
 
     def await_true(self, condition: Callable[[], bool]) -> None:
-        """Looked at after each turn of the hotline's loop."""
+        """Check the condition after each turn of the hotline's loop."""
         for _ in range(round(PATIENCE_S / LOOK_S)):
             if condition():
                 return
             threading.Event().wait(LOOK_S)
-        pytest.fail("it never came to be")
+        pytest.fail("it never became true")
 
     def await_turn(self, turns: int) -> None:
-        """Until who has come by then is let in, or is not."""
+        """Wait until everybody who has connected by then was accepted or refused."""
         self.await_true(lambda: self.hotline.turns > turns + 1)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.close()
 
 
-def test_a_packet_is_handed_on_with_the_line_it_came_on_and_answered_there(place: Place) -> None:
+def test_a_packet_is_passed_on_with_its_line_and_answered_on_it(place: Place) -> None:
     first, second = place.connect(), place.connect()
     second.send(to_packet(Returned(scan_id="scan-2")))
     door, message = place.hear()
@@ -82,7 +82,7 @@ def test_a_packet_is_handed_on_with_the_line_it_came_on_and_answered_there(place
     assert place.hear()[1] == Refetch()
 
 
-def test_what_is_for_the_door_goes_to_every_line(place: Place) -> None:
+def test_a_message_for_the_door_goes_to_every_line(place: Place) -> None:
     assert place.hotline.tell(b"x") == 0
     lines = [place.connect(), place.connect()]
     for line in lines:
@@ -93,7 +93,7 @@ def test_what_is_for_the_door_goes_to_every_line(place: Place) -> None:
     assert [to_door(line.recv(LONGEST)) for line in lines] == [order, order]
 
 
-def test_both_users_may_use_the_socket_and_nobody_else(place: Place) -> None:
+def test_only_the_two_users_may_use_the_socket(place: Place) -> None:
     mode = place.path.stat().st_mode
     assert (stat.S_ISSOCK(mode), oct(mode & 0o777)) == (True, "0o660")
     assert oct(place.path.parent.stat().st_mode & 0o7777) == "0o2770"
@@ -111,7 +111,7 @@ def test_a_socket_that_a_killed_sync_left_is_replaced(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_socket_or_folder_that_is_removed_is_put_back(place: Place) -> None:
+def test_a_socket_or_folder_that_is_removed_is_made_again(place: Place) -> None:
     place.path.unlink()
     place.await_true(place.path.exists)
     place.connect().send(to_packet(Refetch()))
@@ -121,7 +121,7 @@ def test_a_socket_or_folder_that_is_removed_is_put_back(place: Place) -> None:
     place.await_true(place.path.exists)
 
 
-def test_a_place_nobody_may_write_stops_nothing_and_is_told_once(tmp_path: Path) -> None:
+def test_an_unusable_folder_stops_nothing_and_is_logged_once(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("no folder")
     with capture_logs() as lines:
         place = Place(tmp_path)
@@ -133,7 +133,7 @@ def test_a_place_nobody_may_write_stops_nothing_and_is_told_once(tmp_path: Path)
     place.close()
 
 
-def test_a_second_sync_takes_nothing_from_the_first_and_all_once_that_ends(place: Place) -> None:
+def test_a_second_sync_leaves_the_socket_to_the_first_until_that_ends(place: Place) -> None:
     first = place.hotline
     with capture_logs() as lines:
         place.hotline = place.open()
@@ -149,7 +149,7 @@ def test_a_second_sync_takes_nothing_from_the_first_and_all_once_that_ends(place
 @pytest.mark.parametrize(
     "packet", [b"\xff{", b"{}", b"x" * (LONGEST + 100), to_packet(Grant(scan_id="a", answer="granted"))]
 )
-def test_a_packet_that_is_none_costs_nothing_but_itself(place: Place, packet: bytes) -> None:
+def test_an_unreadable_packet_is_dropped_and_the_line_goes_on(place: Place, packet: bytes) -> None:
     line = place.connect()
     with capture_logs() as lines:
         line.send(packet)
@@ -158,7 +158,7 @@ def test_a_packet_that_is_none_costs_nothing_but_itself(place: Place, packet: by
     assert [line["log_level"] for line in lines] == ["warning"]
 
 
-def test_a_door_that_does_not_read_is_disconnected_and_holds_up_nobody(place: Place) -> None:
+def test_a_door_that_does_not_read_is_disconnected_and_blocks_nobody(place: Place) -> None:
     place.connect().send(to_packet(Refetch()))
     door, _ = place.hear()
     while door.send(b"x" * 4096):
@@ -184,7 +184,7 @@ CLAIM = Claim(scan_id="scan-1", code_hash="ab" * 32, event_id="event-1", epoch="
 
 
 @pytest.mark.parametrize("said", [(), (b"junk",), (to_packet(Refetch()),)])
-def test_lines_on_which_nothing_is_claimed_keep_no_door_out(place: Place, said: tuple[bytes, ...]) -> None:
+def test_lines_without_a_claim_keep_no_door_out(place: Place, said: tuple[bytes, ...]) -> None:
     with capture_logs() as logs:
         door = place.connect()
         door.send(to_packet(CLAIM))
@@ -206,7 +206,7 @@ def test_lines_on_which_nothing_is_claimed_keep_no_door_out(place: Place, said: 
     assert [entry["event"] for entry in logs if "room" in entry["event"]][1:] == []
 
 
-def test_no_more_lines_than_anybody_needs(place: Place) -> None:
+def test_the_number_of_lines_is_bounded(place: Place) -> None:
     lines = [place.connect() for _ in range(MOST_DOORS)]
     for line in lines:
         line.send(to_packet(CLAIM))
@@ -218,7 +218,7 @@ def test_no_more_lines_than_anybody_needs(place: Place) -> None:
     place.hear()
 
 
-def test_a_packet_nested_beyond_all_measure_is_told_once_and_ends_nothing(place: Place) -> None:
+def test_deeply_nested_packets_are_logged_once_and_the_line_goes_on(place: Place) -> None:
     line = place.connect()
     with capture_logs() as logs:
         for _ in range(3):

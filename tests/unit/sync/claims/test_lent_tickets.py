@@ -40,25 +40,25 @@ def answers(bench: Bench) -> list[bool]:
 
 
 def config(**lent: tuple[str, ...]) -> GateConfig:
-    """With lent tickets by event."""
+    """A configuration with lent tickets by event."""
     nights = {event.replace("_", "-"): codes for event, codes in lent.items()}
     return GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events=(NIGHT,), lent=nights)
 
 
-def test_a_ticket_nobody_used_here_is_lent_and_written_down_first(bench: Bench) -> None:
+def test_a_ticket_not_used_here_is_recorded_as_lent_and_lent(bench: Bench) -> None:
     bench.scan()  # another code
     bench.grant(LendRequest(scan_id="scan-9", code_hash="cd" * 32, event_id="event-1", to="gate-2"))
     assert bench.to_hub(LendAnswer) == [LendAnswer(scan_id="scan-9", code_hash="cd" * 32, lent=True)]
     assert lent(bench) == {"cd" * 32}
 
 
-def test_a_ticket_that_was_admitted_here_is_not_lent(bench: Bench) -> None:
+def test_a_ticket_admitted_here_is_not_lent(bench: Bench) -> None:
     bench.scan()
     bench.grant(LEND)
     assert [(one.lent, one.used) for one in bench.to_hub(LendAnswer)] == [(False, True)]
 
 
-def test_a_ticket_that_was_refused_here_or_whose_admission_was_annulled_is_lent(bench: Bench) -> None:
+def test_a_ticket_refused_here_or_whose_admission_was_annulled_is_lent(bench: Bench) -> None:
     bench.scan(verdict=Ruling.DENY, reason=Reason.TOO_EARLY, released=False)
     bench.grant(LEND)
     assert answers(bench) == [True]
@@ -69,7 +69,7 @@ def test_a_ticket_that_was_refused_here_or_whose_admission_was_annulled_is_lent(
     assert answers(bench) == [True, True]
 
 
-def test_asked_twice_it_answers_twice_the_same(bench: Bench) -> None:
+def test_a_repeated_request_gets_the_same_answer(bench: Bench) -> None:
     bench.scan()
     bench.grant(LEND)
     bench.grant(LEND)
@@ -84,7 +84,7 @@ def test_while_the_door_admits_alone_nothing_is_lent(bench: Bench) -> None:
     assert not bench.to_hub(LendAnswer)[-1].used
 
 
-def test_a_gate_that_lost_some_of_its_history_cannot_say_and_lends_nothing(bench: Bench) -> None:
+def test_a_gate_that_lost_history_lends_nothing(bench: Bench) -> None:
     bench.scan()
     with closing(sqlite3.connect(bench.folder / "journal.db")) as db, db:
         db.execute("insert into meta values ('history_lost', '1')")
@@ -93,7 +93,7 @@ def test_a_gate_that_lost_some_of_its_history_cannot_say_and_lends_nothing(bench
     assert [(one.lent, one.used) for one in bench.to_hub(LendAnswer)] == [(False, False), (False, True)]
 
 
-def test_a_gate_without_a_journal_cannot_say(bench: Bench) -> None:
+def test_a_gate_without_a_journal_lends_nothing(bench: Bench) -> None:
     bench.journal.close()
     for file in bench.folder.glob("journal.db*"):
         file.unlink()
@@ -102,7 +102,7 @@ def test_a_gate_without_a_journal_cannot_say(bench: Bench) -> None:
     bench.journal = Journal(bench.folder / "journal.db", "gate-1", "epoch-2")
 
 
-def test_what_the_hub_says_it_lent_is_known_after_the_first_configuration(bench: Bench) -> None:
+def test_tickets_lent_according_to_the_hub_are_known_with_the_first_configuration(bench: Bench) -> None:
     bench.step(seconds=1)
     assert bench.note().lent_as_of == {}
     bench.step(config(event_1=("aa", "bb")))
@@ -110,7 +110,7 @@ def test_what_the_hub_says_it_lent_is_known_after_the_first_configuration(bench:
     assert (bench.note().lent_as_of, lent(bench)) == ({"event-1": division_of(NIGHT)}, {"aa", "bb"})
 
 
-def test_a_night_that_is_divided_anew_has_what_is_lent_asked_for_at_once(bench: Bench) -> None:
+def test_a_new_division_of_a_nights_tickets_fetches_the_lent_ones_at_once(bench: Bench) -> None:
     bench.step(config(), FetchedFeed(event_id="event-1", version=5, spooled=bench.cache.spool.fill([NIGHT])))
     bench.wanted.clear()
     retired = msgspec.structs.replace(NIGHT, retired=("gate-2",))
@@ -118,20 +118,20 @@ def test_a_night_that_is_divided_anew_has_what_is_lent_asked_for_at_once(bench: 
     assert bench.wanted == [WantConfig()]
 
 
-def test_what_was_lent_stays_lent_whatever_a_later_configuration_says(bench: Bench) -> None:
+def test_a_lent_ticket_stays_lent_whatever_a_later_configuration_says(bench: Bench) -> None:
     bench.grant(LEND)
     bench.step(config())
     bench.step(config(event_1=("aa",)))
     assert lent(bench) == {HASH, "aa"}
 
 
-def test_of_a_night_that_is_gone_nothing_stays(bench: Bench) -> None:
+def test_lent_tickets_of_a_past_night_are_forgotten(bench: Bench) -> None:
     bench.step(config(event_0=("aa",)))
     bench.step(config())
     assert lent(bench) == set()
 
 
-def test_a_restart_remembers_and_a_new_cache_does_not(bench: Bench) -> None:
+def test_the_lent_division_is_remembered_by_the_cache_and_not_without_it(bench: Bench) -> None:
     bench.step(config())
     bench.step(seconds=1)
     bench.sync = bench.start()

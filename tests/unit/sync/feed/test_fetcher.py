@@ -1,4 +1,4 @@
-"""The fetcher: what fails holds up nothing else, and nothing ends its thread."""
+"""The fetcher: a failed request delays no other, and nothing ends its thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = GateConfig(gate_id="gate-1", gate_name="GATE 1", venue="maguey", events
 
 
 class MemoryHub(HubClient):
-    """A hub in memory. `troubles`: what is raised, by event id; "" is the configuration."""
+    """A hub in memory. `troubles` has the errors to raise by event id; "" is the configuration."""
 
     turns, is_looking_up = 0, False
 
@@ -80,7 +80,7 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
-def test_an_event_that_cannot_be_fetched_holds_up_no_other(bench: Bench, trouble: Exception) -> None:
+def test_an_event_that_cannot_be_fetched_delays_no_other(bench: Bench, trouble: Exception) -> None:
     bench.hub.troubles["old"] = trouble
     bench.fetcher.want(WantEvent("old", 0))
     assert bench.asked() == ("old", 0)
@@ -94,7 +94,7 @@ def test_an_event_that_cannot_be_fetched_holds_up_no_other(bench: Bench, trouble
     assert bench.next() == FetchedFeed(event_id="old", version=1, since=0)
 
 
-def test_the_configuration_is_asked_for_first(bench: Bench) -> None:
+def test_the_configuration_is_fetched_first(bench: Bench) -> None:
     waiting: list[Want] = [WantEvent("a", 0), WantEvent("b", 0), WantConfig()]
 
     def ask_for_more() -> None:
@@ -106,11 +106,11 @@ def test_the_configuration_is_asked_for_first(bench: Bench) -> None:
     assert [bench.asked()[0] for _ in range(4)] == ["first", "", "a", "b"]
 
 
-def test_what_the_hub_refuses_is_dropped_until_it_is_wanted_again(bench: Bench) -> None:
+def test_a_refused_request_is_dropped_until_it_is_wanted_again(bench: Bench) -> None:
     bench.hub.troubles["old"] = HubRefused("403")
     bench.fetcher.want(WantEvent("old", 0))
     assert bench.asked() == ("old", 0)
-    for since in range(20):  # had it been kept, it would be asked again in between
+    for since in range(20):  # if it had been kept, it would be fetched again in between
         bench.fetcher.want(WantEvent("new", since))
         bench.next()
         assert bench.asked() == ("new", since)
@@ -118,11 +118,11 @@ def test_what_the_hub_refuses_is_dropped_until_it_is_wanted_again(bench: Bench) 
     assert bench.asked() == ("old", 0)
 
 
-def test_no_event_is_asked_for_while_a_snapshot_waits_to_be_taken_over(bench: Bench) -> None:
+def test_no_event_is_fetched_while_a_snapshot_waits_to_be_taken_over(bench: Bench) -> None:
     with capture_logs() as lines:
         waiting = bench.spool.fill([an_admission()])
         bench.fetcher.want(WantEvent("event-1", 0))
-        for _ in range(20):  # the configuration is, and the wish for the event has its turn in between
+        for _ in range(20):  # the configuration is fetched, and the event would have its turn in between
             bench.fetcher.want(WantConfig())
             assert bench.next() == CONFIG
             assert bench.asked() == ("", 0)
@@ -132,7 +132,7 @@ def test_no_event_is_asked_for_while_a_snapshot_waits_to_be_taken_over(bench: Be
     assert lines == []
 
 
-def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
+def test_the_newest_request_for_an_event_counts(bench: Bench) -> None:
     bench.hub.troubles["event-1"] = FetchError("altered")
     bench.fetcher.want(WantEvent("event-1", 5))
     bench.asked()
@@ -141,10 +141,10 @@ def test_the_newest_wish_for_an_event_counts(bench: Bench) -> None:
     answers = [bench.next()]
     while answers[-1] != FetchedFeed(event_id="event-1", version=1, since=0):
         answers.append(bench.next())
-    assert len(answers) <= 2  # the one that was under way may still have come
+    assert len(answers) <= 2  # the request already under way may still have been answered
 
 
-def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_path: Path) -> None:
+def test_an_outage_of_the_hub_is_one_line_in_the_log_and_its_end_another(tmp_path: Path) -> None:
     with capture_logs() as lines:
         bench = Bench(tmp_path)
         bench.hub.troubles = {key: HubUnreachable("nobody there") for key in ("", "a", "b")}
@@ -162,7 +162,7 @@ def test_a_hub_that_is_gone_is_one_line_in_the_log_and_its_return_another(tmp_pa
     ]
 
 
-def test_an_answer_is_dated_by_when_it_was_asked_for_not_by_when_it_came(tmp_path: Path) -> None:
+def test_an_answer_is_dated_by_its_request_and_not_by_its_arrival(tmp_path: Path) -> None:
     now_ms = [7_000]
     hub, got = MemoryHub(), queue.SimpleQueue[GateConfig | FetchedFeed]()
     hub.at_once = lambda: now_ms.__setitem__(0, 9_000)

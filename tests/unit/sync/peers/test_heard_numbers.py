@@ -1,4 +1,4 @@
-"""What other gates admitted and annulled, in whatever order their messages come (domain 2.3)."""
+"""Other gates' admissions and annulments, in whatever order their messages come (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def bench(bench: Bench) -> Bench:
     return bench
 
 
-def test_an_annulment_takes_the_peers_entry_back(bench: Bench) -> None:
+def test_an_annulment_removes_the_peers_entry(bench: Bench) -> None:
     tell(bench, SCAN)
     assert entries(bench) == ["gate-2"]
     tell(bench, annulled())
@@ -53,7 +53,7 @@ def test_an_annulment_takes_the_peers_entry_back(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_an_annulled_entry_stays_away_in_any_order_and_however_often_it_is_told(
+def test_an_annulled_entry_stays_removed_in_any_order_and_with_repeats(
     bench: Bench, order: tuple[int, ...]
 ) -> None:
     told = (SCAN, SCAN, annulled(2), annulled(2))
@@ -61,7 +61,7 @@ def test_an_annulled_entry_stays_away_in_any_order_and_however_often_it_is_told(
     assert entries(bench) == []
 
 
-def test_both_in_one_message_are_no_entry(bench: Bench) -> None:
+def test_a_scan_and_its_annulment_in_one_message_are_no_entry(bench: Bench) -> None:
     for records in ([SCAN, annulled()], [annulled(), SCAN]):
         bench.step(Message(TOPICS.scans("gate-2"), encode_scans(records)))
         assert entries(bench) == []
@@ -99,7 +99,7 @@ def test_a_passage_and_an_event_of_a_peer_change_no_entry(bench: Bench) -> None:
     assert entries(bench) == ["gate-2"]
 
 
-def test_what_was_annulled_is_remembered_over_a_restart(bench: Bench) -> None:
+def test_an_annulment_is_remembered_across_a_restart(bench: Bench) -> None:
     tell(bench, annulled())
     bench.sync = bench.start()
     bench.connect()
@@ -107,7 +107,7 @@ def test_what_was_annulled_is_remembered_over_a_restart(bench: Bench) -> None:
     assert entries(bench) == []
 
 
-def test_an_alert_of_the_hub_is_logged_and_an_unreadable_one_stops_nothing(bench: Bench) -> None:
+def test_an_alert_from_the_hub_is_logged_and_an_unreadable_one_stops_nothing(bench: Bench) -> None:
     with capture_logs() as lines:
         bench.step(Message(TOPICS.alerts(), b'{"v": 9}'))
         bench.hear(TOPICS.alerts(), Alert(id="1", gate="gate-2", reason="guessing", at=NOW))

@@ -22,7 +22,7 @@ from sync.wire.scans import (
 from tests.factories import a_record, a_table, an_admission, an_event, code_id
 
 
-def test_a_batch_arrives_as_it_was_sent() -> None:
+def test_a_batch_is_read_back_as_it_was_sent() -> None:
     records = [a_record(seq) for seq in range(1, BATCH_LIMIT + 1)]
     received, bad = decode_scans(encode_scans(records), "gate-1")
     assert (received, bad) == (records, [])
@@ -37,7 +37,7 @@ def test_a_batch_holds_one_to_fifty_records() -> None:
             decode_scans(msgspec.json.encode({"v": 1, "scans": [{}] * count}), "gate-1")
 
 
-def test_a_wrong_record_spoils_only_itself_and_keeps_its_place() -> None:
+def test_an_unreadable_record_spoils_only_itself_and_keeps_its_place() -> None:
     good = msgspec.to_builtins(a_record(1))
     wrong = {**good, "seq": 2, "verdict": "perhaps"}
     payload = msgspec.json.encode({"v": 1, "scans": [good, wrong, "what?"]})
@@ -47,14 +47,14 @@ def test_a_wrong_record_spoils_only_itself_and_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize("name", ["monotonic_ms", "clock_offset_ms", "clock_uncertainty_ms", "cache_age_s"])
-def test_a_clock_beyond_all_counting_spoils_its_own_record_only(name: str) -> None:
+def test_an_impossible_number_spoils_only_its_own_record(name: str) -> None:
     wild = a_record(2, **{name: 2**63 - 1})
     good, bad = decode_scans(encode_scans([a_record(1), wild, a_record(3)]), "gate-1")
     assert [record.seq for record in good] == [1, 3]
     assert [(one.seq, name in one.error) for one in bad] == [(2, True)]
 
 
-def test_a_record_of_another_gate_than_the_topics_is_refused() -> None:
+def test_a_record_of_a_gate_other_than_the_topics_is_refused() -> None:
     received, bad = decode_scans(encode_scans([a_record(gate_id="gate-2")]), "gate-1")
     assert received == []
     assert [(type(entry), entry.seq) for entry in bad] == [(UnreadableRecord, None)]
@@ -70,13 +70,13 @@ def test_unknown_fields_are_ignored_and_unknown_versions_refused() -> None:
             decode(msgspec.json.encode({"v": version, "epoch": "e", "seq": 1}), Ack)
 
 
-def test_a_message_that_is_too_long_is_not_looked_at() -> None:
+def test_a_message_that_is_too_long_is_not_parsed() -> None:
     with pytest.raises(WireError, match="more than"):
         decode_scans(b" " * (MESSAGE_LIMIT + 1), "gate-1")
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_message_or_a_wire_error(payload: bytes) -> None:
+def test_any_bytes_are_read_or_raise_a_wire_error(payload: bytes) -> None:
     for attempt in (lambda: decode_scans(payload, "gate-1"), lambda: decode(payload, Delta)):
         try:
             attempt()
@@ -92,7 +92,7 @@ def test_every_kind_of_feed_row_survives_the_wire() -> None:
     assert decode(encode(delta), Delta) == delta
 
 
-def test_no_message_of_a_scan_holds_the_secret() -> None:
+def test_no_scan_message_contains_the_tickets_secret() -> None:
     payload = encode_scans([a_record()])
     assert code_hash(code_id()).encode() in payload
     assert code_id().encode() not in payload
@@ -107,7 +107,7 @@ def one_bad(**fields: object) -> UnreadableRecord:
 
 
 @pytest.mark.parametrize("epoch", ["ab" * 6000, "", "a\0b", "é", "a b"])
-def test_an_epoch_that_cannot_be_a_key_has_no_place(epoch: str) -> None:
+def test_a_record_with_an_invalid_epoch_has_no_place(epoch: str) -> None:
     bad = one_bad(epoch=epoch)
     assert (bad.epoch, bad.seq) == (None, None)
     assert one_bad(epoch=epoch, verdict="perhaps").seq is None
@@ -123,12 +123,12 @@ def test_an_epoch_that_cannot_be_a_key_has_no_place(epoch: str) -> None:
         "2026-01-30T23:00:00",
     ],
 )
-def test_a_time_that_cannot_be_is_refused_and_keeps_its_place(at: str) -> None:
+def test_a_record_with_an_impossible_time_is_refused_and_keeps_its_place(at: str) -> None:
     bad = one_bad(occurred_at=at)
     assert (bad.epoch, bad.seq) == ("epoch-1", 7)
 
 
-def test_a_place_written_as_text_is_still_a_place() -> None:
+def test_a_sequence_number_written_as_text_still_gives_the_place() -> None:
     bad = one_bad(seq="51")
     assert (bad.epoch, bad.seq) == ("epoch-1", 51)
 
@@ -138,7 +138,7 @@ def test_a_removal_names_its_event() -> None:
         msgspec.json.decode(b'{"t": "removed", "code_hash": "x"}', type=FeedRow)
 
 
-def test_a_grant_with_a_reason_nobody_knows_here_is_read_all_the_same() -> None:
+def test_a_grant_with_an_unknown_reason_can_be_read() -> None:
     said = b'{"t":"grant","scan_id":"scan-1","answer":"revoked","reason":"a_word_of_a_later_hub","v":1}'
     grant = to_gate(said.replace(b'"v":1', f'"v":{VERSION}'.encode()))
     assert isinstance(grant, Grant)

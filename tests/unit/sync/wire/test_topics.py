@@ -9,7 +9,7 @@ from sync.wire.topics import Topics
 TOPICS = Topics(venue="maguey")
 
 
-def test_topics_are_those_of_the_protocol_and_tell_their_gate() -> None:
+def test_topics_follow_the_protocol_and_name_their_gate() -> None:
     assert TOPICS.scans("gate-1") == "maguey/v1/maguey/gates/gate-1/scans"
     assert TOPICS.ack("gate-1") == "maguey/v1/maguey/gates/gate-1/ack"
     assert TOPICS.head("e") == "maguey/v1/maguey/admissions/e/head"
@@ -19,5 +19,5 @@ def test_topics_are_those_of_the_protocol_and_tell_their_gate() -> None:
 
 
 @pytest.mark.parametrize("gate_id", ["a" * 65, "ab" * 6000, "é", "a b", "", "$x"])
-def test_a_topic_whose_gate_cannot_be_one_is_no_gates_topic(gate_id: str) -> None:
+def test_a_topic_with_an_invalid_gate_id_belongs_to_no_gate(gate_id: str) -> None:
     assert TOPICS.gate_of(TOPICS.scans(gate_id)) is None

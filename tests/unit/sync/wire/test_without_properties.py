@@ -1,4 +1,4 @@
-"""Properties of a message are left out before paho takes them apart, whatever they are."""
+"""The properties of a message are removed before paho parses them, whatever they are."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def heard(command: int, packet: bytes) -> mqtt.MQTTMessage:
 
 @pytest.mark.parametrize("qos", [0, 1])
 @given(properties=st.binary(max_size=300), payload=st.binary(max_size=50))
-def test_whatever_the_properties_are_the_message_comes_without_them(
+def test_a_message_arrives_without_its_properties_whatever_they_are(
     qos: int, properties: bytes, payload: bytes
 ) -> None:
     message = heard(*publish(properties, payload, qos))
@@ -50,11 +50,11 @@ def test_whatever_the_properties_are_the_message_comes_without_them(
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-def test_a_megabyte_of_properties_costs_no_more_than_its_copy(qos: int) -> None:
-    """paho alone takes minutes for them; the limit of a test would end it."""
+def test_a_megabyte_of_properties_is_removed_quickly(qos: int) -> None:
+    """paho alone takes minutes to parse them, longer than a test may run."""
     assert heard(*publish(EMPTY_PROPERTY * 200_000, b"{}", qos)).payload == b"{}"
 
 
 @given(command=st.integers(0x30, 0x3F), packet=st.binary(max_size=60))
-def test_no_bytes_make_it_raise(command: int, packet: bytes) -> None:
+def test_removing_properties_never_raises(command: int, packet: bytes) -> None:
     assert len(without_properties(command, packet)) <= max(len(packet), 1)
