@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.common.errors import Step, StoreError
 from gate.recovery import sqlite_pages as pages
-from gate.recovery.open_journal import PatientOpener
 from gate.store.journal import Journal
 from gate.store.rows import PAGE
 from tests.factories import a_record
@@ -79,31 +75,3 @@ def test_frames_left_over_from_an_older_wal_are_not_damage(tmp_path: Path) -> No
     log = (tmp_path / "journal.db-wal").read_bytes()
     journal.close()
     assert spoiled(log) is None
-
-
-def test_a_journal_slow_to_open_is_opened_outside_the_doors_loop(tmp_path: Path) -> None:
-    go_on = threading.Event()
-
-    def slowly() -> Journal:
-        go_on.wait()
-        return Journal(tmp_path / "journal.db", "gate-1", "epoch-1")
-
-    patient = PatientOpener(slowly, patience_s=0)
-    with pytest.raises(StoreError, match="being checked") as told:
-        patient.open()
-    assert told.value.step is Step.DISK_CHECK
-    go_on.set()
-    assert patient._thread is not None
-    patient._thread.join()
-    patient.open().close()
-
-
-def test_the_error_that_keeps_a_journal_from_opening_is_raised_on_each_try() -> None:
-    def never() -> Journal:
-        raise StoreError("full", Step.DISK_FULL)
-
-    patient = PatientOpener(never, patience_s=60)
-    for _ in range(2):
-        with pytest.raises(StoreError, match="full") as told:
-            patient.open()
-        assert told.value.step is Step.DISK_FULL

@@ -8,7 +8,6 @@ from datetime import date
 
 import pytest
 
-from gate.common.named_queries import parse_queries
 from gate.rules.payload import Code, parse, prove
 from hub.ticketing.codes import pass_code, printed_json, sign, ticket_code
 
@@ -35,10 +34,3 @@ def test_the_printed_json_is_proven_by_the_hash_of_its_signature() -> None:
     assert isinstance(read, Code)
     assert prove(read, hashlib.sha256(signature.encode()).hexdigest(), {}) == "valid"
     assert json.loads(printed_json(code, signature, "r1"))["meta"] == {"reservationId": "r1"}
-
-
-def test_statements_are_found_by_name() -> None:
-    assert parse_queries("-- a --\n-- why\nSELECT 1\n\n-- b --\nSELECT 2\n") == {
-        "a": "-- why\nSELECT 1",
-        "b": "SELECT 2",
-    }
