@@ -42,7 +42,7 @@ MUTANTS = (
         "        for gate_id, ack in acks:\n"
         "            self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)\n"
         "        result = write_batch(conn, batch)\n",
-        (f"{HUB}/test_consumer.py::test_neither_broker_nor_gate_is_told_before_the_commit",),
+        (f"{HUB}/test_consumer.py::test_neither_broker_nor_gate_gets_an_ack_before_the_commit",),
     ),
     Mutant(
         "dropping the unique key of places",

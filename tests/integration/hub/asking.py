@@ -1,4 +1,4 @@
-"""What the tests of claims share: gates that ask Postgres itself, and a line to the broker in memory."""
+"""Shared by the tests of claims: gates that claim directly in Postgres, and an in-memory link to a broker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def after(seconds: float) -> datetime:
 
 
 class Night:
-    """One night with gates, and what they ask of its tickets. Codes are named by their hash."""
+    """One night, its gates and their claims for its tickets. A code is given as its hash."""
 
     def __init__(self, world: World, gates: int = 3, venue: str = VENUE) -> None:
         self.world = world
@@ -47,7 +47,7 @@ class Night:
         return str(self.world.one("SELECT code_hash FROM tickets WHERE id = %s", ticket))
 
     def divide(self, *homes: str) -> None:
-        """The policy is home_gate, and its tickets are divided among these gates (all)."""
+        """Set the policy to home_gate and divide the tickets among these gates, or among all."""
         self.world.run(
             "UPDATE events SET isolation_policy = 'home_gate', home_gates = %s", list(homes or self.gates)
         )
@@ -56,7 +56,7 @@ class Night:
         return ask(self.world.conn, self, gate_id, code, scan, **changes)
 
     def answer(self, gate_id: str, code: str, scan: str | None = None, **changes: Any) -> str:
-        """``granted`` and so on."""
+        """The answer alone: ``granted`` and so on."""
         told = self.ask(gate_id, code, scan, **changes)
         assert told is not None
         return str(told["grant"]["answer"])
@@ -66,7 +66,7 @@ class Night:
         self.world.conn.execute(query("give_back"), wanted)
 
     def ingest(self, gate_id: str, seq: int, code: str, scan: str | None = None, **changes: Any) -> str:
-        """A scan comes in; returns its id."""
+        """Take in a scan; return its id."""
         scan = scan or new_id()
         found = record(seq, scan_id=scan, gate_id=gate_id, code_hash=code, event_id=self.event, **changes)
         write_batch(
@@ -79,7 +79,7 @@ class Night:
         self.ingest(gate_id, seq, "0" * 64, **said)
 
     def sweep(self, gate_id: str, ms: int, **changes: Any) -> int:
-        """The gate says how it is, at `ms` of its clock; returns how many grants were released."""
+        """The gate reports its status at `ms` of its clock; return how many grants were released."""
         wanted: dict[str, Any] = {"gate_id": gate_id, "epoch": "e1", "last_seq": 0, "acked": 0, "door": True}
         wanted |= {"boot_id": "boot", "monotonic_ms": ms, "now": after(60)} | changes
         row = self.world.conn.execute(query("sweep_claims"), wanted).fetchone()
@@ -90,7 +90,7 @@ class Night:
 def ask(
     conn: Connection, night: Night, gate_id: str, code: str, scan: str | None = None, **changes: Any
 ) -> dict[str, Any] | None:
-    """One claim, over a connection of the caller's."""
+    """One claim, over the caller's connection."""
     wanted: dict[str, Any] = {"venue": night.venue, "gate_id": gate_id, "code_hash": code, "now": NOW}
     wanted |= {"scan_id": scan or new_id(), "event_id": night.event, "epoch": "e1", "heard": []} | changes
     row = conn.execute(query("claim_entry"), wanted).fetchone()
@@ -100,7 +100,7 @@ def ask(
 
 
 class MemoryLine:
-    """A `hub.mqtt.link.HubLink` without a network. `said`: what the hub published, by gate."""
+    """A `hub.mqtt.link.HubLink` without a network. `said` is what the hub published, by gate."""
 
     def __init__(self) -> None:
         self.inbox = FairInbox()
@@ -123,7 +123,7 @@ class MemoryLine:
 
 
 class Desk:
-    """The hub's answering of claims, turn by turn, at a time that the test sets."""
+    """The hub's answers to claims, turn by turn, at a time set by the test."""
 
     def __init__(self, conn: Connection) -> None:
         self.line = MemoryLine()
@@ -133,7 +133,7 @@ class Desk:
         self._mid = 0
 
     def hear(self, gate_id: str, said: ToHub | GateStatus | bytes, *, retained: bool = False) -> int:
-        """A message of a gate arrives; returns its number."""
+        """Deliver a gate's message; return its number."""
         topics = Topics(venue=VENUE)
         topic = topics.status(gate_id) if isinstance(said, GateStatus) else topics.claims(gate_id)
         payload = said if isinstance(said, bytes) else encode(said)
@@ -142,7 +142,7 @@ class Desk:
         return self._mid
 
     def turn(self, conn: Connection | None = None) -> list[tuple[str, ToGate]]:
-        """Once round; what was said in it."""
+        """Run one turn; return what the hub published in it."""
         self.line.said.clear()
         self.claims.turn(conn or self._conn, 0.0)
         return list(self.line.said)

@@ -1,6 +1,6 @@
 """A Postgres and a Mosquitto for the session; an empty, migrated database for each test.
 
-The hub works in it as its own login; tests set up and look as its owner.
+The hub connects as its own login; the tests prepare and inspect the database as its owner.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         migrate(running.database("template_hub"))
         running.make_hub_login()
         yield running
-        running.kill()  # thrown away: a polite end first writes all its databases to the disk
+        running.kill()  # thrown away: a clean shutdown would first write all its databases to the disk
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +45,9 @@ def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitt
 
 @pytest.fixture
 def owner_dsn(server: Postgres) -> Iterator[str]:
-    """An empty, migrated database as its owner: what sets a test up, and what looks at what came of it.
+    """An empty, migrated database, as its owner: to set a test up and to inspect the result.
 
-    It goes with its test: a thousand of them would fill a small disk.
+    It is dropped after its test: a thousand of them would fill a small disk.
     """
     name = f"hub_{next(_number)}"
     with psycopg.connect(server.dsn, autocommit=True) as conn:
@@ -58,7 +58,7 @@ def owner_dsn(server: Postgres) -> Iterator[str]:
 
 @pytest.fixture
 def dsn(owner_dsn: str) -> str:
-    """The same database as the hub's own login, with no more rights than it is told to have."""
+    """The same database as the hub's own login, with only the rights granted to that."""
     return make_conninfo(owner_dsn, user="maguey_hub")
 
 
@@ -76,7 +76,7 @@ def world(owner_dsn: str) -> Iterator[World]:
 
 @pytest.fixture
 def config(dsn: str, shared_broker: Mosquitto) -> HubConfig:
-    """A venue of its own for each test, so that retained messages never meet."""
+    """A venue of its own for each test, so that no test sees another's retained messages."""
     venue = f"venue-{next(_number)}"
     return HubConfig(venue=venue, postgres=PostgresConfig(dsn=dsn), mqtt=Mqtt(port=shared_broker.port))
 
@@ -93,7 +93,7 @@ def config_file(config: HubConfig, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def line(config_file: Path) -> Iterator[Proxy]:
-    """To a hub's web server."""
+    """A proxy to a hub's web server."""
     port = free_port()
     config_file.write_text(f"{config_file.read_text()}[web]\nport = {port}\n")
     command = [sys.executable, "-m", "hub.cli.main", "web", "--config", str(config_file)]

@@ -16,7 +16,7 @@ MS = timedelta(milliseconds=1)
 
 
 class Placed(Value, frozen=True):
-    """One record and when it was; `uncertainty_ms` None: nobody knows."""
+    """A record and its time; `uncertainty_ms` is None if nobody knows it."""
 
     record: ScanRecord
     at: datetime
@@ -50,7 +50,7 @@ def clocks(records: Iterable[ScanRecord]) -> dict[tuple[str, str], BootClock]:
 
 
 def place(records: Sequence[ScanRecord], received: datetime) -> list[Placed]:
-    """Every record in corrected time, each once, in the order of gate, epoch and seq."""
+    """Every record once, with its corrected time, in the order of gate, epoch and seq."""
     known = clocks(records)
     once = sorted({one.scan_id: one for one in records}.values(), key=lambda r: (r.gate_id, r.epoch, r.seq))
     placed: list[Placed] = []
@@ -83,7 +83,7 @@ def _after(before: Placed | None, one: ScanRecord, clock: BootClock | None, rece
 
 
 def winner(admissions: Sequence[Placed]) -> tuple[Placed, str]:
-    """Which of them counts, and by what rule (docs/adr/0016)."""
+    """The admission that counts, and by which rule (docs/adr/0016)."""
 
     def give_or_take(one: Placed) -> timedelta:
         return min(HOUR_MS if one.uncertainty_ms is None else one.uncertainty_ms, HOUR_MS) * MS

@@ -1,4 +1,4 @@
-"""Somebody who is logged in: a customer or a member of staff, as a web server in front connects for them."""
+"""A person who is logged in, customer or staff, as the web server in front connects for them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hub.db.connection import Connection, connect
 
 
 def owners_dsn(dsn: str) -> str:
-    """The database as its owner, whoever the hub itself connects as."""
+    """The database as its owner, whatever login the hub itself uses."""
     return make_conninfo(dsn, user="maguey")
 
 
 @contextlib.contextmanager
 def person(dsn: str, email: str, works_as: str | None = None) -> Iterator[Connection]:
-    """A connection with the rights of a person with this address; `works_as`: their role at the club."""
+    """A connection with the rights of the person with this address; `works_as` is their role at the club."""
     with connect(owners_dsn(dsn), autocommit=True) as conn:
         row = conn.execute(
             "INSERT INTO auth.users (email, email_confirmed_at) VALUES (%s, now()) RETURNING id", [email]

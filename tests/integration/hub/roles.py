@@ -1,4 +1,4 @@
-"""A small club in which everybody has something of their own, and who may come to its database."""
+"""A small club in which each person owns something, and the roles in which they come to its database."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from hub.db.connection import Connection, connect
 from tests.integration.hub.world import World
 
 ANA = "ana@example.org"
-"""A customer with an order, its payment, two tickets, and a table with a pass and the link of her own."""
+"""A customer with an order, its payment, two tickets, and a table with a pass and a linked ticket."""
 BERTA = "berta@example.org"
-"""Another one with the same."""
+"""A second customer with the same."""
 
 _number = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Bought:
-    """What one customer has; ids."""
+    """The ids of what one customer has."""
 
     order: str
     ticket: str
@@ -35,7 +35,7 @@ class Bought:
 
 @dataclass
 class Club:
-    """A night that is on and one that was, with Ana's and Berta's purchases for the first."""
+    """A current night and a past one, with Ana's and Berta's purchases for the current one."""
 
     dsn: str
     world: World
@@ -47,9 +47,9 @@ class Club:
 
     @contextlib.contextmanager
     def asking(self, who: str, claims: str | None = None) -> Iterator[Connection]:
-        """Be `who` (of `people`, ``anon`` or ``hub``) as a web server is for them; nothing of it stays.
+        """Act as `who` (of `people`, ``anon`` or ``hub``), as a web server does for them; rolled back.
 
-        :param claims: what the token says instead.
+        :param claims: the token's claims, if not their own.
         """
         login = "maguey_hub" if who == "hub" else "web_front"
         with connect(make_conninfo(self.dsn, user=login)) as conn:
@@ -68,7 +68,7 @@ class Club:
 
 
 def attempt(conn: Connection, sql: str, values: Any = ()) -> int | str:
-    """How many rows it gave or changed, or what refused it: rights, row or value. Nothing of it stays."""
+    """How many rows it gave or changed, or what refused it: rights, row or value. Rolled back."""
     try:
         with conn.transaction(force_rollback=True):
             return conn.execute(sql.encode(), values).rowcount
@@ -79,7 +79,7 @@ def attempt(conn: Connection, sql: str, values: Any = ()) -> int | str:
 
 
 def answer(conn: Connection, sql: str, values: Any = ()) -> Any:
-    """The first column of the first row; nothing of it stays. A refusal is its error code, or ``denied``."""
+    """The first column of the first row, rolled back. A refusal gives its error code, or ``denied``."""
     try:
         with conn.transaction(force_rollback=True):
             row = conn.execute(sql.encode(), values).fetchone()
@@ -130,7 +130,7 @@ def _registered(world: World, email: str, is_confirmed: bool = True) -> str:
 
 
 def register(club: Club, who: str, email: str, is_confirmed: bool = True) -> None:
-    """Somebody new."""
+    """Register a new person."""
     club.people[who] = _registered(club.world, email, is_confirmed)
 
 

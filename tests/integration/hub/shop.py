@@ -1,4 +1,4 @@
-"""What the tests of orders and cancellation share: a night that sells, payments, a crowd of connections."""
+"""Shared by the tests of orders and cancellation: a night on sale, payments, a crowd of connections."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def night(world: World, *, starts_in: float = 60, code: str = "PF", capacity: in
 
 
 def order(event_id: str, **changes: Any) -> Order:
-    """A payment nobody has made before."""
+    """An order with a payment of its own."""
     number = next(_number)
     made: dict[str, Any] = {
         "event_id": event_id,
@@ -59,7 +59,7 @@ def order(event_id: str, **changes: Any) -> Order:
 def lines(
     count: int = 1, ticket_type: str = "General Admission", price_cents: int = 2500
 ) -> tuple[SoldTicket, ...]:
-    """Tickets with numbers and codes of their own."""
+    """Ticket lines, each with its own number and code."""
     numbers = [next(_number) for _ in range(count)]
     return tuple(
         SoldTicket(
@@ -73,20 +73,20 @@ def lines(
 
 
 def buy(conn: Connection, event_id: str, count: int = 1, **changes: Any) -> RecordedOrder:
-    """An order of so many tickets; `changes` of the order."""
+    """Buy `count` tickets in one order; `changes` are fields of the order."""
     ticket_type = changes.pop("ticket_type", "General Admission")
     return record_ticket_order(conn, order(event_id, **changes), lines(count, ticket_type))
 
 
 class Crowd:
-    """Connections of their own that all do something at once."""
+    """Several connections that all do something at the same time."""
 
     def __init__(self, connections: list[Connection]) -> None:
         self._connections = connections
         self._pool = ThreadPoolExecutor(len(connections))
 
     def do(self, what: Callable[[int, Connection], T]) -> list[T]:
-        """What each got of it, in their order. Raises what any of them raised."""
+        """What each of them got, in order. Raises what any of them raised."""
         start = threading.Barrier(len(self._connections))
 
         def one(number: int) -> T:

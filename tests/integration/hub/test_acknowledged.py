@@ -1,4 +1,4 @@
-"""A double admission is listed until somebody has looked at it, or its month stays."""
+"""A double admission stays listed until somebody acknowledges it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ NOW = later(600)
 
 
 def twice(world: World, conn: Connection, event: str) -> str:
-    """A ticket that came in at gate-2, and a minute later at gate-1."""
+    """A ticket admitted at gate-2, and a minute later at gate-1."""
     ticket = world.ticket(event)
     for scan in (admitted("gate-2", 1, ticket, epoch=ticket), admitted("gate-1", 2, ticket, epoch=ticket)):
         send(conn, scan)
     return str(world.one("SELECT ticket_id FROM tickets WHERE id = %s", ticket))
 
 
-def test_it_is_listed_with_both_gates_and_times(world: World, conn: Connection) -> None:
+def test_a_double_admission_is_listed_with_both_gates_and_times(world: World, conn: Connection) -> None:
     number = twice(world, conn, world.event("PF"))
     (found,) = open_double_admissions(conn)
     assert (found.night, found.ticket, found.rule) == ("PF", number, "earlier")
@@ -42,7 +42,7 @@ def test_it_is_listed_with_both_gates_and_times(world: World, conn: Connection) 
     assert (found.loser_gate, found.loser_at) == ("gate-1", later(2))
 
 
-def test_acknowledged_it_is_listed_no_more_and_says_by_whom(world: World, conn: Connection) -> None:
+def test_an_acknowledged_one_is_no_longer_listed_and_records_by_whom(world: World, conn: Connection) -> None:
     event = world.event()
     twice(world, conn, event)
     twice(world, conn, event)
@@ -54,7 +54,9 @@ def test_acknowledged_it_is_listed_no_more_and_says_by_whom(world: World, conn: 
     ) == [(first.id, NOW)]
 
 
-def test_all_of_a_night_at_once_and_none_of_another(world: World, conn: Connection) -> None:
+def test_all_of_one_night_are_acknowledged_at_once_and_none_of_another(
+    world: World, conn: Connection
+) -> None:
     night, other = world.event("PF"), world.event("PS")
     for event in (night, night, other):
         twice(world, conn, event)
@@ -62,7 +64,7 @@ def test_all_of_a_night_at_once_and_none_of_another(world: World, conn: Connecti
     assert [one.night for one in open_double_admissions(conn)] == ["PS"]
 
 
-def test_what_is_not_open_or_means_several_changes_nothing(world: World, conn: Connection) -> None:
+def test_an_unknown_ambiguous_or_settled_id_changes_nothing(world: World, conn: Connection) -> None:
     twice(world, conn, world.event("PF"))
     (found,) = open_double_admissions(conn)
     with pytest.raises(UsageError, match="3 mistakes") as refused:
@@ -74,9 +76,7 @@ def test_what_is_not_open_or_means_several_changes_nothing(world: World, conn: C
         acknowledge(conn, [found.id], "", "Berta", NOW)
 
 
-def test_another_admission_in_the_place_of_an_annulled_one_is_open_again(
-    world: World, conn: Connection
-) -> None:
+def test_a_new_double_admission_after_an_annulled_one_is_open(world: World, conn: Connection) -> None:
     ticket = world.ticket(world.event())
     scans = [admitted(f"gate-{n}", n, ticket) for n in (1, 2, 3)]
     send(conn, *scans[:2])
@@ -99,7 +99,7 @@ def test_a_code_nobody_sold_is_listed_too(conn: Connection) -> None:
     assert "a code nobody sold" in double_admission_in_words(found)
 
 
-def test_an_archived_scan_and_an_unknown_clock_have_words() -> None:
+def test_an_archived_scan_and_an_unknown_clock_are_described_in_words() -> None:
     told = double_admission_in_words(
         DoubleAdmission(
             id="0c8e4f7a-0000-0000-0000-000000000000",

@@ -135,7 +135,7 @@ def test_only_what_a_gate_would_notice_makes_a_version(world: World) -> None:
     assert world.one("SELECT admission_version FROM events") == version
 
 
-def test_every_kind_of_change_is_told(world: World) -> None:
+def test_every_kind_of_change_makes_a_version(world: World) -> None:
     event = world.event()
     ticket, reservation = world.ticket(event), world.reservation(event, "pending")
     guest = world.guest_pass(reservation)
@@ -159,7 +159,7 @@ def test_every_kind_of_change_is_told(world: World) -> None:
         assert_feed_leads_to_snapshot(world, event)
 
 
-def test_a_change_that_is_undone_leaves_no_gap(world: World) -> None:
+def test_a_change_that_is_rolled_back_leaves_no_gap(world: World) -> None:
     event = world.event()
     ticket = world.ticket(event)
     with world.conn.transaction(force_rollback=True):
@@ -214,7 +214,7 @@ def test_versions_are_gapless_under_parallel_writers(world: World, dsn: str) -> 
     )
 
 
-def test_whoever_moves_to_another_night_is_removed_from_the_old_one(world: World) -> None:
+def test_a_guest_moved_to_another_night_is_removed_from_the_old_one(world: World) -> None:
     old, new = world.event(), world.event("PS")
     moving, staying = world.reservation(old), world.reservation(new)
     ticket = world.ticket(old)

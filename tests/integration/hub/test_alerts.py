@@ -1,4 +1,4 @@
-"""What staff is told of at once: each record once, after the commit, not too often (protocol 4.2)."""
+"""Alerts to staff: each record raises one, after the commit, and not too often (protocol 4.2)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def alerts(gate: GateOnMqtt) -> list[Alert]:
 
 
 @pytest.mark.parametrize("reason", TOLD)
-def test_an_event_that_staff_must_know_of_is_told_once(
+def test_an_event_staff_must_know_of_raises_one_alert(
     config: HubConfig, gate: GateOnMqtt, world: World, reason: EventKind
 ) -> None:
     event = happened(1, reason)
@@ -62,7 +62,7 @@ def test_an_event_that_staff_must_know_of_is_told_once(
     assert msgspec.json.decode(payload)["v"] == 1
 
 
-def test_a_record_that_comes_again_is_not_told_again(
+def test_a_record_sent_again_raises_no_second_alert(
     config: HubConfig, gate: GateOnMqtt, world: World
 ) -> None:
     event = happened(1, EventKind.GUESSING)
@@ -79,11 +79,11 @@ def test_a_record_that_comes_again_is_not_told_again(
 
 
 def forget_when(world: World) -> None:
-    """As if what was told had been told an hour ago."""
+    """Make the alerts sent so far an hour old."""
     world.run("UPDATE alerts SET sent_at = sent_at - interval '1 hour'")
 
 
-def test_what_nobody_has_to_act_on_is_kept_and_not_told(
+def test_events_that_need_no_action_are_kept_without_an_alert(
     config: HubConfig, gate: GateOnMqtt, world: World
 ) -> None:
     quiet = [
@@ -104,7 +104,7 @@ def test_what_nobody_has_to_act_on_is_kept_and_not_told(
     assert world.one("SELECT count(*) FROM scan_logs WHERE record = 'event'") == 6
 
 
-def test_what_comes_often_is_told_together(
+def test_frequent_events_share_one_alert(
     config: HubConfig, gate: GateOnMqtt, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerting, "EVERY_SECONDS", 1800)  # all of it comes within that time
@@ -126,7 +126,7 @@ def test_what_comes_often_is_told_together(
     assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 0
 
 
-def test_what_was_committed_by_a_hub_that_died_is_told_by_the_next(
+def test_alerts_committed_by_a_hub_that_died_are_sent_by_the_next(
     config: HubConfig, gate: GateOnMqtt, conn: Connection
 ) -> None:
     topics = Topics(venue=config.venue)
@@ -162,13 +162,13 @@ def night(world: World) -> Night:
 
 
 def greedy(conn: Connection, seconds: float) -> list[tuple[str, str]]:
-    """Which gates are to be told of, if it is looked so long after the night's beginning."""
+    """The alerts there are after a check this many seconds into the night."""
     UnusedGrantsCheck(VENUE, Watch(unused_grants=3, unused_minutes=10)).check(conn, after(seconds))
     rows = conn.execute(b"SELECT gate_id, reason FROM alerts ORDER BY number").fetchall()
     return [(row["gate_id"], row["reason"]) for row in rows]
 
 
-def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told_once_in_a_while(
+def test_a_gate_that_claims_tickets_and_admits_nobody_raises_one_alert(
     night: Night, conn: Connection
 ) -> None:
     for _ in range(4):
@@ -176,11 +176,11 @@ def test_a_gate_that_takes_tickets_and_lets_nobody_in_is_told_once_in_a_while(
     assert greedy(conn, 60) == []  # scans may be on their way
     assert greedy(conn, 61) == [("gate-1", "unused_grants")]
     assert greedy(conn, 599) == [("gate-1", "unused_grants")]
-    assert greedy(conn, 661) == [("gate-1", "unused_grants")]  # those of ten minutes ago are past
+    assert greedy(conn, 661) == [("gate-1", "unused_grants")]  # the grants of ten minutes ago no longer count
 
 
 @pytest.mark.parametrize("harmless", ["three only", "scanned", "given back"])
-def test_what_a_working_gate_does_is_not_told(night: Night, conn: Connection, harmless: str) -> None:
+def test_a_working_gate_raises_no_alert(night: Night, conn: Connection, harmless: str) -> None:
     for _ in range(3):
         night.ask("gate-1", night.code())
         night.ask("gate-2", night.code())
@@ -195,7 +195,7 @@ def test_what_a_working_gate_does_is_not_told(night: Night, conn: Connection, ha
 
 
 def test_a_grant_the_gate_says_it_never_used_still_counts(night: Night, conn: Connection) -> None:
-    """Else a gate that takes every ticket for half a minute, again and again, would never be told of."""
+    """Otherwise a gate that takes every ticket for half a minute, over and over, would raise no alert."""
     for _ in range(4):
         night.ask("gate-1", night.code())
     night.world.run("UPDATE claims SET released_at = now(), released_by = 'unused'")

@@ -22,7 +22,7 @@ FRESH = ("issued", False, None, None, None, None)
 
 
 def outcome(scan: ScanRecord, seq: int, what: str = "annulled", **changes: Any) -> ScanRecord:
-    """What the door records of a scan later: same ticket, no verdict, and the scan's id."""
+    """The door's later record about a scan: same ticket, no verdict, and the scan's id."""
     made = {
         "gate_id": scan.gate_id,
         "epoch": scan.epoch,
@@ -44,7 +44,7 @@ def scan_state(world: World, scan: ScanRecord) -> tuple[Any, ...]:
 
 
 def feed_of(world: World, event: str, subject: str) -> Admission:
-    """What the newest change in the feed says of somebody."""
+    """The newest change in the feed about this subject."""
     rows = [change.row for change in world.changes(event)]
     return [row for row in rows if isinstance(row, Admission) and row.subject_id == subject][-1]
 
@@ -86,7 +86,7 @@ def test_a_passage_says_that_the_turnstile_opened_and_changes_no_entry(
     assert len(world.changes(event)) == 3  # the night, the sale, the check-in
 
 
-def test_nothing_is_known_of_a_scan_without_outcome(world: World, conn: Connection) -> None:
+def test_a_scan_without_an_outcome_is_neither_actuated_nor_annulled(world: World, conn: Connection) -> None:
     scan = record(1, subject_id=world.ticket(world.event()))
     take(conn, scan)
     assert scan_state(world, scan) == (None, None)
@@ -107,7 +107,7 @@ def test_an_annulment_before_its_scan_keeps_it_from_checking_in(
     assert len(world.changes(event)) == 2  # the night and the sale
 
 
-def test_an_annulment_told_again_changes_nothing(world: World, conn: Connection) -> None:
+def test_a_repeated_annulment_changes_nothing(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event)
     scan = record(1, subject_id=ticket)
@@ -116,7 +116,7 @@ def test_an_annulment_told_again_changes_nothing(world: World, conn: Connection)
     take(conn, used)
     before = (ticket_state(world, ticket), world.changes(event))
     take(conn, scan)
-    take(conn, outcome(scan, 4))  # in other words
+    take(conn, outcome(scan, 4))  # worded differently
     assert (ticket_state(world, ticket), world.changes(event)) == before
     assert scan_state(world, scan) == (True, later(2))
 
@@ -168,7 +168,7 @@ def test_a_refusal_cannot_be_annulled(world: World, conn: Connection) -> None:
     assert scan_state(world, refused) == (None, None)
 
 
-def test_a_ticket_known_by_its_code_only_is_good_again(world: World, conn: Connection) -> None:
+def test_an_annulled_ticket_known_only_by_its_code_is_good_again(world: World, conn: Connection) -> None:
     ticket = world.ticket(world.event(), code="MGY-PF-20260130-SIGNED")
     unsynced = [
         record(seq, code_hash=code_hash("MGY-PF-20260130-SIGNED"), gate_id=f"gate-{seq}") for seq in (1, 2)
@@ -285,7 +285,7 @@ def an_evening(world: World, event: str, name: str) -> tuple[list[ScanRecord], l
 
 
 def named(entry: Entry | None) -> tuple[Any, ...] | None:
-    """An entry without the id of its scan, which is another each evening."""
+    """An entry without the id of its scan, which differs each evening."""
     return None if entry is None else (entry.at, entry.gate)
 
 

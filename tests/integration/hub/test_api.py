@@ -73,7 +73,9 @@ def changes(lines: list[bytes]) -> list[Change]:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-def test_a_whole_snapshot(client: TestClient[Any], world: World, event: str, encoding: str) -> None:
+def test_a_whole_snapshot_is_served_compressed_or_not(
+    client: TestClient[Any], world: World, event: str, encoding: str
+) -> None:
     for _ in range(300):
         world.ticket(event)
     response = client.get(path(event), headers=AUTH | {"Accept-Encoding": encoding})
@@ -83,7 +85,9 @@ def test_a_whole_snapshot(client: TestClient[Any], world: World, event: str, enc
     assert rows(lines) == world.feed(event)
 
 
-def test_catching_up(client: TestClient[Any], world: World, event: str) -> None:
+def test_a_gate_that_is_behind_gets_only_the_changes(
+    client: TestClient[Any], world: World, event: str
+) -> None:
     for _ in range(5):
         world.ticket(event)
     header, lines = read(client.get(path(event, 2), headers=AUTH))
@@ -93,7 +97,7 @@ def test_catching_up(client: TestClient[Any], world: World, event: str) -> None:
     assert (header.version, header.since, lines) == (6, 6, [])
 
 
-def test_catching_up_goes_by_the_page(
+def test_catching_up_is_paged(
     client: TestClient[Any], world: World, event: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot, "PAGE_CHANGES", 3)
@@ -112,7 +116,7 @@ def test_catching_up_goes_by_the_page(
 
 
 @pytest.mark.parametrize("since", [2, 99])
-def test_a_feed_that_cannot_lead_there_gives_everything(
+def test_without_the_needed_changes_the_whole_snapshot_is_served(
     client: TestClient[Any], world: World, event: str, since: int
 ) -> None:
     for _ in range(5):
@@ -173,7 +177,7 @@ def test_nothing_new_is_304(client: TestClient[Any], event: str, world: World) -
     assert client.get(path(event), headers=AUTH | {"If-None-Match": first.headers["etag"]}).status_code == 200
 
 
-def test_the_same_version_is_the_same_bytes(
+def test_the_same_version_gives_the_same_bytes(
     client: TestClient[Any], config: HubConfig, world: World, event: str
 ) -> None:
     reservation = world.reservation(event, seats=60)
@@ -181,7 +185,7 @@ def test_the_same_version_is_the_same_bytes(
         world.ticket(event)
         world.guest_pass(reservation, number)
     mine = client.get(path(event), headers=AUTH)
-    world.run("UPDATE tickets SET metadata = '{\"a\": 1}'")  # moves the rows about, and changes nothing
+    world.run("UPDATE tickets SET metadata = '{\"a\": 1}'")  # moves the rows about without changing them
     with TestClient(make_app(config)) as another_hub:
         theirs = another_hub.get(path(event), headers=AUTH)
     assert (mine.content, mine.headers["etag"]) == (theirs.content, theirs.headers["etag"])
@@ -191,12 +195,14 @@ def test_the_same_version_is_the_same_bytes(
 
 
 def raw(client: TestClient[Any], url: str, **headers: str) -> tuple[httpx.Response, bytes]:
-    """The answer and its bytes as they came, packed."""
+    """The answer and its bytes as they came, still compressed."""
     with client.stream("GET", url, headers=AUTH | {"Accept-Encoding": "gzip"} | headers) as answer:
         return answer, b"".join(answer.iter_raw())
 
 
-def test_a_cut_download_goes_on_where_it_stopped(client: TestClient[Any], world: World, event: str) -> None:
+def test_an_interrupted_download_resumes_where_it_stopped(
+    client: TestClient[Any], world: World, event: str
+) -> None:
     for _ in range(50):
         world.ticket(event)
     first, whole = raw(client, path(event))
@@ -210,23 +216,23 @@ def test_a_cut_download_goes_on_where_it_stopped(client: TestClient[Any], world:
     assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(whole)}")
 
 
-def test_a_download_goes_on_although_the_night_moved_on(
+def test_a_download_resumes_although_the_night_has_changed_since(
     client: TestClient[Any], config: HubConfig, world: World, event: str
 ) -> None:
-    """Else a gate on a bad line would never have a list while tickets are sold."""
+    """Otherwise a gate on a bad line would never get a list while tickets are being sold."""
     first, whole = raw(client, path(event))
     world.ticket(event)
     going_on = {"Range": "bytes=100-", "If-Range": first.headers["etag"]}
     answer, rest = raw(client, path(event), **going_on)
     assert (answer.status_code, rest) == (206, whole[100:])
-    with TestClient(make_app(config)) as another_hub:  # which does not have it any more
+    with TestClient(make_app(config)) as another_hub:  # which no longer has that version
         answer, _ = raw(another_hub, path(event), **going_on)
         assert answer.status_code == 200
         assert answer.headers["etag"] == raw(client, path(event))[0].headers["etag"]
 
 
 @pytest.mark.parametrize("asked", ["=-5", "=0-", "=1-2", "=1-,3-", "s=1-", "=\u00b2-"])
-def test_a_range_of_another_kind_is_answered_with_all(
+def test_an_unsupported_range_is_answered_with_the_whole_body(
     client: TestClient[Any], event: str, asked: str
 ) -> None:
     _, whole = raw(client, path(event))
@@ -235,7 +241,9 @@ def test_a_range_of_another_kind_is_answered_with_all(
         assert (answer.status_code, b"".join(answer.iter_raw())) == (200, whole)
 
 
-def test_no_other_nights_download_is_gone_on_with(client: TestClient[Any], world: World, event: str) -> None:
+def test_a_download_is_not_resumed_with_another_nights_etag(
+    client: TestClient[Any], world: World, event: str
+) -> None:
     other = world.event("PS")
     world.gate("gate-2", hashed("other"), other)
     theirs = client.get(path(other, gate="gate-2"), headers={"Authorization": "Bearer other"})
@@ -255,11 +263,11 @@ def test_gates_that_ask_together_share_one_body(client: TestClient[Any], world: 
         answers = [answer.result(PATIENCE) for answer in waiting]
     assert {read(answer)[0].version for answer in answers} == {302}
     assert len({answer.content for answer in answers}) == len(snapshots) == 1
-    world.ticket(event)  # and whoever asks later gets what is true later
+    world.ticket(event)  # a gate that asks later gets the newer state
     assert read(client.get(path(event), headers=AUTH))[0].version == 303
 
 
-def test_what_is_kept_of_a_database_that_was_put_back_is_not_given(
+def test_a_cached_snapshot_is_not_served_after_a_restore(
     client: TestClient[Any], world: World, event: str
 ) -> None:
     ticket = world.ticket(event)
@@ -274,7 +282,7 @@ def test_what_is_kept_of_a_database_that_was_put_back_is_not_given(
     assert (header.generation, header.version) == (7, 1)
 
 
-def test_changes_are_given_within_a_generation_only(
+def test_changes_are_served_only_within_a_generation(
     client: TestClient[Any], world: World, event: str
 ) -> None:
     world.ticket(event)
@@ -327,7 +335,7 @@ def assert_problem(response: httpx.Response, status: int) -> None:
     assert TOKEN not in response.text
 
 
-def test_a_gate_reads_only_what_is_its_own(client: TestClient[Any], world: World, event: str) -> None:
+def test_a_gate_reads_only_its_own_data(client: TestClient[Any], world: World, event: str) -> None:
     other = world.event("PS")
     world.gate("gate-2", hashed("other"), other)
     assert_problem(client.get(path(other, gate="gate-2"), headers=AUTH), 401)
@@ -356,14 +364,14 @@ def test_a_gate_without_a_token_hash_lets_nobody_in(client: TestClient[Any], wor
 
 
 @pytest.mark.parametrize("gate", ["g1%00", "%ff", "a b", "a" * 65])
-def test_what_cannot_be_a_gate_is_not_found(client: TestClient[Any], gate: str) -> None:
+def test_an_impossible_gate_id_is_not_found(client: TestClient[Any], gate: str) -> None:
     assert_problem(client.get(f"/api/gates/{gate}/config", headers=AUTH), 404)
 
 
 def test_stalled_downloads_keep_no_connection_to_postgres(
     config_file: Path, world: World, event: str
 ) -> None:
-    """More gates than the pool has connections read nothing of a long snapshot, and go on."""
+    """More gates than the pool has connections stop reading in the middle of a long snapshot."""
     world.run(
         "INSERT INTO tickets (ticket_id, event_id, qr_code_data, guest_name)"
         " SELECT n, %s, n, repeat('x', 40) FROM generate_series(1, 40000) n",
@@ -401,7 +409,7 @@ def test_probes_and_openapi(client: TestClient[Any]) -> None:
     assert "/api/gates/{gate_id}/config" in client.get("/schema/openapi.json").json()["paths"]
 
 
-def test_without_a_database_it_lives_and_says_so(config: HubConfig) -> None:
+def test_without_a_database_the_hub_is_alive_but_not_ready(config: HubConfig) -> None:
     away = PostgresConfig(dsn="host=127.0.0.1 port=1 dbname=none user=x")
     with TestClient(
         make_app(msgspec.structs.replace(config, postgres=away)), raise_server_exceptions=False

@@ -1,4 +1,4 @@
-"""Scans by the month: each in its part, looked for in one part only, archived as a whole (docs/adr/0021)."""
+"""Scans by month: each in its partition, found by reading only that, archived as a whole (docs/adr/0021)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FROM generate_series(1, %(count)s) n, (SELECT (%(month)s || '-15T23:00:00Z')::ti
 
 
 def keep(world: World, month: str, count: int = 3, gate: str = "gate-1", event: str | None = None) -> None:
-    """So many scans that were received in this month; their epoch is the month."""
+    """Store so many scans that were received in this month; their epoch is the month."""
     world.conn.execute(KEPT.encode(), {"gate": gate, "month": month, "count": count, "event": event})
 
 
@@ -39,19 +39,19 @@ def part(world: World, month: str) -> None:
 
 
 def parts(world: World) -> dict[str, int]:
-    """How many scans each part has that has some."""
+    """How many scans each partition has that is not empty."""
     found = world.all("SELECT tableoid::regclass::text, count(*) FROM scan_logs GROUP BY 1")
     return {name.removeprefix("scan_logs_"): count for name, count in found}
 
 
-def test_a_scan_is_in_the_part_of_the_month_it_came_in(world: World, conn: Connection) -> None:
+def test_a_scan_is_in_the_partition_of_the_month_it_was_received_in(world: World, conn: Connection) -> None:
     take(conn, record(1))  # its own clock says January 2026
     month = world.one("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
     assert parts(world) == {month: 1}
     assert world.all("SELECT received_at FROM scan_places") == world.all("SELECT received_at FROM scan_logs")
 
 
-def test_months_ahead_are_made_once(world: World, conn: Connection) -> None:
+def test_partitions_for_the_coming_months_are_made_once(world: World, conn: Connection) -> None:
     wanted = "SELECT ensure_scan_partitions_at(3, %s)"
     assert world.one(wanted, NOW) == {
         "success": True,
@@ -61,20 +61,20 @@ def test_months_ahead_are_made_once(world: World, conn: Connection) -> None:
     assert world.one(wanted, datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == {"success": True, "made": []}
 
 
-def test_what_has_no_month_is_kept_and_moves_when_it_is_made(world: World) -> None:
+def test_scans_without_a_partition_are_kept_and_move_once_it_is_made(world: World) -> None:
     keep(world, "2026-03")
     keep(world, "2026-05", 2)
     before = world.all("SELECT * FROM scan_logs ORDER BY epoch, seq")
     assert parts(world) == {"default": 5}
     part(world, "2026-03")
     assert parts(world) == {"2026_03": 3, "default": 2}
-    # whatever month is in the default part is made, also one that nobody would make ahead
+    # every month in the default partition gets its own, even one that is never made ahead
     world.run("SELECT ensure_scan_partitions_at(0, %s)", NOW)
     assert parts(world) == {"2026_03": 3, "2026_05": 2}
     assert world.all("SELECT * FROM scan_logs ORDER BY epoch, seq") == before
 
 
-def test_a_month_ends_where_utc_says_so(world: World) -> None:
+def test_months_end_in_utc(world: World) -> None:
     part(world, "2026-03")
     world.run("SET timezone = 'America/Mexico_City'")
     part(world, "2026-04")
@@ -88,7 +88,7 @@ def test_a_month_ends_where_utc_says_so(world: World) -> None:
 
 
 @pytest.mark.parametrize("column", ["scan_id", "seq"])
-def test_a_place_and_a_scan_are_used_once_in_all_months(world: World, column: str) -> None:
+def test_a_place_and_a_scan_id_are_unique_across_all_months(world: World, column: str) -> None:
     part(world, "2026-03")
     part(world, "2026-04")
     keep(world, "2026-03", 1)
@@ -101,7 +101,7 @@ def test_a_place_and_a_scan_are_used_once_in_all_months(world: World, column: st
     assert parts(world) == {"2026_03": 1}
 
 
-def test_what_comes_again_in_a_later_month_is_the_same_scan(world: World, conn: Connection) -> None:
+def test_a_scan_sent_again_in_a_later_month_is_the_same_scan(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event)
     scan = record(1, event_id=event, subject_id=ticket)
@@ -115,7 +115,7 @@ def test_what_comes_again_in_a_later_month_is_the_same_scan(world: World, conn: 
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_what_comes_again_after_it_was_archived_does_nothing(world: World, conn: Connection) -> None:
+def test_a_scan_sent_again_after_it_was_archived_does_nothing(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event)
     scan = record(1, event_id=event, subject_id=ticket)
@@ -133,7 +133,7 @@ def test_what_comes_again_after_it_was_archived_does_nothing(world: World, conn:
     assert world.all("SELECT seq FROM scan_logs") == [(2,)]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
     assert world.one("SELECT admission_version FROM events") == version
-    # another record of that place is none, as ever
+    # a different record for that place is refused, as always
     take(conn, record(1))
     assert world.one("SELECT count(*) FROM scan_quarantine") == 1
 
@@ -156,7 +156,7 @@ def test_an_archived_admission_stays_the_one_that_counts(world: World, conn: Con
     ]
 
 
-def test_a_scan_is_looked_for_in_one_part_of_twelve(world: World) -> None:
+def test_a_scan_is_looked_up_in_one_partition_of_twelve(world: World) -> None:
     for month in range(1, 13):
         part(world, f"2025-{month:02}")
         keep(world, f"2025-{month:02}", 50)
@@ -181,8 +181,8 @@ def test_a_scan_is_looked_for_in_one_part_of_twelve(world: World) -> None:
         "SELECT * FROM newest_scan('gate-1', '2025-07')",
     ],
 )
-def test_the_hub_opens_one_part_of_twelve(world: World, asked: str) -> None:
-    """By the database's own count of what was read."""
+def test_the_hubs_queries_read_one_partition_of_twelve(world: World, asked: str) -> None:
+    """By the database's own count of reads."""
     for month in range(1, 13):
         part(world, f"2025-{month:02}")
         keep(world, f"2025-{month:02}", 50)
@@ -195,7 +195,7 @@ def test_the_hub_opens_one_part_of_twelve(world: World, asked: str) -> None:
 
 
 def looks(world: World) -> dict[str, int]:
-    """How often this transaction has looked into each part."""
+    """How often this transaction has read each partition."""
     return dict(
         world.all(
             "SELECT relid::regclass::text, seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables"
@@ -249,7 +249,7 @@ def test_old_months_become_counts(world: World, conn: Connection) -> None:
     ]
 
 
-def test_what_a_gate_may_send_again_stays_whatever_is_asked_for(world: World, conn: Connection) -> None:
+def test_scans_a_gate_may_still_send_again_are_never_archived(world: World, conn: Connection) -> None:
     for month in ("2025-12", "2026-01", "2026-02"):
         part(world, month)
         keep(world, month)
@@ -290,7 +290,7 @@ def test_months_before(months: int, first: date) -> None:
     assert months_before(NOW, months) == first
 
 
-def test_a_filled_database_loses_nothing(server: Postgres) -> None:
+def test_the_migration_to_partitions_loses_nothing(server: Postgres) -> None:
     with psycopg.connect(server.dsn, autocommit=True) as admin:
         admin.execute("CREATE DATABASE filled")
     with connect(server.database("filled"), autocommit=True) as conn:
@@ -321,7 +321,7 @@ def test_a_filled_database_loses_nothing(server: Postgres) -> None:
             "2025_12": 40,
             "2026_01": 40,
         }
-        # and it goes on from there
+        # and the hub carries on from there
         take(conn, record(2, occurred_at=later(9), event_id=event, subject_id=ticket))
         assert world.one("SELECT count(*) FROM scan_logs") == 123
         assert world.one("SELECT count(*) FROM scan_conflicts WHERE withdrawn_at IS NULL") == 2

@@ -1,4 +1,4 @@
-"""What is left of a night: cancelled and refunded tickets are not sold (domain 2.1)."""
+"""What is left of a night: cancelled and refunded tickets do not count as sold (domain 2.1)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_each_type_and_the_whole_night_have_capacity_sold_and_remaining(
 @pytest.mark.parametrize(
     ("status", "sold"), [("issued", 1), ("checked_in", 1), ("cancelled", 0), ("refunded", 0)]
 )
-def test_only_who_can_come_or_came_counts_as_sold(world: World, status: str, sold: int) -> None:
+def test_only_valid_and_used_tickets_count_as_sold(world: World, status: str, sold: int) -> None:
     event = night(world)
     world.ticket(event, status=status)
     told = ask(world, event)
@@ -69,7 +69,7 @@ def test_a_capacity_that_was_never_set_is_no_limit(world: World, conn: Connectio
     ]
 
 
-def test_more_sold_than_there_is_room_for_leaves_nothing_and_not_less(world: World) -> None:
+def test_an_oversold_night_has_nothing_left_and_never_less(world: World) -> None:
     event = night(world, capacity=1)
     world.ticket(event)
     world.ticket(event)
@@ -77,7 +77,7 @@ def test_more_sold_than_there_is_room_for_leaves_nothing_and_not_less(world: Wor
 
 
 @pytest.mark.parametrize("status", ["cancelled", "completed"])
-def test_nothing_is_left_of_a_night_that_is_no_more(world: World, status: str) -> None:
+def test_nothing_is_left_of_a_cancelled_or_completed_night(world: World, status: str) -> None:
     event = night(world)
     world.run("UPDATE events SET status = %s", status)
     told = ask(world, event)
@@ -88,12 +88,12 @@ def test_nothing_is_left_of_a_night_that_is_no_more(world: World, status: str) -
 @pytest.mark.parametrize(
     "types", [{"name": "No list"}, [], [{}], ["text"], [{"name": "A", "capacity": "many"}]]
 )
-def test_a_list_of_types_that_is_none_is_no_limit(world: World, types: Any) -> None:
+def test_a_malformed_list_of_types_sets_no_limit(world: World, types: Any) -> None:
     event = night(world, types=types)
     assert (ask(world, event)["success"], ask(world, event)["remaining"]) == (True, 500)
 
 
-def test_anybody_may_ask_and_see_no_more_than_numbers(world: World, conn: Connection) -> None:
+def test_anybody_may_ask_and_sees_only_numbers(world: World, conn: Connection) -> None:
     event = night(world)
     buy(conn, event)
     with world.conn.transaction():
@@ -101,7 +101,7 @@ def test_anybody_may_ask_and_see_no_more_than_numbers(world: World, conn: Connec
         assert ask(world, event)["sold"] == 1
 
 
-def test_a_night_nobody_knows_is_told(world: World, conn: Connection) -> None:
+def test_an_unknown_night_is_an_error(world: World, conn: Connection) -> None:
     nobody = "00000000-0000-0000-0000-000000000000"
     told = ask(world, nobody)
     assert (told["success"], told["error"]) == (False, "EVENT_NOT_FOUND")

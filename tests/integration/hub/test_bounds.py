@@ -1,5 +1,5 @@
-"""One text must not be able to stop the link (protocol 4.5): what is too long is refused where it enters, and
-what was there before the bounds holds up nothing."""
+"""No single text may stop the link (protocol 4.5): one that is too long is refused where it enters, and one
+from before the bounds holds up nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PACKET = 256 * 1024
 
 
 def from_before(world: World) -> None:
-    """The database takes what it took before there were bounds."""
+    """Make the database accept what it accepted before there were bounds."""
     for table, trigger in world.all(
         "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgname LIKE '%%\\_bounds'"
     ):
@@ -72,11 +72,11 @@ def test_the_products_own_functions_refuse_a_guest_of_190_000_letters(conn: Conn
 
 
 def test_a_row_from_before_the_bounds_can_still_be_cancelled(world: World) -> None:
-    """Only what is changed is judged: else nobody could refuse, or count, who has a name too long."""
+    """Only changed columns are checked: otherwise nobody could cancel or count a guest with a long name."""
     event = world.event()
     from_before(world)
     guest_pass = long_pass(world, event)
-    # the migration again, as a database has it that was filled before
+    # the migration again, as on a database that was filled before it
     file = sql_folder() / "migrations" / "20260130200800_bounds.sql"
     world.conn.execute(file.read_bytes())
     world.run("UPDATE vip_guest_passes SET status = 'cancelled' WHERE id = %s", guest_pass)
@@ -89,7 +89,7 @@ def test_a_row_from_before_the_bounds_can_still_be_cancelled(world: World) -> No
 
 @pytest.fixture
 def small_broker(config: HubConfig, tmp_path: Path) -> Iterator[HubConfig]:
-    """The venue on a broker that takes no more than the one of config/mosquitto."""
+    """The venue on a broker with the size limit of config/mosquitto."""
     with mosquitto(tmp_path / "small", f"allow_anonymous true\nmax_packet_size {PACKET}") as broker:
         yield msgspec.structs.replace(config, mqtt=Mqtt(port=broker.port))
 
@@ -121,12 +121,12 @@ def hears_cancelled(gate: GateOnMqtt, event: str, subject: str) -> bool:
 def test_a_name_from_before_the_bounds_holds_up_no_cancellation_and_no_acknowledgement(
     small_broker: HubConfig, world: World, letters: int
 ) -> None:
-    """Both went over the connection that the name had stopped."""
+    """Both used the connection that such a name had stopped."""
     event = world.event()
     other = world.guest_pass(world.reservation(event))
     from_before(world)
     with GateOnMqtt(small_broker.mqtt.port, small_broker.venue) as gate, hub(small_broker) as broker:
-        assert gate.wait(lambda: bool(gate.heard))  # the head: what comes now is new
+        assert gate.wait(lambda: bool(gate.heard))  # the head: whatever comes now is new
         named = long_pass(world, event, letters)
         world.run("UPDATE vip_guest_passes SET guest_name = repeat('x', %s) WHERE id = %s", letters, other)
         for subject in (other, named):
@@ -137,7 +137,7 @@ def test_a_name_from_before_the_bounds_holds_up_no_cancellation_and_no_acknowled
         assert max(len(payload) for _topic, payload in gate.heard) < PACKET / 4
 
 
-def test_a_gate_with_a_fresh_cache_loads_a_night_with_a_name_from_before(
+def test_a_gate_with_an_empty_cache_loads_a_night_with_a_too_long_name(
     world: World,
     line: Proxy,
     tmp_path: Path,
@@ -160,7 +160,7 @@ def test_a_gate_with_a_fresh_cache_loads_a_night_with_a_name_from_before(
     assert gate.cache.held()[0].digest == world.one("SELECT feed_digest(%s)", event)
 
 
-def test_a_gate_that_was_away_catches_up_over_a_name_from_before(
+def test_a_gate_that_was_away_catches_up_past_a_too_long_name(
     world: World,
     line: Proxy,
     tmp_path: Path,
@@ -171,7 +171,7 @@ def test_a_gate_that_was_away_catches_up_over_a_name_from_before(
     gate.follow()
     from_before(world)
     named = long_pass(world, event)
-    # as the feed of a version before this one had it
+    # as an earlier version had written it to the feed
     world.run(
         "UPDATE admission_changes SET row = row || jsonb_build_object('holder', repeat('x', %s))"
         " WHERE row ->> 'subject_id' = %s",
@@ -197,8 +197,8 @@ def test_a_name_from_before_the_bounds_is_listed_with_what_to_do(config_file: Pa
     assert f"PF, guest pass: guest_name of {named}: 5000 characters, at most 200" in told.output
 
 
-def test_names_are_cut_for_the_gate_at_whole_letters(world: World) -> None:
-    """A screen needs forty; what belongs together stays together."""
+def test_names_are_cut_for_the_gate_between_letters(world: World) -> None:
+    """A screen needs forty characters; what is shown as one letter is never split."""
     event = world.event()
     family = "\U0001f468‍\U0001f469‍\U0001f467"
     names = {

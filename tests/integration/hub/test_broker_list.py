@@ -47,7 +47,7 @@ def test_every_gate_of_the_venue_is_in_it_until_it_is_revoked(
     assert [file.name for file in tmp_path.glob("*gates.json*")] == ["gates.json"]
 
 
-def test_what_cannot_be_written_is_said_in_words_and_leaves_what_was_there(
+def test_a_failed_write_is_explained_and_leaves_the_old_file(
     world: World, config: HubConfig, config_file: Path, tmp_path: Path
 ) -> None:
     world.gate("gate-1", "", venue=config.venue)

@@ -1,4 +1,4 @@
-"""A night is cancelled before it starts: once, whole, and every payment is given back once (domain 2.2)."""
+"""A night is cancelled before it starts: once, as a whole, each payment refunded once (domain 2.2)."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def statuses(world: World, table_name: str) -> dict[str, int]:
     return dict(world.all(f"SELECT status, count(*) FROM {table_name} GROUP BY 1"))
 
 
-# --- what it would come to ---
+# --- the preview ---
 
 
-def test_the_preview_tells_every_number_and_changes_nothing(world: World, conn: Connection) -> None:
+def test_the_preview_shows_every_number_and_changes_nothing(world: World, conn: Connection) -> None:
     event = sold(world, conn)
     before = world.one("SELECT admission_version FROM events")
     told = world.one("SELECT preview_event_cancellation(%s)", event)
@@ -117,13 +117,15 @@ def test_a_night_that_has_started_cannot_be_cancelled(
     assert world.one("SELECT count(*) FROM refunds") == 0
 
 
-def test_doors_are_open_and_it_has_not_started(world: World, conn: Connection) -> None:
+def test_a_night_with_open_doors_that_has_not_started_can_be_cancelled(
+    world: World, conn: Connection
+) -> None:
     event = sold(world, conn)
     world.run("UPDATE events SET doors_open_at = now() - interval '1 hour'")
     assert cancel_event(conn, event, "Rosa", "storm").success
 
 
-def test_who_and_why_are_needed_and_a_night(world: World, conn: Connection) -> None:
+def test_cancelling_needs_a_reason_and_an_existing_night(world: World, conn: Connection) -> None:
     event = sold(world, conn)
     assert cancel_event(conn, event, "Rosa", " ").error == "INVALID_ARGUMENT"
     assert cancel_event(conn, NOBODY, "Rosa", "storm").error == "EVENT_NOT_FOUND"
@@ -169,7 +171,9 @@ def test_everything_of_the_night_is_cancelled_and_the_tables_are_free(world: Wor
     ]
 
 
-def test_the_gates_are_told_of_all_of_it_in_the_same_transaction(world: World, conn: Connection) -> None:
+def test_the_feed_carries_the_whole_cancellation_in_the_same_transaction(
+    world: World, conn: Connection
+) -> None:
     event = sold(world, conn)
     before = world.one("SELECT admission_version FROM events")
     with world.conn.transaction(force_rollback=True):
@@ -179,11 +183,11 @@ def test_the_gates_are_told_of_all_of_it_in_the_same_transaction(world: World, c
     assert Counter(row.status for row in rows if isinstance(row, Table)) >= Counter({"cancelled": 2})
     last = {row.subject_id: row.status for row in rows if isinstance(row, Admission)}
     assert Counter(last.values()) == {"refunded": 4, "cancelled": 4}
-    assert world.changes(event, before) == []  # undone with the rest
+    assert world.changes(event, before) == []  # rolled back with the rest
     assert {row.status for row in world.feed(event) if isinstance(row, Admission)} == {"issued"}
 
 
-def test_who_is_in_already_gets_the_money_back_and_stays_in_the_books(world: World, conn: Connection) -> None:
+def test_a_guest_already_inside_is_refunded_and_stays_in_the_books(world: World, conn: Connection) -> None:
     event = sold(world, conn)
     world.run(
         "UPDATE tickets SET status = 'checked_in', checked_in_at = now(), checked_in_by = 'gate-1'"
@@ -210,7 +214,7 @@ def test_a_table_and_its_hosts_ticket_paid_together_are_one_refund(world: World,
     ]
 
 
-def test_what_was_given_back_already_is_not_given_back_again(world: World, conn: Connection) -> None:
+def test_what_was_refunded_already_is_not_refunded_again(world: World, conn: Connection) -> None:
     event = sold(world, conn)
     world.run("UPDATE payments SET status = 'refunded' WHERE amount_cents = 5500")
     told = cancel_event(conn, event, "Rosa", "storm")
@@ -218,7 +222,7 @@ def test_what_was_given_back_already_is_not_given_back_again(world: World, conn:
     assert statuses(world, "orders") == {"refunded": 2}
 
 
-def test_what_no_payment_service_knows_of_is_told_for_giving_back_by_hand(
+def test_payments_unknown_to_the_payment_service_are_listed_to_refund_by_hand(
     world: World, conn: Connection
 ) -> None:
     event = night(world)
@@ -250,7 +254,7 @@ def test_a_night_that_was_only_marked_as_cancelled_is_cancelled_properly(
 # --- once ---
 
 
-def test_a_second_click_is_told_the_same_and_does_nothing(world: World, conn: Connection) -> None:
+def test_a_second_click_gets_the_same_answer_and_does_nothing(world: World, conn: Connection) -> None:
     event = sold(world, conn)
     first = world.one("SELECT cancel_event(%s, 'Rosa', 'storm')", event)
     version = world.one("SELECT admission_version FROM events")
@@ -275,7 +279,7 @@ def test_owners_who_click_at_once_refund_once(world: World, dsn: str, conn: Conn
     assert world.one("SELECT count(*) FROM audit_log") == RUNS
 
 
-def test_who_buys_while_it_is_cancelled_is_refunded_or_refused(
+def test_a_purchase_during_the_cancellation_is_refunded_or_refused(
     world: World, dsn: str, conn: Connection
 ) -> None:
     with crowd(dsn, 10) as everybody:
@@ -294,9 +298,7 @@ def test_who_buys_while_it_is_cancelled_is_refunded_or_refused(
             assert world.one("SELECT count(*) FROM refunds WHERE event_id = %s", event) == told[None]
 
 
-def test_a_night_is_cancelled_under_its_scans_and_every_scan_is_kept(
-    world: World, dsn: str, conn: Connection
-) -> None:
+def test_scans_during_the_cancellation_are_all_kept(world: World, dsn: str, conn: Connection) -> None:
     with crowd(dsn, 10) as everybody:
         for run in range(RUNS):
             event = sold(world, conn, code=f"N{chr(65 + run)}")
@@ -355,7 +357,7 @@ def test_an_order_is_refunded_once_and_its_tickets_are_revoked(world: World, con
     assert cancel_event(conn, event, "Rosa", "storm").refunds == 0
 
 
-def test_an_order_somebody_came_in_with_is_not_refunded(world: World, conn: Connection) -> None:
+def test_an_order_with_a_used_ticket_is_not_refunded(world: World, conn: Connection) -> None:
     bought = buy(conn, night(world), 2)
     assert bought.order_id is not None
     world.run("UPDATE tickets SET status = 'checked_in', checked_in_at = now() WHERE line_number = 2")
@@ -392,7 +394,7 @@ def test_a_refund_is_given_to_one_worker_and_settles_the_payment(world: World, c
     assert refund_done(conn, NOBODY, "re").error == "REFUND_NOT_FOUND"
 
 
-def test_workers_who_ask_at_once_never_get_the_same(world: World, dsn: str) -> None:
+def test_workers_that_ask_at_once_never_get_the_same_refund(world: World, dsn: str) -> None:
     event = night(world)
     with crowd(dsn, 10) as workers:
         for run in range(RUNS):
@@ -451,9 +453,7 @@ def hub(*words: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, input=said)
 
 
-def test_the_command_shows_what_it_comes_to_and_asks(
-    world: World, conn: Connection, config_file: Path
-) -> None:
+def test_the_command_shows_the_preview_and_asks(world: World, conn: Connection, config_file: Path) -> None:
     sold(world, conn)
     words: list[str | Path] = ["pf", "--config", config_file, "--reason", "storm", "--actor", "Rosa"]
     asked = hub(*words, said="n\n")

@@ -1,4 +1,4 @@
-"""A gate that was away for long, on a line that breaks all the time: what came stays (protocol 4.4)."""
+"""A gate that was away for long, on a line that keeps breaking: what it received is kept (protocol 4.4)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.proxy import Proxy
 
 MISSED = 2_000
 TEARS_AFTER = 60_000
-"""More than one page takes, less than all of them."""
+"""Bytes: more than one page takes, less than all of them."""
 
 
 class Gate:
-    """The part of sync that follows the hub, without threads: one wish after another."""
+    """The part of sync that follows the hub, without threads: one request after another."""
 
     def __init__(self, folder: Path, line: Proxy) -> None:
         self.cache = Cache(folder / "cache.db")
@@ -37,7 +37,7 @@ class Gate:
         self.cuts = 0
 
     def follow(self) -> list[int]:
-        """Until nothing is wanted any more; the versions held after each answer."""
+        """Follow until nothing is wanted any more; return the version held after each answer."""
         held: list[int] = []
         while self.wishes:
             wish = self.wishes.popleft()
@@ -57,7 +57,7 @@ class Gate:
             self.follower.on_fetched(self.client.admissions(*asked))
 
 
-def test_a_catch_up_that_is_cut_again_and_again_goes_on_with_the_next_page(
+def test_a_catch_up_cut_again_and_again_continues_with_the_next_page(
     world: World, line: Proxy, tmp_path: Path
 ) -> None:
     event = world.event()
@@ -72,7 +72,7 @@ def test_a_catch_up_that_is_cut_again_and_again_goes_on_with_the_next_page(
     )
     line.tears_after = TEARS_AFTER
     line.tear()
-    gate.follower.on_head(Head(event_id=event, version=begun + 1, count=1))  # an old one: it is enough
+    gate.follower.on_head(Head(event_id=event, version=begun + 1, count=1))  # an old head is enough
     held = gate.follow()
     assert gate.cuts > 0
     steps = [after - before for before, after in zip([begun, *held], held, strict=False) if after > before]

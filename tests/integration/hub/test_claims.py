@@ -45,7 +45,7 @@ def desk(conn: Connection) -> Desk:
 # --- the rule ---
 
 
-def test_of_twenty_gates_that_race_for_a_ticket_one_gets_it(dsn: str, world: World) -> None:
+def test_of_twenty_gates_racing_for_a_ticket_one_gets_it(dsn: str, world: World) -> None:
     night = Night(world, gates=20)
     codes = [night.code() for _ in range(50)]
     start = threading.Barrier(len(night.gates))
@@ -67,7 +67,7 @@ def test_of_twenty_gates_that_race_for_a_ticket_one_gets_it(dsn: str, world: Wor
         assert {(grant["answer"], grant["entry"]["gate"]) for grant in others} == {("taken", winner)}
 
 
-def test_a_claim_waits_for_whoever_is_changing_the_ticket(dsn: str, night: Night) -> None:
+def test_a_claim_waits_while_somebody_is_changing_the_ticket(dsn: str, night: Night) -> None:
     code = night.code()
     with connect(dsn) as other, connect(dsn, autocommit=True) as mine, ThreadPoolExecutor(1) as pool:
         other.execute(
@@ -113,7 +113,7 @@ def test_asking_twice_gives_the_same_answer(night: Night) -> None:
     assert taken == night.ask("gate-2", code, second)
 
 
-def test_taken_says_by_whom_and_when(night: Night) -> None:
+def test_the_answer_taken_says_by_whom_and_when(night: Night) -> None:
     code, scan = night.code(), new_id()
     night.ask("gate-1", code, scan)
     told = night.ask("gate-2", code)
@@ -124,7 +124,7 @@ def test_taken_says_by_whom_and_when(night: Night) -> None:
 # --- what frees a grant ---
 
 
-def test_what_is_returned_may_be_granted_to_another(night: Night) -> None:
+def test_a_returned_ticket_may_be_granted_to_another_gate(night: Night) -> None:
     code, scan = night.code(), new_id()
     assert night.answer("gate-1", code, scan) == "granted"
     night.give_back("gate-1", scan)
@@ -132,7 +132,7 @@ def test_what_is_returned_may_be_granted_to_another(night: Night) -> None:
     assert night.ask("gate-1", code, scan) is None
 
 
-def test_returned_before_it_was_claimed_counts(night: Night) -> None:
+def test_a_return_that_arrives_before_its_claim_counts(night: Night) -> None:
     code, scan = night.code(), new_id()
     night.give_back("gate-1", scan)
     assert night.ask("gate-1", code, scan) is None
@@ -146,7 +146,7 @@ def test_only_the_gate_it_was_granted_to_returns_a_grant(night: Night) -> None:
     assert night.answer("gate-3", code) == "taken"
 
 
-def test_a_grant_whose_admission_is_here_is_not_returned(night: Night) -> None:
+def test_a_grant_whose_admission_has_arrived_cannot_be_returned(night: Night) -> None:
     code, scan = "a" * 64, new_id()
     night.ask("gate-1", code, scan)
     night.ingest("gate-1", 1, code, scan)
@@ -154,7 +154,7 @@ def test_a_grant_whose_admission_is_here_is_not_returned(night: Night) -> None:
     assert night.answer("gate-2", code) == "taken"
 
 
-def test_a_gate_asks_anew_for_what_its_journal_has_not_used(night: Night) -> None:
+def test_a_gate_may_claim_again_what_its_journal_has_not_used(night: Night) -> None:
     code, first, second = night.code(), new_id(), new_id()
     assert night.answer("gate-1", code, first) == "granted"
     assert night.answer("gate-1", code, second) == "granted"
@@ -162,15 +162,13 @@ def test_a_gate_asks_anew_for_what_its_journal_has_not_used(night: Night) -> Non
     assert night.answer("gate-2", code) == "taken"
 
 
-def test_a_gate_with_another_journal_has_forgotten_what_it_did(night: Night) -> None:
+def test_a_gate_with_a_new_journal_is_refused_its_own_earlier_grant(night: Night) -> None:
     code = night.code()
     assert night.answer("gate-1", code) == "granted"
     assert night.answer("gate-1", code, epoch="e2") == "taken"
 
 
-def test_what_a_revoked_gate_holds_is_free_again_and_what_it_admitted_is_not(
-    night: Night, world: World
-) -> None:
+def test_revoking_a_gate_frees_its_grants_but_not_its_admissions(night: Night, world: World) -> None:
     """A stolen gate may have claimed every ticket of the night."""
     held, used = night.code(), night.code()
     scan = new_id()
@@ -182,7 +180,7 @@ def test_what_a_revoked_gate_holds_is_free_again_and_what_it_admitted_is_not(
     assert night.answer("gate-3", held) == "taken"
 
 
-def test_a_ticket_whose_scan_was_taken_in_is_taken(night: Night) -> None:
+def test_a_ticket_whose_scan_has_arrived_is_taken(night: Night) -> None:
     code = night.code()
     scan = night.ingest("gate-2", 1, code)
     told = night.ask("gate-1", code)
@@ -202,7 +200,7 @@ def test_an_annulled_admission_frees_its_ticket(night: Night, is_known: bool) ->
     assert night.answer("gate-3", code) == "taken"
 
 
-def test_a_refusal_under_the_grants_own_scan_frees_it(night: Night) -> None:
+def test_a_refusal_under_the_grants_own_scan_id_frees_it(night: Night) -> None:
     code, scan = night.code(), new_id()
     night.ask("gate-1", code, scan)
     night.ingest("gate-1", 1, code, scan, verdict=Ruling.DENY)
@@ -213,7 +211,7 @@ def test_a_refusal_under_the_grants_own_scan_frees_it(night: Night) -> None:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "refunded"])
-def test_a_ticket_out_of_use_is_revoked(night: Night, status: str) -> None:
+def test_a_ticket_that_is_no_longer_valid_is_revoked(night: Night, status: str) -> None:
     told = night.ask("gate-1", night.code(status=status))
     assert told == {"to": "gate-1", "grant": {"answer": "revoked", "reason": status, "status": status}}
 
@@ -234,18 +232,18 @@ def test_nobody_is_admitted_to_a_cancelled_night(night: Night, world: World) -> 
     assert told == {"to": "gate-1", "grant": grant}
 
 
-def test_a_code_nobody_knows_is_granted_once(night: Night) -> None:
+def test_an_unknown_code_is_granted_once(night: Night) -> None:
     assert night.answer("gate-1", "c" * 64) == "granted"
     assert night.answer("gate-2", "c" * 64) == "taken"
 
 
-def test_a_code_nobody_knows_is_taken_if_its_scan_is_here(night: Night) -> None:
+def test_an_unknown_code_is_taken_once_its_scan_has_arrived(night: Night) -> None:
     night.ingest("gate-2", 1, "d" * 64)
     assert night.answer("gate-1", "d" * 64) == "taken"
 
 
-def test_who_may_come_and_go_is_granted_everywhere(night: Night, world: World) -> None:
-    """A gate whose list is old takes a code for a one-time ticket; the hub knows better."""
+def test_a_guest_who_may_come_and_go_is_granted_everywhere(night: Night, world: World) -> None:
+    """A gate with an old list may take the code for a one-time ticket; the hub knows better."""
     reservation = world.reservation(night.event)
     guest = world.guest_pass(reservation)
     code = world.one("SELECT code_hash FROM vip_guest_passes WHERE id = %s", guest)
@@ -263,8 +261,8 @@ def test_a_pass_of_a_table_that_is_not_paid_is_revoked(night: Night, world: Worl
     assert told == {"to": "gate-1", "grant": grant}
 
 
-def test_a_gate_whose_list_is_behind_hears_whether_a_ticket_has_the_perk(night: Night, world: World) -> None:
-    """Of host and linked guest; what has come in already is still granted, and kept from nobody."""
+def test_the_grant_says_whether_the_ticket_has_the_perk(night: Night, world: World) -> None:
+    """For host and linked guest; a ticket that was used is still granted, and nobody is kept out."""
     table = world.reservation(night.event)
     code = night.code()
     ticket = world.one("SELECT id FROM tickets WHERE code_hash = %s", code)
@@ -297,11 +295,11 @@ def test_a_gate_that_has_no_business_here_gets_no_grant(night: Night, spoil: str
     assert world.one("SELECT count(*) FROM claims") == 0
 
 
-def test_a_scan_id_is_of_one_claim_of_its_gate(night: Night) -> None:
+def test_a_scan_id_belongs_to_one_claim_of_its_gate(night: Night) -> None:
     code, scan = night.code(), new_id()
     night.ask("gate-1", code, scan)
     assert night.ask("gate-1", night.code(), scan) == {"refused": "its scan_id is that of another claim"}
-    # another gate's is another claim, whatever it calls it
+    # another gate's claim is a different one, even under the same id
     told = night.ask("gate-2", code, scan)
     assert told is not None
     assert told["grant"]["answer"] == "taken"
@@ -330,12 +328,12 @@ def test_after_a_new_boot_no_older_grant_is_used(night: Night) -> None:
     "said",
     [
         {"acked": 3, "last_seq": 4},
-        {"acked": 4, "last_seq": 4},  # it says so, and the watermark knows nothing of it
+        {"acked": 4, "last_seq": 4},  # the gate says so, but the watermark does not
         {"epoch": "e2"},
         {"door": False},
     ],
 )
-def test_no_time_alone_frees_a_grant(night: Night, said: dict[str, Any]) -> None:
+def test_time_alone_never_frees_a_grant(night: Night, said: dict[str, Any]) -> None:
     code = night.code()
     night.ask("gate-1", code)
     night.sweep("gate-1", 1_000)
@@ -344,7 +342,7 @@ def test_no_time_alone_frees_a_grant(night: Night, said: dict[str, Any]) -> None
     assert night.answer("gate-3", code) == "taken"
 
 
-def test_a_grant_whose_record_came_is_spent_and_not_freed(night: Night) -> None:
+def test_a_grant_whose_record_has_arrived_is_spent_and_not_freed(night: Night) -> None:
     code, scan = "e" * 64, new_id()
     night.ask("gate-1", code, scan)
     night.sweep("gate-1", 1_000)
@@ -386,7 +384,7 @@ def test_a_claim_nobody_waits_for_is_not_answered(night: Night, desk: Desk) -> N
     assert desk.line.acknowledged == [1]
 
 
-def test_nothing_is_said_into_a_dead_line(night: Night, desk: Desk) -> None:
+def test_nothing_is_published_while_the_link_is_down(night: Night, desk: Desk) -> None:
     desk.line.is_up = False
     desk.hear("gate-1", Probe(id=1))
     assert desk.turn() == []
@@ -399,7 +397,7 @@ def test_a_probe_is_answered_with_both_times(desk: Desk) -> None:
     assert desk.turn() == [("gate-1", HubTime(id=7, received_us=heard_us, sent_us=heard_us + 250_000))]
 
 
-def test_no_probe_is_answered_where_no_claim_could_be_written(desk: Desk, conn: Connection) -> None:
+def test_probes_are_not_answered_while_claims_cannot_be_written(desk: Desk, conn: Connection) -> None:
     desk.turn()
     desk.hear("gate-1", Probe(id=7))
     conn.execute("SET default_transaction_read_only = on")
@@ -423,7 +421,7 @@ def test_after_a_claim_failed_probes_are_not_answered_for_a_while(
     assert [type(message) for _, message in desk.turn()] == [HubTime, Grant]
 
 
-def test_a_ticket_that_somebody_holds_says_nothing_of_the_others(
+def test_a_locked_ticket_leaves_other_claims_answered(
     night: Night, desk: Desk, dsn: str, conn: Connection
 ) -> None:
     held, other = night.code(), night.code()
@@ -436,7 +434,7 @@ def test_a_ticket_that_somebody_holds_says_nothing_of_the_others(
         assert [type(message) for _, message in desk.turn()] == [Grant, HubTime]
 
 
-def test_the_hubs_clock_is_set_back_and_claims_are_answered_as_before(
+def test_claims_are_answered_as_before_after_the_hubs_clock_is_set_back(
     night: Night, desk: Desk, dsn: str, conn: Connection
 ) -> None:
     conn.execute("SET statement_timeout = '100ms'")
@@ -450,14 +448,14 @@ def test_the_hubs_clock_is_set_back_and_claims_are_answered_as_before(
     desk.hear("gate-2", Probe(id=2))
     desk.hear("gate-2", claimed(night, night.code()))
     assert [type(message) for _, message in desk.turn()] == [HubTime, Grant]
-    # and a gate that was heard before is not there until it is heard again
+    # and a gate that was heard before counts as absent until it is heard again
     night.divide("gate-1")
     desk.hear("gate-2", claimed(night, night.code()))
     gate_id, told = one_of(desk.turn())
     assert (gate_id, told["answer"], told["home"]) == ("gate-2", "elsewhere", "gate-1")
 
 
-def test_what_is_returned_is_the_brokers_until_it_is_in_postgres(night: Night, desk: Desk, dsn: str) -> None:
+def test_a_return_is_acknowledged_only_once_it_is_in_postgres(night: Night, desk: Desk, dsn: str) -> None:
     code, scan = night.code(), new_id()
     night.ask("gate-1", code, scan)
     returned = desk.hear("gate-1", Returned(scan_id=scan))
@@ -472,7 +470,7 @@ def test_what_is_returned_is_the_brokers_until_it_is_in_postgres(night: Night, d
     assert night.answer("gate-2", code) == "granted"
 
 
-def test_what_was_said_during_an_outage_is_heard_and_bounded(night: Night, desk: Desk) -> None:
+def test_messages_of_an_outage_are_bounded_and_a_new_claim_is_answered(night: Night, desk: Desk) -> None:
     for number in range(1_800):
         desk.hear(f"gate-{number % 20}", Probe(id=number))
     for _ in range(4):
@@ -485,7 +483,7 @@ def test_what_was_said_during_an_outage_is_heard_and_bounded(night: Night, desk:
     assert isinstance(said[-1], Grant)
 
 
-def test_a_gate_that_floods_the_hub_keeps_no_other_waiting(night: Night, desk: Desk) -> None:
+def test_a_gate_that_floods_the_hub_keeps_no_other_gate_waiting(night: Night, desk: Desk) -> None:
     code = night.code()
     with capture_logs() as logs:
         for number in range(900):
@@ -515,7 +513,9 @@ def test_a_gate_that_floods_the_hub_keeps_no_other_waiting(night: Night, desk: D
         encode(GateStatus(gate_id="gate-9", online=True)),
     ],
 )
-def test_what_makes_no_sense_is_told_once_and_stops_nothing(night: Night, desk: Desk, payload: bytes) -> None:
+def test_a_malformed_message_is_logged_once_and_stops_nothing(
+    night: Night, desk: Desk, payload: bytes
+) -> None:
     with capture_logs() as logs:
         for _ in range(3):
             desk.hear("gate-1", payload)
@@ -583,7 +583,7 @@ def test_claims_are_answered_while_a_backlog_is_taken_in(
     codes = [night.code() for _ in range(50)]
     with Asking(config.mqtt.port, config.venue) as gate, hub_process(config_file), connect(dsn) as other:
         assert gate.resend(backlog[0])
-        # the batch being taken in stands still, with all it has locked
+        # the batch being taken in is stuck, with all its locks
         other.execute("SELECT FROM events FOR UPDATE")
         for start in range(1, len(backlog), 50):
             gate.send(*backlog[start : start + 50])
@@ -617,7 +617,7 @@ def test_claims_survive_a_restart_of_the_broker(config: HubConfig, world: World,
     assert grant.answer == "granted"
 
 
-def test_what_is_returned_while_postgres_is_away_counts(shared_broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_return_sent_while_postgres_is_away_counts(shared_broker: Mosquitto, tmp_path: Path) -> None:
     with postgres(tmp_path / "pg") as server:
         migrate(server.dsn)
         config = HubConfig(
@@ -634,7 +634,7 @@ def test_what_is_returned_while_postgres_is_away_counts(shared_broker: Mosquitto
             server.start()
             grant = gate.claim(msgspec.structs.replace(claimed(night, code), epoch="e2"))
             assert grant is not None
-            # another journal than the first: granted only because it was returned
+            # a different journal than the first one: granted only because of the return
             assert grant.answer == "granted"
 
 
@@ -650,8 +650,8 @@ def test_a_standby_answers_claims_once_it_is_active(config: HubConfig, world: Wo
             assert gate.claim(claimed(night, night.code()))
 
 
-def test_two_hubs_that_both_believe_to_be_active_grant_once(dsn: str, night: Night) -> None:
-    """Split for a moment: the rule is in Postgres, not in who answers."""
+def test_two_hubs_that_both_think_they_are_active_grant_once(dsn: str, night: Night) -> None:
+    """For a moment both are active: the rule is in Postgres, not in the hub that answers."""
     code = night.code()
     with connect(dsn, autocommit=True) as one, connect(dsn, autocommit=True) as other:
         desks, claims = [Desk(one), Desk(other)], [claimed(night, code) for _ in range(2)]

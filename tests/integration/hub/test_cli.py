@@ -34,7 +34,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["migrate", "ingest", "web"])
-def test_a_wrong_config_is_2(command: str, tmp_path: Path) -> None:
+def test_a_wrong_config_exits_with_2(command: str, tmp_path: Path) -> None:
     missing = hub(command, "--config", tmp_path / "none.toml")
     assert (missing.returncode, "Copy config/hub.toml" in missing.stderr) == (2, True)
     assert missing.stderr.startswith("maguey-hub: ")
@@ -45,7 +45,7 @@ def test_a_wrong_config_is_2(command: str, tmp_path: Path) -> None:
     assert hub(command).returncode == 2
 
 
-def test_no_postgres_is_1_and_one_line(tmp_path: Path) -> None:
+def test_a_missing_postgres_exits_with_1_and_one_line(tmp_path: Path) -> None:
     file = tmp_path / "hub.toml"
     file.write_text('venue = "v"\n[postgres]\ndsn = "host=127.0.0.1 port=1 dbname=d user=x"\n')
     for words in (["migrate"], ["seed-demo", "--out", str(tmp_path / "x")]):
@@ -55,7 +55,7 @@ def test_no_postgres_is_1_and_one_line(tmp_path: Path) -> None:
         assert len(answer.stderr.splitlines()) == 1
 
 
-def test_seed_demo_once(config_file: Path, tmp_path: Path, world: World) -> None:
+def test_seed_demo_works_once(config_file: Path, tmp_path: Path, world: World) -> None:
     out = tmp_path / "seed.json"
     command = ["seed-demo", "--config", str(config_file), "--out", str(out), "--seed", "7"]
     assert hub(*command).returncode == 0
@@ -101,7 +101,7 @@ def test_the_gates_know_every_printed_code(conn: Connection, world: World, tmp_p
     ]
 
 
-def test_a_port_in_use_is_1_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_port_in_use_exits_with_1_and_says_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         file = tmp_path / "hub.toml"
         file.write_text(
@@ -112,7 +112,7 @@ def test_a_port_in_use_is_1_and_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["dbname=nowhere user=maguey", "dbname=postgres user=nobody-we-know"])
-def test_a_running_postgres_is_not_told_to_be_started(server: Postgres, tmp_path: Path, what: str) -> None:
+def test_nobody_is_told_to_start_a_postgres_that_runs(server: Postgres, tmp_path: Path, what: str) -> None:
     file = tmp_path / "hub.toml"
     file.write_text(f'venue = "v"\n[postgres]\ndsn = "host=127.0.0.1 port={server.port} {what}"\n')
     answer = hub("migrate", "--config", file)

@@ -1,4 +1,4 @@
-"""Two machines under one identity, or a journal put back: told loudly, once, and never of what is normal."""
+"""Two machines with one identity, or a restored journal: one alert, and none for normal operation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cloned(world: World) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_boot_that_goes_on_after_a_later_one_began_is_two_machines(
+def test_a_boot_that_continues_after_a_later_one_began_is_two_machines(
     world: World, conn: Connection, size: int
 ) -> None:
     scans = of_boots("b1", "b1", "b2", "b1", "b2")
@@ -40,7 +40,7 @@ def test_a_boot_that_goes_on_after_a_later_one_began_is_two_machines(
     assert len(cloned(world)) == 2  # once for each numbering
 
 
-def test_another_record_for_a_place_that_is_kept_is_two_machines(world: World, conn: Connection) -> None:
+def test_a_different_record_for_a_known_place_is_two_machines(world: World, conn: Connection) -> None:
     take(conn, record(1), record(2))
     for _ in range(2):
         take(conn, record(2, boot_id="another"))
@@ -87,13 +87,13 @@ def test_a_record_taken_in_by_an_older_hub_is_the_same_record(world: World, conn
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_a_scan_id_used_twice_is_no_second_machine(world: World, conn: Connection) -> None:
+def test_a_scan_id_used_twice_is_one_machine(world: World, conn: Connection) -> None:
     scan = record(1)
     take(conn, scan, record(2, scan_id=scan.scan_id))
     assert cloned(world) == []
 
 
-def test_staff_is_told_once(config: HubConfig, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_staff_are_alerted_once(config: HubConfig, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     with GateOnMqtt(config.mqtt.port, config.venue) as gate, running(config):
         assert gate.resend(*of_boots("b1", "b2", "b1"))
         assert gate.wait(lambda: bool(alerts(gate)))

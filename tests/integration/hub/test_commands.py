@@ -1,4 +1,4 @@
-"""Orders of staff: written down, signed, sent, replied to, and proven by the gate's journal (domain 2.3)."""
+"""Staff's orders to a gate: recorded, signed, sent, answered, proven by the gate's journal (domain 2.3)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def orders_file(config_file: Path, key_file: Path, config: HubConfig, world: Wor
 
 
 class Door(GateOnMqtt):
-    """Follows each order once that it can verify; replies as told."""
+    """Follows each order once that it can verify; replies as the test says."""
 
     def __init__(self, config: HubConfig, key: Ed25519PublicKey, outcome: str, why: str = "") -> None:
         self.followed: list[Command] = []
@@ -75,7 +75,7 @@ class Door(GateOnMqtt):
             self.followed.append(command)
             outcome, why = self._reply
             reply = {"id": command.id, "gate_id": "gate-1", "outcome": outcome, "why": why, "v": 1}
-            # somebody else's word is not the gate's
+            # a reply in another gate's name does not count
             foreign = msgspec.json.encode(reply | {"gate_id": "gate-2", "outcome": "refused"})
             self.send_raw(foreign, self.topics.replies("gate-1"))
             self.send_raw(msgspec.json.encode(reply), self.topics.replies("gate-1"))
@@ -105,7 +105,7 @@ def test_an_order_is_followed_and_recorded(
     assert audit == [("Ana", "command release", "gate-1", "a pram", command.id)]
 
 
-def test_a_refusal_is_told_in_the_gates_words(
+def test_a_refusal_is_shown_in_the_gates_words(
     config: HubConfig, orders_file: Path, key_file: Path, world: World
 ) -> None:
     text = ("--text", "Back door, please")
@@ -116,7 +116,9 @@ def test_a_refusal_is_told_in_the_gates_words(
     assert outcomes(world.conn, config.venue) == [("show_text", "refused", "it has expired")]
 
 
-def test_a_gate_that_says_nothing_is_told_as_that(config: HubConfig, orders_file: Path, world: World) -> None:
+def test_a_gate_that_does_not_reply_is_reported_as_such(
+    config: HubConfig, orders_file: Path, world: World
+) -> None:
     answer = hub("command", "gate-1", "close", *WHO, "--config", orders_file, "--wait", "0.1")
     assert answer.returncode == 1
     assert "no reply within 0.1 s. The gate was never heard." in answer.stderr
@@ -124,7 +126,7 @@ def test_a_gate_that_says_nothing_is_told_as_that(config: HubConfig, orders_file
 
 
 def test_an_order_that_nobody_took_expires_at_the_broker(config: HubConfig, orders_file: Path) -> None:
-    """Not retained either: a gate that comes later does not hear of it."""
+    """Nor is it retained: a gate that connects later does not hear of it."""
     hub("command", "gate-1", "close", *WHO, "--config", orders_file, "--wait", "0", "--valid", "1")
     with GateOnMqtt(config.mqtt.port, config.venue) as late:
         late.send_raw(b"x", late.topics.replies("gate-1"))
@@ -144,7 +146,7 @@ def test_an_order_that_nobody_took_expires_at_the_broker(config: HubConfig, orde
         ),
     ],
 )
-def test_what_makes_no_sense_is_2_and_neither_sent_nor_written_down(
+def test_an_invalid_order_exits_with_2_and_is_neither_sent_nor_recorded(
     orders_file: Path, world: World, words: tuple[str, ...], told: str
 ) -> None:
     answer = hub("command", *words, "--config", orders_file)
@@ -153,7 +155,7 @@ def test_what_makes_no_sense_is_2_and_neither_sent_nor_written_down(
     assert world.one("SELECT count(*) FROM audit_log") == 0
 
 
-def test_without_a_key_or_with_one_others_may_read_nothing_is_sent(
+def test_without_a_key_or_with_one_others_can_read_nothing_is_sent(
     config_file: Path, orders_file: Path, key_file: Path, world: World, tmp_path: Path
 ) -> None:
     key_file.chmod(0o640)
@@ -166,7 +168,7 @@ def test_without_a_key_or_with_one_others_may_read_nothing_is_sent(
     assert world.one("SELECT count(*) FROM commands") == 0
 
 
-def test_without_a_broker_nothing_is_written_down(orders_file: Path, world: World) -> None:
+def test_without_a_broker_nothing_is_recorded(orders_file: Path, world: World) -> None:
     text = orders_file.read_text()
     port = next(line for line in text.splitlines() if line.startswith("port"))
     orders_file.write_text(text.replace(port, "port = 1"))
@@ -188,7 +190,7 @@ def test_command_key_makes_a_key_once_and_shows_its_line_again(tmp_path: Path) -
 
 @pytest.fixture
 def given(world: World, config: HubConfig) -> str:
-    """An order of a minute ago, unanswered. Its id."""
+    """The id of an unanswered order from a minute ago."""
     world.gate("gate-1", "", venue=config.venue)
     return str(
         world.one(
@@ -200,7 +202,7 @@ def given(world: World, config: HubConfig) -> str:
     )
 
 
-def test_the_journals_record_is_the_proof_whatever_was_replied(
+def test_the_journals_record_proves_the_order_whatever_was_replied(
     given: str, config: HubConfig, conn: Connection
 ) -> None:
     assert outcomes(conn, config.venue) == [("release", "no answer", "")]
@@ -209,7 +211,7 @@ def test_the_journals_record_is_the_proof_whatever_was_replied(
     assert outcomes(conn, config.venue) == [("release", "recorded", "")]
 
 
-def test_an_order_that_expired_unanswered_is_told_once(
+def test_an_order_that_expired_unanswered_is_reported_once(
     given: str, config: HubConfig, config_file: Path, conn: Connection
 ) -> None:
     told, now = UnansweredOrders(config.venue), datetime.now(UTC)
@@ -223,7 +225,7 @@ def test_an_order_that_expired_unanswered_is_told_once(
 
 
 @pytest.mark.parametrize("seconds", [-27, -20])
-def test_an_order_is_not_told_as_unanswered_while_its_answer_may_be_on_its_way(
+def test_an_order_is_not_reported_while_its_answer_may_be_on_the_way(
     given: str, config: HubConfig, conn: Connection, seconds: int
 ) -> None:
     with capture_logs() as logs:
@@ -231,7 +233,7 @@ def test_an_order_is_not_told_as_unanswered_while_its_answer_may_be_on_its_way(
     assert len(logs) == (seconds == -20)
 
 
-def test_an_order_that_was_answered_is_not_told_as_unanswered(
+def test_an_answered_order_is_not_reported_as_unanswered(
     given: str, config: HubConfig, conn: Connection
 ) -> None:
     take_reply(conn, OrderReply(id=given, gate_id="gate-1", outcome="refused", why="w"), datetime.now(UTC))
@@ -249,7 +251,7 @@ def test_a_record_of_another_gate_proves_nothing(given: str, config: HubConfig, 
 
 
 @pytest.mark.parametrize("first", ["done", "refused"])
-def test_the_first_reply_counts_and_only_of_the_gate_that_was_ordered(
+def test_only_the_first_reply_of_the_ordered_gate_counts(
     given: str, config: HubConfig, conn: Connection, first: str
 ) -> None:
     now = datetime.now(UTC)
@@ -265,7 +267,7 @@ def test_the_first_reply_counts_and_only_of_the_gate_that_was_ordered(
     assert (state, why[:3]) == (first, "www")
 
 
-def test_a_reply_is_read_only_of_the_gate_whose_topic_it_came_on() -> None:
+def test_a_reply_must_come_on_its_own_gates_topic() -> None:
     topics = Topics(venue="v")
     reply = encode(OrderReply(id="x", gate_id="gate-1", outcome="done"))
     assert decode_reply(Delivery(topics.replies("gate-1"), reply, 1, 1), topics).id == "x"

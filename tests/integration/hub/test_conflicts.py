@@ -1,4 +1,4 @@
-"""Which of two admissions of one ticket counts, and that each beyond it is told once (invariants 8 and 9)."""
+"""Which of two admissions of one ticket counts; each one beyond it raises one alert (invariants 8 and 9)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, reco
 SURE: dict[str, Any] = {"clock": "synced", "clock_uncertainty_ms": 10}
 _number = itertools.count(1)
 MOST = 200
-"""Admissions of one guest that are believed of one gate."""
+"""The most admissions of one guest that the hub believes from one gate."""
 
 
 def admitted(gate: str, minute: float, ticket: str | None, seq: int = 1, **changes: Any) -> ScanRecord:
@@ -42,13 +42,13 @@ def admitted(gate: str, minute: float, ticket: str | None, seq: int = 1, **chang
 
 
 def send(conn: Connection, *records: ScanRecord, topics: Topics = TOPICS) -> None:
-    """All in one batch, whichever gates they are of."""
+    """Take in all of them in one batch, whichever gates they are from."""
     messages = [Delivery(topics.scans(one.gate_id), encode_scans([one]), 1, 1) for one in records]
     write_batch(conn, merge([read_batch(message, topics) for message in messages]))
 
 
 def pairs(world: World) -> list[tuple[Any, ...]]:
-    """Winner, loser and rule of the double admissions there are."""
+    """Winner, loser and rule of the open double admissions."""
     return world.all(
         "SELECT winner_scan::text, loser_scan::text, rule FROM scan_conflicts WHERE withdrawn_at IS NULL"
         " ORDER BY loser_scan"
@@ -74,10 +74,10 @@ def test_the_earlier_admission_counts_whichever_comes_first(world: World, conn: 
     assert told(world) == len(pairs(world)) == 3
 
 
-def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
+def test_a_gate_that_admits_one_ticket_endlessly_is_not_believed_and_is_named(
     world: World, conn: Connection
 ) -> None:
-    """Whatever concerns that guest later would look at all of it, and keep everybody's scans waiting."""
+    """Any later record about that guest would read all of them, and keep everybody's scans waiting."""
     ticket, other = world.ticket(event := world.event()), world.ticket(event)
     forged = [admitted("gate-2", 5 + seq / 1000, ticket, seq) for seq in range(1, MOST + 51)]
     for start in range(0, len(forged), 60):
@@ -104,9 +104,7 @@ def test_a_gate_that_admits_one_ticket_without_end_is_not_believed_and_named(
     assert len([line for line in lines if "admitted twice" in line["event"]]) == 1
 
 
-def test_a_gate_that_lets_one_guest_back_in_without_end_is_not_believed(
-    world: World, conn: Connection
-) -> None:
+def test_a_gate_that_readmits_one_guest_endlessly_is_not_believed(world: World, conn: Connection) -> None:
     guest = world.guest_pass(world.reservation(event := world.event()))
     again = [
         admitted(
@@ -121,7 +119,7 @@ def test_a_gate_that_lets_one_guest_back_in_without_end_is_not_believed(
     assert world.one("SELECT count(*) FROM scan_quarantine WHERE gate_id = 'gate-2'") == 50
 
 
-def test_within_the_clocks_uncertainty_the_gates_name_decides(world: World, conn: Connection) -> None:
+def test_within_the_clocks_uncertainty_the_gate_name_decides(world: World, conn: Connection) -> None:
     ticket = world.ticket(world.event())
     late = admitted("gate-1", 1 + 0.015 / 60, ticket)
     early = admitted("gate-2", 1, ticket)
@@ -131,7 +129,7 @@ def test_within_the_clocks_uncertainty_the_gates_name_decides(world: World, conn
 
 
 def test_a_gate_that_admitted_twice_itself_is_a_conflict(world: World, conn: Connection) -> None:
-    """A card that was re-imaged, or a history that was lost."""
+    """As after a card was re-imaged or a history lost."""
     ticket = world.ticket(world.event())
     first = admitted("gate-1", 1, ticket)
     send(conn, first)
@@ -165,7 +163,7 @@ def test_a_ticket_known_to_one_gate_and_unknown_to_another(world: World, conn: C
 
 
 @pytest.mark.parametrize("kind", [Kind.VIP_HOST, Kind.VIP_LINKED, Kind.VIP_PASS])
-def test_who_may_come_again_is_no_conflict(world: World, conn: Connection, kind: Kind) -> None:
+def test_a_guest_who_may_come_again_is_no_conflict(world: World, conn: Connection, kind: Kind) -> None:
     event = world.event()
     reservation = world.reservation(event)
     guest = world.guest_pass(reservation) if kind is Kind.VIP_PASS else world.ticket(event)
@@ -176,7 +174,7 @@ def test_who_may_come_again_is_no_conflict(world: World, conn: Connection, kind:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_an_annulment_withdraws_and_gives_the_ticket_to_the_other(
+def test_an_annulment_withdraws_the_conflict_and_the_other_admission_counts(
     world: World, conn: Connection, reverse: bool
 ) -> None:
     ticket = world.ticket(world.event())
@@ -193,7 +191,7 @@ def test_an_annulment_withdraws_and_gives_the_ticket_to_the_other(
     assert pairs(world) == [(second.scan_id, third.scan_id, "earlier")]
 
 
-def test_a_boot_whose_clock_is_learnt_later_changes_places_and_is_not_told_again(
+def test_a_clock_learnt_later_may_change_the_winner_without_a_second_alert(
     world: World, conn: Connection
 ) -> None:
     ticket = world.ticket(world.event())
@@ -224,7 +222,7 @@ def test_the_feed_names_the_scan_that_counts(world: World, conn: Connection) -> 
     assert [known.first_entry.scan, known.last_entry.scan] == [scan.scan_id for scan in scans]
 
 
-# told
+# alerts
 
 
 @pytest.fixture
@@ -233,7 +231,7 @@ def gate(config: HubConfig) -> Iterator[GateOnMqtt]:
         yield connected
 
 
-def test_every_double_admission_is_a_message_of_its_own(
+def test_every_double_admission_is_published_as_its_own_message(
     config: HubConfig, gate: GateOnMqtt, world: World, conn: Connection
 ) -> None:
     event = world.event()
@@ -254,7 +252,7 @@ def test_every_double_admission_is_a_message_of_its_own(
     assert world.one("SELECT count(*) FROM alerts WHERE sent_at IS NULL") == 0
 
 
-def test_a_hub_that_died_after_it_published_tells_again_under_the_same_id(
+def test_a_hub_that_died_after_publishing_publishes_again_under_the_same_id(
     config: HubConfig, gate: GateOnMqtt, world: World, conn: Connection
 ) -> None:
     ticket = world.ticket(world.event())
@@ -279,7 +277,7 @@ class Wall:
         self.said.append(payload)
 
 
-def test_who_was_told_is_not_told_again_when_the_pair_changes_places(world: World, conn: Connection) -> None:
+def test_no_alert_is_repeated_when_winner_and_loser_change_places(world: World, conn: Connection) -> None:
     ticket = world.ticket(world.event())
     wall = Wall()
     told_by = AlertPublisher(wall, TOPICS, now=itertools.count(0, 10).__next__)  # type: ignore[arg-type]
@@ -292,9 +290,7 @@ def test_who_was_told_is_not_told_again_when_the_pair_changes_places(world: Worl
     assert len(pairs(world)) == 3
 
 
-def test_gates_that_tell_of_the_same_tickets_at_once_do_not_hold_each_other_up(
-    world: World, dsn: str
-) -> None:
+def test_gates_that_report_the_same_tickets_at_once_do_not_block_each_other(world: World, dsn: str) -> None:
     event = world.event()
     tickets = [world.ticket(event) for _ in range(40)]
     failed: list[BaseException] = []

@@ -104,7 +104,7 @@ def test_a_gap_holds_the_ack_until_it_is_filled(config: HubConfig, gate: GateOnM
         assert gate.wait_for_ack(3)
 
 
-def test_bad_messages_are_kept_and_the_next_one_works(
+def test_bad_messages_are_kept_and_the_next_one_is_processed(
     config: HubConfig, gate: GateOnMqtt, world: World
 ) -> None:
     with running(config):
@@ -137,7 +137,7 @@ def test_no_ack_while_postgres_is_away(shared_broker: Mosquitto, tmp_path: Path)
 
 
 class Watching:
-    """A broker's end that looks, whenever it is told something, how many scans are committed by then."""
+    """A broker link that notes, at each publish and acknowledgement, how many scans are committed by then."""
 
     def __init__(self, world: World, *messages: Delivery) -> None:
         self.inbox = FairInbox()
@@ -160,7 +160,7 @@ class Watching:
         self.seen.append((told, self._world.one("SELECT count(*) FROM scan_logs")))
 
 
-def test_neither_broker_nor_gate_is_told_before_the_commit(
+def test_neither_broker_nor_gate_gets_an_ack_before_the_commit(
     config: HubConfig, conn: Connection, world: World
 ) -> None:
     topic = Topics(venue=config.venue).scans("gate-1")
@@ -183,14 +183,12 @@ def test_a_broker_restart_is_survived(config: HubConfig, world: World, tmp_path:
             assert gate.resend(record(1))
             broker.kill()
             broker.start()
-            # what was sent meanwhile may be gone; a gate sends again until it is acknowledged
+            # what was sent meanwhile may be lost; a gate sends again until it is acknowledged
             assert gate.resend(*(record(seq) for seq in range(2, 21)))
     assert world.all("SELECT seq FROM scan_logs ORDER BY seq") == [(seq,) for seq in range(1, 21)]
 
 
-def test_a_broker_that_is_away_is_one_line_in_the_log_and_its_return_another(
-    config: HubConfig, tmp_path: Path
-) -> None:
+def test_a_broker_outage_is_one_log_line_and_its_end_another(config: HubConfig, tmp_path: Path) -> None:
     """Though the hub has three links to it."""
     from demo.servers import mosquitto
 
@@ -276,7 +274,7 @@ def test_kill_9_in_mid_stream_loses_and_doubles_nothing(
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_not_migrated_is_an_outage_and_not_a_loss(
+def test_an_unmigrated_database_is_an_outage_and_loses_nothing(
     config: HubConfig, gate: GateOnMqtt, server: Postgres
 ) -> None:
     with psycopg.connect(server.dsn, autocommit=True) as admin:

@@ -1,4 +1,4 @@
-"""When a scan really was: from its boot's clock, whenever that is learnt (protocol 4.3; invariant 15)."""
+"""When a scan was really made: by its boot's clock, learnt at any time (protocol 4.3; invariant 15)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def at(seq: int, wall: datetime, seconds: float, **changes: Any) -> ScanRecord:
     return record(seq, **(made | changes))
 
 
-def test_what_a_record_says_is_kept_beside_what_the_hub_makes_of_it(world: World, conn: Connection) -> None:
+def test_the_recorded_fields_are_kept_beside_the_corrected_time(world: World, conn: Connection) -> None:
     heard = (Heard(gate="gate-2", epoch="e1", first=3, last=9),)
     take(conn, record(1, **SURE, heard=heard, actor="Ana", note="the cable"))
     take(conn, at(2, EPOCH, 120))
@@ -56,7 +56,7 @@ def test_a_boot_in_1970_is_placed_when_its_clock_is_heard(
     for batch in batches:
         take(conn, *(scans[place] for place in batch))
     assert times(world) == [
-        (later(5) - timedelta(seconds=90), 15),  # 100 in a million more for every second in between
+        (later(5) - timedelta(seconds=90), 15),  # 100 ppm more for every second in between
         (later(5) - timedelta(seconds=60), 12),
         (later(5), 6),
     ]
@@ -82,7 +82,7 @@ def test_a_check_in_moves_with_its_scan(world: World, conn: Connection) -> None:
     assert [entry and entry.at for entry in told] == [first, second]
 
 
-def test_a_status_tells_of_a_boot_that_never_scans_with_a_good_clock(world: World, conn: Connection) -> None:
+def test_a_status_places_a_boot_that_never_scans_with_a_good_clock(world: World, conn: Connection) -> None:
     take(conn, at(1, EPOCH, 10), at(2, EPOCH, 20))
     world.run("SELECT note_boot_clock('gate-1', 'boot', 30000, %s, 3)", later(4))
     assert times(world) == [(later(4) - timedelta(seconds=20), 5), (later(4) - timedelta(seconds=10), 4)]
@@ -105,7 +105,7 @@ def test_a_status_that_makes_no_sense_places_nothing(
     assert world.one("SELECT count(*) FROM boot_clocks") == 0
 
 
-def test_a_boot_nobody_heard_lies_between_the_record_before_and_its_coming(
+def test_a_boot_of_unknown_time_lies_between_the_record_before_and_its_arrival(
     world: World, conn: Connection
 ) -> None:
     take(conn, record(1, **SURE))
@@ -129,7 +129,7 @@ def test_a_boot_nobody_heard_lies_between_the_record_before_and_its_coming(
 
 
 def test_a_clock_that_jumps_back_keeps_the_order(world: World, conn: Connection) -> None:
-    """Within one boot the numbers say what was before what, whatever the clock says (invariant 15)."""
+    """Within one boot the numbers give the order, whatever the clock says (invariant 15)."""
     walls = [later(5), later(5) - timedelta(minutes=3), later(5) - timedelta(hours=40), later(5.5)]
     for seq, wall in enumerate(walls, 1):
         take(conn, at(seq, wall, seq, clock="synced", clock_uncertainty_ms=8))
@@ -155,7 +155,7 @@ def test_five_minutes_of_skew_do_not_change_who_was_first(world: World, conn: Co
 
 
 @pytest.mark.parametrize("monotonic", [-5, -(2**53), 2**53])
-def test_a_monotonic_clock_that_is_none_spoils_nobody_elses_time(
+def test_an_impossible_monotonic_clock_spoils_no_other_records_time(
     world: World, conn: Connection, monotonic: int
 ) -> None:
     take(conn, at(1, later(1), 0, monotonic_ms=monotonic))
@@ -166,9 +166,7 @@ def test_a_monotonic_clock_that_is_none_spoils_nobody_elses_time(
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_a_clock_beyond_all_counting_is_kept_apart_and_spoils_nobody_elses_time(
-    world: World, conn: Connection
-) -> None:
+def test_a_clock_out_of_range_is_quarantined_and_spoils_no_other_time(world: World, conn: Connection) -> None:
     take(conn, at(1, later(1), 0, monotonic_ms=2**63 - 1))
     take(conn, at(2, later(2), 20, clock="synced", clock_uncertainty_ms=2**62))
     take(conn, at(3, later(3), 30, clock="synced", clock_uncertainty_ms=2))
@@ -190,7 +188,7 @@ def night_with_a_wrong_minute(minute: range, hours: float, boot: str = "boot") -
 
 @pytest.mark.parametrize(("hours", "minute"), [(1, range(1, 4)), (1, range(8, 11)), (-1, range(8, 11))])
 @pytest.mark.parametrize("size", [1, 20, -5], ids=["one by one", "at once", "late ones first"])
-def test_a_hub_that_is_an_hour_wrong_for_a_minute_spoils_that_minute_only(
+def test_a_hub_an_hour_wrong_for_a_minute_spoils_only_that_minute(
     world: World, conn: Connection, hours: float, minute: range, size: int
 ) -> None:
     scans = night_with_a_wrong_minute(minute, hours)
@@ -212,7 +210,7 @@ def test_a_boot_that_began_in_the_wrong_minute_is_put_right_by_those_after(
 ) -> None:
     scans = night_with_a_wrong_minute(range(1, 6), 1)
     take(conn, *scans[:8])
-    assert times(world)[7][0] >= later(60)  # three that say so against five
+    assert times(world)[7][0] >= later(60)  # three right readings against five wrong ones
     take(conn, *scans[8:])
     assert times(world)[5:] == [(later(seq / 2), 5) for seq in range(6, 21)]
     assert times(world)[:5] == [(later(3), 5 + 3_600_000 - (6 - seq) * 30_000) for seq in range(1, 6)]

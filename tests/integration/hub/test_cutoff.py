@@ -1,4 +1,4 @@
-"""A gate beyond all measure is cut off at the source: the broker sends the hub none of it (protocol 4.5)."""
+"""A gate that sends far too much is cut off: the broker sends the hub none of it (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHORTEST, LONGEST = (ms / 1000 for ms in PAUSE_MS)
 
 @dataclass
 class Link:
-    """One of the hub's, and the clock it goes by."""
+    """One of the hub's links, and the clock it goes by."""
 
     broker: BrokerLink
     venue_gates: VenueGates
@@ -42,13 +42,13 @@ class Link:
         self.broker.tend()
 
     def until_it_hears(self, payload: bytes) -> None:
-        """And whatever came before it."""
+        """Drain until this payload has arrived, and everything before it."""
         while not any(message.payload == payload for message in self.heard):
             self.hear(self.broker.inbox.get(timeout=PATIENCE))
         self.drain()
 
     def until_cut_off(self, flooder: RawGate, topic: str, qos: int) -> None:
-        """However many of its messages the broker has no room for."""
+        """Send until the hub cuts the flooder off, however many messages the broker has no room for."""
         while self.broker.inbox.cut_off != {FLOODER}:
             flooder.send([topic], qos, 500)
             self.drain()
@@ -63,7 +63,7 @@ class Link:
         self.heard.append(message)
 
     def until_the_broker_knows(self, gate: GateOnMqtt) -> None:
-        """Whatever this link told the broker so far: it takes one thing after another."""
+        """Wait until the broker has processed all this link told it: it takes one thing after another."""
         before = len(gate.acks)
         self.broker.publish(TOPICS.ack(gate.gate_id), b'{"v":1,"epoch":"e","seq":1}')
         assert gate.wait(lambda: len(gate.acks) > before)
@@ -94,9 +94,7 @@ def link(club: Club) -> Iterator[Link]:
 
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("leaf", ["claims", "status", "scans"])
-def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_hub(
-    club: Club, link: Link, leaf: str, qos: int
-) -> None:
+def test_an_excessive_flood_is_not_even_sent_to_the_hub(club: Club, link: Link, leaf: str, qos: int) -> None:
     topic = getattr(TOPICS, leaf)(FLOODER)
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_the_broker_knows(honest)
@@ -109,7 +107,7 @@ def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_hub(
         honest.send_raw(b"second", TOPICS.claims("gate-1"))
         link.until_it_hears(b"second")
         assert link.said_by(FLOODER) == before
-        # it ends, and a while after the gate is listened to again by itself
+        # the flood ends, and after a while the gate is listened to again by itself
         link.forward(SHORTEST + 1)
         link.until_the_broker_knows(honest)
         flooder.send([topic], 1, 1, b"in earnest")
@@ -129,7 +127,7 @@ def test_a_gate_that_is_new_is_heard_while_another_floods(club: Club, link: Link
             assert link.broker.inbox.cut_off == {FLOODER}
 
 
-def test_a_message_at_qos_0_which_no_gate_sends_counts_for_many(club: Club, link: Link) -> None:
+def test_a_message_at_qos_0_counts_for_many_because_no_gate_sends_one(club: Club, link: Link) -> None:
     with club.gate("gate-1") as honest, RawGate(club.port, FLOODER, club.tls(FLOODER)) as flooder:
         link.until_the_broker_knows(honest)
         few = int(MESSAGES.at_once) // UNNUMBERED + 1
@@ -141,14 +139,14 @@ def test_a_message_at_qos_0_which_no_gate_sends_counts_for_many(club: Club, link
         until(lambda: link.broker.inbox.cut_off == {FLOODER})
 
 
-def test_what_the_broker_keeps_for_an_absent_hub_is_nobodys_flood() -> None:
+def test_messages_the_broker_kept_for_an_absent_hub_are_no_flood() -> None:
     text = (CONFIG / "maguey.conf").read_text()
     (kept,) = re.findall(r"^max_queued_messages (\d+)$", text, re.MULTILINE)
     (on_the_way,) = re.findall(r"^max_inflight_messages (\d+)$", text, re.MULTILINE)
     assert int(kept) + int(on_the_way) < int(MESSAGES.at_once)
 
 
-def test_filters_that_another_process_of_the_hub_left_in_its_session_are_given_up() -> None:
+def test_filters_left_in_the_session_by_another_hub_process_are_dropped() -> None:
     venue_gates = VenueGates()
     subscriptions = Subscriptions([TOPICS.scans()], venue_gates, lambda: 1000.0)
     subscriptions.connected(has_session=True)

@@ -1,4 +1,4 @@
-"""Whoever loses a deadlock tries again: one helper for every transaction of the hub that locks rows."""
+"""The loser of a deadlock tries again: one helper for every transaction of the hub that locks rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from tests.integration.hub.test_lending import until_blocked
 from tests.integration.hub.world import PATIENCE, World
 
 
-def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(
-    dsn: str, owner_dsn: str, world: World
-) -> None:
+def test_a_retirement_that_loses_a_deadlock_is_done_anyway(dsn: str, owner_dsn: str, world: World) -> None:
     night = Night(world)
     night.divide()
-    # how long before a deadlock is looked for, only an administrator may say
+    # only an administrator may set how long a wait lasts before a deadlock is looked for
     with (
         connect(dsn) as first,
         connect(owner_dsn) as other,
@@ -47,7 +45,7 @@ def test_a_retirement_that_loses_a_deadlock_is_done_all_the_same(
 
 
 def losing(times: int, error: psycopg.Error) -> tuple[Callable[[], int], list[int]]:
-    """A transaction that fails so often, and how often it was tried."""
+    """A transaction that fails so often, and the list of its attempts."""
     tried: list[int] = []
 
     def transact() -> int:
@@ -59,7 +57,7 @@ def losing(times: int, error: psycopg.Error) -> tuple[Callable[[], int], list[in
     return transact, tried
 
 
-def test_who_loses_every_time_is_told() -> None:
+def test_losing_every_time_raises_the_error() -> None:
     transact, tried = losing(ATTEMPTS, psycopg.errors.DeadlockDetected("deadlock detected"))
     with pytest.raises(psycopg.errors.DeadlockDetected):
         retry_conflicts(transact)
@@ -67,7 +65,7 @@ def test_who_loses_every_time_is_told() -> None:
     assert retry_conflicts(losing(ATTEMPTS - 1, psycopg.errors.SerializationFailure("again"))[0]) == ATTEMPTS
 
 
-def test_what_would_fail_again_is_not_tried_again() -> None:
+def test_an_error_that_would_recur_is_not_tried_again() -> None:
     transact, tried = losing(1, psycopg.errors.CheckViolation("never"))
     with pytest.raises(psycopg.errors.CheckViolation):
         retry_conflicts(transact)

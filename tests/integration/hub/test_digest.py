@@ -110,7 +110,7 @@ def test_hub_and_gate_have_one_digest_of_any_night(
     assert len(seen) > 6
 
 
-def test_a_row_that_a_gate_lacks_or_has_otherwise_is_seen(
+def test_a_row_missing_or_different_at_a_gate_is_detected(
     world: World, conn: Connection, tmp_path: Path
 ) -> None:
     night = Night(world, conn, tmp_path, random.Random(7))

@@ -1,4 +1,4 @@
-"""Personal data of a night that is over, and of a person who asks for it, are erased; the books stay."""
+"""Personal data of a past night, or of a person who asks for it, is erased; the books stay."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_feed_keeps_no_names_and_no_gap(world: World, conn: Connection) -> N
     assert versions[-1] == world.one("SELECT admission_version FROM events WHERE id = %s", event)
 
 
-def test_twice_is_once(world: World, conn: Connection) -> None:
+def test_erasing_twice_changes_nothing_more(world: World, conn: Connection) -> None:
     event = over(world, sold_out(world, conn))
     erase_event(conn, event, "Carla")
     version = world.one("SELECT admission_version FROM events")
@@ -136,7 +136,7 @@ def test_twice_is_once(world: World, conn: Connection) -> None:
     assert world.all("SELECT actor, target FROM audit_log WHERE action = 'erase'") == [("Carla", event)]
 
 
-def test_what_comes_late_is_erased_by_the_next_call(world: World, conn: Connection) -> None:
+def test_data_that_arrives_late_is_erased_by_the_next_call(world: World, conn: Connection) -> None:
     event = over(world, sold_out(world, conn))
     erase_event(conn, event, "Carla")
     world.ticket(event, "Ana")
@@ -177,7 +177,9 @@ def test_other_nights_keep_their_names(world: World, conn: Connection) -> None:
         ("00000000-0000-4000-8000-000000000000", " ", "INVALID_ARGUMENT"),
     ],
 )
-def test_what_cannot_be_erased_is_told(conn: Connection, event: str, actor: str, error: str) -> None:
+def test_erasing_an_unknown_night_or_without_an_actor_is_refused(
+    conn: Connection, event: str, actor: str, error: str
+) -> None:
     assert erase_event(conn, event, actor).error == error
 
 
@@ -197,14 +199,14 @@ def test_a_person_is_erased_from_every_night_that_is_over(world: World, conn: Co
     )
     assert books(world) == before
     left = personal(world)
-    assert set(left) == {"scan_logs"}  # a note of staff about somebody else
+    assert set(left) == {"scan_logs"}  # a note by staff about somebody else
     assert world.all("SELECT guest_name FROM tickets WHERE guest_name <> ''") == [("Zoe",)]
     assert erase_person(conn, "ana@example.com", "Carla") == ErasureResult(success=True, already=True)
     audit = world.all("SELECT actor, target FROM audit_log WHERE action = 'erase'")
     assert audit == [("Carla", world.one("SELECT hash_of_text('ana@example.com')"))]
 
 
-def test_who_is_to_come_is_not_erased(world: World, conn: Connection) -> None:
+def test_a_guest_of_a_coming_night_is_not_erased(world: World, conn: Connection) -> None:
     over(world, sold_out(world, conn))
     sold_out(world, conn, "CO")
     before = personal(world)
@@ -224,7 +226,7 @@ def test_guests_of_others_keep_their_names(world: World, conn: Connection) -> No
 
 
 @pytest.mark.parametrize("email", ["", "ana", "ana @example.com"])
-def test_what_is_no_address_is_told(conn: Connection, email: str) -> None:
+def test_an_invalid_address_is_refused(conn: Connection, email: str) -> None:
     assert erase_person(conn, email, "Carla").error == "INVALID_ARGUMENT"
 
 

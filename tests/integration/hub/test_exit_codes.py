@@ -1,4 +1,4 @@
-"""One mistake has one exit code, whichever command it is made with: 1 broken, 2 a wrong call."""
+"""The same mistake has the same exit code in every command: 1 if something is broken, 2 for a wrong call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ del READS_THE_DATABASE["command"]  # it asks the broker first
 
 
 def all_of(commands: dict[str, list[str]], config: Path) -> dict[str, tuple[int, str]]:
-    """In this process: a start of each would take the test's whole time."""
+    """Run in this process: starting each of them would take all of the test's time."""
     runner = CliRunner()
     answers = [runner.invoke(app, [*words, "--config", str(config)]) for words in commands.values()]
     told = [(answer.exit_code, answer.output) for answer in answers]
@@ -68,7 +68,7 @@ def night(world: World, config: HubConfig) -> World:
         (GIVES_A_REASON, "--reason"),
     ],
 )
-def test_naming_what_is_not_there_or_no_reason_is_a_wrong_call(
+def test_an_unknown_name_or_a_missing_reason_is_a_wrong_call(
     night: World, config_file: Path, commands: dict[str, list[str]], says: str
 ) -> None:
     answers = all_of(commands, config_file)
@@ -76,7 +76,7 @@ def test_naming_what_is_not_there_or_no_reason_is_a_wrong_call(
     assert not [name for name, (_, said) in answers.items() if says not in said]
 
 
-def test_naming_a_gate_that_is_not_there_is_a_wrong_call(night: World, config_file: Path) -> None:
+def test_an_unknown_gate_is_a_wrong_call(night: World, config_file: Path) -> None:
     commands = {name: words for name, words in NAMES_A_GATE.items() if name != "command"}
     answers = all_of(commands, config_file)
     assert codes(answers) == dict.fromkeys(commands, 2)
@@ -89,5 +89,5 @@ def test_a_database_that_does_not_answer_is_something_broken(tmp_path: Path) -> 
     assert codes(all_of(READS_THE_DATABASE, file)) == dict.fromkeys(READS_THE_DATABASE, 1)
 
 
-def test_a_configuration_that_is_not_there_is_a_wrong_call(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_a_wrong_call(tmp_path: Path) -> None:
     assert codes(all_of(READS_THE_DATABASE, tmp_path / "none.toml")) == dict.fromkeys(READS_THE_DATABASE, 2)

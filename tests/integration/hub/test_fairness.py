@@ -1,7 +1,7 @@
 """One gate harms no other: floods beside honest gates (protocol 4.5; quality 7.1, invariants 19 and 20).
 
-The broker is the one of config/mosquitto, with its certificates and its ACL; the hub is a process of its own.
-Nothing here is about speed: what is waited for is waited for, and a bound is one of numbers.
+The broker is configured as in config/mosquitto, with certificates and ACL; the hub is a process of its own.
+Nothing here measures speed: the tests wait for what they expect, and every bound is a count.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ VENUE = "maguey"
 HONEST = ("gate-1", "gate-2")
 FLOODER = "gate-3"
 AT_ONCE = 300
-"""Admissions a gate may bring at once (`hub.gates.budgets`), and the batch with which it goes beyond."""
+"""Admissions a gate may send at once (`hub.gates.budgets`), and a batch that exceeds that."""
 MOST = AT_ONCE + BATCH_LIMIT
 BEHIND = 10_000
-"""Messages of a flood that are sent while a claim is answered which need not wait for them, and many more."""
+"""If the flood sends fewer messages than this until a claim is answered, the claim did not wait for them."""
 GROWTH_KIB = 96 * 1024
 
 
 class Door(Asking):
-    """A door with a hub: asks, lets in whom it is granted, and sends that until it is acknowledged."""
+    """A door with a hub: claims, admits whom it is granted, and sends that scan until it is acknowledged."""
 
     seq = 0
 
     @functools.cached_property
     def epoch(self) -> str:
-        """No other door's: the broker may still have scans of the last test's for the hub."""
+        """No other door has it: the broker may still hold scans of the last test for the hub."""
         return new_id()
 
     def ask(self, night: Night, code: str = "") -> tuple[Claim, Grant]:
-        """For a ticket, or for another one."""
+        """Claim this ticket, or a new one."""
         code = code or night.code()
         claim = Claim(scan_id=new_id(), code_hash=code, event_id=night.event, epoch=self.epoch)
         grant = self.claim(claim)
@@ -88,7 +88,7 @@ class Door(Asking):
 
 @dataclass
 class Club:
-    """A broker as in production, and whom its authority knows."""
+    """A broker as in production, and the authority that issues its certificates."""
 
     authority: Authority
     hub_authority: Authority
@@ -139,7 +139,7 @@ class Hub:
         return self._log.read_text().splitlines()
 
     def memory_kib(self) -> int:
-        """The most it ever had (proc(5))."""
+        """Peak memory (proc(5))."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
@@ -150,7 +150,7 @@ class Hub:
 
 @pytest.fixture
 def night(world: World) -> Night:
-    """Its gates were never away: what they bring is of now."""
+    """Its gates were never away, so all they send is current."""
     night = Night(world, gates=3, venue=VENUE)
     world.run("UPDATE gates SET created_at = now()")
     return night
@@ -165,7 +165,7 @@ def hub(club: Club, dsn: str, tmp_path: Path, night: Night) -> Iterator[Hub]:
 
 @contextlib.contextmanager
 def flooding(gate: GateOnMqtt, topic: str, payloads: Iterator[bytes]) -> Iterator[threading.Event]:
-    """Publishes without end, and as fast as it can, until the block is left. Set: a hundred are out."""
+    """Publish as fast as possible until the block is left. The event is set once a hundred are out."""
     stop, begun = threading.Event(), threading.Event()
 
     def publish() -> None:
@@ -187,7 +187,7 @@ def flooding(gate: GateOnMqtt, topic: str, payloads: Iterator[bytes]) -> Iterato
 
 
 def forged(night: Night, codes: list[str]) -> Iterator[bytes]:
-    """Batches of admissions of other people's tickets, correct in every letter; then of nobody's."""
+    """Well-formed batches of admissions of other guests' tickets; then of unknown ones."""
     numbers = itertools.count(1)
     guests = itertools.chain(codes, (f"{number:064x}" for number in itertools.count(1)))
     while True:
@@ -246,16 +246,18 @@ def test_a_flood_of_claims_keeps_no_guest_out_elsewhere_and_is_named(
         with flooding(three, three.topics.claims(FLOODER), claims) as begun:
             assert begun.wait(PATIENCE)
             assert one.wait(lambda: named(one) == [FLOODER])
-            # the first that the flooder asked for: if it was granted them, they were taken back
+            # the flooder's first claims: if they were granted, they were taken back
             assert [one.admit(night, code) for code in guests[:20]] == [True] * 20
         lasted = time.monotonic() - began
     granted = "SELECT count(*) FROM claims WHERE gate_id = %s AND answer = 'granted'"
-    assert world.one(granted, FLOODER) <= 95 + 3 * lasted  # what walks through a door in that time
+    assert world.one(granted, FLOODER) <= 95 + 3 * lasted  # as many as walk through a door in that time
     assert world.one(f"{granted} AND released_at IS NULL", FLOODER) == 0
     assert len(hub.lines()) < 20
 
 
-def test_junk_is_bounded_in_rows_and_lines(club: Club, hub: Hub, night: Night, world: World) -> None:
+def test_junk_costs_a_bounded_number_of_rows_and_log_lines(
+    club: Club, hub: Hub, night: Night, world: World
+) -> None:
     junk = (b"junk %d" % number for number in itertools.count())
     with club.gate(HONEST[0]) as one, club.gate(FLOODER) as three:
         assert one.admit(night, night.code())
@@ -271,11 +273,11 @@ def test_junk_is_bounded_in_rows_and_lines(club: Club, hub: Hub, night: Night, w
 @pytest.mark.parametrize(
     ("leaves", "qos"), [(("claims",), 0), (("claims",), 1), (("scans", "status", "claims", "replies"), 0)]
 )
-def test_beside_a_flood_of_small_messages_claims_are_answered_and_it_is_named_and_taken_back(
+def test_claims_are_answered_beside_a_flood_of_small_messages_which_is_named(
     club: Club, hub: Hub, night: Night, leaves: tuple[str, ...], qos: int
 ) -> None:
-    """As fast as the broker takes them. What a claim waits behind is told by what was sent meanwhile: the hub
-    cannot take a fifth of it.
+    """The flood is as fast as the broker takes it. What was sent until a claim was answered shows whether the
+    claim waited behind it: the hub cannot take a fifth of the flood.
     """
     topics = [f"maguey/v1/{VENUE}/gates/{FLOODER}/{leaf}" for leaf in leaves]
     with club.gate(HONEST[0]) as one, RawGate(club.port, FLOODER, club.tls(FLOODER)) as three:
@@ -316,7 +318,7 @@ def put(line: Watching, config: HubConfig, gate: str, payload: bytes) -> bool:
     return line.inbox.put(Delivery(Topics(venue=config.venue).scans(gate), payload, 1, 1))
 
 
-def test_an_honest_gates_scan_is_in_the_first_batch_however_much_of_a_flooder_waits(
+def test_an_honest_gates_scan_is_in_the_first_batch_despite_a_waiting_flood(
     config: HubConfig, conn: Connection, world: World
 ) -> None:
     line = Watching(world)
@@ -329,7 +331,7 @@ def test_an_honest_gates_scan_is_in_the_first_batch_however_much_of_a_flooder_wa
     assert world.one("SELECT count(*) FROM scan_logs") <= BATCH_RECORDS + BATCH_LIMIT
 
 
-def test_what_goes_beyond_a_gates_share_is_forgotten_and_taken_when_it_comes_again(
+def test_records_over_a_gates_share_are_dropped_and_taken_when_sent_again(
     config: HubConfig, conn: Connection, world: World
 ) -> None:
     clock, line = Clock(), Watching(world)
@@ -352,7 +354,7 @@ def test_what_goes_beyond_a_gates_share_is_forgotten_and_taken_when_it_comes_aga
     assert world.all("SELECT gate_id, reason FROM alerts") == [("gate-1", "flooding")]
 
 
-def test_a_flood_is_told_again_after_ten_minutes_and_its_end_is_logged_once(
+def test_a_flood_raises_an_alert_every_ten_minutes_and_its_end_is_logged_once(
     conn: Connection, world: World
 ) -> None:
     clock = Clock()
@@ -374,7 +376,7 @@ def test_a_flood_is_told_again_after_ten_minutes_and_its_end_is_logged_once(
 def test_the_backlog_of_twenty_gates_is_taken_at_once_and_nobody_is_named(
     config: HubConfig, conn: Connection, world: World
 ) -> None:
-    """They were alone for a day; `make bench ONLY=ingest` does the same with 100,000 scans."""
+    """The gates were offline for a day; `make bench ONLY=ingest` does the same with 100,000 scans."""
     line = Watching(world)
     for n in range(20):
         world.gate(f"gate-{n}", "", venue=config.venue)
@@ -388,7 +390,7 @@ def test_the_backlog_of_twenty_gates_is_taken_at_once_and_nobody_is_named(
     assert world.one("SELECT count(*) FROM alerts") == 0
 
 
-def test_a_salvaged_journal_comes_again_as_a_whole_and_is_no_flood(
+def test_a_salvaged_journal_sent_again_as_a_whole_is_no_flood(
     config: HubConfig, conn: Connection, world: World
 ) -> None:
     clock, line = Clock(), Watching(world)
@@ -401,7 +403,7 @@ def test_a_salvaged_journal_comes_again_as_a_whole_and_is_no_flood(
             put(line, config, "gate-1", encode_scans(numbered[start : start + BATCH_LIMIT]))
         while line.inbox._turns:
             hub.turn(conn, 0.0)
-        # from now on the hub is known to have everything
+        # from now on the hub counts as having everything from this gate
         world.run("UPDATE gates SET created_at = now()")
         clock.now += 10
     assert world.one("SELECT seq FROM gate_watermarks WHERE epoch = 'e2'") == 1500
@@ -416,7 +418,7 @@ def desk(conn: Connection) -> Desk:
     return Desk(conn)
 
 
-def test_a_gate_that_claims_too_fast_meets_a_silent_hub_and_what_it_took_is_free(
+def test_a_gate_that_claims_too_fast_gets_no_answer_and_its_grants_are_freed(
     world: World, conn: Connection, desk: Desk
 ) -> None:
     night = Night(world)
@@ -441,10 +443,10 @@ def test_a_gate_that_claims_too_fast_meets_a_silent_hub_and_what_it_took_is_free
     desk.wait(120)
     desk.hear("gate-1", Probe(id=2))
     desk.hear("gate-1", claim(codes[140]))
-    assert len(desk.turn()) == 2  # it has kept quiet, and is answered again
+    assert len(desk.turn()) == 2  # it kept quiet, so it is answered again
 
 
-def test_what_is_returned_in_floods_makes_no_rows_without_end(world: World, desk: Desk) -> None:
+def test_a_flood_of_returns_makes_a_bounded_number_of_rows(world: World, desk: Desk) -> None:
     Night(world)
     for _ in range(20):
         for _ in range(100):
@@ -457,7 +459,7 @@ def test_what_is_returned_in_floods_makes_no_rows_without_end(world: World, desk
 # --- statuses and replies, turn by turn ---
 
 
-def test_a_flood_of_statuses_is_bounded_and_another_gates_is_heard(conn: Connection, world: World) -> None:
+def test_a_flood_of_statuses_is_bounded_and_another_gate_is_heard(conn: Connection, world: World) -> None:
     world.gate("gate-1", "")
     world.gate("gate-2", "")
     topics, line = Topics(venue="main"), Watching(world)
@@ -477,8 +479,8 @@ def test_a_flood_of_statuses_is_bounded_and_another_gates_is_heard(conn: Connect
     assert len(logs) <= 2
 
 
-def test_the_hub_knows_since_when_it_has_not_had_all_of_a_gate(conn: Connection, world: World) -> None:
-    """By its own count: whatever a gate says of its journal, it makes its budget no larger."""
+def test_the_hub_knows_since_when_a_gates_records_are_incomplete(conn: Connection, world: World) -> None:
+    """By its own count: nothing a gate says of its journal makes its budget larger."""
     world.gate("gate-1", "")
     topics, line, now = Topics(venue="main"), Watching(world), datetime.now(UTC)
     heard = StatusListener(line, topics)

@@ -1,4 +1,4 @@
-"""What the hub forgets of claims: nights that are over, whatever its clock says (ADR 15)."""
+"""The hub forgets the claims of past nights, whatever its clock says (ADR 15)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def night(world: World) -> Night:
 
 
 def week_after(world: World) -> str:
-    """The night of the week after, and a claim for it."""
+    """A night one week later, and a claim for it."""
     night = world.event("PG")
     dates = (NOW + timedelta(days=7), NOW + timedelta(days=7, hours=8))
     world.run("UPDATE events SET doors_open_at = %s, ends_at = %s WHERE id = %s", *dates, night)
@@ -37,7 +37,7 @@ def week_after(world: World) -> str:
     return night
 
 
-def test_a_hub_clock_that_is_weeks_ahead_forgets_no_grant_of_tonight(
+def test_a_hub_whose_clock_is_weeks_ahead_forgets_no_grant_of_tonight(
     night: Night, world: World, conn: Connection
 ) -> None:
     desk, code = Desk(conn), night.code()
@@ -73,8 +73,8 @@ def test_claims_are_forgotten_when_a_later_night_is_claimed_for(
     assert world.one("SELECT count(*) FROM lends") == 0
 
 
-def test_what_is_forgotten_is_deleted_in_portions(night: Night, world: World, conn: Connection) -> None:
-    """One statement that deletes all of a season would run into the time limit of a claim, every time."""
+def test_forgotten_claims_are_deleted_in_portions(night: Night, world: World, conn: Connection) -> None:
+    """One statement that deletes a whole season would hit the time limit of a claim, every time."""
     desk = Desk(conn)
     world.run(
         "INSERT INTO claims (scan_id, gate_id, event_id, asked_at)"
@@ -92,9 +92,7 @@ def test_what_is_forgotten_is_deleted_in_portions(night: Night, world: World, co
     assert left == [FORGET_PORTION + 2, 2, 1]
 
 
-def test_a_hub_clock_that_was_set_back_goes_on_forgetting(
-    night: Night, world: World, conn: Connection
-) -> None:
+def test_a_hub_whose_clock_was_set_back_still_forgets(night: Night, world: World, conn: Connection) -> None:
     desk = Desk(conn)
     desk.wait(400 * 24 * HOUR_S)
     desk.turn()

@@ -1,4 +1,4 @@
-"""A ticket that a dead gate holds is freed by a person, and only when its scan can come no more (ADR 15)."""
+"""A person frees a ticket that a dead gate holds, and only when its scan can no longer come (ADR 15)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def held(world: World) -> Held:
     return Held(world)
 
 
-def test_without_a_word_on_its_gate_a_grant_stays(held: Held) -> None:
+def test_a_grant_stays_while_nothing_is_known_of_its_gate(held: Held) -> None:
     held.says(5, online=False)
     with pytest.raises(HubError, match="gate-1 holds it, and its scan may still come"):
         held.free()
@@ -72,7 +72,7 @@ def test_without_a_word_on_its_gate_a_grant_stays(held: Held) -> None:
     assert held.world.one("SELECT count(*) FROM audit_log") == 0
 
 
-def test_a_gate_that_is_off_by_a_persons_word_frees_it_and_that_is_recorded(held: Held) -> None:
+def test_a_persons_word_that_the_gate_is_off_frees_the_grant_and_is_recorded(held: Held) -> None:
     held.says(5, online=False)
     assert "Keep gate-1 off" in held.free(is_off=True)
     assert held.elsewhere() == "granted"
@@ -88,8 +88,8 @@ def test_a_gate_that_was_heard_within_a_minute_is_not_off(held: Held) -> None:
     assert "free" in held.free(is_off=True, seconds=131)
 
 
-def test_a_last_will_is_heard_too_for_the_door_may_live_on(held: Held) -> None:
-    """A goodbye or a last will says "offline" in the moment sync is restarted or its line breaks."""
+def test_a_last_will_counts_as_heard_because_the_door_may_still_run(held: Held) -> None:
+    """A goodbye or a last will also says "offline" when sync restarts or its line breaks."""
     held.says(119, online=False)
     with pytest.raises(HubError, match="may still come"):
         held.free(is_off=True, seconds=120)
@@ -97,7 +97,7 @@ def test_a_last_will_is_heard_too_for_the_door_may_live_on(held: Held) -> None:
 
 
 @pytest.mark.parametrize("is_retired", [False, True])
-def test_what_its_gate_sent_and_nobody_could_read_may_be_the_scan(
+def test_an_unreadable_record_of_its_gate_may_be_the_scan(
     held: Held, conn: Connection, *, is_retired: bool
 ) -> None:
     if is_retired:
@@ -109,18 +109,18 @@ def test_what_its_gate_sent_and_nobody_could_read_may_be_the_scan(
     assert held.elsewhere() == "taken"
 
 
-def test_what_nobody_could_read_before_the_grant_is_not_its_scan(held: Held) -> None:
+def test_an_unreadable_record_from_before_the_grant_is_not_the_scan(held: Held) -> None:
     held.unreadable(-5)
     assert "free" in held.free(is_off=True, seconds=1200)
 
 
-def test_a_retired_gate_frees_it(held: Held, conn: Connection) -> None:
+def test_a_grant_of_a_retired_gate_is_freed_by_a_person(held: Held, conn: Connection) -> None:
     held.night.divide()
     retire(conn, "PF", "gate-1", "Eva", "water in it", NOW)
     held.says(100)
-    assert held.elsewhere() == "taken"  # not by itself: who was admitted there last may be in
+    assert held.elsewhere() == "taken"  # not freed by itself: the guest may have been admitted there last
     with pytest.raises(HubError, match="may still come"):
-        held.free(seconds=120)  # it runs
+        held.free(seconds=120)  # it was heard a moment ago
     held.free(seconds=161)
     assert held.elsewhere() == "granted"
 
@@ -128,10 +128,10 @@ def test_a_retired_gate_frees_it(held: Held, conn: Connection) -> None:
 @pytest.mark.parametrize(
     ("epoch", "last_seq", "acked", "is_freed"), [("e2", 0, 0, True), ("e2", 3, 2, False), ("e1", 0, 0, False)]
 )
-def test_a_new_card_frees_it_once_all_it_holds_is_here(
+def test_a_new_card_frees_the_grant_once_all_its_records_have_arrived(
     held: Held, epoch: str, last_seq: int, acked: int, *, is_freed: bool
 ) -> None:
-    """A journal that was salvaged has a new numbering, too, and brings the scan."""
+    """A salvaged journal has a new numbering, too, and brings the scan."""
     held.says(100, epoch=epoch, last_seq=last_seq, acked=acked)
     if is_freed:
         held.free()
@@ -147,7 +147,7 @@ def test_a_ticket_whose_guest_is_in_is_never_freed(held: Held) -> None:
         held.free(is_off=True)
 
 
-def test_a_scan_that_comes_after_all_is_kept_and_told_as_a_conflict(held: Held) -> None:
+def test_a_scan_that_comes_after_all_is_kept_and_reported_as_a_conflict(held: Held) -> None:
     held.free(is_off=True)
     second = new_id()
     assert held.night.answer("gate-2", held.code, second) == "granted"
@@ -156,7 +156,7 @@ def test_a_scan_that_comes_after_all_is_kept_and_told_as_a_conflict(held: Held) 
     assert held.world.one("SELECT count(*) FROM scan_conflicts") == 1
 
 
-def test_what_there_is_not_is_said(held: Held) -> None:
+def test_an_unknown_ticket_grant_or_night_is_an_error(held: Held) -> None:
     with pytest.raises(HubError, match="no such ticket"):
         free(held.world.conn, held.wish(ticket="MGY-NOBODYS"), NOW)
     held.night.give_back("gate-1", held.scan)
@@ -166,7 +166,7 @@ def test_what_there_is_not_is_said(held: Held) -> None:
         free(held.world.conn, FreeRequest(event="xx", ticket="t", is_off=True, actor="A", reason="r"), NOW)
 
 
-def test_the_command_frees_it(held: Held, config_file: Path) -> None:
+def test_the_command_frees_a_grant(held: Held, config_file: Path) -> None:
     command = [sys.executable, "-m", "hub.cli.main", "free", held.ticket, "--config", str(config_file)]
     said = ["--event", "PF", "--reason", "its card is dead", "--actor", "Ana"]
     refused = subprocess.run([*command, *said], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What Postgres does not get done with is set aside, for its gate alone (protocol 4.5, Fairness)."""
+"""Records Postgres does not finish in time are set aside, for their gate alone (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.patience import until
 
 @pytest.fixture
 def hanging(world: World) -> World:
-    """Postgres ends what gate-2 sends as it ends what takes too long (query_canceled)."""
+    """Postgres cancels what gate-2 sends as it cancels whatever takes too long (query_canceled)."""
     world.run(
         "CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014'; END $$"
@@ -36,7 +36,7 @@ def hanging(world: World) -> World:
     return world
 
 
-def test_the_others_of_its_batch_are_committed(hanging: World, conn: Connection) -> None:
+def test_other_gates_records_in_the_batch_are_committed(hanging: World, conn: Connection) -> None:
     gates = ("gate-1", "gate-2", "gate-3")
     messages = [Delivery(TOPICS.scans(gate), encode_scans([record(1, gate_id=gate)]), 1, 1) for gate in gates]
     written = write_batch(conn, merge(read_batch(message, TOPICS) for message in messages))
@@ -46,7 +46,7 @@ def test_the_others_of_its_batch_are_committed(hanging: World, conn: Connection)
     assert hanging.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_records_taken_one_by_one_have_together_the_time_of_one_statement(conn: Connection) -> None:
+def test_records_taken_one_by_one_share_the_time_of_one_statement(conn: Connection) -> None:
     def left(whole: str) -> int:
         row = conn.execute(query("leave_what_is_left"), {"time": whole}).fetchone()
         assert row is not None
@@ -60,9 +60,7 @@ def test_records_taken_one_by_one_have_together_the_time_of_one_statement(conn: 
         assert left("0") == 0
 
 
-def test_of_a_refused_batch_only_the_gate_that_brought_it_is_taken_one_by_one(
-    world: World, conn: Connection
-) -> None:
+def test_only_the_gate_that_got_a_batch_refused_is_taken_one_by_one(world: World, conn: Connection) -> None:
     refuse(world, "22023")
     written = write_batch(conn, batch_of("gate-1", "gate-2", "gate-3"))
     assert set(written.refused) == {"gate-2"}
@@ -70,9 +68,7 @@ def test_of_a_refused_batch_only_the_gate_that_brought_it_is_taken_one_by_one(
     assert world.all("SELECT gate_id FROM scan_quarantine") == [("gate-2",), ("gate-2",)]
 
 
-def test_what_is_refused_of_one_gate_alone_is_not_taken_for_a_broken_database(
-    world: World, conn: Connection
-) -> None:
+def test_refusals_of_one_gate_alone_do_not_mean_a_broken_database(world: World, conn: Connection) -> None:
     refuse(world, "P0001")
     written = write_batch(conn, batch_of("gate-1", "gate-2", "gate-3"))
     assert list(written.failed) == ["gate-2"]
@@ -104,7 +100,7 @@ def batch_of(*gates: str) -> Batch:
     )
 
 
-def test_a_hub_goes_on_names_the_gate_and_loses_nothing(
+def test_the_hub_carries_on_names_the_gate_and_loses_nothing(
     hanging: World, config: HubConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hub.ingest.consumer.SET_ASIDE_S", 0.5)
@@ -122,7 +118,7 @@ def test_a_hub_goes_on_names_the_gate_and_loses_nothing(
     assert "gate set aside" in capsys.readouterr().out
 
 
-def test_who_is_set_aside_is_not_called_within_its_share_meanwhile(
+def test_no_end_of_a_flood_is_logged_while_its_gate_is_set_aside(
     hanging: World, config: HubConfig, conn: Connection
 ) -> None:
     clock, line = Clock(), Watching(hanging)
@@ -144,7 +140,7 @@ def test_who_is_set_aside_is_not_called_within_its_share_meanwhile(
     assert len([line for line in lines if line["event"] == "flood ended"]) == 1
 
 
-def test_no_statement_of_ingest_goes_on_for_ever(
+def test_no_statement_of_ingest_runs_for_ever(
     config: HubConfig, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []

@@ -61,7 +61,9 @@ def test_a_giant_epoch_or_gate_id_holds_up_nobody(world: World, conn: Connection
     ]
 
 
-def test_what_not_even_the_quarantine_takes_is_logged_and_passed_over(world: World, conn: Connection) -> None:
+def test_a_record_that_even_the_quarantine_refuses_is_logged_and_dropped(
+    world: World, conn: Connection
+) -> None:
     impossible = (
         Quarantined(topic="t", gate_id="g" * 20, raw=b"x", error="e", epoch=secrets.token_hex(9000), seq=1),
         Quarantined(topic="\ud800", gate_id=None, raw=b"x", error="e"),
@@ -170,7 +172,7 @@ def test_after_a_broker_crash_heads_and_acks_are_retained_again(
                 assert before.resend(record(1, epoch="e2"))
                 assert before.wait(lambda: bool(heads(before, event)))
             broker.kill()
-            # what it had retained is on no disk: it saves every half hour
+            # nothing it retained is on its disk: it saves every half hour
             broker.start()
             with GateOnMqtt(broker.port, config.venue) as after:
                 assert after.wait(lambda: Head(event_id=event, version=1, count=0) in heads(after, event))
@@ -247,7 +249,7 @@ def test_a_deadlock_is_tried_again_on_the_same_connection(world: World, conn: Co
     assert world.one("SELECT last_value FROM tries") == 3
 
 
-def test_an_unmigrated_database_is_told_in_words_once(
+def test_an_unmigrated_database_is_explained_once(
     config: HubConfig, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.run("DROP TABLE scan_quarantine, admission_changes CASCADE")

@@ -1,4 +1,4 @@
-"""Housekeeping: every step each hour, twice without effect, twice at once without harm."""
+"""Housekeeping: every step each hour; a second run has no effect, and two at the same time do no harm."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_second_time_there_is_nothing_to_do(world: World, conn: Connection) 
     ]
 
 
-def test_two_at_once_do_it_once(world: World, conn: Connection, dsn: str) -> None:
+def test_two_sessions_at_once_do_the_work_once(world: World, conn: Connection, dsn: str) -> None:
     fill(world)
     with connect(dsn) as other:
         other.execute("SELECT try_lock('housekeeping')")
@@ -105,14 +105,14 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
     assert steps[5] == HourlyResult(line="old scans: 2026-02 archived (3 scans)")
 
 
-def test_the_command_says_a_line_each_and_fails_if_a_step_did(world: World, config_file: Path) -> None:
+def test_the_command_prints_a_line_per_step_and_fails_if_a_step_did(world: World, config_file: Path) -> None:
     done = CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)])
     assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
     world.run("DROP FUNCTION purge_mail_at(interval, timestamptz)")
     assert CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)]).exit_code == 1
 
 
-def test_a_database_that_is_not_migrated_is_told_once(server: Postgres, tmp_path: Path) -> None:
+def test_a_database_that_is_not_migrated_is_reported_once(server: Postgres, tmp_path: Path) -> None:
     file = tmp_path / "empty.toml"
     file.write_text(f'venue = "v"\n[postgres]\ndsn = "{server.dsn}"\n')
     done = CliRunner().invoke(app, ["housekeeping", "--config", str(file)])
@@ -120,7 +120,7 @@ def test_a_database_that_is_not_migrated_is_told_once(server: Postgres, tmp_path
     assert done.output.startswith("Postgres: the database is not migrated: run 'maguey-hub migrate' (")
 
 
-def test_the_archive_command_tells_before_it_does(world: World, config_file: Path) -> None:
+def test_the_archive_command_first_shows_what_it_would_do(world: World, config_file: Path) -> None:
     part(world, "2020-02")
     keep(world, "2020-02", 1200)
     command = ["archive", "--config", str(config_file)]

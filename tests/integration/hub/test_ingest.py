@@ -76,7 +76,7 @@ def test_the_same_batch_twice_changes_nothing(world: World, conn: Connection) ->
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_reordered_and_overlapping_batches(world: World, conn: Connection) -> None:
+def test_reordered_and_overlapping_batches_are_stored_once(world: World, conn: Connection) -> None:
     batch = [record(seq) for seq in range(1, 10)]
     assert take(conn, *batch[4:]) == [("gate-1", Ack(epoch="e1", seq=0))]
     assert take(conn, *reversed(batch[2:6])) == [("gate-1", Ack(epoch="e1", seq=0))]
@@ -102,7 +102,7 @@ def test_a_watermark_crosses_thousands_of_rows(conn: Connection, world: World) -
     assert take(conn, record(1)) == [("gate-1", Ack(epoch="e1", seq=3500))]
 
 
-def test_ga_check_in(world: World, conn: Connection) -> None:
+def test_a_general_admission_scan_checks_its_ticket_in(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event)
     take(conn, record(1, event_id=event, subject_id=ticket))
@@ -146,7 +146,7 @@ def test_any_order_and_batching_gives_the_same_winner(world: World, conn: Connec
         assert ticket_state(world, ticket) == expected
 
 
-def test_denials_and_strangers_are_only_logged(world: World, conn: Connection) -> None:
+def test_denials_and_unknown_guests_are_only_logged(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event)
     version = world.one("SELECT admission_version FROM events")
@@ -172,7 +172,7 @@ def test_an_admission_without_subject_is_found_by_its_code(world: World, conn: C
     assert ticket_state(world, ticket)[0] == "checked_in"
 
 
-def test_host_and_linked_guest_arrive(world: World, conn: Connection) -> None:
+def test_host_and_linked_guest_count_as_arrived(world: World, conn: Connection) -> None:
     event = world.event()
     reservation = world.reservation(event)
     host, guest = world.ticket(event), world.ticket(event)
@@ -196,7 +196,7 @@ def test_host_and_linked_guest_arrive(world: World, conn: Connection) -> None:
     assert ticket_state(world, host) == ("checked_in", True, later(2), "gate-1", later(3), "gate-1")
 
 
-def test_a_table_that_is_not_paid_counts_nobody(world: World, conn: Connection) -> None:
+def test_an_unpaid_table_counts_nobody(world: World, conn: Connection) -> None:
     event = world.event()
     ticket = world.ticket(event)
     world.link(world.reservation(event, "pending"), ticket)
@@ -206,7 +206,7 @@ def test_a_table_that_is_not_paid_counts_nobody(world: World, conn: Connection) 
     assert world.one("SELECT count(*) FROM vip_scan_logs") == 0
 
 
-def test_guest_pass_entries(world: World, conn: Connection) -> None:
+def test_the_earliest_scan_of_a_guest_pass_is_its_check_in(world: World, conn: Connection) -> None:
     guest = world.guest_pass(world.reservation(world.event()))
     take(
         conn,
@@ -215,7 +215,7 @@ def test_guest_pass_entries(world: World, conn: Connection) -> None:
         ),
         record(1, kind=Kind.VIP_PASS, subject_id=guest, occurred_at=later(10)),
     )
-    # a scan of an offline gate, older than all we knew
+    # a scan from an offline gate, older than all others known
     take(
         conn,
         record(1, gate_id="gate-2", kind=Kind.VIP_PASS, subject_id=guest, occurred_at=later(5)),
@@ -290,7 +290,7 @@ def test_a_record_the_database_refuses_does_not_hold_up_the_rest(
 
 
 @pytest.mark.parametrize("place", [{"seq": 0}, {"seq": -4}, {"seq": 2**70}, {"epoch": "e\0"}])
-def test_a_place_that_cannot_be_counted_is_quarantined_without(
+def test_a_record_with_an_invalid_place_is_quarantined_without_it(
     world: World, conn: Connection, place: dict[str, Any]
 ) -> None:
     take_raw(conn, raw_batch(plain(record(1)), plain(record(2)) | place))
@@ -315,13 +315,13 @@ def test_a_scan_id_used_twice_does_not_stop_the_watermark(world: World, conn: Co
     assert world.all("SELECT seq FROM scan_quarantine") == [(2,)]
 
 
-def test_times_are_aware(world: World, conn: Connection) -> None:
+def test_times_have_a_time_zone(world: World, conn: Connection) -> None:
     take(conn, record(1))
     received: datetime = world.one("SELECT received_at FROM scan_logs")
     assert received.tzinfo is not None
 
 
-def test_a_database_that_refuses_everything_is_to_blame_and_not_the_records(
+def test_if_the_database_refuses_everything_the_records_are_not_to_blame(
     world: World, conn: Connection
 ) -> None:
     """A broken function: nothing is quarantined or acknowledged, and all is taken once it is repaired."""
@@ -341,7 +341,9 @@ def test_a_database_that_refuses_everything_is_to_blame_and_not_the_records(
     assert take(conn, *scans) == [("gate-1", Ack(epoch="e1", seq=2))]
 
 
-def test_records_of_which_none_can_be_stored_do_not_stop_the_hub(world: World, conn: Connection) -> None:
+def test_a_batch_in_which_no_record_can_be_stored_does_not_stop_the_hub(
+    world: World, conn: Connection
+) -> None:
     impossible = [record(seq=seq, note="\0") for seq in (1, 2)]
     assert take(conn, *impossible) == [("gate-1", Ack(epoch="e1", seq=2))]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 2

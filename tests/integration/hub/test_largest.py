@@ -1,4 +1,4 @@
-"""At the bounds of every text: no message, line, row or page is larger than each hop takes (protocol 4.5)."""
+"""With every text at its bound, each message, line, row and page fits through every hop (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ DEAR = [
     "\u0301",
     "漢",
 ]
-"""What takes much in JSON or UTF-8, or belongs to the letter before."""
+"""Characters that take much space in JSON or UTF-8, or that combine with the letter before."""
 _number = itertools.count(1)
 
 
 class Line:
-    """A broker in memory that keeps how large each message was."""
+    """A broker in memory that records how large each message was."""
 
     def __init__(self) -> None:
         self.inbox = FairInbox()
@@ -119,7 +119,7 @@ def largest_night(world: World, conn: Connection, dear: str) -> str:
 
 
 @pytest.mark.parametrize("dear", ["\x01", "e\u0301"])
-def test_what_goes_to_gates_at_the_bounds_is_smaller_than_every_hop(
+def test_all_that_goes_to_gates_fits_through_every_hop_at_the_bounds(
     conn: Connection, world: World, dear: str
 ) -> None:
     line = Line()
@@ -182,7 +182,7 @@ def test_a_name_is_cut_where_a_letter_ends(conn: Connection, parts: list[str]) -
         assert not short.endswith("\u200d")
 
 
-def test_a_configuration_at_the_bounds_is_one_a_gate_takes() -> None:
+def test_a_gate_takes_a_configuration_at_the_bounds() -> None:
     homes = tuple(f"{number:064}" for number in range(256))
     nights = [
         an_event(event_id=f"{number:036}", code="ABCDEF", name="\x01" * 80, homes=homes, retired=homes)
@@ -203,7 +203,7 @@ def test_a_configuration_at_the_bounds_is_one_a_gate_takes() -> None:
     assert decode(encode(told), GateConfig) == told
     assert len(told.events) == MOST_NIGHTS
     assert sum(map(len, told.lent.values())) <= MOST_LENT
-    # who was not told what it lent is told of no homes: so it admits nobody of that night alone
+    # a gate not told what it lent is told no homes either, so it admits nobody of that night by itself
     kept = [event.event_id for event in told.events if event.homes]
     assert len(kept) == MOST_DIVIDED
     assert [night for night in lent if night not in told.lent and night in kept] == []
@@ -211,7 +211,7 @@ def test_a_configuration_at_the_bounds_is_one_a_gate_takes() -> None:
     assert bounded(small) == small
 
 
-def test_of_very_many_nights_a_gate_is_told_its_own_and_the_nearest(conn: Connection, world: World) -> None:
+def test_with_very_many_nights_a_gate_gets_its_own_and_the_nearest(conn: Connection, world: World) -> None:
     own = world.event()
     world.gate("gate-1", "", own)
     world.moved(own, 60 * 24 * 449.5)  # later than all the others but one
@@ -229,7 +229,7 @@ def test_of_very_many_nights_a_gate_is_told_its_own_and_the_nearest(conn: Connec
 
 
 @pytest.mark.parametrize("what", ["gates", "gate_events"])
-def test_a_night_and_a_venue_have_a_largest_number_of_gates(world: World, what: str) -> None:
+def test_a_night_and_a_venue_have_a_maximum_number_of_gates(world: World, what: str) -> None:
     event = world.event()
     world.run(
         "INSERT INTO gates (gate_id, venue, name, token_hash)"

@@ -48,7 +48,7 @@ def desk(conn: Connection) -> Desk:
 
 
 def code_at(night: Night, home: str, retired: tuple[str, ...] = ()) -> str:
-    """A new ticket that is at home there."""
+    """A new ticket whose home is that gate."""
     while home_of(code := night.code(), night.gates, retired) != home:
         pass
     return code
@@ -69,7 +69,7 @@ def lent_to(lend: LendRequest, lent: bool = True, used: bool = False) -> LendAns
 
 
 def is_alone(night: Night, gate_id: str, code: str) -> bool:
-    """Whether the gate may admit the ticket by itself, by all the hub ever told it."""
+    """Whether the gate may admit the ticket by itself, going by all the hub ever told it."""
     lent = night.world.one("SELECT count(*) FROM lends WHERE (code_hash, gate_id) = (%s, %s)", code, gate_id)
     row = night.world.all("SELECT home_gates, retired_gates FROM events")[0]
     return home_of(code, *row) == gate_id and not lent
@@ -93,17 +93,17 @@ def test_hub_and_gate_agree_on_every_tickets_home(
     assert world.one("SELECT home_of(%s, %s, %s)", code, homes, retired) == home_of(code, homes, retired)
 
 
-def test_its_home_gets_a_ticket_without_more_ado(night: Night) -> None:
+def test_a_tickets_home_is_granted_it_at_once(night: Night) -> None:
     assert night.answer("gate-1", code_at(night, "gate-1")) == "granted"
 
 
 @pytest.mark.parametrize("policy", ["admit", "deny"])
-def test_without_the_policy_nobody_is_asked(night: Night, world: World, policy: str) -> None:
+def test_under_other_policies_no_home_is_asked(night: Night, world: World, policy: str) -> None:
     world.run("UPDATE events SET isolation_policy = %s", policy)
     assert night.answer("gate-2", code_at(night, "gate-1")) == "granted"
 
 
-def test_before_the_tickets_are_divided_nobody_is_asked(night: Night, world: World) -> None:
+def test_before_the_tickets_are_divided_no_home_is_asked(night: Night, world: World) -> None:
     world.run("UPDATE events SET home_gates = '{}'")
     assert night.answer("gate-2", code_at(night, "gate-1")) == "granted"
 
@@ -120,13 +120,13 @@ def test_a_ticket_is_lent_before_it_is_granted_elsewhere(night: Night, desk: Des
     said = desk.turn()
     lend = LendRequest(scan_id=claim.scan_id, code_hash=code, event_id=night.event, to="gate-2")
     assert said == [("gate-1", lend)]
-    # before the home was asked it was written down that it may have lent it
+    # that the home may have lent the ticket was recorded before the home was asked
     assert not is_alone(night, "gate-1", code)
     desk.hear("gate-1", lent_to(lend))
     assert desk.turn() == [("gate-2", Grant(scan_id=claim.scan_id, answer="granted", reentry=False))]
 
 
-def test_what_its_home_admitted_is_taken(night: Night, desk: Desk) -> None:
+def test_a_ticket_its_home_admitted_is_taken(night: Night, desk: Desk) -> None:
     claim = claimed(night, code_at(night, "gate-1"))
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
@@ -139,10 +139,8 @@ def test_what_its_home_admitted_is_taken(night: Night, desk: Desk) -> None:
     assert isinstance(lend_of(desk.turn()), LendRequest)
 
 
-def test_a_home_that_cannot_say_is_where_the_guest_is_sent_and_nobody_is_told_it_was_used(
-    night: Night, desk: Desk
-) -> None:
-    """Its journal has lost some of its history, or the door has the lock."""
+def test_a_guest_is_sent_to_a_home_that_cannot_say_whether_it_lends(night: Night, desk: Desk) -> None:
+    """Its journal lost part of its history, or the door holds the lock."""
     claim = claimed(night, code_at(night, "gate-1"))
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
@@ -153,7 +151,7 @@ def test_a_home_that_cannot_say_is_where_the_guest_is_sent_and_nobody_is_told_it
 
 
 @pytest.mark.parametrize("silence", ["never heard", "too long", "said goodbye", "only retained"])
-def test_a_ticket_whose_home_is_silent_is_elsewhere(night: Night, desk: Desk, silence: str) -> None:
+def test_a_ticket_whose_home_is_silent_is_answered_elsewhere(night: Night, desk: Desk, silence: str) -> None:
     claim = claimed(night, code_at(night, "gate-1"))
     status = GateStatus(gate_id="gate-1", online=True)
     if silence != "never heard":
@@ -170,8 +168,8 @@ def test_a_ticket_whose_home_is_silent_is_elsewhere(night: Night, desk: Desk, si
     assert is_alone(night, "gate-1", claim.code_hash)
 
 
-def test_a_silent_home_has_not_lent(night: Night, desk: Desk) -> None:
-    """Its answer is under way, or it never heard: whatever it is, nobody is admitted twice."""
+def test_a_home_that_does_not_answer_has_not_lent(night: Night, desk: Desk) -> None:
+    """Its answer is on the way, or it never heard the question: either way nobody is admitted twice."""
     claim = claimed(night, code_at(night, "gate-1"))
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
@@ -198,7 +196,7 @@ def test_a_claim_returned_meanwhile_gets_no_grant(night: Night, desk: Desk) -> N
     assert one_of(desk.turn())[1]["answer"] == "granted"
 
 
-def test_of_its_home_and_another_that_ask_at_once_one_gets_it(night: Night, desk: Desk) -> None:
+def test_of_the_home_and_another_gate_that_ask_at_once_one_gets_it(night: Night, desk: Desk) -> None:
     claim, own = claimed(night, code := code_at(night, "gate-1")), claimed(night, code)
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
@@ -212,7 +210,7 @@ def test_of_its_home_and_another_that_ask_at_once_one_gets_it(night: Night, desk
     assert (gate_id, told["answer"], told["entry"]["gate"]) == ("gate-2", "taken", "gate-1")
 
 
-def test_a_lent_ticket_is_the_hubs_to_grant_and_goes_home_too(night: Night, desk: Desk) -> None:
+def test_a_lent_ticket_is_granted_by_the_hub_even_to_its_home(night: Night, desk: Desk) -> None:
     claim = claimed(night, code_at(night, "gate-1"))
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
@@ -224,8 +222,8 @@ def test_a_lent_ticket_is_the_hubs_to_grant_and_goes_home_too(night: Night, desk
     assert not is_alone(night, "gate-1", claim.code_hash)
 
 
-def test_what_was_lent_stays_lent(night: Night, desk: Desk) -> None:
-    """Its home cannot say to a second question; it has lent it all the same, and may be silent by now."""
+def test_a_lent_ticket_stays_lent(night: Night, desk: Desk) -> None:
+    """Asked again, the home cannot say, or is silent by now; it has lent the ticket all the same."""
     claim = claimed(night, code_at(night, "gate-1"))
     desk.hear("gate-1", Probe(id=1))
     desk.turn()
@@ -253,14 +251,14 @@ def test_only_its_home_lends_a_ticket(night: Night, desk: Desk, liar: str) -> No
     assert isinstance(lend_of(desk.turn()), LendRequest)
 
 
-def test_nobody_lends_what_was_not_asked_for(night: Night, desk: Desk) -> None:
+def test_a_loan_that_was_not_asked_for_does_not_count(night: Night, desk: Desk) -> None:
     code = code_at(night, "gate-1")
     desk.hear("gate-1", LendAnswer(scan_id=new_id(), code_hash=code, lent=True))
     assert desk.turn() == []
     assert night.world.one("SELECT count(*) FROM lends") == 0
 
 
-def test_elsewhere_stays_elsewhere_for_the_same_claim(night: Night) -> None:
+def test_the_answer_elsewhere_does_not_change_for_the_same_claim(night: Night) -> None:
     code, scan = code_at(night, "gate-1"), new_id()
     told = night.ask("gate-2", code, scan)
     assert told == {"to": "gate-2", "grant": {"answer": "elsewhere", "home": "gate-1"}}
@@ -311,7 +309,7 @@ def test_other_policies_divide_nothing(config: HubConfig, undivided: Night, worl
     assert homes(config) == ()
 
 
-def test_dividing_and_retiring_reach_the_gates_by_the_feed(
+def test_dividing_and_retiring_reach_the_gates_through_the_feed(
     config: HubConfig, undivided: Night, world: World, conn: Connection
 ) -> None:
     homes(config)
@@ -325,7 +323,7 @@ def test_dividing_and_retiring_reach_the_gates_by_the_feed(
     ]
 
 
-def test_a_home_is_told_what_was_granted_before_there_were_homes(
+def test_a_home_learns_what_was_granted_before_there_were_homes(
     config: HubConfig, undivided: Night, world: World
 ) -> None:
     far, near = code_at(undivided, "gate-1"), code_at(undivided, "gate-1")
@@ -335,14 +333,14 @@ def test_a_home_is_told_what_was_granted_before_there_were_homes(
     assert config_of(config, "gate-2").lent == {}
 
 
-def test_a_gate_is_told_what_it_was_asked_to_lend(config: HubConfig, undivided: Night) -> None:
+def test_a_gate_learns_what_it_was_asked_to_lend(config: HubConfig, undivided: Night) -> None:
     undivided.divide()
     code = code_at(undivided, "gate-1")
     undivided.ask("gate-2", code, heard=["gate-1"])
     assert config_of(config, "gate-1").lent == {undivided.event: (code,)}
 
 
-def test_retiring_moves_the_gates_own_tickets_and_no_others(night: Night, conn: Connection) -> None:
+def test_retiring_a_gate_moves_its_own_tickets_and_no_others(night: Night, conn: Connection) -> None:
     codes = [night.code() for _ in range(60)]
     before = {code: home_of(code, night.gates) for code in codes}
     retire(conn, night.event, "gate-2", "Eva", "water in it", NOW)
@@ -356,10 +354,10 @@ def test_retiring_moves_the_gates_own_tickets_and_no_others(night: Night, conn: 
     ]
 
 
-def test_a_moved_ticket_that_is_granted_or_in_is_not_its_new_homes_to_admit(
+def test_the_new_home_does_not_admit_alone_a_ticket_already_granted_or_used(
     night: Night, conn: Connection
 ) -> None:
-    """The old home lent it, or admitted it: the new one may not have heard of that."""
+    """The old home lent or admitted it, and the new one may not have heard of that."""
     granted, entered, own = (code_at(night, "gate-2") for _ in range(3))
     homes = {code: home_of(code, night.gates, ["gate-2"]) for code in (granted, entered, own)}
     assert night.answer("gate-2", granted) == "granted"
@@ -374,7 +372,7 @@ def test_a_moved_ticket_that_is_granted_or_in_is_not_its_new_homes_to_admit(
     assert night.answer(homes[granted] or "", granted) == "taken"
 
 
-def test_who_waited_for_a_gate_that_is_retired_asks_its_new_home(night: Night, conn: Connection) -> None:
+def test_a_claim_that_waited_for_a_retired_gate_asks_the_new_home(night: Night, conn: Connection) -> None:
     code = next(c for c in iter(lambda: code_at(night, "gate-2"), "") if new_home(night, c) == "gate-1")
     scan = new_id()
     night.ask("gate-3", code, scan, heard=["gate-2"])
@@ -391,8 +389,8 @@ def new_home(night: Night, code: str) -> str | None:
     return home_of(code, night.gates, ["gate-2"])
 
 
-def test_no_claim_is_granted_by_the_old_homes_while_new_ones_are_made(night: Night, dsn: str) -> None:
-    """A claim that is being answered is seen by whoever divides anew, or sees the new homes."""
+def test_no_claim_goes_by_the_old_homes_while_new_ones_are_made(night: Night, dsn: str) -> None:
+    """Whoever divides the tickets again sees a claim in progress, or the claim sees the new homes."""
     code = next(c for c in iter(lambda: code_at(night, "gate-2"), "") if new_home(night, c) == "gate-1")
     with connect(dsn) as claiming, connect(dsn, autocommit=True) as retiring, ThreadPoolExecutor(1) as pool:
         told = ask(claiming, night, "gate-2", code)
@@ -406,7 +404,7 @@ def test_no_claim_is_granted_by_the_old_homes_while_new_ones_are_made(night: Nig
 
 
 def until_blocked(world: World, pid: int, asked: Future[Any] | None = None) -> None:
-    """Wait until that connection waits for another; what was asked on it must not be done before."""
+    """Wait until that connection waits for another; `asked` must not be done before that."""
 
     def is_blocked() -> bool:
         return bool(world.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", pid))
@@ -415,7 +413,7 @@ def until_blocked(world: World, pid: int, asked: Future[Any] | None = None) -> N
     assert asked is None or not asked.done(), "it never waited"
 
 
-def test_homes_lend_while_everybody_races(dsn: str, world: World) -> None:
+def test_every_ticket_is_granted_once_while_all_gates_race_and_homes_lend(dsn: str, world: World) -> None:
     """Eight gates, each ticket at home at one of them; the homes answer as a door without a journal would."""
     night = Night(world, gates=8)
     night.divide()
@@ -455,7 +453,9 @@ def granted_in_the_end(conn: Connection, night: Night, gate_id: str, code: str) 
         ("gate-9", "PF", "no tickets of its own"),
     ],
 )
-def test_retiring_says_why_not(night: Night, conn: Connection, gate_id: str, event: str, words: str) -> None:
+def test_a_retirement_that_is_not_possible_says_why(
+    night: Night, conn: Connection, gate_id: str, event: str, words: str
+) -> None:
     with pytest.raises(HubError, match=words):
         retire(conn, event, gate_id, "Eva", "water in it", NOW)
 
@@ -468,13 +468,13 @@ def test_the_last_home_is_not_retired(night: Night, conn: Connection) -> None:
         retire(conn, "PF", "gate-3", "Eva", "water in it", NOW)
 
 
-def test_retiring_where_nothing_is_divided(night: Night, conn: Connection, world: World) -> None:
+def test_retiring_needs_tickets_that_are_divided(night: Night, conn: Connection, world: World) -> None:
     world.run("UPDATE events SET home_gates = '{}'")
     with pytest.raises(HubError, match="not divided among gates"):
         retire(conn, "PF", "gate-1", "Eva", "water in it", NOW)
 
 
-def test_the_command(config_file: Path, config: HubConfig, night: Night) -> None:
+def test_the_command_retires_a_gate(config_file: Path, config: HubConfig, night: Night) -> None:
     night.world.run("UPDATE gates SET venue = %s", config.venue)
     command = [sys.executable, "-m", "hub.cli.main", "retire", "gate-1", "--config", str(config_file)]
     command += ["--event", "PF", "--actor", "Eva", "--reason"]
@@ -486,7 +486,7 @@ def test_the_command(config_file: Path, config: HubConfig, night: Night) -> None
     assert night.world.one("SELECT retired_gates FROM events") == ["gate-1"]
 
 
-def test_an_unknown_policy_is_no_policy(world: World) -> None:
+def test_an_unknown_policy_is_refused(world: World) -> None:
     world.event()
     with pytest.raises(psycopg.errors.CheckViolation):
         world.run("UPDATE events SET isolation_policy = 'maybe'")

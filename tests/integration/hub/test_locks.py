@@ -1,4 +1,4 @@
-"""Nobody else's lock in Postgres stops the hub: not to be had, or told within seconds whose it is."""
+"""No foreign lock in Postgres stops the hub: it cannot be taken, or the hub soon says who has it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_nobody_but_the_hub_locks_a_table_against_it(club: Club, who: str) -> No
 
 
 @pytest.mark.parametrize("who", PEOPLE)
-def test_nobody_but_the_hub_has_its_own_locks(club: Club, who: str) -> None:
+def test_nobody_but_the_hub_can_take_the_hubs_locks(club: Club, who: str) -> None:
     with being(club, who) as conn:
         for sql in (
             "SELECT * FROM hub_locks FOR SHARE",
@@ -102,11 +102,11 @@ def test_no_function_and_no_query_takes_a_lock_that_anybody_can_take(world: Worl
     assert found == []
     queries = (sql_folder() / "queries").iterdir()
     takers = {file.name for file in queries if re.search("pg_(try_)?advisory", file.read_text())}
-    # before there is a table of ours; said who has it
+    # taken before any table of ours exists; the hub says who has it
     assert takers == {"migrate.sql"}
 
 
-def test_who_holds_every_advisory_lock_there_was_holds_up_nothing(
+def test_holding_every_former_advisory_lock_holds_up_nothing(
     world: World, conn: Connection, dsn: str, owner_dsn: str
 ) -> None:
     night = Night(world)
@@ -130,7 +130,7 @@ def test_who_holds_every_advisory_lock_there_was_holds_up_nothing(
         assert row == {"mine": True}
 
 
-def test_of_two_who_take_a_lock_for_the_first_time_one_waits_for_the_other(
+def test_of_two_sessions_that_create_a_lock_one_waits_for_the_other(
     conn: Connection, dsn: str, world: World
 ) -> None:
     take = b"SELECT take_locks(ARRAY['gate new', 'gate new', 'gate newer'])"
@@ -164,7 +164,7 @@ def test_of_two_sessions_one_is_the_active_one_until_it_is_gone(conn: Connection
         assert not active(third)
 
 
-def test_whoever_has_the_process_number_of_a_hub_that_is_gone_is_not_taken_for_it(
+def test_a_session_with_the_process_number_of_a_dead_hub_is_not_taken_for_it(
     conn: Connection, world: World
 ) -> None:
     for login, start in (("maguey_hub", "now() - interval '1 day'"), ("anon", "backend_start")):
@@ -181,7 +181,7 @@ def test_whoever_has_the_process_number_of_a_hub_that_is_gone_is_not_taken_for_i
 
 @pytest.fixture
 def told(config: HubConfig) -> Iterator[list[EventDict]]:
-    """The log of a hub that takes in scans while the test goes on."""
+    """The log of a hub that takes in scans while the test runs."""
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(config, stop), daemon=True)
     with capture_logs() as logs:
@@ -198,10 +198,10 @@ def lines(told: list[EventDict], words: str) -> list[EventDict]:
 BLOCKED = "hub blocked"
 
 
-def test_a_session_that_holds_a_ticket_is_named_once_and_nothing_is_lost(
+def test_a_session_that_locks_a_ticket_is_named_once_and_nothing_is_lost(
     told: list[EventDict], config: HubConfig, world: World, owner_dsn: str
 ) -> None:
-    """An administrator's, or staff's, who went to lunch in the middle of a change."""
+    """Of an administrator or of staff, say, who went to lunch in the middle of a change."""
     ticket = world.ticket(world.event())
     with GateOnMqtt(config.mqtt.port, config.venue) as gate:
         assert gate.resend(record(1))
@@ -220,7 +220,7 @@ def test_a_session_that_holds_a_ticket_is_named_once_and_nothing_is_lost(
     assert not [line for line in told if line["log_level"] == "error" or "Postgres failed" in line["event"]]
 
 
-def test_whoever_holds_the_migrations_lock_is_named(owner_dsn: str) -> None:
+def test_the_holder_of_the_migration_lock_is_named(owner_dsn: str) -> None:
     with connect(owner_dsn, autocommit=True) as other, capture_logs() as logs:
         other.execute("SELECT pg_advisory_lock(hashtextextended('maguey-hub migrate', 0))")
         thread = threading.Thread(target=migrate, args=(owner_dsn,), daemon=True)
@@ -232,7 +232,7 @@ def test_whoever_holds_the_migrations_lock_is_named(owner_dsn: str) -> None:
         assert [line["pid"] for line in lines(logs, "migration blocked")] == [other.info.backend_pid]
 
 
-def test_no_connection_of_the_hubs_waits_for_a_lock_for_ever(dsn: str, world: World) -> None:
+def test_no_connection_of_the_hub_waits_for_a_lock_for_ever(dsn: str, world: World) -> None:
     for name in ("", " options='-c lock_timeout=77ms'"):
         with connect(f"{dsn}{name}") as conn:
             row = conn.execute("SHOW lock_timeout").fetchone()

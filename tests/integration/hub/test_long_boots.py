@@ -1,4 +1,4 @@
-"""What a batch costs does not grow with what its boots have; their times come right afterwards."""
+"""The cost of a batch does not grow with the length of its boots; their times are corrected afterwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refused(gate: str, seq: int, **changes: Any) -> ScanRecord:
 
 
 def fill(conn: Connection, gate: str, count: int) -> None:
-    """All of one boot, but for the hundred at its beginning."""
+    """All records of one boot except its first hundred."""
     topic = TOPICS.scans(gate)
     for first in range(101, count + 1, 500):
         made = [refused(gate, seq) for seq in range(first, min(first + 500, count + 1))]
@@ -45,7 +45,7 @@ def fill(conn: Connection, gate: str, count: int) -> None:
 
 
 def rows(conn: Connection, gate: str, *records: ScanRecord) -> int:
-    """Rows of any table that are read or written to take these in. They are not kept."""
+    """How many rows of any table are read or written to take these in; rolled back."""
     with conn.transaction(force_rollback=True):
         before = conn.execute(READ).fetchone()
         take(conn, *records, gate=gate)
@@ -55,7 +55,7 @@ def rows(conn: Connection, gate: str, *records: ScanRecord) -> int:
 
 
 def settle_all(conn: Connection, venue: str) -> int:
-    """Until nothing waits; how many turns that took."""
+    """Settle until nothing waits; return how many turns that took."""
     turns = 0
     while found := waiting(conn, venue):
         settle(conn, found[0], venue)
@@ -63,9 +63,7 @@ def settle_all(conn: Connection, venue: str) -> int:
     return turns
 
 
-def test_what_a_batch_reads_and_writes_does_not_grow_with_what_its_boot_has(
-    world: World, conn: Connection
-) -> None:
+def test_the_rows_a_batch_touches_do_not_grow_with_its_boot(world: World, conn: Connection) -> None:
     fill(conn, "gate-1", FEW)
     fill(conn, "gate-2", MANY)
     settle_all(conn, "main")
@@ -92,7 +90,7 @@ def test_what_a_batch_reads_and_writes_does_not_grow_with_what_its_boot_has(
 
 @pytest.fixture
 def hurried(world: World) -> World:
-    """A hub that puts off what looks at more than three scans."""
+    """A hub that puts off whatever would read more than three scans."""
     made = world.one("SELECT pg_get_functiondef('within_bound'::regproc)")
     assert "constant integer := 1000;" in made
     world.run(made.replace("constant integer := 1000;", "constant integer := 3;").replace("%", "%%"))
@@ -100,7 +98,7 @@ def hurried(world: World) -> World:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_put_off_or_not_the_times_are_the_same(hurried: World, conn: Connection, seed: int) -> None:
+def test_the_times_are_the_same_whether_put_off_or_not(hurried: World, conn: Connection, seed: int) -> None:
     """Whatever came in between, and whatever else was put off (invariant 9)."""
     put_off = 0
     for night in range(4):
@@ -120,7 +118,7 @@ def test_put_off_or_not_the_times_are_the_same(hurried: World, conn: Connection,
     assert put_off > 0
 
 
-def test_what_comes_while_it_is_settled_is_settled_too(hurried: World, conn: Connection) -> None:
+def test_records_that_arrive_during_settling_are_settled_too(hurried: World, conn: Connection) -> None:
     take(conn, *(refused("gate-1", seq) for seq in range(1, 9)))
     take(conn, refused("gate-1", 9, **SURE, occurred_at=later(9)))
     (one,) = waiting(conn, "main")
@@ -138,7 +136,7 @@ def test_what_comes_while_it_is_settled_is_settled_too(hurried: World, conn: Con
 def test_an_admission_put_off_counts_at_once_and_moves_with_its_scan(
     hurried: World, conn: Connection
 ) -> None:
-    """Uncertain by an hour until then, as every time that nobody heard (domain 2.3, First scan wins)."""
+    """Until then it is uncertain by an hour, as every time nobody heard (domain 2.3, First scan wins)."""
     ticket = hurried.ticket(hurried.event())
     mine = refused(
         "gate-2", 6, verdict=Ruling.ADMIT, reason=Reason.FIRST_ENTRY, kind=Kind.GA, subject_id=ticket
@@ -155,7 +153,7 @@ def test_an_admission_put_off_counts_at_once_and_moves_with_its_scan(
     assert ticket_state(hurried, ticket)[2:4] == (later(0), "gate-2")
 
 
-def test_a_hub_that_runs_settles_what_was_put_off(hurried: World, config: HubConfig) -> None:
+def test_a_running_hub_settles_what_was_put_off(hurried: World, config: HubConfig) -> None:
     with GateOnMqtt(config.mqtt.port, config.venue) as gate, running(config):
         scans = [refused("gate-1", seq) for seq in range(1, 9)]
         assert gate.resend(*scans, refused("gate-1", 9, **SURE, occurred_at=later(9)))

@@ -1,4 +1,4 @@
-"""One payment is one order with the tickets that were bought, whoever tells it how often (domain 2.2)."""
+"""One payment makes one order with the tickets bought, however often it is reported (domain 2.2)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_order_its_payment_and_its_tickets_are_written_together(world: World)
     ]
 
 
-def test_what_is_sold_is_in_the_feed_at_once(world: World, conn: Connection) -> None:
+def test_sold_tickets_are_in_the_feed_at_once(world: World, conn: Connection) -> None:
     event = night(world)
     before = world.one("SELECT admission_version FROM events")
     told = buy(conn, event, 3)
@@ -175,7 +175,7 @@ def test_a_payment_that_failed_first_may_succeed(world: World, conn: Connection)
         ({}, lines(1, ticket_type="Backstage"), "INVALID_ARGUMENT"),
     ],
 )
-def test_what_is_no_order_changes_nothing(
+def test_an_invalid_order_changes_nothing(
     world: World, conn: Connection, changes: dict[str, Any], wrong_lines: Any, error: str
 ) -> None:
     event = night(world)
@@ -202,7 +202,7 @@ def test_a_code_that_exists_already_undoes_the_whole_order(world: World, conn: C
          "EVENT_OVER"),
     ],
 )  # fmt: skip
-def test_nothing_is_sold_of_a_night_that_is_no_more(
+def test_nothing_is_sold_for_a_cancelled_or_past_night(
     world: World, conn: Connection, change: str, error: str
 ) -> None:
     event = night(world)
@@ -217,9 +217,7 @@ def test_at_the_door_tickets_are_sold_while_the_night_runs(world: World, conn: C
 # --- sold out ---
 
 
-def test_one_too_many_of_a_type_is_sold_out_and_nothing_of_the_order_is_sold(
-    world: World, conn: Connection
-) -> None:
+def test_an_order_that_exceeds_a_type_is_refused_as_a_whole(world: World, conn: Connection) -> None:
     event = night(world)
     assert buy(conn, event, 4, ticket_type="Early Bird").success
     told = buy(conn, event, 2, ticket_type="Early Bird")
@@ -228,7 +226,7 @@ def test_one_too_many_of_a_type_is_sold_out_and_nothing_of_the_order_is_sold(
     assert world.one("SELECT count(*) FROM tickets") == 5
 
 
-def test_one_too_many_for_the_venue_is_sold_out_whatever_the_type(world: World, conn: Connection) -> None:
+def test_an_order_that_exceeds_the_venue_is_refused_whatever_the_type(world: World, conn: Connection) -> None:
     event = night(world, capacity=3)
     assert buy(conn, event, 2).success
     assert buy(conn, event, 2, ticket_type="Balcony").error == "SOLD_OUT"
@@ -264,8 +262,8 @@ def winner(world: World, ticket: str) -> list[tuple[Any, ...]]:
     )
 
 
-def test_fifty_who_admit_one_ticket_make_one_admission_that_counts(world: World, dsn: str) -> None:
-    """By scans, by hand and by claims, all at once; every scan is kept, each beyond the one a conflict."""
+def test_of_fifty_admissions_of_one_ticket_one_counts(world: World, dsn: str) -> None:
+    """By scans, by hand and by claims, all at once; every scan is kept, each but the winner as a conflict."""
     tonight = Night(world, gates=20)
 
     with crowd(dsn) as everybody:
@@ -346,7 +344,7 @@ def test_a_second_winner_of_a_ticket_cannot_be_written(world: World, conn: Conne
         world.run("UPDATE tickets SET checked_in_at = NULL WHERE id = %s", ticket)
 
 
-def test_a_scan_of_another_ticket_does_not_take_a_place(world: World, conn: Connection) -> None:
+def test_a_scan_of_another_ticket_cannot_become_the_winner(world: World, conn: Connection) -> None:
     event = night(world)
     ticket, other = world.ticket(event), world.ticket(event)
     send(conn, admitted("gate-1", 1, ticket, 1), foreign := admitted("gate-1", 0, other, 2))

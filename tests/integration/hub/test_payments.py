@@ -45,7 +45,7 @@ DROP = {
 
 
 def unique_indexes(world: World) -> set[str]:
-    """Those of the constraints that are there."""
+    """Those of the constraints' indexes that exist."""
     found = world.all("SELECT indexname FROM pg_indexes WHERE indexname = ANY (%s)", list(DROP))
     return {name for (name,) in found}
 
@@ -88,13 +88,13 @@ def test_the_verification_fails_when_nulls_conflict(world: World, weaker: str) -
 
 
 def test_the_verification_runs_on_a_database_full_of_other_things(world: World) -> None:
-    """Nights with the codes it would use first, and everything it could be mistaken for."""
+    """Nights with the codes that the verification would use first."""
     nights = {night(world, code="QQQQQW"), night(world, code="ZZVRFY")}
     world.conn.execute(verification())
     assert {str(event) for (event,) in world.all("SELECT id FROM events")} == nights
 
 
-def test_the_migration_makes_what_was_dropped_again(world: World) -> None:
+def test_the_migration_restores_a_dropped_constraint(world: World) -> None:
     for drop in DROP.values():
         world.conn.execute(drop.encode())
     assert unique_indexes(world) == set()
@@ -117,7 +117,7 @@ def test_nulls_never_conflict(world: World) -> None:
 
 
 def test_a_paid_ticket_has_a_line_number(world: World) -> None:
-    """Without one it would be a null, which never conflicts: any number of tickets of one payment."""
+    """Without one it would be null, which never conflicts: one payment could have any number of tickets."""
     world.ticket(night(world))
     with pytest.raises(psycopg.errors.CheckViolation, match="tickets_paid_line"):
         world.run("UPDATE tickets SET stripe_payment_intent_id = 'pi_1'")
@@ -175,7 +175,7 @@ def test_a_failure_is_written_down_once_for_each_message(world: World, conn: Con
         ({"event_id": str(uuid.uuid4())}, "EVENT_NOT_FOUND"),
     ],
 )
-def test_what_is_no_failure_is_refused(
+def test_an_invalid_failure_report_is_refused(
     world: World, conn: Connection, changes: dict[str, Any], error: str
 ) -> None:
     assert record_payment_failure(conn, failure(**changes)).error == error
@@ -245,9 +245,11 @@ def test_an_owner_changes_nothing_either_where_new_tables_are_given_to_everybody
 # --- messages ---
 
 
-def test_a_message_is_worked_once_and_its_first_outcome_stays(world: World, conn: Connection) -> None:
+def test_a_message_is_processed_once_and_its_first_outcome_stays(world: World, conn: Connection) -> None:
     assert not webhook_begin(conn, "evt_1", "payment_intent.succeeded").already
-    assert not webhook_begin(conn, "evt_1", "payment_intent.succeeded").already  # nobody said it was worked
+    assert not webhook_begin(
+        conn, "evt_1", "payment_intent.succeeded"
+    ).already  # nobody has reported it as done
     done = webhook_done(conn, "evt_1", "order")
     assert (done.success, done.outcome) == (True, "order")
     told = webhook_begin(conn, "evt_1", "payment_intent.succeeded")
@@ -261,14 +263,14 @@ def test_a_message_is_worked_once_and_its_first_outcome_stays(world: World, conn
     assert world.one("SELECT webhook_done('evt_1', 'x')") == {"success": True, "outcome": "order"}
 
 
-def test_a_message_without_id_or_outcome_is_none(conn: Connection) -> None:
+def test_a_message_without_id_or_outcome_is_refused(conn: Connection) -> None:
     assert webhook_begin(conn, "", "x").error == "INVALID_ARGUMENT"
     assert webhook_done(conn, "evt_never", "x").error == "INVALID_ARGUMENT"
     webhook_begin(conn, "evt_1", "x")
     assert webhook_done(conn, "evt_1", "").error == "INVALID_ARGUMENT"
 
 
-def test_a_message_that_comes_fifty_times_at_once_is_worked_once(world: World, dsn: str) -> None:
+def test_a_message_that_comes_fifty_times_at_once_is_processed_once(world: World, dsn: str) -> None:
     event = night(world)
 
     def work(conn: Connection, message: str) -> bool:

@@ -1,6 +1,6 @@
-"""What is asked all night finds its rows by an index, also among 100,000 tickets (data model 3.1).
+"""Queries that run all night find their rows by an index, even among 100,000 tickets (data model 3.1).
 
-The plans are those Postgres really used, also of the statements within functions (auto_explain).
+The plans are the ones Postgres really used, including those of statements inside functions (auto_explain).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hub.db.statements import query
 from tests.integration.hub.shop import lines, order
 
 LARGE = 2_000
-"""Rows from which on reading a whole table is not to happen."""
+"""From this many rows on, no table may be read as a whole."""
 
 FILL = """
 SET session_replication_role = replica;  -- no triggers: rows are all there is to be
@@ -62,7 +62,7 @@ ANALYZE;
 
 @pytest.fixture(scope="module")
 def full(server: Postgres) -> Iterator[Connection]:
-    """A hub's database after some years, that tells its plans to the hub's own login."""
+    """A hub's database after some years, which reports its plans to the hub's own login."""
     with psycopg.connect(server.dsn, autocommit=True) as admin:
         admin.execute("CREATE DATABASE hub_full TEMPLATE template_hub")
     with connect(server.database("hub_full"), autocommit=True) as conn:
@@ -98,7 +98,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def check(conn: Connection, sql: bytes, values: Any, index: str) -> None:
-    """That it finds its rows by this index, and reads no large table as a whole."""
+    """Assert that it finds its rows by this index, and reads no large table as a whole."""
     rows = conn.execute("SELECT relname, reltuples FROM pg_class WHERE relkind = 'r'").fetchall()
     large = {row["relname"] for row in rows if row["reltuples"] > LARGE}
     found = [node for one in plans(conn, sql, values) for node in nodes(one["Plan"])]
@@ -111,7 +111,7 @@ def check(conn: Connection, sql: bytes, values: Any, index: str) -> None:
 
 EVENT = "md5('event 7')::uuid"
 PLACE = "place|epoch_seq"
-"""A month's part of scan_logs names its index by the columns."""
+"""A month's partition of scan_logs names its index by the columns."""
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ PLACE = "place|epoch_seq"
         ("SELECT refund_order(md5('order 99')::uuid, 'ill', 'Rosa')", "tickets_order"),
     ],
 )
-def test_what_is_asked_all_night_is_found_by_an_index(full: Connection, sql: str, index: str) -> None:
+def test_queries_that_run_all_night_use_an_index(full: Connection, sql: str, index: str) -> None:
     check(full, sql.encode(), None, index)
 
 
@@ -153,7 +153,7 @@ def test_changes_of_a_night_are_found_by_its_version(full: Connection) -> None:
     check(full, query("changes_since"), wanted, "admission_changes_pkey")
 
 
-def test_an_order_is_recorded_and_known_again_by_indexes(full: Connection) -> None:
+def test_an_order_is_recorded_and_recognised_by_indexes(full: Connection) -> None:
     event = full.execute(f"SELECT {EVENT}::text AS id".encode()).fetchone()
     assert event is not None
     told = {"lines": msgspec.json.encode(lines(3)).decode()}

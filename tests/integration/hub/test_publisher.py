@@ -1,4 +1,4 @@
-"""The feed goes out over MQTT: every change at once, by generation, also of a database that was put back."""
+"""The feed goes out over MQTT: every change at once, by generation, even after a database was restored."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_change_goes_out_once_and_its_head_after_it(publishing: Publishing, wo
     assert publishing.turn() == []
 
 
-def test_every_head_is_told_again_after_a_connect_and_now_and_then(
+def test_every_head_is_published_again_after_a_connect_and_now_and_then(
     publishing: Publishing, world: World
 ) -> None:
     """A broker that crashed may have found an older head on its disk."""
@@ -93,7 +93,7 @@ def test_every_head_is_told_again_after_a_connect_and_now_and_then(
     assert publishing.turn() == [head]
 
 
-def test_a_new_generation_is_told_at_once_and_stands_in_every_delta(
+def test_a_new_generation_is_published_at_once_and_is_in_every_delta(
     publishing: Publishing, world: World
 ) -> None:
     event = world.event()
@@ -105,7 +105,7 @@ def test_a_new_generation_is_told_at_once_and_stands_in_every_delta(
     assert [told.generation for told in publishing.turn()] == [head.generation] * 2
 
 
-def test_a_database_that_was_put_back_under_a_running_hub_is_told_of_and_followed(
+def test_a_database_restored_under_a_running_hub_is_reported_and_followed(
     publishing: Publishing, world: World
 ) -> None:
     event = world.event()
@@ -120,8 +120,8 @@ def test_a_database_that_was_put_back_under_a_running_hub_is_told_of_and_followe
     assert (delta.changes[0].version, head) == (4, Head(event_id=event, version=4, count=1))
 
 
-def test_each_restore_makes_a_generation_that_never_was(world: World) -> None:
-    """Also when the same backup is put back again: the generation in it is the old one."""
+def test_each_restore_makes_a_generation_never_used_before(world: World) -> None:
+    """Even when the same backup is restored again, which contains the old generation."""
     world.event()
     generations = []
     for _ in range(2):
@@ -146,14 +146,14 @@ def told(gate: GateOnMqtt, event: str) -> list[Admission]:
 
 
 def hears(gate: GateOnMqtt, event: str, newest: list[Status]) -> bool:
-    """Wait until the gate has heard of the night, and this of its last ticket that changed."""
+    """Wait until the gate has heard of the night, and `newest` is the status of its last changed ticket."""
     return gate.wait(lambda: bool(gate.heard) and [row.status for row in told(gate, event)][-1:] == newest)
 
 
 def test_a_refund_and_a_cancellation_reach_every_connected_gate_at_once(
     config: HubConfig, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Woken by the change itself: with an hour between two looks nothing else can bring it in time."""
+    """The change itself wakes the publisher: with an hour between two looks nothing else could be in time."""
     monkeypatch.setattr(feed, "_POLL_SECONDS", 3600.0)
     event = world.event()
     ticket = world.ticket(event)

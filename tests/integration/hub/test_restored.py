@@ -1,4 +1,4 @@
-"""`maguey-hub restored`: the gates are told that the database was put back, and by whom."""
+"""`maguey-hub restored` tells the gates that the database was restored, and records by whom."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def restored(config_file: Path, **words: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_every_night_somebody_may_follow_gets_a_new_generation(config_file: Path, world: World) -> None:
+def test_every_night_a_gate_may_follow_gets_a_new_generation(config_file: Path, world: World) -> None:
     world.event()
     world.event("PS")
     over = world.event("OLD")
@@ -29,7 +29,7 @@ def test_every_night_somebody_may_follow_gets_a_new_generation(config_file: Path
     assert world.all("SELECT actor, action, reason FROM audit_log") == [("Ana", "restored", "disk failed")]
 
 
-def test_it_is_not_done_without_a_reason_and_a_name(config_file: Path, world: World) -> None:
+def test_nothing_is_done_without_a_reason_and_a_name(config_file: Path, world: World) -> None:
     world.event()
     assert restored(config_file, reason="disk failed").returncode == 2
     assert restored(config_file, reason=" ", actor="Ana").returncode == 2

@@ -93,7 +93,7 @@ def effects(world: World) -> list[Any]:
 
 
 def code_of(number: uuid.UUID) -> str:
-    """A night's code that no other has."""
+    """A code of its own for a night."""
     return "".join(chr(ord("A") + int(digit, 16)) for digit in number.hex[:6])
 
 
@@ -103,7 +103,7 @@ def evidence(world: World, gate_id: str = "gate-1") -> int:
     return found
 
 
-def test_a_revoked_gates_scans_are_evidence_and_change_nothing(
+def test_a_revoked_gates_scans_are_kept_as_evidence_and_change_nothing(
     night: Night, world: World, conn: Connection
 ) -> None:
     known, other = world.ticket(night.event), world.ticket(night.event)
@@ -125,7 +125,7 @@ def test_a_revoked_gates_scans_are_evidence_and_change_nothing(
     assert effects(world) == counted
     assert evidence(world) == len(late)
     assert world.one("SELECT checked_in_by FROM tickets WHERE id = %s", known) == "gate-1"
-    # said again it is no more of it
+    # sent again, it adds nothing
     take(conn, before, *late)
     assert evidence(world) == len(late)
 
@@ -154,7 +154,7 @@ def test_the_others_of_a_batch_with_a_revoked_gate_count(
     ),
     at=st.integers(0, 12),
 )
-def test_whatever_comes_around_a_revocation_only_what_came_before_counts(
+def test_of_scans_around_a_revocation_only_those_before_it_count(
     world: World, conn: Connection, scans: list[tuple[str, int, bool]], at: int
 ) -> None:
     event = world.event(code_of(uuid.uuid4()))
@@ -188,7 +188,7 @@ def test_whatever_comes_around_a_revocation_only_what_came_before_counts(
     assert entered == world.one("SELECT count(*) FROM tickets WHERE event_id = %s AND is_used", event)
 
 
-def test_a_revoked_gate_is_granted_nothing_and_what_it_held_is_free_at_once(
+def test_a_revoked_gate_is_granted_nothing_and_its_grants_are_freed_at_once(
     night: Night, world: World, conn: Connection
 ) -> None:
     held, used = night.code(), night.code()
@@ -202,10 +202,10 @@ def test_a_revoked_gate_is_granted_nothing_and_what_it_held_is_free_at_once(
     assert [night.answer("gate-2", held), night.answer("gate-2", used)] == ["granted", "taken"]
 
 
-def test_its_word_about_a_ticket_that_is_at_home_there_does_not_count(
+def test_a_revoked_homes_answer_about_its_tickets_does_not_count(
     night: Night, world: World, conn: Connection
 ) -> None:
-    """It would say "used" of every ticket, and its guests would be refused everywhere."""
+    """Otherwise it could call every ticket used, and its guests would be refused everywhere."""
     night.divide("gate-1")
     code, scan = night.code(), new_id()
     told = night.ask("gate-2", code, scan, heard=["gate-1", "gate-2"])
@@ -218,7 +218,7 @@ def test_its_word_about_a_ticket_that_is_at_home_there_does_not_count(
     ).fetchone()
     assert row == {"told": None}
     assert world.one("SELECT answer FROM claims WHERE scan_id = %s", scan) is None
-    # nor is it asked any more, heard or not
+    # nor is it asked any more, whether it was heard or not
     asked = {"gate_id": "gate-2", "scan_id": new_id(), "code_hash": night.code(), "epoch": "e1", "now": NOW}
     asked |= {"venue": VENUE, "event_id": night.event, "heard": ["gate-1", "gate-2"]}
     row = conn.execute(query("claim_entry"), asked).fetchone()
@@ -226,7 +226,7 @@ def test_its_word_about_a_ticket_that_is_at_home_there_does_not_count(
     assert row["told"]["grant"] == {"answer": "elsewhere", "home": "gate-1"}
 
 
-def test_its_statuses_and_its_answers_to_orders_do_not_count(
+def test_a_revoked_gates_statuses_and_replies_to_orders_do_not_count(
     night: Night, world: World, conn: Connection
 ) -> None:
     order = new_id()
@@ -251,7 +251,7 @@ def test_its_statuses_and_its_answers_to_orders_do_not_count(
     assert world.all("SELECT outcome FROM commands") == [(None,)]
 
 
-def test_its_status_gives_no_grant_back(night: Night, world: World, conn: Connection) -> None:
+def test_a_revoked_gates_status_frees_no_grant(night: Night, world: World, conn: Connection) -> None:
     code = night.code()
     night.answer("gate-1", code)
     world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
@@ -261,7 +261,7 @@ def test_its_status_gives_no_grant_back(night: Night, world: World, conn: Connec
     assert world.one("SELECT seen_boot FROM claims") is None
 
 
-def test_the_others_are_told_at_once_and_whoever_did_it_is_written_down(
+def test_the_other_gates_are_told_at_once_and_the_actor_is_recorded(
     night: Night, world: World, conn: Connection
 ) -> None:
     said = revoked(conn)
@@ -276,7 +276,9 @@ def test_the_others_are_told_at_once_and_whoever_did_it_is_written_down(
     assert world.one("SELECT count(*) FROM audit_log") == 1
 
 
-def test_no_gate_of_another_venue_or_of_none_is_revoked(night: Night, world: World, conn: Connection) -> None:
+def test_a_gate_of_another_venue_or_an_unknown_one_is_not_revoked(
+    night: Night, world: World, conn: Connection
+) -> None:
     world.gate("elsewhere-1", "", None, "cantina")
     for gate_id in ("elsewhere-1", "nobody"):
         with pytest.raises(UsageError, match="has no gate"):
@@ -285,7 +287,7 @@ def test_no_gate_of_another_venue_or_of_none_is_revoked(night: Night, world: Wor
 
 
 @pytest.mark.parametrize("name", ["maguey-hub", "maguey-hub-main", "Maguey-Hub-claims-main"])
-def test_no_gate_bears_a_name_of_the_hubs(world: World, name: str) -> None:
+def test_no_gate_may_have_a_name_like_the_hubs(world: World, name: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation, match="gates_not_the_hub"):
         world.gate(name, "")
 
@@ -304,7 +306,7 @@ def test_a_scan_in_an_open_batch_is_before_or_after_a_revocation_never_both(
     assert evidence(world) == 0
 
 
-def test_scans_that_the_broker_kept_are_ignored(night: Night, world: World, conn: Connection) -> None:
+def test_retained_scans_are_ignored(night: Night, world: World, conn: Connection) -> None:
     scan = record(1, event_id=night.event, subject_id=world.ticket(night.event))
     topic = Topics(venue=VENUE).scans("gate-1")
     message = Delivery(topic, encode_scans([scan]), 1, 1, retained=True)
@@ -325,7 +327,7 @@ def test_the_command_revokes_and_gates_says_so(config_file: Path, config: HubCon
     assert hub("revoke", "gate-1", "--reason", " ", *who[2:]).returncode == 2
 
 
-def test_a_revoked_gate_is_ordered_nothing(
+def test_no_order_goes_to_a_revoked_gate(
     config_file: Path, config: HubConfig, world: World, tmp_path: Path
 ) -> None:
     key = tmp_path / "command.key"

@@ -1,4 +1,4 @@
-"""What a damaged journal sends: its scans again under another numbering, and rows that are none."""
+"""What a damaged journal sends: its scans again with new numbers, and rows that cannot be read."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_another_gate_cannot_repeat_a_scan(world: World, conn: Connection) -> No
     assert world.all("SELECT gate_id FROM scan_logs ORDER BY 1") == [("gate-1",), ("gate-2",)]
 
 
-def test_the_number_of_a_repeated_scan_is_taken(world: World, conn: Connection) -> None:
+def test_the_number_of_a_repeated_scan_is_used_up(world: World, conn: Connection) -> None:
     scan = record(1)
     take(conn, scan, again(scan, 1))
     take(conn, record(1, epoch="e2"))
@@ -134,7 +134,7 @@ def test_a_long_salvage_gets_through(world: World, conn: Connection) -> None:
     assert world.one("SELECT count(*) FROM scan_repeats") == 2500
 
 
-def test_a_spoiled_row_of_a_journal_is_in_the_quarantine_and_the_scans_after_it_in_the_hub(
+def test_a_spoiled_journal_row_is_quarantined_and_later_scans_arrive(
     world: World, conn: Connection, tmp_path: Path
 ) -> None:
     event = world.event()

@@ -1,4 +1,4 @@
-"""A gate's name for a scan is that gate's: nobody takes it away by bringing it first (protocol 4.5)."""
+"""A scan id belongs to the gate that made it: no other gate takes it by sending it first (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.hub.test_ingest import TOPICS, ticket_state
 from tests.integration.hub.world import World, later, record
 
 THIEVES = ("a-thief", "z-thief")
-"""One is before the honest gate in every order, one after it."""
+"""One sorts before the honest gate, the other after it."""
 
 
 def send(conn: Connection, *batches: list[ScanRecord]) -> BatchResult:
@@ -38,7 +38,7 @@ def honest(world: World, event: str, count: int = 3) -> list[ScanRecord]:
 
 
 def stolen(scans: list[ScanRecord], thief: str, shift: int = 0) -> list[ScanRecord]:
-    """The same ids under another gate's name, of refusals."""
+    """Refusals with the same ids under another gate's name."""
     return [
         msgspec.structs.replace(
             one, gate_id=thief, epoch="e1", seq=one.seq + shift, verdict=Ruling.DENY, reason=Reason.UNKNOWN,
@@ -62,7 +62,7 @@ def assert_all_count(world: World, written: BatchResult, scans: list[ScanRecord]
 @pytest.mark.parametrize("thief", THIEVES)
 @pytest.mark.parametrize("shift", [0, 40], ids=["the same places", "other places"])
 @pytest.mark.parametrize("when", ["same batch", "earlier batch", "later batch"])
-def test_a_gate_that_brings_anothers_ids_keeps_none_of_its_scans_out(
+def test_a_gate_that_sends_anothers_ids_keeps_none_of_its_scans_out(
     world: World, conn: Connection, when: str, shift: int, thief: str
 ) -> None:
     scans = honest(world, world.event())
@@ -84,7 +84,7 @@ def test_a_gate_that_brings_anothers_ids_keeps_none_of_its_scans_out(
     assert world.one("SELECT count(*) FROM scan_logs") == 6
 
 
-def test_an_id_that_was_taken_is_no_reason_to_take_a_batch_one_by_one(world: World, conn: Connection) -> None:
+def test_a_stolen_id_does_not_make_a_batch_be_taken_one_by_one(world: World, conn: Connection) -> None:
     first, *others = honest(world, world.event())
     send(conn, [first])
     written = send(conn, stolen([first], "a-thief"), others)
@@ -93,7 +93,7 @@ def test_an_id_that_was_taken_is_no_reason_to_take_a_batch_one_by_one(world: Wor
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_however_the_batches_are_mingled_all_of_every_gate_is_kept(
+def test_every_gates_scans_are_kept_however_the_batches_are_mixed(
     world: World, conn: Connection, seed: int
 ) -> None:
     luck = random.Random(seed)
@@ -116,7 +116,7 @@ def test_however_the_batches_are_mingled_all_of_every_gate_is_kept(
 
 
 @pytest.mark.parametrize("first", ["the scan", "the annulment"])
-def test_a_scan_whose_id_was_taken_is_annulled_by_its_own_gate_alone(
+def test_a_scan_whose_id_was_stolen_is_annulled_only_by_its_own_gate(
     world: World, conn: Connection, first: str
 ) -> None:
     (one,) = scans = honest(world, world.event(), 1)
@@ -141,7 +141,7 @@ def test_a_forged_annulment_under_a_stolen_id_annuls_nothing(world: World, conn:
     assert ticket_state(world, str(one.subject_id))[:2] == ("checked_in", True)
 
 
-def test_a_gate_is_told_of_its_scan_by_its_own_name_for_it(world: World, conn: Connection) -> None:
+def test_a_gate_hears_of_its_scan_under_its_own_id(world: World, conn: Connection) -> None:
     event = world.event()
     (one,) = scans = honest(world, event, 1)
     send(conn, stolen(scans, "a-thief"))
@@ -161,7 +161,7 @@ def test_a_double_admission_under_one_id_is_a_conflict(world: World, conn: Conne
     assert world.one("SELECT count(*) FROM scan_conflicts WHERE withdrawn_at IS NULL") == 1
 
 
-def test_a_salvaged_journal_with_stolen_ids_comes_again_and_is_known(world: World, conn: Connection) -> None:
+def test_a_salvaged_journal_with_stolen_ids_is_recognised(world: World, conn: Connection) -> None:
     scans = honest(world, world.event())
     send(conn, stolen(scans, "a-thief"))
     send(conn, scans)
@@ -170,7 +170,7 @@ def test_a_salvaged_journal_with_stolen_ids_comes_again_and_is_known(world: Worl
     assert world.one("SELECT count(*) FROM scan_quarantine") == 0
 
 
-def test_a_claim_under_anothers_id_is_answered_by_itself(world: World, conn: Connection) -> None:
+def test_a_claim_under_anothers_scan_id_is_answered_separately(world: World, conn: Connection) -> None:
     event = world.event()
     for gate in ("a-thief", "gate-3"):
         world.gate(gate, "", event)

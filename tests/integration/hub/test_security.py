@@ -1,4 +1,4 @@
-"""Who sees and changes what, each as their role: allowed and refused (data model 3.1, docs/security.md)."""
+"""Who may see and change what, tried in each role (data model 3.1, docs/security.md)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def relations(club: Club, kinds: str = "rpv") -> list[str]:
 
 
 @pytest.mark.parametrize("who", PEOPLE)
-def test_everybody_sees_what_is_theirs_and_no_other_row_of_any_table(club: Club, who: str) -> None:
+def test_everybody_sees_their_own_rows_and_no_other_row_of_any_table(club: Club, who: str) -> None:
     expected = {table: SEES.get(table, (NO,) * 6)[PEOPLE.index(who)] for table in relations(club)}
     with club.asking(who) as conn:
         seen = {table: attempt(conn, f'SELECT 1 FROM "{table}"') for table in relations(club)}
@@ -104,7 +104,7 @@ def test_nobody_but_the_hub_writes_a_table_except_as_listed(club: Club, who: str
             tried[table, "update"] = attempt(conn, f'UPDATE "{table}" SET "{column}" = DEFAULT WHERE false')
             assert attempt(conn, f'TRUNCATE "{table}"') == NO
     allowed = {what for what, said in tried.items() if said != NO}
-    # the rest is of some columns only, which the first is not
+    # the other rights are for some columns only, and the first column is not among them
     assert allowed == ({("staff", "insert")} if who != "anon" else set())
 
 
@@ -123,7 +123,7 @@ def test_nobody_but_the_hub_writes_a_table_except_as_listed(club: Club, who: str
         ("vip_linked_tickets", "purchased_by_email"),
     ],
 )
-def test_some_columns_are_the_hubs_alone(club: Club, table: str, column: str) -> None:
+def test_some_columns_are_for_the_hub_alone(club: Club, table: str, column: str) -> None:
     for who in PEOPLE:
         with club.asking(who) as conn:
             assert attempt(conn, f"SELECT {column} FROM {table}") == NO
@@ -231,7 +231,7 @@ def test_who_may_call_what(called: tuple[Club, dict[str, str]], call: str) -> No
             assert (told if (isinstance(told, str) and told.isupper()) or told == NO else OK) == wanted, who
 
 
-def test_no_other_function_is_anybodys_but_the_hubs(club: Club) -> None:
+def test_all_other_functions_are_for_the_hub_alone(club: Club) -> None:
     open_to = club.world.all(
         "SELECT proname, has_function_privilege('anon', oid, 'EXECUTE') AS anon,"
         " has_function_privilege('authenticated', oid, 'EXECUTE') AS people FROM pg_proc"

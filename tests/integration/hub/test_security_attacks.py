@@ -23,7 +23,7 @@ PRIVATE = ("orders", "payments", "tickets", "vip_reservations", "vip_guest_passe
 @pytest.fixture(scope="module")
 def club(server: Postgres) -> Iterator[Club]:
     made = open_club(server)
-    # what a database lets a user do who is not to be trusted: a schema of their own
+    # the most that an untrusted user of a database may have: a schema of their own
     made.world.run("CREATE SCHEMA evil")
     made.world.run("GRANT ALL ON SCHEMA evil TO authenticated")
     yield made
@@ -31,7 +31,7 @@ def club(server: Postgres) -> Iterator[Club]:
 
 
 def nothing_opens(conn: Connection) -> bool:
-    """Whether no row of anybody's is seen; an error is none either."""
+    """Whether not one row is visible; an error counts as none."""
     for table in PRIVATE:
         try:
             if attempt(conn, f"SELECT 1 FROM {table}") not in {0, "denied"}:
@@ -85,8 +85,8 @@ def test_an_address_that_was_not_confirmed_opens_nothing_until_it_is(club: Club)
 
 
 @pytest.mark.parametrize("email", ["ANA@EXAMPLE.ORG", "Ana@Example.org"])
-def test_letters_large_or_small_are_the_same_address(club: Club, email: str) -> None:
-    """The one mailbox, and of it only what was confirmed."""
+def test_an_address_in_another_case_is_the_same_address(club: Club, email: str) -> None:
+    """It is the same mailbox, and only a confirmed address counts."""
     register(club, email, email, is_confirmed=False)
     with club.asking(email) as conn:
         assert nothing_opens(conn)
@@ -96,8 +96,8 @@ def test_letters_large_or_small_are_the_same_address(club: Club, email: str) -> 
 
 
 @pytest.mark.parametrize("email", ["", " ", "%", "ana@example.org ", "ana@example.org\n", "a%"])
-def test_an_address_that_is_none_is_nobodys(club: Club, email: str) -> None:
-    """A login by telephone has an empty one, and so may a ticket sold at the door."""
+def test_an_invalid_address_owns_nothing(club: Club, email: str) -> None:
+    """A login by telephone has an empty address, and so may a ticket sold at the door."""
     club.world.run("UPDATE tickets SET guest_email = '' WHERE guest_name = 'Nobody'")
     register(club, email, email)
     with club.asking(email) as conn:
@@ -105,7 +105,7 @@ def test_an_address_that_is_none_is_nobodys(club: Club, email: str) -> None:
 
 
 def test_a_letter_that_only_looks_the_same_is_another_address(club: Club) -> None:
-    """The Kelvin sign becomes a k when it is made small."""
+    """The Kelvin sign becomes a k when it is lowercased."""
     club.world.run("UPDATE orders SET customer_email = 'karl@example.org' WHERE id = %s", club.berta.order)
     register(club, "kelvin", "\N{KELVIN SIGN}arl@example.org")
     with club.asking("kelvin") as conn:
@@ -135,12 +135,12 @@ def test_a_letter_that_only_looks_the_same_is_another_address(club: Club) -> Non
         "COPY tickets TO STDOUT",
     ],
 )
-def test_nobody_becomes_more_than_they_are(club: Club, who: str, sql: str) -> None:
+def test_nobody_gains_rights(club: Club, who: str, sql: str) -> None:
     with club.asking(who) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute(sql.encode())
 
 
-def test_who_gives_up_their_role_is_nobody(club: Club) -> None:
+def test_giving_up_a_role_leaves_no_rights(club: Club) -> None:
     """What the web server's own login may do: become one of its roles, and nothing else."""
     with club.asking("ana") as conn:
         conn.execute("RESET ROLE")
@@ -168,7 +168,7 @@ CREATE FUNCTION pg_temp.is_staff() RETURNS boolean LANGUAGE sql AS 'select true'
 GRANT ALL ON ALL TABLES IN SCHEMA evil TO public;
 SET LOCAL search_path = evil, pg_temp, pg_catalog, public;
 """
-"""What somebody with a schema of their own puts in the way of everything the functions name."""
+"""How a user with a schema of their own shadows everything the functions name."""
 
 
 @pytest.mark.parametrize(
@@ -187,15 +187,13 @@ SET LOCAL search_path = evil, pg_temp, pg_catalog, public;
         ("public.is_owner()", False),
     ],
 )
-def test_nothing_put_in_the_way_of_a_function_is_taken_for_ours(
-    club: Club, sql: str, refused: str | bool
-) -> None:
+def test_a_function_never_uses_an_object_that_shadows_ours(club: Club, sql: str, refused: str | bool) -> None:
     with club.asking("mallory") as conn:
         names = _trapped(club, conn)
         assert answer(conn, f"SELECT {sql}", names) == refused
 
 
-def test_nothing_put_in_the_way_of_a_policy_is_taken_for_ours(club: Club) -> None:
+def test_a_policy_never_uses_an_object_that_shadows_ours(club: Club) -> None:
     with club.asking("mallory") as conn:
         _trapped(club, conn)
         for table in PRIVATE:
@@ -227,8 +225,8 @@ def _trapped(club: Club, conn: Connection) -> dict[str, str]:
         "UPDATE scan_conflicts SET acknowledged_by = 'x' WHERE pg_temp.leak(code_hash)",
     ],
 )
-def test_a_condition_that_tells_what_it_is_asked_is_asked_of_no_foreign_row(club: Club, leak: str) -> None:
-    """However cheap it says it is: rows are chosen by the policy before anybody's own function sees them."""
+def test_a_leaking_condition_never_sees_a_foreign_row(club: Club, leak: str) -> None:
+    """However cheap it claims to be: the policy picks the rows before anybody's own function sees them."""
     with club.asking("mallory") as conn:
         conn.execute(
             "CREATE FUNCTION pg_temp.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS"
@@ -241,7 +239,7 @@ def test_a_condition_that_tells_what_it_is_asked_is_asked_of_no_foreign_row(club
 
 
 @pytest.mark.parametrize("who", ["mallory", "ana"])
-def test_arguments_that_are_nothing_get_nothing(club: Club, who: str) -> None:
+def test_null_arguments_get_a_refusal(club: Club, who: str) -> None:
     with club.asking(who) as conn:
         for call in (
             "check_vip_capacity(null)", "link_ticket_to_vip(null, null, null, null)",
@@ -315,7 +313,7 @@ def test_the_hub_itself_does_only_what_a_hub_does(club: Club, sql: str) -> None:
         conn.execute(sql.encode())
 
 
-def test_the_hubs_login_is_nothing_but_a_member_of_the_service(club: Club) -> None:
+def test_the_hubs_login_is_only_a_member_of_the_service_role(club: Club) -> None:
     assert club.world.all(
         "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, ARRAY("
         " SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid)"
@@ -324,7 +322,7 @@ def test_the_hubs_login_is_nothing_but_a_member_of_the_service(club: Club) -> No
     assert club.world.all("SELECT 1 FROM pg_shdepend WHERE refobjid = 'maguey_hub'::regrole") == []
 
 
-def test_the_hub_may_wait_lock_and_keep_what_it_needs_for_a_moment(club: Club) -> None:
+def test_the_hub_may_notify_lock_and_make_temporary_tables(club: Club) -> None:
     with connect(make_conninfo(club.dsn, user="maguey_hub"), autocommit=True) as conn:
         conn.execute("LISTEN maguey_admissions")
         conn.execute("SELECT pg_notify('maguey_admissions', 'x')")
@@ -337,7 +335,7 @@ def test_the_hub_may_wait_lock_and_keep_what_it_needs_for_a_moment(club: Club) -
 # THE CATALOG
 
 
-def test_every_table_has_row_level_security_and_every_view_shows_its_caller_no_more(club: Club) -> None:
+def test_every_table_has_row_level_security_and_every_view_respects_it(club: Club) -> None:
     assert (
         club.world.all(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -361,8 +359,8 @@ def test_nothing_is_granted_to_everybody(club: Club) -> None:
     )
 
 
-def test_every_function_with_its_owners_rights_has_a_path_nobody_else_chooses(club: Club) -> None:
-    """Ours first and what is temporary last; `pg_catalog` is before both wherever it is not named."""
+def test_every_security_definer_function_has_a_fixed_search_path(club: Club) -> None:
+    """Our schema first and temporary objects last; `pg_catalog` comes before both where it is not named."""
     assert (
         club.world.all(
             "SELECT oid::regprocedure::text, proconfig FROM pg_proc"
@@ -373,7 +371,7 @@ def test_every_function_with_its_owners_rights_has_a_path_nobody_else_chooses(cl
     )
 
 
-def test_no_trigger_function_is_called_by_anybody(club: Club) -> None:
+def test_nobody_may_call_a_trigger_function(club: Club) -> None:
     assert (
         club.world.all(
             "SELECT proname FROM pg_proc, unnest(ARRAY['anon', 'authenticated', 'service_role']) AS r (name)"
@@ -384,7 +382,7 @@ def test_no_trigger_function_is_called_by_anybody(club: Club) -> None:
     )
 
 
-def test_what_a_later_migration_makes_is_closed_until_it_opens_it(club: Club) -> None:
+def test_objects_of_a_later_migration_are_closed_until_it_opens_them(club: Club) -> None:
     with connect(club.dsn) as conn:
         conn.execute("CREATE TABLE later (id bigserial)")
         conn.execute("CREATE FUNCTION later_too() RETURNS integer LANGUAGE sql RETURN 1")

@@ -1,6 +1,6 @@
-"""Hot standby: of two hubs one works, whatever becomes of it (protocol 4.2).
+"""Hot standby: of two hubs one works, whatever happens to it (protocol 4.2).
 
-Real processes. The active one is the one whose session stands in `active_hubs`, and is connected.
+Real processes. The active one is the one whose session is in `active_hubs`, and which is connected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Pair:
         until(self.has_standby)
 
     def has_standby(self) -> bool:
-        """Whether another session than the holder's asks for the lock, again and again."""
+        """Whether a session other than the holder's keeps asking for the lock."""
         return self._conn.execute(STANDING_BY, {"holder": self.holder()}).fetchone() is not None
 
     def holder(self) -> int | None:
@@ -104,7 +104,7 @@ def owns(process: subprocess.Popen[bytes], port: int) -> bool:
     )
 
 
-def test_a_killed_hub_is_followed_by_the_other(
+def test_the_other_hub_takes_over_from_a_killed_one(
     pair: Pair, gate: GateOnMqtt, world: World, conn: Connection
 ) -> None:
     scans = [record(seq) for seq in range(1, 401)]
@@ -121,7 +121,7 @@ def test_a_killed_hub_is_followed_by_the_other(
     assert pair.is_held_by(pair.standby)
 
 
-def test_a_stopped_hub_is_followed_by_the_other_and_does_nothing_when_it_wakes(
+def test_the_other_hub_takes_over_from_a_stopped_one_which_wakes_as_standby(
     pair: Pair, gate: GateOnMqtt, world: World, conn: Connection
 ) -> None:
     assert gate.resend(*(record(seq) for seq in range(1, 21)))
@@ -133,7 +133,7 @@ def test_a_stopped_hub_is_followed_by_the_other_and_does_nothing_when_it_wakes(
     assert gate.resend(*more)
     heard = len(gate.acks)
     os.kill(pair.active.pid, signal.SIGCONT)
-    # awake, it looks for the lock like any other that stands by
+    # once awake, it asks for the lock like any standby
     until(pair.has_standby)
     assert gate.resend(*(record(seq) for seq in range(41, 61)))
     assert pair.holder() == second
@@ -148,7 +148,7 @@ def test_a_stopped_hub_is_followed_by_the_other_and_does_nothing_when_it_wakes(
     assert kept(world) == list(range(1, 81))
 
 
-def test_a_hub_whose_session_is_ended_makes_way_or_goes_on_but_never_beside_another(
+def test_a_hub_whose_session_ends_never_works_beside_another(
     pair: Pair, gate: GateOnMqtt, world: World, conn: Connection
 ) -> None:
     sent = 0

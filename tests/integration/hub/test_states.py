@@ -1,4 +1,4 @@
-"""What may become of a night, a table, a ticket: only what the diagrams show, whoever writes (domain 2.1)."""
+"""A night, a table and a ticket change state only as the diagrams show, whoever writes (domain 2.1)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def states(known: list[Transition], machine: str) -> list[str]:
 
 
 def thing(world: World, machine: str, status: str) -> tuple[str, str]:
-    """A row in this state, of a night that has not started, and its table."""
+    """A row in this state, of a night that has not started: its id and its table."""
     table = MACHINES[machine][1]
     if machine == "order":
         made = world.one("INSERT INTO orders (status) VALUES (%s) RETURNING id", status)
@@ -87,7 +87,7 @@ def test_a_night_without_a_start_starts_when_its_doors_open(world: World) -> Non
     assert becomes(world, "events", event, "cancelled")
 
 
-def test_who_moves_the_start_and_cancels_at_once_is_not_believed(world: World) -> None:
+def test_moving_the_start_and_cancelling_in_one_statement_is_refused(world: World) -> None:
     event = world.event(starts_in=-1)
     assert not becomes(world, "events", event, "cancelled", ", starts_at = now() + interval '1 hour'")
 
@@ -101,7 +101,7 @@ def test_what_belongs_to_a_cancelled_night_may_be_cancelled_at_any_time(world: W
 
 
 @pytest.mark.parametrize("also", ["", ", checked_in_at = NULL, checked_in_scan = NULL"])
-def test_an_entry_that_was_no_scan_is_not_taken_back(world: World, also: str) -> None:
+def test_an_entry_without_a_scan_cannot_be_taken_back(world: World, also: str) -> None:
     ticket = world.ticket(world.event(), status="checked_in")
     world.run("UPDATE tickets SET checked_in_at = now(), checked_in_by = 'Eva'")
     assert not becomes(world, "tickets", ticket, "issued", also)
@@ -122,7 +122,7 @@ def test_the_documents_diagrams_are_those_of_the_database(conn: Connection) -> N
     assert put_into(text, diagrams(conn)) == text, "run: python -m hub.drawn.states DSN"
 
 
-def test_a_document_without_a_place_for_the_diagrams_is_told_so() -> None:
+def test_a_document_without_a_place_for_the_diagrams_is_an_error() -> None:
     with pytest.raises(HubError, match="put '<!-- states"):
         put_into("# Data\n", "")
 
@@ -179,9 +179,7 @@ def test_a_cancelled_night_stays_cancelled(world: World) -> None:
     assert statuses(world, "events") == ["cancelled"]
 
 
-def test_what_a_gate_reports_after_the_end_is_counted_and_nobody_else_comes_in(
-    world: World, conn: Connection
-) -> None:
+def test_scans_reported_after_the_end_count_and_nobody_else_comes_in(world: World, conn: Connection) -> None:
     event = world.event()
     reservation = world.reservation(event)
     host, guest = world.ticket(event), world.ticket(event)

@@ -1,4 +1,4 @@
-"""What gates say of themselves, in Postgres: the newest of each, beside what the hub has (protocol 4.2)."""
+"""Gates' statuses in Postgres: the newest of each gate, compared with what the hub has (protocol 4.2)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ByHand:
 
 
 class Desk:
-    """The part under test with a gate-1 of venue main, and its clock in the test's hand."""
+    """The part under test with gate-1 of venue main, and a clock set by the test."""
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
@@ -91,11 +91,11 @@ def desk(conn: Connection, world: World) -> Desk:
     return Desk(conn)
 
 
-def test_a_gate_that_was_never_heard_is_told_as_that(desk: Desk) -> None:
+def test_a_gate_that_was_never_heard_is_shown_as_never(desk: Desk) -> None:
     assert (desk.health()["link"], desk.health()["lag"]) == ("never", 0)
 
 
-def test_all_a_gate_says_is_kept(desk: Desk, world: World) -> None:
+def test_everything_a_gate_reports_is_kept(desk: Desk, world: World) -> None:
     desk.say(version="0.2.0", door=True, parts={"camera": "dark"}, way="closed", counters={"scans": 7})
     desk.turn()
     health = desk.health()
@@ -120,7 +120,7 @@ def test_the_newest_wins_in_one_turn_and_in_several(desk: Desk) -> None:
     assert desk.health()["last_seq"] == 6
 
 
-def test_a_goodbye_changes_one_thing_and_older_words_do_not_bring_it_back(desk: Desk) -> None:
+def test_a_goodbye_changes_only_the_link_and_an_older_status_does_not_undo_it(desk: Desk) -> None:
     desk.say(last_seq=5, monotonic_ms=9)
     desk.turn()
     desk.say(online=False, at=None, boot_id="", monotonic_ms=None, epoch=None, clock="untrusted")
@@ -147,7 +147,7 @@ def test_a_goodbye_in_the_same_turn_keeps_what_was_said_before_it(desk: Desk) ->
 
 
 def test_a_retained_status_tells_what_but_not_when(desk: Desk) -> None:
-    """It may be of a gate that lost its broker in a crash, whose last will was lost with it."""
+    """It may be from a gate that lost its broker in a crash, and its last will with it."""
     desk.say(last_seq=5, retained=True)
     desk.turn()
     health = desk.health()
@@ -164,7 +164,7 @@ def test_a_gate_not_heard_for_long_is_silent(desk: Desk) -> None:
     assert desk.health()["link"] == "silent"
 
 
-def test_what_is_not_the_gates_own_is_refused_and_told_once(desk: Desk, world: World) -> None:
+def test_a_status_that_is_not_the_gates_own_is_refused_and_logged_once(desk: Desk, world: World) -> None:
     with capture_logs() as logs:
         for _ in range(3):
             desk.raw(encode(GateStatus(gate_id="gate-2", online=True)), TOPICS.status("gate-1"))
@@ -194,7 +194,7 @@ def test_a_flood_of_names_is_bounded(desk: Desk, world: World) -> None:
     assert len(logs) <= 1000
 
 
-def test_a_goodbye_is_not_undone_by_older_words_in_the_same_turn(desk: Desk) -> None:
+def test_a_goodbye_is_not_undone_by_an_older_status_in_the_same_turn(desk: Desk) -> None:
     desk.say(monotonic_ms=9)
     desk.turn()
     desk.say(online=False)
@@ -218,7 +218,7 @@ def test_lag_gap_and_age_of_what_is_missing(desk: Desk, conn: Connection) -> Non
     assert (health["lag"], health["gap"], health["oldest_unacked_s"]) == (0, 0, None)
 
 
-def test_a_gate_that_knows_the_time_tells_when_its_earlier_scans_of_the_boot_were_made(
+def test_a_status_with_the_time_corrects_earlier_scans_of_its_boot(
     desk: Desk, conn: Connection, world: World
 ) -> None:
     in_1970 = datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
@@ -231,7 +231,7 @@ def test_a_gate_that_knows_the_time_tells_when_its_earlier_scans_of_the_boot_wer
 
 
 def held(world: World, event: str, **changes: Any) -> HeldNight:
-    """What a gate holds that holds exactly what the hub has."""
+    """The report of a gate that holds exactly what the hub has."""
     row = world.all(
         "SELECT admission_version, feed_generation, feed_digest(id) FROM events WHERE id = %s", event
     )
@@ -254,12 +254,12 @@ def test_in_sync_means_the_same_digest_at_the_same_version(desk: Desk, world: Wo
     desk.turn()
     assert desk.night() == "in sync"
     world.ticket(night)
-    assert desk.night() == "in sync"  # as of when it was heard; what is new is on its way
+    assert desk.night() == "in sync"  # as of when it was heard; newer changes are on the way
     world.run("UPDATE admission_changes SET created_at = created_at - interval '100 years'")
     assert (desk.night(), desk.health()["nights"][0]["behind"]) == ("behind", 1)
 
 
-def test_a_difference_is_told_once_until_it_is_mended(desk: Desk, world: World, night: str) -> None:
+def test_a_difference_is_logged_once_and_so_is_its_end(desk: Desk, world: World, night: str) -> None:
     with capture_logs() as logs:
         for _ in range(3):
             desk.say(held=(held(world, night, digest="00"),))
@@ -305,7 +305,7 @@ def test_a_digest_is_computed_once_a_version_and_at_most_every_ten_seconds(
     assert (computed(), desk.night()) == (2, "in sync")
 
 
-def test_digests_of_long_ago_are_forgotten(desk: Desk, world: World, night: str) -> None:
+def test_old_digests_are_deleted(desk: Desk, world: World, night: str) -> None:
     for _ in range(25):
         world.ticket(night)
         desk.say(held=(held(world, night),))
@@ -314,7 +314,7 @@ def test_digests_of_long_ago_are_forgotten(desk: Desk, world: World, night: str)
     assert world.one("SELECT count(*) FROM feed_digests") <= 21
 
 
-def test_what_was_heard_waits_while_postgres_is_away(desk: Desk, dsn: str, world: World) -> None:
+def test_statuses_wait_while_postgres_is_away(desk: Desk, dsn: str, world: World) -> None:
     desk.say(last_seq=5)
     heard = desk.now
     with connect(dsn) as closed:
@@ -333,7 +333,7 @@ def listening(config: HubConfig, world: World) -> Iterator[HubConfig]:
 
 
 def await_link(world: World, wanted: str) -> None:
-    """Until the link of gate-1 is that."""
+    """Wait until the link of gate-1 is `wanted`."""
 
     def link() -> str:
         return str(world.one("SELECT link FROM gate_health WHERE gate_id = 'gate-1'"))
@@ -346,7 +346,7 @@ def publish(gate: GateOnMqtt, monotonic_ms: int, *, online: bool = True) -> None
     gate.send_raw(encode(status), gate.topics.status("gate-1"))
 
 
-def test_over_a_real_broker(listening: HubConfig, world: World) -> None:
+def test_a_status_gets_through_a_real_broker(listening: HubConfig, world: World) -> None:
     with GateOnMqtt(listening.mqtt.port, listening.venue) as gate:
         publish(gate, 1)
         await_link(world, "online")
@@ -354,7 +354,9 @@ def test_over_a_real_broker(listening: HubConfig, world: World) -> None:
         await_link(world, "offline")
 
 
-def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_statuses_get_through_again_after_broker_and_postgres_come_back(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("away")
     with postgres(folder / "pg") as server, mosquitto(folder / "mq") as broker:
         migrate(server.dsn)
@@ -371,7 +373,7 @@ def test_broker_and_postgres_come_back(tmp_path_factory: pytest.TempPathFactory)
 
 
 def speak_until_heard(broker: Mosquitto, dsn: str, start: int) -> None:
-    """Numbers from this one on, until one of them is in Postgres."""
+    """Publish statuses numbered from `start` on, until one of them is in Postgres."""
     numbers = itertools.count(start)
     with GateOnMqtt(broker.port, "away") as gate, connect(dsn, autocommit=True) as conn:
 
@@ -382,7 +384,7 @@ def speak_until_heard(broker: Mosquitto, dsn: str, start: int) -> None:
         until(heard)
 
 
-def test_the_table_and_the_json(config: HubConfig, config_file: Any, world: World) -> None:
+def test_the_command_prints_a_table_and_json(config: HubConfig, config_file: Any, world: World) -> None:
     nobody = hub("gates", "--config", config_file)
     assert (nobody.returncode, "no gates" in nobody.stdout) == (0, True)
     world.gate("gate-1", "", venue=config.venue)
@@ -393,7 +395,7 @@ def test_the_table_and_the_json(config: HubConfig, config_file: Any, world: Worl
     assert (row["gate_id"], row["link"], row["worry"]) == ("gate-1", "never", True)
 
 
-def test_the_command_tells_policy_homes_and_that_a_revoked_home_is_to_be_retired(
+def test_the_command_shows_policy_and_homes_and_how_to_retire_a_revoked_one(
     config: HubConfig, config_file: Any, world: World
 ) -> None:
     event = world.event()

@@ -1,6 +1,6 @@
 """How often a stranger is answered, and that no gate is ever taken for one (protocol 4.4).
 
-Real sockets, from addresses of their own.
+Real sockets, each address on its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.integration.hub.world import World
 @pytest.fixture
 def hub(config: HubConfig, world: World) -> Iterator[Server]:
     world.gate("gate-1", hashed(TOKEN), world.event())
-    with guarded(config, clock=lambda: 0.0) as made:  # nothing is earned back meanwhile
+    with guarded(config, clock=lambda: 0.0) as made:  # no allowance is earned back meanwhile
         yield made
 
 
@@ -46,7 +46,7 @@ def statuses(answers: Sequence[Answer]) -> dict[int, int]:
     return dict(Counter(status for status, _ in answers))
 
 
-def test_650_wrong_tokens_are_refused_by_the_minute_and_the_gate_behind_the_same_address_is_not(
+def test_wrong_tokens_are_limited_by_the_minute_but_not_the_gate_behind_them(
     hub: Server,
 ) -> None:
     with capture_logs() as logged:
@@ -61,7 +61,7 @@ def test_650_wrong_tokens_are_refused_by_the_minute_and_the_gate_behind_the_same
 
 
 @pytest.mark.parametrize("path", ["/" + CONFIG, CONFIG.replace("/api/gates", "/api//gates"), CONFIG + "/"])
-def test_a_path_written_otherwise_is_counted_as_the_path_it_leads_to(hub: Server, path: str) -> None:
+def test_a_path_spelled_differently_counts_as_the_path_it_leads_to(hub: Server, path: str) -> None:
     answers = [hub.ask(STRANGER, path, f"wrong-{number}") for number in range(2 * PAY_OR_SHOW_PER_MINUTE)]
     assert statuses(answers) == {401: PAY_OR_SHOW_PER_MINUTE, 429: PAY_OR_SHOW_PER_MINUTE}
     assert hub.ask(STRANGER, path, TOKEN)[0] == 200
@@ -84,13 +84,13 @@ def test_a_right_token_never_counts(hub: Server) -> None:
         ("/api/orders/create-checkout", "POST"),
     ],
 )
-def test_whatever_shows_or_pays_and_is_refused_counts(hub: Server, path: str, method: str) -> None:
+def test_every_refused_request_with_a_token_or_a_payment_counts(hub: Server, path: str, method: str) -> None:
     asked = [hub.ask(STRANGER, path, method=method)[0] for _ in range(PAY_OR_SHOW_PER_MINUTE + 3)]
     assert 429 not in asked[:PAY_OR_SHOW_PER_MINUTE]
     assert asked[PAY_OR_SHOW_PER_MINUTE:] == [429] * 3
 
 
-def test_strangers_read_200_times_a_minute(hub: Server) -> None:
+def test_strangers_may_read_200_times_a_minute(hub: Server) -> None:
     with hub.connect(STRANGER) as line:
         for number in range(READS_PER_MINUTE):
             line.sendall(request(("/healthz", "/schema/openapi.json", "/no/such")[number % 3]).encode())
@@ -120,7 +120,7 @@ def test_a_minute_later_a_stranger_may_ask_again(config: HubConfig, world: World
         assert hub.ask(STRANGER, CONFIG, "wrong")[0] == 401
 
 
-def test_a_gate_that_asks_without_an_end_is_refused_alone(config: HubConfig, world: World) -> None:
+def test_a_gate_that_asks_endlessly_is_the_only_one_refused(config: HubConfig, world: World) -> None:
     event = world.event()
     world.gate("gate-1", hashed(TOKEN), event)
     world.gate("gate-2", hashed("other"), event)
@@ -134,9 +134,7 @@ def test_a_gate_that_asks_without_an_end_is_refused_alone(config: HubConfig, wor
         assert hub.ask(GATE, "/api/gates/gate-2/config", "other")[0] == 200
 
 
-def test_a_gate_that_was_revoked_behind_a_used_up_address_is_a_stranger(
-    config: HubConfig, world: World
-) -> None:
+def test_a_revoked_gate_behind_an_exhausted_address_is_a_stranger(config: HubConfig, world: World) -> None:
     world.gate("gate-1", hashed(TOKEN), world.event())
     now = [0.0]
     with guarded(config, clock=lambda: now[0]) as hub:
@@ -149,7 +147,7 @@ def test_a_gate_that_was_revoked_behind_a_used_up_address_is_a_stranger(
         assert hub.ask(STRANGER, CONFIG, TOKEN)[0] == 429
 
 
-def test_whose_request_a_proxy_hands_on_counts_and_nobody_else_is_believed(hub: Server) -> None:
+def test_the_address_counts_that_the_proxy_names_and_nobody_else_is_believed(hub: Server) -> None:
     def ask(address: str, says: str) -> int:
         return hub.ask(address, CONFIG, "wrong", **{"X-Forwarded-For": says})[0]
 
@@ -177,7 +175,7 @@ def test_while_postgres_is_away_a_gate_is_told_so_and_its_requests_do_not_count(
 @pytest.mark.parametrize(
     "text", [b"\x00\xff" * 50, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00"]
 )
-def test_what_is_no_http_costs_one_log_line_a_minute(hub: Server, text: bytes) -> None:
+def test_bytes_that_are_not_http_cost_one_log_line_a_minute(hub: Server, text: bytes) -> None:
     with capture_logs() as logged:
         for _ in range(50):
             with hub.connect(STRANGER, text) as line, contextlib.suppress(ConnectionError):

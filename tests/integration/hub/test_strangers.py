@@ -1,7 +1,7 @@
-"""Who asks the hub over HTTP and is no gate costs a bounded number of connections, seconds, bytes and lines.
+"""A stranger who asks the hub over HTTP costs a bounded number of connections, seconds, bytes and lines.
 
-Real sockets, and a server that is configured like the real one; only where a test would have to wait are the
-deadlines shorter. How many requests somebody has is in `test_stranger_requests`.
+Real sockets, and a server configured like the real one; its deadlines are shorter only where a test would
+have to wait. `test_stranger_requests` tests how many requests somebody has.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ SLOW: dict[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Server]:
-    """Whose every deadline is short."""
+    """A server whose every deadline is short."""
     with serving(
         plain, Deadlines(head=0.3, body=0.3, answer=0.6, next=0.3, stall=0.3, request_bytes=200_000)
     ) as made:
@@ -89,7 +89,7 @@ def hasty() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("how", SLOW)
-def test_a_slow_sender_is_ended_however_little_it_sends_now_and_then(hasty: Server, how: str) -> None:
+def test_a_slow_sender_is_cut_off_even_if_it_sends_a_little_now_and_then(hasty: Server, how: str) -> None:
     first, then = SLOW[how]
     with hasty.connect(STRANGER, first) as line:
         ended = threading.Thread(target=is_ended, args=(line,), daemon=True)
@@ -100,14 +100,14 @@ def test_a_slow_sender_is_ended_however_little_it_sends_now_and_then(hasty: Serv
                 line.sendall(then.encode())
 
 
-def test_a_reader_who_reads_nothing_is_ended(hasty: Server) -> None:
+def test_a_client_that_reads_nothing_is_cut_off(hasty: Server) -> None:
     with hasty.connect(STRANGER, request("/long"), buffer=4096) as line:
         gone(hasty, 1)
         assert is_ended(line)
 
 
-def test_a_reader_who_reads_little_now_and_then_is_ended(hasty: Server) -> None:
-    """What the system still holds for it, it may have."""
+def test_a_client_that_reads_a_little_now_and_then_is_cut_off(hasty: Server) -> None:
+    """It still gets what the system has buffered for it."""
     with hasty.connect(STRANGER, request("/long"), buffer=4096) as line, contextlib.suppress(ConnectionError):
         assert line.recv(100)
         while len(hasty.lines):
@@ -115,14 +115,14 @@ def test_a_reader_who_reads_little_now_and_then_is_ended(hasty: Server) -> None:
             time.sleep(0.005)
 
 
-def test_an_answer_that_nobody_takes_is_not_kept_after_the_connections_end(hasty: Server) -> None:
+def test_an_answer_nobody_reads_is_not_kept_after_the_connection_ends(hasty: Server) -> None:
     asked = request("/long") + request("/") * 50
     with hasty.connect(STRANGER, asked, buffer=4096):
         gone(hasty, 1)
 
 
 def gone(server: Server, most: int) -> None:
-    """Wait until it came and went."""
+    """Wait until so many connections came and all are gone."""
     was_there = False
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -144,7 +144,7 @@ def gone(server: Server, most: int) -> None:
     ],
     ids=lambda asked: asked[:30],
 )
-def test_a_request_has_a_largest_size(hasty: Server, asked: str) -> None:
+def test_a_request_has_a_maximum_size(hasty: Server, asked: str) -> None:
     with hasty.connect(STRANGER) as line:
         with contextlib.suppress(ConnectionError):
             line.sendall(asked.encode())
@@ -162,7 +162,7 @@ WORDS = [
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.lists(st.sampled_from(WORDS) | st.binary(max_size=8), max_size=12), ends=st.booleans())
-def test_whatever_somebody_says_the_connection_ends_and_the_server_goes_on(
+def test_whatever_a_client_sends_the_connection_ends_and_the_server_goes_on(
     hasty: Server, said: list[bytes], ends: bool
 ) -> None:
     with capture_logs() as logged, hasty.connect(PROXY) as line, contextlib.suppress(OSError):
@@ -178,7 +178,7 @@ def test_whatever_somebody_says_the_connection_ends_and_the_server_goes_on(
 # --- connections ---
 
 
-def test_of_one_address_the_oldest_silent_connection_gives_way() -> None:
+def test_the_oldest_silent_connection_of_an_address_gives_way() -> None:
     with serving(plain, NEVER) as server, contextlib.ExitStack() as stack:
         lines = [stack.enter_context(server.connect(STRANGER)) for _ in range(MOST_OF_ADDRESS)]
         assert server.ask(STRANGER, "/")[0] == 200
@@ -187,7 +187,7 @@ def test_of_one_address_the_oldest_silent_connection_gives_way() -> None:
         assert server.ask(OTHER, "/")[0] == 200
 
 
-def test_strangers_never_cost_a_gate_the_connection_it_has_nor_keep_it_from_another(
+def test_strangers_cost_a_gate_neither_its_connection_nor_another_one(
     config: HubConfig, world: World
 ) -> None:
     world.gate("gate-1", hashed(TOKEN), world.event())

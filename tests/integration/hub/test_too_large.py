@@ -31,8 +31,8 @@ def heard(gate: GateOnMqtt) -> list[bytes]:
     return [payload for topic, payload in gate.heard if topic == TOPIC]
 
 
-def test_what_comes_after_a_message_that_is_too_large_arrives(server: Mosquitto) -> None:
-    """It would end the connection, which sent it again first thing on the next: for ever."""
+def test_messages_after_one_that_is_too_large_arrive(server: Mosquitto) -> None:
+    """Otherwise it would end the connection and be the first thing sent again on the next one, for ever."""
     with GateOnMqtt(server.port, "main") as gate, capture_logs() as lines:
         broker = BrokerLink(Mqtt(port=server.port), "maguey-hub-test")
         broker.publish(TOPIC, TOO_LARGE)  # before it is known how much this broker takes
@@ -64,14 +64,14 @@ def test_nothing_larger_than_our_own_bound_goes_to_a_broker_that_takes_anything(
     assert [line["accepts"] for line in lines if line["event"] == "oversized message dropped"] == [PACKET]
 
 
-def test_a_gate_that_says_too_much_for_its_broker_keeps_its_connection(server: Mosquitto) -> None:
+def test_a_gate_whose_message_is_too_large_for_its_broker_stays_connected(server: Mosquitto) -> None:
     events: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     with GateOnMqtt(server.port, "main") as listener, capture_logs() as lines:
         at = BrokerAddress(host="127.0.0.1", port=server.port)
         link = MqttLink(at, "gate-9", lambda _link, event: events.put(event), (TOPIC, b""), [])
         assert events.get(timeout=PATIENCE) == Connected()
         for _ in range(3):
-            assert link.publish(TOPIC, TOO_LARGE)  # handed over: to send it again would change nothing
+            assert link.publish(TOPIC, TOO_LARGE)  # handed over: sending it again would change nothing
         assert link.publish(TOPIC, b"next")
         assert listener.wait(lambda: heard(listener) == [b"next"])
         assert events.empty()

@@ -61,7 +61,7 @@ def is_available(world: World, table: str) -> bool:
 # --- a table alone ---
 
 
-def test_a_table_that_waits_for_its_payment_is_nobody_elses(world: World, conn: Connection) -> None:
+def test_a_table_that_waits_for_its_payment_is_sold_to_nobody_else(world: World, conn: Connection) -> None:
     event = world.event()
     table = world.table(event)
     answer = world.one(
@@ -141,7 +141,7 @@ def test_a_reservation_is_confirmed_by_its_payment_once(world: World, conn: Conn
     assert confirm_vip_reservation(conn, NOBODY, "pi_3", 1).error == "RESERVATION_NOT_FOUND"
 
 
-def test_a_payment_that_comes_too_late_is_told_so(world: World, conn: Connection) -> None:
+def test_a_payment_that_comes_too_late_is_refused(world: World, conn: Connection) -> None:
     event = world.event()
     expired = reserve(conn, event, world.table(event)).reservation_id
     late = reserve(conn, event, world.table(event)).reservation_id
@@ -153,7 +153,7 @@ def test_a_payment_that_comes_too_late_is_told_so(world: World, conn: Connection
     assert confirm_vip_reservation(conn, late, "pi_1", 1).error == "EVENT_OVER"
 
 
-def test_what_nobody_paid_in_time_is_given_up(world: World, conn: Connection) -> None:
+def test_a_reservation_not_paid_in_time_is_given_up(world: World, conn: Connection) -> None:
     event = world.event()
     tables = [world.table(event) for _ in range(3)]
     for table, intent in zip(tables, (None, None, "pi_1"), strict=True):
@@ -185,7 +185,7 @@ def test_nothing_is_given_up_once_the_night_has_started(world: World, conn: Conn
 # --- a table with its host's ticket ---
 
 
-def test_the_checkout_is_order_table_and_the_hosts_ticket(world: World, conn: Connection) -> None:
+def test_the_checkout_makes_an_order_a_table_and_the_hosts_ticket(world: World, conn: Connection) -> None:
     event = world.event()
     table = world.table(event)
     answer = world.one(
@@ -266,7 +266,7 @@ def test_an_order_that_waited_for_its_payment_becomes_the_checkout(world: World,
     assert done.order_id == waiting
 
 
-def test_the_hosts_codes_are_not_printed(world: World, conn: Connection) -> None:
+def test_the_hosts_code_is_not_in_the_repr(world: World, conn: Connection) -> None:
     event = world.event()
     done = check_out(conn, event, world.table(event))
     assert done.qr_code is not None
@@ -341,7 +341,7 @@ def test_nothing_is_sold_for_a_night_that_is_over(
     assert reserve(conn, event, world.table(event)).error == error
 
 
-def test_a_purchaser_has_a_name(world: World) -> None:
+def test_a_purchaser_needs_a_name(world: World) -> None:
     event = world.event()
     table = world.table(event)
     for purchaser in ("{}", '{"name": " "}', "[]", "null", '{"name": "' + "x" * 201 + '"}'):
@@ -365,7 +365,7 @@ def test_invite_codes_are_eight_letters_and_never_the_same(world: World) -> None
 
 
 def test_the_source_of_codes_is_the_operating_systems(world: World) -> None:
-    """`random()` can be seeded, and what it gave tells what it will give; `gen_random_uuid` cannot."""
+    """`random()` can be seeded, and its output gives away the next; `gen_random_uuid` has neither flaw."""
     source = world.one("SELECT prosrc FROM pg_proc WHERE proname = 'random_letters'")
     assert "gen_random_uuid()" in source
     assert not re.search(r"(?<!gen_)random\s*\(|setseed", source)
@@ -376,7 +376,7 @@ def test_the_source_of_codes_is_the_operating_systems(world: World) -> None:
     assert seeded[0] != seeded[1]
 
 
-def test_the_check_character_is_that_of_the_norm(conn: Connection) -> None:
+def test_the_check_character_follows_the_standard(conn: Connection) -> None:
     @given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-", min_size=1, max_size=40))
     def holds(code: str) -> None:
         letters = code.replace("-", "")

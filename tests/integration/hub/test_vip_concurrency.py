@@ -74,7 +74,7 @@ def test_of_twenty_links_for_the_last_seat_one_is_made(world: World, dsn: str) -
     assert world.one("SELECT count(*) FROM vip_linked_tickets") == 2
 
 
-def test_of_twenty_who_write_the_last_seat_themselves_one_does(world: World, dsn: str) -> None:
+def test_of_twenty_direct_inserts_for_the_last_seat_one_succeeds(world: World, dsn: str) -> None:
     event = world.event()
     reservation = world.reservation(event, seats=1)
     tickets = [world.ticket(event) for _ in range(GUESTS)]
@@ -100,7 +100,7 @@ def test_one_ticket_at_two_tables_at_once_is_at_one(world: World, dsn: str) -> N
     assert Counter(answer.error for answer in answers) == {None: 1, "TICKET_ALREADY_LINKED": GUESTS - 1}
 
 
-def test_a_payment_told_twenty_times_at_once_is_one_checkout(world: World, dsn: str) -> None:
+def test_a_payment_reported_twenty_times_at_once_is_one_checkout(world: World, dsn: str) -> None:
     event = world.event()
     table = world.table(event)
     with crowd(dsn, GUESTS) as webhooks:
@@ -117,7 +117,7 @@ def test_a_payment_told_twenty_times_at_once_is_one_checkout(world: World, dsn: 
     }
 
 
-def test_of_twenty_who_want_one_table_one_has_it(world: World, dsn: str) -> None:
+def test_of_twenty_who_buy_one_table_one_gets_it(world: World, dsn: str) -> None:
     event = world.event()
     table = world.table(event)
 
@@ -159,7 +159,7 @@ def test_a_night_completes_while_its_last_scans_come_in(world: World, dsn: str, 
     assert world.one("SELECT count(*) FROM vip_scan_logs WHERE scan_type = 'first_entry'") == len(tickets)
 
 
-def test_a_list_that_changes_while_its_guests_come_in_ends_counted(world: World, dsn: str) -> None:
+def test_a_list_that_changes_while_its_guests_come_in_is_counted_right(world: World, dsn: str) -> None:
     event = world.event()
     reservation = world.reservation(event, seats=GUESTS)
     tickets = [world.ticket(event) for _ in range(GUESTS // 2)]

@@ -45,7 +45,7 @@ def test_first_entry(world: World) -> None:
     ]
 
 
-def test_reentry_leaves_the_pass_alone_and_tells_the_last_entry(world: World) -> None:
+def test_reentry_leaves_the_pass_alone_and_gives_the_last_entry(world: World) -> None:
     guest = world.guest_pass(world.reservation(world.event()))
     scan(world, guest)
     before = world.all("SELECT * FROM vip_guest_passes")

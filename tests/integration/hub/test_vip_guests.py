@@ -26,7 +26,7 @@ def link(world: World, reservation: str, ticket: str, by_staff: bool = False) ->
 
 
 def refused(answer: dict[str, Any]) -> str:
-    """Its error; it has that, words for a person, and nothing else."""
+    """Its error; the answer has that, a message for a person, and nothing else."""
     assert set(answer) == {"success", "error", "message"}
     assert answer["success"] is False
     assert answer["message"].endswith(".")
@@ -44,7 +44,7 @@ def arrived(world: World) -> tuple[Any, ...]:
 # --- linking ---
 
 
-def test_a_link_tells_how_many_sit_there_and_the_same_again_changes_nothing(world: World) -> None:
+def test_a_link_says_how_many_sit_there_and_repeating_it_changes_nothing(world: World) -> None:
     event = world.event()
     reservation, ticket = world.reservation(event), world.ticket(event)
     first = link(world, reservation, ticket)
@@ -65,7 +65,7 @@ def test_a_link_tells_how_many_sit_there_and_the_same_again_changes_nothing(worl
     assert audit(world) == []
 
 
-def test_one_ticket_one_table(world: World) -> None:
+def test_a_ticket_is_linked_to_one_table_only(world: World) -> None:
     event = world.event()
     ticket, other = world.ticket(event), world.reservation(event)
     link(world, other, ticket)
@@ -84,7 +84,7 @@ def test_a_ticket_whose_table_was_cancelled_may_join_another(world: World) -> No
     ]
 
 
-def test_whoever_is_not_there_cannot_be_linked(world: World) -> None:
+def test_an_unknown_table_or_ticket_cannot_be_linked(world: World) -> None:
     event = world.event()
     assert refused(link(world, NOBODY, world.ticket(event))) == "RESERVATION_NOT_FOUND"
     assert refused(link(world, world.reservation(event), NOBODY)) == "TICKET_NOT_FOUND"
@@ -98,7 +98,7 @@ def test_a_ticket_of_another_night_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "refunded"])
-def test_a_ticket_that_is_good_for_nothing_is_refused(world: World, status: str) -> None:
+def test_an_invalid_ticket_cannot_be_linked(world: World, status: str) -> None:
     event = world.event()
     assert refused(link(world, world.reservation(event), world.ticket(event, status=status))) == (
         "TICKET_NOT_VALID"
@@ -143,7 +143,7 @@ def test_seats_are_those_of_the_package_less_passes_and_links(world: World) -> N
     assert refused(world.one("SELECT check_vip_capacity(%s)", NOBODY)) == "RESERVATION_NOT_FOUND"
 
 
-def test_one_too_many_is_refused_whoever_writes_it(world: World) -> None:
+def test_one_guest_too_many_is_refused_whoever_writes_it(world: World) -> None:
     event = world.event()
     full, other = world.reservation(event, seats=2), world.reservation(event)
     world.link(full, world.ticket(event))
@@ -182,7 +182,7 @@ def test_an_unlinked_ticket_is_general_admission_again(world: World, conn: Conne
     assert kinds == [Kind.GA]
 
 
-def test_what_is_on_no_list_cannot_be_taken_off(world: World) -> None:
+def test_a_ticket_on_no_list_cannot_be_unlinked(world: World) -> None:
     event = world.event()
     assert refused(world.one("SELECT unlink_ticket_from_vip(%s)", NOBODY)) == "TICKET_NOT_FOUND"
     free = world.ticket(event)
@@ -200,7 +200,7 @@ def test_the_hosts_own_ticket_stays_with_its_table(world: World) -> None:
 
 
 class Party:
-    """Luis' table with a guest, seen by Luis, by Eva of the door, and by a stranger."""
+    """Luis' table with a guest, seen by Luis, by Eva at the door, and by a stranger."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -217,7 +217,7 @@ class Party:
         world.link(self.reservation, self.guest)
 
     def tries(self, conn: Connection, by_staff: bool = False) -> list[str | None]:
-        """What linking one and unlinking another come to."""
+        """What comes of linking one ticket and unlinking another."""
         linked = link_ticket_to_vip(conn, self.reservation, self.free, "somebody else", by_staff)
         return [linked.error, unlink_ticket_from_vip(conn, self.guest, "somebody else").error]
 
@@ -238,7 +238,7 @@ def test_the_purchaser_keeps_the_list_until_the_night_starts(party: Party, dsn: 
     assert audit(party.world) == []
 
 
-def test_staff_changes_the_list_all_night_and_it_is_written_down_who_did(party: Party, dsn: str) -> None:
+def test_staff_may_change_the_list_all_night_and_it_is_recorded_who_did(party: Party, dsn: str) -> None:
     with person(dsn, "eva@example.org", works_as="staff") as eva:
         actor = party.world.one("SELECT user_id::text FROM staff")
         party.world.moved(party.event, starts_in=-1)
@@ -251,7 +251,7 @@ def test_staff_changes_the_list_all_night_and_it_is_written_down_who_did(party: 
         assert party.world.all("SELECT linked_by FROM vip_linked_tickets") == [(actor,)]
 
 
-def test_before_the_start_staffs_changes_are_written_down_as_well(party: Party) -> None:
+def test_before_the_start_staffs_changes_are_recorded_as_well(party: Party) -> None:
     link(party.world, party.reservation, party.free, by_staff=True)
     details = party.world.one("SELECT details FROM audit_log")
     assert audit(party.world) == [("Eva", "link", party.free)]
@@ -332,7 +332,7 @@ def test_a_guest_whom_staff_lets_in_without_a_scan_counts_and_is_logged(party: P
     ]
 
 
-def test_a_guest_whose_ticket_is_called_back_does_not_count(party: Party, conn: Connection) -> None:
+def test_a_guest_whose_ticket_is_refunded_does_not_count(party: Party, conn: Connection) -> None:
     take(conn, record(1, subject_id=party.guest, kind=Kind.VIP_LINKED))
     party.world.run("UPDATE tickets SET status = 'refunded' WHERE id = %s", party.guest)
     assert arrived(party.world) == ("checked_in", 0, None)

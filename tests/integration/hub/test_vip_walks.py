@@ -58,11 +58,11 @@ WHERE r.event_id = %s AND (s.passes + s.linked > s.capacity
         WHERE l.vip_reservation_id = r.id AND t.status = 'checked_in'
     ))
 """
-"""Tables overfull, sold and free at once, or miscounted: there are none."""
+"""Finds tables that are overfull, sold and free at once, or miscounted: there must be none."""
 
 STATES = ("pending", "confirmed", "checked_in", "completed", "cancelled")
 ENDS = ["start", "end", "complete", "cancel"]
-"""After these little can happen: rarer than the rest."""
+"""Little can happen after these, so they are rarer than the rest."""
 _numbers = itertools.count(1)
 
 
@@ -72,7 +72,7 @@ def letters(number: int) -> str:
 
 
 class Walk:
-    """One night, its two tables, and somebody who does anything with them."""
+    """One night, its two tables, and somebody who does random things with them."""
 
     def __init__(self, world: World, chance: random.Random) -> None:
         self.world, self.conn, self.chance = world, world.conn, chance

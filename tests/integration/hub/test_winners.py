@@ -99,7 +99,7 @@ def nights(draw: st.DrawFn) -> list[ScanRecord]:
 
 
 def _named(night: list[ScanRecord], world: World, event: str) -> tuple[list[ScanRecord], dict[str, str]]:
-    """The night with codes, scan ids, boots and a numbering nobody has used before."""
+    """The night with codes, scan ids, boots and a numbering that were not used before."""
     number = next(_number)
     hashes = {code: code_hash(f"{code}{number}") for code in CODES}
     tickets = {code: world.ticket(event, code=f"{code}{number}") for code in CODES[:2]}
@@ -120,7 +120,7 @@ def _named(night: list[ScanRecord], world: World, event: str) -> tuple[list[Scan
 
 
 def check(world: World, records: list[ScanRecord], tickets: dict[str, str]) -> None:
-    """That the hub made of them what the oracle makes of them."""
+    """Assert that the hub made of them what the oracle makes of them."""
     ids = [one.scan_id for one in records]
     placed = oracle.place(records, datetime.now(UTC))
     known = "FROM scan_logs WHERE scan_id = ANY(%s::uuid[]) ORDER BY gate_id, epoch, seq"

@@ -1,4 +1,4 @@
-"""A web server as `maguey-hub web` runs it, in a thread, and visitors from addresses of their own.
+"""A web server as `maguey-hub web` runs it, in a thread, and clients from addresses of their own.
 
 All of 127.0.0.0/8 is this machine.
 """
@@ -52,7 +52,7 @@ class Server:
         self._thread.join(PATIENCE)
 
     def connect(self, address: str, text: str | bytes = b"", buffer: int = 0) -> socket.socket:
-        """From an address of this machine; says something at once."""
+        """Connect from an address of this machine, and send this text at once."""
         line = socket.socket()
         line.settimeout(PATIENCE)
         if buffer:
@@ -63,7 +63,7 @@ class Server:
         return line
 
     def ask(self, address: str, path: str, token: str = "", method: str = "GET", **headers: str) -> Answer:
-        """A request on a connection of its own."""
+        """Send a request on a connection of its own."""
         with self.connect(address, request(path, token, method, **headers)) as line:
             return read(line)
 
@@ -78,7 +78,7 @@ def request(path: str, token: str = "", method: str = "GET", **headers: str) -> 
 
 
 def read(line: socket.socket) -> Answer:
-    """Status and headers of an answer, all of which is read."""
+    """Read the whole answer; return its status and headers."""
     text = b""
     while b"\r\n\r\n" not in text:
         piece = line.recv(65536)
@@ -94,7 +94,7 @@ def read(line: socket.socket) -> Answer:
 
 
 def is_ended(line: socket.socket) -> bool:
-    """Wait until the server ends it."""
+    """Wait until the server ends the connection."""
     try:
         while line.recv(65536):
             pass
@@ -104,7 +104,7 @@ def is_ended(line: socket.socket) -> bool:
 
 
 def is_open(line: socket.socket) -> bool:
-    """Whether a question on it is still answered."""
+    """Whether a request on it is still answered."""
     try:
         line.sendall(request("/healthz").encode())
         return read(line)[0] == 200

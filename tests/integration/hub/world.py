@@ -32,7 +32,7 @@ def later(minutes: float) -> datetime:
 
 
 def record(seq: int = 1, **changes: Any) -> ScanRecord:
-    """A scan of gate-1; `changes` as the test needs them."""
+    """A scan of gate-1, with what the test needs changed."""
     base = ScanRecord(
         scan_id=str(uuid.uuid4()),
         gate_id="gate-1",
@@ -167,7 +167,7 @@ class World:
         )
 
     def gate(self, gate_id: str, token_hash: str, event_id: str | None = None, venue: str = "main") -> None:
-        """A gate of yesterday: it may have been away since then, so that all it brings is a backlog."""
+        """A gate created yesterday: it may have been away since then, so that all it sends is a backlog."""
         self.run(
             "INSERT INTO gates (gate_id, venue, name, token_hash, created_at)"
             " VALUES (%s, %s, %s, %s, now() - interval '1 day')",
@@ -192,7 +192,7 @@ class World:
 class GateOnMqtt:
     """A gate's end of MQTT: publishes scans, hears acks; `heard` keeps every other message.
 
-    :param tls: how it shows who it is, to a broker that asks.
+    :param tls: its identity, for a broker that asks for one.
     :param hears: the filters below its venue.
     """
 
