@@ -1,4 +1,4 @@
-"""Applies the migrations, and writes down the schema they result in.
+"""Applies the migrations and then the objects (`hub.db.objects`), and writes down the schema they result in.
 
 ``python -m hub.db.migrate --dump DSN`` prints the schema of a migrated database; the committed
 `sql/schema.sql` is that text.
@@ -23,8 +23,12 @@ import yoyo
 from psycopg.conninfo import conninfo_to_dict
 
 from hub.db.connection import Connection, connect, conninfo, database_error_in_words
+from hub.db.objects import apply_objects
 from hub.db.statements import query, sql_folder
 from hub.errors import HubError
+
+OBJECTS = "objects"
+"""How `migrate` names what it made of `sql/objects/`."""
 
 _LOOK_S = 0.5
 _LOGGED_AFTER_S = 2.0
@@ -37,10 +41,15 @@ _OWNER = re.compile(r"^(ALTER DEFAULT PRIVILEGES) FOR ROLE (?:\w+|\"[^\"]+\")")
 def migrate(dsn: str) -> list[str]:
     """Bring a database up to date.
 
-    :returns: the migrations applied now, oldest first; empty if there was nothing to do.
+    :returns: the migrations applied now, oldest first, and `OBJECTS` if these were made again; empty if there
+        was nothing to do.
     :raises HubError: the database is away, or a migration failed and was rolled back.
     """
-    with _alone(dsn), resources.as_file(sql_folder() / "migrations") as folder, _backend(dsn) as backend:
+    with (
+        _alone(dsn) as guard,
+        resources.as_file(sql_folder() / "migrations") as folder,
+        _backend(dsn) as backend,
+    ):
         # left by a migration that was killed: `_alone` keeps everybody else out
         backend.break_lock()
         pending = backend.to_apply(yoyo.read_migrations(str(folder)))
@@ -52,16 +61,17 @@ def migrate(dsn: str) -> list[str]:
                 f"A migration failed and was undone: {database_error_in_words(error)}. "
                 "It changed nothing; compare the database with hub/sql/schema.sql."
             ) from error
-        return [migration.id for migration in pending]
+        done = [migration.id for migration in pending]
+        return [*done, OBJECTS] if apply_objects(guard, anyway=bool(done)) else done
 
 
 @contextlib.contextmanager
-def _alone(dsn: str) -> Iterator[None]:
+def _alone(dsn: str) -> Iterator[Connection]:
     """Hubs that start together migrate one after the other."""
     with connect(dsn, autocommit=True) as guard:
         _await_turn(guard)
         _check_rights(guard)
-        yield
+        yield guard
 
 
 def _await_turn(guard: Connection) -> None:

@@ -121,11 +121,9 @@ begin
     return jsonb_build_object('success', true, 'months', v_gone, 'kept', v_kept);
 end
 $_$;
-CREATE FUNCTION public.is_plausible(p_at timestamp with time zone) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((p_at IS NULL) OR ((p_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (p_at < '2200-01-01 00:00:00+00'::timestamp with time zone)));
 CREATE TABLE public.scan_logs (
     scan_id uuid NOT NULL,
+    said_id uuid,
     gate_id text NOT NULL,
     epoch text NOT NULL,
     seq bigint NOT NULL,
@@ -150,21 +148,20 @@ CREATE TABLE public.scan_logs (
     released boolean NOT NULL,
     record text NOT NULL,
     refers_to uuid,
+    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
     payload_hash text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     actuated boolean,
     annulled_at timestamp with time zone,
-    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
-    actor text DEFAULT ''::text NOT NULL,
-    note text DEFAULT ''::text NOT NULL,
     corrected_at timestamp with time zone,
     corrected_uncertainty_ms bigint,
     one_time_code_hash text,
-    said_id uuid,
-    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
+    CONSTRAINT scan_logs_annulled CHECK (((annulled_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (annulled_at < '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
-    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
+    CONSTRAINT scan_logs_time CHECK (((occurred_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 )
 PARTITION BY RANGE (received_at);
@@ -333,24 +330,24 @@ CREATE TABLE public.events (
     venue_capacity integer DEFAULT 0 NOT NULL,
     ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
     status text DEFAULT 'scheduled'::text NOT NULL,
-    admission_version bigint DEFAULT 0 NOT NULL,
-    cancelled_at timestamp with time zone,
-    cancelled_by text,
-    cancellation_reason text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     isolation_policy text DEFAULT 'admit'::text NOT NULL,
     home_gates text[] DEFAULT '{}'::text[] NOT NULL,
     retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    admission_version bigint DEFAULT 0 NOT NULL,
     feed_generation bigint DEFAULT 1 NOT NULL,
+    cancelled_at timestamp with time zone,
+    cancelled_by text,
+    cancellation_reason text,
     cancellation jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
     CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
     CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
     CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
     CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
     CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
-    CONSTRAINT events_times CHECK ((public.is_plausible(doors_open_at) AND public.is_plausible(starts_at) AND public.is_plausible(ends_at)))
+    CONSTRAINT events_times CHECK (((doors_open_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (doors_open_at < '2200-01-01 00:00:00+00'::timestamp with time zone) AND ((starts_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (starts_at < '2200-01-01 00:00:00+00'::timestamp with time zone)) AND ((ends_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (ends_at < '2200-01-01 00:00:00+00'::timestamp with time zone))))
 );
 CREATE FUNCTION public.cancellation_numbers(p_event public.events) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -660,6 +657,7 @@ CREATE TABLE public.gates (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT gates_gate_id_topic CHECK ((gate_id ~ '^[A-Za-z0-9_.-]{1,64}$'::text)),
+    CONSTRAINT gates_not_the_hub CHECK ((gate_id !~* '^maguey-hub'::text)),
     CONSTRAINT gates_status CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
 );
 CREATE FUNCTION public.is_revoked(p_gate text) RETURNS boolean
@@ -1719,6 +1717,15 @@ CREATE FUNCTION public.hash_of_code(p_code text) RETURNS text
 CREATE FUNCTION public.hash_of_text(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN encode(sha256(convert_to(p_text, 'UTF8'::name)), 'hex'::text);
+CREATE FUNCTION public.hash_pass_code() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    new.code_hash := hash_of_code(new.qr_code_token);
+    return new;
+end
+$$;
 CREATE FUNCTION public.hash_ticket_code() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2223,14 +2230,14 @@ CREATE TABLE public.gate_status (
     way text DEFAULT ''::text NOT NULL,
     counters jsonb DEFAULT '{}'::jsonb NOT NULL,
     held jsonb DEFAULT '[]'::jsonb NOT NULL,
+    flooding text[] DEFAULT '{}'::text[] NOT NULL,
     said_at timestamp with time zone,
     heard_at timestamp with time zone,
+    complete_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    complete_at timestamp with time zone,
-    flooding text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT gate_status_clock CHECK ((clock = ANY (ARRAY['synced'::text, 'untrusted'::text]))),
-    CONSTRAINT gate_status_said CHECK (public.is_plausible(said_at))
+    CONSTRAINT gate_status_said CHECK (((said_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (said_at < '2200-01-01 00:00:00+00'::timestamp with time zone)))
 );
 CREATE TABLE public.gate_watermarks (
     gate_id text NOT NULL,
@@ -2323,7 +2330,8 @@ CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms 
 declare
     v_base timestamptz;
 begin
-    if p_uncertainty_ms between 0 and 3600000 and is_countable(p_monotonic_ms) and is_plausible(p_wall) then
+    if p_uncertainty_ms between 0 and 3600000 and is_countable(p_monotonic_ms)
+            and p_wall >= '1970-01-01 00:00+00' and p_wall < '2200-01-01 00:00+00' then
         v_base := p_wall - p_monotonic_ms * interval '1 millisecond';
     end if;
     if v_base is null or exists (
@@ -3776,15 +3784,15 @@ CREATE TABLE public.vip_guest_passes (
     guest_name text,
     qr_code_token text NOT NULL,
     qr_signature text,
-    code_hash text GENERATED ALWAYS AS (public.hash_of_code(qr_code_token)) STORED NOT NULL,
+    code_hash text NOT NULL,
     status text DEFAULT 'issued'::text NOT NULL,
     checked_in_at timestamp with time zone,
     checked_in_by text,
+    checked_in_scan uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    checked_in_scan uuid,
     CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text]))),
-    CONSTRAINT vip_guest_passes_times CHECK (public.is_plausible(checked_in_at))
+    CONSTRAINT vip_guest_passes_times CHECK (((checked_in_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (checked_in_at < '2200-01-01 00:00:00+00'::timestamp with time zone)))
 );
 CREATE FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) RETURNS json
     LANGUAGE sql STABLE
@@ -3992,16 +4000,16 @@ CREATE TABLE public.tickets (
     guest_phone text,
     checked_in_at timestamp with time zone,
     checked_in_by text,
+    checked_in_scan uuid,
     last_entry_at timestamp with time zone,
     last_entry_gate text,
+    last_entry_scan uuid,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    checked_in_scan uuid,
-    last_entry_scan uuid,
     CONSTRAINT tickets_paid_line CHECK (((stripe_payment_intent_id IS NULL) OR (line_number IS NOT NULL))),
     CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
-    CONSTRAINT tickets_times CHECK ((public.is_plausible(checked_in_at) AND public.is_plausible(last_entry_at)))
+    CONSTRAINT tickets_times CHECK (((checked_in_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (checked_in_at < '2200-01-01 00:00:00+00'::timestamp with time zone) AND ((last_entry_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (last_entry_at < '2200-01-01 00:00:00+00'::timestamp with time zone))))
 )
 WITH (fillfactor='45');
 CREATE FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
@@ -4416,7 +4424,7 @@ CREATE TABLE public.alerts (
     at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     sent_at timestamp with time zone,
-    CONSTRAINT alerts_time CHECK (public.is_plausible(at))
+    CONSTRAINT alerts_time CHECK (((at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (at < '2200-01-01 00:00:00+00'::timestamp with time zone)))
 );
 ALTER TABLE public.alerts ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.alerts_number_seq
@@ -4425,6 +4433,12 @@ ALTER TABLE public.alerts ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+CREATE TABLE public.applied_objects (
+    "position" integer NOT NULL,
+    type text NOT NULL,
+    identity text NOT NULL,
+    digest text NOT NULL
 );
 CREATE TABLE public.audit_log (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -4501,7 +4515,7 @@ CREATE VIEW public.command_outcomes WITH (security_invoker='true') AS
             ELSE 'waiting'::text
         END AS state
    FROM (public.commands c
-     LEFT JOIN LATERAL public.scans_of(ARRAY[public.scan_key(c.gate_id, c.id)]) s(scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict, reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash, raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, payload_hash, received_at, actuated, annulled_at, heard, actor, note, corrected_at, corrected_uncertainty_ms, one_time_code_hash, said_id) ON ((s.record = 'event'::text)));
+     LEFT JOIN LATERAL public.scans_of(ARRAY[public.scan_key(c.gate_id, c.id)]) s(scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict, reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash, raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard, actor, note, payload_hash, received_at, actuated, annulled_at, corrected_at, corrected_uncertainty_ms, one_time_code_hash) ON ((s.record = 'event'::text)));
 CREATE TABLE public.email_queue (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     recipient text NOT NULL,
@@ -4520,12 +4534,12 @@ CREATE TABLE public.vip_scan_logs (
     pass_id uuid,
     ticket_id uuid,
     reservation_id uuid,
+    scan_id uuid,
     scan_type text NOT NULL,
     scanned_by text DEFAULT 'system'::text NOT NULL,
     scanned_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    scan_id uuid,
-    CONSTRAINT vip_scan_logs_time CHECK (public.is_plausible(scanned_at)),
+    CONSTRAINT vip_scan_logs_time CHECK (((scanned_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (scanned_at < '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT vip_scan_logs_type CHECK ((scan_type = ANY (ARRAY['first_entry'::text, 'reentry'::text])))
 );
 CREATE VIEW public.feed_admissions WITH (security_invoker='true') AS
@@ -4644,10 +4658,10 @@ CREATE TABLE public.scan_places (
     epoch text NOT NULL,
     seq bigint NOT NULL,
     scan_id uuid NOT NULL,
+    said_id uuid,
     received_at timestamp with time zone NOT NULL,
     refers_to uuid,
-    one_time_code_hash text,
-    said_id uuid
+    one_time_code_hash text
 );
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
@@ -4841,6 +4855,7 @@ CREATE TABLE public.scan_counts (
 );
 CREATE TABLE public.scan_logs_default (
     scan_id uuid NOT NULL,
+    said_id uuid,
     gate_id text NOT NULL,
     epoch text NOT NULL,
     seq bigint NOT NULL,
@@ -4865,21 +4880,20 @@ CREATE TABLE public.scan_logs_default (
     released boolean NOT NULL,
     record text NOT NULL,
     refers_to uuid,
+    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
     payload_hash text NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     actuated boolean,
     annulled_at timestamp with time zone,
-    heard jsonb DEFAULT '[]'::jsonb NOT NULL,
-    actor text DEFAULT ''::text NOT NULL,
-    note text DEFAULT ''::text NOT NULL,
     corrected_at timestamp with time zone,
     corrected_uncertainty_ms bigint,
     one_time_code_hash text,
-    said_id uuid,
-    CONSTRAINT scan_logs_annulled CHECK (public.is_plausible(annulled_at)),
+    CONSTRAINT scan_logs_annulled CHECK (((annulled_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (annulled_at < '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT scan_logs_record CHECK ((record = ANY (ARRAY['scan'::text, 'passed'::text, 'annulled'::text, 'event'::text]))),
     CONSTRAINT scan_logs_seq_positive CHECK ((seq > 0)),
-    CONSTRAINT scan_logs_time CHECK (public.is_plausible(occurred_at)),
+    CONSTRAINT scan_logs_time CHECK (((occurred_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 );
 CREATE VIEW public.scan_times WITH (security_invoker='true') AS
@@ -4963,6 +4977,8 @@ ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_pkey PRIMARY KEY (number);
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_scan_key UNIQUE (scan_id, gate_id, reason);
+ALTER TABLE ONLY public.applied_objects
+    ADD CONSTRAINT applied_objects_pkey PRIMARY KEY ("position");
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.boot_clocks
@@ -4995,8 +5011,6 @@ ALTER TABLE ONLY public.gate_watermarks
     ADD CONSTRAINT gate_watermarks_pkey PRIMARY KEY (gate_id, epoch);
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_gate_id_key UNIQUE (gate_id);
-ALTER TABLE public.gates
-    ADD CONSTRAINT gates_not_the_hub CHECK ((gate_id !~* '^maguey-hub'::text)) NOT VALID;
 ALTER TABLE ONLY public.gates
     ADD CONSTRAINT gates_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.hub_locks
@@ -5115,7 +5129,7 @@ CREATE INDEX scan_places_apart ON public.scan_places USING btree (scan_id) WHERE
 CREATE INDEX scan_places_one_time ON public.scan_places USING btree (one_time_code_hash) WHERE (one_time_code_hash IS NOT NULL);
 CREATE INDEX scan_places_refers_to ON public.scan_places USING btree (refers_to) WHERE (refers_to IS NOT NULL);
 CREATE UNIQUE INDEX scan_places_said ON public.scan_places USING btree (gate_id, said_id) WHERE (said_id IS NOT NULL);
-CREATE UNIQUE INDEX scan_quarantine_once ON public.scan_quarantine USING btree (public.hash_of_text(((topic || ' '::text) || raw_hash)));
+CREATE UNIQUE INDEX scan_quarantine_once ON public.scan_quarantine USING btree (md5(topic), raw_hash);
 CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_id, epoch, seq) WHERE (seq IS NOT NULL);
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
 CREATE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);
@@ -5183,6 +5197,7 @@ CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN (
 CREATE TRIGGER tickets_winner_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER tickets_winner_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER vip_guest_passes_bounds BEFORE INSERT OR UPDATE ON public.vip_guest_passes FOR EACH ROW WHEN (((length(new.guest_name) > 200) OR (length(new.qr_code_token) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.checked_in_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('guest_name', '200', 'characters', 'qr_code_token', '1024', 'characters', 'qr_signature', '1024', 'characters', 'checked_in_by', '200', 'characters');
+CREATE TRIGGER vip_guest_passes_code_hash BEFORE INSERT OR UPDATE OF qr_code_token, code_hash ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.hash_pass_code();
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
@@ -5263,6 +5278,7 @@ ALTER TABLE ONLY public.winning_admissions
 ALTER TABLE public.active_hubs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.admission_changes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.alerts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.applied_objects ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.boot_clocks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.boots ENABLE ROW LEVEL SECURITY;
@@ -5323,6 +5339,7 @@ CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INS
 CREATE POLICY service_works ON public.active_hubs TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.admission_changes TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.alerts TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.applied_objects TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.audit_log TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.boot_clocks TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.boots TO service_role USING (true) WITH CHECK (true);
@@ -5402,8 +5419,6 @@ REVOKE ALL ON FUNCTION public.archive_scans(p_before date) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.archive_scans(p_before date) TO service_role;
 REVOKE ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.is_plausible(p_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.is_plausible(p_at timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
 GRANT SELECT ON TABLE public.scan_logs TO authenticated;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
@@ -5581,6 +5596,7 @@ REVOKE ALL ON FUNCTION public.hash_of_code(p_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.hash_of_code(p_code text) TO service_role;
 REVOKE ALL ON FUNCTION public.hash_of_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.hash_of_text(p_text text) TO service_role;
+REVOKE ALL ON FUNCTION public.hash_pass_code() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.hash_ticket_code() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) TO service_role;

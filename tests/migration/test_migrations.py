@@ -10,10 +10,12 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
-from hub.db.migrate import dump_schema, migrate
+from hub.db.connection import connect
+from hub.db.migrate import OBJECTS, dump_schema, migrate
+from hub.db.objects import apply_objects
 from hub.db.statements import sql_folder
 from hub.errors import HubError
-from tests.migration.versions import FILES, PG_DUMP
+from tests.migration.versions import ALL, FILES, PG_DUMP
 
 
 def test_the_server_is_of_the_version_asked_for(server: Postgres) -> None:
@@ -26,20 +28,21 @@ def test_the_server_is_of_the_version_asked_for(server: Postgres) -> None:
 
 def test_an_empty_database_gets_all_and_again_nothing(new_database: Callable[[], str]) -> None:
     dsn = new_database()
-    assert migrate(dsn) == [file.stem for file in FILES]
+    assert migrate(dsn) == ALL
     before = dump_schema(dsn, PG_DUMP)
     assert migrate(dsn) == []
     assert dump_schema(dsn, PG_DUMP) == before
 
 
 def test_each_file_may_run_twice(new_database: Callable[[], str]) -> None:
-    """At its own place: a later one may have replaced what an earlier one made."""
     once, twice = new_database(), new_database()
     migrate(once)
     with psycopg.connect(twice) as conn:
         for file in FILES:
             conn.execute(file.read_bytes())
             conn.execute(file.read_bytes())
+    with connect(twice, autocommit=True) as hub:
+        apply_objects(hub, anyway=False)
     assert dump_schema(twice, PG_DUMP) == dump_schema(once, PG_DUMP)
 
 
@@ -76,7 +79,7 @@ def test_a_migration_that_died_in_the_middle_is_done_again(new_database: Callabl
     with psycopg.connect(dsn) as conn:
         conn.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
         conn.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", [FILES[-1].stem])
-    assert migrate(dsn) == [FILES[-1].stem]
+    assert migrate(dsn) == [FILES[-1].stem, OBJECTS]
 
 
 def test_two_hubs_migrate_one_after_the_other(new_database: Callable[[], str]) -> None:
@@ -87,7 +90,7 @@ def test_two_hubs_migrate_one_after_the_other(new_database: Callable[[], str]) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(len, done)) == [0, 0, len(FILES)]
+    assert sorted(map(len, done)) == [0, 0, len(ALL)]
 
 
 def test_no_postgres_is_told_in_words() -> None:

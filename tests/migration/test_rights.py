@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 from demo.servers import UNSYNCED, Postgres, postgres
 from hub.db.migrate import migrate
 from hub.errors import HubError
-from tests.migration.versions import FILES
+from tests.migration.versions import ALL
 
 CURES = (
     'GRANT CREATE ON SCHEMA public TO "plain"',
@@ -39,7 +39,7 @@ def test_each_right_that_is_missing_is_named_until_none_is(bare: Postgres) -> No
                 migrate(dsn)
             assert [known in str(told.value) for known in CURES] == [at >= number for at in range(len(CURES))]
             administrator.execute(cure.encode())
-    assert migrate(dsn) == [file.stem for file in FILES]
+    assert migrate(dsn) == ALL
     assert migrate(dsn) == []
 
 

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from demo.servers import UNSYNCED, Postgres, postgres
 from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
-from tests.migration.old import apply
-from tests.migration.versions import FILES, released
+from tests.migration.versions import ALL
 
 ANA, LUIS = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 API = ("anon", "authenticated", "service_role")
@@ -79,10 +77,8 @@ def before(supabase: Postgres) -> dict[str, set[str]]:
 def migrated(supabase: Postgres, before: dict[str, set[str]]) -> Postgres:
     """Migrated by its `postgres`, who is no superuser; twice."""
     assert before
-    with psycopg.connect(supabase.database("template1"), autocommit=True) as conn:
-        conn.execute("create database long_ago template postgres owner postgres")
     dsn = _as(supabase, "postgres")
-    assert migrate(dsn) == [file.stem for file in FILES]
+    assert migrate(dsn) == ALL
     assert migrate(dsn) == []
     return supabase
 
@@ -136,16 +132,6 @@ def test_a_month_that_is_made_later_is_closed_as_well(conn: Connection) -> None:
             "none": False
         }
         assert {right for right in _rights(conn) if right[0] == "public.scan_logs_2031_05"} == set()
-
-
-def test_a_project_that_had_the_hub_before_is_closed_as_well(conn: Connection, migrated: Postgres) -> None:
-    """Since 0.4, when all of it was open."""
-    dsn = make_conninfo(_as(migrated, "postgres"), dbname="long_ago")
-    apply(dsn, released("0.4"))
-    with connect(dsn, autocommit=True) as old:
-        assert ("public.tickets", "anon", "SELECT") in _rights(old)
-        migrate(dsn)
-        assert _rights(old) == _rights(conn)
 
 
 def _rights(conn: Connection) -> set[tuple[str, str, str]]:

@@ -1,37 +1,40 @@
-"""The migrations, and which version was released with which (`hub/sql/migrations/released.txt`)."""
+"""The migrations, and which of them were released (`released.txt` beside them, docs/development.md)."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from demo.servers import _program
+from hub.db.migrate import OBJECTS
 from hub.db.statements import sql_folder
 
 FOLDER = Path(str(sql_folder())) / "migrations"
 FILES = sorted(FOLDER.glob("*.sql"))
+ALL = [*(file.stem for file in FILES), OBJECTS]
+"""What migrating an empty database applies."""
 PG_DUMP = _program("pg_dump")
 
 
-def _versions() -> dict[str, dict[str, str]]:
-    """By version, oldest first: the SHA-256 of each file that it was the first to have."""
-    found: dict[str, dict[str, str]] = {}
-    for line in (FOLDER / "released.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("# "):
-            files = found.setdefault(line.removeprefix("# "), {})
-        else:
-            digest, name = line.split()
-            files[name] = digest
-    return found
+def released(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each released file by its name; empty as long as nothing was released."""
+    listed = folder / "released.txt"
+    text = listed.read_text(encoding="utf-8") if listed.exists() else ""
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: digest for digest, name in lines}
 
 
-VERSIONS = _versions()
+def edited(folder: Path) -> list[str]:
+    """The released files that are no longer what they were."""
+    return [name for name, digest in released(folder).items() if _digest(folder / name) != digest]
 
 
-def released(until: str | None = None) -> dict[str, str]:
-    """The SHA-256 of every released file, or of those a version had."""
-    files: dict[str, str] = {}
-    for version, added in VERSIONS.items():
-        files |= added
-        if version == until:
-            break
-    return files
+def early(folder: Path) -> list[str]:
+    """The files that are not released and sort before one that is: an old database would get them last."""
+    known = released(folder)
+    last = max(known, default="")
+    return [file.name for file in sorted(folder.glob("*.sql")) if file.name not in known and file.name < last]
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else "gone"

@@ -46,14 +46,14 @@ MUTANTS = (
     ),
     Mutant(
         "dropping the unique key of places",
-        "hub/sql/migrations/20260130200400_archive.sql",
+        "hub/sql/migrations/20260101000600_scans.sql",
         "    constraint scan_places_pkey primary key (gate_id, epoch, seq)\n",
         "    constraint scan_places_pkey primary key (gate_id, epoch, seq, received_at)\n",
         (f"{HUB}/test_archive.py",),
     ),
     Mutant(
         "dropping the unique key of scans",
-        "hub/sql/migrations/20260130200400_archive.sql",
+        "hub/sql/migrations/20260101000600_scans.sql",
         "scan_id uuid not null constraint scan_places_scan_key unique,",
         "scan_id uuid not null,",
         (f"{HUB}/test_archive.py",),
@@ -68,7 +68,7 @@ MUTANTS = (
     ),
     Mutant(
         "granting without the row's lock",
-        "hub/sql/migrations/20260130200701_locks_of_our_own.sql",
+        "hub/sql/objects/80_claims.sql",
         "from tickets t where t.code_hash = p_code_hash for no key update;",
         "from tickets t where t.code_hash = p_code_hash;",
         (f"{HUB}/test_claims.py",),

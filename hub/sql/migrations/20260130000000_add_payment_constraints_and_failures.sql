@@ -1,4 +1,5 @@
 -- One payment, one purchase; and every failed payment where the owner sees it (domain 2.2, data model 3.1).
+-- Who may see and settle a failure: objects/99_rights.sql.
 
 -- A payment buys several tickets, each a line of its own. Nulls never conflict: sold at the door, given away.
 do $$
@@ -69,28 +70,6 @@ create index if not exists payment_failures_age on payment_failures (created_at)
 
 create index if not exists payment_failures_event on payment_failures (event_id);
 
-create or replace trigger payment_failures_touch before update on payment_failures
-for each row execute function touch_updated_at();
-
-alter table payment_failures enable row level security;
-
-drop policy if exists owners_view_payment_failures on payment_failures;
-create policy owners_view_payment_failures on payment_failures for select to authenticated using (is_owner());
-
-drop policy if exists owners_update_payment_failures on payment_failures;
-create policy owners_update_payment_failures on payment_failures for update to authenticated
-using (is_owner()) with check (is_owner());
-
-drop policy if exists service_insert_payment_failures on payment_failures;
-create policy service_insert_payment_failures on payment_failures for insert to service_role with check (true);
-
--- Some databases give every new table to everybody; here only what is named.
-revoke all on payment_failures from public, anon, authenticated, service_role;
-grant select on payment_failures to authenticated;
--- An owner settles a failure; what failed stays as it was told.
-grant update (resolved, resolved_at, resolved_by) on payment_failures to authenticated;
-grant insert on payment_failures to service_role;
-
 -- Does it hold? Each duplicate is really tried, and it is this very constraint that has to refuse it. The error
 -- that ends the block also undoes it.
 do $$
@@ -114,15 +93,16 @@ begin
     ) select array_agg(id) into v_tables from made;
 
     -- nulls never conflict
-    insert into tickets (ticket_id, event_id, qr_code_data)
-    values (c_one || 1, v_event, c_one || 1), (c_one || 2, v_event, c_one || 2);
+    insert into tickets (ticket_id, event_id, qr_code_data, code_hash)
+    values (c_one || 1, v_event, c_one || 1, c_one), (c_one || 2, v_event, c_one || 2, c_one);
     insert into vip_reservations (event_id, event_vip_table_id, table_number)
     values (v_event, v_tables[1], 1), (v_event, v_tables[2], 2);
     insert into orders (event_id) values (v_event), (v_event);
 
     for v_what in select * from (values
-        ('unique_ticket_stripe_payment', format('insert into tickets (ticket_id, event_id, qr_code_data,
-            stripe_payment_intent_id, line_number) values (%1$L, %3$L, %1$L, %1$L, 1), (%2$L, %3$L, %2$L, %1$L, 1)',
+        ('unique_ticket_stripe_payment', format('insert into tickets (ticket_id, event_id, qr_code_data, code_hash,
+            stripe_payment_intent_id, line_number)
+            values (%1$L, %3$L, %1$L, %1$L, %1$L, 1), (%2$L, %3$L, %2$L, %2$L, %1$L, 1)',
             c_one, c_two, v_event)),
         ('unique_vip_stripe_payment', format('insert into vip_reservations (event_id, event_vip_table_id,
             table_number, stripe_payment_intent_id) values (%1$L, %2$L, 1, %4$L), (%1$L, %3$L, 2, %4$L)',

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from demo.servers import Postgres
-from hub.db.connection import Connection, connect
-from hub.db.statements import sql_folder
+from hub.db.connection import Connection
 from hub.keeping.retention import ArchivedMonth, ArchiveResult, KeptMonth, archive, months_before
 from tests.integration.hub.test_ingest import take
 from tests.integration.hub.world import World, later, record
 
 NOW = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
-MIGRATIONS = sorted((Path(str(sql_folder())) / "migrations").glob("*.sql"))
-MINE = "20260130200400_archive"
 
 KEPT = """
 INSERT INTO scan_logs (scan_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict, reason,
@@ -288,40 +282,3 @@ def test_scans_of_a_night_that_is_not_over_stay(world: World, conn: Connection) 
 )
 def test_months_before(months: int, first: date) -> None:
     assert months_before(NOW, months) == first
-
-
-def test_the_migration_to_partitions_loses_nothing(server: Postgres) -> None:
-    with psycopg.connect(server.dsn, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE filled")
-    with connect(server.database("filled"), autocommit=True) as conn:
-        world = World(conn)
-        for file in MIGRATIONS:
-            if file.stem == MINE:
-                break
-            conn.execute(file.read_bytes())
-        for month in ("2024-11", "2025-12", "2026-01"):
-            keep(world, month, 40)
-        event = world.event()
-        ticket = world.ticket(event)
-        take(conn, record(1, event_id=event, subject_id=ticket))
-        take(conn, record(1, gate_id="gate-2", subject_id=ticket), gate="gate-2")
-        whole = "SELECT to_jsonb(l) - 'said_id' FROM scan_logs l ORDER BY gate_id, epoch, seq"
-        views = "SELECT to_jsonb(t) - 'received_at' FROM scan_times t ORDER BY gate_id, epoch, seq"
-        before = (json.dumps(world.all(whole)), json.dumps(world.all(views)))
-        for file in MIGRATIONS:
-            if file.stem >= MINE:
-                conn.execute(file.read_bytes())
-        assert (json.dumps(world.all(whole)), json.dumps(world.all(views))) == before
-        assert (
-            world.one("SELECT count(*) FROM scan_places p JOIN scan_logs l USING (scan_id, received_at)")
-            == 122
-        )
-        assert {name: count for name, count in parts(world).items() if name < "2026_02"} == {
-            "2024_11": 40,
-            "2025_12": 40,
-            "2026_01": 40,
-        }
-        # and the hub carries on from there
-        take(conn, record(2, occurred_at=later(9), event_id=event, subject_id=ticket))
-        assert world.one("SELECT count(*) FROM scan_logs") == 123
-        assert world.one("SELECT count(*) FROM scan_conflicts WHERE withdrawn_at IS NULL") == 2

@@ -1,0 +1,122 @@
+-- What may become of a night, an order, a ticket, a table's reservation and a guest pass (domain 2.1): one table says
+-- it, triggers keep to it whoever writes, and docs/data-model.md's diagrams are drawn from it.
+
+delete from state_transitions;
+
+-- checked_in -> refunded and cancelled: a guest who is in may be thrown out, and the money may be called back.
+-- failed -> completed: the second attempt of one checkout, with another card.
+-- confirmed -> completed: nobody came.
+insert into state_transitions (machine, from_state, to_state, condition) values
+    ('event', 'scheduled', 'completed', ''),
+    ('event', 'scheduled', 'cancelled', 'before_start'),
+    ('order', 'pending', 'completed', ''),
+    ('order', 'pending', 'failed', ''),
+    ('order', 'failed', 'completed', ''),
+    ('order', 'completed', 'refunded', ''),
+    ('ticket', 'issued', 'checked_in', ''),
+    ('ticket', 'issued', 'cancelled', ''),
+    ('ticket', 'issued', 'refunded', ''),
+    ('ticket', 'checked_in', 'issued', 'annulled'),
+    ('ticket', 'checked_in', 'cancelled', ''),
+    ('ticket', 'checked_in', 'refunded', ''),
+    ('ticket', 'cancelled', 'refunded', ''),
+    ('reservation', 'pending', 'confirmed', ''),
+    ('reservation', 'pending', 'cancelled', 'before_start'),
+    ('reservation', 'confirmed', 'checked_in', ''),
+    ('reservation', 'confirmed', 'completed', ''),
+    ('reservation', 'confirmed', 'cancelled', 'before_start'),
+    ('reservation', 'checked_in', 'completed', ''),
+    ('guest_pass', 'issued', 'checked_in', ''),
+    ('guest_pass', 'issued', 'cancelled', ''),
+    ('guest_pass', 'checked_in', 'issued', 'annulled'),
+    ('guest_pass', 'checked_in', 'cancelled', '');
+
+-- Without a start of its own a night starts when its doors open.
+create or replace function has_started(p_event events, p_now timestamptz) returns boolean
+language sql immutable parallel safe
+return p_now >= coalesce(p_event.starts_at, p_event.doors_open_at);
+
+-- As the event stands in the table: who moves the start and cancels in one statement is not believed. What
+-- belongs to a cancelled night may be cancelled at any time, for the night itself was before its start.
+create or replace function may_be_cancelled(p_event uuid, p_now timestamptz) returns boolean
+language sql stable security definer set search_path = public, pg_temp
+as $$
+    select exists (
+        select from events e where e.id = p_event and (e.status = 'cancelled' or not has_started(e, p_now))
+    )
+$$;
+
+-- The first argument is the machine. A definer: the rule holds also for whoever may not read the night.
+create or replace function enforce_transition() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    v_thing text := case when tg_argv[0] ~ '^[aeiou]' then 'an ' else 'a ' end || replace(tg_argv[0], '_', ' ');
+    v_condition text;
+begin
+    select condition into v_condition from state_transitions
+    where (machine, from_state, to_state) = (tg_argv[0], old.status, new.status);
+    if not found then
+        raise exception '% cannot go from % to %', v_thing, old.status, new.status
+            using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
+    elsif v_condition = 'before_start'
+        and not may_be_cancelled(case tg_argv[0] when 'event' then new.id
+            else (to_jsonb(new) ->> 'event_id')::uuid end, now())
+    then
+        raise exception '% cannot be % once the night has started', v_thing, new.status
+            using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
+    elsif v_condition = 'annulled' then
+        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        if old.checked_in_scan is null or new.checked_in_at is not null then
+            raise exception '% cannot go from % to % unless its scan was annulled', v_thing, old.status, new.status
+                using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
+        end if;
+    end if;
+    return new;
+end
+$$;
+
+create or replace trigger events_state before update of status on events
+for each row when (old.status is distinct from new.status) execute function enforce_transition('event');
+
+create or replace trigger orders_state before update of status on orders
+for each row when (old.status is distinct from new.status) execute function enforce_transition('order');
+
+create or replace trigger tickets_state before update of status on tickets
+for each row when (old.status is distinct from new.status) execute function enforce_transition('ticket');
+
+create or replace trigger vip_reservations_state before update of status on vip_reservations
+for each row when (old.status is distinct from new.status) execute function enforce_transition('reservation');
+
+create or replace trigger vip_guest_passes_state before update of status on vip_guest_passes
+for each row when (old.status is distinct from new.status) execute function enforce_transition('guest_pass');
+
+-- Nights that are over, and their tables, whether anybody came or not. A reservation that was never paid stays
+-- `pending`. The events are locked first, as by everybody who changes admissions: a batch of scans is taken in
+-- before or after, never in between.
+create or replace function complete_finished_events_at(p_now timestamptz) returns jsonb
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    v_over uuid[];
+    v_events integer;
+    v_reservations integer;
+begin
+    v_over := array(
+        select id from events e where ends_at <= p_now and (
+            status = 'scheduled' or status = 'completed' and exists (
+                select from vip_reservations r where r.event_id = e.id and r.status in ('confirmed', 'checked_in')
+            )
+        ) order by id for no key update
+    );
+    update vip_reservations set status = 'completed'
+    where event_id = any (v_over) and status in ('confirmed', 'checked_in');
+    get diagnostics v_reservations = row_count;
+    update events set status = 'completed'
+    where id = any (v_over) and status = 'scheduled' and ends_at <= p_now;
+    get diagnostics v_events = row_count;
+    return jsonb_build_object('success', true, 'events', v_events, 'reservations', v_reservations);
+end
+$$;
+
+create or replace function complete_finished_events() returns jsonb
+language sql security definer set search_path = public, pg_temp
+as $$ select complete_finished_events_at(now()) $$;

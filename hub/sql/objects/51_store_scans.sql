@@ -1,0 +1,350 @@
+-- A batch of records is taken in by `ingest_scans`, in one transaction: each record is stored once, what cannot be
+-- stored goes into the quarantine, and what follows from the new ones takes effect (54_settle_scans). Then the gate's
+-- watermark moves (protocol 4.2, 4.3).
+
+-- Whether a record is the first entry of a ticket that is good once.
+create or replace function is_one_time(p_verdict text, p_record text, p_reason text, p_kind text) returns boolean
+language sql immutable parallel safe
+return p_verdict = 'admit' and p_record = 'scan' and p_reason = 'first_entry' and p_kind in ('ga', 'unknown');
+
+-- How often one gate may admit one guest, annulled or not: nobody does so in earnest, and whatever concerns that guest
+-- later looks at all of it. What is beyond is in the quarantine (`quarantine_misfits`).
+create or replace function most_of_one_guest() returns bigint language sql immutable parallel safe return 200;
+
+-- How often it has by now, no further than that; first entries of a one-time ticket, or the others.
+create or replace function admitted_already(p_gate text, p_code text, p_subject uuid) returns bigint
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    if p_code is not null then
+        return (select count(*) from (
+            select from scan_places where one_time_code_hash = p_code and gate_id = p_gate limit most_of_one_guest()
+        ) k);
+    end if;
+    return (select count(*) from (
+        select from scan_logs where subject_id = p_subject and gate_id = p_gate
+            and verdict = 'admit' and one_time_code_hash is null limit most_of_one_guest()
+    ) k);
+end
+$$;
+
+-- Keep what is new, where its boot stands, and what it tells of its boot's clock. `fresh`: the scans that
+-- were new; `told`: those of which they tell what became, `annulled`: that they were none; `numberings`: gates and epochs;
+-- `places`: from where on times are to be settled, null if they are in order as they came; `learnt`: boots
+-- whose clock is better known; `has_events`: something may have to be told.
+-- `json`, here and in `ingest_scans`: to be read once, and never kept.
+create or replace function store_records(
+    p_records json, out fresh uuid[], out told uuid[], out annulled uuid[], out numberings jsonb,
+    out places jsonb, out learnt jsonb, out has_events boolean
+)
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    with new as (
+        select r.*, case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+            r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+        ) end as code
+        from json_populate_recordset(null::scan_logs, p_records) r
+        where not exists (
+            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
+        )
+        -- one look into the index each, whatever was planned when the table was empty
+        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
+        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+    ), counted as (
+        select *, row_number() over (
+            partition by gate_id, coalesce(code, subject_id::text), verdict, record order by epoch, seq
+        ) as nth from new
+    ), stored as (
+        insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
+            reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
+            raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
+            actor, note, payload_hash, corrected_at, corrected_uncertainty_ms, one_time_code_hash)
+        select r.scan_id, r.said_id, r.gate_id, r.epoch, r.seq, r.boot_id, r.occurred_at, r.monotonic_ms, r.verdict,
+            r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
+            r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
+            r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
+        from counted r
+        where r.verdict <> 'admit' or r.record <> 'scan' or r.code is null and r.subject_id is null
+            or r.nth <= most_of_one_guest() - admitted_already(r.gate_id, r.code, r.subject_id)
+        order by r.gate_id, r.epoch, r.seq
+        on conflict do nothing
+        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
+            record, refers_to
+    ), spans as (
+        insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
+        select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
+        from stored group by gate_id, epoch, boot_id
+        on conflict (gate_id, epoch, boot_id) do update set
+            first_seq = least(known.first_seq, excluded.first_seq),
+            last_seq = greatest(known.last_seq, excluded.last_seq),
+            has_untrusted = known.has_untrusted or excluded.has_untrusted
+        returning gate_id, epoch, boot_id, has_untrusted, is_torn
+    ), contested as (
+        -- boots and clocks: as they were before this statement
+        select gate_id, epoch from spans b where is_torn or has_untrusted and (
+            not exists (
+                select from boots o
+                where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
+            ) or exists (
+                select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+                where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                    and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                    and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                        c.base, c.monotonic_ms)
+            )
+        )
+    ), clocks as (
+        insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+        select distinct on (gate_id, boot_id) gate_id, boot_id,
+            occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
+        from stored
+        where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
+        order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
+        on conflict (gate_id, boot_id) do update set base = excluded.base,
+            uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+        where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+            < (known.uncertainty_ms, known.monotonic_ms, known.base)
+        returning gate_id, boot_id
+    ), numbering as (
+        select gate_id, epoch, min(seq) as seq, min(occurred_at) as first_at,
+            bool_and(clock = 'synced' and occurred_at >= coalesce(before, occurred_at)) as is_ordered
+        from (
+            select stored.*, lag(occurred_at) over (partition by gate_id, epoch order by seq) as before
+            from stored
+        ) s group by gate_id, epoch
+    ), place as (
+        select n.gate_id, n.epoch, n.seq, (n.gate_id, n.epoch) in (select gate_id, epoch from contested) as whole
+        from numbering n
+        -- as it was before this statement
+        cross join lateral newest_scan(n.gate_id, n.epoch) newest
+        where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
+            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
+    )
+    select coalesce(array_agg(scan_id), '{}'),
+        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record in ('passed', 'annulled')), '{}'),
+        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record = 'annulled'), '{}'),
+        (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
+        (select jsonb_agg(place) from place),
+        (select jsonb_agg(clocks) from clocks),
+        coalesce(bool_or(record = 'event'), false)
+    into fresh, told, annulled, numberings, places, learnt, has_events
+    from stored;
+end
+$$;
+
+-- The same scan under another number: remember the number, and count it as kept.
+create or replace function keep_repeats(p_records jsonb) returns void
+language sql set search_path = public, pg_temp as $$
+    insert into scan_repeats (gate_id, epoch, seq, scan_id, payload_hash)
+    select r.gate_id, r.epoch, r.seq, r.scan_id, r.payload_hash
+    from jsonb_populate_recordset(null::scan_logs, p_records) r
+    cross join lateral scans_of(array[r.scan_id]) s
+    where (s.epoch, s.seq) <> (r.epoch, r.seq) and scan_content(s) = scan_content(r) and not exists (
+        select from scan_places o where (o.gate_id, o.epoch, o.seq) = (r.gate_id, r.epoch, r.seq)
+    )
+    order by r.gate_id, r.epoch, r.seq
+    on conflict do nothing
+$$;
+
+-- A record that differs from what its place holds, or reuses another's scan_id, is no duplicate.
+create or replace function quarantine_misfits(p_records jsonb, p_topics jsonb) returns jsonb
+language sql set search_path = public, pg_temp as $$
+    with misfit as (
+        select coalesce(p_topics ->> r.gate_id, '') as topic, r.gate_id, r.epoch, r.seq, r.raw, r.payload_hash,
+            coalesce(o.scan_id, p.scan_id) is not null as is_taken,
+            not exists (select from scan_places t where t.scan_id = r.scan_id) as is_surplus
+        from (
+            select e.value as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
+                (e.value ->> 'seq')::bigint as seq, e.value ->> 'payload_hash' as payload_hash,
+                (e.value ->> 'scan_id')::uuid as scan_id
+            from jsonb_array_elements(p_records) e
+        ) r
+        left join scan_places o on o.gate_id = r.gate_id and o.epoch = r.epoch and o.seq = r.seq
+        left join lateral scans_of(array[o.scan_id]) s on true
+        left join scan_repeats p on p.gate_id = r.gate_id and p.epoch = r.epoch and p.seq = r.seq
+        where coalesce(s.payload_hash, p.payload_hash) is distinct from r.payload_hash and not exists (
+            select from scans_of(array[coalesce(o.scan_id, p.scan_id)]) k
+            where scan_content(k) = scan_content(jsonb_populate_record(null::scan_logs, r.raw))
+        )
+        -- what is archived is known by its name alone
+        and (o.scan_id is distinct from r.scan_id or s.scan_id is not null)
+    ), kept as (
+        insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+        select topic, gate_id, epoch, seq, substring(convert_to(raw::text, 'UTF8') for 65536), payload_hash,
+            octet_length(raw::text),
+            case when is_taken then 'another record is already kept for this gate, epoch and seq'
+                when is_surplus then 'this gate has admitted this guest too often to be believed'
+                else 'this scan_id belongs to another scan' end
+        from misfit
+        on conflict do nothing
+    ), told as (
+        insert into alerts (scan_id, venue, gate_id, reason, at)
+        select distinct md5(gate_id || ' admits ' || date_trunc('hour', now()))::uuid, split_part(topic, '/', 3),
+            gate_id, 'flooding', now()
+        from misfit where is_surplus and not is_taken and split_part(topic, '/', 3) <> ''
+        on conflict do nothing
+    )
+    select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from misfit where is_taken
+$$;
+
+-- Records that somebody has to be alerted to, each once. The venue is a level of the topic they came on.
+create or replace function note_alerts(p_new uuid[], p_topics jsonb) returns void
+language sql set search_path = public, pg_temp as $$
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
+    from scans_of(p_new) s
+    where s.record = 'event' and p_topics ? s.gate_id
+        and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
+    order by s.gate_id, s.epoch, s.seq
+    on conflict do nothing
+$$;
+
+-- Numberings in which one boot goes on after another has begun: no machine does that alone.
+create or replace function entangled(p_numberings jsonb) returns jsonb
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return (
+        select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
+            select b.gate_id, b.epoch, b.last_seq,
+                lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
+            from jsonb_to_recordset(p_numberings) as n (gate_id text, epoch text)
+            join boots b on b.gate_id = n.gate_id and b.epoch = n.epoch
+        ) span where last_seq > next_first
+    );
+end
+$$;
+
+-- Two machines under one identity, or a journal that was put back: told once of a numbering.
+create or replace function note_clones(p_places jsonb, p_venue text) returns void
+language sql set search_path = public, pg_temp as $$
+    insert into alerts (scan_id, venue, gate_id, reason, at)
+    select md5('cloned ' || gate_id || ' ' || epoch)::uuid, p_venue, gate_id, 'cloned', now()
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
+    where p_venue <> ''
+    order by gate_id, epoch
+    on conflict do nothing
+$$;
+
+-- Of a batch, what still counts. The records of gates that were revoked before it came are kept in the quarantine,
+-- which also counts for how far a gate's journal is here: it has nothing to say again. What had been taken in
+-- before is known, and is no evidence of anything. p_topics: as in `ingest_scans`, whose locks are held: so a gate
+-- is revoked either before all of a batch or after it.
+create or replace function without_revoked(p_records json, p_topics jsonb) returns json
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_revoked text[] := array(
+        select gate_id from gates
+        where gate_id = any (array(select jsonb_object_keys(p_topics)))
+            and (status = 'revoked' or revoked_at is not null)
+    );
+    v_rest json;
+begin
+    if cardinality(v_revoked) = 0 then
+        return p_records;
+    end if;
+    insert into scan_quarantine (topic, gate_id, epoch, seq, raw, raw_hash, raw_length, error)
+    select p_topics ->> r.gate_id, r.gate_id, r.epoch, r.seq, substring(convert_to(r.raw, 'UTF8') for 65536),
+        r.payload_hash, octet_length(r.raw), 'the gate was revoked before this came'
+    from (
+        select e.value::text as raw, e.value ->> 'gate_id' as gate_id, e.value ->> 'epoch' as epoch,
+            (e.value ->> 'seq')::bigint as seq, (e.value ->> 'scan_id')::uuid as scan_id,
+            e.value ->> 'payload_hash' as payload_hash
+        from json_array_elements(p_records) e
+    ) r
+    where r.gate_id = any (v_revoked) and not exists (
+        select from scan_places o left join lateral scans_of(array[o.scan_id]) s on true
+        where (o.gate_id, o.epoch, o.seq, o.scan_id) = (r.gate_id, r.epoch, r.seq, r.scan_id)
+            -- what is archived is known by its name alone
+            and coalesce(s.payload_hash, r.payload_hash) = r.payload_hash
+    ) and not exists (
+        select from scan_repeats p
+        where (p.gate_id, p.epoch, p.seq, p.payload_hash) = (r.gate_id, r.epoch, r.seq, r.payload_hash)
+    )
+    on conflict do nothing;
+    select json_agg(e.value) into v_rest from json_array_elements(p_records) e
+    where e.value ->> 'gate_id' <> all (v_revoked);
+    return coalesce(v_rest, '[]');
+end
+$$;
+
+-- Of these gates, those whose word counts.
+create or replace function believed(p_gates text[]) returns text[]
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return array(
+        select gate_id from gates where gate_id = any (p_gates) and status = 'active' and revoked_at is null
+    );
+end
+$$;
+
+-- Move a gate's watermark over everything now kept without a gap; returns it.
+create or replace function advance_watermark(p_gate text, p_epoch text) returns bigint
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    c_step constant integer := 1000;
+    v_before bigint;
+    v_seq bigint;
+    v_next bigint;
+begin
+    insert into gate_watermarks (gate_id, epoch) values (p_gate, p_epoch) on conflict do nothing;
+    select seq into v_before from gate_watermarks where gate_id = p_gate and epoch = p_epoch for update;
+    v_seq := v_before;
+    loop
+        select max(run.seq) into v_next from (
+            select kept.seq, row_number() over (order by kept.seq) as n from (
+                (select seq from scan_places where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                    order by seq limit c_step)
+                union
+                (select seq from scan_repeats where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                    order by seq limit c_step)
+                union
+                (select seq from scan_quarantine where gate_id = p_gate and epoch = p_epoch and seq > v_seq
+                    order by seq limit c_step)
+            ) kept
+        ) run where run.seq = v_seq + run.n;
+        exit when v_next is null;
+        exit when v_next < v_seq + c_step;
+        v_seq := v_next;
+    end loop;
+    v_seq := coalesce(v_next, v_seq);
+    if v_seq > v_before then
+        update gate_watermarks set seq = v_seq, updated_at = now() where gate_id = p_gate and epoch = p_epoch;
+    end if;
+    return v_seq;
+end
+$$;
+
+-- Take in a batch of scan records (each with its payload_hash); returns how many were new. Gates that were revoked are
+-- left out. p_topics: the topic each gate's records came on, all of them: they are locked by it, and what has to be
+-- quarantined or reported names it. The settings: plans are made once, for tables that are empty then and large before
+-- anybody has counted them again.
+create or replace function ingest_scans(p_records json, p_topics jsonb) returns integer
+language plpgsql set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
+declare
+    v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
+    v_new record;
+begin
+    perform lock_gates(array(select jsonb_object_keys(p_topics)));
+    p_records := without_revoked(with_keys(p_records), p_topics);
+    select * into v_new from store_records(p_records);
+    if cardinality(v_new.fresh) < json_array_length(p_records) then
+        perform keep_repeats(p_records::jsonb);
+        perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
+    end if;
+    if cardinality(v_new.fresh) > 0 then
+        perform ask_again(v_new.numberings);
+        perform note_clones(entangled(v_new.numberings), v_venue);
+        if v_new.learnt is not null then
+            v_new.places := nullif(
+                coalesce(v_new.places, '[]') || coalesce(places_of_boots(v_new.learnt), '[]'), '[]'
+            );
+        end if;
+        perform settle_scans(v_new.fresh, v_new.told, v_new.annulled, v_new.places, v_venue);
+    end if;
+    if v_new.has_events then
+        perform note_alerts(v_new.fresh, p_topics);
+    end if;
+    return cardinality(v_new.fresh);
+end
+$$;

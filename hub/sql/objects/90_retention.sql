@@ -1,0 +1,98 @@
+-- What is kept of a night that is over, and for how long (data model 3.1; docs/operations.md, Retention and erasure;
+-- docs/adr/0021).
+
+-- Why the scans that were received from p_from to before p_to must stay; null if they may go. A double admission
+-- that nobody has looked at is settled by what its two scans say; and of a night that is not over somebody may still
+-- want to know who is in.
+create or replace function why_scans_stay(p_from timestamptz, p_to timestamptz, p_now timestamptz) returns text
+language sql stable set search_path = public, pg_temp as $$
+    select case
+        when exists (
+            select from scan_conflicts c
+            join scan_places p on p.scan_id in (c.winner_scan, c.loser_scan)
+            where c.withdrawn_at is null and c.acknowledged_at is null
+                and p.received_at >= p_from and p.received_at < p_to
+        ) then 'unacknowledged conflicts'
+        when exists (
+            select from events e where e.ends_at > p_now and exists (
+                select from scan_logs s
+                where s.event_id = e.id and s.received_at >= p_from and s.received_at < p_to
+            )
+        ) then 'a night that is not over'
+    end
+$$;
+
+-- Archive whole months that end by p_before: their scans are counted and dropped. Never of the last 60 days,
+-- whatever is asked for: a gate keeps what was taken in for 30 (`retain_days`), and may send it again. With
+-- p_is_dry nothing is changed. -> {months: [{month, scans}], kept: [{month, why}]}
+create or replace function archive_scans_at(p_before date, p_is_dry boolean, p_now timestamptz) returns jsonb
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    v_before timestamptz := least(p_before::timestamp at time zone 'UTC', p_now - interval '60 days');
+    v_month record;
+    v_why text;
+    v_scans bigint;
+    v_gone jsonb := '[]';
+    v_kept jsonb := '[]';
+begin
+    -- as whoever makes a part: one at a time
+    perform take_locks(array['scan partitions']);
+    for v_month in
+        select name, since, since + interval '1 month' as until, to_char(since, 'YYYY-MM') as label from (
+            select c.relname as name, to_date(substr(c.relname, 11), 'YYYY_MM')::timestamp as since
+            from pg_inherits i join pg_class c on c.oid = i.inhrelid
+            where i.inhparent = 'public.scan_logs'::regclass and c.relname ~ '^scan_logs_\d{4}_\d{2}$'
+        ) parts where (since + interval '1 month') at time zone 'UTC' <= v_before order by since
+    loop
+        v_why := why_scans_stay(v_month.since at time zone 'UTC', v_month.until at time zone 'UTC', p_now);
+        if v_why is not null then
+            v_kept := v_kept || jsonb_build_object('month', v_month.label, 'why', v_why);
+            continue;
+        end if;
+        execute format('select count(*) from public.%I', v_month.name) into v_scans;
+        v_gone := v_gone || jsonb_build_object('month', v_month.label, 'scans', v_scans);
+        if not p_is_dry then
+            perform count_and_drop(v_month.name);
+        end if;
+    end loop;
+    if not p_is_dry and v_gone <> '[]' then
+        insert into audit_log (actor, action, target, reason, details)
+        values (acting_as(), 'archive', 'scan_logs', 'retention', jsonb_build_object('months', v_gone));
+    end if;
+    return jsonb_build_object('success', true, 'months', v_gone, 'kept', v_kept);
+end
+$$;
+
+create or replace function count_and_drop(p_part text) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    -- nothing comes in between counting and dropping
+    execute format('lock table public.%I in access exclusive mode', p_part);
+    execute format($count$
+        insert into scan_counts as known (event_id, gate_id, day, record, verdict, reason, kind, count, annulled)
+        select event_id, gate_id, (coalesce(corrected_at, occurred_at) at time zone 'UTC')::date, record, verdict,
+            reason, kind, count(*), count(annulled_at)
+        from public.%I group by 1, 2, 3, 4, 5, 6, 7
+        on conflict on constraint scan_counts_key do update
+        set count = known.count + excluded.count, annulled = known.annulled + excluded.annulled
+    $count$, p_part);
+    execute format('drop table public.%I', p_part);
+end
+$$;
+
+create or replace function archive_scans(p_before date) returns jsonb
+language sql security definer set search_path = public, pg_temp
+as $$ select archive_scans_at(p_before, false, now()) $$;
+
+-- Mail that was sent, or given up, so long ago.
+create or replace function purge_mail_at(p_older interval, p_now timestamptz) returns integer
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    v_count integer;
+begin
+    delete from email_queue
+    where sent_at < p_now - p_older or sent_at is null and attempts >= 5 and updated_at < p_now - p_older;
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
