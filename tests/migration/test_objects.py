@@ -71,7 +71,7 @@ def conn(dsn: str) -> Iterator[Connection]:
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """The files as the hub will read them, to be edited."""
     found = object_files()
-    monkeypatch.setattr(objects, "object_files", lambda: found)
+    monkeypatch.setattr(objects, "object_files", lambda: dict(sorted(found.items())))
     return found
 
 
