@@ -1,1 +1,1 @@
-"""Postgres: connections, named statements, typed calls, migrations."""
+"""Postgres: connections, named statements, typed calls, migrations and objects."""

@@ -10,7 +10,7 @@ from gate.common.named_queries import parse_queries
 
 
 def sql_folder() -> Traversable:
-    """The folder with `queries/`, `migrations/` and `schema.sql`."""
+    """The folder with `queries/`, `migrations/`, `objects/` and `schema.sql`."""
     return resources.files("hub") / "sql"
 
 
