@@ -104,7 +104,7 @@ def test_guests_may_arrive_before_the_host(bench: Bench) -> None:
     assert [one.table.arrived for one in seen if one.table] == [1, 2, 3]
 
 
-def test_the_hosts_one_code_admits_marks_the_table_and_names_the_host_in_a_single_scan(bench: Bench) -> None:
+def test_one_scan_of_the_hosts_code_admits_marks_the_table_and_names_the_host(bench: Bench) -> None:
     host = verdict(bench.show(HOST))
     assert host.table is not None
     assert (host.kind, host.holder, host.table.number, host.table.arrived) == (

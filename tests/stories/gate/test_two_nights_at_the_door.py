@@ -173,7 +173,7 @@ def test_an_unknown_code_is_not_found_in_its_nights_list_though_another_has_none
     assert isinstance(two.idle(), OutOfOrder)
 
 
-def test_the_idle_screen_shows_the_night_whose_doors_opened_last_and_counts_each_in_turn(
+def test_the_idle_screen_shows_the_latest_night_and_counts_each_in_turn(
     two: TwoNights,
 ) -> None:
     two.show(EARLY)

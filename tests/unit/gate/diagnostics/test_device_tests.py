@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 class WatchingTurnstile(RecordingTurnstile):
-    """Reads the journal at the moment it is released."""
+    """A turnstile that reads the journal at the moment of its release."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()

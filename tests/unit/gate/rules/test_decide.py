@@ -44,7 +44,7 @@ def test_line_2_an_old_short_id_the_cache_knows_needs_no_check_character() -> No
     assert outcome(presented=old) == (Ruling.ADMIT, Reason.FIRST_ENTRY, 11)
 
 
-def test_line_3_a_signature_that_does_not_verify_is_forged_though_the_ticket_is_known() -> None:
+def test_line_3_an_invalid_signature_is_forged_though_the_ticket_is_known() -> None:
     assert outcome(proof=Proof.INVALID) == (Ruling.DENY, Reason.FORGED, 3)
 
 

@@ -55,7 +55,7 @@ def test_only_the_newest_frame_is_given(kernel: Kernel) -> None:
     camera.close()
 
 
-def test_a_damaged_or_short_frame_is_none_and_the_next_is_read(kernel: Kernel) -> None:
+def test_a_damaged_or_short_frame_gives_none_and_the_next_is_read(kernel: Kernel) -> None:
     camera = _webcam(kernel)
     kernel.show(yuyv(_shade(9)), v.BUF_FLAG_ERROR)
     assert camera.grab(1.0) is None
@@ -149,7 +149,7 @@ def test_a_planar_format_is_read_from_its_first_plane(name: str) -> None:
     assert np.array_equal(grey, rows[:HEIGHT, :WIDTH])
 
 
-def test_motion_jpeg_is_unpacked_and_garbage_is_none() -> None:
+def test_motion_jpeg_is_unpacked_and_garbage_gives_none() -> None:
     out = io.BytesIO()
     Image.fromarray(_shade(90)).save(out, format="JPEG")
     grey = to_grey(out.getvalue(), _pix("MJPG", 0))

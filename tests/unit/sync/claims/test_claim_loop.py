@@ -272,7 +272,7 @@ def test_a_message_that_cannot_be_read_stops_nothing(bench: Bench) -> None:
 
 
 def test_claims_go_on_while_a_large_snapshot_is_taken_over(bench: Bench) -> None:
-    """Meanwhile the cache has its one writer busy, so sync cannot write there that it is alive."""
+    """Meanwhile the cache's only writer is busy, so sync cannot write there that it is alive."""
     for _ in range(7):
         bench.clock.forward(1)
         bench.sync.claims.turn()  # the service's own loop does not run
