@@ -1,7 +1,7 @@
-"""The broker as config/mosquitto runs it: who gets in, and who may say and hear what (invariant 14).
+"""The broker as config/mosquitto runs it: who gets in, and who may publish and receive what (invariant 14).
 
-Everybody tries everything: each row of `MAY` is a client, each column a topic, and what is not in it is
-shown not to be possible.
+Every client tries everything: each row of `MAY` is a client, each column a topic, and all that is not in it
+is shown to be impossible.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OURS, OTHERS = Topics(venue="maguey"), Topics(venue="cantina")
 LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
 GATES = ("gate-1", "gate-2", "maguey-hub")
 LISTED = ("gate-1", "gate-2", "gate-3", "gate-4")
-"""The gates of the database: whom the broker's list names."""
+"""The gates of the database, which the broker's list names."""
 NIGHT = "11111111-1111-1111-1111-111111111111"
 
 
@@ -93,7 +93,7 @@ MAY_HEAR = {
 
 @dataclass
 class Club:
-    """A broker with its authority. `witness`: a client that may hear and say everything, for the test."""
+    """A broker with its authority. `witness` may receive and publish everything, for the test."""
 
     broker: Mosquitto
     hub_port: int
@@ -105,7 +105,7 @@ class Club:
         return self.hub_port if name == "maguey-hub" else self.broker.port
 
     def tls(self, name: str) -> ssl.SSLContext:
-        """How a gate shows who it is."""
+        """TLS with a gate's certificate."""
         mine = self.authority.issue(name)
         context = ssl.create_default_context(cafile=str(self.authority.file))
         context.load_cert_chain(mine.certificate, mine.key)
@@ -117,7 +117,7 @@ class Club:
 
 
 class Client:
-    """An MQTT 5 client, as hub and gates are, that shows a certificate; keeps what it hears."""
+    """An MQTT 5 client with a certificate, as hub and gates are; keeps what it receives."""
 
     def __init__(self, authority: Authority, identity: Identity | None, port: int, client_id: str) -> None:
         self.heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
@@ -151,7 +151,7 @@ class Client:
         return self
 
     def hear(self, *filters: str) -> list[str]:
-        """Ask for them; those that were granted."""
+        """Subscribe to them; return those that were granted."""
         self._subscribed.clear()
         self._client.subscribe([(one, SubscribeOptions(qos=1)) for one in filters])
         assert self._subscribed.wait(PATIENCE_S)
@@ -161,11 +161,11 @@ class Client:
         self.hand_over(topic, payload).wait_for_publish(PATIENCE_S)
 
     def hand_over(self, topic: str, payload: bytes) -> mqtt.MQTTMessageInfo:
-        """Say something without waiting for the broker."""
+        """Publish something without waiting for the broker."""
         return self._client.publish(topic, payload, qos=1)
 
     def until(self, last: bytes) -> set[str]:
-        """The topics of everything heard before a payload."""
+        """The topics of everything received before a payload."""
         topics: set[str] = set()
         while True:
             topic, payload = self.heard.get(timeout=PATIENCE_S)
@@ -235,7 +235,7 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
 
 
 @pytest.mark.parametrize("name", MAY_SAY)
-def test_each_says_what_it_may_and_nothing_else(club: Club, name: str) -> None:
+def test_each_client_publishes_what_it_may_and_nothing_else(club: Club, name: str) -> None:
     client = club.client(name).connected()
     for topic in TOPICS:
         client.say(topic, b"said")
@@ -247,7 +247,9 @@ def test_each_says_what_it_may_and_nothing_else(club: Club, name: str) -> None:
 
 @pytest.mark.parametrize("filters", [("#",), ("maguey/v1/+/gates/+/+", "maguey/v1/+/admissions/#"), TOPICS])
 @pytest.mark.parametrize("name", MAY_HEAR)
-def test_each_hears_what_it_may_and_nothing_else(club: Club, name: str, filters: tuple[str, ...]) -> None:
+def test_each_client_receives_what_it_may_and_nothing_else(
+    club: Club, name: str, filters: tuple[str, ...]
+) -> None:
     client = club.client(name).connected()
     end = OURS.scans("gate-2" if name == "gate-1" else "gate-1")
     mine = (end,) if name == "maguey-hub" else tuple(OURS.subscriptions(name))
@@ -266,7 +268,7 @@ def test_each_hears_what_it_may_and_nothing_else(club: Club, name: str, filters:
     client.close()
 
 
-def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
+def test_a_last_will_is_published_only_where_its_gate_may_publish(club: Club) -> None:
     told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     identity = club.authority.issue("gate-1")
     broker = LinkBroker(
@@ -280,7 +282,7 @@ def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
         broker, "gate-1", lambda _link, event: told.put(event), (OURS.status("gate-2"), b"gone"), ()
     )
     first = told.get(timeout=PATIENCE_S)
-    if first == Connected():  # Mosquitto lets it in, and is to hold the will back
+    if first == Connected():  # Mosquitto lets it in, but must hold the will back
         torn = link._client.socket()  # without a goodbye
         assert torn is not None
         cast(socket.socket, torn).shutdown(socket.SHUT_RDWR)
@@ -290,7 +292,7 @@ def test_a_last_will_speaks_only_where_its_gate_may(club: Club) -> None:
     link.close()
 
 
-def test_who_shows_no_certificate_or_a_strangers_or_a_revoked_one_does_not_get_in(
+def test_without_a_certificate_or_with_a_foreign_or_revoked_one_nobody_gets_in(
     club: Club, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger")
@@ -311,7 +313,7 @@ def comes_in(club: Club, identity: Identity, port: int, client_id: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["gate-1", "maguey-hub", "maguey-hub-maguey"])
-def test_which_listener_opens_is_a_matter_of_the_authority_never_of_the_name(club: Club, name: str) -> None:
+def test_the_authority_and_never_the_name_decides_which_listener_opens(club: Club, name: str) -> None:
     ours, the_hubs = club.authority.issue(name, "of-a-gate"), club.hub_authority.issue(name, "of-the-hub")
     another = club.authority.folder / "another"
     self_made = Authority(another, "Maguey test hub authority").issue(name)
@@ -331,7 +333,7 @@ def test_no_gate_takes_the_hubs_session_whatever_its_name(club: Club, duty: str,
     hub = Client(club.authority, identity, club.hub_port, wanted).connected()
     hub.hear(OURS.scans())
     name = wanted.replace("/", "-")
-    # by its certificate, which the enrolment refuses as well, and by what it calls itself
+    # one has the name in its certificate, which enrolment refuses as well; one only calls itself that
     gates = [Client(club.authority, club.authority.issue(name), club.broker.port, wanted.replace("/", slash))]
     gates += [Client(club.authority, club.authority.issue("gate-1"), club.broker.port, wanted)]
     for gate in gates:
@@ -346,7 +348,7 @@ def test_no_gate_takes_the_hubs_session_whatever_its_name(club: Club, duty: str,
 
 
 @pytest.mark.parametrize("name", ["maguey-hub", "maguey-hub-maguey", "gate-7", "every gate"])
-def test_a_gate_that_is_named_as_the_hub_or_is_in_no_list_may_do_nothing(club: Club, name: str) -> None:
+def test_a_gate_named_like_the_hub_or_not_on_the_list_may_do_nothing(club: Club, name: str) -> None:
     gate = Client(
         club.authority, club.authority.issue(name, "a-namesake"), club.broker.port, name
     ).connected()
@@ -358,7 +360,7 @@ def test_a_gate_that_is_named_as_the_hub_or_is_in_no_list_may_do_nothing(club: C
     gate.close()
 
 
-def test_a_gate_revoked_in_the_night_does_not_get_in_again(club: Club) -> None:
+def test_a_gate_revoked_during_the_night_does_not_get_in_again(club: Club) -> None:
     identity = club.authority.issue("gate-3")
     club.client("gate-3", identity).connected().close()
     club.authority.revoke(identity)
@@ -373,7 +375,7 @@ def test_a_gate_revoked_in_the_night_does_not_get_in_again(club: Club) -> None:
     client.close()
 
 
-def test_nobody_takes_another_gates_place(club: Club) -> None:
+def test_no_gate_takes_over_another_gates_session(club: Club) -> None:
     first = club.client("gate-1").connected()
     first.hear(OURS.ack("gate-1"))
     impostor = Client(club.authority, club.authority.issue("gate-2"), club.broker.port, "gate-1").connected()
@@ -383,7 +385,7 @@ def test_nobody_takes_another_gates_place(club: Club) -> None:
     first.close()
 
 
-def test_two_with_one_certificate_throw_each_other_out(club: Club) -> None:
+def test_two_clients_with_one_certificate_throw_each_other_out(club: Club) -> None:
     identity = club.authority.issue("gate-1")
     first = club.client("gate-1", identity).connected()
     second = Client(club.authority, identity, club.broker.port, "a clone").connected()

@@ -1,6 +1,6 @@
-"""What a gate with a valid certificate can make the broker hold: bounded, whatever it sends and never reads.
+"""A gate with a valid certificate makes the broker hold only so much, whatever it sends and never reads.
 
-Each of these sends far more than is kept. Without its bound each took hundreds of megabytes, some for ever.
+Each attack sends far more than is kept. Without its bound each took hundreds of megabytes, some for ever.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tests.patience import PATIENCE_S
 THIEF, HONEST = "gate-1", "gate-2"
 SCANS = OURS.scans(THIEF)
 MOST_KIB = 100_000
-"""The most the broker may have: ten times what it has when it is idle."""
+"""The most memory the broker may use: ten times what it uses when idle."""
 LARGEST = 256_000
-"""Bytes; a packet of the most the broker takes has little more."""
+"""Bytes; the largest packet the broker takes is little more."""
 SENT = 200
 """Packets of that size: 50 MB."""
 
@@ -46,7 +46,7 @@ def packet(head: int, body: bytes) -> bytes:
 
 
 PROPERTIES = (b"\x26" + text("") + text("")) * (LARGEST // 5)
-"""User properties without a letter: what takes most of the broker's memory for its length."""
+"""Empty user properties, which take the most of the broker's memory for their length."""
 PING = b"\xc0\0"
 
 
@@ -77,7 +77,7 @@ class Mute:
         self.send(first)
 
     def send(self, *packets: bytes) -> None:
-        """As much of them as the broker takes: it ends the connection, or takes no more."""
+        """Send as many of them as the broker takes, until it ends the connection or takes no more."""
         with contextlib.suppress(OSError):
             for one in packets:
                 self._line.sendall(one)
@@ -101,7 +101,7 @@ def publishes_where_it_may_not(club: Club) -> None:
 
 
 def never_releases(club: Club) -> None:
-    """QoS 2: what comes beyond the first hundred is kept for ever, also when the sender has left."""
+    """QoS 2: all beyond the first hundred is kept for ever, even after the sender has left."""
     with contextlib.closing(Mute(club)) as mute:
         mute.send(*(publish(SCANS, 2, which=one, properties=PROPERTIES) for one in range(1, SENT)))
 
@@ -155,7 +155,7 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
         introduces_itself_at_length,
     ],
 )
-def test_the_brokers_memory_stays_bounded_and_the_others_go_on(
+def test_the_brokers_memory_stays_bounded_and_other_clients_go_on(
     club: Club, attack: Callable[[Club], None]
 ) -> None:
     attack(club)

@@ -84,7 +84,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def test_decode_prints_a_line_a_file(picture: Path, tmp_path: Path) -> None:
+def test_decode_prints_a_line_per_file(picture: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.png"
     Image.new("L", (64, 48)).save(empty)
     done = gate("decode", picture, empty)
@@ -95,7 +95,7 @@ def test_decode_prints_a_line_a_file(picture: Path, tmp_path: Path) -> None:
     assert (nothing["codes"], nothing["decoder"]) == ([], None)
 
 
-def test_decode_says_what_is_no_picture_and_goes_on(picture: Path, tmp_path: Path) -> None:
+def test_decode_reports_a_file_that_is_no_picture_and_goes_on(picture: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.png"
     text.write_text("no picture")
     done = gate("decode", text, tmp_path / "nowhere.png", picture)
@@ -133,7 +133,7 @@ def test_scan_with_release_gives_one_pulse(config: Path, picture: Path, tmp_path
     journal.close()
 
 
-def test_scan_of_what_is_no_picture_records_nothing_and_fails(config: Path, tmp_path: Path) -> None:
+def test_scan_of_a_file_that_is_no_picture_records_nothing_and_fails(config: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.png"
     text.write_text("no picture")
     done = gate("scan", "--config", config, text, tmp_path / "nowhere.png")
@@ -142,7 +142,7 @@ def test_scan_of_what_is_no_picture_records_nothing_and_fails(config: Path, tmp_
     assert json.loads(gate("status", "--config", config, "--json").stdout)["journal"]["last_seq"] == 0
 
 
-def test_screens_says_in_words_where_it_cannot_write(tmp_path: Path) -> None:
+def test_screens_explains_where_it_cannot_write(tmp_path: Path) -> None:
     file = tmp_path / "file.png"
     file.write_text("x")
     done = gate("screens", "--out", file / "below")
@@ -168,7 +168,7 @@ def test_screens_draws_every_screen_at_device_size_and_four_times_as_large(tmp_p
             assert (one.size, four.size) == ((128, 64), (512, 256))
 
 
-def test_status_tells_what_needs_attention_and_writes_nothing(config: Path, picture: Path) -> None:
+def test_status_shows_what_needs_attention_and_writes_nothing(config: Path, picture: Path) -> None:
     gate("scan", "--config", config, picture)
     before = sorted((path.name, path.read_bytes()) for path in (config.parent / "state").glob("*.db"))
     done = gate("status", "--config", config, "--json")
@@ -185,7 +185,7 @@ def test_status_tells_what_needs_attention_and_writes_nothing(config: Path, pict
     ("module", "command"),
     [("gate.cli.main", "run"), ("gate.cli.main", "status"), ("sync.cli", "run"), ("hub.cli.main", "ingest")],
 )
-def test_a_wrong_configuration_is_told_whole_and_exits_with_2(
+def test_every_mistake_in_a_configuration_is_reported_and_exits_with_2(
     module: str, command: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "wrong.toml"
@@ -214,7 +214,7 @@ def test_every_command_has_help(module: str, commands: list[str]) -> None:
         assert call(module, command, "--help").returncode == 0
 
 
-def test_a_missing_token_is_told_before_anything_is_started(config: Path) -> None:
+def test_a_missing_token_is_reported_before_anything_is_started(config: Path) -> None:
     done = call("sync.cli", "run", "--config", config)
     assert done.returncode == 2
     assert "hub.token_file" in done.stderr
@@ -245,7 +245,7 @@ class Door:
         raise AssertionError(f"the door ended without saying {words}")
 
     def kill(self) -> None:
-        """For the end of a test, however it ended."""
+        """Kill it at the end of a test, however that ended."""
         self.process.kill()
         self.process.wait()
         if self.process.stderr is not None:
@@ -260,14 +260,14 @@ class Door:
 
 @pytest.fixture
 def doors() -> Iterator[list[Door]]:
-    """Doors put in here do not outlive the test."""
+    """Doors added here do not outlive the test."""
     started: list[Door] = []
     yield started
     for door in started:
         door.kill()
 
 
-def test_a_door_without_camera_screen_and_relay_runs_and_names_each_in_words(
+def test_a_door_without_camera_screen_and_relay_runs_and_explains_each(
     tmp_path: Path, doors: list[Door]
 ) -> None:
     door = Door(write(tmp_path, camera="v4l2", screen="ssd1306", turnstile="gpiozero"))

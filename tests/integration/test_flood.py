@@ -1,7 +1,7 @@
 """One gate floods the production broker beside honest ones; their syncs are real processes (quality 7.1, 19).
 
-How fast the machine is decides nothing: what is waited for is an event, and the beat is held against what the
-flooding gate has sent meanwhile, which takes its time from the same machine.
+The machine's speed decides nothing: the tests wait for events, and measure the beat by what the flooding gate
+has sent meanwhile, which takes its time from the same machine.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Gate:
         return int(beat_ms)
 
     def admits(self, ticket: str) -> bool:
-        """What its door does with a one-time ticket while the hub is silent: admits what nobody has."""
+        """Decide on a one-time ticket as its door does while the hub is silent: it admits an unused one."""
         if self.knows(ticket):
             return False
         with self.journal.turn() as turn:
@@ -114,7 +114,7 @@ class Gate:
 
 
 class Flooder:
-    """A gate with a valid certificate, out of its mind."""
+    """A gate with a valid certificate that floods."""
 
     def __init__(self, club: Club, gate_id: str, batches: list[bytes]) -> None:
         self._client = club.client(gate_id).connected()
@@ -141,7 +141,7 @@ class Flooder:
 
 
 def forged(gate_id: str, count: int) -> list[bytes]:
-    """Batches of admissions that never were: random ones, and some of real tickets."""
+    """Batches of admissions that never happened: random ones, and some of real tickets."""
     source, now = random.Random(3), datetime.now(UTC)
 
     def one(seq: int) -> ScanRecord:
@@ -170,14 +170,14 @@ def gates(club: Club, tmp_path: Path) -> Iterator[list[Gate]]:
 
 
 def who_name(witness: Client, gate_id: str) -> Iterator[str]:
-    """The gates whose status says to all that this one floods, as they come."""
+    """The gates whose status says that this one floods, as their statuses come in."""
     while True:
         status = decode(witness.heard.get(timeout=PATIENCE_S)[1], GateStatus)
         if status.flooding == (gate_id,):
             yield status.gate_id
 
 
-def test_beside_a_gate_that_floods_the_honest_beat_hear_each_other_and_name_it(
+def test_beside_a_flooding_gate_honest_ones_beat_hear_each_other_and_name_it(
     club: Club, gates: list[Gate]
 ) -> None:
     here, there = gates
@@ -190,7 +190,7 @@ def test_beside_a_gate_that_floods_the_honest_beat_hear_each_other_and_name_it(
             gate.until_it_names("gate-3")
         sent_before = {gate.gate_id: (gate.beat_ms(), flooder.sent) for gate in gates}
         for number in range(1, ROUNDS + 1):
-            ticket = code_id(50 * number)  # the flooding gate says that it admitted it, too
+            ticket = code_id(50 * number)  # the flooding gate claims to have admitted it, too
             assert here.admits(ticket)
             there.until_it_knows(ticket)
             assert not there.admits(ticket)
@@ -206,10 +206,10 @@ def test_beside_a_gate_that_floods_the_honest_beat_hear_each_other_and_name_it(
 
 
 @pytest.mark.parametrize(("leaf", "qos"), [("scans", 0), ("status", 1)])
-def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_honest(
+def test_an_excessive_flood_is_not_even_sent_to_honest_gates(
     club: Club, gates: list[Gate], leaf: str, qos: int
 ) -> None:
-    """Held against what is sent meanwhile, as fast as the broker takes it."""
+    """Measured by what is sent meanwhile, as fast as the broker takes it."""
     here, there = gates
     topic = gate_topic(OURS, "gate-3", leaf)
     with RawGate(club.broker.port, "gate-3", club.tls("gate-3")) as flooder:
@@ -226,6 +226,6 @@ def test_what_goes_beyond_all_measure_is_not_even_sent_to_the_honest(
             there.until_a_beat_after(there.beat_ms())
             assert [gate.link().cut_ms for gate in gates] == [0, 0]
         flooder.stop()
-    # who is still listened to is in front of all that: before, up to 300,000 were sent meanwhile
+    # whoever is still listened to is ahead of all that: before the cutoff, up to 300,000 were sent meanwhile
     assert sorted(heard)[ROUNDS // 2] < 10_000
     assert [gate.log().count("flood began") for gate in gates] == [1, 1]

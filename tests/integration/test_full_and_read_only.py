@@ -1,4 +1,4 @@
-"""Disks that take nothing, as real file systems: a full one, a read-only one; quality 7.1, invariant 12."""
+"""A full disk and a read-only one, as real file systems: quality 7.1, invariant 12."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], check=True)
 
     def fill(self) -> None:
-        """To the last byte."""
+        """Fill it to the last byte."""
         with (self.folder / "ballast").open("wb", buffering=0) as file:
             for size in (1 << 20, 4096, 1):
                 with contextlib.suppress(OSError):
@@ -78,7 +78,7 @@ def shown(bench: Bench) -> tuple[Part, Step]:
 
 
 def fill_up(bench: Bench, disk: Disk) -> int:
-    """Fill the disk and scan until the journal's log has no room left either; the guest who is not let in."""
+    """Fill the disk and scan until the journal's log has no room left; the guest who is not let in."""
     disk.fill()
     for n in range(1, 50):
         if isinstance(bench.show(code_id(n), seconds=0.2), Notice):
@@ -98,7 +98,7 @@ def test_on_a_full_disk_nobody_is_admitted_and_the_screen_says_why(bench: Bench,
     assert shown(bench) == (Part.JOURNAL, Step.DISK_FULL)
 
 
-def test_when_there_is_room_again_the_door_goes_on_by_itself(bench: Bench, disk: Disk) -> None:
+def test_once_there_is_room_again_the_door_carries_on_by_itself(bench: Bench, disk: Disk) -> None:
     refused = fill_up(bench, disk)
     before = bench.records()
     disk.free()

@@ -1,7 +1,7 @@
-"""A hub, or something in its place, that would hold the gate's only fetcher for ever, or fill its memory.
+"""A hub, or an impostor, that tries to hold the gate's only fetcher for ever, or to fill its memory.
 
-A real server on a socket: every attack sends as long as anybody listens. How it ends is shown by the error
-and by the bytes it got rid of; time is a clock that goes on by itself, a second with each look at it.
+A real server on a socket: every attack sends as long as anybody listens. The error and the number of bytes
+sent show how it ends; the clock advances by a second each time it is read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.patience import PATIENCE_S
 
 CONFIG = encode(GateConfig(gate_id="gate-1", gate_name="GATE", venue="maguey", events=()))
 BUFFERS = 16 * 1024 * 1024
-"""More than two sockets hold between a sender and a reader who reads nothing."""
+"""More than two sockets hold between a sender and a client that reads nothing."""
 OK = b"HTTP/1.1 200 OK\r\n"
 PACKED = OK + b"Content-Encoding: gzip\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -44,14 +44,14 @@ Script = Callable[[], Iterable[bytes]]
 
 
 class HostileHub:
-    """Says to everybody who asks what its script says, until they hang up."""
+    """Answers every request with what its script says, until the client hangs up."""
 
     def __init__(self, checks: ssl.SSLContext | None = None) -> None:
         self.script: Script = lambda: ()
         self.sent = 0
         self.calls = 0
         self.stays = False
-        """Says nothing more at the end, and does not hang up either."""
+        """At the end it says nothing more, but does not hang up either."""
         self._checks = checks
         self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -91,7 +91,7 @@ class HostileHub:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried without a wait."""
+    """Retries happen without a wait."""
     monkeypatch.setattr(session, "RETRY", session.RETRY.new(backoff_factor=0))
 
 
@@ -103,7 +103,7 @@ def hub() -> Iterator[HostileHub]:
 
 
 class Client(HubClient):
-    """A gate whose clock goes on by a second with each look at it."""
+    """A gate whose clock advances by a second each time it is read."""
 
     def __init__(self, hub: HostileHub, folder: Path, step_s: float = 1.0, ca_file: str = "") -> None:
         ticks = itertools.count(step=step_s)
@@ -128,7 +128,7 @@ def in_chunk(text: bytes, extension: bytes = b"") -> bytes:
 
 
 def opened(text: bytes) -> bytes:
-    """Packed, and not yet at its end."""
+    """Compressed, and not yet at its end."""
     pack = zlib.compressobj(wbits=31)
     return pack.compress(text) + pack.flush(zlib.Z_FULL_FLUSH)
 
@@ -182,7 +182,7 @@ def test_no_answer_takes_more_than_its_seconds_and_bytes(
 @pytest.mark.parametrize(
     "name", ["100 Continue", "empty blocks", "a drip of the body", "headers without an end"]
 )
-def test_nor_does_one_over_tls(tmp_path: Path, name: str) -> None:
+def test_no_answer_over_tls_takes_more_than_its_seconds_and_bytes(tmp_path: Path, name: str) -> None:
     authority = Authority(tmp_path)
     web = authority.issue("127.0.0.1", file="web", address="127.0.0.1")
     checks = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -195,7 +195,7 @@ def test_nor_does_one_over_tls(tmp_path: Path, name: str) -> None:
 
 
 def test_a_body_that_goes_on_after_its_end_is_not_kept(hub: HostileHub, tmp_path: Path) -> None:
-    """The library keeps all of it, beside the body."""
+    """The library would keep all of it beside the body."""
     hub.script = endless(PACKED + LENGTH + gzip.compress(CONFIG), ZEROS, times=3_000)
     before = peak_kb()
     with pytest.raises(FetchError, match="after the end"):
@@ -208,8 +208,8 @@ def peak_kb() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-def test_a_download_is_not_gone_on_with_for_ever(hub: HostileHub, tmp_path: Path) -> None:
-    """Each connection brings a byte, and says that there are more."""
+def test_a_download_is_not_resumed_for_ever(hub: HostileHub, tmp_path: Path) -> None:
+    """Each connection delivers one byte and says that there are more."""
     began = OK + b'ETag: "a"\r\nContent-Length: 1000000\r\n\r\n{'
 
     def rest() -> Iterator[bytes]:
@@ -223,7 +223,7 @@ def test_a_download_is_not_gone_on_with_for_ever(hub: HostileHub, tmp_path: Path
     assert 2 < hub.calls < 1000
 
 
-def test_a_hub_that_says_nothing_is_given_up(
+def test_a_request_to_a_silent_hub_is_given_up(
     hub: HostileHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot, "READ_S", 0.05)
@@ -234,7 +234,7 @@ def test_a_hub_that_says_nothing_is_given_up(
             Client(hub, tmp_path).config()
 
 
-def test_a_handshake_of_drips_is_given_up(
+def test_a_handshake_that_drips_is_given_up(
     hub: HostileHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "CONNECT_S", 0.2)
@@ -252,7 +252,7 @@ def test_a_handshake_of_drips_is_given_up(
         client.config()
 
 
-def test_no_cookie_is_kept_and_no_proxy_of_the_environment_is_asked(
+def test_no_cookie_is_kept_and_no_proxy_from_the_environment_is_used(
     hub: HostileHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -263,7 +263,7 @@ def test_no_cookie_is_kept_and_no_proxy_of_the_environment_is_asked(
     assert len(client._session.cookies) == 0
 
 
-def test_the_fetcher_goes_on_turning_for_the_watchdog_and_asks_again(hub: HostileHub, tmp_path: Path) -> None:
+def test_the_fetcher_keeps_turning_for_the_watchdog_and_asks_again(hub: HostileHub, tmp_path: Path) -> None:
     answered, asked = threading.Event(), threading.Event()
     client = Client(hub, tmp_path, step_s=0.0)
 
@@ -285,7 +285,7 @@ def test_the_fetcher_goes_on_turning_for_the_watchdog_and_asks_again(hub: Hostil
     fetcher.close()
 
 
-def test_a_look_up_that_takes_long_is_not_taken_for_a_dead_thread(
+def test_a_slow_lookup_is_not_mistaken_for_a_dead_thread(
     hub: HostileHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking, go_on = threading.Event(), threading.Event()
@@ -332,7 +332,7 @@ PLACES = st.lists(st.integers(0, 5000), max_size=12)
     sends=PLACES,
     spoil=st.none() | st.tuples(st.integers(0, 5000), st.sampled_from(["cut", "drop", "double", "junk"])),
 )
-def test_a_night_arrives_whole_in_whatever_pieces_or_not_at_all(
+def test_a_night_arrives_whole_or_not_at_all_in_whatever_pieces(
     honest: tuple[HostileHub, Client],
     packed: bool,
     chunks: list[int] | None,

@@ -1,7 +1,7 @@
-"""A claim on its whole way: the door's end of the socket, a real `maguey-sync`, a real broker, and a hub.
+"""A claim from end to end: the door's end of the socket, a real `maguey-sync`, a real broker, and a hub.
 
-Whatever is dead or stuck behind the socket costs the door its own time-out at most, and what is known to
-be dead not even that. Where "at once" is to be shown, the door is given an hour: it would wait for it.
+Whatever is dead or stuck behind the socket costs the door its own time-out at most, and what is known to be
+dead costs not even that. Where "at once" is to be shown, the door's time-out is an hour, and it would wait.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ sqlite3.connect = lambda *where, **how: connect(*where, **(how | {"timeout": 360
 from sync.cli import main
 main()
 """)  # fmt: skip
-"""A sync that waits so long for a cache that somebody else writes to."""
+"""A sync that waits an hour for a cache that somebody else is writing."""
 
 
 class Hub:
@@ -121,20 +121,20 @@ class Gate:
         return self.reader.link(self._clock.now())
 
     def since_beat_ms(self) -> int:
-        """How long ago sync last wrote how the link is; it does every second."""
+        """How long ago sync last wrote the state of the link, which it does every second."""
         with contextlib.closing(sqlite3.connect(self.folder / "cache.db")) as db:
             ((beat_ms,),) = db.execute("select json_extract(row, '$.beat_ms') from link").fetchall()
         return self._clock.now().monotonic_ms - int(beat_ms)
 
     def door(self, timeout_s: float) -> Hotline:
-        """Its `ask` asks whatever the link is like; whether the door would, `is_up` says."""
+        """Its `ask` asks whatever state the link is in; `is_up` says whether the door would ask."""
         return Hotline(self.folder / "run" / "sync.sock", timeout_s, self._clock)
 
     def await_true(self, condition: Callable[[], bool], what: str) -> None:
         until(condition, lambda: f"never: {what}. {(self.folder / 'sync.log').read_text()[-2000:]}")
 
     def answered(self) -> None:
-        """Wait until the hub has answered a probe after now, by sync's account."""
+        """Wait until the hub has answered a probe from now on, as sync reports it."""
         since = self._clock.now().monotonic_ms
         self.await_true(lambda: (self.link().answered_ms or 0) > since, "an answered probe")
 
@@ -177,7 +177,7 @@ def granted(number: int) -> Grant:
     return Grant(scan_id=f"scan-{number}", answer="granted")
 
 
-def test_a_claim_is_granted_an_unused_one_given_back_and_a_reply_carried(gate: Gate, hub: Hub) -> None:
+def test_a_claim_is_granted_an_unused_one_returned_and_a_reply_carried(gate: Gate, hub: Hub) -> None:
     gate.answered()
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
@@ -192,7 +192,7 @@ def test_a_claim_is_granted_an_unused_one_given_back_and_a_reply_carried(gate: G
     door.close()
 
 
-def test_a_killed_sync_is_known_at_once_and_a_new_one_takes_the_line_up(gate: Gate) -> None:
+def test_a_killed_sync_is_noticed_at_once_and_a_new_one_takes_over(gate: Gate) -> None:
     gate.answered()
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
@@ -205,7 +205,7 @@ def test_a_killed_sync_is_known_at_once_and_a_new_one_takes_the_line_up(gate: Ga
     door.close()
 
 
-def test_a_sync_that_stands_still_costs_one_time_out_and_is_asked_again_when_it_goes_on(gate: Gate) -> None:
+def test_a_stopped_sync_costs_one_time_out_and_is_asked_again_when_it_resumes(gate: Gate) -> None:
     gate.answered()
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
@@ -226,7 +226,7 @@ def test_without_a_broker_a_claim_is_turned_down_at_once(gate: Gate, broker: Mos
     door = gate.door(AN_HOUR)
     assert door.ask(a_claim(1)) == granted(1)
     broker.kill()
-    gate.await_true(lambda: gate.link().cut_ms != 0, "the broker's end, in sync's account")
+    gate.await_true(lambda: gate.link().cut_ms != 0, "sync's report that the broker is gone")
     assert door.ask(a_claim(2)) is None
     door.close()
 

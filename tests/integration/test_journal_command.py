@@ -1,4 +1,4 @@
-"""`maguey-gate journal`: what there is of history, and going on without what is lost."""
+"""`maguey-gate journal` shows what history there is, and accepts the loss of some."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def journal(config: Path) -> Path:
     return path
 
 
-def test_a_sound_journal_is_told_of(config: Path, journal: Path) -> None:
+def test_a_sound_journal_is_described(config: Path, journal: Path) -> None:
     done = gate("journal", "--config", config)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["epoch epoch-1, 0 records", "history: complete, or its loss accepted"]
@@ -36,7 +36,7 @@ def test_a_command_leaves_a_damaged_journal_to_the_door(config: Path, journal: P
     assert journal.read_bytes() == before
 
 
-def test_lost_history_is_said_until_somebody_accepts_it(config: Path, journal: Path) -> None:
+def test_lost_history_is_reported_until_somebody_accepts_it(config: Path, journal: Path) -> None:
     zero_page(journal, root_of(journal, "meta"))
     opening(journal.parent).open().close()
     done = gate("journal", "--config", config)

@@ -1,4 +1,4 @@
-"""The door killed at every single statement between decode and screen: quality 7.1, invariants 6 and 11.
+"""The door is killed at every statement between decode and screen: quality 7.1, invariants 6 and 11.
 
 Each time a real process is killed with SIGKILL in the middle of one step of the door's loop, and
 the gate is started again on what that left on the disk.
@@ -33,7 +33,7 @@ BLIND = Rules(sensor=False)
 
 
 class Relay(RecordingTurnstile):
-    """Every pulse is written down at once, with how many admissions were on the disk when it was given."""
+    """Records every pulse at once, with how many admissions were on the disk when it was given."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -90,7 +90,7 @@ def nobody_walks(bench: Bench) -> None:
 
 
 def in_a_process(folder: Path, rules: Rules, scene: Scene, fatal: int | None) -> list[int]:
-    """Play a scene up to its last step, which is cut short; where cutting it matters, if it is not."""
+    """Play a scene and kill it in its last step, at statement `fatal`; if None, find where a kill matters."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -159,7 +159,7 @@ def the_promise_holds(folder: Path, at: int) -> list[ScanRecord]:
         (nobody_walks, SENSOR),
     ],
 )
-def test_killed_at_any_statement_the_door_never_admits_twice_nor_pulses_without_a_commit(
+def test_killed_at_any_statement_the_door_never_admits_twice_or_pulses_uncommitted(
     tmp_path: Path, scene: Scene, rules: Rules
 ) -> None:
     seen = lean(killed_at_each, tmp_path, scene, rules)
@@ -171,7 +171,7 @@ def test_killed_at_any_statement_the_door_never_admits_twice_nor_pulses_without_
 
 
 def killed_at_each(place: Path, scene: Scene, rules: Rules) -> set[tuple[str, ...]]:
-    """The reasons of what is recorded afterwards, in every case there was."""
+    """The reasons of what is recorded afterwards, over all cases."""
     folders = Folders(place)
     fatals = in_a_process(folders.copy(), rules, scene, None)
     assert fatals
@@ -191,12 +191,12 @@ def staff_closes_the_gate(bench: Bench) -> None:
     staff.send(staff.sealed("close"))
 
 
-def test_killed_anywhere_in_an_order_the_gate_is_afterwards_what_its_record_says(tmp_path: Path) -> None:
+def test_killed_anywhere_in_an_order_the_gate_afterwards_is_as_recorded(tmp_path: Path) -> None:
     assert lean(killed_in_an_order, tmp_path) == {(Way.NORMAL, False), (Way.CLOSED, True)}
 
 
 def killed_in_an_order(place: Path) -> set[tuple[Way, bool]]:
-    """How the gate's way is after the restart, and whether that is recorded, in every case there was."""
+    """The gate's way after the restart, and whether that is recorded, over all cases."""
     folders = Folders(place)
     seen: set[tuple[Way, bool]] = set()
     for fatal in in_a_process(folders.copy(), SENSOR, staff_closes_the_gate, None):

@@ -29,7 +29,7 @@ from tests.lean import lean
 GUESTS = 3
 STEPS = {module.__file__ for module in (opening, salvage, journal)}
 READING = {"_read_all", "_keep", "_keep_row", "_keep_note", "_pages", "_chunks"}
-"""Row by row, into a file that nobody knows yet: being killed at one is like being killed at another."""
+"""They work row by row on a file that nobody uses yet: a kill at one row is like a kill at any other."""
 
 
 def an_opening(folder: Path) -> JournalOpener:
@@ -54,19 +54,19 @@ def a_night(folder: Path) -> Journal:
 
 
 def index_lost(folder: Path) -> None:
-    """Nothing is missing: the numbering goes on."""
+    """Nothing is missing, so the numbering continues."""
     a_night(folder).close()
     zero_page(folder / "journal.db", root_of(folder / "journal.db", "scans_of_a_code"))
 
 
 def notes_lost(folder: Path) -> None:
-    """What the numbering was is not known: a new epoch."""
+    """The numbering is lost, so a new epoch begins."""
     a_night(folder).close()
     zero_page(folder / "journal.db", root_of(folder / "journal.db", "meta"))
 
 
 def log_spoiled(folder: Path) -> None:
-    """Everything is in the write-ahead log of a crash, and SQLite would forget it."""
+    """Everything is in the write-ahead log left by a crash, and SQLite would discard it."""
     made = a_night(folder)
     files = {end: (folder / f"journal.db{end}").read_bytes() for end in ("", "-wal")}
     made.close()
@@ -78,7 +78,7 @@ def log_spoiled(folder: Path) -> None:
 
 
 def deleted_under_the_door(folder: Path) -> None:
-    """The door had put its own copy beside; what was put in the journal's place is another's."""
+    """The door saved its own copy beside it; what was put in the journal's place is somebody else's."""
     made = a_night(folder)
     (folder / "journal.db").unlink()
     an_opening(folder).close_journal(made)
@@ -90,7 +90,7 @@ def is_a_step(code: CodeType) -> bool:
 
 
 def opened_in_a_process(folder: Path, fatal: int | None) -> list[int]:
-    """Open the journal, cut short; where cutting it matters, if it is not."""
+    """Open the journal and be killed at `fatal`; if None, find where a kill matters."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -121,7 +121,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("damage", [index_lost, notes_lost, log_spoiled, deleted_under_the_door])
-def test_killed_at_any_step_and_once_more_nothing_is_lost(
+def test_a_salvage_killed_at_any_step_and_then_once_more_loses_nothing(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     places, again = lean(killed_at_each_twice, tmp_path, damage)
@@ -130,9 +130,9 @@ def test_killed_at_any_step_and_once_more_nothing_is_lost(
 
 
 def killed_at_each_twice(tmp_path: Path, damage: Callable[[Path], None]) -> tuple[int, int]:
-    """At how many places the first opening was cut short, and at how many different ones the second.
+    """At how many places the first opening was killed, and at how many different ones the second.
 
-    Each time the second is cut short at the next of its own places, in turn.
+    Each time the second is killed at the next of its own places, in turn.
     """
     second: set[int] = set()
     damage(tmp_path / "damaged")

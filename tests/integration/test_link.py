@@ -24,7 +24,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 class Listener:
-    """A link and what it has told."""
+    """A link and the events it reported."""
 
     def __init__(self, port: int, client_id: str, *topics: str) -> None:
         self.told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
@@ -55,13 +55,13 @@ def test_a_broker_that_is_killed_is_noticed(broker: Mosquitto) -> None:
     listener.link.close()
 
 
-def test_a_broker_that_is_not_there_is_lost_and_raises_nothing() -> None:
+def test_a_missing_broker_is_reported_as_disconnected_and_raises_nothing() -> None:
     listener = Listener(free_port(), "gate-1")
     assert isinstance(listener.next(), Disconnected)
     listener.link.close()
 
 
-def test_a_gate_that_vanishes_is_told_by_its_will_and_one_that_leaves_says_so(broker: Mosquitto) -> None:
+def test_a_gate_that_vanishes_leaves_its_will_and_one_that_leaves_says_so(broker: Mosquitto) -> None:
     watcher = Listener(broker.port, "watcher", WILL[0])
     assert watcher.next() == Connected()
     gate = Listener(broker.port, "gate-1")
@@ -76,8 +76,8 @@ def test_a_gate_that_vanishes_is_told_by_its_will_and_one_that_leaves_says_so(br
     watcher.link.close()
 
 
-def test_who_is_put_out_by_a_namesake_is_told_so_by_the_broker() -> None:
-    """Mosquitto 2.0 says nothing and closes; others, as MQTT 5 has it, give the reason."""
+def test_the_broker_says_that_a_namesake_took_the_session_over() -> None:
+    """Mosquitto 2.0 only closes the connection; others give the reason, as MQTT 5 has it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         listener = Listener(server.getsockname()[1], "gate-1")
         line, _ = server.accept()
@@ -92,7 +92,7 @@ def test_who_is_put_out_by_a_namesake_is_told_so_by_the_broker() -> None:
     listener.link.close()
 
 
-def test_tls_files_that_cannot_be_used_are_told_in_words(tmp_path: Path) -> None:
+def test_tls_files_that_cannot_be_used_are_explained(tmp_path: Path) -> None:
     broken = tmp_path / "ca.pem"
     broken.write_text("no certificate")
     broker = BrokerAddress(host="127.0.0.1", port=1, ca_file=str(broken))
@@ -111,7 +111,7 @@ def test_the_links_own_loop_counts_its_turns_for_the_watchdog(broker: Mosquitto)
     there.link.close()
 
 
-def test_what_was_there_before_is_known_from_what_is_new(broker: Mosquitto) -> None:
+def test_retained_messages_are_told_apart_from_new_ones(broker: Mosquitto) -> None:
     here, witness = Listener(broker.port, "gate-1"), Listener(broker.port, "gate-2", "a/#")
     assert (here.next(), witness.next()) == (Connected(), Connected())
     here.link.publish("a/b", b"old", retain=True)

@@ -20,7 +20,7 @@ from tests.patience import PATIENCE_S
 
 @pytest.fixture(scope="module")
 def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
-    """One evening for all tests of this file: whatever was killed in the one before, the next goes on."""
+    """One evening for all tests of this file: each continues with whatever the one before has killed."""
     with open_club(tmp_path_factory.mktemp("evening") / "club", print) as club:
         yield club
 
@@ -33,7 +33,7 @@ def unseen(club: Club) -> Iterator[Ticket]:
 
 @pytest.fixture
 def queue(club: Club, unseen: Iterator[Ticket]) -> Queue:
-    """Who comes in this test, and what is recorded of them."""
+    """Who comes in this test, and what is recorded about them."""
     await_true(lambda: all(gate.status().online for gate in club.gates), PATIENCE_S, "all online", club)
     await_true(lambda: not any(map(_held_up, club.gates)), PATIENCE_S, "nobody at the doors", club)
     return Queue(club, unseen)
@@ -105,7 +105,7 @@ def checked_in(club: Club) -> set[str]:
 
 
 @pytest.mark.parametrize("victim", ["hub", "broker", "sync", "postgres", "web"])
-def test_kill_nine_of_any_part_beyond_the_door_loses_nothing_and_doubles_nothing(
+def test_killing_any_part_but_the_door_loses_nothing_and_doubles_nothing(
     club: Club, queue: Queue, victim: str
 ) -> None:
     queue.come(8)
@@ -171,7 +171,7 @@ def test_a_gate_that_starts_without_broker_and_hub_runs_says_so_and_catches_up(
 
 def test_each_admission_gave_one_pulse_and_no_refusal_did(club: Club, queue: Queue) -> None:
     for gate in club.gates:
-        gate.pulses(), gate.scans()  # those of the tests before
+        gate.pulses(), gate.scans()  # skip those of earlier tests
     queue.come(6)
     queue.scanned()
     queue.show(next(t for t in club.night.tickets if t.status == "cancelled"), 0)
@@ -196,7 +196,7 @@ def test_each_admission_gave_one_pulse_and_no_refusal_did(club: Club, queue: Que
 
 
 def _has_heard_of(gate: GateBox, ticket: Ticket) -> bool:
-    """Whether this gate needs nobody to know that somebody entered with it."""
+    """Whether this gate knows by itself that somebody entered with it."""
     here = any(record.subject_id == ticket.subject_id for record in gate.records())
     with contextlib.closing(CacheReader(gate.folder / "state" / "cache.db")) as cache:
         return here or bool(cache.find(code_hash(ticket.code)).peers)

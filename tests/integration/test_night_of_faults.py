@@ -2,7 +2,7 @@
 
 40 one-time tickets (200) are held up at all gates at once. Meanwhile Mosquitto, Postgres and the hub are
 killed and started again, lines are cut, slowed and made deaf in one direction, processes are stopped and
-go on. Then everything heals, and invariants 1 to 9 of the quality document are asked for in SQL.
+resumed. Then everything heals, and SQL checks invariants 1 to 9 of the quality document.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SEED = 20261121
 
 
 class Night:
-    """The club, the lines its gates hang on, and who comes when."""
+    """The club, the lines between its gates and the servers, and who comes when."""
 
     def __init__(self, club: Club, lines: dict[tuple[str, int], Proxy]) -> None:
         self.club = club
@@ -155,7 +155,7 @@ def _let_come(night: Night, turns: Sequence[Sequence[tuple[int, Ticket]]]) -> No
     for turn in turns:
         for gate, ticket in turn:
             night.club.gates[gate].present_file(night.picture(ticket))
-    # asked anew each time: the gate that was quickest when the guests came may be the one that is stopped
+    # chosen each time: the gate that was quickest when the guests came may be the one that is stopped
     await_true(lambda: min(map(_waiting, night.club.gates)) < 5, PATIENCE_S, "guests answered", night.club)
 
 
@@ -185,7 +185,7 @@ def _are_in_sync(club: Club) -> bool:
 
 
 ASKED = parse_queries((Path(__file__).parent / "invariants.sql").read_text())
-"""Each gives the rows that break an invariant; `views` is what they ask."""
+"""Each gives the rows that break an invariant; `views` is what they read."""
 
 
 def broken(night: Night) -> dict[str, list[tuple[object, ...]]]:
@@ -200,7 +200,7 @@ def broken(night: Night) -> dict[str, list[tuple[object, ...]]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-def test_a_night_of_faults_loses_nothing_and_admits_nobody_unseen(night: Night) -> None:
+def test_a_night_of_faults_loses_nothing_and_admits_nobody_unrecorded(night: Night) -> None:
     play(night)
     quiet(night)
     assert broken(night) == {}

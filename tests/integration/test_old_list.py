@@ -26,7 +26,7 @@ def club(tmp_path: Path) -> Iterator[Club]:
 
 
 def show(club: Club, ticket: Ticket) -> ScanRecord:
-    """What becomes of it."""
+    """Show the ticket; return its record."""
     gate = club.gates[0]
     before = len(gate.records())
     gate.present(phone(ticket.printed, Random(5)))
@@ -35,7 +35,7 @@ def show(club: Club, ticket: Ticket) -> ScanRecord:
 
 
 def is_answered(gate: GateBox, since_ms: int) -> bool:
-    """Whether the hub answers what claims go through."""
+    """Whether the hub answers on the line that claims use."""
     with contextlib.closing(CacheReader(gate.folder / "state" / "cache.db")) as cache:
         return (cache.link(SystemClock().now()).answered_ms or 0) > since_ms
 
@@ -47,7 +47,7 @@ def tonight(club: Club) -> EventStatus:
 
 
 def hubs_view(club: Club) -> tuple[str, Mapping[str, str]]:
-    """How the gate's list is, and what its status says of it."""
+    """The state of the gate's list, as the hub sees it, and what the gate's status says of it."""
     with psycopg.connect(club.dsn) as db:
         (state, parts), *_ = db.execute(
             "select n.state, h.parts from gate_nights n join gate_health h using (gate_id)"
@@ -56,7 +56,7 @@ def hubs_view(club: Club) -> tuple[str, Mapping[str, str]]:
     return str(state), parts or {}
 
 
-def test_a_gate_that_was_restarted_without_the_hubs_web_side_knows_that_its_list_is_behind(
+def test_a_gate_restarted_without_the_hubs_web_side_knows_its_list_is_behind(
     club: Club,
 ) -> None:
     gate = club.gates[0]
@@ -72,10 +72,10 @@ def test_a_gate_that_was_restarted_without_the_hubs_web_side_knows_that_its_list
     killed_ms = SystemClock().now().monotonic_ms
     gate.sync.start()
     await_true(lambda: bool(tonight(club).missing), PATIENCE_S, "known to be behind", club)
-    await_true(lambda: gate.status().online, PATIENCE_S, "online, for all that", club)
+    await_true(lambda: gate.status().online, PATIENCE_S, "online all the same", club)
     await_true(lambda: is_answered(gate, killed_ms), PATIENCE_S, "claims are answered", club)
     assert any("BEHIND" in problem for problem in gate.status().problems)
-    # the hub was asked; where its answer was too late, it is asked with the next one
+    # the hub is asked; if its answer comes too late, the next scan asks again
     records = (show(club, one) for one in asked)
     record = next(one for one in records if one.reason is not Reason.FIRST_ENTRY)
     assert (record.reason, record.flags) == (Reason.CANCELLED, ())

@@ -1,7 +1,7 @@
-"""How many photographs the cascade reads, beside each of its decoders alone (quality 7.3).
+"""How many photographs the cascade reads, compared with each of its decoders alone (quality 7.3).
 
-Prints a table. Fails where the cascade reads fewer than zxing-cpp alone,
-and where anything is read in a picture that holds no code.
+Prints a table. Fails if the cascade reads fewer than zxing-cpp alone,
+or if anything is read in a picture that holds no code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PICTURES = (".png", ".jpg", ".webp")
 CATEGORIES = [f"qrcode-{number}" for number in range(1, 7)]
 NOTHING_THERE = ["falsepositives-1", "falsepositives-2"]
 CHARSETS = ("utf-8", "cp932", "gb18030", "latin-1")
-"""The expected texts are Unicode, a decoder gives bytes: what these codes are written in."""
+"""The encodings of these codes: the expected texts are Unicode, and a decoder gives bytes."""
 
 Reader = Callable[[Grey], list[bytes]]
 
@@ -144,7 +144,7 @@ def test_reads_at_least_what_each_decoder_reads_alone(
 
 
 @pytest.mark.parametrize("category", NOTHING_THERE)
-def test_nothing_is_read_where_no_code_is(category: str) -> None:
+def test_nothing_is_read_where_there_is_no_code(category: str) -> None:
     for path in _pictures(shared(f"qr-photos/{category}")):
         grey = load_picture(path)
         for effort in Effort:
@@ -152,7 +152,7 @@ def test_nothing_is_read_where_no_code_is(category: str) -> None:
 
 
 @pytest.mark.parametrize("category", ["microqrcode-1", "qrcode-7"])
-def test_micro_qr_and_parts_of_sequences_are_not_ours(category: str) -> None:
+def test_micro_qr_and_parts_of_sequences_are_not_read(category: str) -> None:
     for path in _pictures(shared(f"qr-photos/{category}")):
         assert read_codes(load_picture(path)).found == (), path.name
 

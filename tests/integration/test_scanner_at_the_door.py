@@ -95,7 +95,7 @@ def await_scans(door: Door, wanted: list[tuple[str, str]]) -> None:
 
 
 def test_what_a_scanner_sends_opens_the_turnstile_once(door: Door, line: Line, tmp_path: Path) -> None:
-    door.step()  # what was sent before it is opened is nobody's who stands here now
+    door.step()  # what was sent before the line was opened belongs to nobody who stands here now
     line.send("]Q1" + signed() + "\r\n")
     await_scans(door, [("scanner", "first_entry")])
     line.send(code_id(2).lower() + "\t")
@@ -103,7 +103,7 @@ def test_what_a_scanner_sends_opens_the_turnstile_once(door: Door, line: Line, t
     until(lambda: states(tmp_path) == [1, 0, 1, 0], lambda: str(states(tmp_path)))
 
 
-def test_doctor_tries_it(config: GateFile, line: Line) -> None:
+def test_doctor_checks_the_scanner(config: GateFile, line: Line) -> None:
     (found,) = dict(bootstrap.device_checks(config, is_running=False))["scanner"]()
     assert (found.check, found.level) == ("scanner", Severity.OK)
     gone = msgspec.structs.replace(config.scanner, device="/dev/serial/by-id/gone")

@@ -35,7 +35,7 @@ def eavesdropper(port: int, heard: list[bytes]) -> mqtt.Client:
 
 
 def secrets(ticket: Ticket) -> list[bytes]:
-    """What of a ticket must never be found: its id, the id's random part, and its signature."""
+    """The parts of a ticket that must never be found: its id, the id's random part, and its signature."""
     found = [ticket.code, ticket.code.rpartition("-")[2]]
     if ticket.printed.startswith("{"):
         found.append(json.loads(ticket.printed)["signature"])
@@ -60,7 +60,7 @@ def all_looked_at(club: Club) -> bool:
 
 
 def kept_by(gate: GateBox) -> list[Path]:
-    """Every file of a gate but the pictures held up to its camera, which are the tickets themselves."""
+    """Every file of a gate except the pictures held up to its camera, which are the tickets themselves."""
     files = [file for folder in (gate.folder, gate.run) for file in folder.rglob("*") if file.is_file()]
     return [file for file in files if gate.folder / "camera" not in file.parents]
 

@@ -55,7 +55,7 @@ class Hub(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def answer_cut_off(self, length: int) -> None:
-        """As the hub does, but after so many bytes the line breaks. Less than 0: it is broken at once."""
+        """Answer as the hub does, but break the line after so many bytes; if less than 0, at once."""
         if length < 0:
             self.close_connection = True
             return
@@ -72,7 +72,7 @@ class Hub(BaseHTTPRequestHandler):
         self.wfile.write(self.body[start : start + length])
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def client(hub: type[Hub], tmp_path: Path) -> Client:
 
 
 def rows_of(fetched: FetchedFeed) -> list[FeedRow]:
-    """What a snapshot brought, in no order."""
+    """The rows a snapshot brought, in no particular order."""
     assert fetched.spooled is not None
     with contextlib.closing(sqlite3.connect(fetched.spooled.path)) as db:
         texts = [text for table in TABLES for (text,) in db.execute(f"select row from {table}")]
@@ -141,7 +141,7 @@ def test_a_whole_snapshot_arrives_as_it_was_sent(hub: type[Hub], client: Client)
     assert hub.seen == [(path, "Bearer the-token")]
 
 
-def test_what_came_after_a_version_arrives_as_changes(hub: type[Hub], client: Client) -> None:
+def test_what_is_newer_than_a_version_arrives_as_changes(hub: type[Hub], client: Client) -> None:
     changes = (Change(version=6, row=an_admission()), Change(version=7, row=a_table()))
     hub.body = snapshot(changes, since=5)
     assert client.fetch(5).changes == changes
@@ -155,7 +155,7 @@ def test_an_answer_that_is_cut_off_anywhere_is_not_used(hub: type[Hub], client: 
             client.fetch()
 
 
-def test_a_connection_that_breaks_in_the_middle_is_told_in_words(hub: type[Hub], client: Client) -> None:
+def test_a_connection_that_breaks_in_the_middle_is_explained(hub: type[Hub], client: Client) -> None:
     hub.body, hub.claimed = snapshot()[:300], 100_000  # type: ignore[assignment]
     with pytest.raises(FetchError, match="admissions"):
         client.fetch()
@@ -183,7 +183,7 @@ def test_a_row_of_another_event_spoils_the_whole_answer(hub: type[Hub], client: 
         client.fetch(6)
 
 
-def test_what_is_not_used_leaves_nothing_on_the_disk(hub: type[Hub], client: Client) -> None:
+def test_an_answer_that_is_not_used_leaves_nothing_on_the_disk(hub: type[Hub], client: Client) -> None:
     whole = snapshot()
     for body in (whole[:-9], whole[:700], snapshot((*ROWS, an_admission(event_id="event-2")))):
         hub.body = body
@@ -192,13 +192,13 @@ def test_what_is_not_used_leaves_nothing_on_the_disk(hub: type[Hub], client: Cli
         assert list(client.spool.path.parent.iterdir()) == []
 
 
-def test_a_snapshot_may_be_packed(hub: type[Hub], client: Client) -> None:
+def test_a_snapshot_may_be_compressed(hub: type[Hub], client: Client) -> None:
     hub.body, hub.headers_sent = gzip.compress(snapshot()), {"Content-Encoding": "gzip"}
     assert rows_of(client.fetch()) == list(ROWS)
 
 
 @pytest.mark.parametrize("is_packed", [True, False])
-def test_a_download_that_is_cut_goes_on_where_it_stopped(
+def test_an_interrupted_download_resumes_where_it_stopped(
     hub: type[Hub], client: Client, is_packed: bool
 ) -> None:
     many = tuple(an_admission(code_id(number)) for number in range(2_000))
@@ -209,10 +209,12 @@ def test_a_download_that_is_cut_goes_on_where_it_stopped(
     hub.cuts = [third, 0, -1, third, -1, len(hub.body)]
     assert set(rows_of(client.fetch())) == set(many)
     assert hub.cuts == []
-    assert client.waits  # and not one request after another
+    assert client.waits  # it pauses between its requests
 
 
-def test_a_body_that_is_another_by_now_is_not_patched_onto_what_came(hub: type[Hub], client: Client) -> None:
+def test_a_body_that_has_changed_is_not_patched_onto_the_part_received(
+    hub: type[Hub], client: Client
+) -> None:
     hub.body, hub.headers_sent = snapshot(), {"ETag": '"a"'}
     hub.cuts = [300]
 
@@ -226,7 +228,7 @@ def test_a_body_that_is_another_by_now_is_not_patched_onto_what_came(hub: type[H
     assert rows_of(client.fetch()) == [an_event(), an_admission()]
 
 
-def test_a_rest_that_is_altered_is_seen_at_the_end(hub: type[Hub], client: Client) -> None:
+def test_an_altered_rest_is_detected_at_the_end(hub: type[Hub], client: Client) -> None:
     hub.body, hub.headers_sent = snapshot(), {"ETag": '"a"'}
     hub.cuts = [len(hub.body) // 2, 100_000]
 
@@ -239,7 +241,7 @@ def test_a_rest_that_is_altered_is_seen_at_the_end(hub: type[Hub], client: Clien
     assert list(client.spool.path.parent.iterdir()) == []
 
 
-def test_a_line_that_stays_broken_is_given_up(
+def test_a_download_on_a_line_that_stays_broken_is_given_up(
     hub: type[Hub], client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "TRIES", 2)
@@ -311,7 +313,7 @@ def test_a_configuration_without_an_end_is_not_read_to_its_end(hub: type[Hub], c
         client.config()
 
 
-def test_a_gate_that_lacks_very_much_loads_all_of_the_event(
+def test_a_gate_that_lacks_too_much_loads_the_whole_event(
     hub: type[Hub], client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MOST_CHANGES", 1)
@@ -322,7 +324,7 @@ def test_a_gate_that_lacks_very_much_loads_all_of_the_event(
     assert rows_of(fetched) == list(ROWS)
 
 
-def test_one_page_of_very_much_is_not_loaded_but_all_of_the_event(hub: type[Hub], client: Client) -> None:
+def test_if_too_much_would_follow_a_page_the_whole_event_is_loaded(hub: type[Hub], client: Client) -> None:
     page = (Change(version=6, row=an_admission()), Change(version=7, row=a_table()))
     hub.bodies = {
         "since=5&generation=1": snapshot(page, since=5, newest=5 + limits.MOST_CHANGES + 1),
@@ -331,7 +333,7 @@ def test_one_page_of_very_much_is_not_loaded_but_all_of_the_event(hub: type[Hub]
     assert rows_of(client.fetch(5)) == list(ROWS)
 
 
-def test_a_page_tells_how_much_more_there_is(hub: type[Hub], client: Client) -> None:
+def test_a_page_says_how_much_more_there_is(hub: type[Hub], client: Client) -> None:
     page = (Change(version=6, row=an_admission()), Change(version=7, row=a_table()))
     hub.body = snapshot(page, since=5, newest=400)
     fetched = client.fetch(5)
@@ -347,7 +349,7 @@ def test_the_hub_is_not_asked_while_a_snapshot_waits(hub: type[Hub], client: Cli
     assert rows_of(fetched) == list(ROWS)
 
 
-def test_a_disk_that_is_nearly_full_is_told_in_words(hub: type[Hub], client: Client) -> None:
+def test_a_nearly_full_disk_is_explained(hub: type[Hub], client: Client) -> None:
     client.spool = Spool(client.spool.path, free=lambda _folder: 1_000_000)
     hub.body = snapshot()
     with pytest.raises(FetchError, match="nearly full"):
@@ -364,13 +366,13 @@ def test_the_configuration_of_another_gate_is_refused(hub: type[Hub], client: Cl
         client.config()
 
 
-def test_a_configuration_that_breaks_off_is_told_in_words(hub: type[Hub], client: Client) -> None:
+def test_a_configuration_that_breaks_off_is_explained(hub: type[Hub], client: Client) -> None:
     hub.body, hub.claimed = config()[:20], 500  # type: ignore[assignment]
     with pytest.raises(FetchError, match="config"):
         client.config()
 
 
-def test_an_answer_that_is_not_packed_as_it_says_is_told_in_words(hub: type[Hub], client: Client) -> None:
+def test_an_answer_not_compressed_as_it_says_is_explained(hub: type[Hub], client: Client) -> None:
     hub.body, hub.headers_sent = config(), {"Content-Encoding": "gzip"}
     with pytest.raises(FetchError, match="cannot be used"):
         client.config()
@@ -387,7 +389,9 @@ def test_a_redirect_is_not_followed_wherever_it_leads(hub: type[Hub], client: Cl
 
 
 @pytest.mark.parametrize("line", [b'{"t":"admission","code_hash":"\xff"}', b'{"x":' + b"[" * 50_000])
-def test_a_row_that_no_parser_can_read_hides_in_no_count(hub: type[Hub], client: Client, line: bytes) -> None:
+def test_a_row_that_no_parser_can_read_makes_the_count_wrong(
+    hub: type[Hub], client: Client, line: bytes
+) -> None:
     hub.body = snapshot().replace(b"\n", b"\n" + line + b"\n", 1)
     with pytest.raises(FetchError, match="not the 4 rows"):
         client.fetch()
@@ -427,8 +431,8 @@ def test_a_line_that_cannot_be_read_spoils_only_itself(
     assert fetched.unread.startswith(f"1 of 5 lines, first line {place + 2}: ")
 
 
-def test_of_a_line_that_cannot_be_read_the_code_is_kept_out(hub: type[Hub], client: Client) -> None:
-    """A signed code that is not in the list at all would be let in once."""
+def test_the_code_of_an_unreadable_line_is_kept_out(hub: type[Hub], client: Client) -> None:
+    """A signed code that is missing from the list would be let in once."""
     subject = "0f0e0d0c-0b0a-4908-8706-050403020100"
     of = {"t": "admission", "code_hash": code_hash(DOUBTFUL), "subject_id": subject, "event_id": "event-1"}
     hub.body = as_lines(msgspec.json.encode(of | {"kind": "of a later version", "status": "issued"}))
@@ -465,7 +469,7 @@ def test_any_mixture_of_lines_in_any_pieces_gives_those_that_can_be_read(
 def test_a_gate_that_cannot_read_a_change_loads_the_whole_night(
     hub: type[Hub], client: Client, line: bytes
 ) -> None:
-    """Else it would stay behind, also once the change was corrected by the next."""
+    """Otherwise it would stay behind, even once a later change corrected it."""
     hub.bodies = {
         "since=5&generation=1": as_lines(msgspec.json.encode(CHANGES[0]), line, since=5),
         "since=0&generation=1": snapshot(),
@@ -481,9 +485,7 @@ def test_a_hub_that_is_busy_cannot_tell_the_gate_to_wait_for_hours(hub: type[Hub
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_what_the_hub_does_not_give_is_told_apart_from_trouble(
-    hub: type[Hub], client: Client, status: int
-) -> None:
+def test_a_refusal_by_the_hub_is_told_apart_from_trouble(hub: type[Hub], client: Client, status: int) -> None:
     hub.status = status
     with pytest.raises(HubRefused):
         client.fetch()
@@ -499,6 +501,6 @@ def test_a_refusal_says_what_to_do_and_never_shows_the_token(
     assert "the-token" not in str(caught.value)
 
 
-def test_a_hub_that_is_not_there_is_told_in_words() -> None:
+def test_a_missing_hub_is_explained() -> None:
     with pytest.raises(FetchError, match="no answer from the hub"):
         HubClient("http://127.0.0.1:9", "gate-1", "t").config()

@@ -1,8 +1,8 @@
 """Strangers at the gates' port: Mosquitto on the production configuration, behind config/nftables.
 
 The hub's machine and the world are network namespaces. The gates connect with their certificates from
-addresses of their own, and what they say is heard at the hub; the strangers connect and say nothing, which
-costs Mosquitto a place for 90 s each. At the end all of the hub and of two gates is real.
+addresses of their own, and the hub receives what they publish; the strangers connect and send nothing, which
+costs Mosquitto a place for 90 s each. At the end the whole hub and two gates are real.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Client:
 
 
 class Club:
-    """The broker, the hub's ear, and gates."""
+    """The broker, a client that listens in the hub's place, and gates."""
 
     def __init__(
         self, net: Net, broker: Mosquitto, hub_port: int, authority: Authority, hubs: Authority
@@ -106,13 +106,13 @@ class Club:
         self._hub.hear(TOPICS.scans("+"))
 
     def gate(self, name: str, address: str) -> None:
-        """A gate that comes now, from this address."""
+        """Connect a gate now, from this address."""
         self._gates[name] = Client(self.authority, self.authority.issue(name), name)
         with within(self.net.world):
             self._gates[name].connect(self.broker.port, address)
 
     def hears_every_gate(self) -> None:
-        """What each of them says, over the connection it has had all the time."""
+        """Wait until the hub hears each of them, over the connection it has had all the time."""
         for name, gate in self._gates.items():
             self._said += 1
             gate.say(TOPICS.scans(name), b"%d" % self._said)
@@ -160,12 +160,12 @@ def club(machines: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 @pytest.fixture(autouse=True)
 def rules(machines: Net, club: Club, tmp_path: Path) -> None:
-    """The file as it is shipped, loaded anew, with the broker's port and the gates' addresses."""
+    """Reload the file as it is shipped, with the broker's port and the gates' addresses."""
     load_rules(machines, tmp_path, club.broker.port)
 
 
 def load_rules(machines: Net, tmp_path: Path, port: int) -> None:
-    """As a club does, with the broker on this port."""
+    """Load the rules as a club does, with the broker on this port."""
     text = RULES.read_text()
     for shipped, here in (
         ("define broker = 8883", f"define broker = {port}"),
@@ -188,12 +188,12 @@ def refused(machines: Net, *counters: str) -> int:
 
 
 def dropped(machines: Net) -> int:
-    """How many got no answer, because their address comes too often; they call again after 1 s."""
+    """How many got no answer, because their address comes too often; they try again after 1 s."""
     return refused(machines, "too_often", "web_too_often")
 
 
 class Strangers:
-    """Connections without a word."""
+    """Connections that send nothing."""
 
     def __init__(self, machines: Net, port: int) -> None:
         self._machines, self._port = machines, port
@@ -203,7 +203,7 @@ class Strangers:
         self.open = 0
 
     def come(self, addresses: Iterable[str]) -> None:
-        """One from each, and wait until of each it is known whether it was let in."""
+        """Connect once from each, and wait until it is known of each whether it was let in."""
         before = dropped(self._machines)
         with within(self._machines.world):
             for address in addresses:
@@ -244,19 +244,21 @@ def strangers(machines: Net, club: Club) -> Iterator[Strangers]:
     made.close()
 
 
-def test_260_connections_of_one_address_take_8_places_and_no_gates(club: Club, strangers: Strangers) -> None:
+def test_260_connections_from_one_address_take_8_places_and_none_of_a_gate(
+    club: Club, strangers: Strangers
+) -> None:
     club.gate("gate-1", UNNAMED)
     written = club.broker.log.stat().st_size
     strangers.come([STRANGER] * 260)
     assert strangers.open == OF_ADDRESS
     club.hears_every_gate()
-    club.gate("gate-2", "10.77.1.4")  # nobody named it either
+    club.gate("gate-2", "10.77.1.4")  # not named either
     club.gate("gate-3", NAMED)
     club.hears_every_gate()
     assert club.broker.log.stat().st_size - written < 10_000
 
 
-def test_strangers_of_any_number_of_addresses_leave_places_for_the_gates_that_are_named(
+def test_strangers_from_any_number_of_addresses_leave_places_for_named_gates(
     club: Club, strangers: Strangers
 ) -> None:
     strangers.come(f"10.77.1.{100 + number % 50}" for number in range(400))
@@ -292,14 +294,14 @@ class Sink:
 
 
 @pytest.mark.parametrize("address", [STRANGER, NAMED])
-def test_what_an_outage_leaves_to_send_passes_at_once_and_what_no_gate_has_is_held_up(
+def test_an_outages_backlog_passes_at_once_and_more_than_that_is_held_up(
     machines: Net, tmp_path: Path, address: str
 ) -> None:
     with within(machines.hub):
         sink = Sink()
     load_rules(machines, tmp_path, sink.port)
     with contextlib.closing(sink), within(machines.world), socket.socket() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # what is held up goes
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # drop what is held up
         line.settimeout(PATIENCE_S)
         line.bind((address, 0))
         line.connect((HUB, sink.port))
@@ -346,9 +348,9 @@ class Gate:
                 turn.append(record(number, gate_id=self.name, epoch="epoch-1"))
 
     def claim(self, event: str, code: str) -> str:
-        """What the hub answers. A claim that came to it late was given back, so another one is made.
+        """The hub's answer. A claim that reached it late was returned, so another one is made.
 
-        Only once the hub has answered a probe: whoever asks without a pause is taken for a flood.
+        Only once the hub has answered a probe: asking without a pause would count as a flood.
         """
         with contextlib.closing(Hotline(self._folder / "run" / "sync.sock", 2.0, self._clock)) as line:
             while True:
@@ -358,7 +360,7 @@ class Gate:
                 self.answered()
 
     def answered(self) -> None:
-        """Wait until the hub answers it, by a beat that is written only now."""
+        """Wait until the hub has answered the gate, by a beat written after now."""
         since = self._clock.now().monotonic_ms
         until(
             lambda: (self._reader.link(self._clock.now()).answered_ms or 0) > since,
@@ -368,7 +370,7 @@ class Gate:
 
 @contextlib.contextmanager
 def running(folder: Path, module: str, command: str, config: Path) -> Iterator[None]:
-    """A program of ours, where this thread is."""
+    """Run a program of ours in this thread's namespace."""
     words = [sys.executable, "-m", module, command, "--config", str(config)]
     with (folder / "log").open("ab") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
         try:
@@ -395,7 +397,7 @@ def hub_of(club: Club, folder: Path) -> Iterator[World]:
             server.kill()
 
 
-def test_beside_strangers_every_scan_comes_in_every_gate_beats_and_no_ticket_enters_twice(
+def test_beside_strangers_all_scans_arrive_all_gates_beat_and_no_ticket_enters_twice(
     club: Club, strangers: Strangers, tmp_path: Path
 ) -> None:
     with hub_of(club, tmp_path) as world, contextlib.ExitStack() as stack:
@@ -411,7 +413,7 @@ def test_beside_strangers_every_scan_comes_in_every_gate_beats_and_no_ticket_ent
             gate.answered()
         strangers.come([STRANGER] * 260)
         strangers.come(f"10.77.1.{100 + number % 50}" for number in range(400))
-        stack.enter_context(gates[2].running())  # one that comes only now
+        stack.enter_context(gates[2].running())  # connects only now
         for gate in gates:
             gate.answered()
             gate.scan(60)
@@ -428,7 +430,7 @@ def test_beside_strangers_every_scan_comes_in_every_gate_beats_and_no_ticket_ent
             gate.answered()
 
 
-def test_the_web_servers_port_takes_more_and_no_end_of_them(machines: Net) -> None:
+def test_the_web_servers_port_takes_more_but_a_bounded_number(machines: Net) -> None:
     with within(machines.hub):
         server = socket.create_server((HUB, WEB), backlog=500)
     with contextlib.closing(server), contextlib.closing(Strangers(machines, WEB)) as strangers:

@@ -29,7 +29,7 @@ DEEP = [f"{n:x}" + "/a" * 190 for n in range(8_000)]
 MANY = [f"maguey/v1/maguey/admissions/{n:x}/deltas" for n in range(16_000)]
 SHARED = [f"$share/{n:x}/{OURS.scans()}" for n in range(12_000)]
 GROWTH = 1.3
-"""The broker's memory afterwards, at most so many times what it was. Kept, each of these takes it further."""
+"""The broker's memory may grow by this factor at most. If kept, each of these floods would exceed it."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def thief(club: Club) -> Iterator[Client]:
 
 
 def memory_kib(club: Club) -> int:
-    """The most it ever had (proc(5))."""
+    """Peak memory (proc(5))."""
     assert club.broker.process is not None
     status = Path(f"/proc/{club.broker.process.pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
@@ -62,7 +62,7 @@ def test_every_filter_that_sync_asks_for_is_granted(club: Club, thief: Client, t
     assert thief.hear(*wanted) == wanted
 
 
-def test_every_filter_is_granted_that_sync_asks_for_while_a_gate_floods(thief: Client) -> None:
+def test_every_filter_that_sync_asks_for_during_a_flood_is_granted(thief: Client) -> None:
     wanted = OURS.peer_subscriptions(LISTED)
     assert thief.hear(*wanted) == wanted
 
@@ -104,7 +104,7 @@ def test_the_broker_keeps_no_filter_of_a_flood_and_the_others_go_on(
     honest.close()
 
 
-def test_nobody_administers_the_brokers_list(club: Club, thief: Client) -> None:
+def test_nobody_may_administer_the_brokers_list(club: Club, thief: Client) -> None:
     before = (club.broker.folder / "gates.json").read_text()
     rights = {"acltype": "subscribePattern", "topic": "#", "allow": True}
     orders = [
@@ -114,7 +114,7 @@ def test_nobody_administers_the_brokers_list(club: Club, thief: Client) -> None:
     ]
     said = json.dumps({"commands": orders}).encode()
     thief.say("$CONTROL/dynamic-security/v1", said)
-    club.witness.say("$CONTROL/dynamic-security/v1", said)  # whom the hub's listener lets say everything
+    club.witness.say("$CONTROL/dynamic-security/v1", said)  # which the hub's listener allows it
     assert thief.hear("#", *MINE) == MINE
     honest = club.client(HONEST).connected()
     assert honest.hear(*OURS.subscriptions(HONEST)) == OURS.subscriptions(HONEST)
@@ -125,14 +125,14 @@ def test_nobody_administers_the_brokers_list(club: Club, thief: Client) -> None:
 def test_a_sighup_as_logrotate_sends_it_opens_nothing_and_closes_nothing(club: Club, thief: Client) -> None:
     assert club.broker.process is not None
     club.broker.process.send_signal(signal.SIGHUP)
-    thief.hear(*MINE)  # it looks for signals once a turn, after the packets of that turn
+    thief.hear(*MINE)  # the broker handles signals once a turn, after the packets of that turn
     assert thief.hear("#", "$share/a/#", *MINE) == MINE
     again = club.client(HONEST).connected()
     assert again.hear("#", *OURS.subscriptions(HONEST)) == OURS.subscriptions(HONEST)
     again.close()
 
 
-def test_a_gate_that_the_list_does_not_name_any_more_may_do_nothing_and_is_told_why(club: Club) -> None:
+def test_a_gate_taken_off_the_list_may_do_nothing_and_is_told_why(club: Club) -> None:
     list_gates(club.broker.folder, [one for one in LISTED if one != "gate-3"])
     club.broker.stop()
     club.broker.start()
@@ -178,9 +178,7 @@ def doctor(gate: Gate) -> dict[str, str]:
     return next(one for one in found if one["check"] == "acknowledgement")
 
 
-def test_log_and_doctor_say_that_the_broker_does_not_list_this_gate_and_what_to_do(
-    club: Club, tmp_path: Path
-) -> None:
+def test_log_and_doctor_say_that_the_gate_is_not_listed_and_what_to_do(club: Club, tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate", "gate-7", club)
     why = "the broker refuses every subscription: this gate is not in the broker's list. At the hub run"
     try:

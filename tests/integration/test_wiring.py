@@ -70,7 +70,7 @@ def await_states(folder: Path, wanted: list[int]) -> None:
     until(lambda: states(folder) == wanted, lambda: str(states(folder)))
 
 
-def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, tmp_path: Path) -> None:
+def test_a_fire_alarm_opens_even_if_the_doors_loop_never_turns(door: Door, tmp_path: Path) -> None:
     parts = door._parts
     assert parts.turnstile.get(0) is not None
     pin = fire_pin(parts.inputs.get(0))
@@ -79,7 +79,7 @@ def test_a_fire_alarm_opens_though_the_loop_of_the_door_never_turns(door: Door, 
     await_states(tmp_path, [1])
 
 
-def test_an_alarm_that_is_heard_before_there_is_a_relay_opens_it_as_soon_as_there_is(
+def test_an_alarm_heard_before_there_is_a_relay_opens_it_as_soon_as_there_is(
     door: Door, tmp_path: Path
 ) -> None:
     parts = door._parts
@@ -104,7 +104,7 @@ def test_after_the_alarm_the_loop_locks_again_and_has_recorded_both(door: Door, 
     assert rows == [("event", "free_passage"), ("event", "free_passage_over")]
 
 
-def test_a_door_starts_although_the_driver_of_its_panel_never_comes_back(
+def test_a_door_starts_even_if_its_panels_driver_never_returns(
     config: GateFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called, comes_back, back = threading.Event(), threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Eyes that wait for their children: a child that is slow to start or to answer is none that hangs."""
+"""Eyes that are patient with their children: one that is slow to start or to answer does not hang."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.patience import PATIENCE_S
 
 @pytest.fixture(scope="module", autouse=True)
 def patient() -> Iterator[None]:
-    """Where a test is about a limit, it sets it."""
+    """A test about a limit sets that limit itself."""
     defaults = ChildEye.__init__.__kwdefaults__
     assert defaults is not None
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A webcam that works, or does not, as a file says: put in the kernel's place in a child process."""
+"""A webcam that works, or fails, as a file says: it replaces the kernel's side in a child process."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Camera:
         return CameraSpec(driver="v4l2", device=str(self._folder / "video0"), size=SIZE, **more)
 
     def give(self, how: How = "fresh", text: str = "") -> None:
-        """From the next frame on."""
+        """Give this from the next frame on."""
         hidden = self._folder / ".scene"
         hidden.write_bytes(msgspec.json.encode(Scene(how, text)))
         hidden.rename(self._folder / "scene")
@@ -90,7 +90,7 @@ class LiveKernel(Kernel):
         if self._drained:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         time.sleep(FRAME_S)
-        now = time.monotonic()  # before the scene: what is stopped in between is old, not wrong
+        now = time.monotonic()  # before the scene: a frame that was stopped in between is old, not wrong
         scene = self._scene()
         if scene.how == "hanging":
             time.sleep(3600)

@@ -112,7 +112,7 @@ zxingcpp.read_barcodes = leak
 """
 
 
-def test_a_decoder_that_eats_memory_is_replaced_again_and_again_and_goes_on_reading(
+def test_a_decoder_that_leaks_memory_is_replaced_each_time_and_goes_on_reading(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_LEAKING_ZXING)
@@ -126,7 +126,7 @@ def test_a_decoder_that_eats_memory_is_replaced_again_and_again_and_goes_on_read
     eye.close()
 
 
-def test_a_decoder_that_keeps_ending_is_trouble_until_it_reads_again(eye: ChildEye, folder: Path) -> None:
+def test_a_decoder_that_keeps_ending_is_reported_until_it_reads_again(eye: ChildEye, folder: Path) -> None:
     killed: set[int] = set()
 
     def fuse_blown(_: Look | None) -> bool:
@@ -202,7 +202,7 @@ def test_a_picture_that_crashes_the_camera_is_set_aside_and_the_next_is_read(
     eye.close()
 
 
-def test_without_a_camera_it_starts_says_so_and_recovers(tmp_path: Path) -> None:
+def test_without_a_camera_the_eye_starts_says_so_and_recovers(tmp_path: Path) -> None:
     folder = tmp_path / "plugged-in-later"
     eye = ChildEye(CameraSpec(driver="folder", path=str(folder)))
     until(eye, lambda _: eye.trouble() is not None)
@@ -246,10 +246,10 @@ def _gone_through(eye: ChildEye) -> list[str]:
     return sources
 
 
-def test_a_camera_that_dies_in_the_middle_of_a_list_shows_no_picture_twice_and_none_is_lost(
+def test_a_camera_that_dies_within_a_list_repeats_no_picture_and_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else `maguey-gate scan` would record the pictures before it a second time."""
+    """Otherwise `maguey-gate scan` would record the pictures before it a second time."""
     (tmp_path / "sitecustomize.py").write_text(_FATAL_PILLOW)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     names = ["a.png", "evil.png", "b.png", "evil.png", "evil.png"]
@@ -271,7 +271,7 @@ def test_a_list_may_be_longer_than_an_argument(tmp_path: Path) -> None:
 def test_a_code_that_nobody_asked_for_in_time_is_not_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The door stood still: whoever held it up has gone, and a pulse would be for the next one."""
+    """The door stood still: the guest has gone, and a pulse would let in the next one."""
     held_up, nobody = Look(sightings=(Sighting.of(b"ONE"),)), Look()
     eye = ChildEye(CameraSpec(driver="v4l2", device=str(tmp_path / "none")))
     eye._publish(held_up)
@@ -332,7 +332,7 @@ def test_children_die_with_the_door_and_leave_its_interrupts_to_it(folder: Path)
     patience.until(lambda: not any(is_running(pid) for pid in pids))
 
 
-def test_the_eye_beats_without_a_camera_too_and_stops_when_closed(tmp_path: Path) -> None:
+def test_the_eye_beats_even_without_a_camera_and_stops_when_closed(tmp_path: Path) -> None:
     eye = ChildEye(CameraSpec(driver="folder", path=str(tmp_path / "missing")))
     until(eye, lambda _: eye.trouble() is not None)
     before = eye.beats()

@@ -33,5 +33,5 @@ def test_a_good_ticket_with_invisible_bytes_around_it_is_that_ticket(name: str) 
     assert code.id == TICKETS[name]
 
 
-def test_every_picture_there_is_looked_at() -> None:
+def test_every_picture_in_the_folder_is_tested() -> None:
     assert {path.name for path in shared("field").glob("*.png")} == set(TICKETS)

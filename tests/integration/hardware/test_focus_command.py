@@ -35,7 +35,7 @@ def _command(folder: Path, driver: str) -> list[str]:
     return [sys.executable, "-m", "gate.cli.main", "focus", "--config", str(config)]
 
 
-def test_it_tells_how_sharp_each_frame_is_until_it_is_stopped(tmp_path: Path) -> None:
+def test_focus_prints_how_sharp_each_frame_is_until_it_is_stopped(tmp_path: Path) -> None:
     (tmp_path / "camera").mkdir()
     present(tmp_path / "camera", "ANY-CODE")
     command = _command(tmp_path, "folder")
@@ -51,7 +51,7 @@ def test_it_tells_how_sharp_each_frame_is_until_it_is_stopped(tmp_path: Path) ->
     assert (tmp_path / "screen.png").is_file()
 
 
-def test_it_stops_by_itself_after_its_time(tmp_path: Path) -> None:
+def test_focus_stops_by_itself_after_its_time(tmp_path: Path) -> None:
     (tmp_path / "camera").mkdir()
     command = [*_command(tmp_path, "folder"), "--seconds", "0.1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
@@ -60,7 +60,7 @@ def test_it_stops_by_itself_after_its_time(tmp_path: Path) -> None:
     assert done.returncode == 0 or "gave no picture" in done.stderr
 
 
-def test_while_the_door_has_the_camera_it_says_how_to_stop_the_door(
+def test_while_the_door_has_the_camera_focus_says_how_to_stop_the_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Camera(tmp_path, monkeypatch).give("busy")

@@ -32,7 +32,7 @@ class Gate:
         )
 
     def show(self, grey: Grey, name: str) -> list[bytes]:
-        """Hold a picture up until it is taken away; all that was read of it."""
+        """Hold a picture up until it is taken away; return all that was read of it."""
         with (self._folder / f".{name}.part").open("wb") as file:
             Image.fromarray(grey).save(file, format="PNG", compress_level=1)
         (self._folder / f".{name}.part").rename(self._folder / f"{name}.png")

@@ -30,7 +30,7 @@ def test_mutated_pictures_stop_no_decoder(first: int) -> None:
     assert done.returncode == 0, f"after these seeds: {done.stderr[-2000:]}"
     counted = json.loads(done.stdout)
     assert sum(counted.values()) == PART
-    # else they would be too tame, or too wild, to say anything
+    # otherwise they would be too tame, or too wild, to prove anything
     assert min(counted[kind] for kind in ("refused", "read", "empty")) > PART // 10
 
 

@@ -114,7 +114,7 @@ def test_a_camera_process_that_hangs_whenever_it_is_started_is_reported(camera: 
 
 
 def test_a_frame_that_waited_for_a_hanging_decoder_too_long_is_not_read(camera: Camera) -> None:
-    """Else a guest who has gone on would be let in when the decoder is replaced."""
+    """Otherwise a guest who has gone on would be let in when the decoder is replaced."""
     eye = ChildEye(camera.spec(), decoder_deadline_s=2.0)
     until(eye, lambda look: look is not None)
     pid, decoder = pids(eye)
@@ -132,7 +132,7 @@ def test_a_frame_that_waited_for_a_hanging_decoder_too_long_is_not_read(camera: 
     eye.close()
 
 
-def test_a_resting_eye_looks_seldom_and_the_first_code_wakes_it(camera: Camera) -> None:
+def test_a_resting_eye_looks_rarely_and_the_first_code_wakes_it(camera: Camera) -> None:
     rest_s = 1.5
     eye = ChildEye(camera.spec(idle_fps=1 / rest_s), rest_after_s=0.2)
 

@@ -94,7 +94,7 @@ def test_the_table_says_the_same_with_what_to_do(config: Path) -> None:
     assert "→ Check hub.broker" in done.stdout
 
 
-def test_a_machine_without_panel_and_pins_is_told_for_each(tmp_path: Path) -> None:
+def test_each_device_that_is_missing_is_reported_by_itself(tmp_path: Path) -> None:
     config = write(
         tmp_path,
         tmp_path / "state",
@@ -135,7 +135,7 @@ OVERLAY = (
     ],
 )
 def test_a_disk_that_would_lose_the_night_is_a_fault(mount: str, check: str, words: str) -> None:
-    """Mounted for real, in a mount namespace of its own; on a disk, where tests are not usually."""
+    """Really mounted, in a mount namespace of its own; on a disk, where tests do not usually run."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as disk:
         told = _told_of(Path(disk), mount)
     assert told[check]["level"] == "fault"
@@ -219,7 +219,7 @@ def test_the_panel_is_shown_its_whole_sequence(config: Path) -> None:
     assert {"all_on", "chessboard", "vip-host"} <= set(done.stdout.split())
 
 
-def test_a_panel_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+def test_a_missing_panel_is_explained(tmp_path: Path) -> None:
     config = write(tmp_path, tmp_path / "state", screen='driver = "ssd1306"\ni2c_port = 99')
     done = gate("test-screen", "--config", config)
     assert done.returncode == 1
@@ -230,7 +230,7 @@ def test_a_panel_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
 # --- replay ---
 
 
-def test_replay_tells_a_refund_since_and_exits_with_1(config: Path) -> None:
+def test_replay_reports_a_later_refund_and_exits_with_1(config: Path) -> None:
     from gate.store.journal import Journal
 
     state = config.parent / "state"

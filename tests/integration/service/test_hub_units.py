@@ -57,19 +57,19 @@ def machine(tmp_path: Path) -> Path:
     return root
 
 
-def test_systemd_reads_the_units_without_a_word(machine: Path) -> None:
+def test_systemd_accepts_the_units_without_a_word(machine: Path) -> None:
     done = call("systemd-analyze", "verify", f"--root={machine}", *UNITS, TIMER)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_exposure_is_that_of_the_gates_service_with_a_network(unit: str) -> None:
+def test_the_exposure_equals_that_of_the_gates_service_with_a_network(unit: str) -> None:
     done = call("systemd-analyze", "security", "--offline=true", "--threshold=15", SYSTEMD / "hub" / unit)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_hardening_is_that_of_the_gates_service_with_a_network(unit: str) -> None:
+def test_the_hardening_equals_that_of_the_gates_service_with_a_network(unit: str) -> None:
     def walls(file: Path) -> list[str]:
         _, walls, rest = file.read_text().partition("PrivateDevices=yes")
         return [*(walls + rest).partition("[Install]")[0].split()]
@@ -77,7 +77,7 @@ def test_the_hardening_is_that_of_the_gates_service_with_a_network(unit: str) ->
     assert walls(SYSTEMD / "hub" / unit) == walls(SYSTEMD / "maguey-sync.service")
 
 
-def test_enabled_they_start_with_the_machine(machine: Path) -> None:
+def test_enabled_units_start_with_the_machine(machine: Path) -> None:
     done = call("systemctl", f"--root={machine}", "enable", *STARTED, TIMER)
     assert done.returncode == 0, done.stderr
     wanted = machine / "etc/systemd/system/multi-user.target.wants"
@@ -102,7 +102,7 @@ def test_user_and_files_are_made_as_the_units_expect(machine: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", RUNNING)
-def test_no_unit_ever_gives_up_nor_waits_for_a_database_that_is_not_there(unit: str) -> None:
+def test_no_unit_ever_gives_up_or_waits_for_a_missing_database(unit: str) -> None:
     found = settings(SYSTEMD / "hub" / unit)
     assert (found["Restart"], found["StartLimitIntervalSec"]) == (["always"], ["0"])
     # wanted, not required: a migration that fails at boot would keep the others from starting

@@ -48,19 +48,19 @@ class Service:
         return self.heard.recv(4096).decode()
 
     def await_message(self, wanted: str) -> list[str]:
-        """Everything that is told up to and with this."""
+        """Every message up to and including this one."""
         told = [self.next()]
         while told[-1] != wanted:
             told.append(self.next())
         return told
 
     def await_pings(self) -> None:
-        """Until it is ready and pings; a slow one pings before, its loops turn already."""
+        """Wait until it is ready and pings; a slow one pings before that, as its loops already turn."""
         self.await_message("READY=1")
         self.await_message("WATCHDOG=1")
 
     def stop(self) -> int:
-        """SIGTERM, and what it then exits with."""
+        """Send SIGTERM; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=PATIENCE_S)
 
@@ -126,7 +126,7 @@ def gate(tmp_path: Path) -> Gate:
 
 @pytest.fixture
 def services() -> Iterator[list[Service]]:
-    """Services put in here do not outlive the test."""
+    """Services added here do not outlive the test."""
     started: list[Service] = []
     yield started
     for service in started:
@@ -171,8 +171,8 @@ def test_a_missing_camera_is_known_trouble_and_no_reason_to_be_restarted(
     assert door.stop() == 0
 
 
-def test_a_door_that_is_stopped_dead_pings_no_more(door: Service) -> None:
-    """SIGSTOP stops every loop at once, as a kernel that hangs would; what systemd then does is its own."""
+def test_a_stopped_door_pings_no_more(door: Service) -> None:
+    """SIGSTOP stops every loop at once, as a kernel that hangs would; what systemd then does is up to it."""
     door.await_pings()
     stop_dead(door.process.pid)
     door.heard.setblocking(False)
@@ -187,7 +187,7 @@ def test_a_door_that_is_stopped_dead_pings_no_more(door: Service) -> None:
     assert door.next() == "WATCHDOG=1"
 
 
-def test_status_tells_of_the_running_door_and_that_it_has_ended(gate: Gate, door: Service) -> None:
+def test_status_describes_the_running_door_and_says_when_it_has_ended(gate: Gate, door: Service) -> None:
     door.await_pings()
     config = gate.folder / "gate.toml"
     told: dict[str, Any] = json.loads(call("status", "--config", config, "--json").stdout)
@@ -202,7 +202,7 @@ def test_status_tells_of_the_running_door_and_that_it_has_ended(gate: Gate, door
 
 
 @pytest.mark.parametrize("command", ["test-relay", "test-screen", "test-lights"])
-def test_nothing_is_tried_that_the_running_door_has(gate: Gate, door: Service, command: str) -> None:
+def test_a_device_that_the_running_door_has_is_not_tried(gate: Gate, door: Service, command: str) -> None:
     door.await_pings()
     options = ["--yes"] if command == "test-relay" else []
     done = call(command, "--config", gate.folder / "gate.toml", *options)
@@ -222,7 +222,7 @@ def test_the_doctor_asks_the_running_door_and_leaves_it_alone(gate: Gate, door: 
 
 
 def test_sync_is_ready_pings_without_a_hub_and_stops(gate: Gate, services: list[Service]) -> None:
-    """Neither hub nor broker is there: sync is well all the same."""
+    """Without hub and broker, sync itself is still well."""
     sync = Service(gate.folder, "sync.cli", gate.write())
     services.append(sync)
     sync.await_message("READY=1")

@@ -55,7 +55,7 @@ class HubPages(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ class Gate:
 
     @contextlib.contextmanager
     def beating(self, *, online: bool) -> Iterator[None]:
-        """As a running sync does, for as long as it takes."""
+        """Beat as a running sync does, while the block runs."""
         over = threading.Event()
 
         def beat() -> None:
@@ -185,13 +185,13 @@ def test_a_record_goes_to_the_hub_and_its_acknowledgement_comes_back(
         }
         assert "1 nights" in found["hub"]["result"]
         assert "has record 1" in found["acknowledgement"]["result"]
-        # an acknowledgement that is still there from before proves nothing
+        # an acknowledgement that is left over from before proves nothing
         code, found = doctor(config)
         assert (code, found["acknowledgement"]["level"]) == (1, "fault")
         assert "maguey-hub ingest" in found["acknowledgement"]["advice"]
 
 
-def test_a_broker_and_a_hub_that_are_not_there_are_told_each_by_itself(gate: Gate) -> None:
+def test_a_missing_broker_and_a_missing_hub_are_each_reported(gate: Gate) -> None:
     code, found = doctor(gate.write(free_port(), free_port()))
     assert code == 1
     assert {one["level"] for one in found.values()} == {"fault"}
@@ -199,7 +199,7 @@ def test_a_broker_and_a_hub_that_are_not_there_are_told_each_by_itself(gate: Gat
     assert "Connection refused" in found["broker"]["result"]
 
 
-def test_what_could_not_be_read_of_a_night_is_told_with_its_name(gate: Gate, hub_port: int) -> None:
+def test_what_could_not_be_read_of_a_night_is_reported_with_its_name(gate: Gate, hub_port: int) -> None:
     cache = Cache(gate.state / "cache.db")
     unread = "1 of 5 lines, first line 3: Expected `str`"
     cache.put_snapshot("event-1", 7, cache.spool.fill([an_event()]), NOW, unread=unread)
@@ -209,7 +209,7 @@ def test_what_could_not_be_read_of_a_night_is_told_with_its_name(gate: Gate, hub
     assert found["tickets"]["result"].startswith(f"Night PF: {unread}: cannot be read.")
 
 
-def test_a_token_the_hub_does_not_take_is_told(gate: Gate, hub_port: int) -> None:
+def test_a_token_that_the_hub_refuses_is_reported(gate: Gate, hub_port: int) -> None:
     (gate.folder / "token").write_text("another")
     _, found = doctor(gate.write(hub_port, free_port()))
     assert found["hub"]["level"] == "fault"
@@ -228,7 +228,7 @@ def test_before_the_first_scan_there_is_nothing_to_acknowledge(
 def test_beside_a_running_sync_nobody_is_thrown_out(
     gate: Gate, hub_port: int, tmp_path: Path, online: bool, level: str
 ) -> None:
-    """Two clients of one name throw each other out: the doctor does not connect, sync's account is told."""
+    """Two clients with one name would throw each other out: the doctor repeats what sync says."""
     gate.scan()
     told: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
     with mosquitto(tmp_path / "mosquitto") as server:
@@ -306,7 +306,7 @@ def papers(folder: Path, name: str = "gate-1", ca: Path | None = None) -> dict[s
     }
 
 
-def test_over_tls_with_the_gates_certificate_all_is_fine(
+def test_over_tls_with_the_gates_certificate_all_is_well(
     gate: Gate, hub_port: int, authority: Authority, tmp_path: Path
 ) -> None:
     gate.scan()
@@ -323,7 +323,7 @@ def test_over_tls_with_the_gates_certificate_all_is_fine(
     assert "TLS" in found["broker"]["result"]
 
 
-def test_an_expired_certificate_is_refused_by_the_broker_and_told(
+def test_an_expired_certificate_is_refused_by_the_broker_and_reported(
     gate: Gate, hub_port: int, authority: Authority, tmp_path: Path
 ) -> None:
     authority.issue("gate-1", days=-1)
@@ -333,7 +333,7 @@ def test_an_expired_certificate_is_refused_by_the_broker_and_told(
     assert "certificate" in found["acknowledgement"]["advice"]
 
 
-def test_a_broker_of_somebody_else_is_told(
+def test_somebody_elses_broker_is_reported(
     gate: Gate, hub_port: int, authority: Authority, tmp_path: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="maguey-other-ca-") as folder:
@@ -345,7 +345,7 @@ def test_a_broker_of_somebody_else_is_told(
     assert "not as the hub's broker" in found["broker"]["result"]
 
 
-def test_a_certificate_file_that_is_none_is_told(gate: Gate, hub_port: int, tmp_path: Path) -> None:
+def test_an_invalid_certificate_file_is_reported(gate: Gate, hub_port: int, tmp_path: Path) -> None:
     broken = tmp_path / "broken.pem"
     broken.write_text("nothing")
     with mosquitto(tmp_path / "mosquitto") as server:

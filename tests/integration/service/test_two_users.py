@@ -25,7 +25,7 @@ def told() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("ended", ["closed", "killed"])
-def test_whoever_comes_first_both_go_on_reading_and_writing(told: dict[str, Any], ended: str) -> None:
+def test_door_and_sync_read_and_write_whichever_comes_first(told: dict[str, Any], ended: str) -> None:
     steps = told[ended]
     assert (steps["door writes"], steps["sync reads"]) == (1, 1)
     assert (steps["door writes after sync"], steps["sync reads both"]) == (2, 2)
@@ -34,7 +34,7 @@ def test_whoever_comes_first_both_go_on_reading_and_writing(told: dict[str, Any]
 
 
 @pytest.mark.parametrize("ended", ["closed", "killed"])
-def test_what_root_did_by_hand_stops_neither(told: dict[str, Any], ended: str) -> None:
+def test_what_root_does_by_hand_stops_neither(told: dict[str, Any], ended: str) -> None:
     assert (told[ended]["root writes"], told[ended]["door writes after root"]) == (3, 4)
 
 
@@ -45,5 +45,5 @@ def test_nobody_else_reads_the_files_and_the_group_is_kept(told: dict[str, Any])
         assert told[ended]["groups"] == [64_100]
 
 
-def test_sync_opens_the_journal_so_that_it_cannot_write_it(told: dict[str, Any]) -> None:
+def test_sync_opens_the_journal_read_only(told: dict[str, Any]) -> None:
     assert "readonly" in told["closed"]["sync may not write the journal"]

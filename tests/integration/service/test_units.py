@@ -43,12 +43,12 @@ def machine(tmp_path: Path) -> Path:
     return root
 
 
-def test_systemd_reads_the_units_without_a_word(machine: Path) -> None:
+def test_systemd_accepts_the_units_without_a_word(machine: Path) -> None:
     done = call("systemd-analyze", "verify", f"--root={machine}", *UNITS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # a misspelt key still exits 0
 
 
-def test_a_misspelt_key_would_be_seen(machine: Path) -> None:
+def test_a_misspelt_key_would_be_noticed(machine: Path) -> None:
     unit = machine / "etc/systemd/system" / UNITS[0]
     unit.write_text(unit.read_text().replace("WatchdogSec", "WatchDogSecs"))
     assert "WatchDogSecs" in call("systemd-analyze", "verify", f"--root={machine}", *UNITS).stderr
@@ -60,7 +60,7 @@ def test_the_exposure_is_low(unit: str, most: int) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_enabled_they_start_with_the_machine(machine: Path) -> None:
+def test_enabled_units_start_with_the_machine(machine: Path) -> None:
     done = call("systemctl", f"--root={machine}", "enable", *UNITS)
     assert done.returncode == 0, done.stderr
     wanted = machine / "etc/systemd/system/multi-user.target.wants"

@@ -1,4 +1,4 @@
-"""What the gate says cannot be written: a full disk behind stderr, or its reader gone. The gate goes on."""
+"""The log cannot be written: the disk behind stderr is full, or its reader is gone. The gate goes on."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ sinks = pytest.mark.parametrize("sink", [full, broken_pipe])
 
 
 @sinks
-def test_a_relay_that_fails_once_is_switched_off_all_the_same(sink: Sink) -> None:
+def test_a_relay_that_fails_once_is_still_switched_off(sink: Sink) -> None:
     with sink() as stderr:
         done = subprocess.run(
             [sys.executable, "-c", RELAY],
@@ -104,7 +104,7 @@ def test_a_guest_is_let_in_and_the_turnstile_locks_again(sink: Sink, tmp_path: P
         door.wait()
 
 
-def test_a_program_that_was_started_without_stderr_logs_nowhere() -> None:
+def test_a_program_started_without_stderr_logs_nowhere() -> None:
     says = "import structlog, gate.common.log as log; log.configure('json'); structlog.get_logger().info('x')"
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, says],

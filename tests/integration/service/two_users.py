@@ -77,7 +77,7 @@ def record(seq: int) -> ScanRecord:
 
 
 class Steps:
-    """What door and sync do with the two files; `clean` closes them as a service that is stopped does."""
+    """What door and sync do with the two files; `clean` closes them as a stopped service does."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
