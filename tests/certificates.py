@@ -1,4 +1,4 @@
-"""A certificate authority for tests: a broker's certificate, clients', and the list of the revoked."""
+"""A certificate authority for tests: certificates of brokers and clients, and the revocation list."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Authority:
     name: str = "Maguey test authority"
     revoked: list[int] = field(default_factory=list)
     valid_from: datetime | None = None
-    """From when what it issues is valid; None: since yesterday."""
+    """When what it issues becomes valid; None: yesterday."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -53,11 +53,11 @@ class Authority:
         )
 
     def revoke(self, identity: Identity) -> None:
-        """The certificate counts no more, once the list is written anew."""
+        """Revoke the certificate: it counts no more once the list is written again."""
         self.revoked.append(x509.load_pem_x509_certificate(identity.certificate.read_bytes()).serial_number)
 
     def list_revoked(self) -> Path:
-        """Write the list of the revoked."""
+        """Write the revocation list."""
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()

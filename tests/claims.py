@@ -1,7 +1,7 @@
 """A hub in memory that answers claims, and lines to it that fail in every way a line can.
 
-Working `gate.hotline.client.HubLine`. What the hub itself does is shown with its own SQL elsewhere; here it
-is as small as the rules it keeps, so that what several desks make of its answers can be looked at.
+A working `gate.hotline.client.HubLine`. What the hub itself does is tested elsewhere, with its own SQL; this
+one is as small as the rules it keeps, to show what several desks make of its answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gate.store.cache import LinkState
 from gate.store.rows import COLUMNS, from_row
 
 Mood = Literal["answers", "is silent", "is late", "is stopped"]
-"""``is silent``: the claim never arrives. ``is late``: it does, and the answer does not in time."""
+"""``is silent``: the claim never arrives. ``is late``: it arrives, but the answer comes too late."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class HubInMemory:
         return Grant(scan_id=claim.scan_id, answer="granted", reentry=False)
 
     def _not_home(self, gate: str, claim: Claim) -> Grant | None:
-        """Of the policy ``home_gate``: the home is asked first, once a night."""
+        """Under the policy ``home_gate``, the home is asked first, once a night."""
         if self.event.isolation != "home_gate" or claim.code_hash in self.lends:
             return None
         home = home_of(claim.code_hash, self.event.homes, self.event.retired) or ""
@@ -85,7 +85,7 @@ class HubInMemory:
         self.live = {code: live for code, live in self.live.items() if live.scan_id != scan_id}
 
     def ingest(self, records: list[ScanRecord]) -> None:
-        """Take in a gate's journal, from wherever it was left off."""
+        """Take in a gate's journal, from where it left off."""
         for record in records:
             if record.scan_id in self.known:
                 continue
@@ -101,7 +101,7 @@ class HubInMemory:
                 self.entries.setdefault(record.code_hash, entry)
 
     def sweep(self, gate: str) -> None:
-        """A gate whose whole journal is here made nothing of its old grants."""
+        """The gate's whole journal is here, so its old grants that are still open were not used."""
         self.live = {
             code: live for code, live in self.live.items() if live.gate != gate or live.scan_id in self.known
         }
@@ -109,11 +109,11 @@ class HubInMemory:
 
 @dataclass
 class Line:
-    """One gate's line. `asked`, `returned`: every claim in order, by its id; `mood`: what the next find.
+    """One gate's line. `asked`, `returned`: every claim in order, by its id; `mood`: how the next ones fare.
 
     `heard`: the last answer that came in time.
 
-    :param while_waiting: happens before the answer is there.
+    :param while_waiting: called before the answer is there.
     """
 
     hub: HubInMemory

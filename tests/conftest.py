@@ -1,8 +1,8 @@
-"""In what order tests run, and where they keep their files: in memory, if there is room.
+"""The order in which tests run, and where they keep their files: in memory, if there is room.
 
-Nothing they prove needs a disk: a process that is killed leaves in memory what it leaves on a disk. On a disk
-most of the time of a thousand small databases goes into making their files and into removing them. Set
-``TMPDIR`` to have the files elsewhere, and kept.
+No test needs a disk: a killed process leaves in memory what it would leave on a disk. On a disk, a thousand
+small databases spend most of their time on creating and removing files. Set ``TMPDIR`` to have the files
+elsewhere, and kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from demo.servers import temporary_folder
 from tests.long import cases
 
-# a case that takes long says something of the machine, and nothing of the rule
+# a slow case says something about the machine, and nothing about the rule
 settings.register_profile(
     "any machine",
     max_examples=cases(50, long=200),
@@ -46,17 +46,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _use(folder: Path) -> None:
-    folder.chmod(0o711)  # the servers run as others, and have folders in it
+    folder.chmod(0o711)  # the servers run as other users, and have folders in it
     os.environ["TMPDIR"] = str(folder)  # for child processes, too
     tempfile.tempdir = None
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder of the test's own, gone after it.
+    """A folder of the test's own, removed after it.
 
-    With a short name: pytest's own is that of the test, and, where it runs in several processes, that of its
-    process besides. A local socket below it would then have a longer path than the 107 bytes one may have.
+    Its name is short: pytest's own contains the test's name and, with several processes, that of the
+    process. A local socket in there would have a longer path than the 107 bytes it may have.
     """
     with tempfile.TemporaryDirectory(prefix="test-", ignore_cleanup_errors=True) as name:
         yield Path(name)
@@ -69,6 +69,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Thousands of tests are collected and stay: the garbage collector need not look at them ever again."""
+    """Thousands of collected tests stay alive: the garbage collector need never look at them again."""
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Damage to the files of a gate, as a worn card or a careless hand does it."""
+"""Damage to the files of a gate, as a worn card or a careless hand causes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gate.store.rows import PAGE
 
 
 def zero_page(path: Path, number: int) -> None:
-    """A page the card lost."""
+    """Zero a page, as a card that lost it."""
     data = bytearray(path.read_bytes())
     data[number * PAGE : (number + 1) * PAGE] = bytes(PAGE)
     path.write_bytes(data)

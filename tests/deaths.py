@@ -1,7 +1,7 @@
-"""At which statements killing a process makes a difference: where its files have just changed.
+"""The statements at which killing a process makes a difference: those where its files have just changed.
 
-A program that starts again knows of the one that was killed only what its files say. So of all the statements
-between two changes of the files one is enough.
+A program that starts again knows of the killed one only what its files say. So of all the statements
+between two changes of the files, one is enough.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tests.long import LONG
 
 
 class Doom:
-    """Kills this process before the `fatal`th statement; if none is fatal, looks at which it would matter.
+    """Kills this process before the `fatal`th statement; if none is fatal, notes where it would matter.
 
-    :param folder: whose files are looked at.
+    :param folder: the folder whose files are watched.
     :param is_counted: whose statements count.
     """
 
@@ -32,7 +32,7 @@ class Doom:
         self._files: dict[int, int] = {}
         self.statements = 0
         self.different: list[int] = []
-        """Statements before which the files were not as before the last one."""
+        """Statements before which the files had changed since the last one."""
 
     def called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         """For `sys.settrace`."""

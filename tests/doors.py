@@ -1,4 +1,4 @@
-"""A whole door on the bench: real journal and cache, the working fakes of everything that is hardware."""
+"""A whole door on the bench: real journal and cache, working fakes of all hardware."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.fakes import (
 SENSOR = Rules(sensor=True)
 STAFF_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 STAFF_KEYS = {"S1": STAFF_KEY.public_key()}
-"""With which the door on the bench verifies staff's orders."""
+"""The keys with which the door on the bench verifies staff's orders."""
 
 
 class RecordingDisplay:
@@ -68,7 +68,7 @@ class RecordingDisplay:
 
 
 class TreacherousTurnstile(RecordingTurnstile):
-    """Seems well until it is to open, as a relay whose wire has just come off."""
+    """Seems well until it has to open, like a relay whose wire has just come off."""
 
     def trouble(self) -> HardwareError | None:
         return None
@@ -93,7 +93,7 @@ class WitnessedTurnstile(RecordingTurnstile):
 
 
 class SilentHub:
-    """No line to the hub: working `HubLine` of a gate that never had one."""
+    """No line to the hub: the working `HubLine` of a gate that never had one."""
 
     def is_up(self, _link: LinkState) -> bool:
         return False
@@ -109,7 +109,7 @@ class Bench:
     """A door on the bench. Restart it with `restart`: its files stay, its memory goes.
 
     :param rules: how people pass; by default without a sensor.
-    :param claims: the line to the hub; by default a hotline that nobody holds the other end of.
+    :param claims: the line to the hub; by default a hotline with nobody at the other end.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Bench:
         )
 
     def kill(self) -> None:
-        """As kill -9: nothing is put to rest, what was in memory is gone."""
+        """As kill -9: nothing is closed, and what was in memory is gone."""
         journal = self.journal.part
         if journal is not None:
             journal._db.close()
@@ -217,13 +217,13 @@ class Bench:
         return answer
 
     def wait(self, seconds: float) -> None:
-        """Empty frames, for so long."""
+        """Show empty frames, for so long."""
         for _ in range(round(seconds / self.frame_s)):
             self.clock.forward(self.frame_s)
             self.look()
 
     def order(self, wanted: OrderAction) -> None:
-        """What staff orders for everybody, without its envelope."""
+        """Staff's order to everybody, without its envelope."""
         self.door._way_changed(self.turnstile.order(wanted))
 
     def look(self) -> None:

@@ -131,7 +131,7 @@ def a_record(seq: int = 1, **changes: Any) -> ScanRecord:
 
 
 class StoppedClock:
-    """A clock that stands until it is moved: a working `gate.clock.Clock`, which nothing told the time yet.
+    """A clock that stands until it is moved: a working `gate.clock.Clock` not yet told the time.
 
     `synced`: the hub vouches for it.
     """
@@ -149,7 +149,7 @@ class StoppedClock:
         return msgspec.structs.replace(now, clock="synced", offset_ms=0, uncertainty_ms=5)
 
     def learn(self, measure: Measure | None) -> None:
-        """It goes by what the test says."""
+        """Ignored: the clock goes by what the test says."""
 
     def forward(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)

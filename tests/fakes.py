@@ -1,4 +1,4 @@
-"""Working stand-ins for the hardware, which do what a test says. Each may be told from another thread."""
+"""Working stand-ins for the hardware, which do what a test says. A test may control them from any thread."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ScriptedEye(_Loop):
         return not self._looks
 
     def close(self) -> None:
-        """Wake whoever waits in `look`."""
+        """Wake anybody who waits in `look`."""
         with self._changed:
             super().close()
             self._changed.notify_all()
@@ -145,12 +145,12 @@ class RecordingTurnstile(_Loop):
                 self.is_open = self._is_wanted_open
 
     def lose(self, count: int = 1) -> None:
-        """So many of the releases, the newest, are not given after all."""
+        """The newest `count` releases are not given after all."""
         with self._changed:
             self._lost += count
 
     def lost(self) -> int:
-        """What `lose` was told since last asked."""
+        """How many releases were lost since last asked."""
         with self._changed:
             lost, self._lost = self._lost, 0
             return lost
@@ -218,7 +218,7 @@ class ScriptedScanner(_Device):
         self._codes: deque[bytes] = deque(maxlen=MOST_CODES)
 
     def scan(self, text: str) -> None:
-        """Pull the trigger before a code."""
+        """Hold a code before it, and pull the trigger."""
         self._codes.append(text.encode())
 
     def read(self) -> bytes | None:

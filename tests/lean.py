@@ -1,4 +1,4 @@
-"""A fresh process for what forks hundreds of times: to fork one that has imported all the tests is dear."""
+"""A fresh process for what forks hundreds of times: forking one that imported all the tests is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of what goes on for ever is in the suite: `make test-long` plays the rest."""
+"""How much of a test without an end `make test` plays; `make test-long` plays more."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ LONG = os.environ.get("MAGUEY_LONG", "") == "1"
 
 
 def cases(usual: int, *, long: int) -> int:
-    """A number of cases: so many in `make test`, and in `make test-long`."""
+    """How many cases to play: `usual` in `make test`, `long` in `make test-long`."""
     return long if LONG else usual

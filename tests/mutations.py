@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable
 
 LOOK_ALIKES = str.maketrans('MGYPSVIA0125-.{"', "МԌΥΡſⅤıАО１²⑤‑․｛＂")
-"""What looks, or under NFKC or upper() becomes, the same."""
+"""Characters that look the same, or become the same under NFKC or upper()."""
 CONTROLS = [bytes([byte]) for byte in (*range(0x20), 0x7F)] + ["\x85".encode(), "\u2028".encode()]
 STRANGE = [
     b"\xef\xbb\xbf", "\u202e".encode(), "\u200b".encode(), "e\u0301".encode(), "ß".encode(), "ﬁ".encode(),

@@ -37,7 +37,7 @@ def run(*words: str) -> str:
 
 @contextlib.contextmanager
 def within(namespace: str) -> Iterator[None]:
-    """This thread is in it."""
+    """Put this thread into it."""
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     there = os.open(f"/run/netns/{namespace}", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -58,7 +58,7 @@ def _enter(namespace: int) -> None:
 
 @contextlib.contextmanager
 def net() -> Iterator[Net]:
-    """Both, with a cable between. Skips the test where nobody may make them."""
+    """Both, with a cable between. Skips the test if they cannot be made."""
     made = Net(f"maguey-hub-{os.getpid()}", f"maguey-world-{os.getpid()}")
     _sweep()
     with contextlib.ExitStack() as stack:
@@ -92,7 +92,7 @@ def net() -> Iterator[Net]:
 
 
 def _sweep() -> None:
-    """Remove what those left who were killed: their process is gone."""
+    """Remove what killed runs left behind: their process is gone."""
     for left in Path("/run/netns").glob("maguey-*-*"):
         if not Path("/proc", left.name.rpartition("-")[2]).exists():
             subprocess.run(["ip", "netns", "del", left.name], check=False)  # somebody else may be faster

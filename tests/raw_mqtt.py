@@ -66,13 +66,13 @@ class RawGate:
         self._socket.close()
 
     def send(self, topics: Sequence[str], qos: int, count: int, payload: bytes = b"x") -> None:
-        """So many messages, of each topic in turn; back when the broker has taken the last of them."""
+        """Send so many messages, to each topic in turn; return when the broker has taken the last of them."""
         while count > 0:
             self._piece(topics, qos, min(count, AT_A_TIME), payload)
             count -= AT_A_TIME
 
     def flood(self, topics: Sequence[str], qos: int, payload: bytes = b"x") -> None:
-        """Without end, in a thread, until `stop`; as fast as the broker takes it, piece by piece."""
+        """Send without end, in a thread, until `stop`; as fast as the broker takes it, piece by piece."""
 
         def go_on() -> None:
             while not self._over.is_set():

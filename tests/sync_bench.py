@@ -114,7 +114,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.hub_is_there = False
-        """Probes are answered by themselves, at once."""
+        """Answer probes automatically, at once."""
         self.clock = StoppedClock()
         self.inbox = Inbox[SyncEvent]()
         self.links: list[MemoryLink] = []

@@ -1,4 +1,4 @@
-"""Budgets: nothing of the busiest door is ever held up; whoever goes faster is stopped (protocol 4.5)."""
+"""Budgets: the busiest door is never held up; whatever goes faster is stopped (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPANS = st.integers(0, 100_000).map(float)
 
 
 def takes(level: Allowance, now: float, count: float, away_s: float = 0.0) -> bool:
-    """As everybody uses a level: one goes by what is left before."""
+    """Take as every user of a level does: only if something is left before."""
     if level.fill(now, away_s) <= 0:
         return False
     level.take(count)
@@ -20,7 +20,7 @@ def takes(level: Allowance, now: float, count: float, away_s: float = 0.0) -> bo
 
 
 @given(RATES, st.lists(st.tuples(st.integers(0, 50).map(float), st.integers(1, 500).map(float)), max_size=60))
-def test_nobody_takes_more_than_at_once_and_so_many_a_second(
+def test_nobody_takes_more_than_the_burst_and_the_rate_allow(
     rate: Rate, comings: list[tuple[float, float]]
 ) -> None:
     level, now = Allowance(rate, 0.0), 0.0
@@ -41,8 +41,8 @@ def test_nobody_takes_more_than_at_once_and_so_many_a_second(
     st.lists(st.integers(1, 500), min_size=1, max_size=60),
     st.floats(0.0, 1.0),
 )
-def test_whoever_keeps_to_the_pace_is_never_held_up(rate: Rate, counts: list[int], share: float) -> None:
-    """Any mixture of crowds and pauses that stays below the line."""
+def test_a_gate_that_keeps_to_the_pace_is_never_held_up(rate: Rate, counts: list[int], share: float) -> None:
+    """Any mixture of crowds and pauses below that pace."""
     level, now = Allowance(rate, 0.0), 0.0
     for count in counts:
         crowd = min(float(count), rate.at_once) * max(share, 0.01)
@@ -51,15 +51,15 @@ def test_whoever_keeps_to_the_pace_is_never_held_up(rate: Rate, counts: list[int
 
 
 @given(RATES, SPANS, st.integers(1, 20))
-def test_what_was_made_while_away_comes_at_once(rate: Rate, away_s: float, batches: int) -> None:
+def test_what_was_made_while_away_may_come_at_once(rate: Rate, away_s: float, batches: int) -> None:
     level, most = Allowance(rate, 0.0, away_s), rate.per_s * away_s + rate.at_once
     assert all(takes(level, 0.0, most / batches, away_s) for _ in range(batches))
     assert level.left <= 1e-3
 
 
 @given(RATES, SPANS, SPANS)
-def test_nothing_is_saved_up_by_who_was_there(rate: Rate, away_s: float, quiet: float) -> None:
-    """However long nobody came: known to have nothing waiting, a gate has none of it left."""
+def test_a_gate_that_was_there_saves_nothing_up(rate: Rate, away_s: float, quiet: float) -> None:
+    """However long it was quiet: a gate known to have nothing waiting has no allowance for a backlog left."""
     level = Allowance(rate, 0.0, away_s)
     assert level.fill(quiet, 0.0) == rate.at_once
 
@@ -74,7 +74,7 @@ def test_a_clock_that_jumps_holds_up_nobody_for_longer_than_a_wait(rate: Rate, j
 
 
 @given(RATES, st.integers(1, 200))
-def test_whoever_insists_waits_a_minute_and_no_longer(rate: Rate, times: int) -> None:
+def test_a_gate_that_insists_waits_a_minute_and_no_longer(rate: Rate, times: int) -> None:
     level = Allowance(rate, 0.0)
     level.take(rate.at_once)
     for _ in range(times):

@@ -49,7 +49,7 @@ def test_every_single_wrong_character_at_every_place_is_found(code: str) -> None
 
 
 def test_of_neighbours_swapped_exactly_one_pair_at_each_sum_is_not_found() -> None:
-    """Exhaustive: a sum so far is one of 36, and all there is to know of what stands before."""
+    """Exhaustive: the sum so far is one of 36, and all that matters of what stands before."""
     before = {mod_37_36.checksum(first + second): first + second for first in ALPHABET for second in ALPHABET}
     assert set(before) == set(range(36))
     for start in before.values():
@@ -77,7 +77,7 @@ def test_neighbours_swapped_are_found_or_make_another_code_that_is_not_the_ticke
 
 
 @given(CODES, st.booleans(), st.data())
-def test_of_a_ticket_the_cache_knows_the_wrong_character_is_pointed_at(
+def test_the_wrong_character_of_a_ticket_in_the_cache_is_pointed_at(
     code: str, only_random: bool, data: st.DataObject
 ) -> None:
     start = code.rindex("-") + 1
@@ -88,7 +88,7 @@ def test_of_a_ticket_the_cache_knows_the_wrong_character_is_pointed_at(
 
 
 @given(CODES, st.booleans(), st.data())
-def test_of_a_ticket_the_cache_knows_swapped_neighbours_are_pointed_at(
+def test_swapped_neighbours_in_a_ticket_in_the_cache_are_pointed_at(
     code: str, only_random: bool, data: st.DataObject
 ) -> None:
     start = code.rindex("-") + 1
@@ -109,7 +109,7 @@ def point_at(code: str, wrong: str, at: int, typed_from: int) -> None:
     assume(not known(presented.what.code_hash))  # 0 typed for a check character O means O
     assume(not holds(wrong))  # see above: 1 swap of 630
     start = wrong.rindex("-") + 1
-    before = 0 if typed_from else wrong.count("-")  # groups: what hyphens part, then the random part in fours
+    before = 0 if typed_from else wrong.count("-")  # groups: between hyphens, then the random part in fours
     group, place = divmod(at - start, 4)
     expected = Typo(group=before + group + 1, place=place + 1, wrote=wrong[at])
     assert find_typo(wrong[typed_from:], NIGHT, known) == expected

@@ -1,7 +1,7 @@
 """Three gates and one hub, in any order: no one-time ticket is admitted twice while the hub answers.
 
-Real desks with their journals and caches; a hub in memory whose answers come, come late, never come, or
-are left lying; gates that hear each other or not. Quality 7.1, invariant 7.
+Real desks with their journals and caches; a hub in memory whose answers come, come late, never come, or are
+not used; gates that hear each other or not. Quality 7.1, invariant 7.
 """
 
 from __future__ import annotations

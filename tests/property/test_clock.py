@@ -59,7 +59,7 @@ def asked(kind: Kind | None, now: Now) -> Verdict:
 
 
 @given(measured=st.integers(0, LENGTH_MS), since=UPTIMES_MS, walls=st.lists(ANY_WALL, min_size=2, max_size=2))
-def test_what_the_wall_clock_says_changes_nothing_once_the_hub_is_measured(
+def test_once_the_hub_is_measured_the_wall_clock_changes_nothing(
     measured: int, since: int, walls: list[datetime]
 ) -> None:
     measure = a_measure(after_doors(measured), 1_000)
@@ -74,7 +74,7 @@ def test_what_the_wall_clock_says_changes_nothing_once_the_hub_is_measured(
 
 
 @given(error=st.integers(-40, 40), since=UPTIMES_MS, ppm=st.integers(-DRIFT_PPM, DRIFT_PPM), wall=ANY_WALL)
-def test_the_true_time_is_within_the_uncertainty_as_long_as_crystals_are_as_good_as_said(
+def test_the_true_time_is_within_the_uncertainty_if_crystals_are_as_good_as_said(
     error: int, since: int, ppm: int, wall: datetime
 ) -> None:
     """`error`: of the measure, no more than it says; `ppm`: how much the gate's clock runs fast."""
@@ -87,7 +87,7 @@ def test_the_true_time_is_within_the_uncertainty_as_long_as_crystals_are_as_good
 
 
 @given(kind=KINDS, true=TRUE_TIMES_MS, error=ERRORS_MS, known=st.none() | st.integers(0, 48 * HOUR_MS))
-def test_an_untrusted_clock_within_five_minutes_admits_nobody_whom_the_true_time_would_refuse(
+def test_a_clock_within_five_minutes_admits_nobody_the_true_time_would_refuse(
     kind: Kind | None, true: int, error: int, known: int | None
 ) -> None:
     """`known`: so long ago the hub was last heard, in an earlier boot; None: never."""
@@ -113,7 +113,7 @@ def test_in_1970_a_gate_that_never_heard_the_hub_admits_nobody(kind: Kind | None
 @given(
     kind=KINDS, heard=TRUE_TIMES_MS, off=st.integers(0, FIVE_MINUTES_MS), uptime=st.integers(0, 8 * HOUR_MS)
 )
-def test_a_gate_that_was_off_for_minutes_and_wakes_in_1970_goes_on_within_the_hours(
+def test_a_gate_that_wakes_in_1970_after_minutes_off_goes_on_within_the_hours(
     kind: Kind | None, heard: int, off: int, uptime: int
 ) -> None:
     floor = a_measure(after_doors(heard), 9_000, "an earlier boot")
@@ -127,7 +127,7 @@ def test_a_gate_that_was_off_for_minutes_and_wakes_in_1970_goes_on_within_the_ho
 
 @given(beat=st.integers(9_000, 9_000 + 12 * HOUR_MS), uptime=UPTIMES_MS)
 def test_the_floor_is_the_last_beat_of_the_boot_that_heard_the_hub(beat: int, uptime: int) -> None:
-    """Also where the hub was silent for hours before the power went."""
+    """Even if the hub was silent for hours before the power went."""
     note = LinkNote(
         connected=False,
         hub_heard=False,
@@ -204,7 +204,7 @@ class ClockMachine(RuleBasedStateMachine):
 TestClockMachine = ClockMachine.TestCase
 
 
-def test_a_measure_that_is_nonsense_stops_no_clock() -> None:
+def test_a_nonsensical_measure_stops_no_clock() -> None:
     machine = Machine(wall=DOORS, monotonic_ms=5, boot_id="boot-1")
     for hub_ms in (-(2**62), 2**62):
         measure = msgspec.structs.replace(a_measure(DOORS, 0), hub_ms=hub_ms)

@@ -1,4 +1,4 @@
-"""Who is not listened to: only who sends more than any door can, and only for a while (protocol 4.5)."""
+"""Only a gate that sends more than any door can is cut off, and only for a while (protocol 4.5)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRAFFIC: st.SearchStrategy[Traffic] = st.lists(
 
 
 @given(TRAFFIC)
-def test_who_stays_within_its_budget_is_never_cut_off_whatever_the_others_do(traffic: Traffic) -> None:
+def test_a_gate_within_its_budget_is_never_cut_off_whatever_the_others_do(traffic: Traffic) -> None:
     cutoff, now = Cutoff(), 0
     for gate, messages, size, wait in traffic:
         now += wait
@@ -45,7 +45,7 @@ def test_who_stays_within_its_budget_is_never_cut_off_whatever_the_others_do(tra
 
 
 @given(TRAFFIC, GATES)
-def test_a_gate_is_judged_by_what_it_sends_itself(traffic: Traffic, gate: str) -> None:
+def test_a_gate_is_judged_only_by_what_it_sends_itself(traffic: Traffic, gate: str) -> None:
     beside, alone, now = Cutoff(), Cutoff(), 0
     for sender, messages, size, wait in traffic:
         now += wait
@@ -56,7 +56,7 @@ def test_a_gate_is_judged_by_what_it_sends_itself(traffic: Traffic, gate: str) -
 
 
 @given(TRAFFIC)
-def test_what_is_taken_of_a_gate_is_bounded_in_any_time_and_every_pause_ends(traffic: Traffic) -> None:
+def test_what_is_taken_from_a_gate_is_bounded_at_any_time_and_every_pause_ends(traffic: Traffic) -> None:
     cutoff, now = Cutoff(), 0
     taken = dict[str, int]()
     for gate, messages, size, wait in traffic:
@@ -68,7 +68,7 @@ def test_what_is_taken_of_a_gate_is_bounded_in_any_time_and_every_pause_ends(tra
 
 
 @given(st.integers(0, 20_000))
-def test_pauses_grow_to_the_longest_and_begin_anew_after_a_while_of_good_conduct(quiet_ms: int) -> None:
+def test_pauses_grow_to_a_maximum_and_start_over_after_good_conduct(quiet_ms: int) -> None:
     cutoff, now, pauses = Cutoff(), 0, []
     for _ in range(8):
         assert cutoff.arrived("gate-3", 10 * MESSAGES.at_once, 0, now)
@@ -83,14 +83,14 @@ def test_pauses_grow_to_the_longest_and_begin_anew_after_a_while_of_good_conduct
     assert "gate-3" not in cutoff.cut_off(now + SHORTEST)
 
 
-def test_who_is_listened_to_again_may_bring_its_backlog() -> None:
+def test_a_gate_that_is_listened_to_again_may_send_its_backlog() -> None:
     cutoff = Cutoff()
     assert cutoff.arrived("gate-3", 10 * MESSAGES.at_once, 0, 0)
     # 50,000 records, a window of 20 batches ten times a second
     assert not any(cutoff.arrived("gate-3", 20, 20 * BATCH, SHORTEST + 100 * n) for n in range(50))
 
 
-def test_no_night_of_a_door_is_cut_off() -> None:
+def test_no_normal_night_of_a_door_is_cut_off() -> None:
     cutoff = Cutoff()
     # a journal of 100,000 records in batches of 50, all at once
     assert not cutoff.arrived("gate-1", 2_000, 2_000 * BATCH, 0)
@@ -114,18 +114,18 @@ def test_of_a_flood_of_small_messages_less_than_a_second_is_taken() -> None:
     assert taken < 6_000
 
 
-def test_of_more_senders_than_are_remembered_the_first_is_forgotten() -> None:
+def test_when_too_many_senders_are_remembered_the_first_is_forgotten() -> None:
     cutoff = Cutoff()
     for n in range(3 * MOST_SENDERS):
         cutoff.arrived(f"gate-{n}", 1, 1, n)
     assert len(cutoff.heard()) == MOST_SENDERS
 
 
-# --- what is listened to then ---
+# --- the filters during a cutoff ---
 
 
 @given(st.sets(GATES), st.sets(GATES))
-def test_by_name_every_gate_is_heard_but_who_is_cut_off(gates: set[str], cut_off: set[str]) -> None:
+def test_every_gate_is_heard_by_name_except_those_cut_off(gates: set[str], cut_off: set[str]) -> None:
     wide = TOPICS.subscriptions("gate-9")
     filters = filters_by_name(wide, gates, cut_off)
     if not cut_off:
@@ -151,14 +151,14 @@ def test_a_change_leads_from_any_filters_to_any_others(
 @given(
     st.text(max_size=80) | st.builds(lambda g, leaf: f"maguey/v1/m/gates/{g}/{leaf}", st.text(), st.text())
 )
-def test_whose_topic_it_is_never_widens_a_filter(topic: str) -> None:
+def test_a_gate_id_read_from_a_topic_never_widens_a_filter(topic: str) -> None:
     gate = gate_in(topic)
     assert not {"+", "#", "/"} & set(gate)
     if gate:
         assert topic.split("/")[3:5] == ["gates", gate]
 
 
-def test_a_gates_topics_are_its_own_and_no_others_are_anybodys() -> None:
+def test_a_gates_own_topics_name_it_and_no_others_name_any_gate() -> None:
     for leaf in ("scans", "status", "claims", "replies"):
         assert gate_in(f"maguey/v1/maguey/gates/gate-1/{leaf}") == "gate-1"
     for topic in (TOPICS.alerts(), TOPICS.head("e"), "maguey", "", "$SYS/broker/clients/total"):

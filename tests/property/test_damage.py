@@ -101,8 +101,7 @@ def opening(folder: Path, hub: LinkState = UNKNOWN) -> JournalOpener:
 
 
 class Row(NamedTuple):
-    """What the gate itself needs of a row. That the rest of it is a record, sync looks at:
-    `sync.upload.outbox`."""
+    """What the gate itself needs of a row. Sync checks that the rest is a record: `sync.upload.outbox`."""
 
     epoch: str
     seq: int
@@ -128,7 +127,7 @@ def rows(path: Path) -> list[Row]:
 @example(night=1, blows=[("journal.db", ("flip", 0, 18, 1))])  # the header says: there is no log
 @example(night=0, blows=[("journal.db-wal", ("cut", 997, 0, 1))])  # the mark of the last opening
 @example(night=2, blows=[("journal.db", ("cut", 0, 0, 1))])
-def test_whatever_is_damaged_nothing_is_forgotten_in_silence(
+def test_whatever_is_damaged_nothing_is_forgotten_silently(
     nights: list[Night], part: int, night: int, blows: list[tuple[str, Blow]]
 ) -> None:
     before = nights[night].files
@@ -147,7 +146,7 @@ def test_whatever_is_damaged_nothing_is_forgotten_in_silence(
         with contextlib.closing(journal):
             the_journal_is_one(folder, journal)
             nobody_readable_is_forgotten(folder, journal, known)
-            if not in_use:  # else the file went on until then
+            if not in_use:  # otherwise the file was usable until then
                 the_damaged_files_are_kept(folder, after)
 
 

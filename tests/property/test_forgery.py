@@ -2,7 +2,7 @@
 
 Whatever is presented, `parse`, `prove` and `decide` answer, and an admission means that the
 code's hash came from the hub or that its signature verifies over its id. The judge below reads
-what was presented in its own way, so that a mistake of the gate's is not its own excuse.
+what was presented in its own way, so that a mistake of the gate does not excuse itself.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ AROUND = re.compile(r"^[\s\ufeff\u200b-\u200f\u2060]+|[\s\ufeff\u200b-\u200f\u20
 
 
 def assert_rightful(raw: bytes) -> None:
-    """The judge: this was admitted; may it have been?"""
+    """The judge: whether this may have been admitted."""
     text = AROUND.sub("", raw.decode())
     if text.startswith("{"):
         body = json.loads(text)
@@ -122,7 +122,7 @@ def check(raw: bytes) -> Verdict:
     return verdict
 
 
-def test_the_judge_knows_the_rightful_and_the_others() -> None:
+def test_the_judge_tells_rightful_admissions_from_others() -> None:
     admitted = [start for start in STARTS if check(start.encode()).admits]
     assert len(admitted) == len(GOOD) + 6
     for wrong in (code_id(4), signed(code_id(4), "K2"), printed(code_id(2), "x")):
@@ -131,7 +131,7 @@ def test_the_judge_knows_the_rightful_and_the_others() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_mutation_of_a_code_is_admitted_without_right_nor_stops_the_door(seed: int) -> None:
+def test_no_mutation_of_a_code_is_admitted_without_right_or_stops_the_door(seed: int) -> None:
     """A thousand each: twenty thousand."""
     source = random.Random(seed)
     reasons: Counter[Reason] = Counter()

@@ -15,7 +15,7 @@ STEPS = st.lists(st.one_of(st.integers(0, 25_000), st.sampled_from([0, 1, 59_999
 
 
 class Watchman:
-    """The rule in the words of the document, from the whole story of the night."""
+    """The rule as the document states it, from the whole story of the night."""
 
     def __init__(self) -> None:
         self.guesses: list[int] = []

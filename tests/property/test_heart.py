@@ -53,14 +53,14 @@ def test_while_all_turn_the_pings_never_stop(steps: list[int]) -> None:
         assert now - pinged_at < WATCHDOG_MS / 2
 
 
-def test_a_part_made_anew_counts_from_0_and_has_turned() -> None:
+def test_a_part_that_is_replaced_counts_from_0_and_has_turned() -> None:
     rhythm, _ = pulse(Rhythm(interval_ms=INTERVAL_MS), 0, {"relay": 900})
     _, told = pulse(rhythm, INTERVAL_MS, {"relay": 0})
     assert told.ping
 
 
 class Manager:
-    """A socket as systemd has one, and a heart that tells it."""
+    """A socket like systemd's, and a heart that reports to it."""
 
     def __init__(self, folder: Path) -> None:
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -89,7 +89,7 @@ def beats(turn: int, **standing: int) -> Beats:
     return Beats(**{**dict.fromkeys(NAMES, turn), **standing})
 
 
-def test_it_tells_ready_once_then_pings_then_stopping(manager: Manager) -> None:
+def test_a_service_reports_ready_once_then_pings_then_stopping(manager: Manager) -> None:
     for turn in range(4):
         manager.heart.ready()
         manager.heart.beat(turn * INTERVAL_MS, beats(turn))
@@ -98,7 +98,7 @@ def test_it_tells_ready_once_then_pings_then_stopping(manager: Manager) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_loop_that_stands_stops_the_pings_and_is_named_once(manager: Manager, name: str) -> None:
+def test_one_loop_that_stands_still_stops_the_pings_and_is_named_once(manager: Manager, name: str) -> None:
     with capture_logs() as log:
         for turn in range(1, 9):
             manager.heart.beat(turn * INTERVAL_MS, beats(turn, **{name: 5}))
@@ -110,7 +110,7 @@ def test_one_loop_that_stands_stops_the_pings_and_is_named_once(manager: Manager
     assert [line["event"] for line in log] == ["loops turn again"]
 
 
-def test_ready_is_told_again_until_it_is_heard(tmp_path: Path) -> None:
+def test_ready_is_sent_again_until_it_is_heard(tmp_path: Path) -> None:
     heart = Heart(Notifier(str(tmp_path / "notify")), None)
     heart.ready()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
@@ -121,7 +121,7 @@ def test_ready_is_told_again_until_it_is_heard(tmp_path: Path) -> None:
         heart.stopping()
 
 
-def test_a_service_that_nobody_watches_pings_nobody(tmp_path: Path) -> None:
+def test_a_service_without_a_watchdog_sends_no_pings(tmp_path: Path) -> None:
     manager = Manager(tmp_path)
     heart = Heart(Notifier(str(tmp_path / "notify")), None)
     for turn in range(9):
@@ -131,7 +131,7 @@ def test_a_service_that_nobody_watches_pings_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_ends_by_an_error_is_told_of_and_stops_the_pings(manager: Manager) -> None:
+def test_a_thread_that_dies_of_an_error_is_reported_and_stops_the_pings(manager: Manager) -> None:
     def fail() -> None:
         raise RecursionError("nobody thought of it")
 

@@ -83,7 +83,7 @@ class BreathingClock(StoppedClock):
 
 
 class BreathingReader(CacheReader):
-    """Each look into the cache is one too."""
+    """Each look into the cache is a place to be stopped at, too."""
 
     def __init__(self, path: Path, interrupted: Interrupted) -> None:
         super().__init__(path)
@@ -298,7 +298,7 @@ class TestHomeGateMachine:
         play(HomeGateMachine, part, examples=cases(10, long=40), steps=25)
 
 
-def test_a_decision_that_is_stopped_at_any_place_admits_nobody_twice(tmp_path: Path) -> None:
+def test_a_decision_stopped_at_any_place_admits_nobody_twice(tmp_path: Path) -> None:
     """Each place, each mood of its line, and a stop shorter and longer than the hub waits."""
     wall, hub, tickets = StoppedClock(synced=True), HubInMemory(EVENT), iter(MANY)
     gates = {name: Gate(tmp_path, name, hub, wall) for name in HOMES}
@@ -329,7 +329,7 @@ def test_a_decision_that_is_stopped_at_any_place_admits_nobody_twice(tmp_path: P
 
 @pytest.mark.parametrize("lender", ["home", "elsewhere"])
 def test_tickets_do_enter(tmp_path: Path, lender: str) -> None:
-    """The machine would be content with a club nobody gets into."""
+    """The machine would also be content with a club nobody gets into."""
     hub = HubInMemory(EVENT)
     gates = {name: Gate(tmp_path, name, hub, StoppedClock(synced=True)) for name in HOMES}
     hub.lend = lambda home, claim, to: gates[home].lend(claim, to)

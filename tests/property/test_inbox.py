@@ -21,7 +21,7 @@ def heard(gate: int, size: int) -> PeerMessage:
 
 
 @given(BURSTS)
-def test_memory_is_bounded_in_all_and_for_each_gate(bursts: list[tuple[int, int, int, bool]]) -> None:
+def test_memory_is_bounded_overall_and_for_each_gate(bursts: list[tuple[int, int, int, bool]]) -> None:
     box = Inbox[object]()
     for gate, size, count, is_read in bursts:
         one = heard(gate, size)
@@ -36,10 +36,10 @@ def test_memory_is_bounded_in_all_and_for_each_gate(bursts: list[tuple[int, int,
 
 
 @given(st.integers(1, 40), st.integers(0, 2_500), SIZES)
-def test_a_gate_that_says_little_waits_for_a_few_messages_of_each_other_at_most(
+def test_a_quiet_gate_waits_for_a_few_messages_of_each_other_gate_at_most(
     others: int, each: int, size: int
 ) -> None:
-    """And nothing of it is dropped, whatever the others have waiting."""
+    """And none of its messages is dropped, whatever the others have waiting."""
     box = Inbox[object]()
     for gate in range(others):
         one = heard(gate, size)
@@ -65,7 +65,7 @@ def test_what_one_gate_says_stays_in_its_order(gates: list[int]) -> None:
         assert sizes == [number for number, said in enumerate(gates) if said == gate]
 
 
-def test_nothing_waits_in_vain_and_nothing_that_may_not_be_taken_keeps_the_loop_awake() -> None:
+def test_nothing_waits_in_vain_and_what_may_not_be_taken_wakes_nobody() -> None:
     box = Inbox[object]()
     box.put_heard(heard(1, 10))
     assert not box.empty()

@@ -39,7 +39,7 @@ def test_a_door_that_is_heard_all_the_while_is_believed(
 
 @settings(max_examples=cases(25, long=100))
 @given(st.integers(), MINUTES, st.booleans())
-def test_a_backlog_is_believed_in_any_order_whatever_is_told_of_it(
+def test_a_backlog_is_believed_in_any_order_whether_it_was_announced_or_not(
     seed: int, minutes: int, is_told: bool
 ) -> None:
     """All of it comes at once when the outage is over; then the night goes on."""
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_back_while_people_come_in_trips_nothing(back_s: int
 
 @given(st.floats(0, NIGHT_S))
 def test_a_flood_that_says_now_is_believed_for_the_people_of_a_minute_at_most(away_s: float) -> None:
-    """Whatever it may have had to tell: a thousand claims in a few seconds are no people."""
+    """Whatever it may have had to send: a thousand claims in a few seconds are no people."""
     pace = EntryPace(0, away_s)
     believed = sum(pace.take(NOW + timedelta(milliseconds=n), n // 4) for n in range(4_000))
     assert believed == min(A_MINUTE, BURST + int(PER_SECOND * away_s))
@@ -78,10 +78,8 @@ def test_a_flood_that_says_now_is_believed_for_the_people_of_a_minute_at_most(aw
 
 @settings(max_examples=cases(15, long=50))
 @given(st.integers(), st.integers(0, 30))
-def test_a_gate_that_had_nothing_to_tell_floods_in_vain_whatever_times_it_says(
-    seed: int, quiet_s: int
-) -> None:
-    """Its last word before was that everything had been acknowledged."""
+def test_a_gate_with_nothing_waiting_floods_in_vain_whatever_times_it_claims(seed: int, quiet_s: int) -> None:
+    """Its last status said that everything had been acknowledged."""
     source = random.Random(seed)
     pace = EntryPace(0)
     pace.set_waiting(0, 0)
@@ -108,7 +106,7 @@ def test_no_more_minutes_are_remembered_than_a_night_has() -> None:
     assert len(pace._minutes) == MOST_MINUTES
 
 
-def test_a_clock_of_this_gate_that_goes_back_gives_nothing_twice() -> None:
+def test_if_this_gates_own_clock_goes_back_nothing_is_allowed_twice() -> None:
     pace = EntryPace(0, away_s=0)
     for _ in range(50):
         pace.set_waiting(0, 10_000)

@@ -23,7 +23,7 @@ def newest(numbers: set[int]) -> tuple[int, int]:
 
 
 @given(TOLD)
-def test_the_newest_numbers_without_a_gap_however_they_come(told: list[tuple[str, str, int]]) -> None:
+def test_the_newest_numbers_without_a_gap_are_found_in_any_order(told: list[tuple[str, str, int]]) -> None:
     peers, known = HeardNumbers(), dict[tuple[str, str], set[int]]()
     for gate, epoch, seq in told:
         peers.hear([a_record(seq, gate_id=gate, epoch=epoch)])
@@ -36,7 +36,7 @@ def test_the_newest_numbers_without_a_gap_however_they_come(told: list[tuple[str
 
 
 @given(st.lists(st.integers(1, 400), min_size=MOST_RUNS, max_size=200))
-def test_more_gaps_than_are_remembered_make_it_say_too_little_and_never_too_much(numbers: list[int]) -> None:
+def test_with_too_many_gaps_it_says_too_little_and_never_too_much(numbers: list[int]) -> None:
     peers, known = HeardNumbers(), set[int]()
     for seq in numbers:
         peers.hear([a_record(seq, gate_id="gate-2")])
@@ -47,20 +47,20 @@ def test_more_gaps_than_are_remembered_make_it_say_too_little_and_never_too_much
 
 
 @given(st.permutations(range(1, 30)))
-def test_all_of_it_is_one_run_in_any_order(numbers: list[int]) -> None:
+def test_all_numbers_make_one_run_in_any_order(numbers: list[int]) -> None:
     runs: tuple[tuple[int, int], ...] = ()
     for seq in [*numbers, *numbers]:
         runs = add(runs, seq)
     assert runs == ((1, 29),)
 
 
-def test_a_place_that_could_not_be_read_is_a_gap_for_good() -> None:
+def test_a_place_that_could_not_be_read_stays_a_gap() -> None:
     peers = HeardNumbers()
     peers.hear([a_record(seq, gate_id="gate-2") for seq in range(1, 21) if seq != 7])
     assert [(one.first, one.last) for one in peers.heard()] == [(8, 20)]
 
 
-def test_a_restart_goes_on_from_what_was_heard() -> None:
+def test_a_restart_continues_from_what_was_heard() -> None:
     first = HeardNumbers()
     first.hear([a_record(seq, gate_id="gate-2") for seq in range(1, 6)])
     second = HeardNumbers(first.heard())
@@ -68,7 +68,7 @@ def test_a_restart_goes_on_from_what_was_heard() -> None:
     assert [(one.first, one.last) for one in second.heard()] == [(1, 6)]
 
 
-def test_of_more_gates_than_any_venue_has_those_heard_last_are_kept() -> None:
+def test_with_more_gates_than_any_venue_has_those_heard_last_are_kept() -> None:
     peers = HeardNumbers()
     for number in range(MOST_PEERS + 10):
         peers.hear([a_record(1, gate_id=f"gate-{number}"), a_record(1, gate_id="gate-0")])
@@ -77,7 +77,7 @@ def test_of_more_gates_than_any_venue_has_those_heard_last_are_kept() -> None:
     assert {"gate-0", f"gate-{MOST_PEERS + 9}"} <= names
 
 
-def test_a_number_that_is_none_is_left_out() -> None:
+def test_an_invalid_number_is_left_out() -> None:
     peers = HeardNumbers()
     peers.hear([replace(a_record(gate_id="gate-2"), seq=seq) for seq in (0, -3, 2**63)])
     assert peers.heard() == ()

@@ -27,7 +27,7 @@ STREAMS = st.lists(
 @given(STREAMS)
 @example([(FRAME_MS, [*SOURCES])] * 2_000)
 @example([(FRAME_MS, ["camera"])] * 100 + [(60_000, ["camera"])] + [(FRAME_MS, ["camera"])] * 100)
-def test_whatever_is_shown_a_source_has_no_more_records_than_its_pace_and_each_refusal_is_counted_once(
+def test_a_source_makes_no_more_records_than_its_pace_and_each_refusal_counts_once(
     stream: list[tuple[int, list[str]]],
 ) -> None:
     sparing, now, shown = Sparing(), 0, 0
@@ -69,7 +69,7 @@ def test_an_hour_of_film_and_as_many_guests_as_can_walk_stay_within_the_gates_sh
     assert told > 100
 
 
-def test_a_film_of_foreign_codes_leaves_few_records_and_the_number_of_the_rest_and_tickets_are_admitted(
+def test_a_film_of_foreign_codes_leaves_few_records_and_tickets_are_admitted(
     tmp_path: Path,
 ) -> None:
     bench = Bench(tmp_path, frames_per_second=15)
@@ -92,7 +92,7 @@ def test_a_film_of_foreign_codes_leaves_few_records_and_the_number_of_the_rest_a
     assert share.fill(0.0) > 0
 
 
-def test_what_was_left_out_is_recorded_when_the_door_stops(tmp_path: Path) -> None:
+def test_the_refusals_left_out_are_recorded_when_the_door_stops(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for number in range(40):
         bench.eye.show(b"menu %d" % number)

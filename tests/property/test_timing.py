@@ -52,7 +52,7 @@ ASKED = st.tuples(st.integers(0, 30 * SECOND_US), DELAYS_US, DELAYS_US, DELAYS_U
 @given(TRUTHS, ASKED, st.integers(0, 3_600_000))
 @example(Truth(offset_us=YEAR_2026_US, ppm=DRIFT_PPM), (0, 1_000 * SECOND_US, 0, 0), 0)
 @example(Truth(offset_us=YEAR_2026_US, ppm=DRIFT_PPM), (0, 0, 0, 1_000 * SECOND_US), 0)
-def test_the_hubs_clock_is_always_within_the_uncertainty_however_lopsided_the_way(
+def test_the_hubs_clock_is_within_the_uncertainty_however_lopsided_the_trip(
     truth: Truth, asked: tuple[int, int, int, int], later_ms: int
 ) -> None:
     at_us, there_us, inside_us, back_us = asked
@@ -143,7 +143,7 @@ def test_any_measure_of_this_boot_replaces_one_of_another() -> None:
     assert with_measure(HubClock(best=old), new).best == new
 
 
-def test_a_restart_keeps_what_was_measured_and_a_boot_the_time_it_was_when_last_heard_of() -> None:
+def test_a_restart_keeps_the_measure_and_a_new_boot_the_time_of_the_last_beat() -> None:
     known = a_measure("boot-1", 5_000, 1)
     note = LinkNote(
         connected=False,

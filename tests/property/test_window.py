@@ -13,7 +13,7 @@ BATCH = 50
 
 
 @given(st.integers(0, 400), st.integers(0, 2**32), st.floats(0, 0.6))
-def test_everything_is_acknowledged_at_last_whatever_gets_lost(total: int, seed: int, loss: float) -> None:
+def test_everything_is_acknowledged_in_the_end_whatever_gets_lost(total: int, seed: int, loss: float) -> None:
     rng = random.Random(seed)
     window, hub, now_ms = win.Window(), set[int](), 0
     for _ in range(20_000):
@@ -66,7 +66,7 @@ def test_within_a_connection_no_acknowledgement_is_taken_back_and_the_window_nev
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.lists(st.integers(0, 300)))
-def test_a_hub_that_was_restored_gets_again_what_it_lost(acked: int, left: int, late: list[int]) -> None:
+def test_a_restored_hub_gets_again_what_it_lost(acked: int, left: int, late: list[int]) -> None:
     window = win.on_ack(win.on_connect(win.Window(acked=acked, sent=acked), 0), left, 0)
     assert window.acked == min(acked, left)
     for seq in late:  # within the connection lower ones are late, whatever they say

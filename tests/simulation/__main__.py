@@ -12,7 +12,7 @@ from tests.simulation.run import simulator
 
 
 def say(line: str) -> None:
-    """To whoever watches."""
+    """Print a line for whoever watches."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -35,7 +35,7 @@ def play(seeds: range, *, verbose: bool, minutes: float | None) -> int:
 
 
 def share(seeds: range, jobs: int, rest: list[str]) -> int:
-    """Have them played by several processes."""
+    """Let several processes play them."""
     command = [sys.executable, "-m", "tests.simulation", "--step", str(jobs), *rest]
     parts = [seeds[job::jobs] for job in range(jobs)]
     running = [

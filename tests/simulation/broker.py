@@ -1,7 +1,7 @@
 """An MQTT broker in memory, the network between it and its clients, and everything that goes wrong there.
 
-It does what Mosquitto does at QoS 1 (protocol 4.2): it says PUBACK before anything is safe, keeps a session
-for whoever asked for one, delivers again what was not acknowledged, publishes last wills, and forgets
+It does what Mosquitto does at QoS 1 (protocol 4.2): it sends PUBACK before anything is safe, keeps a session
+for a client that asked for one, redelivers what was not acknowledged, publishes last wills, and forgets
 sessions and retained messages when it crashes. Messages of one client on one topic keep their order unless
 they are sent again.
 """
@@ -138,7 +138,7 @@ class Broker:
             self.drop(client_id, "keep alive timeout")
 
     def _travel(self, wire: Wire, topic: str, arrivals: Arrivals, go: Do) -> None:
-        """On its way; of one topic nothing overtakes anything, of several seldom."""
+        """Let it travel: messages of one topic never overtake each other, those of several topics rarely."""
         behind = topic if self._random.random() < OVERTAKES else topic[0]
         when = max(self._agenda.now_us + self._random.randint(*wire.latency_us), arrivals.get(behind, 0))
         when = max(when, arrivals.get(topic, 0))

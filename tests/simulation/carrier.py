@@ -38,10 +38,10 @@ from tests.simulation.machine import Machine
 
 TICK_US = S
 BUSY_TICK_US = 250 * MS
-"""While it is not connected it looks this often."""
+"""How often it polls while it is not connected."""
 POLL_US = 20 * MS
 HEARD_US = (50, 10 * MS)
-"""After how long it gets round to what came: a turn before, with its commits, may take that long."""
+"""How long until it handles what arrived: the turn before, with its commits, may take that long."""
 
 Serve = Callable[[requests.PreparedRequest], tuple[int, bytes, dict[str, str]] | None]
 """The hub's answer to a request: status, body and headers; None: nothing answers."""
@@ -162,7 +162,7 @@ class Wires(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
 class _Client(HubClient):
@@ -314,7 +314,7 @@ class Process:
         self._wake_both()
 
     def _wake_both(self) -> None:
-        """Whoever has something to read."""
+        """Wake every loop that has something to read."""
         if not self._inbox.empty():
             self.wake(self._random.randint(*HEARD_US))
         if not self.sync.claims.inbox.empty():

@@ -1,4 +1,4 @@
-"""The rules of quality 7.1, held against a quiet night: what journals and hub have."""
+"""The rules of quality 7.1, checked on a quiet night: what journals and hub have."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _unaltered(mirror: Mirror, logs: Rows) -> Iterator[str]:
 
 
 def _gapless(mirror: Mirror, *kept: Rows) -> Iterator[str]:
-    """But for what was lost with a card that was thrown away."""
+    """Except what was lost with a card that was thrown away."""
     numbers = defaultdict(set)
     for gate_id, epoch, seq in set().union(*kept, (place for place, seen in mirror.items() if seen.is_lost)):
         numbers[gate_id, epoch].add(seq)
@@ -133,7 +133,7 @@ def _granted_once(mirror: Mirror) -> Iterator[str]:
 
 
 def _within_hours(night: Night, mirror: Mirror) -> Iterator[str]:
-    """Invariants 10 and 15. A second for what a clock may be wrong that runs wrong by one in a hundred."""
+    """Invariants 10 and 15. A second is allowed for a clock that runs wrong by one in a hundred."""
     doors_us, ends_us = night.plan.doors_us - 1_000_000, night.plan.ends_us + 1_000_000
     for place, seen in mirror.items():
         if seen.record.verdict is Ruling.ADMIT and not (

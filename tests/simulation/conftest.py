@@ -1,4 +1,4 @@
-"""One database for the nights of a file: other files' tests want their log and their collector back."""
+"""One database for the nights of a file; the tests of other files get their log and their collector back."""
 
 from __future__ import annotations
 

@@ -33,23 +33,23 @@ FAST = (
     "plan_cache_mode=force_generic_plan",
 )
 NIGHTS_OF_A_PLAN = 25
-"""After so many nights dead rows are put away, and plans are made anew for tables as they are then."""
+"""After so many nights dead rows are vacuumed, and statements planned again for the tables as they are."""
 SHARED_MEMORY = Path("/dev/shm")
 TIME = """
 create or replace function pg_catalog.{name}() returns timestamptz language sql volatile
 as $$ select pg_read_file('{path}')::timestamptz $$
 """
-"""Every default, view and function of the hub asks these what time it is; they read it in a file."""
+"""Every default, view and function of the hub asks these for the time; they read it from a file."""
 
 
 class Killed(BaseException):
-    """The process that is just running ends here."""
+    """The running process ends here."""
 
 
 class Trouble:
     """What is to go wrong between the hub and Postgres. `is_cut`: nothing gets through.
 
-    `part`: of the hub, whose turn it is; `kill_part`: in whose it is to die.
+    `part`: the part of the hub whose turn it is; `kill_part`: the one in whose turn it is to die.
     """
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class Trouble:
         self.lose_commit = False
 
     def quiet(self) -> None:
-        """What was planned for a process that is gone does not befall the next."""
+        """Nothing planned for a process that is gone happens to the next one."""
         self.kill_at = self.kill_at_word = None
         self.lose_commit = False
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Somebody else's work, which it does not touch."""
+        """Somebody else's work, which the trouble does not touch."""
         self.is_aside = True
         try:
             yield
@@ -83,7 +83,7 @@ class Trouble:
                 raise Killed
 
     def statement(self) -> None:
-        """One is about to be sent."""
+        """A statement is about to be sent."""
         if self.is_aside:
             return
         if self.is_cut:
@@ -137,7 +137,7 @@ class Session(psycopg.Connection[DictRow]):
             self.told = now
 
     def back_to_normal(self) -> None:
-        """As a connection that was just made, whatever was left in the middle of."""
+        """Be like a connection that was just made, whatever was interrupted."""
         self.rollback()
         self.isolation_level, self.read_only = None, None
         self.told = None
@@ -148,13 +148,13 @@ def open_session(clock: Callable[[], datetime], trouble: Trouble) -> Iterator[Se
     """A connection to an empty, migrated database on a server of its own."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_folder())
-        sockets = folder / "sockets"  # half as dear as TCP
+        sockets = folder / "sockets"  # half the cost of TCP
         sockets.mkdir()
         sockets.chmod(0o777)
         server = stack.enter_context(
             postgres(folder / "postgres", *FAST, f"unix_socket_directories={sockets}")
         )
-        stack.callback(server.kill)  # thrown away: a polite end first writes everything to the disk
+        stack.callback(server.kill)  # thrown away: a clean shutdown would first write everything to disk
         migrate(server.dsn)
         file = folder / "now"
         clock_file = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
@@ -184,7 +184,7 @@ def _folder() -> Iterator[Path]:
 def empty(session: Session) -> None:
     """Remove whatever the night before left.
 
-    Row by row, not with TRUNCATE: for a table that is cut off Postgres plans all its statements anew.
+    Row by row, not with TRUNCATE: after that, Postgres plans all statements on a table again.
     """
     if session.sweeping is None:
         session.sweeping = _sweeping(session)
@@ -197,7 +197,7 @@ def empty(session: Session) -> None:
 def _sweeping(session: Session) -> bytes:
     """One statement for all tables and counters. Without triggers: they would tell the gates.
 
-    The steps of states are no night's: without them nothing may change.
+    The allowed transitions of states belong to no night: without them nothing may change.
     """
     tables = session.execute(
         b"select format('delete from %I;', relname) as sql from pg_class"

@@ -202,7 +202,7 @@ class Process:
 
     @property
     def awaited(self) -> int:
-        """How many who were let in have not walked yet."""
+        """How many admitted guests have not walked through yet."""
         return len(self._passing.state.awaited)
 
     @property
@@ -211,7 +211,7 @@ class Process:
         return self._parts.journal.part
 
     def end(self) -> None:
-        """As kill -9: nothing is put to rest, what was in memory is gone."""
+        """As kill -9: nothing is closed, and what was in memory is gone."""
         self.is_over = True
         if self.journal is not None:
             with contextlib.suppress(Exception):

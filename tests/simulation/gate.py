@@ -189,7 +189,7 @@ class Gate:
         self._watch(self.sync)
 
     def _watch(self, process: carrier.Process) -> None:
-        """systemd starts it anew if it ended."""
+        """Restart sync if it ended, as systemd does."""
         if process is not self.sync:
             return
         if process.is_over:
@@ -278,7 +278,7 @@ class Gate:
             rows = self._reader.execute(_NEWER, (self._last,)).fetchall()
             ((first,),) = self._reader.execute("select min(seq) from scans").fetchall()
         except sqlite3.OperationalError:
-            self._reader = None  # it is not made yet
+            self._reader = None  # the journal does not exist yet
             return
         for row in rows:
             self._saw(Seen(from_row(row), since_us, self._agenda.now_us))

@@ -1,6 +1,6 @@
 """The real hub, turn by turn: its consumer, its feed, what it hears of gates, its web interface.
 
-Its threads and the waiting in them are not here; each part is given its turn when a message has come or
+Its threads, and the waiting in them, are left out; each part is given its turn when a message has come or
 its time is up, and tries again a second after it failed, as its thread would.
 """
 
@@ -43,7 +43,7 @@ HOST = ("hub", "hub-claims", "hub-status")
 RETRY_US = S
 HEAD_US = int(HEAD_SECONDS * S)
 BUSY_US = {"consumer": (20 * MS, S), "claims": (100, 3 * MS), "statuses": (MS, 100 * MS)}
-"""After how long a part gets round to a message."""
+"""How long until a part handles a message."""
 
 
 def microseconds(agenda: Agenda) -> int:
@@ -321,7 +321,7 @@ class Hub:
         parts = str(place.path).split("/")
         headers = {key.lower(): value for key, value in request.headers.items()}
         state = SimpleNamespace(pool=SimpleNamespace(connection=self._connection), snapshots=self._snapshots)
-        scope: dict[str, Any] = {"state": {}}  # nobody counts strangers here
+        scope: dict[str, Any] = {"state": {}}  # strangers are not counted here
         stub: Any = SimpleNamespace(headers=headers, app=SimpleNamespace(state=state), scope=scope)
         if parts[4] == "config":
             return api.gate_config.fn(parts[3], stub)

@@ -1,4 +1,4 @@
-"""The rules of quality 7.1, held against a quiet night: what the hub made of it, and the caches."""
+"""The rules of quality 7.1, checked on a quiet night: what the hub made of it, and the caches."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _doubles(logs: Rows) -> dict[str, list[dict[str, Any]]]:
 
 
 def winner(admissions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Which of them counts (docs/adr/0016), put in other words than the hub's."""
+    """Which of them counts (docs/adr/0016), written differently than in the hub."""
 
     def doubt(row: dict[str, Any]) -> timedelta:
         uncertain = row["corrected_uncertainty_ms"]
@@ -142,7 +142,7 @@ def _digest(gate: Gate, event_id: str) -> str:
 
 
 def _clocks(mirror: dict[Place, Seen], logs: Rows) -> Iterator[str]:
-    """Invariant 15: what is placed in time is there within what is said of it."""
+    """Invariant 15: the time given to a record is true within the uncertainty given with it."""
     for place, row in logs.items():
         seen, uncertain = mirror.get(place), row["corrected_uncertainty_ms"]
         if seen is None or uncertain is None:
@@ -161,7 +161,7 @@ def _off(at: datetime, since: datetime, until: datetime) -> timedelta:
 def _order(logs: Rows) -> Iterator[str]:
     """Invariant 15: what happened one after the other at a gate stays so, whatever its clock did.
 
-    Within what the times may be off: nothing within a boot; an hour where a boot's clock was never known.
+    Within the uncertainty of the times: none within a boot; an hour if a boot's clock was never known.
     """
     by_gate = defaultdict(list)
     for place in sorted(logs):

@@ -32,7 +32,7 @@ def killed_after(lines: int | None, service: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def others_run() -> Iterator[None]:
-    """What is run meanwhile is other processes' work."""
+    """What runs in this block is other processes' work."""
     before = sys.gettrace()
     sys.settrace(None)
     try:

@@ -21,11 +21,11 @@ from tests.simulation.plan import GATES, NIGHT_US, Plan, Ticket, Trouble
 from tests.simulation.sold import sale, set_up
 
 LONGEST_US = 900 * S
-"""So long after everything was healed it has to be quiet."""
+"""The night has to be quiet this long after everything was healed."""
 LOOK_US = 1_037 * MS
-"""Not in step with what happens every second."""
+"""Out of step with what happens every second."""
 STILL_US = 5 * S
-"""It is quiet if for so long nobody had anything to send, and nobody lacked anything."""
+"""It is quiet if nobody had anything to send, and nobody lacked anything, for so long."""
 
 
 class Night:
@@ -62,7 +62,7 @@ class Night:
         return Gate(gate_id, machine, self.agenda, random, self.broker, serve, self._pruned, self.plan.prunes)  # type: ignore[arg-type]
 
     def play(self) -> None:
-        """All of it."""
+        """Play all of it."""
         for coming in self.plan.comings:
             self.agenda.at(coming.at_us, lambda coming=coming: self.gates[coming.gate].comes(coming))  # type: ignore[misc]
         for trouble in self.plan.troubles:
@@ -191,7 +191,7 @@ class Night:
                 gate.sync.is_stopped = False
 
     def _settle(self) -> None:
-        """Until nobody has anything to say any more for a while."""
+        """Wait until nobody has had anything to say for a while."""
         until, quiet_since = self.agenda.now_us + LONGEST_US, self.agenda.now_us
         while self.agenda.now_us - quiet_since < STILL_US:
             self.agenda.run(self.agenda.now_us + LOOK_US)

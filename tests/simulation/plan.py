@@ -15,7 +15,7 @@ from tests.simulation.agenda import MS, S
 GATES = ("gate-1", "gate-2", "gate-3")
 SCANS = 300
 NIGHT_US = 60 * S
-"""Guests come and troubles begin for so long; then everything heals."""
+"""Guests come and troubles begin during this time; then everything heals."""
 DRIFT = 80e-6
 """A crystal's; a gate reckons with 100 millionths."""
 POLICIES: tuple[IsolationPolicy, ...] = ("admit", "home_gate", "deny")
@@ -70,9 +70,9 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Plan:
-    """A night. `rates`, `offsets_us`: of each gate's clocks. `prunes`: journals keep
-    what is acknowledged for seconds, not for a month: a gate then forgets whom it let in. `doors_us`,
-    `ends_us`: when the doors open and the night is over, by the true time."""
+    """A night. `rates`, `offsets_us`: of each gate's clocks. `prunes`: journals keep what is acknowledged for
+    seconds, not for a month, so that a gate forgets whom it let in. `doors_us`, `ends_us`: when the doors
+    open and when the night is over, in true time."""
 
     seed: int
     policy: IsolationPolicy

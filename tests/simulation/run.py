@@ -45,7 +45,7 @@ class Play(Protocol):
     """Plays the night of a seed. `echo` hears of everything as it happens."""
 
     def __call__(self, seed: int, echo: Callable[[str], None] | None = None) -> Told:
-        """All of it."""
+        """Play the whole night."""
 
 
 @contextlib.contextmanager

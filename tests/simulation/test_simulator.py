@@ -22,7 +22,7 @@ def test_another_process_plays_the_same_night(play: Play) -> None:
     assert trace == list(play(8).trace)
 
 
-def test_whoever_waits_lets_the_others_go_on() -> None:
+def test_a_process_that_waits_lets_the_others_go_on() -> None:
     agenda = Agenda()
     done: list[str] = []
 
@@ -132,7 +132,7 @@ def test_a_session_is_kept_and_delivered_again() -> None:
     assert (keeps.heard, again.heard) == ([b"one"], [b"one"])
 
 
-def test_the_last_will_of_who_vanishes_is_published() -> None:
+def test_the_last_will_of_a_client_that_vanishes_is_published() -> None:
     agenda, broker = a_broker()
     hears, dies = Client(broker, "hears", "will/#"), Client(broker, "dies")
     agenda.run(S)
@@ -142,7 +142,7 @@ def test_the_last_will_of_who_vanishes_is_published() -> None:
     assert hears.heard == [b"gone"]
 
 
-def test_a_second_client_of_a_name_puts_the_first_one_out() -> None:
+def test_a_second_client_with_the_same_name_throws_the_first_one_out() -> None:
     agenda, broker = a_broker()
     first, second = Client(broker, "name"), Client(broker, "name")
     agenda.run(S)
