@@ -1,7 +1,7 @@
 """Every screen, compared pixel by pixel with a picture that a person has looked at.
 
-After a wanted change: `MAGUEY_NEW_GOLDEN=1 pytest tests/golden` writes the pictures anew and
-fails, so that it cannot be left on; look at them, then run again without.
+After an intended change: `MAGUEY_NEW_GOLDEN=1 pytest tests/golden` writes the pictures again and
+fails, so that it cannot be left on; look at them, then run without it.
 """
 
 import os
@@ -44,7 +44,7 @@ def compare(path: Path, picture: Image.Image, *, renew: bool) -> None:
     if renew:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path, optimize=True)
-        pytest.fail(f"{path.name} written anew: look at it, then run again without MAGUEY_NEW_GOLDEN.")
+        pytest.fail(f"{path.name} was written again: look at it, then run again without MAGUEY_NEW_GOLDEN.")
     if not path.exists():
         pytest.fail(f"{path} is missing: make it with MAGUEY_NEW_GOLDEN=1, look at it, add it.")
     with Image.open(path) as golden:
@@ -82,7 +82,7 @@ def test_a_single_different_pixel_fails(tmp_path: Path) -> None:
         compare(tmp_path / "one.png", picture, renew=False)
 
 
-def test_writing_anew_fails_the_run_and_writes(tmp_path: Path) -> None:
-    with pytest.raises(pytest.fail.Exception, match="written anew"):
+def test_renewing_a_picture_writes_it_and_fails_the_run(tmp_path: Path) -> None:
+    with pytest.raises(pytest.fail.Exception, match="was written again"):
         compare(tmp_path / "new" / "one.png", Image.new("1", NORM), renew=True)
     compare(tmp_path / "new" / "one.png", Image.new("1", NORM), renew=False)

@@ -26,7 +26,7 @@ def test_a_scripted_eye_gives_its_looks_in_order() -> None:
     assert script.exhausted()
 
 
-def test_a_scripted_eye_wakes_whoever_waits() -> None:
+def test_a_scripted_eye_wakes_a_waiting_caller() -> None:
     eye = ScriptedEye()
     threading.Timer(0, eye.show, args=(b"A",)).start()
     assert eye.look(30) is not None
@@ -50,7 +50,7 @@ def test_breaking_down_is_seen_and_heals() -> None:
     relay.release()
 
 
-def test_a_recording_turnstile_writes_down_when() -> None:
+def test_a_recording_turnstile_records_when_it_was_released() -> None:
     times = iter([1.0, 2.5])
     recording = RecordingTurnstile(lambda: next(times))
     turnstile: Turnstile = recording
@@ -122,7 +122,7 @@ def test_broken_scripted_inputs_are_blind_and_hear_the_alarm_as_the_real_ones() 
     assert inputs.read() == Sensed(fire=True)
 
 
-def test_a_recording_turnstile_loses_what_it_is_told_to_once() -> None:
+def test_a_recording_turnstile_loses_once_what_it_is_told_to() -> None:
     recording = RecordingTurnstile()
     turnstile: Turnstile = recording
     recording.lose()
@@ -149,7 +149,7 @@ def test_a_scripted_keypad_types_as_a_keypad_does() -> None:
     assert keypad.read() == Typed("", done=False)
 
 
-def test_the_others_break_down_heal_and_close() -> None:
+def test_the_other_fakes_break_down_heal_and_close() -> None:
     recording = RecordingVoice()
     voice: Voice = recording
     voice.play(Signal.ADMIT)

@@ -1,4 +1,4 @@
-"""The house is kept in order: rooms import downwards, names are told apart, tests mirror the rooms."""
+"""The house is kept in order: rooms import downwards, names are distinct, tests mirror the rooms."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_no_file_is_named_with_a_gerund() -> None:
 
 
 ENTRIES = {"app", "main"}
-"""What a program begins with may have the same name in each."""
+"""Entry points may have the same name in every program."""
 
 
 def public_names(file: Path) -> Iterator[str]:
@@ -102,7 +102,7 @@ def public_names(file: Path) -> Iterator[str]:
             yield name
 
 
-def test_no_two_public_things_have_one_name() -> None:
+def test_no_two_public_things_have_the_same_name() -> None:
     where: dict[str, list[str]] = {}
     for file in sources(*PRODUCT):
         for name in public_names(file):

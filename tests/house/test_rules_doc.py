@@ -1,4 +1,4 @@
-"""docs/rules.md: every test it names exists, and every rule that is a value in the code stands in it."""
+"""docs/rules.md: every test it names exists, and every rule that is a value in the code is in it."""
 
 from __future__ import annotations
 
@@ -66,33 +66,33 @@ def test_what_comes_later_is_said_in_words() -> None:
 
 
 @pytest.mark.parametrize("number", range(1, len(LINES) + 1))
-def test_every_line_of_the_decision_table_stands_in_the_document(number: int) -> None:
+def test_every_line_of_the_decision_table_is_in_the_document(number: int) -> None:
     rows = [shown for rule, shown in section("The lines").items() if rule.startswith(f"line {number}, ")]
     assert rows
     assert all(f"test_line_{number}_" in shown for shown in rows)
 
 
 @pytest.mark.parametrize("reason", [*Reason, *EventKind])
-def test_every_reason_stands_in_the_document(reason: RecordReason) -> None:
+def test_every_reason_is_in_the_document(reason: RecordReason) -> None:
     assert any(is_shown(reason, section(heading)) for heading in headings())
 
 
 @pytest.mark.parametrize("flag", Flag)
-def test_every_flag_stands_in_the_document(flag: Flag) -> None:
+def test_every_flag_is_in_the_document(flag: Flag) -> None:
     assert any(is_shown(flag, section(heading)) for heading in headings())
 
 
 @pytest.mark.parametrize("word", get_args(get_type_hints(Notice)["word"]))
-def test_every_word_of_a_notice_stands_in_the_document(word: str) -> None:
+def test_every_word_of_a_notice_is_in_the_document(word: str) -> None:
     assert is_shown(word, section("The words of a notice"))
 
 
 @pytest.mark.parametrize("part", Part)
-def test_every_part_stands_in_the_document(part: Part) -> None:
+def test_every_part_is_in_the_document(part: Part) -> None:
     assert is_shown(part, section("What can be out of order"))
 
 
-def test_every_screen_of_the_domain_document_stands_in_it() -> None:
+def test_every_screen_of_the_domain_document_is_in_it() -> None:
     _, _, after = DOMAIN.partition("| screen | shows | stays |\n|---|---|---|\n")
     screens = [line.strip("| ").split(" | ")[0] for line in after.partition("\n\n")[0].splitlines()]
     assert len(screens) == 10
@@ -100,7 +100,7 @@ def test_every_screen_of_the_domain_document_stands_in_it() -> None:
     assert [match[1] for match in shown if match] == screens
 
 
-def test_every_headed_rule_of_the_domain_document_stands_in_it() -> None:
+def test_every_headed_rule_of_the_domain_document_is_in_it() -> None:
     """The paragraphs of 2.3 that begin with a bold name have a table of their own."""
     _, _, after = DOMAIN.partition("## 2.3 ")
     named = re.findall(r"^\*\*(.+?)\.?\*\*", after.partition("## 2.4")[0], re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The documents: the house is as drawn, walks have no gap, and whatever they name is there."""
+"""The documents: the house is as drawn, walks have no gap, and whatever they name exists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHER_DOCUMENTS = {"docs/development.md", "docs/data-model.md", "docs/glossary.m
 
 
 def below(heading: str) -> str:
-    """What stands below a heading, up to the next of any level."""
+    """The text below a heading, up to the next one of any level."""
     _, _, after = TEXT.partition(f"# {heading}\n")
     assert after, heading
     return re.split(r"\n#+ ", after)[0]
@@ -73,7 +73,7 @@ FOLDERS = r"(?:gate|display|hardware|sync|hub|tests|bench|demo|config|systemd|to
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_what_a_document_names_is_there(document: Path) -> None:
+def test_whatever_a_document_names_exists(document: Path) -> None:
     """Files, names in modules (`gate.rules.decide.LINES`), and what a link leads to."""
     text = document.read_text("utf-8")
     paths = re.findall(rf"`({FOLDERS}/[\w./*-]+)`", text)
@@ -86,7 +86,7 @@ def test_what_a_document_names_is_there(document: Path) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether a module, or what it is said to hold, is there."""
+    """Whether a module, and what it is said to hold, exists."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         module = ROOT.joinpath(*parts[:length])
@@ -112,14 +112,14 @@ def test_every_file_of_the_example_is_a_step_of_its_walk(walk: str) -> None:
 
 
 @pytest.mark.parametrize("walk", EXAMPLES)
-def test_in_every_step_of_a_walk_is_something_of_the_example(walk: str) -> None:
-    """But for those that only some take, and for pictures."""
+def test_every_step_of_a_walk_has_something_of_the_example(walk: str) -> None:
+    """Except those that only some take, and pictures."""
     taken = [name for name, is_for_all in steps(walk) if is_for_all and "golden" not in name]
     assert len(taken) > 5
     assert [name for name in taken if not any(names_it(file, walk) for file in files(name))] == []
 
 
-def test_what_the_glossary_names_is_there() -> None:
+def test_whatever_the_glossary_names_exists() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
     named = set(re.findall(r"`([A-Z]\w+)`", glossary))
     code = "\n".join(file.read_text("utf-8") for package in LAYERS for file in (ROOT / package).rglob("*.py"))

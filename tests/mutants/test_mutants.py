@@ -22,7 +22,7 @@ LEFT_OUT = shutil.ignore_patterns(".*", "var", "build", "__pycache__", "*.egg-in
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old` stands once in `file` and becomes `new`; then one of the tests of `suite` has to fail."""
+    """`old` occurs once in `file` and becomes `new`; then one of the tests of `suite` has to fail."""
 
     name: str
     file: str
@@ -108,7 +108,7 @@ MUTANTS = (
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of everything but what is installed or made."""
+    """A copy of everything except what is installed or generated."""
     copy = tmp_path_factory.mktemp("mutants") / "tree"
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
     shutil.copytree(ROOT / "docs", copy / "docs")
