@@ -41,7 +41,7 @@ def _watermark(hub: set[int]) -> int:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ack", "sent", "tick", "connect"]), st.integers(0, 3000))))
-def test_within_a_connection_no_acknowledgement_is_taken_back_and_the_window_never_overflows(
+def test_the_window_never_overflows_and_takes_no_ack_back_in_a_connection(
     events: list[tuple[str, int]],
 ) -> None:
     window, now_ms, is_first = win.Window(), 0, False

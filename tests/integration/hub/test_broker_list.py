@@ -26,7 +26,7 @@ def listed(file: Path) -> list[str]:
     return [client["username"] for client in json.loads(file.read_text())["clients"]]
 
 
-def test_every_gate_of_the_venue_is_in_it_until_it_is_revoked(
+def test_every_gate_of_the_venue_is_listed_until_it_is_revoked(
     world: World, conn: Connection, config: HubConfig, config_file: Path, tmp_path: Path
 ) -> None:
     for name, venue in (("gate-2", config.venue), ("gate-10", config.venue), ("other", "cantina")):

@@ -83,7 +83,7 @@ def test_everybody_sees_their_own_rows_and_no_other_row_of_any_table(club: Club,
 
 
 def first(club: Club, table: str) -> str:
-    """A column that whoever sees the table may name."""
+    """A column that everybody who sees the table may name."""
     return str(
         club.world.one(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"

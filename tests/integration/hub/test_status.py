@@ -146,7 +146,7 @@ def test_a_goodbye_in_the_same_turn_keeps_what_was_said_before_it(desk: Desk) ->
     assert (desk.health()["link"], desk.health()["last_seq"]) == ("online", 6)
 
 
-def test_a_retained_status_tells_what_but_not_when(desk: Desk) -> None:
+def test_a_retained_status_says_what_but_not_when(desk: Desk) -> None:
     """It may be from a gate that lost its broker in a crash, and its last will with it."""
     desk.say(last_seq=5, retained=True)
     desk.turn()

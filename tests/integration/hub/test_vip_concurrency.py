@@ -117,7 +117,7 @@ def test_a_payment_reported_twenty_times_at_once_is_one_checkout(world: World, d
     }
 
 
-def test_of_twenty_who_buy_one_table_one_gets_it(world: World, dsn: str) -> None:
+def test_of_twenty_buyers_of_one_table_one_gets_it(world: World, dsn: str) -> None:
     event = world.event()
     table = world.table(event)
 
