@@ -8,7 +8,7 @@ import threading
 import psycopg
 import structlog
 
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from hub.claims.answers import claims_worker
 from hub.config import HubConfig
 from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
@@ -17,7 +17,7 @@ from hub.db.statements import query
 from hub.errors import DatabaseDownError
 from hub.feed.publisher import feed_worker
 from hub.gates.status_listener import status_worker
-from hub.ingest.consumer import FROZEN_SECONDS, Consumer
+from hub.ingest.consumer import FROZEN_SECONDS, WORKER, Consumer
 from hub.ingest.settle_boots import settle_worker
 from hub.mqtt.link import BrokerLink, client_id, outage_of
 from hub.mqtt.subscriptions import VenueGates
@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 def run(config: HubConfig, stop: threading.Event) -> None:
     """Be the venue's active hub, or stand by until that one is gone; returns at `stop`."""
-    outage = Outage("Postgres")
+    outage = SharedOutage("Postgres")
     with contextlib.ExitStack() as active:
         consumer: Consumer | None = None
         while not stop.is_set():
@@ -52,9 +52,10 @@ def run(config: HubConfig, stop: threading.Event) -> None:
                         # another hub took over meanwhile: also close the broker's sessions
                         active.close()
                         consumer = None
+                        outage.over(WORKER)
                         _stand_by(conn, config.venue, stop)
                     if not stop.is_set():
-                        consumer = consumer or _activate(config, active)
+                        consumer = consumer or _activate(config, active, outage)
                         consumer.serve(conn, stop, outage)
             except (psycopg.Error, DatabaseDownError) as error:
                 _report(error, outage)
@@ -62,10 +63,12 @@ def run(config: HubConfig, stop: threading.Event) -> None:
                     stop.wait(_RETRY_SECONDS)
 
 
-def _report(error: Exception, outage: Outage) -> None:
-    if not is_outage(error):
+def _report(error: Exception, outage: SharedOutage) -> None:
+    if is_outage(error):
+        outage.began(WORKER, database_error_in_words(error))
+    else:
+        outage.over(WORKER)
         _log.error("work refused by database", error=one_line(error))
-    outage.began(database_error_in_words(error))
 
 
 def _is_active(conn: Connection, venue: str) -> bool:
@@ -79,15 +82,15 @@ def _stand_by(conn: Connection, venue: str, stop: threading.Event) -> None:
         pass
 
 
-def _activate(config: HubConfig, active: contextlib.ExitStack) -> Consumer:
+def _activate(config: HubConfig, active: contextlib.ExitStack, outage: SharedOutage) -> Consumer:
     broker_outage, venue_gates = outage_of(config.mqtt), VenueGates()
     name, scans = client_id(config.venue), Topics(venue=config.venue).scans()
     broker = BrokerLink(config.mqtt, name, scans, outage=broker_outage, venue_gates=venue_gates)
     active.callback(broker.close)
-    active.enter_context(feed_worker(config, broker))
-    active.enter_context(status_worker(config, broker_outage, venue_gates))
-    active.enter_context(claims_worker(config, broker_outage, venue_gates))
-    active.enter_context(lock_watcher(config))
-    active.enter_context(settle_worker(config))
+    active.enter_context(feed_worker(config, broker, outage))
+    active.enter_context(status_worker(config, outage, broker_outage, venue_gates))
+    active.enter_context(claims_worker(config, outage, broker_outage, venue_gates))
+    active.enter_context(lock_watcher(config, outage))
+    active.enter_context(settle_worker(config, outage))
     _log.info("ingest started", venue=config.venue)
     return Consumer(config, broker, venue_gates=venue_gates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import structlog
@@ -38,3 +39,38 @@ class Outage:
         if self.reason is not None:
             self._log.info(self._ends, out_for_s=round(time.monotonic() - self._since, 1))
         self.reason = None
+
+
+class SharedOutage:
+    """The outage of something that several threads use. It ends when each of them has it back.
+
+    :param what: its name, for the log.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._outage = Outage(what)
+        self._without: set[str] = set()
+        self._lock = threading.Lock()
+
+    def lost(self, user: str) -> None:
+        """A user has just lost it: not yet an outage, but one that began lasts until it is back."""
+        with self._lock:
+            self._without.add(user)
+
+    def began(self, user: str, reason: str) -> None:
+        """A user is without it."""
+        with self._lock:
+            self._without.add(user)
+            self._outage.began(reason)
+
+    def over(self, user: str) -> None:
+        """A user has it."""
+        with self._lock:
+            self._without.discard(user)
+            if not self._without:
+                self._outage.over()
+
+    def leave(self, user: str) -> None:
+        """A user is gone, and counts no more."""
+        with self._lock:
+            self._without.discard(user)

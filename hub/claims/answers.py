@@ -21,7 +21,7 @@ import psycopg
 import structlog
 
 from gate.common.allowance import Rate
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from gate.common.seldom import Seldom
 from gate.common.uuids import is_uuid
 from gate.rules.first_entry import Claim, Grant, Returned
@@ -33,7 +33,6 @@ from hub.gates.budgets import GateBudgets, GateFloods
 from hub.gates.status_message import decode_status
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
-from hub.mqtt.shared_outage import SharedOutage
 from hub.mqtt.subscriptions import VenueGates
 from sync.wire.messages import (
     EPOCH,
@@ -138,6 +137,9 @@ class ClaimAnswers:
             turn, and acknowledged only when they are stored.
         """
         self.hear(wait_s)
+        if not (self._asked or self._returned):
+            # a connection that died while nobody asked would cost the next guest an answer
+            conn.execute(query("still_there"))
         self._give_back(conn)
         while self._asked:
             self._answer(conn, *self._asked.popleft())
@@ -346,13 +348,19 @@ def _read(message: Delivery, topics: Topics, gate_id: str) -> ToHub | GateStatus
 
 @contextlib.contextmanager
 def claims_worker(
-    config: HubConfig, outage: SharedOutage | None = None, venue_gates: VenueGates | None = None
+    config: HubConfig,
+    outage: SharedOutage | None = None,
+    broker_outage: SharedOutage | None = None,
+    venue_gates: VenueGates | None = None,
 ) -> Iterator[None]:
-    """Answers claims while the block runs, over connections of its own."""
+    """Answers claims while the block runs, over connections of its own.
+
+    :param outage: of Postgres.
+    """
     topics = Topics(venue=config.venue)
     name = client_id(config.venue, "claims")
     broker = BrokerLink(
-        config.mqtt, name, topics.claims(), topics.status(), outage=outage, venue_gates=venue_gates
+        config.mqtt, name, topics.claims(), topics.status(), outage=broker_outage, venue_gates=venue_gates
     )
     guests = config.watch.guests_per_second
     claims = ClaimAnswers(config.venue, broker, lambda: time.time_ns() // 1000, guests)
@@ -361,7 +369,7 @@ def claims_worker(
         config.postgres.dsn,
         lambda conn, _stop: claims.turn(conn, _POLL_SECONDS),
         begin=lambda conn: conn.execute(query("claims_patience")),
-        outage=Outage("Postgres (claims)"),
+        outage=outage,
         pause=lambda: claims.hear(_RETRY_SECONDS),
     )
     with contextlib.closing(broker), worker:

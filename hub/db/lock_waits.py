@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from gate.common.outage import SharedOutage
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
@@ -91,11 +92,8 @@ def _session(row: Mapping[str, Any]) -> BlockingSession:
     return BlockingSession(**{name: row[name] for name in BlockingSession.__struct_fields__})
 
 
-def lock_watcher(config: HubConfig) -> DatabaseWorker:
-    """Watches for blocking sessions, over a connection that needs none of our tables.
-
-    Silent without Postgres: the other workers log the outage.
-    """
+def lock_watcher(config: HubConfig, outage: SharedOutage | None = None) -> DatabaseWorker:
+    """Watches for blocking sessions, over a connection that needs none of our tables."""
     sessions = BlockingSessions()
 
     def turn(conn: Connection, stop: threading.Event) -> None:
@@ -103,4 +101,4 @@ def lock_watcher(config: HubConfig) -> DatabaseWorker:
         _write_log(*sessions.look(found, time.monotonic()))
         stop.wait(_LOOK_S)
 
-    return DatabaseWorker("lock watch", config.postgres.dsn, turn)
+    return DatabaseWorker("lock watch", config.postgres.dsn, turn, outage=outage)

@@ -1,7 +1,8 @@
 """A thread of the hub that works in Postgres and survives whatever goes wrong.
 
 It connects, works until it is stopped, and after a failure tries again: nobody else would start it again, and
-the gates would wait for its work in vain. An outage is logged once when it begins and once when it ends.
+the gates would wait for its work in vain. An outage of Postgres is logged once for all workers, any other
+failure once for each.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from typing import Self
 import psycopg
 import structlog
 
-from gate.common.outage import Outage
-from hub.db.connection import Connection, connect, database_error_in_words, one_line
-from hub.errors import DatabaseDownError
+from gate.common.outage import SharedOutage
+from hub.db.connection import Connection, connect, database_error_in_words, is_outage, one_line
 
 RETRY_S = 1.0
 _STOP_S = 1.0
@@ -32,7 +32,7 @@ class DatabaseWorker:
     :param turn: one round of the work, over a connection in autocommit. It waits for work itself, until the
         event is set at the longest, and raises what Postgres raises.
     :param begin: sets up each new connection.
-    :param outage: logs that the work is interrupted; None where other workers log the same.
+    :param outage: of Postgres, shared by all that work in it.
     :param pause: called between two attempts instead of waiting `RETRY_S`.
     """
 
@@ -43,14 +43,14 @@ class DatabaseWorker:
         turn: WorkerTurn,
         *,
         begin: Callable[[Connection], object] | None = None,
-        outage: Outage | None = None,
+        outage: SharedOutage | None = None,
         pause: Callable[[], object] | None = None,
     ) -> None:
         self._name = name
         self._dsn = dsn
         self._turn = turn
         self._begin = begin
-        self._outage = outage
+        self._outage = outage or SharedOutage("Postgres")
         self._stop = threading.Event()
         self._pause = pause or self._wait
         self._is_failing = False
@@ -63,6 +63,7 @@ class DatabaseWorker:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=_STOP_S)
+        self._outage.leave(self._name)
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -80,16 +81,18 @@ class DatabaseWorker:
         while not self._stop.is_set():
             self._turn(conn, self._stop)
             self._is_failing = False
-            if self._outage is not None:
-                self._outage.over()
+            self._outage.over(self._name)
 
     def _failed(self, error: Exception) -> None:
-        is_down = isinstance(error, (psycopg.Error, DatabaseDownError))
-        if not is_down and not self._is_failing:
-            _log.error("worker failed", worker=self._name, exc_info=error)
+        if is_outage(error):
+            self._outage.began(self._name, database_error_in_words(error))
+            return
+        self._outage.over(self._name)
+        if not self._is_failing:
+            # Postgres adds values of the row to its error, so only the first line of one is logged
+            bug = None if isinstance(error, psycopg.Error) else error
+            _log.error("worker failed", worker=self._name, error=one_line(error), exc_info=bug)
         self._is_failing = True
-        if self._outage is not None:
-            self._outage.began(database_error_in_words(error) if is_down else one_line(error))
 
     def _wait(self) -> None:
         self._stop.wait(RETRY_S)

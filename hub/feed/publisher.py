@@ -14,7 +14,7 @@ import structlog
 from psycopg.rows import DictRow
 
 from gate.common.foreign import UnreadableError, read_json
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
@@ -157,13 +157,16 @@ def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
             return
 
 
-def feed_worker(config: HubConfig, broker: HubLink) -> DatabaseWorker:
-    """Publishes the feed over `broker`."""
+def feed_worker(config: HubConfig, broker: HubLink, outage: SharedOutage | None = None) -> DatabaseWorker:
+    """Publishes the feed over `broker`.
+
+    :param outage: of Postgres.
+    """
     publisher = Publisher(broker, Topics(venue=config.venue))
     return DatabaseWorker(
         "feed",
         config.postgres.dsn,
         publisher.turn,
         begin=lambda conn: conn.execute(query("listen")),
-        outage=Outage("Postgres (feed)"),
+        outage=outage,
     )

@@ -20,7 +20,7 @@ import structlog
 from psycopg.rows import DictRow
 
 from gate.common.allowance import Rate
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from gate.common.seldom import Seldom
 from gate.rules.command import OrderReply
 from hub.config import WATCH, HubConfig, Watch
@@ -33,7 +33,6 @@ from hub.gates.orders import UnansweredOrders, decode_reply, take_reply
 from hub.gates.status_message import KnownStatus, decode_status, is_older
 from hub.mqtt.inbox import Delivery
 from hub.mqtt.link import BrokerLink, HubLink, client_id
-from hub.mqtt.shared_outage import SharedOutage
 from hub.mqtt.subscriptions import VenueGates
 from sync.wire.messages import GateStatus, WireError
 from sync.wire.scans import BATCH_LIMIT
@@ -253,12 +252,17 @@ def _note_clock(conn: Connection, status: GateStatus) -> None:
 
 @contextlib.contextmanager
 def status_worker(
-    config: HubConfig, outage: SharedOutage | None = None, venue_gates: VenueGates | None = None
+    config: HubConfig,
+    outage: SharedOutage | None = None,
+    broker_outage: SharedOutage | None = None,
+    venue_gates: VenueGates | None = None,
 ) -> Iterator[None]:
     """Receives statuses while the block runs, over connections of its own.
 
     Its own, so that gates are heard while a night's backlog is ingested. It has no session at the broker,
     because statuses kept for it would be of no use later.
+
+    :param outage: of Postgres.
     """
     topics = Topics(venue=config.venue)
     name = client_id(config.venue, "status")
@@ -268,7 +272,7 @@ def status_worker(
         topics.status(),
         topics.replies(),
         session_s=0,
-        outage=outage,
+        outage=broker_outage,
         venue_gates=venue_gates,
     )
     statuses = StatusListener(broker, topics, config.watch)
@@ -283,7 +287,7 @@ def status_worker(
         config.postgres.dsn,
         turn,
         begin=lambda conn: conn.execute(query("end_when_frozen"), {"frozen_s": str(_FROZEN_SECONDS)}),
-        outage=Outage("Postgres (gates' status)"),
+        outage=outage,
         pause=lambda: statuses.hear(RETRY_S, datetime.now(UTC)),
     )
     with contextlib.closing(broker), worker:

@@ -17,7 +17,7 @@ from itertools import groupby
 import psycopg
 import structlog
 
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from gate.common.seldom import Seldom
 from hub.config import HubConfig
 from hub.db.connection import Connection
@@ -41,6 +41,8 @@ ABSENCES_S = 5.0
 SET_ASIDE_S = 600.0
 """How long a gate is ignored whose scans Postgres did not finish storing."""
 _POLL_SECONDS = 0.5
+WORKER = "ingest"
+"""The name under which the consumer shares the outage of Postgres."""
 FROZEN_SECONDS = 5
 """A hub silent to Postgres for so long is no longer the active one; it asks twice a second."""
 
@@ -89,7 +91,7 @@ class Consumer:
         """This process runs, perhaps without Postgres: then no other hub can have become active either."""
         self._awake_at = self._now()
 
-    def serve(self, conn: Connection, stop: threading.Event, outage: Outage) -> None:
+    def serve(self, conn: Connection, stop: threading.Event, outage: SharedOutage) -> None:
         """Store messages over one connection to Postgres until `stop`, or until this process was frozen.
 
         :raises psycopg.Error, DatabaseDownError: the connection failed. Call again with another one: what was
@@ -101,7 +103,7 @@ class Consumer:
                 self.turn(conn, _POLL_SECONDS)
             except psycopg.errors.LockNotAvailable:
                 continue  # what was not committed is kept; `hub.db.lock_waits` logs whose lock it is
-            outage.over()
+            outage.over(WORKER)
 
     def turn(self, conn: Connection, wait_s: float) -> None:
         """One round: messages, alerts, and a check of both connections.

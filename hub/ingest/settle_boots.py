@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 import structlog
 
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from hub.config import HubConfig
 from hub.db.connection import Connection, one_line, retry_conflicts
 from hub.db.statements import query
@@ -91,8 +91,11 @@ def settle(
     return row is not None and bool(row["done"])
 
 
-def settle_worker(config: HubConfig) -> DatabaseWorker:
-    """Corrects what is requested, over a connection of its own."""
+def settle_worker(config: HubConfig, outage: SharedOutage | None = None) -> DatabaseWorker:
+    """Corrects what is requested, over a connection of its own.
+
+    :param outage: of Postgres.
+    """
     turns = FairTurns()
 
     def turn(conn: Connection, stop: threading.Event) -> None:
@@ -104,7 +107,7 @@ def settle_worker(config: HubConfig) -> DatabaseWorker:
         config.postgres.dsn,
         turn,
         begin=lambda conn: conn.execute(query("settling_manners")),
-        outage=Outage("Postgres (settling)"),
+        outage=outage,
     )
 
 

@@ -21,10 +21,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gate.common.errors import ConfigError
+from gate.common.outage import SharedOutage
 from hub.config import Mqtt
 from hub.mqtt.client import BacklogClient
 from hub.mqtt.inbox import Delivery, FairInbox
-from hub.mqtt.shared_outage import SharedOutage
 from hub.mqtt.subscriptions import Subscriptions, VenueGates
 from sync.wire.messages import PACKET
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import psycopg
@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from demo.servers import Mosquitto, Postgres, postgres
+from gate.common.outage import SharedOutage
 from gate.rules.model import Reason, Ruling
 from hub import service
 from hub.config import HubConfig, Mqtt
@@ -136,6 +137,41 @@ def test_no_ack_while_postgres_is_away(shared_broker: Mosquitto, tmp_path: Path)
             assert stored(server) == list(range(1, 50))
 
 
+class KnownOutage(SharedOutage):
+    """Which parts of the hub are without Postgres."""
+
+    without: ClassVar[set[str]] = set()
+
+    def began(self, user: str, reason: str) -> None:
+        super().began(user, reason)
+        self.without.add(user)
+
+    def over(self, user: str) -> None:
+        super().over(user)
+        self.without.discard(user)
+
+
+def test_an_outage_of_postgres_is_one_log_line_and_its_end_another(
+    shared_broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though six threads of the hub work in it."""
+    monkeypatch.setattr(service, "SharedOutage", KnownOutage)
+    threads = {"ingest", "feed", "statuses", "claims", "lock watch", "settle"}
+    with postgres(tmp_path / "pg") as server, capture_logs() as logs:
+        migrate(server.dsn)
+        config = HubConfig(
+            venue="silence", postgres=PostgresConfig(dsn=server.dsn), mqtt=Mqtt(port=shared_broker.port)
+        )
+        with GateOnMqtt(shared_broker.port, "silence") as gate, running(config):
+            assert gate.resend(record(1))
+            server.stop()
+            until(lambda: KnownOutage.without == threads, lambda: str(KnownOutage.without))
+            server.start()
+            until(lambda: not KnownOutage.without, lambda: str(KnownOutage.without))
+            assert gate.resend(record(2))
+    assert levels(logs, "Postgres") == ["warning", "info"]
+
+
 class Watching:
     """A broker link that notes, at each publish and acknowledgement, how many scans are committed by then."""
 
@@ -197,18 +233,19 @@ def test_a_broker_outage_is_one_log_line_and_its_end_another(config: HubConfig, 
         with GateOnMqtt(broker.port, config.venue) as gate, running(mine):
             assert gate.resend(record(1))
             broker.kill()
-            await_told(logs, 1)
+            await_lines(logs, "MQTT broker", 1)
             broker.start()
-            await_told(logs, 2)
-    assert told_of_broker(logs) == ["warning", "info"]
+            await_lines(logs, "MQTT broker", 2)
+    assert levels(logs, "MQTT broker") == ["warning", "info"]
 
 
-def told_of_broker(logs: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [line["log_level"] for line in logs if line["event"].startswith("MQTT broker")]
+def levels(logs: Sequence[Mapping[str, Any]], server: str) -> list[str]:
+    """Of the lines about a server."""
+    return [line["log_level"] for line in logs if line["event"].startswith(server)]
 
 
-def await_told(logs: Sequence[Mapping[str, Any]], lines: int) -> None:
-    until(lambda: len(told_of_broker(logs)) >= lines, lambda: str(logs))
+def await_lines(logs: Sequence[Mapping[str, Any]], server: str, count: int) -> None:
+    until(lambda: len(levels(logs, server)) >= count, lambda: str(logs))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from gate.common.outage import Outage
+from gate.common.outage import SharedOutage
 from hub.db import worker as module
 from hub.db.worker import DatabaseWorker
 from hub.errors import DatabaseDownError
@@ -50,13 +51,13 @@ class Turns:
 
 
 def log_of(turns: Turns) -> list[tuple[str, str]]:
-    with capture_logs() as lines, DatabaseWorker("feed", "", turns, outage=Outage("Postgres (feed)")):
+    with capture_logs() as lines, DatabaseWorker("feed", "", turns, outage=SharedOutage("Postgres")):
         assert turns.done.wait(PATIENCE_S)
     return [(line["log_level"], line.get("worker", "") or line["event"]) for line in lines]
 
 
-DOWN = ("warning", "Postgres (feed) failed")
-BACK = ("info", "Postgres (feed) recovered")
+DOWN = ("warning", "Postgres failed")
+BACK = ("info", "Postgres recovered")
 
 
 def test_an_outage_is_one_line_and_its_end_another(connections: list[Any]) -> None:
@@ -65,7 +66,28 @@ def test_an_outage_is_one_line_and_its_end_another(connections: list[Any]) -> No
 
 
 def test_a_bug_is_logged_once_and_tried_again() -> None:
-    assert log_of(Turns(ZeroDivisionError(), ZeroDivisionError())) == [("error", "feed"), DOWN, BACK]
+    assert log_of(Turns(ZeroDivisionError(), ZeroDivisionError())) == [("error", "feed")]
+
+
+def test_a_refused_row_is_no_outage_and_ends_one() -> None:
+    refused = psycopg.errors.CheckViolation("no such state")
+    assert log_of(Turns(DatabaseDownError("away"), refused, refused)) == [DOWN, BACK, ("error", "feed")]
+
+
+def test_an_outage_is_logged_once_for_all_workers() -> None:
+    outage = SharedOutage("Postgres")
+    turns = [Turns(DatabaseDownError("away"), DatabaseDownError("away")) for _ in range(3)]
+    gone = threading.Barrier(3)  # no worker is back before each of them was without it
+
+    def pause() -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            gone.wait(PATIENCE_S)
+
+    with capture_logs() as lines, contextlib.ExitStack() as workers:
+        for number, turn in enumerate(turns):
+            workers.enter_context(DatabaseWorker(f"worker {number}", "", turn, outage=outage, pause=pause))
+        assert all(turn.done.wait(PATIENCE_S) for turn in turns)
+    assert [(line["log_level"], line["event"]) for line in lines] == [DOWN, BACK]
 
 
 def test_an_error_of_a_stopped_worker_is_not_an_outage() -> None:
@@ -76,7 +98,7 @@ def test_an_error_of_a_stopped_worker_is_not_an_outage() -> None:
         stop.wait()
         raise DatabaseDownError("away")
 
-    with capture_logs() as lines, DatabaseWorker("feed", "", turn, outage=Outage("Postgres (feed)")):
+    with capture_logs() as lines, DatabaseWorker("feed", "", turn, outage=SharedOutage("Postgres")):
         assert started.wait(PATIENCE_S)
     assert lines == []
 

@@ -1,10 +1,10 @@
-"""An outage that several links notice is logged once."""
+"""An outage that several threads notice is logged once."""
 
 from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from hub.mqtt.shared_outage import SharedOutage
+from gate.common.outage import SharedOutage
 
 LINKS = ("scans", "claims", "status")
 
