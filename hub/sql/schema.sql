@@ -12,6 +12,48 @@ CREATE FUNCTION public.acting_as() RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$ select coalesce(auth.uid()::text, session_user::text) $$;
+CREATE FUNCTION public.add_to_guest_list(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+    v_ticket tickets;
+    v_link vip_linked_tickets;
+    v_refusal jsonb;
+begin
+    select * into v_event from events
+    where id = (select event_id from vip_reservations where id = p_reservation_id) for no key update;
+    select * into v_reservation from vip_reservations where id = p_reservation_id for no key update;
+    if not found then
+        return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
+    end if;
+    select * into v_ticket from tickets where id = p_ticket_id for no key update;
+    if not found then
+        return refuse('TICKET_NOT_FOUND', 'There is no such ticket.');
+    end if;
+    select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
+    if v_link.vip_reservation_id = p_reservation_id then
+        return link_told(v_link);
+    end if;
+    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, now());
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    insert into vip_linked_tickets (vip_reservation_id, order_id, ticket_id, purchased_by_email, purchased_by_name,
+        linked_by)
+    values (p_reservation_id, v_ticket.order_id, p_ticket_id, left(v_ticket.guest_email, 320),
+        left(v_ticket.guest_name, 200), p_actor)
+    on conflict (ticket_id) do update set vip_reservation_id = excluded.vip_reservation_id,
+        is_booker_purchase = false, linked_by = excluded.linked_by
+    returning * into v_link;
+    if p_by_staff then
+        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, now());
+    end if;
+    return link_told(v_link);
+end
+$$;
 CREATE FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -78,11 +120,7 @@ $$;
 CREATE FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST(GREATEST((p_base + ((p_monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone);
-CREATE FUNCTION public.archive_scans(p_before date) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select archive_scans_at(p_before, false, now()) $$;
-CREATE FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION public.archive_scans(p_before date, p_is_dry boolean DEFAULT false, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $_$
@@ -269,53 +307,7 @@ begin
     if not (is_owner() or is_service()) then
         return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
     end if;
-    return cancel_event_at(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents, now());
-end
-$$;
-CREATE FUNCTION public.cancel_event_at(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_event events;
-    v_refusal jsonb;
-    v_told jsonb;
-begin
-    if coalesce(btrim(p_reason), '') = '' or coalesce(btrim(p_actor), '') = '' then
-        return refuse('INVALID_ARGUMENT', 'Who cancels and why are both needed.');
-    end if;
-    -- whoever clicks second waits here
-    select * into v_event from events where id = p_event_id for no key update;
-    if v_event.cancellation is not null then
-        return v_event.cancellation || jsonb_build_object('success', true, 'already', true);
-    end if;
-    v_refusal := why_not_cancelled(v_event, p_now);
-    if v_refusal is not null then
-        return v_refusal;
-    end if;
-    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', p_now, 'cancelled_by', p_actor,
-        'reason', p_reason);
-    if p_expected_total_cents <> (v_told ->> 'refund_total_cents')::bigint then
-        return refuse('INVALID_AMOUNT', 'What has to be refunded has changed since it was looked at: look again.')
-            || jsonb_build_object('refund_total_cents', v_told -> 'refund_total_cents');
-    end if;
-    update events set status = 'cancelled', cancelled_at = p_now, cancelled_by = p_actor,
-        cancellation_reason = p_reason, cancellation = v_told
-    where id = p_event_id;
-    with queued as (
-        insert into refunds (event_id, order_id, reservation_id, stripe_payment_intent_id, amount_cents, currency,
-            reason, next_attempt_at)
-        select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, p_now
-        from refundable_of(p_event_id) order by intent
-        on conflict (stripe_payment_intent_id) do nothing
-        returning reservation_id, amount_cents
-    )
-    update vip_reservations r set refund_amount_cents = queued.amount_cents
-    from queued where r.id = queued.reservation_id;
-    perform revoke_admissions_of(p_event_id);
-    insert into audit_log (actor, action, target, reason, details)
-    values (p_actor, 'cancel_event', v_event.code, p_reason, v_told);
-    return v_told || jsonb_build_object('success', true, 'already', false);
+    return write_cancellation(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents);
 end
 $$;
 CREATE TABLE public.events (
@@ -702,11 +694,7 @@ begin
     perform take_locks(array[code_lock(p_code_hash)]);
 end
 $$;
-CREATE FUNCTION public.cleanup_expired_webhook_idempotency() RETURNS integer
-    LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select cleanup_expired_webhook_idempotency_at(now()) $$;
-CREATE FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone DEFAULT now()) RETURNS integer
+CREATE FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestamp with time zone DEFAULT now()) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -718,11 +706,7 @@ $$;
 CREATE FUNCTION public.code_lock(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ('code '::text || ((hashtextextended(p_code, (0)::bigint) & (1023)::bigint))::text);
-CREATE FUNCTION public.complete_finished_events() RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select complete_finished_events_at(now()) $$;
-CREATE FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION public.complete_finished_events(p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -782,22 +766,16 @@ begin
     from concerned;
 end
 $$;
-CREATE FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select confirm_vip_reservation_at(p_reservation_id, nullif(p_stripe_payment_intent_id, ''), p_amount_cents,
-        now())
-$$;
-CREATE FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
+CREATE FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
+    v_intent text := nullif(p_stripe_payment_intent_id, '');
     v_event events;
     v_reservation vip_reservations;
 begin
-    if p_intent is null then
+    if v_intent is null then
         return refuse('INVALID_ARGUMENT', 'A payment has an id.');
     elsif coalesce(p_amount_cents, -1) not between 0 and 999999999 then
         return refuse('INVALID_AMOUNT', 'An amount is whole cents, from 0 to 999999999.');
@@ -807,9 +785,9 @@ begin
     select * into v_reservation from vip_reservations where id = p_reservation_id for no key update;
     if not found then
         return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
-    elsif v_reservation.stripe_payment_intent_id = p_intent then
+    elsif v_reservation.stripe_payment_intent_id = v_intent then
         return reservation_told(p_reservation_id, true);
-    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(p_intent, null) then
+    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This table is paid, or this payment has bought something else.');
     elsif v_event.status = 'cancelled' then
         return refuse('EVENT_CANCELLED', format('%s was cancelled.', v_event.name));
@@ -819,10 +797,10 @@ begin
         return refuse('RESERVATION_NOT_CONFIRMED', format('The reservation of table %s is %s: give the payment back.',
             v_reservation.table_number, v_reservation.status));
     end if;
-    update vip_reservations set status = 'confirmed', stripe_payment_intent_id = p_intent,
+    update vip_reservations set status = 'confirmed', stripe_payment_intent_id = v_intent,
         amount_paid_cents = p_amount_cents
     where id = p_reservation_id;
-    perform note_table_paid(p_intent, p_amount_cents);
+    perform note_table_paid(v_intent, p_amount_cents);
     return reservation_told(p_reservation_id, false);
 end
 $$;
@@ -858,71 +836,20 @@ begin
     elsif coalesce(jsonb_typeof(p_ticket), '') <> 'object' then
         return refuse('INVALID_ARGUMENT', 'The host buys a ticket of their own.');
     end if;
-    return create_unified_vip_checkout_at(p_event_id, p_table_id, p_purchaser,
+    return sell_table_with_ticket(p_event_id, p_table_id, p_purchaser,
         jsonb_strip_nulls(jsonb_build_object('event_id', p_event_id, 'total_amount_cents', p_amount_cents,
             'stripe_payment_intent_id', nullif(p_stripe_payment_intent_id, ''),
             'stripe_session_id', nullif(p_stripe_session_id, ''), 'customer_email', p_purchaser ->> 'email',
             'customer_name', p_purchaser ->> 'name')),
-        jsonb_build_array(v_line), p_package, p_guest_passes, now());
+        jsonb_build_array(v_line), p_package, p_guest_passes);
 end
 $$;
-CREATE FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
+CREATE FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text DEFAULT NULL::text, p_package jsonb DEFAULT '{}'::jsonb, p_guest_passes integer DEFAULT 0, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_intent text := p_order ->> 'stripe_payment_intent_id';
-    v_session text := p_order ->> 'stripe_session_id';
-    v_event events;
-    v_table event_vip_tables;
-    v_known orders;
-    v_order_id uuid;
-    v_refusal jsonb;
-    v_why text;
-begin
-    v_refusal := coalesce(booking_mistake(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
-        p_guest_passes), order_mistake(p_order, p_lines));
-    if v_refusal is not null then
-        return v_refusal;
-    end if;
-    select * into v_event from events where id = p_event_id for no key update;
-    if not found then
-        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
-    end if;
-    select * into v_known from orders
-    where status in ('completed', 'refunded') and (stripe_payment_intent_id = v_intent or stripe_session_id = v_session)
-    limit 1;
-    if found then
-        return coalesce(checkout_told(v_known.id, true),
-            refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.'));
-    elsif v_intent is not null and is_spent(v_intent, null) then
-        return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
-    end if;
-    select * into v_table from event_vip_tables where id = p_table_id for no key update;
-    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, p_now),
-        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], p_now));
-    if v_refusal is not null then
-        return v_refusal;
-    end if;
-    begin
-        v_order_id := write_checkout(v_event, v_table, p_order, p_lines, p_purchaser, p_package, p_guest_passes,
-            p_now);
-        return checkout_told(v_order_id, false);
-    exception when unique_violation then
-        get stacked diagnostics v_why = constraint_name;
-    end;
-    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
-        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
-    end if;
-    -- the same payment for two nights at once: each has its own lock
-    return refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.');
-end
-$$;
-CREATE FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
+    v_intent text := nullif(p_stripe_payment_intent_id, '');
     v_refusal jsonb := booking_mistake(p_purchaser, p_amount_cents, p_package, p_guest_passes);
     v_event events;
     v_table event_vip_tables;
@@ -936,10 +863,10 @@ begin
     if not found then
         return refuse('EVENT_NOT_FOUND', 'There is no such night.');
     end if;
-    select * into v_known from vip_reservations where stripe_payment_intent_id = p_intent;
+    select * into v_known from vip_reservations where stripe_payment_intent_id = v_intent;
     if v_known.event_vip_table_id = p_table_id then
         return reservation_told(v_known.id, true);
-    elsif p_intent is not null and is_spent(p_intent, null) then
+    elsif v_intent is not null and is_spent(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
@@ -948,19 +875,12 @@ begin
         return v_refusal;
     end if;
     v_id := write_reservation(v_table, p_purchaser, p_amount_cents,
-        case when p_intent is null then 'pending' else 'confirmed' end, p_intent, p_package, p_guest_passes, p_now);
-    if p_intent is not null then
-        perform note_table_paid(p_intent, p_amount_cents);
+        case when v_intent is null then 'pending' else 'confirmed' end, v_intent, p_package, p_guest_passes, p_now);
+    if v_intent is not null then
+        perform note_table_paid(v_intent, p_amount_cents);
     end if;
     return reservation_told(v_id, false);
 end
-$$;
-CREATE FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text DEFAULT NULL::text, p_package jsonb DEFAULT '{}'::jsonb, p_guest_passes integer DEFAULT 0) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select create_vip_reservation_at(p_event_id, p_table_id, p_purchaser, p_amount_cents,
-        nullif(p_stripe_payment_intent_id, ''), p_package, p_guest_passes, now())
 $$;
 CREATE FUNCTION public.cut_name(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1171,11 +1091,7 @@ begin
         'guest_passes', v_passes, 'mails', v_mails, 'feed_rows', v_rows);
 end
 $$;
-CREATE FUNCTION public.erase_person(p_email text, p_actor text) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select erase_person_at(p_email, p_actor, now()) $$;
-CREATE FUNCTION public.erase_person_at(p_email text, p_actor text, p_now timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION public.erase_person(p_email text, p_actor text, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $_$
@@ -1226,11 +1142,7 @@ begin
     return v_done || jsonb_build_object('success', true, 'already', true);
 end
 $_$;
-CREATE FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select erase_personal_data_at(p_event_id, p_actor, now()) $$;
-CREATE FUNCTION public.erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -1301,24 +1213,6 @@ begin
     from ticket_types_of(v_event.ticket_types) t full join sold_of(p_event_id) s on s.name = t.name;
     return jsonb_build_object('success', true, 'event_id', v_event.id, 'status', v_event.status,
         'capacity', nullif(v_event.venue_capacity, 0), 'sold', v_sold, 'remaining', v_left, 'types', v_types);
-end
-$$;
-CREATE FUNCTION public.event_cancellation_at(p_event_id uuid, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_event events;
-    v_refusal jsonb;
-begin
-    select * into v_event from events where id = p_event_id;
-    v_refusal := why_not_cancelled(v_event, p_now);
-    if v_event.id is null then
-        return v_refusal;
-    end if;
-    return jsonb_build_object('success', true, 'can_cancel', v_refusal is null)
-        || coalesce(v_event.cancellation, cancellation_numbers(v_event))
-        || coalesce(v_refusal - 'success', '{}');
 end
 $$;
 CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reservations uuid[] DEFAULT '{}'::uuid[], p_subjects uuid[] DEFAULT '{}'::uuid[], p_removed_events uuid[] DEFAULT '{}'::uuid[], p_removed_codes text[] DEFAULT '{}'::text[]) RETURNS void
@@ -1843,7 +1737,7 @@ begin
     if not found then
         return refuse('INVITE_NOT_FOUND', 'No table has this invite code.');
     end if;
-    return link_ticket_at(v_reservation_id, p_ticket_id, acting_as(), false, now());
+    return add_to_guest_list(v_reservation_id, p_ticket_id, acting_as(), false);
 end
 $$;
 CREATE FUNCTION public.keep_passes_counted() RETURNS trigger
@@ -2014,48 +1908,6 @@ CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retire
     where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
     on conflict (code_hash, gate_id) do update set lent = true
 $$;
-CREATE FUNCTION public.link_ticket_at(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_event events;
-    v_reservation vip_reservations;
-    v_ticket tickets;
-    v_link vip_linked_tickets;
-    v_refusal jsonb;
-begin
-    select * into v_event from events
-    where id = (select event_id from vip_reservations where id = p_reservation_id) for no key update;
-    select * into v_reservation from vip_reservations where id = p_reservation_id for no key update;
-    if not found then
-        return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
-    end if;
-    select * into v_ticket from tickets where id = p_ticket_id for no key update;
-    if not found then
-        return refuse('TICKET_NOT_FOUND', 'There is no such ticket.');
-    end if;
-    select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
-    if v_link.vip_reservation_id = p_reservation_id then
-        return link_told(v_link);
-    end if;
-    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, p_now);
-    if v_refusal is not null then
-        return v_refusal;
-    end if;
-    insert into vip_linked_tickets (vip_reservation_id, order_id, ticket_id, purchased_by_email, purchased_by_name,
-        linked_by)
-    values (p_reservation_id, v_ticket.order_id, p_ticket_id, left(v_ticket.guest_email, 320),
-        left(v_ticket.guest_name, 200), p_actor)
-    on conflict (ticket_id) do update set vip_reservation_id = excluded.vip_reservation_id,
-        is_booker_purchase = false, linked_by = excluded.linked_by
-    returning * into v_link;
-    if p_by_staff then
-        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, p_now);
-    end if;
-    return link_told(v_link);
-end
-$$;
 CREATE FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text DEFAULT NULL::text, p_by_staff boolean DEFAULT false) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -2064,8 +1916,8 @@ begin
     if not may_keep_list(p_reservation_id) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
-    return link_ticket_at(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
-        coalesce(p_by_staff, false) and (is_service() or is_staff()), now());
+    return add_to_guest_list(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
+        coalesce(p_by_staff, false) and (is_service() or is_staff()));
 end
 $$;
 CREATE TABLE public.vip_linked_tickets (
@@ -2291,11 +2143,7 @@ begin
     where l.scan_id = v_place.scan_id and l.received_at = v_place.received_at;
 end
 $$;
-CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
-    LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select * from next_refunds_at(p_limit, now()) $$;
-CREATE FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval DEFAULT '00:10:00'::interval) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
+CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10, p_now timestamp with time zone DEFAULT now(), p_lease interval DEFAULT '00:10:00'::interval) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -2627,11 +2475,21 @@ CREATE FUNCTION public.preview_event_cancellation(p_event_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
+declare
+    v_event events;
+    v_refusal jsonb;
 begin
     if not (is_owner() or is_service()) then
         return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
     end if;
-    return event_cancellation_at(p_event_id, now());
+    select * into v_event from events where id = p_event_id;
+    v_refusal := why_not_cancelled(v_event, now());
+    if v_event.id is null then
+        return v_refusal;
+    end if;
+    return jsonb_build_object('success', true, 'can_cancel', v_refusal is null)
+        || coalesce(v_event.cancellation, cancellation_numbers(v_event))
+        || coalesce(v_refusal - 'success', '{}');
 end
 $$;
 CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying DEFAULT 'system'::character varying) RETURNS json
@@ -2667,7 +2525,7 @@ CREATE FUNCTION public.purchases_of(p_event_id uuid) RETURNS TABLE(order_id uuid
     from tickets where event_id = p_event_id and order_id is null and status in ('issued', 'checked_in')
     group by stripe_payment_intent_id
 $$;
-CREATE FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) RETURNS integer
+CREATE FUNCTION public.purge_mail(p_older interval, p_now timestamp with time zone DEFAULT now()) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -2802,11 +2660,7 @@ begin
     return jsonb_build_object('success', true, 'already', true, 'failure_id', v_id);
 end
 $$;
-CREATE FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) RETURNS jsonb
-    LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select record_ticket_order_at(p_order, p_lines, now()) $$;
-CREATE FUNCTION public.record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+CREATE FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -3072,12 +2926,8 @@ begin
     return new;
 end
 $$;
-CREATE FUNCTION public.release_expired_reservations(p_older interval DEFAULT '00:30:00'::interval) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select release_expired_reservations_at(p_older, now()) $$;
-CREATE FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
+CREATE FUNCTION public.release_expired_reservations(p_older interval DEFAULT '00:30:00'::interval, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
@@ -3098,6 +2948,46 @@ begin
     where reservation_id = any (v_expired) and status in ('issued', 'checked_in');
     update event_vip_tables set is_available = true where id = any (v_tables);
     return jsonb_build_object('success', true, 'released', coalesce(cardinality(v_expired), 0));
+end
+$$;
+CREATE FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+    v_link vip_linked_tickets;
+    v_refusal jsonb;
+begin
+    select e.* into v_event from events e
+    where e.id = (
+        select r.event_id from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
+        where l.ticket_id = p_ticket_id
+    ) for no key update;
+    select * into v_reservation from vip_reservations
+    where id = (select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)
+    for no key update;
+    perform 1 from tickets where id = p_ticket_id for no key update;
+    if not found then
+        return refuse('TICKET_NOT_FOUND', 'There is no such ticket.');
+    end if;
+    select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
+    if not found then
+        return refuse('TICKET_NOT_LINKED', 'This ticket is not on any guest list.');
+    elsif v_link.is_booker_purchase then
+        return refuse('NOT_ALLOWED', 'This is the ticket of whoever bought the table: it stays with it.');
+    end if;
+    v_refusal := why_list_is_closed(v_event, p_by_staff, now());
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    delete from vip_linked_tickets where id = v_link.id;
+    if p_by_staff then
+        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, now());
+    end if;
+    return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
+        'vip_reservation_id', v_link.vip_reservation_id);
 end
 $$;
 CREATE FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) RETURNS jsonb
@@ -3229,6 +3119,58 @@ CREATE FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT
         from vip_reservations r join event_vip_tables v on v.id = r.event_vip_table_id
         where r.id = p_reservation_id
     ) s
+$$;
+CREATE FUNCTION public.sell_table_with_ticket(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_intent text := p_order ->> 'stripe_payment_intent_id';
+    v_session text := p_order ->> 'stripe_session_id';
+    v_event events;
+    v_table event_vip_tables;
+    v_known orders;
+    v_order_id uuid;
+    v_refusal jsonb;
+    v_why text;
+begin
+    v_refusal := coalesce(booking_mistake(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
+        p_guest_passes), order_mistake(p_order, p_lines));
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    select * into v_event from events where id = p_event_id for no key update;
+    if not found then
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
+    end if;
+    select * into v_known from orders
+    where status in ('completed', 'refunded') and (stripe_payment_intent_id = v_intent or stripe_session_id = v_session)
+    limit 1;
+    if found then
+        return coalesce(checkout_told(v_known.id, true),
+            refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.'));
+    elsif v_intent is not null and is_spent(v_intent, null) then
+        return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
+    end if;
+    select * into v_table from event_vip_tables where id = p_table_id for no key update;
+    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, now()),
+        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], now()));
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    begin
+        v_order_id := write_checkout(v_event, v_table, p_order, p_lines, p_purchaser, p_package, p_guest_passes,
+            now());
+        return checkout_told(v_order_id, false);
+    exception when unique_violation then
+        get stacked diagnostics v_why = constraint_name;
+    end;
+    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
+        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
+    end if;
+    -- the same payment for two nights at once: each has its own lock
+    return refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.');
+end
 $$;
 CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
     LANGUAGE plpgsql
@@ -3644,46 +3586,6 @@ begin
     return found;
 end
 $$;
-CREATE FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_event events;
-    v_reservation vip_reservations;
-    v_link vip_linked_tickets;
-    v_refusal jsonb;
-begin
-    select e.* into v_event from events e
-    where e.id = (
-        select r.event_id from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
-        where l.ticket_id = p_ticket_id
-    ) for no key update;
-    select * into v_reservation from vip_reservations
-    where id = (select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)
-    for no key update;
-    perform 1 from tickets where id = p_ticket_id for no key update;
-    if not found then
-        return refuse('TICKET_NOT_FOUND', 'There is no such ticket.');
-    end if;
-    select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
-    if not found then
-        return refuse('TICKET_NOT_LINKED', 'This ticket is not on any guest list.');
-    elsif v_link.is_booker_purchase then
-        return refuse('NOT_ALLOWED', 'This is the ticket of whoever bought the table: it stays with it.');
-    end if;
-    v_refusal := why_list_is_closed(v_event, p_by_staff, p_now);
-    if v_refusal is not null then
-        return v_refusal;
-    end if;
-    delete from vip_linked_tickets where id = v_link.id;
-    if p_by_staff then
-        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, p_now);
-    end if;
-    return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
-        'vip_reservation_id', v_link.vip_reservation_id);
-end
-$$;
 CREATE FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text DEFAULT NULL::text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -3692,7 +3594,7 @@ begin
     if not may_keep_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
-    return unlink_ticket_at(p_ticket_id, named_actor(p_actor), is_service() or is_staff(), now());
+    return remove_from_guest_list(p_ticket_id, named_actor(p_actor), is_service() or is_staff());
 end
 $$;
 CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
@@ -4302,6 +4204,52 @@ begin
     select json_agg(e.value) into v_rest from json_array_elements(p_records) e
     where e.value ->> 'gate_id' <> all (v_revoked);
     return coalesce(v_rest, '[]');
+end
+$$;
+CREATE FUNCTION public.write_cancellation(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_refusal jsonb;
+    v_told jsonb;
+begin
+    if coalesce(btrim(p_reason), '') = '' or coalesce(btrim(p_actor), '') = '' then
+        return refuse('INVALID_ARGUMENT', 'Who cancels and why are both needed.');
+    end if;
+    -- whoever clicks second waits here
+    select * into v_event from events where id = p_event_id for no key update;
+    if v_event.cancellation is not null then
+        return v_event.cancellation || jsonb_build_object('success', true, 'already', true);
+    end if;
+    v_refusal := why_not_cancelled(v_event, now());
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', now(), 'cancelled_by', p_actor,
+        'reason', p_reason);
+    if p_expected_total_cents <> (v_told ->> 'refund_total_cents')::bigint then
+        return refuse('INVALID_AMOUNT', 'What has to be refunded has changed since it was looked at: look again.')
+            || jsonb_build_object('refund_total_cents', v_told -> 'refund_total_cents');
+    end if;
+    update events set status = 'cancelled', cancelled_at = now(), cancelled_by = p_actor,
+        cancellation_reason = p_reason, cancellation = v_told
+    where id = p_event_id;
+    with queued as (
+        insert into refunds (event_id, order_id, reservation_id, stripe_payment_intent_id, amount_cents, currency,
+            reason, next_attempt_at)
+        select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, now()
+        from refundable_of(p_event_id) order by intent
+        on conflict (stripe_payment_intent_id) do nothing
+        returning reservation_id, amount_cents
+    )
+    update vip_reservations r set refund_amount_cents = queued.amount_cents
+    from queued where r.id = queued.reservation_id;
+    perform revoke_admissions_of(p_event_id);
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'cancel_event', v_event.code, p_reason, v_told);
+    return v_told || jsonb_build_object('success', true, 'already', false);
 end
 $$;
 CREATE FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
@@ -5407,6 +5355,8 @@ GRANT USAGE ON SCHEMA public TO service_role;
 REVOKE ALL ON FUNCTION public.acting_as() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.acting_as() TO service_role;
 GRANT ALL ON FUNCTION public.acting_as() TO authenticated;
+REVOKE ALL ON FUNCTION public.add_to_guest_list(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.add_to_guest_list(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.admitted_by(p_scans uuid[]) FROM PUBLIC;
@@ -5415,10 +5365,8 @@ REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM 
 GRANT ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) TO service_role;
 REVOKE ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) TO service_role;
-REVOKE ALL ON FUNCTION public.archive_scans(p_before date) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.archive_scans(p_before date) TO service_role;
-REVOKE ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.archive_scans_at(p_before date, p_is_dry boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.archive_scans(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.archive_scans(p_before date, p_is_dry boolean, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
 GRANT SELECT ON TABLE public.scan_logs TO authenticated;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
@@ -5436,8 +5384,6 @@ GRANT ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) TO se
 REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
-REVOKE ALL ON FUNCTION public.cancel_event_at(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.cancel_event_at(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.events TO service_role;
 GRANT SELECT(id) ON TABLE public.events TO anon;
 GRANT SELECT(id) ON TABLE public.events TO authenticated;
@@ -5508,32 +5454,22 @@ REVOKE ALL ON FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event u
 GRANT ALL ON FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_subject(p_code_hash text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_subject(p_code_hash text) TO service_role;
-REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency() TO service_role;
-REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency_at(p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.code_lock(p_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.code_lock(p_code text) TO service_role;
-REVOKE ALL ON FUNCTION public.complete_finished_events() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.complete_finished_events() TO service_role;
-REVOKE ALL ON FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.complete_finished_events_at(p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) TO service_role;
-REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer) TO service_role;
-REVOKE ALL ON FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.confirm_vip_reservation_at(p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.count_and_drop(p_part text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.count_and_drop(p_part text) TO service_role;
 REVOKE ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) TO service_role;
-REVOKE ALL ON FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.create_unified_vip_checkout_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.create_vip_reservation_at(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.cut_name(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cut_name(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) FROM PUBLIC;
@@ -5549,22 +5485,16 @@ REVOKE ALL ON FUNCTION public.entangled(p_numberings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.entangled(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) TO service_role;
-REVOKE ALL ON FUNCTION public.erase_person(p_email text, p_actor text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.erase_person(p_email text, p_actor text) TO service_role;
-REVOKE ALL ON FUNCTION public.erase_person_at(p_email text, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.erase_person_at(p_email text, p_actor text, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text) TO service_role;
-REVOKE ALL ON FUNCTION public.erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_person(p_email text, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_person(p_email text, p_actor text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.erasure_refusal(p_code text, p_message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erasure_refusal(p_code text, p_message text) TO service_role;
 REVOKE ALL ON FUNCTION public.event_availability(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO anon;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO authenticated;
-REVOKE ALL ON FUNCTION public.event_cancellation_at(p_event_id uuid, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.event_cancellation_at(p_event_id uuid, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_append(p_events uuid[], p_reservations uuid[], p_subjects uuid[], p_removed_events uuid[], p_removed_codes text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_append(p_events uuid[], p_reservations uuid[], p_subjects uuid[], p_removed_events uuid[], p_removed_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_digest(p_event uuid) FROM PUBLIC;
@@ -5637,8 +5567,6 @@ REVOKE ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) FROM PUB
 GRANT ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.link_ticket_at(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.link_ticket_at(p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO service_role;
 GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO authenticated;
@@ -5691,10 +5619,8 @@ REVOKE ALL ON FUNCTION public.new_pass_code() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.new_pass_code() TO service_role;
 REVOKE ALL ON FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.next_refunds(p_limit integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.next_refunds(p_limit integer) TO service_role;
-REVOKE ALL ON FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.next_refunds_at(p_limit integer, p_now timestamp with time zone, p_lease interval) TO service_role;
+REVOKE ALL ON FUNCTION public.next_refunds(p_limit integer, p_now timestamp with time zone, p_lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.next_refunds(p_limit integer, p_now timestamp with time zone, p_lease interval) TO service_role;
 REVOKE ALL ON FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) FROM PUBLIC;
@@ -5728,8 +5654,8 @@ GRANT ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_sca
 GRANT ALL ON FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_by character varying) TO authenticated;
 REVOKE ALL ON FUNCTION public.purchases_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purchases_of(p_event_id uuid) TO service_role;
-REVOKE ALL ON FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.purge_mail_at(p_older interval, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.purge_mail(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.purge_mail(p_older interval, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.put_off(p_places jsonb, OUT near jsonb, OUT far jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.put_off(p_places jsonb, OUT near jsonb, OUT far jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) FROM PUBLIC;
@@ -5740,10 +5666,8 @@ REVOKE ALL ON FUNCTION public.received_since(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.received_since(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.refresh_tickets(p_tickets uuid[]) FROM PUBLIC;
@@ -5760,10 +5684,10 @@ GRANT ALL ON FUNCTION public.refundable_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.refuse(p_error text, p_message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refuse(p_error text, p_message text) TO service_role;
 REVOKE ALL ON FUNCTION public.refuse_too_long() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.release_expired_reservations(p_older interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.release_expired_reservations(p_older interval) TO service_role;
-REVOKE ALL ON FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.release_expired_reservations_at(p_older interval, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.release_expired_reservations(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.release_expired_reservations(p_older interval, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
@@ -5780,6 +5704,8 @@ REVOKE ALL ON FUNCTION public.scans_of(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scans_of(p_scans uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) TO service_role;
+REVOKE ALL ON FUNCTION public.sell_table_with_ticket(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sell_table_with_ticket(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) FROM PUBLIC;
@@ -5811,8 +5737,6 @@ GRANT ALL ON FUNCTION public.torn_boots(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.touch_updated_at() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.try_lock(p_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.try_lock(p_name text) TO service_role;
-REVOKE ALL ON FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.unlink_ticket_at(p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO service_role;
 GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO authenticated;
@@ -5913,6 +5837,8 @@ REVOKE ALL ON FUNCTION public.without_people(p_package jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.without_people(p_package jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_revoked(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.without_revoked(p_records json, p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.write_cancellation(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.write_cancellation(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.write_order(p_order_id uuid, p_event public.events, p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;

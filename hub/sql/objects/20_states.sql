@@ -93,7 +93,7 @@ for each row when (old.status is distinct from new.status) execute function enfo
 -- Nights that are over, and their tables, whether anybody came or not. A reservation that was never paid stays
 -- `pending`. The events are locked first, as by everybody who changes admissions: a batch of scans is taken in
 -- before or after, never in between.
-create or replace function complete_finished_events_at(p_now timestamptz) returns jsonb
+create or replace function complete_finished_events(p_now timestamptz default now()) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_over uuid[];
@@ -116,7 +116,3 @@ begin
     return jsonb_build_object('success', true, 'events', v_events, 'reservations', v_reservations);
 end
 $$;
-
-create or replace function complete_finished_events() returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$ select complete_finished_events_at(now()) $$;

@@ -224,7 +224,7 @@ $$;
 -- A payment was made: its order and its tickets, once, however often and from wherever this is told. p_order: what
 -- of `orders` is known by column, event_id and total_amount_cents at least; p_lines: one object a ticket, with
 -- ticket_id, qr_code_data, ticket_type, price_cents, and what else of `tickets` is known.
-create or replace function record_ticket_order_at(p_order jsonb, p_lines jsonb, p_now timestamptz default now())
+create or replace function record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamptz default now())
 returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -272,10 +272,6 @@ begin
     return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
 end
 $$;
-
-create or replace function record_ticket_order(p_order jsonb, p_lines jsonb) returns jsonb
-language sql set search_path = public, pg_temp
-as $$ select record_ticket_order_at(p_order, p_lines, now()) $$;
 
 -- PAYMENTS THAT FAILED, AND MESSAGES WORKED ONCE
 
@@ -351,14 +347,10 @@ end
 $$;
 
 -- Messages are remembered for 30 days: Stripe sends one again for three. Returns how many were forgotten.
-create or replace function cleanup_expired_webhook_idempotency_at(p_now timestamptz default now()) returns integer
+create or replace function cleanup_expired_webhook_idempotency(p_now timestamptz default now()) returns integer
 language sql set search_path = public, pg_temp as $$
     with forgotten as (
         delete from webhook_events where processed_at < p_now - interval '30 days' returning 1
     )
     select count(*)::integer from forgotten
 $$;
-
-create or replace function cleanup_expired_webhook_idempotency() returns integer
-language sql set search_path = public, pg_temp
-as $$ select cleanup_expired_webhook_idempotency_at(now()) $$;

@@ -98,31 +98,24 @@ begin
 end
 $$;
 
-create or replace function event_cancellation_at(p_event_id uuid, p_now timestamptz default now()) returns jsonb
-language plpgsql stable set search_path = public, pg_temp as $$
+-- What cancelling a night would do and cost; nothing is changed. can_cancel false: error and message say why.
+create or replace function preview_event_cancellation(p_event_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = public, pg_temp as $$
 declare
     v_event events;
     v_refusal jsonb;
 begin
+    if not (is_owner() or is_service()) then
+        return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
+    end if;
     select * into v_event from events where id = p_event_id;
-    v_refusal := why_not_cancelled(v_event, p_now);
+    v_refusal := why_not_cancelled(v_event, now());
     if v_event.id is null then
         return v_refusal;
     end if;
     return jsonb_build_object('success', true, 'can_cancel', v_refusal is null)
         || coalesce(v_event.cancellation, cancellation_numbers(v_event))
         || coalesce(v_refusal - 'success', '{}');
-end
-$$;
-
--- What cancelling a night would do and cost; nothing is changed. can_cancel false: error and message say why.
-create or replace function preview_event_cancellation(p_event_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = public, pg_temp as $$
-begin
-    if not (is_owner() or is_service()) then
-        return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
-    end if;
-    return event_cancellation_at(p_event_id, now());
 end
 $$;
 
@@ -153,9 +146,9 @@ begin
 end
 $$;
 
-create or replace function cancel_event_at(
-    p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint default null,
-    p_now timestamptz default now()
+-- Cancel a night in the name of p_actor: everything of it is revoked, every refund queued, and the numbers kept.
+create or replace function write_cancellation(
+    p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint
 ) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -171,24 +164,24 @@ begin
     if v_event.cancellation is not null then
         return v_event.cancellation || jsonb_build_object('success', true, 'already', true);
     end if;
-    v_refusal := why_not_cancelled(v_event, p_now);
+    v_refusal := why_not_cancelled(v_event, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
-    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', p_now, 'cancelled_by', p_actor,
+    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', now(), 'cancelled_by', p_actor,
         'reason', p_reason);
     if p_expected_total_cents <> (v_told ->> 'refund_total_cents')::bigint then
         return refuse('INVALID_AMOUNT', 'What has to be refunded has changed since it was looked at: look again.')
             || jsonb_build_object('refund_total_cents', v_told -> 'refund_total_cents');
     end if;
 
-    update events set status = 'cancelled', cancelled_at = p_now, cancelled_by = p_actor,
+    update events set status = 'cancelled', cancelled_at = now(), cancelled_by = p_actor,
         cancellation_reason = p_reason, cancellation = v_told
     where id = p_event_id;
     with queued as (
         insert into refunds (event_id, order_id, reservation_id, stripe_payment_intent_id, amount_cents, currency,
             reason, next_attempt_at)
-        select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, p_now
+        select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, now()
         from refundable_of(p_event_id) order by intent
         on conflict (stripe_payment_intent_id) do nothing
         returning reservation_id, amount_cents
@@ -212,7 +205,7 @@ begin
     if not (is_owner() or is_service()) then
         return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
     end if;
-    return cancel_event_at(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents, now());
+    return write_cancellation(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents);
 end
 $$;
 
@@ -273,8 +266,9 @@ $$;
 
 -- Refunds that are due, for one worker: never two have the same. One whose worker was not heard of for
 -- p_lease is due again.
-create or replace function next_refunds_at(p_limit integer, p_now timestamptz, p_lease interval default '10 minutes')
-returns table (refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text,
+create or replace function next_refunds(
+    p_limit integer default 10, p_now timestamptz default now(), p_lease interval default '10 minutes'
+) returns table (refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text,
     amount_cents integer, currency text, attempts integer)
 language sql set search_path = public, pg_temp as $$
     update refunds r set status = 'sent', attempts = r.attempts + 1, next_attempt_at = p_now + p_lease
@@ -285,12 +279,6 @@ language sql set search_path = public, pg_temp as $$
     returning r.id, r.event_id, r.order_id, r.reservation_id, r.stripe_payment_intent_id, r.amount_cents,
         r.currency, r.attempts
 $$;
-
-create or replace function next_refunds(p_limit integer default 10)
-returns table (refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text,
-    amount_cents integer, currency text, attempts integer)
-language sql set search_path = public, pg_temp
-as $$ select * from next_refunds_at(p_limit, now()) $$;
 
 -- The payment service has given the money back.
 create or replace function refund_done(p_refund_id uuid, p_stripe_refund_id text) returns jsonb

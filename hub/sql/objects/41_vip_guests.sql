@@ -191,8 +191,8 @@ language sql stable set search_path = public, pg_temp as $$
 $$;
 
 -- Put a ticket on a table's guest list; the same again changes nothing. A ticket whose table was cancelled is free.
-create or replace function link_ticket_at(
-    p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamptz default now()
+create or replace function add_to_guest_list(
+    p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean
 ) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -216,7 +216,7 @@ begin
     if v_link.vip_reservation_id = p_reservation_id then
         return link_told(v_link);
     end if;
-    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, p_now);
+    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
@@ -228,7 +228,7 @@ begin
         is_booker_purchase = false, linked_by = excluded.linked_by
     returning * into v_link;
     if p_by_staff then
-        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, p_now);
+        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, now());
     end if;
     return link_told(v_link);
 end
@@ -274,15 +274,14 @@ begin
     if not may_keep_list(p_reservation_id) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
-    return link_ticket_at(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
-        coalesce(p_by_staff, false) and (is_service() or is_staff()), now());
+    return add_to_guest_list(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
+        coalesce(p_by_staff, false) and (is_service() or is_staff()));
 end
 $$;
 
 -- Take a ticket off its table's guest list: plain general admission again.
-create or replace function unlink_ticket_at(
-    p_ticket_id uuid, p_actor text, p_by_staff boolean, p_now timestamptz default now()
-) returns jsonb
+create or replace function remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean)
+returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_event events;
@@ -308,13 +307,13 @@ begin
     elsif v_link.is_booker_purchase then
         return refuse('NOT_ALLOWED', 'This is the ticket of whoever bought the table: it stays with it.');
     end if;
-    v_refusal := why_list_is_closed(v_event, p_by_staff, p_now);
+    v_refusal := why_list_is_closed(v_event, p_by_staff, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
     delete from vip_linked_tickets where id = v_link.id;
     if p_by_staff then
-        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, p_now);
+        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, now());
     end if;
     return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
         'vip_reservation_id', v_link.vip_reservation_id);
@@ -327,7 +326,7 @@ begin
     if not may_keep_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
-    return unlink_ticket_at(p_ticket_id, named_actor(p_actor), is_service() or is_staff(), now());
+    return remove_from_guest_list(p_ticket_id, named_actor(p_actor), is_service() or is_staff());
 end
 $$;
 
@@ -362,6 +361,6 @@ begin
     if not found then
         return refuse('INVITE_NOT_FOUND', 'No table has this invite code.');
     end if;
-    return link_ticket_at(v_reservation_id, p_ticket_id, acting_as(), false, now());
+    return add_to_guest_list(v_reservation_id, p_ticket_id, acting_as(), false);
 end
 $$;

@@ -105,12 +105,16 @@ begin
 end
 $$;
 
-create or replace function create_vip_reservation_at(
-    p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_intent text, p_package jsonb,
-    p_guest_passes integer, p_now timestamptz default now()
+-- Reserve a table: paid at once where a payment is named, else `pending` until confirm_vip_reservation or
+-- release_expired_reservations. The same payment again gets the same reservation.
+create or replace function create_vip_reservation_atomic(
+    p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer,
+    p_stripe_payment_intent_id text default null, p_package jsonb default '{}', p_guest_passes integer default 0,
+    p_now timestamptz default now()
 ) returns jsonb
-language plpgsql set search_path = public, pg_temp as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare
+    v_intent text := nullif(p_stripe_payment_intent_id, '');
     v_refusal jsonb := booking_mistake(p_purchaser, p_amount_cents, p_package, p_guest_passes);
     v_event events;
     v_table event_vip_tables;
@@ -124,10 +128,10 @@ begin
     if not found then
         return refuse('EVENT_NOT_FOUND', 'There is no such night.');
     end if;
-    select * into v_known from vip_reservations where stripe_payment_intent_id = p_intent;
+    select * into v_known from vip_reservations where stripe_payment_intent_id = v_intent;
     if v_known.event_vip_table_id = p_table_id then
         return reservation_told(v_known.id, true);
-    elsif p_intent is not null and is_spent(p_intent, null) then
+    elsif v_intent is not null and is_spent(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
@@ -136,36 +140,25 @@ begin
         return v_refusal;
     end if;
     v_id := write_reservation(v_table, p_purchaser, p_amount_cents,
-        case when p_intent is null then 'pending' else 'confirmed' end, p_intent, p_package, p_guest_passes, p_now);
-    if p_intent is not null then
-        perform note_table_paid(p_intent, p_amount_cents);
+        case when v_intent is null then 'pending' else 'confirmed' end, v_intent, p_package, p_guest_passes, p_now);
+    if v_intent is not null then
+        perform note_table_paid(v_intent, p_amount_cents);
     end if;
     return reservation_told(v_id, false);
 end
 $$;
 
--- Reserve a table: paid at once where a payment is named, else `pending` until confirm_vip_reservation or
--- release_expired_reservations. The same payment again is told the same reservation.
-create or replace function create_vip_reservation_atomic(
-    p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer,
-    p_stripe_payment_intent_id text default null, p_package jsonb default '{}', p_guest_passes integer default 0
-) returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$
-    select create_vip_reservation_at(p_event_id, p_table_id, p_purchaser, p_amount_cents,
-        nullif(p_stripe_payment_intent_id, ''), p_package, p_guest_passes, now())
-$$;
-
 -- A reservation that waited was paid. Its guests who came before count from now on (feed_on_reservations).
-create or replace function confirm_vip_reservation_at(
-    p_reservation_id uuid, p_intent text, p_amount_cents integer, p_now timestamptz default now()
+create or replace function confirm_vip_reservation(
+    p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamptz default now()
 ) returns jsonb
-language plpgsql set search_path = public, pg_temp as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare
+    v_intent text := nullif(p_stripe_payment_intent_id, '');
     v_event events;
     v_reservation vip_reservations;
 begin
-    if p_intent is null then
+    if v_intent is null then
         return refuse('INVALID_ARGUMENT', 'A payment has an id.');
     elsif coalesce(p_amount_cents, -1) not between 0 and 999999999 then
         return refuse('INVALID_AMOUNT', 'An amount is whole cents, from 0 to 999999999.');
@@ -175,9 +168,9 @@ begin
     select * into v_reservation from vip_reservations where id = p_reservation_id for no key update;
     if not found then
         return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
-    elsif v_reservation.stripe_payment_intent_id = p_intent then
+    elsif v_reservation.stripe_payment_intent_id = v_intent then
         return reservation_told(p_reservation_id, true);
-    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(p_intent, null) then
+    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This table is paid, or this payment has bought something else.');
     elsif v_event.status = 'cancelled' then
         return refuse('EVENT_CANCELLED', format('%s was cancelled.', v_event.name));
@@ -187,28 +180,20 @@ begin
         return refuse('RESERVATION_NOT_CONFIRMED', format('The reservation of table %s is %s: give the payment back.',
             v_reservation.table_number, v_reservation.status));
     end if;
-    update vip_reservations set status = 'confirmed', stripe_payment_intent_id = p_intent,
+    update vip_reservations set status = 'confirmed', stripe_payment_intent_id = v_intent,
         amount_paid_cents = p_amount_cents
     where id = p_reservation_id;
-    perform note_table_paid(p_intent, p_amount_cents);
+    perform note_table_paid(v_intent, p_amount_cents);
     return reservation_told(p_reservation_id, false);
 end
 $$;
 
-create or replace function confirm_vip_reservation(
-    p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer
-) returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$
-    select confirm_vip_reservation_at(p_reservation_id, nullif(p_stripe_payment_intent_id, ''), p_amount_cents,
-        now())
-$$;
-
 -- Reservations that nobody paid within p_older: their tables can be sold again. Once the night has started nothing
 -- is cancelled any more (domain 2.1): they stay `pending`.
-create or replace function release_expired_reservations_at(p_older interval, p_now timestamptz default now())
-returns jsonb
-language plpgsql set search_path = public, pg_temp as $$
+create or replace function release_expired_reservations(
+    p_older interval default '30 minutes', p_now timestamptz default now()
+) returns jsonb
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_expired uuid[];
     v_tables uuid[];
@@ -229,10 +214,6 @@ begin
     return jsonb_build_object('success', true, 'released', coalesce(cardinality(v_expired), 0));
 end
 $$;
-
-create or replace function release_expired_reservations(p_older interval default '30 minutes') returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$ select release_expired_reservations_at(p_older, now()) $$;
 
 -- THE ONE CHECKOUT
 create or replace function checkout_told(p_order_id uuid, p_already boolean) returns jsonb
@@ -272,9 +253,10 @@ begin
 end
 $$;
 
-create or replace function create_unified_vip_checkout_at(
+-- Sell the table and the one ticket of p_lines, unless the payment has bought them before.
+create or replace function sell_table_with_ticket(
     p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb,
-    p_guest_passes integer, p_now timestamptz default now()
+    p_guest_passes integer
 ) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -306,14 +288,14 @@ begin
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
-    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, p_now),
-        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], p_now));
+    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, now()),
+        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], now()));
     if v_refusal is not null then
         return v_refusal;
     end if;
     begin
         v_order_id := write_checkout(v_event, v_table, p_order, p_lines, p_purchaser, p_package, p_guest_passes,
-            p_now);
+            now());
         return checkout_told(v_order_id, false);
     exception when unique_violation then
         get stacked diagnostics v_why = constraint_name;
@@ -345,11 +327,11 @@ begin
     elsif coalesce(jsonb_typeof(p_ticket), '') <> 'object' then
         return refuse('INVALID_ARGUMENT', 'The host buys a ticket of their own.');
     end if;
-    return create_unified_vip_checkout_at(p_event_id, p_table_id, p_purchaser,
+    return sell_table_with_ticket(p_event_id, p_table_id, p_purchaser,
         jsonb_strip_nulls(jsonb_build_object('event_id', p_event_id, 'total_amount_cents', p_amount_cents,
             'stripe_payment_intent_id', nullif(p_stripe_payment_intent_id, ''),
             'stripe_session_id', nullif(p_stripe_session_id, ''), 'customer_email', p_purchaser ->> 'email',
             'customer_name', p_purchaser ->> 'name')),
-        jsonb_build_array(v_line), p_package, p_guest_passes, now());
+        jsonb_build_array(v_line), p_package, p_guest_passes);
 end
 $$;

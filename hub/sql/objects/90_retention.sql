@@ -25,7 +25,9 @@ $$;
 -- Archive whole months that end by p_before: their scans are counted and dropped. Never of the last 60 days,
 -- whatever is asked for: a gate keeps what was taken in for 30 (`retain_days`), and may send it again. With
 -- p_is_dry nothing is changed. -> {months: [{month, scans}], kept: [{month, why}]}
-create or replace function archive_scans_at(p_before date, p_is_dry boolean, p_now timestamptz) returns jsonb
+create or replace function archive_scans(
+    p_before date, p_is_dry boolean default false, p_now timestamptz default now()
+) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_before timestamptz := least(p_before::timestamp at time zone 'UTC', p_now - interval '60 days');
@@ -80,12 +82,8 @@ begin
 end
 $$;
 
-create or replace function archive_scans(p_before date) returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$ select archive_scans_at(p_before, false, now()) $$;
-
 -- Mail that was sent, or given up, so long ago.
-create or replace function purge_mail_at(p_older interval, p_now timestamptz) returns integer
+create or replace function purge_mail(p_older interval, p_now timestamptz default now()) returns integer
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_count integer;

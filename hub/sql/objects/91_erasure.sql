@@ -79,7 +79,8 @@ return jsonb_build_object('success', false, 'error', p_code, 'message', p_messag
 
 -- Erase the personal data of a night that is over. `already`: it was done before; what has come since is erased
 -- as well. -> {already, orders, tickets, reservations, guest_passes, mails, feed_rows}
-create or replace function erase_personal_data_at(p_event_id uuid, p_actor text, p_now timestamptz) returns jsonb
+create or replace function erase_personal_data(p_event_id uuid, p_actor text, p_now timestamptz default now())
+returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_event events;
@@ -121,14 +122,10 @@ begin
 end
 $$;
 
-create or replace function erase_personal_data(p_event_id uuid, p_actor text) returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$ select erase_personal_data_at(p_event_id, p_actor, now()) $$;
-
 -- Erase one person by e-mail, everywhere; refused as long as they are to come to a night that is not over. What
 -- others bought for them has no address of theirs unless it was given. The record holds a hash of the address.
 -- `already`: there was nothing left.
-create or replace function erase_person_at(p_email text, p_actor text, p_now timestamptz) returns jsonb
+create or replace function erase_person(p_email text, p_actor text, p_now timestamptz default now()) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_email text := lower(btrim(p_email));
@@ -177,7 +174,3 @@ begin
     return v_done || jsonb_build_object('success', true, 'already', true);
 end
 $$;
-
-create or replace function erase_person(p_email text, p_actor text) returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$ select erase_person_at(p_email, p_actor, now()) $$;

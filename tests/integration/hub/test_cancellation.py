@@ -439,7 +439,7 @@ def test_a_refund_whose_worker_died_is_due_again(world: World, conn: Connection)
     buy(conn, event)
     cancel_event(conn, event, "Rosa", "storm")
     (refund,) = next_refunds(conn)
-    later = "SELECT count(*) FROM next_refunds_at(10, now() + interval %s)"
+    later = "SELECT count(*) FROM next_refunds(10, now() + interval %s)"
     assert world.one(later.replace("%s", "'9 minutes'")) == 0
     assert world.one(later.replace("%s", "'11 minutes'")) == 1
     assert not refund_done(conn, refund.refund_id, "re_1").already

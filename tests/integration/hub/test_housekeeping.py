@@ -96,7 +96,7 @@ def test_two_sessions_at_once_do_the_work_once(world: World, conn: Connection, d
 
 def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connection) -> None:
     fill(world)
-    world.run("DROP FUNCTION purge_mail_at(interval, timestamptz)")
+    world.run("DROP FUNCTION purge_mail(interval, timestamptz)")
     steps = list(housekeep(conn, Archive(), NOW))
     assert [step.failed for step in steps] == [False] * 4 + [True, False]
     assert steps[4].line.startswith(
@@ -108,7 +108,7 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
 def test_the_command_prints_a_line_per_step_and_fails_if_a_step_did(world: World, config_file: Path) -> None:
     done = CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)])
     assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
-    world.run("DROP FUNCTION purge_mail_at(interval, timestamptz)")
+    world.run("DROP FUNCTION purge_mail(interval, timestamptz)")
     assert CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)]).exit_code == 1
 
 
@@ -117,7 +117,9 @@ def test_a_database_that_is_not_migrated_is_reported_once(server: Postgres, tmp_
     file.write_text(f'venue = "v"\n[postgres]\ndsn = "{server.dsn}"\n')
     done = CliRunner().invoke(app, ["housekeeping", "--config", str(file)])
     assert (done.exit_code, len(done.output.splitlines())) == (1, 1), done.output
-    assert done.output.startswith("Postgres: the database is not migrated: run 'maguey-hub migrate' (")
+    assert done.output.startswith(
+        "maguey-hub: Postgres: the database is not migrated: run 'maguey-hub migrate' ("
+    )
 
 
 def test_the_archive_command_first_shows_what_it_would_do(world: World, config_file: Path) -> None:

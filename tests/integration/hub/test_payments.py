@@ -299,7 +299,7 @@ def test_messages_are_remembered_for_thirty_days_and_no_longer(world: World, con
     assert world.all("SELECT stripe_event_id FROM webhook_events ORDER BY 1") == [("month",), ("new",)]
     assert call(conn, "cleanup_expired_webhook_idempotency()") == 0
     exactly = (
-        "SELECT cleanup_expired_webhook_idempotency_at(processed_at + interval '30 days') FROM webhook_events"
+        "SELECT cleanup_expired_webhook_idempotency(processed_at + interval '30 days') FROM webhook_events"
     )
     assert world.one(f"{exactly} WHERE stripe_event_id = 'new'") == 1
     assert world.all("SELECT stripe_event_id FROM webhook_events") == [("new",)]

@@ -242,6 +242,16 @@ def test_all_other_functions_are_for_the_hub_alone(club: Club) -> None:
     assert {name for name, anon, _ in open_to if anon} == {"event_availability"}
 
 
+def test_no_function_takes_a_time_from_a_person(club: Club) -> None:
+    """Only the hub's own calls may say what time it is."""
+    assert not club.world.all(
+        "SELECT oid::regprocedure::text FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace"
+        " AND has_function_privilege('authenticated', oid, 'EXECUTE')"
+        " AND proargtypes::oid[] && ARRAY['timestamptz', 'timestamp', 'date', 'interval']::regtype[]::oid[]"
+    )
+
+
 def test_the_document_says_what_the_database_does(club: Club) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     with connect(club.dsn) as conn:
