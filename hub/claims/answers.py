@@ -12,7 +12,7 @@ import queue
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from gate.common.seldom import Seldom
 from gate.common.uuids import is_uuid
 from gate.rules.first_entry import Claim, Grant, Returned
 from hub.config import WATCH, HubConfig
+from hub.db.call import call
 from hub.db.connection import Connection, is_outage, one_line
 from hub.db.statements import query
 from hub.db.worker import DatabaseWorker
@@ -76,7 +77,6 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _KINDS: dict[type[object], str] = {Claim: "claims", Returned: "returns", GateStatus: "statuses"}
 
 _log = structlog.get_logger()
-Wanted = dict[str, Any]
 _CONTENTION = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
@@ -222,7 +222,7 @@ class ClaimAnswers:
     def _take_back(self, conn: Connection) -> None:
         """So that guests at other gates are not refused for grants that nobody used."""
         for gate_id in list(self._flooding):
-            wanted = self._always() | {"gate_id": gate_id, "since": self._always()["now"] - TAKEN_BACK}
+            wanted = {"gate_id": gate_id, "now": self._now(), "since": self._now() - TAKEN_BACK}
             with contextlib.suppress(*_CONTENTION):  # tried again in the next turn
                 conn.execute(query("take_back_grants"), wanted)
                 self._flooding.discard(gate_id)
@@ -235,22 +235,32 @@ class ClaimAnswers:
 
     def _present(self) -> list[str]:
         """The gates that can be asked to lend; forgets the others."""
-        now = self._clock()
+        now_us = self._clock()
         # a time in the future is from before the hub's clock was set back
-        self._heard = {gate_id: at for gate_id, at in self._heard.items() if 0 <= now - at <= HEARD_US}
+        self._heard = {gate_id: at for gate_id, at in self._heard.items() if 0 <= now_us - at <= HEARD_US}
         return list(self._heard)
 
     def _claim(self, conn: Connection, gate_id: str, claim: Claim) -> None:
-        wanted: Wanted = {"gate_id": gate_id, "scan_id": claim.scan_id, "code_hash": claim.code_hash}
-        wanted |= {"event_id": claim.event_id, "epoch": claim.epoch, "heard": self._present()}
-        self._pass_on(gate_id, claim, self._ask(conn, "claim_entry", wanted))
+        wanted: dict[str, Any] = {
+            "venue": self._topics.venue,
+            "gate": gate_id,
+            "scan": claim.scan_id,
+            "epoch": claim.epoch,
+        }
+        wanted |= {"code_hash": claim.code_hash, "event": claim.event_id, "heard": self._present()}
+        self._pass_on(gate_id, claim, self._ask(conn, gate_id, "claim_entry", wanted))
 
     def _settle(self, conn: Connection, gate_id: str, lent: LendAnswer) -> None:
-        wanted: Wanted = {"gate_id": gate_id, "scan_id": lent.scan_id, "code_hash": lent.code_hash}
-        wanted |= {"lent": lent.lent, "used": lent.used, "heard": self._present()}
-        self._pass_on(gate_id, lent, self._ask(conn, "settle_lend", wanted))
+        wanted: dict[str, Any] = {
+            "venue": self._topics.venue,
+            "home": gate_id,
+            "scan": lent.scan_id,
+            "lent": lent.lent,
+        }
+        wanted |= {"code_hash": lent.code_hash, "used": lent.used, "heard": self._present()}
+        self._pass_on(gate_id, lent, self._ask(conn, gate_id, "settle_lend", wanted))
 
-    def _pass_on(self, gate_id: str, said: Claim | LendAnswer, answer: Wanted | None) -> None:
+    def _pass_on(self, gate_id: str, said: Claim | LendAnswer, answer: dict[str, Any] | None) -> None:
         """Send what ``claim_entry`` returned to the gate it is for, if to any."""
         if answer is None:
             return
@@ -275,41 +285,39 @@ class ClaimAnswers:
     def _sweep(self, conn: Connection, status: GateStatus) -> None:
         """A gate whose whole journal is here no longer uses its older grants (``sweep_claims``)."""
         if status.online and status.boot_id and None not in (status.epoch, status.monotonic_ms):
-            names = ("gate_id", "epoch", "last_seq", "acked", "boot_id", "monotonic_ms")
-            wanted: Wanted = {name: getattr(status, name) for name in names}
-            self._ask(conn, "sweep_claims", wanted | {"door": status.door is True})
+            names = ("epoch", "last_seq", "acked", "boot_id", "monotonic_ms")
+            wanted = {name: getattr(status, name) for name in names}
+            wanted |= {"gate": status.gate_id, "door": status.door is True}
+            self._ask(conn, status.gate_id, "sweep_claims", wanted)
 
     def _give_back(self, conn: Connection) -> None:
-        for key, message in list(self._returned.items()):
-            wanted = {"gate_id": key[0], "scan_id": key[1]} | self._always()
+        for (gate_id, scan_id), message in list(self._returned.items()):
             try:
-                conn.execute(query("give_back"), wanted)
+                call(conn, "give_back", venue=self._topics.venue, gate=gate_id, scan=scan_id, now=self._now())
             except _CONTENTION as error:
-                self._log_unanswered(key[0], one_line(error))
+                self._log_unanswered(gate_id, one_line(error))
                 continue
             self._line.acknowledge(message)
-            del self._returned[key]
+            del self._returned[gate_id, scan_id]
 
-    def _ask(self, conn: Connection, name: str, wanted: Wanted) -> Wanted | None:
-        """The one column of a query's row; None also if another session was in the way twice."""
+    def _ask(self, conn: Connection, gate_id: str, function: str, wanted: Mapping[str, Any]) -> Any:
+        """What a function returns of a gate's message; None also if another session was in the way twice."""
         for _ in range(2):
             try:
-                row = conn.execute(query(name), wanted | self._always()).fetchone()
+                return call(conn, function, now=self._now(), **wanted)
             except psycopg.Error as error:
                 if not isinstance(error, _OF_ONE_TICKET):
                     self._doubt_until = self._clock() + _DOUBT_US
                 if is_outage(error) and not isinstance(error, _CONTENTION):
                     raise
-                self._log_unanswered(wanted["gate_id"], one_line(error))
+                self._log_unanswered(gate_id, one_line(error))
                 if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation)):
                     continue
                 return None
-            return None if row is None else next(iter(row.values()))
         return None
 
-    def _always(self) -> Wanted:
-        now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self._clock())
-        return {"venue": self._topics.venue, "now": now}
+    def _now(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self._clock())
 
     def _publish(self, gate_id: str, message: Grant | HubTime | LendRequest) -> None:
         """Drop it while the broker is away, because a late answer is of no use."""
@@ -322,7 +330,7 @@ class ClaimAnswers:
         # a time further ahead is from before the hub's clock was set back
         if 0 < self._forget_at - now_us <= _FORGET_US:
             return
-        wanted = {"before": self._always()["now"] - KEPT, "portion": FORGET_PORTION}
+        wanted = {"before": self._now() - KEPT, "portion": FORGET_PORTION}
         gone = [conn.execute(query(name), wanted).rowcount for name in ("forget_claims", "forget_lends")]
         if max(gone) < FORGET_PORTION:
             self._forget_at = now_us + _FORGET_US

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from hub.db.call import call
 from hub.db.connection import Connection, retry_conflicts
-from hub.db.statements import query
 from hub.errors import NOTHING_CHANGED, HubError, UsageError
 from hub.gates.home_gates import find_night
 
@@ -56,8 +56,6 @@ _WHY = {
 def _free(conn: Connection, request: FreeRequest, now: datetime) -> dict[str, str]:
     with conn.transaction():
         night = find_night(conn, request.event)
-        wanted = msgspec.structs.asdict(request) | {"event_id": night["event_id"], "now": now}
-        row = conn.execute(query("free_grant"), wanted).fetchone()
-    assert row is not None  # a function call always returns a row
-    answer: dict[str, str] = row["told"]
+        wanted = msgspec.structs.asdict(request) | {"event": night["event_id"], "now": now}
+        answer: dict[str, str] = call(conn, "free_grant", **wanted)
     return answer

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
+from hub.db.call import call
 from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
 from hub.errors import NOTHING_CHANGED, HubError, UsageError
@@ -22,7 +23,7 @@ def retire(  # noqa: PLR0913, PLR0917 – all of it is recorded
     :returns: the result, in words.
     :raises HubError: nothing was changed; the message says why. UsageError: there is no such night.
     """
-    wanted = {"gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
+    wanted = {"gate": gate_id, "actor": actor, "reason": reason, "now": now}
     night, outcome = retry_conflicts(lambda: _retire(conn, event, wanted))
     if outcome == "no home":
         raise HubError(_no_home(gate_id, night["name"], night["home_gates"]))
@@ -67,9 +68,7 @@ def find_gate(conn: Connection, venue: str, gate_id: str, what: str = NOTHING_CH
 def _retire(conn: Connection, event: str, wanted: dict[str, Any]) -> tuple[DictRow, str]:
     with conn.transaction():
         night = find_night(conn, event)
-        row = conn.execute(query("retire_gate"), wanted | {"event_id": night["event_id"]}).fetchone()
-    assert row is not None  # a function call always returns a row
-    return night, row["outcome"]
+        return night, call(conn, "retire_gate", event=night["event_id"], **wanted)
 
 
 def _no_home(gate_id: str, night: str, homes: list[str]) -> str:

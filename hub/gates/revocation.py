@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from hub.db.call import call
 from hub.db.connection import Connection, retry_conflicts
-from hub.db.statements import query
 from hub.gates.home_gates import find_gate
 
 _STILL_TO_DO = (
@@ -24,7 +24,7 @@ def revoke(  # noqa: PLR0913, PLR0917 – all of it is recorded
     :raises UsageError: the venue has no such gate; nothing was changed.
     """
     find_gate(conn, venue, gate_id)
-    wanted = {"venue": venue, "gate_id": gate_id, "actor": actor, "reason": reason, "now": now}
+    wanted = {"venue": venue, "gate": gate_id, "actor": actor, "reason": reason, "now": now}
     outcome = retry_conflicts(lambda: _revoke(conn, wanted))
     if outcome == "already":
         return f"{gate_id} was revoked before; nothing was changed. {_STILL_TO_DO}"
@@ -36,7 +36,5 @@ def revoke(  # noqa: PLR0913, PLR0917 – all of it is recorded
 
 def _revoke(conn: Connection, wanted: dict[str, object]) -> str:
     with conn.transaction():
-        row = conn.execute(query("revoke_gate"), wanted).fetchone()
-    assert row is not None  # a function call always returns a row
-    outcome: str = row["outcome"]
+        outcome: str = call(conn, "revoke_gate", **wanted)
     return outcome

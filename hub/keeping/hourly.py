@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from hub.config import Archive
-from hub.db.call import FunctionAnswer, ask
+from hub.db.call import FunctionAnswer, ask, call
 from hub.db.connection import Connection
 from hub.db.statements import query
 from hub.keeping.retention import archive, months_before
@@ -61,35 +61,36 @@ def housekeep(conn: Connection, settings: Archive, now: datetime) -> Iterator[Ho
     for what, step in _STEPS:
         with conn.transaction():
             conn.execute(query("wait_briefly"))
-            row = conn.execute(query("housekeeping_alone")).fetchone()
-            if row is None or not row["mine"]:
+            if not call(conn, "try_lock", name="housekeeping"):
                 yield HourlyResult(line=f"{what}: another session is doing it")
                 continue
             yield step(what, conn, settings, now)
 
 
 def _complete(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
-    done = ask(conn, "complete_nights", _Completed, now=now)
+    done = ask(conn, "complete_finished_events", _Completed, now=now)
     return _step(what, done, f"{done.events} nights, {done.reservations} reservations completed")
 
 
 def _release(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
-    done = ask(conn, "release_unpaid", _Released, minutes=_UNPAID_MINUTES, now=now)
+    done = ask(
+        conn, "release_expired_reservations", _Released, older=timedelta(minutes=_UNPAID_MINUTES), now=now
+    )
     return _step(what, done, f"{done.released} released that were not paid in {_UNPAID_MINUTES} minutes")
 
 
 def _partitions(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
-    done = ask(conn, "ensure_scan_partitions", _Made, months=MONTHS_AHEAD, now=now)
+    done = ask(conn, "ensure_scan_partitions_at", _Made, months_ahead=MONTHS_AHEAD, now=now)
     return _step(what, done, f"made {', '.join(done.made)}" if done.made else "all there")
 
 
 def _webhooks(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
-    done = ask(conn, "forget_webhooks", _Forgotten, now=now)
+    done = ask(conn, "cleanup_expired_webhook_idempotency", _Forgotten, now=now)
     return _step(what, done, f"{done.forgotten} forgotten that are older than 30 days")
 
 
 def _mail(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
-    done = ask(conn, "purge_mail", _Purged, days=_MAIL_DAYS, now=now)
+    done = ask(conn, "purge_mail", _Purged, older=timedelta(days=_MAIL_DAYS), now=now)
     return _step(what, done, f"{done.purged} purged that were sent or given up {_MAIL_DAYS} days ago")
 
 

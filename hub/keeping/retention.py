@@ -68,7 +68,7 @@ def archive(conn: Connection, before: date, now: datetime, *, dry: bool = False)
     """
     with conn.transaction():
         conn.execute(query("wait_briefly"))
-        return ask(conn, "archive_scans", ArchiveResult, before=before, now=now, dry=dry)
+        return ask(conn, "archive_scans", ArchiveResult, before=before, is_dry=dry, now=now)
 
 
 def erase_event(conn: Connection, event_id: str, actor: str) -> ErasureResult:

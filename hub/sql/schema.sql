@@ -564,7 +564,7 @@ begin
             return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
         end if;
     end if;
-    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, p_heard, p_now);
+    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, believed(p_heard), p_now);
     v_lender := v_answer ->> 'lend';
     v_answer := v_answer - 'lend';
     insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at, home, answer, grant_message,
@@ -694,14 +694,14 @@ begin
     perform take_locks(array[code_lock(p_code_hash)]);
 end
 $$;
-CREATE FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestamp with time zone DEFAULT now()) RETURNS integer
+CREATE FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
     with forgotten as (
         delete from webhook_events where processed_at < p_now - interval '30 days' returning 1
     )
-    select count(*)::integer from forgotten
+    select jsonb_build_object('success', true, 'forgotten', count(*)) from forgotten
 $$;
 CREATE FUNCTION public.code_lock(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1562,7 +1562,7 @@ begin
     return jsonb_build_object('outcome', 'freed', 'gate', v_claim.gate_id);
 end
 $$;
-CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) RETURNS void
+CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone DEFAULT now()) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -2525,7 +2525,7 @@ CREATE FUNCTION public.purchases_of(p_event_id uuid) RETURNS TABLE(order_id uuid
     from tickets where event_id = p_event_id and order_id is null and status in ('issued', 'checked_in')
     group by stripe_payment_intent_id
 $$;
-CREATE FUNCTION public.purge_mail(p_older interval, p_now timestamp with time zone DEFAULT now()) RETURNS integer
+CREATE FUNCTION public.purge_mail(p_older interval, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -2535,7 +2535,7 @@ begin
     delete from email_queue
     where sent_at < p_now - p_older or sent_at is null and attempts >= 5 and updated_at < p_now - p_older;
     get diagnostics v_count = row_count;
-    return v_count;
+    return jsonb_build_object('success', true, 'purged', v_count);
 end
 $$;
 CREATE FUNCTION public.put_off(p_places jsonb, OUT near jsonb, OUT far jsonb) RETURNS record
@@ -3181,6 +3181,10 @@ declare
     v_ticket tickets;
     v_answer text;
 begin
+    if is_revoked(p_home) then
+        -- it would say of every ticket that it is used
+        return null;
+    end if;
     perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
     where code_hash = p_code_hash and gate_id = p_home;
@@ -3402,13 +3406,16 @@ begin
     from stored;
 end
 $$;
-CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
+CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
     v_count integer := 0;
 begin
+    if is_revoked(p_gate) then
+        return 0;
+    end if;
     update claims c set spent_at = p_now
     where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
         and scan_key(c.gate_id, c.scan_id) is not null;
@@ -3418,7 +3425,7 @@ begin
         update claims c set released_at = p_now, released_by = 'unused'
         where c.gate_id = p_gate and c.epoch = p_epoch and c.answer = 'granted'
             and c.released_at is null and c.spent_at is null
-            and (c.seen_boot <> p_boot or p_ms - c.seen_ms >= p_kept_ms)
+            and (c.seen_boot <> p_boot_id or p_monotonic_ms - c.seen_ms >= p_kept_ms)
             -- of what could not be read nobody knows whose admission it is
             and not exists (
                 select from scan_quarantine q
@@ -3426,7 +3433,7 @@ begin
             );
         get diagnostics v_count = row_count;
     end if;
-    update claims set seen_boot = p_boot, seen_ms = p_ms
+    update claims set seen_boot = p_boot_id, seen_ms = p_monotonic_ms
     where gate_id = p_gate and answer = 'granted' and released_at is null and spent_at is null
         and seen_boot is null;
     return v_count;
@@ -5720,8 +5727,8 @@ REVOKE ALL ON FUNCTION public.sold_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sold_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) TO service_role;
-REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;

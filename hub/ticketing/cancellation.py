@@ -124,7 +124,7 @@ def cancel_event(
         event_id=event_id,
         actor=actor,
         reason=reason,
-        expected=expected_total_cents,
+        expected_total_cents=expected_total_cents,
     )
 
 
@@ -150,4 +150,4 @@ def refund_done(conn: Connection, refund_id: str, stripe_refund_id: str) -> Refu
 
 def refund_failed(conn: Connection, refund_id: str, error: str) -> RefundOutcome:
     """The refund failed; it is tried again later, five times in all. `error`: the payment service's words."""
-    return ask(conn, "refund_failed", RefundOutcome, refund_id=refund_id, reason=error)
+    return ask(conn, "refund_failed", RefundOutcome, refund_id=refund_id, error=error)

@@ -12,9 +12,8 @@ import msgspec
 import psycopg
 import structlog
 
-from hub.db.call import RPC_ERROR, FunctionAnswer, ask
+from hub.db.call import RPC_ERROR, FunctionAnswer, ask, call
 from hub.db.connection import Connection, one_line
-from hub.db.statements import query
 
 _log = structlog.get_logger()
 
@@ -67,9 +66,8 @@ def check_vip_linked_ticket_reentry(conn: Connection, ticket_id: str) -> LinkedT
     """
     try:
         with conn.transaction():
-            row = conn.execute(query("check_vip_linked_ticket_reentry"), {"ticket_id": ticket_id}).fetchone()
-        assert row is not None  # a function call always returns a row
-        return msgspec.convert(next(iter(row.values())), LinkedTicket)
+            found = call(conn, "check_vip_linked_ticket_reentry", ticket_id=ticket_id)
+        return msgspec.convert(found, LinkedTicket)
     except (psycopg.Error, msgspec.ValidationError, UnicodeError) as error:
         _log.error("link check failed", ticket_id=ticket_id, error=one_line(error))
         return LinkedTicket(is_vip_linked=False, error=RPC_ERROR, message=one_line(error))

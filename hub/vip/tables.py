@@ -89,7 +89,7 @@ def create_vip_reservation_atomic(  # noqa: PLR0913 – what a reservation consi
         table_id=table_id,
         purchaser=_json(purchaser),
         amount_cents=amount_cents,
-        intent=stripe_payment_intent_id,
+        stripe_payment_intent_id=stripe_payment_intent_id,
         package=_json(package or {}),
         guest_passes=guest_passes,
     )
@@ -104,7 +104,7 @@ def confirm_vip_reservation(
         "confirm_vip_reservation",
         Reservation,
         reservation_id=reservation_id,
-        intent=stripe_payment_intent_id,
+        stripe_payment_intent_id=stripe_payment_intent_id,
         amount_cents=amount_cents,
     )
 
@@ -135,8 +135,8 @@ def create_unified_vip_checkout(  # noqa: PLR0913, PLR0917 – what a checkout c
         purchaser=_json(purchaser),
         amount_cents=amount_cents,
         ticket=_json(ticket),
-        intent=stripe_payment_intent_id,
-        session=stripe_session_id,
+        stripe_payment_intent_id=stripe_payment_intent_id,
+        stripe_session_id=stripe_session_id,
         package=_json(package or {}),
         guest_passes=guest_passes,
     )

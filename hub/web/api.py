@@ -32,6 +32,7 @@ from gate.common.foreign import read_json
 from gate.common.seldom import Seldom
 from gate.rules.model import Event
 from hub.config import HubConfig
+from hub.db.call import call
 from hub.db.connection import Connection, conninfo, retry_conflicts
 from hub.db.statements import query
 from hub.feed.config_bounds import bounded
@@ -130,7 +131,7 @@ def readyz(state: State) -> str:
 
 def _freeze_homes(conn: Connection, gate_id: str) -> None:
     with conn.transaction():
-        conn.execute(query("freeze_homes"), {"gate_id": gate_id})
+        call(conn, "freeze_homes", gate=gate_id)
 
 
 @get("/api/gates/{gate_id:str}/config", sync_to_thread=True)

@@ -347,10 +347,10 @@ end
 $$;
 
 -- Messages are remembered for 30 days: Stripe sends one again for three. Returns how many were forgotten.
-create or replace function cleanup_expired_webhook_idempotency(p_now timestamptz default now()) returns integer
+create or replace function cleanup_expired_webhook_idempotency(p_now timestamptz default now()) returns jsonb
 language sql set search_path = public, pg_temp as $$
     with forgotten as (
         delete from webhook_events where processed_at < p_now - interval '30 days' returning 1
     )
-    select count(*)::integer from forgotten
+    select jsonb_build_object('success', true, 'forgotten', count(*)) from forgotten
 $$;

@@ -178,7 +178,7 @@ begin
             return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
         end if;
     end if;
-    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, p_heard, p_now);
+    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, believed(p_heard), p_now);
     v_lender := v_answer ->> 'lend';
     v_answer := v_answer - 'lend';
     insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at, home, answer, grant_message,
@@ -216,6 +216,10 @@ declare
     v_ticket tickets;
     v_answer text;
 begin
+    if is_revoked(p_home) then
+        -- it would say of every ticket that it is used
+        return null;
+    end if;
     perform claim_subject(p_code_hash);
     update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
     where code_hash = p_code_hash and gate_id = p_home;
@@ -258,13 +262,16 @@ $$;
 -- door decides one scan after the other and has turned since. No time alone ever frees a grant.
 -- Returns how many were released.
 create or replace function sweep_claims(
-    p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot text, p_ms bigint,
-    p_now timestamptz, p_kept_ms bigint default 30000
+    p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text,
+    p_monotonic_ms bigint, p_now timestamptz, p_kept_ms bigint default 30000
 ) returns integer
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_count integer := 0;
 begin
+    if is_revoked(p_gate) then
+        return 0;
+    end if;
     update claims c set spent_at = p_now
     where c.gate_id = p_gate and c.answer = 'granted' and c.released_at is null and c.spent_at is null
         and scan_key(c.gate_id, c.scan_id) is not null;
@@ -274,7 +281,7 @@ begin
         update claims c set released_at = p_now, released_by = 'unused'
         where c.gate_id = p_gate and c.epoch = p_epoch and c.answer = 'granted'
             and c.released_at is null and c.spent_at is null
-            and (c.seen_boot <> p_boot or p_ms - c.seen_ms >= p_kept_ms)
+            and (c.seen_boot <> p_boot_id or p_monotonic_ms - c.seen_ms >= p_kept_ms)
             -- of what could not be read nobody knows whose admission it is
             and not exists (
                 select from scan_quarantine q
@@ -282,7 +289,7 @@ begin
             );
         get diagnostics v_count = row_count;
     end if;
-    update claims set seen_boot = p_boot, seen_ms = p_ms
+    update claims set seen_boot = p_boot_id, seen_ms = p_monotonic_ms
     where gate_id = p_gate and answer = 'granted' and released_at is null and spent_at is null
         and seen_boot is null;
     return v_count;
@@ -308,7 +315,7 @@ $$;
 
 -- Divide the nights with the policy home_gate that this gate serves among their gates, once, from an hour before
 -- the doors open. Gates that come later have no tickets of their own.
-create or replace function freeze_homes(p_gate text, p_now timestamptz) returns void
+create or replace function freeze_homes(p_gate text, p_now timestamptz default now()) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_event uuid;

@@ -83,7 +83,7 @@ end
 $$;
 
 -- Mail that was sent, or given up, so long ago.
-create or replace function purge_mail(p_older interval, p_now timestamptz default now()) returns integer
+create or replace function purge_mail(p_older interval, p_now timestamptz default now()) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_count integer;
@@ -91,6 +91,6 @@ begin
     delete from email_queue
     where sent_at < p_now - p_older or sent_at is null and attempts >= 5 and updated_at < p_now - p_older;
     get diagnostics v_count = row_count;
-    return v_count;
+    return jsonb_build_object('success', true, 'purged', v_count);
 end
 $$;

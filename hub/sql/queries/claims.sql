@@ -1,27 +1,8 @@
--- claim_entry --
-SELECT claim_entry(
-    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(event_id)s, %(epoch)s, believed(%(heard)s), %(now)s
-) AS told
-
--- settle_lend --
--- Not of a gate that was revoked: it would say "used" of every ticket.
-SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN settle_lend(
-    %(venue)s, %(gate_id)s, %(scan_id)s, %(code_hash)s, %(lent)s, %(used)s, believed(%(heard)s), %(now)s
-) END AS told
-
--- give_back --
-SELECT give_back(%(venue)s, %(gate_id)s, %(scan_id)s, %(now)s)
-
 -- take_back_grants --
 -- What a gate was granted since then and sent no scan with: nobody is in with it, as far as anybody knows.
 UPDATE claims c SET released_at = %(now)s, released_by = 'flooding'
 WHERE c.gate_id = %(gate_id)s AND c.answer = 'granted' AND c.released_at IS NULL AND c.spent_at IS NULL
     AND c.asked_at >= %(since)s AND scan_key(c.gate_id, c.scan_id) IS NULL
-
--- sweep_claims --
-SELECT CASE WHEN NOT is_revoked(%(gate_id)s) THEN sweep_claims(
-    %(gate_id)s, %(epoch)s, %(last_seq)s, %(acked)s, %(door)s, %(boot_id)s, %(monotonic_ms)s, %(now)s
-) END AS released
 
 -- claims_ready --
 -- Not only that Postgres answers: that a claim could be written.
@@ -60,21 +41,12 @@ DELETE FROM lends WHERE (code_hash, gate_id) IN (
     LIMIT %(portion)s
 )
 
--- freeze_homes --
-SELECT freeze_homes(%(gate_id)s, now())
-
 -- gate_lent --
 -- What this gate was ever asked to lend of nights that are not over.
 SELECT l.event_id::text AS event_id, array_agg(l.code_hash ORDER BY l.code_hash) AS codes
 FROM lends l JOIN events e ON e.id = l.event_id
 WHERE l.gate_id = %(gate_id)s AND e.ends_at > now() - interval '1 day'
 GROUP BY l.event_id
-
--- retire_gate --
-SELECT retire_gate(%(event_id)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS outcome
-
--- free_grant --
-SELECT free_grant(%(event_id)s, %(ticket)s, %(is_off)s, %(actor)s, %(reason)s, %(now)s) AS told
 
 -- event_named --
 SELECT id AS event_id, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = upper(%(name)s)

@@ -19,9 +19,6 @@ ORDER BY gate_id COLLATE "C"
 -- revoked_gates --
 SELECT gate_id FROM gates WHERE venue = %(venue)s AND (status = 'revoked' OR revoked_at IS NOT NULL) ORDER BY gate_id
 
--- revoke_gate --
-SELECT revoke_gate(%(venue)s, %(gate_id)s, %(actor)s, %(reason)s, %(now)s) AS outcome
-
 -- gate_config_events --
 -- Every night a guest may hold a ticket for, with whether this gate serves it, as the JSON of the gate's Event.
 -- What is over is served for a week, so that its tickets are still known, and named for a month: what a

@@ -10,8 +10,8 @@ import msgspec
 
 from gate.rules.model import EventKind, Ruling
 from hub.claims.answers import ClaimAnswers
+from hub.db.call import call
 from hub.db.connection import Connection
-from hub.db.statements import query
 from hub.ingest.batch import Batch, write_batch
 from hub.mqtt.inbox import Delivery, FairInbox
 from sync.wire.messages import GateStatus, ToGate, ToHub, encode, to_gate
@@ -62,8 +62,7 @@ class Night:
         return str(told["grant"]["answer"])
 
     def give_back(self, gate_id: str, scan: str, now: datetime = NOW) -> None:
-        wanted = {"venue": self.venue, "gate_id": gate_id, "scan_id": scan, "now": now}
-        self.world.conn.execute(query("give_back"), wanted)
+        call(self.world.conn, "give_back", venue=self.venue, gate=gate_id, scan=scan, now=now)
 
     def ingest(self, gate_id: str, seq: int, code: str, scan: str | None = None, **changes: Any) -> str:
         """Take in a scan; return its id."""
@@ -80,22 +79,18 @@ class Night:
 
     def sweep(self, gate_id: str, ms: int, **changes: Any) -> int:
         """The gate reports its status at `ms` of its clock; return how many grants were released."""
-        wanted: dict[str, Any] = {"gate_id": gate_id, "epoch": "e1", "last_seq": 0, "acked": 0, "door": True}
+        wanted: dict[str, Any] = {"gate": gate_id, "epoch": "e1", "last_seq": 0, "acked": 0, "door": True}
         wanted |= {"boot_id": "boot", "monotonic_ms": ms, "now": after(60)} | changes
-        row = self.world.conn.execute(query("sweep_claims"), wanted).fetchone()
-        assert row is not None
-        return int(row["released"])
+        return int(call(self.world.conn, "sweep_claims", **wanted))
 
 
 def ask(
     conn: Connection, night: Night, gate_id: str, code: str, scan: str | None = None, **changes: Any
 ) -> dict[str, Any] | None:
     """One claim, over the caller's connection."""
-    wanted: dict[str, Any] = {"venue": night.venue, "gate_id": gate_id, "code_hash": code, "now": NOW}
-    wanted |= {"scan_id": scan or new_id(), "event_id": night.event, "epoch": "e1", "heard": []} | changes
-    row = conn.execute(query("claim_entry"), wanted).fetchone()
-    assert row is not None
-    told: dict[str, Any] | None = row["told"]
+    wanted: dict[str, Any] = {"venue": night.venue, "gate": gate_id, "code_hash": code, "now": NOW}
+    wanted |= {"scan": scan or new_id(), "event": night.event, "epoch": "e1", "heard": []} | changes
+    told: dict[str, Any] | None = call(conn, "claim_entry", **wanted)
     return told
 
 

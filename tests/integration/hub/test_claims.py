@@ -219,7 +219,7 @@ def test_a_ticket_that_is_no_longer_valid_is_revoked(night: Night, status: str) 
 def test_a_ticket_of_another_night_is_revoked(night: Night, world: World) -> None:
     other = world.event("PS")
     world.run("INSERT INTO gate_events (gate_id, event_id) VALUES ('gate-1', %s)", other)
-    told = night.ask("gate-1", night.code(), event_id=other)
+    told = night.ask("gate-1", night.code(), event=other)
     grant = {"answer": "revoked", "reason": "wrong_event", "status": "issued"}
     assert told == {"to": "gate-1", "grant": grant}
 

@@ -21,8 +21,8 @@ from gate.rules.first_entry import Claim, Grant, Returned
 from gate.rules.home_gate import home_of
 from gate.rules.model import Event
 from hub.config import HubConfig
+from hub.db.call import call
 from hub.db.connection import Connection, connect
-from hub.db.statements import query
 from hub.errors import HubError
 from hub.gates.home_gates import retire
 from hub.web.api import make_app
@@ -377,12 +377,9 @@ def test_a_claim_that_waited_for_a_retired_gate_asks_the_new_home(night: Night, 
     scan = new_id()
     night.ask("gate-3", code, scan, heard=["gate-2"])
     retire(conn, night.event, "gate-2", "Eva", "water in it", NOW)
-    wanted = {"venue": "main", "gate_id": "gate-2", "scan_id": scan, "code_hash": code, "now": NOW}
-    row = conn.execute(
-        query("settle_lend"), wanted | {"lent": True, "used": False, "heard": ["gate-1"]}
-    ).fetchone()
-    assert row is not None
-    assert (row["told"]["to"], row["told"]["lend"]) == ("gate-3", "gate-1")
+    wanted = {"venue": "main", "home": "gate-2", "scan": scan, "code_hash": code, "now": NOW}
+    told = call(conn, "settle_lend", lent=True, used=False, heard=["gate-1"], **wanted)
+    assert (told["to"], told["lend"]) == ("gate-3", "gate-1")
 
 
 def new_home(night: Night, code: str) -> str | None:
@@ -438,10 +435,9 @@ def granted_in_the_end(conn: Connection, night: Night, gate_id: str, code: str) 
     scan = new_id()
     told = ask(conn, night, gate_id, code, scan, heard=night.gates)
     if told is not None and "lend" in told:
-        wanted = {"venue": night.venue, "gate_id": told["lend"], "scan_id": scan, "code_hash": code}
+        wanted = {"venue": night.venue, "home": told["lend"], "scan": scan, "code_hash": code}
         wanted |= {"lent": True, "used": False, "heard": night.gates, "now": after(0.01)}
-        row = conn.execute(query("settle_lend"), wanted).fetchone()
-        told = row["told"] if row else None
+        told = call(conn, "settle_lend", **wanted)
     assert told is not None
     return str(told["grant"]["answer"])
 

@@ -17,6 +17,7 @@ from demo.servers import Postgres
 from hub import service
 from hub.config import Archive, HubConfig
 from hub.db import connection as database
+from hub.db.call import call
 from hub.db.connection import Connection, connect
 from hub.db.migrate import migrate
 from hub.db.statements import query, sql_folder
@@ -119,11 +120,9 @@ def test_holding_every_former_advisory_lock_holds_up_nothing(
         assert write_batch(
             conn, Batch(records=(first,), topics={"gate-1": "maguey/v1/main/gates/gate-1/scans"})
         )
-        claim = {"venue": VENUE, "gate_id": "gate-2", "event_id": night.event, "epoch": "e1", "now": NOW}
-        claim |= {"scan_id": first.scan_id[:-4] + "abcd", "code_hash": "c" * 64, "heard": []}
-        row = conn.execute(query("claim_entry"), claim).fetchone()
-        assert row is not None
-        assert row["told"]["to"] == "gate-2"
+        claim = {"venue": VENUE, "gate": "gate-2", "event": night.event, "epoch": "e1", "now": NOW}
+        claim |= {"scan": first.scan_id[:-4] + "abcd", "code_hash": "c" * 64, "heard": []}
+        assert call(conn, "claim_entry", **claim)["to"] == "gate-2"
         assert "gate-3 is out" in retire(conn, "PF", "gate-3", "Eva", "water in it", NOW)
         assert not [step for step in housekeep(conn, Archive(), NOW) if "another session" in step.line]
         row = conn.execute(query("become_active"), {"venue": VENUE}).fetchone()

@@ -182,6 +182,11 @@ def test_an_invalid_failure_report_is_refused(
     assert world.one("SELECT count(*) FROM payment_failures") == 0
 
 
+def test_an_amount_too_large_for_the_database_is_named_as_such(conn: Connection) -> None:
+    told = record_payment_failure(conn, failure(amount_cents=2**31))
+    assert (told.error, "out of range" in told.message) == ("RPC_ERROR", True), told
+
+
 @contextlib.contextmanager
 def acting(conn: Connection, role: str, user: str | None = None) -> Iterator[None]:
     """A transaction as somebody else."""
@@ -295,11 +300,11 @@ def test_messages_are_remembered_for_thirty_days_and_no_longer(world: World, con
             name,
             age,
         )
-    assert call(conn, "cleanup_expired_webhook_idempotency()") == 1
+    assert call(conn, "cleanup_expired_webhook_idempotency()")["forgotten"] == 1
     assert world.all("SELECT stripe_event_id FROM webhook_events ORDER BY 1") == [("month",), ("new",)]
-    assert call(conn, "cleanup_expired_webhook_idempotency()") == 0
+    assert call(conn, "cleanup_expired_webhook_idempotency()")["forgotten"] == 0
     exactly = (
         "SELECT cleanup_expired_webhook_idempotency(processed_at + interval '30 days') FROM webhook_events"
     )
-    assert world.one(f"{exactly} WHERE stripe_event_id = 'new'") == 1
+    assert world.one(f"{exactly} WHERE stripe_event_id = 'new'")["forgotten"] == 1
     assert world.all("SELECT stripe_event_id FROM webhook_events") == [("new",)]

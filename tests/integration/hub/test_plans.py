@@ -158,7 +158,8 @@ def test_an_order_is_recorded_and_recognised_by_indexes(full: Connection) -> Non
     assert event is not None
     told = {"lines": msgspec.json.encode(lines(3)).decode()}
     new = told | {"order": msgspec.json.encode(order(event["id"])).decode()}
-    check(full, query("record_ticket_order"), new, "orders_stripe_payment_intent_id_key")
+    record = b"SELECT record_ticket_order(p_order => %(order)s, p_lines => %(lines)s)"
+    check(full, record, new, "orders_stripe_payment_intent_id_key")
     again = order(event["id"], stripe_payment_intent_id="pi_old_57", stripe_session_id="cs_old_57")
     known = told | {"order": msgspec.json.encode(again).decode()}
-    check(full, query("record_ticket_order"), known, "tickets_order")
+    check(full, record, known, "tickets_order")

@@ -19,8 +19,8 @@ from gate.rules.alert import Alert
 from gate.rules.command import OrderReply
 from gate.rules.model import EventKind, Ruling, ScanRecord
 from hub.config import HubConfig
+from hub.db.call import call
 from hub.db.connection import Connection, connect
-from hub.db.statements import query
 from hub.errors import UsageError
 from hub.gates.alerts import AlertPublisher
 from hub.gates.orders import take_reply
@@ -212,18 +212,13 @@ def test_a_revoked_homes_answer_about_its_tickets_does_not_count(
     assert told is not None
     assert told["lend"] == "gate-1"
     revoked(conn)
-    wanted = {"venue": VENUE, "gate_id": "gate-1", "scan_id": scan, "code_hash": code, "lent": False}
-    row = conn.execute(
-        query("settle_lend"), wanted | {"used": True, "heard": ["gate-1"], "now": NOW}
-    ).fetchone()
-    assert row == {"told": None}
+    wanted = {"venue": VENUE, "home": "gate-1", "scan": scan, "code_hash": code, "lent": False}
+    assert call(conn, "settle_lend", used=True, heard=["gate-1"], now=NOW, **wanted) is None
     assert world.one("SELECT answer FROM claims WHERE scan_id = %s", scan) is None
     # nor is it asked any more, whether it was heard or not
-    asked = {"gate_id": "gate-2", "scan_id": new_id(), "code_hash": night.code(), "epoch": "e1", "now": NOW}
-    asked |= {"venue": VENUE, "event_id": night.event, "heard": ["gate-1", "gate-2"]}
-    row = conn.execute(query("claim_entry"), asked).fetchone()
-    assert row is not None
-    assert row["told"]["grant"] == {"answer": "elsewhere", "home": "gate-1"}
+    told = night.ask("gate-2", night.code(), heard=["gate-1", "gate-2"])
+    assert told is not None
+    assert told["grant"] == {"answer": "elsewhere", "home": "gate-1"}
 
 
 def test_a_revoked_gates_statuses_and_replies_to_orders_do_not_count(
@@ -255,9 +250,7 @@ def test_a_revoked_gates_status_frees_no_grant(night: Night, world: World, conn:
     code = night.code()
     night.answer("gate-1", code)
     world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
-    wanted = {"gate_id": "gate-1", "epoch": "e1", "last_seq": 0, "acked": 0, "door": True, "boot_id": "b"}
-    row = conn.execute(query("sweep_claims"), wanted | {"monotonic_ms": 5, "now": NOW}).fetchone()
-    assert row == {"released": None}
+    assert night.sweep("gate-1", 5) == 0
     assert world.one("SELECT seen_boot FROM claims") is None
 
 

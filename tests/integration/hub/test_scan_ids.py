@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from gate.rules.model import EventKind, Reason, Ruling, ScanRecord
+from hub.db.call import call
 from hub.db.connection import Connection
-from hub.db.statements import query
 from hub.ingest.batch import BatchResult, merge, read_batch, write_batch
 from hub.mqtt.inbox import Delivery
 from sync.wire.messages import Ack
@@ -189,8 +189,7 @@ def test_a_claim_under_anothers_scan_id_is_answered_separately(world: World, con
     assert told == {"a-thief": "granted", "gate-3": "granted"}
     # what one of them gives back is its own
     venue = world.one("SELECT venue FROM gates LIMIT 1")
-    wanted = {"venue": venue, "gate_id": "a-thief", "scan_id": scan_id, "now": later(0)}
-    conn.execute(query("give_back"), wanted)
+    call(conn, "give_back", venue=venue, gate="a-thief", scan=scan_id, now=later(0))
     assert world.all("SELECT gate_id FROM claims WHERE released_at IS NULL") == [("gate-3",)]
 
 
