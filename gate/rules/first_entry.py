@@ -30,15 +30,14 @@ class Grant(Value, frozen=True, tag="grant", tag_field="t"):
 
     ``granted``: this gate may admit the ticket. ``taken``: somebody entered with it; `entry` says where and
     when. ``revoked``: the hub knows better than the cache, and `reason` says what (this gate refuses the
-    ticket even if it does not know that word); an older hub sends `status` alone. ``elsewhere``: under the
-    policy ``home_gate`` only the gate `home` may admit it, and the hub cannot reach that gate. `reentry`:
-    whether the ticket has the VIP perk, as far as the hub knows; None if it does not say.
+    ticket even if it does not know that word). ``elsewhere``: under the policy ``home_gate`` only the gate
+    `home` may admit it, and the hub cannot reach that gate. `reentry`: whether the ticket has the VIP perk,
+    as far as the hub knows; None if it does not say.
     """
 
     scan_id: str
     answer: Literal["granted", "taken", "revoked", "elsewhere"]
     entry: Entry | None = None
-    status: Status | None = None
     home: str = ""
     reason: str | None = None
     reentry: bool | None = None
@@ -99,9 +98,7 @@ class Standing(Value, frozen=True):
         """
         if self.answer is None or self.answer.answer != "revoked":
             return None
-        if self.answer.reason is not None:
-            return next((r for r in TAKEN_BACK if r == self.answer.reason), Reason.CANCELLED)
-        return REVOKED.get(self.answer.status or Status.ISSUED, Reason.WRONG_EVENT)
+        return next((r for r in TAKEN_BACK if r == self.answer.reason), Reason.CANCELLED)
 
 
 def refusal_of_first_entry(standing: Standing, event: Event, code_hash: str) -> Reason | None:

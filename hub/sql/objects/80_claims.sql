@@ -108,8 +108,7 @@ begin
         when v_subject.is_unpaid then 'table_not_confirmed'
     end;
     if v_reason is not null then
-        return jsonb_build_object('answer', 'revoked', 'reason', v_reason, 'status',
-            case v_reason when 'event_cancelled' then 'cancelled' else v_subject.status end);
+        return jsonb_build_object('answer', 'revoked', 'reason', v_reason);
     elsif v_subject.is_perk then
         return jsonb_build_object('answer', 'granted', 'perk', true, 'reentry', true);
     end if;
