@@ -50,8 +50,7 @@ create table if not exists scan_logs (
     corrected_at timestamptz,
     corrected_uncertainty_ms bigint,
     one_time_code_hash text,
-    constraint scan_logs_scan_id_key primary key (scan_id, received_at),
-    constraint scan_logs_place_key unique (gate_id, epoch, seq, received_at)
+    constraint scan_logs_scan_id_key primary key (scan_id, received_at)
 ) partition by range (received_at);
 
 create index if not exists scan_logs_subject on scan_logs (subject_id, occurred_at) where subject_id is not null;
@@ -62,7 +61,7 @@ where subject_id is null and verdict = 'admit' and record = 'scan';
 create table if not exists scan_logs_default partition of scan_logs default;
 
 -- Where every scan ever taken in stands, for a unique key of a partitioned table must hold its month; and by what
--- it is looked for whatever its month. Kept when the scan itself is archived: a place that was used stays used, and
+-- it is looked for whatever its month. Scans are found by their places here alone: scan_logs has no such index. Kept when the scan itself is archived: a place that was used stays used, and
 -- a gate that was away for a year and sends it again makes no second admission.
 create table if not exists scan_places (
     gate_id text not null,
@@ -183,16 +182,6 @@ create table if not exists scan_conflicts (
 create unique index if not exists scan_conflicts_loser on scan_conflicts (loser_scan) where withdrawn_at is null;
 create index if not exists scan_conflicts_code on scan_conflicts (code_hash);
 create index if not exists scan_conflicts_ticket on scan_conflicts (ticket_id) where ticket_id is not null;
-
--- The admission that counts. scan_id: null where staff let somebody in without a scan. An index on tickets
--- themselves would make every check-in touch all their indexes.
-create table if not exists winning_admissions (
-    ticket_id uuid primary key
-        constraint winning_admissions_ticket_fkey references tickets (id) on delete cascade,
-    scan_id uuid constraint winning_admissions_scan_key unique,
-    entered_at timestamptz not null,
-    entered_by text
-);
 
 -- What is kept of scans that are archived. day: UTC, by the corrected time. annulled: how many of them were no entry.
 create table if not exists scan_counts (

@@ -81,8 +81,58 @@ for each row when (old.status is distinct from new.status) execute function enfo
 create or replace trigger orders_state before update of status on orders
 for each row when (old.status is distinct from new.status) execute function enforce_transition('order');
 
-create or replace trigger tickets_state before update of status on tickets
-for each row when (old.status is distinct from new.status) execute function enforce_transition('ticket');
+-- The same for tickets, which are checked in by the hundred: a statement looks up each kind of step once.
+create or replace function enforce_ticket_transitions() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    v_step record;
+begin
+    for v_step in
+        -- a full join is never made by comparing each with each, whatever was planned for one row
+        select o.status as old_status, n.status as new_status,
+            bool_and(o.id is not null and n.id is not null) as is_same,
+            bool_and(o.checked_in_scan is not null and n.checked_in_at is null) as is_annulled,
+            array_agg(distinct n.event_id) as events
+        from new_rows n full join old_rows o on o.id = n.id
+        where o.status is distinct from n.status group by o.status, n.status
+    loop
+        if not v_step.is_same then
+            raise exception 'the id of a ticket cannot change' using errcode = 'check_violation';
+        end if;
+        perform check_ticket_transition(v_step.old_status, v_step.new_status, v_step.is_annulled, v_step.events);
+    end loop;
+    return null;
+end
+$$;
+
+create or replace function check_ticket_transition(
+    p_from text, p_to text, p_is_annulled boolean, p_events uuid[]
+) returns void
+language plpgsql stable set search_path = public, pg_temp as $$
+declare
+    v_condition text;
+begin
+    select condition into v_condition from state_transitions
+    where (machine, from_state, to_state) = ('ticket', p_from, p_to);
+    if not found then
+        raise exception 'a ticket cannot go from % to %', p_from, p_to
+            using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
+    elsif v_condition = 'before_start'
+        and exists (select from unnest(p_events) as e (id) where not may_be_cancelled(e.id, now()))
+    then
+        raise exception 'a ticket cannot be % once the night has started', p_to
+            using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
+    elsif v_condition = 'annulled' and not p_is_annulled then
+        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        raise exception 'a ticket cannot go from % to % unless its scan was annulled', p_from, p_to
+            using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
+    end if;
+end
+$$;
+
+create or replace trigger tickets_state after update on tickets
+referencing old table as old_rows new table as new_rows
+for each statement execute function enforce_ticket_transitions();
 
 create or replace trigger vip_reservations_state before update of status on vip_reservations
 for each row when (old.status is distinct from new.status) execute function enforce_transition('reservation');

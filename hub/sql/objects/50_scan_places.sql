@@ -15,9 +15,20 @@ $$;
 
 -- What its gate calls this scan.
 create or replace function said_of(p_scan uuid) returns uuid
-language plpgsql stable parallel safe set search_path = public, pg_temp as $$
+language sql stable parallel safe
+return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
+
+-- Whether none of these names is known here, and no two gates of this batch use one: then each record keeps its own.
+create or replace function are_names_new(p_records scan_logs[]) returns boolean
+language plpgsql stable set search_path = public, pg_temp as $$
 begin
-    return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
+    return not exists (
+        select from unnest(p_records) r
+        where (select true from scan_places p where p.scan_id = r.scan_id) is not null
+            or (select true from scan_places p where p.gate_id = r.gate_id and p.said_id = r.scan_id) is not null
+    ) and not exists (
+        select from unnest(p_records) r group by r.scan_id having min(r.gate_id) <> max(r.gate_id)
+    );
 end
 $$;
 
@@ -87,6 +98,15 @@ begin
     select l.corrected_at into corrected_at from scan_logs l
     where l.scan_id = v_place.scan_id and l.received_at = v_place.received_at;
 end
+$$;
+
+-- Of the numberings of these records the last scan that is here, and when that was (`newest_scan`).
+create or replace function newest_scans(p_records scan_logs[])
+returns table (gate_id text, epoch text, seq bigint, corrected_at timestamptz)
+language sql stable set search_path = public, pg_temp as $$
+    select k.gate_id, k.epoch, newest.seq, newest.corrected_at
+    from (select distinct r.gate_id, r.epoch from unnest(p_records) r) k
+    cross join lateral newest_scan(k.gate_id, k.epoch) newest
 $$;
 
 -- When the first of the scans from these places on, and of those just before them, came: months before that are

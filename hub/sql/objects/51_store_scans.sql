@@ -27,31 +27,53 @@ begin
 end
 $$;
 
--- Keep what is new, where its boot stands, and what it tells of its boot's clock. `fresh`: the scans that
--- were new; `told`: those of which they tell what became, `annulled`: that they were none; `numberings`: gates and epochs;
--- `places`: from where on times are to be settled, null if they are in order as they came; `learnt`: boots
--- whose clock is better known; `has_events`: something may have to be told.
--- `json`, here and in `ingest_scans`: to be read once, and never kept.
-create or replace function store_records(
-    p_records json, out fresh uuid[], out told uuid[], out annulled uuid[], out numberings jsonb,
-    out places jsonb, out learnt jsonb, out has_events boolean
-)
+-- Of these records, each place and each scan_id once: the first, in the order in which they are stored. A gate whose
+-- journal is sound never sends two.
+create or replace function each_once(p_records scan_logs[]) returns scan_logs[]
+language plpgsql stable set search_path = public, pg_temp as $$
+declare
+    v_record scan_logs;
+    v_once scan_logs[] := '{}';
+    v_places jsonb := '{}';
+    v_place text;
+begin
+    if (
+        select count(*) = least(count(distinct (r.gate_id, r.epoch, r.seq)), count(distinct r.scan_id))
+        from unnest(p_records) r
+    ) then
+        return p_records;
+    end if;
+    for v_record in select * from unnest(p_records) r order by r.gate_id, r.epoch, r.seq loop
+        v_place := jsonb_build_array(v_record.gate_id, v_record.epoch, v_record.seq)::text;
+        if not v_places ? v_place and not v_places ? v_record.scan_id::text then
+            v_once := v_once || v_record;
+            v_places := v_places || jsonb_build_object(v_place, true, v_record.scan_id, true);
+        end if;
+    end loop;
+    return v_once;
+end
+$$;
+
+-- Keep those of these records that are new; returns them as they are kept. p_records: each once.
+create or replace function store_records(p_records scan_logs[]) returns scan_logs[]
 language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_stored scan_logs[];
 begin
     with new as (
-        select r.*, case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
-            r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
-        ) end as code
-        from json_populate_recordset(null::scan_logs, p_records) r
-        where not exists (
-            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
-        )
+        select r.*, r.verdict = 'admit' and r.record = 'scan' as is_admission,
+            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+            ) end as code
+        from unnest(p_records) r
         -- one look into the index each, whatever was planned when the table was empty
-        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
-        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+        where (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
+            and (select true from scan_places p where p.scan_id = r.scan_id) is null
+            and (select true from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq))
+                is null
     ), counted as (
         select *, row_number() over (
-            partition by gate_id, coalesce(code, subject_id::text), verdict, record order by epoch, seq
+            partition by gate_id, coalesce(code, subject_id::text), is_admission order by epoch, seq
         ) as nth from new
     ), stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
@@ -64,40 +86,62 @@ begin
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
             case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
         from counted r
-        where r.verdict <> 'admit' or r.record <> 'scan' or r.code is null and r.subject_id is null
-            or r.nth <= most_of_one_guest() - admitted_already(r.gate_id, r.code, r.subject_id)
+        where not r.is_admission or r.code is null and r.subject_id is null
+            or r.nth <= most_of_one_guest() - case
+                when (select true from scan_places p where p.one_time_code_hash = r.code limit 1) is null
+                    and r.code is not null then 0
+                else admitted_already(r.gate_id, r.code, r.subject_id) end
         order by r.gate_id, r.epoch, r.seq
-        on conflict do nothing
-        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
-            record, refers_to
-    ), spans as (
+        returning scan_logs as scan
+    )
+    select array_agg(scan) into v_stored from stored;
+    return coalesce(v_stored, '{}');
+end
+$$;
+
+-- Where the boots of these scans stand in their numberings. Returns the numberings whose boots' clocks may contradict
+-- each other: as they were before this, so `note_clocks` comes after it.
+create or replace function note_boots(p_stored scan_logs[])
+returns table (gate_id text, epoch text)
+language plpgsql set search_path = public, pg_temp as $$
+#variable_conflict use_column
+begin
+    return query with spans as (
         insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
-        select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
-        from stored group by gate_id, epoch, boot_id
+        select s.gate_id, s.epoch, s.boot_id, min(s.seq), max(s.seq), bool_or(s.clock <> 'synced')
+        from unnest(p_stored) s group by s.gate_id, s.epoch, s.boot_id
         on conflict (gate_id, epoch, boot_id) do update set
             first_seq = least(known.first_seq, excluded.first_seq),
             last_seq = greatest(known.last_seq, excluded.last_seq),
             has_untrusted = known.has_untrusted or excluded.has_untrusted
         returning gate_id, epoch, boot_id, has_untrusted, is_torn
-    ), contested as (
-        -- boots and clocks: as they were before this statement
-        select gate_id, epoch from spans b where is_torn or has_untrusted and (
-            not exists (
-                select from boots o
-                where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
-            ) or exists (
-                select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
-                where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
-                    and s.clock = 'synced' and is_countable(s.monotonic_ms)
-                    and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
-                        c.base, c.monotonic_ms)
-            )
+    )
+    select b.gate_id, b.epoch from spans b where b.is_torn or b.has_untrusted and (
+        not exists (
+            select from boots o
+            where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
+        ) or exists (
+            select from boot_clocks c join unnest(p_stored) s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                    c.base, c.monotonic_ms)
         )
-    ), clocks as (
+    );
+end
+$$;
+
+-- What these scans say of their boots' clocks. Returns the boots whose clock is better known now, null if none.
+create or replace function note_clocks(p_stored scan_logs[]) returns jsonb
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_learnt jsonb;
+begin
+    with clocks as (
         insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
         select distinct on (gate_id, boot_id) gate_id, boot_id,
             occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
-        from stored
+        from unnest(p_stored)
         where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
         order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
         on conflict (gate_id, boot_id) do update set base = excluded.base,
@@ -105,30 +149,43 @@ begin
         where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
             < (known.uncertainty_ms, known.monotonic_ms, known.base)
         returning gate_id, boot_id
-    ), numbering as (
+    )
+    select jsonb_agg(clocks) into v_learnt from clocks;
+    return v_learnt;
+end
+$$;
+
+-- From where on the times of these scans have to be settled; null if they are in order as they came. p_newest: the
+-- last scan of each numbering before these (`newest_scans`).
+create or replace function places_to_settle(p_stored scan_logs[], p_newest jsonb) returns jsonb
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_contested jsonb := (select jsonb_object_agg(gate_id || ' ' || epoch, true) from note_boots(p_stored));
+    v_places jsonb;
+    v_learnt jsonb := note_clocks(p_stored);
+begin
+    with numbering as (
         select gate_id, epoch, min(seq) as seq, min(occurred_at) as first_at,
             bool_and(clock = 'synced' and occurred_at >= coalesce(before, occurred_at)) as is_ordered
         from (
-            select stored.*, lag(occurred_at) over (partition by gate_id, epoch order by seq) as before
-            from stored
+            select s.gate_id, s.epoch, s.seq, s.clock, s.occurred_at,
+                lag(s.occurred_at) over (partition by s.gate_id, s.epoch order by s.seq) as before
+            from unnest(p_stored) s
         ) s group by gate_id, epoch
     ), place as (
-        select n.gate_id, n.epoch, n.seq, (n.gate_id, n.epoch) in (select gate_id, epoch from contested) as whole
+        select n.gate_id, n.epoch, n.seq, coalesce(v_contested ? (n.gate_id || ' ' || n.epoch), false) as whole
         from numbering n
-        -- as it was before this statement
-        cross join lateral newest_scan(n.gate_id, n.epoch) newest
-        where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
-            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
+        left join jsonb_to_recordset(p_newest) as newest (gate_id text, epoch text, seq bigint, corrected_at timestamptz)
+            on newest.gate_id = n.gate_id and newest.epoch = n.epoch
+        where v_contested ? (n.gate_id || ' ' || n.epoch) or not (
+            n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at)
+        )
     )
-    select coalesce(array_agg(scan_id), '{}'),
-        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record in ('passed', 'annulled')), '{}'),
-        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record = 'annulled'), '{}'),
-        (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
-        (select jsonb_agg(place) from place),
-        (select jsonb_agg(clocks) from clocks),
-        coalesce(bool_or(record = 'event'), false)
-    into fresh, told, annulled, numberings, places, learnt, has_events
-    from stored;
+    select jsonb_agg(place) into v_places from place;
+    if v_learnt is not null then
+        v_learnt := places_of_boots(v_learnt);
+    end if;
+    return nullif(coalesce(v_places, '[]') || coalesce(v_learnt, '[]'), '[]');
 end
 $$;
 
@@ -188,11 +245,11 @@ language sql set search_path = public, pg_temp as $$
 $$;
 
 -- Records that somebody has to be alerted to, each once. The venue is a level of the topic they came on.
-create or replace function note_alerts(p_new uuid[], p_topics jsonb) returns void
+create or replace function note_alerts(p_stored scan_logs[], p_topics jsonb) returns void
 language sql set search_path = public, pg_temp as $$
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
-    from scans_of(p_new) s
+    from unnest(p_stored) s
     where s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
@@ -267,6 +324,16 @@ begin
 end
 $$;
 
+create or replace function is_any_revoked(p_topics jsonb) returns boolean
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return exists (
+        select from gates
+        where gate_id = any (array(select jsonb_object_keys(p_topics))) and (status = 'revoked' or revoked_at is not null)
+    );
+end
+$$;
+
 -- Of these gates, those whose word counts.
 create or replace function believed(p_gates text[]) returns text[]
 language plpgsql stable set search_path = public, pg_temp as $$
@@ -323,28 +390,32 @@ language plpgsql set search_path = public, pg_temp
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 declare
     v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
-    v_new record;
+    v_records scan_logs[];
+    v_newest jsonb;
+    v_stored scan_logs[];
+    v_numberings jsonb;
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
-    p_records := without_revoked(with_keys(p_records), p_topics);
-    select * into v_new from store_records(p_records);
-    if cardinality(v_new.fresh) < json_array_length(p_records) then
+    v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
+    if not are_names_new(v_records) or is_any_revoked(p_topics) then
+        p_records := without_revoked(with_keys(p_records), p_topics);
+        v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
+    end if;
+    v_newest := (select jsonb_agg(n) from newest_scans(v_records) n);
+    v_stored := store_records(each_once(v_records));
+    if cardinality(v_stored) < cardinality(v_records) then
         perform keep_repeats(p_records::jsonb);
         perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
     end if;
-    if cardinality(v_new.fresh) > 0 then
-        perform ask_again(v_new.numberings);
-        perform note_clones(entangled(v_new.numberings), v_venue);
-        if v_new.learnt is not null then
-            v_new.places := nullif(
-                coalesce(v_new.places, '[]') || coalesce(places_of_boots(v_new.learnt), '[]'), '[]'
-            );
-        end if;
-        perform settle_scans(v_new.fresh, v_new.told, v_new.annulled, v_new.places, v_venue);
+    if cardinality(v_stored) > 0 then
+        v_numberings := (
+            select jsonb_agg(distinct jsonb_build_object('gate_id', s.gate_id, 'epoch', s.epoch)) from unnest(v_stored) s
+        );
+        perform ask_again(v_numberings);
+        perform settle_scans(v_stored, places_to_settle(v_stored, v_newest), v_venue);
+        perform note_clones(entangled(v_numberings), v_venue);
+        perform note_alerts(v_stored, p_topics);
     end if;
-    if v_new.has_events then
-        perform note_alerts(v_new.fresh, p_topics);
-    end if;
-    return cardinality(v_new.fresh);
+    return cardinality(v_stored);
 end
 $$;

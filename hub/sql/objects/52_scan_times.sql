@@ -28,7 +28,7 @@ return greatest(p_base - p_other, p_other - p_base)
 -- boot, before or after; two clocks run apart by 100 in a million. Otherwise nobody knows, but not after it came.
 -- base: what a measured time makes of the beginning of its boot.
 create or replace view scan_times as
-select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+select p.scan_id, p.gate_id, p.epoch, p.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
     s.clock = 'synced' or c.base is not null as is_heard,
     case when s.clock = 'synced' then s.occurred_at
         when c.base is not null then after_boot(c.base, s.monotonic_ms)
@@ -40,8 +40,9 @@ select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.correc
     case when s.clock = 'synced' and is_countable(s.monotonic_ms)
         then s.occurred_at - s.monotonic_ms * interval '1 millisecond' end as base,
     s.monotonic_ms, c.base as clock_base, c.monotonic_ms as clock_monotonic_ms,
-    c.uncertainty_ms as clock_uncertainty_ms, s.received_at
-from scan_logs s
+    c.uncertainty_ms as clock_uncertainty_ms, p.received_at
+from scan_places p
+join scan_logs s on s.scan_id = p.scan_id and s.received_at = p.received_at
 left join boot_clocks c on s.clock <> 'synced' and is_countable(s.monotonic_ms)
     and c.gate_id = s.gate_id and c.boot_id = s.boot_id;
 
@@ -72,7 +73,7 @@ begin
         uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
     where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
         < (known.uncertainty_ms, known.monotonic_ms, known.base);
-    perform settle_scans('{}', '{}', '{}', places_of_boots(jsonb_build_array(
+    perform settle_scans('{}', places_of_boots(jsonb_build_array(
         jsonb_build_object('gate_id', p_gate, 'boot_id', p_boot)
     )), null);
 end
@@ -105,7 +106,7 @@ begin
             then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_times l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
             and l.received_at >= v_since
@@ -178,7 +179,7 @@ begin
             order by t.seq offset 0
         ) s
         union all
-        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+        select p.scan_id, p.gate_id, p.epoch, p.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
             s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null,
             s.received_at, true
         from place p cross join lateral (
@@ -377,7 +378,7 @@ begin
     cross join lateral scans_of(array[t.scan_id]) s
     where (s.corrected_at, s.corrected_uncertainty_ms) is distinct from (t.at, t.uncertainty_ms);
     if v_moved is not null then
-        perform take_effect('{}', '{}', '{}', v_moved, v_at, v_ms, null, p_venue);
+        perform take_effect('{}', v_moved, v_at, v_ms, null, p_venue);
     end if;
     return coalesce(cardinality(v_moved), 0);
 end

@@ -28,15 +28,15 @@ language sql immutable parallel safe set search_path = public, pg_temp as $$
 $$;
 
 -- Of these codes, those admitted more than once.
-create or replace function doubled(p_codes text[]) returns text[]
+create or replace function codes_admitted_twice(p_codes text[]) returns text[]
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
     v_codes text[];
 begin
     v_codes := array(
-        select code from unnest(p_codes) as asked (code) where (
-            select count(*) from (select from scan_places where one_time_code_hash = code limit 2) admission
-        ) > 1
+        select code from unnest(p_codes) as asked (code) cross join lateral (
+            select from scan_places where one_time_code_hash = code offset 1 limit 1
+        ) second
     );
     if cardinality(v_codes) = 0 then
         return '{}';
@@ -108,5 +108,24 @@ begin
     -- nobody need be told of what was over before anybody was
     delete from alerts a using scan_conflicts c
     where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
+end
+$$;
+
+-- The rows of these codes, and of those that were paired by one of these scans, whose time has changed or which are
+-- annulled.
+create or replace function pair_codes(p_codes text[], p_scans uuid[], p_venue text) returns void
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_code text;
+begin
+    for v_code in
+        select unnest(p_codes)
+        union
+        select c.code_hash from scans_of(p_scans) s join scan_conflicts c on c.code_hash = s.one_time_code_hash
+        where c.withdrawn_at is null
+        order by 1
+    loop
+        perform pair_admissions(v_code, p_venue);
+    end loop;
 end
 $$;

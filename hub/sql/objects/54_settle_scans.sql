@@ -1,43 +1,38 @@
 -- What scans do to tickets, passes and tables. Everything locks in one order: events first, then tickets by code, then
 -- tables (domain 2.3, 2.5; protocol 4.3). Of every ticket one admission counts, whoever writes (domain 2.2).
 
--- Whose entries these records may change. An annulment names them itself: its scan may be in another
--- transaction still, which the event's lock then waits for. `plain`: the scans of those of whom there is nothing
--- here but the first entry of a one-time ticket, once. `codes`: the one-time codes; `strangers`: those of them
--- that no ticket here has.
-create or replace function concerned_by(
-    p_scans uuid[], out subjects uuid[], out plain uuid[], out codes text[], out strangers text[]
+-- Whose entries these scans may change. An annulment names them itself: its scan may be in another transaction still,
+-- which the event's lock then waits for. `codes`: the one-time codes; `codes_without_ticket`: those of them that no
+-- ticket here has. `first_entries`: the scans of those of whom there is nothing here but the first entry of a one-time
+-- ticket, once.
+create or replace function subjects_of(
+    p_scans scan_logs[], out subjects uuid[], out codes text[], out codes_without_ticket text[],
+    out first_entries scan_logs[]
 )
 language plpgsql stable set search_path = public, pg_temp as $$
-declare
-    v_since timestamptz;
-    v_until timestamptz;
 begin
-    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
     with named as (
-        select s.scan_id, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
-            s.subject_id is not null and s.one_time_code_hash is not null as is_plain,
-            s.subject_id is null and t.id is null as is_stranger
-        from unnest(p_scans) as asked (scan_id)
-        -- one look into the index each (offset 0), whatever was planned when the table was empty
-        cross join lateral (
-            select * from scan_logs l where l.scan_id = asked.scan_id
-                and l.received_at between v_since and v_until
-                and (l.verdict = 'admit' or l.record = 'annulled') offset 0
-        ) s
-        -- nothing is looked up where a gate knew who it was
-        left join tickets t on t.code_hash = case when s.subject_id is null then s.code_hash end
-        left join vip_guest_passes p on p.code_hash = case when s.subject_id is null then s.code_hash end
-    ), concerned as (
-        select subject, case when count(*) = 1 and bool_and(is_plain) then (array_agg(scan_id))[1] end as scan_id
+        select s as scan, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
+            s.subject_id is not null and s.one_time_code_hash is not null as is_first_entry,
+            s.subject_id is null and t.id is null as is_without_ticket
+        from unnest(p_scans) s
+        -- nothing is looked up where a gate knew who it was; one look into the index each (offset 0)
+        left join lateral (
+            select k.id from tickets k where s.subject_id is null and k.code_hash = s.code_hash offset 0
+        ) t on true
+        left join lateral (
+            select k.id from vip_guest_passes k where s.subject_id is null and k.code_hash = s.code_hash offset 0
+        ) p on true
+        where s.verdict = 'admit' or s.record = 'annulled'
+    ), subject as (
+        select subject as id, case when count(*) = 1 and bool_and(is_first_entry) then array_agg(scan) end as scan
         from named where subject is not null group by subject
     )
-    select coalesce(array_agg(subject), '{}'),
-        coalesce(array_agg(scan_id) filter (where scan_id is not null), '{}'),
-        array(select distinct code from named where code is not null),
-        array(select distinct code from named where code is not null and is_stranger)
-    into subjects, plain, codes, strangers
-    from concerned;
+    select coalesce(array_agg(id), '{}'), array(select distinct code from named where code is not null),
+        array(select distinct code from named where code is not null and is_without_ticket),
+        coalesce(array_agg(scan[1]) filter (where scan is not null), '{}')
+    into subjects, codes, codes_without_ticket, first_entries
+    from subject;
 end
 $$;
 
@@ -64,26 +59,15 @@ language sql stable set search_path = public, pg_temp as $$
     where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
 
--- Write down at their scans what the later records among these say, and at these scans what was said
--- before they came. Only the gate that admitted may say it. Returns the scans that were entries until now.
-create or replace function note_outcomes(p_new uuid[], p_told uuid[]) returns uuid[]
+-- Write down at their scans what the later records among these say, and at these scans what was said before they came.
+-- Only the gate that admitted may say it. Returns the scans that are annulled since now.
+create or replace function note_outcomes(p_stored scan_logs[]) returns uuid[]
 language plpgsql set search_path = public, pg_temp as $$
 declare
-    v_scans uuid[];
+    v_scans uuid[] := scans_with_outcome(p_stored);
     v_telling uuid[];
-    v_taken_back uuid[];
+    v_annulled uuid[];
 begin
-    v_scans := array_remove(p_told, null) || array(
-        select asked.scan_id from unnest(p_new) as asked (scan_id)
-        -- one look into the index each (offset 0)
-        cross join lateral (
-            select p.gate_id, coalesce(p.said_id, p.scan_id) as said from scan_places p
-            where p.scan_id = asked.scan_id offset 0
-        ) k
-        cross join lateral (
-            select from scan_places l where l.refers_to = k.said and l.gate_id = k.gate_id offset 0
-        ) told
-    );
     if cardinality(v_scans) = 0 then
         return '{}';
     end if;
@@ -109,35 +93,47 @@ begin
         where s.scan_id = before.scan_id and s.received_at = before.received_at and s.gate_id = o.gate_id
             and s.record = 'scan' and s.verdict = 'admit'
             and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
-        returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_taken_back
+        returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_annulled
     )
-    select array_agg(scan_id) into v_taken_back from noted where is_taken_back and scan_id <> all (p_new);
-    return coalesce(v_taken_back, '{}');
+    select array_agg(scan_id) into v_annulled from noted where is_annulled;
+    return coalesce(v_annulled, '{}');
 end
 $$;
 
--- The usual case: the first admission of a ticket nobody has used, one scan of each. Returns the tickets it did.
-create or replace function check_in_fresh(p_scans uuid[], p_doubled text[]) returns uuid[]
+-- The scans of which these say what became of them, and those of these of which it was said before they came.
+create or replace function scans_with_outcome(p_stored scan_logs[]) returns uuid[]
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return array(
+        select scan_key(s.gate_id, s.refers_to) from unnest(p_stored) s
+        where s.record in ('passed', 'annulled') and scan_key(s.gate_id, s.refers_to) is not null
+    ) || array(
+        select s.scan_id from unnest(p_stored) s
+        -- one look into the index each (offset 0)
+        cross join lateral (
+            select from scan_places l
+            where l.refers_to = coalesce(s.said_id, s.scan_id) and l.gate_id = s.gate_id offset 0
+        ) earlier
+    );
+end
+$$;
+
+-- The usual case: the first admission of a ticket nobody has used, one scan of each, unless its code was admitted
+-- twice or it was annulled. Returns the tickets that are in now.
+create or replace function check_in(p_first_entries scan_logs[], p_codes_twice text[], p_annulled uuid[])
+returns uuid[]
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_tickets uuid[];
-    v_since timestamptz;
-    v_until timestamptz;
 begin
-    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
             last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id,
             updated_at = now()
-        from unnest(p_scans) as plain (scan_id)
-        cross join lateral (
-            select * from scan_logs l
-            where l.scan_id = plain.scan_id and l.received_at between v_since and v_until offset 0
-        ) s
-        where s.one_time_code_hash is not null and s.annulled_at is null
-            and s.one_time_code_hash <> all (p_doubled)
-            and t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null
+        from unnest(p_first_entries) s
+        where t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null and s.annulled_at is null
+            and s.one_time_code_hash <> all (p_codes_twice) and s.scan_id <> all (p_annulled)
         returning t.id
     )
     select array_agg(id) into v_tickets from checked_in;
@@ -145,7 +141,16 @@ begin
 end
 $$;
 
--- Every other case: what a ticket's row says follows from all its admissions. Of those of a one-time ticket
+-- Every other case, one ticket after the other by their codes.
+create or replace function refresh_subjects(p_subjects uuid[]) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    perform 1 from tickets where id = any (p_subjects) order by qr_code_data for no key update;
+    perform refresh_tickets(p_subjects);
+end
+$$;
+
+-- What a ticket's row says follows from all its admissions. Of those of a one-time ticket
 -- only the winner can be its check-in; an entry made without a scan, or whose scan is archived, stays among them.
 -- A ticket that was cancelled or refunded before anybody used it stays as it is; one whose last admission was
 -- annulled is good again.
@@ -251,51 +256,88 @@ language sql set search_path = public, pg_temp as $$
     order by a.at, a.gate, a.scan_id
 $$;
 
--- Those of these guests who may come again: the log of their entries, and how many are at their tables. A
--- table that is checked in stays so (forward only, domain 2.1). The annulled scan itself stays in scan_logs.
+-- Those of these subjects who may come again, guests of a table: the log of their entries, and how many are at their
+-- tables. A table that is checked in stays so (forward only, domain 2.1). The annulled scan itself stays in scan_logs.
 create or replace function settle_vip(
-    p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]
+    p_subjects uuid[], p_fresh uuid[], p_moved uuid[], p_annulled uuid[]
 ) returns void
 language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_guests uuid[] := array(
+        select ticket_id from vip_linked_tickets where ticket_id = any (p_subjects)
+        union
+        select id from vip_guest_passes where id = any (p_subjects)
+    );
 begin
-    perform 1 from vip_guest_passes where id = any (p_guests) order by qr_code_token for no key update;
-    delete from vip_scan_logs where scan_id = any (p_taken_back);
+    if cardinality(v_guests) = 0 then
+        return;
+    end if;
+    perform 1 from vip_guest_passes where id = any (v_guests) order by qr_code_token for no key update;
+    delete from vip_scan_logs where scan_id = any (p_annulled);
     update vip_scan_logs l set scanned_at = s.corrected_at from scans_of(p_moved) s
     where l.scan_id = s.scan_id and l.scanned_at <> s.corrected_at;
-    perform refresh_passes(p_guests);
+    perform refresh_passes(v_guests);
     perform log_linked_entries(p_fresh);
     perform check_in_passes(p_fresh);
-    perform vip_relabel(p_guests);
+    perform vip_relabel(v_guests);
     perform vip_recount(array(
-        select vip_reservation_id from vip_linked_tickets where ticket_id = any (p_guests)
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_guests)
         union
-        select reservation_id from vip_guest_passes where id = any (p_guests)
+        select reservation_id from vip_guest_passes where id = any (v_guests)
     ));
 end
 $$;
 
--- Let these new scans, and what was learnt of older ones' times, take effect. p_told, p_annulled: the scans of
--- which the new ones say so. p_moved: scans that were at p_at, give or take p_ms. p_places: as for `note_torn`, or null.
--- p_venue: whom to tell of a conflict.
+-- Let these new scans, and what was learnt of older ones' times, take effect. p_moved: scans that were at p_at, give or
+-- take p_ms. p_places: as for `note_torn`, or null. p_venue: whom to alert to a conflict.
 create or replace function take_effect(
-    p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamptz[], p_ms bigint[],
-    p_places jsonb, p_venue text
+    p_stored scan_logs[], p_moved uuid[], p_at timestamptz[], p_ms bigint[], p_places jsonb, p_venue text
 ) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
-    v_scans uuid[] := p_fresh || p_annulled || p_moved;
-    v_concerned record;
-    v_taken_back uuid[];
-    v_doubled text[];
+    v_fresh uuid[] := array(select s.scan_id from unnest(p_stored) s);
+    v_older uuid[] := p_moved || array(
+        select scan_key(s.gate_id, s.refers_to) from unnest(p_stored) s where s.record = 'annulled'
+    );
+    v_scans scan_logs[] := p_stored;
+    v record;
+    v_annulled uuid[];
+    v_codes_twice text[];
     v_done uuid[];
-    v_guests uuid[];
-    v_code text;
 begin
-    select * into v_concerned from concerned_by(v_scans);
-    perform lock_events_of(v_concerned.subjects);
-    if cardinality(v_concerned.strangers) > 0 then
-        perform lock_codes(v_concerned.strangers);
+    if cardinality(v_older) > 0 then
+        v_scans := v_scans || array(select s from scans_of(v_older) s where s.scan_id <> all (v_fresh));
     end if;
+    select * into v from subjects_of(v_scans);
+    perform lock_events_of(v.subjects);
+    if cardinality(v.codes_without_ticket) > 0 then
+        perform lock_codes(v.codes_without_ticket);
+    end if;
+    perform move_scans(p_moved, p_at, p_ms, p_places);
+    v_annulled := note_outcomes(p_stored);
+    v_codes_twice := codes_admitted_twice(v.codes);
+    if cardinality(v_older) > 0 then
+        -- of what is new, and as it is now
+        v.first_entries := array(
+            select s from scans_of(array(
+                select f.scan_id from unnest(v.first_entries) f where f.scan_id = any (v_fresh)
+            )) s
+        );
+    end if;
+    v_done := check_in(v.first_entries, v_codes_twice, v_annulled);
+    if cardinality(v_done) < cardinality(v.subjects) then
+        perform refresh_subjects(array(select unnest(v.subjects) except select unnest(v_done)));
+    end if;
+    v_annulled := array(select unnest(v_annulled) except select unnest(v_fresh));
+    perform settle_vip(v.subjects, v_fresh, p_moved, v_annulled);
+    perform pair_codes(v_codes_twice, p_moved || v_annulled, p_venue);
+end
+$$;
+
+-- These scans were at p_at, give or take p_ms.
+create or replace function move_scans(p_moved uuid[], p_at timestamptz[], p_ms bigint[], p_places jsonb) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
     if cardinality(p_moved) > 0 then
         update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.ms
         from unnest(p_moved, p_at, p_ms) as u (scan_id, at, ms) join scan_places p on p.scan_id = u.scan_id
@@ -304,42 +346,12 @@ begin
     if p_places is not null then
         perform note_torn(p_places);
     end if;
-    v_taken_back := note_outcomes(p_fresh, p_told);
-    v_doubled := doubled(v_concerned.codes);
-    perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
-    if cardinality(v_scans) > cardinality(p_fresh) then
-        v_concerned.plain := array(select unnest(v_concerned.plain) intersect select unnest(p_fresh));
-    end if;
-    v_done := check_in_fresh(v_concerned.plain, v_doubled);
-    if cardinality(v_done) < cardinality(v_concerned.subjects) then
-        perform refresh_tickets(array(select unnest(v_concerned.subjects) except select unnest(v_done)));
-    end if;
-    v_guests := array(
-        select ticket_id from vip_linked_tickets where ticket_id = any (v_concerned.subjects)
-        union
-        select id from vip_guest_passes where id = any (v_concerned.subjects)
-    );
-    if cardinality(v_guests) > 0 then
-        perform settle_vip(v_guests, p_fresh, p_moved, v_taken_back);
-    end if;
-    for v_code in
-        select unnest(v_doubled)
-        union
-        select c.code_hash from scans_of(p_moved || v_taken_back) s
-        join scan_conflicts c on c.code_hash = s.one_time_code_hash
-        where c.withdrawn_at is null
-        order by 1
-    loop
-        perform pair_admissions(v_code, p_venue);
-    end loop;
 end
 $$;
 
--- The same for what a batch brought. p_places: from where on times are to be settled, or null: at once where that
+-- Let what a batch brought take effect. p_places: from where on times are to be settled, or null: at once where that
 -- looks at few scans, later where it looks at many (`put_off`).
-create or replace function settle_scans(
-    p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text
-) returns void
+create or replace function settle_scans(p_stored scan_logs[], p_places jsonb, p_venue text) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_near jsonb;
@@ -355,10 +367,10 @@ begin
         into v_moved, v_at, v_ms from (
             select * from unsettled(v_near)
             union all
-            select * from by_themselves(p_fresh, v_far)
+            select * from by_themselves(array(select s.scan_id from unnest(p_stored) s), v_far)
         ) u;
     end if;
-    perform take_effect(p_fresh, p_told, p_annulled, v_moved, v_at, v_ms, v_near, p_venue);
+    perform take_effect(p_stored, v_moved, v_at, v_ms, v_near, p_venue);
 end
 $$;
 
@@ -369,7 +381,6 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_scan scan_logs;
 begin
-    -- not new.code_hash: generated columns are made after this
     select * into v_scan from scans_of(array[coalesce(new.checked_in_scan, old.checked_in_scan)])
     where verdict = 'admit' and record = 'scan'
         and (subject_id = old.id or subject_id is null and code_hash = old.code_hash);
@@ -381,7 +392,7 @@ begin
     end if;
     raise exception 'ticket % is in since % by %: only one admission counts', old.ticket_id,
         old.checked_in_at, coalesce(old.checked_in_by, 'somebody')
-        using errcode = 'check_violation', constraint = 'winning_admissions_pkey',
+        using errcode = 'check_violation', constraint = 'tickets_one_winner',
             hint = 'Record the second admission as a scan; it will be kept as a conflict.';
 end
 $$;
@@ -394,34 +405,3 @@ when (
     )
 )
 execute function one_winning_admission();
-
-create or replace function keep_winning_admissions() returns trigger
-language plpgsql set search_path = public, pg_temp as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into winning_admissions (ticket_id, scan_id, entered_at, entered_by)
-        select id, checked_in_scan, checked_in_at, checked_in_by from new_rows where checked_in_at is not null;
-        return null;
-    end if;
-    -- `except` and no join: a plan made for one row would compare each with each
-    with changed as materialized (
-        select id, checked_in_scan, checked_in_at, checked_in_by from new_rows
-        except
-        select id, checked_in_scan, checked_in_at, checked_in_by from old_rows
-    ), left_empty as (
-        delete from winning_admissions where ticket_id in (select id from changed where checked_in_at is null)
-    )
-    insert into winning_admissions as w (ticket_id, scan_id, entered_at, entered_by)
-    select id, checked_in_scan, checked_in_at, checked_in_by from changed where checked_in_at is not null
-    on conflict (ticket_id) do update
-    set scan_id = excluded.scan_id, entered_at = excluded.entered_at, entered_by = excluded.entered_by;
-    return null;
-end
-$$;
-
-create or replace trigger tickets_winner_insert after insert on tickets
-referencing new table as new_rows for each statement execute function keep_winning_admissions();
-
-create or replace trigger tickets_winner_update after update on tickets
-referencing old table as old_rows new table as new_rows
-for each statement execute function keep_winning_admissions();

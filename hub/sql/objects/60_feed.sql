@@ -126,27 +126,37 @@ left join lateral (
     ) first
 ) linked on true;
 
+-- The row of a ticket. p_is_host, p_reservation: of its table, null if it has none.
+create or replace function ticket_row(
+    p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text,
+    p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb
+) returns jsonb
+language sql stable parallel safe
+return jsonb_strip_nulls(jsonb_build_object(
+    't', 'admission',
+    'code_hash', p_code_hash,
+    'subject_id', p_id,
+    'event_id', p_event,
+    'kind', case when p_is_host then 'vip_host' when p_reservation is not null then 'vip_linked' else 'ga' end,
+    'status', p_status,
+    'ticket_type', feed_text(p_type),
+    'holder', feed_text(p_holder),
+    'reservation_id', p_reservation,
+    'signature_hash', case when p_signature is not null then hash_of_text(p_signature) end,
+    'first_entry', p_first_entry,
+    'last_entry', p_last_entry
+));
+
 create or replace view feed_admissions with (security_invoker = true) as
 select
     t.event_id,
     t.id as subject_id,
-    jsonb_strip_nulls(jsonb_build_object(
-        't', 'admission',
-        'code_hash', t.code_hash,
-        'subject_id', t.id,
-        'event_id', t.event_id,
-        'kind', case when l.is_booker_purchase then 'vip_host' when l.id is not null then 'vip_linked'
-            else 'ga' end,
-        'status', t.status,
-        'ticket_type', feed_text(t.ticket_type),
-        'holder', feed_text(t.guest_name),
-        'reservation_id', l.vip_reservation_id,
-        'signature_hash', case when t.qr_signature is not null then hash_of_text(t.qr_signature) end,
-        'first_entry', feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan),
-        'last_entry', case when t.last_entry_at is null
+    ticket_row(t.code_hash, t.id, t.event_id, t.status, t.ticket_type, t.guest_name, t.qr_signature,
+        l.is_booker_purchase, l.vip_reservation_id, feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan),
+        case when t.last_entry_at is null
             then feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan)
             else feed_entry(t.last_entry_at, coalesce(t.last_entry_gate, t.checked_in_by), t.last_entry_scan) end
-    )) as row
+    ) as row
 from tickets t
 left join vip_linked_tickets l on l.ticket_id = t.id
 union all
@@ -187,6 +197,8 @@ create or replace function feed_append(
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_events uuid[];
+    v_of uuid[];
+    v_rows jsonb[];
 begin
     select array_agg(distinct touched.event_id) into v_events from (
         select unnest(p_events || p_removed_events) as event_id
@@ -211,19 +223,30 @@ begin
         where reservation_id = any (p_reservations)
         union all
         select event_id, 4, subject_id::text, row from feed_admissions where subject_id = any (p_subjects)
-    ), numbered as (
-        select change.*, row_number() over (partition by event_id order by part, place) as step from change
+    )
+    select array_agg(event_id order by part, place), array_agg(row order by part, place)
+    into v_of, v_rows from change;
+    perform append_rows(v_of, v_rows);
+end
+$$;
+
+-- Append rows to the feeds of their events, which are locked; each event's in this order.
+create or replace function append_rows(p_events uuid[], p_rows jsonb[]) returns void
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    with change as (
+        select c.event_id, c.row, row_number() over (partition by c.event_id order by c.place) as step
+        from unnest(p_events, p_rows) with ordinality as c (event_id, row, place)
     ), bumped as (
         update events e set admission_version = e.admission_version + counted.steps
-        from (select event_id, max(step) as steps from numbered group by event_id) counted
+        from (select event_id, count(*) as steps from change group by event_id) counted
         where e.id = counted.event_id
         returning e.id, e.admission_version - counted.steps as before
     )
     insert into admission_changes (event_id, version, row)
-    select bumped.id, bumped.before + numbered.step, numbered.row
-    from numbered join bumped on bumped.id = numbered.event_id;
+    select bumped.id, bumped.before + change.step, change.row from change join bumped on bumped.id = change.event_id;
 
-    perform pg_notify('maguey_admissions', event_id::text) from unnest(v_events) as touched (event_id);
+    perform pg_notify('maguey_admissions', event_id::text) from unnest(p_events) as touched (event_id) group by event_id;
 end
 $$;
 
@@ -258,32 +281,15 @@ create or replace function feed_on_tickets() returns trigger
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_subjects uuid[] := '{}';
-    v_reservations uuid[] := '{}';
     v_events uuid[] := '{}';
     v_codes text[] := '{}';
 begin
     if tg_op = 'INSERT' then
         select array_agg(id) into v_subjects from new_rows;
-    elsif tg_op = 'DELETE' then
-        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     else
-        -- `except` and no join: a plan made for one row would compare each with each
-        select array_agg(id) into v_subjects from (
-            select id, code_hash, event_id, status, ticket_type, guest_name, qr_signature, checked_in_at,
-                checked_in_by, checked_in_scan, last_entry_at, last_entry_gate, last_entry_scan from new_rows
-            except
-            select id, code_hash, event_id, status, ticket_type, guest_name, qr_signature, checked_in_at,
-                checked_in_by, checked_in_scan, last_entry_at, last_entry_gate, last_entry_scan from old_rows
-        ) changed;
-        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from (
-            select id, event_id, code_hash from old_rows except select id, event_id, code_hash from new_rows
-        ) moved;
-        select array_agg(l.vip_reservation_id) into v_reservations from (
-            select id, guest_name from new_rows except select id, guest_name from old_rows
-        ) renamed join vip_linked_tickets l on l.ticket_id = renamed.id;
+        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     end if;
-    perform feed_append('{}', coalesce(v_reservations, '{}'), coalesce(v_subjects, '{}'),
-        coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
+    perform feed_append('{}', '{}', coalesce(v_subjects, '{}'), coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
     return null;
 end
 $$;
@@ -291,11 +297,60 @@ $$;
 create or replace trigger tickets_feed_insert after insert on tickets
 referencing new table as new_rows for each statement execute function feed_on_tickets();
 
-create or replace trigger tickets_feed_update after update on tickets
-referencing old table as old_rows new table as new_rows for each statement execute function feed_on_tickets();
-
 create or replace trigger tickets_feed_delete after delete on tickets
 referencing old table as old_rows for each statement execute function feed_on_tickets();
+
+-- Check-ins come by the hundred: where nobody's code, night or name changes, the rows are made of what the trigger has
+-- in hand.
+create or replace function feed_on_ticket_updates() returns trigger
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v record;
+begin
+    -- a full join is never made by comparing each with each, whatever was planned for one row
+    select array_agg(n.id) as subjects, array_agg(distinct n.event_id) as events,
+        array_agg(o.event_id) filter (where moved.is_so) as left_events,
+        array_agg(o.code_hash) filter (where moved.is_so) as left_codes,
+        array_agg(n.id) filter (where n.guest_name is distinct from o.guest_name) as renamed
+    into v
+    from new_rows n full join old_rows o on o.id = n.id
+    cross join lateral (select (n.event_id, n.code_hash) is distinct from (o.event_id, o.code_hash) as is_so) moved
+    where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature, n.checked_in_at,
+            n.checked_in_by, n.checked_in_scan, n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
+        is distinct from (o.code_hash, o.event_id, o.status, o.ticket_type, o.guest_name, o.qr_signature,
+            o.checked_in_at, o.checked_in_by, o.checked_in_scan, o.last_entry_at, o.last_entry_gate,
+            o.last_entry_scan);
+    if v.subjects is null then
+        return null;
+    elsif v.left_events is not null or v.renamed is not null then
+        perform feed_append('{}', array(
+            select vip_reservation_id from vip_linked_tickets where ticket_id = any (v.renamed)
+        ), v.subjects, coalesce(v.left_events, '{}'), coalesce(v.left_codes, '{}'));
+        return null;
+    end if;
+    perform 1 from events where id = any (v.events) order by id for no key update;
+    perform append_rows(
+        array_agg(n.event_id order by n.id),
+        array_agg(ticket_row(n.code_hash, n.id, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature,
+            l.is_booker_purchase, l.vip_reservation_id, e.first, case
+                when n.last_entry_at is null then e.first
+                when (n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
+                    = (n.checked_in_at, n.checked_in_by, n.checked_in_scan) then e.first
+                else feed_entry(n.last_entry_at, coalesce(n.last_entry_gate, n.checked_in_by), n.last_entry_scan) end
+        ) order by n.id)
+    )
+    from new_rows n
+    left join lateral (select * from vip_linked_tickets k where k.ticket_id = n.id offset 0) l on true
+    cross join lateral (
+        select feed_entry(n.checked_in_at, n.checked_in_by, n.checked_in_scan) as first offset 0
+    ) e
+    where n.id = any (v.subjects);
+    return null;
+end
+$$;
+
+create or replace trigger tickets_feed_update after update on tickets
+referencing old table as old_rows new table as new_rows for each statement execute function feed_on_ticket_updates();
 
 create or replace function feed_on_guest_passes() returns trigger
 language plpgsql set search_path = public, pg_temp as $$

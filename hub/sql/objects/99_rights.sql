@@ -12,7 +12,7 @@ declare
         gate_status, gate_watermarks, gates, hub_locks, lends, orders, owner_assignments, payment_failures, payments,
         refunds, scan_conflicts, scan_counts, scan_logs, scan_logs_default, scan_places, scan_quarantine,
         scan_repeats, scan_times, settlings, staff, state_transitions, tickets, vip_guest_passes, vip_linked_tickets,
-        vip_reservations, vip_scan_logs, webhook_events, winning_admissions, yoyo_lock
+        vip_reservations, vip_scan_logs, webhook_events, yoyo_lock
     ', '[,\s]+');
     v_name text;
     v_kind "char";
@@ -85,7 +85,7 @@ grant select, insert, update on active_hubs, boot_clocks, boots, commands, email
 to service_role;
 
 grant select, insert, update, delete on alerts, claims, feed_digests, lends, settlings, vip_linked_tickets, vip_scan_logs,
-    webhook_events, winning_admissions
+    webhook_events
 to service_role;
 
 -- EVERYBODY: the nights to come, their tables, and what is left

@@ -327,17 +327,17 @@ def test_if_the_database_refuses_everything_the_records_are_not_to_blame(
     """A broken function: nothing is quarantined or acknowledged, and all is taken once it is repaired."""
     event = world.event()
     scans = [record(seq=seq, event_id=event, subject_id=world.ticket(event)) for seq in (1, 2)]
-    world.run("ALTER FUNCTION check_in_fresh RENAME TO check_in_right")
+    world.run("ALTER FUNCTION check_in RENAME TO check_in_right")
     world.run(
-        "CREATE FUNCTION check_in_fresh(uuid[], text[]) RETURNS uuid[] LANGUAGE plpgsql AS"
+        "CREATE FUNCTION check_in(scan_logs[], text[], uuid[]) RETURNS uuid[] LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'broken'; END $$"
     )
-    world.run("GRANT EXECUTE ON FUNCTION check_in_fresh TO service_role")
+    world.run("GRANT EXECUTE ON FUNCTION check_in TO service_role")
     with pytest.raises(DatabaseDownError, match="every one of 2 records: broken"):
         take(conn, *scans)
     assert world.all("SELECT seq FROM scan_quarantine UNION SELECT seq FROM gate_watermarks") == []
-    world.run("DROP FUNCTION check_in_fresh")
-    world.run("ALTER FUNCTION check_in_right RENAME TO check_in_fresh")
+    world.run("DROP FUNCTION check_in")
+    world.run("ALTER FUNCTION check_in_right RENAME TO check_in")
     assert take(conn, *scans) == [("gate-1", Ack(epoch="e1", seq=2))]
 
 

@@ -118,7 +118,7 @@ PLACE = "place|epoch_seq"
     ("sql", "index"),
     [
         (
-            "SELECT seq FROM scan_logs WHERE gate_id = 'gate-1' AND epoch = 'e1' AND seq > 24990 ORDER BY seq"
+            "SELECT at FROM scan_times WHERE gate_id = 'gate-1' AND epoch = 'e1' AND seq > 24990 ORDER BY seq"
             " LIMIT 1000",
             PLACE,
         ),

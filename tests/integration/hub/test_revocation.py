@@ -76,7 +76,6 @@ EFFECTS = (
     "SELECT * FROM vip_guest_passes ORDER BY id",
     "SELECT * FROM vip_reservations ORDER BY id",
     "SELECT * FROM vip_scan_logs ORDER BY id",
-    "SELECT * FROM winning_admissions ORDER BY ticket_id",
     "SELECT * FROM scan_conflicts ORDER BY id",
     "SELECT * FROM admission_changes ORDER BY event_id, version",
     "SELECT * FROM scan_logs ORDER BY scan_id",
