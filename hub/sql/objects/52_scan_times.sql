@@ -179,7 +179,7 @@ begin
             order by t.seq offset 0
         ) s
         union all
-        select p.scan_id, p.gate_id, p.epoch, p.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
             s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null,
             s.received_at, true
         from place p cross join lateral (
