@@ -83,7 +83,8 @@ def test_a_sale_reaches_the_gates(config: HubConfig, gate: GateOnMqtt, world: Wo
             world.ticket(event)
         assert gate.wait(lambda: bool(heads(gate, event)) and heads(gate, event)[-1].version == 121)
         versions = [change.version for delta in deltas(gate, event) for change in delta.changes]
-        assert versions == list(range(2, 122))
+        # a link that was lost for a moment sends again what was not acknowledged
+        assert list(dict.fromkeys(versions)) == list(range(2, 122))
 
 
 def test_duplicates_are_acknowledged_again(config: HubConfig, gate: GateOnMqtt, world: World) -> None:
