@@ -120,6 +120,25 @@ $$;
 CREATE FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN LEAST(GREATEST((p_base + ((p_monotonic_ms)::double precision * '00:00:00.001'::interval)), '1970-01-01 00:00:00+00'::timestamp with time zone), '2199-12-31 00:00:00+00'::timestamp with time zone);
+CREATE FUNCTION public.append_rows(p_events uuid[], p_rows jsonb[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    with change as (
+        select c.event_id, c.row, row_number() over (partition by c.event_id order by c.place) as step
+        from unnest(p_events, p_rows) with ordinality as c (event_id, row, place)
+    ), bumped as (
+        update events e set admission_version = e.admission_version + counted.steps
+        from (select event_id, count(*) as steps from change group by event_id) counted
+        where e.id = counted.event_id
+        returning e.id, e.admission_version - counted.steps as before
+    )
+    insert into admission_changes (event_id, version, row)
+    select bumped.id, bumped.before + change.step, change.row from change join bumped on bumped.id = change.event_id;
+    perform pg_notify('maguey_admissions', event_id::text) from unnest(p_events) as touched (event_id) group by event_id;
+end
+$$;
 CREATE FUNCTION public.archive_scans(p_before date, p_is_dry boolean DEFAULT false, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -203,6 +222,20 @@ CREATE TABLE public.scan_logs (
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 )
 PARTITION BY RANGE (received_at);
+CREATE FUNCTION public.are_names_new(p_records public.scan_logs[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return not exists (
+        select from unnest(p_records) r
+        where (select true from scan_places p where p.scan_id = r.scan_id) is not null
+            or (select true from scan_places p where p.gate_id = r.gate_id and p.said_id = r.scan_id) is not null
+    ) and not exists (
+        select from unnest(p_records) r group by r.scan_id having min(r.gate_id) <> max(r.gate_id)
+    );
+end
+$$;
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
@@ -394,29 +427,21 @@ begin
     return substr(c_alphabet, (37 - v_check) % 36 + 1, 1);
 end
 $$;
-CREATE FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) RETURNS uuid[]
+CREATE FUNCTION public.check_in(p_first_entries public.scan_logs[], p_codes_twice text[], p_annulled uuid[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
     v_tickets uuid[];
-    v_since timestamptz;
-    v_until timestamptz;
 begin
-    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
     with checked_in as (
         update tickets t set status = 'checked_in', is_used = true,
             checked_in_at = s.corrected_at, checked_in_by = s.gate_id, checked_in_scan = s.scan_id,
             last_entry_at = s.corrected_at, last_entry_gate = s.gate_id, last_entry_scan = s.scan_id,
             updated_at = now()
-        from unnest(p_scans) as plain (scan_id)
-        cross join lateral (
-            select * from scan_logs l
-            where l.scan_id = plain.scan_id and l.received_at between v_since and v_until offset 0
-        ) s
-        where s.one_time_code_hash is not null and s.annulled_at is null
-            and s.one_time_code_hash <> all (p_doubled)
-            and t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null
+        from unnest(p_first_entries) s
+        where t.id = s.subject_id and t.status = 'issued' and t.checked_in_at is null and s.annulled_at is null
+            and s.one_time_code_hash <> all (p_codes_twice) and s.scan_id <> all (p_annulled)
         returning t.id
     )
     select array_agg(id) into v_tickets from checked_in;
@@ -437,6 +462,30 @@ begin
     loop
         perform vip_pass_scan(v_entry.id, v_entry.gate, v_entry.at, v_entry.scan_id);
     end loop;
+end
+$$;
+CREATE FUNCTION public.check_ticket_transition(p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_condition text;
+begin
+    select condition into v_condition from state_transitions
+    where (machine, from_state, to_state) = ('ticket', p_from, p_to);
+    if not found then
+        raise exception 'a ticket cannot go from % to %', p_from, p_to
+            using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
+    elsif v_condition = 'before_start'
+        and exists (select from unnest(p_events) as e (id) where not may_be_cancelled(e.id, now()))
+    then
+        raise exception 'a ticket cannot be % once the night has started', p_to
+            using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
+    elsif v_condition = 'annulled' and not p_is_annulled then
+        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        raise exception 'a ticket cannot go from % to % unless its scan was annulled', p_from, p_to
+            using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
+    end if;
 end
 $$;
 CREATE FUNCTION public.check_vip_capacity(p_reservation_id uuid) RETURNS jsonb
@@ -590,14 +639,19 @@ $$;
 CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
+CREATE TABLE public.scan_places (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    said_id uuid,
+    received_at timestamp with time zone NOT NULL,
+    refers_to uuid,
+    one_time_code_hash text
+);
 CREATE FUNCTION public.said_of(p_scan uuid) RETURNS uuid
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
-end
-$$;
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN COALESCE((SELECT scan_places.said_id FROM public.scan_places WHERE ((scan_places.scan_id = said_of.p_scan) AND (scan_places.said_id IS NOT NULL))), p_scan);
 CREATE FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', COALESCE((public.said_of(p_scan))::text, ''::text)) ELSE NULL::jsonb END;
@@ -705,6 +759,28 @@ $$;
 CREATE FUNCTION public.code_lock(p_code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ('code '::text || ((hashtextextended(p_code, (0)::bigint) & (1023)::bigint))::text);
+CREATE FUNCTION public.codes_admitted_twice(p_codes text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_codes text[];
+begin
+    v_codes := array(
+        select code from unnest(p_codes) as asked (code) cross join lateral (
+            select from scan_places where one_time_code_hash = code offset 1 limit 1
+        ) second
+    );
+    if cardinality(v_codes) = 0 then
+        return '{}';
+    end if;
+    return array(
+        select s.one_time_code_hash
+        from scans_of(array(select scan_id from scan_places where one_time_code_hash = any (v_codes))) s
+        where s.annulled_at is null group by s.one_time_code_hash having count(*) > 1
+    );
+end
+$$;
 CREATE FUNCTION public.complete_finished_events(p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -728,41 +804,6 @@ begin
     where id = any (v_over) and status = 'scheduled' and ends_at <= p_now;
     get diagnostics v_events = row_count;
     return jsonb_build_object('success', true, 'events', v_events, 'reservations', v_reservations);
-end
-$$;
-CREATE FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) RETURNS record
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_since timestamptz;
-    v_until timestamptz;
-begin
-    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
-    with named as (
-        select s.scan_id, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
-            s.subject_id is not null and s.one_time_code_hash is not null as is_plain,
-            s.subject_id is null and t.id is null as is_stranger
-        from unnest(p_scans) as asked (scan_id)
-        -- one look into the index each (offset 0), whatever was planned when the table was empty
-        cross join lateral (
-            select * from scan_logs l where l.scan_id = asked.scan_id
-                and l.received_at between v_since and v_until
-                and (l.verdict = 'admit' or l.record = 'annulled') offset 0
-        ) s
-        -- nothing is looked up where a gate knew who it was
-        left join tickets t on t.code_hash = case when s.subject_id is null then s.code_hash end
-        left join vip_guest_passes p on p.code_hash = case when s.subject_id is null then s.code_hash end
-    ), concerned as (
-        select subject, case when count(*) = 1 and bool_and(is_plain) then (array_agg(scan_id))[1] end as scan_id
-        from named where subject is not null group by subject
-    )
-    select coalesce(array_agg(subject), '{}'),
-        coalesce(array_agg(scan_id) filter (where scan_id is not null), '{}'),
-        array(select distinct code from named where code is not null),
-        array(select distinct code from named where code is not null and is_stranger)
-    into subjects, plain, codes, strangers
-    from concerned;
 end
 $$;
 CREATE FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
@@ -947,26 +988,54 @@ begin
     return jsonb_build_object('success', true, 'message', 'Does not work here any more.');
 end
 $$;
-CREATE FUNCTION public.doubled(p_codes text[]) RETURNS text[]
+CREATE FUNCTION public.each_once(p_records public.scan_logs[]) RETURNS public.scan_logs[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_codes text[];
+    v_record scan_logs;
+    v_once scan_logs[] := '{}';
+    v_places jsonb := '{}';
+    v_place text;
 begin
-    v_codes := array(
-        select code from unnest(p_codes) as asked (code) where (
-            select count(*) from (select from scan_places where one_time_code_hash = code limit 2) admission
-        ) > 1
-    );
-    if cardinality(v_codes) = 0 then
-        return '{}';
+    if (
+        select count(*) = least(count(distinct (r.gate_id, r.epoch, r.seq)), count(distinct r.scan_id))
+        from unnest(p_records) r
+    ) then
+        return p_records;
     end if;
-    return array(
-        select s.one_time_code_hash
-        from scans_of(array(select scan_id from scan_places where one_time_code_hash = any (v_codes))) s
-        where s.annulled_at is null group by s.one_time_code_hash having count(*) > 1
-    );
+    for v_record in select * from unnest(p_records) r order by r.gate_id, r.epoch, r.seq loop
+        v_place := jsonb_build_array(v_record.gate_id, v_record.epoch, v_record.seq)::text;
+        if not v_places ? v_place and not v_places ? v_record.scan_id::text then
+            v_once := v_once || v_record;
+            v_places := v_places || jsonb_build_object(v_place, true, v_record.scan_id, true);
+        end if;
+    end loop;
+    return v_once;
+end
+$$;
+CREATE FUNCTION public.enforce_ticket_transitions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_step record;
+begin
+    for v_step in
+        -- a full join is never made by comparing each with each, whatever was planned for one row
+        select o.status as old_status, n.status as new_status,
+            bool_and(o.id is not null and n.id is not null) as is_same,
+            bool_and(o.checked_in_scan is not null and n.checked_in_at is null) as is_annulled,
+            array_agg(distinct n.event_id) as events
+        from new_rows n full join old_rows o on o.id = n.id
+        where o.status is distinct from n.status group by o.status, n.status
+    loop
+        if not v_step.is_same then
+            raise exception 'the id of a ticket cannot change' using errcode = 'check_violation';
+        end if;
+        perform check_ticket_transition(v_step.old_status, v_step.new_status, v_step.is_annulled, v_step.events);
+    end loop;
+    return null;
 end
 $$;
 CREATE FUNCTION public.enforce_transition() RETURNS trigger
@@ -1220,6 +1289,8 @@ CREATE FUNCTION public.feed_append(p_events uuid[] DEFAULT '{}'::uuid[], p_reser
     AS $$
 declare
     v_events uuid[];
+    v_of uuid[];
+    v_rows jsonb[];
 begin
     select array_agg(distinct touched.event_id) into v_events from (
         select unnest(p_events || p_removed_events) as event_id
@@ -1243,18 +1314,10 @@ begin
         where reservation_id = any (p_reservations)
         union all
         select event_id, 4, subject_id::text, row from feed_admissions where subject_id = any (p_subjects)
-    ), numbered as (
-        select change.*, row_number() over (partition by event_id order by part, place) as step from change
-    ), bumped as (
-        update events e set admission_version = e.admission_version + counted.steps
-        from (select event_id, max(step) as steps from numbered group by event_id) counted
-        where e.id = counted.event_id
-        returning e.id, e.admission_version - counted.steps as before
     )
-    insert into admission_changes (event_id, version, row)
-    select bumped.id, bumped.before + numbered.step, numbered.row
-    from numbered join bumped on bumped.id = numbered.event_id;
-    perform pg_notify('maguey_admissions', event_id::text) from unnest(v_events) as touched (event_id);
+    select array_agg(event_id order by part, place), array_agg(row order by part, place)
+    into v_of, v_rows from change;
+    perform append_rows(v_of, v_rows);
 end
 $$;
 CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
@@ -1441,38 +1504,69 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.feed_on_ticket_updates() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v record;
+begin
+    -- a full join is never made by comparing each with each, whatever was planned for one row
+    select array_agg(n.id) as subjects, array_agg(distinct n.event_id) as events,
+        array_agg(o.event_id) filter (where moved.is_so) as left_events,
+        array_agg(o.code_hash) filter (where moved.is_so) as left_codes,
+        array_agg(n.id) filter (where n.guest_name is distinct from o.guest_name) as renamed
+    into v
+    from new_rows n full join old_rows o on o.id = n.id
+    cross join lateral (select (n.event_id, n.code_hash) is distinct from (o.event_id, o.code_hash) as is_so) moved
+    where (n.code_hash, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature, n.checked_in_at,
+            n.checked_in_by, n.checked_in_scan, n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
+        is distinct from (o.code_hash, o.event_id, o.status, o.ticket_type, o.guest_name, o.qr_signature,
+            o.checked_in_at, o.checked_in_by, o.checked_in_scan, o.last_entry_at, o.last_entry_gate,
+            o.last_entry_scan);
+    if v.subjects is null then
+        return null;
+    elsif v.left_events is not null or v.renamed is not null then
+        perform feed_append('{}', array(
+            select vip_reservation_id from vip_linked_tickets where ticket_id = any (v.renamed)
+        ), v.subjects, coalesce(v.left_events, '{}'), coalesce(v.left_codes, '{}'));
+        return null;
+    end if;
+    perform 1 from events where id = any (v.events) order by id for no key update;
+    perform append_rows(
+        array_agg(n.event_id order by n.id),
+        array_agg(ticket_row(n.code_hash, n.id, n.event_id, n.status, n.ticket_type, n.guest_name, n.qr_signature,
+            l.is_booker_purchase, l.vip_reservation_id, e.first, case
+                when n.last_entry_at is null then e.first
+                when (n.last_entry_at, n.last_entry_gate, n.last_entry_scan)
+                    = (n.checked_in_at, n.checked_in_by, n.checked_in_scan) then e.first
+                else feed_entry(n.last_entry_at, coalesce(n.last_entry_gate, n.checked_in_by), n.last_entry_scan) end
+        ) order by n.id)
+    )
+    from new_rows n
+    left join lateral (select * from vip_linked_tickets k where k.ticket_id = n.id offset 0) l on true
+    cross join lateral (
+        select feed_entry(n.checked_in_at, n.checked_in_by, n.checked_in_scan) as first offset 0
+    ) e
+    where n.id = any (v.subjects);
+    return null;
+end
+$$;
 CREATE FUNCTION public.feed_on_tickets() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
     v_subjects uuid[] := '{}';
-    v_reservations uuid[] := '{}';
     v_events uuid[] := '{}';
     v_codes text[] := '{}';
 begin
     if tg_op = 'INSERT' then
         select array_agg(id) into v_subjects from new_rows;
-    elsif tg_op = 'DELETE' then
-        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     else
-        -- `except` and no join: a plan made for one row would compare each with each
-        select array_agg(id) into v_subjects from (
-            select id, code_hash, event_id, status, ticket_type, guest_name, qr_signature, checked_in_at,
-                checked_in_by, checked_in_scan, last_entry_at, last_entry_gate, last_entry_scan from new_rows
-            except
-            select id, code_hash, event_id, status, ticket_type, guest_name, qr_signature, checked_in_at,
-                checked_in_by, checked_in_scan, last_entry_at, last_entry_gate, last_entry_scan from old_rows
-        ) changed;
-        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from (
-            select id, event_id, code_hash from old_rows except select id, event_id, code_hash from new_rows
-        ) moved;
-        select array_agg(l.vip_reservation_id) into v_reservations from (
-            select id, guest_name from new_rows except select id, guest_name from old_rows
-        ) renamed join vip_linked_tickets l on l.ticket_id = renamed.id;
+        select array_agg(event_id), array_agg(code_hash) into v_events, v_codes from old_rows;
     end if;
-    perform feed_append('{}', coalesce(v_reservations, '{}'), coalesce(v_subjects, '{}'),
-        coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
+    perform feed_append('{}', '{}', coalesce(v_subjects, '{}'), coalesce(v_events, '{}'), coalesce(v_codes, '{}'));
     return null;
 end
 $$;
@@ -1644,29 +1738,44 @@ CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS inte
     AS $$
 declare
     v_venue text := (select split_part(value, '/', 3) from jsonb_each_text(p_topics) order by key limit 1);
-    v_new record;
+    v_records scan_logs[];
+    v_newest jsonb;
+    v_stored scan_logs[];
+    v_numberings jsonb;
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
-    p_records := without_revoked(with_keys(p_records), p_topics);
-    select * into v_new from store_records(p_records);
-    if cardinality(v_new.fresh) < json_array_length(p_records) then
+    v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
+    if not are_names_new(v_records) or is_any_revoked(p_topics) then
+        p_records := without_revoked(with_keys(p_records), p_topics);
+        v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
+    end if;
+    v_newest := (select jsonb_agg(n) from newest_scans(v_records) n);
+    v_stored := store_records(each_once(v_records));
+    if cardinality(v_stored) < cardinality(v_records) then
         perform keep_repeats(p_records::jsonb);
         perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);
     end if;
-    if cardinality(v_new.fresh) > 0 then
-        perform ask_again(v_new.numberings);
-        perform note_clones(entangled(v_new.numberings), v_venue);
-        if v_new.learnt is not null then
-            v_new.places := nullif(
-                coalesce(v_new.places, '[]') || coalesce(places_of_boots(v_new.learnt), '[]'), '[]'
-            );
-        end if;
-        perform settle_scans(v_new.fresh, v_new.told, v_new.annulled, v_new.places, v_venue);
+    if cardinality(v_stored) > 0 then
+        v_numberings := (
+            select jsonb_agg(distinct jsonb_build_object('gate_id', s.gate_id, 'epoch', s.epoch)) from unnest(v_stored) s
+        );
+        perform ask_again(v_numberings);
+        perform settle_scans(v_stored, places_to_settle(v_stored, v_newest), v_venue);
+        perform note_clones(entangled(v_numberings), v_venue);
+        perform note_alerts(v_stored, p_topics);
     end if;
-    if v_new.has_events then
-        perform note_alerts(v_new.fresh, p_topics);
-    end if;
-    return cardinality(v_new.fresh);
+    return cardinality(v_stored);
+end
+$$;
+CREATE FUNCTION public.is_any_revoked(p_topics jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return exists (
+        select from gates
+        where gate_id = any (array(select jsonb_object_keys(p_topics))) and (status = 'revoked' or revoked_at is not null)
+    );
 end
 $$;
 CREATE FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval DEFAULT '00:00:00'::interval) RETURNS boolean
@@ -1861,31 +1970,6 @@ begin
             using errcode = 'check_violation', constraint = 'vip_seats',
                 hint = 'Cancel a pass or unlink a ticket first.';
     end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.keep_winning_admissions() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    if tg_op = 'INSERT' then
-        insert into winning_admissions (ticket_id, scan_id, entered_at, entered_by)
-        select id, checked_in_scan, checked_in_at, checked_in_by from new_rows where checked_in_at is not null;
-        return null;
-    end if;
-    -- `except` and no join: a plan made for one row would compare each with each
-    with changed as materialized (
-        select id, checked_in_scan, checked_in_at, checked_in_by from new_rows
-        except
-        select id, checked_in_scan, checked_in_at, checked_in_by from old_rows
-    ), left_empty as (
-        delete from winning_admissions where ticket_id in (select id from changed where checked_in_at is null)
-    )
-    insert into winning_admissions as w (ticket_id, scan_id, entered_at, entered_by)
-    select id, checked_in_scan, checked_in_at, checked_in_by from changed where checked_in_at is not null
-    on conflict (ticket_id) do update
-    set scan_id = excluded.scan_id, entered_at = excluded.entered_at, entered_by = excluded.entered_by;
     return null;
 end
 $$;
@@ -2103,6 +2187,21 @@ CREATE FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_
 CREATE FUNCTION public.most_of_one_guest() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 200;
+CREATE FUNCTION public.move_scans(p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if cardinality(p_moved) > 0 then
+        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.ms
+        from unnest(p_moved, p_at, p_ms) as u (scan_id, at, ms) join scan_places p on p.scan_id = u.scan_id
+        where s.scan_id = p.scan_id and s.received_at = p.received_at;
+    end if;
+    if p_places is not null then
+        perform note_torn(p_places);
+    end if;
+end
+$$;
 CREATE FUNCTION public.my_email() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -2142,6 +2241,14 @@ begin
     where l.scan_id = v_place.scan_id and l.received_at = v_place.received_at;
 end
 $$;
+CREATE FUNCTION public.newest_scans(p_records public.scan_logs[]) RETURNS TABLE(gate_id text, epoch text, seq bigint, corrected_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select k.gate_id, k.epoch, newest.seq, newest.corrected_at
+    from (select distinct r.gate_id, r.epoch from unnest(p_records) r) k
+    cross join lateral newest_scan(k.gate_id, k.epoch) newest
+$$;
 CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10, p_now timestamp with time zone DEFAULT now(), p_lease interval DEFAULT '00:10:00'::interval) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -2154,13 +2261,13 @@ CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10, p_now timestamp 
     returning r.id, r.event_id, r.order_id, r.reservation_id, r.stripe_payment_intent_id, r.amount_cents,
         r.currency, r.attempts
 $$;
-CREATE FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) RETURNS void
+CREATE FUNCTION public.note_alerts(p_stored public.scan_logs[], p_topics jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
-    from scans_of(p_new) s
+    from unnest(p_stored) s
     where s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
@@ -2194,9 +2301,63 @@ begin
         uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
     where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
         < (known.uncertainty_ms, known.monotonic_ms, known.base);
-    perform settle_scans('{}', '{}', '{}', places_of_boots(jsonb_build_array(
+    perform settle_scans('{}', places_of_boots(jsonb_build_array(
         jsonb_build_object('gate_id', p_gate, 'boot_id', p_boot)
     )), null);
+end
+$$;
+CREATE FUNCTION public.note_boots(p_stored public.scan_logs[]) RETURNS TABLE(gate_id text, epoch text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+begin
+    return query with spans as (
+        insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
+        select s.gate_id, s.epoch, s.boot_id, min(s.seq), max(s.seq), bool_or(s.clock <> 'synced')
+        from unnest(p_stored) s group by s.gate_id, s.epoch, s.boot_id
+        on conflict (gate_id, epoch, boot_id) do update set
+            first_seq = least(known.first_seq, excluded.first_seq),
+            last_seq = greatest(known.last_seq, excluded.last_seq),
+            has_untrusted = known.has_untrusted or excluded.has_untrusted
+        returning gate_id, epoch, boot_id, has_untrusted, is_torn
+    )
+    select b.gate_id, b.epoch from spans b where b.is_torn or b.has_untrusted and (
+        not exists (
+            select from boots o
+            where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
+        ) or exists (
+            select from boot_clocks c join unnest(p_stored) s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
+            where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
+                and s.clock = 'synced' and is_countable(s.monotonic_ms)
+                and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
+                    c.base, c.monotonic_ms)
+        )
+    );
+end
+$$;
+CREATE FUNCTION public.note_clocks(p_stored public.scan_logs[]) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_learnt jsonb;
+begin
+    with clocks as (
+        insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
+        select distinct on (gate_id, boot_id) gate_id, boot_id,
+            occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
+        from unnest(p_stored)
+        where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
+        order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
+        on conflict (gate_id, boot_id) do update set base = excluded.base,
+            uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
+        where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
+            < (known.uncertainty_ms, known.monotonic_ms, known.base)
+        returning gate_id, boot_id
+    )
+    select jsonb_agg(clocks) into v_learnt from clocks;
+    return v_learnt;
 end
 $$;
 CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
@@ -2247,26 +2408,15 @@ begin
             'table_number', p_reservation.table_number));
 end
 $$;
-CREATE FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) RETURNS uuid[]
+CREATE FUNCTION public.note_outcomes(p_stored public.scan_logs[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_scans uuid[];
+    v_scans uuid[] := scans_with_outcome(p_stored);
     v_telling uuid[];
-    v_taken_back uuid[];
+    v_annulled uuid[];
 begin
-    v_scans := array_remove(p_told, null) || array(
-        select asked.scan_id from unnest(p_new) as asked (scan_id)
-        -- one look into the index each (offset 0)
-        cross join lateral (
-            select p.gate_id, coalesce(p.said_id, p.scan_id) as said from scan_places p
-            where p.scan_id = asked.scan_id offset 0
-        ) k
-        cross join lateral (
-            select from scan_places l where l.refers_to = k.said and l.gate_id = k.gate_id offset 0
-        ) told
-    );
     if cardinality(v_scans) = 0 then
         return '{}';
     end if;
@@ -2292,10 +2442,10 @@ begin
         where s.scan_id = before.scan_id and s.received_at = before.received_at and s.gate_id = o.gate_id
             and s.record = 'scan' and s.verdict = 'admit'
             and (s.actuated, s.annulled_at) is distinct from (o.actuated, o.annulled_at)
-        returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_taken_back
+        returning s.scan_id, before.annulled_at is null and s.annulled_at is not null as is_annulled
     )
-    select array_agg(scan_id) into v_taken_back from noted where is_taken_back and scan_id <> all (p_new);
-    return coalesce(v_taken_back, '{}');
+    select array_agg(scan_id) into v_annulled from noted where is_annulled;
+    return coalesce(v_annulled, '{}');
 end
 $$;
 CREATE FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) RETURNS void
@@ -2321,7 +2471,6 @@ CREATE FUNCTION public.one_winning_admission() RETURNS trigger
 declare
     v_scan scan_logs;
 begin
-    -- not new.code_hash: generated columns are made after this
     select * into v_scan from scans_of(array[coalesce(new.checked_in_scan, old.checked_in_scan)])
     where verdict = 'admit' and record = 'scan'
         and (subject_id = old.id or subject_id is null and code_hash = old.code_hash);
@@ -2333,7 +2482,7 @@ begin
     end if;
     raise exception 'ticket % is in since % by %: only one admission counts', old.ticket_id,
         old.checked_in_at, coalesce(old.checked_in_by, 'somebody')
-        using errcode = 'check_violation', constraint = 'winning_admissions_pkey',
+        using errcode = 'check_violation', constraint = 'tickets_one_winner',
             hint = 'Record the second admission as a scan; it will be kept as a conflict.';
 end
 $$;
@@ -2456,6 +2605,24 @@ begin
     where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
 end
 $$;
+CREATE FUNCTION public.pair_codes(p_codes text[], p_scans uuid[], p_venue text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_code text;
+begin
+    for v_code in
+        select unnest(p_codes)
+        union
+        select c.code_hash from scans_of(p_scans) s join scan_conflicts c on c.code_hash = s.one_time_code_hash
+        where c.withdrawn_at is null
+        order by 1
+    loop
+        perform pair_admissions(v_code, p_venue);
+    end loop;
+end
+$$;
 CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2469,6 +2636,39 @@ CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
             order by k.last_seq desc, k.epoch limit 8
         ) b
     ) place
+$$;
+CREATE FUNCTION public.places_to_settle(p_stored public.scan_logs[], p_newest jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_contested jsonb := (select jsonb_object_agg(gate_id || ' ' || epoch, true) from note_boots(p_stored));
+    v_places jsonb;
+    v_learnt jsonb := note_clocks(p_stored);
+begin
+    with numbering as (
+        select gate_id, epoch, min(seq) as seq, min(occurred_at) as first_at,
+            bool_and(clock = 'synced' and occurred_at >= coalesce(before, occurred_at)) as is_ordered
+        from (
+            select s.gate_id, s.epoch, s.seq, s.clock, s.occurred_at,
+                lag(s.occurred_at) over (partition by s.gate_id, s.epoch order by s.seq) as before
+            from unnest(p_stored) s
+        ) s group by gate_id, epoch
+    ), place as (
+        select n.gate_id, n.epoch, n.seq, coalesce(v_contested ? (n.gate_id || ' ' || n.epoch), false) as whole
+        from numbering n
+        left join jsonb_to_recordset(p_newest) as newest (gate_id text, epoch text, seq bigint, corrected_at timestamptz)
+            on newest.gate_id = n.gate_id and newest.epoch = n.epoch
+        where v_contested ? (n.gate_id || ' ' || n.epoch) or not (
+            n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at)
+        )
+    )
+    select jsonb_agg(place) into v_places from place;
+    if v_learnt is not null then
+        v_learnt := places_of_boots(v_learnt);
+    end if;
+    return nullif(coalesce(v_places, '[]') || coalesce(v_learnt, '[]'), '[]');
+end
 $$;
 CREATE FUNCTION public.preview_event_cancellation(p_event_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -2733,6 +2933,15 @@ CREATE FUNCTION public.refresh_passes(p_passes uuid[]) RETURNS void
     from outcome o
     where p.id = o.id and (p.status, p.checked_in_at, p.checked_in_by, p.checked_in_scan)
         is distinct from (o.status, o.at, o.gate, o.scan_id)
+$$;
+CREATE FUNCTION public.refresh_subjects(p_subjects uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform 1 from tickets where id = any (p_subjects) order by qr_code_data for no key update;
+    perform refresh_tickets(p_subjects);
+end
 $$;
 CREATE FUNCTION public.refresh_tickets(p_tickets uuid[]) RETURNS void
     LANGUAGE sql
@@ -3105,6 +3314,24 @@ begin
     ) l;
 end
 $$;
+CREATE FUNCTION public.scans_with_outcome(p_stored public.scan_logs[]) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return array(
+        select scan_key(s.gate_id, s.refers_to) from unnest(p_stored) s
+        where s.record in ('passed', 'annulled') and scan_key(s.gate_id, s.refers_to) is not null
+    ) || array(
+        select s.scan_id from unnest(p_stored) s
+        -- one look into the index each (offset 0)
+        cross join lateral (
+            select from scan_places l
+            where l.refers_to = coalesce(s.said_id, s.scan_id) and l.gate_id = s.gate_id offset 0
+        ) earlier
+    );
+end
+$$;
 CREATE FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -3226,12 +3453,12 @@ begin
     cross join lateral scans_of(array[t.scan_id]) s
     where (s.corrected_at, s.corrected_uncertainty_ms) is distinct from (t.at, t.uncertainty_ms);
     if v_moved is not null then
-        perform take_effect('{}', '{}', '{}', v_moved, v_at, v_ms, null, p_venue);
+        perform take_effect('{}', v_moved, v_at, v_ms, null, p_venue);
     end if;
     return coalesce(cardinality(v_moved), 0);
 end
 $$;
-CREATE FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) RETURNS void
+CREATE FUNCTION public.settle_scans(p_stored public.scan_logs[], p_places jsonb, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -3249,29 +3476,38 @@ begin
         into v_moved, v_at, v_ms from (
             select * from unsettled(v_near)
             union all
-            select * from by_themselves(p_fresh, v_far)
+            select * from by_themselves(array(select s.scan_id from unnest(p_stored) s), v_far)
         ) u;
     end if;
-    perform take_effect(p_fresh, p_told, p_annulled, v_moved, v_at, v_ms, v_near, p_venue);
+    perform take_effect(p_stored, v_moved, v_at, v_ms, v_near, p_venue);
 end
 $$;
-CREATE FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) RETURNS void
+CREATE FUNCTION public.settle_vip(p_subjects uuid[], p_fresh uuid[], p_moved uuid[], p_annulled uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+declare
+    v_guests uuid[] := array(
+        select ticket_id from vip_linked_tickets where ticket_id = any (p_subjects)
+        union
+        select id from vip_guest_passes where id = any (p_subjects)
+    );
 begin
-    perform 1 from vip_guest_passes where id = any (p_guests) order by qr_code_token for no key update;
-    delete from vip_scan_logs where scan_id = any (p_taken_back);
+    if cardinality(v_guests) = 0 then
+        return;
+    end if;
+    perform 1 from vip_guest_passes where id = any (v_guests) order by qr_code_token for no key update;
+    delete from vip_scan_logs where scan_id = any (p_annulled);
     update vip_scan_logs l set scanned_at = s.corrected_at from scans_of(p_moved) s
     where l.scan_id = s.scan_id and l.scanned_at <> s.corrected_at;
-    perform refresh_passes(p_guests);
+    perform refresh_passes(v_guests);
     perform log_linked_entries(p_fresh);
     perform check_in_passes(p_fresh);
-    perform vip_relabel(p_guests);
+    perform vip_relabel(v_guests);
     perform vip_recount(array(
-        select vip_reservation_id from vip_linked_tickets where ticket_id = any (p_guests)
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_guests)
         union
-        select reservation_id from vip_guest_passes where id = any (p_guests)
+        select reservation_id from vip_guest_passes where id = any (v_guests)
     ));
 end
 $$;
@@ -3307,25 +3543,27 @@ CREATE FUNCTION public.sold_of(p_event_id uuid) RETURNS TABLE(name text, sold bi
     select ticket_type, count(*) from tickets
     where event_id = p_event_id and status in ('issued', 'checked_in') group by ticket_type
 $$;
-CREATE FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) RETURNS record
+CREATE FUNCTION public.store_records(p_records public.scan_logs[]) RETURNS public.scan_logs[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+declare
+    v_stored scan_logs[];
 begin
     with new as (
-        select r.*, case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
-            r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
-        ) end as code
-        from json_populate_recordset(null::scan_logs, p_records) r
-        where not exists (
-            select from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)
-        )
+        select r.*, r.verdict = 'admit' and r.record = 'scan' as is_admission,
+            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
+                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
+            ) end as code
+        from unnest(p_records) r
         -- one look into the index each, whatever was planned when the table was empty
-        and (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
-        and (select true from scan_places p where p.scan_id = r.scan_id) is null
+        where (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
+            and (select true from scan_places p where p.scan_id = r.scan_id) is null
+            and (select true from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq))
+                is null
     ), counted as (
         select *, row_number() over (
-            partition by gate_id, coalesce(code, subject_id::text), verdict, record order by epoch, seq
+            partition by gate_id, coalesce(code, subject_id::text), is_admission order by epoch, seq
         ) as nth from new
     ), stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
@@ -3338,71 +3576,45 @@ begin
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
             case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
         from counted r
-        where r.verdict <> 'admit' or r.record <> 'scan' or r.code is null and r.subject_id is null
-            or r.nth <= most_of_one_guest() - admitted_already(r.gate_id, r.code, r.subject_id)
+        where not r.is_admission or r.code is null and r.subject_id is null
+            or r.nth <= most_of_one_guest() - case
+                when (select true from scan_places p where p.one_time_code_hash = r.code limit 1) is null
+                    and r.code is not null then 0
+                else admitted_already(r.gate_id, r.code, r.subject_id) end
         order by r.gate_id, r.epoch, r.seq
-        on conflict do nothing
-        returning scan_id, gate_id, epoch, seq, boot_id, clock, occurred_at, monotonic_ms, clock_uncertainty_ms,
-            record, refers_to
-    ), spans as (
-        insert into boots as known (gate_id, epoch, boot_id, first_seq, last_seq, has_untrusted)
-        select gate_id, epoch, boot_id, min(seq), max(seq), bool_or(clock <> 'synced')
-        from stored group by gate_id, epoch, boot_id
-        on conflict (gate_id, epoch, boot_id) do update set
-            first_seq = least(known.first_seq, excluded.first_seq),
-            last_seq = greatest(known.last_seq, excluded.last_seq),
-            has_untrusted = known.has_untrusted or excluded.has_untrusted
-        returning gate_id, epoch, boot_id, has_untrusted, is_torn
-    ), contested as (
-        -- boots and clocks: as they were before this statement
-        select gate_id, epoch from spans b where is_torn or has_untrusted and (
-            not exists (
-                select from boots o
-                where (o.gate_id, o.epoch, o.boot_id) = (b.gate_id, b.epoch, b.boot_id) and o.has_untrusted
-            ) or exists (
-                select from boot_clocks c join stored s on (s.gate_id, s.boot_id) = (c.gate_id, c.boot_id)
-                where (c.gate_id, c.boot_id) = (b.gate_id, b.boot_id)
-                    and s.clock = 'synced' and is_countable(s.monotonic_ms)
-                    and is_apart(s.occurred_at - s.monotonic_ms * interval '1 millisecond', s.monotonic_ms,
-                        c.base, c.monotonic_ms)
-            )
-        )
-    ), clocks as (
-        insert into boot_clocks as known (gate_id, boot_id, base, uncertainty_ms, monotonic_ms)
-        select distinct on (gate_id, boot_id) gate_id, boot_id,
-            occurred_at - monotonic_ms * interval '1 millisecond' as base, clock_uncertainty_ms, monotonic_ms
-        from stored
-        where clock = 'synced' and clock_uncertainty_ms between 0 and 3600000 and is_countable(monotonic_ms)
-        order by gate_id, boot_id, clock_uncertainty_ms, monotonic_ms, base
-        on conflict (gate_id, boot_id) do update set base = excluded.base,
-            uncertainty_ms = excluded.uncertainty_ms, monotonic_ms = excluded.monotonic_ms, updated_at = now()
-        where (excluded.uncertainty_ms, excluded.monotonic_ms, excluded.base)
-            < (known.uncertainty_ms, known.monotonic_ms, known.base)
-        returning gate_id, boot_id
-    ), numbering as (
-        select gate_id, epoch, min(seq) as seq, min(occurred_at) as first_at,
-            bool_and(clock = 'synced' and occurred_at >= coalesce(before, occurred_at)) as is_ordered
-        from (
-            select stored.*, lag(occurred_at) over (partition by gate_id, epoch order by seq) as before
-            from stored
-        ) s group by gate_id, epoch
-    ), place as (
-        select n.gate_id, n.epoch, n.seq, (n.gate_id, n.epoch) in (select gate_id, epoch from contested) as whole
-        from numbering n
-        -- as it was before this statement
-        cross join lateral newest_scan(n.gate_id, n.epoch) newest
-        where not (n.is_ordered and (newest.seq is null or newest.seq < n.seq and newest.corrected_at <= n.first_at))
-            or (n.gate_id, n.epoch) in (select gate_id, epoch from contested)
+        returning scan_logs as scan
     )
-    select coalesce(array_agg(scan_id), '{}'),
-        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record in ('passed', 'annulled')), '{}'),
-        coalesce(array_agg(scan_key(gate_id, refers_to)) filter (where record = 'annulled'), '{}'),
-        (select jsonb_agg(jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from numbering),
-        (select jsonb_agg(place) from place),
-        (select jsonb_agg(clocks) from clocks),
-        coalesce(bool_or(record = 'event'), false)
-    into fresh, told, annulled, numberings, places, learnt, has_events
-    from stored;
+    select array_agg(scan) into v_stored from stored;
+    return coalesce(v_stored, '{}');
+end
+$$;
+CREATE FUNCTION public.subjects_of(p_scans public.scan_logs[], OUT subjects uuid[], OUT codes text[], OUT codes_without_ticket text[], OUT first_entries public.scan_logs[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    with named as (
+        select s as scan, s.one_time_code_hash as code, coalesce(s.subject_id, t.id, p.id) as subject,
+            s.subject_id is not null and s.one_time_code_hash is not null as is_first_entry,
+            s.subject_id is null and t.id is null as is_without_ticket
+        from unnest(p_scans) s
+        -- nothing is looked up where a gate knew who it was; one look into the index each (offset 0)
+        left join lateral (
+            select k.id from tickets k where s.subject_id is null and k.code_hash = s.code_hash offset 0
+        ) t on true
+        left join lateral (
+            select k.id from vip_guest_passes k where s.subject_id is null and k.code_hash = s.code_hash offset 0
+        ) p on true
+        where s.verdict = 'admit' or s.record = 'annulled'
+    ), subject as (
+        select subject as id, case when count(*) = 1 and bool_and(is_first_entry) then array_agg(scan) end as scan
+        from named where subject is not null group by subject
+    )
+    select coalesce(array_agg(id), '{}'), array(select distinct code from named where code is not null),
+        array(select distinct code from named where code is not null and is_without_ticket),
+        coalesce(array_agg(scan[1]) filter (where scan is not null), '{}')
+    into subjects, codes, codes_without_ticket, first_entries
+    from subject;
 end
 $$;
 CREATE FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint DEFAULT 30000) RETURNS integer
@@ -3438,60 +3650,47 @@ begin
     return v_count;
 end
 $$;
-CREATE FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) RETURNS void
+CREATE FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_scans uuid[] := p_fresh || p_annulled || p_moved;
-    v_concerned record;
-    v_taken_back uuid[];
-    v_doubled text[];
-    v_done uuid[];
-    v_guests uuid[];
-    v_code text;
-begin
-    select * into v_concerned from concerned_by(v_scans);
-    perform lock_events_of(v_concerned.subjects);
-    if cardinality(v_concerned.strangers) > 0 then
-        perform lock_codes(v_concerned.strangers);
-    end if;
-    if cardinality(p_moved) > 0 then
-        update scan_logs s set corrected_at = u.at, corrected_uncertainty_ms = u.ms
-        from unnest(p_moved, p_at, p_ms) as u (scan_id, at, ms) join scan_places p on p.scan_id = u.scan_id
-        where s.scan_id = p.scan_id and s.received_at = p.received_at;
-    end if;
-    if p_places is not null then
-        perform note_torn(p_places);
-    end if;
-    v_taken_back := note_outcomes(p_fresh, p_told);
-    v_doubled := doubled(v_concerned.codes);
-    perform 1 from tickets where id = any (v_concerned.subjects) order by qr_code_data for no key update;
-    if cardinality(v_scans) > cardinality(p_fresh) then
-        v_concerned.plain := array(select unnest(v_concerned.plain) intersect select unnest(p_fresh));
-    end if;
-    v_done := check_in_fresh(v_concerned.plain, v_doubled);
-    if cardinality(v_done) < cardinality(v_concerned.subjects) then
-        perform refresh_tickets(array(select unnest(v_concerned.subjects) except select unnest(v_done)));
-    end if;
-    v_guests := array(
-        select ticket_id from vip_linked_tickets where ticket_id = any (v_concerned.subjects)
-        union
-        select id from vip_guest_passes where id = any (v_concerned.subjects)
+    v_fresh uuid[] := array(select s.scan_id from unnest(p_stored) s);
+    v_older uuid[] := p_moved || array(
+        select scan_key(s.gate_id, s.refers_to) from unnest(p_stored) s where s.record = 'annulled'
     );
-    if cardinality(v_guests) > 0 then
-        perform settle_vip(v_guests, p_fresh, p_moved, v_taken_back);
+    v_scans scan_logs[] := p_stored;
+    v record;
+    v_annulled uuid[];
+    v_codes_twice text[];
+    v_done uuid[];
+begin
+    if cardinality(v_older) > 0 then
+        v_scans := v_scans || array(select s from scans_of(v_older) s where s.scan_id <> all (v_fresh));
     end if;
-    for v_code in
-        select unnest(v_doubled)
-        union
-        select c.code_hash from scans_of(p_moved || v_taken_back) s
-        join scan_conflicts c on c.code_hash = s.one_time_code_hash
-        where c.withdrawn_at is null
-        order by 1
-    loop
-        perform pair_admissions(v_code, p_venue);
-    end loop;
+    select * into v from subjects_of(v_scans);
+    perform lock_events_of(v.subjects);
+    if cardinality(v.codes_without_ticket) > 0 then
+        perform lock_codes(v.codes_without_ticket);
+    end if;
+    perform move_scans(p_moved, p_at, p_ms, p_places);
+    v_annulled := note_outcomes(p_stored);
+    v_codes_twice := codes_admitted_twice(v.codes);
+    if cardinality(v_older) > 0 then
+        -- of what is new, and as it is now
+        v.first_entries := array(
+            select s from scans_of(array(
+                select f.scan_id from unnest(v.first_entries) f where f.scan_id = any (v_fresh)
+            )) s
+        );
+    end if;
+    v_done := check_in(v.first_entries, v_codes_twice, v_annulled);
+    if cardinality(v_done) < cardinality(v.subjects) then
+        perform refresh_subjects(array(select unnest(v.subjects) except select unnest(v_done)));
+    end if;
+    v_annulled := array(select unnest(v_annulled) except select unnest(v_fresh));
+    perform settle_vip(v.subjects, v_fresh, p_moved, v_annulled);
+    perform pair_codes(v_codes_twice, p_moved || v_annulled, p_venue);
 end
 $$;
 CREATE FUNCTION public.take_locks(p_names text[], p_shared boolean DEFAULT false) RETURNS void
@@ -3527,6 +3726,9 @@ CREATE FUNCTION public.ticket_entries(p_tickets uuid[]) RETURNS TABLE(ticket_id 
     select t.id, s from tickets t join scan_logs s on s.subject_id is null and s.code_hash = t.code_hash
     where t.id = any (p_tickets) and s.verdict = 'admit' and s.record = 'scan' and s.annulled_at is null
 $$;
+CREATE FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', p_code_hash, 'subject_id', p_id, 'event_id', p_event, 'kind', CASE WHEN p_is_host THEN 'vip_host'::text WHEN (p_reservation IS NOT NULL) THEN 'vip_linked'::text ELSE 'ga'::text END, 'status', p_status, 'ticket_type', public.feed_text(p_type), 'holder', public.feed_text(p_holder), 'reservation_id', p_reservation, 'signature_hash', CASE WHEN (p_signature IS NOT NULL) THEN public.hash_of_text(p_signature) ELSE NULL::text END, 'first_entry', p_first_entry, 'last_entry', p_last_entry));
 CREATE FUNCTION public.ticket_types_of(p_types jsonb) RETURNS TABLE(place bigint, name text, price jsonb, capacity bigint)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'public', 'pg_temp'
@@ -4062,7 +4264,7 @@ begin
             then before.first_seq else p.seq end))
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
     left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_logs l
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_times l
         join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
         where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
             and l.received_at >= v_since
@@ -4499,20 +4701,11 @@ CREATE TABLE public.vip_scan_logs (
 CREATE VIEW public.feed_admissions WITH (security_invoker='true') AS
  SELECT t.event_id,
     t.id AS subject_id,
-    jsonb_strip_nulls(jsonb_build_object('t', 'admission', 'code_hash', t.code_hash, 'subject_id', t.id, 'event_id', t.event_id, 'kind',
-        CASE
-            WHEN l.is_booker_purchase THEN 'vip_host'::text
-            WHEN (l.id IS NOT NULL) THEN 'vip_linked'::text
-            ELSE 'ga'::text
-        END, 'status', t.status, 'ticket_type', public.feed_text(t.ticket_type), 'holder', public.feed_text(t.guest_name), 'reservation_id', l.vip_reservation_id, 'signature_hash',
-        CASE
-            WHEN (t.qr_signature IS NOT NULL) THEN public.hash_of_text(t.qr_signature)
-            ELSE NULL::text
-        END, 'first_entry', public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan), 'last_entry',
+    public.ticket_row(t.code_hash, t.id, t.event_id, t.status, t.ticket_type, t.guest_name, t.qr_signature, l.is_booker_purchase, l.vip_reservation_id, public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan),
         CASE
             WHEN (t.last_entry_at IS NULL) THEN public.feed_entry(t.checked_in_at, t.checked_in_by, t.checked_in_scan)
             ELSE public.feed_entry(t.last_entry_at, COALESCE(t.last_entry_gate, t.checked_in_by), t.last_entry_scan)
-        END)) AS "row"
+        END) AS "row"
    FROM (public.tickets t
      LEFT JOIN public.vip_linked_tickets l ON ((l.ticket_id = t.id)))
 UNION ALL
@@ -4607,16 +4800,6 @@ CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
-CREATE TABLE public.scan_places (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    scan_id uuid NOT NULL,
-    said_id uuid,
-    received_at timestamp with time zone NOT NULL,
-    refers_to uuid,
-    one_time_code_hash text
-);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -4851,10 +5034,10 @@ CREATE TABLE public.scan_logs_default (
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 );
 CREATE VIEW public.scan_times WITH (security_invoker='true') AS
- SELECT s.scan_id,
-    s.gate_id,
-    s.epoch,
-    s.seq,
+ SELECT p.scan_id,
+    p.gate_id,
+    p.epoch,
+    p.seq,
     s.boot_id,
     s.corrected_at,
     s.corrected_uncertainty_ms,
@@ -4877,8 +5060,9 @@ CREATE VIEW public.scan_times WITH (security_invoker='true') AS
     c.base AS clock_base,
     c.monotonic_ms AS clock_monotonic_ms,
     c.uncertainty_ms AS clock_uncertainty_ms,
-    s.received_at
-   FROM (public.scan_logs s
+    p.received_at
+   FROM ((public.scan_places p
+     JOIN public.scan_logs s ON (((s.scan_id = p.scan_id) AND (s.received_at = p.received_at))))
      LEFT JOIN public.boot_clocks c ON (((s.clock <> 'synced'::text) AND public.is_countable(s.monotonic_ms) AND (c.gate_id = s.gate_id) AND (c.boot_id = s.boot_id))));
 CREATE TABLE public.settlings (
     gate_id text NOT NULL,
@@ -4911,12 +5095,6 @@ CREATE TABLE public.webhook_events (
     outcome text,
     processed_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-CREATE TABLE public.winning_admissions (
-    ticket_id uuid NOT NULL,
-    scan_id uuid,
-    entered_at timestamp with time zone NOT NULL,
-    entered_by text
 );
 ALTER TABLE ONLY public.scan_logs ATTACH PARTITION public.scan_logs_default DEFAULT;
 ALTER TABLE ONLY auth.users
@@ -4996,10 +5174,6 @@ ALTER TABLE ONLY public.scan_conflicts
 ALTER TABLE ONLY public.scan_counts
     ADD CONSTRAINT scan_counts_key UNIQUE NULLS NOT DISTINCT (event_id, gate_id, day, record, verdict, reason, kind);
 ALTER TABLE ONLY public.scan_logs
-    ADD CONSTRAINT scan_logs_place_key UNIQUE (gate_id, epoch, seq, received_at);
-ALTER TABLE ONLY public.scan_logs_default
-    ADD CONSTRAINT scan_logs_default_gate_id_epoch_seq_received_at_key UNIQUE (gate_id, epoch, seq, received_at);
-ALTER TABLE ONLY public.scan_logs
     ADD CONSTRAINT scan_logs_scan_id_key PRIMARY KEY (scan_id, received_at);
 ALTER TABLE ONLY public.scan_logs_default
     ADD CONSTRAINT scan_logs_default_pkey PRIMARY KEY (scan_id, received_at);
@@ -5049,10 +5223,6 @@ ALTER TABLE ONLY public.webhook_events
     ADD CONSTRAINT webhook_events_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.webhook_events
     ADD CONSTRAINT webhook_events_stripe_event_id_key UNIQUE (stripe_event_id);
-ALTER TABLE ONLY public.winning_admissions
-    ADD CONSTRAINT winning_admissions_pkey PRIMARY KEY (ticket_id);
-ALTER TABLE ONLY public.winning_admissions
-    ADD CONSTRAINT winning_admissions_scan_key UNIQUE (scan_id);
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
@@ -5103,7 +5273,6 @@ CREATE UNIQUE INDEX vip_scan_logs_scan ON public.vip_scan_logs USING btree (scan
 CREATE INDEX vip_scan_logs_ticket ON public.vip_scan_logs USING btree (ticket_id, scanned_at);
 CREATE INDEX webhook_events_age ON public.webhook_events USING btree (processed_at);
 ALTER INDEX public.scan_logs_unsynced ATTACH PARTITION public.scan_logs_default_code_hash_idx;
-ALTER INDEX public.scan_logs_place_key ATTACH PARTITION public.scan_logs_default_gate_id_epoch_seq_received_at_key;
 ALTER INDEX public.scan_logs_scan_id_key ATTACH PARTITION public.scan_logs_default_pkey;
 ALTER INDEX public.scan_logs_subject ATTACH PARTITION public.scan_logs_default_subject_id_occurred_at_idx;
 CREATE TRIGGER audit_log_bounds BEFORE INSERT OR UPDATE ON public.audit_log FOR EACH ROW WHEN (((length(new.actor) > 200) OR (length(new.action) > 200) OR (length(new.target) > 500) OR (length(new.reason) > 500) OR (octet_length((new.details)::text) > 65536))) EXECUTE FUNCTION public.refuse_too_long('actor', '200', 'characters', 'action', '200', 'characters', 'target', '500', 'characters', 'reason', '500', 'characters', 'details', '65536', 'bytes');
@@ -5143,13 +5312,11 @@ CREATE TRIGGER tickets_bounds BEFORE INSERT OR UPDATE ON public.tickets FOR EACH
 CREATE TRIGGER tickets_code_hash BEFORE INSERT OR UPDATE OF qr_code_data, code_hash ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.hash_ticket_code();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
-CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
+CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_ticket_updates();
 CREATE TRIGGER tickets_one_winner BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN (((old.checked_in_at IS NOT NULL) AND ((old.checked_in_at IS DISTINCT FROM new.checked_in_at) OR (old.checked_in_by IS DISTINCT FROM new.checked_in_by) OR (old.checked_in_scan IS DISTINCT FROM new.checked_in_scan)))) EXECUTE FUNCTION public.one_winning_admission();
-CREATE TRIGGER tickets_state BEFORE UPDATE OF status ON public.tickets FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('ticket');
+CREATE TRIGGER tickets_state AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_ticket_transitions();
 CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_tables_counted();
 CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN ((old.updated_at = new.updated_at)) EXECUTE FUNCTION public.touch_updated_at();
-CREATE TRIGGER tickets_winner_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
-CREATE TRIGGER tickets_winner_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_winning_admissions();
 CREATE TRIGGER vip_guest_passes_bounds BEFORE INSERT OR UPDATE ON public.vip_guest_passes FOR EACH ROW WHEN (((length(new.guest_name) > 200) OR (length(new.qr_code_token) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.checked_in_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('guest_name', '200', 'characters', 'qr_code_token', '1024', 'characters', 'qr_signature', '1024', 'characters', 'checked_in_by', '200', 'characters');
 CREATE TRIGGER vip_guest_passes_code_hash BEFORE INSERT OR UPDATE OF qr_code_token, code_hash ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.hash_pass_code();
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
@@ -5177,8 +5344,6 @@ CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs RE
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_update AFTER UPDATE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER webhook_events_bounds BEFORE INSERT OR UPDATE ON public.webhook_events FOR EACH ROW WHEN (((length(new.stripe_event_id) > 255) OR (length(new.kind) > 200) OR (length(new.outcome) > 500))) EXECUTE FUNCTION public.refuse_too_long('stripe_event_id', '255', 'characters', 'kind', '200', 'characters', 'outcome', '500', 'characters');
-ALTER TABLE ONLY public.admission_changes
-    ADD CONSTRAINT admission_changes_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.event_vip_tables
@@ -5227,8 +5392,6 @@ ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
 ALTER TABLE ONLY public.vip_scan_logs
     ADD CONSTRAINT vip_scan_logs_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id);
-ALTER TABLE ONLY public.winning_admissions
-    ADD CONSTRAINT winning_admissions_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE CASCADE;
 ALTER TABLE public.active_hubs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.admission_changes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.alerts ENABLE ROW LEVEL SECURITY;
@@ -5329,7 +5492,6 @@ CREATE POLICY service_works ON public.vip_linked_tickets TO service_role USING (
 CREATE POLICY service_works ON public.vip_reservations TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.vip_scan_logs TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.webhook_events TO service_role USING (true) WITH CHECK (true);
-CREATE POLICY service_works ON public.winning_admissions TO service_role USING (true) WITH CHECK (true);
 ALTER TABLE public.settlings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.staff ENABLE ROW LEVEL SECURITY;
 CREATE POLICY staff_acknowledges ON public.scan_conflicts FOR UPDATE TO authenticated USING (((acknowledged_by IS NULL) AND ( SELECT public.is_staff() AS is_staff))) WITH CHECK (((acknowledged_by = ( SELECT public.acting_as() AS acting_as)) AND (acknowledged_at IS NOT NULL)));
@@ -5351,7 +5513,6 @@ ALTER TABLE public.vip_linked_tickets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.vip_reservations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.vip_scan_logs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.webhook_events ENABLE ROW LEVEL SECURITY;
-ALTER TABLE public.winning_admissions ENABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA auth TO anon;
 GRANT USAGE ON SCHEMA auth TO authenticated;
 GRANT USAGE ON SCHEMA auth TO service_role;
@@ -5371,10 +5532,14 @@ REVOKE ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) FROM 
 GRANT ALL ON FUNCTION public.advance_watermark(p_gate text, p_epoch text) TO service_role;
 REVOKE ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.append_rows(p_events uuid[], p_rows jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.append_rows(p_events uuid[], p_rows jsonb[]) TO service_role;
 REVOKE ALL ON FUNCTION public.archive_scans(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.archive_scans(p_before date, p_is_dry boolean, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
 GRANT SELECT ON TABLE public.scan_logs TO authenticated;
+REVOKE ALL ON FUNCTION public.are_names_new(p_records public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.are_names_new(p_records public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
 REVOKE ALL ON FUNCTION public.ask_again(p_numberings jsonb) FROM PUBLIC;
@@ -5417,10 +5582,12 @@ REVOKE ALL ON FUNCTION public.cancellation_numbers(p_event public.events) FROM P
 GRANT ALL ON FUNCTION public.cancellation_numbers(p_event public.events) TO service_role;
 REVOKE ALL ON FUNCTION public.check_character(p_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_character(p_code text) TO service_role;
-REVOKE ALL ON FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.check_in_fresh(p_scans uuid[], p_doubled text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.check_in(p_first_entries public.scan_logs[], p_codes_twice text[], p_annulled uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_in(p_first_entries public.scan_logs[], p_codes_twice text[], p_annulled uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.check_in_passes(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_in_passes(p_scans uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.check_ticket_transition(p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_ticket_transition(p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO authenticated;
@@ -5435,6 +5602,7 @@ REVOKE ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid
 GRANT ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) TO service_role;
+GRANT SELECT ON TABLE public.scan_places TO service_role;
 REVOKE ALL ON FUNCTION public.said_of(p_scan uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.said_of(p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
@@ -5464,10 +5632,10 @@ REVOKE ALL ON FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestam
 GRANT ALL ON FUNCTION public.cleanup_expired_webhook_idempotency(p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.code_lock(p_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.code_lock(p_code text) TO service_role;
+REVOKE ALL ON FUNCTION public.codes_admitted_twice(p_codes text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.codes_admitted_twice(p_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.concerned_by(p_scans uuid[], OUT subjects uuid[], OUT plain uuid[], OUT codes text[], OUT strangers text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.count_and_drop(p_part text) FROM PUBLIC;
@@ -5480,8 +5648,9 @@ REVOKE ALL ON FUNCTION public.cut_name(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cut_name(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) TO authenticated;
-REVOKE ALL ON FUNCTION public.doubled(p_codes text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.doubled(p_codes text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.each_once(p_records public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.each_once(p_records public.scan_logs[]) TO service_role;
+REVOKE ALL ON FUNCTION public.enforce_ticket_transitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) TO service_role;
@@ -5512,6 +5681,7 @@ REVOKE ALL ON FUNCTION public.feed_on_guest_passes() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_on_linked_tickets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_on_reservations() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_on_tables() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.feed_on_ticket_updates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_on_tickets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_on_vip_scan_logs() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.feed_restored(p_reason text, p_actor text) FROM PUBLIC;
@@ -5540,6 +5710,8 @@ REVOKE ALL ON FUNCTION public.homes_lock(p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.homes_lock(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.is_any_revoked(p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_any_revoked(p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) TO service_role;
 REVOKE ALL ON FUNCTION public.is_archived(p_scan uuid) FROM PUBLIC;
@@ -5568,7 +5740,6 @@ REVOKE ALL ON FUNCTION public.keep_scan_places() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_tables_counted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_to_gates() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_to_seats() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.keep_winning_admissions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) FROM PUBLIC;
@@ -5614,6 +5785,8 @@ REVOKE ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off bool
 GRANT ALL ON FUNCTION public.may_still_use(p_claim public.claims, p_is_off boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.most_of_one_guest() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.most_of_one_guest() TO service_role;
+REVOKE ALL ON FUNCTION public.move_scans(p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.move_scans(p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.my_email() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.my_email() TO service_role;
 GRANT ALL ON FUNCTION public.my_email() TO authenticated;
@@ -5625,20 +5798,26 @@ REVOKE ALL ON FUNCTION public.new_pass_code() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.new_pass_code() TO service_role;
 REVOKE ALL ON FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.newest_scan(p_gate text, p_epoch text, OUT seq bigint, OUT corrected_at timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.newest_scans(p_records public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.newest_scans(p_records public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.next_refunds(p_limit integer, p_now timestamp with time zone, p_lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.next_refunds(p_limit integer, p_now timestamp with time zone, p_lease interval) TO service_role;
-REVOKE ALL ON FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.note_alerts(p_new uuid[], p_topics jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.note_alerts(p_stored public.scan_logs[], p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_alerts(p_stored public.scan_logs[], p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.note_boots(p_stored public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_boots(p_stored public.scan_logs[]) TO service_role;
+REVOKE ALL ON FUNCTION public.note_clocks(p_stored public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_clocks(p_stored public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_reservations TO service_role;
 GRANT SELECT ON TABLE public.vip_reservations TO authenticated;
 REVOKE ALL ON FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.note_outcomes(p_new uuid[], p_told uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) TO service_role;
 REVOKE ALL ON FUNCTION public.note_torn(p_places jsonb) FROM PUBLIC;
@@ -5650,8 +5829,12 @@ REVOKE ALL ON FUNCTION public.order_told(p_order_id uuid, p_already boolean) FRO
 GRANT ALL ON FUNCTION public.order_told(p_order_id uuid, p_already boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.pair_codes(p_codes text[], p_scans uuid[], p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pair_codes(p_codes text[], p_scans uuid[], p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.places_of_boots(p_boots jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.places_of_boots(p_boots jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.places_to_settle(p_stored public.scan_logs[], p_newest jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.places_to_settle(p_stored public.scan_logs[], p_newest jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.preview_event_cancellation(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.preview_event_cancellation(p_event_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.preview_event_cancellation(p_event_id uuid) TO authenticated;
@@ -5676,6 +5859,8 @@ REVOKE ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, 
 GRANT ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.refresh_subjects(p_subjects uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refresh_subjects(p_subjects uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.refresh_tickets(p_tickets uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refresh_tickets(p_tickets uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.refund_done(p_refund_id uuid, p_stripe_refund_id text) FROM PUBLIC;
@@ -5708,6 +5893,8 @@ REVOKE ALL ON FUNCTION public.scan_key(p_gate text, p_said uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scan_key(p_gate text, p_said uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.scans_of(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scans_of(p_scans uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.scans_with_outcome(p_stored public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.scans_with_outcome(p_stored public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) TO service_role;
 REVOKE ALL ON FUNCTION public.sell_table_with_ticket(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
@@ -5716,24 +5903,28 @@ REVOKE ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid
 GRANT ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) TO service_role;
-REVOKE ALL ON FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.settle_scans(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_places jsonb, p_venue text) TO service_role;
-REVOKE ALL ON FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.settle_vip(p_guests uuid[], p_fresh uuid[], p_moved uuid[], p_taken_back uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.settle_scans(p_stored public.scan_logs[], p_places jsonb, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_scans(p_stored public.scan_logs[], p_places jsonb, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.settle_vip(p_subjects uuid[], p_fresh uuid[], p_moved uuid[], p_annulled uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_vip(p_subjects uuid[], p_fresh uuid[], p_moved uuid[], p_annulled uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.sold_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sold_of(p_event_id uuid) TO service_role;
-REVOKE ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.store_records(p_records json, OUT fresh uuid[], OUT told uuid[], OUT annulled uuid[], OUT numberings jsonb, OUT places jsonb, OUT learnt jsonb, OUT has_events boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.store_records(p_records public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.store_records(p_records public.scan_logs[]) TO service_role;
+REVOKE ALL ON FUNCTION public.subjects_of(p_scans public.scan_logs[], OUT subjects uuid[], OUT codes text[], OUT codes_without_ticket text[], OUT first_entries public.scan_logs[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.subjects_of(p_scans public.scan_logs[], OUT subjects uuid[], OUT codes text[], OUT codes_without_ticket text[], OUT first_entries public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
-REVOKE ALL ON FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.take_effect(p_fresh uuid[], p_told uuid[], p_annulled uuid[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_types_of(p_types jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_types_of(p_types jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) FROM PUBLIC;
@@ -5869,7 +6060,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_digests TO service_role;
 GRANT SELECT ON TABLE public.feed_events TO service_role;
 GRANT SELECT ON TABLE public.feed_tables TO service_role;
 GRANT SELECT ON TABLE public.gate_nights TO service_role;
-GRANT SELECT ON TABLE public.scan_places TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
 GRANT SELECT ON TABLE public.gate_health TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.hub_locks TO service_role;
@@ -5925,7 +6115,6 @@ GRANT INSERT(name),UPDATE(name) ON TABLE public.staff TO authenticated;
 GRANT INSERT(role),UPDATE(role) ON TABLE public.staff TO authenticated;
 GRANT SELECT ON TABLE public.state_transitions TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_events TO service_role;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.winning_admissions TO service_role;
 ALTER DEFAULT PRIVILEGES REVOKE ALL ON FUNCTIONS  FROM PUBLIC;
 INSERT INTO public.state_transitions VALUES ('event', 'scheduled', 'completed', '');
 INSERT INTO public.state_transitions VALUES ('event', 'scheduled', 'cancelled', 'before_start');
